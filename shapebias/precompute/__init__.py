@@ -1,0 +1,1 @@
+"""Makes stores: passes images through networks. Never imports textual or shapebias.tui."""

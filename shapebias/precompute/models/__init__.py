@@ -1,0 +1,1 @@
+"""Where networks come from, and which of their layers are watched."""

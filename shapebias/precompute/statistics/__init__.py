@@ -1,0 +1,1 @@
+"""Running statistics: monoids with update(batch), merge(other) and result()."""

@@ -1,0 +1,1 @@
+"""Shows stores in a terminal. Never imports torch or shapebias.precompute."""
