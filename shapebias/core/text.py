@@ -17,10 +17,8 @@ def printable(text: str | bytes, limit: int = 200) -> str:
         text = os.fsdecode(text)
     if len(text) > 4 * limit:  # never escape megabytes to show a line
         text = text[: 2 * limit] + text[-2 * limit :]
-    if text.isascii() and text.isprintable():
-        shown = text
-    else:
-        shown = "".join(_escape(character) for character in text)
+    plain = text.isascii() and text.isprintable()
+    shown = text if plain else "".join(_escape(character) for character in text)
     if len(shown) > limit:
         head = (limit - 1) // 2
         shown = shown[:head] + "…" + shown[len(shown) - (limit - 1 - head) :]

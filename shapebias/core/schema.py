@@ -1,0 +1,73 @@
+"""The layout of a store (Zarr v3, format "shapebias" version 1): its names, and the facts kept as attributes.
+
+attributes                 format, version, shapebias_version, created, settings
+images/probe/              attributes: class_ids, class_names, skipped (of each: path, reason)
+  path/{data,offsets}      file names as raw bytes, one after the other, relative to the image folder
+  label                    int32 [images], index into class_ids, -1 = none
+  thumbnails/GEOMETRY/     image int64 (ascending image indices), data + offsets: encoded pictures
+models/LABEL/              attributes: see Model
+  layers/NAME/             attributes: see Layer
+    activations/{max,mean} float16 [images, units]
+    top/value              float32 [units, k], descending; NaN where fewer than k images
+    top/image              int32 [units, k], index into images/probe; -1 where fewer than k images
+    top/position           int32 [units, k, 2], (y, x) of the maximum in the map
+    top/map                uint8 [units, k, h, w], 255 = the unit's max, values <= 0 are 0
+    metrics/METRIC         float32 [units]
+"""
+
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+FORMAT = "shapebias"
+VERSION = 1
+PROBE = "images/probe"
+
+LABEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
+
+
+@dataclass(frozen=True)
+class _Attributes:
+    """A dataclass that lives in a group's attributes (JSON)."""
+
+    def to_attributes(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_attributes(cls, attributes: dict[str, Any]) -> Self:
+        """Reads what `to_attributes` wrote; raises KeyError for a missing fact, ignores unknown ones."""
+        return cls(**{field.name: attributes[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Layer(_Attributes):
+    """A watched layer: `name` is the user's word for it (`conv5`), `module` its dotted path in the network."""
+
+    name: str
+    module: str
+    units: int
+    map_height: int
+    map_width: int
+
+
+@dataclass(frozen=True)
+class Model(_Attributes):
+    """A network whose units are in the store. `top1` is a fraction in [0, 1], None without usable labels.
+
+    `thumbnails` names the geometry under images/probe/thumbnails that shows what this network saw.
+    """
+
+    label: str
+    architecture: str
+    source: str
+    weights_sha256: str
+    preprocessing: dict[str, Any]
+    thumbnails: str
+    layers: list[str]
+    top1: float | None
+    parameters: int
+
+
+def layer_path(model: str, layer: str) -> str:
+    """The group of a layer inside the store."""
+    return f"models/{model}/layers/{layer}"

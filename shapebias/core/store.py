@@ -1,0 +1,275 @@
+"""Open, check and read a store. Everything read from one is untrusted until it is printed through `core.text`."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from shapebias.core import schema
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.metrics import METRICS
+from shapebias.core.ragged import Ragged
+from shapebias.core.text import printable
+
+T = TypeVar("T")
+
+
+class StoreError(ShapebiasError):
+    """The store cannot be read: missing, of another format or version, or damaged."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit, named `MODEL/LAYER/INDEX`."""
+
+    model: str
+    layer: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.layer}/{self.index}"
+
+
+@dataclass(frozen=True)
+class TopImages:
+    """The images that drive one unit hardest, strongest first (fewer than k where the set was smaller).
+
+    value float32 [n]; image int32 [n], index into the probe images; position int32 [n, 2], (y, x) of the maximum
+    in the map; map uint8 [n, h, w], 255 = the unit's max.
+    """
+
+    value: NDArray[np.float32]
+    image: NDArray[np.int32]
+    position: NDArray[np.int32]
+    map: NDArray[np.uint8]
+
+
+class Store:
+    """A store, open for reading. Arrays are read when they are asked for."""
+
+    def __init__(self, path: Path, group: zarr.Group) -> None:
+        self.path = path
+        self._group = group
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        with self._reading("attributes"):
+            self.attributes: dict[str, Any] = dict(group.attrs)
+            self.models: dict[str, schema.Model] = {
+                label: schema.Model.from_attributes(dict(model.attrs)) for label, model in self._children("models")
+            }
+        if not self.models:
+            raise StoreError(f"{_shown(path)} holds no model: make it again with `shapebias precompute`")
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        """Turns whatever the storage layer raises on damage into one line that names the place."""
+        try:
+            yield
+        except ShapebiasError:
+            raise
+        except MemoryError as error:
+            raise StoreError(f"{_shown(self.path)}: not enough memory to read {printable(what)}") from error
+        except Exception as error:  # zarr, its codecs and its JSON raise nearly every kind
+            reason = printable(str(error) or type(error).__name__, 120)
+            raise StoreError(f"{_shown(self.path)} is damaged at {printable(what)}: {reason}") from error
+
+    def _children(self, path: str) -> list[tuple[str, zarr.Group]]:
+        group = self._group[path]
+        assert isinstance(group, zarr.Group), f"{path} is not a group"
+        return sorted(group.groups())
+
+    def array(self, path: str) -> "zarr.Array[Any]":
+        """The array at `path`, opened once. Raises StoreError where it is missing or damaged."""
+        if path not in self._arrays:
+            with self._reading(path):
+                array = self._group[path]
+                assert isinstance(array, zarr.Array), f"{path} is not an array"
+                self._arrays[path] = array
+        return self._arrays[path]
+
+    def read(self, path: str, *selection: Any) -> NDArray[Any]:
+        """The values at `path`, all or those of a basic selection."""
+        array = self.array(path)
+        with self._reading(path):
+            return np.asarray(array[selection if selection else ...])
+
+    def ragged(self, path: str) -> Ragged:
+        """The list of byte strings at `path`."""
+        with self._reading(path):
+            return Ragged(self.array(f"{path}/data"), self.read(f"{path}/offsets"))
+
+    # Images
+
+    @cached_property
+    def image_paths(self) -> list[bytes]:
+        """The probe images' paths, relative to their folder, as the raw bytes of the file system."""
+        ragged = self.ragged(f"{schema.PROBE}/path")
+        with self._reading(f"{schema.PROBE}/path"):
+            return ragged.all()
+
+    @cached_property
+    def labels(self) -> NDArray[np.int32]:
+        """int32 [images]: index into `class_names`, -1 where an image has no label."""
+        return self.read(f"{schema.PROBE}/label").astype(np.int32)
+
+    @cached_property
+    def _probe_attributes(self) -> dict[str, Any]:
+        with self._reading(schema.PROBE):
+            return dict(self._group[schema.PROBE].attrs)
+
+    @property
+    def class_names(self) -> list[str]:
+        return [str(name) for name in self._probe_attributes.get("class_names", [])]
+
+    @property
+    def skipped(self) -> list[dict[str, str]]:
+        """The images that could not be used: `path` (printable) and `reason` of each."""
+        return list(self._probe_attributes.get("skipped", []))
+
+    def image_name(self, image: int) -> str:
+        """The path of a probe image as str (surrogates for bytes that are not UTF-8). Raises StoreError."""
+        if not 0 <= image < len(self.image_paths):
+            raise StoreError(f"{_shown(self.path)} is damaged: a top list names image {image}, which it does not have")
+        return os.fsdecode(self.image_paths[image])
+
+    def class_of(self, image: int) -> str:
+        """The class name of a probe image, empty where it has no label."""
+        label = int(self.labels[image])
+        return self.class_names[label] if 0 <= label < len(self.class_names) else ""
+
+    @cached_property
+    def _thumbnails(self) -> dict[str, tuple[NDArray[np.int64], Ragged]]:
+        return {}
+
+    def thumbnail(self, model: str, image: int) -> bytes:
+        """The encoded picture (JPEG or PNG) of a probe image as `model` saw it: its resize and crop."""
+        key = self.models[model].thumbnails
+        path = f"{schema.PROBE}/thumbnails/{key}"
+        if key not in self._thumbnails:
+            self._thumbnails[key] = (self.read(f"{path}/image"), self.ragged(path))
+        images, pictures = self._thumbnails[key]
+        row = int(np.searchsorted(images, image))
+        if row == len(images) or images[row] != image:
+            raise StoreError(f"{_shown(self.path)} is damaged at {path}: no thumbnail of image {image}")
+        with self._reading(path):
+            return pictures[row]
+
+    # Models, layers, units
+
+    @cached_property
+    def _layers(self) -> dict[str, dict[str, schema.Layer]]:
+        return {}
+
+    def layers(self, model: str) -> dict[str, schema.Layer]:
+        """The layers of a model by name, from the input to the output."""
+        if model not in self._layers:
+            found = {}
+            for name in self.models[model].layers:
+                path = schema.layer_path(model, name)
+                with self._reading(path):
+                    found[name] = schema.Layer.from_attributes(dict(self._group[path].attrs))
+            self._layers[model] = found
+        return self._layers[model]
+
+    def metric_names(self, model: str, layer: str) -> list[str]:
+        """The metrics stored for a layer, in the registry's order."""
+        path = f"{schema.layer_path(model, layer)}/metrics"
+        with self._reading(path):
+            group = self._group[path]
+            assert isinstance(group, zarr.Group)
+            stored = set(group.array_keys())
+        return [name for name in METRICS if name in stored]
+
+    def metric(self, model: str, layer: str, name: str) -> NDArray[np.float32]:
+        """float32 [units] of a metric."""
+        return self.read(f"{schema.layer_path(model, layer)}/metrics/{name}")
+
+    def top(self, unit: Unit) -> TopImages:
+        """The top images of one unit with their maps; reads only that unit's part of the store."""
+        path = f"{schema.layer_path(unit.model, unit.layer)}/top"
+        image = self.read(f"{path}/image", unit.index)
+        filled = int((image >= 0).sum())
+        parts = (self.read(f"{path}/{name}", unit.index)[:filled] for name in ("value", "position", "map"))
+        value, position, maps = parts
+        return TopImages(value, image[:filled], position, maps)
+
+    def top_lists(self, model: str, layer: str, name: str) -> NDArray[Any]:
+        """`value`, `image` or `position` of the top lists of a whole layer, [units, k] or [units, k, 2]."""
+        return self.read(f"{schema.layer_path(model, layer)}/top/{name}")
+
+    def unit(self, name: str) -> Unit:
+        """The unit that `MODEL/LAYER/INDEX` names. Raises UsageError that says what there is."""
+        model, _, rest = name.partition("/")
+        layer, _, index = rest.rpartition("/")
+        if not layer:
+            raise UsageError(f"{printable(name)} is not a unit: write MODEL/LAYER/INDEX, such as {self._example()}")
+        self.check_model(model)
+        layer = self.check_layer(model, layer)
+        units = self.layers(model)[layer].units
+        if not index.isdecimal() or int(index) >= units:
+            raise UsageError(f"{model}/{layer} has units 0 to {units - 1}, not {printable(index)}")
+        return Unit(model, layer, int(index))
+
+    def _example(self) -> str:
+        model = next(iter(self.models))
+        return f"{model}/{self.models[model].layers[0]}/0"
+
+    def check_model(self, model: str) -> None:
+        """Raises UsageError where the store has no such model."""
+        if model not in self.models:
+            raise UsageError(_unknown("model", model, list(self.models)))
+
+    def check_layer(self, model: str, layer: str) -> str:
+        """The name of a layer given by its name or its module path. Raises UsageError where there is none."""
+        layers = self.layers(model)
+        if layer in layers:
+            return layer
+        for name, info in layers.items():
+            if info.module == layer:
+                return name
+        raise UsageError(_unknown(f"layer in {model}", layer, list(layers)))
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {printable(', '.join(known), 300)}"
+    return f"no {kind} {printable(name)}: {hint}"
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))
+
+
+def open_store(path: Path) -> Store:
+    """Opens the store at `path` for reading. Raises StoreError: missing, no store, newer version, damaged."""
+    if not path.exists():
+        raise StoreError(f"{_shown(path)} does not exist: make it with `shapebias precompute --store {_shown(path)}`")
+    if not (path / "zarr.json").is_file():
+        raise StoreError(f"{_shown(path)} is not a shapebias store: it has no zarr.json")
+    attributes = _read(path, lambda: dict(zarr.open_group(path, mode="r").attrs))
+    if attributes.get("format") != schema.FORMAT:
+        raise StoreError(f"{_shown(path)} is a Zarr store, but not of shapebias")
+    version = attributes.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise StoreError(f"{_shown(path)} is damaged: its version is {printable(repr(version))}")
+    if version > schema.VERSION:
+        raise StoreError(
+            f"{_shown(path)} has store version {version}, this shapebias reads up to {schema.VERSION}: upgrade it with "
+            "`pip install -U shapebias`"
+        )
+    return Store(path, zarr.open_group(path, mode="r"))
+
+
+def _read(path: Path, action: Callable[[], T]) -> T:
+    try:
+        return action()
+    except Exception as error:
+        reason = printable(str(error) or type(error).__name__, 120)
+        raise StoreError(f"{_shown(path)} is damaged at zarr.json: {reason}") from error

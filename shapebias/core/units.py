@@ -1,0 +1,116 @@
+"""The unit table: one row a unit, one column a metric, over any models and layers of a store."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.errors import UsageError
+from shapebias.core.metrics import METRICS
+from shapebias.core.store import Store, Unit
+from shapebias.core.text import printable
+
+
+@dataclass(frozen=True)
+class UnitTable:
+    """Units in rows. `layers` lists the (model, layer) pairs; `layer` int32 [rows] points into it, `index` int32 [rows]
+    is the unit in its layer; `columns` float32 [rows] a metric, NaN where a layer lacks it."""
+
+    layers: list[tuple[str, str]]
+    layer: NDArray[np.int32]
+    index: NDArray[np.int32]
+    columns: dict[str, NDArray[np.float32]]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def unit(self, row: int) -> Unit:
+        model, layer = self.layers[self.layer[row]]
+        return Unit(model, layer, int(self.index[row]))
+
+    def take(self, rows: NDArray[np.int64]) -> "UnitTable":
+        """The table of these rows, in this order."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return UnitTable(self.layers, self.layer[rows], self.index[rows], columns)
+
+    def order(self, metric: str, ascending: bool = False) -> NDArray[np.int64]:
+        """The rows sorted by a metric, ties by row, NaN last either way. Raises UsageError for an unknown metric."""
+        if metric not in self.columns:
+            known = ", ".join(self.columns)
+            reason = "not in this store" if metric in METRICS else "no metric"
+            raise UsageError(f"{printable(metric)} is {reason}: sort by one of {known}")
+        values = self.columns[metric]
+        order: NDArray[np.int64] = np.argsort(values if ascending else -values, kind="stable")
+        return order
+
+
+def load_units(store: Store, model: str | None = None, layer: str | None = None) -> UnitTable:
+    """Every unit of the store, or those of a model, of a layer, in the order of models, layers and indices.
+
+    Raises UsageError for a model or layer that the store does not have.
+    """
+    if model is not None:
+        store.check_model(model)
+    pairs = []
+    for label in [model] if model is not None else list(store.models):
+        names = store.layers(label)
+        if layer is not None:
+            if model is None and layer not in names and not any(info.module == layer for info in names.values()):
+                continue
+            names = {store.check_layer(label, layer): names[store.check_layer(label, layer)]}
+        pairs += [(label, name, info.units) for name, info in names.items()]
+    if not pairs:
+        raise UsageError(f"no model in the store has a layer {printable(str(layer))}")
+    sizes = [units for _, _, units in pairs]
+    stored = {(label, name): set(store.metric_names(label, name)) for label, name, _ in pairs}
+    columns = {}
+    for metric in METRICS:
+        if any(metric in names for names in stored.values()):
+            parts = [
+                store.metric(label, name, metric)
+                if metric in stored[label, name]
+                else np.full(units, np.nan, np.float32)
+                for label, name, units in pairs
+            ]
+            columns[metric] = np.concatenate(parts)
+    return UnitTable(
+        [(label, name) for label, name, _ in pairs],
+        np.repeat(np.arange(len(pairs), dtype=np.int32), sizes),
+        np.concatenate([np.arange(units, dtype=np.int32) for units in sizes]),
+        columns,
+    )
+
+
+def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[str, Any]]:
+    """One dict a row: model, layer, unit, every metric by name (None where NaN) and, unless `top` is false, the top
+    images as {image, value, y, x}, `image` being the path in the set (str, surrogates for bytes that are not UTF-8)."""
+    records = []
+    lists: dict[tuple[str, str], list[NDArray[Any]]] = {}
+    for row in range(len(table)):
+        unit = table.unit(row)
+        record: dict[str, Any] = {"model": unit.model, "layer": unit.layer, "unit": unit.index}
+        for name, values in table.columns.items():
+            record[name] = None if np.isnan(values[row]) else float(values[row])
+        if top:
+            key = (unit.model, unit.layer)
+            if key not in lists:
+                lists[key] = [store.top_lists(*key, name) for name in ("value", "image", "position")]
+            record["top"] = _top(store, *(values[unit.index] for values in lists[key]))
+        records.append(record)
+    return records
+
+
+def _top(
+    store: Store, value: NDArray[np.float32], image: NDArray[np.int32], position: NDArray[np.int32]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "image": store.image_name(int(image[rank])),
+            "value": float(value[rank]),
+            "y": int(position[rank, 0]),
+            "x": int(position[rank, 1]),
+        }
+        for rank in range(len(image))
+        if image[rank] >= 0
+    ]

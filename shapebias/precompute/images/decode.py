@@ -1,0 +1,240 @@
+"""An image file becomes the pixels that a network sees. Imports Pillow and numpy only: worker processes start fast."""
+
+import io
+import logging
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import (  # the plugins by name: else Pillow looks for a format's plugin by importing all of them
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+_FORMATS = {
+    b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile.format,
+    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile.format,
+    b"RIFF": WebPImagePlugin.WebPImageFile.format,
+    b"BM": BmpImagePlugin.BmpImageFile.format,
+    b"GIF8": GifImagePlugin.GifImageFile.format,
+    b"II*\0": TiffImagePlugin.TiffImageFile.format,
+    b"MM\0*": TiffImagePlugin.TiffImageFile.format,
+    b"II+\0": TiffImagePlugin.TiffImageFile.format,
+    b"MM\0+": TiffImagePlugin.TiffImageFile.format,
+}
+_MAX_PIXELS = 2 * 89_478_485
+_MAX_SIDE = 40_000
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints its errors where nobody set up logging
+
+
+class ImageError(Exception):
+    """An image cannot be used; its text is the reason on one line, without the file's name or anything read from it."""
+
+
+def read_image(path: bytes | str | Path) -> Image.Image:
+    """The image in a JPEG, PNG, WebP, BMP, GIF or TIFF file (its first frame), upright (EXIF), in mode RGB.
+
+    Transparent images are laid over white. Grey deeper than 8 bits keeps its high byte when it fits 16 bits; other
+    integers, and floats outside [0, 1], are scaled from their own range. Colour profiles are not applied, as in
+    torchvision. Raises `ImageError`, and nothing else, for a file that is damaged, too large or no image.
+    """
+    try:
+        with _open(os.fsdecode(path)) as file:
+            return _decode(file)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large() from error
+    except MemoryError as error:
+        raise ImageError("too large for the memory") from error
+    except Exception as error:  # on a damaged file Pillow's decoders raise what they like
+        if isinstance(error, OSError) and error.errno:
+            raise ImageError(f"cannot be read: {os.strerror(error.errno).lower()}") from error
+        cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        raise ImageError("truncated" if cut else "damaged") from error
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How an image is brought to a network's input size: short side to `resize`, then the central `crop` x `crop`.
+
+    Gives the bytes of torchvision's `Resize(resize, interpolation)` and `CenterCrop(crop)` on a PIL image. Raises
+    `ValueError` if a size is not positive or the interpolation is unknown.
+    """
+
+    resize: int
+    crop: int
+    interpolation: str = "bilinear"  # or bicubic, nearest, lanczos
+
+    def __post_init__(self) -> None:
+        if min(self.resize, self.crop) < 1:
+            raise ValueError(f"resize and crop must be at least 1, not {self.resize} and {self.crop}")
+        if self.interpolation not in ("bilinear", "bicubic", "nearest", "lanczos"):
+            raise ValueError(f"interpolation must be bilinear, bicubic, nearest or lanczos, not {self.interpolation!r}")
+
+    def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """The pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller than that.
+
+        Raises `ImageError` if the image is so long and thin that its long side would exceed 40,000 pixels.
+        """
+        short, long = min(image.size), max(image.size)
+        long = int(self.resize * long / short)
+        if long > _MAX_SIDE:
+            raise ImageError(f"too long and thin: {image.width} x {image.height} pixels")
+        size = (self.resize, long) if image.width <= image.height else (long, self.resize)
+        if size != image.size:
+            image = image.resize(size, Image.Resampling[self.interpolation.upper()])
+        left, top = (self._offset(side) for side in size)
+        return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
+
+    def _offset(self, side: int) -> int:
+        """Where the crop starts on a side: negative where the side is shorter, rounded as torchvision rounds it."""
+        if side < self.crop:
+            return -((self.crop - side) // 2)
+        return round((side - self.crop) / 2.0)
+
+    @property
+    def key(self) -> str:
+        """A name for the geometry, such as `resize256-crop224-bilinear`: equal geometries have equal keys."""
+        return f"resize{self.resize}-crop{self.crop}-{self.interpolation}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Geometry":
+        """The geometry that `to_dict` wrote."""
+        return cls(**fields)
+
+
+def read_pixels(path: bytes | str | Path, geometry: Geometry) -> npt.NDArray[np.uint8]:
+    """The pixels of an image file in a geometry: uint8 [crop, crop, 3]. Raises `ImageError`."""
+    return geometry(read_image(path))
+
+
+def encode_thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """An image file for pixels uint8 [H, W, 3]: PNG up to 96 px a side, else JPEG, its long side at most 256 px."""
+    image = Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    if max(image.size) <= 96:
+        image.save(buffer, "PNG")
+    else:
+        image.thumbnail((256, 256), Image.Resampling.BICUBIC, reducing_gap=None)
+        image.save(buffer, "JPEG", quality=88, subsampling=0)
+    return buffer.getvalue()
+
+
+def _open(path: str) -> BinaryIO:
+    """The file, open, if it is a regular file with something in it: opening a FIFO would wait for its writer."""
+    try:
+        status = Path(path).stat()
+    except FileNotFoundError as error:
+        raise ImageError("broken link" if Path(path).is_symlink() else "no such file") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise ImageError("is a directory")
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError("not a regular file")
+    if status.st_size == 0:
+        raise ImageError("empty file")
+    return Path(path).open("rb")
+
+
+def _decode(file: BinaryIO) -> Image.Image:
+    prefix = file.read(8)
+    name = next((name for magic, name in _FORMATS.items() if prefix.startswith(magic)), None)
+    if name is None:
+        raise ImageError("not a JPEG, PNG, WebP, BMP, GIF or TIFF image")
+    with _silence(tiff=name == "TIFF"):
+        image: Image.Image = Image.open(file, formats=(name,))
+        if image.width * image.height > _MAX_PIXELS:  # Pillow's own limit can have been lifted
+            raise _too_large()
+        image.load()
+        turn = _UPRIGHT.get(_orientation(image))
+        image = _to_rgb(image)
+        return image if turn is None else image.transpose(turn)
+
+
+def _too_large() -> ImageError:
+    return ImageError(f"more than {_MAX_PIXELS / 1e6:.0f} megapixels")
+
+
+@contextmanager
+def _silence(tiff: bool) -> Iterator[None]:
+    """No warnings from Pillow and, while a TIFF is read, none from libtiff, which writes to stderr itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not tiff:
+            yield
+            return
+        saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(null)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8. Metadata that cannot be read does not condemn an image."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _to_8_bits(image)
+    if image.mode == "LAB":
+        return ImageCms.applyTransform(image, _lab_to_rgb()) or image
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """A grey image of integers or floats in mode L; infinities and NaN become its ends and black."""
+    values = np.asarray(image)
+    if image.mode != "F" and values.min() >= 0 and values.max() <= 0xFFFF:
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    finite = values[np.isfinite(values)].astype(np.float64)
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    if image.mode == "F" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    scaled = (np.clip(values, low, high).astype(np.float64) - low) * (255 / max(high - low, 1e-300))
+    return Image.fromarray(np.rint(np.nan_to_num(scaled)).astype(np.uint8))
+
+
+@cache
+def _lab_to_rgb() -> ImageCms.ImageCmsTransform:
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(lab, srgb, "LAB", "RGB")

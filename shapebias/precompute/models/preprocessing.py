@@ -1,0 +1,73 @@
+"""What happens to an image before a network sees it: resize, crop, scale to [0, 1], normalise."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.text import printable
+from shapebias.precompute.images.decode import Geometry
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """RGB in [0, 1], minus `mean`, divided by `std`, on images of `geometry`. `origin` says where this came from."""
+
+    geometry: Geometry
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    origin: str
+
+    def to_attributes(self) -> dict[str, Any]:
+        """As JSON, for the store."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        mean, std = (" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        geometry = self.geometry
+        return (
+            f"resize {geometry.resize} {geometry.interpolation}, crop {geometry.crop}, mean {mean}, std {std} "
+            f"(from {self.origin})"
+        )
+
+
+def imagenet_preprocessing() -> Preprocessing:
+    """The usual one for ImageNet networks: short side 256, centre crop 224."""
+    return Preprocessing(Geometry(256, 224, "bilinear"), IMAGENET_MEAN, IMAGENET_STD, "ImageNet's usual values")
+
+
+def from_pretrained_cfg(cfg: Any) -> Preprocessing:
+    """Reads timm's `pretrained_cfg` (a dict, or an object with `to_dict`); what it leaves out is ImageNet's.
+
+    timm resizes the short side to floor(input size / crop_pct). Raises ShapebiasError where a value makes no sense.
+    """
+    usual = imagenet_preprocessing()
+    try:
+        facts = dict(cfg.to_dict() if hasattr(cfg, "to_dict") else cfg)
+        channels, height, width = facts.get("input_size", (3, usual.geometry.crop, usual.geometry.crop))
+        crop_pct = float(facts.get("crop_pct") or 0.875)
+        interpolation = str(facts.get("interpolation") or "bilinear")
+        mean = tuple(float(value) for value in facts.get("mean", usual.mean))
+        std = tuple(float(value) for value in facts.get("std", usual.std))
+    except Exception as error:
+        raise ShapebiasError(f"the model's pretrained_cfg cannot be read: {printable(str(error), 120)}") from error
+    if channels != 3 or height != width or height < 1:
+        size = printable(f"{channels} x {height} x {width}")
+        raise ShapebiasError(f"the model's pretrained_cfg wants {size} input; shapebias feeds square RGB images")
+    if not 0 < crop_pct <= 1 or len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ShapebiasError("the model's pretrained_cfg has a crop_pct, mean or std out of range")
+    if interpolation not in _INTERPOLATIONS:
+        interpolation = "bicubic"  # timm's "random" and "box" are for training; it evaluates them as bicubic
+    geometry = Geometry(math.floor(height / crop_pct), int(height), interpolation)
+    return Preprocessing(geometry, mean, std, "the model's pretrained_cfg")
+
+
+def from_torchvision(weights: Any, origin: str) -> Preprocessing:
+    """Reads the evaluation transform of a torchvision weights enum (nothing is downloaded)."""
+    transform = weights.transforms()
+    geometry = Geometry(int(transform.resize_size[0]), int(transform.crop_size[0]), str(transform.interpolation.value))
+    return Preprocessing(geometry, tuple(transform.mean), tuple(transform.std), origin)

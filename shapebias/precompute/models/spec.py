@@ -1,0 +1,56 @@
+"""What the user writes after `--model`: `[LABEL=]SOURCE[@CHECKPOINT]`."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from shapebias.core.errors import UsageError
+from shapebias.core.schema import LABEL_PATTERN
+from shapebias.core.text import printable
+
+_LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A network by its source (a name, `FILE.py:FUNCTION` or `module:FUNCTION`) and, where given, its weights."""
+
+    label: str
+    source: str
+    checkpoint: Path | None
+
+
+def parse_spec(text: str) -> ModelSpec:
+    """Reads `[LABEL=]SOURCE[@CHECKPOINT]`. Without a label it is the source's function or name.
+
+    Raises UsageError for an empty source or checkpoint, or a label that could not name a model in a store.
+    """
+    labelled = _LABELLED.fullmatch(text)
+    rest = labelled["rest"] if labelled else text
+    source, at, checkpoint = rest.rpartition("@")
+    if not at:
+        source, checkpoint = rest, ""
+    if not source or (at and not checkpoint):
+        raise UsageError(f"--model {printable(text)}: write [LABEL=]SOURCE[@CHECKPOINT], such as AlexNet=alexnet@a.pth")
+    if labelled:
+        label = labelled["label"]
+    else:
+        name, colon, function = source.rpartition(":")
+        label = (Path(name).stem if function == "build" else function) if colon else source
+        label = re.sub(r"[^A-Za-z0-9._+-]", "-", label).lstrip("._+-") or "model"
+    if not LABEL_PATTERN.fullmatch(label):
+        raise UsageError(
+            f"--model {printable(text)}: the label holds letters, digits, space and . _ + - and starts with a letter or "
+            "digit"
+        )
+    return ModelSpec(label, source, Path(checkpoint) if checkpoint else None)
+
+
+def parse_specs(texts: list[str]) -> list[ModelSpec]:
+    """Reads several; two of the same label are a UsageError."""
+    specs = [parse_spec(text) for text in texts]
+    labels = [spec.label for spec in specs]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UsageError(f"two models are called {label}: give them labels, such as --model A={label}")
+    return specs

@@ -1,0 +1,54 @@
+"""Forward hooks on the chosen layers of a network."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from shapebias.precompute.models.layers import WatchedLayer
+
+
+class Watch:
+    """While entered, `see(i, output)` is called in every forward of `network` when the i-th layer has its output.
+
+    It is called inside the forward, before a later in-place operation can change the output.
+    """
+
+    def __init__(self, network: nn.Module, layers: "list[WatchedLayer]", see: Callable[[int, Tensor], None]) -> None:
+        self._network, self._layers, self._see = network, layers, see
+        self._handles: list[Any] = []
+        self._calls: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._handles = [self._network.register_forward_pre_hook(lambda *_: self._calls.clear())]
+        for path in dict.fromkeys(layer.module for layer in self._layers):
+            self._handles.append(self._network.get_submodule(path).register_forward_hook(self._hook(path)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], None]:
+        wanted = {layer.call: index for index, layer in enumerate(self._layers) if layer.module == path}
+
+        def seen(module: nn.Module, inputs: Any, output: Any) -> None:
+            call = self._calls.get(path, 0)
+            self._calls[path] = call + 1
+            tensor = first_tensor(output)
+            if call in wanted and tensor is not None:
+                self._see(wanted[call], tensor)
+
+        return seen
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """The tensor that a module returned, the first where it returned several (GoogLeNet's, timm's tuples)."""
+    if isinstance(output, Tensor):
+        return output
+    values = output.values() if isinstance(output, dict) else output if isinstance(output, tuple | list) else ()
+    return next((value for value in values if isinstance(value, Tensor)), None)

@@ -1,0 +1,60 @@
+"""A progress bar with images a second and time left, on a terminal only."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from shapebias.core.text import printable
+
+
+class Reporter(Protocol):
+    """Who is told how far a run is."""
+
+    def stage(self, what: str, total: int | None = None) -> None:
+        """A new stage begins, of `total` steps where that is known."""
+
+    def advance(self, steps: int) -> None:
+        """Some steps of the stage are done."""
+
+
+class Silent:
+    """Nobody is told: output goes to a pipe or a file."""
+
+    def stage(self, what: str, total: int | None = None) -> None: ...
+
+    def advance(self, steps: int) -> None: ...
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.0f} images/s" if speed and task.total else "", style="cyan")
+
+
+class _Bar:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None)
+
+    def stage(self, what: str, total: int | None = None) -> None:
+        self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(printable(what, 40), total=total)
+
+    def advance(self, steps: int) -> None:
+        self._progress.advance(self._task, steps)
+
+
+@contextmanager
+def console_progress() -> Iterator[Reporter]:
+    """A bar on stderr while the block runs, where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield Silent()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield _Bar(progress)

@@ -1,0 +1,153 @@
+"""The hot loops on the CPU, compiled by numba: each reads an activation map once, in the order it lies in memory.
+
+Maps come as float32 [B, P, C]: channels_last, so that the innermost loop runs over units and vectorises. PyTorch's
+own reductions need one read for each number (max, sum, squares, count), several times the cost of the whole kernel.
+Every kernel works on a range [start, stop) of images or units; `in_threads` spreads the ranges over the cores.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+_UNIT_BLOCK = 16  # units a thread takes at once: one cache line of float32
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(1, torch.get_num_threads() - 1), thread_name_prefix="statistics")
+
+
+def in_threads(kernel: Callable[..., Any], count: int, *arguments: Any, block: int = 1) -> None:
+    """Calls kernel(*arguments, start, stop) for ranges that cover range(count), on as many threads as PyTorch uses."""
+    blocks = -(-count // block)
+    parts = min(torch.get_num_threads(), blocks)
+    bounds = [min(count, blocks * part // parts * block) for part in range(parts + 1)]
+    futures = [_pool().submit(kernel, *arguments, bounds[part], bounds[part + 1]) for part in range(1, parts)]
+    kernel(*arguments, bounds[0], bounds[1])
+    for future in futures:
+        future.result()
+
+
+def over_units(kernel: Callable[..., Any], units: int, *arguments: Any) -> None:
+    """As `in_threads`, over units, in blocks that share no cache line."""
+    in_threads(kernel, units, *arguments, block=_UNIT_BLOCK)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def reduce_maps(
+    maps: Any, row: int, maximum: Any, total: Any, squares: Any, nonpositive: Any, start: int, stop: int
+) -> None:
+    """For images [start, stop): the maximum, sum, sum of squares and count of a <= 0 over positions, one read.
+
+    maps float32 [B, P, C]; maximum float32, total and squares float64, nonpositive int32, each [B, C], are filled.
+    Sums run in float32 over `row` positions at a time and in float64 beyond, which keeps float64's precision at
+    float32's speed.
+    """
+    positions, units = maps.shape[1], maps.shape[2]
+    part = np.empty(units, np.float32)
+    part_squares = np.empty(units, np.float32)
+    for image in range(start, stop):
+        maximum[image, :] = -np.inf
+        total[image, :] = 0.0
+        squares[image, :] = 0.0
+        nonpositive[image, :] = 0
+        high, low_count = maximum[image], nonpositive[image]
+        for first in range(0, positions, row):
+            part[:] = 0.0
+            part_squares[:] = 0.0
+            for position in range(first, min(first + row, positions)):
+                values = maps[image, position]
+                for unit in range(units):
+                    value = values[unit]
+                    high[unit] = value if value > high[unit] else high[unit]
+                    part[unit] += value
+                    part_squares[unit] += value * value
+                    low_count[unit] += np.int32(value <= np.float32(0.0))
+            for unit in range(units):
+                total[image, unit] += part[unit]
+                squares[image, unit] += part_squares[unit]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def insert_top(
+    maps: Any,
+    maximum: Any,
+    images: Any,
+    value: Any,
+    image: Any,
+    position: Any,
+    slot: Any,
+    kept: Any,
+    start: int,
+    stop: int,
+) -> None:
+    """For units [start, stop): inserts the batch's images into the sorted top lists, ties behind what is there.
+
+    maps float32 [B, P, C], maximum float32 [B, C], images int64 [B]. The lists, [C, k]: value float32 descending, image
+    int64, position int32 (of the maximum, raster order), slot int32: the row of kept (uint8 [C, k, P]) that holds the
+    entry's map, scaled so that 255 is the entry's own value. Maps are read only for entries that stay in the list.
+    """
+    size, k, positions = maps.shape[0], value.shape[1], maps.shape[1]
+    for unit in range(start, stop):
+        fresh = False
+        for row in range(size):
+            new = maximum[row, unit]
+            if not new > value[unit, k - 1]:
+                continue
+            rank = k - 1
+            freed = slot[unit, k - 1]
+            while rank > 0 and new > value[unit, rank - 1]:
+                value[unit, rank] = value[unit, rank - 1]
+                image[unit, rank] = image[unit, rank - 1]
+                position[unit, rank] = position[unit, rank - 1]
+                slot[unit, rank] = slot[unit, rank - 1]
+                rank -= 1
+            value[unit, rank] = new
+            image[unit, rank] = images[row]
+            position[unit, rank] = -1 - row  # its map is still to be read
+            slot[unit, rank] = freed
+            fresh = True
+        if not fresh:
+            continue
+        for rank in range(k):
+            if position[unit, rank] >= 0 or value[unit, rank] == -np.inf:
+                continue
+            row = -1 - position[unit, rank]
+            new = value[unit, rank]
+            scale = np.float32(255.0) / new if new > 0 else np.float32(0.0)
+            target = kept[unit, slot[unit, rank]]
+            where = -1
+            for place in range(positions):
+                activation = maps[row, place, unit]
+                if where < 0 and activation == new:
+                    where = place
+                target[place] = np.uint8(activation * scale + np.float32(0.5)) if activation > 0 else np.uint8(0)
+            position[unit, rank] = where
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def keep_above(
+    maps: Any, sampled: Any, kept: Any, filled: Any, threshold: Any, first: int, start: int, stop: int
+) -> int:
+    """For units [start, stop), images [first, B): keeps the sampled values above the unit's threshold.
+
+    maps float32 [B, P, C]; sampled int32 [B, m], positions; kept float32 [C, capacity], of which filled (int32
+    [C]) are in use; threshold float32 [C]. Returns the first image that might not fit any more, B when all are done.
+    """
+    room = kept.shape[1] - sampled.shape[1]
+    for row in range(first, sampled.shape[0]):
+        for unit in range(start, stop):
+            if filled[unit] > room:
+                return row
+        for index in range(sampled.shape[1]):
+            values = maps[row, sampled[row, index]]
+            for unit in range(start, stop):
+                if values[unit] > threshold[unit]:
+                    kept[unit, filled[unit]] = values[unit]
+                    filled[unit] += 1
+    return sampled.shape[0]

@@ -1,0 +1,81 @@
+"""What a run says at its end, for people and as JSON."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from shapebias.core.text import printable
+from shapebias.precompute.images.folder import Skipped
+
+_SHOWN_SKIPPED = 5
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """One model of a run. `top1` and `chance` are fractions; rates are images a second."""
+
+    label: str
+    architecture: str
+    top1: float | None
+    chance: float | None
+    layers: int
+    units: int
+    images: int
+    images_per_second: float
+    network_images_per_second: float
+    preprocessing: str
+
+    def lines(self) -> list[str]:
+        share = self.images_per_second / self.network_images_per_second
+        accuracy = "no labels that fit its classes" if self.top1 is None else f"{self.top1:.1%}"
+        lines = [
+            f"{self.label} ({self.architecture})",
+            f"  top-1 accuracy  {accuracy}",
+            f"  units           {self.units:,} in {self.layers} layers",
+            f"  speed           {self.images_per_second:.1f} images/s, {share:.2f} of the network alone "
+            f"({self.network_images_per_second:.1f})",
+            f"  preprocessing   {self.preprocessing}",
+        ]
+        if self.top1 is not None and self.chance is not None and self.images >= 50 and self.top1 <= 2 * self.chance:
+            lines.append("  warning: the accuracy is near chance: wrong preprocessing or class order?")
+        return lines
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A finished run."""
+
+    store: str
+    store_bytes: int
+    device: str
+    images: int
+    seconds: float
+    models: list[ModelSummary]
+    skipped: list[Skipped]
+
+    def text(self) -> str:
+        """Several lines for people."""
+        lines = [line for model in self.models for line in model.lines()]
+        lines.append(f"{self.images:,} images in {self.seconds:.1f} s on {self.device}")
+        if self.skipped:
+            counts = Counter(each.reason for each in self.skipped)
+            reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common(8))
+            lines.append(f"{len(self.skipped):,} images skipped: {reasons}")
+            lines += [f"  {printable(each.path, 80)}: {each.reason}" for each in self.skipped[:_SHOWN_SKIPPED]]
+            if len(self.skipped) > _SHOWN_SKIPPED:
+                lines.append("  … all of them: shapebias info --json")
+        lines.append(f"{printable(self.store)}: {self.store_bytes / 1e6:.1f} MB")
+        lines.append(f"look at it: shapebias explore {printable(self.store)}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """For scripts: `precompute --json` prints it as its last line."""
+        return {
+            "store": printable(self.store, 4096),
+            "store_bytes": self.store_bytes,
+            "device": self.device,
+            "images": self.images,
+            "seconds": self.seconds,
+            "models": [asdict(model) for model in self.models],
+            "skipped": [{"path": printable(each.path, 4096), "reason": each.reason} for each in self.skipped],
+        }

@@ -1,0 +1,227 @@
+"""The only code that writes a store: beside its place first, then there in one rename."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+import shapebias
+from shapebias.core import schema
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.images.folder import ImageSet, Skipped
+from shapebias.precompute.statistics.topk import TopKResult
+
+_ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
+_RAGGED_CHUNK, _RAGGED_SHARD = 1 << 18, 1 << 26
+
+
+class StoreWriter:
+    """A store in the making. It exists under its name only after `commit`; leaving without it removes every trace."""
+
+    def __init__(self, path: Path, overwrite: bool, settings: dict[str, Any]) -> None:
+        """Raises UsageError where `path` is taken, ShapebiasError where it cannot be written or another run does."""
+        self.path = path
+        self._partial = path.with_name(f"{path.name}.partial")
+        self._overwrite, self._settings = overwrite, settings
+        self._activations: list[ActivationsWriter] = []
+        self._check_free()
+
+    def _check_free(self) -> None:
+        if not os.path.lexists(self.path):
+            return
+        shown = printable(str(self.path))
+        if not self._overwrite:
+            raise UsageError(f"{shown} exists: pass --overwrite to replace it, or another --store")
+        if not (self.path / "zarr.json").is_file() and any(self.path.iterdir() if self.path.is_dir() else [self.path]):
+            raise UsageError(f"{shown} is not a store, so it is not overwritten: choose another --store")
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._partial.mkdir(exist_ok=True)
+            self._lock = os.open(self._partial, os.O_RDONLY)
+        except OSError as error:
+            raise ShapebiasError(f"{printable(str(self.path))} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise ShapebiasError(
+                f"another run is writing {printable(str(self.path))}: wait for it or stop it"
+            ) from error
+        for leftover in self._partial.iterdir():  # of a run that was killed
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        self._root = zarr.create_group(self._partial)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        os.close(self._lock)
+
+    def commit(self) -> int:
+        """Puts the finished store in its place, in one rename; the old one goes only then. Returns its bytes."""
+        self._root.attrs.update(
+            {
+                "format": schema.FORMAT,
+                "version": schema.VERSION,
+                "shapebias_version": shapebias.__version__,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "settings": self._settings,
+            }
+        )
+        size = sum(file.stat().st_size for file in self._partial.rglob("*") if file.is_file())
+        self._check_free()
+        if os.path.lexists(self.path):
+            old = self.path.with_name(f"{self.path.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            self.path.rename(old)
+            self._partial.rename(self.path)
+            shutil.rmtree(old)
+        else:
+            self._partial.rename(self.path)
+        return size
+
+    def images(self, images: ImageSet, used: NDArray[np.int64], skipped: Iterable[Skipped]) -> None:
+        """The probe images that were used (positions in the listing), and why the others were not."""
+        group = self._root.require_group(schema.PROBE)
+        group.attrs.update(
+            {
+                "class_ids": [printable(name) for name in images.class_ids],
+                "class_names": [printable(name) for name in images.class_names],
+                "skipped": [{"path": printable(each.path), "reason": each.reason} for each in skipped],
+            }
+        )
+        self._ragged(group.create_group("path"), [images.paths[position] for position in used])
+        _create(group, "label", images.labels[used].astype(np.int32), chunk=(1 << 16,))
+
+    def thumbnails(self, key: str, pictures: dict[int, bytes]) -> None:
+        """The encoded pictures of a geometry by image index."""
+        group = self._root.create_group(f"{schema.PROBE}/thumbnails/{key}")
+        indices = sorted(pictures)
+        _create(group, "image", np.array(indices, np.int64), chunk=(1 << 16,))
+        self._ragged(group, [pictures[index] for index in indices])
+
+    def _ragged(self, group: zarr.Group, items: list[bytes]) -> None:
+        offsets = np.zeros(len(items) + 1, np.int64)
+        np.cumsum([len(item) for item in items], out=offsets[1:])
+        data = np.frombuffer(b"".join(items), np.uint8)
+        _create(group, "data", data, chunk=(_RAGGED_CHUNK,), shard=(_RAGGED_SHARD,))
+        _create(group, "offsets", offsets, chunk=(1 << 16,))
+
+    def model(self, model: schema.Model) -> None:
+        """The facts of a model, once its layers are written."""
+        self._root.require_group(f"models/{model.label}").attrs.update(model.to_attributes())
+
+    def layer(self, model: str, layer: schema.Layer, metrics: dict[str, NDArray[np.float32]], top: TopKResult) -> None:
+        """What the pass gave a layer. Raises nothing; the arrays' shapes are those of the schema."""
+        group = self._root.require_group(schema.layer_path(model, layer.name))
+        group.attrs.update(layer.to_attributes())
+        rows = (min(1 << 16, layer.units),)
+        for name, values in metrics.items():
+            _create(group, f"metrics/{name}", values.astype(np.float32), chunk=rows)
+        y, x = np.divmod(top.position, max(layer.map_width, 1))
+        k = top.value.shape[1]
+        lists = (min(4096, layer.units), k)
+        _create(group, "top/value", top.value, chunk=lists)
+        _create(group, "top/image", top.image.astype(np.int32), chunk=lists)
+        _create(group, "top/position", np.stack([y, x], 2).astype(np.int32), chunk=(*lists, 2))
+        tile = (1, k, layer.map_height, layer.map_width)
+        shard = (min(layer.units, max(1, (64 << 20) // int(np.prod(tile)))), *tile[1:])
+        _create(group, "top/map", top.map, chunk=tile, shard=shard)
+
+    def activations(self, model: str, layer: str, images: int, units: int) -> "ActivationsWriter":
+        """A place for the per-image activations of a layer, `images` at most; `close` it before `commit`."""
+        return ActivationsWriter(self._root.require_group(schema.layer_path(model, layer)), images, units)
+
+
+class ActivationsWriter:
+    """Appends to activations/max and activations/mean, a shard of rows at a time."""
+
+    def __init__(self, group: zarr.Group, images: int, units: int) -> None:
+        self._filled = self._written = 0
+        self._units = units
+        self._arrays = []
+        self._buffers = []
+        rows = min(_ROWS, max(images, 1))
+        chunk = (min(256, rows), min(64, units))
+        shard = tuple(-(-extent // size) * size for extent, size in zip((rows, units), chunk, strict=True))
+        for kind in ("max", "mean"):
+            self._arrays.append(_array(group, f"activations/{kind}", (max(images, 1), units), np.float16, chunk, shard))
+            self._buffers.append(np.empty((shard[0], units), np.float16))
+
+    def append(self, maximum: NDArray[np.float16], mean: NDArray[np.float16]) -> None:
+        """float16 [B, units] each: the next B images."""
+        taken = 0
+        while taken < len(maximum):
+            room = min(len(self._buffers[0]) - self._filled, len(maximum) - taken)
+            for buffer, values in zip(self._buffers, (maximum, mean), strict=True):
+                buffer[self._filled : self._filled + room] = values[taken : taken + room]
+            self._filled += room
+            taken += room
+            if self._filled == len(self._buffers[0]):
+                self._flush()
+
+    def _flush(self) -> None:
+        for array, buffer in zip(self._arrays, self._buffers, strict=True):
+            array[self._written : self._written + self._filled] = buffer[: self._filled]
+        self._written += self._filled
+        self._filled = 0
+
+    def close(self) -> None:
+        """Writes what is left and cuts the arrays to the images that came."""
+        self._flush()
+        for array in self._arrays:
+            array.resize((self._written, self._units))
+
+
+def _array(
+    group: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+    chunk: tuple[int, ...],
+    shard: tuple[int, ...] | None,
+) -> "zarr.Array[Any]":
+    """An array with compression and a checksum on every chunk; chunks of nothing but fill values are written too, so
+    that a missing file is never mistaken for one."""
+    return group.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        chunks=chunk,
+        shards=shard,
+        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        fill_value=np.nan if np.issubdtype(dtype, np.floating) else 0,
+        config={"write_empty_chunks": True},
+    )
+
+
+def _create(
+    group: zarr.Group,
+    name: str,
+    values: NDArray[Any],
+    chunk: tuple[int, ...],
+    shard: tuple[int, ...] | None = None,
+) -> None:
+    """Writes `values` as an array; chunks and shards shrink to it."""
+    chunk = tuple(max(1, min(size, extent)) for size, extent in zip(chunk, values.shape, strict=True))
+    if shard is not None:
+        shard = tuple(
+            max(size, min(whole, -(-extent // size) * size) // size * size)
+            for whole, size, extent in zip(shard, chunk, values.shape, strict=True)
+        )
+    array = _array(group, name, values.shape, values.dtype, chunk, shard)
+    if values.size:
+        array[...] = values
