@@ -75,7 +75,7 @@ def precompute(
         typer.Option(
             "--model",
             metavar="SPEC",
-            help="[LABEL=]SOURCE[@CHECKPOINT]: a torchvision name, FILE.py:FUNCTION or module:FUNCTION. May be repeated.",
+            help="[LABEL=]SOURCE[@CHECKPOINT]: a torchvision name, FILE.py:FUNCTION or module:FUNCTION. Repeatable.",
         ),
     ],
     images: Annotated[Path, typer.Option(help="A folder of class folders, or of images.")],
@@ -154,7 +154,7 @@ def units(
     if sort is not None:
         table = table.take(table.order(sort, ascending))
     if limit is not None:
-        table = table.take(range(min(limit, len(table))))
+        table = table.first(limit)
     if output is not None:
         write_units_file(opened, table, form, output)
     else:

@@ -18,7 +18,7 @@ FORMATS = ("table", "json", "csv", "parquet")
 
 
 def write_units(store: Store, table: UnitTable, form: str, text: TextIO, binary: BinaryIO) -> None:
-    """Writes `table` in a format of FORMATS, Parquet to `binary`, the others to `text`. Raises UsageError for another."""
+    """Writes `table` in a format of FORMATS, Parquet to `binary`, the others to `text`. Raises UsageError."""
     if form == "table":
         text.write(units_text(table))
     elif form == "json":

@@ -13,7 +13,7 @@ from shapebias.core.store import Store, StoreError, TopImages, Unit
 
 BACKGROUND = (18, 18, 18)
 _CROP_CELLS = 8  # map cells that a crop shows around the maximum
-_DIMMED = 0.3  # brightness outside the activation mask
+_DIMMED = 0.4  # brightness outside the activation mask
 
 
 class View(StrEnum):

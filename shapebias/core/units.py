@@ -34,6 +34,10 @@ class UnitTable:
         columns = {name: values[rows] for name, values in self.columns.items()}
         return UnitTable(self.layers, self.layer[rows], self.index[rows], columns)
 
+    def first(self, count: int) -> "UnitTable":
+        """The table of the first `count` rows, of all where it has fewer."""
+        return self.take(np.arange(min(count, len(self))))
+
     def order(self, metric: str, ascending: bool = False) -> NDArray[np.int64]:
         """The rows sorted by a metric, ties by row, NaN last either way. Raises UsageError for an unknown metric."""
         if metric not in self.columns:

@@ -71,13 +71,10 @@ def list_images(root: Path, limit: int | None = None) -> tuple[ImageSet, list[Sk
     names = [os.fsdecode(name) for name, _ in classes]
     wnids = {wnid: index for index, wnid in enumerate(imagenet.wnids())}
     is_imagenet = bool(names) and all(name in wnids for name in names)
-    if is_imagenet:
-        numbers = [wnids[name] for name in names]
-    else:
-        numbers = list(range(len(names)))
     if files:
         labels = np.full(len(paths), -1, np.int32)
     else:
+        numbers = [wnids[name] if is_imagenet else index for index, name in enumerate(names)]
         labels = np.repeat(np.array(numbers, np.int32), [len(images) for _, images in classes])
     if limit is not None and limit < len(paths):
         chosen = [index * len(paths) // limit for index in range(limit)]

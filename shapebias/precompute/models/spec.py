@@ -40,8 +40,8 @@ def parse_spec(text: str) -> ModelSpec:
         label = re.sub(r"[^A-Za-z0-9._+-]", "-", label).lstrip("._+-") or "model"
     if not LABEL_PATTERN.fullmatch(label):
         raise UsageError(
-            f"--model {printable(text)}: the label holds letters, digits, space and . _ + - and starts with a letter or "
-            "digit"
+            f"--model {printable(text)}: a label holds letters, digits, space and . _ + - and starts with a "
+            "letter or digit"
         )
     return ModelSpec(label, source, Path(checkpoint) if checkpoint else None)
 

@@ -38,7 +38,7 @@ def over_units(kernel: Callable[..., Any], units: int, *arguments: Any) -> None:
     in_threads(kernel, units, *arguments, block=_UNIT_BLOCK)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def reduce_maps(
     maps: Any, row: int, maximum: Any, total: Any, squares: Any, nonpositive: Any, start: int, stop: int
 ) -> None:
@@ -73,7 +73,7 @@ def reduce_maps(
                 squares[image, unit] += part_squares[unit]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def insert_top(
     maps: Any,
     maximum: Any,
@@ -130,7 +130,7 @@ def insert_top(
             position[unit, rank] = where
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def keep_above(
     maps: Any, sampled: Any, kept: Any, filled: Any, threshold: Any, first: int, start: int, stop: int
 ) -> int:
@@ -150,4 +150,4 @@ def keep_above(
                 if values[unit] > threshold[unit]:
                     kept[unit, filled[unit]] = values[unit]
                     filled[unit] += 1
-    return sampled.shape[0]
+    return len(sampled)

@@ -1,0 +1,231 @@
+"""Pictures as sixel graphics: many tiles of one size at once, each with a palette of its own, vectorised in NumPy.
+
+Format: VT330/VT340 Programmer Reference Manual, vol. 2, ch. 14 (https://vt100.net/docs/vt3xx-gp/chapter14.html). A
+picture is cut into bands of 6 rows. A byte 63 + mask paints one column of a band in the current colour, "!n" repeats
+the next byte, "$" goes back to the band's left edge, "-" starts the next band, "#c" selects colour c and "#c;2;r;g;b"
+defines it (0..100). Zero bits of a mask leave what is there, so a colour may paint over another: each band's first line
+fills it with wide spans, its other lines paint the rest over that.
+
+A photo of 128 x 128 pixels needs far fewer colours than a grid of them: at the same number of bytes, 16 colours a tile
+are nearer to the photos than one palette for the whole grid.
+"""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+MAX_SIDE = 1000  # pixels; xterm's default limit, and the 10 bits of column in a sort key
+_MAX_COLOURS = 64  # 6 bits of a sort key
+_MAX_BANDS = 1 << 10  # 10 bits of a sort key: bands of tiles encoded together
+_MIN_FILL = 6  # narrowest span worth a place in a band's first line ("#12!5~" is 6 bytes)
+_BRIDGE = 8  # columns without its colour that such a span may cross
+_ROUNDS = 4  # of k-means
+_SAMPLED = 900  # pixels of a tile that its palette is chosen from
+
+Pixels = NDArray[np.uint8]
+_Marks = NDArray[np.uint32]
+
+
+def encode_tiles(tiles: Pixels, colours: int = 16, thrift: float = 2.5) -> list[bytes]:
+    """Each of the tiles, uint8 [n, height, width, 3], as a sixel string that paints all of its pixels.
+
+    Fewer `colours` (2 to 64) or more `thrift` make them shorter: it is the squared error that a pixel may gain for the
+    sake of bytes (see `_settle`), in units of what the palette costs the tile anyway. Raises ValueError for tiles wider
+    or higher than MAX_SIDE.
+    """
+    count, height, width, _ = tiles.shape
+    if max(height, width) > MAX_SIDE:
+        raise ValueError(f"{width} x {height} pixels are more than {MAX_SIDE}")
+    bands = -(-height // 6)
+    at_once = max(1, _MAX_BANDS // bands)
+    encoded = []
+    for first in range(0, count, at_once):
+        some = tiles[first : first + at_once]
+        palettes = _choose_palettes(some, min(colours, _MAX_COLOURS))
+        index, palettes = _common_first(_nearest(some, palettes), palettes)
+        index = np.pad(index, ((0, 0), (0, -height % 6), (0, 0)), "edge")
+        index = index.reshape(len(some), bands, 6, width)
+        if thrift:
+            index = _settle(index, palettes, thrift * _squared_errors(some, index, palettes))
+        bodies = _bodies(index, height)
+        encoded += [_wrap(body, palette, width, height) for body, palette in zip(bodies, palettes, strict=True)]
+    return encoded
+
+
+def _wrap(body: bytes, palette: NDArray[np.float32], width: int, height: int) -> bytes:
+    percent = np.rint(palette / 2.55).astype(int).tolist()
+    registers = b"".join(b"#%d;2;%d;%d;%d" % (number, *colour) for number, colour in enumerate(percent))
+    return b'\x1bP0;1q"1;1;%d;%d' % (width, height) + registers + body + b"\x1b\\"
+
+
+def _choose_palettes(tiles: Pixels, colours: int) -> NDArray[np.float32]:
+    """float32 [n, colours, 3] in 0..255, multiples of sixel's percent: k-means (Lloyd 1982) from bins of brightness."""
+    count = len(tiles)
+    pixels = tiles.reshape(count, -1, 3)
+    sample = pixels[:, :: max(1, pixels.shape[1] // _SAMPLED)].astype(np.float32)
+    size = sample.shape[1]
+    brightness = sample @ np.array([0.3, 0.59, 0.11], np.float32)
+    ranks = brightness.argsort(1).argsort(1)
+    group = (ranks * colours // size).astype(np.intp)
+    palettes = np.zeros((count, colours, 3), np.float32)
+    offset = np.arange(count)[:, None] * colours
+    for _ in range(_ROUNDS + 1):
+        flat = (group + offset).ravel()
+        members = np.bincount(flat, minlength=count * colours)
+        for channel in range(3):
+            total = np.bincount(flat, sample[..., channel].ravel(), count * colours)
+            mean = total / np.maximum(members, 1)
+            palettes[..., channel] = np.where(members, mean, palettes[..., channel].ravel()).reshape(count, colours)
+        scores = sample @ (2 * palettes.transpose(0, 2, 1)) - np.square(palettes).sum(2)[:, None]
+        group = scores.argmax(2)
+    shown: NDArray[np.float32] = np.rint(palettes / 2.55) * np.float32(2.55)
+    return shown
+
+
+def _nearest(tiles: Pixels, palettes: NDArray[np.float32]) -> Pixels:
+    """uint8 [n, height, width]: the number of the palette's colour nearest to each pixel (Pillow's mapping)."""
+    index = np.empty(tiles.shape[:3], np.uint8)
+    holder = Image.new("P", (1, 1))
+    for tile, palette, numbers in zip(tiles, palettes, index, strict=True):
+        holder.putpalette(np.rint(palette).astype(np.uint8).tobytes())
+        numbers[...] = Image.fromarray(tile).quantize(palette=holder, dither=Image.Dither.NONE)
+    np.minimum(index, palettes.shape[1] - 1, out=index)
+    return index
+
+
+def _common_first(index: Pixels, palettes: NDArray[np.float32]) -> tuple[Pixels, NDArray[np.float32]]:
+    """The same picture with each palette sorted by use: frequent colours get the numbers with one digit."""
+    count, colours, _ = palettes.shape
+    tile = np.arange(count)[:, None, None] * colours
+    used = np.bincount((index + tile).ravel(), minlength=count * colours).reshape(count, colours)
+    order = np.argsort(-used, axis=1, kind="stable")
+    number = np.argsort(order, axis=1).astype(np.uint8)
+    return number.ravel()[index + tile], np.take_along_axis(palettes, order[:, :, None], 1)
+
+
+def _squared_errors(tiles: Pixels, index: Pixels, palettes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 [n]: what the palettes cost each tile, mean over some of its pixels, sum over the channels."""
+    count, height, width, _ = tiles.shape
+    rows = np.arange(0, height, 4)
+    chosen = index.reshape(count, -1, width)[:, rows]
+    shown = palettes[np.arange(count)[:, None, None], chosen]
+    errors: NDArray[np.float32] = np.square(shown - tiles[:, rows]).sum(3).mean((1, 2), dtype=np.float32)
+    return errors
+
+
+def _settle(index: Pixels, palettes: NDArray[np.float32], thrift: NDArray[np.float32]) -> Pixels:
+    """Lets pixels take a colour that the column to their left has, where that adds a squared error below `thrift` [n].
+
+    A colour that the band has in the previous column costs a byte at most, one that it lacks about five; `thrift` is
+    the squared error (three channels together) that those are worth in each tile. index is uint8 [n, bands, 6, width].
+    Goes from left to right, in all bands of all tiles at once.
+    """
+    count, bands, _, width = index.shape
+    colours = palettes.shape[1]
+    lanes = index.transpose(3, 2, 0, 1).reshape(width, 6, count * bands).astype(np.intp)
+    error = np.square(palettes[:, :, None] - palettes[:, None]).sum(3).astype(np.uint32)
+    table = (error << 8 | np.arange(colours, dtype=np.uint32)).ravel()  # low byte: the colour itself
+    tile = np.repeat(np.arange(count) * colours * colours, bands)
+    own = lanes.astype(np.uint32) | np.repeat(thrift.astype(np.uint32) << 8, bands)
+    rows = lanes * colours + tile
+    for x in range(1, width):
+        best = table.take(rows[x] + lanes[x - 1][:, None]).min(axis=0)
+        lanes[x] = np.minimum(best, own[x]) & 255
+    settled = lanes.astype(np.uint8).reshape(width, 6, count, bands)
+    return np.ascontiguousarray(settled.transpose(2, 3, 1, 0))
+
+
+@cache
+def _run_tokens() -> NDArray[np.uint64]:
+    """Tokens as 8 zero-padded bytes: entry 64 * n + mask paints mask in n columns."""
+    tokens = [b""] * 64
+    for n in range(1, MAX_SIDE + 1):
+        tokens += [bytes([63 + mask]) * n if n < 4 else b"!%d%c" % (n, 63 + mask) for mask in range(64)]
+    return np.array(tokens, "S8").view(np.uint64)
+
+
+@cache
+def _select_tokens(before: bytes) -> NDArray[np.uint64]:
+    """Tokens that select a colour, each after the bytes given."""
+    return np.array([b"%s#%d" % (before, colour) for colour in range(_MAX_COLOURS)], "S8").view(np.uint64)
+
+
+def _marks(index: Pixels) -> _Marks:
+    """Sorted band << 22 | colour << 16 | column << 6 | mask, of each colour of each column; index [bands, 6, width]."""
+    bands, _, width = index.shape
+    place = np.arange(bands, dtype=np.uint32)[:, None] << 22 | np.arange(width, dtype=np.uint32) << 6
+    masks = np.empty((6, bands, width), np.uint8)
+    masks[:] = 1 << np.arange(6, dtype=np.uint8)[:, None, None]
+    first = np.ones(masks.shape, bool)  # is it the colour's first row in this column?
+    found = []
+    for row in range(6):
+        for below in range(row + 1, 6):
+            same = index[:, row] == index[:, below]
+            masks[row] |= same.view(np.uint8) << np.uint8(below)
+            first[below] &= ~same
+        key = place | index[:, row].astype(np.uint32) << 16 | masks[row]
+        found.append(key[first[row]])
+    marks = np.concatenate(found)
+    marks.sort()
+    return marks
+
+
+def _places(marks: _Marks, width: int) -> NDArray[np.intp]:
+    """band * width + column of each mark."""
+    return ((marks >> 22) * np.uint32(width) + (marks >> 6 & 1023)).astype(np.intp)
+
+
+def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
+    """The colour that fills each column first, int16 [bands * width]: the one with the widest span there."""
+    spot = marks >> 6
+    start = np.flatnonzero(np.diff(spot, prepend=np.uint32(1 << 31)) > 1 + _BRIDGE)
+    size = np.diff(start, append=len(spot))
+    start, size = start[size >= _MIN_FILL], size[size >= _MIN_FILL]
+    order = np.argsort(size.astype(np.uint16), kind="stable")  # the widest comes last, and wins
+    start, size = start[order], size[order]
+    span = (spot[start + size - 1] - spot[start] + 1).astype(np.intp)
+    inside = np.arange(span.sum()) - np.repeat(np.cumsum(span) - span, span)
+    fill = np.full(bands * width, -1, np.int16)
+    colour = (marks[start] >> 16 & 63).astype(np.int16)
+    fill[np.repeat(_places(marks[start], width), span) + inside] = np.repeat(colour, span)
+    # what the others left is narrow, or empty: it takes the colour on its left
+    start = np.flatnonzero(np.diff(fill, prepend=-2) | (np.arange(fill.size) % width == 0))
+    kept = (np.diff(start, append=fill.size) >= _MIN_FILL) & (fill[start] >= 0)
+    start = start[kept | (start % width == 0)]
+    return np.repeat(np.maximum(fill[start], 0), np.diff(start, append=fill.size))
+
+
+def _bodies(index: Pixels, height: int) -> list[bytes]:
+    """The bands of every tile, index [n, bands, 6, width]: cells of (select, skip, paint) tokens, one for each run."""
+    count, tile_bands, _, width = index.shape
+    bands = count * tile_bands
+    run = _run_tokens()
+    full = np.full(bands, 63)
+    full[tile_bands - 1 :: tile_bands] = 63 >> -height % 6  # rows beyond the picture stay unpainted
+    marks = _marks(index.reshape(bands, 6, width))
+    fill = _fill(marks, bands, width)
+    marks = marks[fill[_places(marks, width)] != (marks >> 16 & 63)]
+    start = np.flatnonzero(np.diff(marks, prepend=np.uint32(0)) != 64)
+    head, size = marks[start], np.diff(start, append=len(marks))
+    column = (head >> 6 & 1023).astype(np.intp)
+    new = np.diff(head >> 16, prepend=np.uint32(1 << 16)) != 0
+    skip = column.copy()
+    skip[1:] -= np.where(new[1:], 0, (column + size)[:-1])
+    under = np.flatnonzero(np.diff(fill, prepend=-1) | (np.arange(fill.size) % width == 0))
+    in_band = np.bincount(under // width, minlength=bands)
+    over_in_band = np.bincount((head >> 22).astype(np.intp), minlength=bands)
+    # each band: its fill's cells, then the others'
+    over_at = np.arange(len(head)) + np.repeat(np.cumsum(in_band), over_in_band)
+    before = np.cumsum(over_in_band) - over_in_band
+    under_at = np.arange(len(under)) + np.repeat(before, in_band)
+    cells = np.zeros((len(head) + len(under), 3), np.uint64)
+    cells[over_at[new], 0] = _select_tokens(b"$")[head[new] >> 16 & 63]
+    cells[over_at, 1] = run[skip * 64]
+    cells[over_at, 2] = run[size * 64 + (head & full[head >> 22])]
+    below = (under % width == 0) & (under // width % tile_bands > 0)
+    cells[under_at, 0] = np.where(below, _select_tokens(b"-")[fill[under]], _select_tokens(b"")[fill[under]])
+    cells[under_at, 2] = run[np.diff(under, append=fill.size) * 64 + full[under // width]]
+    ends = np.cumsum((in_band + over_in_band).reshape(count, tile_bands).sum(1))
+    return [cell[cell != 0].tobytes().translate(None, b"\0") for cell in np.split(cells, ends[:-1])]

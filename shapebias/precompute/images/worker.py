@@ -1,0 +1,180 @@
+"""A process that decodes images for another: both ends of it.
+
+It is a plain Python program, started anew (never forked: the caller runs threads and CUDA) and without the caller's
+`__main__`, which `multiprocessing` would import again. It reads tasks from its stdin, answers on its stdout and writes
+pixels into memory that it shares with the caller through an inherited file descriptor: memory without a name cannot
+outlive its processes, however they end, and needs no room in /dev/shm.
+"""
+
+import contextlib
+import mmap
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.precompute.images.decode import ImageError, encode_thumbnail
+
+Pixels = npt.NDArray[np.uint8]
+Outcome = bytes | str  # of one image: its thumbnail (empty where none was asked for), or why it is skipped
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker does to every image, and the shape of the memory it writes to."""
+
+    decode: Callable[[bytes], Pixels]
+    thumbnails: bool
+    shape: tuple[int, int, int, int]
+
+    def run(self, paths: list[bytes], rows: Pixels) -> list[Outcome]:
+        """Decode images into rows uint8 [images, H, W, 3]."""
+        outcomes: list[Outcome] = []
+        for path, row in zip(paths, rows, strict=True):
+            try:
+                row[...] = self.decode(path)
+                outcomes.append(encode_thumbnail(row) if self.thumbnails else b"")
+            except ImageError as error:
+                outcomes.append(str(error))
+        return outcomes
+
+
+class Worker:
+    """A process that decodes, and is replaced when it dies. One thread at a time uses it; any thread may close it."""
+
+    def __init__(self, job: bytes, memory: int) -> None:
+        self._job = job
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._closed = False
+        self._ready = False
+        self._process = self._start()
+
+    def decode(self, row: int, paths: list[bytes]) -> list[Outcome]:
+        """Decode images into the rows of the shared memory from `row` on.
+
+        Raises what the job raises on an image, and `ShapebiasError` if no process can be started.
+        """
+        outcomes = self._ask(row, paths)
+        if outcomes is None and len(paths) > 1:
+            return [outcome for index, path in enumerate(paths) for outcome in self.decode(row + index, [path])]
+        if outcomes is None:  # an image before it may have harmed the process: it gets a fresh one
+            outcomes = self._ask(row, paths)
+        return outcomes or ["the decoder crashed on it"]
+
+    def close(self) -> None:
+        """End the process; a thread that waits for its answer gets `CancelledError`."""
+        with self._lock:
+            self._closed = True
+            self._end()
+
+    def _ask(self, row: int, paths: list[bytes]) -> list[Outcome] | None:
+        """The answer to a task, or None if the process died of it; there is a new one then."""
+        tasks, answers = _pipes(self._process)
+        try:
+            if not self._ready:
+                self._ready = pickle.load(answers)
+            _send((row, paths), tasks)
+            answer: list[Outcome] | Exception = pickle.load(answers)
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # ValueError: closed by another thread
+            self._replace()
+            return None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; "
+            f"from {__name__} import _work; _work(sys.stdin.buffer, {self._memory})"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[self._memory],
+            process_group=0,  # Ctrl-C in the terminal is the caller's to answer
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+        tasks, _ = _pipes(process)
+        with contextlib.suppress(OSError):  # it is dead already: the first task will find that out
+            tasks.write(self._job)
+            tasks.flush()
+        return process
+
+    def _replace(self) -> None:
+        with self._lock:
+            if self._closed:
+                raise CancelledError
+            self._end()
+            if not self._ready:
+                raise ShapebiasError("a process that decodes images does not start: try --workers 0")
+            self._ready = False
+            self._process = self._start()
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in _pipes(self._process):
+            with contextlib.suppress(OSError):  # a task that was never read
+                pipe.close()
+
+
+def _pipes(process: "subprocess.Popen[bytes]") -> tuple[IO[bytes], IO[bytes]]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process.stdin, process.stdout
+
+
+def anonymous_file() -> IO[bytes]:
+    """A file in memory without a name (where the system has that), gone when the last process lets go of it."""
+    if sys.platform == "linux":
+        return open(os.memfd_create("shapebias-images"), "r+b")  # noqa: PTH123 (a descriptor has no path)
+    else:
+        import tempfile  # slow to import, for a worker
+
+        return tempfile.TemporaryFile()
+
+
+def map_pixels(descriptor: int, shape: tuple[int, int, int, int]) -> Pixels:
+    """The file's memory as pixels uint8 [images, H, W, 3], shared by all who map it; freed with the last array."""
+    memory = mmap.mmap(descriptor, int(np.prod(shape)))
+    return np.frombuffer(memory, np.uint8).reshape(shape)
+
+
+def _work(tasks: IO[bytes], memory: int) -> None:
+    """A worker's life: a job, then tasks, each answered by the outcomes of its images, until the caller is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(5)  # the network comes first
+    job: Job = pickle.load(tasks)
+    rows = map_pixels(memory, job.shape)
+    with contextlib.suppress(EOFError, BrokenPipeError), open(os.dup(1), "wb") as answers:  # noqa: PTH123
+        null = os.open(os.devnull, os.O_WRONLY)
+        for output in (1, 2):  # decoders in C print as they please
+            os.dup2(null, output)
+        _send(True, answers)
+        while True:
+            row, paths = pickle.load(tasks)
+            answer: list[Outcome] | Exception
+            try:
+                answer = job.run(paths, rows[row : row + len(paths)])
+            except Exception as error:
+                error.add_note(f"in an image worker:\n{traceback.format_exc()}")
+                answer = error
+            _send(answer, answers)
+
+
+def _send(message: object, pipe: IO[bytes]) -> None:
+    pickle.dump(message, pipe)
+    pipe.flush()

@@ -1,0 +1,43 @@
+"""How many tiles of what size fit into a region of the terminal."""
+
+from dataclasses import dataclass
+
+_SMALLEST = 48  # pixels; below it a photo tells little, so fewer are shown instead
+GAP = 4  # pixels between tiles
+
+
+@dataclass(frozen=True)
+class GridLayout:
+    """A grid of square tiles of `size` pixels. A tile starts at a cell; it takes `cell_columns` x `cell_rows` cells."""
+
+    columns: int
+    rows: int
+    cell_columns: int
+    cell_rows: int
+    size: int
+
+    @property
+    def count(self) -> int:
+        return self.columns * self.rows
+
+    def place(self, index: int) -> tuple[int, int]:
+        """The cell (x, y) where a tile starts, in reading order."""
+        return index % self.columns * self.cell_columns, index // self.columns * self.cell_rows
+
+
+def fit_grid(
+    width: int, height: int, cell: tuple[int, int], wanted: int, smallest: int = _SMALLEST, gap: int = GAP
+) -> GridLayout | None:
+    """The largest tiles of which `wanted` fit into width x height cells of `cell` (w, h) pixels; where they would be
+    smaller than `smallest` pixels, as many of that size as fit. None where not one does."""
+    best: GridLayout | None = None
+    sizes = {columns * cell[0] for columns in range(1, width + 1)} | {rows * cell[1] for rows in range(1, height + 1)}
+    for step in sorted(sizes):
+        cell_columns, cell_rows = -(-step // cell[0]), -(-step // cell[1])
+        columns, rows = width // cell_columns, height // cell_rows
+        if step - gap < smallest or not columns * rows:
+            continue
+        layout = GridLayout(columns, min(rows, -(-wanted // columns)), cell_columns, cell_rows, step - gap)
+        if best is None or layout.count >= min(wanted, best.count):
+            best = layout
+    return best

@@ -1,0 +1,109 @@
+"""Pictures of units, made on a thread of their own: the newest request first, neighbours ahead, the rest dropped."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.grid import BACKGROUND, View, compose, unit_tiles
+from shapebias.core.sixel import encode_tiles
+from shapebias.core.store import Store, Unit
+from shapebias.tui.layout import GAP, GridLayout
+from shapebias.tui.terminal import Graphics
+
+_CACHED = 48
+
+
+@dataclass(frozen=True)
+class Request:
+    """A picture of a unit: everything that it depends on."""
+
+    unit: Unit
+    view: View
+    layout: GridLayout
+    graphics: Graphics
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture: one sixel string a tile, or an image for the other graphics, or why there is none."""
+
+    request: Request
+    tiles: Sequence[bytes] = ()
+    image: Image.Image | None = None
+    error: str = ""
+
+
+def make_picture(store: Store, request: Request) -> Picture:
+    """Reads, scales and encodes the tiles of a request."""
+    layout = request.layout
+    try:
+        tiles = unit_tiles(store, request.unit, layout.count, layout.size, request.view)
+    except ShapebiasError as error:
+        return Picture(request, error=str(error))
+    if request.graphics is Graphics.SIXEL:
+        pixels = np.stack([np.asarray(tile) for tile in tiles]) if tiles else np.empty((0, 1, 1, 3), np.uint8)
+        return Picture(request, tiles=encode_tiles(pixels))
+    gap = 1 if request.graphics is Graphics.HALFCELL else GAP
+    return Picture(request, image=compose(tiles, layout.columns, layout.rows, layout.size, gap, BACKGROUND))
+
+
+class PictureMaker:
+    """A thread with a cache. `ready` is called on that thread with every wanted picture that is still wanted."""
+
+    def __init__(self, store: Store, ready: Callable[[Picture], None]) -> None:
+        self._store, self._ready = store, ready
+        self._cache: OrderedDict[Request, Picture] = OrderedDict()
+        self._wanted: Request | None = None
+        self._ahead: list[Request] = []
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
+        self._thread.start()
+
+    def want(self, request: Request, ahead: Sequence[Request] = ()) -> Picture | None:
+        """The picture, where it is in the cache; else it is made next. `ahead` are made when there is time."""
+        with self._changed:
+            found = self._cached(request)
+            self._wanted = None if found else request
+            self._ahead = [each for each in reversed(ahead) if each not in self._cache]
+            self._changed.notify()
+            return found
+
+    def stop(self) -> None:
+        """Ends the thread after the picture it is at."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+    def _cached(self, request: Request) -> Picture | None:
+        if request in self._cache:
+            self._cache.move_to_end(request)
+        return self._cache.get(request)
+
+    def _next(self) -> Request | None:
+        with self._changed:
+            while not self._stopped:
+                if self._wanted is not None:
+                    return self._wanted
+                if self._ahead:
+                    return self._ahead.pop()
+                self._changed.wait()
+        return None
+
+    def _run(self) -> None:
+        while (request := self._next()) is not None:
+            picture = make_picture(self._store, request)
+            with self._changed:
+                self._cache[request] = picture
+                if len(self._cache) > _CACHED:
+                    self._cache.popitem(last=False)
+                wanted = self._wanted == request
+                if wanted:
+                    self._wanted = None
+            if wanted:
+                self._ready(picture)

@@ -1,0 +1,20 @@
+"""The line in which a unit is searched."""
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+
+class SearchLine(Input):
+    """Hidden until `/`; Enter goes to the unit, Escape closes."""
+
+    DEFAULT_CSS = "SearchLine { display: none; height: 1; border: none; padding: 0 1; }"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", show=False)]
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(placeholder="unit number", id=id, compact=True)
+
+    def action_close(self) -> None:
+        self.display = False
+        self.screen.focus_next()

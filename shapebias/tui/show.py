@@ -1,0 +1,101 @@
+"""`shapebias show`: one unit's numbers and pictures, printed to the terminal or saved as a PNG file."""
+
+import io
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.grid import View, compose, unit_tiles
+from shapebias.core.metrics import METRICS
+from shapebias.core.sixel import MAX_SIDE, encode_tiles
+from shapebias.core.store import Store, Unit
+from shapebias.core.text import printable
+from shapebias.tui.layout import GAP
+from shapebias.tui.library_pictures import library_picture
+from shapebias.tui.terminal import Graphics, Terminal, is_interactive, query_terminal
+
+_TILE = 128
+_COLUMNS = 5
+_LISTED = 10
+
+
+def show_unit(store: Store, unit: Unit, output: Path | None, view: str, graphics: str) -> None:
+    """Prints a unit and, to a terminal with graphics or into the PNG file `output`, its grid of top images.
+
+    Raises UsageError for an unknown view or graphics, ShapebiasError where the file cannot be written.
+    """
+    try:
+        chosen = View(view)
+    except ValueError:
+        raise UsageError(f"no --view {printable(view)}: {', '.join(View)}") from None
+    terminal = query_terminal() if output is None and is_interactive() else None
+    kind = terminal.choose(graphics) if terminal is not None else Graphics.NONE
+    print(unit_text(store, unit))
+    if output is not None:
+        _save(unit_picture(store, unit, chosen), output)
+        print(f"picture: {printable(str(output))}")
+    elif terminal is not None and kind is not Graphics.NONE:
+        sys.stdout.flush()
+        _print_picture(store, unit, chosen, kind, terminal)
+
+
+def unit_text(store: Store, unit: Unit) -> str:
+    """The unit's metrics and its strongest images, a line each."""
+    lines = [str(unit)]
+    for name in store.metric_names(unit.model, unit.layer):
+        metric = METRICS[name]
+        value = float(store.metric(unit.model, unit.layer, name)[unit.index])
+        lines.append(f"  {metric.title:12} {metric.format(value):>9}   {metric.low} … {metric.high}")
+    top = store.top(unit)
+    lines.append("  strongest images (value, position y, x)")
+    for rank in range(min(_LISTED, len(top.image))):
+        y, x = top.position[rank].tolist()
+        path = printable(store.image_name(int(top.image[rank])), 70)
+        lines.append(f"  {top.value[rank]:12.4f} {f'{y}, {x}':>9}   {path}")
+    return "\n".join(lines)
+
+
+def unit_picture(store: Store, unit: Unit, view: View, tile: int = 2 * _TILE) -> Image.Image:
+    """All top images as a grid with captions: the class, or the file's name, and the value."""
+    top = store.top(unit)
+    tiles = unit_tiles(store, unit, len(top.image), tile, view)
+    captions = []
+    for rank in range(len(tiles)):
+        image = int(top.image[rank])
+        name = store.class_of(image) or Path(store.image_name(image)).name
+        captions.append(f"{top.value[rank]:.3g} {printable(name, 60)}")
+    return compose(tiles, _COLUMNS, max(1, -(-len(tiles) // _COLUMNS)), tile, captions=captions)
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{printable(str(path))}: the picture is a PNG file, so its name must end in .png")
+    encoded = io.BytesIO()
+    picture.save(encoded, "PNG")
+    try:
+        path.write_bytes(encoded.getvalue())
+    except OSError as error:
+        raise ShapebiasError(f"{printable(str(path))} cannot be written: {error.strerror}") from error
+
+
+def _print_picture(store: Store, unit: Unit, view: View, kind: Graphics, terminal: Terminal) -> None:
+    """The strongest images, as many columns as the terminal is wide."""
+    width = shutil.get_terminal_size().columns
+    tile = width // _COLUMNS - 1 if kind is Graphics.HALFCELL else _TILE
+    pixels = width if kind is Graphics.HALFCELL else min(width * terminal.cell_width, MAX_SIDE)
+    columns = max(1, min(_COLUMNS + 1, pixels // (tile + GAP)))
+    tiles = unit_tiles(store, unit, 4 * columns, tile, view)
+    rows = [compose(tiles[first : first + columns], columns, 1, tile) for first in range(0, len(tiles), columns)]
+    if kind is Graphics.SIXEL:
+        for row in rows:
+            sys.stdout.buffer.write(encode_tiles(np.asarray(row)[None], colours=64)[0] + b"\n")
+        sys.stdout.buffer.flush()
+        return
+    from rich.console import Console
+
+    for row in rows:
+        Console().print(library_picture(row, kind, (terminal.cell_width, terminal.cell_height)))

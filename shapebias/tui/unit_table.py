@@ -1,0 +1,231 @@
+"""The unit table: a list of any length, drawn line by line from the columns, sorted by any of them."""
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from shapebias.core.metrics import METRICS
+from shapebias.core.store import Unit
+from shapebias.core.units import UnitTable
+
+_UNIT = "unit"  # the first column: the unit's number, by which the table is sorted at first
+_GAP = 2
+
+
+class UnitTableView(ScrollView, can_focus=True):
+    """Units in rows, metrics in columns, a cursor, a sort column. Posts `Moved` when it moves."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"units--header", "units--sorted", "units--cursor", "units--cell"}
+    DEFAULT_CSS = """
+    UnitTableView { height: 1fr; }
+    UnitTableView > .units--header { text-style: bold; color: $text-muted; background: $surface; }
+    UnitTableView > .units--sorted { color: $text-accent; }
+    UnitTableView > .units--cursor { background: $primary-muted; color: $text; text-style: none; }
+    UnitTableView:focus > .units--cursor { background: $primary; color: $text; text-style: bold; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "Next unit", show=False),
+        Binding("k,up", "move(-1)", "Previous unit", show=False),
+        Binding("g,home", "jump(0)", "First", show=False),
+        Binding("G,end", "jump(-1)", "Last", show=False),
+        Binding("ctrl+d,pagedown", "page(1)", "Page down", show=False),
+        Binding("ctrl+u,pageup", "page(-1)", "Page up", show=False),
+        Binding("s", "sort_next(1)", "Sort by next column", show=False),
+        Binding("S", "sort_next(-1)", "Sort by previous column", show=False),
+        Binding("r", "reverse", "Reverse", show=False),
+    ]
+
+    class Moved(Message):
+        """The cursor is on `unit`; `neighbours` are the ones that it can reach next."""
+
+        def __init__(self, unit: Unit, neighbours: list[Unit]) -> None:
+            super().__init__()
+            self.unit, self.neighbours = unit, neighbours
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._table: UnitTable | None = None
+        self._order: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._widths: dict[str, int] = {}
+        self._step = 1
+        self.cursor = 0
+        self.sort_by, self.ascending = _UNIT, True
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns' names from the left."""
+        return [_UNIT, *(self._table.columns if self._table is not None else ())]
+
+    @property
+    def row_count(self) -> int:
+        return len(self._order)
+
+    @property
+    def unit(self) -> Unit | None:
+        """The unit under the cursor."""
+        return self.unit_at(self.cursor)
+
+    def unit_at(self, place: int) -> Unit | None:
+        """The unit at a place of the sorted table."""
+        if self._table is None or not 0 <= place < len(self._order):
+            return None
+        return self._table.unit(int(self._order[place]))
+
+    def show(self, table: UnitTable, unit: Unit | None = None) -> None:
+        """Shows another table, in the same sort order where it has that column, the cursor on `unit` or on top."""
+        self._table = table
+        longest = len(str(int(table.index.max()))) if len(table) else 1
+        self._widths = {_UNIT: max(len(_UNIT) + 1, longest)}
+        self._widths |= {name: max(7, len(METRICS[name].title) + 1) for name in table.columns}
+        if self.sort_by not in self._widths:
+            self.sort_by, self.ascending = _UNIT, True
+        self.virtual_size = Size(sum(self._widths.values()) + _GAP * len(self._widths), len(table) + 1)
+        self._sort(unit)
+
+    def place_of(self, unit: Unit) -> int:
+        """Where a unit is in the sorted table, 0 where it is not."""
+        if self._table is None:
+            return 0
+        found = np.flatnonzero(self._table.index[self._order] == unit.index)
+        return int(found[0]) if len(found) else 0
+
+    def sort(self, column: str, ascending: bool) -> None:
+        """Sorts by a column, the cursor staying on its unit."""
+        self.sort_by, self.ascending = column, ascending
+        self._sort(self.unit)
+
+    def _sort(self, unit: Unit | None) -> None:
+        if self._table is None:
+            return
+        if self.sort_by == _UNIT:
+            order = np.arange(len(self._table))
+            self._order = order if self.ascending else order[::-1]
+        else:
+            self._order = self._table.order(self.sort_by, self.ascending)
+        self.move_to(self.place_of(unit) if unit is not None else 0)
+        self.refresh()
+
+    def move_to(self, place: int) -> None:
+        """Puts the cursor there, in sight."""
+        if self._table is None or not len(self._order):
+            return
+        place = min(max(place, 0), len(self._order) - 1)
+        self._step = -1 if place < self.cursor else 1
+        self.cursor = place
+        height = max(self.size.height - 1, 1)
+        first = int(self.scroll_offset.y)
+        if not first <= place < first + height:
+            first = place if place < first else place - height + 1
+            self.scroll_to(y=first, animate=False, immediate=True, force=True)
+        self.refresh()
+        reach = (place + self._step, place - self._step, place + 2 * self._step)
+        neighbours = [unit for unit in map(self.unit_at, reach) if unit is not None]
+        unit = self.unit
+        if unit is not None:
+            self.post_message(self.Moved(unit, neighbours))
+
+    # Keys and mouse
+
+    def action_move(self, rows: int) -> None:
+        self.move_to(self.cursor + rows)
+
+    def action_jump(self, place: int) -> None:
+        self.move_to(place if place >= 0 else len(self._order) + place)
+
+    def action_page(self, pages: int) -> None:
+        self.move_to(self.cursor + pages * max(self.size.height - 2, 1))
+
+    def action_sort_next(self, step: int) -> None:
+        columns = self.columns
+        column = columns[(columns.index(self.sort_by) + step) % len(columns)]
+        self.sort(column, ascending=column == _UNIT)
+
+    def action_reverse(self) -> None:
+        self.sort(self.sort_by, not self.ascending)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a header sorts by it, on the sorted one reverses; a click on a row puts the cursor there."""
+        if event.y > 0:
+            place = int(self.scroll_offset.y) + event.y - 1
+            if place < len(self._order):
+                self.move_to(place)
+            return
+        column = self._column_at(event.x + int(self.scroll_offset.x))
+        if column is not None and column != self.sort_by:
+            self.sort(column, ascending=column == _UNIT)
+        elif column is not None:
+            self.action_reverse()
+
+    def _column_at(self, x: int) -> str | None:
+        for name, width in self._widths.items():
+            x -= width + _GAP
+            if x < 0:
+                return name
+        return None
+
+    def on_resize(self) -> None:
+        if self._table is not None:
+            self.call_after_refresh(self._keep_in_sight)
+
+    def _keep_in_sight(self) -> None:
+        height = max(self.size.height - 1, 1)
+        first = int(self.scroll_offset.y)
+        if not first <= self.cursor < first + height:
+            self.scroll_to(y=max(self.cursor - height + 1, 0), animate=False, immediate=True, force=True)
+
+    # Drawing
+
+    def render_line(self, y: int) -> Strip:
+        left, top = int(self.scroll_offset.x), int(self.scroll_offset.y)
+        width = self.size.width
+        if y == 0:
+            return self._header().crop_extend(left, left + width, self.get_component_rich_style("units--header"))
+        place = top + y - 1
+        if self._table is None or place >= len(self._order):
+            return Strip.blank(width, self.rich_style)
+        style = self._row_style(place)
+        return self._row(place, style).crop_extend(left, left + width, style).apply_offsets(left, place)
+
+    def _row_style(self, place: int) -> Style:
+        if place == self.cursor:
+            return self.get_component_rich_style("units--cursor")
+        return self.rich_style
+
+    def _header(self) -> Strip:
+        style = self.get_component_rich_style("units--header")
+        chosen = style + self.get_component_rich_style("units--sorted", partial=True)
+        segments = []
+        for name, width in self._widths.items():
+            title = METRICS[name].title if name in METRICS else name
+            arrow = ("▲" if self.ascending else "▼") if name == self.sort_by else ""
+            cell = f"{arrow}{title}".rjust(width) + " " * _GAP
+            segments.append(Segment(cell, chosen if arrow else style))
+        return Strip(segments)
+
+    def _row(self, place: int, style: Style) -> Strip:
+        assert self._table is not None
+        row = int(self._order[place])
+        sorted_style = style
+        if place != self.cursor:
+            sorted_style = style + self.get_component_rich_style("units--sorted", partial=True)
+        segments = []
+        for name, width in self._widths.items():
+            if name == _UNIT:
+                text = str(int(self._table.index[row]))
+            else:
+                text = METRICS[name].format(float(self._table.columns[name][row]))
+            segments.append(Segment(text.rjust(width) + " " * _GAP, sorted_style if name == self.sort_by else style))
+        return Strip(segments)
+
+    def visible_row_region(self) -> Region:
+        """Where the cursor's row is on the widget, for tests and the mouse."""
+        return Region(0, self.cursor - int(self.scroll_offset.y) + 1, self.size.width, 1)
