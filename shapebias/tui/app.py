@@ -23,6 +23,8 @@ from shapebias.tui.unit_panel import UnitPanel
 from shapebias.tui.unit_table import UnitTableView
 from shapebias.tui.zoom import ZoomScreen
 
+_BREAKPOINTS = [(0, "-narrow"), (76, "-normal"), (112, "-wide")]  # columns from which a class holds
+
 
 class Explorer(App[None]):
     """Walks the units of a store."""
@@ -30,7 +32,7 @@ class Explorer(App[None]):
     TITLE = "shapebias"
     CSS_PATH = "explorer.tcss"
     ENABLE_COMMAND_PALETTE = True
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual declares it so)(0, "-narrow"), (76, "-normal"), (112, "-wide")]
+    HORIZONTAL_BREAKPOINTS = _BREAKPOINTS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "other_side", "Layers/units", priority=True),
         Binding("left_square_bracket", "layer(-1)", "Layer −", key_display="["),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,14 @@ from PIL import (  # the plugins by name: else Pillow looks for a format's plugi
     ExifTags,
     GifImagePlugin,
     Image,
-    ImageCms,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
 
 _FORMATS = {
     b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile.format,
@@ -214,7 +216,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
         image = _to_8_bits(image)
     if image.mode == "LAB":
-        return ImageCms.applyTransform(image, _lab_to_rgb()) or image
+        return _lab_to_rgb().apply(image)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
@@ -235,6 +237,8 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
 
 
 @cache
-def _lab_to_rgb() -> ImageCms.ImageCmsTransform:
+def _lab_to_rgb() -> "ImageCms.ImageCmsTransform":
+    from PIL import ImageCms  # rarely needed, slow to import
+
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     return ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
