@@ -34,12 +34,13 @@ class Explorer(App[None]):
     ENABLE_COMMAND_PALETTE = True
     HORIZONTAL_BREAKPOINTS = _BREAKPOINTS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "other_side", "Layers/units", priority=True),
-        Binding("left_square_bracket", "layer(-1)", "Layer −", key_display="["),
-        Binding("right_square_bracket", "layer(1)", "Layer +", key_display="]"),
+        Binding("tab", "other_side", "Layers", priority=True),
+        Binding("left_square_bracket", "layer(-1)", "Previous layer", show=False),
+        Binding("right_square_bracket", "layer(1)", "Layer", key_display="[ ]"),
         Binding("s", "table('sort_next(1)')", "Sort"),
+        Binding("S", "table('sort_next(-1)')", "Sort by the previous column", show=False),
         Binding("r", "table('reverse')", "Reverse"),
-        Binding("v", "view", "Crop/mask/whole"),
+        Binding("v", "view", "View"),
         Binding("enter", "zoom", "Zoom"),
         Binding("slash", "search", "Find", key_display="/"),
         Binding("n", "match(1)", "Next match", show=False),
@@ -132,13 +133,15 @@ class Explorer(App[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self._matches = event.value.strip()
-        event.input.remove_class("-open")
-        event.input.display = False
-        self.units.focus()
+        self.query_one(SearchLine).action_close()
         if self._matches:
             self._match(1, here=True)
 
     # Keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Over another screen, what belongs to the panes below it is switched off."""
+        return len(self.screen_stack) == 1 or action not in ("other_side", "search", "zoom")
 
     def action_other_side(self) -> None:
         if self.layers.has_focus:

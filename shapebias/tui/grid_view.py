@@ -169,6 +169,8 @@ class GridView(Widget):
         picture, driver = self._picture, self.app._driver
         if picture is None or driver is None or not self.screen.is_active or self.app.is_headless:
             return
+        if picture.request.layout != self.grid_layout():
+            return  # the widget has another size by now, and its picture is being made
         left, top = self.content_region.offset
         for index, tile in enumerate(picture.tiles):
             while _waiting(driver) > _QUEUED:

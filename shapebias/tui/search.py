@@ -17,4 +17,4 @@ class SearchLine(Input):
 
     def action_close(self) -> None:
         self.display = False
-        self.screen.focus_next()
+        self.screen.query_one("#units").focus()

@@ -40,6 +40,11 @@ class UnitPanel(Vertical):
         yield self._numbers
         yield self.grid
 
+    def on_mount(self) -> None:
+        self.call_after_refresh(
+            self._numbers.refresh, layout=True
+        )  # what came before the first layout has no height yet
+
     def show(self, unit: Unit, table: UnitTable, neighbours: list[Unit]) -> None:
         """Shows a unit of `table`."""
         row = int((table.index == unit.index).argmax())

@@ -39,9 +39,6 @@ class UnitTableView(ScrollView, can_focus=True):
         Binding("G,end", "jump(-1)", "Last", show=False),
         Binding("ctrl+d,pagedown", "page(1)", "Page down", show=False),
         Binding("ctrl+u,pageup", "page(-1)", "Page up", show=False),
-        Binding("s", "sort_next(1)", "Sort by next column", show=False),
-        Binding("S", "sort_next(-1)", "Sort by previous column", show=False),
-        Binding("r", "reverse", "Reverse", show=False),
     ]
 
     class Moved(Message):
