@@ -1,7 +1,7 @@
 """Pictures of a unit: its top images as a grid of tiles."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 
@@ -29,22 +29,30 @@ class View(StrEnum):
         return views[(views.index(self) + 1) % len(views)]
 
 
-def unit_tiles(store: Store, unit: Unit, count: int, size: int, view: View) -> list[Image.Image]:
+def unit_tiles(
+    store: Store,
+    unit: Unit,
+    count: int,
+    size: int,
+    view: View,
+    apply: Callable[..., Iterable[Image.Image]] = map,
+) -> list[Image.Image]:
     """The unit's strongest `count` images (fewer where it has fewer) as RGB tiles of size x size pixels.
 
-    The mask is Network Dissection's: where the map, upsampled bilinearly, exceeds the unit's q995.
+    The mask is Network Dissection's: where the map, upsampled bilinearly, exceeds the unit's q995. `apply` is `map`, or
+    that of an executor: Pillow lets threads work. Raises StoreError for a damaged store.
     """
     top = store.top(unit)
     threshold = _mask_threshold(store, unit, top) if view is View.MASK else 0.0
-    tiles = []
-    for rank in range(min(count, len(top.image))):
+
+    def tile(rank: int) -> Image.Image:
         picture = _picture(store, unit.model, int(top.image[rank]))
         if view is View.CROP:
-            tiles.append(_crop(picture, top.position[rank], top.map.shape[1:], size))
-            continue
-        tile = picture.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-        tiles.append(tile if view is View.WHOLE else _masked(tile, top.map[rank], threshold))
-    return tiles
+            return _crop(picture, top.position[rank], top.map.shape[1:], size)
+        whole = picture.resize((size, size), Image.Resampling.BILINEAR)
+        return whole if view is View.WHOLE else _masked(whole, top.map[rank], threshold)
+
+    return list(apply(tile, range(min(count, len(top.image)))))
 
 
 def _picture(store: Store, model: str, image: int) -> Image.Image:

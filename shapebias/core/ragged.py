@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from itertools import pairwise
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ class Ragged:
         self._data = data
         self._offsets = offsets
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -40,9 +42,10 @@ class Ragged:
         return [joined[start:stop] for start, stop in pairwise(bounds)]
 
     def _block(self, block: int) -> bytes:
-        if block not in self._blocks:
-            self._blocks[block] = np.asarray(self._data[block * _BLOCK : (block + 1) * _BLOCK]).tobytes()
-            if len(self._blocks) > _CACHED_BLOCKS:
-                self._blocks.popitem(last=False)
-        self._blocks.move_to_end(block)
-        return self._blocks[block]
+        with self._lock:
+            if block not in self._blocks:
+                self._blocks[block] = np.asarray(self._data[block * _BLOCK : (block + 1) * _BLOCK]).tobytes()
+                if len(self._blocks) > _CACHED_BLOCKS:
+                    self._blocks.popitem(last=False)
+            self._blocks.move_to_end(block)
+            return self._blocks[block]

@@ -10,7 +10,8 @@ A photo of 128 x 128 pixels needs far fewer colours than a grid of them: at the 
 are nearer to the photos than one palette for the whole grid.
 """
 
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +20,41 @@ from PIL import Image
 MAX_SIDE = 1000  # pixels; xterm's default limit, and the 10 bits of column in a sort key
 _MAX_COLOURS = 64  # 6 bits of a sort key
 _MAX_BANDS = 1 << 10  # 10 bits of a sort key: bands of tiles encoded together
+_GUESSES = (40, 24, 16, 12, 9)  # colours a tile that `encode_within` tries
 _MIN_FILL = 6  # narrowest span worth a place in a band's first line ("#12!5~" is 6 bytes)
 _BRIDGE = 8  # columns without its colour that such a span may cross
-_ROUNDS = 4  # of k-means
-_SAMPLED = 900  # pixels of a tile that its palette is chosen from
+_ROUNDS = 3  # of k-means
+_SAMPLED = 500  # pixels of a tile that its palette is chosen from
 
 Pixels = NDArray[np.uint8]
 _Marks = NDArray[np.uint32]
 
 
-def encode_tiles(tiles: Pixels, colours: int = 16, thrift: float = 2.5) -> list[bytes]:
+def encode_within(
+    tiles: Pixels, bytes_per_pixel: float, apply: Callable[..., Iterable[list[bytes]]] = map
+) -> list[bytes]:
+    """As `encode_tiles`, with as many colours as keep all tiles together within a number of bytes a pixel, at least 9.
+
+    The guess is from how much neighbouring pixels differ, which most of the length depends on; where it was too high,
+    the tiles are encoded again with fewer colours. `apply` is `map`, or that of an executor: NumPy lets threads work.
+    """
+    if len(tiles) == 0:
+        return []
+    limit = bytes_per_pixel * tiles[..., 0].size
+    unrest = np.abs(np.diff(tiles[:, ::3].astype(np.int16), axis=2)).mean() if tiles.shape[2] > 1 else 0.0
+    guess = max(_GUESSES) if unrest < 2 else 24 if unrest < 3.5 else 16 if unrest < 7 else 12
+    parts = np.array_split(tiles, min(2, len(tiles)))
+    for colours in (each for each in _GUESSES if each <= guess):
+        encoded = [one for part in apply(partial(encode_tiles, colours=colours), parts) for one in part]
+        if sum(map(len, encoded)) <= limit:
+            break
+    return encoded
+
+
+def encode_tiles(tiles: Pixels, colours: int = 16) -> list[bytes]:
     """Each of the tiles, uint8 [n, height, width, 3], as a sixel string that paints all of its pixels.
 
-    Fewer `colours` (2 to 64) or more `thrift` make them shorter: it is the squared error that a pixel may gain for the
-    sake of bytes (see `_settle`), in units of what the palette costs the tile anyway. Raises ValueError for tiles wider
-    or higher than MAX_SIDE.
+    `colours` (2 to 64) a tile: fewer make it shorter. Raises ValueError for tiles wider or higher than MAX_SIDE.
     """
     count, height, width, _ = tiles.shape
     if max(height, width) > MAX_SIDE:
@@ -46,10 +67,7 @@ def encode_tiles(tiles: Pixels, colours: int = 16, thrift: float = 2.5) -> list[
         palettes = _choose_palettes(some, min(colours, _MAX_COLOURS))
         index, palettes = _common_first(_nearest(some, palettes), palettes)
         index = np.pad(index, ((0, 0), (0, -height % 6), (0, 0)), "edge")
-        index = index.reshape(len(some), bands, 6, width)
-        if thrift:
-            index = _settle(index, palettes, thrift * _squared_errors(some, index, palettes))
-        bodies = _bodies(index, height)
+        bodies = _bodies(index.reshape(len(some), bands, 6, width), height)
         encoded += [_wrap(body, palette, width, height) for body, palette in zip(bodies, palettes, strict=True)]
     return encoded
 
@@ -103,38 +121,6 @@ def _common_first(index: Pixels, palettes: NDArray[np.float32]) -> tuple[Pixels,
     order = np.argsort(-used, axis=1, kind="stable")
     number = np.argsort(order, axis=1).astype(np.uint8)
     return number.ravel()[index + tile], np.take_along_axis(palettes, order[:, :, None], 1)
-
-
-def _squared_errors(tiles: Pixels, index: Pixels, palettes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 [n]: what the palettes cost each tile, mean over some of its pixels, sum over the channels."""
-    count, height, width, _ = tiles.shape
-    rows = np.arange(0, height, 4)
-    chosen = index.reshape(count, -1, width)[:, rows]
-    shown = palettes[np.arange(count)[:, None, None], chosen]
-    errors: NDArray[np.float32] = np.square(shown - tiles[:, rows]).sum(3).mean((1, 2), dtype=np.float32)
-    return errors
-
-
-def _settle(index: Pixels, palettes: NDArray[np.float32], thrift: NDArray[np.float32]) -> Pixels:
-    """Lets pixels take a colour that the column to their left has, where that adds a squared error below `thrift` [n].
-
-    A colour that the band has in the previous column costs a byte at most, one that it lacks about five; `thrift` is
-    the squared error (three channels together) that those are worth in each tile. index is uint8 [n, bands, 6, width].
-    Goes from left to right, in all bands of all tiles at once.
-    """
-    count, bands, _, width = index.shape
-    colours = palettes.shape[1]
-    lanes = index.transpose(3, 2, 0, 1).reshape(width, 6, count * bands).astype(np.intp)
-    error = np.square(palettes[:, :, None] - palettes[:, None]).sum(3).astype(np.uint32)
-    table = (error << 8 | np.arange(colours, dtype=np.uint32)).ravel()  # low byte: the colour itself
-    tile = np.repeat(np.arange(count) * colours * colours, bands)
-    own = lanes.astype(np.uint32) | np.repeat(thrift.astype(np.uint32) << 8, bands)
-    rows = lanes * colours + tile
-    for x in range(1, width):
-        best = table.take(rows[x] + lanes[x - 1][:, None]).min(axis=0)
-        lanes[x] = np.minimum(best, own[x]) & 255
-    settled = lanes.astype(np.uint8).reshape(width, 6, count, bands)
-    return np.ascontiguousarray(settled.transpose(2, 3, 1, 0))
 
 
 @cache

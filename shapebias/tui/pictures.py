@@ -3,19 +3,23 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.grid import BACKGROUND, View, compose, unit_tiles
-from shapebias.core.sixel import encode_tiles
+from shapebias.core.sixel import encode_within
 from shapebias.core.store import Store, Unit
 from shapebias.tui.layout import GAP, GridLayout
 from shapebias.tui.terminal import Graphics
 
 _CACHED = 48
+_HANDS = 2  # threads that draw and encode tiles
+_BYTES_PER_PIXEL = 0.63  # 250 kB for a grid of 768 x 512 pixels
 
 
 @dataclass(frozen=True)
@@ -38,16 +42,16 @@ class Picture:
     error: str = ""
 
 
-def make_picture(store: Store, request: Request) -> Picture:
+def make_picture(store: Store, request: Request, apply: Callable[..., Any] = map) -> Picture:
     """Reads, scales and encodes the tiles of a request."""
     layout = request.layout
     try:
-        tiles = unit_tiles(store, request.unit, layout.count, layout.size, request.view)
+        tiles = unit_tiles(store, request.unit, layout.count, layout.size, request.view, apply)
     except ShapebiasError as error:
         return Picture(request, error=str(error))
     if request.graphics is Graphics.SIXEL:
         pixels = np.stack([np.asarray(tile) for tile in tiles]) if tiles else np.empty((0, 1, 1, 3), np.uint8)
-        return Picture(request, tiles=encode_tiles(pixels))
+        return Picture(request, tiles=encode_within(pixels, _BYTES_PER_PIXEL, apply))
     gap = 1 if request.graphics is Graphics.HALFCELL else GAP
     return Picture(request, image=compose(tiles, layout.columns, layout.rows, layout.size, gap, BACKGROUND))
 
@@ -96,8 +100,12 @@ class PictureMaker:
         return None
 
     def _run(self) -> None:
+        with ThreadPoolExecutor(_HANDS, "tiles") as hands:
+            self._make(hands.map)
+
+    def _make(self, apply: Callable[..., Any]) -> None:
         while (request := self._next()) is not None:
-            picture = make_picture(self._store, request)
+            picture = make_picture(self._store, request, apply)
             with self._changed:
                 self._cache[request] = picture
                 if len(self._cache) > _CACHED:

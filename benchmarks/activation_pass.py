@@ -1,0 +1,164 @@
+"""The activation pass against the bare forward of the same network, and against plain PyTorch reductions.
+
+    python benchmarks/activation_pass.py [--images 512] [--rounds 2]
+
+Images are decoded already and in memory. In turns, in one process: the bare forward (channels_last), the pass (every
+metric of the paper's layers, from uint8 pixels to the finished results), and the straightforward way to the same
+numbers (forward hooks with PyTorch's max with index, sum, sum of squares, count and a sampled quantile, results kept).
+Then the peak memory of the pass over that of the bare network, for two numbers of images, each in a fresh process.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torchvision
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shapebias.precompute.device import Device, choose_device
+from shapebias.precompute.models.layers import Trace, WatchedLayer
+from shapebias.precompute.models.preprocessing import imagenet_preprocessing
+from shapebias.precompute.models.watch import Watch
+from shapebias.precompute.passes.activation import ActivationPass
+
+BATCH = 32
+NETWORKS = ("alexnet", "resnet50")
+
+
+def photo_like(count: int) -> NDArray[np.uint8]:
+    """uint8 [count, 224, 224, 3]: noise at several scales, different for every image."""
+    random = np.random.default_rng(0)
+    pixels = np.empty((count, 224, 224, 3), np.uint8)
+    for image in pixels:
+        layers = torch.zeros(1, 3, 224, 224)
+        for size in (4, 14, 56, 224):
+            noise = torch.from_numpy(random.standard_normal((1, 3, size, size), np.float32))
+            layers += nn.functional.interpolate(noise, 224, mode="bilinear") * (30 if size > 4 else 50)
+        image[...] = (layers[0].permute(1, 2, 0) + 128).clamp(0, 255).numpy().astype(np.uint8)
+    return pixels
+
+
+class Contest:
+    """One network, its inputs, and the ways to run it."""
+
+    def __init__(self, name: str, images: int) -> None:
+        torch.manual_seed(0)
+        self.device: Device = choose_device("auto", "auto")
+        self.network = self.device.place(torchvision.models.get_model(name, weights=None).eval())
+        self.pixels = photo_like(images)
+        self.inputs = [self.input(first) for first in range(0, images, BATCH)]
+        with self.device.inference():
+            self.layers: list[WatchedLayer] = Trace(self.network, self.inputs[0][:2]).paper()
+
+    def input(self, first: int) -> Tensor:
+        return self.device.images(self.pixels[first : first + BATCH], imagenet_preprocessing())
+
+    def bare(self) -> None:
+        with self.device.inference():
+            for inputs in self.inputs:
+                self.network(inputs)
+        self.device.synchronize()
+
+    def activation_pass(self) -> None:
+        count = len(self.pixels)
+        running = ActivationPass(self.network, self.layers, self.device, 25, count, 1000)
+        for first in range(0, count, BATCH):
+            places = np.arange(first, min(first + BATCH, count))
+            running.run(self.input(first), places, places, places % 1000)
+        for layer in running.statistics:
+            layer.metrics()
+            layer.top_images()
+        self.device.synchronize()
+
+    def plain_reductions(self) -> None:
+        kept: list[Tensor] = []
+
+        def see(index: int, maps: Tensor) -> None:
+            flat = maps.flatten(2)
+            kept.extend(flat.max(2))
+            kept.extend((flat.sum(2), (flat * flat).sum(2), (flat <= 0).sum(2), flat[:, :, ::8].quantile(0.995, dim=2)))
+
+        with self.device.inference(), Watch(self.network, self.layers, see):
+            for first in range(0, len(self.pixels), BATCH):
+                self.network(self.input(first))
+        self.device.synchronize()
+
+
+def seconds(action: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def speed(name: str, images: int, rounds: int) -> None:
+    contest = Contest(name, images)
+    ways = {"bare forward": contest.bare, "activation pass": contest.activation_pass, "plain": contest.plain_reductions}
+    contest.inputs, everything = contest.inputs[:1], contest.inputs
+    contest.bare()
+    Contest(name, BATCH).activation_pass()  # compiles the kernels
+    contest.inputs = everything
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, action in ways.items():
+            times[way].append(seconds(action))
+    best = {way: min(some) for way, some in times.items()}
+    units = sum(layer.units for layer in contest.layers)
+    print(f"{name}: {images} images, {units} units in {len(contest.layers)} layers, {contest.device}")
+    for way in ways:
+        ratio = statistics.median(bare / mine for bare, mine in zip(times["bare forward"], times[way], strict=True))
+        print(f"  {way:16} {images / best[way]:7.1f} images/s   {ratio:.2f} of the bare forward")
+
+
+def peak_memory(name: str, images: int, what: str) -> int:
+    """Bytes of peak RSS of a fresh process that does `what`."""
+    command = [sys.executable, __file__, "--images", str(images), "--peak", f"{name}:{what}"]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return int(json.loads(answer.splitlines()[-1]))
+
+
+def report_peak(task: str, images: int) -> None:
+    """In the fresh process: batches come one at a time, as from a loader."""
+    name, _, what = task.partition(":")
+    contest = Contest(name, BATCH)
+    if what == "bare":
+        for _ in range(0, images, BATCH):
+            contest.bare()
+    else:
+        running = ActivationPass(contest.network, contest.layers, contest.device, 25, images, 1000)
+        for first in range(0, images, BATCH):
+            places = np.arange(first, first + BATCH)
+            contest.pixels[...] = np.roll(contest.pixels, 7, 2)
+            running.run(contest.input(0), places, places, places % 1000)
+        for layer in running.statistics:
+            layer.metrics()
+            layer.top_images()
+    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak:
+        report_peak(options.peak, options.images)
+        return
+    for name in NETWORKS:
+        speed(name, options.images, options.rounds)
+        bare = peak_memory(name, 128, "bare")
+        for images in (128, 512):
+            extra = peak_memory(name, images, "pass") - bare
+            print(f"  peak memory over the bare network's, {images} images: {extra / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
