@@ -112,7 +112,7 @@ class Explorer(App[None]):
     # What the widgets say
 
     def on_tree_node_highlighted(self, event: Tree.NodeHighlighted[LayerKey | None]) -> None:
-        if event.node.data is not None and self.layers.has_focus:
+        if event.node.data is not None and event.control.has_focus:
             self.show_layer(event.node.data)
 
     def on_tree_node_selected(self, event: Tree.NodeSelected[LayerKey | None]) -> None:

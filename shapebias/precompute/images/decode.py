@@ -148,7 +148,7 @@ def encode_thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
         image.save(buffer, "PNG")
     else:
         image.thumbnail((256, 256), Image.Resampling.BICUBIC, reducing_gap=None)
-        image.save(buffer, "JPEG", quality=88, subsampling=0)
+        image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
 
 

@@ -1,0 +1,456 @@
+"""How quick the explorer is: `python benchmarks/explore.py STORE`, figures beside docs/design.md's budgets.
+
+Everything runs in a real pseudo-terminal that answers like an xterm with sixel graphics and keeps the time of every
+byte. No figure decides the exit code: a person reads them beside the peers' figures of the same run.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import re
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pty_terminal import PtyTerminal, Sixel
+from sixel_decoder import decode_sixel, psnr
+
+from shapebias.core.grid import View, compose, unit_tiles
+from shapebias.core.metrics import METRICS
+from shapebias.core.sixel import encode_tiles, encode_within
+from shapebias.core.store import Store, Unit, open_store
+from shapebias.core.units import load_units
+from shapebias.tui.app import Explorer
+from shapebias.tui.layout import GridLayout
+from shapebias.tui.pictures import Request, make_picture
+from shapebias.tui.terminal import Graphics, Terminal
+
+Pixels = NDArray[np.uint8]
+
+CELL = (8, 16)
+FIRST_TABLE, MEDIAN, P95, BYTES = 1.5, 100, 200, 250  # the budgets: times an empty app; ms; ms; kB
+LOOKING = 0.4  # seconds between two keys of somebody who looks at the pictures
+QUIET = 0.15  # seconds without a byte: the explorer is done
+WALKS = ("jjjjkjjjGkk[", "jjjjjjkjG[]k")  # in turn
+HELD, RATE = 30, 30.0  # a key held down: how often, how many a second
+
+IMPORTS = "import shapebias.cli, shapebias.core.store, shapebias.core.units, shapebias.tui.app"
+EMPTY_APP = f"""
+{IMPORTS}
+from textual.app import App
+from textual.widgets import Static
+class Empty(App):
+    def compose(self):
+        yield Static("ready")
+Empty().run()
+"""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A terminal's size in cells, and the grid that the explorer's unit panel shows there."""
+
+    columns: int
+    rows: int
+    grid: tuple[int, int]
+    layout: GridLayout
+    view: View
+
+
+@dataclass
+class Moves:
+    """What the explorer sent for every move of a series."""
+
+    latencies: list[float] = field(default_factory=list)  # ms
+    sizes: list[float] = field(default_factory=list)  # kB of sixel
+    repeated: list[str] = field(default_factory=list)  # moves whose pictures did not come exactly once
+    wrong: list[str] = field(default_factory=list)  # moves that ended with another picture
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--graphics", default="sixel", help="what explore is told; grids are timed for sixel only")
+    parser.add_argument("--launches", type=int, default=7, help="of each program, after one to warm up")
+    parser.add_argument("--moves", type=int, default=60, help="in each series")
+    parser.add_argument(
+        "--grids",
+        nargs="+",
+        default=["96x32"],
+        metavar="COLUMNSxROWS",
+        help="unit panels, in cells of 8 x 16; the budgets are for 96x32, 768 x 512 pixels",
+    )
+    options = parser.parse_args()
+    names = ", ".join(f"{name} {version(name)}" for name in ("textual", "numpy", "pillow"))
+    load = os.getloadavg()[0]
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}, {names}")
+    store = open_store(options.store)
+    model = next(iter(store.models))
+    layers = store.layers(model)
+    start = Unit(model, max(layers, key=lambda name: layers[name].units), 0)
+    screens = [screen_with_grid(store, start, *map(int, grid.split("x"))) for grid in options.grids]
+    explorer = [sys.executable, "-m", "shapebias", "explore", str(options.store), "--graphics", options.graphics]
+    measure_launches(explorer, store, screens[0], options.launches)
+    if options.graphics == "sixel":
+        for screen in screens:
+            measure_grids(explorer, store, start, screen, options.moves)
+    compare_encoders(store)
+    print(f"load at the end {os.getloadavg()[0]:.1f}")
+
+
+def title(text: str) -> None:
+    print(f"\n{text}\n{'-' * len(text)}", flush=True)
+
+
+def row(name: str, value: str, budget: str = "") -> None:
+    print(f"  {name:<54}{value:<46}{budget}".rstrip(), flush=True)
+
+
+def spread(values: Sequence[float], unit: str) -> str:
+    """Median, p95 and maximum."""
+    if not values:
+        return "none"
+    p95 = float(np.percentile(values, 95))
+    return f"median {statistics.median(values):.0f}, p95 {p95:.0f}, max {max(values):.0f} {unit} (n={len(values)})"
+
+
+def beside(values: Sequence[float], *budgets: tuple[float, str]) -> str:
+    """Ratios to the budgets: the median's to the first, p95's to the second."""
+    if not values:
+        return ""
+    found = (statistics.median(values), float(np.percentile(values, 95)))
+    parts = [f"{value / budget:.2f} x {budget:g} {unit}" for value, (budget, unit) in zip(found, budgets, strict=False)]
+    return "; ".join(parts)
+
+
+def screen_with_grid(store: Store, start: Unit, columns: int, rows: int) -> Screen:
+    """The terminal in which the explorer's unit panel, opened at `start`, has a grid of that many cells."""
+
+    async def measure(width: int, height: int) -> tuple[int, int, GridLayout | None, View]:
+        app = Explorer(store, start, Terminal(True, False, *CELL, answered=True), Graphics.SIXEL)
+        async with app.run_test(size=(width, height)) as pilot:
+            await pilot.pause()
+            grid = app.panel.grid
+            return *grid.content_size, grid.grid_layout(), grid.view
+
+    width, height = columns + 90, rows + 8
+    for _ in range(4):
+        found_width, found_height, layout, view = asyncio.run(measure(width, height))
+        if (found_width, found_height) == (columns, rows) and layout is not None:
+            return Screen(width, height, (columns, rows), layout, view)
+        width, height = width + columns - found_width, height + rows - found_height
+    raise SystemExit(f"found no terminal with a grid of {columns} x {rows} cells")
+
+
+# Launches
+
+
+def measure_launches(explorer: list[str], store: Store, screen: Screen, launches: int) -> None:
+    """Time from the start of the process to the first table, beside an empty Textual app with the same imports."""
+    table = load_units(store, *next((model, layer) for model in store.models for layer in store.layers(model)))
+    values = [METRICS[name].format(float(column[0])) for name, column in table.columns.items()][:2]
+    first_row = re.compile(rb"\b%d +" % table.index[0] + b" +".join(re.escape(value.encode()) for value in values))
+    programs: dict[str, tuple[list[str], re.Pattern[bytes]]] = {
+        "python, nothing imported": ([sys.executable, "-c", "print('ready')"], re.compile(b"ready")),
+        "the imports": ([sys.executable, "-c", f"{IMPORTS}; print('ready')"], re.compile(b"ready")),
+        "an empty Textual app with the same imports": ([sys.executable, "-c", EMPTY_APP], re.compile(b"ready")),
+        "shapebias explore, first row of the table": (explorer, first_row),
+    }
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    pictures = []
+    for turn in range(launches + 1):  # alternately, so that the machine's other work hits all of them
+        for name, (command, marker) in programs.items():
+            with PtyTerminal(command, screen.columns, screen.rows, CELL) as terminal:
+                shown = terminal.wait_for(lambda: terminal.time_of_text(marker) is not None)  # noqa: B023
+                when = terminal.time_of_text(marker)
+                if not shown or when is None:
+                    raise SystemExit(
+                        f"{name}: never painted\n{terminal.text_since(0)[-2000:].decode(errors='replace')}"
+                    )
+                if turn:
+                    times[name].append(when - terminal.started)
+                if command is explorer and terminal.wait_for(lambda: bool(terminal.sixels_since(0)), 3):
+                    terminal.wait_quiet(QUIET)
+                    pictures.append(terminal.sixels_since(0)[-1].time - terminal.started)
+    title(f"From the start of the process, {screen.columns} x {screen.rows} cells, medians of {launches}")
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    for name, found in times.items():
+        row(name, f"{medians[name]:.2f} s ({min(found):.2f} … {max(found):.2f})")
+    *_, empty, ours = medians.values()
+    row("explorer / empty app", f"{ours / empty:.2f} x", f"budget {FIRST_TABLE} x")
+    if pictures[1:]:
+        row("shapebias explore, last byte of the first grid", f"{statistics.median(pictures[1:]):.2f} s")
+
+
+# Keys
+
+
+def measure_grids(explorer: list[str], store: Store, start: Unit, screen: Screen, moves: int) -> None:
+    """Time from a key to the last byte of the new grid, in one explorer for all series."""
+    layout = screen.layout
+    tiles = len(make_picture(store, _request(start, screen)).tiles)
+    columns, rows = screen.grid
+    part = tiles * layout.size**2 / (768 * 512)
+    title(
+        f"Grid of {columns} x {rows} cells, {columns * CELL[0]} x {rows * CELL[1]} px: "
+        f"{tiles} tiles of {layout.size} x {layout.size}, {part:.2f} of the pixels of 768 x 512"
+    )
+    command = [*explorer, "--unit", str(start)]
+    with PtyTerminal(command, screen.columns, screen.rows, CELL) as terminal:
+        _settle(terminal)
+        walked, by_key = walk(terminal, tiles, moves)
+    report(f"looking, a key every {LOOKING} s", walked)
+    for keys, times in by_key.items():
+        row(f"  of these, {keys}", spread(times, "ms"))
+    with PtyTerminal(command, screen.columns, screen.rows, CELL) as terminal:
+        _settle(terminal)
+        jumped = jump(terminal, store, screen, start, moves)
+        report("jumps to unseen units, from Enter", jumped)
+    with PtyTerminal(command, screen.columns, screen.rows, CELL) as terminal:
+        _settle(terminal)
+        hold(terminal, store, screen, Unit(start.model, start.layer, HELD))
+        report_process(terminal.process.pid)
+
+
+def _settle(terminal: PtyTerminal) -> None:
+    """Waits for the first grid."""
+    if not terminal.wait_for(lambda: bool(terminal.sixels_since(0))):
+        raise SystemExit(f"no grid was painted\n{terminal.text_since(0)[-2000:].decode(errors='replace')}")
+    time.sleep(1.0)  # the neighbours are made
+
+
+def _request(unit: Unit, screen: Screen) -> Request:
+    return Request(unit, screen.view, screen.layout, Graphics.SIXEL)
+
+
+def _pictures_after(terminal: PtyTerminal, mark: int, tiles: int) -> list[Sixel]:
+    """The pictures since the mark, when no more come."""
+    time.sleep(LOOKING)
+    terminal.wait_for(lambda: len(terminal.sixels_since(mark)) >= tiles, 5.0)
+    terminal.wait_quiet(QUIET)
+    return terminal.sixels_since(mark)
+
+
+def _take(moves: Moves, name: str, pressed: float, pictures: list[Sixel], tiles: int) -> float | None:
+    """Adds a move; its latency in ms."""
+    counts = Counter(picture.place for picture in pictures)
+    twice = sum(count - 1 for count in counts.values())
+    if len(counts) != tiles or twice:
+        moves.repeated.append(f"{name}: {len(counts)} of {tiles} tiles, {twice} again")
+    if not pictures:
+        return None
+    moves.latencies.append((pictures[-1].time - pressed) * 1000)
+    moves.sizes.append(sum(len(picture.data) for picture in pictures) / 1000)
+    return moves.latencies[-1]
+
+
+def walk(terminal: PtyTerminal, tiles: int, count: int) -> tuple[Moves, dict[str, list[float]]]:
+    """Keys of somebody who walks through layers and looks at every unit; the latencies by kind of key too."""
+    moves = Moves()
+    by_key: dict[str, list[float]] = {"j and k": [], "G": [], "[ and ]": []}
+    keys = "".join(WALKS[turn % len(WALKS)] for turn in range(count))[:count]
+    for number, key in enumerate(keys):
+        mark = terminal.mark()
+        pressed = terminal.press(key)
+        latency = _take(moves, f"{key} (move {number})", pressed, _pictures_after(terminal, mark, tiles), tiles)
+        if latency is not None:
+            next(times for name, times in by_key.items() if key in name).append(latency)
+    return moves, by_key
+
+
+def jump(terminal: PtyTerminal, store: Store, screen: Screen, first: Unit, count: int) -> Moves:
+    """`/`, a unit's number, Enter: the grid is timed from Enter, and compared with the one wanted."""
+    moves = Moves()
+    units = store.layers(first.model)[first.layer].units
+    chosen = np.random.default_rng(0).choice(np.arange(8, units), min(count, units - 8), replace=False)
+    for number in chosen.tolist():
+        terminal.press("/")
+        time.sleep(0.05)
+        for digit in str(number):
+            terminal.press(digit)
+            time.sleep(0.03)
+        wanted = make_picture(store, _request(Unit(first.model, first.layer, number), screen)).tiles
+        terminal.wait_quiet(2 * QUIET)
+        mark = terminal.mark()
+        pressed = terminal.press("\r")
+        pictures = _pictures_after(terminal, mark, len(wanted))
+        _take(moves, f"to {number}", pressed, pictures, len(wanted))
+        if [picture.data for picture in pictures[-len(wanted) :]] != list(wanted):
+            moves.wrong.append(f"to {number}: the last pictures are not this unit's")
+    return moves
+
+
+def hold(terminal: PtyTerminal, store: Store, screen: Screen, last: Unit) -> None:
+    """A key held down: out-of-date grids are dropped, the last one comes soon."""
+    wanted = make_picture(store, _request(last, screen)).tiles
+    mark = terminal.mark()
+    start = time.monotonic()
+    pressed = start
+    for number in range(HELD):
+        time.sleep(max(0.0, start + number / RATE - time.monotonic()))
+        pressed = terminal.press("j")
+    terminal.wait_quiet(0.5)
+    pictures = terminal.sixels_since(mark)
+    grids = Counter(picture.place for picture in pictures)
+    right = [picture.data for picture in pictures[-len(wanted) :]] == list(wanted)
+    row(f"j held, {HELD} times at {RATE:g} a second", f"last grid {(pictures[-1].time - pressed) * 1000:.0f} ms after")
+    row("  grids begun, finished", f"{max(grids.values())}, {min(grids.values())} of {HELD}")
+    row("  sixel in all", f"{sum(len(picture.data) for picture in pictures) / 1000:.0f} kB")
+    row("  the last grid is the last unit's", "yes" if right else "NO")
+
+
+def report(name: str, moves: Moves) -> None:
+    row(
+        f"{name}: key to last byte", spread(moves.latencies, "ms"), beside(moves.latencies, (MEDIAN, "ms"), (P95, "ms"))
+    )
+    row("  sixel a move", spread(moves.sizes, "kB"), beside(moves.sizes, (BYTES, "kB"), (BYTES, "kB")))
+    row(
+        "  each picture sent exactly once", f"in {len(moves.latencies) - len(moves.repeated)} of {len(moves.latencies)}"
+    )
+    for fault in [*moves.repeated[:3], *moves.wrong[:3]]:
+        row("", fault)
+
+
+def report_process(pid: int) -> None:
+    """Peak memory, and whether torch was loaded (Linux)."""
+    folder = Path("/proc") / str(pid)
+    if not folder.exists():
+        return
+    peak = re.search(r"VmHWM:\s+(\d+)", (folder / "status").read_text())
+    row("peak memory of the explorer", f"{int(peak[1]) / 1024:.0f} MiB" if peak else "unknown")
+    row("torch loaded", "YES" if "libtorch" in (folder / "maps").read_text() else "no", "must be no")
+
+
+# Encoders
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes a grid, given as tiles uint8 [n, height, width, 3] or as one picture; `source` is what it should show."""
+
+    name: str
+    encode: Callable[[Pixels, Image.Image], list[bytes]]
+    source: Callable[[Pixels, Image.Image], Pixels]  # uint8 [parts, height, width, 3]
+
+
+def _one(picture: Image.Image) -> Pixels:
+    return np.asarray(picture)[None]
+
+
+def _rows_of_bands(picture: Image.Image) -> Image.Image:
+    """Cut to a multiple of 6 rows: chafa scales other heights to one."""
+    return picture.crop((0, 0, picture.width, picture.height // 6 * 6))
+
+
+def encoders() -> list[Encoder]:
+    """Ours and the peers that are installed."""
+    hands = ThreadPoolExecutor(2)
+    allowed = BYTES * 1000 / (768 * 512)
+    found = [
+        Encoder(
+            "shapebias, 16 colours a tile, one thread", lambda tiles, _: encode_tiles(tiles), lambda tiles, _: tiles
+        ),
+        Encoder(
+            f"shapebias, within {BYTES} kB, two threads",
+            lambda tiles, _: encode_within(tiles, allowed, hands.map),
+            lambda tiles, _: tiles,
+        ),
+    ]
+    try:
+        from textual_image._sixel import SixelOptions, image_to_sixels
+    except ImportError:
+        print("  textual-image's encoder: not installed")
+    else:
+        for method in ("fastoctree", "maxcoverage"):
+            options = SixelOptions(quantize=method)
+
+            def paint(_: Pixels, picture: Image.Image, options: Any = options) -> list[bytes]:
+                return [_bytes(image_to_sixels(picture, options))]
+
+            name = f"textual-image {version('textual-image')}, {method}"
+            found.append(Encoder(name, paint, lambda _, picture: _one(picture)))
+    try:
+        import chafa
+    except ImportError:
+        print("  chafa: not installed (pip install chafa.py)")
+    else:
+        information = chafa.TermDb().detect()
+        for dither in ("NONE", "DIFFUSION"):
+            config = chafa.CanvasConfig()
+            config.pixel_mode = chafa.PixelMode.CHAFA_PIXEL_MODE_SIXELS
+            config.dither_mode = chafa.DitherMode[f"CHAFA_DITHER_MODE_{dither}"]
+            config.preprocessing = False
+
+            def draw(_: Pixels, picture: Image.Image, config: Any = config) -> list[bytes]:
+                picture = _rows_of_bands(picture)
+                config.cell_width, config.cell_height = 8, 6
+                config.width, config.height = picture.width // 8, picture.height // 6
+                canvas = chafa.Canvas(config)
+                row_bytes = picture.width * 3
+                kind = chafa.PixelType.CHAFA_PIXEL_RGB8
+                canvas.draw_all_pixels(kind, picture.tobytes(), picture.width, picture.height, row_bytes)
+                return [_bytes(canvas.print(term_info=information, fallback=True))]
+
+            name = f"chafa.py {version('chafa.py')}, dither {dither.lower()}"
+            found.append(Encoder(name, draw, lambda _, picture: _one(_rows_of_bands(picture))))
+    return found
+
+
+def _bytes(data: str | bytes | bytearray) -> bytes:
+    return data.encode() if isinstance(data, str) else bytes(data)
+
+
+def compare_encoders(store: Store, units: int = 8) -> None:
+    """The same grids of 24 tiles by every encoder: ms (best of 3), kB and PSNR, medians over units."""
+    title(
+        "Encoders on the same grids: 24 tiles of 128 x 128, 768 x 512 pixels (chafa 768 x 510, one palette a picture)"
+    )
+    random = np.random.default_rng(0)
+    pairs = [(model, layer, info.units) for model in store.models for layer, info in store.layers(model).items()]
+    chosen = [pairs[number] for number in random.choice(len(pairs), units)]
+    some = [Unit(model, layer, int(random.integers(count))) for model, layer, count in chosen]
+    known = encoders()
+    print(f"  {'':<46}{'ms':>8}{'kB':>8}{'PSNR dB':>10}")
+    for view in (View.MASK, View.WHOLE):
+        grids = []
+        reading = []
+        for unit in some:
+            start = time.perf_counter()
+            tiles = unit_tiles(store, unit, 24, 128, view)
+            reading.append(1000 * (time.perf_counter() - start))
+            if len(tiles) == 24:
+                grids.append((np.stack([np.asarray(tile) for tile in tiles]), compose(tiles, 6, 4, 128, gap=0)))
+        if not grids:
+            print("  no unit has 24 images")
+            return
+        print(f"  view {view}: {len(grids)} units; reading and scaling their tiles takes {spread(reading, 'ms')}")
+        for encoder in known:
+            figures = np.median([_measure(encoder, *grid) for grid in grids], axis=0)
+            print("  {:<46}{:>8.1f}{:>8.0f}{:>10.1f}".format(encoder.name, *figures))
+
+
+def _measure(encoder: Encoder, tiles: Pixels, picture: Image.Image) -> tuple[float, float, float]:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        encoded = encoder.encode(tiles, picture)
+        times.append(1000 * (time.perf_counter() - start))
+    source = encoder.source(tiles, picture)
+    _, height, width, _ = source.shape
+    shown = np.stack([decode_sixel(data, width, height) for data in encoded])
+    return min(times), sum(map(len, encoded)) / 1000, psnr(shown, source)
+
+
+if __name__ == "__main__":
+    main()

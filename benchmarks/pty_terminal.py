@@ -1,0 +1,197 @@
+"""A program in a real pseudo-terminal that answers like an xterm with sixel graphics, every byte kept with its time."""
+
+import fcntl
+import os
+import re
+import struct
+import subprocess
+import termios
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+_QUESTION = re.compile(rb"\x1b\[(?:c|0c|(1[468])t|6n|\?(\d+)\$p)")
+_PART_OF_QUESTION = re.compile(rb"\x1b(?:\[[?\d$]*)?\Z")  # the rest is in the next chunk
+_MODES = {2026: 2}  # DECRQM: synchronised output is known and off; all others (2048: resizes in band) are unknown
+_SIXEL = re.compile(rb"(?:\x1b\[(\d+);(\d+)H)?(\x1bP[\d;]*q(?:\"\d+;\d+;(\d+);(\d+))?[^\x1b]*\x1b\\)")
+_CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[P_\]X^][^\x1b\x07]*(?:\x1b\\|\x07)|[ -/]*[0-~])")
+
+
+@dataclass(frozen=True)
+class Sixel:
+    """A sixel string as the terminal got it: its place is the cell (row, column) from 1 of the cursor move right before
+    it, None without one; `size` the raster attributes' (width, height) in pixels; `time` when its last byte came."""
+
+    data: bytes
+    place: tuple[int, int] | None
+    size: tuple[int, int] | None
+    time: float
+
+
+class PtyTerminal:
+    """Runs a command in a terminal of columns x rows cells of `cell` (width, height) pixels. Times are monotonic.
+
+    >>> with PtyTerminal(["shapebias", "explore", "lite0.zarr"], 160, 40) as terminal:
+    ...     terminal.wait_for(lambda: b"conv_stem" in terminal.text_since(0))
+    ...     mark = terminal.mark()
+    ...     terminal.press("j")
+    ...     terminal.wait_quiet(0.2)
+    ...     print(len(terminal.sixels_since(mark)))
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        columns: int,
+        rows: int,
+        cell: tuple[int, int] = (8, 16),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.columns, self.rows, self.cell = columns, rows, cell
+        self._chunks: list[tuple[float, bytes]] = []
+        self._master, slave = os.openpty()
+        self.resize(columns, rows)
+        variables = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | dict(environment or {})
+        variables.pop("NO_COLOR", None)
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            list(command),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=variables,
+            start_new_session=True,
+            preexec_fn=_take_terminal,
+        )
+        os.close(slave)
+        self._reader = threading.Thread(target=self._read, name="pty", daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> "PtyTerminal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Gives the window another size, in cells; the program gets SIGWINCH."""
+        self.columns, self.rows = columns, rows
+        width, height = columns * self.cell[0], rows * self.cell[1]
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, width, height))
+
+    def press(self, key: str) -> float:
+        """Writes what the key sends; the time just before."""
+        now = time.monotonic()
+        os.write(self._master, key.encode())
+        return now
+
+    def close(self) -> None:
+        """Ends the program, where it still runs, and the terminal."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(2)
+        os.close(self._master)
+
+    # What came
+
+    def mark(self) -> int:
+        """The present end of the output, for the functions with `mark`; 0 is its start."""
+        return len(self._chunks)
+
+    def output_since(self, mark: int) -> bytes:
+        """All bytes since the mark."""
+        return b"".join(data for _, data in self._chunks[mark:])
+
+    def text_since(self, mark: int) -> bytes:
+        """The output without escape sequences and pictures: what was written, not where."""
+        return _CONTROL.sub(b"", self.output_since(mark))
+
+    def sixels_since(self, mark: int) -> list[Sixel]:
+        """The complete sixel strings since the mark, in order."""
+        chunks = self._chunks[mark:]
+        found = []
+        chunk, end = 0, len(chunks[0][1]) if chunks else 0
+        for match in _SIXEL.finditer(b"".join(data for _, data in chunks)):
+            while end < match.end():
+                chunk += 1
+                end += len(chunks[chunk][1])
+            place = (int(match[1]), int(match[2])) if match[1] else None
+            size = (int(match[4]), int(match[5])) if match[4] else None
+            found.append(Sixel(match[3], place, size, chunks[chunk][0]))
+        return found
+
+    def time_of_text(self, text: bytes | re.Pattern[bytes], mark: int = 0) -> float | None:
+        """When the text first was in the output since the mark, escape sequences left out; None where it never was."""
+        pattern = text if isinstance(text, re.Pattern) else re.compile(re.escape(text))
+        output = b""
+        for when, data in self._chunks[mark:]:
+            output += data
+            if pattern.search(_CONTROL.sub(b"", output)):
+                return when
+        return None
+
+    # Waiting
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 20.0) -> bool:
+        """Waits until the condition holds; whether it came to hold in time."""
+        deadline = time.monotonic() + timeout
+        while not (holds := condition()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return holds
+
+    def wait_quiet(self, seconds: float, timeout: float = 20.0) -> bool:
+        """Waits until nothing came for so long, counted from now at the earliest; whether it did in time."""
+        start = time.monotonic()
+        deadline = start + timeout
+        while (now := time.monotonic()) < deadline:
+            last = max(start, self._chunks[-1][0] if self._chunks else start)
+            if now - last >= seconds:
+                return True
+            time.sleep(min(seconds - (now - last), deadline - now))
+        return False
+
+    # The reader's thread
+
+    def _read(self) -> None:
+        rest = b""
+        while True:
+            try:
+                data = os.read(self._master, 1 << 16)
+            except OSError:  # EIO: the last program has closed it
+                return
+            if not data:
+                return
+            self._chunks.append((time.monotonic(), data))
+            if b"\x1b" in data or rest:
+                rest = self._answer(rest + data)
+
+    def _answer(self, data: bytes) -> bytes:
+        """Answers the questions; the begin of one that the data ends with."""
+        for question in _QUESTION.finditer(data):
+            os.write(self._master, self._answer_to(question))
+        part = _PART_OF_QUESTION.search(data)
+        return part[0] if part else b""
+
+    def _answer_to(self, question: re.Match[bytes]) -> bytes:
+        width, height = self.cell
+        if question[2]:
+            mode = int(question[2])
+            return b"\x1b[?%d;%d$y" % (mode, _MODES.get(mode, 0))
+        if question[1]:
+            size = {b"14": (4, self.rows * height, self.columns * width), b"16": (6, height, width)}
+            return b"\x1b[%d;%d;%dt" % size.get(question[1], (8, self.rows, self.columns))
+        return b"\x1b[1;1R" if question[0].endswith(b"n") else b"\x1b[?62;4;22c"
+
+
+def _take_terminal() -> None:
+    """In the child: its standard input becomes the terminal that /dev/tty is."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
