@@ -20,7 +20,7 @@ from PIL import Image
 MAX_SIDE = 1000  # pixels; xterm's default limit, and the 10 bits of column in a sort key
 _MAX_COLOURS = 64  # 6 bits of a sort key
 _MAX_BANDS = 1 << 10  # 10 bits of a sort key: bands of tiles encoded together
-_GUESSES = (40, 24, 16, 12, 9)  # colours a tile that `encode_within` tries
+_COLOURS = (64, 40, 28, 20, 16, 12, 9)  # colours a tile that `encode_within` tries
 _MIN_FILL = 6  # narrowest span worth a place in a band's first line ("#12!5~" is 6 bytes)
 _BRIDGE = 8  # columns without its colour that such a span may cross
 _ROUNDS = 3  # of k-means
@@ -30,21 +30,19 @@ Pixels = NDArray[np.uint8]
 _Marks = NDArray[np.uint32]
 
 
-def encode_within(
-    tiles: Pixels, bytes_per_pixel: float, apply: Callable[..., Iterable[list[bytes]]] = map
-) -> list[bytes]:
-    """As `encode_tiles`, with as many colours as keep all tiles together within a number of bytes a pixel, at least 9.
+def encode_within(tiles: Pixels, limit: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
+    """As `encode_tiles`, with as many colours as keep all tiles together within `limit` bytes, at least 9.
 
     The guess is from how much neighbouring pixels differ, which most of the length depends on; where it was too high,
     the tiles are encoded again with fewer colours. `apply` is `map`, or that of an executor: NumPy lets threads work.
     """
     if len(tiles) == 0:
         return []
-    limit = bytes_per_pixel * tiles[..., 0].size
     unrest = np.abs(np.diff(tiles[:, ::3].astype(np.int16), axis=2)).mean() if tiles.shape[2] > 1 else 0.0
-    guess = max(_GUESSES) if unrest < 2 else 24 if unrest < 3.5 else 16 if unrest < 7 else 12
+    expected = (0.3 + 0.055 * unrest) * tiles[..., 0].size  # bytes with 16 colours, fitted to photos
+    fitting = [colours for colours in _COLOURS if expected * (colours / 16) ** 0.6 <= limit]
     parts = np.array_split(tiles, min(2, len(tiles)))
-    for colours in (each for each in _GUESSES if each <= guess):
+    for colours in fitting or _COLOURS[-1:]:
         encoded = [one for part in apply(partial(encode_tiles, colours=colours), parts) for one in part]
         if sum(map(len, encoded)) <= limit:
             break

@@ -19,7 +19,7 @@ from shapebias.tui.terminal import Graphics
 
 _CACHED = 48
 _HANDS = 2  # threads that draw and encode tiles
-_BYTES_PER_PIXEL = 0.63  # 250 kB for a grid of 768 x 512 pixels
+_BYTES = 245_000  # of sixel for a grid of at most 768 x 512 pixels; larger ones get more
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ def make_picture(store: Store, request: Request, apply: Callable[..., Any] = map
         return Picture(request, error=str(error))
     if request.graphics is Graphics.SIXEL:
         pixels = np.stack([np.asarray(tile) for tile in tiles]) if tiles else np.empty((0, 1, 1, 3), np.uint8)
-        return Picture(request, tiles=encode_within(pixels, _BYTES_PER_PIXEL, apply))
+        return Picture(
+            request, tiles=encode_within(pixels, max(_BYTES, _BYTES * pixels[..., 0].size // (768 * 512)), apply)
+        )
     gap = 1 if request.graphics is Graphics.HALFCELL else GAP
     return Picture(request, image=compose(tiles, layout.columns, layout.rows, layout.size, gap, BACKGROUND))
 
