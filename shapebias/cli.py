@@ -1,5 +1,6 @@
 """The commands. Each imports what it needs when it runs: `--help`, `explore` and `units` never load torch."""
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -112,7 +113,7 @@ def precompute(
 def _count(option: str, text: str, least: int) -> int | None:
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) < least:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= least):
         raise UsageError(f"{option} {printable(text)}: write auto or a number of at least {least}")
     return int(text)
 
@@ -209,4 +210,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 def main(*arguments: Any) -> None:
     """The `shapebias` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows what it can
     app(*arguments, prog_name="shapebias")

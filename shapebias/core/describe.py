@@ -31,8 +31,8 @@ def store_facts(store: Store) -> dict[str, Any]:
 def store_text(store: Store) -> str:
     """Some lines for people."""
     facts = store_facts(store)
-    created = printable(str(facts["created"]))
-    lines = [f"{facts['store']}: version {facts['version']}, made {created} by shapebias {facts['shapebias_version']}"]
+    created, version = printable(str(facts["created"])), printable(str(facts["shapebias_version"]))
+    lines = [f"{facts['store']}: version {facts['version']}, made {created} by shapebias {version}"]
     labels = f"{facts['labelled']:,} with labels" if facts["labelled"] else "no labels"
     lines.append(f"{facts['images']:,} images, {labels}, {len(store.skipped):,} skipped")
     for model in facts["models"]:

@@ -17,7 +17,8 @@ models/LABEL/              attributes: see Model
 
 import re
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from types import UnionType
+from typing import Any, Self, get_origin, get_type_hints
 
 FORMAT = "shapebias"
 VERSION = 1
@@ -35,8 +36,15 @@ class _Attributes:
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
-        """Reads what `to_attributes` wrote; raises KeyError for a missing fact, ignores unknown ones."""
-        return cls(**{field.name: attributes[field.name] for field in fields(cls)})
+        """Reads what `to_attributes` wrote; raises KeyError for a missing fact and TypeError for one of another type,
+        ignores unknown ones."""
+        found = {name: attributes[name] for name in (field.name for field in fields(cls))}
+        for name, kind in get_type_hints(cls).items():
+            origin = get_origin(kind)
+            plain = kind if origin in (None, UnionType) else origin
+            if name in found and not isinstance(found[name], plain):
+                raise TypeError(f"{name} is {type(found[name]).__name__}")
+        return cls(**found)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,11 @@ class Model(_Attributes):
     layers: list[str]
     top1: float | None
     parameters: int
+
+
+def is_safe_name(name: object) -> bool:
+    """Whether a model's or layer's name in a store is one that shapebias would write: printable, short, no path."""
+    return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and "/" not in name
 
 
 def layer_path(model: str, layer: str) -> str:

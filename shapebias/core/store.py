@@ -1,7 +1,8 @@
 """Open, check and read a store. Everything read from one is untrusted until it is printed through `core.text`."""
 
+import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -61,9 +62,10 @@ class Store:
         self._arrays: dict[str, zarr.Array[Any]] = {}
         with self._reading("attributes"):
             self.attributes: dict[str, Any] = dict(group.attrs)
-            self.models: dict[str, schema.Model] = {
-                label: schema.Model.from_attributes(dict(model.attrs)) for label, model in self._children("models")
-            }
+            if not isinstance(group["models"], zarr.Group):
+                raise TypeError("models is not a group")
+            labels = [str(label) for label in self.attributes["models"]]
+            self.models: dict[str, schema.Model] = {label: self._model(label) for label in labels}
         if not self.models:
             raise StoreError(f"{_shown(path)} holds no model: make it again with `shapebias precompute`")
 
@@ -80,30 +82,48 @@ class Store:
             reason = printable(str(error) or type(error).__name__, 120)
             raise StoreError(f"{_shown(self.path)} is damaged at {printable(what)}: {reason}") from error
 
-    def _children(self, path: str) -> list[tuple[str, zarr.Group]]:
-        group = self._group[path]
-        assert isinstance(group, zarr.Group), f"{path} is not a group"
-        return sorted(group.groups())
+    def _model(self, label: str) -> schema.Model:
+        path = f"models/{label}"
+        with self._reading(path):
+            model = schema.Model.from_attributes(dict(self._group[path].attrs))
+            if model.label != label or not all(map(schema.is_safe_name, (label, *model.layers))):
+                raise ValueError("a name that shapebias would not write")
+            return model
 
-    def array(self, path: str) -> "zarr.Array[Any]":
-        """The array at `path`, opened once. Raises StoreError where it is missing or damaged."""
+    def array(self, path: str, shape: Sequence[int | None] | None = None) -> "zarr.Array[Any]":
+        """The array at `path`, opened once. Raises StoreError where it, or a file of it, is missing or where its shape
+        is another one (None stands for any extent, or any shape)."""
         if path not in self._arrays:
             with self._reading(path):
                 array = self._group[path]
-                assert isinstance(array, zarr.Array), f"{path} is not an array"
+                if not isinstance(array, zarr.Array):
+                    raise TypeError("not an array")
+                if shape is not None and not _fits(array.shape, shape):
+                    raise ValueError(f"its shape is {array.shape}")
+                self._check_files(path, array)
                 self._arrays[path] = array
         return self._arrays[path]
 
-    def read(self, path: str, *selection: Any) -> NDArray[Any]:
-        """The values at `path`, all or those of a basic selection."""
-        array = self.array(path)
+    def _check_files(self, path: str, array: "zarr.Array[Any]") -> None:
+        """Zarr reads a chunk whose file is missing as fill values; here every chunk was written."""
+        pieces = math.prod(
+            -(-extent // piece) for extent, piece in zip(array.shape, array.shards or array.chunks, strict=True)
+        )
+        files = (file for file in (self.path / path / "c").rglob("*") if file.is_file())
+        present = sum(file.stat().st_size > 0 for file in files)
+        if present < pieces:
+            raise ValueError(f"{pieces - present} of its {pieces} files are missing or empty")
+
+    def read(self, path: str, *selection: Any, shape: Sequence[int | None] | None = None) -> NDArray[Any]:
+        """The values of the array at `path`, all or a basic selection; `shape` is checked as in `array`."""
+        array = self.array(path, shape)
         with self._reading(path):
             return np.asarray(array[selection if selection else ...])
 
     def ragged(self, path: str) -> Ragged:
         """The list of byte strings at `path`."""
         with self._reading(path):
-            return Ragged(self.array(f"{path}/data"), self.read(f"{path}/offsets"))
+            return Ragged(self.array(f"{path}/data", [None]), self.read(f"{path}/offsets", shape=[None]))
 
     # Images
 
@@ -117,7 +137,7 @@ class Store:
     @cached_property
     def labels(self) -> NDArray[np.int32]:
         """int32 [images]: index into `class_names`, -1 where an image has no label."""
-        return self.read(f"{schema.PROBE}/label").astype(np.int32)
+        return self.read(f"{schema.PROBE}/label", shape=[len(self.image_paths)]).astype(np.int32)
 
     @cached_property
     def _probe_attributes(self) -> dict[str, Any]:
@@ -126,12 +146,15 @@ class Store:
 
     @property
     def class_names(self) -> list[str]:
-        return [str(name) for name in self._probe_attributes.get("class_names", [])]
+        with self._reading(f"{schema.PROBE} class_names"):
+            return [_text(name) for name in self._probe_attributes["class_names"]]
 
     @property
     def skipped(self) -> list[dict[str, str]]:
         """The images that could not be used: `path` (printable) and `reason` of each."""
-        return list(self._probe_attributes.get("skipped", []))
+        with self._reading(f"{schema.PROBE} skipped"):
+            found = self._probe_attributes["skipped"]
+            return [{"path": _text(each["path"]), "reason": _text(each["reason"])} for each in found]
 
     def image_name(self, image: int) -> str:
         """The path of a probe image as str (surrogates for bytes that are not UTF-8). Raises StoreError."""
@@ -153,7 +176,7 @@ class Store:
         key = self.models[model].thumbnails
         path = f"{schema.PROBE}/thumbnails/{key}"
         if key not in self._thumbnails:
-            self._thumbnails[key] = (self.read(f"{path}/image"), self.ragged(path))
+            self._thumbnails[key] = (self.read(f"{path}/image", shape=[None]), self.ragged(path))
         images, pictures = self._thumbnails[key]
         row = int(np.searchsorted(images, image))
         if row == len(images) or images[row] != image:
@@ -189,20 +212,30 @@ class Store:
 
     def metric(self, model: str, layer: str, name: str) -> NDArray[np.float32]:
         """float32 [units] of a metric."""
-        return self.read(f"{schema.layer_path(model, layer)}/metrics/{name}")
+        units = self.layers(model)[layer].units
+        return self.read(f"{schema.layer_path(model, layer)}/metrics/{name}", shape=[units])
 
     def top(self, unit: Unit) -> TopImages:
         """The top images of one unit with their maps; reads only that unit's part of the store."""
         path = f"{schema.layer_path(unit.model, unit.layer)}/top"
-        image = self.read(f"{path}/image", unit.index)
+        layer = self.layers(unit.model)[unit.layer]
+        lists = [layer.units, None]
+        image = self.read(f"{path}/image", unit.index, shape=lists)
+        value = self.read(f"{path}/value", unit.index, shape=[layer.units, len(image)])
+        position = self.read(f"{path}/position", unit.index, shape=[layer.units, len(image), 2])
+        maps = self.read(f"{path}/map", unit.index, shape=[layer.units, len(image), layer.map_height, layer.map_width])
         filled = int((image >= 0).sum())
-        parts = (self.read(f"{path}/{name}", unit.index)[:filled] for name in ("value", "position", "map"))
-        value, position, maps = parts
-        return TopImages(value, image[:filled], position, maps)
+        return TopImages(value[:filled], image[:filled], position[:filled], maps[:filled])
 
     def top_lists(self, model: str, layer: str, name: str) -> NDArray[Any]:
         """`value`, `image` or `position` of the top lists of a whole layer, [units, k] or [units, k, 2]."""
-        return self.read(f"{schema.layer_path(model, layer)}/top/{name}")
+        shape = [self.layers(model)[layer].units, None, *([2] if name == "position" else [])]
+        return self.read(f"{schema.layer_path(model, layer)}/top/{name}", shape=shape)
+
+    def activations(self, model: str, layer: str, kind: str) -> "zarr.Array[Any]":
+        """The `max` or `mean` activation of every image, float16 [images, units]; index it to read a part."""
+        shape = [len(self.image_paths), self.layers(model)[layer].units]
+        return self.array(f"{schema.layer_path(model, layer)}/activations/{kind}", shape)
 
     def unit(self, name: str) -> Unit:
         """The unit that `MODEL/LAYER/INDEX` names. Raises UsageError that says what there is."""
@@ -213,7 +246,7 @@ class Store:
         self.check_model(model)
         layer = self.check_layer(model, layer)
         units = self.layers(model)[layer].units
-        if not index.isdecimal() or int(index) >= units:
+        if not (index.isascii() and index.isdecimal() and len(index) < 10 and int(index) < units):
             raise UsageError(f"{model}/{layer} has units 0 to {units - 1}, not {printable(index)}")
         return Unit(model, layer, int(index))
 
@@ -237,6 +270,18 @@ class Store:
         raise UsageError(_unknown(f"layer in {model}", layer, list(layers)))
 
 
+def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(
+        need is None or extent == need for extent, need in zip(shape, wanted, strict=True)
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} instead of text")
+    return value
+
+
 def _unknown(kind: str, name: str, known: list[str]) -> str:
     close = get_close_matches(name, known, 1)
     hint = f"did you mean {close[0]}?" if close else f"there are {printable(', '.join(known), 300)}"
@@ -257,7 +302,7 @@ def open_store(path: Path) -> Store:
     if attributes.get("format") != schema.FORMAT:
         raise StoreError(f"{_shown(path)} is a Zarr store, but not of shapebias")
     version = attributes.get("version")
-    if not isinstance(version, int) or version < 1:
+    if type(version) is not int or version < 1:
         raise StoreError(f"{_shown(path)} is damaged: its version is {printable(repr(version))}")
     if version > schema.VERSION:
         raise StoreError(

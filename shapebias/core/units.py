@@ -87,15 +87,15 @@ def load_units(store: Store, model: str | None = None, layer: str | None = None)
 
 
 def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[str, Any]]:
-    """One dict a row: model, layer, unit, every metric by name (None where NaN) and, unless `top` is false, the top
-    images as {image, value, y, x}, `image` being the path in the set (str, surrogates for bytes that are not UTF-8)."""
+    """One dict a row: model, layer, unit, every metric (None where not finite) and, unless `top` is false, the top
+    images as {image, value, y, x}, `image` being the path in the set (surrogates for bytes that are not UTF-8)."""
     records = []
     lists: dict[tuple[str, str], list[NDArray[Any]]] = {}
     for row in range(len(table)):
         unit = table.unit(row)
         record: dict[str, Any] = {"model": unit.model, "layer": unit.layer, "unit": unit.index}
         for name, values in table.columns.items():
-            record[name] = None if np.isnan(values[row]) else float(values[row])
+            record[name] = _finite(values[row])
         if top:
             key = (unit.model, unit.layer)
             if key not in lists:
@@ -105,13 +105,18 @@ def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[
     return records
 
 
+def _finite(value: np.float32) -> float | None:
+    """JSON knows neither NaN nor infinity."""
+    return float(value) if np.isfinite(value) else None
+
+
 def _top(
     store: Store, value: NDArray[np.float32], image: NDArray[np.int32], position: NDArray[np.int32]
 ) -> list[dict[str, Any]]:
     return [
         {
             "image": store.image_name(int(image[rank])),
-            "value": float(value[rank]),
+            "value": _finite(value[rank]),
             "y": int(position[rank, 0]),
             "x": int(position[rank, 1]),
         }

@@ -221,7 +221,7 @@ def _feed(runner: _Runner, batch: Batch, indices: NDArray[np.int64], labels: NDA
         raise ShapebiasError(
             f"{runner.model.label} does not fit into GPU memory: try a smaller --batch-size"
         ) from error
-    except RuntimeError as error:
+    except Exception as error:  # the user's own code
         raise _forward_failed(runner.model, error) from error
     for rows, maximum, mean in zip(runner.rows, seen.maximum, seen.mean, strict=True):
         rows.append(maximum, mean)

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,10 +31,15 @@ class StoreWriter:
 
     def __init__(self, path: Path, overwrite: bool, settings: dict[str, Any]) -> None:
         """Raises UsageError where `path` is taken, ShapebiasError where it cannot be written or another run does."""
-        self.path = path
-        self._partial = path.with_name(f"{path.name}.partial")
+        if not path.name:
+            raise UsageError(f"{printable(str(path))} cannot be a store: name a folder that does not exist yet")
+        real = Path(os.path.realpath(path))  # a link to a store stays a link
+        if os.path.lexists(path) and not os.path.lexists(real):
+            raise UsageError(f"{printable(str(path))} is a broken link: remove it, or choose another --store")
+        self.path = real
+        self._partial = self.path.with_name(f"{self.path.name}.partial")
+        self._models: list[str] = []
         self._overwrite, self._settings = overwrite, settings
-        self._activations: list[ActivationsWriter] = []
         self._check_free()
 
     def _check_free(self) -> None:
@@ -42,8 +48,15 @@ class StoreWriter:
         shown = printable(str(self.path))
         if not self._overwrite:
             raise UsageError(f"{shown} exists: pass --overwrite to replace it, or another --store")
-        if not (self.path / "zarr.json").is_file() and any(self.path.iterdir() if self.path.is_dir() else [self.path]):
+        if not self._is_ours():
             raise UsageError(f"{shown} is not a store, so it is not overwritten: choose another --store")
+
+    def _is_ours(self) -> bool:
+        """Whether what is there is a store of shapebias, or an empty folder: nothing else is ever replaced."""
+        if not self.path.is_dir():
+            return False
+        root = self.path / "zarr.json"
+        return b'"shapebias"' in root.read_bytes() if root.is_file() else not any(self.path.iterdir())
 
     def __enter__(self) -> Self:
         try:
@@ -59,10 +72,18 @@ class StoreWriter:
             raise ShapebiasError(
                 f"another run is writing {printable(str(self.path))}: wait for it or stop it"
             ) from error
-        for leftover in self._partial.iterdir():  # of a run that was killed
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        self._clear_leftovers()
         self._root = zarr.create_group(self._partial)
         return self
+
+    def _clear_leftovers(self) -> None:
+        """Removes what a run that was killed left. Raises UsageError where that is something else."""
+        leftovers = list(self._partial.iterdir())
+        if leftovers and self._partial / "zarr.json" not in leftovers:
+            os.close(self._lock)
+            raise UsageError(f"{printable(str(self._partial))} is needed for the new store, but holds something else")
+        for leftover in leftovers:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -79,14 +100,14 @@ class StoreWriter:
                 "shapebias_version": shapebias.__version__,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "settings": self._settings,
+                "models": self._models,
             }
         )
         size = sum(file.stat().st_size for file in self._partial.rglob("*") if file.is_file())
         self._check_free()
         if os.path.lexists(self.path):
-            old = self.path.with_name(f"{self.path.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            self.path.rename(old)
+            old = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.old-", dir=self.path.parent))
+            self.path.rename(old / self.path.name)
             self._partial.rename(self.path)
             shutil.rmtree(old)
         else:
@@ -122,6 +143,7 @@ class StoreWriter:
 
     def model(self, model: schema.Model) -> None:
         """The facts of a model, once its layers are written."""
+        self._models.append(model.label)
         self._root.require_group(f"models/{model.label}").attrs.update(model.to_attributes())
 
     def layer(self, model: str, layer: schema.Layer, metrics: dict[str, NDArray[np.float32]], top: TopKResult) -> None:

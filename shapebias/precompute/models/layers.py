@@ -165,7 +165,9 @@ class Trace:
         """The layers of the published studies where the network is one of theirs, else its blocks."""
         kind = type(self.network)
         known = _PAPER.get(kind.__name__, {}) if kind.__module__.startswith("torchvision.models") else {}
-        return [self.by_path[module].layer(name) for name, module in known.items()] or self.blocks()
+        if not known or any(module not in self.by_path for module in known.values()):
+            return self.blocks()
+        return [self.by_path[module].layer(name) for name, module in known.items()]
 
     def choose(self, wish: str) -> list[WatchedLayer]:
         """The layers that `--layers` names: `paper`, `all`, or names and globs separated by commas.

@@ -48,7 +48,7 @@ def from_pretrained_cfg(cfg: Any) -> Preprocessing:
     usual = imagenet_preprocessing()
     try:
         facts = dict(cfg.to_dict() if hasattr(cfg, "to_dict") else cfg)
-        channels, height, width = facts.get("input_size", (3, usual.geometry.crop, usual.geometry.crop))
+        channels, height, width = map(int, facts.get("input_size", (3, usual.geometry.crop, usual.geometry.crop)))
         crop_pct = float(facts.get("crop_pct") or 0.875)
         interpolation = str(facts.get("interpolation") or "bilinear")
         mean = tuple(float(value) for value in facts.get("mean", usual.mean))

@@ -40,13 +40,13 @@ def over_units(kernel: Callable[..., Any], units: int, *arguments: Any) -> None:
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def reduce_maps(
-    maps: Any, row: int, maximum: Any, total: Any, squares: Any, nonpositive: Any, start: int, stop: int
+    maps: Any, shift: Any, row: int, maximum: Any, total: Any, squares: Any, nonpositive: Any, start: int, stop: int
 ) -> None:
-    """For images [start, stop): the maximum, sum, sum of squares and count of a <= 0 over positions, one read.
+    """For images [start, stop): the maximum, count of a <= 0, and sums of a - shift and its square; one read.
 
-    maps float32 [B, P, C]; maximum float32, total and squares float64, nonpositive int32, each [B, C], are filled.
-    Sums run in float32 over `row` positions at a time and in float64 beyond, which keeps float64's precision at
-    float32's speed.
+    maps float32 [B, P, C]; shift float32 [C]; maximum float32, total and squares float64, nonpositive int32, each
+    [B, C], are filled. Sums run in float32 over `row` positions at a time and in float64 beyond, which keeps nearly
+    float64's precision at float32's speed.
     """
     positions, units = maps.shape[1], maps.shape[2]
     part = np.empty(units, np.float32)
@@ -65,8 +65,9 @@ def reduce_maps(
                 for unit in range(units):
                     value = values[unit]
                     high[unit] = value if value > high[unit] else high[unit]
-                    part[unit] += value
-                    part_squares[unit] += value * value
+                    moved = value - shift[unit]
+                    part[unit] += moved
+                    part_squares[unit] += moved * moved
                     low_count[unit] += np.int32(value <= np.float32(0.0))
             for unit in range(units):
                 total[image, unit] += part[unit]
@@ -119,14 +120,14 @@ def insert_top(
                 continue
             row = -1 - position[unit, rank]
             new = value[unit, rank]
-            scale = np.float32(255.0) / new if new > 0 else np.float32(0.0)
             target = kept[unit, slot[unit, rank]]
             where = -1
             for place in range(positions):
                 activation = maps[row, place, unit]
                 if where < 0 and activation == new:
                     where = place
-                target[place] = np.uint8(activation * scale + np.float32(0.5)) if activation > 0 else np.uint8(0)
+                share = activation / new if activation > 0 else np.float32(0.0)
+                target[place] = np.uint8(share * np.float32(255.0) + np.float32(0.5))
             position[unit, rank] = where
 
 
@@ -136,8 +137,8 @@ def keep_above(
 ) -> int:
     """For units [start, stop), images [first, B): keeps the sampled values above the unit's threshold.
 
-    maps float32 [B, P, C]; sampled int32 [B, m], positions; kept float32 [C, capacity], of which filled (int32
-    [C]) are in use; threshold float32 [C]. Returns the first image that might not fit any more, B when all are done.
+    maps float32 [B, P, C]; sampled int32 [B, m], positions, -1 = none; kept float32 [C, capacity], of which filled
+    (int32 [C]) are in use; threshold float32 [C]. Returns the first image that may not fit any more, or B.
     """
     room = kept.shape[1] - sampled.shape[1]
     for row in range(first, sampled.shape[0]):
@@ -145,6 +146,8 @@ def keep_above(
             if filled[unit] > room:
                 return row
         for index in range(sampled.shape[1]):
+            if sampled[row, index] < 0:
+                continue
             values = maps[row, sampled[row, index]]
             for unit in range(start, stop):
                 if values[unit] > threshold[unit]:

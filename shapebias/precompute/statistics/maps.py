@@ -15,9 +15,11 @@ from shapebias.precompute.statistics import kernels
 class Reduction:
     """Per image and unit, over the positions of the map: each [B, C] on the maps' device.
 
-    maximum float32; total and squares (sums of a and a^2) float64; nonpositive (count of a <= 0) int32.
+    maximum float32; total (sum of a) and squares (sum of (a - shift)^2) float64; nonpositive (count of a <= 0) int32.
+    `shift`, float32 [C], is near the units' means, so that the squares keep their digits.
     """
 
+    shift: Tensor
     maximum: Tensor
     total: Tensor
     squares: Tensor
@@ -57,14 +59,20 @@ class Maps:
             shape = (self.images, self.units)
             parts = (np.empty(shape, kind) for kind in (np.float32, np.float64, np.float64, np.int32))
             maximum, total, squares, nonpositive = parts
+            shift = self.array[0].mean(0)
             kernels.in_threads(
-                kernels.reduce_maps, self.images, self.array, self.width, maximum, total, squares, nonpositive
+                kernels.reduce_maps, self.images, self.array, shift, self.width, maximum, total, squares, nonpositive
             )
-            return Reduction(*(torch.from_numpy(part) for part in (maximum, total, squares, nonpositive)))
+            total += shift * np.float64(self.height * self.width)
+            results = (shift, maximum, total, squares, nonpositive)
+            return Reduction(*(torch.from_numpy(result) for result in results))
         flat = self.flat
+        centre = flat[0].mean(0)
+        moved = flat - centre
         return Reduction(
+            centre,
             flat.amax(1),
-            flat.sum(1).double(),
-            torch.linalg.vector_norm(flat, dim=1).double().square(),
+            moved.sum(1).double() + centre.double() * (self.height * self.width),
+            torch.linalg.vector_norm(moved, dim=1).double().square(),
             (flat <= 0).sum(1, dtype=torch.int32),
         )

@@ -21,35 +21,50 @@ class MomentsResult:
 
 
 class Moments:
-    """The monoid of (count, maximum, sum, sum of squares, count of a <= 0), in float64 on the maps' device."""
+    """The monoid of (count, maximum, mean, sum of squared deviations, count of a <= 0), in float64 on the device.
+
+    Means and deviations of parts are combined by the formulas of Chan, Golub & LeVeque (1979), which lose no digits
+    where a unit's mean is large beside its deviation.
+    """
 
     def __init__(self, units: int, device: torch.device) -> None:
         self.count = 0
         self.maximum = torch.full((units,), -torch.inf, dtype=torch.float32, device=device)
-        self.sums = torch.zeros((3, units), dtype=torch.float64, device=device)
+        self.mean, self.deviations, self.nonpositive = torch.zeros((3, units), dtype=torch.float64, device=device)
 
     def update(self, maps: Maps) -> None:
         """Takes in a batch."""
         reduction = maps.reduction
-        self.count += maps.images * maps.height * maps.width
+        count = maps.images * maps.height * maps.width
+        mean = reduction.total.sum(0) / count
+        deviations = reduction.squares.sum(0) - count * (mean - reduction.shift.double()).square()
+        self._combine(count, mean, deviations.clamp(min=0))
         self.maximum = torch.maximum(self.maximum, reduction.maximum.amax(0))
-        sums = (reduction.total.sum(0), reduction.squares.sum(0), reduction.nonpositive.sum(0).double())
-        self.sums += torch.stack(sums)
+        self.nonpositive += reduction.nonpositive.sum(0)
 
     def merge(self, other: "Moments") -> None:
         """Takes in what `other` saw."""
-        self.count += other.count
+        self._combine(other.count, other.mean, other.deviations)
         self.maximum = torch.maximum(self.maximum, other.maximum)
-        self.sums += other.sums
+        self.nonpositive += other.nonpositive
+
+    def _combine(self, count: int, mean: Tensor, deviations: Tensor) -> None:
+        both = self.count + count
+        if count == 0:
+            return
+        apart = mean - self.mean
+        self.mean = self.mean + apart * (count / both)
+        self.deviations = self.deviations + deviations + apart.square() * (self.count * count / both)
+        self.count = both
 
     def result(self) -> MomentsResult:
-        """std is the population's: sqrt(E[a^2] - E[a]^2)."""
+        """std is the population's: sqrt(E[(a - E[a])^2])."""
         if self.count == 0:
             nothing = np.full(len(self.maximum), np.nan, np.float32)
             return MomentsResult(nothing, nothing, nothing, nothing)
-        mean, squares, nonpositive = self.sums / self.count
-        std = (squares - mean.square()).clamp(min=0).sqrt()
-        return MomentsResult(*(_numbers(each) for each in (self.maximum, mean, std, nonpositive)))
+        std = (self.deviations / self.count).sqrt()
+        parts = (self.maximum, self.mean, std, self.nonpositive / self.count)
+        return MomentsResult(*(_numbers(part) for part in parts))
 
 
 def _numbers(values: Tensor) -> NDArray[np.float32]:

@@ -18,8 +18,9 @@ SAMPLE = 512_000
 class Quantile:
     """The monoid of the `count` largest sampled values a unit, and of how many values were sampled.
 
-    From every image the same number of positions is drawn, one at random from each of as many equal parts of the map
-    (stratified, so the error is at most that of simple random sampling), seeded by the image's place in the listing.
+    From every image the same number of positions is drawn (or one less, by chance, so that the mean is right), one at
+    random from each of as many equal parts of the map: stratified, so the error is at most that of simple random
+    sampling. What is drawn is seeded by the image's place in the listing.
     A planned number of images bounds the memory: about 0.0075 * SAMPLE float32 values a unit, however many come.
     """
 
@@ -27,9 +28,9 @@ class Quantile:
         self, units: int, positions: int, planned_images: int, device: torch.device, q: float = 0.995, seed: int = 0
     ) -> None:
         self.q, self.seed, self.positions = q, seed, positions
-        self.per_image = min(positions, math.ceil(SAMPLE / max(planned_images, 1)))
-        self.image_rate = min(1.0, SAMPLE / max(planned_images, 1))
-        self.count = math.floor((1 - q) * 1.01 * min(planned_images * self.per_image, 1.1 * SAMPLE)) + 8
+        self.rate = min(float(positions), SAMPLE / max(planned_images, 1))
+        self.per_image = math.ceil(self.rate)
+        self.count = math.floor((1 - q) * (1.01 * planned_images * self.rate + 4 * math.sqrt(planned_images))) + 8
         self.sampled = 0
         capacity = self.count + max(self.count // 2, 2 * self.per_image)
         self.kept = torch.full((units, capacity), -torch.inf, dtype=torch.float32, device=device)
@@ -39,25 +40,26 @@ class Quantile:
     def update(self, maps: Maps) -> None:
         """Takes in a batch."""
         drawn = self._draw(maps.positions)
-        chosen = np.flatnonzero(_hash(self.seed, maps.positions, np.uint64(0x51)) < self.image_rate)
-        self.sampled += len(chosen) * self.per_image
+        row, column = np.nonzero(drawn >= 0)
+        self.sampled += len(row)
         if maps.on_cpu:
-            array = maps.array if len(chosen) == maps.images else maps.array[chosen]
-            kernels.over_units(self._keep_on_cpu, maps.units, array, drawn[chosen])
-        elif len(chosen):
-            index = torch.from_numpy(drawn[chosen].astype(np.int64)).to(maps.tensor.device)
-            rows = torch.from_numpy(chosen).to(maps.tensor.device)
-            values = maps.flat[rows[:, None], index].flatten(0, 1).T
-            self._keep_on_device(values)
+            kernels.over_units(self._keep_on_cpu, maps.units, maps.array, drawn)
+        elif len(row):
+            device = maps.tensor.device
+            position = torch.from_numpy(drawn[row, column].astype(np.int64)).to(device)
+            self._keep_on_device(maps.flat[torch.from_numpy(row).to(device), position].T)
 
     def _draw(self, images: NDArray[np.int64]) -> NDArray[np.int32]:
-        """int32 [B, per_image]: the sampled positions of each image."""
-        if self.per_image == self.positions:
+        """int32 [B, per_image]: the sampled positions of each image; the last one is -1 where it has one less."""
+        if self.rate == self.positions:
             return np.broadcast_to(np.arange(self.positions, dtype=np.int32), (len(images), self.positions))
+        whole = math.floor(self.rate)
+        more = _hash(self.seed, images[:, None], np.zeros((1, 1), np.uint64)) < self.rate - whole
         part = np.arange(self.per_image)
         jitter = _hash(self.seed, images[:, None], (part + 1).astype(np.uint64)[None, :])
-        drawn = (part + jitter) * (self.positions / self.per_image)
-        return np.minimum(drawn.astype(np.int32), self.positions - 1)
+        parts = np.maximum(whole + more, 1)
+        drawn = ((part + jitter) * (self.positions / parts)).astype(np.int32)
+        return np.where(part < whole + more, np.minimum(drawn, self.positions - 1), np.int32(-1))
 
     def _keep_on_cpu(self, maps: NDArray[np.float32], drawn: NDArray[np.int32], start: int, stop: int) -> None:
         kept, filled, threshold = (each.numpy() for each in (self.kept, self.filled, self.threshold))
@@ -107,7 +109,7 @@ class Quantile:
         return result
 
 
-def _hash(seed: int, image: NDArray[np.int64], stream: NDArray[np.uint64] | np.uint64) -> NDArray[np.float64]:
+def _hash(seed: int, image: NDArray[np.int64], stream: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Uniform numbers in [0, 1), the same for the same seed, image and stream (SplitMix64's finaliser)."""
     with np.errstate(over="ignore"):
         bits = image.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + stream * np.uint64(0xD1B54A32D192ED03)

@@ -52,7 +52,8 @@ class TopK:
         """The same with PyTorch's operations; maps are gathered only for entries that stay in a list."""
         maximum = maps.reduction.maximum
         known = self.value.shape[1]
-        value, order = torch.cat([self.value, maximum.T], 1).sort(dim=1, descending=True, stable=True)
+        ranked = torch.cat([self.value, maximum.T.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)], 1)
+        value, order = ranked.sort(dim=1, descending=True, stable=True)
         order = order[:, : self.k]
         unit, rank = torch.nonzero((order >= known) & (value[:, : self.k] > -torch.inf), as_tuple=True)
         self._take(value[:, : self.k], order.clamp(max=known - 1))
@@ -63,8 +64,8 @@ class TopK:
         new = value[unit, rank]
         self.image[unit, rank] = images[row]
         self.position[unit, rank] = (found == new[:, None]).int().argmax(1).int()
-        scale = torch.where(new > 0, 255.0 / new, torch.zeros_like(new))
-        self.kept[unit, rank] = (found.clamp(min=0) * scale[:, None] + 0.5).to(torch.uint8)
+        share = found.clamp(min=0) / new[:, None]
+        self.kept[unit, rank] = (torch.where(new[:, None] > 0, share, 0.0) * 255 + 0.5).to(torch.uint8)
 
     def _take(self, value: Tensor, order: Tensor) -> None:
         """Makes the lists those entries of themselves that `order` [C, k] names, under new values."""
@@ -92,8 +93,7 @@ class TopK:
     def result(self) -> TopKResult:
         value = self.value.cpu().numpy()
         empty = np.isneginf(value)
-        peak = np.maximum(value[:, :1], np.finfo(np.float32).tiny)
-        scale = np.where(empty | (value <= 0), 0, value / peak).astype(np.float32)
+        scale = np.divide(value, value[:, :1], out=np.zeros_like(value), where=(value > 0) & np.isfinite(value[:, :1]))
         maps = self._maps().cpu().numpy()
         for unit in range(len(maps)):  # one unit at a time: float32 copies of all maps would not fit
             np.rint(maps[unit] * scale[unit][:, None], out=maps[unit], casting="unsafe")

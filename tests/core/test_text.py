@@ -1,0 +1,55 @@
+"""What is printed of untrusted text never acts on a terminal."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapebias.core.text import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain name.jpg", "plain name.jpg"),
+        ("übung 日本 🙂", "übung 日本 🙂"),
+        ("a\nb", "a\\nb"),
+        ("a\tb", "a\\tb"),
+        ("\x1b]0;evil\x07", "\\x1b]0;evil\\x07"),
+        ("\x9b31m", "\\x9b31m"),
+        ("\u202egpj.exe", "\\u202egpj.exe"),
+        ("\u2028", "\\u2028"),
+        (b"caf\xe9.jpg", "caf\\xe9.jpg"),
+        (b"caf\xc3\xa9.jpg", "café.jpg"),
+        ("", ""),
+    ],
+)
+def test_examples(text: str | bytes, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@given(st.one_of(st.text(), st.binary(), st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]))))
+def test_nothing_hidden_comes_out_and_it_can_be_encoded(text: str | bytes) -> None:
+    shown = printable(text)
+    assert all(not unicodedata.category(character).startswith("C") for character in shown)
+    assert not {"\u2028", "\u2029"} & set(shown)
+    shown.encode("utf-8")
+
+
+@given(st.text(max_size=3000), st.integers(3, 300))
+def test_it_is_cut_in_the_middle(text: str, limit: int) -> None:
+    shown = printable(text, limit)
+    assert len(shown) <= limit
+    if text.isascii() and text.isprintable() and len(text) > limit:
+        head, _, tail = shown.partition("…")
+        assert text.startswith(head)
+        assert text.endswith(tail)
+        assert abs(len(head) - len(tail)) <= 1
+
+
+def test_megabytes_are_cut_too() -> None:
+    shown = printable("a" * 10_000_000 + "\x1b" * 10_000_000, 100)
+    assert len(shown) == 100
+    assert shown.startswith("aaaa")
+    assert shown.endswith("\\x1b")
