@@ -9,7 +9,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-_BLOCK = 1 << 20  # bytes read at a time: several chunks, a millisecond's work
+_BLOCK = 1 << 20  # bytes read at a time: a chunk of the store
 _CACHED_BLOCKS = 64
 
 

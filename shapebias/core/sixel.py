@@ -20,7 +20,7 @@ from PIL import Image
 MAX_SIDE = 1000  # pixels; xterm's default limit, and the 10 bits of column in a sort key
 _MAX_COLOURS = 64  # 6 bits of a sort key
 _MAX_BANDS = 1 << 10  # 10 bits of a sort key: bands of tiles encoded together
-_COLOURS = (64, 40, 28, 20, 16, 12, 9)  # colours a tile that `encode_within` tries
+_FEWEST = 9  # colours a tile, however long that is
 _MIN_FILL = 6  # narrowest span worth a place in a band's first line ("#12!5~" is 6 bytes)
 _BRIDGE = 8  # columns without its colour that such a span may cross
 _ROUNDS = 3  # of k-means
@@ -31,22 +31,38 @@ _Marks = NDArray[np.uint32]
 
 
 def encode_within(tiles: Pixels, limit: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
-    """As `encode_tiles`, with as many colours as keep all tiles together within `limit` bytes, at least 9.
+    """As `encode_tiles`, with as many colours (9 to 64) as keep all tiles together within `limit` bytes.
 
-    The guess is from how much neighbouring pixels differ, which most of the length depends on; where it was too high,
-    the tiles are encoded again with fewer colours. `apply` is `map`, or that of an executor: NumPy lets threads work.
+    The number is guessed from the tiles; where it was too high, they are encoded again with fewer colours. `apply` is
+    `map`, or that of an executor: NumPy lets threads work.
     """
     if len(tiles) == 0:
         return []
-    unrest = np.abs(np.diff(tiles[:, ::3].astype(np.int16), axis=2)).mean() if tiles.shape[2] > 1 else 0.0
-    expected = (0.3 + 0.055 * unrest) * tiles[..., 0].size  # bytes with 16 colours, fitted to photos
-    fitting = [colours for colours in _COLOURS if expected * (colours / 16) ** 0.6 <= limit]
     parts = np.array_split(tiles, min(2, len(tiles)))
-    for colours in fitting or _COLOURS[-1:]:
+    colours = _fitting_colours(16, 0.95 * limit / _expected_bytes(tiles))
+    while True:
         encoded = [one for part in apply(partial(encode_tiles, colours=colours), parts) for one in part]
-        if sum(map(len, encoded)) <= limit:
-            break
-    return encoded
+        size = sum(map(len, encoded))
+        if size <= limit or colours == _FEWEST:
+            return encoded
+        colours = min(colours - 1, _fitting_colours(colours, 0.95 * limit / size))
+
+
+def _fitting_colours(colours: int, factor: float) -> int:
+    """How many colours make a picture of so many colours `factor` times as long."""
+    return int(np.clip(colours * factor ** (1 / 0.66), _FEWEST, _MAX_COLOURS))
+
+
+def _expected_bytes(tiles: Pixels) -> float:
+    """The length with 16 colours a tile: it grows with how often neighbours differ by a quarter of a tile's contrast.
+
+    A line fitted to 250 photos, 64 to 124 pixels wide, whole, magnified and dimmed (correlation 0.87 a tile).
+    """
+    brightness = tiles[:, ::2] @ np.array([0.3, 0.6, 0.1], np.float32)
+    spread = brightness.std((1, 2), keepdims=True) + 1
+    level = np.floor((brightness - brightness.mean((1, 2), keepdims=True)) / spread * 4)
+    changes = float((np.diff(level, axis=2) != 0).mean()) if tiles.shape[2] > 1 else 0.0
+    return len(tiles) * 200 + tiles[..., 0].size * (0.125 + 1.474 * changes)
 
 
 def encode_tiles(tiles: Pixels, colours: int = 16) -> list[bytes]:

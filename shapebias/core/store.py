@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -215,6 +215,7 @@ class Store:
         units = self.layers(model)[layer].units
         return self.read(f"{schema.layer_path(model, layer)}/metrics/{name}", shape=[units])
 
+    @lru_cache(maxsize=256)  # noqa: B019 (a store is open as long as the program runs)
     def top(self, unit: Unit) -> TopImages:
         """The top images of one unit with their maps; reads only that unit's part of the store."""
         path = f"{schema.layer_path(unit.model, unit.layer)}/top"

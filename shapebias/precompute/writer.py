@@ -23,7 +23,7 @@ from shapebias.precompute.images.folder import ImageSet, Skipped
 from shapebias.precompute.statistics.topk import TopKResult
 
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
-_RAGGED_CHUNK, _RAGGED_SHARD = 1 << 18, 1 << 26
+_RAGGED_CHUNK, _RAGGED_SHARD = 1 << 20, 1 << 26
 
 
 class StoreWriter:
@@ -132,13 +132,13 @@ class StoreWriter:
         group = self._root.create_group(f"{schema.PROBE}/thumbnails/{key}")
         indices = sorted(pictures)
         _create(group, "image", np.array(indices, np.int64), chunk=(1 << 16,))
-        self._ragged(group, [pictures[index] for index in indices])
+        self._ragged(group, [pictures[index] for index in indices], compress=False)
 
-    def _ragged(self, group: zarr.Group, items: list[bytes]) -> None:
+    def _ragged(self, group: zarr.Group, items: list[bytes], compress: bool = True) -> None:
         offsets = np.zeros(len(items) + 1, np.int64)
         np.cumsum([len(item) for item in items], out=offsets[1:])
         data = np.frombuffer(b"".join(items), np.uint8)
-        _create(group, "data", data, chunk=(_RAGGED_CHUNK,), shard=(_RAGGED_SHARD,))
+        _create(group, "data", data, chunk=(_RAGGED_CHUNK,), shard=(_RAGGED_SHARD,), compress=compress)
         _create(group, "offsets", offsets, chunk=(1 << 16,))
 
     def model(self, model: schema.Model) -> None:
@@ -215,8 +215,9 @@ def _array(
     dtype: Any,
     chunk: tuple[int, ...],
     shard: tuple[int, ...] | None,
+    compress: bool = True,
 ) -> "zarr.Array[Any]":
-    """An array with compression and a checksum on every chunk; chunks of nothing but fill values are written too, so
+    """An array with a checksum on every chunk; chunks of nothing but fill values are written too, so
     that a missing file is never mistaken for one."""
     return group.create_array(
         name,
@@ -224,7 +225,7 @@ def _array(
         dtype=dtype,
         chunks=chunk,
         shards=shard,
-        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        compressors=[ZstdCodec(level=1), Crc32cCodec()] if compress else [Crc32cCodec()],
         fill_value=np.nan if np.issubdtype(dtype, np.floating) else 0,
         config={"write_empty_chunks": True},
     )
@@ -236,6 +237,7 @@ def _create(
     values: NDArray[Any],
     chunk: tuple[int, ...],
     shard: tuple[int, ...] | None = None,
+    compress: bool = True,
 ) -> None:
     """Writes `values` as an array; chunks and shards shrink to it."""
     chunk = tuple(max(1, min(size, extent)) for size, extent in zip(chunk, values.shape, strict=True))
@@ -244,6 +246,6 @@ def _create(
             max(size, min(whole, -(-extent // size) * size) // size * size)
             for whole, size, extent in zip(shard, chunk, values.shape, strict=True)
         )
-    array = _array(group, name, values.shape, values.dtype, chunk, shard)
+    array = _array(group, name, values.shape, values.dtype, chunk, shard, compress)
     if values.size:
         array[...] = values

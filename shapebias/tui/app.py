@@ -1,6 +1,7 @@
 """The explorer: models and layers left, the unit table in the middle, the unit's numbers and images right."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from textual.app import App, ComposeResult, SystemCommand
@@ -90,13 +91,17 @@ class Explorer(App[None]):
         if key == self._layer and unit is None:
             return
         try:
-            table = load_units(self.store, *key)
+            table = self._load(key)
         except ShapebiasError as error:
             self.notify(printable(str(error)), severity="error", markup=False)
             return
         self._layer, self._table = key, table
         self.units.show(table, unit)
         self._show_status()
+
+    @lru_cache(maxsize=16)  # noqa: B019 (the app lives as long as the program)
+    def _load(self, key: LayerKey) -> UnitTable:
+        return load_units(self.store, *key)
 
     def _show_status(self) -> None:
         if self._layer is None:
@@ -107,7 +112,7 @@ class Explorer(App[None]):
         words = METRICS.get(sort)
         meaning = "" if words is None else f"   {words.title}: {words.low} … {words.high}"
         text = f"{model}  {layer}  {info.units} units, maps {info.map_height} × {info.map_width}{meaning}"
-        self.screen_stack[0].query_one("#status", Static).update(printable(text, 400))
+        self.screen_stack[0].query_one("#status", Static).update(printable(text, 400), layout=False)
 
     # What the widgets say
 
@@ -172,10 +177,7 @@ class Explorer(App[None]):
         self.push_screen(HelpScreen())
 
     def action_search(self) -> None:
-        line = self.query_one(SearchLine)
-        line.display = True
-        line.value = ""
-        line.focus()
+        self.query_one(SearchLine).open()
 
     def action_match(self, step: int) -> None:
         if self._matches:

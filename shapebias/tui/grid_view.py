@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from textual.drivers.linux_driver import LinuxDriver
 
 _MOST = 24  # images shown: they divide well, and a 25th would make all of them smaller
-_QUEUED = 2  # writes that may wait for the terminal before the next tile is handed over
+_QUEUED = 2  # rows of tiles that may wait for the terminal before the next is handed over
 
 
 class GridView(Widget):
@@ -102,7 +102,7 @@ class GridView(Widget):
             picture.request.unit, self._view, layout or picture.request.layout, self._graphics
         ):
             return  # another view or size is wanted by now
-        if picture.request.unit != self._unit:
+        if picture.request.unit != self._unit or picture is self._picture:
             return
         before, self._picture = self._picture, picture
         same_place = (
@@ -160,7 +160,7 @@ class GridView(Widget):
         return any(here.overlaps(Region(left, y, right - left, 1)) for y, left, right in update.spans)
 
     def paint(self) -> None:
-        """Hands the picture to the terminal, tile by tile; a picture on its way is dropped."""
+        """Hands the picture to the terminal, row by row; a picture on its way is dropped."""
         if self._painting is not None:
             self._painting.cancel()
         self._painting = asyncio.create_task(self._paint())
@@ -172,11 +172,15 @@ class GridView(Widget):
         if picture.request.layout != self.grid_layout():
             return  # the widget has another size by now, and its picture is being made
         left, top = self.content_region.offset
-        for index, tile in enumerate(picture.tiles):
+        columns = picture.request.layout.columns
+        for first in range(0, len(picture.tiles), columns):
             while _waiting(driver) > _QUEUED:
-                await asyncio.sleep(0.002)
-            x, y = picture.request.layout.place(index)
-            driver.write(f"\x1b7\x1b[{top + y + 1};{left + x + 1}H{tile.decode('ascii')}\x1b8")
+                await asyncio.sleep(0.005)
+            row = []
+            for index in range(first, min(first + columns, len(picture.tiles))):
+                x, y = picture.request.layout.place(index)
+                row.append(f"\x1b[{top + y + 1};{left + x + 1}H{picture.tiles[index].decode('ascii')}")
+            driver.write(f"\x1b7{''.join(row)}\x1b8")
 
 
 def _waiting(driver: "LinuxDriver | Any") -> int:

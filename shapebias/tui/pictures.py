@@ -18,6 +18,7 @@ from shapebias.tui.layout import GAP, GridLayout
 from shapebias.tui.terminal import Graphics
 
 _CACHED = 48
+_PAUSE = 0.05  # seconds without a wish before pictures are made ahead
 _HANDS = 2  # threads that draw and encode tiles
 _BYTES = 245_000  # of sixel for a grid of at most 768 x 512 pixels; larger ones get more
 
@@ -96,9 +97,10 @@ class PictureMaker:
             while not self._stopped:
                 if self._wanted is not None:
                     return self._wanted
-                if self._ahead:
+                if self._ahead and not self._changed.wait(_PAUSE):  # first the terminal gets what is wanted
                     return self._ahead.pop()
-                self._changed.wait()
+                if not self._ahead and self._wanted is None:
+                    self._changed.wait()
         return None
 
     def _run(self) -> None:

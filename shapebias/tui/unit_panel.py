@@ -25,7 +25,7 @@ class UnitPanel(Vertical):
 
     DEFAULT_CSS = """
     UnitPanel { padding: 0 0 0 1; }
-    UnitPanel > .numbers { height: auto; }
+    UnitPanel > .numbers { height: 4; }
     """
 
     def __init__(self, store: Store, terminal: Terminal, graphics: Graphics, id: str | None = None) -> None:
@@ -39,11 +39,6 @@ class UnitPanel(Vertical):
     def compose(self) -> ComposeResult:
         yield self._numbers
         yield self.grid
-
-    def on_mount(self) -> None:
-        self.call_after_refresh(
-            self._numbers.refresh, layout=True
-        )  # what came before the first layout has no height yet
 
     def show(self, unit: Unit, table: UnitTable, neighbours: list[Unit]) -> None:
         """Shows a unit of `table`."""
@@ -59,24 +54,19 @@ class UnitPanel(Vertical):
         self._write()
 
     def _write(self) -> None:
+        """Four lines: what it is, its strongest image, as many numbers as fit (the table has them all)."""
         if self._unit is None:
             return
-        text = Text(no_wrap=True, overflow="ellipsis")
+        text = Text(overflow="ellipsis")
         text.append(printable(str(self._unit), 60), style="bold")
-        text.append(f"   {_VIEWS[self.grid.view]}\n", style="dim")
-        text.append_text(self._facts())
-        self._numbers.update(text)
-
-    def _facts(self) -> Text:
-        assert self._unit is not None
-        facts = Text(no_wrap=True, overflow="ellipsis")
-        for name, value in self._values.items():
-            facts.append(f"{METRICS[name].title} ", style="dim")
-            facts.append(f"{METRICS[name].format(value)}   ")
+        text.append(f"  {_VIEWS[self.grid.view]}\n", style="dim")
         top = self._store.top(self._unit)
         if len(top.image):
             strongest = int(top.image[0])
-            facts.append("\nstrongest ", style="dim")
-            name = self._store.class_of(strongest)
-            facts.append(printable(name, 40) if name else printable(self._store.image_paths[strongest], 40))
-        return facts
+            name = self._store.class_of(strongest) or self._store.image_name(strongest)
+            text.append("strongest ", style="dim")
+            text.append(f"{printable(name, 40)}\n")
+        for name, value in self._values.items():
+            text.append(f"{METRICS[name].title} ", style="dim")
+            text.append(f"{METRICS[name].format(value)}  ")
+        self._numbers.update(text, layout=False)

@@ -108,22 +108,27 @@ class UnitTableView(ScrollView, can_focus=True):
             self._order = order if self.ascending else order[::-1]
         else:
             self._order = self._table.order(self.sort_by, self.ascending)
-        self.move_to(self.place_of(unit) if unit is not None else 0)
+        self.move_to(self.place_of(unit) if unit is not None else 0, again=True)
         self.refresh()
 
-    def move_to(self, place: int) -> None:
-        """Puts the cursor there, in sight."""
+    def move_to(self, place: int, again: bool = False) -> None:
+        """Puts the cursor there, in sight; `again` says so where it was there before, too."""
         if self._table is None or not len(self._order):
             return
         place = min(max(place, 0), len(self._order) - 1)
-        self._step = -1 if place < self.cursor else 1
-        self.cursor = place
+        if place == self.cursor and not again:
+            return
+        before, self.cursor = self.cursor, place
+        self._step = -1 if place < before else 1
         height = max(self.size.height - 1, 1)
         first = int(self.scroll_offset.y)
         if not first <= place < first + height:
             first = place if place < first else place - height + 1
             self.scroll_to(y=first, animate=False, immediate=True, force=True)
-        self.refresh()
+            self.refresh()
+        else:
+            top = int(self.scroll_offset.y)
+            self.refresh(*(Region(0, row - top + 1, self.size.width, 1) for row in (before, place)))
         reach = (place + self._step, place - self._step, place + 2 * self._step)
         neighbours = [unit for unit in map(self.unit_at, reach) if unit is not None]
         unit = self.unit

@@ -1,6 +1,7 @@
 """The thread that makes pictures."""
 
 import threading
+import time
 from pathlib import Path
 
 from shapebias.core.grid import View
@@ -35,16 +36,14 @@ def test_only_the_newest_wanted_picture_is_delivered(small_store: Path) -> None:
 
 
 def test_neighbours_are_made_ahead_and_come_from_the_cache(small_store: Path) -> None:
-    done = threading.Event()
-    maker = PictureMaker(open_store(small_store), lambda _: done.set())
+    delivered: list[Picture] = []
+    maker = PictureMaker(open_store(small_store), delivered.append)
     assert maker.want(request(0), [request(1), request(2)]) is None
-    assert done.wait(20)
-    for _ in range(400):
-        if maker.want(request(0)) and all(map(maker._cache.get, (request(1), request(2)))):
-            break
-        threading.Event().wait(0.02)
-        maker.want(request(0), [request(1), request(2)])
+    deadline = time.monotonic() + 20
+    while len(maker._cache) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
     found = maker.want(request(1))
     maker.stop()
     assert found is not None
     assert found.request == request(1)
+    assert [picture.request for picture in delivered] == [request(0)], "only what was wanted is delivered"
