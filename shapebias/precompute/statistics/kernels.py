@@ -94,41 +94,40 @@ def insert_top(
     entry's map, scaled so that 255 is the entry's own value. Maps are read only for entries that stay in the list.
     """
     size, k, positions = maps.shape[0], value.shape[1], maps.shape[1]
-    for unit in range(start, stop):
-        fresh = False
-        for row in range(size):
-            new = maximum[row, unit]
-            if not new > value[unit, k - 1]:
-                continue
-            rank = k - 1
-            freed = slot[unit, k - 1]
-            while rank > 0 and new > value[unit, rank - 1]:
-                value[unit, rank] = value[unit, rank - 1]
-                image[unit, rank] = image[unit, rank - 1]
-                position[unit, rank] = position[unit, rank - 1]
-                slot[unit, rank] = slot[unit, rank - 1]
-                rank -= 1
-            value[unit, rank] = new
-            image[unit, rank] = images[row]
-            position[unit, rank] = -1 - row  # its map is still to be read
-            slot[unit, rank] = freed
-            fresh = True
-        if not fresh:
-            continue
-        for rank in range(k):
-            if position[unit, rank] >= 0 or value[unit, rank] == -np.inf:
-                continue
-            row = -1 - position[unit, rank]
-            new = value[unit, rank]
-            target = kept[unit, slot[unit, rank]]
-            where = -1
-            for place in range(positions):
-                activation = maps[row, place, unit]
-                if where < 0 and activation == new:
-                    where = place
-                share = activation / new if activation > 0 else np.float32(0.0)
-                target[place] = np.uint8(share * np.float32(255.0) + np.float32(0.5))
-            position[unit, rank] = where
+    for first in range(start, stop, _UNIT_BLOCK):
+        last = min(first + _UNIT_BLOCK, stop)
+        for unit in range(first, last):
+            for row in range(size):
+                new = maximum[row, unit]
+                if not new > value[unit, k - 1]:
+                    continue
+                rank = k - 1
+                freed = slot[unit, k - 1]
+                while rank > 0 and new > value[unit, rank - 1]:
+                    value[unit, rank] = value[unit, rank - 1]
+                    image[unit, rank] = image[unit, rank - 1]
+                    position[unit, rank] = position[unit, rank - 1]
+                    slot[unit, rank] = slot[unit, rank - 1]
+                    rank -= 1
+                value[unit, rank] = new
+                image[unit, rank] = images[row]
+                position[unit, rank] = -1 - row  # its map is still to be read
+                slot[unit, rank] = freed
+        for row in range(size):  # row by row: the maps of neighbouring units lie in the same cache lines
+            for unit in range(first, last):
+                for rank in range(k):
+                    new = value[unit, rank]
+                    if position[unit, rank] != -1 - row or new == -np.inf:
+                        continue
+                    scale = 255.0 / np.float64(new) if new > 0 else 0.0
+                    target = kept[unit, slot[unit, rank]]
+                    where = -1
+                    for place in range(positions):
+                        activation = maps[row, place, unit]
+                        target[place] = np.uint8(max(activation, np.float32(0.0)) * scale + 0.5)
+                        if activation == new and where < 0:
+                            where = place
+                    position[unit, rank] = where
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

@@ -32,7 +32,7 @@ class Quantile:
         self.per_image = math.ceil(self.rate)
         self.count = math.floor((1 - q) * (1.01 * planned_images * self.rate + 4 * math.sqrt(planned_images))) + 8
         self.sampled = 0
-        capacity = self.count + max(self.count // 2, 2 * self.per_image)
+        capacity = self.count + max(self.count // 2, 8 * self.per_image)  # room, so that it is sorted out rarely
         self.kept = torch.full((units, capacity), -torch.inf, dtype=torch.float32, device=device)
         self.filled = torch.zeros(units, dtype=torch.int32)
         self.threshold = torch.full((units,), -torch.inf, dtype=torch.float32)
