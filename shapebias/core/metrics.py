@@ -22,15 +22,17 @@ class Metric:
     source: str
 
     def format(self, value: float) -> str:
-        """`value` in at most 7 characters, a dash where it is undefined (NaN)."""
+        """`value` in at most 8 characters, a dash where it is undefined (NaN)."""
         if value != value:
             return "–"
-        if self.range == (0.0, 1.0) or self.range == (-1.0, 1.0):
-            return f"{value:.3f}"
         magnitude = abs(value)
-        if magnitude == 0 or 0.01 <= magnitude < 1000:
-            return f"{value:.3f}" if magnitude < 100 else f"{value:.1f}"
-        return f"{value:.1e}" if not 1000 <= magnitude < 100_000 else f"{value:.0f}"
+        if magnitude == 0 or 0.01 <= magnitude < 100 or self.range == (0.0, 1.0):
+            return f"{value:.3f}"
+        if 0.0001 <= magnitude < 0.01:
+            return f"{value:.4f}"
+        if 100 <= magnitude < 100_000:
+            return f"{value:.1f}" if magnitude < 1000 else f"{value:.0f}"
+        return f"{value:.1e}"
 
 
 _ALL = (

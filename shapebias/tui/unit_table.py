@@ -18,7 +18,7 @@ from shapebias.core.store import Unit
 from shapebias.core.units import UnitTable
 
 _UNIT = "unit"  # the first column: the unit's number, by which the table is sorted at first
-_GAP = 2
+_GAP = 1
 
 
 class UnitTableView(ScrollView, can_focus=True):
@@ -82,7 +82,7 @@ class UnitTableView(ScrollView, can_focus=True):
         self._table = table
         longest = len(str(int(table.index.max()))) if len(table) else 1
         self._widths = {_UNIT: max(len(_UNIT) + 1, longest)}
-        self._widths |= {name: max(7, len(METRICS[name].title) + 1) for name in table.columns}
+        self._widths |= {name: max(8, len(METRICS[name].title) + 1) for name in table.columns}
         if self.sort_by not in self._widths:
             self.sort_by, self.ascending = _UNIT, True
         self.virtual_size = Size(sum(self._widths.values()) + _GAP * len(self._widths), len(table) + 1)

@@ -32,7 +32,7 @@ def test_a_number_is_short_and_near(name: str, value: float) -> None:
     metric = METRICS[name]
     value = min(max(value, metric.range[0]), metric.range[1])
     shown = metric.format(value)
-    assert len(shown) <= 8  # a minus sign, and seven more
+    assert len(shown) <= 8
     assert math.isclose(float(shown), value, rel_tol=0.1, abs_tol=0.0006)
 
 
