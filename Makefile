@@ -25,6 +25,7 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/activation_pass.py
 	@test -z "$(IMAGES)" || $(BIN)/python benchmarks/end_to_end.py "$(IMAGES)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/explore.py "$(STORE)"
+	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/encoders.py "$(STORE)"
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shapebias needs Python 3.11 or newer: make PYTHON=python3.12")'

@@ -13,30 +13,22 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from pty_terminal import PtyTerminal, Sixel
-from sixel_decoder import decode_sixel, psnr
 
-from shapebias.core.grid import View, compose, unit_tiles
+from shapebias.core.grid import View
 from shapebias.core.metrics import METRICS
-from shapebias.core.sixel import encode_tiles, encode_within
 from shapebias.core.store import Store, Unit, open_store
 from shapebias.core.units import load_units
 from shapebias.tui.app import Explorer
 from shapebias.tui.layout import GridLayout
 from shapebias.tui.pictures import Request, make_picture
 from shapebias.tui.terminal import Graphics, Terminal
-
-Pixels = NDArray[np.uint8]
 
 CELL = (8, 16)
 FIRST_TABLE, MEDIAN, P95, BYTES = 1.5, 100, 200, 250  # the budgets: times an empty app; ms; ms; kB
@@ -105,7 +97,6 @@ def main() -> None:
     if options.graphics == "sixel":
         for screen in screens:
             measure_grids(explorer, store, start, screen, options.moves)
-    compare_encoders(store)
     print(f"load at the end {os.getloadavg()[0]:.1f}")
 
 
@@ -342,122 +333,6 @@ def report_process(pid: int) -> None:
 
 
 # Encoders
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """Encodes a grid, given as tiles uint8 [n, height, width, 3] or as one picture; `source` is what it should show."""
-
-    name: str
-    encode: Callable[[Pixels, Image.Image], list[bytes]]
-    source: Callable[[Pixels, Image.Image], Pixels]  # uint8 [parts, height, width, 3]
-
-
-def _one(picture: Image.Image) -> Pixels:
-    return np.asarray(picture)[None]
-
-
-def _rows_of_bands(picture: Image.Image) -> Image.Image:
-    """Cut to a multiple of 6 rows: chafa scales other heights to one."""
-    return picture.crop((0, 0, picture.width, picture.height // 6 * 6))
-
-
-def encoders() -> list[Encoder]:
-    """Ours and the peers that are installed."""
-    hands = ThreadPoolExecutor(2)
-    found = [
-        Encoder(
-            "shapebias, 16 colours a tile, one thread", lambda tiles, _: encode_tiles(tiles), lambda tiles, _: tiles
-        ),
-        Encoder(
-            f"shapebias, within {BYTES} kB, two threads",
-            lambda tiles, _: encode_within(tiles, BYTES * 1000, hands.map),
-            lambda tiles, _: tiles,
-        ),
-    ]
-    try:
-        from textual_image._sixel import SixelOptions, image_to_sixels
-    except ImportError:
-        print("  textual-image's encoder: not installed")
-    else:
-        for method in ("fastoctree", "maxcoverage"):
-            options = SixelOptions(quantize=method)
-
-            def paint(_: Pixels, picture: Image.Image, options: Any = options) -> list[bytes]:
-                return [_bytes(image_to_sixels(picture, options))]
-
-            name = f"textual-image {version('textual-image')}, {method}"
-            found.append(Encoder(name, paint, lambda _, picture: _one(picture)))
-    try:
-        import chafa
-    except ImportError:
-        print("  chafa: not installed (pip install chafa.py)")
-    else:
-        information = chafa.TermDb().detect()
-        for dither in ("NONE", "DIFFUSION"):
-            config = chafa.CanvasConfig()
-            config.pixel_mode = chafa.PixelMode.CHAFA_PIXEL_MODE_SIXELS
-            config.dither_mode = chafa.DitherMode[f"CHAFA_DITHER_MODE_{dither}"]
-            config.preprocessing = False
-
-            def draw(_: Pixels, picture: Image.Image, config: Any = config) -> list[bytes]:
-                picture = _rows_of_bands(picture)
-                config.cell_width, config.cell_height = 8, 6
-                config.width, config.height = picture.width // 8, picture.height // 6
-                canvas = chafa.Canvas(config)
-                row_bytes = picture.width * 3
-                kind = chafa.PixelType.CHAFA_PIXEL_RGB8
-                canvas.draw_all_pixels(kind, picture.tobytes(), picture.width, picture.height, row_bytes)
-                return [_bytes(canvas.print(term_info=information, fallback=True))]
-
-            name = f"chafa.py {version('chafa.py')}, dither {dither.lower()}"
-            found.append(Encoder(name, draw, lambda _, picture: _one(_rows_of_bands(picture))))
-    return found
-
-
-def _bytes(data: str | bytes | bytearray) -> bytes:
-    return data.encode() if isinstance(data, str) else bytes(data)
-
-
-def compare_encoders(store: Store, units: int = 5) -> None:
-    """The same grids of 24 tiles by every encoder: ms (best of up to 3), kB and PSNR, medians over units."""
-    title(
-        "Encoders on the same grids: 24 tiles of 128 x 128, 768 x 512 pixels (chafa 768 x 510, one palette a picture)"
-    )
-    random = np.random.default_rng(0)
-    pairs = [(model, layer, info.units) for model in store.models for layer, info in store.layers(model).items()]
-    chosen = [pairs[number] for number in random.choice(len(pairs), units)]
-    some = [Unit(model, layer, int(random.integers(count))) for model, layer, count in chosen]
-    known = encoders()
-    print(f"  {'':<46}{'ms':>8}{'kB':>8}{'PSNR dB':>10}")
-    for view in (View.MASK, View.WHOLE):
-        grids = []
-        reading = []
-        for unit in some:
-            start = time.perf_counter()
-            tiles = unit_tiles(store, unit, 24, 128, view)
-            reading.append(1000 * (time.perf_counter() - start))
-            if len(tiles) == 24:
-                grids.append((np.stack([np.asarray(tile) for tile in tiles]), compose(tiles, 6, 4, 128, gap=0)))
-        if not grids:
-            print("  no unit has 24 images")
-            return
-        print(f"  view {view}: {len(grids)} units; reading and scaling their tiles takes {spread(reading, 'ms')}")
-        for encoder in known:
-            figures = np.median([_measure(encoder, *grid) for grid in grids], axis=0)
-            print("  {:<46}{:>8.1f}{:>8.0f}{:>10.1f}".format(encoder.name, *figures))
-
-
-def _measure(encoder: Encoder, tiles: Pixels, picture: Image.Image) -> tuple[float, float, float]:
-    times: list[float] = []
-    while len(times) < 3 and sum(times) < 1000:
-        start = time.perf_counter()
-        encoded = encoder.encode(tiles, picture)
-        times.append(1000 * (time.perf_counter() - start))
-    source = encoder.source(tiles, picture)
-    _, height, width, _ = source.shape
-    shown = np.stack([decode_sixel(data, width, height) for data in encoded])
-    return min(times), sum(map(len, encoded)) / 1000, psnr(shown, source)
 
 
 if __name__ == "__main__":
