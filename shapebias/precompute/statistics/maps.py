@@ -59,11 +59,13 @@ class Maps:
             shape = (self.images, self.units)
             parts = (np.empty(shape, kind) for kind in (np.float32, np.float64, np.float64, np.int32))
             maximum, total, squares, nonpositive = parts
-            shift = self.array[0].mean(0)
+            with np.errstate(over="ignore", invalid="ignore"):  # infinite activations stay infinite, without a warning
+                shift = self.array[0].mean(0)
             kernels.in_threads(
                 kernels.reduce_maps, self.images, self.array, shift, self.width, maximum, total, squares, nonpositive
             )
-            total += shift * np.float64(self.height * self.width)
+            with np.errstate(over="ignore", invalid="ignore"):
+                total += shift * np.float64(self.height * self.width)
             results = (shift, maximum, total, squares, nonpositive)
             return Reduction(*(torch.from_numpy(result) for result in results))
         flat = self.flat

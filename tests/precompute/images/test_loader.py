@@ -221,6 +221,7 @@ def test_any_kind_of_caller(photos: Path, tmp_path: Path, how: str) -> None:
 def test_workers_end_with_their_caller(photos: Path, stop: signal.Signals) -> None:
     code = textwrap.dedent(SCRIPT.split("print")[0]).replace("5, 1)", "5, 2); loader._paths *= 100_000")
     code += "print('ready', flush=True)\nfor _ in loader: pass\n"
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + code  # a shell may ignore it
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(photos)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
