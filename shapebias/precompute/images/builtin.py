@@ -211,8 +211,9 @@ def _lighting(cover: Pixels, light: Floats) -> Floats:
 
 def _shadow(cover: Pixels, light: Floats) -> Floats:
     """How bright the background is: darker beside the shape, away from the light."""
+    left, up = np.rint(3 * light).astype(int).tolist()
     blurred = Image.fromarray(cover).filter(ImageFilter.GaussianBlur(3))
-    shifted = np.roll(np.asarray(blurred, np.float32), np.rint(-3 * light[::-1]).astype(int).tolist(), (0, 1))
+    shifted = np.asarray(blurred.transform(blurred.size, Image.Transform.AFFINE, (1, 0, left, 0, 1, up)), np.float32)
     return np.float32(1) - np.float32(0.4 / 255) * shifted
 
 
