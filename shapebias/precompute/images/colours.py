@@ -5,18 +5,18 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-_PROTOTYPES = {
-    "black": (20, 20, 20),
-    "blue": (40, 80, 200),
-    "brown": (120, 72, 36),
-    "green": (50, 150, 60),
-    "grey": (128, 128, 128),
-    "orange": (240, 140, 40),
-    "pink": (245, 160, 190),
-    "purple": (130, 50, 160),
-    "red": (205, 40, 40),
-    "white": (245, 245, 245),
-    "yellow": (240, 220, 60),
+_PROTOTYPES = {  # light, usual and dark ones of the colours that keep their name from light to dark
+    "black": [(30, 30, 30)],
+    "blue": [(40, 80, 200), (120, 190, 235), (25, 35, 100), (20, 130, 170)],
+    "brown": [(120, 72, 36), (70, 45, 25)],
+    "green": [(50, 150, 60), (140, 225, 160), (25, 70, 35), (120, 200, 40)],
+    "grey": [(120, 120, 120), (175, 175, 175)],
+    "orange": [(240, 140, 40), (245, 185, 120), (200, 110, 30)],
+    "pink": [(245, 160, 190), (240, 90, 160)],
+    "purple": [(130, 50, 160), (180, 150, 225), (65, 25, 85)],
+    "red": [(205, 40, 40), (130, 25, 30)],
+    "white": [(245, 245, 245)],
+    "yellow": [(240, 220, 60)],
 }
 COLOURS = tuple(_PROTOTYPES)
 _LEVELS = 32  # of a channel: colours are named in steps of 8
@@ -33,9 +33,15 @@ def name_colours(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _table() -> npt.NDArray[np.uint8]:
     levels = np.arange(_LEVELS) * 8 + 4
     colours = _to_lab(np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1))
-    prototypes = _to_lab(np.array(list(_PROTOTYPES.values())))
-    distance = ((colours[..., None, :] - prototypes) ** 2).sum(-1)
-    return np.asarray(distance.argmin(-1) + 1, np.uint8)
+    prototypes = _to_lab(np.array([each for colour in _PROTOTYPES.values() for each in colour]))
+    names = np.repeat(np.arange(1, 12, dtype=np.uint8), [len(each) for each in _PROTOTYPES.values()])
+    nearest = np.zeros(colours.shape[:-1], np.intp)
+    smallest = np.full(colours.shape[:-1], np.inf)
+    for index, prototype in enumerate(prototypes):
+        distance = ((colours - prototype) ** 2).sum(-1)
+        nearest[distance < smallest] = index
+        np.minimum(smallest, distance, out=smallest)
+    return names[nearest]
 
 
 def _to_lab(rgb: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -112,7 +112,7 @@ def _heart() -> Shape:
     t = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
     outline = np.stack([np.sin(t) ** 3, -y / 16 - 0.1], 1)
-    return Shape([outline], {"left lobe": _ALL, "right lobe": _box(0, -9, 9, 9), "tip": _below(0.25)})
+    return Shape([outline], {"lobes": _ALL, "tip": _below(0.2)})
 
 
 def _house() -> Shape:
@@ -144,7 +144,7 @@ def _mushroom() -> Shape:
 
 
 def _ring() -> Shape:
-    return Shape([_disc(1)], {"upper half": _ALL, "lower half": _below(0)}, [_disc(0.55)], turn=180)
+    return Shape([_disc(1)], {"upper half": _ALL, "lower half": _below(0)}, [_disc(0.55)])
 
 
 def _square() -> Shape:
