@@ -17,7 +17,7 @@ import shapebias
 from shapebias.cli import app
 from shapebias.core.store import open_store
 
-COMMANDS = ["precompute", "info", "units", "show", "explore", "doctor"]
+COMMANDS = ["precompute", "export-images", "info", "units", "show", "explore", "doctor"]
 
 
 def invoke(*arguments: object) -> Result:
@@ -273,6 +273,20 @@ def test_doctor() -> None:
     text = succeeds("doctor")
     assert "torch" in text
     assert "\x1b" not in text
+
+
+# --- export-images ---------------------------------------------------------------------------------------------------
+
+
+def test_export_images_writes_folders_once(tmp_path: Path) -> None:
+    out = tmp_path / "shapes"
+    assert succeeds("export-images", out, "--split", "probe", "--count", 16).splitlines() == [
+        f"16 images in {out / 'probe'}"
+    ]
+    assert len(list(out.glob("probe/*/*.png"))) == 16
+    assert "is not empty" in fails(2, "export-images", out, "--split", "train", "--count", 16)
+    assert "no split" in fails(2, "export-images", tmp_path / "other", "--split", "test")
+    assert [each.name for each in tmp_path.iterdir()] == ["shapes"]
 
 
 # --- the whole way ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from shapebias.core import schema
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device, choose_device
-from shapebias.precompute.images.decode import Geometry
+from shapebias.precompute.images.decode import Geometry, fit_pixels
 from shapebias.precompute.images.folder import ImageSet, Skipped, list_images
 from shapebias.precompute.images.loader import Batch, Loader, default_workers
 from shapebias.precompute.models.layers import Trace, WatchedLayer
@@ -186,7 +187,9 @@ class _Stream:
         return positions
 
     def _load(self, paths: list[bytes]) -> Loader:
-        return Loader(self._images.root, paths, self._geometry, self._batch_size, self._workers, thumbnails=True)
+        read = self._images.read
+        decode = None if read is None else partial(fit_pixels, read=read, geometry=self._geometry)
+        return Loader(self._images.root, paths, self._geometry, self._batch_size, self._workers, True, decode)
 
     def _remember(self, batch: Batch) -> None:
         for position, picture in zip(batch.positions, batch.thumbnails or [], strict=True):

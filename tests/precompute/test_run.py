@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zarr
 from PIL import Image
 from torchvision import transforms
 
 from shapebias.core.describe import store_facts
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.store import open_store
+from shapebias.precompute.images.builtin import builtin_set
+from shapebias.precompute.images.export import export_builtin
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import Settings, precompute
@@ -56,6 +59,22 @@ def expected(network_file: Path, files: list[Path]) -> tuple[dict[str, np.ndarra
 
 def listed(folder: Path) -> list[Path]:
     return [folder / each for each in sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))]
+
+
+def test_images_that_are_no_files(network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The built-in images make the same store as their files."""
+    export_builtin(tmp_path / "shapes", "probe", 32, 0, Silent())
+    images = builtin_set("probe", 32)
+    run(tmp_path / "shapes" / "probe", tmp_path / "files.zarr", f"Tiny={network_file}:build")
+    monkeypatch.setattr("shapebias.precompute.run.list_images", lambda *_: (images, []))
+    run(Path("none"), tmp_path / "drawn.zarr", f"Tiny={network_file}:build", workers=1)
+    for path in (f"images/probe/path/{name}" for name in ("data", "offsets")):
+        drawn, files = (zarr.open_array(tmp_path / name / path, mode="r")[:] for name in ("drawn.zarr", "files.zarr"))
+        assert np.array_equal(drawn, files)
+    for layer in LAYERS:
+        path = f"models/Tiny/layers/{layer}/activations/max"
+        drawn, files = (zarr.open_array(tmp_path / name / path, mode="r")[:] for name in ("drawn.zarr", "files.zarr"))
+        assert np.array_equal(drawn, files)
 
 
 def test_the_store_holds_what_a_plain_loop_finds(small_store: Path, network_file: Path, image_folder: Path) -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -138,6 +138,13 @@ class Geometry:
 def read_pixels(path: bytes | str | Path, geometry: Geometry) -> npt.NDArray[np.uint8]:
     """The pixels of an image file in a geometry: uint8 [crop, crop, 3]. Raises `ImageError`."""
     return geometry(read_image(path))
+
+
+def fit_pixels(
+    path: bytes, read: Callable[[bytes], npt.NDArray[np.uint8]], geometry: Geometry
+) -> npt.NDArray[np.uint8]:
+    """As `read_pixels`, of an image that is no file: `read` makes its pixels, uint8 [H, W, 3], from its path."""
+    return geometry(Image.fromarray(read(path)))
 
 
 def encode_thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -1,6 +1,7 @@
 """Which images a folder holds, and their labels."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class ImageSet:
     labels:       int32 [images], an index into the class lists, -1 where an image has no label
     class_ids:    the class folders' names, bytes that are not UTF-8 as surrogates; for ImageNet its 1000 WNIDs
     class_names:  what to call the classes: the folders' names, or ImageNet's class names
+    read:         from a path (with `root` before it) to pixels uint8 [H, W, 3], or `ImageError`, for images that are
+                  no files; worker processes import it. None: files
     """
 
     root: Path
@@ -38,6 +41,7 @@ class ImageSet:
     class_ids: list[str]
     class_names: list[str]
     is_imagenet: bool
+    read: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
