@@ -217,7 +217,7 @@ class Explorer(App[None]):
         if renderable is not None and not self.is_headless and screen is self.screen:
             for grid in screen.query(GridView):
                 if grid.damaged_by(renderable):
-                    grid.paint()
+                    grid.repair()
 
 
 def run_explorer(store: Store, start: Unit | None, graphics: str) -> None:

@@ -9,6 +9,7 @@ from rich.text import Text
 from textual._compositor import ChopsUpdate, CompositorUpdate
 from textual.app import RenderResult
 from textual.geometry import Region
+from textual.timer import Timer
 from textual.widget import Widget
 
 from shapebias.core.grid import View
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from textual.drivers.linux_driver import LinuxDriver
 
 _MOST = 24  # images shown: they divide well, and a 25th would make all of them smaller
+_REPAIR = 0.03  # seconds
 _QUEUED = 2  # rows of tiles that may wait for the terminal before the next is handed over
 
 
@@ -42,6 +44,7 @@ class GridView(Widget):
         self._renderable: Any = None
         self._rendered: Image.Image | None = None
         self._painting: asyncio.Task[None] | None = None
+        self._repairing: Timer | None = None
 
     @property
     def picture(self) -> Picture | None:
@@ -158,6 +161,16 @@ class GridView(Widget):
             return True
         here = self.content_region
         return any(here.overlaps(Region(left, y, right - left, 1)) for y, left, right in update.spans)
+
+    def repair(self) -> None:
+        """Paints the picture again in a moment, unless a newer one is on its way by then: layouts come in bursts."""
+        if self._repairing is None:
+            self._repairing = self.set_timer(_REPAIR, self._repair)
+
+    def _repair(self) -> None:
+        self._repairing = None
+        if self._picture is not None and self._picture.request.unit == self._unit:
+            self.paint()
 
     def paint(self) -> None:
         """Hands the picture to the terminal, row by row; a picture on its way is dropped."""
