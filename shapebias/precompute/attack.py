@@ -111,7 +111,7 @@ def pgd(
     network:    takes float images in [0, 1] (see `Normalised`) and gives scores [B, classes]; it is attacked in eval
                 mode and with frozen parameters, and left as it was
     images:     float [B, 3, H, W] in [0, 1]; labels: int64 [B]
-    generator:  of the random start, on any device; a start depends on it and the images' shape and memory format
+    generator:  of the random start, on any device; a start depends on it and the images' shape
 
     Returns float [B, 3, H, W], in [0, 1] and within `epsilon` of `images`, without a gradient. Steps (Madry et al.
     2018): x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), g the gradient of the loss.
@@ -154,12 +154,13 @@ def robust_accuracy(
     """The fraction of images, 0 to 1, that the network classifies correctly in spite of the attack, for each epsilon.
 
     batches:    (images, labels) as in `pgd`; epsilon 0 is the accuracy on the images themselves
-    step_size:  the published ratio to each epsilon where None (`Attack.usual`)
+    step_size:  2.5 * epsilon / steps where None: enough to reach any point of the ball from any other (Madry et al.)
 
     An image is right at an epsilon if neither it nor what the attack found within any smaller or equal epsilon is
     mistaken: the balls nest, so the accuracies never rise with epsilon. NaN without images.
     """
-    attacks = [Attack.usual(norm, 1, epsilon, steps, step_size) for epsilon in epsilons]
+    sizes = [2.5 * epsilon / max(steps, 1) if step_size is None else step_size for epsilon in epsilons]
+    attacks = [Attack(norm, epsilon, steps, size) for epsilon, size in zip(epsilons, sizes, strict=True)]
     order = sorted(range(len(attacks)), key=lambda index: attacks[index].epsilon)
     right = [0] * len(attacks)
     total = 0
@@ -203,13 +204,15 @@ def _as_constant(network: nn.Module) -> Iterator[None]:
 def _start(images: Tensor, norm: str, epsilon: float, generator: torch.Generator | None) -> Tensor:
     """A random change, uniform in the ball: for l2 a random direction times epsilon * u^(1 / dimensions)."""
     device = generator.device if generator is not None else images.device
-    change = torch.empty_like(images, device=device)
+    count, channels, height, width = images.shape
+    shape = (count, height, width, channels)  # drawn channels_last, as images are: PyTorch is slow to fill other orders
     if norm == "linf":
-        return change.uniform_(-epsilon, epsilon, generator=generator).to(images.device)
-    change.normal_(generator=generator)
-    u = torch.empty(len(images), 1, 1, 1, device=device, dtype=images.dtype).uniform_(generator=generator)
+        uniform = torch.rand(shape, generator=generator, device=device).permute(0, 3, 1, 2)
+        return uniform.mul_(2 * epsilon).sub_(epsilon).to(images)
+    change = torch.randn(shape, generator=generator, device=device).permute(0, 3, 1, 2)
+    u = torch.rand((count, 1, 1, 1), generator=generator, device=device)
     radius = epsilon * u ** (1 / max(change[:1].numel(), 1))
-    return change.mul_(radius / _length(change).clamp_min(1e-30)).to(images.device)
+    return change.mul_(radius / _length(change).clamp_min(1e-30)).to(images)
 
 
 def _within(images: Tensor, change: Tensor, norm: str, epsilon: float) -> Tensor:
