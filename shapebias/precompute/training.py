@@ -78,12 +78,12 @@ class _Run:
     def __init__(self, settings: TrainingSettings, device: Device, dtype: torch.dtype, progress: Reporter) -> None:
         self.settings, self.device, self._progress = settings, device, progress
         self.preprocessing = usual_preprocessing(settings.architecture)
-        torch.manual_seed(_seed(settings.seed, 0))
-        network = build_network(settings.architecture, len(settings.images.class_ids))
         workers = default_workers() if settings.workers is None else settings.workers
         self.data: TrainingImages = read_images(
             settings.images, self.preprocessing.geometry, workers, settings.read, progress
         )
+        torch.manual_seed(_seed(settings.seed, 0))
+        network = build_network(settings.architecture, len(settings.images.class_ids))
         order = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(_seed(settings.seed, 0)))
         held_out = round(settings.held_out * len(order))
         self._held_out, self._learned = order[:held_out][:_EVALUATED], order[held_out:]
