@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
@@ -14,11 +15,15 @@ _PREFIXES = ("module.", "model.", "_orig_mod.")
 
 
 def load_checkpoint(network: nn.Module, path: Path) -> None:
-    """Fills `network` with the state dict in `path`, bare or wrapped. Raises UsageError or ShapebiasError."""
+    """Fills `network` with the state dict in `path`: safetensors, or PyTorch's, bare or wrapped.
+
+    Raises UsageError or ShapebiasError.
+    """
     if not path.is_file():
         raise UsageError(f"the checkpoint {printable(str(path))} does not exist")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        safe = path.suffix == ".safetensors"
+        content = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
         raise ShapebiasError(f"{printable(str(path))} is not a checkpoint that can be read safely: {reason}") from error

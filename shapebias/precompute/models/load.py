@@ -22,6 +22,7 @@ from shapebias.precompute.models.preprocessing import (
     imagenet_preprocessing,
 )
 from shapebias.precompute.models.spec import ModelSpec
+from shapebias.precompute.models.trained import SMALL, SUFFIX, read_trained
 
 
 @dataclass
@@ -49,14 +50,41 @@ class LoadedModel:
 
 def load_model(spec: ModelSpec) -> LoadedModel:
     """Builds the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each."""
-    if ":" in spec.source:
+    found = _from_training(spec)
+    if found is not None:
+        network, architecture, preprocessing = found
+    elif ":" in spec.source:
         network, architecture, preprocessing = _from_code(spec)
     else:
         network, architecture, preprocessing = _from_torchvision(spec)
-    if spec.checkpoint is not None:
-        load_checkpoint(network, spec.checkpoint)
+    checkpoint = Path(spec.source) if spec.checkpoint is None and spec.source.endswith(SUFFIX) else spec.checkpoint
+    if checkpoint is not None:
+        load_checkpoint(network, checkpoint)
     source = spec.source if spec.checkpoint is None else f"{spec.source}@{spec.checkpoint}"
     return LoadedModel(spec.label, network.eval(), architecture, source, preprocessing)
+
+
+def _from_training(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing] | None:
+    """A network that `shapebias train` wrote, as `FILE.safetensors` or `ARCHITECTURE@FILE.safetensors`; else None."""
+    alone = spec.checkpoint is None and spec.source.endswith(SUFFIX)
+    path = Path(spec.source) if alone else spec.checkpoint
+    if path is None or path.suffix != SUFFIX or (":" in spec.source and not alone):
+        if spec.source == SMALL:
+            raise UsageError(f"{SMALL} has no weights of its own: train it, then {SMALL}@FILE{SUFFIX}")
+        return None
+    trained = read_trained(path)
+    if trained is None:
+        if alone or spec.source == SMALL:
+            raise ShapebiasError(
+                f"{printable(str(path))} does not say which network it is of: write --model SOURCE@FILE{SUFFIX}"
+            )
+        return None
+    if not alone and spec.source != trained.architecture:
+        raise UsageError(
+            f"{printable(str(path))} holds weights of {printable(trained.architecture)}, not of "
+            f"{printable(spec.source)}"
+        )
+    return trained.build(), trained.architecture, trained.preprocessing
 
 
 def _from_code(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing]:

@@ -13,7 +13,10 @@ _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A network by its source (a name, `FILE.py:FUNCTION` or `module:FUNCTION`) and, where given, its weights."""
+    """A network by its source and, where given, its weights.
+
+    The source is a name, `FILE.py:FUNCTION`, `module:FUNCTION`, or a `FILE.safetensors` that says what it holds.
+    """
 
     label: str
     source: str
@@ -21,7 +24,7 @@ class ModelSpec:
 
 
 def parse_spec(text: str) -> ModelSpec:
-    """Reads `[LABEL=]SOURCE[@CHECKPOINT]`. Without a label it is the source's function or name.
+    """Reads `[LABEL=]SOURCE[@CHECKPOINT]`. Without a label it is the source's function, name, or file's stem.
 
     Raises UsageError for an empty source or checkpoint, or a label that could not name a model in a store.
     """
@@ -36,7 +39,10 @@ def parse_spec(text: str) -> ModelSpec:
         label = labelled["label"]
     else:
         name, colon, function = source.rpartition(":")
-        label = (Path(name).stem if function == "build" else function) if colon else source
+        if source.endswith(".safetensors"):
+            label = Path(source).stem
+        else:
+            label = (Path(name).stem if function == "build" else function) if colon else source
         label = re.sub(r"[^A-Za-z0-9._+-]", "-", label).lstrip("._+-") or "model"
     if not LABEL_PATTERN.fullmatch(label):
         raise UsageError(

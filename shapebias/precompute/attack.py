@@ -1,0 +1,233 @@
+"""Projected gradient descent (Madry et al. 2018, arXiv 1706.06083): the attack, and accuracy under it."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
+from torch import Tensor, nn
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+NORMS = ("l2", "linf")
+_STEP_RATIOS = {"l2": 7 / 6, "linf": 7 / 4}  # steps * step size / epsilon: 7 x 0.5 for 3; 7 x 2/255 for 8/255 (Madry)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A projected gradient descent on images in [0, 1]. Raises UsageError for a value out of range.
+
+    epsilon:       the ball's radius: Euclidean over all pixels and colours of an image (l2), or of every value (linf)
+    step_size:     how far a step goes, in the same norm
+    random_start:  start at a random point of the ball, not at the image
+    """
+
+    norm: str
+    epsilon: float
+    steps: int
+    step_size: float
+    random_start: bool = True
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise UsageError(f"no norm {printable(self.norm)}: {' or '.join(NORMS)}")
+        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
+            raise UsageError(f"epsilon must be at least 0, not {self.epsilon:g}")
+        if self.steps < 1:
+            raise UsageError(f"the attack needs at least 1 step, not {self.steps}")
+        if not (math.isfinite(self.step_size) and self.step_size >= 0):
+            raise UsageError(f"the attack's step size must be at least 0, not {self.step_size:g}")
+
+    @classmethod
+    def usual(
+        cls, norm: str, size: int, epsilon: float | None = None, steps: int = 7, step_size: float | None = None
+    ) -> "Attack":
+        """The published recipes where a value is None, for images of `size` px.
+
+        l2: epsilon 3 at 224 px, 7 steps of 0.5; at other sizes the same root mean square a pixel. linf: epsilon 4/255.
+        """
+        if epsilon is None:
+            epsilon = 3 * size / 224 if norm == "l2" else 4 / 255
+        if step_size is None:
+            step_size = _STEP_RATIOS.get(norm, 1.0) * epsilon / max(steps, 1)
+        return cls(norm, epsilon, steps, step_size)
+
+    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """The attacked images; see `pgd`."""
+        return pgd(
+            network, images, labels, self.norm, self.epsilon, self.steps, self.step_size, self.random_start, generator
+        )
+
+    def to_attributes(self) -> dict[str, Any]:
+        """As JSON, for a recipe."""
+        return asdict(self)
+
+
+class Normalised(nn.Module):
+    """`network` as a function of float32 images [B, 3, H, W] in [0, 1]: (images - mean) / std, then the network.
+
+    With a `dtype` other than float32 the network runs under autocast; its output is float32 all the same.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.network, self.dtype = network, dtype
+        scale = 1 / torch.tensor(std, dtype=torch.float32, device=device)
+        shift = -torch.tensor(mean, dtype=torch.float32, device=device) * scale
+        self.scale, self.shift = scale.view(1, 3, 1, 1), shift.view(1, 3, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores, float32 [B, classes]."""
+        inputs = torch.addcmul(self.shift, images, self.scale)
+        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            scores: Tensor = self.network(inputs)
+        return scores.float()
+
+
+def pgd(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    norm: str,
+    epsilon: float,
+    steps: int,
+    step_size: float,
+    random_start: bool = True,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Images near `images` on which the network's cross entropy is large: `steps` steps of ascent, each projected.
+
+    network:    takes float images in [0, 1] (see `Normalised`) and gives scores [B, classes]; it is attacked in eval
+                mode and with frozen parameters, and left as it was
+    images:     float [B, 3, H, W] in [0, 1]; labels: int64 [B]
+    generator:  of the random start, on any device; a start depends on it and the images' shape
+
+    Returns float [B, 3, H, W], in [0, 1] and within `epsilon` of `images`, without a gradient. Steps (Madry et al.
+    2018): x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), g the gradient of the loss.
+    """
+    Attack(norm, epsilon, steps, step_size, random_start)  # checks them
+    images = images.detach()
+    with _as_constant(network), torch.enable_grad():
+        attacked = images
+        if random_start:
+            attacked = _within(images, _start(images, norm, epsilon, generator), norm, epsilon)
+        for _ in range(steps):
+            attacked = attacked.detach().requires_grad_()
+            loss = F.cross_entropy(network(attacked), labels, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, attacked)
+            with torch.no_grad():
+                moved = _direction(gradient, norm).mul_(step_size).add_(attacked).sub_(images)
+                attacked = _within(images, moved, norm, epsilon)
+    return attacked.detach()
+
+
+def project(change: Tensor, norm: str, epsilon: float) -> Tensor:
+    """The point nearest to `change` float [B, ...] in the ball of radius `epsilon` around 0, image by image."""
+    if norm == "linf":
+        return change.clamp(-epsilon, epsilon)
+    length = _length(change)
+    return change * torch.where(length > epsilon, epsilon / length.clamp_min(1e-30), 1.0)
+
+
+@torch.no_grad()
+def robust_accuracy(
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    norm: str,
+    epsilons: Sequence[float],
+    steps: int = 7,
+    step_size: float | None = None,
+    random_start: bool = True,
+    generator: torch.Generator | None = None,
+) -> list[float]:
+    """The fraction of images, 0 to 1, that the network classifies correctly in spite of the attack, for each epsilon.
+
+    batches:    (images, labels) as in `pgd`; epsilon 0 is the accuracy on the images themselves
+    step_size:  2.5 * epsilon / steps where None: enough to reach any point of the ball from any other (Madry et al.)
+
+    An image is right at an epsilon if neither it nor what the attack found within any smaller or equal epsilon is
+    mistaken: the balls nest, so the accuracies never rise with epsilon. NaN without images.
+    """
+    sizes = [2.5 * epsilon / max(steps, 1) if step_size is None else step_size for epsilon in epsilons]
+    attacks = [Attack(norm, epsilon, steps, size) for epsilon, size in zip(epsilons, sizes, strict=True)]
+    order = sorted(range(len(attacks)), key=lambda index: attacks[index].epsilon)
+    right = [0] * len(attacks)
+    total = 0
+    with _as_constant(network):
+        for images, labels in batches:
+            total += len(labels)
+            images, labels = _still_right(network, images, images, labels)
+            for index in order:
+                attack = attacks[index]
+                if attack.epsilon > 0 and len(labels):
+                    size = attack.step_size
+                    attacked = pgd(network, images, labels, norm, attack.epsilon, steps, size, random_start, generator)
+                    images, labels = _still_right(network, attacked, images, labels)
+                right[index] += len(labels)
+    return [count / total if total else math.nan for count in right]
+
+
+def _still_right(network: nn.Module, seen: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of `images` and `labels` where the network decides `seen` correctly."""
+    kept = network(seen).argmax(1) == labels
+    return images[kept], labels[kept]
+
+
+@contextmanager
+def _as_constant(network: nn.Module) -> Iterator[None]:
+    """The network in eval mode, with parameters that need no gradient, while the block runs."""
+    modes = [(module, module.training) for module in network.modules()]
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    try:
+        network.eval()
+        for parameter in learning:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
+def _start(images: Tensor, norm: str, epsilon: float, generator: torch.Generator | None) -> Tensor:
+    """A random change, uniform in the ball: for l2 a random direction times epsilon * u^(1 / dimensions)."""
+    device = generator.device if generator is not None else images.device
+    count, channels, height, width = images.shape
+    shape = (count, height, width, channels)  # drawn channels_last, as images are: PyTorch is slow to fill other orders
+    if norm == "linf":
+        uniform = torch.rand(shape, generator=generator, device=device).permute(0, 3, 1, 2)
+        return uniform.mul_(2 * epsilon).sub_(epsilon).to(images)
+    change = torch.randn(shape, generator=generator, device=device).permute(0, 3, 1, 2)
+    u = torch.rand((count, 1, 1, 1), generator=generator, device=device)
+    radius = epsilon * u ** (1 / max(change[:1].numel(), 1))
+    return change.mul_(radius / _length(change).clamp_min(1e-30)).to(images)
+
+
+def _within(images: Tensor, change: Tensor, norm: str, epsilon: float) -> Tensor:
+    """images + change, in the ball and in [0, 1]. Clamping moves a value towards the image's, so it leaves no ball."""
+    return project(change, norm, epsilon).add_(images).clamp_(0, 1)
+
+
+def _direction(gradient: Tensor, norm: str) -> Tensor:
+    """The steepest ascent of length 1 in `norm`; 0 where the gradient is 0."""
+    if norm == "linf":
+        return gradient.sign()
+    return gradient / _length(gradient).clamp_min(1e-30)
+
+
+def _length(values: Tensor) -> Tensor:
+    """Euclidean, of each image: [B, 1, 1, 1]."""
+    length: Tensor = torch.linalg.vector_norm(values, dim=(1, 2, 3), keepdim=True)
+    return length

@@ -1,0 +1,145 @@
+"""Networks that `shapebias train` made: a safetensors file whose header says what the network is."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.images.decode import Geometry
+from shapebias.precompute.models.preprocessing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Preprocessing,
+    from_torchvision,
+)
+from shapebias.precompute.models.small_cnn import SIZE, SmallCNN
+
+SMALL = "small"
+SUFFIX = ".safetensors"
+_VERSION = "1"
+_MAX_CLASSES = 100_000
+_MAX_SIDE = 4096  # px
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a file's header says: `architecture` is `small` or a torchvision classifier's name, `recipe` is JSON."""
+
+    architecture: str
+    class_ids: list[str]
+    class_names: list[str]
+    preprocessing: Preprocessing
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+    def build(self) -> nn.Module:
+        """The network without its weights. Raises UsageError for an architecture that does not exist."""
+        return build_network(self.architecture, len(self.class_names))
+
+    def to_header(self) -> dict[str, str]:
+        """As safetensors' metadata: a map of strings; structured values are JSON."""
+        geometry = self.preprocessing.geometry
+        return {
+            "format": "shapebias",
+            "version": _VERSION,
+            "architecture": self.architecture,
+            "classes": str(len(self.class_names)),
+            "class_ids": json.dumps(self.class_ids),
+            "class_names": json.dumps(self.class_names),
+            "input_size": str(geometry.crop),
+            "geometry": json.dumps(asdict(geometry)),
+            "mean": json.dumps(self.preprocessing.mean),
+            "std": json.dumps(self.preprocessing.std),
+            "recipe": json.dumps(self.recipe),
+        }
+
+
+def build_network(architecture: str, classes: int) -> nn.Module:
+    """A network with random weights: `small`, or a torchvision classifier without training-only heads.
+
+    Raises UsageError for any other name.
+    """
+    if architecture == SMALL:
+        return SmallCNN(classes)
+    import torchvision
+
+    _check_name(architecture)
+    extra = {"aux_logits": False, "init_weights": True} if architecture in ("googlenet", "inception_v3") else {}
+    network: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=classes, **extra)
+    return network
+
+
+def usual_preprocessing(architecture: str) -> Preprocessing:
+    """What an architecture's images go through: 64 px for `small`, else as torchvision does. Raises UsageError."""
+    if architecture == SMALL:
+        return Preprocessing(Geometry(SIZE, SIZE, "bilinear"), IMAGENET_MEAN, IMAGENET_STD, "the small network")
+    import torchvision
+
+    _check_name(architecture)
+    first = next(iter(torchvision.models.get_model_weights(architecture)))
+    return from_torchvision(first, f"the usual values for {architecture}")
+
+
+def _check_name(architecture: str) -> None:
+    import torchvision
+
+    if architecture not in torchvision.models.list_models(torchvision.models):
+        raise UsageError(
+            f"no architecture {printable(architecture)}: {SMALL}, or a torchvision classifier (alexnet, resnet18)"
+        )
+
+
+def trained_bytes(trained: Trained, network: nn.Module) -> bytes:
+    """The file: the network's state dict behind its header."""
+    tensors = {
+        name: value.detach().to("cpu", memory_format=torch.contiguous_format)
+        for name, value in network.state_dict().items()
+    }
+    return save(tensors, trained.to_header())
+
+
+def read_trained(path: Path) -> Trained | None:
+    """The header of a safetensors file; None where `shapebias train` did not write it.
+
+    Raises UsageError where there is no file, ShapebiasError where it is no safetensors file or its header is wrong.
+    """
+    if not path.is_file():
+        raise UsageError(f"the checkpoint {printable(str(path))} does not exist")
+    try:
+        with safe_open(path, "pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        reason = printable(str(error), 160)
+        raise ShapebiasError(f"{printable(str(path))} is not a safetensors file that can be read: {reason}") from error
+    if header.get("format") != "shapebias":
+        return None
+    if header.get("version") != _VERSION:
+        version = printable(header.get("version", "none"), 20)
+        raise ShapebiasError(f"{printable(str(path))} is of version {version}; this shapebias reads {_VERSION}")
+    try:
+        return _parse(header)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = printable(f"{type(error).__name__}: {error}", 120)
+        raise ShapebiasError(f"{printable(str(path))} has a header that makes no sense: {reason}") from error
+
+
+def _parse(header: dict[str, str]) -> Trained:
+    ids, names = ([str(each) for each in json.loads(header[key])] for key in ("class_ids", "class_names"))
+    if not (1 <= len(names) == len(ids) <= _MAX_CLASSES and header["classes"] == str(len(names))):
+        raise ValueError("its classes do not agree")
+    mean, std = (tuple(float(value) for value in json.loads(header[key])) for key in ("mean", "std"))
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ValueError("mean or std out of range")
+    geometry = Geometry(**json.loads(header["geometry"]))
+    if max(geometry.resize, geometry.crop) > _MAX_SIDE:
+        raise ValueError("images out of range")
+    recipe = json.loads(header["recipe"])
+    if not isinstance(recipe, dict):
+        raise TypeError("the recipe is no object")
+    return Trained(header["architecture"], ids, names, Preprocessing(geometry, mean, std, "the weights' file"), recipe)
