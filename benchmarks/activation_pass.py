@@ -30,7 +30,7 @@ from shapebias.precompute.models.watch import Watch
 from shapebias.precompute.passes.activation import ActivationPass
 
 BATCH = 32
-NETWORKS = {"alexnet": 1, "resnet50": 4}  # of --images, this part: the slower one gets fewer
+NETWORKS = {"alexnet": 1, "resnet50": 2}  # of --images, this part: the slower one gets fewer
 
 
 def photo_like(count: int) -> NDArray[np.uint8]:

@@ -77,7 +77,7 @@ class TopK:
 
     def _maps(self) -> Tensor:
         """The entries' maps in list order, [C, k, h * w]."""
-        return self.kept.gather(1, self.slot.long()[:, :, None].expand_as(self.kept))
+        return self.kept[torch.arange(len(self.kept), device=self.kept.device)[:, None], self.slot.long()]
 
     def merge(self, other: "TopK") -> None:
         """Takes in the lists of `other`, whose images come after this one's."""
