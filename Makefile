@@ -1,4 +1,4 @@
-# make demo   install, precompute a store of a real network on your photos (IMAGES=folder), and look at it
+# make demo   install, precompute a store of a real network, on the built-in images or your photos (IMAGES=folder), look at it
 # make test   everything that CI checks: format, lint, types, tests
 # make bench  the benchmarks (IMAGES=folder of photos)
 
@@ -6,12 +6,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 STORE ?= demo.zarr
 MODEL ?= Lite0=examples/efficientnet_lite0.py:build
-IMAGES ?=
+IMAGES ?= demo-images/probe
 
 .PHONY: demo test bench clean
 
-demo: .venv/demo
-	@test -n "$(IMAGES)" || { echo "make demo needs photos: make demo IMAGES=path/to/folder"; exit 2; }
+demo: .venv/demo $(IMAGES)
 	@test -d "$(STORE)" || $(BIN)/shapebias precompute --model "$(MODEL)" --images "$(IMAGES)" --store "$(STORE)"
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/shapebias explore "$(STORE)"; else $(BIN)/shapebias info "$(STORE)"; fi
 
@@ -24,9 +23,12 @@ test: .venv/dev
 bench: .venv/dev
 	$(BIN)/python benchmarks/activation_pass.py
 	$(BIN)/python benchmarks/builtin_images.py
-	@test -z "$(IMAGES)" || $(BIN)/python benchmarks/end_to_end.py "$(IMAGES)"
+	@test ! -d "$(IMAGES)" || $(BIN)/python benchmarks/end_to_end.py "$(IMAGES)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/explore.py "$(STORE)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/encoders.py "$(STORE)"
+
+demo-images/probe: | .venv/demo
+	$(BIN)/shapebias export-images demo-images --split probe --count 640
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shapebias needs Python 3.11 or newer: make PYTHON=python3.12")'
