@@ -148,7 +148,8 @@ class GridView(Widget):
         for rank in range(min(len(top.image), self.content_size.height)):
             image = int(top.image[rank])
             name = printable(self._store.image_paths[image], 60)
-            lines.append(f"{top.value[rank]:9.3f}  {printable(self._store.class_of(image), 30)}  {name}")
+            line = f"{top.value[rank]:9.3f}  {name}  {printable(self._store.class_of(image), 30)}"
+            lines.append(line[: self.content_size.width])
         return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
     # Sixel: painted over blank cells, past Textual, which would encode slowly and send every picture twice

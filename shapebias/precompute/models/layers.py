@@ -120,7 +120,7 @@ class Trace:
         parent = convolution.path.rpartition(".")[0]
         while parent and self._convolutions[parent] == 1:  # a wrapper may apply the nonlinearity as a function
             call = self.by_path.get(parent, end)
-            if call.has_maps and call.output.shape == end.output.shape:  # type: ignore[union-attr]
+            if call.output is not None and end.output is not None and call.output.shape == end.output.shape:
                 end = call
             parent = parent.rpartition(".")[0]
         return end
