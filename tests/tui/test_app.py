@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from textual.pilot import Pilot
 
 from shapebias.core.grid import View
+from shapebias.core.metrics import METRICS
 from shapebias.core.store import Store, open_store
 from shapebias.tui.app import Explorer
-from shapebias.tui.help import HelpScreen
+from shapebias.tui.help import HelpScreen, help_text
 from shapebias.tui.search import SearchLine
 from shapebias.tui.terminal import Graphics, Terminal
 from shapebias.tui.zoom import ZoomScreen
@@ -181,6 +183,11 @@ async def test_help_opens_closes_and_names_every_metric(store: Store) -> None:
     async with exploring(store) as (app, pilot):
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
+        explained = Console(width=100)
+        with explained.capture() as capture:
+            explained.print(help_text())
+        for metric in METRICS.values():
+            assert metric.low in capture.get()
         await pilot.press("escape")
         assert not isinstance(app.screen, HelpScreen)
 
