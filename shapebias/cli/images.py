@@ -1,0 +1,27 @@
+"""`shapebias export-images`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shapebias.cli.common import app, one_line_errors
+from shapebias.core.text import printable
+
+
+@app.command("export-images", epilog="Example: shapebias export-images shapes --split probe")
+@one_line_errors
+def export_images(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    split: Annotated[str, typer.Option(help="train, probe, cue-conflict or all.")] = "all",
+    count: Annotated[int | None, typer.Option(min=1, help="Images of a split. Default: 6000, 2000 and 1200.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other images.")] = 0,
+) -> None:
+    """Write the built-in images, 16 shapes filled with 16 textures, as image folders."""
+    from shapebias.precompute.images.export import export_builtin
+    from shapebias.precompute.progress import console_progress
+
+    with console_progress() as progress:
+        folders = export_builtin(folder, split, count, seed, progress)
+    for path, images in folders.items():
+        print(f"{images} images in {printable(str(path))}")
