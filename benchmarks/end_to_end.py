@@ -16,8 +16,8 @@ import torch
 import torchvision
 
 from shapebias.precompute.device import choose_device
-from shapebias.precompute.images.folder import list_images
 from shapebias.precompute.images.loader import Loader, default_workers
+from shapebias.precompute.images.source import find_images
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
 from shapebias.precompute.models.spec import ModelSpec
@@ -30,7 +30,7 @@ BATCH = 32
 
 def decoding(folder: Path, limit: int) -> tuple[float, list[np.ndarray]]:
     """Images a second, and the decoded batches."""
-    images, _ = list_images(folder, limit)
+    images, _ = find_images(str(folder), limit)
     start = time.perf_counter()
     geometry = imagenet_preprocessing().geometry
     with Loader(images.root, images.paths, geometry, BATCH, default_workers(), thumbnails=True) as loader:
@@ -77,7 +77,7 @@ def command(network: str, folder: Path, limit: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch) / "random.pth"
         torch.save(torchvision.models.get_model(network, weights=None).state_dict(), weights)
-        settings = Settings([ModelSpec(network, network, weights)], folder, Path(scratch) / "x.zarr", limit=limit)
+        settings = Settings([ModelSpec(network, network, weights)], str(folder), Path(scratch) / "x.zarr", limit=limit)
         watch = Stopwatch()
         start = time.perf_counter()
         summary = precompute(settings, watch)

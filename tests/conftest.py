@@ -93,7 +93,7 @@ def make_store(network_file: Path, image_folder: Path) -> Callable[..., Path]:
         from shapebias.precompute.progress import Silent
         from shapebias.precompute.run import Settings, precompute
 
-        facts = {"models": [parse_spec(f"Tiny={network_file}:build")], "images": image_folder, "store": path}
+        facts = {"models": [parse_spec(f"Tiny={network_file}:build")], "images": str(image_folder), "store": path}
         settings = facts | {"top": 6, "device": "cpu", "workers": 0, "batch_size": 16} | changes
         precompute(Settings(**settings), Silent())  # type: ignore[arg-type]
         return path

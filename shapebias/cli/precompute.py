@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from shapebias.cli.common import JsonOption, app, count, one_line_errors
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
 
 
 @app.command(
@@ -15,15 +17,18 @@ from shapebias.cli.common import JsonOption, app, count, one_line_errors
 @one_line_errors
 def precompute(
     model: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--model",
             metavar="SPEC",
-            help="[LABEL=]SOURCE[@CHECKPOINT]: a torchvision name, FILE.py:FUNCTION, module:FUNCTION or "
-            "FILE.safetensors of `shapebias train`. Repeatable.",
+            help="[LABEL=]SOURCE[@CHECKPOINT]: a torchvision name, FILE.py:FUNCTION, module:FUNCTION, "
+            "FILE.safetensors of `shapebias train`, or the built-in demo-s and demo-r. Repeatable.",
+            show_default="demo-s demo-r",
         ),
-    ],
-    images: Annotated[Path, typer.Option(help="A folder of class folders, or of images.")],
+    ] = None,
+    images: Annotated[
+        str, typer.Option(metavar="DIR|builtin:SPLIT", help="A folder of class folders, or of images.")
+    ] = "builtin:probe",
     store: Annotated[Path, typer.Option(help="Where the store goes.")] = Path("shapebias.zarr"),
     layers: Annotated[
         str,
@@ -39,10 +44,15 @@ def precompute(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Pass images through networks and store every unit's activations and statistics."""
-    from shapebias.precompute.models.spec import parse_specs
+    """Pass images through networks and store every unit's activations and statistics.
 
-    specs = parse_specs(model)
+    Without --model and --images: a standard and a robust network that come with the program, on images that it draws.
+    """
+    from shapebias.precompute.models.spec import PAIR, parse_specs
+
+    if not model and not images.startswith("builtin:"):
+        raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
+    specs = parse_specs(model or list(PAIR))
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
     from shapebias.precompute.progress import console_progress
     from shapebias.precompute.run import Settings

@@ -13,7 +13,9 @@ from shapebias.core.errors import UsageError
 @app.command(epilog="Example: shapebias train --data photos --output robust.safetensors --adversarial l2 --epochs 20")
 @one_line_errors
 def train(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="A folder of class folders.")],
+    data: Annotated[
+        str, typer.Option(metavar="DIR|builtin:train", help="A folder of class folders, or the built-in images.")
+    ],
     output: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="Where the weights go.")],
     architecture: Annotated[str, typer.Option(metavar="small|NAME", help="small (64 px), or torchvision's.")] = "small",
     epochs: Annotated[int, typer.Option(min=1, help="Times that every image is learned from.")] = 30,
@@ -42,7 +44,7 @@ def train(
         raise UsageError("--epsilon, --steps and --step-size are of an attack: add --adversarial l2 or linf")
     processes = count("--workers", workers, 0)
     from shapebias.precompute.attack import Attack
-    from shapebias.precompute.images.folder import list_images
+    from shapebias.precompute.images.source import find_images
     from shapebias.precompute.models.trained import usual_preprocessing
     from shapebias.precompute.progress import console_progress
     from shapebias.precompute.training import train as run
@@ -50,7 +52,7 @@ def train(
 
     size = usual_preprocessing(architecture).geometry.crop
     attack = Attack.usual(adversarial, size, epsilon, 7 if steps is None else steps, step_size) if adversarial else None
-    images, skipped = list_images(data)
+    images, skipped = find_images(data)
     settings = TrainingSettings(
         images=images,
         output=output,

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ from shapebias.core import schema
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device, choose_device
-from shapebias.precompute.images.decode import Geometry, fit_pixels
-from shapebias.precompute.images.folder import ImageSet, Skipped, list_images
-from shapebias.precompute.images.loader import Batch, Loader, default_workers
+from shapebias.precompute.images.decode import Geometry
+from shapebias.precompute.images.folder import ImageSet, Skipped
+from shapebias.precompute.images.loader import Batch, Loader, default_workers, load
+from shapebias.precompute.images.source import find_images
 from shapebias.precompute.models.layers import Trace, WatchedLayer
 from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.spec import ModelSpec
@@ -34,7 +34,7 @@ class Settings:
     """What the user asked for; see `shapebias precompute --help`."""
 
     models: list[ModelSpec]
-    images: Path
+    images: str  # a folder, or `builtin:SPLIT`
     store: Path
     layers: str = "paper"
     top: int = 25
@@ -49,7 +49,7 @@ class Settings:
     def to_attributes(self) -> dict[str, Any]:
         """As JSON, for the store."""
         return {
-            "images": printable(str(self.images)),
+            "images": printable(self.images),
             "layers": self.layers,
             "top": self.top,
             "limit": self.limit,
@@ -82,7 +82,7 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
     with StoreWriter(settings.store, settings.overwrite, settings.to_attributes()) as writer:
         device = choose_device(settings.device, settings.dtype)
         progress.stage("listing images")
-        images, skipped = list_images(settings.images, settings.limit)
+        images, skipped = find_images(settings.images, settings.limit)
         progress.stage("loading models")
         models = [load_model(spec) for spec in settings.models]
         runners = [_prepare(model, images, writer, device, settings) for model in models]
@@ -187,9 +187,7 @@ class _Stream:
         return positions
 
     def _load(self, paths: list[bytes]) -> Loader:
-        read = self._images.read
-        decode = None if read is None else partial(fit_pixels, read=read, geometry=self._geometry)
-        return Loader(self._images.root, paths, self._geometry, self._batch_size, self._workers, True, decode)
+        return load(self._images, self._geometry, self._batch_size, self._workers, True, paths)
 
     def _remember(self, batch: Batch) -> None:
         for position, picture in zip(batch.positions, batch.thumbnails or [], strict=True):

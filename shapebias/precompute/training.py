@@ -55,7 +55,7 @@ def train(
             save_state(settings.output, recipe, run.network, run.optimizer, [asdict(epoch) for epoch in history])
             on_epoch(history[-1])
     classes = settings.images
-    results = recipe | {"result": asdict(history[-1])}
+    results = recipe | {"history": [asdict(epoch) for epoch in history]}
     trained = Trained(settings.architecture, classes.class_ids, classes.class_names, run.preprocessing, results)
     content = trained_bytes(trained, run.network)
     write_atomically(settings.output, content)
@@ -79,9 +79,7 @@ class _Run:
         self.settings, self.device, self._progress = settings, device, progress
         self.preprocessing = usual_preprocessing(settings.architecture)
         workers = default_workers() if settings.workers is None else settings.workers
-        self.data: TrainingImages = read_images(
-            settings.images, self.preprocessing.geometry, workers, settings.read, progress
-        )
+        self.data: TrainingImages = read_images(settings.images, self.preprocessing.geometry, workers, progress)
         torch.manual_seed(_seed(settings.seed, 0))
         network = build_network(settings.architecture, len(settings.images.class_ids))
         order = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(_seed(settings.seed, 0)))

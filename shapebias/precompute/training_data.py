@@ -1,6 +1,6 @@
 """The images a network learns from: decoded once and kept where they fit into memory, else decoded every epoch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,9 @@ from shapebias.core.text import printable
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.decode import Geometry
 from shapebias.precompute.images.folder import ImageSet, Skipped
-from shapebias.precompute.images.loader import Loader
+from shapebias.precompute.images.loader import load
 from shapebias.precompute.progress import Reporter
 
-ReadFunction = Callable[[bytes], NDArray[np.uint8]]  # path -> uint8 [crop, crop, 3], or ImageError
 _MEMORY = 4 << 30  # bytes of pixels that are kept
 
 
@@ -27,7 +26,6 @@ class TrainingImages:
     images: ImageSet
     geometry: Geometry
     workers: int
-    read: ReadFunction | None
     pixels: Tensor | None
     labels: Tensor  # int64 [images]
     skipped: list[Skipped]
@@ -42,26 +40,23 @@ class TrainingImages:
                 yield self.pixels[chosen], self.labels[chosen]
             return
         paths = [self.images.paths[index] for index in order.tolist()]
-        root, workers = self.images.root, self.workers
-        with Loader(root, paths, self.geometry, batch_size, workers, decode_function=self.read) as loader:
+        with load(self.images, self.geometry, batch_size, self.workers, paths=paths) as loader:
             for batch in loader:
                 yield torch.from_numpy(batch.pixels), self.labels[order[torch.from_numpy(batch.positions)]]
 
 
-def read_images(
-    images: ImageSet, geometry: Geometry, workers: int, read: ReadFunction | None, progress: Reporter
-) -> TrainingImages:
+def read_images(images: ImageSet, geometry: Geometry, workers: int, progress: Reporter) -> TrainingImages:
     """Decodes the images where they fit into memory. Raises UsageError for labels that nothing can be learned from."""
     _check_labels(images)
     labels = torch.from_numpy(images.labels.astype(np.int64))
     size = len(images) * geometry.crop**2 * 3
     if size > _MEMORY:
-        return TrainingImages(images, geometry, workers, read, None, labels, [])
+        return TrainingImages(images, geometry, workers, None, labels, [])
     pixels = torch.empty(len(images), geometry.crop, geometry.crop, 3, dtype=torch.uint8)
     used: list[NDArray[np.int64]] = []
     count = 0
     progress.stage("decoding images", len(images))
-    with Loader(images.root, images.paths, geometry, 64, workers, decode_function=read) as loader:
+    with load(images, geometry, 64, workers) as loader:
         for batch in loader:
             pixels[count : count + len(batch.positions)] = torch.from_numpy(batch.pixels)
             count += len(batch.positions)
@@ -70,7 +65,7 @@ def read_images(
     if not used:
         raise ShapebiasError(f"none of the images in {printable(str(images.root))} can be used")
     labels = labels[torch.from_numpy(np.concatenate(used))]
-    return TrainingImages(images, geometry, workers, read, pixels[:count], labels, loader.skipped)
+    return TrainingImages(images, geometry, workers, pixels[:count], labels, loader.skipped)
 
 
 def _check_labels(images: ImageSet) -> None:

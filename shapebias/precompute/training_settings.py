@@ -12,7 +12,6 @@ from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
 from shapebias.precompute.images.folder import ImageSet, Skipped
 from shapebias.precompute.models.trained import SMALL, SUFFIX
-from shapebias.precompute.training_data import ReadFunction
 from shapebias.precompute.training_state import describe
 
 _RECIPE = (
@@ -33,7 +32,7 @@ _RECIPE = (
 class TrainingSettings:
     """What the user asked for; see `shapebias train --help`.
 
-    `attack` None is standard training. `read` stands in for the decoder of image files, as in `Loader`.
+    `attack` None is standard training.
     """
 
     images: ImageSet
@@ -52,7 +51,6 @@ class TrainingSettings:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     overwrite: bool = False
-    read: ReadFunction | None = None
 
     def check(self) -> None:
         """Raises UsageError for a value out of range."""

@@ -17,7 +17,6 @@ from torchvision import transforms
 from shapebias.core.describe import store_facts
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.store import open_store
-from shapebias.precompute.images.builtin import builtin_set
 from shapebias.precompute.images.export import export_builtin
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
@@ -28,8 +27,8 @@ LAYERS = ["block1", "block2", "block3"]
 EVIL = [b"line\nbreak.png", b"\x1b]0;title\x07.png", b"caf\xe9 \xff.png", "\u202egnp.png".encode()]
 
 
-def run(images: Path, store: Path, *models: Path | str, **changes: Any) -> Summary:
-    facts = {"models": parse_specs([str(each) for each in models]), "images": images, "store": store}
+def run(images: Path | str, store: Path, *models: Path | str, **changes: Any) -> Summary:
+    facts = {"models": parse_specs([str(each) for each in models]), "images": str(images), "store": store}
     return precompute(Settings(**(facts | {"device": "cpu", "workers": 0, "top": 6} | changes)), Silent())
 
 
@@ -61,13 +60,11 @@ def listed(folder: Path) -> list[Path]:
     return [folder / each for each in sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))]
 
 
-def test_images_that_are_no_files(network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_are_no_files(network_file: Path, tmp_path: Path) -> None:
     """The built-in images make the same store as their files."""
-    export_builtin(tmp_path / "shapes", "probe", 32, 0, Silent())
-    images = builtin_set("probe", 32)
-    run(tmp_path / "shapes" / "probe", tmp_path / "files.zarr", f"Tiny={network_file}:build")
-    monkeypatch.setattr("shapebias.precompute.run.list_images", lambda *_: (images, []))
-    run(Path("none"), tmp_path / "drawn.zarr", f"Tiny={network_file}:build", workers=1)
+    export_builtin(tmp_path / "shapes", "probe", 2000, 0, Silent())
+    run(tmp_path / "shapes" / "probe", tmp_path / "files.zarr", f"Tiny={network_file}:build", limit=32)
+    run("builtin:probe", tmp_path / "drawn.zarr", f"Tiny={network_file}:build", limit=32, workers=1)
     for path in (f"images/probe/path/{name}" for name in ("data", "offsets")):
         drawn, files = (zarr.open_array(tmp_path / name / path, mode="r")[:] for name in ("drawn.zarr", "files.zarr"))
         assert np.array_equal(drawn, files)

@@ -55,12 +55,12 @@ def read(path: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def images(count: int = 30) -> ImageSet:
     labels = np.arange(count, dtype=np.int32) % 2
     paths = [b"%d" % number for number in range(count)]
-    return ImageSet(Path("/none"), paths, labels, ["across", "down"], ["across", "down"], False)
+    return ImageSet(Path("/none"), paths, labels, ["across", "down"], ["across", "down"], False, read)
 
 
 def settings(output: Path, **changes: Any) -> TrainingSettings:
     facts: dict[str, Any] = {"images": images(), "epochs": 3, "batch_size": 16, "held_out": 0.2, "attack": ATTACK}
-    facts |= {"device": "cpu", "workers": 0, "read": read, "flip": True, "shift": 2}
+    facts |= {"device": "cpu", "workers": 0, "flip": True, "shift": 2}
     return TrainingSettings(output=output, **facts | changes)
 
 

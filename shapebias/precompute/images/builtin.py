@@ -27,7 +27,7 @@ __all__ = ["COLOURS", "PARTS", "SHAPES", "SIZE", "SPLITS", "TEXTURES", "Drawing"
 
 SIZE = 64
 SPLITS = {"train": 6000, "probe": 2000, "cue-conflict": 1200}  # how many images, unless you say
-CONTRAST = 0.25  # of a texture: its light and dark lie about so far from the mean colour, of 1
+CONTRAST = 0.16  # of a texture: its light and dark lie about so far from the mean colour, of 1
 _AREA = (0.17, 0.32)  # of the image, that a shape covers
 _FINE = 4  # silhouettes are drawn so much larger, textures half as much
 _TRAIN = 5_000_000  # where the train split's numbers begin; the other splits' end there

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,17 +46,22 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def spread(self, limit: int) -> "ImageSet":
+        """At most `limit` of the images, evenly spread over the listing."""
+        if limit >= len(self):
+            return self
+        chosen = [index * len(self) // limit for index in range(limit)]
+        return replace(self, paths=[self.paths[index] for index in chosen], labels=self.labels[chosen])
 
-def list_images(root: Path, limit: int | None = None) -> tuple[ImageSet, list[Skipped]]:
-    """The images below `root` and the sub-folders that cannot be listed; with `limit`, that many, evenly spread.
+
+def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:
+    """The images below `root` and the sub-folders that cannot be listed.
 
     A folder with images of its own is flat: sub-folders are searched too, and nothing has a label. Otherwise each of
     its folders that holds images, at whatever depth, is a class; when all of them are named by ImageNet WNIDs, labels
     are ImageNet's 0 to 999. Images are known by extension; hidden files and folders are ignored. Order: by class
-    folder, then by path, as bytes. Raises `UsageError` if there is no such folder, no image in it, or `limit` < 1.
+    folder, then by path, as bytes. Raises `UsageError` if there is no such folder, or no image in it.
     """
-    if limit is not None and limit < 1:
-        raise UsageError(f"the limit on images must be at least 1, not {limit}")
     top = os.fsencode(root)
     files, folders = _list_root(root)
     skipped: list[Skipped] = []
@@ -80,9 +85,6 @@ def list_images(root: Path, limit: int | None = None) -> tuple[ImageSet, list[Sk
     else:
         numbers = [wnids[name] if is_imagenet else index for index, name in enumerate(names)]
         labels = np.repeat(np.array(numbers, np.int32), [len(images) for _, images in classes])
-    if limit is not None and limit < len(paths):
-        chosen = [index * len(paths) // limit for index in range(limit)]
-        paths, labels = [paths[index] for index in chosen], labels[chosen]
     return (
         ImageSet(
             root=root,

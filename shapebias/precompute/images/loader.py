@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from shapebias.precompute.images.decode import Geometry, read_pixels
-from shapebias.precompute.images.folder import Skipped
+from shapebias.precompute.images.decode import Geometry, fit_pixels, read_pixels
+from shapebias.precompute.images.folder import ImageSet, Skipped
 from shapebias.precompute.images.worker import Job, Outcome, Pixels, Worker, anonymous_file, map_pixels
 
 _SLOTS = 3  # batches in memory: one that the caller uses, two that the workers fill
@@ -170,6 +170,20 @@ class _Pending:
     first: int
     pixels: Pixels
     results: list[Callable[[], list[Outcome]]]
+
+
+def load(
+    images: ImageSet,
+    geometry: Geometry,
+    batch_size: int,
+    workers: int,
+    thumbnails: bool = False,
+    paths: Sequence[bytes] | None = None,
+) -> Loader:
+    """A loader of an image set, or of some of its paths, whether they are files or drawn."""
+    decode = None if images.read is None else partial(fit_pixels, read=images.read, geometry=geometry)
+    wanted = images.paths if paths is None else paths
+    return Loader(images.root, wanted, geometry, batch_size, workers, thumbnails, decode)
 
 
 def default_workers() -> int:

@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from shapebias.precompute.models.preprocessing import (
     imagenet_preprocessing,
 )
 from shapebias.precompute.models.spec import ModelSpec
-from shapebias.precompute.models.trained import SMALL, SUFFIX, read_trained
+from shapebias.precompute.models.trained import SHIPPED, SMALL, SUFFIX, read_trained
 
 
 @dataclass
@@ -50,6 +50,8 @@ class LoadedModel:
 
 def load_model(spec: ModelSpec) -> LoadedModel:
     """Builds the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each."""
+    source = spec.source if spec.checkpoint is None else f"{spec.source}@{spec.checkpoint}"
+    spec = _shipped(spec)
     found = _from_training(spec)
     if found is not None:
         network, architecture, preprocessing = found
@@ -60,8 +62,16 @@ def load_model(spec: ModelSpec) -> LoadedModel:
     checkpoint = Path(spec.source) if spec.checkpoint is None and spec.source.endswith(SUFFIX) else spec.checkpoint
     if checkpoint is not None:
         load_checkpoint(network, checkpoint)
-    source = spec.source if spec.checkpoint is None else f"{spec.source}@{spec.checkpoint}"
     return LoadedModel(spec.label, network.eval(), architecture, source, preprocessing)
+
+
+def _shipped(spec: ModelSpec) -> ModelSpec:
+    """The built-in pair's names as the files that they stand for."""
+    if spec.source not in SHIPPED:
+        return spec
+    if spec.checkpoint is not None:
+        raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {SMALL}@FILE{SUFFIX}")
+    return replace(spec, source=str(SHIPPED[spec.source]))
 
 
 def _from_training(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing] | None:
@@ -138,8 +148,8 @@ def _from_torchvision(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing]:
     name = spec.source
     if name not in torchvision.models.list_models(torchvision.models):
         raise UsageError(
-            f"no model {printable(name)}: name a torchvision classifier (alexnet, resnet50), FILE.py:FUNCTION or "
-            "module:FUNCTION"
+            f"no model {printable(name)}: name a torchvision classifier (alexnet, resnet50), FILE.py:FUNCTION, "
+            f"module:FUNCTION, FILE{SUFFIX}, {' or '.join(SHIPPED)}"
         )
     weights = torchvision.models.get_model_weights(name).DEFAULT
     if spec.checkpoint is None:

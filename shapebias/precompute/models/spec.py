@@ -8,6 +8,7 @@ from shapebias.core.errors import UsageError
 from shapebias.core.schema import LABEL_PATTERN
 from shapebias.core.text import printable
 
+PAIR = ("demo-s", "demo-r")  # networks that come with the program: standard, and trained against attacks
 _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
 
 

@@ -20,9 +20,11 @@ from shapebias.precompute.models.preprocessing import (
     from_torchvision,
 )
 from shapebias.precompute.models.small_cnn import SIZE, SmallCNN
+from shapebias.precompute.models.spec import PAIR
 
 SMALL = "small"
 SUFFIX = ".safetensors"
+SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}{SUFFIX}" for name in PAIR}
 _VERSION = "1"
 _MAX_CLASSES = 100_000
 _MAX_SIDE = 4096  # px
