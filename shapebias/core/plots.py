@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.shape_bias import Observer, shape_categories
+from shapebias.core.shape_bias import Observer, saw_other_images, shape_categories
 from shapebias.core.text import printable
 
 if TYPE_CHECKING:
@@ -68,8 +68,11 @@ def shape_bias_figure(observers: Sequence[Observer]) -> "Figure":
     axes = figure.add_subplot()
     _rows(axes, categories)
     styles = cycle(_MODELS)
-    lines = [_draw(axes, each, categories, *(_PEOPLE if each.is_people else next(styles))) for each in drawn]
-    labels = [_label(each, drawn, categories) for each in drawn]
+    lines = []
+    for each in drawn:
+        rows = [] if saw_other_images(each, drawn) else categories
+        lines.append(_draw(axes, each, rows, *(_PEOPLE if each.is_people else next(styles))))
+    labels = [_label(each, drawn) for each in drawn]
     legend = figure.legend(
         lines,
         labels,
@@ -133,12 +136,12 @@ def _draw(axes: "Axes", observer: Observer, categories: list[str], color: str, m
     return points
 
 
-def _label(observer: Observer, drawn: Sequence[Observer], categories: list[str]) -> str:
+def _label(observer: Observer, drawn: Sequence[Observer]) -> str:
     """Name and shape bias, with the source where it is needed to tell observers apart. The leading space keeps a name
     that begins with an underscore in the legend."""
     shares_name = sum(each.name == observer.name for each in drawn) > 1
     source = f", {printable(observer.source, 40)}" if observer.is_people or shares_name else ""
-    other = ", other images" if observer.category_bias.keys().isdisjoint(categories) else ""
+    other = ", other images" if saw_other_images(observer, drawn) else ""
     mean = observer.score.counts.shape_bias
     number = "undefined" if math.isnan(mean) else f"{mean:.2f}"
     return f" {printable(observer.name, 40)}{source}{other}: {number}"

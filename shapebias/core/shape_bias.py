@@ -57,6 +57,12 @@ def shape_categories(observers: Iterable[Observer]) -> list[str]:
     return list(dict.fromkeys(category for each in observers for category in each.score.categories))
 
 
+def saw_other_images(observer: Observer, observers: Iterable[Observer]) -> bool:
+    """Whether a published observer's figures are of categories unlike those that the others decided among."""
+    scored = [each.score.categories.keys() for each in observers if each.score.categories]
+    return not observer.score.categories and not any(each <= observer.category_bias.keys() for each in scored)
+
+
 def bias_text(observers: Sequence[Observer]) -> str:
     """A table, one line an observer."""
     rows = [["", "from", "shape", "texture", "other", "shape bias", "95 % interval"]]
@@ -71,7 +77,7 @@ def bias_text(observers: Sequence[Observer]) -> str:
 def categories_text(observers: Sequence[Observer]) -> str:
     """A table of the shape bias, one line a shape category, one column an observer that has it by category."""
     categories = shape_categories(observers)
-    shown = [each for each in observers if not each.category_bias.keys().isdisjoint(categories)]
+    shown = [each for each in observers if each.category_bias and not saw_other_images(each, observers)]
     rows = [["shape category", *(f"{printable(each.name)}, {printable(each.source)}" for each in shown)]]
     for category in categories:
         biases = (each.category_bias.get(category, math.nan) for each in shown)

@@ -47,6 +47,7 @@ def as_arrays(line):  # type: ignore[no-untyped-def]
 
 def test_people_of_other_images_are_said_to_be() -> None:
     figure = shape_bias_figure([*published(), model("S", 5, ("circle", "star"))])
+    assert as_arrays(figure.axes[0].lines[1]).get_xdata().size == 0
     assert "other images" in figure.legends[0].get_texts()[0].get_text()
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["circle"]
 

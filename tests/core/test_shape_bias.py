@@ -55,9 +55,9 @@ def test_the_table_of_categories_shows_those_that_have_images() -> None:
 
 
 def test_people_stay_out_of_a_table_of_other_categories() -> None:
-    rows = np.array([(0, 1, 0)], np.int32)
-    shapes = observe("S", "demo.zarr", False, Decisions(["circle", "star"], ["circle1-star1.png"], *rows.T))
-    assert shape_categories([*published(), shapes]) == ["circle"]
+    rows = np.array([(0, 1, 0), (1, 0, 1)], np.int32)  # a drawn bottle is not a photo's
+    shapes = observe("S", "demo.zarr", False, Decisions(["circle", "bottle"], ["1", "2"], *rows.T))
+    assert shape_categories([*published(), shapes]) == ["circle", "bottle"]
     assert "people" not in categories_text([*published(), shapes])
 
 
