@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from PIL import Image
+from zarr.codecs import Crc32cCodec
 
 CLASSES = 10
 NETWORK = '''
@@ -111,3 +113,31 @@ def small_store(make_store: Callable[..., Path], tmp_path_factory: pytest.TempPa
 def store_copy(small_store: Path, tmp_path: Path) -> Path:
     """A copy of `small_store` to damage."""
     return Path(shutil.copytree(small_store, tmp_path / "copy.zarr"))
+
+
+def add_cue_conflict(store: Path, categories: list[str], names: list[str], excluded: int = 0, **arrays: object) -> None:
+    """Writes cue-conflict images (`shape`, `texture`) and the decisions of the model Tiny (`decision`) into a store."""
+    root = zarr.open_group(store, mode="a")
+    root.create_group("images/cue-conflict", attributes={"categories": categories, "excluded": excluded})
+    encoded = [name.encode() for name in names]
+    every = {
+        "images/cue-conflict/path/data": np.frombuffer(b"".join(encoded), np.uint8),
+        "images/cue-conflict/path/offsets": np.cumsum([0, *map(len, encoded)]),
+        "images/cue-conflict/shape": np.asarray(arrays["shape"], np.int32),
+        "images/cue-conflict/texture": np.asarray(arrays["texture"], np.int32),
+        "models/Tiny/cue_conflict/decision": np.asarray(arrays["decision"], np.int32),
+    }
+    for path, values in every.items():
+        root.create_array(path, data=values, compressors=[Crc32cCodec()], config={"write_empty_chunks": True})
+
+
+STIMULI = ["cat/cat1-dog2.png", "cat/cat2-elephant1.png", "dog/dog1-cat1.png", "elephant/elephant3-dog1.png"]
+
+
+@pytest.fixture
+def cue_conflict_store(store_copy: Path) -> Path:
+    """A copy of `small_store` with decisions for 4 cue-conflict images: shape, texture, neither, shape."""
+    categories = ["cat", "dog", "elephant", "knife"]
+    facts = {"shape": [0, 0, 1, 2], "texture": [1, 2, 0, 1], "decision": [0, 2, 3, 2]}
+    add_cue_conflict(store_copy, categories, STIMULI, excluded=1, **facts)
+    return store_copy

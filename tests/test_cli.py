@@ -17,7 +17,7 @@ import shapebias
 from shapebias.cli import app
 from shapebias.core.store import open_store
 
-COMMANDS = ["precompute", "train", "export-images", "info", "units", "show", "explore", "doctor"]
+COMMANDS = ["precompute", "cue-conflict", "train", "export-images", "info", "units", "show", "explore", "doctor"]
 
 
 def invoke(*arguments: object) -> Result:

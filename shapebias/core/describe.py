@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from shapebias.core.cue_conflict import score
+from shapebias.core.shape_bias import bias_record
 from shapebias.core.store import Store
 from shapebias.core.text import printable
 
@@ -22,10 +24,16 @@ def store_facts(store: Store) -> dict[str, Any]:
                 **model.to_attributes(),
                 "units": sum(layer.units for layer in store.layers(label).values()),
                 "layers": [layer.to_attributes() for layer in store.layers(label).values()],
+                "cue_conflict": _cue_conflict(store, label),
             }
             for label, model in store.models.items()
         ],
     }
+
+
+def _cue_conflict(store: Store, model: str) -> dict[str, Any] | None:
+    decisions = store.cue_conflict(model)
+    return None if decisions is None else bias_record(score(decisions))
 
 
 def store_text(store: Store) -> str:
@@ -42,6 +50,8 @@ def store_text(store: Store) -> str:
             f"{model['label']}: {printable(model['architecture'])}, {model['parameters']:,} weights{accuracy}",
         ]
         lines.append(f"  from {printable(model['source'])}, sha256 {printable(model['weights_sha256'], 24)}")
+        if model["cue_conflict"] is not None:
+            lines.append(f"  {_bias_text(model['cue_conflict'])}")
         lines.append(f"  {'layer':20}  {'module':20}  {'units':>6}  {'map':>9}")
         for layer in model["layers"]:
             size = f"{layer['map_height']} x {layer['map_width']}"
@@ -56,3 +66,11 @@ def store_text(store: Store) -> str:
         if len(store.skipped) > _SHOWN_SKIPPED:
             lines.append("  … all of them: --json")
     return "\n".join(lines)
+
+
+def _bias_text(record: dict[str, Any]) -> str:
+    counts = ", ".join(f"{record[kind]:,} {kind}" for kind in ("shape", "texture", "other"))
+    if record["shape_bias"] is None:
+        return f"shape bias undefined: {counts}"
+    low, high = record["interval"]
+    return f"shape bias {record['shape_bias']:.4f}, 95 % interval {low:.4f} to {high:.4f}: {counts}"

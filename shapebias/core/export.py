@@ -11,7 +11,7 @@ import numpy as np
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import Store
-from shapebias.core.text import printable
+from shapebias.core.text import aligned, printable
 from shapebias.core.units import UnitTable, unit_records
 
 FORMATS = ("table", "json", "csv", "parquet")
@@ -44,14 +44,7 @@ def units_text(table: UnitTable) -> str:
         [str(table.unit(row)), *(METRICS[name].format(float(values[row])) for name, values in table.columns.items())]
         for row in range(len(table))
     ]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [
-        "  ".join(
-            [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))]
-        )
-        for cells in (header, *rows)
-    ]
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    return aligned([header, *rows])
 
 
 def _write_parquet(table: UnitTable, binary: BinaryIO) -> None:

@@ -5,7 +5,11 @@ images/probe/              attributes: class_ids, class_names, skipped (of each:
   path/{data,offsets}      file names as raw bytes, one after the other, relative to the image folder
   label                    int32 [images], index into class_ids, -1 = none
   thumbnails/GEOMETRY/     image int64 (ascending image indices), data + offsets: encoded pictures
+images/cue-conflict/       attributes: see CueConflictImages; only where a network decided for such images
+  path/{data,offsets}      as in images/probe, of the images used: those with a shape and a texture that differ
+  shape, texture           int32 [images], index into categories
 models/LABEL/              attributes: see Model
+  cue_conflict/decision    int32 [images], index into categories, -1 = none; images of images/cue-conflict
   layers/NAME/             attributes: see Layer
     activations/{max,mean} float16 [images, units]
     top/value              float32 [units, k], descending; NaN where fewer than k images
@@ -23,6 +27,7 @@ from typing import Any, Self, get_origin, get_type_hints
 FORMAT = "shapebias"
 VERSION = 1
 PROBE = "images/probe"
+CUE_CONFLICT = "images/cue-conflict"
 
 LABEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 
@@ -76,9 +81,23 @@ class Model(_Attributes):
     parameters: int
 
 
+@dataclass(frozen=True)
+class CueConflictImages(_Attributes):
+    """The cue-conflict images: the names of their categories, and how many images were left out because their shape
+    and texture are of one category."""
+
+    categories: list[str]
+    excluded: int
+
+
 def is_safe_name(name: object) -> bool:
     """Whether a model's or layer's name in a store is one that shapebias would write: printable, short, no path."""
     return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and "/" not in name
+
+
+def decisions_path(model: str) -> str:
+    """The group of a model's decisions for the cue-conflict images inside the store."""
+    return f"models/{model}/cue_conflict"
 
 
 def layer_path(model: str, layer: str) -> str:

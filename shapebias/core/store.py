@@ -15,6 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 from shapebias.core import schema
+from shapebias.core.cue_conflict import Decisions
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.metrics import METRICS
 from shapebias.core.ragged import Ragged
@@ -130,8 +131,11 @@ class Store:
     @cached_property
     def image_paths(self) -> list[bytes]:
         """The probe images' paths, relative to their folder, as the raw bytes of the file system."""
-        ragged = self.ragged(f"{schema.PROBE}/path")
-        with self._reading(f"{schema.PROBE}/path"):
+        return self._all(f"{schema.PROBE}/path")
+
+    def _all(self, path: str) -> list[bytes]:
+        ragged = self.ragged(path)
+        with self._reading(path):
             return ragged.all()
 
     @cached_property
@@ -183,6 +187,27 @@ class Store:
             raise StoreError(f"{_shown(self.path)} is damaged at {path}: no thumbnail of image {image}")
         with self._reading(path):
             return pictures[row]
+
+    # Cue conflict
+
+    def cue_conflict(self, model: str) -> Decisions | None:
+        """What a model decided for the cue-conflict images; None where it was not asked. Raises StoreError."""
+        images, path = schema.CUE_CONFLICT, schema.decisions_path(model)
+        if not (self.path / path).exists():
+            return None
+        names = [os.fsdecode(name) for name in self._cue_conflict_paths]
+        with self._reading(images):
+            facts = schema.CueConflictImages.from_attributes(dict(self._group[images].attrs))
+            if not all(map(schema.is_safe_name, facts.categories)):
+                raise ValueError("a name that shapebias would not write")
+        arrays = (f"{images}/shape", f"{images}/texture", f"{path}/decision")
+        shape, texture, decision = (self.read(each, shape=[len(names)]).astype(np.int32) for each in arrays)
+        with self._reading(path):
+            return Decisions(facts.categories, names, shape, texture, decision, facts.excluded)
+
+    @cached_property
+    def _cue_conflict_paths(self) -> list[bytes]:
+        return self._all(f"{schema.CUE_CONFLICT}/path")
 
     # Models, layers, units
 

@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections.abc import Sequence
 
 # Control, format (bidirectional overrides, zero width), surrogate, private and unassigned characters, line separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -23,6 +24,19 @@ def printable(text: str | bytes, limit: int = 200) -> str:
         head = (limit - 1) // 2
         shown = shown[:head] + "…" + shown[len(shown) - (limit - 1 - head) :]
     return shown
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Rows of cells as lines: columns as wide as their widest cell, the first `left` flush left, the rest right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def _escape(character: str) -> str:

@@ -194,6 +194,7 @@ def use_everything(path: Path) -> None:
         unit_text(store, unit)
         unit_picture(store, unit, list(View)[number], 16)
     for model in store.models:
+        store.cue_conflict(model)
         for layer in store.layers(model):
             for kind in ("max", "mean"):
                 store.activations(model, layer, kind)
