@@ -23,7 +23,8 @@ from shapebias.precompute.models.preprocessing import imagenet_preprocessing
 from shapebias.precompute.models.spec import ModelSpec
 from shapebias.precompute.passes.activation import ActivationPass
 from shapebias.precompute.progress import Silent
-from shapebias.precompute.run import Settings, precompute
+from shapebias.precompute.run import precompute
+from shapebias.precompute.settings import Settings
 
 BATCH = 32
 

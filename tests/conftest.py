@@ -93,7 +93,8 @@ def make_store(network_file: Path, image_folder: Path) -> Callable[..., Path]:
     def make(path: Path, **changes: object) -> Path:
         from shapebias.precompute.models.spec import parse_spec
         from shapebias.precompute.progress import Silent
-        from shapebias.precompute.run import Settings, precompute
+        from shapebias.precompute.run import precompute
+        from shapebias.precompute.settings import Settings
 
         facts = {"models": [parse_spec(f"Tiny={network_file}:build")], "images": str(image_folder), "store": path}
         settings = facts | {"top": 6, "device": "cpu", "workers": 0, "batch_size": 16} | changes

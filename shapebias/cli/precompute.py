@@ -41,6 +41,45 @@ def precompute(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16 (autocast).")] = "auto",
     workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
+    passes: Annotated[
+        str,
+        typer.Option(
+            metavar="all|none|NAME,...",
+            help="Beside the activations: noise (one more forward an image), sensitivity (three more for images in top "
+            "lists), distortions (one more for each distortion).",
+            show_default="noise; all for the built-in networks",
+        ),
+    ] = "",
+    noise_std: Annotated[
+        list[float] | None,
+        typer.Option(help="Of the noise pass, for pixels in [0, 1]. Repeatable.", show_default="0.1"),
+    ] = None,
+    distortion: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the distortions pass, such as shuffle-4. Repeatable.", show_default="all kinds"),
+    ] = None,
+    stylized: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Stylized versions of the images, named as they are.")
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=DIR", help="Accuracy on a folder such as ImageNet-C's or -R's. Repeatable."),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NORM:EPSILON", help="Accuracy under attack, such as l2:3 (20 steps). Repeatable."),
+    ] = None,
+    cue_conflict: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|builtin:cue-conflict",
+            help="Cue-conflict images, named like cat/cat1-elephant2.png: shape or texture?",
+            show_default="the built-in ones for the built-in networks",
+        ),
+    ] = None,
+    categories: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,11 +93,34 @@ def precompute(
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
     specs = parse_specs(model or list(PAIR))
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
+    from shapebias.precompute.passes.adversarial import parse_attack
+    from shapebias.precompute.passes.variants import parse_variant
     from shapebias.precompute.progress import console_progress
-    from shapebias.precompute.run import Settings
     from shapebias.precompute.run import precompute as run
+    from shapebias.precompute.settings import Settings, parse_passes
 
-    settings = Settings(specs, images, store, layers, top, limit, batch, device, dtype, processes, seed, overwrite)
+    settings = Settings(
+        models=specs,
+        images=images,
+        store=store,
+        layers=layers,
+        top=top,
+        limit=limit,
+        batch_size=batch,
+        device=device,
+        dtype=dtype,
+        workers=processes,
+        seed=seed,
+        overwrite=overwrite,
+        passes=parse_passes(passes or ("noise" if model else "all")),
+        noise_std=tuple(noise_std or Settings.noise_std),
+        distortions=tuple(distortion or Settings.distortions),
+        variants=tuple(map(parse_variant, variant or [])),
+        stylized=stylized,
+        attacks=tuple(map(parse_attack, attack or [])),
+        cue_conflict=cue_conflict or (None if model else "builtin:cue-conflict"),
+        categories=categories,
+    )
     with console_progress() as progress:
         summary = run(settings, progress)
     print(json.dumps(summary.to_json()) if as_json else summary.text())

@@ -1,8 +1,11 @@
 """The one registry of per-unit metrics. Table headers, help, commands, docs and reports all read it."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 _INF = float("inf")
+_STRENGTH = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,97 @@ _ALL = (
         "Network Dissection's threshold (Bau et al. 2017)",
     ),
     Metric(
+        "tv",
+        "TV",
+        "mean over n of TV(a) = sum |a[y+1, x] - a[y, x]| + sum |a[y, x+1] - a[y, x]|",
+        (0.0, _INF),
+        "flat maps",
+        "rough or strong maps",
+        "total variation of the activation maps (Chen, Agarwal & Nguyen 2020)",
+    ),
+    Metric(
+        "tv_noisy",
+        "TV-noisy",
+        "tv on the same images plus Gaussian pixel noise (standard deviation 0.1 for pixels in [0, 1], clipped)",
+        (0.0, _INF),
+        "flat maps",
+        "rough or strong maps",
+        "total variation under noise (Chen, Agarwal & Nguyen 2020)",
+    ),
+    Metric(
+        "tv_shift",
+        "TV-shift",
+        "tv_noisy - tv",
+        (-_INF, _INF),
+        "noise flattens its maps",
+        "noise roughens its maps",
+        "how noise changes the total variation (Chen, Agarwal & Nguyen 2020)",
+    ),
+    Metric(
+        "smoothness",
+        "smooth",
+        "1 - (sum over n of TV(a)) / (4 * sum of |a| over n, p); 1 for a dead unit",
+        (0.0, 1.0),
+        "rough: neighbouring positions differ",
+        "smooth: neighbouring positions are alike",
+        "total variation relative to its bound, so that units of any scale compare",
+    ),
+    Metric(
+        "filter_smoothness",
+        "filter-smooth",
+        "smoothness of the unit's kernel w, over its spatial axes and all its inputs; undefined for 1 x 1 kernels",
+        (0.0, 1.0),
+        "rough kernel",
+        "smooth kernel",
+        "total variation of the kernel relative to its bound",
+    ),
+    Metric(
+        "class_diversity",
+        "classes",
+        "exp(entropy) of the true classes of the unit's top images: the effective number of classes",
+        (1.0, _INF),
+        "its top images are of one class",
+        "its top images are of many classes",
+        "Hill number of order 1 of the top images' classes",
+    ),
+    Metric(
+        "visual_diversity",
+        "diversity",
+        "mean cosine distance between the unit's top images, over all pairs, in the global-average-pooled last layer "
+        "of the store's first model",
+        (0.0, 2.0),
+        "its top images look alike",
+        "its top images look different",
+        "pairwise distance of embeddings, one embedding for all models",
+    ),
+    Metric(
+        "color_sensitivity",
+        "colour",
+        "1 - (mean activation on the unit's top images in grey) / (mean activation on them)",
+        (-_INF, 1.0),
+        "grey images drive it as well",
+        "needs colour",
+        "activation lost without colour",
+    ),
+    Metric(
+        "shape_sensitivity",
+        "shape",
+        "1 - (mean activation on the unit's top images, 4 x 4 patches shuffled) / (mean activation on them)",
+        (-_INF, 1.0),
+        "shuffled patches drive it as well: texture or colour",
+        "needs the arrangement of parts",
+        "activation lost without global shape",
+    ),
+    Metric(
+        "noise_sensitivity",
+        "noise",
+        "1 - (mean activation on the unit's top images with Gaussian noise of 0.1) / (mean activation on them)",
+        (-_INF, 1.0),
+        "noise does not matter",
+        "noise silences it",
+        "activation lost under noise",
+    ),
+    Metric(
         "selectivity",
         "selectivity",
         "(m1 - m2) / (m1 + m2): m1 the largest class mean of the activation, m2 the mean of the other class means; "
@@ -85,4 +179,26 @@ _ALL = (
     ),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+class _Registry(dict[str, Metric]):
+    """Metrics by name. `NAME@STRENGTH` is the metric NAME under noise of another strength, such as `tv_noisy@0.2`."""
+
+    def __missing__(self, name: str) -> Metric:
+        base, _, strength = name.partition("@")
+        if base not in self or not _STRENGTH.fullmatch(strength):
+            raise KeyError(name)
+        metric = self[base]
+        return replace(
+            metric, name=name, title=f"{metric.title}@{strength}", formula=f"{metric.formula}; {strength} here"
+        )
+
+
+METRICS = _Registry({metric.name: metric for metric in _ALL})
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Those of `names` that are metrics, once each, in the registry's order."""
+    rank = {name: index for index, name in enumerate(METRICS)}
+    bases = {name: name.partition("@") for name in names}
+    known = [name for name, (base, at, rest) in bases.items() if base in rank and (not at or _STRENGTH.fullmatch(rest))]
+    return sorted(known, key=lambda name: (rank[bases[name][0]], name))

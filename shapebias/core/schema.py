@@ -10,6 +10,10 @@ images/cue-conflict/       attributes: see CueConflictImages; only where a netwo
   shape, texture           int32 [images], index into categories
 models/LABEL/              attributes: see Model
   cue_conflict/decision    int32 [images], index into categories, -1 = none; images of images/cue-conflict
+  decision, target         int32 [images]: the output that the network decides for, and the right one, -1 = none
+  distortions/NAME         int32 [images]: what it decides for the distorted image, -1 = no such version of it
+  adversarial/right        uint8 [attacks, images]: 1 = right in spite of the attack; attributes: attacks
+  filters                  float32 [units, 3, h, w]: the first layer's kernels
   layers/NAME/             attributes: see Layer
     activations/{max,mean} float16 [images, units]
     top/value              float32 [units, k], descending; NaN where fewer than k images
@@ -20,7 +24,7 @@ models/LABEL/              attributes: see Model
 """
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from types import UnionType
 from typing import Any, Self, get_origin, get_type_hints
 
@@ -41,9 +45,12 @@ class _Attributes:
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
-        """Reads what `to_attributes` wrote; raises KeyError for a missing fact and TypeError for one of another type,
-        ignores unknown ones."""
-        found = {name: attributes[name] for name in (field.name for field in fields(cls))}
+        """Reads what `to_attributes` wrote, now or by an earlier version (which knew no facts that have a default).
+
+        Raises KeyError for a missing fact and TypeError for one of another type; ignores unknown ones.
+        """
+        required = {each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING}
+        found = {each.name: attributes[each.name] for each in fields(cls) if each.name in {*required, *attributes}}
         for name, kind in get_type_hints(cls).items():
             origin = get_origin(kind)
             plain = kind if origin in (None, UnionType) else origin
@@ -54,20 +61,25 @@ class _Attributes:
 
 @dataclass(frozen=True)
 class Layer(_Attributes):
-    """A watched layer: `name` is the user's word for it (`conv5`), `module` its dotted path in the network."""
+    """A watched layer: `name` is the user's word for it (`conv5`), `module` its dotted path in the network.
+
+    `left_out` counts activation maps (of an image and a unit) that held NaN or infinite values and were left out.
+    """
 
     name: str
     module: str
     units: int
     map_height: int
     map_width: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
 class Model(_Attributes):
     """A network whose units are in the store. `top1` is a fraction in [0, 1], None without usable labels.
 
-    `thumbnails` names the geometry under images/probe/thumbnails that shows what this network saw.
+    `thumbnails` names the geometry under images/probe/thumbnails that shows what this network saw. `variants`: of each
+    folder of ready-made variants its name, and how many images it had, with a label, classified correctly.
     """
 
     label: str
@@ -79,6 +91,7 @@ class Model(_Attributes):
     layers: list[str]
     top1: float | None
     parameters: int
+    variants: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

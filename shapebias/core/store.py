@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from shapebias.core import schema
 from shapebias.core.cue_conflict import Decisions
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.metrics import METRICS
+from shapebias.core.metrics import in_order
 from shapebias.core.ragged import Ragged
 from shapebias.core.text import printable
 
@@ -90,6 +90,15 @@ class Store:
             if model.label != label or not all(map(schema.is_safe_name, (label, *model.layers))):
                 raise ValueError("a name that shapebias would not write")
             return model
+
+    def has(self, path: str) -> bool:
+        """Whether there is something at `path`: stores differ in which passes made them."""
+        return (self.path / path / "zarr.json").is_file()
+
+    def attributes_of(self, path: str) -> dict[str, Any]:
+        """The attributes of the group at `path`. Untrusted, as everything in a store."""
+        with self._reading(path):
+            return dict(self._group[path].attrs)
 
     def array(self, path: str, shape: Sequence[int | None] | None = None) -> "zarr.Array[Any]":
         """The array at `path`, opened once. Raises StoreError where it, or a file of it, is missing or where its shape
@@ -232,8 +241,7 @@ class Store:
         with self._reading(path):
             group = self._group[path]
             assert isinstance(group, zarr.Group)
-            stored = set(group.array_keys())
-        return [name for name in METRICS if name in stored]
+            return in_order(group.array_keys())
 
     def metric(self, model: str, layer: str, name: str) -> NDArray[np.float32]:
         """float32 [units] of a metric."""

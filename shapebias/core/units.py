@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.errors import UsageError
-from shapebias.core.metrics import METRICS
+from shapebias.core.metrics import METRICS, in_order
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
 
@@ -69,15 +69,12 @@ def load_units(store: Store, model: str | None = None, layer: str | None = None)
     sizes = [units for _, _, units in pairs]
     stored = {(label, name): set(store.metric_names(label, name)) for label, name, _ in pairs}
     columns = {}
-    for metric in METRICS:
-        if any(metric in names for names in stored.values()):
-            parts = [
-                store.metric(label, name, metric)
-                if metric in stored[label, name]
-                else np.full(units, np.nan, np.float32)
-                for label, name, units in pairs
-            ]
-            columns[metric] = np.concatenate(parts)
+    for metric in in_order(name for names in stored.values() for name in names):
+        parts = [
+            store.metric(label, name, metric) if metric in stored[label, name] else np.full(units, np.nan, np.float32)
+            for label, name, units in pairs
+        ]
+        columns[metric] = np.concatenate(parts)
     return UnitTable(
         [(label, name) for label, name, _ in pairs],
         np.repeat(np.arange(len(pairs), dtype=np.int32), sizes),

@@ -56,7 +56,9 @@ class Attack:
             step_size = _STEP_RATIOS.get(norm, 1.0) * epsilon / max(steps, 1)
         return cls(norm, epsilon, steps, step_size)
 
-    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self, network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         """The attacked images; see `pgd`."""
         return pgd(
             network, images, labels, self.norm, self.epsilon, self.steps, self.step_size, self.random_start, generator
@@ -140,7 +142,6 @@ def project(change: Tensor, norm: str, epsilon: float) -> Tensor:
     return change * torch.where(length > epsilon, epsilon / length.clamp_min(1e-30), 1.0)
 
 
-@torch.no_grad()
 def robust_accuracy(
     network: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
@@ -156,32 +157,40 @@ def robust_accuracy(
     batches:    (images, labels) as in `pgd`; epsilon 0 is the accuracy on the images themselves
     step_size:  2.5 * epsilon / steps where None: enough to reach any point of the ball from any other (Madry et al.)
 
-    An image is right at an epsilon if neither it nor what the attack found within any smaller or equal epsilon is
-    mistaken: the balls nest, so the accuracies never rise with epsilon. NaN without images.
+    See `withstood`. NaN without images.
     """
     sizes = [2.5 * epsilon / max(steps, 1) if step_size is None else step_size for epsilon in epsilons]
-    attacks = [Attack(norm, epsilon, steps, size) for epsilon, size in zip(epsilons, sizes, strict=True)]
-    order = sorted(range(len(attacks)), key=lambda index: attacks[index].epsilon)
-    right = [0] * len(attacks)
+    attacks = [Attack(norm, epsilon, steps, size, random_start) for epsilon, size in zip(epsilons, sizes, strict=True)]
+    right = torch.zeros(len(attacks), dtype=torch.int64)
     total = 0
+    for images, labels in batches:
+        total += len(labels)
+        right += withstood(network, images, labels, attacks, generator).sum(1).cpu()
+    return [count / total if total else math.nan for count in right.tolist()]
+
+
+@torch.no_grad()
+def withstood(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attacks: Sequence[Attack],
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Which images the network classifies correctly in spite of each attack: bool [attacks, B], on their device.
+
+    Attacks of one norm. An image is right at an epsilon if neither it nor what the attack found within any smaller or
+    equal epsilon is mistaken: the balls nest, so fewer images withstand a larger one.
+    """
+    right = torch.zeros((len(attacks), len(labels)), dtype=torch.bool, device=labels.device)
     with _as_constant(network):
-        for images, labels in batches:
-            total += len(labels)
-            images, labels = _still_right(network, images, images, labels)
-            for index in order:
-                attack = attacks[index]
-                if attack.epsilon > 0 and len(labels):
-                    size = attack.step_size
-                    attacked = pgd(network, images, labels, norm, attack.epsilon, steps, size, random_start, generator)
-                    images, labels = _still_right(network, attacked, images, labels)
-                right[index] += len(labels)
-    return [count / total if total else math.nan for count in right]
-
-
-def _still_right(network: nn.Module, seen: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Those of `images` and `labels` where the network decides `seen` correctly."""
-    kept = network(seen).argmax(1) == labels
-    return images[kept], labels[kept]
+        left = torch.nonzero(network(images).argmax(1) == labels)[:, 0]
+        for index in sorted(range(len(attacks)), key=lambda index: attacks[index].epsilon):
+            if attacks[index].epsilon > 0 and len(left):
+                attacked = attacks[index](network, images[left], labels[left], generator)
+                left = left[network(attacked).argmax(1) == labels[left]]
+            right[index, left] = True
+    return right
 
 
 @contextmanager

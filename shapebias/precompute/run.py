@@ -1,285 +1,319 @@
-"""`shapebias precompute` without its command line: images through networks into a store."""
+"""`shapebias precompute` without its command line: images through networks into a store, pass by pass."""
 
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from shapebias.core import schema
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device, choose_device
 from shapebias.precompute.images.decode import Geometry
-from shapebias.precompute.images.folder import ImageSet, Skipped
-from shapebias.precompute.images.loader import Batch, Loader, default_workers, load
+from shapebias.precompute.images.folder import ImageSet
 from shapebias.precompute.images.source import find_images
-from shapebias.precompute.models.layers import Trace, WatchedLayer
-from shapebias.precompute.models.load import LoadedModel, load_model
-from shapebias.precompute.models.spec import ModelSpec
+from shapebias.precompute.models.load import load_model
 from shapebias.precompute.passes.activation import ActivationPass
+from shapebias.precompute.passes.adversarial import attack_images
+from shapebias.precompute.passes.cue_conflict import CueConflict, decide_cue_conflict
+from shapebias.precompute.passes.distortions import decide_distorted
+from shapebias.precompute.passes.diversity import class_diversity, visual_diversity
+from shapebias.precompute.passes.sensitivity import measure
+from shapebias.precompute.passes.smoothness import NoisyVariation
+from shapebias.precompute.passes.variants import Variant, decide_variant, find_variants, pair_by_name
 from shapebias.precompute.progress import Reporter
+from shapebias.precompute.runner import Runner, prepare
+from shapebias.precompute.settings import Settings
+from shapebias.precompute.statistics.topk import TopKResult
+from shapebias.precompute.statistics.variation import filter_smoothness
+from shapebias.precompute.stream import Stream
 from shapebias.precompute.summary import ModelSummary, Summary
+from shapebias.precompute.thumbnails import Thumbnails
 from shapebias.precompute.writer import ActivationsWriter, StoreWriter
-
-_THUMBNAIL_CACHE = 64 << 20  # bytes of thumbnails kept from the pass; the others are decoded again at its end
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user asked for; see `shapebias precompute --help`."""
-
-    models: list[ModelSpec]
-    images: str  # a folder, or `builtin:SPLIT`
-    store: Path
-    layers: str = "paper"
-    top: int = 25
-    limit: int | None = None
-    batch_size: int | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    workers: int | None = None
-    seed: int = 0
-    overwrite: bool = False
-
-    def to_attributes(self) -> dict[str, Any]:
-        """As JSON, for the store."""
-        return {
-            "images": printable(self.images),
-            "layers": self.layers,
-            "top": self.top,
-            "limit": self.limit,
-            "dtype": self.dtype,
-            "seed": self.seed,
-        }
 
 
 @dataclass
-class _Runner:
-    """One model on its way through the images."""
+class _Job:
+    """One model and what the passes found out about it."""
 
-    model: LoadedModel
-    layers: list[WatchedLayer]
+    runner: Runner
     activation: ActivationPass
     rows: list[ActivationsWriter]
-    classes_match: bool = True
-    correct: int = 0
-    labelled: int = 0
-    seconds: float = field(default=0.0)
+    noisy: list[NoisyVariation]
+    decisions: list[NDArray[np.int32]] = field(default_factory=list)
+    metrics: list[dict[str, NDArray[np.float32]]] = field(default_factory=list)  # of each layer
+    top: list[TopKResult] = field(default_factory=list)  # of each layer
+    target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    variants: list[Variant] = field(default_factory=list)
+    seconds: float = 0.0  # in the activation pass
+
+    @property
+    def label(self) -> str:
+        return self.runner.model.label
+
+    @property
+    def decision(self) -> NDArray[np.int32]:
+        return np.concatenate(self.decisions) if self.decisions else np.zeros(0, np.int32)
 
     @property
     def top1(self) -> float | None:
-        return self.correct / self.labelled if self.labelled and self.classes_match else None
+        known = self.target >= 0
+        return float((self.decision == self.target)[known].mean()) if known.any() and len(self.decision) else None
 
 
 def precompute(settings: Settings, progress: Reporter) -> Summary:
     """Passes the images through every model and commits the store. Raises ShapebiasError; then no store is left."""
     started = time.perf_counter()
     with StoreWriter(settings.store, settings.overwrite, settings.to_attributes()) as writer:
-        device = choose_device(settings.device, settings.dtype)
-        progress.stage("listing images")
-        images, skipped = find_images(settings.images, settings.limit)
-        progress.stage("loading models")
-        models = [load_model(spec) for spec in settings.models]
-        runners = [_prepare(model, images, writer, device, settings) for model in models]
-        used: NDArray[np.int64] | None = None
-        for geometry in dict.fromkeys(runner.model.preprocessing.geometry for runner in runners):
-            group = [runner for runner in runners if runner.model.preprocessing.geometry == geometry]
-            stream = _Stream(settings, images, geometry, device, progress)
-            used = stream.run(group, used)
-            skipped += stream.skipped
-            progress.stage("writing the store")
-            for runner in group:
-                _write(runner, writer)
-            named = np.unique(np.concatenate([_named(runner) for runner in group]))
-            writer.thumbnails(geometry.key, stream.thumbnails(used, named))
-        assert used is not None
-        writer.images(images, used, skipped)
+        run = _Run(settings, progress, writer)
+        run.watch()
+        run.finish_layers()
+        run.decide()
+        run.write_models()
         size = writer.commit()
     return Summary(
         store=str(settings.store),
         store_bytes=size,
-        device=str(device),
-        images=len(used),
+        device=str(run.device),
+        images=len(run.used),
         seconds=time.perf_counter() - started,
-        models=[_summary(runner, len(used)) for runner in runners],
-        skipped=skipped,
+        models=[_summary(job, len(run.used), run.cue_conflict) for job in run.jobs],
+        skipped=run.skipped,
     )
 
 
-def _prepare(model: LoadedModel, images: ImageSet, writer: StoreWriter, device: Device, settings: Settings) -> _Runner:
-    """Places the network, finds its layers by a small forward, makes its statistics."""
-    network = device.place(model.network)
-    geometry = model.preprocessing.geometry
-    sample = np.full((2, geometry.crop, geometry.crop, 3), 128, np.uint8)
-    try:
-        with device.inference():
-            trace = Trace(network, device.images(sample, model.preprocessing))
-    except Exception as error:
-        raise _forward_failed(model, error) from error
-    layers = trace.choose(settings.layers)
-    activation = ActivationPass(
-        network, layers, device, settings.top, len(images), len(images.class_ids), settings.seed
-    )
-    rows = [writer.activations(model.label, layer.name, len(images), layer.units) for layer in layers]
-    return _Runner(model, layers, activation, rows)
+class _Run:
+    """A run's images, models and passes. `used` int64 [images]: the positions in the listing of those in the store."""
 
+    def __init__(self, settings: Settings, progress: Reporter, writer: StoreWriter) -> None:
+        self.settings, self.progress, self.writer = settings, progress, writer
+        self.device: Device = choose_device(settings.device, settings.dtype)
+        progress.stage("listing images")
+        self.images, self.skipped = find_images(settings.images, settings.limit)
+        self._conflicting = None if settings.cue_conflict is None else find_images(settings.cue_conflict)
+        progress.stage("loading models")
+        models = [load_model(spec) for spec in settings.models]
+        runners = [prepare(model, self.images, self.device, settings.layers) for model in models]
+        self.jobs = [self._job(runner) for runner in runners]
+        self.stream = self._stream(self.images)
+        self.used = np.zeros(0, np.int64)
+        self.cue_conflict: CueConflict | None = None
 
-def _forward_failed(model: LoadedModel, error: Exception) -> ShapebiasError:
-    geometry = model.preprocessing.geometry
-    reason = printable(f"{type(error).__name__}: {error}", 240)
-    return ShapebiasError(
-        f"{model.label} ({printable(model.source)}) fails on {geometry.crop} x {geometry.crop} images: {reason}"
-    )
-
-
-class _Stream:
-    """The images of one geometry, decoded once, through the models that share it."""
-
-    def __init__(
-        self, settings: Settings, images: ImageSet, geometry: Geometry, device: Device, progress: Reporter
-    ) -> None:
-        self._images, self._geometry, self._device, self._progress = images, geometry, device, progress
-        self._batch_size = settings.batch_size or (256 if device.is_cuda else 32)
-        self._workers = default_workers() if settings.workers is None else settings.workers
-        self._cache: dict[int, bytes] = {}
-        self._room = _THUMBNAIL_CACHE
-        self.skipped: list[Skipped] = []
-
-    def run(self, runners: list[_Runner], expected: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Feeds every batch to every runner. Returns the positions of the images used, int64, ascending.
-
-        `expected` are those that an earlier geometry used: the same images must still be readable.
-        """
-        names = ", ".join(runner.model.label for runner in runners)
-        self._progress.stage(names, len(self._images))
-        used: list[NDArray[np.int64]] = []
-        count = done = 0
-        with self._load(self._images.paths) as loader:
-            for batch in loader:
-                indices = np.arange(count, count + len(batch.positions))
-                labels = self._images.labels[batch.positions].astype(np.int64)
-                for runner in runners:
-                    _feed(runner, batch, indices, labels, self._device)
-                self._remember(batch)
-                used.append(batch.positions)
-                count += len(batch.positions)
-                self._progress.advance(int(batch.positions[-1]) + 1 - done)
-                done = int(batch.positions[-1]) + 1
-            self._progress.advance(len(self._images) - done)
-            self.skipped = loader.skipped
-        if not used:
-            reasons = ", ".join(dict.fromkeys(each.reason for each in self.skipped[:100]))
-            raise ShapebiasError(
-                f"none of the {len(self._images)} images in {printable(str(self._images.root))} can be used: {reasons}"
-            )
-        positions = np.concatenate(used)
-        if expected is not None:
-            self.skipped = []
-            if not np.array_equal(positions, expected):
-                raise ShapebiasError(
-                    f"images in {printable(str(self._images.root))} changed during the run: start again"
-                )
-        return positions
-
-    def _load(self, paths: list[bytes]) -> Loader:
-        return load(self._images, self._geometry, self._batch_size, self._workers, True, paths)
-
-    def _remember(self, batch: Batch) -> None:
-        for position, picture in zip(batch.positions, batch.thumbnails or [], strict=True):
-            if len(picture) <= self._room:
-                self._cache[int(position)] = picture
-                self._room -= len(picture)
-
-    def thumbnails(self, used: NDArray[np.int64], named: NDArray[np.int64]) -> dict[int, bytes]:
-        """The encoded pictures of the images `named` (indices into `used`), by index."""
-        missing = [int(index) for index in named if int(used[index]) not in self._cache]
-        pictures = {int(index): self._cache[int(used[index])] for index in named if int(used[index]) in self._cache}
-        if missing:
-            self._progress.stage("thumbnails", len(missing))
-            with self._load([self._images.paths[used[index]] for index in missing]) as loader:
-                for batch in loader:
-                    for position, picture in zip(batch.positions, batch.thumbnails or [], strict=True):
-                        pictures[missing[int(position)]] = picture
-                    self._progress.advance(len(batch.positions))
-            if len(pictures) < len(named):
-                raise ShapebiasError(
-                    f"images in {printable(str(self._images.root))} changed during the run: start again"
-                )
-        return pictures
-
-
-def _feed(runner: _Runner, batch: Batch, indices: NDArray[np.int64], labels: NDArray[np.int64], device: Device) -> None:
-    start = time.perf_counter()
-    try:
-        inputs = device.images(batch.pixels, runner.model.preprocessing)
-        seen = runner.activation.run(inputs, batch.positions, indices, labels)
-    except torch.cuda.OutOfMemoryError as error:
-        raise ShapebiasError(
-            f"{runner.model.label} does not fit into GPU memory: try a smaller --batch-size"
-        ) from error
-    except Exception as error:  # the user's own code
-        raise _forward_failed(runner.model, error) from error
-    for rows, maximum, mean in zip(runner.rows, seen.maximum, seen.mean, strict=True):
-        rows.append(maximum, mean)
-    _score(runner, seen.output, labels)
-    runner.seconds += time.perf_counter() - start
-
-
-def _score(runner: _Runner, output: Tensor | None, labels: NDArray[np.int64]) -> None:
-    """Counts correct top-1 decisions where the labels are the network's own classes."""
-    known = labels >= 0
-    if output is None or output.ndim != 2 or not known.any():
-        return
-    decided = output.argmax(1).cpu().numpy()
-    runner.correct += int((decided == labels)[known].sum())
-    runner.labelled += int(known.sum())
-    runner.classes_match = runner.classes_match and output.shape[1] == runner.activation.classes
-
-
-def _named(runner: _Runner) -> NDArray[np.int64]:
-    """The images that any of the runner's top lists names."""
-    images = [np.unique(statistics.top.image.cpu().numpy()) for statistics in runner.activation.statistics]
-    every = np.unique(np.concatenate(images))
-    return every[every >= 0]
-
-
-def _write(runner: _Runner, writer: StoreWriter) -> None:
-    """Everything the pass found out about a model."""
-    model = runner.model
-    for layer, rows, statistics in zip(runner.layers, runner.rows, runner.activation.statistics, strict=True):
-        rows.close()
-        facts = schema.Layer(layer.name, layer.module, layer.units, layer.height, layer.width)
-        writer.layer(model.label, facts, statistics.metrics(), statistics.top_images())
-    writer.model(
-        schema.Model(
-            label=model.label,
-            architecture=model.architecture,
-            source=printable(model.source),
-            weights_sha256=model.weights_sha256(),
-            preprocessing=model.preprocessing.to_attributes(),
-            thumbnails=model.preprocessing.geometry.key,
-            layers=[layer.name for layer in runner.layers],
-            top1=runner.top1,
-            parameters=model.parameters,
+    def _job(self, runner: Runner) -> _Job:
+        settings, images = self.settings, self.images
+        activation = ActivationPass(
+            runner.network, runner.layers, self.device, settings.top, len(images), len(images.class_ids), settings.seed
         )
-    )
+        rows = [
+            self.writer.activations(runner.model.label, layer.name, len(images), layer.units) for layer in runner.layers
+        ]
+        return _Job(runner, activation, rows, [NoisyVariation(runner) for _ in settings.noises])
+
+    def _stream(self, images: ImageSet) -> Stream:
+        return Stream(images, self.settings, self.device, self.progress)
+
+    def _groups(self) -> list[tuple[Geometry, list[_Job]]]:
+        """The models that share the decoding of images."""
+        geometries = dict.fromkeys(job.runner.geometry for job in self.jobs)
+        return [(each, [job for job in self.jobs if job.runner.geometry == each]) for each in geometries]
+
+    def watch(self) -> None:
+        """The images, and their noisy versions, through every model; the statistics are then known."""
+        for number, (geometry, jobs) in enumerate(self._groups()):
+            thumbnails = Thumbnails()
+            used = self._watch_group(geometry, jobs, thumbnails)
+            if number == 0:
+                self.used = used
+                self.skipped += self.stream.skipped
+            self.stream.check_unchanged(np.array_equal(used, self.used))
+            for job in jobs:
+                job.target = job.runner.targets(self.images.labels[used])
+                job.top = [statistics.top_images() for statistics in job.activation.statistics]
+            named = np.unique(np.concatenate([top.image.ravel() for job in jobs for top in job.top]))
+            pictures = thumbnails.pictures(self.stream, geometry, used, named[named >= 0])
+            self.writer.thumbnails(geometry.key, pictures)
+        self.progress.stage("writing the store")
+        self.writer.images(self.images, self.used, self.skipped)
+
+    def _watch_group(self, geometry: Geometry, jobs: list[_Job], thumbnails: Thumbnails) -> NDArray[np.int64]:
+        names = ("clean", *self.settings.noises) if self.settings.noises else None
+        used: list[NDArray[np.int64]] = []
+        count = 0
+        title = ", ".join(job.label for job in jobs)
+        for batch in self.stream.batches(title, geometry, names=names, thumbnails=True):
+            indices = np.arange(count, count + len(batch.positions))
+            labels = self.images.labels[batch.positions].astype(np.int64)
+            clean = batch.pixels if names is None else batch.pixels[:, 0]
+            for job in jobs:
+                _feed(job, clean, batch.positions, indices, labels)
+                for version, noisy in enumerate(job.noisy, 1):
+                    noisy.run(batch.pixels[:, version])
+            thumbnails.remember(batch)
+            used.append(batch.positions)
+            count += len(batch.positions)
+        if not used:
+            reasons = ", ".join(dict.fromkeys(each.reason for each in self.stream.skipped[:100]))
+            shown = printable(str(self.images.root))
+            raise ShapebiasError(f"none of the {len(self.images)} images in {shown} can be used: {reasons}")
+        return np.concatenate(used)
+
+    def finish_layers(self) -> None:
+        """Every metric of every unit, into the store."""
+        labels = self.images.labels[self.used]
+        for job in self.jobs:
+            for rows in job.rows:
+                rows.close()
+            job.metrics = [self._metrics(job, index) for index in range(len(job.runner.layers))]
+            if self.images.class_ids:
+                for metrics, top in zip(job.metrics, job.top, strict=True):
+                    metrics["class_diversity"] = class_diversity(top.image, labels)
+        self._visual_diversity()
+        if "sensitivity" in self.settings.passes:
+            for job in self.jobs:
+                images, values = [top.image for top in job.top], [top.value for top in job.top]
+                for metrics, found in zip(
+                    job.metrics, measure(job.runner, self.stream, self.used, images, values), strict=True
+                ):
+                    metrics |= found
+        for job in self.jobs:
+            self._write_layers(job)
+
+    def _metrics(self, job: _Job, index: int) -> dict[str, NDArray[np.float32]]:
+        """The metrics of a layer that need no further forward; those of a second strength of noise are NAME@STD."""
+        metrics = job.activation.statistics[index].metrics()
+        kernel = job.runner.trace.kernel(job.runner.layers[index])
+        if kernel is not None:
+            metrics["filter_smoothness"] = filter_smoothness(kernel.float().cpu().numpy())
+        for number, (std, noisy) in enumerate(zip(self.settings.noise_std, job.noisy, strict=False)):
+            found = noisy.metrics(index, metrics["tv"])
+            metrics |= found if number == 0 else {f"{name}@{std:g}": values for name, values in found.items()}
+        return metrics
+
+    def _visual_diversity(self) -> None:
+        """By one ruler for all models: the last layer of the first model."""
+        last = self.jobs[0].rows[-1]
+        for job in self.jobs:
+            found = visual_diversity([top.image for top in job.top], last.blocks("mean"), last.units)
+            for metrics, each in zip(job.metrics, found, strict=True):
+                metrics["visual_diversity"] = each
+
+    def _write_layers(self, job: _Job) -> None:
+        for layer, metrics, top, statistics in zip(
+            job.runner.layers, job.metrics, job.top, job.activation.statistics, strict=True
+        ):
+            facts = schema.Layer(layer.name, layer.module, layer.units, layer.height, layer.width, statistics.left_out)
+            self.writer.layer(job.label, facts, metrics, top)
+        kernel = job.runner.trace.kernel(job.runner.layers[0])
+        if kernel is not None and kernel.shape[1] == 3 and kernel[0, 0].numel() > 1:
+            self.writer.filters(job.label, kernel.float().cpu().numpy())
+
+    def decide(self) -> None:
+        """What the models decide: clean, distorted, attacked, for variants, for cue-conflict images."""
+        settings = self.settings
+        for job in self.jobs:
+            self.writer.decisions(job.label, job.decision, job.target)
+        if "distortions" in settings.passes:
+            self._distort()
+        for job in self.jobs:
+            if settings.attacks and (job.target >= 0).any():
+                right = attack_images(job.runner, self.stream, self.used, job.target, settings.attacks)
+                self.writer.adversarial(job.label, settings.attacks, right)
+        for name, folder in settings.variants:
+            self._vary(name, Path(folder))
+        if self._conflicting is not None:
+            images, skipped = self._conflicting
+            runners = [job.runner for job in self.jobs]
+            found = decide_cue_conflict(runners, self._stream(images), skipped, settings.categories)
+            self.writer.cue_conflict(found)
+            self.cue_conflict = found
+
+    def _distort(self) -> None:
+        for _, jobs in self._groups():
+            runners = [job.runner for job in jobs]
+            found = decide_distorted(runners, self.stream, self.used, self.settings.distortions)
+            for job, decisions in zip(jobs, found, strict=True):
+                self.writer.distortions(job.label, decisions)
+        if self.settings.stylized is None:
+            return
+        other, _ = find_images(self.settings.stylized)
+        rows, positions = pair_by_name(self.images, self.used, other)
+        stream = self._stream(other)
+        for job in self.jobs:
+            decided = np.full(len(self.used), -1, np.int32)
+            for batch in stream.batches(f"{job.label}: stylized", job.runner.geometry, positions):
+                each = job.runner.decide(job.runner.forward(batch.pixels))
+                if len(each):
+                    decided[rows[batch.positions]] = each
+            self.writer.distortions(job.label, {"stylized": decided})
+
+    def _vary(self, name: str, folder: Path) -> None:
+        for each, images in find_variants(name, folder, self.images.class_ids):
+            stream = self._stream(images)
+            for job in self.jobs:
+                targets = _targets(job.runner, self.images, images)
+                job.variants.append(decide_variant(job.runner, each, stream, targets))
+
+    def write_models(self) -> None:
+        """The facts of every model."""
+        for job in self.jobs:
+            model = job.runner.model
+            self.writer.model(
+                schema.Model(
+                    label=model.label,
+                    architecture=model.architecture,
+                    source=printable(model.source),
+                    weights_sha256=model.weights_sha256(),
+                    preprocessing=model.preprocessing.to_attributes(),
+                    thumbnails=model.preprocessing.geometry.key,
+                    layers=[layer.name for layer in job.runner.layers],
+                    top1=job.top1,
+                    parameters=model.parameters,
+                    variants=[variant.to_attributes() for variant in job.variants],
+                )
+            )
 
 
-def _summary(runner: _Runner, images: int) -> ModelSummary:
+def _feed(
+    job: _Job,
+    pixels: NDArray[np.uint8],
+    positions: NDArray[np.int64],
+    indices: NDArray[np.int64],
+    labels: NDArray[np.int64],
+) -> None:
+    """A batch through the activation pass."""
+    runner = job.runner
+    start = time.perf_counter()
+    with runner.guarded():
+        seen = job.activation.run(runner.inputs(pixels), positions, indices, labels)
+        decided = runner.decide(seen.output)
+    for rows, maximum, mean in zip(job.rows, seen.maximum, seen.mean, strict=True):
+        rows.append(maximum, mean)
+    if len(decided):
+        job.decisions.append(decided)
+    job.seconds += time.perf_counter() - start
+
+
+def _targets(runner: Runner, probe: ImageSet, images: ImageSet) -> NDArray[np.int32]:
+    """The right output for every image of another set, whose classes are named as the probe images' are."""
+    place = {name: index for index, name in enumerate(probe.class_ids)}
+    labels = [place.get(name, -1) for name in images.class_ids]
+    known = np.array([labels[label] if label >= 0 else -1 for label in images.labels], np.int32)
+    return runner.targets(known)
+
+
+def _summary(job: _Job, images: int, cue_conflict: CueConflict | None) -> ModelSummary:
+    runner = job.runner
     return ModelSummary(
-        label=runner.model.label,
+        label=job.label,
         architecture=runner.model.architecture,
-        top1=runner.top1,
-        chance=1 / runner.activation.classes if runner.activation.classes else None,
+        top1=job.top1,
+        chance=1 / runner.outputs if runner.outputs else None,
         layers=len(runner.layers),
         units=sum(layer.units for layer in runner.layers),
         images=images,
-        images_per_second=images / runner.seconds,
-        network_images_per_second=runner.activation.network_images / runner.activation.network_seconds,
+        images_per_second=images / job.seconds,
+        network_images_per_second=job.activation.network_images / job.activation.network_seconds,
         preprocessing=str(runner.model.preprocessing),
     )

@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,9 @@ import shapebias
 from shapebias.core import schema
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
+from shapebias.precompute.attack import Attack
 from shapebias.precompute.images.folder import ImageSet, Skipped
+from shapebias.precompute.passes.cue_conflict import CueConflict
 from shapebias.precompute.statistics.topk import TopKResult
 
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
@@ -163,6 +165,41 @@ class StoreWriter:
         shard = (min(layer.units, max(1, (64 << 20) // int(np.prod(tile)))), *tile[1:])
         _create(group, "top/map", top.map, chunk=tile, shard=shard)
 
+    def filters(self, model: str, kernels: NDArray[np.float32]) -> None:
+        """The first layer's kernels, float32 [units, 3, h, w]."""
+        _create(self._root.require_group(f"models/{model}"), "filters", kernels, chunk=kernels.shape)
+
+    def decisions(self, model: str, decision: NDArray[np.int32], target: NDArray[np.int32]) -> None:
+        """What a model decides for every probe image, and the output that is right, int32 [images]."""
+        group = self._root.require_group(f"models/{model}")
+        if len(decision):
+            _create(group, "decision", decision, chunk=(1 << 16,))
+            _create(group, "target", target, chunk=(1 << 16,))
+
+    def distortions(self, model: str, decisions: dict[str, NDArray[np.int32]]) -> None:
+        """What a model decides for every probe image, distorted: int32 [images] by the distortion's name."""
+        group = self._root.require_group(f"models/{model}/distortions")
+        for name, decided in decisions.items():
+            _create(group, name, decided, chunk=(1 << 16,))
+        group.attrs["names"] = [*group.attrs.get("names", []), *decisions]  # type: ignore[misc]
+
+    def adversarial(self, model: str, attacks: Iterable[Attack], right: NDArray[np.bool_]) -> None:
+        """Which probe images withstand each attack, bool [attacks, images]."""
+        group = self._root.require_group(f"models/{model}/adversarial")
+        group.attrs["attacks"] = [attack.to_attributes() for attack in attacks]
+        _create(group, "right", right.astype(np.uint8), chunk=(1, 1 << 16))
+
+    def cue_conflict(self, found: CueConflict) -> None:
+        """The cue-conflict images, and what every model decides for them."""
+        group = self._root.create_group(schema.CUE_CONFLICT)
+        skipped = [{"path": printable(each.path), "reason": each.reason} for each in found.skipped]
+        group.attrs.update({"categories": found.categories, "excluded": found.excluded, "skipped": skipped})
+        self._ragged(group.create_group("path"), found.paths)
+        _create(group, "shape", found.shape, chunk=(1 << 16,))
+        _create(group, "texture", found.texture, chunk=(1 << 16,))
+        for model, decision in found.decisions.items():
+            _create(self._root.require_group(schema.decisions_path(model)), "decision", decision, chunk=(1 << 16,))
+
     def activations(self, model: str, layer: str, images: int, units: int) -> "ActivationsWriter":
         """A place for the per-image activations of a layer, `images` at most; `close` it before `commit`."""
         return ActivationsWriter(self._root.require_group(schema.layer_path(model, layer)), images, units)
@@ -173,7 +210,7 @@ class ActivationsWriter:
 
     def __init__(self, group: zarr.Group, images: int, units: int) -> None:
         self._filled = self._written = 0
-        self._units = units
+        self.units = units
         self._arrays = []
         self._buffers = []
         rows = min(_ROWS, max(images, 1))
@@ -201,11 +238,17 @@ class ActivationsWriter:
         self._written += self._filled
         self._filled = 0
 
+    def blocks(self, kind: str) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """What was written of `max` or `mean`, once closed: the index of the first image, float16 [images, units]."""
+        array = self._arrays[("max", "mean").index(kind)]
+        for first in range(0, self._written, _ROWS):
+            yield first, np.asarray(array[first : first + _ROWS])
+
     def close(self) -> None:
         """Writes what is left and cuts the arrays to the images that came."""
         self._flush()
         for array in self._arrays:
-            array.resize((self._written, self._units))
+            array.resize((self._written, self.units))
 
 
 def _array(

@@ -66,7 +66,9 @@ def test_models_layers_and_metrics(small_store: Path) -> None:
         "block2": 21,
         "block3": 33,
     }
-    assert store.metric_names("Tiny", "block2") == ["max", "mean", "std", "sparsity", "q995", "selectivity"]
+    names = store.metric_names("Tiny", "block2")
+    assert names[:7] == ["max", "mean", "std", "sparsity", "q995", "tv", "smoothness"]
+    assert names[7:] == ["filter_smoothness", "class_diversity", "visual_diversity", "selectivity"]
     assert store.metric("Tiny", "block2", "max").dtype == np.float32
 
 
@@ -122,7 +124,7 @@ def test_an_image_without_a_thumbnail_is_damage(small_store: Path) -> None:
 def test_labels_of_images_without_one(make_store: Callable[..., Path], image_folder: Path, tmp_path: Path) -> None:
     flat = tmp_path / "flat"
     shutil.copytree(image_folder / "class1", flat)
-    store = open_store(make_store(tmp_path / "flat.zarr", images=flat))
+    store = open_store(make_store(tmp_path / "flat.zarr", images=str(flat)))
     assert (store.labels == -1).all()
     assert store.class_of(0) == ""
     assert "selectivity" not in store.metric_names("Tiny", "block1")

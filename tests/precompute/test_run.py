@@ -20,7 +20,8 @@ from shapebias.core.store import open_store
 from shapebias.precompute.images.export import export_builtin
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
-from shapebias.precompute.run import Settings, precompute
+from shapebias.precompute.run import precompute
+from shapebias.precompute.settings import Settings
 from shapebias.precompute.summary import Summary
 
 LAYERS = ["block1", "block2", "block3"]

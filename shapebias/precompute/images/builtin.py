@@ -85,6 +85,11 @@ def draw_path(path: bytes) -> Pixels:
     return draw(*parse_path(path)).pixels
 
 
+def draw_silhouette(path: bytes) -> Pixels:
+    """Where the built-in image with this path shows its shape: uint8 [SIZE, SIZE], 0 or 255. Raises `ImageError`."""
+    return (draw(*parse_path(path)).shape > 0) * np.uint8(255)
+
+
 def parse_path(path: bytes) -> tuple[int, int, int]:
     """Shape, texture and seed of the built-in image with this path. Raises `ImageError`."""
     match = _PATH.fullmatch(path)
@@ -124,6 +129,7 @@ def builtin_set(split: str, count: int | None = None, seed: int = 0) -> ImageSet
         class_names=list(SHAPES),
         is_imagenet=False,
         read=draw_path,
+        mask=draw_silhouette,
     )
 
 

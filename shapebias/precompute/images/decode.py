@@ -65,9 +65,13 @@ def read_image(path: bytes | str | Path) -> Image.Image:
     integers, and floats outside [0, 1], are scaled from their own range. Colour profiles are not applied, as in
     torchvision. Raises `ImageError`, and nothing else, for a file that is damaged, too large or no image.
     """
+    return _read(path, _to_rgb)
+
+
+def _read(path: bytes | str | Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     try:
         with _open(os.fsdecode(path)) as file:
-            return _decode(file)
+            return _decode(file, convert)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -101,6 +105,7 @@ class Geometry:
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """The pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller than that.
+        (An image with one channel gives uint8 [crop, crop].)
 
         Raises `ImageError` if the image is so long and thin that its long side would exceed 40,000 pixels.
         """
@@ -140,10 +145,21 @@ def read_pixels(path: bytes | str | Path, geometry: Geometry) -> npt.NDArray[np.
     return geometry(read_image(path))
 
 
+def read_mask(path: bytes | str | Path, geometry: Geometry) -> npt.NDArray[np.uint8]:
+    """Where an image file shows something: its opacity in a geometry, uint8 [crop, crop], 255 = opaque.
+
+    Raises `ImageError` as `read_image` does, and for an image that has no transparency.
+    """
+    return geometry(_read(path, _opacity))
+
+
 def fit_pixels(
     path: bytes, read: Callable[[bytes], npt.NDArray[np.uint8]], geometry: Geometry
 ) -> npt.NDArray[np.uint8]:
-    """As `read_pixels`, of an image that is no file: `read` makes its pixels, uint8 [H, W, 3], from its path."""
+    """As `read_pixels`, of an image that is no file: `read` makes its pixels, uint8 [H, W, 3], from its path.
+
+    Or as `read_mask`, of a mask uint8 [H, W].
+    """
     return geometry(Image.fromarray(read(path)))
 
 
@@ -174,7 +190,7 @@ def _open(path: str) -> BinaryIO:
     return Path(path).open("rb")
 
 
-def _decode(file: BinaryIO) -> Image.Image:
+def _decode(file: BinaryIO, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     prefix = file.read(8)
     name = next((name for magic, name in _FORMATS.items() if prefix.startswith(magic)), None)
     if name is None:
@@ -185,7 +201,7 @@ def _decode(file: BinaryIO) -> Image.Image:
             raise _too_large()
         image.load()
         turn = _UPRIGHT.get(_orientation(image))
-        image = _to_rgb(image)
+        image = convert(image)
         return image if turn is None else image.transpose(turn)
 
 
@@ -228,6 +244,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _opacity(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        raise ImageError("has no transparency")
+    return image.convert("RGBA").getchannel("A")
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:

@@ -33,6 +33,7 @@ class ImageSet:
     class_names:  what to call the classes: the folders' names, or ImageNet's class names
     read:         from a path (with `root` before it) to pixels uint8 [H, W, 3], or `ImageError`, for images that are
                   no files; worker processes import it. None: files
+    mask:         likewise, to uint8 [H, W], 255 where the image shows an object. None: a file's opacity
     """
 
     root: Path
@@ -42,6 +43,7 @@ class ImageSet:
     class_names: list[str]
     is_imagenet: bool
     read: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
+    mask: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)

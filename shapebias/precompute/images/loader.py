@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from shapebias.precompute.images.decode import Geometry, fit_pixels, read_pixels
 from shapebias.precompute.images.folder import ImageSet, Skipped
+from shapebias.precompute.images.versions import versions
 from shapebias.precompute.images.worker import Job, Outcome, Pixels, Worker, anonymous_file, map_pixels
 
 _SLOTS = 3  # batches in memory: one that the caller uses, two that the workers fill
@@ -28,7 +29,7 @@ class Batch:
     """Some images of a listing, in its order.
 
     positions:   int64 [B], where they are in the listing
-    pixels:      uint8 [B, H, W, 3], C-contiguous, valid only until the next batch is asked for
+    pixels:      uint8 [B, H, W, 3], or [B, versions, H, W, 3], C-contiguous, valid until the next batch is asked for
     thumbnails:  B encoded images, or None where they were not asked for
     """
 
@@ -49,7 +50,8 @@ class Loader:
     when the loader is made; `workers=0` decodes in this process. A loader is used once. A worker's death (a decoder's
     crash, the system's out-of-memory killer) costs only the image that kills a fresh worker too. `decode_function`
     (path -> uint8 [crop, crop, 3], or `ImageError`) can stand in for `decode.read_pixels`; workers must be able to
-    import it. Whatever else it raises comes out of the iteration.
+    import it. Whatever else it raises comes out of the iteration. With `versions` it gives as many versions of each
+    image, uint8 [versions, crop, crop, 3], the first of which is the thumbnail's.
     """
 
     def __init__(
@@ -61,13 +63,15 @@ class Loader:
         workers: int,
         thumbnails: bool = False,
         decode_function: Callable[[bytes], Pixels] | None = None,
+        versions: int | None = None,
     ) -> None:
         self.skipped: list[Skipped] = []
         self._folder = os.fsencode(root.absolute())
         self._paths = paths
         self._batch_size = min(batch_size, max(len(paths), 1))
         slots = _SLOTS if workers else 1
-        shape = (slots * self._batch_size, geometry.crop, geometry.crop, 3)
+        each = (geometry.crop, geometry.crop, 3) if versions is None else (versions, geometry.crop, geometry.crop, 3)
+        shape = (slots * self._batch_size, *each)
         self._job = Job(decode_function or partial(read_pixels, geometry=geometry), thumbnails, shape)
         self._chunk = min(_CHUNK, -(-self._batch_size // workers)) if workers else self._batch_size
         self._next = 0
@@ -179,10 +183,18 @@ def load(
     workers: int,
     thumbnails: bool = False,
     paths: Sequence[bytes] | None = None,
+    names: tuple[str, ...] | None = None,
+    seed: int = 0,
 ) -> Loader:
-    """A loader of an image set, or of some of its paths, whether they are files or drawn."""
-    decode = None if images.read is None else partial(fit_pixels, read=images.read, geometry=geometry)
+    """A loader of an image set, or of some of its paths, whether they are files or drawn.
+
+    With `names` (see `versions.Versions`; `seed` is theirs) it gives those versions of every image.
+    """
     wanted = images.paths if paths is None else paths
+    if names is not None:
+        every = versions(images, os.fsencode(images.root.absolute()), geometry, names, seed)
+        return Loader(images.root, wanted, geometry, batch_size, workers, thumbnails, every, len(names))
+    decode = None if images.read is None else partial(fit_pixels, read=images.read, geometry=geometry)
     return Loader(images.root, wanted, geometry, batch_size, workers, thumbnails, decode)
 
 

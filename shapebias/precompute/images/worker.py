@@ -36,15 +36,15 @@ class Job:
 
     decode: Callable[[bytes], Pixels]
     thumbnails: bool
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
 
     def run(self, paths: list[bytes], rows: Pixels) -> list[Outcome]:
-        """Decode images into rows uint8 [images, H, W, 3]."""
+        """Decode images into rows uint8 [images, H, W, 3] or [images, versions, H, W, 3]."""
         outcomes: list[Outcome] = []
         for path, row in zip(paths, rows, strict=True):
             try:
                 row[...] = self.decode(path)
-                outcomes.append(encode_thumbnail(row) if self.thumbnails else b"")
+                outcomes.append(encode_thumbnail(row if row.ndim == 3 else row[0]) if self.thumbnails else b"")
             except ImageError as error:
                 outcomes.append(str(error))
         return outcomes
@@ -147,7 +147,7 @@ def anonymous_file() -> IO[bytes]:
         return tempfile.TemporaryFile()
 
 
-def map_pixels(descriptor: int, shape: tuple[int, int, int, int]) -> Pixels:
+def map_pixels(descriptor: int, shape: tuple[int, ...]) -> Pixels:
     """The file's memory as pixels uint8 [images, H, W, 3], shared by all who map it; freed with the last array."""
     memory = mmap.mmap(descriptor, int(np.prod(shape)))
     return np.frombuffer(memory, np.uint8).reshape(shape)

@@ -81,7 +81,10 @@ class Trace:
     """The calls of a network's modules in the order they ended, and the layers that can be watched."""
 
     def __init__(self, network: nn.Module, images: Tensor) -> None:
-        """Runs `images` [B, 3, H, W] through `network` once. What the network raises is raised."""
+        """Runs `images` [B, 3, H, W] through `network` once. What the network raises is raised.
+
+        `outputs` is then the number of its class scores, None where it gives no [B, classes].
+        """
         self.network = network
         self.calls: list[_Call] = []
         self._convolutions = {
@@ -91,10 +94,11 @@ class Trace:
         hooks = [module.register_forward_hook(self._recorder(path)) for path, module in network.named_modules() if path]
         try:
             with torch.inference_mode():
-                network(images)
+                scores = first_tensor(network(images))
         finally:
             for hook in hooks:
                 hook.remove()
+        self.outputs = scores.shape[1] if scores is not None and scores.ndim == 2 else None
         self.by_path: dict[str, _Call] = {}
         for call in self.calls:
             self.by_path.setdefault(call.path, call)
@@ -124,6 +128,19 @@ class Trace:
                 end = call
             parent = parent.rpartition(".")[0]
         return end
+
+    def kernel(self, layer: WatchedLayer) -> Tensor | None:
+        """The weights [units, inputs, h, w] of the last convolution before a layer's output that has its units.
+
+        None where there is none: the layer joins several, or adds what has none.
+        """
+        last = next(
+            index for index, call in enumerate(self.calls) if (call.path, call.number) == (layer.module, layer.call)
+        )
+        for call in reversed(self.calls[: last + 1]):
+            if isinstance(call.module, nn.Conv2d) and call.module.out_channels == layer.units:
+                return call.module.weight.detach()
+        return None
 
     def convolutions(self) -> list[WatchedLayer]:
         """Every convolution, by its module path, watched after its nonlinearity where it has one."""

@@ -27,13 +27,17 @@ from shapebias.precompute.models.trained import SHIPPED, SMALL, SUFFIX, read_tra
 
 @dataclass
 class LoadedModel:
-    """A network, ready to look at. `architecture` is torchvision's name, else the module's class name."""
+    """A network, ready to look at. `architecture` is torchvision's name, else the module's class name.
+
+    `class_ids` names the classes of the outputs in order, None where nobody said.
+    """
 
     label: str
     network: nn.Module
     architecture: str
     source: str
     preprocessing: Preprocessing
+    class_ids: list[str] | None = None
 
     @property
     def parameters(self) -> int:
@@ -53,8 +57,9 @@ def load_model(spec: ModelSpec) -> LoadedModel:
     source = spec.source if spec.checkpoint is None else f"{spec.source}@{spec.checkpoint}"
     spec = _shipped(spec)
     found = _from_training(spec)
+    class_ids: list[str] | None = None
     if found is not None:
-        network, architecture, preprocessing = found
+        network, architecture, preprocessing, class_ids = found
     elif ":" in spec.source:
         network, architecture, preprocessing = _from_code(spec)
     else:
@@ -62,7 +67,7 @@ def load_model(spec: ModelSpec) -> LoadedModel:
     checkpoint = Path(spec.source) if spec.checkpoint is None and spec.source.endswith(SUFFIX) else spec.checkpoint
     if checkpoint is not None:
         load_checkpoint(network, checkpoint)
-    return LoadedModel(spec.label, network.eval(), architecture, source, preprocessing)
+    return LoadedModel(spec.label, network.eval(), architecture, source, preprocessing, class_ids)
 
 
 def _shipped(spec: ModelSpec) -> ModelSpec:
@@ -74,7 +79,7 @@ def _shipped(spec: ModelSpec) -> ModelSpec:
     return replace(spec, source=str(SHIPPED[spec.source]))
 
 
-def _from_training(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing] | None:
+def _from_training(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing, list[str]] | None:
     """A network that `shapebias train` wrote, as `FILE.safetensors` or `ARCHITECTURE@FILE.safetensors`; else None."""
     alone = spec.checkpoint is None and spec.source.endswith(SUFFIX)
     path = Path(spec.source) if alone else spec.checkpoint
@@ -94,7 +99,7 @@ def _from_training(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing] | No
             f"{printable(str(path))} holds weights of {printable(trained.architecture)}, not of "
             f"{printable(spec.source)}"
         )
-    return trained.build(), trained.architecture, trained.preprocessing
+    return trained.build(), trained.architecture, trained.preprocessing, trained.class_ids
 
 
 def _from_code(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing]:

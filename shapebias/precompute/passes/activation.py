@@ -16,6 +16,7 @@ from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.moments import Moments
 from shapebias.precompute.statistics.quantile import Quantile
 from shapebias.precompute.statistics.topk import TopK, TopKResult
+from shapebias.precompute.statistics.variation import Variation
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,18 @@ class LayerStatistics:
         self.moments = Moments(layer.units, device)
         self.top = TopK(layer.units, top, layer.height, layer.width, device)
         self.quantile = Quantile(layer.units, layer.height * layer.width, planned_images, device, seed=seed)
+        self.variation = Variation(layer.units, layer.height * layer.width, device)
         self.classes = ClassMeans(layer.units, classes, device) if classes else None
+        self.left_out = 0  # maps with values that are no numbers
 
     def update(self, maps: Maps, images: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
         """Takes in a batch: `images` int64 [B], ascending indices; `labels` int64 [B], -1 = none."""
         self.moments.update(maps)
         self.top.update(maps, images)
         self.quantile.update(maps)
+        self.variation.update(maps)
+        if not maps.reduction.all_finite:
+            self.left_out += int((~maps.reduction.finite).sum())
         if self.classes is not None:
             self.classes.update(maps, labels)
 
@@ -51,6 +57,8 @@ class LayerStatistics:
         self.moments.merge(other.moments)
         self.top.merge(other.top)
         self.quantile.merge(other.quantile)
+        self.variation.merge(other.variation)
+        self.left_out += other.left_out
         if self.classes is not None and other.classes is not None:
             self.classes.merge(other.classes)
 
@@ -63,6 +71,8 @@ class LayerStatistics:
             "std": moments.std,
             "sparsity": moments.sparsity,
             "q995": self.quantile.result(),
+            "tv": self.variation.tv(),
+            "smoothness": self.variation.smoothness(),
         }
         if self.classes is not None:
             metrics["selectivity"] = self.classes.result()
@@ -128,12 +138,14 @@ class ActivationPass:
         start = time.perf_counter()
         maps = Maps(output, self._positions)
         self.statistics[index].update(maps, self._images, self._labels)
-        self._maximum[index] = maps.reduction.maximum
-        self._mean[index] = (maps.reduction.total / (maps.height * maps.width)).float()
+        maximum, mean = maps.reduction.maximum, (maps.reduction.total / (maps.height * maps.width)).float()
+        if not maps.reduction.all_finite:
+            maximum, mean = (each.masked_fill(~maps.reduction.finite, torch.nan) for each in (maximum, mean))
+        self._maximum[index], self._mean[index] = maximum, mean
         self._statistics_seconds += time.perf_counter() - start
 
     def _half(self, by_layer: dict[int, Tensor]) -> list[NDArray[np.float16]]:
-        """float16 [B, units] a layer, in one transfer; what is beyond float16's range stays at its end."""
+        """float16 [B, units] a layer, in one transfer; what is beyond float16's range stays at its end, NaN is NaN."""
         parts = [by_layer[index] for index in range(len(self.layers))]
         largest = torch.finfo(torch.float16).max
         joined = torch.cat(parts, 1).clamp(-largest, largest).half().cpu().numpy()

@@ -3,45 +3,61 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from shapebias.precompute.statistics.maps import Maps
 
 
 class ClassMeans:
-    """The monoid of (sum of activations, number of images) a class, float64 [classes, units] on the maps' device."""
+    """The monoid of (sum of activations, number of images) a class, float64 [classes, units] on the maps' device.
+
+    Maps with values that are no numbers are left out.
+    """
 
     def __init__(self, units: int, classes: int, device: torch.device) -> None:
         self.total = torch.zeros((classes, units), dtype=torch.float64, device=device)
         self.images = torch.zeros(classes, dtype=torch.int64)
+        self.left_out: Tensor | None = None  # int32 [classes, units], made when there is something to count
 
     def update(self, maps: Maps, labels: NDArray[np.int64]) -> None:
         """Takes in a batch; labels int64 [B], images with -1 are left out."""
         known = np.flatnonzero(labels >= 0)
         if len(known) == 0:
             return
-        classes = torch.from_numpy(labels[known])
-        rows = torch.from_numpy(known)
-        activation = maps.reduction.maximum[rows.to(self.total.device)].double()
-        self.total.index_add_(0, classes.to(self.total.device), activation)
+        device = self.total.device
+        classes, rows = torch.from_numpy(labels[known]), torch.from_numpy(known).to(device)
+        activation = maps.reduction.maximum[rows].double()
+        if not maps.reduction.all_finite:
+            missing = ~maps.reduction.finite[rows]
+            activation = activation.masked_fill(missing, 0.0)
+            self._leave_out(torch.zeros_like(self.total).index_add_(0, classes.to(device), missing.double()))
+        self.total.index_add_(0, classes.to(device), activation)
         self.images += torch.bincount(classes, minlength=len(self.images))
+
+    def _leave_out(self, counts: Tensor) -> None:
+        self.left_out = counts.int() if self.left_out is None else self.left_out + counts.int()
 
     def merge(self, other: "ClassMeans") -> None:
         """Takes in what `other` saw."""
         self.total += other.total
         self.images += other.images
+        if other.left_out is not None:
+            self._leave_out(other.left_out)
 
     def result(self) -> NDArray[np.float32]:
         """float32 [units]: (m1 - m2) / (m1 + m2) with m1 the largest class mean, m2 the mean of the others.
 
         0 where m1 + m2 = 0; NaN with fewer than two classes. Source: Morcos et al. 2018, arXiv 1803.06959.
         """
-        seen = self.images > 0
-        classes = int(seen.sum())
-        if classes < 2:
+        if not len(self.images):
             return np.full(self.total.shape[1], np.nan, np.float32)
-        means = self.total.cpu()[seen] / self.images[seen][:, None]
-        largest = means.amax(0)
+        counts = self.images[:, None].expand(self.total.shape)
+        counts = counts if self.left_out is None else counts - self.left_out.cpu()
+        means = (self.total.cpu() / counts).masked_fill(counts == 0, 0.0)
+        classes = (counts > 0).sum(0)
+        largest = means.masked_fill(counts == 0, -torch.inf).amax(0)
         others = (means.sum(0) - largest) / (classes - 1)
         ratio = (largest - others) / (largest + others)
-        result: NDArray[np.float32] = torch.where(largest + others == 0, 0.0, ratio).float().numpy()
+        ratio = torch.where(largest + others == 0, 0.0, ratio).masked_fill(classes < 2, torch.nan)
+        result: NDArray[np.float32] = ratio.float().numpy()
         return result

@@ -16,7 +16,8 @@ class Reduction:
     """Per image and unit, over the positions of the map: each [B, C] on the maps' device.
 
     maximum float32; total (sum of a) and squares (sum of (a - shift)^2) float64; nonpositive (count of a <= 0) int32.
-    `shift`, float32 [C], is near the units' means, so that the squares keep their digits.
+    `shift`, float32 [C], is near the units' means, so that the squares keep their digits. `finite` bool: whether all
+    of the map's values are numbers; of other maps maximum is -inf, and the sums are 0.
     """
 
     shift: Tensor
@@ -24,6 +25,8 @@ class Reduction:
     total: Tensor
     squares: Tensor
     nonpositive: Tensor
+    finite: Tensor
+    all_finite: bool
 
 
 class Maps:
@@ -55,26 +58,58 @@ class Maps:
     @cached_property
     def reduction(self) -> Reduction:
         """One read of the maps."""
-        if self.on_cpu:
-            shape = (self.images, self.units)
-            parts = (np.empty(shape, kind) for kind in (np.float32, np.float64, np.float64, np.int32))
-            maximum, total, squares, nonpositive = parts
-            with np.errstate(over="ignore", invalid="ignore"):  # infinite activations stay infinite, without a warning
-                shift = self.array[0].mean(0)
-            kernels.in_threads(
-                kernels.reduce_maps, self.images, self.array, shift, self.width, maximum, total, squares, nonpositive
-            )
-            with np.errstate(over="ignore", invalid="ignore"):
-                total += shift * np.float64(self.height * self.width)
-            results = (shift, maximum, total, squares, nonpositive)
-            return Reduction(*(torch.from_numpy(result) for result in results))
+        shift, maximum, total, squares, nonpositive = self._reduce_on_cpu() if self.on_cpu else self._reduce()
+        finite = total.isfinite()
+        all_finite = bool(finite.all())
+        if not all_finite:  # or only a sum too large for float32
+            finite = self.flat.isfinite().all(1)
+            all_finite = bool(finite.all())
+        if not all_finite:
+            maximum = maximum.masked_fill(~finite, -torch.inf)
+            total, squares, nonpositive = (each.masked_fill(~finite, 0) for each in (total, squares, nonpositive))
+        return Reduction(shift, maximum, total, squares, nonpositive, finite, all_finite)
+
+    def _reduce_on_cpu(self) -> tuple[Tensor, ...]:
+        shape = (self.images, self.units)
+        parts = (np.empty(shape, kind) for kind in (np.float32, np.float64, np.float64, np.int32))
+        maximum, total, squares, nonpositive = parts
+        with np.errstate(over="ignore", invalid="ignore"):  # not all are numbers: `finite` says so
+            shift = np.nan_to_num(self.array[0].mean(0), nan=0.0, posinf=0.0, neginf=0.0)
+        kernels.in_threads(
+            kernels.reduce_maps, self.images, self.array, shift, self.width, maximum, total, squares, nonpositive
+        )
+        total += shift * np.float64(self.height * self.width)
+        return tuple(torch.from_numpy(result) for result in (shift, maximum, total, squares, nonpositive))
+
+    def _reduce(self) -> tuple[Tensor, ...]:
         flat = self.flat
-        centre = flat[0].mean(0)
-        moved = flat - centre
-        return Reduction(
-            centre,
+        shift = flat[0].mean(0).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        moved = flat - shift
+        return (
+            shift,
             flat.amax(1),
-            moved.sum(1).double() + centre.double() * (self.height * self.width),
+            moved.sum(1).double() + shift.double() * (self.height * self.width),
             torch.linalg.vector_norm(moved, dim=1).double().square(),
             (flat <= 0).sum(1, dtype=torch.int32),
         )
+
+    @cached_property
+    def usable(self) -> Tensor:
+        """`flat`, with -inf in place of every map that holds a value that is no number."""
+        reduction = self.reduction
+        return self.flat if reduction.all_finite else self.flat.masked_fill(~reduction.finite[:, None], -torch.inf)
+
+    @cached_property
+    def variation(self) -> tuple[Tensor, Tensor]:
+        """Total variation and sum of |a| of every map, float64 [B, C] each: NaN or infinite where a value is so.
+
+        TV(a) = sum |a[y+1, x] - a[y, x]| + sum |a[y, x+1] - a[y, x]|.
+        """
+        if self.on_cpu:
+            variation, absolute = np.empty((2, self.images, self.units))
+            kernels.in_threads(kernels.vary_maps, self.images, self.array, self.width, variation, absolute)
+            return torch.from_numpy(variation), torch.from_numpy(absolute)
+        maps = self.tensor
+        down = (maps[:, :, 1:] - maps[:, :, :-1]).abs().sum((2, 3), dtype=torch.float64)
+        across = (maps[:, :, :, 1:] - maps[:, :, :, :-1]).abs().sum((2, 3), dtype=torch.float64)
+        return down + across, maps.abs().sum((2, 3), dtype=torch.float64)

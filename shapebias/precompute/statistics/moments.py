@@ -23,20 +23,22 @@ class MomentsResult:
 class Moments:
     """The monoid of (count, maximum, mean, sum of squared deviations, count of a <= 0), in float64 on the device.
 
+    Maps with values that are no numbers are left out.
+
     Means and deviations of parts are combined by the formulas of Chan, Golub & LeVeque (1979), which lose no digits
     where a unit's mean is large beside its deviation.
     """
 
     def __init__(self, units: int, device: torch.device) -> None:
-        self.count = 0
+        self.count = torch.zeros(units, dtype=torch.float64, device=device)
         self.maximum = torch.full((units,), -torch.inf, dtype=torch.float32, device=device)
         self.mean, self.deviations, self.nonpositive = torch.zeros((3, units), dtype=torch.float64, device=device)
 
     def update(self, maps: Maps) -> None:
         """Takes in a batch."""
         reduction = maps.reduction
-        count = maps.images * maps.height * maps.width
-        mean = reduction.total.sum(0) / count
+        count = reduction.finite.sum(0).double() * (maps.height * maps.width)
+        mean = reduction.total.sum(0) / count.clamp(min=1)
         deviations = reduction.squares.sum(0) - count * (mean - reduction.shift.double()).square()
         self._combine(count, mean, deviations.clamp(min=0))
         self.maximum = torch.maximum(self.maximum, reduction.maximum.amax(0))
@@ -48,23 +50,20 @@ class Moments:
         self.maximum = torch.maximum(self.maximum, other.maximum)
         self.nonpositive += other.nonpositive
 
-    def _combine(self, count: int, mean: Tensor, deviations: Tensor) -> None:
+    def _combine(self, count: Tensor, mean: Tensor, deviations: Tensor) -> None:
         both = self.count + count
-        if count == 0:
-            return
+        share = count / both.clamp(min=1)
         apart = mean - self.mean
-        self.mean = self.mean + apart * (count / both)
-        self.deviations = self.deviations + deviations + apart.square() * (self.count * count / both)
+        self.mean = self.mean + apart * share
+        self.deviations = self.deviations + deviations + apart.square() * (self.count * share)
         self.count = both
 
     def result(self) -> MomentsResult:
         """std is the population's: sqrt(E[(a - E[a])^2])."""
-        if self.count == 0:
-            nothing = np.full(len(self.maximum), np.nan, np.float32)
-            return MomentsResult(nothing, nothing, nothing, nothing)
+        seen = self.count > 0
         std = (self.deviations / self.count).sqrt()
         parts = (self.maximum, self.mean, std, self.nonpositive / self.count)
-        return MomentsResult(*(_numbers(part) for part in parts))
+        return MomentsResult(*(_numbers(torch.where(seen, part, torch.nan)) for part in parts))
 
 
 def _numbers(values: Tensor) -> NDArray[np.float32]:

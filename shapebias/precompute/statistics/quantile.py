@@ -32,6 +32,7 @@ class Quantile:
         self.per_image = math.ceil(self.rate)
         self.count = math.floor((1 - q) * (1.01 * planned_images * self.rate + 4 * math.sqrt(planned_images))) + 8
         self.sampled = 0
+        self.left_out = torch.zeros(units, dtype=torch.int64)  # of those sampled: of maps that are not all numbers
         capacity = self.count + max(self.count // 2, 8 * self.per_image)  # room, so that it is sorted out rarely
         self.kept = torch.full((units, capacity), -torch.inf, dtype=torch.float32, device=device)
         self.filled = torch.zeros(units, dtype=torch.int32)
@@ -42,12 +43,14 @@ class Quantile:
         drawn = self._draw(maps.positions)
         row, column = np.nonzero(drawn >= 0)
         self.sampled += len(row)
+        if not maps.reduction.all_finite:
+            self.left_out += torch.from_numpy((drawn >= 0).sum(1)) @ (~maps.reduction.finite).cpu().long()
         if maps.on_cpu:
-            kernels.over_units(self._keep_on_cpu, maps.units, maps.array, drawn)
+            kernels.over_units(self._keep_on_cpu, maps.units, maps.usable.numpy(), drawn)
         elif len(row):
             device = maps.tensor.device
             position = torch.from_numpy(drawn[row, column].astype(np.int64)).to(device)
-            self._keep_on_device(maps.flat[torch.from_numpy(row).to(device), position].T)
+            self._keep_on_device(maps.usable[torch.from_numpy(row).to(device), position].T)
 
     def _draw(self, images: NDArray[np.int64]) -> NDArray[np.int32]:
         """int32 [B, per_image]: the sampled positions of each image; the last one is -1 where it has one less."""
@@ -84,6 +87,7 @@ class Quantile:
     def merge(self, other: "Quantile") -> None:
         """Takes in what `other` sampled."""
         self.sampled += other.sampled
+        self.left_out += other.left_out
         capacity = self.kept.shape[1]
         both = torch.cat([self._clean(), other._clean()], 1).topk(self.count, dim=1).values
         self.kept[:, : self.count] = both
@@ -101,10 +105,10 @@ class Quantile:
 
     def result(self) -> NDArray[np.float32]:
         """float32 [units]: T, a sampled value with a fraction of at most 1 - q of the sample above it; NaN for none."""
-        above = math.floor((1 - self.q) * self.sampled + 1e-9)
-        if self.sampled == 0:
-            return np.full(len(self.kept), np.nan, np.float32)
-        values = self._clean().topk(min(above, self.count - 1) + 1, dim=1).values[:, -1]
+        sampled = (self.sampled - self.left_out).double().to(self.kept.device)
+        above = ((1 - self.q) * sampled + 1e-9).long().clamp(max=self.count - 1)
+        highest = self._clean().topk(min(int(above.max()) + 1, self.kept.shape[1]), dim=1).values
+        values = highest.gather(1, above[:, None])[:, 0].masked_fill(sampled == 0, torch.nan)
         result: NDArray[np.float32] = values.cpu().numpy()
         return result
 

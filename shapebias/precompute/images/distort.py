@@ -1,0 +1,149 @@
+"""Changed versions of an image: without texture, without shape, without colour, with less or other detail.
+
+Every function takes pixels uint8 [H, W, 3] and returns such pixels. Lengths are in pixels at 224 px and scale with the
+image. What is random is seeded by the image's path, so an image is changed in the same way in any batch, order or run.
+Imports Pillow and numpy only, scikit-image for contours: worker processes start fast.
+"""
+
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+Pixels = npt.NDArray[np.uint8]
+_NAME = re.compile(r"([a-z]+(?:-[a-z]+)*)(?:-([0-9]+(?:\.[0-9]+)?))?")
+_CONTOUR_BLUR = 2.0
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """A named change, such as `shuffle-4`: what it is called, and its strength."""
+
+    name: str
+    kind: str
+    strength: float
+
+    def __call__(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
+        """The changed image."""
+        return _KINDS[self.kind].change(pixels, self.strength, random)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    change: Callable[[Pixels, float, np.random.Generator], Pixels]
+    strength: float  # where the name gives none
+    range: tuple[float, float]
+    meaning: str
+
+
+def parse_distortion(name: str) -> Distortion:
+    """The distortion `KIND` or `KIND-STRENGTH`. Raises UsageError for an unknown kind or a strength out of range."""
+    match = _NAME.fullmatch(name)
+    kind = match[1] if match else ""
+    if match is None or kind not in _KINDS:
+        raise UsageError(f"no distortion {printable(name)}: there are {', '.join(_KINDS)}")
+    low, high = _KINDS[kind].range
+    strength = float(match[2]) if match[2] else _KINDS[kind].strength
+    if not low <= strength <= high or (match[2] and low == high):
+        raise UsageError(f"{printable(name)}: the strength of {kind} is {low:g} to {high:g}")
+    return Distortion(name, kind, strength)
+
+
+def meanings() -> dict[str, str]:
+    """What each kind of distortion does, and its usual strength, in words."""
+    return {name: kind.meaning.format(kind.strength) for name, kind in _KINDS.items()}
+
+
+def generator(path: bytes, seed: int, name: str) -> np.random.Generator:
+    """Random numbers for one image (its path in the set), one seed of the run and one distortion."""
+    digest = hashlib.blake2b(path, digest_size=16, person=f"{seed}".encode()[:16], salt=name.encode()[:16]).digest()
+    return np.random.Generator(np.random.SFC64(int.from_bytes(digest, "little")))
+
+
+def _grey(pixels: Pixels, _: float, __: np.random.Generator) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
+
+
+def _contrast(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
+    moved = (pixels - np.float32(127.5)) * np.float32(strength) + np.float32(127.5)
+    changed: Pixels = np.rint(moved).astype(np.uint8)
+    return changed
+
+
+def _noise(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
+    noisy = random.standard_normal(pixels.shape, np.float32)
+    noisy *= np.float32(255 * strength)
+    noisy += pixels
+    np.clip(noisy, 0, 255, out=noisy)
+    changed: Pixels = np.rint(noisy, out=noisy).astype(np.uint8)
+    return changed
+
+
+def _blur(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
+    radius = strength * pixels.shape[0] / 224
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def _high_pass(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
+    detail = pixels - _blur(pixels, strength, random).astype(np.float32)
+    changed: Pixels = np.clip(np.rint(detail + 127.5), 0, 255).astype(np.uint8)
+    return changed
+
+
+def _jpeg(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=round(strength))
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
+    """Patches in another order; the sides that n does not divide lose nothing: patches are cut at rounded places."""
+    n = round(strength)
+    height, width = pixels.shape[0] // n, pixels.shape[1] // n
+    shuffled = pixels.copy()
+    cells = pixels[: n * height, : n * width].reshape(n, height, n, width, 3).swapaxes(1, 2).reshape(n * n, -1)
+    moved = cells[_derangement(n * n, random)].reshape(n, n, height, width, 3).swapaxes(1, 2)
+    shuffled[: n * height, : n * width] = moved.reshape(n * height, n * width, 3)
+    return shuffled
+
+
+def _derangement(count: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    """A random order in which nothing keeps its place."""
+    while True:
+        order: npt.NDArray[np.int64] = random.permutation(count)
+        if count < 2 or (order != np.arange(count)).all():
+            return order
+
+
+def _contour(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
+    from skimage.feature import canny
+
+    grey = np.asarray(Image.fromarray(pixels).convert("L"), np.float32) / 255
+    edges: npt.NDArray[np.bool_] = canny(grey, sigma=max(1.0, strength * pixels.shape[0] / 224))  # type: ignore[no-untyped-call]
+    return np.repeat(np.where(edges, np.uint8(0), np.uint8(255))[..., None], 3, axis=2)
+
+
+_KINDS = {
+    "grey": _Kind(_grey, 0, (0, 0), "no colour"),
+    "contrast": _Kind(_contrast, 0.3, (0, 1), "contrast times {:g}"),
+    "noise": _Kind(_noise, 0.1, (0, 10), "Gaussian noise, standard deviation {:g} for pixels in [0, 1]"),
+    "blur": _Kind(_blur, 2, (0, 224), "Gaussian blur, standard deviation {:g} px"),
+    "low-pass": _Kind(_blur, 7, (0, 224), "only coarse structure: Gaussian filter, standard deviation {:g} px"),
+    "high-pass": _Kind(_high_pass, 2, (0, 224), "only fine structure: the image less its Gaussian blur of {:g} px"),
+    "jpeg": _Kind(_jpeg, 10, (1, 100), "JPEG of quality {:g}"),
+    "shuffle": _Kind(_shuffle, 4, (2, 64), "{0:g} x {0:g} patches in a random order: texture without shape"),
+    "contour": _Kind(_contour, _CONTOUR_BLUR, (0, 224), "edges (Canny) after a blur of {:g} px: shape without texture"),
+}
+
+STANDARD = (
+    *("shuffle-2", "shuffle-4", "shuffle-8", "contour"),
+    *("grey", "contrast", "noise", "blur", "low-pass", "high-pass", "jpeg"),
+)

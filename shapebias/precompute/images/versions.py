@@ -1,0 +1,70 @@
+"""An image as it is and as distortions leave it, in one array: decoded once, by one worker process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from shapebias.precompute.images.decode import Geometry, ImageError, fit_pixels, read_mask, read_pixels
+from shapebias.precompute.images.distort import generator, parse_distortion
+from shapebias.precompute.images.folder import ImageSet
+
+CLEAN = "clean"
+SILHOUETTE = "silhouette"  # black on white, from annotation or opacity; nothing but white where there is none
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Versions:
+    """From the path of an image to its versions uint8 [versions, crop, crop, 3], in the order of `names`.
+
+    names:   `clean`, `silhouette`, or distortions
+    root:    what the paths begin with; what follows seeds the distortions, with `seed`
+    decode, mask:  from the path to pixels uint8 [crop, crop, 3], and to uint8 [crop, crop], 255 where an object is
+    """
+
+    names: tuple[str, ...]
+    seed: int
+    root: bytes
+    decode: Callable[[bytes], Pixels]
+    mask: Callable[[bytes], Pixels]
+
+    def __call__(self, path: bytes) -> Pixels:
+        """Raises `ImageError` if the image cannot be read."""
+        pixels = self.decode(path)
+        relative = path.removeprefix(self.root).lstrip(b"/")
+        return np.stack([self._version(name, pixels, path, relative) for name in self.names])
+
+    def _version(self, name: str, pixels: Pixels, path: bytes, relative: bytes) -> Pixels:
+        if name == CLEAN:
+            return pixels
+        if name == SILHOUETTE:
+            return self._silhouette(path, pixels.shape)
+        distortion = parse_distortion(name)
+        return distortion(pixels, generator(relative, self.seed, distortion.kind))
+
+    def _silhouette(self, path: bytes, shape: tuple[int, ...]) -> Pixels:
+        try:
+            object_ = self.mask(path) >= 128
+        except ImageError:
+            object_ = np.zeros(shape[:2], bool)
+        return np.repeat(np.where(object_, np.uint8(0), np.uint8(255))[..., None], 3, axis=2)
+
+
+def _nothing(path: bytes) -> Pixels:
+    raise ImageError("has no mask")
+
+
+def versions(images: ImageSet, root: bytes, geometry: Geometry, names: tuple[str, ...], seed: int) -> Versions:
+    """The versions of an image set's images; `root` is its folder as the paths will have it."""
+    decode: Callable[[bytes], Pixels]
+    mask: Callable[[bytes], Pixels]
+    if images.read is None:
+        decode, mask = partial(read_pixels, geometry=geometry), partial(read_mask, geometry=geometry)
+    else:
+        decode = partial(fit_pixels, read=images.read, geometry=geometry)
+        mask = partial(fit_pixels, read=images.mask or _nothing, geometry=geometry)
+    return Versions(names, seed, root, decode, mask)

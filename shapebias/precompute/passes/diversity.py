@@ -1,0 +1,64 @@
+"""Diversity: how many kinds of images a unit's top images are. From the top lists; no network runs."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ROWS = 1024
+
+
+def class_diversity(image: NDArray[np.int64], labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """float32 [units]: exp(entropy) of the classes of each unit's top images, the effective number of classes.
+
+    image int64 [units, k], -1 = none; labels int32 [images], -1 = none. 1 to k; NaN where no top image has a label.
+    The exponential of Shannon's entropy as a number of kinds: Hill 1973 (order 1).
+    """
+    label = np.where(image >= 0, labels[image], -1)
+    result = np.full(len(image), np.nan, np.float32)
+    for unit, row in enumerate(label):
+        counts = np.unique(row[row >= 0], return_counts=True)[1]
+        if len(counts):
+            share = counts / counts.sum()
+            result[unit] = np.exp(-(share * np.log(share)).sum())
+    return result
+
+
+def visual_diversity(
+    lists: list[NDArray[np.int64]], embeddings: Iterator[tuple[int, NDArray[np.float16]]], size: int
+) -> list[NDArray[np.float32]]:
+    """float32 [units] a layer: the mean cosine distance between a unit's top images, over all pairs of them.
+
+    lists: each layer's top lists int64 [units, k], -1 = none; embeddings: (index of the first image, float16 [images,
+    size]), all images in order. 0 for equal images, 1 for unrelated ones; NaN with fewer than two images. An image
+    whose embedding is 0 has no direction and is left out.
+
+    With unit vectors e: sum over pairs of e_i e_j = (|sum e|^2 - n) / 2, so one sum of vectors a unit is enough.
+    """
+    total = [np.zeros((len(image), size)) for image in lists]
+    count = [np.zeros(len(image)) for image in lists]
+    named = [_by_image(image) for image in lists]
+    for first, block in embeddings:
+        vectors = np.nan_to_num(block.astype(np.float64))
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        directions = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+        for layer, (images, units) in enumerate(named):
+            start, stop = np.searchsorted(images, [first, first + len(block)])
+            rows, to = images[start:stop] - first, units[start:stop]
+            np.add.at(total[layer], to, directions[rows])
+            np.add.at(count[layer], to, length[rows, 0] > 0)
+    return [_mean_distance(sums, n) for sums, n in zip(total, count, strict=True)]
+
+
+def _by_image(image: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The images that top lists name, ascending, and the unit of each."""
+    unit, rank = np.nonzero(image >= 0)
+    order = np.argsort(image[unit, rank], kind="stable")
+    return image[unit, rank][order], unit[order]
+
+
+def _mean_distance(total: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float32]:
+    pairs = count * (count - 1)
+    similarity = np.divide((total**2).sum(1) - count, pairs, out=np.full_like(count, np.nan), where=pairs > 0)
+    distance: NDArray[np.float32] = np.maximum(1 - similarity, 0).astype(np.float32)
+    return distance

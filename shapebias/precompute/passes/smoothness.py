@@ -1,0 +1,31 @@
+"""The smoothness pass: every unit's total variation on noisy images, through the hooks that watch clean ones."""
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shapebias.precompute.runner import Pixels, Runner
+from shapebias.precompute.statistics.maps import Maps
+from shapebias.precompute.statistics.variation import Variation
+
+
+class NoisyVariation:
+    """The running total variation of every watched layer under one strength of noise."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self.layers = [
+            Variation(layer.units, layer.height * layer.width, runner.device.device) for layer in runner.layers
+        ]
+
+    def run(self, pixels: Pixels) -> None:
+        """One forward of noisy images uint8 [B, H, W, 3]."""
+        self._runner.forward(pixels, self._see)
+
+    def _see(self, index: int, output: Tensor) -> None:
+        self.layers[index].update(Maps(output, np.zeros(0, np.int64)))
+
+    def metrics(self, index: int, tv: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """`tv_noisy` and `tv_shift` of a layer, float32 [units]; `tv` is of the clean images."""
+        noisy = self.layers[index].tv()
+        return {"tv_noisy": noisy, "tv_shift": noisy - tv}

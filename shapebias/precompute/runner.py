@@ -1,0 +1,113 @@
+"""A model on its way through the images: its network on the device, its layers, what it decided."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.text import printable
+from shapebias.precompute.device import Device
+from shapebias.precompute.images.decode import Geometry
+from shapebias.precompute.images.folder import ImageSet
+from shapebias.precompute.models.layers import Trace, WatchedLayer
+from shapebias.precompute.models.load import LoadedModel
+from shapebias.precompute.models.watch import Watch, first_tensor
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass
+class Runner:
+    """`outputs`: how many classes the network tells apart, None where it gives no scores [B, classes].
+
+    `classes` int64 [classes of the images]: the output for each of them, -1 = none.
+    """
+
+    model: LoadedModel
+    device: Device
+    network: nn.Module
+    trace: Trace
+    layers: list[WatchedLayer]
+    outputs: int | None
+    classes: NDArray[np.int64]
+    decisions: list[NDArray[np.int32]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def geometry(self) -> Geometry:
+        return self.model.preprocessing.geometry
+
+    def targets(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The output that is right for each image, int32 [images], -1 = none; `labels` index the images' classes."""
+        if not len(self.classes):
+            return np.full(len(labels), -1, np.int32)
+        return np.where(labels >= 0, self.classes[labels], -1).astype(np.int32)
+
+    def inputs(self, pixels: Pixels) -> Tensor:
+        """uint8 [B, H, W, 3] as the network takes it."""
+        return self.device.images(pixels, self.model.preprocessing)
+
+    def forward(self, pixels: Pixels, see: Callable[[int, Tensor], None] | None = None) -> Tensor | None:
+        """The network's scores [B, classes]; `see(layer, output)` is called for every watched layer."""
+        with self.guarded(), self.device.inference():
+            if see is None:
+                return first_tensor(self.network(self.inputs(pixels)))
+            with Watch(self.network, self.layers, see):
+                return first_tensor(self.network(self.inputs(pixels)))
+
+    def activations(self, pixels: Pixels) -> list[NDArray[np.float32]]:
+        """float32 [B, units] of every watched layer: the units' activations, the maxima of their maps."""
+        seen: dict[int, Tensor] = {}
+        self.forward(pixels, lambda index, output: seen.update({index: torch.amax(output, (2, 3))}))
+        return [seen[index].float().cpu().numpy() for index in range(len(self.layers))]
+
+    def decide(self, scores: Tensor | None) -> NDArray[np.int32]:
+        """int32 [B]: the class with the largest score; of no image where the network gives none."""
+        if scores is None or self.outputs is None:
+            return np.zeros(0, np.int32)
+        decided: NDArray[np.int32] = scores.argmax(1).int().cpu().numpy()
+        return decided
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """What the user's network raises becomes one line."""
+        start = time.perf_counter()
+        try:
+            yield
+        except ShapebiasError:
+            raise
+        except torch.cuda.OutOfMemoryError as error:
+            raise ShapebiasError(
+                f"{self.model.label} does not fit into GPU memory: try a smaller --batch-size"
+            ) from error
+        except Exception as error:
+            raise _failed(self.model, error) from error
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -> Runner:
+    """Places the network and finds its layers by a small forward. Raises ShapebiasError where that fails."""
+    network = device.place(model.network)
+    crop = model.preprocessing.geometry.crop
+    sample = device.images(np.full((2, crop, crop, 3), 128, np.uint8), model.preprocessing)
+    try:
+        with device.inference():
+            trace = Trace(network, sample)
+    except Exception as error:
+        raise _failed(model, error) from error
+    outputs = trace.outputs
+    classes = np.arange(len(images.class_ids)) if outputs == len(images.class_ids) else np.zeros(0, np.int64)
+    return Runner(model, device, network, trace, trace.choose(layers), outputs, classes)
+
+
+def _failed(model: LoadedModel, error: Exception) -> ShapebiasError:
+    crop = model.preprocessing.geometry.crop
+    reason = printable(f"{type(error).__name__}: {error}", 240)
+    return ShapebiasError(f"{model.label} ({printable(model.source)}) fails on {crop} x {crop} images: {reason}")

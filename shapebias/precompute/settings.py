@@ -1,0 +1,88 @@
+"""What the user asked `precompute` for."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.attack import Attack
+from shapebias.precompute.images.distort import STANDARD, parse_distortion
+from shapebias.precompute.images.versions import SILHOUETTE
+from shapebias.precompute.models.spec import ModelSpec
+
+PASSES = {
+    "noise": "every unit's total variation on noisy images",
+    "sensitivity": "what each unit's top images lose without colour, without shape, with noise",
+    "distortions": "accuracy without shape, without texture, with less detail",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See `shapebias precompute --help`. `images`, `cue_conflict`: a folder, or `builtin:SPLIT`.
+
+    Raises UsageError for a pass, distortion or number that does not exist.
+    """
+
+    models: list[ModelSpec]
+    images: str
+    store: Path
+    layers: str = "paper"
+    top: int = 25
+    limit: int | None = None
+    batch_size: int | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    workers: int | None = None
+    seed: int = 0
+    overwrite: bool = False
+    passes: tuple[str, ...] = ()
+    noise_std: tuple[float, ...] = (0.1,)
+    distortions: tuple[str, ...] = (SILHOUETTE, *STANDARD)
+    variants: tuple[tuple[str, str], ...] = ()  # name and folder of each
+    stylized: str | None = None
+    attacks: tuple[Attack, ...] = ()
+    cue_conflict: str | None = None
+    categories: Path | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.passes if name not in PASSES]
+        if unknown:
+            raise UsageError(f"no pass {printable(unknown[0])}: there are {', '.join(PASSES)}, or all, or none")
+        for std in self.noise_std:
+            parse_distortion(f"noise-{std:g}" if std >= 0 else f"noise{std:g}")
+        for name in self.distortions:
+            if name != SILHOUETTE:
+                parse_distortion(name)
+
+    @property
+    def noises(self) -> tuple[str, ...]:
+        """The distortions that make the noisy images of the smoothness pass."""
+        return tuple(f"noise-{std:g}" for std in self.noise_std) if "noise" in self.passes else ()
+
+    def to_attributes(self) -> dict[str, Any]:
+        """As JSON, for the store."""
+        return {
+            "images": printable(self.images),
+            "layers": self.layers,
+            "top": self.top,
+            "limit": self.limit,
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "passes": list(self.passes),
+            "noise_std": list(self.noise_std) if "noise" in self.passes else [],
+            "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
+            "attacks": [asdict(attack) for attack in self.attacks],
+        }
+
+
+def parse_passes(text: str) -> tuple[str, ...]:
+    """`all`, `none`, or names separated by commas, in any order. Raises UsageError for an unknown one."""
+    if text == "all":
+        return tuple(PASSES)
+    wanted = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
+    for name in wanted:
+        if name not in PASSES:
+            raise UsageError(f"no pass {printable(name)}: there are {', '.join(PASSES)}, or all, or none")
+    return tuple(name for name in PASSES if name in wanted)

@@ -1,0 +1,71 @@
+"""The images of a run, decoded by worker processes, batch by batch, as often as a pass needs them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.text import printable
+from shapebias.precompute.device import Device
+from shapebias.precompute.images.decode import Geometry
+from shapebias.precompute.images.folder import ImageSet, Skipped
+from shapebias.precompute.images.loader import Batch, default_workers, load
+from shapebias.precompute.progress import Reporter
+from shapebias.precompute.settings import Settings
+
+
+@dataclass
+class Stream:
+    """Images of one set on their way to networks. `skipped` are those of the last pass over them."""
+
+    images: ImageSet
+    settings: Settings
+    device: Device
+    progress: Reporter
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def batches(
+        self,
+        title: str,
+        geometry: Geometry,
+        positions: NDArray[np.int64] | None = None,
+        names: tuple[str, ...] | None = None,
+        thumbnails: bool = False,
+    ) -> Iterator[Batch]:
+        """Batches of the images at `positions` (None: of all) in a geometry, with versions `names` where given.
+
+        A batch's positions index `positions`. Progress is told under `title`.
+        """
+        paths = self.images.paths if positions is None else [self.images.paths[index] for index in positions]
+        workers = default_workers() if self.settings.workers is None else self.settings.workers
+        self.progress.stage(title, len(paths))
+        done = 0
+        with load(
+            self.images, geometry, self._batch_size(names), workers, thumbnails, paths, names, self.settings.seed
+        ) as loader:
+            for batch in loader:
+                yield batch
+                self.progress.advance(int(batch.positions[-1]) + 1 - done)
+                done = int(batch.positions[-1]) + 1
+            self.progress.advance(len(paths) - done)
+            self.skipped = loader.skipped
+
+    def again(
+        self, title: str, geometry: Geometry, positions: NDArray[np.int64], names: tuple[str, ...] | None = None
+    ) -> Iterator[Batch]:
+        """As `batches`, of images that could be read before. Raises ShapebiasError where one is gone."""
+        yield from self.batches(title, geometry, positions, names)
+        self.check_unchanged(not self.skipped)
+
+    def check_unchanged(self, same: bool) -> None:
+        """Raises ShapebiasError unless `same`."""
+        if not same:
+            raise ShapebiasError(f"images in {printable(str(self.images.root))} changed during the run: start again")
+
+    def _batch_size(self, names: tuple[str, ...] | None) -> int:
+        usual = 256 if self.device.is_cuda else 32
+        if names is not None and len(names) > 3:  # every version of a batch is in memory at once
+            usual //= 4
+        return self.settings.batch_size or usual
