@@ -130,6 +130,19 @@ def test_units_ascending(small_store: Path) -> None:
     assert len(values) == 70
 
 
+def test_units_filtered_sorted_and_limited(small_store: Path) -> None:
+    every = json.loads(succeeds("units", small_store, "--format", "json"))
+    wanted = sorted((each["max"] for each in every if each["layer"] == "block2" and each["std"] > 0.1), reverse=True)
+    assert len(wanted) > 3
+    condition = "layer = block2 and std > 0.1"
+    records = json.loads(
+        succeeds("units", small_store, "--filter", condition, "--sort", "max", "--limit", "3", "--format", "json")
+    )
+    assert [each["max"] for each in records] == wanted[:3]
+    assert len(succeeds("units", small_store, "--filter", "top 10% selectivity").splitlines()) == 1 + 7
+    assert len(succeeds("units", small_store, "--filter", "max < -1e9").splitlines()) == 1, "only the header"
+
+
 def test_units_without_sorting_are_in_the_order_of_the_network(small_store: Path) -> None:
     lines = succeeds("units", small_store).splitlines()
     assert lines[1].startswith("Tiny/block1/0 ")
@@ -155,6 +168,10 @@ def test_a_store_that_is_not_there_or_none(tmp_path: Path, command: str) -> None
     [
         (["--sort", "nothing"], "sort by one of"),
         (["--format", "xml"], "parquet"),
+        (
+            ["--filter", "max > 1 and selectivty > 0"],
+            'unknown metric "selectivty" at column 13: did you mean selectivity?',
+        ),
         (["--model", "Tony"], "did you mean Tiny?"),
         (["--layer", "blok3"], "blok3"),
         (["--model", "Tiny", "--layer", "blok3"], "did you mean block3?"),

@@ -29,14 +29,21 @@ def units(
     store: StoreArgument,
     model: Annotated[str | None, typer.Option(help="Only this model's units.")] = None,
     layer: Annotated[str | None, typer.Option(help="Only this layer's units.")] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="EXPR", help="Only units such as 'max > 2 and top 10% selectivity'."),
+    ] = None,
     sort: Annotated[str | None, typer.Option(metavar="METRIC", help="The largest first.")] = None,
     ascending: Annotated[bool, typer.Option("--ascending", help="The smallest first.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, csv or parquet.")] = "table",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to a file.")] = None,
 ) -> None:
-    """The unit table: sorted, limited, in any format."""
+    """The unit table: filtered, sorted, limited, in any format."""
+    import numpy as np
+
     from shapebias.core.export import FORMATS, write_units, write_units_file
+    from shapebias.core.filter import filter_mask
     from shapebias.core.store import open_store
     from shapebias.core.units import load_units
 
@@ -46,6 +53,8 @@ def units(
         raise UsageError("Parquet is not for a terminal: name a file with -o")
     opened = open_store(store)
     table = load_units(opened, model, layer)
+    if condition is not None:
+        table = table.take(np.flatnonzero(filter_mask(condition, table)))
     if sort is not None:
         table = table.take(table.order(sort, ascending))
     if limit is not None:
