@@ -15,9 +15,10 @@ from typer.testing import CliRunner, Result
 
 import shapebias
 from shapebias.cli import app
+from shapebias.core.marks import Marks
 from shapebias.core.store import open_store
 
-COMMANDS = ["precompute", "train", "export-images", "info", "units", "show", "explore", "doctor"]
+COMMANDS = ["precompute", "train", "export-images", "info", "units", "show", "marks", "explore", "doctor"]
 
 
 def invoke(*arguments: object) -> Result:
@@ -280,6 +281,19 @@ def test_wrong_usage_of_show(
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_marks_are_listed_and_written(small_store: Path, tmp_path: Path) -> None:
+    assert succeeds("marks", small_store) == ""
+    assert "no unit is marked" in fails(1, "marks", small_store, "-o", tmp_path / "marked")
+    store = open_store(small_store)
+    Marks(store).set(store.unit("Tiny/block2/4"), "stripes\x1b[31m")
+    assert succeeds("marks", small_store) == "Tiny/block2/4  stripes\\x1b[31m\n"
+    assert json.loads(succeeds("marks", small_store, "--json")) == [
+        {"unit": "Tiny/block2/4", "note": "stripes\x1b[31m"}
+    ]
+    assert succeeds("marks", small_store, "-o", tmp_path / "marked") == f"marks: {tmp_path / 'marked/marks.md'}\n"
+    assert (tmp_path / "marked/001.png").is_file()
 
 
 def test_doctor() -> None:

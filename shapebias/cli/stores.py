@@ -1,4 +1,4 @@
-"""The commands that read a store: info, units, show, explore."""
+"""The commands that read a store: info, units, show, marks, explore."""
 
 import json
 import sys
@@ -80,6 +80,34 @@ def show(
 
     opened = open_store(store)
     show_unit(opened, opened.unit(unit), output, view, graphics)
+
+
+@app.command(epilog="Example: shapebias marks lite0.zarr -o marked")
+@one_line_errors
+def marks(
+    store: StoreArgument,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write marks.md and a picture of each unit.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The units marked in the explorer, with their notes."""
+    from shapebias.core.marks import Marks
+    from shapebias.core.store import open_store
+
+    opened = open_store(store)
+    marked = Marks(opened)
+    marked.load()
+    if output is not None:
+        from shapebias.tui.saving import save_marks
+
+        print(f"marks: {printable(str(save_marks(opened, marked, output)), 4096)}")
+        return
+    notes = [{"unit": str(unit), "note": marked.note(unit)} for unit in marked.units()]
+    if as_json:
+        print(json.dumps(notes, indent=1))
+    for each in [] if as_json else notes:
+        print(f"{each['unit']}  {printable(each['note'], 2000)}".rstrip())
 
 
 @app.command(epilog="Example: shapebias explore lite0.zarr --unit Lite0/_blocks.3/17")
