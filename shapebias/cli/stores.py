@@ -116,6 +116,7 @@ def explore(
     store: Annotated[Path, typer.Argument(help="The store.")] = Path("shapebias.zarr"),
     unit: Annotated[str | None, typer.Option(metavar="UNIT", help="Start at MODEL/LAYER/INDEX.")] = None,
     graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, halfcell or none.")] = "auto",
+    debug_stats: Annotated[bool, typer.Option("--debug-stats", help="Show time and bytes of every move.")] = False,
 ) -> None:
     """Walk models, layers and units in the terminal, with pictures."""
     from shapebias.core.store import open_store
@@ -126,4 +127,4 @@ def explore(
     start = opened.unit(unit) if unit is not None else None
     from shapebias.tui.app import run_explorer
 
-    run_explorer(opened, start, graphics)
+    run_explorer(opened, start, graphics, debug_stats)

@@ -19,7 +19,7 @@ class Marks:
         self.path = state_folder() / "marks" / f"{digest}.json"
         self._notes: dict[str, str] = {}
 
-    def __contains__(self, unit: Unit) -> bool:
+    def __contains__(self, unit: object) -> bool:
         return str(unit) in self._notes
 
     def __len__(self) -> int:

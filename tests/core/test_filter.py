@@ -253,7 +253,7 @@ def test_a_million_units_are_filtered_without_a_pause(text: str) -> None:
     table = UnitTable(LAYERS, rng.integers(0, 3, rows, np.int32), np.arange(rows, dtype=np.int32), columns)
     times = []
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = time.process_time()
         filter_mask(text, table)
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     assert min(times) < 0.1
