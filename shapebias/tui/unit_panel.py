@@ -51,6 +51,9 @@ class UnitPanel(Vertical):
         self.write()
         self.grid.show(unit, neighbours)
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.write)
+
     def next_view(self) -> None:
         """Crops, masked images, whole images, in turn."""
         self.grid.view = self.grid.view.next
@@ -58,9 +61,9 @@ class UnitPanel(Vertical):
 
     def write(self) -> None:
         """Four lines: what it is and its note, its strongest image, as many numbers as fit (the table has them all)."""
-        if self._unit is None:
+        width = self._numbers.size.width
+        if self._unit is None or not width:  # it is written when it has a place
             return
-        width = self.size.width - 1 or 80  # unknown before the first layout
         title = Text(printable(str(self._unit), 60), style="bold")
         if self._unit in self._marks:
             title.append(f" ● {printable(self._marks.note(self._unit))}", style="not bold")

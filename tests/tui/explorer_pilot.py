@@ -18,7 +18,7 @@ async def exploring(
     store: Store, graphics: Graphics = Graphics.SIXEL, size: tuple[int, int] = (160, 48), unit: str | None = None
 ) -> AsyncIterator[tuple[Explorer, Pilot[None]]]:
     app = Explorer(store, store.unit(unit) if unit else None, XTERM, graphics)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await settled(app, pilot)
         yield app, pilot
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from explorer_pilot import exploring, press, settled
 from rich.console import Console
+from textual.widgets._toast import Toast
 
 from shapebias.core.grid import View
 from shapebias.core.metrics import METRICS
@@ -187,6 +188,10 @@ async def test_small_terminals_are_usable(store: Store, size: tuple[int, int]) -
     async with exploring(store, size=size) as (app, pilot):
         await press(app, pilot, "j", "s", "G", "enter")
         assert isinstance(app.screen, ZoomScreen)
+        await pilot.pause(0.05)
+        numbers = str(app.screen.panel.query_one(".numbers").render()).splitlines()
+        assert numbers[2].startswith("max "), "the numbers fill their lines from the first"
+        assert "mean" in numbers[2] or size[0] < 30
         await pilot.press("escape", "v", "question_mark", "escape")
         assert app.units.region.right <= size[0], "nothing is beyond the edge"
         assert app.panel.region.right <= size[0]
@@ -233,6 +238,14 @@ async def test_a_damaged_thumbnail_is_said_where_the_picture_would_be(store_copy
         assert picture is not None
         assert "damaged" in picture.error
         await press(app, pilot, "j")
+
+
+@pytest.mark.parametrize("size", [(160, 48), (100, 30)])
+async def test_messages_do_not_lie_under_the_pictures(store: Store, size: tuple[int, int]) -> None:
+    async with exploring(store, size=size) as (app, pilot):
+        app.notify("a message as long as a sentence is, so that it takes all the width that there is for it")
+        await pilot.pause(0.1)
+        assert app.query_one(Toast).region.right <= app.panel.region.x
 
 
 @contextmanager
