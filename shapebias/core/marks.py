@@ -37,8 +37,18 @@ class Marks:
                 found.append(self._store.unit(name))
             except UsageError:
                 continue  # the store was made anew, with other layers
-        layers = [(model, layer) for model in self._store.models for layer in self._store.layers(model)]
-        return sorted(found, key=lambda unit: (layers.index((unit.model, unit.layer)), unit.index))
+        return sorted(found, key=self._place)
+
+    def next_to(self, unit: Unit, step: int) -> Unit | None:
+        """The next marked unit after `unit`, for `step` -1 the one before, and around; None where none is marked."""
+        marked = self.units()[::step]
+        here = self._place(unit)
+        beyond = (each for each in marked if (self._place(each) > here if step > 0 else self._place(each) < here))
+        return next(beyond, marked[0] if marked else None)
+
+    def _place(self, unit: Unit) -> tuple[int, int, int]:
+        models, layers = list(self._store.models), list(self._store.layers(unit.model))
+        return models.index(unit.model), layers.index(unit.layer), unit.index
 
     def load(self) -> None:
         """Reads the file; without one there are no marks. Raises ShapebiasError where it cannot be read."""

@@ -5,18 +5,16 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from textual.app import App, ComposeResult, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.theme import Theme
-from textual.widgets import Footer, Static, Tree
+from textual.widgets import Footer, Tree
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.filter import FilterError, filter_columns, filter_mask
 from shapebias.core.marks import Marks
-from shapebias.core.metrics import METRICS
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units import UnitTable, load_units
@@ -25,34 +23,20 @@ from shapebias.tui.commands import explorer_commands
 from shapebias.tui.debug_stats import MoveStats, counting_driver
 from shapebias.tui.grid_view import GridView
 from shapebias.tui.help import HelpScreen
-from shapebias.tui.jump import find_place
+from shapebias.tui.jump import find_number, find_place
+from shapebias.tui.keys import KEYS, PANES_ONLY
 from shapebias.tui.layer_list import LayerKey, LayerList
-from shapebias.tui.prompt import Prompt, Purpose
+from shapebias.tui.prompt import HINTS, Prompt, Purpose
 from shapebias.tui.saving import save_marks, save_table, save_unit_picture
 from shapebias.tui.settings import load_settings
+from shapebias.tui.status import StatusLine
 from shapebias.tui.terminal import Graphics, Terminal, query_terminal
+from shapebias.tui.theme import NO_COLOUR
 from shapebias.tui.unit_panel import UnitPanel
 from shapebias.tui.unit_table import UnitTableView
 from shapebias.tui.zoom import ZoomScreen
 
 _BREAKPOINTS = [(0, "-narrow"), (76, "-normal"), (112, "-wide")]  # columns from which a class holds
-_PANES_ONLY = ("other_side", "search", "zoom", "filter", "columns", "note", "escape")
-_NO_COLOUR = Theme(
-    name="no-colour",
-    primary="#606060",
-    secondary="#808080",
-    accent="#ffffff",
-    warning="#d0d0d0",
-    error="#ffffff",
-    success="#d0d0d0",
-    foreground="#e0e0e0",
-    background="#000000",
-    surface="#181818",
-    panel="#282828",
-)
-_FIND_HINT = "42, conv5, conv5/42, Model/conv5/42    Enter goes there; n N next, previous"
-_FILTER_HINT = "such as  max > 2 and not top 10% selectivity    Tab completes, Enter keeps, Escape clears"
-_NOTE_HINT = "Enter keeps the note, Escape leaves it as it was"
 
 
 class Explorer(App[None]):
@@ -62,30 +46,7 @@ class Explorer(App[None]):
     CSS_PATH = "explorer.tcss"
     ENABLE_COMMAND_PALETTE = True
     HORIZONTAL_BREAKPOINTS = _BREAKPOINTS
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("slash,colon", "search", "Find", key_display="/"),
-        Binding("n", "match(1)", "Next match", show=False),
-        Binding("N", "match(-1)", "Previous match", show=False),
-        Binding("f", "filter", "Filter"),
-        Binding("s", "table('sort_next(1)')", "Sort"),
-        Binding("S", "table('sort_next(-1)')", "Sort by the previous column", show=False),
-        Binding("r", "table('reverse')", "Reverse", show=False),
-        Binding("v", "view", "View"),
-        Binding("enter", "zoom", "Zoom"),
-        Binding("m", "mark", "Mark"),
-        Binding("M", "note", "Note", show=False),
-        Binding("greater_than_sign", "marked(1)", "Next marked", show=False),
-        Binding("less_than_sign", "marked(-1)", "Previous marked", show=False),
-        Binding("c", "columns", "Columns"),
-        Binding("p", "save_picture", "Save the picture", show=False),
-        Binding("e", "save_table", "Save the table", show=False),
-        Binding("tab", "other_side", "Layers", priority=True),
-        Binding("left_square_bracket", "layer(-1)", "Previous layer", show=False),
-        Binding("right_square_bracket", "layer(1)", "Layer", show=False),
-        Binding("escape", "escape", "Clear the filter", show=False),
-        Binding("q", "quit", "Quit"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(
         self, store: Store, start: Unit | None, terminal: Terminal, graphics: Graphics, debug_stats: bool = False
@@ -101,8 +62,6 @@ class Explorer(App[None]):
         self._matches = ""  # what was searched last
         self._condition = ""  # the filter
         self._anchor: Unit | None = None  # the unit from which a filter is written
-        self._said: tuple[str, Unit | None] = ("", None)  # on the status line as long as the cursor is there
-        self._figures = ""  # of the last move
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="panes"):
@@ -110,7 +69,7 @@ class Explorer(App[None]):
             yield UnitTableView(self.marks, self.settings.hidden, id="units")
             yield self._new_panel("unit")
         yield Prompt(id="prompt")
-        yield Static(id="status")
+        yield StatusLine(id="status")
         yield Footer()
 
     def _new_panel(self, id: str | None = None) -> UnitPanel:
@@ -129,6 +88,10 @@ class Explorer(App[None]):
         return self.screen_stack[0].query_one("#unit", UnitPanel)
 
     @property
+    def status(self) -> StatusLine:
+        return self.screen_stack[0].query_one("#status", StatusLine)
+
+    @property
     def prompt(self) -> Prompt:
         return self.screen_stack[0].query_one(Prompt)
 
@@ -137,7 +100,7 @@ class Explorer(App[None]):
         return [self.panel, *([self.screen.panel] if isinstance(self.screen, ZoomScreen) else [])]
 
     def on_mount(self) -> None:
-        self.register_theme(_NO_COLOUR)
+        self.register_theme(NO_COLOUR)
         if self.settings.theme in self.available_themes:
             self.theme = self.settings.theme
         self.theme_changed_signal.subscribe(self, self._keep_theme)
@@ -176,28 +139,14 @@ class Explorer(App[None]):
     def _load(self, key: LayerKey) -> UnitTable:
         return load_units(self.store, *key)
 
-    # The status line
-
     def _show_status(self) -> None:
-        if self._layer is None:
-            return
-        model, layer = self._layer
-        info = self.store.layers(model)[layer]
-        words = METRICS.get(self.units.sort_by)
-        said, unit = self._said
-        count = f"{self.units.row_count} of {info.units} units: {self._condition}" if self._condition else ""
-        parts = [
-            self._figures,
-            (said if unit == self.units.unit else "") or count,
-            f"{model}  {layer}  {info.units} units, maps {info.map_height} × {info.map_width}",
-            f"{words.title}: {words.low} … {words.high}" if words is not None else "",
-        ]
-        text = "   ".join(filter(None, parts))
-        self.screen_stack[0].query_one("#status", Static).update(printable(text, 400), layout=False)
+        if self._layer is not None:
+            info = self.store.layers(self._layer[0])[self._layer[1]]
+            self.status.show(self._layer, info, self.units, self._condition)
 
     def _say(self, text: str) -> None:
         """Shows a text on the status line until the cursor moves."""
-        self._said = (text, self.units.unit)
+        self.status.say(text, self.units.unit)
         self._show_status()
 
     def _complain(self, error: ShapebiasError) -> None:
@@ -206,7 +155,7 @@ class Explorer(App[None]):
     def _show_figures(self) -> None:
         figures = self._stats.finished() if self._stats is not None else None
         if figures is not None:
-            self._figures = figures
+            self.status.figures = figures
             self._show_status()
 
     # What the widgets say
@@ -224,7 +173,7 @@ class Explorer(App[None]):
         if self._table is None or not self.screen_stack or event.unit != self.units.unit:
             return  # by now the cursor is elsewhere
         if self._stats is not None:
-            self._figures = ""
+            self.status.figures = ""
             self._stats.begin()
         try:
             for panel in self._panels:
@@ -258,7 +207,7 @@ class Explorer(App[None]):
         """Over another screen, what belongs to the panes below it is off; in a prompt, what moves the focus."""
         if action == "other_side" and self.screen_stack and self.prompt.display:
             return False
-        return len(self.screen_stack) == 1 or action not in _PANES_ONLY
+        return len(self.screen_stack) == 1 or action not in PANES_ONLY
 
     def action_other_side(self) -> None:
         if self.layers.has_focus:
@@ -307,7 +256,7 @@ class Explorer(App[None]):
     def action_filter(self) -> None:
         if self._table is not None:
             self._anchor = self.units.unit
-            self.prompt.open(Purpose.FILTER, self._condition, _FILTER_HINT, filter_columns(self._table))
+            self.prompt.open(Purpose.FILTER, self._condition, filter_columns(self._table))
 
     def _filter(self, condition: str) -> bool:
         """Shows the units that satisfy it; False where it is wrong, which the prompt says."""
@@ -322,7 +271,7 @@ class Explorer(App[None]):
         self._condition = condition.strip()
         self.units.filter(mask, self._anchor)
         shown = f"{self.units.row_count} of {len(self._table)} units    Enter keeps the filter, Escape clears it"
-        self.prompt.say(shown if condition else _FILTER_HINT)
+        self.prompt.say(shown if condition else HINTS[Purpose.FILTER])
         return True
 
     def action_escape(self) -> None:
@@ -334,7 +283,7 @@ class Explorer(App[None]):
             self._filter("")
 
     def action_search(self) -> None:
-        self.prompt.open(Purpose.FIND, "", _FIND_HINT)
+        self.prompt.open(Purpose.FIND, "")
 
     def _find(self, text: str) -> None:
         """Goes to the unit or layer of that name; a bare number is looked for among the units shown."""
@@ -355,16 +304,13 @@ class Explorer(App[None]):
 
     def _match(self, step: int, here: bool = False) -> None:
         """Moves to the next unit whose number is, else contains what was searched."""
-        units, wanted = self.units, self._matches
-        shown = units.shown_numbers
-        found = np.flatnonzero(shown == int(wanted)) if len(wanted) < 10 else np.zeros(0, np.int64)
-        if not len(found):
-            found = np.array([place for place, number in enumerate(shown.tolist()) if wanted in str(number)], np.int64)
-        if not len(found):
-            self.notify(f"no unit {printable(wanted, 40)} among those shown", severity="warning", markup=False)
-            return
-        start = units.cursor if here else units.cursor + step
-        units.move_to(int(min(found, key=lambda place: (place - start) * step % len(shown))))
+        units = self.units
+        place = find_number(units.shown_numbers, self._matches, units.cursor if here else units.cursor + step, step)
+        if place is None:
+            missing = f"no unit {printable(self._matches, 40)} among those shown"
+            self.notify(missing, severity="warning", markup=False)
+        else:
+            units.move_to(place)
 
     def go_to_layer(self, key: LayerKey, unit: Unit | None = None) -> None:
         """Shows a layer, from its top or with the cursor on `unit`."""
@@ -390,7 +336,7 @@ class Explorer(App[None]):
     def action_note(self) -> None:
         self._anchor = self.units.unit
         if self._anchor is not None:
-            self.prompt.open(Purpose.NOTE, self.marks.note(self._anchor), _NOTE_HINT)
+            self.prompt.open(Purpose.NOTE, self.marks.note(self._anchor))
 
     def _change_mark(self, change: Callable[[], None]) -> None:
         try:
@@ -403,16 +349,13 @@ class Explorer(App[None]):
 
     def action_marked(self, step: int) -> None:
         """Goes to the next marked unit, in the order of layers and units, or around."""
-        marked = self.marks.units()[::step]
-        if not marked or self._layer is None:
-            self._say("no unit is marked: m marks one")
+        if self._layer is None:
             return
-        keys, here = self.layers.keys, self.units.unit or Unit(*self._layer, -1)
-
-        def place(unit: Unit) -> tuple[int, int]:
-            return step * keys.index((unit.model, unit.layer)), step * unit.index
-
-        self.go_to(next((unit for unit in marked if place(unit) > place(here)), marked[0]))
+        found = self.marks.next_to(self.units.unit or Unit(*self._layer, 0), step)
+        if found is None:
+            self._say("no unit is marked: m marks one")
+        else:
+            self.go_to(found)
 
     # Saving
 

@@ -1,6 +1,9 @@
-"""Where a name typed by hand leads: `conv5`, `conv5/42`, `AlexNet/conv5/42`, each with or without a colon before it."""
+"""Where what is typed after `/` leads: `42`, `conv5`, `conv5/42`, `AlexNet/conv5/42`, a colon before it or not."""
 
 from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
 
 from shapebias.core.errors import UsageError
 from shapebias.core.store import Store
@@ -30,3 +33,14 @@ def _layer(store: Store, name: str, model: str) -> LayerKey:
         with suppress(UsageError):
             return label, store.check_layer(label, name)
     return model, store.check_layer(model, name)  # raises: it says what there is
+
+
+def find_number(shown: NDArray[np.int32], wanted: str, start: int, step: int) -> int | None:
+    """The place in `shown` (unit numbers) of the number `wanted`, else of one that contains these digits.
+
+    The first from `start` on in the direction of `step` (1 or -1), and around; None where there is none.
+    """
+    found = np.flatnonzero(shown == int(wanted)).tolist() if len(wanted) < 10 else []
+    if not found:
+        found = [place for place, number in enumerate(shown.tolist()) if wanted in str(number)]
+    return min(found, key=lambda place: (place - start) * step % len(shown), default=None)

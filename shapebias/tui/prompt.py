@@ -24,6 +24,13 @@ class Purpose(StrEnum):
     NOTE = "note"
 
 
+HINTS = {
+    Purpose.FIND: "42, conv5, conv5/42, Model/conv5/42    Enter goes there; n N next, previous",
+    Purpose.FILTER: "such as  max > 2 and not top 10% selectivity    Tab completes, Enter keeps, Escape clears",
+    Purpose.NOTE: "Enter keeps the note, Escape leaves it as it was",
+}
+
+
 class Prompt(Vertical):
     """Takes the places of the status line and the footer, so that nothing else moves. Posts what happens."""
 
@@ -66,7 +73,7 @@ class Prompt(Vertical):
             yield self._input
         yield self._hint
 
-    def open(self, purpose: Purpose, text: str, hint: str, words: Sequence[str] = ()) -> None:
+    def open(self, purpose: Purpose, text: str, words: Sequence[str] = ()) -> None:
         """Shows the prompt with a text to change and the keyboard's focus; Tab completes `words`."""
         self.purpose, self._words = purpose, words
         self._label.update(purpose.value)
@@ -74,7 +81,7 @@ class Prompt(Vertical):
             self._input.value = text
         self._input.cursor_position = len(text)
         self._swap(True)
-        self.say(hint)
+        self.say(HINTS[purpose])
         self._input.focus()
 
     def say(self, hint: str) -> None:

@@ -99,3 +99,18 @@ def test_the_state_folder_is_where_the_standard_says(
     monkeypatch.setenv("HOME", str(tmp_path))
     if os.uname().sysname == "Linux":
         assert state_folder() == tmp_path / ".local/state/shapebias"
+
+
+def test_the_next_mark_is_in_the_networks_order_and_around(store: Store) -> None:
+    marks = Marks(store)
+    assert marks.next_to(store.unit("Tiny/block1/3"), 1) is None
+    for name in ("Tiny/block3/5", "Tiny/block1/11", "Tiny/block3/2"):
+        marks.set(store.unit(name))
+    for name, step, wanted in (
+        ("Tiny/block1/3", 1, "Tiny/block1/11"),
+        ("Tiny/block1/11", 1, "Tiny/block3/2"),
+        ("Tiny/block3/5", 1, "Tiny/block1/11"),
+        ("Tiny/block1/11", -1, "Tiny/block3/5"),
+        ("Tiny/block2/0", -1, "Tiny/block1/11"),
+    ):
+        assert str(marks.next_to(store.unit(name), step)) == wanted

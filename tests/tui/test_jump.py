@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from explorer_pilot import exploring, press, status, write
 
 from shapebias.core.errors import UsageError
 from shapebias.core.store import Store, open_store
-from shapebias.tui.jump import find_place
+from shapebias.tui.jump import find_number, find_place
 
 
 @pytest.fixture
@@ -85,3 +86,20 @@ async def test_a_filter_that_hides_the_unit_is_cleared(store: Store) -> None:
         assert str(app.units.unit) == "Tiny/block3/2"
         assert app.units.row_count == 33
         assert "filter is cleared" in status(app)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "step", "place"),
+    [
+        ("2", 0, 1, 3),
+        ("1", 0, 1, 1),
+        ("1", 2, 1, 4),
+        ("1", 0, -1, 4),
+        ("1", 5, 1, 1),
+        ("7", 0, 1, None),
+        ("1" * 20, 0, 1, None),
+    ],
+)
+def test_numbers_are_found_whole_else_in_part_and_around(wanted: str, start: int, step: int, place: int | None) -> None:
+    shown = np.array([20, 31, 42, 2, 12], np.int32)
+    assert find_number(shown, wanted, start, step) == place
