@@ -11,6 +11,7 @@ import platform
 import re
 import statistics
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -84,6 +85,12 @@ def main() -> None:
         help="unit panels, in cells of 8 x 16; the budgets are for 96x32, 768 x 512 pixels",
     )
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["XDG_STATE_HOME"] = state  # a user's own columns and view would make figures of their own
+        measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
     names = ", ".join(f"{name} {version(name)}" for name in ("textual", "numpy", "pillow"))
     load = os.getloadavg()[0]
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}, {names}")

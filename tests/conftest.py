@@ -53,6 +53,14 @@ def build():
 '''
 
 
+@pytest.fixture(autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty state folder for each test: what a user marked or chose neither changes tests nor is changed by them."""
+    path = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(path))
+    return path
+
+
 @pytest.fixture(scope="session")
 def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python file whose function `build` returns a small random network for 32 x 32 images and 10 classes."""

@@ -15,9 +15,12 @@ from typer.testing import CliRunner, Result
 
 import shapebias
 from shapebias.cli import app
+from shapebias.core.marks import Marks
 from shapebias.core.store import open_store
 
-COMMANDS = ["precompute", "cue-conflict", "train", "export-images", "info", "units", "show", "explore", "doctor"]
+COMMANDS = [
+    *("precompute", "cue-conflict", "train", "export-images", "info", "units", "show", "marks", "explore", "doctor"),
+]
 
 
 def invoke(*arguments: object) -> Result:
@@ -130,6 +133,19 @@ def test_units_ascending(small_store: Path) -> None:
     assert len(values) == 70
 
 
+def test_units_filtered_sorted_and_limited(small_store: Path) -> None:
+    every = json.loads(succeeds("units", small_store, "--format", "json"))
+    wanted = sorted((each["max"] for each in every if each["layer"] == "block2" and each["std"] > 0.1), reverse=True)
+    assert len(wanted) > 3
+    condition = "layer = block2 and std > 0.1"
+    records = json.loads(
+        succeeds("units", small_store, "--filter", condition, "--sort", "max", "--limit", "3", "--format", "json")
+    )
+    assert [each["max"] for each in records] == wanted[:3]
+    assert len(succeeds("units", small_store, "--filter", "top 10% selectivity").splitlines()) == 1 + 7
+    assert len(succeeds("units", small_store, "--filter", "max < -1e9").splitlines()) == 1, "only the header"
+
+
 def test_units_without_sorting_are_in_the_order_of_the_network(small_store: Path) -> None:
     lines = succeeds("units", small_store).splitlines()
     assert lines[1].startswith("Tiny/block1/0 ")
@@ -155,6 +171,10 @@ def test_a_store_that_is_not_there_or_none(tmp_path: Path, command: str) -> None
     [
         (["--sort", "nothing"], "sort by one of"),
         (["--format", "xml"], "parquet"),
+        (
+            ["--filter", "max > 1 and selectivty > 0"],
+            'unknown metric "selectivty" at column 13: did you mean selectivity?',
+        ),
         (["--model", "Tony"], "did you mean Tiny?"),
         (["--layer", "blok3"], "blok3"),
         (["--model", "Tiny", "--layer", "blok3"], "did you mean block3?"),
@@ -263,6 +283,19 @@ def test_wrong_usage_of_show(
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_marks_are_listed_and_written(small_store: Path, tmp_path: Path) -> None:
+    assert succeeds("marks", small_store) == ""
+    assert "no unit is marked" in fails(1, "marks", small_store, "-o", tmp_path / "marked")
+    store = open_store(small_store)
+    Marks(store).set(store.unit("Tiny/block2/4"), "stripes\x1b[31m")
+    assert succeeds("marks", small_store) == "Tiny/block2/4  stripes\\x1b[31m\n"
+    assert json.loads(succeeds("marks", small_store, "--json")) == [
+        {"unit": "Tiny/block2/4", "note": "stripes\x1b[31m"}
+    ]
+    assert succeeds("marks", small_store, "-o", tmp_path / "marked") == f"marks: {tmp_path / 'marked/marks.md'}\n"
+    assert (tmp_path / "marked/001.png").is_file()
 
 
 def test_doctor() -> None:

@@ -1,4 +1,4 @@
-"""The commands that read a store: info, units, show, explore."""
+"""The commands that read a store: info, units, show, marks, explore."""
 
 import json
 import sys
@@ -29,14 +29,21 @@ def units(
     store: StoreArgument,
     model: Annotated[str | None, typer.Option(help="Only this model's units.")] = None,
     layer: Annotated[str | None, typer.Option(help="Only this layer's units.")] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="EXPR", help="Only units such as 'max > 2 and top 10% selectivity'."),
+    ] = None,
     sort: Annotated[str | None, typer.Option(metavar="METRIC", help="The largest first.")] = None,
     ascending: Annotated[bool, typer.Option("--ascending", help="The smallest first.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, csv or parquet.")] = "table",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to a file.")] = None,
 ) -> None:
-    """The unit table: sorted, limited, in any format."""
+    """The unit table: filtered, sorted, limited, in any format."""
+    import numpy as np
+
     from shapebias.core.export import FORMATS, write_units, write_units_file
+    from shapebias.core.filter import filter_mask
     from shapebias.core.store import open_store
     from shapebias.core.units import load_units
 
@@ -46,6 +53,8 @@ def units(
         raise UsageError("Parquet is not for a terminal: name a file with -o")
     opened = open_store(store)
     table = load_units(opened, model, layer)
+    if condition is not None:
+        table = table.take(np.flatnonzero(filter_mask(condition, table)))
     if sort is not None:
         table = table.take(table.order(sort, ascending))
     if limit is not None:
@@ -73,12 +82,41 @@ def show(
     show_unit(opened, opened.unit(unit), output, view, graphics)
 
 
+@app.command(epilog="Example: shapebias marks lite0.zarr -o marked")
+@one_line_errors
+def marks(
+    store: StoreArgument,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write marks.md and a picture of each unit.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The units marked in the explorer, with their notes."""
+    from shapebias.core.marks import Marks
+    from shapebias.core.store import open_store
+
+    opened = open_store(store)
+    marked = Marks(opened)
+    marked.load()
+    if output is not None:
+        from shapebias.tui.saving import save_marks
+
+        print(f"marks: {printable(str(save_marks(opened, marked, output)), 4096)}")
+        return
+    notes = [{"unit": str(unit), "note": marked.note(unit)} for unit in marked.units()]
+    if as_json:
+        print(json.dumps(notes, indent=1))
+    for each in [] if as_json else notes:
+        print(f"{each['unit']}  {printable(each['note'], 2000)}".rstrip())
+
+
 @app.command(epilog="Example: shapebias explore lite0.zarr --unit Lite0/_blocks.3/17")
 @one_line_errors
 def explore(
     store: Annotated[Path, typer.Argument(help="The store.")] = Path("shapebias.zarr"),
     unit: Annotated[str | None, typer.Option(metavar="UNIT", help="Start at MODEL/LAYER/INDEX.")] = None,
     graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, halfcell or none.")] = "auto",
+    debug_stats: Annotated[bool, typer.Option("--debug-stats", help="Show time and bytes of every move.")] = False,
 ) -> None:
     """Walk models, layers and units in the terminal, with pictures."""
     from shapebias.core.store import open_store
@@ -89,4 +127,4 @@ def explore(
     start = opened.unit(unit) if unit is not None else None
     from shapebias.tui.app import run_explorer
 
-    run_explorer(opened, start, graphics)
+    run_explorer(opened, start, graphics, debug_stats)

@@ -17,10 +17,10 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.files import write_atomically
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Normalised, robust_accuracy
 from shapebias.precompute.device import Device, choose_device
-from shapebias.precompute.files import write_atomically
 from shapebias.precompute.images.loader import default_workers
 from shapebias.precompute.models.trained import Trained, build_network, trained_bytes, usual_preprocessing
 from shapebias.precompute.progress import Reporter

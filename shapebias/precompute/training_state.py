@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.files import write_atomically
 from shapebias.core.text import printable
-from shapebias.precompute.files import write_atomically
 from shapebias.precompute.images.folder import ImageSet
 
 _VERSION = 1

@@ -1,25 +1,37 @@
 """The explorer: models and layers left, the unit table in the middle, the unit's numbers and images right."""
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App, ComposeResult, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static, Tree
+from textual.theme import Theme
+from textual.widgets import Footer, Tree
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.metrics import METRICS
+from shapebias.core.filter import FilterError, filter_columns, filter_mask
+from shapebias.core.marks import Marks
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units import UnitTable, load_units
+from shapebias.tui.columns import ColumnsScreen
+from shapebias.tui.commands import explorer_commands
+from shapebias.tui.debug_stats import MoveStats, counting_driver
 from shapebias.tui.grid_view import GridView
 from shapebias.tui.help import HelpScreen
+from shapebias.tui.jump import find_number, find_place
+from shapebias.tui.keys import KEYS, PANES_ONLY
 from shapebias.tui.layer_list import LayerKey, LayerList
-from shapebias.tui.search import SearchLine
+from shapebias.tui.prompt import HINTS, Prompt, Purpose
+from shapebias.tui.saving import save_marks, save_table, save_unit_picture
+from shapebias.tui.settings import load_settings
+from shapebias.tui.status import StatusLine
 from shapebias.tui.terminal import Graphics, Terminal, query_terminal
+from shapebias.tui.theme import NO_COLOUR
 from shapebias.tui.unit_panel import UnitPanel
 from shapebias.tui.unit_table import UnitTableView
 from shapebias.tui.zoom import ZoomScreen
@@ -34,38 +46,34 @@ class Explorer(App[None]):
     CSS_PATH = "explorer.tcss"
     ENABLE_COMMAND_PALETTE = True
     HORIZONTAL_BREAKPOINTS = _BREAKPOINTS
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "other_side", "Layers", priority=True),
-        Binding("left_square_bracket", "layer(-1)", "Previous layer", show=False),
-        Binding("right_square_bracket", "layer(1)", "Layer", key_display="[ ]"),
-        Binding("s", "table('sort_next(1)')", "Sort"),
-        Binding("S", "table('sort_next(-1)')", "Sort by the previous column", show=False),
-        Binding("r", "table('reverse')", "Reverse"),
-        Binding("v", "view", "View"),
-        Binding("enter", "zoom", "Zoom"),
-        Binding("slash", "search", "Find", key_display="/"),
-        Binding("n", "match(1)", "Next match", show=False),
-        Binding("N", "match(-1)", "Previous match", show=False),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("q", "quit", "Quit"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
-    def __init__(self, store: Store, start: Unit | None, terminal: Terminal, graphics: Graphics) -> None:
-        super().__init__()
+    def __init__(
+        self, store: Store, start: Unit | None, terminal: Terminal, graphics: Graphics, debug_stats: bool = False
+    ) -> None:
+        self._stats = MoveStats() if debug_stats else None
+        super().__init__(driver_class=counting_driver(self._stats) if self._stats is not None else None)
         self.store, self.terminal, self.graphics = store, terminal, graphics
+        self.marks = Marks(store)
+        self.settings = load_settings()
         self._start = start
         self._table: UnitTable | None = None
         self._layer: LayerKey | None = None
-        self._matches = ""
+        self._matches = ""  # what was searched last
+        self._condition = ""  # the filter
+        self._anchor: Unit | None = None  # the unit from which a filter is written
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="panes"):
             yield LayerList(self.store, id="layers")
-            yield UnitTableView(id="units")
-            yield UnitPanel(self.store, self.terminal, self.graphics, id="unit")
-        yield SearchLine(id="search")
-        yield Static(id="status")
+            yield UnitTableView(self.marks, self.settings.hidden, id="units")
+            yield self._new_panel("unit")
+        yield Prompt(id="prompt")
+        yield StatusLine(id="status")
         yield Footer()
+
+    def _new_panel(self, id: str | None = None) -> UnitPanel:
+        return UnitPanel(self.store, self.marks, self.terminal, self.graphics, self.settings.view, id)
 
     @property
     def units(self) -> UnitTableView:
@@ -79,12 +87,34 @@ class Explorer(App[None]):
     def panel(self) -> UnitPanel:
         return self.screen_stack[0].query_one("#unit", UnitPanel)
 
+    @property
+    def status(self) -> StatusLine:
+        return self.screen_stack[0].query_one("#status", StatusLine)
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.screen_stack[0].query_one(Prompt)
+
+    @property
+    def _panels(self) -> list[UnitPanel]:
+        return [self.panel, *([self.screen.panel] if isinstance(self.screen, ZoomScreen) else [])]
+
     def on_mount(self) -> None:
+        self.register_theme(NO_COLOUR)
+        if self.settings.theme in self.available_themes:
+            self.theme = self.settings.theme
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
         start = self._start
         key = (start.model, start.layer) if start is not None else self.layers.keys[0]
         self.units.focus()
         self.show_layer(key, start)
         self.call_after_refresh(self.layers.go_to, key)
+        try:
+            self.marks.load()
+        except ShapebiasError as error:
+            self._complain(error)
+        if self._stats is not None:
+            self.set_interval(0.1, self._show_figures)
 
     def show_layer(self, key: LayerKey, unit: Unit | None = None) -> None:
         """Shows the units of a layer; what is wrong with it is said, and the last one stays."""
@@ -93,10 +123,16 @@ class Explorer(App[None]):
         try:
             table = self._load(key)
         except ShapebiasError as error:
-            self.notify(printable(str(error)), severity="error", markup=False)
+            self._complain(error)
             return
+        mask = None
+        try:
+            mask = filter_mask(self._condition, table) if self._condition else None
+        except FilterError as error:
+            self._condition = ""
+            self._complain(error)
         self._layer, self._table = key, table
-        self.units.show(table, unit)
+        self.units.show(table, mask, unit)
         self._show_status()
 
     @lru_cache(maxsize=16)  # noqa: B019 (the app lives as long as the program)
@@ -104,15 +140,23 @@ class Explorer(App[None]):
         return load_units(self.store, *key)
 
     def _show_status(self) -> None:
-        if self._layer is None:
-            return
-        model, layer = self._layer
-        info = self.store.layers(model)[layer]
-        sort = self.units.sort_by
-        words = METRICS.get(sort)
-        meaning = "" if words is None else f"   {words.title}: {words.low} … {words.high}"
-        text = f"{model}  {layer}  {info.units} units, maps {info.map_height} × {info.map_width}{meaning}"
-        self.screen_stack[0].query_one("#status", Static).update(printable(text, 400), layout=False)
+        if self._layer is not None:
+            info = self.store.layers(self._layer[0])[self._layer[1]]
+            self.status.show(self._layer, info, self.units, self._condition)
+
+    def _say(self, text: str) -> None:
+        """Shows a text on the status line until the cursor moves."""
+        self.status.say(text, self.units.unit)
+        self._show_status()
+
+    def _complain(self, error: ShapebiasError) -> None:
+        self.notify(printable(str(error)), severity="error", markup=False)
+
+    def _show_figures(self) -> None:
+        figures = self._stats.finished() if self._stats is not None else None
+        if figures is not None:
+            self.status.figures = figures
+            self._show_status()
 
     # What the widgets say
 
@@ -126,27 +170,44 @@ class Explorer(App[None]):
             self.units.focus()
 
     def on_unit_table_view_moved(self, event: UnitTableView.Moved) -> None:
-        if self._table is None or event.unit != self.units.unit:
+        if self._table is None or not self.screen_stack or event.unit != self.units.unit:
             return  # by now the cursor is elsewhere
+        if self._stats is not None:
+            self.status.figures = ""
+            self._stats.begin()
         try:
-            self.panel.show(event.unit, self._table, event.neighbours)
-            if isinstance(self.screen, ZoomScreen):
-                self.screen.panel.show(event.unit, self._table, event.neighbours)
+            for panel in self._panels:
+                panel.show(event.unit, self._table, event.neighbours)
         except ShapebiasError as error:
-            self.notify(printable(str(error)), severity="error", markup=False)
+            self._complain(error)
         self._show_status()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        self._matches = event.value.strip()
-        self.query_one(SearchLine).action_close()
-        if self._matches:
-            self._match(1, here=True)
+    def on_prompt_changed(self, event: Prompt.Changed) -> None:
+        if event.purpose is Purpose.FILTER:
+            self._filter(event.text)
+
+    def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
+        if event.purpose is Purpose.FILTER and not self._filter(event.text):
+            return
+        self.prompt.close()
+        if event.purpose is Purpose.FIND:
+            self._find(event.text.strip())
+        elif event.purpose is Purpose.NOTE and self._anchor is not None:
+            self._change_mark(partial(self.marks.set, self._anchor, event.text.strip()))
+        self._show_status()
+
+    def on_prompt_cancelled(self, event: Prompt.Cancelled) -> None:
+        if event.purpose is Purpose.FILTER:
+            self._filter("")
+            self._show_status()
 
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Over another screen, what belongs to the panes below it is switched off."""
-        return len(self.screen_stack) == 1 or action not in ("other_side", "search", "zoom")
+        """Over another screen, what belongs to the panes below it is off; in a prompt, what moves the focus."""
+        if action == "other_side" and self.screen_stack and self.prompt.display:
+            return False
+        return len(self.screen_stack) == 1 or action not in PANES_ONLY
 
     def action_other_side(self) -> None:
         if self.layers.has_focus:
@@ -159,57 +220,175 @@ class Explorer(App[None]):
     def action_layer(self, step: int) -> None:
         keys = self.layers.keys
         if self._layer is not None:
-            key = keys[min(max(keys.index(self._layer) + step, 0), len(keys) - 1)]
-            self.show_layer(key)
-            self.layers.go_to(key)
+            self.go_to_layer(keys[min(max(keys.index(self._layer) + step, 0), len(keys) - 1)])
 
     async def action_table(self, action: str) -> None:
         await self.run_action(action, default_namespace=self.units)
 
     def action_view(self) -> None:
-        (self.screen if isinstance(self.screen, ZoomScreen) else self).panel.next_view()
+        self._panels[-1].next_view()
+        self.settings.view = self._panels[-1].grid.view
+        self.settings.save()
 
     def action_zoom(self) -> None:
         if self._table is not None and self.units.unit is not None:
-            self.push_screen(ZoomScreen(self.store, self.terminal, self.graphics, self.units, self._table))
+            self.push_screen(ZoomScreen(self.units, self._table, self._new_panel()))
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen())
 
+    def action_columns(self) -> None:
+        if self._table is not None:
+            self.push_screen(ColumnsScreen(list(self._table.columns), self.settings.hidden, self._choose_columns))
+
+    def _choose_columns(self, hidden: list[str]) -> None:
+        others = [name for name in self.settings.hidden if self._table is None or name not in self._table.columns]
+        self.settings.hidden = [*others, *hidden]
+        self.settings.save()
+        self.units.hide(self.settings.hidden)
+
+    def _keep_theme(self, theme: Theme) -> None:
+        self.settings.theme = theme.name
+        self.settings.save()
+
+    # Filter, find, go
+
+    def action_filter(self) -> None:
+        if self._table is not None:
+            self._anchor = self.units.unit
+            self.prompt.open(Purpose.FILTER, self._condition, filter_columns(self._table))
+
+    def _filter(self, condition: str) -> bool:
+        """Shows the units that satisfy it; False where it is wrong, which the prompt says."""
+        if self._table is None:
+            return False
+        condition = condition.strip() and condition
+        try:
+            mask = filter_mask(condition, self._table) if condition else None
+        except FilterError as error:
+            self.prompt.complain(str(error), error.column)
+            return False
+        self._condition = condition.strip()
+        self.units.filter(mask, self._anchor)
+        shown = f"{self.units.row_count} of {len(self._table)} units    Enter keeps the filter, Escape clears it"
+        self.prompt.say(shown if condition else HINTS[Purpose.FILTER])
+        return True
+
+    def action_escape(self) -> None:
+        """Leaves the prompt, else clears the filter."""
+        if self.prompt.display:
+            self.prompt.action_cancel()
+        elif self._condition:
+            self._anchor = self.units.unit
+            self._filter("")
+
     def action_search(self) -> None:
-        self.query_one(SearchLine).open()
+        self.prompt.open(Purpose.FIND, "")
+
+    def _find(self, text: str) -> None:
+        """Goes to the unit or layer of that name; a bare number is looked for among the units shown."""
+        if text.removeprefix(":").isdecimal():
+            self._matches = text.removeprefix(":")
+            self._match(1, here=True)
+        elif text and self._layer is not None:
+            try:
+                key, index = find_place(self.store, text, self._layer[0])
+            except ShapebiasError as error:
+                self._complain(error)
+                return
+            self.go_to(Unit(*key, index)) if index is not None else self.go_to_layer(key)
 
     def action_match(self, step: int) -> None:
         if self._matches:
             self._match(step)
 
     def _match(self, step: int, here: bool = False) -> None:
-        """Moves to the next unit whose number is, else starts with, else contains what was searched."""
+        """Moves to the next unit whose number is, else contains what was searched."""
         units = self.units
-        count = units.row_count
-        wanted = self._matches.rpartition("/")[2]
-        names = {place: str(unit.index) for place in range(count) if (unit := units.unit_at(place)) is not None}
-        exact = [place for place, name in names.items() if name == wanted]
-        found = exact or [place for place, name in names.items() if wanted in name]
-        if not found:
-            self.notify(f"no unit {printable(self._matches, 40)} in this layer", severity="warning", markup=False)
+        place = find_number(units.shown_numbers, self._matches, units.cursor if here else units.cursor + step, step)
+        if place is None:
+            missing = f"no unit {printable(self._matches, 40)} among those shown"
+            self.notify(missing, severity="warning", markup=False)
+        else:
+            units.move_to(place)
+
+    def go_to_layer(self, key: LayerKey, unit: Unit | None = None) -> None:
+        """Shows a layer, from its top or with the cursor on `unit`."""
+        self.show_layer(key, unit)
+        self.layers.go_to(key)
+
+    def go_to(self, unit: Unit) -> None:
+        """Puts the cursor on a unit of any layer; a filter that hides it is cleared."""
+        self.go_to_layer((unit.model, unit.layer), unit)
+        if self.units.unit != unit and self._condition:
+            self._anchor = unit
+            self._filter("")
+            self._say("the filter is cleared: it hid this unit")
+
+    # Marks
+
+    def action_mark(self) -> None:
+        unit = self.units.unit
+        if unit is not None:
+            change = partial(self.marks.remove, unit) if unit in self.marks else partial(self.marks.set, unit)
+            self._change_mark(change)
+
+    def action_note(self) -> None:
+        self._anchor = self.units.unit
+        if self._anchor is not None:
+            self.prompt.open(Purpose.NOTE, self.marks.note(self._anchor))
+
+    def _change_mark(self, change: Callable[[], None]) -> None:
+        try:
+            change()
+        except ShapebiasError as error:
+            self._complain(error)
+        self.units.refresh()
+        for panel in self._panels:
+            panel.write()
+
+    def action_marked(self, step: int) -> None:
+        """Goes to the next marked unit, in the order of layers and units, or around."""
+        if self._layer is None:
             return
-        start = units.cursor if here else units.cursor + step
-        units.move_to(min(found, key=lambda place: (place - start) * step % count))
+        found = self.marks.next_to(self.units.unit or Unit(*self._layer, 0), step)
+        if found is None:
+            self._say("no unit is marked: m marks one")
+        else:
+            self.go_to(found)
+
+    # Saving
+
+    def action_save_picture(self) -> None:
+        unit = self.units.unit
+        if unit is not None:
+            self._save(partial(save_unit_picture, self.store, unit, self._panels[-1].grid.view))
+
+    def action_save_table(self) -> None:
+        table = self.units.shown
+        if table is not None:
+            self._save(partial(save_table, self.store, table))
+
+    def action_save_marks(self) -> None:
+        self._save(partial(save_marks, self.store, self.marks))
+
+    def _save(self, save: Callable[[], Path]) -> None:
+        """Saves on a thread, and says where."""
+
+        def run() -> None:
+            try:
+                path = save()
+            except ShapebiasError as error:
+                self.call_later(self._complain, error)
+            else:
+                self.call_later(self._say, f"saved {path.resolve()}")
+
+        self._say("saving …")
+        self.run_worker(run, thread=True)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         yield from super().get_system_commands(screen)
-        for name in self.units.columns[1:]:
-            metric = METRICS[name]
-            high, low = f"Sort by {metric.title}, largest first", f"Sort by {metric.title}, smallest first"
-            yield SystemCommand(high, metric.high, lambda name=name: self.units.sort(name, False))
-            yield SystemCommand(low, metric.low, lambda name=name: self.units.sort(name, True))
-        for key in self.layers.keys:
-            yield SystemCommand(f"Layer {key[0]}/{key[1]}", "Show its units", lambda key=key: self._jump(key))
-
-    def _jump(self, key: LayerKey) -> None:
-        self.show_layer(key)
-        self.layers.go_to(key)
+        yield from explorer_commands(self)
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         """Paints pictures again where Textual's update of the screen wrote over them."""
@@ -220,7 +399,7 @@ class Explorer(App[None]):
                     grid.repair()
 
 
-def run_explorer(store: Store, start: Unit | None, graphics: str) -> None:
+def run_explorer(store: Store, start: Unit | None, graphics: str, debug_stats: bool = False) -> None:
     """Asks the terminal what it can show, and opens the explorer in it."""
     terminal = query_terminal()
-    Explorer(store, start, terminal, terminal.choose(graphics)).run()
+    Explorer(store, start, terminal, terminal.choose(graphics), debug_stats).run()

@@ -33,13 +33,13 @@ class GridView(Widget):
 
     DEFAULT_CSS = "GridView { height: 1fr; }"
 
-    def __init__(self, store: Store, terminal: Terminal, graphics: Graphics, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, store: Store, terminal: Terminal, graphics: Graphics, view: View = View.CROP) -> None:
+        super().__init__()
         self._store, self._terminal, self._graphics = store, terminal, graphics
         self._maker = PictureMaker(store, self._made)
         self._unit: Unit | None = None
         self._neighbours: Sequence[Unit] = ()
-        self._view = View.CROP
+        self._view = view
         self._picture: Picture | None = None
         self._renderable: Any = None
         self._rendered: Image.Image | None = None

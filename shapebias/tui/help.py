@@ -20,10 +20,15 @@ _KEYS = (
     ("[ ]", "previous, next layer"),
     ("s S", "sort by the next, previous column (or click its header)"),
     ("r", "reverse the order"),
+    ("f", "filter: max > 2 and not top 10% selectivity; Escape clears it"),
+    ("/ n N", "find a unit or layer: 42, conv5, conv5/42, Model/conv5/42; next, previous match"),
+    ("c", "choose the columns"),
+    ("m M", "mark the unit, write a note"),
+    ("> <", "next, previous marked unit"),
+    ("p e", "save the picture (PNG), the table (CSV)"),
     ("v", "crops around the maximum, images with the activation mask, whole images"),
     ("Enter", "the unit on the whole screen; Escape goes back"),
-    ("/ n N", "find a unit by its number; next, previous match"),
-    ("Ctrl-p", "every command by name"),
+    ("Ctrl-p", "every command by name: themes, layers, sorts, the marks as Markdown"),
     ("q", "quit"),
 )
 

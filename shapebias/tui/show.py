@@ -36,7 +36,7 @@ def show_unit(store: Store, unit: Unit, output: Path | None, view: str, graphics
     kind = terminal.choose(graphics) if terminal is not None else Graphics.NONE
     print(unit_text(store, unit))
     if output is not None:
-        _save(unit_picture(store, unit, chosen), output)
+        save_picture(unit_picture(store, unit, chosen), output)
         print(f"picture: {printable(str(output))}")
     elif terminal is not None and kind is not Graphics.NONE:
         sys.stdout.flush()
@@ -71,7 +71,8 @@ def unit_picture(store: Store, unit: Unit, view: View, tile: int = 2 * _TILE) ->
     return compose(tiles, _COLUMNS, max(1, -(-len(tiles) // _COLUMNS)), tile, captions=captions)
 
 
-def _save(picture: Image.Image, path: Path) -> None:
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Writes a PNG file. Raises UsageError where its name says otherwise, ShapebiasError where it cannot be written."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"{printable(str(path))}: the picture is a PNG file, so its name must end in .png")
     encoded = io.BytesIO()

@@ -6,6 +6,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from shapebias.core.grid import View
+from shapebias.core.marks import Marks
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
@@ -28,11 +29,13 @@ class UnitPanel(Vertical):
     UnitPanel > .numbers { height: 4; }
     """
 
-    def __init__(self, store: Store, terminal: Terminal, graphics: Graphics, id: str | None = None) -> None:
+    def __init__(
+        self, store: Store, marks: Marks, terminal: Terminal, graphics: Graphics, view: View, id: str | None = None
+    ) -> None:
         super().__init__(id=id)
-        self._store = store
+        self._store, self._marks = store, marks
         self._numbers = Static(classes="numbers")
-        self.grid = GridView(store, terminal, graphics)
+        self.grid = GridView(store, terminal, graphics, view)
         self._unit: Unit | None = None
         self._values: dict[str, float] = {}
 
@@ -45,28 +48,44 @@ class UnitPanel(Vertical):
         row = int((table.index == unit.index).argmax())
         self._unit = unit
         self._values = {name: float(values[row]) for name, values in table.columns.items()}
-        self._write()
+        self.write()
         self.grid.show(unit, neighbours)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.write)
 
     def next_view(self) -> None:
         """Crops, masked images, whole images, in turn."""
         self.grid.view = self.grid.view.next
-        self._write()
+        self.write()
 
-    def _write(self) -> None:
-        """Four lines: what it is, its strongest image, as many numbers as fit (the table has them all)."""
-        if self._unit is None:
+    def write(self) -> None:
+        """Four lines: what it is and its note, its strongest image, as many numbers as fit (the table has them all)."""
+        width = self._numbers.size.width
+        if self._unit is None or not width:  # it is written when it has a place
             return
-        text = Text(overflow="ellipsis")
-        text.append(printable(str(self._unit), 60), style="bold")
-        text.append(f"  {_VIEWS[self.grid.view]}\n", style="dim")
+        title = Text(printable(str(self._unit), 60), style="bold")
+        if self._unit in self._marks:
+            title.append(f" ● {printable(self._marks.note(self._unit))}", style="not bold")
+        title.append(f"  {_VIEWS[self.grid.view]}", style="not bold dim")
+        title.truncate(width, overflow="ellipsis")
+        self._numbers.update(Text("\n").join([title, self._strongest(), *self._metrics(width)]), layout=False)
+
+    def _strongest(self) -> Text:
+        assert self._unit is not None
         top = self._store.top(self._unit)
-        if len(top.image):
-            strongest = int(top.image[0])
-            name = self._store.class_of(strongest) or self._store.image_name(strongest)
-            text.append("strongest ", style="dim")
-            text.append(f"{printable(name, 40)}\n")
+        if not len(top.image):
+            return Text()
+        image = int(top.image[0])
+        name = self._store.class_of(image) or self._store.image_name(image)
+        return Text.assemble(("strongest ", "dim"), printable(name, 40))
+
+    def _metrics(self, width: int) -> list[Text]:
+        """Titles and values in lines, none of them parted."""
+        lines = [Text()]
         for name, value in self._values.items():
-            text.append(f"{METRICS[name].title} ", style="dim")
-            text.append(f"{METRICS[name].format(value)}  ")
-        self._numbers.update(text, layout=False)
+            metric = METRICS[name]
+            if lines[-1].cell_len + len(metric.title) + 1 + len(metric.format(value)) > width:
+                lines.append(Text())
+            lines[-1].append(f"{metric.title} ", style="dim").append(f"{metric.format(value)}  ")
+        return lines

@@ -1,5 +1,7 @@
-"""The unit table: a list of any length, drawn line by line from the columns, sorted by any of them."""
+"""The unit table: a list of any length, drawn line by line from the columns, sorted by any of them, filtered."""
 
+from collections.abc import Collection, Container
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +21,7 @@ from shapebias.core.units import UnitTable
 
 _UNIT = "unit"  # the first column: the unit's number, by which the table is sorted at first
 _GAP = 1
+_MARK = "●"
 
 
 class UnitTableView(ScrollView, can_focus=True):
@@ -48,10 +51,13 @@ class UnitTableView(ScrollView, can_focus=True):
             super().__init__()
             self.unit, self.neighbours = unit, neighbours
 
-    def __init__(self, id: str | None = None) -> None:
+    def __init__(self, marks: Container[Unit] = (), hidden: Collection[str] = (), id: str | None = None) -> None:
         super().__init__(id=id)
+        self._marks, self._hidden = marks, hidden
         self._table: UnitTable | None = None
-        self._order: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._sorted: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._mask: NDArray[np.bool_] | None = None
+        self._order = self._sorted  # the shown rows: sorted, filtered
         self._widths: dict[str, int] = {}
         self._step = 1
         self.cursor = 0
@@ -60,11 +66,25 @@ class UnitTableView(ScrollView, can_focus=True):
     @property
     def columns(self) -> list[str]:
         """The columns' names from the left."""
-        return [_UNIT, *(self._table.columns if self._table is not None else ())]
+        return list(self._widths) or [_UNIT]
 
     @property
     def row_count(self) -> int:
         return len(self._order)
+
+    @property
+    def shown(self) -> UnitTable | None:
+        """The table as it is shown: its rows filtered and sorted, without the hidden columns."""
+        if self._table is None:
+            return None
+        table = self._table.take(self._order)
+        columns = {name: values for name, values in table.columns.items() if name in self._widths}
+        return replace(table, columns=columns)
+
+    @property
+    def shown_numbers(self) -> NDArray[np.int32]:
+        """The shown units' numbers in their layer, from the top."""
+        return self._table.index[self._order] if self._table is not None else np.zeros(0, np.int32)
 
     @property
     def unit(self) -> Unit | None:
@@ -77,23 +97,34 @@ class UnitTableView(ScrollView, can_focus=True):
             return None
         return self._table.unit(int(self._order[place]))
 
-    def show(self, table: UnitTable, unit: Unit | None = None) -> None:
-        """Shows another table, in the same sort order where it has that column, the cursor on `unit` or on top."""
-        self._table = table
-        longest = len(str(int(table.index.max()))) if len(table) else 1
-        self._widths = {_UNIT: max(len(_UNIT) + 1, longest)}
-        self._widths |= {name: max(8, len(METRICS[name].title) + 1) for name in table.columns}
-        if self.sort_by not in self._widths:
-            self.sort_by, self.ascending = _UNIT, True
-        self.virtual_size = Size(sum(self._widths.values()) + _GAP * len(self._widths), len(table) + 1)
+    def show(self, table: UnitTable, mask: NDArray[np.bool_] | None, unit: Unit | None = None) -> None:
+        """Shows another table, of it the units in `mask`, in the same sort order where it has that column, the cursor
+        on `unit` or on top."""
+        self._table, self._mask = table, mask
+        self._lay_out()
         self._sort(unit)
 
-    def place_of(self, unit: Unit) -> int:
-        """Where a unit is in the sorted table, 0 where it is not."""
+    def hide(self, columns: Collection[str]) -> None:
+        """Shows all columns but these, the cursor staying on its unit."""
+        self._hidden = columns
+        self._lay_out()
+        self._sort(self.unit)
+        self.refresh(layout=True)
+
+    def _lay_out(self) -> None:
         if self._table is None:
-            return 0
-        found = np.flatnonzero(self._table.index[self._order] == unit.index)
-        return int(found[0]) if len(found) else 0
+            return
+        longest = len(str(int(self._table.index.max()))) if len(self._table) else 1
+        self._widths = {_UNIT: max(len(_UNIT) + 1, longest + 2)}
+        shown = [name for name in self._table.columns if name not in self._hidden]
+        self._widths |= {name: max(8, len(METRICS[name].title) + 1) for name in shown}
+        if self.sort_by not in self._widths:
+            self.sort_by, self.ascending = _UNIT, True
+
+    def filter(self, mask: NDArray[np.bool_] | None, unit: Unit | None) -> None:
+        """Shows the units in `mask` (bool [rows of the table]), all for None, the cursor on `unit` or on top."""
+        self._mask = mask
+        self._apply_mask(unit)
 
     def sort(self, column: str, ascending: bool) -> None:
         """Sorts by a column, the cursor staying on its unit."""
@@ -105,10 +136,16 @@ class UnitTableView(ScrollView, can_focus=True):
             return
         if self.sort_by == _UNIT:
             order = np.arange(len(self._table))
-            self._order = order if self.ascending else order[::-1]
+            self._sorted = order if self.ascending else order[::-1]
         else:
-            self._order = self._table.order(self.sort_by, self.ascending)
-        self.move_to(self.place_of(unit) if unit is not None else 0, again=True)
+            self._sorted = self._table.order(self.sort_by, self.ascending)
+        self._apply_mask(unit)
+
+    def _apply_mask(self, unit: Unit | None) -> None:
+        self._order = self._sorted if self._mask is None else self._sorted[self._mask[self._sorted]]
+        self.virtual_size = Size(sum(self._widths.values()) + _GAP * len(self._widths), len(self._order) + 1)
+        places = np.flatnonzero(self.shown_numbers == (-1 if unit is None else unit.index))
+        self.move_to(int(places[0]) if len(places) else 0, again=True)
         self.refresh()
 
     def move_to(self, place: int, again: bool = False) -> None:
@@ -193,7 +230,8 @@ class UnitTableView(ScrollView, can_focus=True):
             return self._header().crop_extend(left, left + width, self.get_component_rich_style("units--header"))
         place = top + y - 1
         if self._table is None or place >= len(self._order):
-            return Strip.blank(width, self.rich_style)
+            text = " no unit matches" if y == 1 and self._mask is not None else ""
+            return Strip([Segment(text, self.rich_style)]).adjust_cell_length(width, self.rich_style)
         style = self._row_style(place)
         return self._row(place, style).crop_extend(left, left + width, style).apply_offsets(left, place)
 
@@ -223,6 +261,8 @@ class UnitTableView(ScrollView, can_focus=True):
         for name, width in self._widths.items():
             if name == _UNIT:
                 text = str(int(self._table.index[row]))
+                if self._table.unit(row) in self._marks:
+                    text = _MARK + text.rjust(width - 1)
             else:
                 text = METRICS[name].format(float(self._table.columns[name][row]))
             segments.append(Segment(text.rjust(width) + " " * _GAP, sorted_style if name == self.sort_by else style))

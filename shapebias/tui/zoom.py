@@ -7,9 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from shapebias.core.store import Store
 from shapebias.core.units import UnitTable
-from shapebias.tui.terminal import Graphics, Terminal
 from shapebias.tui.unit_panel import UnitPanel
 from shapebias.tui.unit_table import UnitTableView
 
@@ -23,12 +21,10 @@ class ZoomScreen(Screen[None]):
         Binding("k,up", "move(-1)", "Previous"),
     ]
 
-    def __init__(
-        self, store: Store, terminal: Terminal, graphics: Graphics, units: UnitTableView, table: UnitTable
-    ) -> None:
+    def __init__(self, units: UnitTableView, table: UnitTable, panel: UnitPanel) -> None:
         super().__init__()
         self._units, self._table = units, table
-        self.panel = UnitPanel(store, terminal, graphics)
+        self.panel = panel
 
     def compose(self) -> ComposeResult:
         yield self.panel

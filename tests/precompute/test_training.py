@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from shapebias.cli import app
+from shapebias.core import files
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.precompute import files, training, training_data
+from shapebias.precompute import training, training_data
 from shapebias.precompute.attack import Attack
 from shapebias.precompute.images.folder import ImageSet
 from shapebias.precompute.models.load import LoadedModel, load_model

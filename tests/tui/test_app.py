@@ -1,56 +1,27 @@
 """The explorer through Textual's Pilot: every key, on the small store (3 layers, 70 units)."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from explorer_pilot import exploring, press, settled
 from rich.console import Console
-from textual.pilot import Pilot
+from textual.widgets._toast import Toast
 
 from shapebias.core.grid import View
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import Store, open_store
 from shapebias.tui.app import Explorer
 from shapebias.tui.help import HelpScreen, help_text
-from shapebias.tui.search import SearchLine
-from shapebias.tui.terminal import Graphics, Terminal
+from shapebias.tui.terminal import Graphics
 from shapebias.tui.zoom import ZoomScreen
-
-XTERM = Terminal(sixel=True, kitty=False, cell_width=8, cell_height=17, answered=True)
 
 
 @pytest.fixture
 def store(small_store: Path) -> Store:
     return open_store(small_store)
-
-
-@asynccontextmanager
-async def exploring(
-    store: Store, graphics: Graphics = Graphics.SIXEL, size: tuple[int, int] = (160, 48), unit: str | None = None
-) -> AsyncIterator[tuple[Explorer, Pilot[None]]]:
-    app = Explorer(store, store.unit(unit) if unit else None, XTERM, graphics)
-    async with app.run_test(size=size) as pilot:
-        await settled(app, pilot)
-        yield app, pilot
-
-
-async def settled(app: Explorer, pilot: Pilot[None]) -> None:
-    """Waits for the picture of the unit under the cursor."""
-    for _ in range(200):
-        await pilot.pause(0.01)
-        grid = app.panel.grid
-        if app.graphics is Graphics.NONE or grid.grid_layout() is None:
-            return
-        if grid.picture is not None and grid.picture.request.unit == app.units.unit:
-            return
-    raise AssertionError("the picture never came")
-
-
-async def press(app: Explorer, pilot: Pilot[None], *keys: str) -> None:
-    await pilot.press(*keys)
-    await settled(app, pilot)
 
 
 async def test_starts_at_the_first_unit_with_its_picture(store: Store) -> None:
@@ -176,7 +147,7 @@ async def test_finds_a_unit_and_the_next_match(store: Store) -> None:
         assert app.units.cursor == 3
         await pilot.press("slash", "escape")
         assert app.focused is app.units
-        assert not app.query_one(SearchLine).display
+        assert not app.prompt.display
 
 
 async def test_help_opens_closes_and_names_every_metric(store: Store) -> None:
@@ -212,22 +183,15 @@ async def test_q_quits(store: Store) -> None:
         assert not app.is_running
 
 
-async def test_every_command_of_the_palette_runs(store: Store) -> None:
-    async with exploring(store) as (app, pilot):
-        commands = [each for each in app.get_system_commands(app.screen) if each.title.startswith(("Sort", "Layer"))]
-        assert len(commands) == 2 * 6 + 3
-        for command in commands:
-            command.callback()
-            await pilot.pause()
-        assert app.units.unit is not None
-        assert app.units.unit.layer == "block3"
-
-
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (100, 30), (20, 6)])
 async def test_small_terminals_are_usable(store: Store, size: tuple[int, int]) -> None:
     async with exploring(store, size=size) as (app, pilot):
         await press(app, pilot, "j", "s", "G", "enter")
         assert isinstance(app.screen, ZoomScreen)
+        await pilot.pause(0.05)
+        numbers = str(app.screen.panel.query_one(".numbers").render()).splitlines()
+        assert numbers[2].startswith("max "), "the numbers fill their lines from the first"
+        assert "mean" in numbers[2] or size[0] < 30
         await pilot.press("escape", "v", "question_mark", "escape")
         assert app.units.region.right <= size[0], "nothing is beyond the edge"
         assert app.panel.region.right <= size[0]
@@ -274,6 +238,14 @@ async def test_a_damaged_thumbnail_is_said_where_the_picture_would_be(store_copy
         assert picture is not None
         assert "damaged" in picture.error
         await press(app, pilot, "j")
+
+
+@pytest.mark.parametrize("size", [(160, 48), (100, 30)])
+async def test_messages_do_not_lie_under_the_pictures(store: Store, size: tuple[int, int]) -> None:
+    async with exploring(store, size=size) as (app, pilot):
+        app.notify("a message as long as a sentence is, so that it takes all the width that there is for it")
+        await pilot.pause(0.1)
+        assert app.query_one(Toast).region.right <= app.panel.region.x
 
 
 @contextmanager

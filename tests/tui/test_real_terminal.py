@@ -81,6 +81,21 @@ def test_torch_is_not_loaded(terminal: PtyTerminal) -> None:
     assert not re.search(r"libtorch|libgomp", maps)
 
 
+def test_debug_stats_show_the_bytes_of_a_move(small_store: Path) -> None:
+    with explore(small_store, "--debug-stats") as terminal:
+        assert terminal.wait_for(lambda: len(terminal.sixels_since(0)) >= 6, timeout=60)
+        terminal.wait_quiet(1.0)
+        mark = terminal.mark()
+        terminal.press("j")
+        pattern = re.compile(rb"(\d+) ms, ([\d.]+) kB")
+        assert terminal.wait_for(lambda: pattern.search(terminal.text_since(mark)) is not None)
+        found = pattern.search(terminal.text_since(mark))
+        assert found is not None
+        sixels = sum(len(sixel.data) for sixel in terminal.sixels_since(mark))
+        assert float(found[2]) * 1000 >= sixels > 0
+        assert float(found[2]) * 1000 < len(terminal.output_since(mark)) + 100
+
+
 def test_hostile_names_never_reach_the_terminal(store_copy: Path) -> None:
     attributes = store_copy / "images/probe/zarr.json"
     evil = r"\u001b]0;owned\u0007\u202e"

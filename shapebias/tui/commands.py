@@ -1,0 +1,30 @@
+"""What the command palette offers besides Textual's own: everything the keys do, sorts and layers by name."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.app import SystemCommand
+
+from shapebias.core.metrics import METRICS
+
+if TYPE_CHECKING:
+    from shapebias.tui.app import Explorer
+
+
+def explorer_commands(app: "Explorer") -> Iterator[SystemCommand]:
+    """The commands for what is shown now."""
+    yield SystemCommand("Filter units", "Show only those that satisfy an expression (f)", app.action_filter)
+    yield SystemCommand("Choose columns", "Which metrics the table shows (c)", app.action_columns)
+    yield SystemCommand("Mark the unit", "Or take its mark away (m)", app.action_mark)
+    yield SystemCommand("Write a note", "Marks the unit, too (M)", app.action_note)
+    yield SystemCommand("Save the picture", "The unit's images as PNG (p)", app.action_save_picture)
+    yield SystemCommand("Save the table", "The shown rows and columns as CSV (e)", app.action_save_table)
+    yield SystemCommand("Save the marks", "Marked units as Markdown with pictures", app.action_save_marks)
+    for name in app.units.columns[1:]:
+        metric = METRICS[name]
+        high, low = f"Sort by {metric.title}, largest first", f"Sort by {metric.title}, smallest first"
+        yield SystemCommand(high, metric.high, partial(app.units.sort, name, False))
+        yield SystemCommand(low, metric.low, partial(app.units.sort, name, True))
+    for key in app.layers.keys:
+        yield SystemCommand(f"Layer {key[0]}/{key[1]}", "Show its units", partial(app.go_to_layer, key))

@@ -1,0 +1,88 @@
+"""What the explorer shows, saved as files in the current folder: the picture, the table, the marks."""
+
+import io
+from pathlib import Path
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.export import write_units_file
+from shapebias.core.grid import View
+from shapebias.core.marks import Marks
+from shapebias.core.metrics import METRICS
+from shapebias.core.store import Store, Unit
+from shapebias.core.text import printable
+from shapebias.core.units import UnitTable
+from shapebias.tui.show import save_picture, unit_picture
+
+
+def free_path(stem: str, suffix: str = "") -> Path:
+    """A path in the current folder that does not exist yet: STEM.suffix, STEM-2.suffix, and so on."""
+    number, path = 1, Path(f"{stem}{suffix}")
+    while path.exists() or path.is_symlink():
+        number += 1
+        path = Path(f"{stem}-{number}{suffix}")
+    return path
+
+
+def save_unit_picture(store: Store, unit: Unit, view: View) -> Path:
+    """Saves a unit's top images as a grid with captions. Raises ShapebiasError."""
+    path = free_path(f"{unit.model}-{unit.layer}-{unit.index}-{view}", ".png")
+    save_picture(unit_picture(store, unit, view), path)
+    return path
+
+
+def save_table(store: Store, table: UnitTable) -> Path:
+    """Saves a layer's rows as CSV. Raises ShapebiasError."""
+    model, layer = table.layers[0]
+    path = free_path(f"{model}-{layer}", ".csv")
+    write_units_file(store, table, "csv", path)
+    return path
+
+
+def save_marks(store: Store, marks: Marks, folder: Path | None = None) -> Path:
+    """Saves the marked units as marks.md and a picture of each, in a folder. Returns the path of marks.md.
+
+    Raises ShapebiasError where nothing is marked or a file cannot be written.
+    """
+    units = marks.units()
+    if not units:
+        raise ShapebiasError("no unit is marked: in `shapebias explore`, m marks one")
+    folder = folder if folder is not None else free_path(f"{store.path.resolve().stem}-marks")
+    path = folder / "marks.md"
+    lines = [f"# Marked units of {_plain(store.path.resolve().name)}", ""]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, unit in enumerate(units, 1):
+            picture = io.BytesIO()
+            unit_picture(store, unit, View.MASK).save(picture, "PNG")
+            name = f"{number:03d}.png"
+            (folder / name).write_bytes(picture.getvalue())
+            lines += [*_section(store, unit, marks.note(unit)), f"![{_plain(str(unit))}]({name})", ""]
+        path.write_text("\n".join(lines), "utf-8")
+    except OSError as error:
+        raise ShapebiasError(f"cannot write {printable(str(folder))}: {error.strerror}") from error
+    return path
+
+
+def _section(store: Store, unit: Unit, note: str) -> list[str]:
+    """A heading, the note, the metrics in a table."""
+    names = store.metric_names(unit.model, unit.layer)
+    values = [float(store.metric(unit.model, unit.layer, name)[unit.index]) for name in names]
+    shown = [METRICS[name].format(value) for name, value in zip(names, values, strict=True)]
+    return [
+        f"## {_plain(str(unit))}",
+        "",
+        *([_plain(note, 2000), ""] if note else []),
+        _table_row([METRICS[name].title for name in names]),
+        _table_row(["---:"] * len(names)),
+        _table_row(shown),
+        "",
+    ]
+
+
+def _table_row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(text: str, limit: int = 200) -> str:
+    """Text that Markdown shows as it is."""
+    return "".join(f"\\{each}" if each in "\\`*_{}[]<>()#+!|~&" else each for each in printable(text, limit))

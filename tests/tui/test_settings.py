@@ -1,0 +1,31 @@
+"""The explorer's settings come back, and nothing in their file or folder stops it."""
+
+from pathlib import Path
+
+import pytest
+
+from shapebias.core.grid import View
+from shapebias.tui.settings import Settings, load_settings
+
+
+def test_settings_come_back(state_home: Path) -> None:
+    assert load_settings() == Settings()
+    chosen = Settings(View.MASK, ["std", "max"], "textual-light")
+    chosen.save()
+    assert load_settings() == chosen
+    assert [each.name for each in (state_home / "shapebias").iterdir()] == ["explorer.json"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"view": "sideways", "hidden": 3, "theme": 4}', b'{"view": 1, "hidden": [1]}', b"\xff"]
+)
+def test_nonsense_is_as_nothing(state_home: Path, content: bytes) -> None:
+    (state_home / "shapebias").mkdir()
+    (state_home / "shapebias/explorer.json").write_bytes(content)
+    assert load_settings() == Settings()
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(state_home: Path) -> None:
+    (state_home / "shapebias").write_text("a file where the folder would be")
+    Settings(View.WHOLE).save()
+    assert load_settings() == Settings()
