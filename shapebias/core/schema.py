@@ -16,7 +16,7 @@ models/LABEL/              attributes: see Model
 """
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from types import UnionType
 from typing import Any, Self, get_origin, get_type_hints
 
@@ -36,9 +36,10 @@ class _Attributes:
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
-        """Reads what `to_attributes` wrote; raises KeyError for a missing fact and TypeError for one of another type,
-        ignores unknown ones."""
-        found = {name: attributes[name] for name in (field.name for field in fields(cls))}
+        """Reads what `to_attributes` wrote; raises KeyError for a missing fact without a default, TypeError for one of
+        another type, ignores unknown ones."""
+        names = [field.name for field in fields(cls) if field.name in attributes or field.default is MISSING]
+        found = {name: attributes[name] for name in names}
         for name, kind in get_type_hints(cls).items():
             origin = get_origin(kind)
             plain = kind if origin in (None, UnionType) else origin
@@ -62,6 +63,7 @@ class Layer(_Attributes):
 class Model(_Attributes):
     """A network whose units are in the store. `top1` is a fraction in [0, 1], None without usable labels.
 
+    `weights_sha256` is of the state dict, `file_sha256` of the file that it came from (None: no file of the user's).
     `thumbnails` names the geometry under images/probe/thumbnails that shows what this network saw.
     """
 
@@ -74,6 +76,7 @@ class Model(_Attributes):
     layers: list[str]
     top1: float | None
     parameters: int
+    file_sha256: str | None = None
 
 
 def is_safe_name(name: object) -> bool:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.core import schema
-from shapebias.core.errors import ShapebiasError
+from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device, choose_device
 from shapebias.precompute.images.decode import Geometry, fit_pixels
 from shapebias.precompute.images.folder import ImageSet, Skipped, list_images
 from shapebias.precompute.images.loader import Batch, Loader, default_workers
+from shapebias.precompute.models.classes import outputs_of_classes
 from shapebias.precompute.models.layers import Trace, WatchedLayer
 from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.spec import ModelSpec
@@ -60,20 +61,21 @@ class Settings:
 
 @dataclass
 class _Runner:
-    """One model on its way through the images."""
+    """One model on its way through the images. `classes`: the output for every class of the images, -1 = none."""
 
     model: LoadedModel
     layers: list[WatchedLayer]
     activation: ActivationPass
     rows: list[ActivationsWriter]
-    classes_match: bool = True
+    classes: NDArray[np.int64] | None = None
+    outputs: int | None = None
     correct: int = 0
     labelled: int = 0
     seconds: float = field(default=0.0)
 
     @property
     def top1(self) -> float | None:
-        return self.correct / self.labelled if self.labelled and self.classes_match else None
+        return self.correct / self.labelled if self.labelled else None
 
 
 def precompute(settings: Settings, progress: Reporter) -> Summary:
@@ -126,7 +128,13 @@ def _prepare(model: LoadedModel, images: ImageSet, writer: StoreWriter, device: 
         network, layers, device, settings.top, len(images), len(images.class_ids), settings.seed
     )
     rows = [writer.activations(model.label, layer.name, len(images), layer.units) for layer in layers]
-    return _Runner(model, layers, activation, rows)
+    return _Runner(model, layers, activation, rows, _match_classes(model, trace.outputs, images), trace.outputs)
+
+
+def _match_classes(model: LoadedModel, outputs: int | None, images: ImageSet) -> NDArray[np.int64] | None:
+    if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
+        raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
+    return outputs_of_classes(model.class_ids, outputs, images.class_ids)
 
 
 def _forward_failed(model: LoadedModel, error: Exception) -> ShapebiasError:
@@ -233,14 +241,14 @@ def _feed(runner: _Runner, batch: Batch, indices: NDArray[np.int64], labels: NDA
 
 
 def _score(runner: _Runner, output: Tensor | None, labels: NDArray[np.int64]) -> None:
-    """Counts correct top-1 decisions where the labels are the network's own classes."""
-    known = labels >= 0
-    if output is None or output.ndim != 2 or not known.any():
+    """Counts correct top-1 decisions over the images whose class the network has."""
+    if output is None or output.ndim != 2 or runner.classes is None:
         return
+    wanted = np.full(len(labels), -1, np.int64)
+    wanted[labels >= 0] = runner.classes[labels[labels >= 0]]
     decided = output.argmax(1).cpu().numpy()
-    runner.correct += int((decided == labels)[known].sum())
-    runner.labelled += int(known.sum())
-    runner.classes_match = runner.classes_match and output.shape[1] == runner.activation.classes
+    runner.correct += int((decided == wanted)[wanted >= 0].sum())
+    runner.labelled += int((wanted >= 0).sum())
 
 
 def _named(runner: _Runner) -> NDArray[np.int64]:
@@ -268,6 +276,7 @@ def _write(runner: _Runner, writer: StoreWriter) -> None:
             layers=[layer.name for layer in runner.layers],
             top1=runner.top1,
             parameters=model.parameters,
+            file_sha256=model.file_sha256,
         )
     )
 
@@ -277,11 +286,13 @@ def _summary(runner: _Runner, images: int) -> ModelSummary:
         label=runner.model.label,
         architecture=runner.model.architecture,
         top1=runner.top1,
-        chance=1 / runner.activation.classes if runner.activation.classes else None,
+        chance=1 / runner.outputs if runner.outputs else None,
         layers=len(runner.layers),
         units=sum(layer.units for layer in runner.layers),
         images=images,
         images_per_second=images / runner.seconds,
         network_images_per_second=runner.activation.network_images / runner.activation.network_seconds,
         preprocessing=str(runner.model.preprocessing),
+        labelled=runner.labelled,
+        notes=runner.model.notes,
     )

@@ -41,6 +41,11 @@ _PAPER: dict[str, dict[str, str]] = {  # class in torchvision.models: the studie
     "GoogLeNet": {f"conv{number}": f"conv{number}" for number in (1, 2, 3)}
     | {f"inception{name}": f"inception{name}" for name in _INCEPTIONS},
     "ResNet": {"conv1": "relu"} | {f"layer{number}": f"layer{number}" for number in (1, 2, 3, 4)},
+    "DenseNet": {"conv0": "features.relu0"}
+    | {f"denseblock{number}": f"features.denseblock{number}" for number in (1, 2, 3, 4)},
+    "MobileNetV2": {"conv1": "features.0"}  # its seven stages, as in table 2 of Sandler et al. 2018
+    | {f"bottleneck{number}": f"features.{index}" for number, index in enumerate((1, 3, 6, 10, 13, 16, 17), 1)}
+    | {"conv2": "features.18"},
 }
 _ENOUGH_BLOCKS = 3
 
@@ -81,7 +86,10 @@ class Trace:
     """The calls of a network's modules in the order they ended, and the layers that can be watched."""
 
     def __init__(self, network: nn.Module, images: Tensor) -> None:
-        """Runs `images` [B, 3, H, W] through `network` once. What the network raises is raised."""
+        """Runs `images` [B, 3, H, W] through `network` once. What the network raises is raised.
+
+        `outputs` is then the number of its class scores, None where it gives no [B, classes].
+        """
         self.network = network
         self.calls: list[_Call] = []
         self._convolutions = {
@@ -91,10 +99,11 @@ class Trace:
         hooks = [module.register_forward_hook(self._recorder(path)) for path, module in network.named_modules() if path]
         try:
             with torch.inference_mode():
-                network(images)
+                scores = first_tensor(network(images))
         finally:
             for hook in hooks:
                 hook.remove()
+        self.outputs = scores.shape[1] if scores is not None and scores.ndim == 2 else None
         self.by_path: dict[str, _Call] = {}
         for call in self.calls:
             self.by_path.setdefault(call.path, call)
@@ -131,18 +140,15 @@ class Trace:
         return [self._activated(call).layer(call.path) for call in found if call.number == 0]
 
     def blocks(self) -> list[WatchedLayer]:
-        """The outputs of the network's top-level blocks: its children, opened until there are a few with maps."""
+        """The outputs of the network's stages: its children, opened until there are a few blocks with maps."""
         opened = {""}
         while True:
             found = list(self._blocks_of("", opened))
-            sizes = {
-                call.path: sum(weights.numel() for weights in call.module.parameters())
-                for call in found
-                if next(iter(call.module.children()), None) is not None and not isinstance(call.module, _CONVOLUTIONS)
-            }
-            if len(found) >= _ENOUGH_BLOCKS or not sizes:
+            blocks = [call for call in found if not isinstance(call.module, _CONVOLUTIONS)]
+            parts = [call.path for call in blocks if next(iter(call.module.children()), None) is not None]
+            if len(blocks) >= _ENOUGH_BLOCKS or not parts:
                 break
-            opened.add(max(sizes, key=lambda path: sizes[path]))
+            opened.add(max(parts, key=lambda path: self._convolutions[path]))
         return [
             (self._activated(call) if isinstance(call.module, _CONVOLUTIONS) else call).layer(call.path)
             for call in found
