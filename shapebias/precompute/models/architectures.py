@@ -1,11 +1,12 @@
 """torchvision's classifiers without their weights, and without the heads that only training needs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-RESCALING = ("googlenet", "inception_v3")  # they can rescale their input
+_WITH_HEADS = ("googlenet", "inception_v3")
 
 
 def torchvision_names() -> list[str]:
@@ -16,28 +17,37 @@ def torchvision_names() -> list[str]:
     return names
 
 
-def without_memory(name: str, classes: int | None = None, rescale: bool = False) -> nn.Module:
-    """A classifier on the meta device, as setting random weights takes longer than reading a file.
-
-    `rescale`: GoogLeNet and Inception turn ImageNet's usual mean and std into 0.5 themselves.
-    """
-    try:
-        with torch.device("meta"):
-            network = _build(name, classes, rescale)
-    except NotImplementedError:  # it computes its widths with tensors (RegNet)
-        return _build(name, classes, rescale)
+def unset_network(name: str, classes: int | None = None) -> nn.Module:
+    """A classifier whose weights are whatever was in memory: setting random ones takes longer than reading a file."""
+    with _no_random_weights():
+        network = _build(name, classes)
     kept = network.state_dict()
     if any(buffer not in kept for buffer, _ in network.named_buffers()):  # no checkpoint would fill it
-        return _build(name, classes, rescale)
+        return _build(name, classes)
     return network
 
 
-def _build(name: str, classes: int | None, rescale: bool) -> nn.Module:
+@contextmanager
+def _no_random_weights() -> Iterator[None]:
+    """While entered, the functions of torch.nn.init leave tensors as they are."""
+    usual = {name: each for name, each in vars(nn.init).items() if name.endswith("_") and callable(each)}
+
+    def leave(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
+        return tensor
+
+    vars(nn.init).update(dict.fromkeys(usual, leave))
+    try:
+        yield
+    finally:
+        vars(nn.init).update(usual)
+
+
+def _build(name: str, classes: int | None) -> nn.Module:
     import torchvision
 
     settings: dict[str, Any] = {} if classes is None else {"num_classes": classes}
-    if name in RESCALING:
-        settings |= {"init_weights": False, "transform_input": rescale}
+    if name in _WITH_HEADS:
+        settings |= {"init_weights": False}
     network: Any = torchvision.models.get_model(name, weights=None, **settings)
     if name == "googlenet":
         network.aux_logits, network.aux1, network.aux2 = False, None, None

@@ -1,9 +1,11 @@
 """Weights from a file into a network. Nothing in the file is executed."""
 
 import hashlib
+import mmap
 import pickle
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+import zipfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,13 @@ class Checkpoint:
     """A file that was read: `content` is a state dict in whatever its trainer wrapped around it."""
 
     path: Path
-    sha256: str
     content: Any = field(repr=False)
+    digest: Future[str] = field(repr=False)  # computed meanwhile
+
+    @property
+    def sha256(self) -> str:
+        """Of the file, in hexadecimal."""
+        return self.digest.result()
 
     def weights_for(self, network: nn.Module) -> Weights:
         """The file's tensors by the names of `network`. Raises ShapebiasError where there are none."""
@@ -36,46 +43,46 @@ class Checkpoint:
             raise ShapebiasError(f"{printable(str(self.path))} {what}: save the network's state_dict() instead")
         return weights
 
-    def fill(self, network: nn.Module) -> Weights:
-        """Puts the weights into `network`, which may be on the meta device. Raises ShapebiasError if they do not fit.
+    def fill(self, network: nn.Module, replace: bool = False) -> Weights:
+        """Copies the weights into `network`, or `replace`s its tensors. Raises ShapebiasError if they do not fit.
 
-        Tensors are not copied where the network has no memory of its own yet.
+        What was read is mapped from the file, so that only what is used is copied into memory.
         """
         weights = self.weights_for(network)
         wanted = network.state_dict()
         if mismatch(wanted, weights.state):
             name = printable(str(self.path))
             raise ShapebiasError(explain_mismatch(name, type(network).__name__, wanted, weights.state))
-        bare = any(value.is_meta for value in wanted.values())
-        state = {name: value.to(wanted[name].dtype) for name, value in weights.state.items()}
-        network.load_state_dict(state, assign=bare)
+        state = {name: value.to(wanted[name].dtype, copy=replace) for name, value in weights.state.items()}
+        network.load_state_dict(state, assign=replace)
         return weights
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Reads safetensors, or what `torch.save` wrote, onto the CPU. Raises UsageError or ShapebiasError, one line."""
     check_kind(path)
-    with ThreadPoolExecutor(1) as pool:
-        digest = pool.submit(_sha256, path)
-        try:
-            content = load_file(path) if is_safetensors(path) else _read_torch(path)
-        except Exception as error:
-            reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
-            raise ShapebiasError(
-                f"{printable(str(path))} is not a checkpoint that can be read safely, or is cut off: {reason}"
-            ) from error
-        return Checkpoint(path, digest.result(), content)
+    pool = ThreadPoolExecutor(1)
+    digest = pool.submit(_sha256, path)
+    pool.shutdown(wait=False)
+    try:
+        content = load_file(path) if is_safetensors(path) else _read_torch(path)
+    except Exception as error:
+        reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
+        raise ShapebiasError(
+            f"{printable(str(path))} is not a checkpoint that can be read safely, or is cut off: {reason}"
+        ) from error
+    return Checkpoint(path, content, digest)
 
 
 def _read_torch(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a pickle's protocol
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError:  # it holds other objects than tensors
         return read_pickled(path)
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return hashlib.sha256(content).hexdigest()  # in one call, so that reading the tensors goes on beside it

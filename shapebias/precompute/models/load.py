@@ -70,10 +70,11 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
     found = _from_training(spec)
     path = Path(spec.source) if spec.checkpoint is None and spec.source.endswith(SUFFIX) else spec.checkpoint
     checkpoint = read_checkpoint(path) if path is not None else None
+    from_library = found is None and not _is_code(spec.source)
     if found is None:
-        found = _from_code(spec) if _is_code(spec.source) else _from_library(spec.source, checkpoint, download)
+        found = _from_library(spec.source, checkpoint, download) if from_library else _from_code(spec)
     network, architecture, preprocessing, class_ids = found
-    weights = checkpoint.fill(network) if checkpoint is not None else Weights({})
+    weights = checkpoint.fill(network, replace=from_library) if checkpoint is not None else Weights({})
     return LoadedModel(
         label=spec.label,
         network=network.eval(),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from shapebias.core.text import printable
-from shapebias.precompute.models.architectures import without_memory
+from shapebias.precompute.models.architectures import unset_network
 from shapebias.precompute.models.formats import weights_for
 
 _SHOWN = 2
@@ -75,7 +75,7 @@ def classes_of(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int
 def guess_architecture(state: Mapping[str, Tensor]) -> str | None:
     """The torchvision network that has the names and shapes of `state`, whatever the number of classes."""
     for name in _GUESSES:
-        wanted = without_memory(name).state_dict()
+        wanted = unset_network(name).state_dict()
         differs = mismatch(wanted, weights_for(dict(state), wanted).state)
         if differs is None:
             return name

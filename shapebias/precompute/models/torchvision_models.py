@@ -1,19 +1,20 @@
 """torchvision's classifiers, with its own weights or for a checkpoint."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.models.architectures import RESCALING, torchvision_names, without_memory
+from shapebias.precompute.models.architectures import torchvision_names, unset_network
 from shapebias.precompute.models.checkpoint import Checkpoint
 from shapebias.precompute.models.mismatch import classes_of
 from shapebias.precompute.models.preprocessing import Preprocessing, from_torchvision
 from shapebias.precompute.models.trained import usual_preprocessing
 
+_RESCALING = ("googlenet", "inception_v3")  # trained on images of mean and std 0.5, into which they turn ImageNet's
 _HASH = re.compile(r"-([0-9a-f]{8})\.pth$")
 
 
@@ -43,15 +44,15 @@ def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
     import torchvision
 
     _check_name(name)
-    published = next(
-        (each for each in torchvision.models.get_model_weights(name) if _is_file_of(each, checkpoint)), None
-    )
-    rescale = published is not None and name in RESCALING
-    network = without_memory(name, rescale=rescale)
+    network = unset_network(name)
     classes = classes_of(network.state_dict(), checkpoint.weights_for(network).state)
     if classes is not None:
-        network = without_memory(name, classes, rescale)
+        network = unset_network(name, classes)
+    every = torchvision.models.get_model_weights(name)
+    published = next((weights for weights in every if _is_file_of(weights, checkpoint)), None)
     if published is not None:
+        if name in _RESCALING:
+            cast(Any, network).transform_input = True
         return network, from_torchvision(published, f"torchvision's {published}")
     return network, usual_preprocessing(name)
 
@@ -59,7 +60,7 @@ def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
 def without_weights(name: str) -> tuple[nn.Module, Preprocessing]:
     """A classifier whose weights are 0: enough to look at its layers. Raises UsageError for an unknown name."""
     _check_name(name)
-    network = without_memory(name).to_empty(device="cpu")
+    network = unset_network(name)
     with torch.no_grad():
         for value in network.state_dict().values():
             value.zero_()
