@@ -47,6 +47,7 @@ _PAPER: dict[str, dict[str, str]] = {  # class in torchvision.models: the studie
     | {f"bottleneck{number}": f"features.{index}" for number, index in enumerate((1, 3, 6, 10, 13, 16, 17), 1)}
     | {"conv2": "features.18"},
 }
+STUDIED = ("alexnet", "googlenet", "resnet50", "densenet161", "mobilenet_v2")  # the networks of the two studies
 _ENOUGH_BLOCKS = 3
 
 

@@ -92,6 +92,9 @@ def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Any:
     if not (isinstance(storage, tuple) and len(storage) == 2):
         return Placeholder
     untyped, dtype = storage
+    last = offset + sum((extent - 1) * step for extent, step in zip(size, stride, strict=True))
+    if min((offset, *size, *stride)) < 0 or (0 not in size and (last + 1) * dtype.itemsize > untyped.nbytes()):
+        raise ValueError("a tensor is larger than its memory")
     return torch.empty(0, dtype=dtype).set_(untyped, offset, tuple(size), tuple(stride))
 
 
