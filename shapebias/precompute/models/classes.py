@@ -28,7 +28,7 @@ def read_classes(path: Path) -> list[str]:
         raise UsageError(f"the classes in {shown} cannot be read: {printable(str(error), 120)}") from error
     try:
         classes = _from_json(json.loads(text)) if text.lstrip()[:1] in ("[", "{") else _from_lines(text)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         reason = printable(str(error), 120)
         raise UsageError(f"{shown} is no list of classes (JSON, or one class a line): {reason}") from error
     if len(set(classes)) < len(classes):
@@ -49,7 +49,10 @@ def _from_lines(text: str) -> list[str]:
 def _from_json(content: Any) -> list[str]:
     if isinstance(content, dict):
         if content and all(isinstance(value, int) for value in content.values()):
-            content = {index: name for name, index in content.items()}
+            inverse = {index: name for name, index in content.items()}
+            if len(inverse) < len(content):
+                raise ValueError("two classes of one index")
+            content = inverse
         by_index = {int(index): name for index, name in content.items()}
         content = [by_index[index] for index in range(len(by_index))]
     names = [each[0] if isinstance(each, list) else each for each in content]

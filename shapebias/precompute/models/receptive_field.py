@@ -25,8 +25,9 @@ _BATCH = 8
 def receptive_fields(network: nn.Module, layers: list[WatchedLayer], side: int) -> list[int | None]:
     """The theoretical receptive field of each layer's units, in px along a row of the input; None = the whole image.
 
-    A layer behind a global operation (squeeze-and-excitation, attention) sees everything. Fields may be larger than the
-    images: they are measured on wider ones, or on those of `side` px where the network takes no others.
+    A layer behind a global operation (squeeze-and-excitation, attention) sees everything. Where units do not all see
+    alike (behind a transposed convolution) it is at most one stride more than the largest. Fields may be larger than
+    images: they are measured on wide ones, or on those of `side` px where the network takes no others.
     """
     with torch.inference_mode(), _exact_convolutions(network):
         half, full = _rulers(network, layers, side)
