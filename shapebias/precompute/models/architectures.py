@@ -21,8 +21,7 @@ def unset_network(name: str, classes: int | None = None) -> nn.Module:
     """A classifier whose weights are whatever was in memory: setting random ones takes longer than reading a file."""
     with _no_random_weights():
         network = _build(name, classes)
-    kept = network.state_dict()
-    if any(buffer not in kept for buffer, _ in network.named_buffers()):  # no checkpoint would fill it
+    if any(module._non_persistent_buffers_set for module in network.modules()):  # no checkpoint would fill them
         return _build(name, classes)
     return network
 

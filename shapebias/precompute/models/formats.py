@@ -44,12 +44,12 @@ def weights_for(content: Any, wanted: Collection[str]) -> Weights:
     Of the ways to read the names the one is taken that gives most of `wanted`; names that fit nothing stay.
     Raises ShapebiasError for a normaliser that makes no sense.
     """
-    best = Weights({})
-    for found in _readings(_tensors(content)):
-        state = {_known_name(name, wanted): value for name, value in found.state.items()}
-        if sum(name in wanted for name in state) > sum(name in wanted for name in best.state) or not best.state:
-            best = Weights(state, found.mean, found.std, found.notes)
-    return _without_extras(best, wanted)
+    readings = list(_readings(_tensors(content)))
+    best = max(readings, key=lambda found: sum(name in wanted for name in found.state))
+    if not any(name in wanted for name in best.state):
+        best = max(readings, key=lambda found: sum(_known_name(name, wanted) in wanted for name in found.state))
+    state = {_known_name(name, wanted): value for name, value in best.state.items()}
+    return _without_extras(Weights(state, best.mean, best.std, best.notes), wanted)
 
 
 def _tensors(content: Any) -> State:

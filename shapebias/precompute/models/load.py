@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,13 @@ class LoadedModel:
     source: str
     preprocessing: Preprocessing
     class_ids: list[str] | None = None
-    file_sha256: str | None = None
+    file_digest: Future[str] | None = None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def file_sha256(self) -> str | None:
+        """Of the checkpoint's file, None without one."""
+        return None if self.file_digest is None else self.file_digest.result()
 
     @property
     def parameters(self) -> int:
@@ -82,7 +88,7 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
         source=spec.source if spec.checkpoint is None else f"{spec.source}@{spec.checkpoint}",
         preprocessing=_normalized(preprocessing, weights, spec.preprocess),
         class_ids=class_ids if classes is None else classes,
-        file_sha256=checkpoint.sha256 if checkpoint is not None else None,
+        file_digest=checkpoint.sha256 if checkpoint is not None else None,
         notes=[] if spec.preprocess else weights.notes,
     )
 

@@ -8,7 +8,6 @@ from torch import nn
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.models.checkpoint import Checkpoint
-from shapebias.precompute.models.mismatch import classes_of
 from shapebias.precompute.models.preprocessing import Preprocessing, from_pretrained_cfg
 
 
@@ -39,7 +38,7 @@ def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
 def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Preprocessing]:
     """A network that `checkpoint` can fill, with as many classes as the file has. Raises UsageError, ShapebiasError."""
     network = _build(name)
-    classes = classes_of(network.state_dict(), checkpoint.weights_for(network).state)
+    classes = checkpoint.classes_for(network)
     if classes is not None:
         network = _build(name, classes)
     return network, from_pretrained_cfg(network.pretrained_cfg)

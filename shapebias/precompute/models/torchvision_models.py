@@ -10,7 +10,6 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.models.architectures import torchvision_names, unset_network
 from shapebias.precompute.models.checkpoint import Checkpoint
-from shapebias.precompute.models.mismatch import classes_of
 from shapebias.precompute.models.preprocessing import Preprocessing, from_torchvision
 from shapebias.precompute.models.trained import usual_preprocessing
 
@@ -45,7 +44,7 @@ def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
 
     _check_name(name)
     network = unset_network(name)
-    classes = classes_of(network.state_dict(), checkpoint.weights_for(network).state)
+    classes = checkpoint.classes_for(network)
     if classes is not None:
         network = unset_network(name, classes)
     every = torchvision.models.get_model_weights(name)
@@ -68,8 +67,11 @@ def without_weights(name: str) -> tuple[nn.Module, Preprocessing]:
 
 
 def _is_file_of(weights: Any, checkpoint: Checkpoint) -> bool:
+    size = weights.meta["_file_size"]  # MiB, to three digits: few other files need to wait for their digest
+    if abs(checkpoint.path.stat().st_size / 2**20 - size) > 0.001:
+        return False
     digest = _HASH.search(weights.url)
-    return digest is not None and checkpoint.sha256.startswith(digest[1])
+    return digest is not None and checkpoint.sha256.result().startswith(digest[1])
 
 
 def _check_name(name: str) -> None:

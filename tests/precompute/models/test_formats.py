@@ -190,6 +190,9 @@ def test_torchvisions_own_file_is_known_by_its_digest(tmp_path: Path, monkeypatc
     digest = "1378be20" + "0" * 56  # as in googlenet-1378be20.pth
     assert load(f"googlenet@{tmp_path}/g.pt").network.transform_input is False
     monkeypatch.setattr("shapebias.precompute.models.checkpoint._sha256", lambda _: digest)
+    published = torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1
+    assert load(f"googlenet@{tmp_path}/g.pt").network.transform_input is False  # of another size
+    monkeypatch.setitem(published.meta, "_file_size", round((tmp_path / "g.pt").stat().st_size / 2**20, 3))
     model = load(f"googlenet@{tmp_path}/g.pt")
     assert model.network.transform_input is True
     assert "IMAGENET1K_V1" in model.preprocessing.origin
