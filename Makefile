@@ -23,6 +23,7 @@ test: .venv/dev
 bench: .venv/dev
 	$(BIN)/python benchmarks/activation_pass.py
 	$(BIN)/python benchmarks/builtin_images.py
+	$(BIN)/python benchmarks/load_model.py
 	@test ! -d "$(IMAGES)" || $(BIN)/python benchmarks/end_to_end.py "$(IMAGES)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/explore.py "$(STORE)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/encoders.py "$(STORE)"

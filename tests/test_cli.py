@@ -19,7 +19,20 @@ from shapebias.core.marks import Marks
 from shapebias.core.store import open_store
 
 COMMANDS = [
-    *("precompute", "cue-conflict", "train", "export-images", "info", "units", "show", "marks", "explore", "doctor"),
+    *(
+        "precompute",
+        "cue-conflict",
+        "train",
+        "export-images",
+        "info",
+        "units",
+        "show",
+        "marks",
+        "explore",
+        "doctor",
+        "models",
+        "layers",
+    ),
 ]
 
 

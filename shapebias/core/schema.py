@@ -78,6 +78,7 @@ class Layer(_Attributes):
 class Model(_Attributes):
     """A network whose units are in the store. `top1` is a fraction in [0, 1], None without usable labels.
 
+    `weights_sha256` is of the state dict, `file_sha256` of the file that it came from (None: no file of the user's).
     `thumbnails` names the geometry under images/probe/thumbnails that shows what this network saw. `variants`: of each
     folder of ready-made variants its name, and how many images it had, with a label, classified correctly.
     """
@@ -91,6 +92,7 @@ class Model(_Attributes):
     layers: list[str]
     top1: float | None
     parameters: int
+    file_sha256: str | None = None
     variants: list[dict[str, Any]] = field(default_factory=list)
 
 

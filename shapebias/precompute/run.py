@@ -270,6 +270,7 @@ class _Run:
                     layers=[layer.name for layer in job.runner.layers],
                     top1=job.top1,
                     parameters=model.parameters,
+                    file_sha256=model.file_sha256,
                     variants=[variant.to_attributes() for variant in job.variants],
                 )
             )
@@ -316,4 +317,6 @@ def _summary(job: _Job, images: int, cue_conflict: CueConflict | None) -> ModelS
         images_per_second=images / job.seconds,
         network_images_per_second=job.activation.network_images / job.activation.network_seconds,
         preprocessing=str(runner.model.preprocessing),
+        labelled=int((job.target >= 0).sum()) if len(job.decision) else 0,
+        notes=runner.model.notes,
     )

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shapebias.core.errors import ShapebiasError
+from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.decode import Geometry
 from shapebias.precompute.images.folder import ImageSet
+from shapebias.precompute.models.classes import outputs_of_classes
 from shapebias.precompute.models.layers import Trace, WatchedLayer
 from shapebias.precompute.models.load import LoadedModel
 from shapebias.precompute.models.watch import Watch, first_tensor
@@ -26,7 +27,7 @@ Pixels = NDArray[np.uint8]
 class Runner:
     """`outputs`: how many classes the network tells apart, None where it gives no scores [B, classes].
 
-    `classes` int64 [classes of the images]: the output for each of them, -1 = none.
+    `classes` int64 [classes of the images]: the output for each of them, -1 = none; None where nobody knows.
     """
 
     model: LoadedModel
@@ -35,7 +36,7 @@ class Runner:
     trace: Trace
     layers: list[WatchedLayer]
     outputs: int | None
-    classes: NDArray[np.int64]
+    classes: NDArray[np.int64] | None
     decisions: list[NDArray[np.int32]] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -45,7 +46,7 @@ class Runner:
 
     def targets(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
         """The output that is right for each image, int32 [images], -1 = none; `labels` index the images' classes."""
-        if not len(self.classes):
+        if self.classes is None or not len(self.classes):
             return np.full(len(labels), -1, np.int32)
         return np.where(labels >= 0, self.classes[labels], -1).astype(np.int32)
 
@@ -103,7 +104,9 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
     except Exception as error:
         raise _failed(model, error) from error
     outputs = trace.outputs
-    classes = np.arange(len(images.class_ids)) if outputs == len(images.class_ids) else np.zeros(0, np.int64)
+    if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
+        raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
+    classes = outputs_of_classes(model.class_ids, outputs, images.class_ids)
     return Runner(model, device, network, trace, trace.choose(layers), outputs, classes)
 
 

@@ -1,18 +1,20 @@
 """What a run says at its end, for people and as JSON."""
 
+import math
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from shapebias.core.text import printable
 from shapebias.precompute.images.folder import Skipped
 
 _SHOWN_SKIPPED = 5
+_ENOUGH_LABELLED = 50
 
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One model of a run. `top1` and `chance` are fractions; rates are images a second."""
+    """One model of a run. `top1` and `chance` are fractions, of `labelled` images; rates are images a second."""
 
     label: str
     architecture: str
@@ -24,6 +26,8 @@ class ModelSummary:
     images_per_second: float
     network_images_per_second: float
     preprocessing: str
+    labelled: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         share = self.images_per_second / self.network_images_per_second
@@ -36,9 +40,18 @@ class ModelSummary:
             f"({self.network_images_per_second:.1f})",
             f"  preprocessing   {self.preprocessing}",
         ]
-        if self.top1 is not None and self.chance is not None and self.images >= 50 and self.top1 <= 2 * self.chance:
+        lines += [f"  note: {note}" for note in self.notes]
+        if self.near_chance:
             lines.append("  warning: the accuracy is near chance: wrong preprocessing or class order?")
         return lines
+
+    @property
+    def near_chance(self) -> bool:
+        """Whether as many images would be right if the network guessed (up to three standard deviations, or twice)."""
+        if self.top1 is None or self.chance is None or self.labelled < _ENOUGH_LABELLED:
+            return False
+        spread = math.sqrt(self.chance * (1 - self.chance) / self.labelled)
+        return self.top1 <= self.chance + max(self.chance, 3 * spread)
 
 
 @dataclass(frozen=True)

@@ -459,3 +459,15 @@ def test_a_store_is_opened_for_reading_only(small_store: Path) -> None:
     store: Store = open_store(small_store)
     with pytest.raises(Exception, match="read"):
         store.array(f"{LAYER}/metrics/max")[:] = 0
+
+
+def test_a_store_of_before_the_digest_of_files_opens(store_copy: Path) -> None:
+    attributes = store_copy / "models/Tiny/zarr.json"
+    facts = json.loads(attributes.read_text())
+    del facts["attributes"]["file_sha256"]
+    attributes.write_text(json.dumps(facts))
+    consolidated = store_copy / "zarr.json"
+    root = json.loads(consolidated.read_text())
+    root.pop("consolidated_metadata", None)
+    consolidated.write_text(json.dumps(root))
+    assert open_store(store_copy).models["Tiny"].file_sha256 is None

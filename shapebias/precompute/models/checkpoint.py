@@ -1,5 +1,13 @@
 """Weights from a file into a network. Nothing in the file is executed."""
 
+import hashlib
+import mmap
+import pickle
+import warnings
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -7,56 +15,81 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
+from shapebias.precompute.models.file_kinds import check_kind, is_safetensors
+from shapebias.precompute.models.formats import Weights, weights_for
+from shapebias.precompute.models.mismatch import classes_of, explain_mismatch, mismatch
+from shapebias.precompute.models.unpickle import Placeholder, read_pickled
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "model.", "_orig_mod.")
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that was read: `content` is a state dict in whatever its trainer wrapped around it."""
+
+    path: Path
+    content: Any = field(repr=False)
+
+    @cached_property
+    def sha256(self) -> Future[str]:
+        """Of the file, in hexadecimal; from the first look on it is computed beside all else."""
+        pool = ThreadPoolExecutor(1)
+        digest = pool.submit(_sha256, self.path)
+        pool.shutdown(wait=False)
+        return digest
+
+    def classes_for(self, network: nn.Module) -> int | None:
+        """The number of classes of the file, where `network` fits but for theirs; else None. Raises ShapebiasError."""
+        wanted = network.state_dict()
+        return classes_of(wanted, self.weights_for(wanted).state)
+
+    def weights_for(self, wanted: Mapping[str, Tensor]) -> Weights:
+        """The file's tensors by the names of a state dict. Raises ShapebiasError where there are none."""
+        weights = weights_for(self.content, wanted)
+        if not weights.state:
+            what = "holds a pickled object" if self.content is Placeholder else "holds no state dict"
+            raise ShapebiasError(f"{printable(str(self.path))} {what}: save the network's state_dict() instead")
+        return weights
+
+    def fill(self, network: nn.Module, replace: bool = False) -> Weights:
+        """Copies the weights into `network`, or `replace`s its tensors. Raises ShapebiasError if they do not fit."""
+        wanted = network.state_dict()
+        weights = self.weights_for(wanted)
+        if mismatch(wanted, weights.state):
+            name = printable(str(self.path))
+            raise ShapebiasError(explain_mismatch(name, type(network).__name__, wanted, weights.state))
+        state = {name: value.to(wanted[name].dtype) for name, value in weights.state.items()}
+        network.load_state_dict(state, assign=replace)
+        return weights
 
 
-def load_checkpoint(network: nn.Module, path: Path) -> None:
-    """Fills `network` with the state dict in `path`: safetensors, or PyTorch's, bare or wrapped.
-
-    Raises UsageError or ShapebiasError.
-    """
-    if not path.is_file():
-        raise UsageError(f"the checkpoint {printable(str(path))} does not exist")
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads safetensors, or what `torch.save` wrote, onto the CPU. Raises UsageError or ShapebiasError, one line."""
+    check_kind(path)
     try:
-        safe = path.suffix == ".safetensors"
-        content = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+        content = _read_safetensors(path) if is_safetensors(path) else _read_torch(path)
     except Exception as error:
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
-        raise ShapebiasError(f"{printable(str(path))} is not a checkpoint that can be read safely: {reason}") from error
-    state = _state_dict(content)
-    if not state:
-        raise ShapebiasError(f"{printable(str(path))} holds no state dict")
-    wanted = network.state_dict()
-    missing = [name for name in wanted if name not in state]
-    unexpected = [name for name in state if name not in wanted]
-    reshaped = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
-    if missing or unexpected or reshaped:
         raise ShapebiasError(
-            f"{printable(str(path))} does not fit {type(network).__name__}: {_listed(missing, 'missing')}, "
-            f"{_listed(unexpected, 'unexpected')}, {_listed(reshaped, 'of another shape')}; is it another architecture "
-            "or number of classes?"
-        )
-    network.load_state_dict(state)
+            f"{printable(str(path))} is not a checkpoint that can be read safely, or is cut off: {reason}"
+        ) from error
+    return Checkpoint(path, content)
 
 
-def _listed(names: list[str], what: str) -> str:
-    some = f" ({printable(', '.join(names[:2]), 80)}{', …' if len(names) > 2 else ''})" if names else ""
-    return f"{len(names)} {what}{some}"
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """In memory: mapped tensors would change with the file, which the next epoch may replace."""
+    return {name: value.clone() for name, value in load_file(path).items()}
 
 
-def _state_dict(content: Any) -> dict[str, Tensor]:
-    """The tensors by name, without the wrappers that trainers put around them."""
-    for wrapper in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict):
-        return {}
-    state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-    for prefix in _PREFIXES:
-        if state and all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
+def _read_torch(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a pickle's protocol
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # it holds other objects than tensors
+        return read_pickled(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return hashlib.sha256(content).hexdigest()  # in one call, so that other threads go on

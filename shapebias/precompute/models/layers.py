@@ -41,7 +41,13 @@ _PAPER: dict[str, dict[str, str]] = {  # class in torchvision.models: the studie
     "GoogLeNet": {f"conv{number}": f"conv{number}" for number in (1, 2, 3)}
     | {f"inception{name}": f"inception{name}" for name in _INCEPTIONS},
     "ResNet": {"conv1": "relu"} | {f"layer{number}": f"layer{number}" for number in (1, 2, 3, 4)},
+    "DenseNet": {"conv0": "features.relu0"}
+    | {f"denseblock{number}": f"features.denseblock{number}" for number in (1, 2, 3, 4)},
+    "MobileNetV2": {"conv1": "features.0"}  # its seven stages, as in table 2 of Sandler et al. 2018
+    | {f"bottleneck{number}": f"features.{index}" for number, index in enumerate((1, 3, 6, 10, 13, 16, 17), 1)}
+    | {"conv2": "features.18"},
 }
+STUDIED = ("alexnet", "googlenet", "resnet50", "densenet161", "mobilenet_v2")  # the networks of the two studies
 _ENOUGH_BLOCKS = 3
 
 
@@ -148,18 +154,15 @@ class Trace:
         return [self._activated(call).layer(call.path) for call in found if call.number == 0]
 
     def blocks(self) -> list[WatchedLayer]:
-        """The outputs of the network's top-level blocks: its children, opened until there are a few with maps."""
+        """The outputs of the network's stages: its children, opened until there are a few blocks with maps."""
         opened = {""}
         while True:
             found = list(self._blocks_of("", opened))
-            sizes = {
-                call.path: sum(weights.numel() for weights in call.module.parameters())
-                for call in found
-                if next(iter(call.module.children()), None) is not None and not isinstance(call.module, _CONVOLUTIONS)
-            }
-            if len(found) >= _ENOUGH_BLOCKS or not sizes:
+            blocks = [call for call in found if not isinstance(call.module, _CONVOLUTIONS)]
+            parts = [call.path for call in blocks if next(iter(call.module.children()), None) is not None]
+            if len(blocks) >= _ENOUGH_BLOCKS or not parts:
                 break
-            opened.add(max(sizes, key=lambda path: sizes[path]))
+            opened.add(max(parts, key=lambda path: self._convolutions[path]))
         return [
             (self._activated(call) if isinstance(call.module, _CONVOLUTIONS) else call).layer(call.path)
             for call in found

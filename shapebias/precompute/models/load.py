@@ -5,20 +5,25 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from shapebias.core import imagenet
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.models.checkpoint import load_checkpoint
+from shapebias.precompute.models import timm_models, torchvision_models
+from shapebias.precompute.models.checkpoint import Checkpoint, read_checkpoint
+from shapebias.precompute.models.classes import read_classes
+from shapebias.precompute.models.formats import Weights
 from shapebias.precompute.models.preprocessing import (
+    NORMALIZATIONS,
     Preprocessing,
     from_pretrained_cfg,
-    from_torchvision,
     imagenet_preprocessing,
 )
 from shapebias.precompute.models.spec import ModelSpec
@@ -27,9 +32,9 @@ from shapebias.precompute.models.trained import SHIPPED, SMALL, SUFFIX, read_tra
 
 @dataclass
 class LoadedModel:
-    """A network, ready to look at. `architecture` is torchvision's name, else the module's class name.
+    """A network, ready to look at. `architecture` is torchvision's or timm's name, else the module's class name.
 
-    `class_ids` names the classes of the outputs in order, None where nobody said.
+    `class_ids` names the classes of the outputs in order, None where nobody said; `notes` are lines for the user.
     """
 
     label: str
@@ -38,6 +43,13 @@ class LoadedModel:
     source: str
     preprocessing: Preprocessing
     class_ids: list[str] | None = None
+    file_digest: Future[str] | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def file_sha256(self) -> str | None:
+        """Of the checkpoint's file, None without one."""
+        return None if self.file_digest is None else self.file_digest.result()
 
     @property
     def parameters(self) -> int:
@@ -52,22 +64,35 @@ class LoadedModel:
         return digest.hexdigest()
 
 
-def load_model(spec: ModelSpec) -> LoadedModel:
-    """Builds the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each."""
+_Source = tuple[nn.Module, str, Preprocessing, list[str] | None]  # network, architecture, preprocessing, class ids
+
+
+def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
+    """Builds the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each.
+
+    Without `download`, networks whose weights would come from the internet get zeros: enough to look at the layers.
+    """
     source = spec.source if spec.checkpoint is None else f"{spec.source}@{spec.checkpoint}"
     spec = _shipped(spec)
+    classes = read_classes(spec.classes) if spec.classes is not None else None
     found = _from_training(spec)
-    class_ids: list[str] | None = None
-    if found is not None:
-        network, architecture, preprocessing, class_ids = found
-    elif ":" in spec.source:
-        network, architecture, preprocessing = _from_code(spec)
-    else:
-        network, architecture, preprocessing = _from_torchvision(spec)
-    checkpoint = Path(spec.source) if spec.checkpoint is None and spec.source.endswith(SUFFIX) else spec.checkpoint
-    if checkpoint is not None:
-        load_checkpoint(network, checkpoint)
-    return LoadedModel(spec.label, network.eval(), architecture, source, preprocessing, class_ids)
+    path = Path(spec.source) if spec.checkpoint is None and spec.source.endswith(SUFFIX) else spec.checkpoint
+    checkpoint = read_checkpoint(path) if path is not None else None
+    from_library = found is None and not _is_code(spec.source)
+    if found is None:
+        found = _from_library(spec.source, checkpoint, download) if from_library else _from_code(spec)
+    network, architecture, preprocessing, class_ids = found
+    weights = checkpoint.fill(network, replace=from_library) if checkpoint is not None else Weights({})
+    return LoadedModel(
+        label=spec.label,
+        network=network.eval(),
+        architecture=architecture,
+        source=source,
+        preprocessing=_normalized(preprocessing, weights, spec.preprocess),
+        class_ids=class_ids if classes is None else classes,
+        file_digest=checkpoint.sha256 if checkpoint is not None else None,
+        notes=[] if spec.preprocess else weights.notes,
+    )
 
 
 def _shipped(spec: ModelSpec) -> ModelSpec:
@@ -79,7 +104,21 @@ def _shipped(spec: ModelSpec) -> ModelSpec:
     return replace(spec, source=str(SHIPPED[spec.source]))
 
 
-def _from_training(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing, list[str]] | None:
+def _normalized(preprocessing: Preprocessing, weights: Weights, wish: str | None) -> Preprocessing:
+    """What the user said, else what the checkpoint says, else what is usual for the network."""
+    if wish is not None:
+        mean, std = NORMALIZATIONS[wish]
+        return replace(preprocessing, mean=mean, std=std, origin=f"preprocess={wish}")
+    if weights.mean is not None and weights.std is not None:
+        return replace(preprocessing, mean=weights.mean, std=weights.std, origin="the checkpoint's normaliser")
+    return preprocessing
+
+
+def _is_code(source: str) -> bool:
+    return ":" in source and not source.startswith("timm:")
+
+
+def _from_training(spec: ModelSpec) -> _Source | None:
     """A network that `shapebias train` wrote, as `FILE.safetensors` or `ARCHITECTURE@FILE.safetensors`; else None."""
     alone = spec.checkpoint is None and spec.source.endswith(SUFFIX)
     path = Path(spec.source) if alone else spec.checkpoint
@@ -102,7 +141,7 @@ def _from_training(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing, list
     return trained.build(), trained.architecture, trained.preprocessing, trained.class_ids
 
 
-def _from_code(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing]:
+def _from_code(spec: ModelSpec) -> _Source:
     """A network from the user's own code: the only code that a `--model` runs."""
     place, _, function = spec.source.rpartition(":")
     module = _import_file(Path(place), spec.source) if place.endswith(".py") else _import_module(place, spec.source)
@@ -114,7 +153,7 @@ def _from_code(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing]:
         kind = type(network).__name__
         raise ShapebiasError(f"{printable(spec.source)} returned {printable(kind)}, not a torch.nn.Module")
     cfg = getattr(network, "pretrained_cfg", None)
-    return network, type(network).__name__, from_pretrained_cfg(cfg) if cfg else imagenet_preprocessing()
+    return network, type(network).__name__, from_pretrained_cfg(cfg) if cfg else imagenet_preprocessing(), None
 
 
 def _run(source: str, action: Callable[[], Any]) -> Any:
@@ -141,41 +180,22 @@ def _import_file(path: Path, source: str) -> Any:
 
 
 def _import_module(name: str, source: str) -> Any:
-    if name == "timm":
-        raise UsageError("timm models are not supported yet: use FILE.py:FUNCTION with a function that returns one")
     return _run(source, lambda: importlib.import_module(name))
 
 
-def _from_torchvision(spec: ModelSpec) -> tuple[nn.Module, str, Preprocessing]:
-    """A torchvision classifier by its name; without a checkpoint, with torchvision's own weights."""
-    import torchvision
-
-    name = spec.source
-    if name not in torchvision.models.list_models(torchvision.models):
-        raise UsageError(
-            f"no model {printable(name)}: name a torchvision classifier (alexnet, resnet50), FILE.py:FUNCTION, "
-            f"module:FUNCTION, FILE{SUFFIX}, {' or '.join(SHIPPED)}"
-        )
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    if spec.checkpoint is None:
-        return _downloaded(name, weights), name, from_torchvision(weights, f"torchvision's {weights}")
-    extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    network = torchvision.models.get_model(name, weights=None, **extra)
-    if name == "googlenet":  # its published weights come without the training-only heads
-        network.aux_logits, network.aux1, network.aux2 = False, None, None
-    first = next(iter(torchvision.models.get_model_weights(name)))
-    return network, name, from_torchvision(first, f"the usual values for {name}")
+def _from_library(source: str, checkpoint: Checkpoint | None, download: bool) -> _Source:
+    """A network of torchvision or timm by its name; without a checkpoint, with the library's own weights."""
+    library, name = (timm_models, source.removeprefix("timm:")) if ":" in source else (torchvision_models, source)
+    if checkpoint is not None:
+        network, preprocessing = library.for_checkpoint(name, checkpoint)
+    elif download:
+        network, preprocessing = library.pretrained(name)
+    else:
+        network, preprocessing = library.without_weights(name)
+    return network, source, preprocessing, imagenet.wnids() if _outputs(network) == len(imagenet.wnids()) else None
 
 
-def _downloaded(name: str, weights: Any) -> nn.Module:
-    import torchvision
-
-    try:
-        network: nn.Module = torchvision.models.get_model(name, weights=weights, progress=False)
-    except Exception as error:  # no network, a proxy, a full disk: urllib and torch.hub raise many kinds
-        reason = printable(f"{type(error).__name__}: {error}", 160)
-        raise ShapebiasError(
-            f"torchvision's weights of {name} could not be downloaded ({reason}): fetch {weights.url} elsewhere and "
-            f"pass it as --model {name}@FILE"
-        ) from error
-    return network
+def _outputs(network: nn.Module) -> int:
+    """The number of classes: timm says it, and torchvision's classifiers end with it."""
+    classes = getattr(network, "num_classes", None)
+    return classes if isinstance(classes, int) else len(list(network.state_dict().values())[-1])

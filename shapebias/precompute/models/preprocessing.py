@@ -10,6 +10,12 @@ from shapebias.precompute.images.decode import Geometry
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+NORMALIZATIONS = {  # what `preprocess=NAME` means: mean and std of RGB in [0, 1]
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "advprop": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),  # x * 2 - 1
+    "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
 _INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos")
 
 

@@ -1,4 +1,4 @@
-"""What the user writes after `--model`: `[LABEL=]SOURCE[@CHECKPOINT]`."""
+"""What the user writes after `--model`: `[LABEL=]SOURCE[@CHECKPOINT][,preprocess=NAME][,classes=FILE]`."""
 
 import re
 from dataclasses import dataclass
@@ -7,30 +7,38 @@ from pathlib import Path
 from shapebias.core.errors import UsageError
 from shapebias.core.schema import LABEL_PATTERN
 from shapebias.core.text import printable
+from shapebias.precompute.models.preprocessing import NORMALIZATIONS
 
 PAIR = ("demo-s", "demo-r")  # networks that come with the program: standard, and trained against attacks
 _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
+_OPTION = re.compile(r",(?=(?:preprocess|classes)=)")
 
 
 @dataclass(frozen=True)
 class ModelSpec:
     """A network by its source and, where given, its weights.
 
-    The source is a name, `FILE.py:FUNCTION`, `module:FUNCTION`, or a `FILE.safetensors` that says what it holds.
+    The source is a name, `timm:NAME`, `FILE.py:FUNCTION`, `module:FUNCTION`, or a `FILE.safetensors` that says what it
+    holds. `preprocess` is a name in `NORMALIZATIONS`; `classes` a file for `read_classes`.
     """
 
     label: str
     source: str
     checkpoint: Path | None
+    preprocess: str | None = None
+    classes: Path | None = None
 
 
 def parse_spec(text: str) -> ModelSpec:
-    """Reads `[LABEL=]SOURCE[@CHECKPOINT]`. Without a label it is the source's function, name, or file's stem.
+    """Reads `[LABEL=]SOURCE[@CHECKPOINT]` and its options. Without a label it is the source's function, name, or stem.
 
-    Raises UsageError for an empty source or checkpoint, or a label that could not name a model in a store.
+    Raises UsageError for an empty source or checkpoint, an option without a value or of an unknown one, or a label that
+    could not name a model in a store.
     """
-    labelled = _LABELLED.fullmatch(text)
-    rest = labelled["rest"] if labelled else text
+    plain, *options = _OPTION.split(text)
+    preprocess, classes = _options(text, options)
+    labelled = _LABELLED.fullmatch(plain)
+    rest = labelled["rest"] if labelled else plain
     source, at, checkpoint = rest.rpartition("@")
     if not at:
         source, checkpoint = rest, ""
@@ -50,7 +58,21 @@ def parse_spec(text: str) -> ModelSpec:
             f"--model {printable(text)}: a label holds letters, digits, space and . _ + - and starts with a "
             "letter or digit"
         )
-    return ModelSpec(label, source, Path(checkpoint) if checkpoint else None)
+    return ModelSpec(label, source, Path(checkpoint) if checkpoint else None, preprocess, classes)
+
+
+def _options(text: str, options: list[str]) -> tuple[str | None, Path | None]:
+    """`preprocess=NAME` and `classes=FILE`, each once at most."""
+    found: dict[str, str] = {}
+    for option in options:
+        name, _, value = option.partition("=")
+        if not value or name in found:
+            raise UsageError(f"--model {printable(text)}: write {name}=VALUE once, after the checkpoint")
+        found[name] = value
+    preprocess, classes = found.get("preprocess"), found.get("classes")
+    if preprocess is not None and preprocess not in NORMALIZATIONS:
+        raise UsageError(f"no preprocess={printable(preprocess)}: there are {', '.join(NORMALIZATIONS)}")
+    return preprocess, Path(classes) if classes else None
 
 
 def parse_specs(texts: list[str]) -> list[ModelSpec]:

@@ -13,6 +13,7 @@ from torch import nn
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.images.decode import Geometry
+from shapebias.precompute.models.file_kinds import check_kind
 from shapebias.precompute.models.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -111,8 +112,7 @@ def read_trained(path: Path) -> Trained | None:
 
     Raises UsageError where there is no file, ShapebiasError where it is no safetensors file or its header is wrong.
     """
-    if not path.is_file():
-        raise UsageError(f"the checkpoint {printable(str(path))} does not exist")
+    check_kind(path)
     try:
         with safe_open(path, "pt") as file:
             header: dict[str, str] = file.metadata() or {}

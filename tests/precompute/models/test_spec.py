@@ -30,6 +30,27 @@ def test_examples(text: str, label: str, source: str, checkpoint: str | None) ->
     assert parse_spec(text) == ModelSpec(label, source, Path(checkpoint) if checkpoint else None)
 
 
+@pytest.mark.parametrize(
+    ("text", "checkpoint", "preprocess", "classes"),
+    [
+        ("alexnet@a,b.pth,preprocess=advprop", "a,b.pth", "advprop", None),
+        ("alexnet,preprocess=none", None, "none", None),
+        ("A=nets.py:f@w.pth,classes=my, classes.json,preprocess=imagenet", "w.pth", "imagenet", "my, classes.json"),
+        ("alexnet@a.pth,preprocess", "a.pth,preprocess", None, None),
+    ],
+)
+def test_options(text: str, checkpoint: str | None, preprocess: str | None, classes: str | None) -> None:
+    spec = parse_spec(text)
+    assert (spec.preprocess, spec.classes) == (preprocess, Path(classes) if classes else None)
+    assert spec.checkpoint == (Path(checkpoint) if checkpoint else None)
+
+
+@pytest.mark.parametrize("text", [",preprocess=", ",preprocess=x", ",preprocess=none,preprocess=none", ",classes="])
+def test_options_that_make_no_sense(text: str) -> None:
+    with pytest.raises(UsageError, match=r"preprocess|classes"):
+        parse_spec(f"alexnet@a.pth{text}")
+
+
 @pytest.mark.parametrize("text", ["", "@a.pth", "alexnet@", "A=@a.pth", "A B!=alexnet", " A=alexnet"])
 def test_what_makes_no_sense_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError) as error:

@@ -1,0 +1,155 @@
+"""What `shapebias models` and `shapebias layers` say: which networks there are, and which layers one has."""
+
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+
+from shapebias.core.text import printable
+from shapebias.precompute.models.architectures import torchvision_names
+from shapebias.precompute.models.layers import STUDIED, Trace, WatchedLayer
+from shapebias.precompute.models.load import load_model
+from shapebias.precompute.models.receptive_field import receptive_fields
+from shapebias.precompute.models.spec import ModelSpec
+from shapebias.precompute.models.trained import SMALL
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network by the name that `--model` takes: `weights` says where its own come from, None = only `NAME@FILE`.
+
+    `studied`: its layers have the titles of the published studies; of others the outputs of the stages are watched.
+    """
+
+    name: str
+    weights: str | None
+    studied: bool
+
+
+def list_architectures(wish: str | None = None) -> tuple[list[Architecture], int]:
+    """Those whose name contains `wish` or matches it as a glob, and how many more timm has.
+
+    timm's are named only where `wish` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
+    """
+    found = [Architecture(SMALL, None, False), *_of_torchvision()]
+    timm = _of_timm()
+    if wish is None:
+        return found, len(timm)
+    everything = found + timm
+    matching = [each for each in everything if wish in each.name or fnmatchcase(each.name, wish)]
+    return matching, 0
+
+
+def _of_torchvision() -> list[Architecture]:
+    import torchvision
+
+    names = sorted(torchvision_names(), key=lambda name: (name not in STUDIED, name))
+    return [
+        Architecture(name, str(torchvision.models.get_model_weights(name).DEFAULT.url), name in STUDIED)
+        for name in names
+    ]
+
+
+def _of_timm() -> list[Architecture]:
+    try:
+        import timm
+    except ImportError:
+        return []
+    pretrained: list[str] = timm.list_pretrained()  # an architecture and the tag of its weights
+    bare = sorted(set(timm.list_models()) - {name.partition(".")[0] for name in pretrained})
+    return [
+        Architecture(f"timm:{name}", "timm, huggingface.co" if name in pretrained else None, False)
+        for name in sorted(pretrained + bare)
+    ]
+
+
+def architectures_text(architectures: list[Architecture], more: int) -> str:
+    """A table for people."""
+    width = max((len(each.name) for each in architectures), default=0)
+    lines = [f"{'model':{width}}  {'layers':7}  weights"]
+    for each in architectures:
+        layers = "studied" if each.studied else "stages"
+        lines.append(f"{each.name:{width}}  {layers:7}  {each.weights or f'yours: {each.name}@FILE'}")
+    lines.append(f"{len(architectures)} models; any takes weights of yours: NAME@FILE")
+    if more:
+        lines.append(f"{more:,} more of timm: shapebias models timm:")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """A layer that can be watched: `field` is its receptive field in px (None = the whole image), `default` whether
+    `--layers paper` watches it, `convolution` the convolution that it is the activation of, if it is one."""
+
+    name: str
+    module: str
+    units: int
+    map_height: int
+    map_width: int
+    field: int | None
+    default: bool
+    convolution: str | None
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers of a network at its input size (px), in the order of its forward."""
+
+    architecture: str
+    input_size: int
+    preprocessing: str
+    layers: list[LayerFacts]
+
+    def to_json(self) -> dict[str, Any]:
+        """For scripts."""
+        facts = asdict(self)
+        for layer in facts["layers"]:
+            layer["receptive_field"] = layer.pop("field")
+        return facts
+
+    def text(self) -> str:
+        """A table for people."""
+        width = max(len(printable(each.name, 60)) for each in self.layers)
+        lines = [f"{printable(self.architecture)}, {self.input_size} px: {printable(self.preprocessing, 400)}"]
+        lines.append(f"   {'layer':{width}}  {'units':>6}  {'map':>9}  {'field':>11}  module")
+        for each in self.layers:
+            size = f"{each.map_height} x {each.map_width}"
+            seen = "whole image" if each.field is None else f"{each.field} px"
+            mark = "*" if each.default else " "
+            name, module = printable(each.name, 60), printable(each.module, 80)
+            lines.append(f" {mark} {name:{width}}  {each.units:>6}  {size:>9}  {seen:>11}  {module}")
+        lines.append("* watched by default (--layers paper); field: the receptive field")
+        return "\n".join(lines)
+
+
+def describe_layers(spec: ModelSpec) -> Layers:
+    """The default layers and all convolutions of the network that `spec` names; nothing is downloaded.
+
+    Raises UsageError or ShapebiasError.
+    """
+    model = load_model(spec, download=False)
+    side = model.preprocessing.geometry.crop
+    trace = Trace(model.network, torch.zeros(1, 3, side, side))
+    default, convolutions = trace.choose("paper"), trace.convolutions()
+    by_place: dict[tuple[str, int], WatchedLayer] = {}
+    for layer in default + convolutions:
+        by_place.setdefault((layer.module, layer.call), layer)
+    order = {(call.path, call.number): index for index, call in enumerate(trace.calls)}
+    layers = sorted(by_place.values(), key=lambda layer: order[layer.module, layer.call])
+    names = {(each.module, each.call): each.name for each in convolutions}
+    fields = receptive_fields(model.network, layers, side)
+    facts = [
+        LayerFacts(
+            each.name,
+            each.module,
+            each.units,
+            each.height,
+            each.width,
+            seen,
+            each in default,
+            names.get((each.module, each.call)),
+        )
+        for each, seen in zip(layers, fields, strict=True)
+    ]
+    return Layers(model.architecture, side, str(model.preprocessing), facts)

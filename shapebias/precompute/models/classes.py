@@ -1,0 +1,76 @@
+"""Which output of a network stands for which class of the images."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+_MAX_BYTES = 50_000_000
+
+
+def read_classes(path: Path) -> list[str]:
+    """The classes of a network in the order of its outputs, by the names that the image folders have.
+
+    A JSON list; a JSON object {index: class}, {index: [class, name, …]} or {class: index}; or a text, one class a line.
+    Raises UsageError, one line, for anything else.
+    """
+    shown = printable(str(path))
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UsageError(f"{shown} is too large for a list of classes")
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the classes in {shown} cannot be read: {printable(str(error), 120)}") from error
+    try:
+        classes = _from_json(json.loads(text)) if text.lstrip()[:1] in ("[", "{") else _from_lines(text)
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        reason = printable(str(error), 120)
+        raise UsageError(f"{shown} is no list of classes (JSON, or one class a line): {reason}") from error
+    if len(set(classes)) < len(classes):
+        twice = next(each for each in classes if classes.count(each) > 1)
+        raise UsageError(f"{shown} names the class {printable(twice)} twice")
+    return classes
+
+
+def _from_lines(text: str) -> list[str]:
+    classes = [line.strip() for line in text.splitlines()]
+    while classes and not classes[-1]:
+        classes.pop()
+    if not classes or not all(classes):
+        raise ValueError("it is empty or has an empty line")
+    return classes
+
+
+def _from_json(content: Any) -> list[str]:
+    if isinstance(content, dict):
+        if content and all(isinstance(value, int) for value in content.values()):
+            inverse = {index: name for name, index in content.items()}
+            if len(inverse) < len(content):
+                raise ValueError("two classes of one index")
+            content = inverse
+        by_index = {int(index): name for index, name in content.items()}
+        content = [by_index[index] for index in range(len(by_index))]
+    names = [each[0] if isinstance(each, list) else each for each in content]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError("a class that is no text")
+    return names
+
+
+def outputs_of_classes(
+    network_ids: list[str] | None, outputs: int | None, image_ids: list[str]
+) -> NDArray[np.int64] | None:
+    """The network's output for every class of the images, int64 [image classes], -1 = none; None where nobody knows.
+
+    By the classes' names where the network's are known, else by position if there are as many.
+    """
+    if outputs is None:
+        return None
+    if network_ids is not None:
+        place = {name: index for index, name in enumerate(network_ids)}
+        return np.array([place.get(name, -1) for name in image_ids], np.int64)
+    return np.arange(outputs, dtype=np.int64) if outputs == len(image_ids) else None

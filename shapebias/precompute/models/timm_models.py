@@ -1,0 +1,66 @@
+"""timm's networks (an extra), with its own weights or for a checkpoint."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from torch import nn
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.models.checkpoint import Checkpoint
+from shapebias.precompute.models.preprocessing import Preprocessing, from_pretrained_cfg
+
+
+def timm_library() -> Any:
+    """The timm package. Raises UsageError where it is not installed."""
+    try:
+        import timm
+    except ImportError as error:
+        raise UsageError("timm:NAME needs timm: pip install 'shapebias[timm]'") from error
+    return timm
+
+
+def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
+    """A network with timm's weights, downloaded once. Raises UsageError or ShapebiasError."""
+    timm = timm_library()
+    _check_name(name)
+    try:
+        network: nn.Module = timm.create_model(name, pretrained=True)
+    except Exception as error:  # no network, no such weights, a full disk: huggingface_hub raises many kinds
+        reason = printable(f"{type(error).__name__}: {error}", 160)
+        raise ShapebiasError(
+            f"timm's weights of {name} could not be had ({reason}): fetch them elsewhere and pass them as "
+            f"--model timm:{name}@FILE"
+        ) from error
+    return network, from_pretrained_cfg(network.pretrained_cfg)
+
+
+def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Preprocessing]:
+    """A network that `checkpoint` can fill, with as many classes as the file has. Raises UsageError, ShapebiasError."""
+    network = _build(name)
+    classes = checkpoint.classes_for(network)
+    if classes is not None:
+        network = _build(name, classes)
+    return network, from_pretrained_cfg(network.pretrained_cfg)
+
+
+def without_weights(name: str) -> tuple[nn.Module, Preprocessing]:
+    """A network with random weights. Raises UsageError for a name that does not exist."""
+    network = _build(name)
+    return network, from_pretrained_cfg(network.pretrained_cfg)
+
+
+def _build(name: str, classes: int | None = None) -> nn.Module:
+    timm = timm_library()
+    _check_name(name)
+    settings = {} if classes is None else {"num_classes": classes}
+    network: nn.Module = timm.create_model(name, pretrained=False, **settings)
+    return network
+
+
+def _check_name(name: str) -> None:
+    """An architecture of timm's, with or without its weights' tag; nothing from elsewhere (`hf-hub:`, a folder)."""
+    timm = timm_library()
+    if ":" in name or "/" in name or not timm.is_model(name.partition(".")[0]):
+        near = ", ".join(get_close_matches(name, timm.list_models(), 3)) or "resnet50, convnext_tiny"
+        raise UsageError(f"timm has no model {printable(name)}: try {near}; `shapebias models timm:` lists them")

@@ -1,0 +1,82 @@
+"""torchvision's classifiers, with its own weights or for a checkpoint."""
+
+import re
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.models.architectures import torchvision_names, unset_network
+from shapebias.precompute.models.checkpoint import Checkpoint
+from shapebias.precompute.models.preprocessing import Preprocessing, from_torchvision
+from shapebias.precompute.models.trained import usual_preprocessing
+
+_RESCALING = ("googlenet", "inception_v3")  # trained on images of mean and std 0.5, into which they turn ImageNet's
+_HASH = re.compile(r"-([0-9a-f]{8})\.pth$")
+
+
+def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
+    """A classifier with torchvision's best weights, downloaded once. Raises UsageError or ShapebiasError."""
+    import torchvision
+
+    _check_name(name)
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    try:
+        network: nn.Module = torchvision.models.get_model(name, weights=weights, progress=False)
+    except Exception as error:  # no network, a proxy, a full disk: urllib and torch.hub raise many kinds
+        reason = printable(f"{type(error).__name__}: {error}", 160)
+        raise ShapebiasError(
+            f"torchvision's weights of {name} could not be downloaded ({reason}): fetch {weights.url} elsewhere and "
+            f"pass it as --model {name}@FILE"
+        ) from error
+    return network, from_torchvision(weights, f"torchvision's {weights}")
+
+
+def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Preprocessing]:
+    """A classifier that `checkpoint` can fill, with as many classes as the file has.
+
+    A file that torchvision publishes is known by its digest: its preprocessing is that of its weights, and a GoogLeNet
+    or Inception rescales its input as those weights want. Raises UsageError for a name that does not exist.
+    """
+    import torchvision
+
+    _check_name(name)
+    network = unset_network(name)
+    classes = checkpoint.classes_for(network)
+    if classes is not None:
+        network = unset_network(name, classes)
+    every = torchvision.models.get_model_weights(name)
+    published = next((weights for weights in every if _is_file_of(weights, checkpoint)), None)
+    if published is not None:
+        if name in _RESCALING:
+            cast(Any, network).transform_input = True
+        return network, from_torchvision(published, f"torchvision's {published}")
+    return network, usual_preprocessing(name)
+
+
+def without_weights(name: str) -> tuple[nn.Module, Preprocessing]:
+    """A classifier whose weights are 0: enough to look at its layers. Raises UsageError for an unknown name."""
+    _check_name(name)
+    network = unset_network(name)
+    with torch.no_grad():
+        for value in network.state_dict().values():
+            value.zero_()
+    return network, usual_preprocessing(name)
+
+
+def _is_file_of(weights: Any, checkpoint: Checkpoint) -> bool:
+    size = weights.meta["_file_size"]  # MiB, to three digits: few other files need to wait for their digest
+    if abs(checkpoint.path.stat().st_size / 2**20 - size) > 0.001:
+        return False
+    digest = _HASH.search(weights.url)
+    return digest is not None and checkpoint.sha256.result().startswith(digest[1])
+
+
+def _check_name(name: str) -> None:
+    if name not in torchvision_names():
+        raise UsageError(
+            f"no model {printable(name)}: name a torchvision classifier (alexnet, resnet50), timm:NAME, "
+            "FILE.py:FUNCTION or module:FUNCTION; `shapebias models` lists the names"
+        )

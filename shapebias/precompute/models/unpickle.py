@@ -1,0 +1,208 @@
+"""Reads PyTorch's pickled checkpoints without running anything in them.
+
+`torch.load(weights_only=True)` refuses a file that holds any other object (an optimiser's schedule, training arguments,
+what dill wrote). Here such objects become placeholders: no name in the file is imported, nothing of the file is called.
+Only tensors, numbers, texts and containers are built.
+"""
+
+import pickle
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+_MAGIC = 0x1950A86A20F9469CFC6C  # the first of the five pickles that PyTorch wrote before 1.6
+_DTYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "UntypedStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+
+
+class _Inert(type):
+    """What a placeholder does when a pickle calls it, makes an instance of it, or gives it state or items: nothing."""
+
+    def __call__(cls, *_: Any, **__: Any) -> Any:
+        return cls
+
+    def __setstate__(cls, state: object) -> None:
+        pass
+
+    def __setitem__(cls, key: object, value: object) -> None:
+        pass
+
+    def append(cls, value: object) -> None:
+        pass
+
+    def extend(cls, values: object) -> None:
+        pass
+
+    def add(cls, value: object) -> None:
+        pass
+
+
+class Placeholder(metaclass=_Inert):
+    """Stands for every class, function and object that is not built. A class, because pickles make instances of it."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        return cls
+
+
+class _Items(dict[Any, Any]):
+    """A dict to which a pickle cannot give attributes."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+class _Builder:
+    """A callable that a pickle cannot change."""
+
+    __slots__ = ("_build",)
+
+    def __init__(self, build: Callable[..., Any]) -> None:
+        self._build = build
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._build(*arguments)
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _mapping(*arguments: Any) -> _Items:
+    return _Items(arguments[0]) if arguments and isinstance(arguments[0], list | dict) else _Items()
+
+
+def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Any:
+    if not (isinstance(storage, tuple) and len(storage) == 2):
+        return Placeholder
+    untyped, dtype = storage
+    last = offset + sum((extent - 1) * step for extent, step in zip(size, stride, strict=True))
+    if min((offset, *size, *stride)) < 0 or (0 not in size and (last + 1) * dtype.itemsize > untyped.nbytes()):
+        raise ValueError("a tensor is larger than its memory")
+    return torch.empty(0, dtype=dtype).set_(untyped, offset, tuple(size), tuple(stride))
+
+
+def _parameter(data: Any, *_: Any) -> Any:
+    return data
+
+
+_BUILDERS = {
+    ("collections", "OrderedDict"): _mapping,
+    ("collections", "defaultdict"): lambda *_: _Items(),
+    ("torch._utils", "_rebuild_tensor"): _tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_tensor_v3"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
+}
+
+
+class SafeUnpickler(pickle.Unpickler):
+    """Builds tensors and containers; every other name in the file is `Placeholder`."""
+
+    def __init__(self, file: IO[bytes], storage: Callable[[str, int], torch.UntypedStorage] | None = None) -> None:
+        """`storage` gives the memory of a key, of so many bytes, for the tensors in the file."""
+        super().__init__(file, encoding="utf-8", errors="replace")  # Python 2's texts
+        self._storage = storage
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Looks a name up; nothing is imported."""
+        if (module == "torch" or module.startswith("torch.")) and name in _DTYPES:
+            return _DTYPES[name]
+        build = _BUILDERS.get((module, name))
+        return Placeholder if build is None else _Builder(build)
+
+    def persistent_load(self, reference: Any) -> Any:
+        """A storage that a tensor refers to, as (memory, dtype)."""
+        if not (self._storage and isinstance(reference, tuple) and len(reference) >= 5 and reference[0] == "storage"):
+            return Placeholder
+        _, dtype, key, _, elements, *view = reference
+        if not (isinstance(dtype, torch.dtype) and isinstance(elements, int)) or any(each is not None for each in view):
+            return Placeholder
+        return self._storage(str(key), elements * dtype.itemsize), dtype
+
+
+def read_pickled(path: Path) -> Any:
+    """The content of a checkpoint that `torch.save` wrote, in either of its formats.
+
+    Raises OSError, ValueError, EOFError, RuntimeError, TypeError or pickle.UnpicklingError where it is damaged.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return _read_zip(archive, path.stat().st_size)
+    with path.open("rb") as file:
+        return _read_stream(file, path.stat().st_size)
+
+
+def _read_zip(archive: zipfile.ZipFile, limit: int) -> Any:
+    """PyTorch's format since 1.6: a pickle, and a file for every storage."""
+    (name,) = (each for each in archive.namelist() if each.endswith("data.pkl"))
+    root = name.removesuffix("data.pkl")
+    if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != sys.byteorder.encode():
+        raise ValueError("its numbers are of another byte order")
+    storages: dict[str, torch.UntypedStorage] = {}
+
+    def storage(key: str, _: int) -> torch.UntypedStorage:
+        if key not in storages:
+            member = archive.getinfo(f"{root}data/{key}")
+            if member.file_size > limit:
+                raise ValueError("a storage is larger than the file")
+            storages[key] = _memory(member.file_size)
+            with archive.open(member) as file:
+                _fill(storages[key], file)
+        return storages[key]
+
+    with archive.open(name) as file:
+        return SafeUnpickler(file, storage).load()
+
+
+def _read_stream(file: IO[bytes], limit: int) -> Any:
+    """PyTorch's format before 1.6: five pickles one after the other, then the storages in the order of the last."""
+    if SafeUnpickler(file).load() != _MAGIC:
+        raise ValueError("it is a pickle, but not one of PyTorch")
+    SafeUnpickler(file).load()
+    SafeUnpickler(file).load()
+    storages: dict[str, torch.UntypedStorage] = {}
+
+    def storage(key: str, size: int) -> torch.UntypedStorage:
+        if key not in storages:
+            if not 0 <= size <= limit:
+                raise ValueError("a storage is larger than the file")
+            storages[key] = _memory(size)
+        return storages[key]
+
+    content = SafeUnpickler(file, storage).load()
+    for key in SafeUnpickler(file).load():
+        file.read(8)  # its number of elements, which the pickle has told
+        _fill(storages[str(key)], file)
+    return content
+
+
+def _memory(size: int) -> torch.UntypedStorage:
+    return torch.empty(size, dtype=torch.uint8).untyped_storage()
+
+
+def _fill(storage: torch.UntypedStorage, file: IO[bytes]) -> None:
+    values: Tensor = torch.empty(0, dtype=torch.uint8).set_(storage, 0, (storage.nbytes(),), (1,))
+    view = memoryview(values.numpy().data)
+    while view:
+        count = file.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError("it is cut off")
+        view = view[count:]

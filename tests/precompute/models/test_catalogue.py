@@ -1,0 +1,65 @@
+"""What `models` and `layers` say."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from shapebias.cli import app
+from shapebias.precompute.models.catalogue import describe_layers, list_architectures
+from shapebias.precompute.models.layers import STUDIED
+from shapebias.precompute.models.spec import parse_spec
+
+
+def test_the_studies_networks_come_first() -> None:
+    found, more = list_architectures()
+    assert {each.name for each in found[1:6]} == set(STUDIED)
+    assert [each.studied for each in found[:7]] == [False, *[True] * 5, False]
+    assert more > 500
+    weights = {each.name: each.weights for each in found}
+    assert weights["small"] is None
+    assert weights["alexnet"] == "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+
+
+def test_a_filter_finds_timms_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [each.name for each in list_architectures("*efficientnet_b0*")[0]]
+    assert {"efficientnet_b0", "timm:tf_efficientnet_b0.ap_in1k"} <= set(names)
+    monkeypatch.setitem(sys.modules, "timm", None)
+    assert [each.name for each in list_architectures("*efficientnet_b0*")[0]] == ["efficientnet_b0"]
+
+
+def test_the_layers_of_alexnet() -> None:
+    found = describe_layers(parse_spec("alexnet"))
+    assert found.input_size == 224
+    facts = [(each.name, each.module, each.units, each.map_height, each.field) for each in found.layers]
+    assert facts == [
+        ("conv1", "features.1", 64, 55, 11),
+        ("conv2", "features.4", 192, 27, 51),
+        ("conv3", "features.7", 384, 13, 99),
+        ("conv4", "features.9", 256, 13, 131),
+        ("conv5", "features.11", 256, 13, 163),
+    ]
+    assert all(each.default for each in found.layers)
+    assert [each.convolution for each in found.layers] == [f"features.{index}" for index in (0, 3, 6, 8, 10)]
+
+
+def test_the_commands(network_file: Path) -> None:
+    runner = CliRunner()
+    result = runner.invoke(app, ["layers", f"{network_file}:build", "--json"])
+    facts = json.loads(result.stdout)
+    assert (facts["architecture"], facts["input_size"]) == ("Tiny", 32)
+    default = [layer for layer in facts["layers"] if layer["default"]]
+    assert [(each["name"], each["receptive_field"]) for each in default] == [
+        ("block1", 3),
+        ("block2", 7),
+        ("block3", 15),
+    ]
+    text = runner.invoke(app, ["layers", f"{network_file}:build"]).stdout
+    assert " * block1" in text
+    assert "15 px" in text
+    assert json.loads(runner.invoke(app, ["models", "--json", "resnet50"]).stdout)[0]["name"] == "resnet50"
+    assert "resnet50  " in runner.invoke(app, ["models", "resnet50"]).stdout
+    assert runner.invoke(app, ["models", "nothing-like-it"]).exit_code == 2
+    assert runner.invoke(app, ["layers", "nothing-like-it"]).exit_code == 2
