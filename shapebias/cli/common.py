@@ -1,5 +1,6 @@
 """What the commands share: the app, its errors, and options that several have."""
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -62,6 +63,11 @@ def _options(
     """Look inside a CNN from a terminal: every unit's activations, statistics and top images."""
     global _debug
     _debug = debug
+
+
+def share_processors() -> None:
+    """Call it before torch is imported: its threads sleep when they wait, for the processes that decode images."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def count(option: str, text: str, least: int) -> int | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shapebias.cli.common import JsonOption, app, count, one_line_errors
+from shapebias.cli.common import JsonOption, app, count, one_line_errors, share_processors
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
@@ -87,6 +87,7 @@ def precompute(
 
     Without --model and --images: a standard and a robust network that come with the program, on images that it draws.
     """
+    share_processors()
     from shapebias.precompute.models.spec import PAIR, parse_specs
 
     if not model and not images.startswith("builtin:"):

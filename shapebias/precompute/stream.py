@@ -43,7 +43,14 @@ class Stream:
         self.progress.stage(title, len(paths))
         done = 0
         with load(
-            self.images, geometry, self._batch_size(names), workers, thumbnails, paths, names, self.settings.seed
+            self.images,
+            geometry,
+            self._batch_size(geometry, names),
+            workers,
+            thumbnails,
+            paths,
+            names,
+            self.settings.seed,
         ) as loader:
             for batch in loader:
                 yield batch
@@ -64,8 +71,8 @@ class Stream:
         if not same:
             raise ShapebiasError(f"images in {printable(str(self.images.root))} changed during the run: start again")
 
-    def _batch_size(self, names: tuple[str, ...] | None) -> int:
-        usual = 256 if self.device.is_cuda else 32
-        if names is not None and len(names) > 3:  # every version of a batch is in memory at once
-            usual //= 4
-        return self.settings.batch_size or usual
+    def _batch_size(self, geometry: Geometry, names: tuple[str, ...] | None) -> int:
+        """As many images as the user says, or as all their versions have room for."""
+        usual, room = (256, 256 << 20) if self.device.is_cuda else (32, 64 << 20)
+        fitting = room // (geometry.crop**2 * 3 * len(names or "1"))
+        return self.settings.batch_size or max(1, min(usual, fitting))

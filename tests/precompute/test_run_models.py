@@ -25,7 +25,8 @@ from shapebias.precompute.models.small_cnn import SmallCNN
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.models.trained import SMALL, Trained, trained_bytes, usual_preprocessing
 from shapebias.precompute.progress import Silent
-from shapebias.precompute.run import Settings, precompute
+from shapebias.precompute.run import precompute
+from shapebias.precompute.settings import Settings
 from shapebias.precompute.summary import ModelSummary, Summary
 
 NETWORK = """
@@ -51,7 +52,7 @@ def build():
 
 
 def run(images: Path, store: Path, *models: str) -> Summary:
-    settings = {"models": parse_specs(list(models)), "images": images, "store": store}
+    settings = {"models": parse_specs(list(models)), "images": str(images), "store": store}
     return precompute(Settings(**settings, device="cpu", workers=0, top=3, batch_size=8), Silent())  # type: ignore[arg-type]
 
 
@@ -117,7 +118,7 @@ def test_standard_and_robust_share_decoding(
     specs = (f"S=squeezenet1_1@{tmp_path}/a.pth", f"R=squeezenet1_1@{tmp_path}/r.pt")
     settings = Settings(
         parse_specs(list(specs)),
-        image_folder,
+        str(image_folder),
         tmp_path / "a.zarr",
         layers="features.0",
         limit=3,

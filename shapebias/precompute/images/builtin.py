@@ -8,6 +8,7 @@ apart. Imports Pillow and numpy only: worker processes start fast.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,17 @@ def draw(shape: int, texture: int, seed: int) -> Drawing:
 
 def draw_path(path: bytes) -> Pixels:
     """The pixels of the built-in image with this path, whatever folder it is in. Raises `ImageError`."""
-    return draw(*parse_path(path)).pixels
+    return _drawing(path).pixels
+
+
+@lru_cache(maxsize=1)  # its pixels, its silhouette and its annotation are asked for one after the other
+def _drawing(path: bytes) -> Drawing:
+    return draw(*parse_path(path))
 
 
 def draw_silhouette(path: bytes) -> Pixels:
     """Where the built-in image with this path shows its shape: uint8 [SIZE, SIZE], 0 or 255. Raises `ImageError`."""
-    return (draw(*parse_path(path)).shape > 0) * np.uint8(255)
+    return (_drawing(path).shape > 0) * np.uint8(255)
 
 
 def parse_path(path: bytes) -> tuple[int, int, int]:
