@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PEOPLE = ("#b2182b", "D")
 # Okabe & Ito's colours that red is not mistaken for, with markers, so that no two observers differ by colour alone.
-_MODELS = (("#0072b2", "o"), ("#e69f00", "s"), ("#009e73", "^"), ("#56b4e9", "v"), ("#000000", "P"), ("#cc79a7", "X"))
+MODELS = (("#0072b2", "o"), ("#e69f00", "s"), ("#009e73", "^"), ("#56b4e9", "v"), ("#000000", "P"), ("#cc79a7", "X"))
 _SUFFIXES = (".png", ".svg")
 _DPI = 150
 
@@ -67,7 +67,7 @@ def shape_bias_figure(observers: Sequence[Observer]) -> "Figure":
     )
     axes = figure.add_subplot()
     _rows(axes, categories)
-    styles = cycle(_MODELS)
+    styles = cycle(MODELS)
     lines = []
     for each in drawn:
         rows = [] if saw_other_images(each, drawn) else categories

@@ -235,6 +235,11 @@ class Store:
             self._layers[model] = found
         return self._layers[model]
 
+    def filters(self, model: str) -> NDArray[np.float32] | None:
+        """The first layer's kernels, float32 [units, 3, h, w]; None where they are not of colour images, or 1 x 1."""
+        path = f"models/{model}/filters"
+        return self.read(path, shape=[None, 3, None, None]) if self.has(path) else None
+
     def metric_names(self, model: str, layer: str) -> list[str]:
         """The metrics stored for a layer, in the registry's order."""
         path = f"{schema.layer_path(model, layer)}/metrics"

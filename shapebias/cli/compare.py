@@ -1,0 +1,33 @@
+"""`shapebias compare`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from shapebias.cli.common import JsonOption, StoreArgument, app, one_line_errors
+
+
+@app.command(epilog="Example: shapebias compare shapebias.zarr demo-s demo-r --metric smoothness")
+@one_line_errors
+def compare(
+    store: StoreArgument,
+    first: Annotated[str | None, typer.Argument(metavar="MODEL", help="The first of the store without it.")] = None,
+    second: Annotated[str | None, typer.Argument(metavar="MODEL", help="The second of the store without it.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Only this metric. Repeatable.")] = None,
+    all_right: Annotated[
+        bool, typer.Option("--all-right", help="Accuracy only over images that all models get right when clean.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Two models side by side: accuracy under each distortion, shape bias, every metric layer by layer."""
+    from shapebias.core.compare import pair_of
+    from shapebias.core.comparison_text import comparison, comparison_text
+    from shapebias.core.store import open_store
+
+    opened = open_store(store)
+    one, two = pair_of(opened, first, second)
+    if as_json:
+        print(json.dumps(comparison(opened, one, two, metric, all_right)))
+    else:
+        print(comparison_text(opened, one, two, metric, all_right), end="")
