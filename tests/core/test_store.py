@@ -67,8 +67,8 @@ def test_models_layers_and_metrics(small_store: Path) -> None:
         "block3": 33,
     }
     names = store.metric_names("Tiny", "block2")
-    assert names[:7] == ["max", "mean", "std", "sparsity", "q995", "tv", "smoothness"]
-    assert names[7:] == ["filter_smoothness", "class_diversity", "visual_diversity", "selectivity"]
+    assert names[:4] == ["smoothness", "class_diversity", "visual_diversity", "selectivity"]
+    assert names[4:] == ["sparsity", "max", "mean", "std", "q995", "tv", "filter_smoothness"]
     assert store.metric("Tiny", "block2", "max").dtype == np.float32
 
 

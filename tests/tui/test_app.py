@@ -66,9 +66,9 @@ async def test_moves_by_keys(store: Store) -> None:
 
 async def test_sorts_both_ways_and_keeps_the_unit(store: Store) -> None:
     async with exploring(store, unit="Tiny/block3/5") as (app, pilot):
-        values = store.metric("Tiny", "block3", "max")
+        values = store.metric("Tiny", "block3", "smoothness")
         await press(app, pilot, "s")
-        assert app.units.sort_by == "max"
+        assert app.units.sort_by == "smoothness"
         shown = [app.units.unit_at(place).index for place in range(33)]  # type: ignore[union-attr]
         assert shown == np.argsort(-values, kind="stable").tolist()
         assert app.units.unit is not None
@@ -85,12 +85,12 @@ async def test_sorts_both_ways_and_keeps_the_unit(store: Store) -> None:
 async def test_a_click_on_a_header_sorts_and_again_reverses(store: Store) -> None:
     async with exploring(store) as (app, pilot):
         header = app.units.render_line(0).text
-        place = (header.index("std"), 0)
+        place = (header.index("classes"), 0)
         await pilot.click("#units", offset=place)
-        assert (app.units.sort_by, app.units.ascending) == ("std", False)
+        assert (app.units.sort_by, app.units.ascending) == ("class_diversity", False)
         assert "▼" in app.units.render_line(0).text
         await pilot.click("#units", offset=place)
-        assert (app.units.sort_by, app.units.ascending) == ("std", True)
+        assert (app.units.sort_by, app.units.ascending) == ("class_diversity", True)
 
 
 async def test_a_click_on_a_row_moves_there(store: Store) -> None:
@@ -190,8 +190,8 @@ async def test_small_terminals_are_usable(store: Store, size: tuple[int, int]) -
         assert isinstance(app.screen, ZoomScreen)
         await pilot.pause(0.05)
         numbers = str(app.screen.panel.query_one(".numbers").render()).splitlines()
-        assert numbers[2].startswith("max "), "the numbers fill their lines from the first"
-        assert "mean" in numbers[2] or size[0] < 30
+        assert numbers[2].startswith("smooth "), "the numbers fill their lines from the first"
+        assert "classes" in numbers[2] or size[0] < 30
         await pilot.press("escape", "v", "question_mark", "escape")
         assert app.units.region.right <= size[0], "nothing is beyond the edge"
         assert app.panel.region.right <= size[0]

@@ -35,7 +35,7 @@ async def test_filters_while_it_is_written_and_stays_after_enter(store: Store) -
         assert app.focused is app.units
         assert f"{len(wanted)} of 33 units: {condition}" in status(app)
         await press(app, pilot, "s")
-        values = store.metric("Tiny", "block3", "max")
+        values = store.metric("Tiny", "block3", "smoothness")
         assert shown(app) == sorted(wanted, key=lambda unit: (-values[unit], unit)), "sorting keeps the filter"
         assert str(app.units.unit) == "Tiny/block3/5"
         await press(app, pilot, "left_square_bracket", "right_square_bracket")

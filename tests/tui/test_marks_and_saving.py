@@ -103,16 +103,16 @@ async def test_columns_are_hidden_shown_and_remembered(store: Store) -> None:
     async with exploring(store) as (app, pilot):
         every = app.units.columns
         await press(app, pilot, "s")
-        assert app.units.sort_by == "max"
+        assert app.units.sort_by == "smoothness"
         await pilot.press("c", "space", "j", "j", "space")
         assert isinstance(app.screen, ColumnsScreen)
-        assert app.units.columns == [each for each in every if each not in ("max", "std")]
+        assert app.units.columns == [each for each in every if each not in ("smoothness", "visual_diversity")]
         assert app.units.sort_by == "unit", "what is not shown is not what it is sorted by"
         await press(app, pilot, "escape", "s")
-        assert app.units.sort_by == "mean"
-        assert "std" not in app.units.render_line(0).text
+        assert app.units.sort_by == "class_diversity"
+        assert "diversity" not in app.units.render_line(0).text
     async with exploring(store) as (app, pilot):
-        assert app.units.columns == [each for each in every if each not in ("max", "std")]
+        assert app.units.columns == [each for each in every if each not in ("smoothness", "visual_diversity")]
         await pilot.press("c", "a", "c")
         assert app.units.columns == every
         assert len(app.screen_stack) == 1
@@ -140,8 +140,8 @@ async def test_the_table_is_saved_as_it_is_shown(store: Store) -> None:
     rows = list(csv.DictReader(path.open()))
     assert path.name == "Tiny-block3.csv"
     assert [int(row["unit"]) for row in rows] == order == list(range(9)), "the sort column was hidden"
-    assert "max" not in rows[0]
-    assert "mean" in rows[0]
+    assert "smoothness" not in rows[0]
+    assert "class_diversity" in rows[0]
 
 
 async def test_the_picture_is_saved_in_the_view_that_is_shown(store: Store) -> None:
@@ -156,7 +156,8 @@ async def test_every_command_of_the_palette_runs(store: Store) -> None:
     Marks(store).set(store.unit("Tiny/block1/1"))
     async with exploring(store) as (app, pilot):
         commands = {each.title: each for each in app.get_system_commands(app.screen)}
-        assert sum(title.startswith(("Sort", "Layer")) for title in commands) == 2 * 6 + 3
+        metrics = len(store.metric_names("Tiny", "block1"))
+        assert sum(title.startswith(("Sort", "Layer")) for title in commands) == 2 * metrics + 3
         for title, command in commands.items():
             if title.startswith(("Sort", "Layer", "Mark")):
                 command.callback()

@@ -32,7 +32,7 @@ def test_the_table_is_saved_in_its_order(store: Store) -> None:
     table = load_units(store, "Tiny", "block2")
     path = save_table(store, table.take(table.order("std")[:4]))
     lines = path.read_text().splitlines()
-    assert lines[0].startswith("model,layer,unit,max,")
+    assert lines[0].startswith("model,layer,unit,smoothness,")
     order = np.argsort(-store.metric("Tiny", "block2", "std"), kind="stable")[:4]
     assert [line.split(",")[2] for line in lines[1:]] == [str(unit) for unit in order]
 
