@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core import schema
+from shapebias.core.cue_conflict import score
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.shape_bias import bias_record
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device, choose_device
 from shapebias.precompute.images.decode import Geometry
@@ -47,6 +49,7 @@ class _Job:
     top: list[TopKResult] = field(default_factory=list)  # of each layer
     target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     variants: list[Variant] = field(default_factory=list)
+    distorted: dict[str, float] = field(default_factory=dict)  # accuracy by distortion
     seconds: float = 0.0  # in the activation pass
 
     @property
@@ -234,7 +237,7 @@ class _Run:
             runners = [job.runner for job in jobs]
             found = decide_distorted(runners, self.stream, self.used, self.settings.distortions)
             for job, decisions in zip(jobs, found, strict=True):
-                self.writer.distortions(job.label, decisions)
+                self._keep_distorted(job, decisions)
         if self.settings.stylized is None:
             return
         other, _ = find_images(self.settings.stylized)
@@ -246,7 +249,14 @@ class _Run:
                 each = job.runner.decide(job.runner.forward(batch.pixels))
                 if len(each):
                     decided[rows[batch.positions]] = each
-            self.writer.distortions(job.label, {"stylized": decided})
+            self._keep_distorted(job, {"stylized": decided})
+
+    def _keep_distorted(self, job: _Job, decisions: dict[str, NDArray[np.int32]]) -> None:
+        self.writer.distortions(job.label, decisions)
+        for name, decided in decisions.items():
+            shown = (job.target >= 0) & (decided >= 0)
+            if shown.any():
+                job.distorted[name] = float((decided == job.target)[shown].mean())
 
     def _vary(self, name: str, folder: Path) -> None:
         for each, images in find_variants(name, folder, self.images.class_ids):
@@ -296,6 +306,18 @@ def _feed(
     job.seconds += time.perf_counter() - start
 
 
+def _left_out(job: _Job) -> list[str]:
+    """What to tell of maps that held NaN or infinite values."""
+    counts = {
+        layer.name: each.left_out for layer, each in zip(job.runner.layers, job.activation.statistics, strict=True)
+    }
+    return [
+        f"{name}: {count:,} activation maps (of an image and a unit) held NaN or infinite values and were left out"
+        for name, count in counts.items()
+        if count
+    ]
+
+
 def _targets(runner: Runner, probe: ImageSet, images: ImageSet) -> NDArray[np.int32]:
     """The right output for every image of another set, whose classes are named as the probe images' are."""
     place = {name: index for index, name in enumerate(probe.class_ids)}
@@ -318,5 +340,7 @@ def _summary(job: _Job, images: int, cue_conflict: CueConflict | None) -> ModelS
         network_images_per_second=job.activation.network_images / job.activation.network_seconds,
         preprocessing=str(runner.model.preprocessing),
         labelled=int((job.target >= 0).sum()) if len(job.decision) else 0,
-        notes=runner.model.notes,
+        notes=[*runner.model.notes, *_left_out(job)],
+        shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(job.label))),
+        distorted=job.distorted | {each.name: each.accuracy for each in job.variants if each.labelled},
     )

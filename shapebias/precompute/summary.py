@@ -28,6 +28,8 @@ class ModelSummary:
     preprocessing: str
     labelled: int = 0
     notes: list[str] = field(default_factory=list)
+    shape_bias: dict[str, Any] | None = None
+    distorted: dict[str, float] = field(default_factory=dict)  # accuracy by condition
 
     def lines(self) -> list[str]:
         share = self.images_per_second / self.network_images_per_second
@@ -40,6 +42,11 @@ class ModelSummary:
             f"({self.network_images_per_second:.1f})",
             f"  preprocessing   {self.preprocessing}",
         ]
+        if self.shape_bias is not None:
+            lines.append(f"  shape bias      {_bias_text(self.shape_bias)}")
+        if self.distorted:
+            shown = ", ".join(f"{name} {accuracy:.0%}" for name, accuracy in self.distorted.items())
+            lines.append(f"  accuracy of     {shown}")
         lines += [f"  note: {note}" for note in self.notes]
         if self.near_chance:
             lines.append("  warning: the accuracy is near chance: wrong preprocessing or class order?")
@@ -52,6 +59,11 @@ class ModelSummary:
             return False
         spread = math.sqrt(self.chance * (1 - self.chance) / self.labelled)
         return self.top1 <= self.chance + max(self.chance, 3 * spread)
+
+
+def _bias_text(bias: dict[str, Any]) -> str:
+    counts = f"{bias['shape']} shape, {bias['texture']} texture, {bias['other']} other"
+    return f"undefined ({counts})" if bias["shape_bias"] is None else f"{bias['shape_bias']:.3f} ({counts})"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from shapebias.core.categories import identity_mapping, load_mapping, sixteen_classes
-from shapebias.core.cue_conflict import Stimuli, decide, label_stimuli
+from shapebias.core.cue_conflict import Decisions, Stimuli, decide, label_stimuli
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.imagenet import class_names, wnids
 from shapebias.core.text import printable
@@ -34,6 +34,11 @@ class CueConflict:
     excluded: int
     skipped: list[Skipped]
     decisions: dict[str, NDArray[np.int32]]
+
+    def of(self, model: str) -> Decisions:
+        """What one model decided."""
+        names = [os.fsdecode(path) for path in self.paths]
+        return Decisions(self.categories, names, self.shape, self.texture, self.decisions[model], self.excluded)
 
 
 def decide_cue_conflict(

@@ -26,6 +26,11 @@ class Variant:
     correct: int
     skipped: int
 
+    @property
+    def accuracy(self) -> float:
+        """The fraction of the images with a known class that were right; NaN without any."""
+        return self.correct / self.labelled if self.labelled else float("nan")
+
     def to_attributes(self) -> dict[str, Any]:
         """As JSON, for the store."""
         return asdict(self)
