@@ -3,8 +3,9 @@
     python benchmarks/activation_pass.py [--images 512] [--rounds 2]
 
 Images are decoded already and in memory. In turns, in one process: the bare forward (channels_last), the pass (every
-metric of the paper's layers, from uint8 pixels to the finished results), and the straightforward way to the same
-numbers (forward hooks with PyTorch's max with index, sum, sum of squares, count and a sampled quantile, results kept).
+metric of the paper's layers, from uint8 pixels to the finished results), the same with the noise pass's second forward,
+and the straightforward way to the same numbers (forward hooks with PyTorch's max with index, sum, sum of squares, count
+and a sampled quantile, results kept).
 Then the peak memory of the pass over that of the bare network, for two numbers of images, each in a fresh process.
 """
 
@@ -25,9 +26,12 @@ from torch import Tensor, nn
 
 from shapebias.precompute.device import Device, choose_device
 from shapebias.precompute.models.layers import Trace, WatchedLayer
+from shapebias.precompute.models.load import LoadedModel
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
 from shapebias.precompute.models.watch import Watch
 from shapebias.precompute.passes.activation import ActivationPass
+from shapebias.precompute.passes.smoothness import NoisyVariation
+from shapebias.precompute.runner import Runner
 
 BATCH = 32
 NETWORKS = {"alexnet": 1, "resnet50": 2}  # of --images, this part: the slower one gets fewer
@@ -56,7 +60,10 @@ class Contest:
         self.pixels = photo_like(images)
         self.inputs = [self.input(first) for first in range(0, images, BATCH)]
         with self.device.inference():
-            self.layers: list[WatchedLayer] = Trace(self.network, self.inputs[0][:2]).paper()
+            trace = Trace(self.network, self.inputs[0][:2])
+        self.layers: list[WatchedLayer] = trace.paper()
+        model = LoadedModel(name, self.network, name, name, imagenet_preprocessing())
+        self.runner = Runner(model, self.device, self.network, trace, self.layers, trace.outputs, None)
 
     def input(self, first: int) -> Tensor:
         return self.device.images(self.pixels[first : first + BATCH], imagenet_preprocessing())
@@ -67,16 +74,24 @@ class Contest:
                 self.network(inputs)
         self.device.synchronize()
 
-    def activation_pass(self) -> None:
+    def activation_pass(self, noise: bool = False) -> None:
         count = len(self.pixels)
+        noisy = NoisyVariation(self.runner)
         running = ActivationPass(self.network, self.layers, self.device, 25, count, 1000)
         for first in range(0, count, BATCH):
             places = np.arange(first, min(first + BATCH, count))
             running.run(self.input(first), places, places, places % 1000)
-        for layer in running.statistics:
-            layer.metrics()
+            if noise:  # made by the processes that decode: here other pixels stand for them
+                noisy.run(self.pixels[count - first - len(places) : count - first])
+        for index, layer in enumerate(running.statistics):
+            found = layer.metrics()
+            if noise:
+                noisy.metrics(index, found["tv"])
             layer.top_images()
         self.device.synchronize()
+
+    def smoothness_pass(self) -> None:
+        self.activation_pass(noise=True)
 
     def plain_reductions(self) -> None:
         kept: list[Tensor] = []
@@ -100,7 +115,12 @@ def seconds(action: Callable[[], None]) -> float:
 
 def speed(name: str, images: int, rounds: int) -> None:
     contest = Contest(name, images)
-    ways = {"bare forward": contest.bare, "activation pass": contest.activation_pass, "plain": contest.plain_reductions}
+    ways = {
+        "bare forward": contest.bare,
+        "activation pass": contest.activation_pass,
+        "with noise": contest.smoothness_pass,
+        "plain": contest.plain_reductions,
+    }
     contest.inputs, everything = contest.inputs[:1], contest.inputs
     contest.bare()
     Contest(name, BATCH).activation_pass()  # compiles the kernels
@@ -114,7 +134,9 @@ def speed(name: str, images: int, rounds: int) -> None:
     print(f"{name}: {images} images, {units} units in {len(contest.layers)} layers, {contest.device}")
     for way in ways:
         ratio = statistics.median(bare / mine for bare, mine in zip(times["bare forward"], times[way], strict=True))
-        print(f"  {way:16} {images / best[way]:7.1f} images/s   {ratio:.2f} of the bare forward")
+        forwards = 2 if way == "with noise" else 1
+        beside = "two bare forwards" if forwards == 2 else "the bare forward"
+        print(f"  {way:16} {images / best[way]:7.1f} images/s   {forwards * ratio:.2f} of {beside}")
 
 
 def peak_memory(name: str, images: int, what: str) -> int:
