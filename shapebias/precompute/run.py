@@ -19,7 +19,7 @@ from shapebias.precompute.images.source import find_images
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.passes.activation import ActivationPass
 from shapebias.precompute.passes.adversarial import attack_images
-from shapebias.precompute.passes.cue_conflict import CueConflict, decide_cue_conflict
+from shapebias.precompute.passes.cue_conflict import CueConflict, decide_cue_conflict, label_images
 from shapebias.precompute.passes.distortions import decide_distorted
 from shapebias.precompute.passes.diversity import class_diversity, visual_diversity
 from shapebias.precompute.passes.sensitivity import measure
@@ -96,9 +96,19 @@ class _Run:
         progress.stage("listing images")
         self.images, self.skipped = find_images(settings.images, settings.limit)
         self._conflicting = None if settings.cue_conflict is None else find_images(settings.cue_conflict)
+        self._stylized = None if settings.stylized is None else find_images(settings.stylized)[0]
+        self._variants = [
+            found
+            for name, folder in settings.variants
+            for found in find_variants(name, Path(folder), self.images.class_ids)
+        ]
         progress.stage("loading models")
         models = [load_model(spec) for spec in settings.models]
         runners = [prepare(model, self.images, self.device, settings.layers) for model in models]
+        if self._stylized is not None:  # mistakes are found before the long passes
+            pair_by_name(self.images, np.arange(len(self.images)), self._stylized)
+        if self._conflicting is not None:
+            label_images(runners, self._conflicting[0], settings.categories)
         self.jobs = [self._job(runner) for runner in runners]
         self.stream = self._stream(self.images)
         self.used = np.zeros(0, np.int64)
@@ -112,7 +122,7 @@ class _Run:
         rows = [
             self.writer.activations(runner.model.label, layer.name, len(images), layer.units) for layer in runner.layers
         ]
-        return _Job(runner, activation, rows, [NoisyVariation(runner) for _ in settings.noises])
+        return _Job(runner, activation, rows, [NoisyVariation(runner, noise) for noise in settings.noises])
 
     def _stream(self, images: ImageSet) -> Stream:
         return Stream(images, self.settings, self.device, self.progress)
@@ -184,14 +194,13 @@ class _Run:
             self._write_layers(job)
 
     def _metrics(self, job: _Job, index: int) -> dict[str, NDArray[np.float32]]:
-        """The metrics of a layer that need no further forward; those of a second strength of noise are NAME@STD."""
+        """The metrics of a layer that need no further forward."""
         metrics = job.activation.statistics[index].metrics()
         kernel = job.runner.trace.kernel(job.runner.layers[index])
         if kernel is not None:
             metrics["filter_smoothness"] = filter_smoothness(kernel.float().cpu().numpy())
-        for number, (std, noisy) in enumerate(zip(self.settings.noise_std, job.noisy, strict=False)):
-            found = noisy.metrics(index, metrics["tv"])
-            metrics |= found if number == 0 else {f"{name}@{std:g}": values for name, values in found.items()}
+        for noisy in job.noisy:
+            metrics |= noisy.metrics(index, metrics["tv"])
         return metrics
 
     def _visual_diversity(self) -> None:
@@ -219,12 +228,14 @@ class _Run:
             self.writer.decisions(job.label, job.decision, job.target)
         if "distortions" in settings.passes:
             self._distort()
+        if self._stylized is not None:
+            self._decide_stylized(self._stylized)
         for job in self.jobs:
             if settings.attacks and (job.target >= 0).any():
                 right = attack_images(job.runner, self.stream, self.used, job.target, settings.attacks)
                 self.writer.adversarial(job.label, settings.attacks, right)
-        for name, folder in settings.variants:
-            self._vary(name, Path(folder))
+        for name, variant in self._variants:
+            self._vary(name, variant)
         if self._conflicting is not None:
             images, skipped = self._conflicting
             runners = [job.runner for job in self.jobs]
@@ -238,9 +249,8 @@ class _Run:
             found = decide_distorted(runners, self.stream, self.used, self.settings.distortions)
             for job, decisions in zip(jobs, found, strict=True):
                 self._keep_distorted(job, decisions)
-        if self.settings.stylized is None:
-            return
-        other, _ = find_images(self.settings.stylized)
+
+    def _decide_stylized(self, other: ImageSet) -> None:
         rows, positions = pair_by_name(self.images, self.used, other)
         stream = self._stream(other)
         for job in self.jobs:
@@ -258,12 +268,11 @@ class _Run:
             if shown.any():
                 job.distorted[name] = float((decided == job.target)[shown].mean())
 
-    def _vary(self, name: str, folder: Path) -> None:
-        for each, images in find_variants(name, folder, self.images.class_ids):
-            stream = self._stream(images)
-            for job in self.jobs:
-                targets = _targets(job.runner, self.images, images)
-                job.variants.append(decide_variant(job.runner, each, stream, targets))
+    def _vary(self, name: str, images: ImageSet) -> None:
+        stream = self._stream(images)
+        for job in self.jobs:
+            targets = _targets(job.runner, self.images, images)
+            job.variants.append(decide_variant(job.runner, name, stream, targets))
 
     def write_models(self) -> None:
         """The facts of every model."""

@@ -51,15 +51,17 @@ class Settings:
         if unknown:
             raise UsageError(f"no pass {printable(unknown[0])}: there are {', '.join(PASSES)}, or all, or none")
         for std in self.noise_std:
-            parse_distortion(f"noise-{std:g}" if std >= 0 else f"noise{std:g}")
+            if not 0.001 <= std <= 10:
+                raise UsageError(f"--noise-std {std:g}: a standard deviation for pixels in [0, 1], 0.001 to 10")
         for name in self.distortions:
             if name != SILHOUETTE:
                 parse_distortion(name)
 
     @property
     def noises(self) -> tuple[str, ...]:
-        """The distortions that make the noisy images of the smoothness pass."""
-        return tuple(f"noise-{std:g}" for std in self.noise_std) if "noise" in self.passes else ()
+        """The distortions that make the noisy images of the smoothness pass, each once."""
+        wanted = self.noise_std if "noise" in self.passes else ()
+        return tuple(dict.fromkeys(f"noise-{std:.4g}" for std in wanted))
 
     def to_attributes(self) -> dict[str, Any]:
         """As JSON, for the store."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapebias.core.metrics import METRICS
+from shapebias.core.metrics import METRICS, in_order
 
 
 def test_names_are_unique_and_every_entry_is_filled_in() -> None:
@@ -40,3 +40,20 @@ def test_a_number_is_short_and_near(name: str, value: float) -> None:
 @given(value=st.floats(min_value=0, allow_nan=False, allow_infinity=False, width=32))
 def test_positive_numbers_take_7_characters_at_most(name: str, value: float) -> None:
     assert len(METRICS[name].format(value)) <= 7
+
+
+def test_a_metric_under_noise_of_another_strength() -> None:
+    metric = METRICS["tv_noisy@0.25"]
+    assert (metric.name, metric.title) == ("tv_noisy@0.25", "TV-noisy@0.25")
+    assert metric.format(1.5) == METRICS["tv_noisy"].format(1.5)
+    assert "tv_noisy@0.25" not in METRICS, "they are not among those that are listed"
+    for name in ("tv@", "tv@x", "tv@1e3", "tv@0.1@0.1", "nothing@0.1", "@0.1", "tv@-1", "tv@٣", "nothing"):
+        with pytest.raises(KeyError):
+            METRICS[name]
+
+
+def test_names_in_the_registrys_order() -> None:
+    names = ["smoothness", "tv_shift@0.2", "nothing", "tv_noisy@0.2", "tv_noisy@", "max", "tv_noisy", "nothing@0.1"]
+    found = in_order([*names, "tv_noisy@x", "max@\x1b"])
+    assert found == ["max", "tv_noisy", "tv_noisy@0.2", "tv_shift@0.2", "smoothness"]
+    assert in_order(reversed(METRICS)) == list(METRICS)

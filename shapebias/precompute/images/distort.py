@@ -42,10 +42,11 @@ class _Kind:
     strength: float  # where the name gives none
     range: tuple[float, float]
     meaning: str
+    whole: bool = False  # its strength is a count
 
 
 def parse_distortion(name: str) -> Distortion:
-    """The distortion `KIND` or `KIND-STRENGTH`. Raises UsageError for an unknown kind or a strength out of range."""
+    """The distortion `KIND` or `KIND-STRENGTH`. Raises UsageError for an unknown kind or a strength it cannot have."""
     match = _NAME.fullmatch(name)
     kind = match[1] if match else ""
     if match is None or kind not in _KINDS:
@@ -54,6 +55,8 @@ def parse_distortion(name: str) -> Distortion:
     strength = float(match[2]) if match[2] else _KINDS[kind].strength
     if not low <= strength <= high or (match[2] and low == high):
         raise UsageError(f"{printable(name)}: the strength of {kind} is {low:g} to {high:g}")
+    if _KINDS[kind].whole and strength % 1:
+        raise UsageError(f"{printable(name)}: the strength of {kind} is a whole number")
     return Distortion(name, kind, strength)
 
 
@@ -105,7 +108,7 @@ def _jpeg(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
 
 
 def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
-    """Patches in another order; the sides that n does not divide lose nothing: patches are cut at rounded places."""
+    """n x n patches in another order. Where n does not divide a side, its last rows or columns stay as they are."""
     n = round(strength)
     height, width = pixels.shape[0] // n, pixels.shape[1] // n
     shuffled = pixels.copy()
@@ -138,8 +141,8 @@ _KINDS = {
     "blur": _Kind(_blur, 2, (0, 224), "Gaussian blur, standard deviation {:g} px"),
     "low-pass": _Kind(_blur, 7, (0, 224), "only coarse structure: Gaussian filter, standard deviation {:g} px"),
     "high-pass": _Kind(_high_pass, 2, (0, 224), "only fine structure: the image less its Gaussian blur of {:g} px"),
-    "jpeg": _Kind(_jpeg, 10, (1, 100), "JPEG of quality {:g}"),
-    "shuffle": _Kind(_shuffle, 4, (2, 64), "{0:g} x {0:g} patches in a random order: texture without shape"),
+    "jpeg": _Kind(_jpeg, 10, (1, 100), "JPEG of quality {:g}", whole=True),
+    "shuffle": _Kind(_shuffle, 4, (2, 64), "{0:g} x {0:g} patches in a random order: texture without shape", True),
     "contour": _Kind(_contour, _CONTOUR_BLUR, (0, 224), "edges (Canny) after a blur of {:g} px: shape without texture"),
 }
 

@@ -46,19 +46,10 @@ def decide_cue_conflict(
 ) -> CueConflict:
     """What every runner decides for the stream's images. `file`: which classes make a category, as JSON.
 
-    Raises ShapebiasError where no image is a cue-conflict stimulus, or a network's classes make no categories.
+    Raises ShapebiasError as `label_images` does, and where no image can be read.
     """
-    mappings = {runner.model.label: category_mapping(runner, file) for runner in runners}
-    categories = list(next(iter(mappings.values())))
-    for label, mapping in mappings.items():
-        if list(mapping) != categories:
-            raise ShapebiasError(f"{label} decides among other categories than {next(iter(mappings))}: run them apart")
-    stimuli = label_images(stream.images, categories)
-    skipped = skipped + [Skipped(os.fsencode(name), reason) for name, reason in stimuli.unusable]
-    if not len(stimuli.used):
-        reasons = ", ".join(dict.fromkeys(reason for _, reason in stimuli.unusable[:100])) or "shape is texture in all"
-        shown = printable(str(stream.images.root))
-        raise ShapebiasError(f"no cue-conflict images in {shown}: {reasons}")
+    mappings, stimuli = label_images(runners, stream.images, file)
+    unreadable: dict[bytes, Skipped] = {}
     readable = np.ones(len(stimuli.used), bool)
     decisions = {runner.model.label: np.full(len(stimuli.used), -1, np.int32) for runner in runners}
     for geometry in dict.fromkeys(runner.geometry for runner in runners):
@@ -71,22 +62,40 @@ def decide_cue_conflict(
                 label = runner.model.label
                 decisions[label][batch.positions] = decide(probabilities(runner, batch.pixels), mappings[label])
         readable &= seen
-    skipped += stream.skipped
+        unreadable |= {each.path: each for each in stream.skipped}
+    if not readable.any():
+        reasons = ", ".join(dict.fromkeys(each.reason for each in unreadable.values()))
+        raise ShapebiasError(f"no cue-conflict image in {printable(str(stream.images.root))} can be used: {reasons}")
+    misnamed = [Skipped(os.fsencode(name), reason) for name, reason in stimuli.unusable]
     return CueConflict(
-        categories,
+        list(next(iter(mappings.values()))),
         [stream.images.paths[index] for index in stimuli.used[readable]],
         stimuli.shape[readable],
         stimuli.texture[readable],
         stimuli.excluded,
-        skipped,
+        [*skipped, *misnamed, *unreadable.values()],
         {label: decided[readable] for label, decided in decisions.items()},
     )
 
 
-def label_images(images: ImageSet, categories: list[str]) -> Stimuli:
-    """The shape and the texture of every image, from its name."""
+def label_images(
+    runners: list[Runner], images: ImageSet, file: Path | None
+) -> tuple[dict[str, dict[str, list[int]]], Stimuli]:
+    """The classes of each category for every model by its label, and every image's shape and texture, from its name.
+
+    Raises ShapebiasError where no image is a cue-conflict stimulus, or a network's classes make no categories.
+    """
+    mappings = {runner.model.label: category_mapping(runner, file) for runner in runners}
+    categories = list(next(iter(mappings.values())))
+    for label, mapping in mappings.items():
+        if list(mapping) != categories:
+            raise ShapebiasError(f"{label} decides among other categories than {next(iter(mappings))}: run them apart")
     textures = list(TEXTURES) if categories == list(SHAPES) else None
-    return label_stimuli([os.fsdecode(path) for path in images.paths], categories, textures)
+    stimuli = label_stimuli([os.fsdecode(path) for path in images.paths], categories, textures)
+    if not len(stimuli.used):
+        reasons = ", ".join(dict.fromkeys(reason for _, reason in stimuli.unusable[:100])) or "shape is texture in all"
+        raise ShapebiasError(f"no cue-conflict images in {printable(str(images.root))}: {reasons}")
+    return mappings, stimuli
 
 
 def probabilities(runner: Runner, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

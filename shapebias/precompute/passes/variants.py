@@ -59,10 +59,10 @@ def find_variants(name: str, folder: Path, class_ids: list[str]) -> list[tuple[s
 def _search(name: str, folder: Path, classes: set[str], depth: int) -> list[tuple[str, Path]]:
     try:
         children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+        if any(child.name in classes and any(child.iterdir()) for child in children):
+            return [(name, folder)]
     except OSError:
         return []
-    if any(child.name in classes and any(child.iterdir()) for child in children):
-        return [(name, folder)]
     if depth == 0:
         return []
     return [each for child in children for each in _search(f"{name}/{child.name}", child, classes, depth - 1)]

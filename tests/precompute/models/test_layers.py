@@ -1,5 +1,6 @@
 """Which layers are watched, and that what is seen there is what PyTorch computes there."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -328,3 +329,39 @@ def test_a_known_network_that_the_user_cut_short_works_or_is_one_line() -> None:
     except ShapebiasError:
         return
     assert layers
+
+
+# --- kernels ---------------------------------------------------------------------------------------------------------
+
+
+class Joined(nn.Module):
+    """Two branches side by side, as Inception has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Conv2d(8, 5, 1), nn.Conv2d(8, 6, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.one(x), self.other(x)], 1)
+
+
+def test_kernels_are_of_the_last_convolution_with_the_layers_units() -> None:
+    network = nn.Sequential(
+        OrderedDict(
+            first=nn.Sequential(nn.Conv2d(3, 8, 7), nn.BatchNorm2d(8), nn.ReLU()),
+            pool=nn.MaxPool2d(2),
+            joined=Joined(),
+            depthwise=nn.Conv2d(11, 11, 3, groups=11),
+            point=nn.Conv2d(11, 4, 1),
+        )
+    ).eval()
+    trace = Trace(network, torch.zeros(1, 3, 32, 32))
+    kernels = {layer.name: trace.kernel(layer) for layer in trace.choose("first,pool,joined,depthwise,point")}
+    assert kernels["first"] is not None
+    assert kernels["pool"] is not None
+    assert kernels["depthwise"] is not None
+    assert torch.equal(kernels["first"], network.first[0].weight)
+    assert torch.equal(kernels["pool"], network.first[0].weight)
+    assert kernels["joined"] is None
+    assert kernels["depthwise"].shape == (11, 1, 3, 3)
+    assert not kernels["first"].requires_grad

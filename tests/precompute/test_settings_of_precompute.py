@@ -1,0 +1,67 @@
+"""What the user asked for: passes, noise and distortions that exist."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapebias.core.errors import UsageError
+from shapebias.core.metrics import in_order
+from shapebias.precompute.images.distort import parse_distortion
+from shapebias.precompute.settings import PASSES, Settings, parse_passes
+
+
+def settings(**changes: object) -> Settings:
+    return Settings([], "images", Path("store"), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("all", tuple(PASSES)),
+        ("none", ()),
+        ("", ()),
+        ("sensitivity, noise", ("noise", "sensitivity")),
+        ("distortions,distortions,", ("distortions",)),
+    ],
+)
+def test_passes(text: str, passes: tuple[str, ...]) -> None:
+    assert parse_passes(text) == passes
+    assert settings(passes=passes).passes == passes
+
+
+@pytest.mark.parametrize("text", ["noises", "all,noise", "noise\x1b", "noise sensitivity"])
+def test_passes_that_there_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="there are noise, sensitivity, distortions, or all, or none") as error:
+        parse_passes(text)
+    assert "\x1b" not in str(error.value)
+    with pytest.raises(UsageError, match="no pass"):
+        settings(passes=(text,))
+
+
+@pytest.mark.parametrize("std", [-0.1, 0, 1e-4, 11, math.nan, math.inf, -math.inf])
+def test_noise_that_makes_no_sense(std: float) -> None:
+    with pytest.raises(UsageError, match="--noise-std"):
+        settings(noise_std=(0.1, std))
+
+
+@given(st.floats(0.001, 10))
+def test_any_noise_is_a_distortion_and_has_its_metrics(std: float) -> None:
+    (name,) = settings(noise_std=(std,), passes=("noise",)).noises
+    distortion = parse_distortion(name)
+    assert (distortion.kind, distortion.strength) == ("noise", pytest.approx(std, rel=1e-3))
+    metric = f"tv_noisy@{name.removeprefix('noise-')}"
+    assert in_order([metric]) == [metric]
+
+
+def test_noise_is_wanted_by_its_pass_and_once() -> None:
+    assert settings(noise_std=(0.2, 0.1, 0.2), passes=("noise",)).noises == ("noise-0.2", "noise-0.1")
+    assert settings(noise_std=(0.2,), passes=("distortions",)).noises == ()
+
+
+def test_distortions_that_there_are_none() -> None:
+    assert settings(distortions=("silhouette", "shuffle-8")).distortions == ("silhouette", "shuffle-8")
+    with pytest.raises(UsageError, match="no distortion shufle"):
+        settings(distortions=("grey", "shufle"))
