@@ -36,6 +36,10 @@ def concepts(
     from shapebias.core.store import open_store
     from shapebias.core.units import load_units
 
+    if plot is not None:
+        from shapebias.core.plots import check_plot_file
+
+        check_plot_file(plot)
     opened = open_store(store)
     known = read_concepts(opened)
     if known is None:

@@ -33,6 +33,17 @@ def read_concepts(store: Store) -> Concepts | None:
     return Concepts(names, category, categories)
 
 
+def dissection_facts(store: Store) -> dict[str, Any] | None:
+    """What was dissected on, ready for JSON: source, images, number of concepts, skipped images ({path, reason} of
+    each), problems; None where nothing was. Raises StoreError."""
+    concepts = read_concepts(store)
+    if concepts is None:
+        return None
+    facts = store.attributes_of(schema.CONCEPTS)
+    lists = {name: facts[name] if isinstance(facts.get(name), list) else [] for name in ("skipped", "problems")}
+    return {"source": facts.get("source"), "images": facts.get("images"), "concepts": len(concepts), **lists}
+
+
 def layer_concepts(store: Store, concepts: Concepts, model: str, layer: str) -> LayerConcepts:
     """What dissection found about a layer. Raises StoreError where that is missing or makes no sense."""
     path = f"{schema.layer_path(model, layer)}/concepts"

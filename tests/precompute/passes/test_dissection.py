@@ -128,10 +128,8 @@ def test_a_broden_folder_gives_what_the_built_in_images_give(
     assert attributes["skipped"] == [{"path": "arrow/arrow-bricks-00000.png", "reason": "a segmentation: no such file"}]
 
 
-def test_any_folder_is_dissected_by_colours(
-    make_store: Callable[..., Path], image_folder: Path, tmp_path: Path
-) -> None:
-    store = open_store(make_store(tmp_path / "colours.zarr", passes=("dissection",)))
+def test_any_folder_is_dissected_by_colours(concept_store: Path, image_folder: Path) -> None:
+    store = open_store(concept_store)
     concepts = known(store)
     assert concepts.names == COLOURS
     assert concepts.categories == ("color",)
