@@ -76,7 +76,7 @@ class Contest:
 
     def activation_pass(self, noise: bool = False) -> None:
         count = len(self.pixels)
-        noisy = NoisyVariation(self.runner)
+        noisy = NoisyVariation(self.runner, "noise-0.1")
         running = ActivationPass(self.network, self.layers, self.device, 25, count, 1000)
         for first in range(0, count, BATCH):
             places = np.arange(first, min(first + BATCH, count))

@@ -118,6 +118,12 @@ def small_store(make_store: Callable[..., Path], tmp_path_factory: pytest.TempPa
     return make_store(tmp_path_factory.mktemp("store") / "small.zarr")
 
 
+@pytest.fixture(scope="session")
+def concept_store(make_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store as `small_store`, whose units were dissected: by the colours of the images. Do not change it."""
+    return make_store(tmp_path_factory.mktemp("store") / "concepts.zarr", passes=("dissection",))
+
+
 @pytest.fixture
 def store_copy(small_store: Path, tmp_path: Path) -> Path:
     """A copy of `small_store` to damage."""

@@ -7,7 +7,7 @@ from typing import Any
 from shapebias.cli.common import app
 
 # isort: off
-from shapebias.cli import precompute, stores, compare, plot, cue_conflict, models, train, images, doctor  # noqa: F401
+from shapebias.cli import precompute, stores, compare, plot, concepts, cue_conflict, models, train, images, doctor  # noqa: F401
 # isort: on
 
 __all__ = ["app", "main"]

@@ -46,7 +46,7 @@ def precompute(
         typer.Option(
             metavar="all|none|NAME,...",
             help="Beside the activations: noise (one more forward an image), sensitivity (three more for images in top "
-            "lists), distortions (one more for each distortion).",
+            "lists), distortions (one more for each distortion), dissection (one more: the concept each unit detects).",
             show_default="noise; all for the built-in networks",
         ),
     ] = "",
@@ -79,6 +79,10 @@ def precompute(
     ] = None,
     categories: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
+    ] = None,
+    broden: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Dissect units on a Broden folder, else on the probe images."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")] = False,
     as_json: JsonOption = False,
@@ -121,6 +125,7 @@ def precompute(
         attacks=tuple(map(parse_attack, attack or [])),
         cue_conflict=cue_conflict or (None if model else "builtin:cue-conflict"),
         categories=categories,
+        broden=broden,
     )
     with console_progress() as progress:
         summary = run(settings, progress)

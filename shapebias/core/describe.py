@@ -3,6 +3,7 @@
 from typing import Any
 
 from shapebias.core.cue_conflict import score
+from shapebias.core.dissection import dissection_facts
 from shapebias.core.shape_bias import bias_record
 from shapebias.core.store import Store
 from shapebias.core.text import printable
@@ -19,6 +20,7 @@ def store_facts(store: Store) -> dict[str, Any]:
         "labelled": int((store.labels >= 0).sum()),
         "classes": len(store.class_names),
         "skipped": store.skipped,
+        "dissection": dissection_facts(store),
         "models": [
             {
                 **model.to_attributes(),
@@ -43,6 +45,12 @@ def store_text(store: Store) -> str:
     lines = [f"{facts['store']}: version {facts['version']}, made {created} by shapebias {version}"]
     labels = f"{facts['labelled']:,} with labels" if facts["labelled"] else "no labels"
     lines.append(f"{facts['images']:,} images, {labels}, {len(store.skipped):,} skipped")
+    dissection = facts["dissection"]
+    if dissection is not None:
+        skipped = f", {len(dissection['skipped']):,} skipped" if dissection["skipped"] else ""
+        source, images = printable(str(dissection["source"])), printable(str(dissection["images"]))
+        lines.append(f"dissected: {dissection['concepts']} concepts, {images} images ({source}){skipped}")
+        lines += [f"  {printable(str(each))}" for each in dissection["problems"]]
     for model in facts["models"]:
         accuracy = "" if model["top1"] is None else f", top-1 {model['top1']:.1%}"
         lines += [

@@ -29,8 +29,9 @@ def write_units(store: Store, table: UnitTable, form: str, text: TextIO, binary:
         writer.writerow(["model", "layer", "unit", *table.columns])
         for row in range(len(table)):
             unit = table.unit(row)
-            numbers = ["" if np.isnan(values[row]) else repr(float(values[row])) for values in table.columns.values()]
-            writer.writerow([unit.model, unit.layer, unit.index, *numbers])
+            cells = (table.cell(name, row) for name in table.columns)
+            shown = [cell if isinstance(cell, str) else "" if np.isnan(cell) else repr(cell) for cell in cells]
+            writer.writerow([unit.model, unit.layer, unit.index, *shown])
     elif form == "parquet":
         _write_parquet(table, binary)
     else:
@@ -41,7 +42,7 @@ def units_text(table: UnitTable) -> str:
     """Aligned columns with a header line; nothing is cut."""
     header = ["unit", *(METRICS[name].title for name in table.columns)]
     rows = [
-        [str(table.unit(row)), *(METRICS[name].format(float(values[row])) for name, values in table.columns.items())]
+        [str(table.unit(row)), *(METRICS[name].format(table.cell(name, row)) for name in table.columns)]
         for row in range(len(table))
     ]
     return aligned([header, *rows])

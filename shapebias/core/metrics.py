@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from shapebias.core.text import printable
+
 _INF = float("inf")
 _STRENGTH = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One number a unit has: what it is called, how it is computed, how it is read.
+    """One number (or, with `is_text`, name) a unit has: what it is called, how it is computed, how it is read.
 
     `low` and `high` say in words what a small and a large value mean; `range` is the interval of possible values;
     `formula` uses a for the unit's activation maps over images n and positions p.
@@ -23,9 +25,17 @@ class Metric:
     low: str
     high: str
     source: str
+    is_text: bool = False
 
-    def format(self, value: float) -> str:
-        """`value` in at most 8 characters, a dash where it is undefined (NaN)."""
+    @property
+    def width(self) -> int:
+        """The most characters that `format` gives."""
+        return 20 if self.is_text else 8
+
+    def format(self, value: float | str) -> str:
+        """`value` in at most `width` characters, a dash where it is undefined (NaN, or an empty text)."""
+        if isinstance(value, str):
+            return printable(value, self.width) or "–"
         if value != value:
             return "–"
         magnitude = abs(value)
@@ -66,6 +76,45 @@ _ALL = (
         "its top images look alike",
         "its top images look different",
         "pairwise distance of embeddings, one embedding for all models",
+    ),
+    Metric(
+        "concept_diversity",
+        "concepts",
+        "number of concepts with IoU >= 0.04",
+        (0.0, _INF),
+        "detects few kinds of things",
+        "detects many kinds of things",
+        "concepts above Network Dissection's detector threshold",
+    ),
+    Metric(
+        "concept",
+        "concept",
+        "the concept with the largest iou, empty where every iou is 0",
+        (-_INF, _INF),
+        "first by name",
+        "last by name",
+        "Network Dissection (Bau et al. 2017)",
+        is_text=True,
+    ),
+    Metric(
+        "concept_category",
+        "category",
+        "the category of that concept: color, texture, material, part, object or scene",
+        (-_INF, _INF),
+        "first by name",
+        "last by name",
+        "Network Dissection (Bau et al. 2017)",
+        is_text=True,
+    ),
+    Metric(
+        "iou",
+        "IoU",
+        "intersection / union of {a > q995, a upsampled} with the concept's pixels, over the images that carry its "
+        "category",
+        (0.0, 1.0),
+        "detects no concept (below 0.04)",
+        "fires on the concept and nothing else",
+        "intersection over union of Network Dissection (Bau et al. 2017)",
     ),
     Metric(
         "color_sensitivity",

@@ -8,6 +8,8 @@ images/probe/              attributes: class_ids, class_names, skipped (of each:
 images/cue-conflict/       attributes: see CueConflictImages; only where a network decided for such images
   path/{data,offsets}      as in images/probe, of the images used: those with a shape and a texture that differ
   shape, texture           int32 [images], index into categories
+concepts/                  attributes: names, category (of each name, index into categories), categories, and of what
+                           was dissected: source, images, skipped, problems; only where networks were dissected
 models/LABEL/              attributes: see Model
   cue_conflict/decision    int32 [images], index into categories, -1 = none; images of images/cue-conflict
   decision, target         int32 [images]: the output that the network decides for, and the right one, -1 = none
@@ -21,6 +23,8 @@ models/LABEL/              attributes: see Model
     top/position           int32 [units, k, 2], (y, x) of the maximum in the map
     top/map                uint8 [units, k, h, w], 255 = the unit's max, values <= 0 are 0
     metrics/METRIC         float32 [units]
+    concepts/label         int32 [units, categories]: each category's best concept, index into names, -1 = none
+    concepts/{intersection,activation,truth}   int64 [units, categories]: pixel counts, see core/concepts.py
 """
 
 import re
@@ -32,6 +36,7 @@ FORMAT = "shapebias"
 VERSION = 1
 PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
+CONCEPTS = "concepts"
 
 LABEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 

@@ -6,21 +6,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapebias.core.dissection import unit_concepts
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS, in_order
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
 
+TEXTS = ("concept", "concept_category")
+
 
 @dataclass(frozen=True)
 class UnitTable:
     """Units in rows. `layers` lists the (model, layer) pairs; `layer` int32 [rows] points into it, `index` int32 [rows]
-    is the unit in its layer; `columns` float32 [rows] a metric, NaN where a layer lacks it."""
+    is the unit in its layer; `columns` [rows] a metric: float32, or texts (object); where a layer lacks it
+    NaN, or ""."""
 
     layers: list[tuple[str, str]]
     layer: NDArray[np.int32]
     index: NDArray[np.int32]
-    columns: dict[str, NDArray[np.float32]]
+    columns: dict[str, NDArray[Any]]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -28,6 +32,11 @@ class UnitTable:
     def unit(self, row: int) -> Unit:
         model, layer = self.layers[self.layer[row]]
         return Unit(model, layer, int(self.index[row]))
+
+    def cell(self, name: str, row: int) -> float | str:
+        """The value of a metric in a row."""
+        value = self.columns[name][row]
+        return value if isinstance(value, str) else float(value)
 
     def take(self, rows: NDArray[np.int64]) -> "UnitTable":
         """The table of these rows, in this order."""
@@ -45,7 +54,15 @@ class UnitTable:
             reason = "not in this store" if metric in METRICS else "no metric"
             raise UsageError(f"{printable(metric)} is {reason}: sort by one of {known}")
         values = self.columns[metric]
+        if METRICS[metric].is_text:
+            values = _ranks(values)
         return _stable_order(values if ascending else -values)
+
+
+def _ranks(texts: NDArray[Any]) -> NDArray[np.float32]:
+    """float32 [rows]: each text's place in the alphabet, NaN for an empty one."""
+    place = {text: rank for rank, text in enumerate(sorted(set(texts.tolist()), key=str.casefold))}
+    return np.array([place[text] if text else np.nan for text in texts.tolist()], np.float32)
 
 
 def _stable_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -80,12 +97,14 @@ def load_units(store: Store, model: str | None = None, layer: str | None = None)
         raise UsageError(f"no model in the store has a layer {printable(str(layer))}")
     sizes = [units for _, _, units in pairs]
     stored = {(label, name): set(store.metric_names(label, name)) for label, name, _ in pairs}
-    columns = {}
+    columns: dict[str, NDArray[Any]] = {}
     for metric in in_order(name for names in stored.values() for name in names):
         parts = [
             store.metric(label, name, metric) if metric in stored[label, name] else np.full(units, np.nan, np.float32)
             for label, name, units in pairs
         ]
+        if metric == "iou":
+            columns |= _concept_columns(store, pairs)
         columns[metric] = np.concatenate(parts)
     return UnitTable(
         [(label, name) for label, name, _ in pairs],
@@ -93,6 +112,12 @@ def load_units(store: Store, model: str | None = None, layer: str | None = None)
         np.concatenate([np.arange(units, dtype=np.int32) for units in sizes]),
         columns,
     )
+
+
+def _concept_columns(store: Store, pairs: list[tuple[str, str, int]]) -> dict[str, NDArray[Any]]:
+    """`concept` and `concept_category` of every unit, object [rows]."""
+    found = [unit_concepts(store, label, name) for label, name, _ in pairs]
+    return {name: np.concatenate([part[index] for part in found]) for index, name in enumerate(TEXTS)}
 
 
 def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[str, Any]]:
@@ -104,7 +129,7 @@ def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[
         unit = table.unit(row)
         record: dict[str, Any] = {"model": unit.model, "layer": unit.layer, "unit": unit.index}
         for name, values in table.columns.items():
-            record[name] = _finite(values[row])
+            record[name] = (values[row] or None) if METRICS[name].is_text else _finite(values[row])
         if top:
             key = (unit.model, unit.layer)
             if key not in lists:

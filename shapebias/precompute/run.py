@@ -1,18 +1,21 @@
 """`shapebias precompute` without its command line: images through networks into a store, pass by pass."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core import schema
+from shapebias.core.concepts import LayerConcepts
 from shapebias.core.cue_conflict import score
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.shape_bias import bias_record
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device, choose_device
+from shapebias.precompute.images.annotations import Annotations, annotate, annotated_images
+from shapebias.precompute.images.broden import Broden, read_broden
 from shapebias.precompute.images.decode import Geometry
 from shapebias.precompute.images.folder import ImageSet
 from shapebias.precompute.images.source import find_images
@@ -20,6 +23,7 @@ from shapebias.precompute.models.load import load_model
 from shapebias.precompute.passes.activation import ActivationPass
 from shapebias.precompute.passes.adversarial import attack_images
 from shapebias.precompute.passes.cue_conflict import CueConflict, decide_cue_conflict, label_images
+from shapebias.precompute.passes.dissection import dissect, find_thresholds
 from shapebias.precompute.passes.distortions import decide_distorted
 from shapebias.precompute.passes.diversity import class_diversity, visual_diversity
 from shapebias.precompute.passes.sensitivity import measure
@@ -47,6 +51,7 @@ class _Job:
     decisions: list[NDArray[np.int32]] = field(default_factory=list)
     metrics: list[dict[str, NDArray[np.float32]]] = field(default_factory=list)  # of each layer
     top: list[TopKResult] = field(default_factory=list)  # of each layer
+    concepts: list[LayerConcepts] = field(default_factory=list)  # of each layer
     target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     variants: list[Variant] = field(default_factory=list)
     distorted: dict[str, float] = field(default_factory=dict)  # accuracy by distortion
@@ -84,6 +89,7 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
         seconds=time.perf_counter() - started,
         models=[_summary(job, len(run.used), run.cue_conflict) for job in run.jobs],
         skipped=run.skipped,
+        annotation=[] if run.annotations is None else run.annotations.notes(),
     )
 
 
@@ -102,6 +108,7 @@ class _Run:
             for name, folder in settings.variants
             for found in find_variants(name, Path(folder), self.images.class_ids)
         ]
+        self._broden: Broden | None = None if settings.broden is None else read_broden(settings.broden, settings.limit)
         progress.stage("loading models")
         models = [load_model(spec) for spec in settings.models]
         runners = [prepare(model, self.images, self.device, settings.layers) for model in models]
@@ -113,6 +120,7 @@ class _Run:
         self.stream = self._stream(self.images)
         self.used = np.zeros(0, np.int64)
         self.cue_conflict: CueConflict | None = None
+        self.annotations: Annotations | None = None
 
     def _job(self, runner: Runner) -> _Job:
         settings, images = self.settings, self.images
@@ -190,8 +198,33 @@ class _Run:
                     job.metrics, measure(job.runner, self.stream, self.used, images, values), strict=True
                 ):
                     metrics |= found
+        if self.settings.dissects:
+            for geometry, jobs in self._groups():
+                self._dissect(geometry, jobs)
         for job in self.jobs:
             self._write_layers(job)
+
+    def _dissect(self, geometry: Geometry, jobs: list[_Job]) -> None:
+        """Which concept each unit detects in annotated images, else in the probe images, whose q995 is known."""
+        runners = [job.runner for job in jobs]
+        if self._broden is not None:
+            annotations = self._broden.annotations(geometry)
+        else:
+            annotations = annotate(annotated_images(self.images, self.settings.limit), geometry)
+        if annotations.images is self.images:
+            stream, positions = self.stream, self.used
+            thresholds = [[metrics["q995"] for metrics in job.metrics] for job in jobs]
+        else:
+            stream = self._stream(annotations.images)
+            thresholds, positions = find_thresholds(runners, stream, annotations)
+            annotations = replace(annotations, skipped=(*annotations.skipped, *stream.skipped))
+        found = dissect(runners, thresholds, stream, annotations, positions)
+        for job, layers in zip(jobs, found, strict=True):
+            job.concepts = [concepts for concepts, _ in layers]
+            for metrics, (_, more) in zip(job.metrics, layers, strict=True):
+                metrics |= more
+        self.writer.concepts(annotations, len(positions))
+        self.annotations = annotations
 
     def _metrics(self, job: _Job, index: int) -> dict[str, NDArray[np.float32]]:
         """The metrics of a layer that need no further forward."""
@@ -217,6 +250,8 @@ class _Run:
         ):
             facts = schema.Layer(layer.name, layer.module, layer.units, layer.height, layer.width, statistics.left_out)
             self.writer.layer(job.label, facts, metrics, top)
+        for layer, concepts in zip(job.runner.layers, job.concepts, strict=False):
+            self.writer.layer_concepts(job.label, layer.name, concepts)
         kernel = job.runner.trace.kernel(job.runner.layers[0])
         if kernel is not None and kernel.shape[1] == 3 and kernel[0, 0].numel() > 1:
             self.writer.filters(job.label, kernel.float().cpu().numpy())

@@ -15,6 +15,7 @@ PASSES = {
     "noise": "every unit's total variation on noisy images",
     "sensitivity": "what each unit's top images lose without colour, without shape, with noise",
     "distortions": "accuracy without shape, without texture, with less detail",
+    "dissection": "which concept each unit detects",
 }
 
 
@@ -45,6 +46,7 @@ class Settings:
     attacks: tuple[Attack, ...] = ()
     cue_conflict: str | None = None
     categories: Path | None = None
+    broden: Path | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.passes if name not in PASSES]
@@ -56,6 +58,11 @@ class Settings:
         for name in self.distortions:
             if name != SILHOUETTE:
                 parse_distortion(name)
+
+    @property
+    def dissects(self) -> bool:
+        """Whether units are dissected: on a Broden folder, else on the probe images."""
+        return self.broden is not None or "dissection" in self.passes
 
     @property
     def noises(self) -> tuple[str, ...]:
@@ -75,6 +82,7 @@ class Settings:
             "passes": list(self.passes),
             "noise_std": list(self.noise_std) if "noise" in self.passes else [],
             "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
+            "broden": None if self.broden is None else printable(str(self.broden)),
             "attacks": [asdict(attack) for attack in self.attacks],
         }
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device
+from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.decode import Geometry
 from shapebias.precompute.images.folder import ImageSet, Skipped
 from shapebias.precompute.images.loader import Batch, default_workers, load
@@ -33,8 +34,10 @@ class Stream:
         positions: NDArray[np.int64] | None = None,
         names: tuple[str, ...] | None = None,
         thumbnails: bool = False,
+        annotations: Annotations | None = None,
     ) -> Iterator[Batch]:
-        """Batches of the images at `positions` (None: of all) in a geometry, with versions `names` where given.
+        """Batches of the images at `positions` (None: of all) in a geometry, with versions `names` where given, or with
+        their `annotations`, packed.
 
         A batch's positions index `positions`. Progress is told under `title`.
         """
@@ -45,12 +48,13 @@ class Stream:
         with load(
             self.images,
             geometry,
-            self._batch_size(geometry, names),
+            self._batch_size(geometry, len(names or "1") if annotations is None else annotations.versions),
             workers,
             thumbnails,
             paths,
             names,
             self.settings.seed,
+            None if annotations is None else (annotations.pack, annotations.versions),
         ) as loader:
             for batch in loader:
                 yield batch
@@ -71,8 +75,8 @@ class Stream:
         if not same:
             raise ShapebiasError(f"images in {printable(str(self.images.root))} changed during the run: start again")
 
-    def _batch_size(self, geometry: Geometry, names: tuple[str, ...] | None) -> int:
+    def _batch_size(self, geometry: Geometry, versions: int) -> int:
         """As many images as the user says, or as all their versions have room for."""
         usual, room = (256, 256 << 20) if self.device.is_cuda else (32, 64 << 20)
-        fitting = room // (geometry.crop**2 * 3 * len(names or "1"))
+        fitting = room // (geometry.crop**2 * 3 * versions)
         return self.settings.batch_size or max(1, min(usual, fitting))

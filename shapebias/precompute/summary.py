@@ -77,6 +77,7 @@ class Summary:
     seconds: float
     models: list[ModelSummary]
     skipped: list[Skipped]
+    annotation: list[str] = field(default_factory=list)  # what of it could not be used
 
     def text(self) -> str:
         """Several lines for people."""
@@ -89,6 +90,7 @@ class Summary:
             lines += [f"  {printable(each.path, 80)}: {each.reason}" for each in self.skipped[:_SHOWN_SKIPPED]]
             if len(self.skipped) > _SHOWN_SKIPPED:
                 lines.append("  … all of them: shapebias info --json")
+        lines += [f"annotation: {line}" for line in self.annotation]
         lines.append(f"{printable(self.store)}: {self.store_bytes / 1e6:.1f} MB")
         lines.append(f"look at it: shapebias explore {printable(self.store)}")
         return "\n".join(lines)
@@ -102,5 +104,6 @@ class Summary:
             "images": self.images,
             "seconds": self.seconds,
             "models": [asdict(model) for model in self.models],
+            "annotation": self.annotation,
             "skipped": [{"path": printable(each.path, 4096), "reason": each.reason} for each in self.skipped],
         }

@@ -17,9 +17,11 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 import shapebias
 from shapebias.core import schema
+from shapebias.core.concepts import LayerConcepts
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
+from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.folder import ImageSet, Skipped
 from shapebias.precompute.passes.cue_conflict import CueConflict
 from shapebias.precompute.statistics.topk import TopKResult
@@ -164,6 +166,29 @@ class StoreWriter:
         tile = (1, k, layer.map_height, layer.map_width)
         shard = (min(layer.units, max(1, (64 << 20) // int(np.prod(tile)))), *tile[1:])
         _create(group, "top/map", top.map, chunk=tile, shard=shard)
+
+    def concepts(self, annotations: Annotations, images: int) -> None:
+        """The concepts of a dissection, over how many images, and what of the annotation could not be used."""
+        known = annotations.concepts
+        skipped = [{"path": printable(each.path), "reason": each.reason} for each in annotations.skipped]
+        self._root.require_group(schema.CONCEPTS).attrs.update(
+            {
+                "names": [printable(name) for name in known.names],
+                "category": list(known.category),
+                "categories": list(known.categories),
+                "source": annotations.source,
+                "images": images,
+                "skipped": skipped,
+                "problems": list(annotations.problems),
+            }
+        )
+
+    def layer_concepts(self, model: str, layer: str, found: LayerConcepts) -> None:
+        """What dissection found about a layer."""
+        group = self._root.require_group(f"{schema.layer_path(model, layer)}/concepts")
+        for name in ("label", "intersection", "activation", "truth"):
+            values = getattr(found, name)
+            _create(group, name, values, chunk=(1 << 16, values.shape[1]))
 
     def filters(self, model: str, kernels: NDArray[np.float32]) -> None:
         """The first layer's kernels, float32 [units, 3, h, w]."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from shapebias.core.dissection import unit_concepts
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.grid import View, compose, unit_tiles
 from shapebias.core.metrics import METRICS
@@ -50,6 +51,9 @@ def unit_text(store: Store, unit: Unit) -> str:
         metric = METRICS[name]
         value = float(store.metric(unit.model, unit.layer, name)[unit.index])
         lines.append(f"  {metric.title:12} {metric.format(value):>9}   {metric.low} … {metric.high}")
+    concept, category = (texts[unit.index] for texts in unit_concepts(store, unit.model, unit.layer))
+    if concept:
+        lines.append(f"  concept      {printable(concept, 60)} ({printable(category, 24)})")
     top = store.top(unit)
     lines.append("  strongest images (value, position y, x)")
     for rank in range(min(_LISTED, len(top.image))):

@@ -37,7 +37,7 @@ class UnitPanel(Vertical):
         self._numbers = Static(classes="numbers")
         self.grid = GridView(store, terminal, graphics, view)
         self._unit: Unit | None = None
-        self._values: dict[str, float] = {}
+        self._values: dict[str, float | str] = {}
 
     def compose(self) -> ComposeResult:
         yield self._numbers
@@ -47,7 +47,7 @@ class UnitPanel(Vertical):
         """Shows a unit of `table`."""
         row = int((table.index == unit.index).argmax())
         self._unit = unit
-        self._values = {name: float(values[row]) for name, values in table.columns.items()}
+        self._values = {name: table.cell(name, row) for name in table.columns}
         self.write()
         self.grid.show(unit, neighbours)
 

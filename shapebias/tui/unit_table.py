@@ -117,7 +117,7 @@ class UnitTableView(ScrollView, can_focus=True):
         longest = len(str(int(self._table.index.max()))) if len(self._table) else 1
         self._widths = {_UNIT: max(len(_UNIT) + 1, longest + 2)}
         shown = [name for name in self._table.columns if name not in self._hidden]
-        self._widths |= {name: max(8, len(METRICS[name].title) + 1) for name in shown}
+        self._widths |= {name: max(METRICS[name].width, len(METRICS[name].title) + 1) for name in shown}
         if self.sort_by not in self._widths:
             self.sort_by, self.ascending = _UNIT, True
 
@@ -264,7 +264,7 @@ class UnitTableView(ScrollView, can_focus=True):
                 if self._table.unit(row) in self._marks:
                     text = _MARK + text.rjust(width - 1)
             else:
-                text = METRICS[name].format(float(self._table.columns[name][row]))
+                text = METRICS[name].format(self._table.cell(name, row))
             segments.append(Segment(text.rjust(width) + " " * _GAP, sorted_style if name == self.sort_by else style))
         return Strip(segments)
 

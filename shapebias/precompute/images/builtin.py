@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from shapebias.core.concepts import Concepts
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.images.colours import COLOURS, name_colours, random_colour
@@ -33,6 +34,11 @@ _AREA = (0.17, 0.32)  # of the image, that a shape covers
 _FINE = 4  # silhouettes are drawn so much larger, textures half as much
 _TRAIN = 5_000_000  # where the train split's numbers begin; the other splits' end there
 _SEEDED = 10_000_000  # numbers of one seed
+CONCEPTS = Concepts(
+    (*COLOURS, *TEXTURES, *PARTS, *SHAPES),
+    tuple(np.repeat(range(4), [len(COLOURS), len(TEXTURES), len(PARTS), len(SHAPES)]).tolist()),
+    ("color", "texture", "part", "object"),
+)
 _PATH = re.compile(rb"(?:.*/)?([a-z]+)/\1-([a-z]+)-([0-9]{5,18})\.png", re.DOTALL)
 
 Pixels = npt.NDArray[np.uint8]
@@ -96,6 +102,15 @@ def draw_silhouette(path: bytes) -> Pixels:
     return (_drawing(path).shape > 0) * np.uint8(255)
 
 
+def annotate_path(path: bytes) -> Pixels:
+    """What each pixel of the built-in image with this path shows, uint8 [4, SIZE, SIZE]: 0 or a number of CONCEPTS, in
+    the order of its categories. Raises `ImageError`."""
+    drawing = _drawing(path)
+    maps = [drawing.colour, drawing.texture, drawing.part, drawing.shape]
+    before = np.cumsum([0, len(COLOURS), len(TEXTURES), len(PARTS)]).astype(np.uint8)
+    return np.stack([(each > 0) * (each + first) for each, first in zip(maps, before, strict=True)])
+
+
 def parse_path(path: bytes) -> tuple[int, int, int]:
     """Shape, texture and seed of the built-in image with this path. Raises `ImageError`."""
     match = _PATH.fullmatch(path)
@@ -136,6 +151,8 @@ def builtin_set(split: str, count: int | None = None, seed: int = 0) -> ImageSet
         is_imagenet=False,
         read=draw_path,
         mask=draw_silhouette,
+        annotate=annotate_path,
+        concepts=CONCEPTS,
     )
 
 

@@ -9,17 +9,21 @@ from PIL import Image
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
+from shapebias.precompute.images.broden_export import write_broden
 from shapebias.precompute.images.builtin import SHAPES, SPLITS, TEXTURES, builtin_set, draw, parse_path
 from shapebias.precompute.images.folder import ImageSet
 from shapebias.precompute.progress import Reporter
 
 
-def export_builtin(folder: Path, split: str, count: int | None, seed: int, progress: Reporter) -> dict[Path, int]:
+def export_builtin(
+    folder: Path, split: str, count: int | None, seed: int, progress: Reporter, broden: bool = False
+) -> dict[Path, int]:
     """Writes splits ("all" or the name of one) into folders of `folder`; how many images are in each of them.
 
     Nothing is in `folder` before everything is. `cue-conflict` gets the names of the public cue-conflict stimuli,
-    such as `circle/circle12-dots3.png`: the shape's and the texture's 12th and 3rd image. Raises `UsageError` for a
-    folder that is not empty, an unknown split and a bad count or seed, `ShapebiasError` where nothing can be written.
+    such as `circle/circle12-dots3.png`: the shape's and the texture's 12th and 3rd image. With `broden` each split is a
+    folder in Broden's layout, with the annotation. Raises `UsageError` for a folder that is not empty, an unknown split
+    and a bad count or seed, `ShapebiasError` where nothing can be written.
     """
     names = list(SPLITS) if split == "all" else [split]
     sets = {name: builtin_set(name, count, seed) for name in names}
@@ -31,7 +35,10 @@ def export_builtin(folder: Path, split: str, count: int | None, seed: int, progr
             new = Path(scratch) / "images"
             for name, images in sets.items():
                 progress.stage(name, len(images))
-                _write(images, new / name, name == "cue-conflict", progress)
+                if broden:
+                    write_broden(images, new / name, progress)
+                else:
+                    _write(images, new / name, name == "cue-conflict", progress)
             new.rename(target)  # fails if there is something in it by now
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else "unknown error"

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shapebias.core import imagenet
+from shapebias.core.concepts import Concepts
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 
@@ -34,6 +35,7 @@ class ImageSet:
     read:         from a path (with `root` before it) to pixels uint8 [H, W, 3], or `ImageError`, for images that are
                   no files; worker processes import it. None: files
     mask:         likewise, to uint8 [H, W], 255 where the image shows an object. None: a file's opacity
+    annotate:     likewise, to uint8 [categories, H, W]: what each pixel shows, 0 or the number of one of `concepts`
     """
 
     root: Path
@@ -44,6 +46,8 @@ class ImageSet:
     is_imagenet: bool
     read: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
     mask: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
+    annotate: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
+    concepts: Concepts | None = None
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -185,12 +185,16 @@ def load(
     paths: Sequence[bytes] | None = None,
     names: tuple[str, ...] | None = None,
     seed: int = 0,
+    packed: tuple[Callable[[bytes], Pixels], int] | None = None,
 ) -> Loader:
     """A loader of an image set, or of some of its paths, whether they are files or drawn.
 
-    With `names` (see `versions.Versions`; `seed` is theirs) it gives those versions of every image.
+    With `names` (see `versions.Versions`; `seed` is theirs) it gives those versions of every image; with `packed`, what
+    that function makes of each path, so many versions.
     """
     wanted = images.paths if paths is None else paths
+    if packed is not None:
+        return Loader(images.root, wanted, geometry, batch_size, workers, thumbnails, *packed)
     if names is not None:
         every = versions(images, os.fsencode(images.root.absolute()), geometry, names, seed)
         return Loader(images.root, wanted, geometry, batch_size, workers, thumbnails, every, len(names))

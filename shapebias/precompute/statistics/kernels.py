@@ -186,3 +186,66 @@ def keep_above(
                     kept[unit, filled[unit]] = values[unit]
                     filled[unit] += 1
     return len(sampled)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def count_concepts(
+    maps: Any,
+    width: int,
+    threshold: Any,
+    row_low: Any,
+    row_weight: Any,
+    column_low: Any,
+    column_weight: Any,
+    planes: Any,
+    area: Any,
+    shared: Any,
+    start: int,
+    stop: int,
+) -> None:
+    """For units [start, stop): the pixels where the upsampled map is above the threshold, and the labels there.
+
+    maps float32 [B, P, C], `width` positions wide; threshold float32 [C]; row_low, column_low int64 and row_weight,
+    column_weight float64: for every output row and column the map's row or column before it and the weight of the next;
+    planes uint16 [B, planes, pixels]; area int64 [B, C] and shared int64 [C, labels] are added to.
+
+    A value between others is above the threshold only where one of them is: all but few rows need not be made.
+    """
+    height = maps.shape[1] // width
+    rows, columns = len(row_low), len(column_low)
+    values = np.empty((height, width), np.float64)
+    row_high = np.empty(height, np.float64)
+    line = np.empty(width, np.float64)
+    high = np.empty(stop - start, np.float32)
+    for image in range(maps.shape[0]):
+        high[:] = -np.inf
+        for position in range(maps.shape[1]):
+            seen = maps[image, position]
+            for unit in range(start, stop):
+                high[unit - start] = max(high[unit - start], seen[unit])
+        for unit in range(start, stop):
+            limit = np.float64(threshold[unit])
+            if not high[unit - start] > limit:
+                continue
+            for y in range(height):
+                row_high[y] = -np.inf
+                for x in range(width):
+                    value = np.float64(maps[image, y * width + x, unit])
+                    values[y, x] = value
+                    row_high[y] = max(row_high[y], value)
+            above = 0
+            for row in range(rows):
+                low = row_low[row]
+                next_ = min(low + 1, height - 1)
+                if row_high[low] <= limit and row_high[next_] <= limit:
+                    continue
+                for x in range(width):
+                    line[x] = values[low, x] + row_weight[row] * (values[next_, x] - values[low, x])
+                for column in range(columns):
+                    left = line[column_low[column]]
+                    right = line[min(column_low[column] + 1, width - 1)]
+                    if left + column_weight[column] * (right - left) > limit:
+                        above += 1
+                        for plane in range(planes.shape[1]):
+                            shared[unit, planes[image, plane, row * columns + column]] += 1
+            area[image, unit] += above

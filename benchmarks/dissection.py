@@ -1,0 +1,185 @@
+"""Dissection of AlexNet's five layers with 1200 concepts against the bare forward of the same network.
+
+    python benchmarks/dissection.py [--images 64] [--rounds 2]
+
+Random weights; images and labels are in memory. Each image has four planes of labels at 112 x 112, as Broden's have
+(colours, objects, parts, materials), and two labels of the whole image, of 1200 concepts. In turns, in one process: the
+bare forward, the thresholds' forward (phase 1) and the forward that counts (phase 2). Then the peak memory of phase 2
+over that of the bare forwards, for two numbers of images, each in a fresh process.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from activation_pass import photo_like
+from numpy.typing import NDArray
+
+from shapebias.core.concepts import Concepts
+from shapebias.precompute.device import choose_device
+from shapebias.precompute.images.annotations import Labels
+from shapebias.precompute.models.layers import Trace
+from shapebias.precompute.models.preprocessing import imagenet_preprocessing
+from shapebias.precompute.models.watch import Watch
+from shapebias.precompute.statistics.maps import Maps
+from shapebias.precompute.statistics.overlap import Overlap
+from shapebias.precompute.statistics.quantile import Quantile
+
+BATCH = 32
+SIDE = 112
+CATEGORIES = {"color": 11, "texture": 47, "material": 32, "part": 234, "object": 584, "scene": 292}
+
+
+class Contest:
+    """The network, its inputs, and what is done with them."""
+
+    def __init__(self, images: int) -> None:
+        torch.manual_seed(0)
+        self.device = choose_device("auto", "auto")
+        self.network = self.device.place(torchvision.models.alexnet(weights=None).eval())
+        self.pixels = photo_like(images)
+        sizes = list(CATEGORIES.values())
+        self.concepts = Concepts(
+            tuple(map(str, range(sum(sizes)))), tuple(np.repeat(range(6), sizes).tolist()), tuple(CATEGORIES)
+        )
+        self.labels = [self.label(seed, min(BATCH, images)) for seed in range(-(-images // BATCH))]
+        sample = self.device.images(self.pixels[:2], imagenet_preprocessing())
+        with self.device.inference():
+            self.layers = Trace(self.network, sample).paper()
+
+    def label(self, seed: int, images: int) -> Labels:
+        """Blobs of labels: about 6 colours, 12 objects, 10 parts and 4 materials an image."""
+        rng = np.random.default_rng(seed)
+        planes = np.zeros((images, 4, SIDE, SIDE), np.uint16)
+        for plane, (first, count, cells) in enumerate(((1, 11, 28), (325, 584, 4), (91, 234, 4), (59, 32, 2))):
+            coarse = rng.integers(first, first + count, (images, cells, cells))
+            planes[:, plane] = coarse.repeat(SIDE // cells, 1).repeat(SIDE // cells, 2)
+        whole = np.stack([rng.integers(12, 59, images), rng.integers(909, 1201, images)], 1).astype(np.uint16)
+        return Labels(planes.reshape(images, 4, -1), whole, self.concepts, SIDE, SIDE)
+
+    def forwards(self, see: Callable[[int, torch.Tensor, int], None] | None) -> None:
+        for number, first in enumerate(range(0, len(self.pixels), BATCH)):
+            inputs = self.device.images(self.pixels[first : first + BATCH], imagenet_preprocessing())
+            with self.device.inference():
+                if see is None:
+                    self.network(inputs)
+                    continue
+                with Watch(self.network, self.layers, lambda index, output, number=number: see(index, output, number)):
+                    self.network(inputs)
+        self.device.synchronize()
+
+    def bare(self) -> None:
+        self.forwards(None)
+
+    def thresholds(self) -> list[NDArray[np.float32]]:
+        count = len(self.pixels)
+        quantiles = [
+            Quantile(layer.units, layer.height * layer.width, count, self.device.device) for layer in self.layers
+        ]
+
+        def see(index: int, output: torch.Tensor, batch: int) -> None:
+            quantiles[index].update(Maps(output, np.arange(batch * BATCH, batch * BATCH + len(output))))
+
+        self.forwards(see)
+        return [each.result() for each in quantiles]
+
+    def count(self, thresholds: list[NDArray[np.float32]]) -> None:
+        layers = [Overlap(each, self.concepts, self.device.device) for each in thresholds]
+
+        def see(index: int, output: torch.Tensor, batch: int) -> None:
+            labels = self.labels[batch % len(self.labels)]
+            layers[index].update(Maps(output, np.arange(len(output))), labels)
+
+        self.forwards(see)
+        for each in layers:
+            each.result()
+
+
+def seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def speed(images: int, rounds: int) -> None:
+    contest = Contest(images)
+    contest.bare()
+    thresholds = contest.thresholds()
+    contest.count(thresholds)  # compiles the kernels
+    ways: dict[str, Callable[[], object]] = {
+        "bare forward": contest.bare,
+        "phase 1, thresholds": contest.thresholds,
+        "phase 2, counts": lambda: contest.count(thresholds),
+    }
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        contest.labels = [_fresh(each) for each in contest.labels]
+        for way, action in ways.items():
+            times[way].append(seconds(action))
+    units = sum(layer.units for layer in contest.layers)
+    print(f"AlexNet: {images} images, {units} units, {len(contest.concepts)} concepts, {contest.device}")
+    for way in ways:
+        ratio = statistics.median(bare / mine for bare, mine in zip(times["bare forward"], times[way], strict=True))
+        print(f"  {way:20} {images / min(times[way]):7.1f} images/s   {ratio:.2f} of the bare forward")
+    both = [one + two for one, two in zip(times["phase 1, thresholds"], times["phase 2, counts"], strict=True)]
+    ratio = statistics.median(bare / mine for bare, mine in zip(times["bare forward"], both, strict=True))
+    print(f"  {'both phases':20} {images / min(both):7.1f} images/s   {ratio:.2f} of the bare forward")
+
+
+def _fresh(labels: Labels) -> Labels:
+    """The same labels, nothing of them counted yet."""
+    return Labels(labels.planes, labels.whole, labels.concepts, labels.height, labels.width)
+
+
+def peak_memory(images: int, what: str) -> int:
+    """Bytes of peak RSS of a fresh process that does `what`."""
+    command = [sys.executable, __file__, "--images", str(images), "--peak", what]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return int(json.loads(answer.splitlines()[-1]))
+
+
+def report_peak(what: str, images: int) -> None:
+    """In the fresh process: the same batch comes again and again."""
+    contest = Contest(BATCH)
+    contest.bare()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant
+    thresholds = [np.full(layer.units, 0.05, np.float32) for layer in contest.layers]
+    layers = [Overlap(each, contest.concepts, contest.device.device) for each in thresholds]
+    for _ in range(images // BATCH):
+        if what == "bare":
+            contest.bare()
+        else:
+            labels = _fresh(contest.labels[0])
+            contest.forwards(
+                lambda index, output, _, labels=labels: layers[index].update(Maps(output, np.arange(BATCH)), labels)
+            )
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(json.dumps(int(peak.split()[1]) * 1024))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--peak", choices=["bare", "counts"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak:
+        report_peak(options.peak, options.images)
+        return
+    speed(options.images, options.rounds)
+    bare = peak_memory(BATCH, "bare")
+    for images in (BATCH, 4 * BATCH):
+        extra = peak_memory(images, "counts") - bare
+        print(f"  peak memory of phase 2 over the bare network's, {images} images: {extra / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

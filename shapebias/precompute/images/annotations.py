@@ -1,0 +1,169 @@
+"""Images whose pixels are labelled with concepts, and how image and labels come through the loader in one array.
+
+Workers give uint8 [versions, crop, crop, 3]: the pixels, then, in as many versions as that takes, the labels' bytes.
+Imports Pillow and numpy only: worker processes start fast.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from shapebias.core.concepts import Concepts
+from shapebias.precompute.images.builtin import builtin_set
+from shapebias.precompute.images.colours import COLOURS, name_colours
+from shapebias.precompute.images.decode import Geometry, fit_pixels, read_pixels
+from shapebias.precompute.images.folder import ImageSet, Skipped
+
+Pixels = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.uint16]  # concepts: 0 is none, n the n-th name
+
+CATEGORIES = ("color", "texture", "material", "part", "object", "scene")
+_SIDE = 112  # of annotations made here, at most: as published ones have it
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """pixels uint8 [crop, crop, 3]; planes uint16 [planes, height, width]: labels of pixels, several where there are
+    several planes; whole uint16 [n]: labels of the whole image."""
+
+    pixels: Pixels
+    planes: Numbers
+    whole: Numbers
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Annotated images: `read` makes a LabelledImage from a path (with the images' root before it) or raises
+    `ImageError`; worker processes import it. At most `planes` planes of `height` x `width` and `whole` labels of the
+    whole image come with one. `skipped` and `problems` tell what of the annotation cannot be used."""
+
+    images: ImageSet
+    concepts: Concepts
+    read: Callable[[bytes], LabelledImage]
+    geometry: Geometry
+    height: int
+    width: int
+    planes: int
+    whole: int
+    source: str
+    skipped: tuple[Skipped, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def notes(self) -> list[str]:
+        """What of the annotation could not be used, a line each."""
+        reasons = Counter(each.reason for each in self.skipped)
+        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(8))
+        left_out = [f"{len(self.skipped):,} annotated images skipped: {counted}"] if self.skipped else []
+        return [*left_out, *self.problems]
+
+    @property
+    def versions(self) -> int:
+        """How many images of uint8 [crop, crop, 3] hold one with its labels."""
+        return 1 + -(-2 * self._numbers // self.geometry.crop**2 // 3)
+
+    @property
+    def _numbers(self) -> int:
+        return self.whole + self.planes * self.height * self.width
+
+    @property
+    def pack(self) -> Callable[[bytes], Pixels]:
+        """From a path to uint8 [versions, crop, crop, 3], for worker processes."""
+        return partial(_pack, read=self.read, versions=self.versions, whole=self.whole, numbers=self._numbers)
+
+    def unpack(self, packed: Pixels) -> tuple[Pixels, "Labels"]:
+        """Pixels uint8 [B, crop, crop, 3] and labels from what `pack` made of B images."""
+        rest = np.ascontiguousarray(packed[:, 1:]).reshape(len(packed), -1)[:, : 2 * self._numbers]
+        numbers = np.ascontiguousarray(rest).view(np.uint16)
+        planes = numbers[:, self.whole :].reshape(len(packed), self.planes, self.height * self.width)
+        labels = Labels(planes, numbers[:, : self.whole], self.concepts, self.height, self.width)
+        return np.ascontiguousarray(packed[:, 0]), labels
+
+
+def _pack(path: bytes, read: Callable[[bytes], LabelledImage], versions: int, whole: int, numbers: int) -> Pixels:
+    image = read(path)
+    flat = np.zeros(numbers, np.uint16)
+    covering = np.unique(image.whole[image.whole > 0])
+    flat[: len(covering)] = covering
+    planes = np.where(np.isin(image.planes, covering), np.uint16(0), image.planes)
+    for later in range(1, len(planes)):  # no label twice at a pixel
+        planes[later][(planes[:later] == planes[later]).any(0)] = 0
+    flat[whole : whole + planes.size] = planes.ravel()
+    packed = np.zeros((versions, *image.pixels.shape), np.uint8)
+    packed[0] = image.pixels
+    packed[1:].reshape(-1)[: 2 * numbers] = flat.view(np.uint8)
+    return packed
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a batch's pixels show. planes uint16 [B, planes, height * width], at a pixel no label twice; whole uint16
+    [B, n], labels of the whole image, which no plane repeats. 0 is none."""
+
+    planes: Numbers
+    whole: Numbers
+    concepts: Concepts
+    height: int
+    width: int
+
+    @cached_property
+    def pixels(self) -> npt.NDArray[np.int64]:
+        """int64 [B, concepts + 1]: how many pixels of each image show each concept; [:, 0] is 0."""
+        counts = np.zeros((len(self.planes), len(self.concepts) + 1), np.int64)
+        for row, planes, whole in zip(counts, self.planes, self.whole, strict=True):
+            row += np.bincount(planes.ravel(), minlength=len(row))
+            row[whole] = self.height * self.width
+            row[0] = 0
+        return counts
+
+    @cached_property
+    def carried(self) -> npt.NDArray[np.bool_]:
+        """bool [B, categories]: whether an image shows any concept of a category."""
+        category = np.array(self.concepts.category, np.int64)
+        shown = self.pixels[:, 1:] > 0
+        each = [shown[:, category == index].any(1) for index in range(len(self.concepts.categories))]
+        return np.stack(each, 1) if each else np.zeros((len(shown), 0), bool)
+
+
+def annotated_images(images: ImageSet, limit: int | None) -> ImageSet:
+    """The images to dissect on: those of a folder themselves; for built-in ones those (`limit` at most) in which any
+    shape comes with any texture, so that the one is not taken for the other."""
+    if images.annotate is None or images.root == builtin_set("cue-conflict", 1).root:
+        return images
+    every = builtin_set("cue-conflict")
+    return every if limit is None else every.spread(limit)
+
+
+def annotate(images: ImageSet, geometry: Geometry) -> Annotations:
+    """Images with their own annotation where they have one (the built-in images), else with the eleven basic colours,
+    at most 112 x 112, in the geometry in which a network sees them."""
+    side = min(geometry.crop, _SIDE)
+    scaled = Geometry(max(1, round(geometry.resize * side / geometry.crop)), side, "nearest")
+    decode: Callable[[bytes], Pixels] = partial(read_pixels, geometry=geometry)
+    if images.read is not None:
+        decode = partial(fit_pixels, read=images.read, geometry=geometry)
+    if images.annotate is None or images.concepts is None:
+        concepts = Concepts(COLOURS, (0,) * len(COLOURS), CATEGORIES[:1])
+        read = partial(_read_colours, decode=decode, side=side)
+        return Annotations(images, concepts, read, geometry, side, side, 1, 0, "colours")
+    read = partial(_read_annotated, decode=decode, annotate=images.annotate, geometry=scaled)
+    planes = len(images.concepts.categories)
+    return Annotations(images, images.concepts, read, geometry, side, side, planes, 0, "built-in")
+
+
+def _read_colours(path: bytes, decode: Callable[[bytes], Pixels], side: int) -> LabelledImage:
+    pixels = decode(path)
+    small = Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX)
+    return LabelledImage(pixels, name_colours(np.asarray(small))[None].astype(np.uint16), np.zeros(0, np.uint16))
+
+
+def _read_annotated(
+    path: bytes, decode: Callable[[bytes], Pixels], annotate: Callable[[bytes], Pixels], geometry: Geometry
+) -> LabelledImage:
+    pixels = decode(path)
+    planes = np.stack([geometry(Image.fromarray(plane)) for plane in annotate(path)])
+    return LabelledImage(pixels, planes.astype(np.uint16), np.zeros(0, np.uint16))

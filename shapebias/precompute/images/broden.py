@@ -1,0 +1,245 @@
+"""Images annotated in the layout of Broden, Network Dissection's data set (Bau et al. 2017).
+
+    index.csv       image, split, ih, iw, sh, sw, and a column a category: segmentations (PNG, the label of a pixel is
+                    R + 256 * G) and labels of the whole image (numbers), separated by `;`
+    label.csv       number, name, category, ...: what the labels mean
+    category.csv    name, ...
+    c_CATEGORY.csv  code, number, name, frequency, coverage: the labels of a category
+    images/         the images and segmentations
+
+A label that several categories list belongs to the one in which it covers most, as in the reference code.
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from shapebias.core.concepts import Concepts
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.images.annotations import Annotations, LabelledImage, Numbers
+from shapebias.precompute.images.decode import Geometry, ImageError, read_image
+from shapebias.precompute.images.folder import ImageSet, Skipped
+
+_FILES = ("index.csv", "label.csv", "category.csv")
+_META = ("image", "split", "ih", "iw", "sh", "sw")
+_LARGEST = 4096  # side of a segmentation
+_MOST_LABELS = (1 << 16) - 1
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Broden:
+    """A folder that was read: the images that may be used, their rows of the index, and what cannot be used.
+
+    cells: of every image its segmentations and whole-image labels, separated by `;`; numbers uint16 [labels]: for the
+    labels of the files the concept's number, 0 = no label.
+    """
+
+    images: ImageSet
+    concepts: Concepts
+    cells: dict[bytes, str]
+    size: tuple[int, int]
+    numbers: Numbers
+    height: int
+    width: int
+    skipped: tuple[Skipped, ...]
+    problems: tuple[str, ...]
+
+    def annotations(self, geometry: Geometry) -> Annotations:
+        """The images as a network with this geometry takes them: whole, never cropped, since the labels are of the
+        whole image."""
+        whole = Geometry(geometry.crop, geometry.crop, geometry.interpolation)
+        kinds = [Counter(_is_label(entry) for entry in cell.split(";") if entry) for cell in self.cells.values()]
+        read = partial(
+            _read,
+            root=bytes(self.images.root.absolute()),
+            cells=self.cells,
+            size=self.size,
+            shape=(self.height, self.width),
+            numbers=self.numbers,
+            geometry=whole,
+        )
+        return Annotations(
+            self.images,
+            self.concepts,
+            read,
+            whole,
+            self.height,
+            self.width,
+            max(each[False] for each in kinds),
+            max(each[True] for each in kinds),
+            "Broden",
+            self.skipped,
+            self.problems,
+        )
+
+
+def read_broden(folder: Path, limit: int | None = None) -> Broden:
+    """Reads the index and the labels of a Broden folder; with `limit`, of so many images, evenly spread.
+
+    Raises UsageError for another folder, or one without an image that can be used.
+    """
+    shown = printable(str(folder))
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise UsageError(f"{shown} is no Broden folder: no {', '.join(missing)} in it")
+    problems: list[str] = []
+    categories = [row.get("name", "") for row in _rows(folder / "category.csv")]
+    concepts, numbers = _read_labels(folder, categories, problems)
+    rows = list(_rows(folder / "index.csv"))
+    unknown = [name for name in (rows[0] if rows else {}) if name not in (*_META, *categories)]
+    problems += [f"index.csv has a category {printable(name, 40)} that category.csv lacks" for name in unknown]
+    sizes = Counter((row.get("sh"), row.get("sw"), row.get("ih"), row.get("iw")) for row in rows)
+    usual = [int(each) for each in sizes.most_common(1)[0][0] if each and each.isdecimal()] if rows else []
+    if not rows or len(usual) < 4 or not len(concepts) or not 0 < max(usual[:2]) <= _LARGEST or not min(usual):
+        raise UsageError(f"{shown} is no Broden folder: index.csv, label.csv and category.csv describe no images")
+    cells, skipped, bare = _read_index(rows, categories, usual)
+    if bare:
+        problems.append(f"{bare:,} images of index.csv have no labels")
+    if not cells:
+        reason = skipped[0].reason if skipped else "none has labels"
+        raise UsageError(f"no image of {shown} can be used: {reason}")
+    images = ImageSet(folder / "images", list(cells), np.full(len(cells), -1, np.int32), [], [], False)
+    if limit is not None:
+        images = images.spread(limit)
+        cells = {path: cells[path] for path in images.paths}
+    height, width, image_height, image_width = usual
+    size = (image_width, image_height)
+    return Broden(images, concepts, cells, size, numbers, height, width, tuple(skipped), tuple(problems))
+
+
+def _rows(file: Path) -> Iterator[Row]:
+    """A CSV file's rows by column. Raises UsageError where it is none."""
+    try:
+        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
+            for row in csv.DictReader(text):
+                yield {name: value or "" for name, value in row.items() if isinstance(name, str)}
+    except (OSError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{printable(str(file))} cannot be read: {printable(str(reason), 80)}") from error
+
+
+def _read_labels(folder: Path, categories: list[str], problems: list[str]) -> tuple[Concepts, Numbers]:
+    """The concepts in the order of label.csv, and their numbers by the files' labels; adds to `problems`."""
+    names: dict[int, str] = {}
+    listed: dict[int, list[tuple[float, int]]] = {}
+    for row in _rows(folder / "label.csv"):
+        label = _integer(row.get("number", ""))
+        if label and label <= _MOST_LABELS:
+            names[label] = row.get("name", "")
+            parts = [part.partition("(")[0] for part in row.get("category", "").split(";")]
+            listed[label] = [(-1.0, categories.index(part)) for part in parts if part in categories]
+    for index, category in enumerate(categories):
+        file = folder / f"c_{category}.csv"
+        members = list(_rows(file)) if "/" not in category and file.is_file() else []
+        known = [(_integer(row.get("number", "")), row) for row in members]
+        for label, row in known:
+            if label in listed:
+                listed[label].append((_real(row.get("coverage", "")), index))
+        if not any(label in listed for label, _ in known):
+            shown = printable(category, 40)
+            problems.append(
+                f"the category {shown} is empty: c_{shown}.csv {'lists no label' if members else 'is missing or empty'}"
+            )
+    homeless = [label for label in names if not listed[label]]
+    if homeless:
+        problems.append(
+            f"{len(homeless)} labels of label.csv are in no category: {printable(names[homeless[0]], 40)}, …"
+        )
+    used = sorted(label for label in names if listed[label])
+    numbers = np.zeros(max(used, default=0) + 1, np.uint16)
+    numbers[used] = np.arange(1, len(used) + 1)
+    category_of = tuple(max(listed[label])[1] for label in used)
+    return Concepts(tuple(printable(names[label], 80) for label in used), category_of, tuple(categories)), numbers
+
+
+def _read_index(
+    rows: list[Row], categories: list[str], usual: list[int]
+) -> tuple[dict[bytes, str], list[Skipped], int]:
+    """Labels by image, the images that cannot be used, and how many have no labels."""
+    cells: dict[bytes, str] = {}
+    skipped = []
+    bare = 0
+    for row in rows:
+        image = row.get("image", "")
+        path = image.encode("utf-8", "surrogateescape")
+        entries = [part for name in categories for part in row.get(name, "").split(";") if part]
+        sizes = [_integer(row.get(name, "")) for name in ("sh", "sw", "ih", "iw")]
+        if not image or any(_leaves(name) for name in (image, *entries)):
+            skipped.append(Skipped(path, "a path that leads out of the folder, or none"))
+        elif sizes != usual:
+            skipped.append(Skipped(path, "another size than most images of the index"))
+        elif usual[2] != usual[3]:
+            skipped.append(Skipped(path, "not square"))
+        elif not entries:
+            bare += 1
+        else:
+            cells[path] = ";".join(entries)
+    return cells, skipped, bare
+
+
+def _read(
+    path: bytes,
+    root: bytes,
+    cells: dict[bytes, str],
+    size: tuple[int, int],
+    shape: tuple[int, int],
+    numbers: Numbers,
+    geometry: Geometry,
+) -> LabelledImage:
+    image = read_image(path)
+    if image.size != size:
+        raise ImageError("its size is not that of the index")
+    entries = cells[path.removeprefix(root).lstrip(b"/")].split(";")
+    whole = np.array([int(entry) for entry in entries if _is_label(entry)], np.int64)
+    files = [entry for entry in entries if not _is_label(entry)]
+    planes = np.zeros((len(files), *shape), np.int64)
+    for plane, file in zip(planes, files, strict=True):
+        plane[...] = _read_segmentation(root + b"/" + file.encode("utf-8", "surrogateescape"), shape)
+    return LabelledImage(geometry(image), _number(planes, numbers), _number(whole, numbers))
+
+
+def _read_segmentation(path: bytes, shape: tuple[int, int]) -> npt.NDArray[np.int64]:
+    try:
+        pixels = np.asarray(read_image(path)).astype(np.int64)
+    except ImageError as error:
+        raise ImageError(f"a segmentation: {error}") from error
+    if pixels.shape[:2] != shape:
+        raise ImageError("a segmentation's size is not that of the index")
+    return pixels[..., 0] + 256 * pixels[..., 1]
+
+
+def _number(labels: npt.NDArray[np.int64], numbers: Numbers) -> Numbers:
+    """From the files' labels to concepts. Raises ImageError for one that label.csv lacks."""
+    found = numbers[np.minimum(labels, len(numbers) - 1)]
+    if ((labels >= len(numbers)) | ((labels > 0) & (found == 0))).any():
+        raise ImageError("a label that label.csv lacks")
+    return found
+
+
+def _leaves(path: str) -> bool:
+    return path.startswith("/") or "\0" in path or ".." in path.split("/")
+
+
+def _is_label(entry: str) -> bool:
+    """Whether an entry of the index is a label of the whole image; else it is a file."""
+    return re.fullmatch("[0-9]{1,9}", entry, re.ASCII) is not None
+
+
+def _integer(text: str) -> int:
+    """The number that a text is, 0 for another text."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text.strip(), re.ASCII) else 0
+
+
+def _real(text: str) -> float:
+    """The number that a text is, 0 for another text."""
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,20})?", text.strip(), re.ASCII) else 0.0

@@ -1,0 +1,139 @@
+"""How the pixels where units fire overlap with the pixels that show a concept: Network Dissection's counts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shapebias.core.concepts import DETECTOR, Concepts, LayerConcepts, intersection_over_union
+from shapebias.precompute.images.annotations import Labels
+from shapebias.precompute.statistics import kernels
+from shapebias.precompute.statistics.maps import Maps
+
+_CHUNK = 1 << 24  # upsampled values at once on a device
+
+
+@dataclass(frozen=True)
+class Upsampling:
+    """From `size` values to `length` by linear interpolation between pixel centres, as PyTorch does it without
+    align_corners: output i lies at (i + 0.5) * size / length - 0.5, not before the first nor behind the last value.
+
+    low int64 [length]: the value before it; weight float64 [length]: of the value behind that.
+    """
+
+    low: NDArray[np.int64]
+    weight: NDArray[np.float64]
+
+    @classmethod
+    def between(cls, size: int, length: int) -> "Upsampling":
+        place = np.maximum((np.arange(length) + 0.5) * (size / length) - 0.5, 0)
+        low = np.minimum(place.astype(np.int64), size - 1)
+        return cls(low, place - low)
+
+
+class Overlap:
+    """The monoid of a layer's pixel counts, all exact: where a > T (upsampled to the annotation, in float64), where a
+    concept is, where both are.
+
+    threshold float32 [units]: T; NaN for none. Its memory is units x concepts, whatever the number of images.
+    """
+
+    def __init__(self, threshold: NDArray[np.float32], concepts: Concepts, device: torch.device) -> None:
+        units = len(threshold)
+        self.concepts = concepts
+        self.threshold = torch.from_numpy(threshold).to(device)
+        self.shared = torch.zeros((units, len(concepts) + 1), dtype=torch.int64, device=device)
+        self.activation = torch.zeros((units, len(concepts.categories)), dtype=torch.int64, device=device)
+        self.truth = np.zeros(len(concepts) + 1, np.int64)
+
+    def update(self, maps: Maps, labels: Labels) -> None:
+        """Takes in a batch."""
+        area = torch.zeros((maps.images, maps.units), dtype=torch.int64, device=self.shared.device)
+        if maps.on_cpu:
+            self._count_on_cpu(maps, labels, area)
+        else:
+            self._count_on_device(maps, labels, area)
+        self.activation += _product(area, labels.carried)
+        covering = np.unique(labels.whole[labels.whole > 0]).astype(np.int64)
+        if len(covering):
+            covered = (labels.whole[:, :, None] == covering).any(1)
+            self.shared[:, torch.from_numpy(covering).to(self.shared.device)] += _product(area, covered)
+        self.truth += labels.pixels.sum(0)
+
+    def _count_on_cpu(self, maps: Maps, labels: Labels, area: Tensor) -> None:
+        rows, columns = _upsamplings(maps, labels)
+        kernels.over_units(
+            kernels.count_concepts,
+            maps.units,
+            maps.usable.numpy(),
+            maps.width,
+            self.threshold.numpy(),
+            rows.low,
+            rows.weight,
+            columns.low,
+            columns.weight,
+            labels.planes,
+            area.numpy(),
+            self.shared.numpy(),
+        )
+
+    def _count_on_device(self, maps: Maps, labels: Labels, area: Tensor) -> None:
+        device = self.shared.device
+        rows, columns = _upsamplings(maps, labels)
+        planes = torch.from_numpy(labels.planes.astype(np.int32)).to(device)
+        usable = maps.tensor.isfinite().all(3).all(2)
+        images, units = (usable & (maps.tensor.amax((2, 3)) > self.threshold)).nonzero(as_tuple=True)
+        step = max(1, _CHUNK // (labels.height * labels.width))
+        for first in range(0, len(images), step):
+            image, unit = images[first : first + step], units[first : first + step]
+            values = _stretch(maps.tensor[image, unit].double(), rows, 1)
+            above = (_stretch(values, columns, 2) > self.threshold[unit, None, None]).flatten(1)
+            area[image, unit] = above.sum(1)
+            pair, pixel = above.nonzero(as_tuple=True)
+            row = unit[pair] * self.shared.shape[1]
+            for plane in range(planes.shape[1]):
+                place = row + planes[image[pair], plane, pixel]
+                self.shared.view(-1).scatter_add_(0, place, torch.ones_like(place))
+
+    def merge(self, other: "Overlap") -> None:
+        """Takes in what `other` counted, with the same thresholds."""
+        self.shared += other.shared
+        self.activation += other.activation
+        self.truth += other.truth
+
+    def result(self) -> tuple[LayerConcepts, NDArray[np.float32]]:
+        """Each category's best concept for every unit (the first of equal ones), and the units' number of concepts with
+        an IoU of at least 0.04, float32 [units]."""
+        shared, activation = self.shared[:, 1:].cpu().numpy(), self.activation.cpu().numpy()
+        category = np.array(self.concepts.category, np.int64)
+        iou = intersection_over_union(shared, activation[:, category], np.broadcast_to(self.truth[1:], shared.shape))
+        shape = activation.shape
+        label, common, truth = np.full(shape, -1, np.int32), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        units = np.arange(len(shared))
+        for index in range(shape[1]):
+            members = np.flatnonzero(category == index)
+            if len(members):
+                chosen = members[iou[:, members].argmax(1)]
+                label[:, index], common[:, index] = chosen, shared[units, chosen]
+                truth[:, index] = self.truth[1:][chosen]
+        return LayerConcepts(label, common, activation, truth), (iou >= DETECTOR).sum(1).astype(np.float32)
+
+
+def _upsamplings(maps: Maps, labels: Labels) -> tuple[Upsampling, Upsampling]:
+    return Upsampling.between(maps.height, labels.height), Upsampling.between(maps.width, labels.width)
+
+
+def _product(area: Tensor, shown: NDArray[np.bool_]) -> Tensor:
+    """int64 [C, n]: the sum over images of area int64 [B, C] where shown bool [B, n]. Exact: below 2^53."""
+    return (area.T.double() @ torch.from_numpy(shown).to(area.device).double()).long()
+
+
+def _stretch(values: Tensor, to: Upsampling, dimension: int) -> Tensor:
+    low = torch.from_numpy(to.low).to(values.device)
+    shape = [-1 if each == dimension else 1 for each in range(values.dim())]
+    weight = torch.from_numpy(to.weight).to(values.device).view(shape)
+    before = values.index_select(dimension, low)
+    behind = values.index_select(dimension, (low + 1).clamp(max=values.shape[dimension] - 1))
+    return before + weight * (behind - before)
