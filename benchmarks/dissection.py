@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,14 +66,14 @@ class Contest:
         whole = np.stack([rng.integers(12, 59, images), rng.integers(909, 1201, images)], 1).astype(np.uint16)
         return Labels(planes.reshape(images, 4, -1), whole, self.concepts, SIDE, SIDE)
 
-    def forwards(self, see: Callable[[int, torch.Tensor, int], None] | None) -> None:
+    def forwards(self, see: Callable[..., None] | None) -> None:
         for number, first in enumerate(range(0, len(self.pixels), BATCH)):
             inputs = self.device.images(self.pixels[first : first + BATCH], imagenet_preprocessing())
             with self.device.inference():
                 if see is None:
                     self.network(inputs)
                     continue
-                with Watch(self.network, self.layers, lambda index, output, number=number: see(index, output, number)):
+                with Watch(self.network, self.layers, partial(see, batch=number)):
                     self.network(inputs)
         self.device.synchronize()
 
@@ -153,14 +154,12 @@ def report_peak(what: str, images: int) -> None:
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant
     thresholds = [np.full(layer.units, 0.05, np.float32) for layer in contest.layers]
     layers = [Overlap(each, contest.concepts, contest.device.device) for each in thresholds]
+
+    def see(index: int, output: torch.Tensor, batch: int) -> None:
+        layers[index].update(Maps(output, np.arange(BATCH)), _fresh(contest.labels[0]))
+
     for _ in range(images // BATCH):
-        if what == "bare":
-            contest.bare()
-        else:
-            labels = _fresh(contest.labels[0])
-            contest.forwards(
-                lambda index, output, _, labels=labels: layers[index].update(Maps(output, np.arange(BATCH)), labels)
-            )
+        contest.forwards(None if what == "bare" else see)
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     print(json.dumps(int(peak.split()[1]) * 1024))
 
