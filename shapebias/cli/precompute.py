@@ -46,7 +46,7 @@ def precompute(
         typer.Option(
             metavar="all|none|NAME,...",
             help="Beside the activations: noise (one more forward an image), sensitivity (three more for images in top "
-            "lists), distortions (one more for each distortion).",
+            "lists), distortions (one more for each distortion); not in all: ablation (minutes).",
             show_default="noise; all for the built-in networks",
         ),
     ] = "",
@@ -80,6 +80,10 @@ def precompute(
     categories: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
     ] = None,
+    ablate_accuracy: Annotated[
+        bool, typer.Option("--ablate-accuracy", help="Ablation: each unit's part in the accuracy too.")
+    ] = False,
+    memory: Annotated[int, typer.Option(min=1, metavar="MB", help="Ablation: what tensors may take.")] = 1000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -121,6 +125,8 @@ def precompute(
         attacks=tuple(map(parse_attack, attack or [])),
         cue_conflict=cue_conflict or (None if model else "builtin:cue-conflict"),
         categories=categories,
+        ablate_accuracy=ablate_accuracy,
+        memory=memory,
     )
     with console_progress() as progress:
         summary = run(settings, progress)

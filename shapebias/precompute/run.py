@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shapebias.core import schema
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
+from shapebias.precompute.ablation_cache import AblationCache
 from shapebias.precompute.device import Device, choose_device
 from shapebias.precompute.images.decode import Geometry
 from shapebias.precompute.images.folder import ImageSet
@@ -31,6 +32,7 @@ from shapebias.precompute.statistics.variation import filter_smoothness
 from shapebias.precompute.stream import Stream
 from shapebias.precompute.summary import ModelSummary, Summary
 from shapebias.precompute.thumbnails import Thumbnails
+from shapebias.precompute.unit_scores import Labelled, score_units
 from shapebias.precompute.writer import ActivationsWriter, StoreWriter
 
 
@@ -71,8 +73,10 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
         run.watch()
         run.finish_layers()
         run.decide()
+        run.ablate()
         run.write_models()
         size = writer.commit()
+        AblationCache(writer.path).clear()
     return Summary(
         store=str(settings.store),
         store_bytes=size,
@@ -247,6 +251,17 @@ class _Run:
                 if len(each):
                     decided[rows[batch.positions]] = each
             self.writer.distortions(job.label, {"stylized": decided})
+
+    def ablate(self) -> None:
+        """What every unit is responsible for, into the store."""
+        if "ablation" not in self.settings.passes or self._conflicting is None or self.cue_conflict is None:
+            return
+        stream, cache = self._stream(self._conflicting[0]), AblationCache(self.writer.path)
+        for job in self.jobs:
+            labelled = Labelled(self.stream, self.used, job.decision, job.target)
+            counted = labelled if self.settings.ablate_accuracy and len(job.decision) else None
+            for layer, scores in score_units(job.runner, stream, self.cue_conflict, counted, self.settings, cache):
+                self.writer.metrics(job.label, layer.name, scores)
 
     def _vary(self, name: str, folder: Path) -> None:
         for each, images in find_variants(name, folder, self.images.class_ids):
