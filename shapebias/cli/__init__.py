@@ -7,7 +7,7 @@ from typing import Any
 from shapebias.cli.common import app
 
 # isort: off
-from shapebias.cli import precompute, stores, cue_conflict, models, train, images, doctor  # noqa: F401 (order of `--help`)
+from shapebias.cli import precompute, stores, cue_conflict, ablate, models, train, images, doctor  # noqa: F401 (order of `--help`)
 # isort: on
 
 __all__ = ["app", "main"]
