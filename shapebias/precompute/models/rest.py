@@ -91,7 +91,11 @@ class Rest:
         recorder, seen = _Recorder(), []
         with recorder.on(network), Watch(network, [layer], lambda _, output: seen.append(output.clone())):
             scores = first_tensor(network(images))
+        self.output = seen[0]  # of the layer, for `images`
+        self._calls = recorder.calls
         self._steps = self._plan(recorder.calls, len(images))
+        for call in recorder.calls:
+            call.output = None
         try:
             self._check(images, seen[0], scores)
         except NoRestError:
@@ -99,9 +103,24 @@ class Rest:
         except Exception as error:  # a forward of any kind, on placeholders
             raise NoRestError(f"its forward fails on placeholders ({type(error).__name__})") from error
 
+    def first_call_behind(self, *kinds: type[nn.Module]) -> tuple[str, int]:
+        """The module path and the number of the call of one of `kinds` that began first after the layer's ended.
+
+        Raises NoRestError where there is none.
+        """
+        last = self._calls.index(self._last(self._calls))
+        for call in self._calls[last + 1 :]:
+            inside = call.ended < self._calls[last].ended
+            if not inside and isinstance(self._network.get_submodule(call.path), kinds):
+                return call.path, call.number
+        raise NoRestError("nothing of the kind behind it")
+
+    def _last(self, calls: list[_Call]) -> _Call:
+        return next(call for call in calls if (call.path, call.number) == (self._layer.module, self._layer.call))
+
     def _plan(self, calls: list[_Call], rows: int) -> dict[str, list[_Step]]:
         """For every module the steps of its calls that a replay will see, in order; later calls run."""
-        last = next(call for call in calls if (call.path, call.number) == (self._layer.module, self._layer.call))
+        last = self._last(calls)
         if not isinstance(last.output, Tensor) or last.output.shape[0] != rows:
             raise NoRestError("its module returns more than one map an image")
         steps: dict[str, list[_Step]] = defaultdict(list)

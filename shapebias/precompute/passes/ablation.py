@@ -11,6 +11,7 @@ from torch import Tensor
 from shapebias.core.cue_conflict import decide
 from shapebias.core.errors import ShapebiasError
 from shapebias.precompute.models.layers import WatchedLayer
+from shapebias.precompute.models.next_linear import NextLinear
 from shapebias.precompute.models.rest import NoRestError, Rest, take_rows
 from shapebias.precompute.models.watch import Watch, first_tensor
 from shapebias.precompute.passes.cue_conflict import CueConflict
@@ -26,18 +27,20 @@ Decide = Callable[[Tensor], NDArray[np.int32]]  # from scores [R, classes] to in
 
 @dataclass
 class _Kept:
-    """Of some images: what the rows of forwards start from, [B, ...], and where each unit is not 0 throughout, bool
-    [B, units]."""
+    """Of some images: what the rows of forwards start from, [B, ...], where each unit is not 0 throughout, bool
+    [B, units], and the output of the linear operation behind the layer where there is one."""
 
     start: Tensor
     active: Tensor
+    linear: Tensor | None = None
 
 
 class UnitAblation:
     """One layer's units, each set to zero alone, for many (image, unit) rows a forward.
 
-    Where the rest of the network behind the layer can be split off (see `Rest`), only that is run; else the whole
-    network, with a hook that zeroes another unit in every row. `why_whole` says why, None where the rest is run.
+    Where the rest of the network behind the layer can be split off (see `Rest`), only that is run, from behind the
+    next linear operation where a unit's share of it can be taken away (see `NextLinear`); else the whole network, with
+    a hook that zeroes another unit in every row. `why_whole` says why, None where the rest is run.
     """
 
     def __init__(self, runner: Runner, layer: WatchedLayer, memory: int) -> None:
@@ -45,6 +48,7 @@ class UnitAblation:
         not one output [B, units, h, w] of all images."""
         self.runner, self.layer = runner, layer
         self._rest: Rest | None = None
+        self._linear: NextLinear | None = None
         self.why_whole: str | None = None
         crop = runner.geometry.crop
         noise = np.random.default_rng(0).integers(0, 256, (2, crop, crop, 3), dtype=np.uint8)
@@ -52,6 +56,7 @@ class UnitAblation:
             images = runner.inputs(noise)
             try:
                 self._rest = Rest(runner.network, layer, images)
+                self._linear = self._next_linear(images, self._rest)
             except NoRestError as error:
                 self.why_whole = str(error)
             kept = self._keep(images)
@@ -64,16 +69,30 @@ class UnitAblation:
             needed = int(row_bytes / (1 - _KEPT_SHARE)) // 1_000_000 + 1
             raise ShapebiasError(f"{runner.model.label}: ablating {layer.name} needs --memory {needed} at least")
 
+    def _next_linear(self, images: Tensor, rest: Rest) -> NextLinear | None:
+        if self.runner.device.dtype != torch.float32:
+            return None  # a difference of rounded numbers would be worse than the numbers
+        try:
+            return NextLinear(self.runner.network, self.layer, images, rest)
+        except NoRestError:
+            return None
+
     def _keep(self, images: Tensor) -> _Kept:
         seen: list[Tensor] = []
         with Watch(self.runner.network, [self.layer], lambda _, output: seen.append(output.clone())):
             self.runner.network(images)
         if seen[0].shape[:2] != (len(images), self.layer.units):
             raise ShapebiasError(f"{self.runner.model.label}: {self.layer.name} has not one map a unit for every image")
-        return _Kept(images if self._rest is None else seen[0], (seen[0] != 0).any(3).any(2))
+        active = (seen[0] != 0).any(3).any(2)
+        if self._linear is not None:
+            inputs = self._linear.inputs(seen[0])
+            return _Kept(inputs, active, self._linear.module(inputs))
+        return _Kept(images if self._rest is None else seen[0], active)
 
     def _scores(self, kept: _Kept, images: Tensor, units: Tensor) -> Tensor:
-        """[R, classes] for rows (image, unit), int64 [R] each; `images` index `kept`."""
+        """[R, classes] for rows (image, unit), int64 [R] each, a unit's together; `images` index `kept`."""
+        if self._linear is not None and kept.linear is not None:
+            return self._linear.rest(self._linear.without(kept.start, kept.linear, images, units))
         start = take_rows(kept.start, images)
         if self._rest is not None:
             return self._rest(_zeroed(start, units))
@@ -101,9 +120,9 @@ class UnitAblation:
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
         with self.runner.guarded(), self.runner.device.inference():
             kept = self._keep(self.runner.inputs(pixels))
-            pairs = kept.active.nonzero()
+            pairs = kept.active.T.nonzero()
         for first in range(0, len(pairs), self.rows):
-            image, unit = pairs[first : first + self.rows].unbind(1)
+            unit, image = pairs[first : first + self.rows].unbind(1)
             with self.runner.guarded(), self.runner.device.inference():
                 decided = decide(self._scores(kept, image, unit))
             yield image.cpu().numpy(), unit.cpu().numpy(), decided
