@@ -26,6 +26,7 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/builtin_images.py
 	$(BIN)/python benchmarks/load_model.py
 	$(BIN)/python benchmarks/demo_pair.py
+	$(BIN)/python benchmarks/ablation.py
 	@test ! -d "$(IMAGES)" || $(BIN)/python benchmarks/end_to_end.py "$(IMAGES)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/explore.py "$(STORE)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/encoders.py "$(STORE)"

@@ -146,6 +146,19 @@ def add_cue_conflict(store: Path, categories: list[str], names: list[str], exclu
         root.create_array(path, data=values, compressors=[Crc32cCodec()], config={"write_empty_chunks": True})
 
 
+@pytest.fixture(scope="session")
+def ablation_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """For `make_store`: ablation of two layers of the built-in robust network on 32 cue-conflict images in a folder."""
+    from shapebias.precompute.images.export import export_builtin
+    from shapebias.precompute.models.spec import parse_spec
+    from shapebias.precompute.progress import Silent
+
+    folder = tmp_path_factory.mktemp("conflict") / "images"
+    export_builtin(folder, "cue-conflict", 32, 0, Silent())
+    facts = {"models": [parse_spec("demo-r")], "images": "builtin:probe", "limit": 16, "layers": "conv4,conv5"}
+    return facts | {"cue_conflict": str(folder), "passes": ("ablation",)}
+
+
 STIMULI = ["cat/cat1-dog2.png", "cat/cat2-elephant1.png", "dog/dog1-cat1.png", "elephant/elephant3-dog1.png"]
 
 

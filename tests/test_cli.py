@@ -22,6 +22,7 @@ COMMANDS = [
     *(
         "precompute",
         "cue-conflict",
+        "ablate",
         "train",
         "export-images",
         "info",

@@ -7,7 +7,10 @@ from typing import Any
 from shapebias.cli.common import app
 
 # isort: off
-from shapebias.cli import precompute, stores, compare, plot, concepts, cue_conflict, models, train, images, doctor  # noqa: F401
+# ruff: noqa: F401 (imported for their commands, in the order of `--help`)
+from shapebias.cli import precompute, stores, compare, plot, concepts, cue_conflict, ablate
+from shapebias.cli import models, train, images, doctor
+
 # isort: on
 
 __all__ = ["app", "main"]

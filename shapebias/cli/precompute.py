@@ -46,7 +46,8 @@ def precompute(
         typer.Option(
             metavar="all|none|NAME,...",
             help="Beside the activations: noise (one more forward an image), sensitivity (three more for images in top "
-            "lists), distortions (one more for each distortion), dissection (one more: the concept each unit detects).",
+            "lists), distortions (one more for each distortion), dissection (one more: the concept each unit detects); "
+            "not in all: ablation (minutes).",
             show_default="noise; all for the built-in networks",
         ),
     ] = "",
@@ -84,6 +85,10 @@ def precompute(
         Path | None,
         typer.Option(metavar="DIR", help="Dissect units on a Broden folder, else on the probe images."),
     ] = None,
+    ablate_accuracy: Annotated[
+        bool, typer.Option("--ablate-accuracy", help="Ablation: each unit's part in the accuracy too.")
+    ] = False,
+    memory: Annotated[int, typer.Option(min=1, metavar="MB", help="Ablation: what tensors may take.")] = 1000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -126,6 +131,8 @@ def precompute(
         cue_conflict=cue_conflict or (None if model else "builtin:cue-conflict"),
         categories=categories,
         broden=broden,
+        ablate_accuracy=ablate_accuracy,
+        memory=memory,
     )
     with console_progress() as progress:
         summary = run(settings, progress)

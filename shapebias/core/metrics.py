@@ -144,6 +144,33 @@ _ALL = (
         "activation lost under noise",
     ),
     Metric(
+        "shape_score",
+        "shape score",
+        "cue-conflict images that the model decides by shape, but no longer so when the unit's output is set to zero",
+        (0.0, _INF),
+        "shape decisions do not need it",
+        "shape decisions rest on it",
+        "channel ablation (Chen, Agarwal & Nguyen 2020)",
+    ),
+    Metric(
+        "texture_score",
+        "texture score",
+        "cue-conflict images that the model decides by texture, but no longer so when the unit's output is set to zero",
+        (0.0, _INF),
+        "texture decisions do not need it",
+        "texture decisions rest on it",
+        "channel ablation (Chen, Agarwal & Nguyen 2020)",
+    ),
+    Metric(
+        "accuracy_drop",
+        "accuracy drop",
+        "top-1 accuracy on the labelled images less that with the unit's output set to zero",
+        (-1.0, 1.0),
+        "the model does without it, or better",
+        "accuracy rests on it",
+        "channel ablation (Morcos et al. 2018)",
+    ),
+    Metric(
         "selectivity",
         "selectivity",
         "(m1 - m2) / (m1 + m2): m1 the largest class mean of the activation, m2 the mean of the other class means; "

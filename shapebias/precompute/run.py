@@ -1,24 +1,23 @@
 """`shapebias precompute` without its command line: images through networks into a store, pass by pass."""
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core import schema
-from shapebias.core.concepts import LayerConcepts
-from shapebias.core.cue_conflict import score
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.shape_bias import bias_record
 from shapebias.core.text import printable
+from shapebias.precompute.ablation_cache import AblationCache
 from shapebias.precompute.device import Device, choose_device
 from shapebias.precompute.images.annotations import Annotations, annotate, annotated_images
 from shapebias.precompute.images.broden import Broden, read_broden
 from shapebias.precompute.images.decode import Geometry
 from shapebias.precompute.images.folder import ImageSet
 from shapebias.precompute.images.source import find_images
+from shapebias.precompute.job import Job, summarize
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.passes.activation import ActivationPass
 from shapebias.precompute.passes.adversarial import attack_images
@@ -28,47 +27,16 @@ from shapebias.precompute.passes.distortions import decide_distorted
 from shapebias.precompute.passes.diversity import class_diversity, visual_diversity
 from shapebias.precompute.passes.sensitivity import measure
 from shapebias.precompute.passes.smoothness import NoisyVariation
-from shapebias.precompute.passes.variants import Variant, decide_variant, find_variants, pair_by_name
+from shapebias.precompute.passes.variants import decide_variant, find_variants, pair_by_name
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner, prepare
 from shapebias.precompute.settings import Settings
-from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.statistics.variation import filter_smoothness
 from shapebias.precompute.stream import Stream
-from shapebias.precompute.summary import ModelSummary, Summary
+from shapebias.precompute.summary import Summary
 from shapebias.precompute.thumbnails import Thumbnails
-from shapebias.precompute.writer import ActivationsWriter, StoreWriter
-
-
-@dataclass
-class _Job:
-    """One model and what the passes found out about it."""
-
-    runner: Runner
-    activation: ActivationPass
-    rows: list[ActivationsWriter]
-    noisy: list[NoisyVariation]
-    decisions: list[NDArray[np.int32]] = field(default_factory=list)
-    metrics: list[dict[str, NDArray[np.float32]]] = field(default_factory=list)  # of each layer
-    top: list[TopKResult] = field(default_factory=list)  # of each layer
-    concepts: list[LayerConcepts] = field(default_factory=list)  # of each layer
-    target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    variants: list[Variant] = field(default_factory=list)
-    distorted: dict[str, float] = field(default_factory=dict)  # accuracy by distortion
-    seconds: float = 0.0  # in the activation pass
-
-    @property
-    def label(self) -> str:
-        return self.runner.model.label
-
-    @property
-    def decision(self) -> NDArray[np.int32]:
-        return np.concatenate(self.decisions) if self.decisions else np.zeros(0, np.int32)
-
-    @property
-    def top1(self) -> float | None:
-        known = self.target >= 0
-        return float((self.decision == self.target)[known].mean()) if known.any() and len(self.decision) else None
+from shapebias.precompute.unit_scores import Labelled, score_units
+from shapebias.precompute.writer import StoreWriter
 
 
 def precompute(settings: Settings, progress: Reporter) -> Summary:
@@ -79,15 +47,17 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
         run.watch()
         run.finish_layers()
         run.decide()
+        run.ablate()
         run.write_models()
         size = writer.commit()
+        AblationCache(writer.path).clear()
     return Summary(
         store=str(settings.store),
         store_bytes=size,
         device=str(run.device),
         images=len(run.used),
         seconds=time.perf_counter() - started,
-        models=[_summary(job, len(run.used), run.cue_conflict) for job in run.jobs],
+        models=[summarize(job, len(run.used), run.cue_conflict) for job in run.jobs],
         skipped=run.skipped,
         annotation=[] if run.annotations is None else run.annotations.notes(),
     )
@@ -122,7 +92,7 @@ class _Run:
         self.cue_conflict: CueConflict | None = None
         self.annotations: Annotations | None = None
 
-    def _job(self, runner: Runner) -> _Job:
+    def _job(self, runner: Runner) -> Job:
         settings, images = self.settings, self.images
         activation = ActivationPass(
             runner.network, runner.layers, self.device, settings.top, len(images), len(images.class_ids), settings.seed
@@ -130,12 +100,12 @@ class _Run:
         rows = [
             self.writer.activations(runner.model.label, layer.name, len(images), layer.units) for layer in runner.layers
         ]
-        return _Job(runner, activation, rows, [NoisyVariation(runner, noise) for noise in settings.noises])
+        return Job(runner, activation, rows, [NoisyVariation(runner, noise) for noise in settings.noises])
 
     def _stream(self, images: ImageSet) -> Stream:
         return Stream(images, self.settings, self.device, self.progress)
 
-    def _groups(self) -> list[tuple[Geometry, list[_Job]]]:
+    def _groups(self) -> list[tuple[Geometry, list[Job]]]:
         """The models that share the decoding of images."""
         geometries = dict.fromkeys(job.runner.geometry for job in self.jobs)
         return [(each, [job for job in self.jobs if job.runner.geometry == each]) for each in geometries]
@@ -158,7 +128,7 @@ class _Run:
         self.progress.stage("writing the store")
         self.writer.images(self.images, self.used, self.skipped)
 
-    def _watch_group(self, geometry: Geometry, jobs: list[_Job], thumbnails: Thumbnails) -> NDArray[np.int64]:
+    def _watch_group(self, geometry: Geometry, jobs: list[Job], thumbnails: Thumbnails) -> NDArray[np.int64]:
         names = ("clean", *self.settings.noises) if self.settings.noises else None
         used: list[NDArray[np.int64]] = []
         count = 0
@@ -204,7 +174,7 @@ class _Run:
         for job in self.jobs:
             self._write_layers(job)
 
-    def _dissect(self, geometry: Geometry, jobs: list[_Job]) -> None:
+    def _dissect(self, geometry: Geometry, jobs: list[Job]) -> None:
         """Which concept each unit detects in annotated images, else in the probe images, whose q995 is known."""
         runners = [job.runner for job in jobs]
         if self._broden is not None:
@@ -226,7 +196,7 @@ class _Run:
         self.writer.concepts(annotations, len(positions))
         self.annotations = annotations
 
-    def _metrics(self, job: _Job, index: int) -> dict[str, NDArray[np.float32]]:
+    def _metrics(self, job: Job, index: int) -> dict[str, NDArray[np.float32]]:
         """The metrics of a layer that need no further forward."""
         metrics = job.activation.statistics[index].metrics()
         kernel = job.runner.trace.kernel(job.runner.layers[index])
@@ -244,7 +214,7 @@ class _Run:
             for metrics, each in zip(job.metrics, found, strict=True):
                 metrics["visual_diversity"] = each
 
-    def _write_layers(self, job: _Job) -> None:
+    def _write_layers(self, job: Job) -> None:
         for layer, metrics, top, statistics in zip(
             job.runner.layers, job.metrics, job.top, job.activation.statistics, strict=True
         ):
@@ -296,7 +266,7 @@ class _Run:
                     decided[rows[batch.positions]] = each
             self._keep_distorted(job, {"stylized": decided})
 
-    def _keep_distorted(self, job: _Job, decisions: dict[str, NDArray[np.int32]]) -> None:
+    def _keep_distorted(self, job: Job, decisions: dict[str, NDArray[np.int32]]) -> None:
         self.writer.distortions(job.label, decisions)
         for name, decided in decisions.items():
             shown = (job.target >= 0) & (decided >= 0)
@@ -308,6 +278,17 @@ class _Run:
         for job in self.jobs:
             targets = _targets(job.runner, self.images, images)
             job.variants.append(decide_variant(job.runner, name, stream, targets))
+
+    def ablate(self) -> None:
+        """What every unit is responsible for, into the store."""
+        if "ablation" not in self.settings.passes or self._conflicting is None or self.cue_conflict is None:
+            return
+        stream, cache = self._stream(self._conflicting[0]), AblationCache(self.writer.path)
+        for job in self.jobs:
+            labelled = Labelled(self.stream, self.used, job.decision, job.target)
+            counted = labelled if self.settings.ablate_accuracy and len(job.decision) else None
+            for layer, scores in score_units(job.runner, stream, self.cue_conflict, counted, self.settings, cache):
+                self.writer.metrics(job.label, layer.name, scores)
 
     def write_models(self) -> None:
         """The facts of every model."""
@@ -331,7 +312,7 @@ class _Run:
 
 
 def _feed(
-    job: _Job,
+    job: Job,
     pixels: NDArray[np.uint8],
     positions: NDArray[np.int64],
     indices: NDArray[np.int64],
@@ -350,41 +331,9 @@ def _feed(
     job.seconds += time.perf_counter() - start
 
 
-def _left_out(job: _Job) -> list[str]:
-    """What to tell of maps that held NaN or infinite values."""
-    counts = {
-        layer.name: each.left_out for layer, each in zip(job.runner.layers, job.activation.statistics, strict=True)
-    }
-    return [
-        f"{name}: {count:,} activation maps (of an image and a unit) held NaN or infinite values and were left out"
-        for name, count in counts.items()
-        if count
-    ]
-
-
 def _targets(runner: Runner, probe: ImageSet, images: ImageSet) -> NDArray[np.int32]:
     """The right output for every image of another set, whose classes are named as the probe images' are."""
     place = {name: index for index, name in enumerate(probe.class_ids)}
     labels = [place.get(name, -1) for name in images.class_ids]
     known = np.array([labels[label] if label >= 0 else -1 for label in images.labels], np.int32)
     return runner.targets(known)
-
-
-def _summary(job: _Job, images: int, cue_conflict: CueConflict | None) -> ModelSummary:
-    runner = job.runner
-    return ModelSummary(
-        label=job.label,
-        architecture=runner.model.architecture,
-        top1=job.top1,
-        chance=1 / runner.outputs if runner.outputs else None,
-        layers=len(runner.layers),
-        units=sum(layer.units for layer in runner.layers),
-        images=images,
-        images_per_second=images / job.seconds,
-        network_images_per_second=job.activation.network_images / job.activation.network_seconds,
-        preprocessing=str(runner.model.preprocessing),
-        labelled=int((job.target >= 0).sum()) if len(job.decision) else 0,
-        notes=[*runner.model.notes, *_left_out(job)],
-        shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(job.label))),
-        distorted=job.distorted | {each.name: each.accuracy for each in job.variants if each.labelled},
-    )

@@ -54,8 +54,9 @@ class Runner:
         """uint8 [B, H, W, 3] as the network takes it."""
         return self.device.images(pixels, self.model.preprocessing)
 
-    def forward(self, pixels: Pixels, see: Callable[[int, Tensor], None] | None = None) -> Tensor | None:
-        """The network's scores [B, classes]; `see(layer, output)` is called for every watched layer."""
+    def forward(self, pixels: Pixels, see: Callable[[int, Tensor], Tensor | None] | None = None) -> Tensor | None:
+        """The network's scores [B, classes]; `see(layer, output)` is called for every watched layer, and may return
+        what the network is to go on with instead."""
         with self.guarded(), self.device.inference():
             if see is None:
                 return first_tensor(self.network(self.inputs(pixels)))

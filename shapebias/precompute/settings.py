@@ -16,7 +16,9 @@ PASSES = {
     "sensitivity": "what each unit's top images lose without colour, without shape, with noise",
     "distortions": "accuracy without shape, without texture, with less detail",
     "dissection": "which concept each unit detects",
+    "ablation": "cue-conflict decisions that each unit is responsible for, found by setting it to zero",
 }
+_BY_NAME_ONLY = ("ablation",)  # minutes, where the others take seconds: not in `all`
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,17 @@ class Settings:
     cue_conflict: str | None = None
     categories: Path | None = None
     broden: Path | None = None
+    memory: int = 1000  # MB, of the ablation pass
+    ablate_accuracy: bool = False
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.passes if name not in PASSES]
         if unknown:
             raise UsageError(f"no pass {printable(unknown[0])}: there are {', '.join(PASSES)}, or all, or none")
+        if "ablation" in self.passes and self.cue_conflict is None:
+            raise UsageError("the ablation pass needs cue-conflict images: name them with --cue-conflict DIR")
+        if self.ablate_accuracy and "ablation" not in self.passes:
+            raise UsageError("--ablate-accuracy is of the ablation pass: add --passes ablation")
         for std in self.noise_std:
             if not 0.001 <= std <= 10:
                 raise UsageError(f"--noise-std {std:g}: a standard deviation for pixels in [0, 1], 0.001 to 10")
@@ -88,10 +96,11 @@ class Settings:
 
 
 def parse_passes(text: str) -> tuple[str, ...]:
-    """`all`, `none`, or names separated by commas, in any order. Raises UsageError for an unknown one."""
-    if text == "all":
-        return tuple(PASSES)
+    """`none`, or names separated by commas, in any order; `all` stands for all but `ablation`. Raises UsageError for an
+    unknown one."""
     wanted = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
+    if "all" in wanted:
+        wanted = [*(name for name in PASSES if name not in _BY_NAME_ONLY), *(name for name in wanted if name != "all")]
     for name in wanted:
         if name not in PASSES:
             raise UsageError(f"no pass {printable(name)}: there are {', '.join(PASSES)}, or all, or none")

@@ -154,9 +154,7 @@ class StoreWriter:
         """What the pass gave a layer. Raises nothing; the arrays' shapes are those of the schema."""
         group = self._root.require_group(schema.layer_path(model, layer.name))
         group.attrs.update(layer.to_attributes())
-        rows = (min(1 << 16, layer.units),)
-        for name, values in metrics.items():
-            _create(group, f"metrics/{name}", values.astype(np.float32), chunk=rows)
+        self.metrics(model, layer.name, metrics)
         y, x = np.divmod(top.position, max(layer.map_width, 1))
         k = top.value.shape[1]
         lists = (min(4096, layer.units), k)
@@ -189,6 +187,12 @@ class StoreWriter:
         for name in ("label", "intersection", "activation", "truth"):
             values = getattr(found, name)
             _create(group, name, values, chunk=(1 << 16, values.shape[1]))
+
+    def metrics(self, model: str, layer: str, metrics: dict[str, NDArray[np.float32]]) -> None:
+        """Metrics of a layer's units, float32 [units] by name: all of them, or some more."""
+        group = self._root.require_group(schema.layer_path(model, layer))
+        for name, values in metrics.items():
+            _create(group, f"metrics/{name}", values.astype(np.float32), chunk=(1 << 16,))
 
     def filters(self, model: str, kernels: NDArray[np.float32]) -> None:
         """The first layer's kernels, float32 [units, 3, h, w]."""

@@ -16,6 +16,7 @@ NORMALIZATIONS = {  # what `preprocess=NAME` means: mean and std of RGB in [0, 1
     "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
+_MAX_SIDE = 4096  # px
 _INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos")
 
 
@@ -39,6 +40,20 @@ class Preprocessing:
             f"resize {geometry.resize} {geometry.interpolation}, crop {geometry.crop}, mean {mean}, std {std} "
             f"(from {self.origin})"
         )
+
+
+def stored_preprocessing(attributes: dict[str, Any]) -> Preprocessing:
+    """Reads `Preprocessing.to_attributes` back. Raises ShapebiasError where it makes no sense."""
+    try:
+        geometry = Geometry(**attributes["geometry"])
+        mean, std = (tuple(float(value) for value in attributes[name]) for name in ("mean", "std"))
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or geometry.interpolation not in _INTERPOLATIONS:
+            raise ValueError("a value out of range")
+        if not all(type(size) is int and 0 < size <= _MAX_SIDE for size in (geometry.resize, geometry.crop)):
+            raise ValueError("a size out of range")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ShapebiasError(f"the stored preprocessing cannot be read: {printable(str(error), 120)}") from error
+    return Preprocessing(geometry, mean, std, printable(str(attributes.get("origin"))))
 
 
 def imagenet_preprocessing() -> Preprocessing:

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 class Watch:
     """While entered, `see(i, output)` is called in every forward of `network` when the i-th layer has its output.
 
-    It is called inside the forward, before a later in-place operation can change the output.
+    It is called inside the forward, before a later in-place operation can change the output. The network goes on with
+    what it returns, or with the output where that is None.
     """
 
-    def __init__(self, network: nn.Module, layers: "list[WatchedLayer]", see: Callable[[int, Tensor], None]) -> None:
+    def __init__(
+        self, network: nn.Module, layers: "list[WatchedLayer]", see: Callable[[int, Tensor], Tensor | None]
+    ) -> None:
         self._network, self._layers, self._see = network, layers, see
         self._handles: list[Any] = []
         self._calls: dict[str, int] = {}
@@ -33,15 +36,18 @@ class Watch:
         for handle in self._handles:
             handle.remove()
 
-    def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], None]:
+    def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], Tensor | None]:
         wanted = {layer.call: index for index, layer in enumerate(self._layers) if layer.module == path}
 
-        def seen(module: nn.Module, inputs: Any, output: Any) -> None:
+        def seen(module: nn.Module, inputs: Any, output: Any) -> Tensor | None:
             call = self._calls.get(path, 0)
             self._calls[path] = call + 1
             tensor = first_tensor(output)
-            if call in wanted and tensor is not None:
-                self._see(wanted[call], tensor)
+            changed = self._see(wanted[call], tensor) if call in wanted and tensor is not None else None
+            if changed is None or isinstance(output, Tensor) or tensor is None:
+                return changed
+            tensor.copy_(changed)  # one of several outputs
+            return None
 
         return seen
 

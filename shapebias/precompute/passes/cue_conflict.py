@@ -23,11 +23,13 @@ from shapebias.precompute.stream import Stream
 class CueConflict:
     """Cue-conflict images as they were used, and what each model decided.
 
-    paths: of the images used; shape, texture int32 [images] and decisions int32 [images] of every model by its label,
-    indices into categories. `excluded` counts images of one category; `skipped` names those that could not be used.
+    positions int64 [images]: of the images used, in the listing; paths: theirs; shape, texture int32 [images] and
+    decisions int32 [images] of every model by its label, indices into categories. `excluded` counts images of one
+    category; `skipped` names those that could not be used.
     """
 
     categories: list[str]
+    positions: NDArray[np.int64]
     paths: list[bytes]
     shape: NDArray[np.int32]
     texture: NDArray[np.int32]
@@ -69,6 +71,7 @@ def decide_cue_conflict(
     misnamed = [Skipped(os.fsencode(name), reason) for name, reason in stimuli.unusable]
     return CueConflict(
         list(next(iter(mappings.values()))),
+        stimuli.used[readable],
         [stream.images.paths[index] for index in stimuli.used[readable]],
         stimuli.shape[readable],
         stimuli.texture[readable],

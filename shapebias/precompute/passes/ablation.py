@@ -1,0 +1,176 @@
+"""The ablation pass: which images a model no longer decides as it did when one unit's output is set to zero."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shapebias.core.cue_conflict import decide
+from shapebias.core.errors import ShapebiasError
+from shapebias.precompute.models.layers import WatchedLayer
+from shapebias.precompute.models.next_linear import NextLinear
+from shapebias.precompute.models.rest import NoRestError, Rest, take_rows
+from shapebias.precompute.models.watch import Watch, first_tensor
+from shapebias.precompute.passes.cue_conflict import CueConflict
+from shapebias.precompute.peak import peak_bytes
+from shapebias.precompute.runner import Runner
+from shapebias.precompute.stream import Stream
+
+_MOST_ROWS = {"cpu": 512, "cuda": 8192}  # beyond, more rows a forward are no faster
+_KEPT_SHARE = 0.25  # of the memory, for what is kept of the images whose units are being ablated
+
+Decide = Callable[[Tensor], NDArray[np.int32]]  # from scores [R, classes] to int32 [R]
+
+
+@dataclass
+class _Kept:
+    """Of some images: what the rows of forwards start from, [B, ...], where each unit is not 0 throughout, bool
+    [B, units], and the output of the linear operation behind the layer where there is one."""
+
+    start: Tensor
+    active: Tensor
+    linear: Tensor | None = None
+
+
+class UnitAblation:
+    """One layer's units, each set to zero alone, for many (image, unit) rows a forward.
+
+    Where the rest of the network behind the layer can be split off (see `Rest`), only that is run, from behind the
+    next linear operation where a unit's share of it can be taken away (see `NextLinear`); else the whole network, with
+    a hook that zeroes another unit in every row. `why_whole` says why, None where the rest is run.
+    """
+
+    def __init__(self, runner: Runner, layer: WatchedLayer, memory: int) -> None:
+        """memory: the bytes that tensors may take. Raises ShapebiasError where one row does not fit, or the layer has
+        not one output [B, units, h, w] of all images."""
+        self.runner, self.layer = runner, layer
+        self._rest: Rest | None = None
+        self._linear: NextLinear | None = None
+        self.why_whole: str | None = None
+        crop = runner.geometry.crop
+        noise = np.random.default_rng(0).integers(0, 256, (2, crop, crop, 3), dtype=np.uint8)
+        with runner.guarded(), runner.device.inference():
+            images = runner.inputs(noise)
+            try:
+                self._rest = Rest(runner.network, layer, images)
+                self._linear = self._next_linear(images, self._rest)
+            except NoRestError as error:
+                self.why_whole = str(error)
+            kept = self._keep(images)
+            rows = torch.arange(2, device=images.device)
+            row_bytes = peak_bytes(lambda: self._scores(kept, rows, rows % layer.units)) // 2
+            image_bytes = peak_bytes(lambda: self._keep(images)) // 2
+        self.images = max(1, int(memory * _KEPT_SHARE) // image_bytes)
+        self.rows = min(int(memory * (1 - _KEPT_SHARE)) // row_bytes, _MOST_ROWS[runner.device.device.type])
+        if not self.rows:
+            needed = int(row_bytes / (1 - _KEPT_SHARE)) // 1_000_000 + 1
+            raise ShapebiasError(f"{runner.model.label}: ablating {layer.name} needs --memory {needed} at least")
+
+    def _next_linear(self, images: Tensor, rest: Rest) -> NextLinear | None:
+        if self.runner.device.dtype != torch.float32:
+            return None  # a difference of rounded numbers would be worse than the numbers
+        try:
+            return NextLinear(self.runner.network, self.layer, images, rest)
+        except NoRestError:
+            return None
+
+    def _keep(self, images: Tensor) -> _Kept:
+        seen: list[Tensor] = []
+        with Watch(self.runner.network, [self.layer], lambda _, output: seen.append(output.clone())):
+            self.runner.network(images)
+        if seen[0].shape[:2] != (len(images), self.layer.units):
+            raise ShapebiasError(f"{self.runner.model.label}: {self.layer.name} has not one map a unit for every image")
+        active = (seen[0] != 0).any(3).any(2)
+        if self._linear is not None:
+            inputs = self._linear.inputs(seen[0])
+            return _Kept(inputs, active, self._linear.module(inputs))
+        return _Kept(images if self._rest is None else seen[0], active)
+
+    def _scores(self, kept: _Kept, images: Tensor, units: Tensor) -> Tensor:
+        """[R, classes] for rows (image, unit), int64 [R] each, a unit's together; `images` index `kept`."""
+        if self._linear is not None and kept.linear is not None:
+            return self._linear.rest(self._linear.without(kept.start, kept.linear, images, units))
+        start = take_rows(kept.start, images)
+        if self._rest is not None:
+            return self._rest(_zeroed(start, units))
+        with Watch(self.runner.network, [self.layer], lambda _, output: _zeroed(output.clone(), units)):
+            scores = first_tensor(self.runner.network(start))
+        assert scores is not None
+        return scores
+
+    def decisions(
+        self, title: str, stream: Stream, positions: NDArray[np.int64], decide: Decide
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
+        """Images and units, int64 [R] each, and what the network then decides, int32 [R].
+
+        `positions`: which of the stream's images; the images given index it. Pairs whose unit is 0 everywhere on the
+        image are left out: zeroing it changes nothing.
+        """
+        for batch in stream.again(title, self.runner.geometry, positions):
+            for first in range(0, len(batch.positions), self.images):
+                some = slice(first, first + self.images)
+                for image, unit, decided in self._decide(batch.pixels[some], decide):
+                    yield batch.positions[some][image], unit, decided
+
+    def _decide(
+        self, pixels: NDArray[np.uint8], decide: Decide
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
+        with self.runner.guarded(), self.runner.device.inference():
+            kept = self._keep(self.runner.inputs(pixels))
+            pairs = kept.active.T.nonzero()
+        for first in range(0, len(pairs), self.rows):
+            unit, image = pairs[first : first + self.rows].unbind(1)
+            with self.runner.guarded(), self.runner.device.inference():
+                decided = decide(self._scores(kept, image, unit))
+            yield image.cpu().numpy(), unit.cpu().numpy(), decided
+
+
+def _zeroed(maps: Tensor, units: Tensor) -> Tensor:
+    """maps [R, C, h, w] with channel units[r] of row r set to 0, in place."""
+    maps[torch.arange(len(maps), device=maps.device), units] = 0
+    return maps
+
+
+def shape_and_texture_scores(
+    ablation: UnitAblation, title: str, stream: Stream, found: CueConflict, mapping: dict[str, list[int]]
+) -> dict[str, NDArray[np.float32]]:
+    """`shape_score` and `texture_score` of the layer's units, float32 [units]: how many of the stream's cue-conflict
+    images the model decides by shape (by texture), but not so without the unit (Chen, Agarwal & Nguyen 2020)."""
+    decision = found.decisions[ablation.runner.model.label]
+    by_cue = {"shape_score": decision == found.shape, "texture_score": decision == found.texture}
+    rows = np.flatnonzero(by_cue["shape_score"] | by_cue["texture_score"])  # no other image can change a score
+    lost = {name: np.zeros(ablation.layer.units, np.int64) for name in by_cue}
+
+    def decide_category(scores: Tensor) -> NDArray[np.int32]:
+        return decide(torch.softmax(scores.float(), 1).cpu().numpy(), mapping)
+
+    for image, unit, decided in ablation.decisions(title, stream, found.positions[rows], decide_category):
+        changed = decided != decision[rows[image]]
+        for name, counted in by_cue.items():
+            lost[name] += np.bincount(unit[changed & counted[rows[image]]], minlength=ablation.layer.units)
+    return {name: counts.astype(np.float32) for name, counts in lost.items()}
+
+
+def accuracy_drop(
+    ablation: UnitAblation,
+    title: str,
+    stream: Stream,
+    positions: NDArray[np.int64],
+    decision: NDArray[np.int32],
+    target: NDArray[np.int32],
+) -> dict[str, NDArray[np.float32]]:
+    """`accuracy_drop` of the layer's units, float32 [units]: the model's top-1 accuracy less that without the unit.
+
+    positions int64 [images]: the images in the stream; decision, target int32 [images]: what the model decides for
+    them, and the right output (-1 = none: the image is not counted).
+    """
+    rows = np.flatnonzero(target >= 0)
+    lost = np.zeros(ablation.layer.units, np.float64)
+    for image, unit, decided in ablation.decisions(title, stream, positions[rows], ablation.runner.decide):
+        wanted = target[rows[image]]
+        change = (decision[rows[image]] == wanted).astype(float) - (decided == wanted)
+        lost += np.bincount(unit, change, minlength=ablation.layer.units)
+    return {"accuracy_drop": (lost / max(len(rows), 1)).astype(np.float32)}
