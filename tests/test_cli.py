@@ -21,19 +21,18 @@ from shapebias.core.store import open_store
 COMMANDS = [
     *(
         "precompute",
-        "cue-conflict",
-        "ablate",
-        "train",
-        "export-images",
         "info",
         "units",
         "show",
         "marks",
         "explore",
-        "doctor",
-        "models",
-        "layers",
+        "compare",
+        "plot",
+        "concepts",
+        "cue-conflict",
+        "ablate",
     ),
+    *("models", "layers", "train", "export-images", "doctor"),
 ]
 
 
