@@ -188,6 +188,11 @@ class _Run:
             stream = self._stream(annotations.images)
             thresholds, positions = find_thresholds(runners, stream, annotations)
             annotations = replace(annotations, skipped=(*annotations.skipped, *stream.skipped))
+            if not len(positions):
+                raise ShapebiasError(
+                    f"none of the {len(annotations.images)} annotated images can be used: "
+                    f"{', '.join(dict.fromkeys(each.reason for each in stream.skipped[:100]))}"
+                )
         found = dissect(runners, thresholds, stream, annotations, positions)
         for job, layers in zip(jobs, found, strict=True):
             job.concepts = [concepts for concepts, _ in layers]

@@ -1,10 +1,13 @@
 """Broden folders: the built-in images written and read again, a small one by hand, and what can be wrong with one."""
 
+import contextlib
 import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from shapebias.core.errors import UsageError
@@ -174,6 +177,24 @@ def test_damaged_files_are_usage_errors(folder: Path, name: str, content: bytes)
     (folder / name).write_bytes(content)
     with pytest.raises(UsageError):
         read_broden(folder)
+
+
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(["index.csv", "label.csv", "category.csv", "c_object.csv"]), data=st.data())
+def test_files_of_any_content_are_read_or_refused(folder: Path, name: str, data: st.DataObject) -> None:
+    file = folder / name
+    before = file.read_bytes()
+    cell = st.sampled_from(
+        [b"", b"a.png", b"1", b"300", b"8", b"4", b"-1", b"1e9", b"object", b"image", b"number", b";"]
+    )
+    mess = data.draw(st.one_of(st.binary(max_size=60), st.lists(cell, max_size=12).map(b",".join)))
+    place = data.draw(st.integers(0, len(before)))
+    try:
+        file.write_bytes(before[:place] + mess + before[place:] if data.draw(st.booleans()) else before[:place] + mess)
+        with contextlib.suppress(UsageError):
+            read(read_broden(folder).annotations(GEOMETRY))
+    finally:
+        file.write_bytes(before)
 
 
 def test_images_without_any_labels_are_an_error(folder: Path) -> None:

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from shapebias.core.concepts import Concepts, LayerConcepts
 from shapebias.core.dissection import count_detectors, detectors_text, layer_concepts, read_concepts, tally_csv
+from shapebias.core.errors import ShapebiasError
 from shapebias.core.filter import filter_mask
 from shapebias.core.store import Store, StoreError, open_store
 from shapebias.core.units import load_units, unit_records
@@ -126,6 +127,20 @@ def test_a_broden_folder_gives_what_the_built_in_images_give(
     attributes = store.attributes_of("concepts")
     assert attributes["images"] == IMAGES - 1
     assert attributes["skipped"] == [{"path": "arrow/arrow-bricks-00000.png", "reason": "a segmentation: no such file"}]
+
+
+def test_no_usable_annotated_image_is_an_error(
+    make_store: Callable[..., Path], network_file: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    export_builtin(tmp_path / "new", "probe", 3, 0, Silent(), broden=True)
+    folder = tmp_path / "new" / "probe"
+    for file in folder.rglob("*_color.png"):
+        file.unlink()
+    with pytest.raises(
+        ShapebiasError, match="none of the 3 annotated images can be used: a segmentation: no such file"
+    ):
+        make_store(tmp_path / "none.zarr", broden=folder)
+    assert not (tmp_path / "none.zarr").exists()
 
 
 def test_any_folder_is_dissected_by_colours(concept_store: Path, image_folder: Path) -> None:
