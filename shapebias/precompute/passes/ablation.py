@@ -112,12 +112,13 @@ class UnitAblation:
         for batch in stream.again(title, self.runner.geometry, positions):
             for first in range(0, len(batch.positions), self.images):
                 some = slice(first, first + self.images)
-                for image, unit, decided in self._decide(batch.pixels[some], decide):
+                for image, unit, decided in self.decide_pixels(batch.pixels[some], decide):
                     yield batch.positions[some][image], unit, decided
 
-    def _decide(
+    def decide_pixels(
         self, pixels: NDArray[np.uint8], decide: Decide
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
+        """As `decisions`, of uint8 [B, H, W, 3], `self.images` of them at most to keep to the memory."""
         with self.runner.guarded(), self.runner.device.inference():
             kept = self._keep(self.runner.inputs(pixels))
             pairs = kept.active.T.nonzero()
