@@ -10,6 +10,7 @@ from shapebias.core.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 _SIDE = 2.6  # inches a panel
 _COLOR = "#0072b2"
@@ -35,8 +36,15 @@ def ablation_figure(layers: Sequence[LayerAblation]) -> "Figure":
         axes.axline((0, 0), slope=1, color="#999999", linewidth=0.8, zorder=0)
         title = axes.set_title(f"{printable(each.model, 24)}: {printable(each.layer, 24)}", fontsize=9)
         title.set_parse_math(False)
-        axes.set_xlim(left=-0.5)
-        axes.set_ylim(bottom=-0.5)
+        twins = [other for other in layers if other.layer == each.layer]
+        axes.set_xlim(_limits([other.texture for other in twins]))
+        axes.set_ylim(_limits([other.shape for other in twins]))
     figure.supxlabel("Texture score (images)", fontsize=9)
     figure.supylabel("Shape score (images)", fontsize=9)
     return figure
+
+
+def _limits(scores: "Sequence[NDArray[np.float32]]") -> tuple[float, float]:
+    """Of an axis that shows all scores, of every model."""
+    highest = max(1.0, *(float(each.max()) for each in scores))
+    return -0.06 * highest, 1.06 * highest

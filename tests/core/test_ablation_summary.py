@@ -24,6 +24,7 @@ def layer(model: str, name: str, shape: list[int], texture: list[int]) -> LayerA
 
 S = layer("S", "conv1", [0, 3, 0, 3, 1], [0, 0, 7, 2, 9])
 R = layer("R", "conv1", [0, 0, 0, 0, 0], [1, 0, 0, 0, 0])
+LARGE = layer("R", "conv1", [0, 90, 0, 0, 0], [0, 70, 0, 0, 0])
 
 
 def test_the_most_responsible_units_and_the_shares() -> None:
@@ -51,10 +52,15 @@ def test_a_store_without_scores(small_store: Path) -> None:
 
 
 def test_the_figure_has_a_panel_for_each_layer_that_there_is(tmp_path: Path) -> None:
-    figure = ablation_figure([S, R, layer("S", "a_very$odd\x1bname", [1, 2], [2, 1])])
+    figure = ablation_figure([S, LARGE, layer("S", "a_very$odd\x1bname", [1, 2], [2, 1])])
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in shown] == ["S: conv1", "S: a_very$odd\\x1bname", "R: conv1"]
     points = shown[0].collections[0].get_offsets()
     assert sorted(map(tuple, np.asarray(points).tolist())) == sorted({(0, 0), (0, 3), (7, 0), (2, 3), (9, 1)})
+    for axes in shown:
+        for x, y in np.asarray(axes.collections[0].get_offsets()):
+            assert axes.get_xlim()[0] < x < axes.get_xlim()[1]
+            assert axes.get_ylim()[0] < y < axes.get_ylim()[1]
+    assert shown[0].get_xlim() == shown[2].get_xlim()  # S and R on one scale
     save_figure(figure, tmp_path / "scores.png")
     assert (tmp_path / "scores.png").stat().st_size > 5000
