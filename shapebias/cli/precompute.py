@@ -57,7 +57,10 @@ def precompute(
     ] = None,
     distortion: Annotated[
         list[str] | None,
-        typer.Option(help="Of the distortions pass, such as shuffle-4. Repeatable.", show_default="all kinds"),
+        typer.Option(
+            help="Of the distortions pass, such as shuffle-4. Repeatable.",
+            show_default="all kinds; seven for the built-in networks",
+        ),
     ] = None,
     stylized: Annotated[
         str | None, typer.Option(metavar="DIR", help="Stylized versions of the images, named as they are.")
@@ -107,7 +110,7 @@ def precompute(
     from shapebias.precompute.passes.variants import parse_variant
     from shapebias.precompute.progress import console_progress
     from shapebias.precompute.run import precompute as run
-    from shapebias.precompute.settings import Settings, parse_passes
+    from shapebias.precompute.settings import SHAPE_OR_TEXTURE, Settings, parse_passes
 
     settings = Settings(
         models=specs,
@@ -124,7 +127,7 @@ def precompute(
         overwrite=overwrite,
         passes=parse_passes(passes or ("noise" if model else "all")),
         noise_std=tuple(noise_std or Settings.noise_std),
-        distortions=tuple(distortion or Settings.distortions),
+        distortions=tuple(distortion or (Settings.distortions if model else SHAPE_OR_TEXTURE)),
         variants=tuple(map(parse_variant, variant or [])),
         stylized=stylized,
         attacks=tuple(map(parse_attack, attack or [])),

@@ -21,6 +21,10 @@ PASSES = {
 _BY_NAME_ONLY = ("ablation",)  # minutes, where the others take seconds: not in `all`
 
 
+# What the built-in networks are shown unless you say: they are to be done in a minute and a half on two cores.
+SHAPE_OR_TEXTURE = (SILHOUETTE, "contour", "shuffle-2", "shuffle-4", "shuffle-8", "grey", "noise")
+
+
 @dataclass(frozen=True)
 class Settings:
     """See `shapebias precompute --help`. `images`, `cue_conflict`: a folder, or `builtin:SPLIT`.
