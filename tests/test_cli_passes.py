@@ -9,6 +9,7 @@ from test_cli import fails, succeeds
 from shapebias.core.accuracy import accuracies
 from shapebias.core.store import open_store
 from shapebias.precompute.images.builtin import SPLITS
+from shapebias.precompute.settings import SHAPE_OR_TEXTURE
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_the_built_in_pair_with_every_pass(tmp_path: Path, monkeypatch: pytest.M
         assert known[model, "clean"].accuracy > 0.8
         assert known[model, "shuffle-8"].accuracy < known[model, "clean"].accuracy
         assert known[model, "silhouette"].images == 64
-        assert len([each for each in known if each[0] == model]) == 13
+        assert len([each for each in known if each[0] == model]) == 1 + len(SHAPE_OR_TEXTURE)
     facts = json.loads(succeeds("cue-conflict", store, "--json"))
     standard, robust = facts["observers"][-2:]
     assert (standard["name"], robust["name"]) == ("demo-s", "demo-r")

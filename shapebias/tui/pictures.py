@@ -97,10 +97,9 @@ class PictureMaker:
             while not self._stopped:
                 if self._wanted is not None:
                     return self._wanted
-                if self._ahead and not self._changed.wait(_PAUSE):  # first the terminal gets what is wanted
+                quiet = not self._changed.wait(_PAUSE if self._ahead else None)  # first what is wanted
+                if quiet and self._ahead and self._wanted is None:  # waiting lets others in, after its end too
                     return self._ahead.pop()
-                if not self._ahead and self._wanted is None:
-                    self._changed.wait()
         return None
 
     def _run(self) -> None:

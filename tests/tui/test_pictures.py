@@ -47,3 +47,18 @@ def test_neighbours_are_made_ahead_and_come_from_the_cache(small_store: Path) ->
     assert found is not None
     assert found.request == request(1)
     assert [picture.request for picture in delivered] == [request(0)], "only what was wanted is delivered"
+
+
+def test_what_is_to_be_made_ahead_may_change_as_the_pause_ends(small_store: Path) -> None:
+    """The thread once died of it: then no picture came any more."""
+    maker = PictureMaker(open_store(small_store), lambda picture: None)
+    maker.stop()
+    maker._thread.join(20)
+
+    class Interrupted(threading.Condition):
+        def wait(self, timeout: float | None = None) -> bool:
+            maker._ahead, maker._wanted = [], request(5)
+            return False
+
+    maker._changed, maker._stopped, maker._ahead = Interrupted(), False, [request(1)]
+    assert maker._next() == request(5)
