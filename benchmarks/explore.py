@@ -170,7 +170,7 @@ def measure_launches(explorer: list[str], store: Store, screen: Screen, launches
     for turn in range(launches + 1):  # alternately, so that the machine's other work hits all of them
         for name, (command, marker) in programs.items():
             with PtyTerminal(command, screen.columns, screen.rows, CELL) as terminal:
-                shown = terminal.wait_for(lambda: terminal.time_of_text(marker) is not None)  # noqa: B023
+                shown = terminal.wait_for(lambda: terminal.time_of_text(marker) is not None)  # noqa: B023 (called at once)
                 when = terminal.time_of_text(marker)
                 if not shown or when is None:
                     raise SystemExit(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from shapebias.core.accuracy import accuracies
+from shapebias.core.compare import record, summarize
 from shapebias.core.cue_conflict import score
 from shapebias.core.dissection import dissection_facts
 from shapebias.core.shape_bias import bias_record
@@ -12,7 +14,8 @@ _SHOWN_SKIPPED = 10
 
 
 def store_facts(store: Store) -> dict[str, Any]:
-    """Models with their layers, images, classes and skipped images, ready for JSON."""
+    """Models with their layers and accuracies, images, classes and skipped images, ready for JSON."""
+    accuracy = accuracies(store)
     return {
         "store": printable(str(store.path), 4096),
         **{key: store.attributes.get(key) for key in ("version", "shapebias_version", "created", "settings")},
@@ -25,12 +28,21 @@ def store_facts(store: Store) -> dict[str, Any]:
             {
                 **model.to_attributes(),
                 "units": sum(layer.units for layer in store.layers(label).values()),
-                "layers": [layer.to_attributes() for layer in store.layers(label).values()],
+                "accuracy": [record(each) for each in accuracy if each.model == label],
+                "layers": [
+                    {**layer.to_attributes(), "summary": _summaries(store, label, name)}
+                    for name, layer in store.layers(label).items()
+                ],
                 "cue_conflict": _cue_conflict(store, label),
             }
             for label, model in store.models.items()
         ],
     }
+
+
+def _summaries(store: Store, model: str, layer: str) -> dict[str, dict[str, Any]]:
+    """Mean, median and quartiles of every metric over a layer's living units, by the metric's name."""
+    return {name: record(summarize(store, model, layer, name)) for name in store.metric_names(model, layer)}
 
 
 def _cue_conflict(store: Store, model: str) -> dict[str, Any] | None:

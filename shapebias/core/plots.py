@@ -31,7 +31,7 @@ def check_plot_file(path: Path) -> None:
     if path.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"{printable(str(path))}: figures are written as .png or .svg")
     try:
-        import matplotlib.figure  # noqa: F401
+        import matplotlib.figure  # noqa: F401 (is it there?)
     except ImportError as error:
         raise ShapebiasError("figures need matplotlib: pip install 'shapebias[plots]'") from error
 

@@ -159,7 +159,7 @@ def _work(tasks: IO[bytes], memory: int) -> None:
     os.nice(5)  # the network comes first
     job: Job = pickle.load(tasks)
     rows = map_pixels(memory, job.shape)
-    with contextlib.suppress(EOFError, BrokenPipeError), open(os.dup(1), "wb") as answers:  # noqa: PTH123
+    with contextlib.suppress(EOFError, BrokenPipeError), open(os.dup(1), "wb") as answers:  # noqa: PTH123 (a descriptor)
         null = os.open(os.devnull, os.O_WRONLY)
         for output in (1, 2):  # decoders in C print as they please
             os.dup2(null, output)
