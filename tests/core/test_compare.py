@@ -144,3 +144,10 @@ def test_figures_that_a_store_has_no_data_for(pair: Path, small_store: Path, tmp
         assert done.exception is not None
         assert said in str(done.output) or said in str(done.stderr)
     assert not (tmp_path / "figure.png").exists()
+
+
+def test_info_has_every_layers_summary_and_the_accuracies(pair: Path) -> None:
+    model = json.loads(CliRunner().invoke(app, ["info", str(pair), "--json"]).output)["models"][1]
+    assert [(each["condition"], each["images"]) for each in model["accuracy"]] == [("clean", 32)]
+    summary = model["layers"][2]["summary"]["smoothness"]
+    assert summary["mean"] == pytest.approx(living(open_store(pair), "R", "conv3", "smoothness").mean())
