@@ -18,16 +18,15 @@ from shapebias.core.marks import Marks
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units import UnitTable, load_units
-from shapebias.tui.columns import ColumnsScreen
 from shapebias.tui.commands import explorer_commands
 from shapebias.tui.debug_stats import MoveStats, counting_driver
 from shapebias.tui.grid_view import GridView
-from shapebias.tui.help import HelpScreen
 from shapebias.tui.jump import find_number, find_place
 from shapebias.tui.keys import KEYS, PANES_ONLY
 from shapebias.tui.layer_list import LayerKey, LayerList
 from shapebias.tui.prompt import HINTS, Prompt, Purpose
 from shapebias.tui.saving import save_marks, save_table, save_unit_picture
+from shapebias.tui.screens import SCREENS
 from shapebias.tui.settings import load_settings
 from shapebias.tui.status import StatusLine
 from shapebias.tui.terminal import Graphics, Terminal, query_terminal
@@ -57,7 +56,7 @@ class Explorer(App[None]):
         self.marks = Marks(store)
         self.settings = load_settings()
         self._start = start
-        self._table: UnitTable | None = None
+        self.table: UnitTable | None = None
         self._layer: LayerKey | None = None
         self._matches = ""  # what was searched last
         self._condition = ""  # the filter
@@ -67,12 +66,13 @@ class Explorer(App[None]):
         with Horizontal(id="panes"):
             yield LayerList(self.store, id="layers")
             yield UnitTableView(self.marks, self.settings.hidden, id="units")
-            yield self._new_panel("unit")
+            yield self.new_panel("unit")
         yield Prompt(id="prompt")
         yield StatusLine(id="status")
         yield Footer()
 
-    def _new_panel(self, id: str | None = None) -> UnitPanel:
+    def new_panel(self, id: str | None = None) -> UnitPanel:
+        """A panel for one unit, with the view that is chosen."""
         return UnitPanel(self.store, self.marks, self.terminal, self.graphics, self.settings.view, id)
 
     @property
@@ -112,7 +112,7 @@ class Explorer(App[None]):
         try:
             self.marks.load()
         except ShapebiasError as error:
-            self._complain(error)
+            self.complain(error)
         if self._stats is not None:
             self.set_interval(0.1, self._show_figures)
 
@@ -123,15 +123,15 @@ class Explorer(App[None]):
         try:
             table = self._load(key)
         except ShapebiasError as error:
-            self._complain(error)
+            self.complain(error)
             return
         mask = None
         try:
             mask = filter_mask(self._condition, table) if self._condition else None
         except FilterError as error:
             self._condition = ""
-            self._complain(error)
-        self._layer, self._table = key, table
+            self.complain(error)
+        self._layer, self.table = key, table
         self.units.show(table, mask, unit)
         self._show_status()
 
@@ -144,12 +144,13 @@ class Explorer(App[None]):
             info = self.store.layers(self._layer[0])[self._layer[1]]
             self.status.show(self._layer, info, self.units, self._condition)
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Shows a text on the status line until the cursor moves."""
         self.status.say(text, self.units.unit)
         self._show_status()
 
-    def _complain(self, error: ShapebiasError) -> None:
+    def complain(self, error: ShapebiasError) -> None:
+        """Shows what went wrong as a message."""
         self.notify(printable(str(error)), severity="error", markup=False)
 
     def _show_figures(self) -> None:
@@ -170,16 +171,16 @@ class Explorer(App[None]):
             self.units.focus()
 
     def on_unit_table_view_moved(self, event: UnitTableView.Moved) -> None:
-        if self._table is None or not self.screen_stack or event.unit != self.units.unit:
+        if self.table is None or not self.screen_stack or event.unit != self.units.unit:
             return  # by now the cursor is elsewhere
         if self._stats is not None:
             self.status.figures = ""
             self._stats.begin()
         try:
             for panel in self._panels:
-                panel.show(event.unit, self._table, event.neighbours)
+                panel.show(event.unit, self.table, event.neighbours)
         except ShapebiasError as error:
-            self._complain(error)
+            self.complain(error)
         self._show_status()
 
     def on_prompt_changed(self, event: Prompt.Changed) -> None:
@@ -207,7 +208,7 @@ class Explorer(App[None]):
         """Over another screen, what belongs to the panes below it is off; in a prompt, what moves the focus."""
         if action == "other_side" and self.screen_stack and self.prompt.display:
             return False
-        return len(self.screen_stack) == 1 or action not in PANES_ONLY
+        return len(self.screen_stack) == 1 or action not in PANES_ONLY or parameters == ("help",)
 
     def action_other_side(self) -> None:
         if self.layers.has_focus:
@@ -230,19 +231,19 @@ class Explorer(App[None]):
         self.settings.view = self._panels[-1].grid.view
         self.settings.save()
 
-    def action_zoom(self) -> None:
-        if self._table is not None and self.units.unit is not None:
-            self.push_screen(ZoomScreen(self.units, self._table, self._new_panel()))
+    def action_screen(self, name: str) -> None:
+        """Opens one of `screens.SCREENS` over the panes."""
+        try:
+            screen = SCREENS[name](self)
+        except ShapebiasError as error:
+            self.complain(error)
+            return
+        if screen is not None:
+            self.push_screen(screen)
 
-    def action_help(self) -> None:
-        self.push_screen(HelpScreen())
-
-    def action_columns(self) -> None:
-        if self._table is not None:
-            self.push_screen(ColumnsScreen(list(self._table.columns), self.settings.hidden, self._choose_columns))
-
-    def _choose_columns(self, hidden: list[str]) -> None:
-        others = [name for name in self.settings.hidden if self._table is None or name not in self._table.columns]
+    def choose_columns(self, hidden: list[str]) -> None:
+        """Hides these metrics, now and in later runs."""
+        others = [name for name in self.settings.hidden if self.table is None or name not in self.table.columns]
         self.settings.hidden = [*others, *hidden]
         self.settings.save()
         self.units.hide(self.settings.hidden)
@@ -254,23 +255,23 @@ class Explorer(App[None]):
     # Filter, find, go
 
     def action_filter(self) -> None:
-        if self._table is not None:
+        if self.table is not None:
             self._anchor = self.units.unit
-            self.prompt.open(Purpose.FILTER, self._condition, filter_columns(self._table))
+            self.prompt.open(Purpose.FILTER, self._condition, filter_columns(self.table))
 
     def _filter(self, condition: str) -> bool:
         """Shows the units that satisfy it; False where it is wrong, which the prompt says."""
-        if self._table is None:
+        if self.table is None:
             return False
         condition = condition.strip() and condition
         try:
-            mask = filter_mask(condition, self._table) if condition else None
+            mask = filter_mask(condition, self.table) if condition else None
         except FilterError as error:
             self.prompt.complain(str(error), error.column)
             return False
         self._condition = condition.strip()
         self.units.filter(mask, self._anchor)
-        shown = f"{self.units.row_count} of {len(self._table)} units    Enter keeps the filter, Escape clears it"
+        shown = f"{self.units.row_count} of {len(self.table)} units    Enter keeps the filter, Escape clears it"
         self.prompt.say(shown if condition else HINTS[Purpose.FILTER])
         return True
 
@@ -294,7 +295,7 @@ class Explorer(App[None]):
             try:
                 key, index = find_place(self.store, text, self._layer[0])
             except ShapebiasError as error:
-                self._complain(error)
+                self.complain(error)
                 return
             self.go_to(Unit(*key, index)) if index is not None else self.go_to_layer(key)
 
@@ -323,7 +324,7 @@ class Explorer(App[None]):
         if self.units.unit != unit and self._condition:
             self._anchor = unit
             self._filter("")
-            self._say("the filter is cleared: it hid this unit")
+            self.say("the filter is cleared: it hid this unit")
 
     # Marks
 
@@ -342,7 +343,7 @@ class Explorer(App[None]):
         try:
             change()
         except ShapebiasError as error:
-            self._complain(error)
+            self.complain(error)
         self.units.refresh()
         for panel in self._panels:
             panel.write()
@@ -353,7 +354,7 @@ class Explorer(App[None]):
             return
         found = self.marks.next_to(self.units.unit or Unit(*self._layer, 0), step)
         if found is None:
-            self._say("no unit is marked: m marks one")
+            self.say("no unit is marked: m marks one")
         else:
             self.go_to(found)
 
@@ -379,11 +380,11 @@ class Explorer(App[None]):
             try:
                 path = save()
             except ShapebiasError as error:
-                self.call_later(self._complain, error)
+                self.call_later(self.complain, error)
             else:
-                self.call_later(self._say, f"saved {path.resolve()}")
+                self.call_later(self.say, f"saved {path.resolve()}")
 
-        self._say("saving …")
+        self.say("saving …")
         self.run_worker(run, thread=True)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

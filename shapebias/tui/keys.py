@@ -3,7 +3,7 @@
 from textual.binding import Binding, BindingType
 
 KEYS: list[BindingType] = [
-    Binding("question_mark", "help", "Help", key_display="?"),
+    Binding("question_mark", "screen('help')", "Help", key_display="?"),
     Binding("slash,colon", "search", "Find", key_display="/"),
     Binding("n", "match(1)", "Next match", show=False),
     Binding("N", "match(-1)", "Previous match", show=False),
@@ -12,12 +12,12 @@ KEYS: list[BindingType] = [
     Binding("S", "table('sort_next(-1)')", "Sort by the previous column", show=False),
     Binding("r", "table('reverse')", "Reverse", show=False),
     Binding("v", "view", "View"),
-    Binding("enter", "zoom", "Zoom"),
+    Binding("enter", "screen('zoom')", "Zoom"),
     Binding("m", "mark", "Mark"),
     Binding("M", "note", "Note", show=False),
     Binding("greater_than_sign", "marked(1)", "Next marked", show=False),
     Binding("less_than_sign", "marked(-1)", "Previous marked", show=False),
-    Binding("c", "columns", "Columns"),
+    Binding("c", "screen('columns')", "Columns"),
     Binding("p", "save_picture", "Save the picture", show=False),
     Binding("e", "save_table", "Save the table", show=False),
     Binding("tab", "other_side", "Layers", priority=True),
@@ -26,4 +26,4 @@ KEYS: list[BindingType] = [
     Binding("escape", "escape", "Clear the filter", show=False),
     Binding("q", "quit", "Quit"),
 ]
-PANES_ONLY = ("other_side", "search", "zoom", "filter", "columns", "note", "escape")  # not over another screen
+PANES_ONLY = ("other_side", "search", "screen", "filter", "note", "escape")  # not over another screen

@@ -1,0 +1,33 @@
+"""The screens that open over the panes, by the name that their keys give: `Binding(KEY, "screen('NAME')")`."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from textual.screen import Screen
+
+from shapebias.tui.columns import ColumnsScreen
+from shapebias.tui.help import HelpScreen
+from shapebias.tui.zoom import ZoomScreen
+
+if TYPE_CHECKING:
+    from shapebias.tui.app import Explorer
+
+
+def _zoom(app: "Explorer") -> Screen[Any] | None:
+    if app.table is None or app.units.unit is None:
+        return None
+    return ZoomScreen(app.units, app.table, app.new_panel())
+
+
+def _columns(app: "Explorer") -> Screen[Any] | None:
+    if app.table is None:
+        return None
+    return ColumnsScreen(list(app.table.columns), app.settings.hidden, app.choose_columns)
+
+
+# Each makes its screen of what is shown now; None, having said why, where there is nothing to show.
+SCREENS: dict[str, Callable[["Explorer"], Screen[Any] | None]] = {
+    "zoom": _zoom,
+    "columns": _columns,
+    "help": lambda app: HelpScreen(),
+}
