@@ -92,7 +92,26 @@ def precompute(
         bool, typer.Option("--ablate-accuracy", help="Ablation: each unit's part in the accuracy too.")
     ] = False,
     memory: Annotated[int, typer.Option(min=1, metavar="MB", help="Ablation: what tensors may take.")] = 1000,
+    activations: Annotated[
+        str, typer.Option(metavar="all|max|none", help="Which activations of every image the store keeps.")
+    ] = "all",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget what an unfinished run has done, instead of going on.")
+    ] = False,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="SECONDS", help="Stop then, keeping what is done: for queues that kill."),
+    ] = None,
+    shard_size: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Images that are kept or lost together when a run stops.")
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="local|ray", help="Who measures: this process, or Ray.")] = "local",
+    ray_workers: Annotated[
+        str, typer.Option(metavar="auto|N", help="Ray: networks at once; auto: as many as the cluster has room for.")
+    ] = "auto",
+    cpus_per_worker: Annotated[float, typer.Option(min=0.1, help="Ray: processors of each.")] = 1,
+    gpus_per_worker: Annotated[float, typer.Option(min=0, help="Ray: GPUs of each; parts of one are allowed.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Pass images through networks and store every unit's activations and statistics.
@@ -111,6 +130,7 @@ def precompute(
     from shapebias.precompute.progress import console_progress
     from shapebias.precompute.run import precompute as run
     from shapebias.precompute.settings import SHAPE_OR_TEXTURE, Settings, parse_passes
+    from shapebias.precompute.stopping import stoppable
 
     settings = Settings(
         models=specs,
@@ -136,7 +156,14 @@ def precompute(
         broden=broden,
         ablate_accuracy=ablate_accuracy,
         memory=memory,
+        activations=activations,
+        restart=restart,
+        shard_size=shard_size,
+        engine=engine,
+        ray_workers=count("--ray-workers", ray_workers, 1),
+        cpus_per_worker=cpus_per_worker,
+        gpus_per_worker=gpus_per_worker,
     )
-    with console_progress() as progress:
+    with console_progress() as progress, stoppable(time_limit):
         summary = run(settings, progress)
     print(json.dumps(summary.to_json()) if as_json else summary.text())

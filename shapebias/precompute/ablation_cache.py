@@ -1,6 +1,5 @@
 """Ablation scores of finished layers, kept beside the store that is being made: the same command goes on from there."""
 
-import contextlib
 import hashlib
 import io
 import json
@@ -17,10 +16,10 @@ Scores = dict[str, NDArray[np.float32]]
 
 
 class AblationCache:
-    """A folder STORE.ablation with a file for each layer, named by a digest of everything that its scores depend on."""
+    """A folder with a file for each layer, named by a digest of everything that its scores depend on."""
 
-    def __init__(self, store: Path) -> None:
-        self.folder = store.with_name(f"{store.name}.ablation")
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def _file(self, facts: dict[str, Any]) -> Path:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -37,17 +36,10 @@ class AblationCache:
 
     def put(self, facts: dict[str, Any], scores: Scores) -> None:
         """Keeps `scores`. Raises ShapebiasError where they cannot be written."""
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         np.savez(content, **scores)  # type: ignore[arg-type]
         write_atomically(self._file(facts), content.getvalue())
-
-    def clear(self) -> None:
-        """Removes what was kept, once the scores are in the store."""
-        with contextlib.suppress(OSError):  # no such folder, or something else in it
-            for file in self.folder.glob("*.npz"):
-                file.unlink()
-            self.folder.rmdir()
 
 
 def digest(*arrays: NDArray[Any] | list[bytes]) -> str:

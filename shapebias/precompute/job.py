@@ -8,40 +8,43 @@ from numpy.typing import NDArray
 from shapebias.core.concepts import LayerConcepts
 from shapebias.core.cue_conflict import score
 from shapebias.core.shape_bias import bias_record
-from shapebias.precompute.passes.activation import ActivationPass
 from shapebias.precompute.passes.cue_conflict import CueConflict
-from shapebias.precompute.passes.smoothness import NoisyVariation
 from shapebias.precompute.passes.variants import Variant
+from shapebias.precompute.passes.watching import Watched
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.summary import ModelSummary
-from shapebias.precompute.writer import ActivationsWriter
 
 
 @dataclass
 class Job:
-    """One model and what the passes found out about it."""
+    """One model, the `number`-th of the run, and what the passes found out about it. The images in `top` are indices in
+    the store."""
 
+    number: int
     runner: Runner
-    activation: ActivationPass
-    rows: list[ActivationsWriter]
-    noisy: list[NoisyVariation]
-    decisions: list[NDArray[np.int32]] = field(default_factory=list)
+    watched: Watched | None = None
     metrics: list[dict[str, NDArray[np.float32]]] = field(default_factory=list)  # of each layer
     top: list[TopKResult] = field(default_factory=list)  # of each layer
     concepts: list[LayerConcepts] = field(default_factory=list)  # of each layer
     target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     variants: list[Variant] = field(default_factory=list)
     distorted: dict[str, float] = field(default_factory=dict)  # accuracy by distortion
-    seconds: float = 0.0  # in the activation pass
 
     @property
     def label(self) -> str:
         return self.runner.model.label
 
     @property
+    def found(self) -> Watched:
+        """What the first scan found."""
+        assert self.watched is not None
+        return self.watched
+
+    @property
     def decision(self) -> NDArray[np.int32]:
-        return np.concatenate(self.decisions) if self.decisions else np.zeros(0, np.int32)
+        """int32 [images used]; empty where the network decides nothing."""
+        return self.found.decision
 
     @property
     def top1(self) -> float | None:
@@ -52,6 +55,7 @@ class Job:
 def summarize(job: Job, images: int, cue_conflict: CueConflict | None) -> ModelSummary:
     """What the end of a run says about a model; `images`: how many were used."""
     runner = job.runner
+    seconds, network_seconds, network_images = job.found.seconds
     return ModelSummary(
         label=job.label,
         architecture=runner.model.architecture,
@@ -60,8 +64,8 @@ def summarize(job: Job, images: int, cue_conflict: CueConflict | None) -> ModelS
         layers=len(runner.layers),
         units=sum(layer.units for layer in runner.layers),
         images=images,
-        images_per_second=images / job.seconds,
-        network_images_per_second=job.activation.network_images / job.activation.network_seconds,
+        images_per_second=images / seconds,
+        network_images_per_second=network_images / network_seconds,
         preprocessing=str(runner.model.preprocessing),
         labelled=int((job.target >= 0).sum()) if len(job.decision) else 0,
         notes=[*runner.model.notes, *_left_out(job)],
@@ -72,9 +76,7 @@ def summarize(job: Job, images: int, cue_conflict: CueConflict | None) -> ModelS
 
 def _left_out(job: Job) -> list[str]:
     """What to tell of maps that held NaN or infinite values."""
-    counts = {
-        layer.name: each.left_out for layer, each in zip(job.runner.layers, job.activation.statistics, strict=True)
-    }
+    counts = {layer.name: each.left_out for layer, each in zip(job.runner.layers, job.found.statistics, strict=True)}
     return [
         f"{name}: {count:,} activation maps (of an image and a unit) held NaN or infinite values and were left out"
         for name, count in counts.items()

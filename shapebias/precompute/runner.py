@@ -1,9 +1,9 @@
 """A model on its way through the images: its network on the device, its layers, what it decided."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,6 +23,10 @@ from shapebias.precompute.models.watch import Watch, first_tensor
 Pixels = NDArray[np.uint8]
 
 
+class OutOfMemoryError(ShapebiasError):
+    """The device has too little memory for a batch."""
+
+
 @dataclass
 class Runner:
     """`outputs`: how many classes the network tells apart, None where it gives no scores [B, classes].
@@ -37,7 +41,6 @@ class Runner:
     layers: list[WatchedLayer]
     outputs: int | None
     classes: NDArray[np.int64] | None
-    decisions: list[NDArray[np.int32]] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -84,14 +87,23 @@ class Runner:
             yield
         except ShapebiasError:
             raise
-        except torch.cuda.OutOfMemoryError as error:
-            raise ShapebiasError(
-                f"{self.model.label} does not fit into GPU memory: try a smaller --batch-size"
-            ) from error
         except Exception as error:
+            if _is_out_of_memory(error):
+                raise OutOfMemoryError(
+                    f"{self.model.label} does not fit into the memory of {self.device}: try a smaller --batch-size"
+                ) from error
             raise _failed(self.model, error) from error
         finally:
             self.seconds += time.perf_counter() - start
+
+
+def by_geometry(runners: Sequence[Runner]) -> dict[Geometry, tuple[int, ...]]:
+    """Which runners (their places) share the decoding of images."""
+    geometries = dict.fromkeys(runner.geometry for runner in runners)
+    return {
+        geometry: tuple(place for place, runner in enumerate(runners) if runner.geometry == geometry)
+        for geometry in geometries
+    }
 
 
 def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -> Runner:
@@ -109,6 +121,11 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
     classes = outputs_of_classes(model.class_ids, outputs, images.class_ids)
     return Runner(model, device, network, trace, trace.choose(layers), outputs, classes)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+    return on_cpu or isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
 
 
 def _failed(model: LoadedModel, error: Exception) -> ShapebiasError:

@@ -21,6 +21,10 @@ PASSES = {
 _BY_NAME_ONLY = ("ablation",)  # minutes, where the others take seconds: not in `all`
 
 
+ENGINES = ("local", "ray")
+ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}  # what of each image and unit is stored
+
+
 # What the built-in networks are shown unless you say: they are to be done in a minute and a half on two cores.
 SHAPE_OR_TEXTURE = (SILHOUETTE, "contour", "shuffle-2", "shuffle-4", "shuffle-8", "grey", "noise")
 
@@ -55,6 +59,13 @@ class Settings:
     broden: Path | None = None
     memory: int = 1000  # MB, of the ablation pass
     ablate_accuracy: bool = False
+    activations: str = "all"  # of each image, kept in the store: none, max, or all (max and mean)
+    shard_size: int | None = None
+    restart: bool = False
+    engine: str = "local"
+    ray_workers: int | None = None
+    cpus_per_worker: float = 1
+    gpus_per_worker: float = 0
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.passes if name not in PASSES]
@@ -64,6 +75,10 @@ class Settings:
             raise UsageError("the ablation pass needs cue-conflict images: name them with --cue-conflict DIR")
         if self.ablate_accuracy and "ablation" not in self.passes:
             raise UsageError("--ablate-accuracy is of the ablation pass: add --passes ablation")
+        if self.activations not in ACTIVATIONS:
+            raise UsageError(f"no --activations {printable(self.activations)}: there are {', '.join(ACTIVATIONS)}")
+        if self.engine not in ENGINES:
+            raise UsageError(f"no --engine {printable(self.engine)}: there are {', '.join(ENGINES)}")
         for std in self.noise_std:
             if not 0.001 <= std <= 10:
                 raise UsageError(f"--noise-std {std:g}: a standard deviation for pixels in [0, 1], 0.001 to 10")
@@ -82,6 +97,19 @@ class Settings:
         wanted = self.noise_std if "noise" in self.passes else ()
         return tuple(dict.fromkeys(f"noise-{std:.4g}" for std in wanted))
 
+    def identity(self) -> dict[str, Any]:
+        """All that a run's results depend on, as JSON: with it, an unfinished run can be gone on with."""
+        return self.to_attributes() | {
+            "models": [str(spec) for spec in self.models],
+            "batch_size": self.batch_size,
+            "shard_size": self.shard_size,
+            "distortions": list(self.distortions) if "distortions" in self.passes else [],
+            "variants": [list(variant) for variant in self.variants],
+            "stylized": self.stylized,
+            "categories": None if self.categories is None else printable(str(self.categories), 4096),
+            "ablate_accuracy": self.ablate_accuracy,
+        }
+
     def to_attributes(self) -> dict[str, Any]:
         """As JSON, for the store."""
         return {
@@ -90,6 +118,7 @@ class Settings:
             "top": self.top,
             "limit": self.limit,
             "dtype": self.dtype,
+            "activations": self.activations,
             "seed": self.seed,
             "passes": list(self.passes),
             "noise_std": list(self.noise_std) if "noise" in self.passes else [],

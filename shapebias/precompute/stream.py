@@ -19,7 +19,7 @@ from shapebias.precompute.settings import Settings
 
 @dataclass
 class Stream:
-    """Images of one set on their way to networks. `skipped` are those of the last pass over them."""
+    """Images of one set on their way to networks. `skipped` are those of the last pass over them, so far."""
 
     images: ImageSet
     settings: Settings
@@ -35,6 +35,7 @@ class Stream:
         names: tuple[str, ...] | None = None,
         thumbnails: bool = False,
         annotations: Annotations | None = None,
+        batch_size: int | None = None,
     ) -> Iterator[Batch]:
         """Batches of the images at `positions` (None: of all) in a geometry, with versions `names` where given, or with
         their `annotations`, packed.
@@ -48,7 +49,7 @@ class Stream:
         with load(
             self.images,
             geometry,
-            self._batch_size(geometry, len(names or "1") if annotations is None else annotations.versions),
+            batch_size or self.batch_size(geometry, len(names or "1") if annotations is None else annotations.versions),
             workers,
             thumbnails,
             paths,
@@ -56,12 +57,12 @@ class Stream:
             self.settings.seed,
             None if annotations is None else (annotations.pack, annotations.versions),
         ) as loader:
+            self.skipped = loader.skipped
             for batch in loader:
                 yield batch
                 self.progress.advance(int(batch.positions[-1]) + 1 - done)
                 done = int(batch.positions[-1]) + 1
             self.progress.advance(len(paths) - done)
-            self.skipped = loader.skipped
 
     def again(
         self, title: str, geometry: Geometry, positions: NDArray[np.int64], names: tuple[str, ...] | None = None
@@ -75,7 +76,7 @@ class Stream:
         if not same:
             raise ShapebiasError(f"images in {printable(str(self.images.root))} changed during the run: start again")
 
-    def _batch_size(self, geometry: Geometry, versions: int) -> int:
+    def batch_size(self, geometry: Geometry, versions: int) -> int:
         """As many images as the user says, or as all their versions have room for."""
         usual, room = (256, 256 << 20) if self.device.is_cuda else (32, 64 << 20)
         fitting = room // (geometry.crop**2 * 3 * versions)

@@ -78,6 +78,7 @@ class Summary:
     models: list[ModelSummary]
     skipped: list[Skipped]
     annotation: list[str] = field(default_factory=list)  # what of it could not be used
+    notes: list[str] = field(default_factory=list)  # how the run went
 
     def text(self) -> str:
         """Several lines for people."""
@@ -91,6 +92,7 @@ class Summary:
             if len(self.skipped) > _SHOWN_SKIPPED:
                 lines.append("  … all of them: shapebias info --json")
         lines += [f"annotation: {line}" for line in self.annotation]
+        lines += [f"note: {line}" for line in self.notes]
         lines.append(f"{printable(self.store)}: {self.store_bytes / 1e6:.1f} MB")
         lines.append(f"look at it: shapebias explore {printable(self.store)}")
         return "\n".join(lines)
@@ -105,5 +107,6 @@ class Summary:
             "seconds": self.seconds,
             "models": [asdict(model) for model in self.models],
             "annotation": self.annotation,
+            "notes": self.notes,
             "skipped": [{"path": printable(each.path, 4096), "reason": each.reason} for each in self.skipped],
         }

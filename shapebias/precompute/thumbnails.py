@@ -1,38 +1,57 @@
 """The pictures that a store shows: those of the images that any top list names, as the network saw them."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from shapebias.precompute.images.decode import Geometry
 from shapebias.precompute.images.loader import Batch
-from shapebias.precompute.stream import Stream
+from shapebias.precompute.runner import Runner
+from shapebias.precompute.statistics.state import Part
 
-_CACHE = 64 << 20  # bytes of pictures kept from the pass; the others are decoded again at its end
+FEW = 4096  # images: so many pictures are kept while the images are watched; of more, the named ones are read again
 
 
-class Thumbnails:
-    """Encoded pictures by position in the listing, as many as fit into the cache."""
+class Pictures:
+    """Collects encoded pictures, where a batch comes with them: `picture_image` int64 [n], the positions, and
+    `picture_data` uint8, one after another, each up to its `picture_end` int64 [n]."""
 
     def __init__(self) -> None:
-        self._cache: dict[int, bytes] = {}
-        self._room = _CACHE
+        self._positions: list[int] = []
+        self._pictures: list[bytes] = []
 
-    def remember(self, batch: Batch) -> None:
-        """Keeps the batch's pictures while there is room."""
-        for position, picture in zip(batch.positions, batch.thumbnails or [], strict=True):
-            if len(picture) <= self._room:
-                self._cache[int(position)] = picture
-                self._room -= len(picture)
+    def feed(self, batch: Batch) -> None:
+        """Takes in a batch."""
+        if batch.thumbnails is not None:
+            self._positions += batch.positions.tolist()
+            self._pictures += batch.thumbnails
 
-    def pictures(
-        self, stream: Stream, geometry: Geometry, used: NDArray[np.int64], named: NDArray[np.int64]
-    ) -> dict[int, bytes]:
-        """The pictures of the images `named` (indices into `used`), by index. Raises ShapebiasError for one gone."""
-        pictures = {int(index): self._cache[int(used[index])] for index in named if int(used[index]) in self._cache}
-        missing = np.array([index for index in named if int(index) not in pictures], np.int64)
-        if len(missing):
-            for batch in stream.batches("thumbnails", geometry, used[missing], thumbnails=True):
-                for position, picture in zip(batch.positions, batch.thumbnails or [], strict=True):
-                    pictures[int(missing[position])] = picture
-            stream.check_unchanged(len(pictures) == len(named))
-        return pictures
+    def part(self) -> Part:
+        """As arrays."""
+        return {
+            "picture_image": np.array(self._positions, np.int64),
+            "picture_data": np.frombuffer(b"".join(self._pictures), np.uint8),
+            "picture_end": np.cumsum([len(each) for each in self._pictures], dtype=np.int64),
+        }
+
+
+@dataclass(frozen=True)
+class Picturing:
+    """Measures nothing: the pictures of a scan's images."""
+
+    def start(self, runners: Sequence[Runner]) -> Pictures:
+        return Pictures()
+
+
+def pictures_of(parts: Iterable[Mapping[str, NDArray[Any]]], wanted: NDArray[np.int64]) -> dict[int, bytes]:
+    """The pictures of the images at positions `wanted` (ascending), by position, as far as the parts have them."""
+    found: dict[int, bytes] = {}
+    for part in parts:
+        images, ends = part["picture_image"], part["picture_end"]
+        chosen = np.flatnonzero(np.isin(images, wanted))
+        data = bytes(part["picture_data"]) if len(chosen) else b""
+        for index in chosen:
+            found[int(images[index])] = data[ends[index - 1] if index else 0 : ends[index]]
+    return found

@@ -1,10 +1,9 @@
 """The only code that writes a store: beside its place first, then there in one rename."""
 
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,20 +17,22 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 import shapebias
 from shapebias.core import schema
 from shapebias.core.concepts import LayerConcepts
-from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.folder import ImageSet, Skipped
 from shapebias.precompute.passes.cue_conflict import CueConflict
 from shapebias.precompute.statistics.topk import TopKResult
+from shapebias.precompute.stopping import uninterrupted
+from shapebias.precompute.workplace import StartAgainError, Workplace
 
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
 _RAGGED_CHUNK, _RAGGED_SHARD = 1 << 20, 1 << 26
 
 
 class StoreWriter:
-    """A store in the making. It exists under its name only after `commit`; leaving without it removes every trace."""
+    """A store in the making, in a workplace beside its place. It exists under its name only after `commit`."""
 
     def __init__(self, path: Path, overwrite: bool, settings: dict[str, Any]) -> None:
         """Raises UsageError where `path` is taken, ShapebiasError where it cannot be written or another run does."""
@@ -41,7 +42,8 @@ class StoreWriter:
         if os.path.lexists(path) and not os.path.lexists(real):
             raise UsageError(f"{printable(str(path))} is a broken link: remove it, or choose another --store")
         self.path = real
-        self._partial = self.path.with_name(f"{self.path.name}.partial")
+        self.workplace = Workplace(self.path)
+        self._store = self.workplace.folder / "store"
         self._models: list[str] = []
         self._overwrite, self._settings = overwrite, settings
         self._check_free()
@@ -63,37 +65,18 @@ class StoreWriter:
         return b'"shapebias"' in root.read_bytes() if root.is_file() else not any(self.path.iterdir())
 
     def __enter__(self) -> Self:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._partial.mkdir(exist_ok=True)
-            self._lock = os.open(self._partial, os.O_RDONLY)
-        except OSError as error:
-            raise ShapebiasError(f"{printable(str(self.path))} cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise ShapebiasError(
-                f"another run is writing {printable(str(self.path))}: wait for it or stop it"
-            ) from error
-        self._clear_leftovers()
-        self._root = zarr.create_group(self._partial)
+        self.workplace.open()
+        shutil.rmtree(self._store, ignore_errors=True)
+        self._root = zarr.create_group(self._store)
         return self
-
-    def _clear_leftovers(self) -> None:
-        """Removes what a run that was killed left. Raises UsageError where that is something else."""
-        leftovers = list(self._partial.iterdir())
-        if leftovers and self._partial / "zarr.json" not in leftovers:
-            os.close(self._lock)
-            raise UsageError(f"{printable(str(self._partial))} is needed for the new store, but holds something else")
-        for leftover in leftovers:
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self._partial, ignore_errors=True)
-        os.close(self._lock)
+        shutil.rmtree(self._store, ignore_errors=True)
+        if isinstance(error, StartAgainError):
+            self.workplace.clear()
+        self.workplace.close()
 
     def commit(self) -> int:
         """Puts the finished store in its place, in one rename; the old one goes only then. Returns its bytes."""
@@ -107,15 +90,17 @@ class StoreWriter:
                 "models": self._models,
             }
         )
-        size = sum(file.stat().st_size for file in self._partial.rglob("*") if file.is_file())
+        size = sum(file.stat().st_size for file in self._store.rglob("*") if file.is_file())
         self._check_free()
-        if os.path.lexists(self.path):
-            old = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.old-", dir=self.path.parent))
-            self.path.rename(old / self.path.name)
-            self._partial.rename(self.path)
-            shutil.rmtree(old)
-        else:
-            self._partial.rename(self.path)
+        with uninterrupted():
+            if os.path.lexists(self.path):
+                old = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.old-", dir=self.path.parent))
+                self.path.rename(old / self.path.name)
+                self._store.rename(self.path)
+                shutil.rmtree(old)
+            else:
+                self._store.rename(self.path)
+            self.workplace.clear()
         return size
 
     def images(self, images: ImageSet, used: NDArray[np.int64], skipped: Iterable[Skipped]) -> None:
@@ -229,15 +214,17 @@ class StoreWriter:
         for model, decision in found.decisions.items():
             _create(self._root.require_group(schema.decisions_path(model)), "decision", decision, chunk=(1 << 16,))
 
-    def activations(self, model: str, layer: str, images: int, units: int) -> "ActivationsWriter":
+    def activations(
+        self, model: str, layer: str, images: int, units: int, kinds: tuple[str, ...] = ("max", "mean")
+    ) -> "ActivationsWriter":
         """A place for the per-image activations of a layer, `images` at most; `close` it before `commit`."""
-        return ActivationsWriter(self._root.require_group(schema.layer_path(model, layer)), images, units)
+        return ActivationsWriter(self._root.require_group(schema.layer_path(model, layer)), images, units, kinds)
 
 
 class ActivationsWriter:
-    """Appends to activations/max and activations/mean, a shard of rows at a time."""
+    """Appends to activations/max and activations/mean, or one of them, a shard of rows at a time."""
 
-    def __init__(self, group: zarr.Group, images: int, units: int) -> None:
+    def __init__(self, group: zarr.Group, images: int, units: int, kinds: tuple[str, ...] = ("max", "mean")) -> None:
         self._filled = self._written = 0
         self.units = units
         self._arrays = []
@@ -245,16 +232,16 @@ class ActivationsWriter:
         rows = min(_ROWS, max(images, 1))
         chunk = (min(256, rows), min(64, units))
         shard = tuple(-(-extent // size) * size for extent, size in zip((rows, units), chunk, strict=True))
-        for kind in ("max", "mean"):
+        for kind in kinds:
             self._arrays.append(_array(group, f"activations/{kind}", (max(images, 1), units), np.float16, chunk, shard))
             self._buffers.append(np.empty((shard[0], units), np.float16))
 
-    def append(self, maximum: NDArray[np.float16], mean: NDArray[np.float16]) -> None:
-        """float16 [B, units] each: the next B images."""
-        taken = 0
-        while taken < len(maximum):
-            room = min(len(self._buffers[0]) - self._filled, len(maximum) - taken)
-            for buffer, values in zip(self._buffers, (maximum, mean), strict=True):
+    def append(self, *rows: NDArray[np.float16]) -> None:
+        """float16 [B, units] of each kind: the next B images."""
+        taken, count = 0, len(rows[0]) if rows else 0
+        while taken < count:
+            room = min(len(self._buffers[0]) - self._filled, count - taken)
+            for buffer, values in zip(self._buffers, rows, strict=True):
                 buffer[self._filled : self._filled + room] = values[taken : taken + room]
             self._filled += room
             taken += room
@@ -266,12 +253,6 @@ class ActivationsWriter:
             array[self._written : self._written + self._filled] = buffer[: self._filled]
         self._written += self._filled
         self._filled = 0
-
-    def blocks(self, kind: str) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        """What was written of `max` or `mean`, once closed: the index of the first image, float16 [images, units]."""
-        array = self._arrays[("max", "mean").index(kind)]
-        for first in range(0, self._written, _ROWS):
-            yield first, np.asarray(array[first : first + _ROWS])
 
     def close(self) -> None:
         """Writes what is left and cuts the arrays to the images that came."""

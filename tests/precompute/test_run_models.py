@@ -17,8 +17,8 @@ from torchvision import transforms
 from shapebias.core.describe import store_facts
 from shapebias.core.errors import UsageError
 from shapebias.core.store import open_store
-from shapebias.precompute import run as module
 from shapebias.precompute.device import choose_device
+from shapebias.precompute.engines.local import LocalEngine
 from shapebias.precompute.images.folder import list_images
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.small_cnn import SmallCNN
@@ -26,6 +26,7 @@ from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.models.trained import SMALL, Trained, trained_bytes, usual_preprocessing
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
+from shapebias.precompute.scan import Scan
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.summary import ModelSummary, Summary
 
@@ -107,14 +108,14 @@ def test_standard_and_robust_share_decoding(
         "module.normalizer.new_std": torch.ones(3, 1, 1),
     }
     torch.save({"model": robust}, tmp_path / "r.pt")
-    decoded: list[int] = []
-    usual = module._feed
+    scanned: list[str] = []
+    usual = LocalEngine.run
 
-    def counted(runner: Any, batch: Any, *rest: Any) -> None:
-        decoded.append(id(batch))
-        usual(runner, batch, *rest)
+    def counted(self: LocalEngine, scan: Scan) -> Any:
+        scanned.append(scan.title)
+        return usual(self, scan)
 
-    monkeypatch.setattr(module, "_feed", counted)
+    monkeypatch.setattr(LocalEngine, "run", counted)
     specs = (f"S=squeezenet1_1@{tmp_path}/a.pth", f"R=squeezenet1_1@{tmp_path}/r.pt")
     settings = Settings(
         parse_specs(list(specs)),
@@ -127,7 +128,7 @@ def test_standard_and_robust_share_decoding(
         top=3,
     )
     summary = precompute(settings, Silent())
-    assert decoded[0] == decoded[1]  # one batch for both
+    assert scanned == ["S, R"]  # one scan for both
     assert "the checkpoint's normaliser" in summary.models[1].preprocessing
     assert "mean 0.25 0.25 0.25" in summary.text()
     store = open_store(tmp_path / "a.zarr")

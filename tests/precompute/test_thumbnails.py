@@ -1,4 +1,4 @@
-"""Pictures for the store: the same whether they were kept from the pass or are decoded again."""
+"""Pictures for the store: the same whether they were kept from the first scan or are decoded again."""
 
 import shutil
 from collections.abc import Callable
@@ -9,9 +9,10 @@ import pytest
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.store import open_store
-from shapebias.precompute import thumbnails
-from shapebias.precompute.images.loader import Batch
-from shapebias.precompute.thumbnails import Thumbnails
+from shapebias.precompute.engines.local import LocalEngine
+from shapebias.precompute.scan import Parts, Scan
+from shapebias.precompute.stages import watch
+from shapebias.precompute.thumbnails import pictures_of
 
 
 def pictures(store: Path) -> list[bytes]:
@@ -20,35 +21,36 @@ def pictures(store: Path) -> list[bytes]:
     return [opened.thumbnail("Tiny", int(image)) for image in named]
 
 
-def test_a_full_cache_changes_no_picture(
+def test_pictures_decoded_again_are_the_same(
     small_store: Path, make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept: list[int] = []
-    remember = Thumbnails.remember
-
-    def counted(self: Thumbnails, batch: Batch) -> None:
-        remember(self, batch)
-        kept.append(len(self._cache))
-
-    monkeypatch.setattr(Thumbnails, "remember", counted)
-    monkeypatch.setattr(thumbnails, "_CACHE", 40_000)
+    monkeypatch.setattr(watch, "FEW", 40)  # of 50 images
     assert pictures(make_store(tmp_path / "a.zarr")) == pictures(small_store)
-    assert 0 < kept[-1] < 30
 
 
 def test_an_image_that_is_gone_is_said(
     make_store: Callable[..., Path], image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(shutil.copytree(image_folder, tmp_path / "images"))
-    monkeypatch.setattr(thumbnails, "_CACHE", 0)
-    usual = Thumbnails.pictures
+    monkeypatch.setattr(watch, "FEW", 0)
+    usual = LocalEngine.run
 
-    def late(*arguments: object) -> dict[int, bytes]:
+    def late(self: LocalEngine, scan: Scan) -> Parts:
+        found = usual(self, scan)
         for file in folder.glob("class3/*"):
             file.write_bytes(b"")
-        return usual(*arguments)  # type: ignore[arg-type]
+        return found
 
-    monkeypatch.setattr(Thumbnails, "pictures", late)
+    monkeypatch.setattr(LocalEngine, "run", late)
     with pytest.raises(ShapebiasError, match="changed during the run: start again"):
         make_store(tmp_path / "a.zarr", images=str(folder))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["images"]
+
+
+def test_pictures_are_those_of_the_images_wanted() -> None:
+    part = {
+        "picture_image": np.array([2, 5, 6]),
+        "picture_data": np.frombuffer(b"twofivesix", np.uint8),
+        "picture_end": np.array([3, 7, 10]),
+    }
+    assert pictures_of([part], np.array([2, 3, 6])) == {2: b"two", 6: b"six"}

@@ -1,7 +1,9 @@
 """The activation pass: one forward a batch feeds the statistics of every watched layer."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from shapebias.precompute.statistics.class_means import ClassMeans
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.moments import Moments
 from shapebias.precompute.statistics.quantile import Quantile
+from shapebias.precompute.statistics.state import Inside, Part, pack, prefixed, unpack
 from shapebias.precompute.statistics.topk import TopK, TopKResult
 from shapebias.precompute.statistics.variation import Variation
 
@@ -61,6 +64,24 @@ class LayerStatistics:
         self.left_out += other.left_out
         if self.classes is not None and other.classes is not None:
             self.classes.merge(other.classes)
+
+    def _parts(self) -> dict[str, Moments | TopK | Quantile | Variation | ClassMeans]:
+        parts: dict[str, Moments | TopK | Quantile | Variation | ClassMeans]
+        parts = {"moments": self.moments, "top": self.top, "quantile": self.quantile, "variation": self.variation}
+        return parts if self.classes is None else {**parts, "classes": self.classes}
+
+    def state(self) -> Part:
+        """What `restore` needs."""
+        state = pack(self, ("left_out",))
+        for name, part in self._parts().items():
+            state |= prefixed(name, part.state())
+        return state
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Becomes what gave `state`."""
+        unpack(self, ("left_out",), state)
+        for name, part in self._parts().items():
+            part.restore(Inside(state, name))
 
     def metrics(self) -> dict[str, NDArray[np.float32]]:
         """Every metric of the pass by name, float32 [units]."""

@@ -1,6 +1,7 @@
 """The cue-conflict pass: by which cue a model decides for images whose shape and texture are of two categories."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from shapebias.core.imagenet import class_names, wnids
 from shapebias.core.text import printable
 from shapebias.precompute.images.builtin import SHAPES, TEXTURES
 from shapebias.precompute.images.folder import ImageSet, Skipped
-from shapebias.precompute.runner import Runner
-from shapebias.precompute.stream import Stream
+from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.runner import Runner, by_geometry
+from shapebias.precompute.scan import Engine, Rows, Scan, by_image
+from shapebias.precompute.statistics.state import Part
 
 
 @dataclass
@@ -43,46 +46,75 @@ class CueConflict:
         return Decisions(self.categories, names, self.shape, self.texture, self.decisions[model], self.excluded)
 
 
+@dataclass(frozen=True)
+class CueDeciding:
+    """Measures which category the models at `models` decide for; `mappings`: the classes of each category, by model."""
+
+    models: tuple[int, ...]
+    mappings: dict[int, dict[str, list[int]]]
+
+    def start(self, runners: Sequence[Runner]) -> "CueShard":
+        return CueShard({model: runners[model] for model in self.models}, self.mappings)
+
+
+class CueShard:
+    """What is measured of one shard."""
+
+    def __init__(self, runners: dict[int, Runner], mappings: dict[int, dict[str, list[int]]]) -> None:
+        self._runners, self._mappings = runners, mappings
+        self._rows = Rows()
+
+    def feed(self, batch: Batch) -> None:
+        """Takes in a batch."""
+        self._rows.add(position=batch.positions)
+        for model, runner in self._runners.items():
+            decided = decide(probabilities(runner, batch.pixels), self._mappings[model])
+            self._rows.add(**{str(model): decided.astype(np.int32)})
+
+    def part(self) -> Part:
+        """`position`, and int32 [images] by each model's number: indices into the categories."""
+        return self._rows.part()
+
+
 def decide_cue_conflict(
-    runners: list[Runner], stream: Stream, skipped: list[Skipped], file: Path | None
+    engine: Engine, runners: Sequence[Runner], images: ImageSet, skipped: list[Skipped], file: Path | None
 ) -> CueConflict:
-    """What every runner decides for the stream's images. `file`: which classes make a category, as JSON.
+    """What every runner decides for the images. `file`: which classes make a category, as JSON.
 
     Raises ShapebiasError as `label_images` does, and where no image can be read.
     """
-    mappings, stimuli = label_images(runners, stream.images, file)
+    mappings, stimuli = label_images(runners, images, file)
     unreadable: dict[bytes, Skipped] = {}
     readable = np.ones(len(stimuli.used), bool)
-    decisions = {runner.model.label: np.full(len(stimuli.used), -1, np.int32) for runner in runners}
-    for geometry in dict.fromkeys(runner.geometry for runner in runners):
-        group = [runner for runner in runners if runner.geometry == geometry]
-        title = f"{', '.join(runner.model.label for runner in group)}: cue conflict"
-        seen = np.zeros(len(stimuli.used), bool)
-        for batch in stream.batches(title, geometry, stimuli.used):
-            seen[batch.positions] = True
-            for runner in group:
-                label = runner.model.label
-                decisions[label][batch.positions] = decide(probabilities(runner, batch.pixels), mappings[label])
-        readable &= seen
-        unreadable |= {each.path: each for each in stream.skipped}
+    decisions: dict[str, NDArray[np.int32]] = {}
+    for geometry, models in by_geometry(runners).items():
+        labels = [runners[model].model.label for model in models]
+        measure = CueDeciding(models, {model: mappings[runners[model].model.label] for model in models})
+        title = f"{', '.join(labels)}: cue conflict"
+        shards = engine.run(Scan(f"cue-conflict-{geometry.key}", title, images, geometry, measure, stimuli.used))
+        found = by_image(shards, len(stimuli.used), [str(model) for model in models])
+        readable &= found["seen"]
+        unreadable |= {each.path: each for each in shards.skipped}
+        if found["seen"].any():
+            decisions |= {label: found[str(model)] for label, model in zip(labels, models, strict=True)}
     if not readable.any():
         reasons = ", ".join(dict.fromkeys(each.reason for each in unreadable.values()))
-        raise ShapebiasError(f"no cue-conflict image in {printable(str(stream.images.root))} can be used: {reasons}")
+        raise ShapebiasError(f"no cue-conflict image in {printable(str(images.root))} can be used: {reasons}")
     misnamed = [Skipped(os.fsencode(name), reason) for name, reason in stimuli.unusable]
     return CueConflict(
         list(next(iter(mappings.values()))),
         stimuli.used[readable],
-        [stream.images.paths[index] for index in stimuli.used[readable]],
+        [images.paths[index] for index in stimuli.used[readable]],
         stimuli.shape[readable],
         stimuli.texture[readable],
         stimuli.excluded,
         [*skipped, *misnamed, *unreadable.values()],
-        {label: decided[readable] for label, decided in decisions.items()},
+        {runner.model.label: decisions[runner.model.label][readable] for runner in runners},
     )
 
 
 def label_images(
-    runners: list[Runner], images: ImageSet, file: Path | None
+    runners: Sequence[Runner], images: ImageSet, file: Path | None
 ) -> tuple[dict[str, dict[str, list[int]]], Stimuli]:
     """The classes of each category for every model by its label, and every image's shape and texture, from its name.
 

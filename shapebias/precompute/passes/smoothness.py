@@ -1,6 +1,7 @@
 """The smoothness pass: every unit's total variation on noisy images, through the hooks that watch clean ones."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,12 +15,11 @@ _USUAL = "noise-0.1"
 class NoisyVariation:
     """The running total variation of every watched layer under the noise that a distortion such as `noise-0.2` adds."""
 
-    def __init__(self, runner: Runner, noise: str) -> None:
+    def __init__(self, runner: Runner, noise: str, device: torch.device | None = None) -> None:
         self._runner = runner
         self._suffix = "" if noise == _USUAL else f"@{noise.removeprefix('noise-')}"
-        self.layers = [
-            Variation(layer.units, layer.height * layer.width, runner.device.device) for layer in runner.layers
-        ]
+        place = device or runner.device.device
+        self.layers = [Variation(layer.units, layer.height * layer.width, place) for layer in runner.layers]
 
     def run(self, pixels: Pixels) -> None:
         """One forward of noisy images uint8 [B, H, W, 3]."""

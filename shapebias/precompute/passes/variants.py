@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.images.folder import ImageSet, list_images
-from shapebias.precompute.runner import Runner
-from shapebias.precompute.stream import Stream
 
 _DEPTH = 3  # folders above the class folders: ImageNet-C's corruption and severity, and one more
 
@@ -68,15 +66,12 @@ def _search(name: str, folder: Path, classes: set[str], depth: int) -> list[tupl
     return [each for child in children for each in _search(f"{name}/{child.name}", child, classes, depth - 1)]
 
 
-def decide_variant(runner: Runner, name: str, stream: Stream, targets: NDArray[np.int32]) -> Variant:
-    """How a model does on the stream's images; targets int32 [images]: the right output of each, -1 = none."""
-    images = labelled = correct = 0
-    for batch in stream.batches(f"{runner.model.label}: {name}", runner.geometry):
-        decided, wanted = runner.decide(runner.forward(batch.pixels)), targets[batch.positions]
-        images += len(wanted)
-        labelled += int((wanted >= 0).sum())
-        correct += int((decided == wanted)[wanted >= 0].sum()) if len(decided) else 0
-    return Variant(name, images, labelled, correct, len(stream.skipped))
+def judge(name: str, decided: NDArray[np.int32], targets: NDArray[np.int32], seen: NDArray[np.bool_]) -> Variant:
+    """How a model does on a folder's images: its decisions, the right output of each (-1 = none), int32 [images], and
+    which of them could be used."""
+    known = seen & (targets >= 0)
+    correct = int((decided == targets)[known].sum())
+    return Variant(name, int(seen.sum()), int(known.sum()), correct, int((~seen).sum()))
 
 
 def pair_by_name(

@@ -1,11 +1,15 @@
 """Class selectivity of every unit, from the mean activation on each class."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.precompute.statistics.maps import Maps
+from shapebias.precompute.statistics.state import Part, pack, unpack
 
 
 class ClassMeans:
@@ -13,6 +17,8 @@ class ClassMeans:
 
     Maps with values that are no numbers are left out.
     """
+
+    _STATE = ("total", "images")
 
     def __init__(self, units: int, classes: int, device: torch.device) -> None:
         self.total = torch.zeros((classes, units), dtype=torch.float64, device=device)
@@ -36,6 +42,18 @@ class ClassMeans:
 
     def _leave_out(self, counts: Tensor) -> None:
         self.left_out = counts.int() if self.left_out is None else self.left_out + counts.int()
+
+    def state(self) -> Part:
+        """What `restore` needs."""
+        state = pack(self, self._STATE)
+        return state if self.left_out is None else state | {"left_out": self.left_out.cpu().numpy()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Becomes what gave `state`."""
+        unpack(self, self._STATE, state)
+        self.left_out = None
+        if "left_out" in state:
+            self.left_out = torch.from_numpy(np.array(state["left_out"])).to(self.total.device)
 
     def merge(self, other: "ClassMeans") -> None:
         """Takes in what `other` saw."""

@@ -1,6 +1,8 @@
 """Maximum, mean, standard deviation and sparsity of every unit, over all images and positions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.precompute.statistics.maps import Maps
+from shapebias.precompute.statistics.state import Part, pack, unpack
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Moments:
     where a unit's mean is large beside its deviation.
     """
 
+    _STATE = ("count", "maximum", "mean", "deviations", "nonpositive")
+
     def __init__(self, units: int, device: torch.device) -> None:
         self.count = torch.zeros(units, dtype=torch.float64, device=device)
         self.maximum = torch.full((units,), -torch.inf, dtype=torch.float32, device=device)
@@ -43,6 +48,14 @@ class Moments:
         self._combine(count, mean, deviations.clamp(min=0))
         self.maximum = torch.maximum(self.maximum, reduction.maximum.amax(0))
         self.nonpositive += reduction.nonpositive.sum(0)
+
+    def state(self) -> Part:
+        """What `restore` needs."""
+        return pack(self, self._STATE)
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Becomes what gave `state`."""
+        unpack(self, self._STATE, state)
 
     def merge(self, other: "Moments") -> None:
         """Takes in what `other` saw."""

@@ -1,6 +1,8 @@
 """How the pixels where units fire overlap with the pixels that show a concept: Network Dissection's counts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from shapebias.core.concepts import DETECTOR, Concepts, LayerConcepts, intersect
 from shapebias.precompute.images.annotations import Labels
 from shapebias.precompute.statistics import kernels
 from shapebias.precompute.statistics.maps import Maps
+from shapebias.precompute.statistics.state import Part, pack, unpack
 
 _CHUNK = 1 << 24  # upsampled values at once on a device
 
@@ -39,6 +42,8 @@ class Overlap:
 
     threshold float32 [units]: T; NaN for none. Its memory is units x concepts, whatever the number of images.
     """
+
+    _STATE = ("shared", "activation", "truth")
 
     def __init__(self, threshold: NDArray[np.float32], concepts: Concepts, device: torch.device) -> None:
         units = len(threshold)
@@ -96,6 +101,14 @@ class Overlap:
             for plane in range(planes.shape[1]):
                 place = row + planes[image[pair], plane, pixel]
                 self.shared.view(-1).scatter_add_(0, place, torch.ones_like(place))
+
+    def state(self) -> Part:
+        """What `restore` needs."""
+        return pack(self, self._STATE)
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Becomes what gave `state`."""
+        unpack(self, self._STATE, state)
 
     def merge(self, other: "Overlap") -> None:
         """Takes in what `other` counted, with the same thresholds."""

@@ -1,6 +1,8 @@
 """A high quantile of every unit's activations over all images and positions, from the largest values of a sample."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from shapebias.precompute.statistics import kernels
 from shapebias.precompute.statistics.maps import Maps
+from shapebias.precompute.statistics.state import Part, pack, unpack
 
 # With n sampled values the rank error's standard deviation is at most sqrt(0.005 * 0.995 / n) = 0.0001: a rank
 # error above 0.0005 is a 5 sigma event. Layers with fewer values in all are not sampled: their quantile is exact.
@@ -23,6 +26,8 @@ class Quantile:
     sampling. What is drawn is seeded by the image's place in the listing.
     A planned number of images bounds the memory: about 0.0075 * SAMPLE float32 values a unit, however many come.
     """
+
+    _STATE = ("sampled", "left_out")
 
     def __init__(
         self, units: int, positions: int, planned_images: int, device: torch.device, q: float = 0.995, seed: int = 0
@@ -83,6 +88,21 @@ class Quantile:
         """values [C, n]."""
         everything = torch.cat([self.kept, values], 1)
         self.kept = everything.topk(self.kept.shape[1], dim=1, sorted=False).values
+
+    def state(self) -> Part:
+        """What `restore` needs."""
+        kept = self._clean()
+        most = min(self.count, int((kept > -torch.inf).sum(1).max()))
+        largest = kept.topk(most, dim=1).values
+        return pack(self, self._STATE) | {"kept": largest.cpu().numpy()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Becomes what gave `state`."""
+        unpack(self, self._STATE, state)
+        kept = torch.from_numpy(np.array(state["kept"])).to(self.kept.device)
+        self.kept.fill_(-torch.inf)
+        self.kept[:, : kept.shape[1]] = kept
+        self.filled.fill_(kept.shape[1])
 
     def merge(self, other: "Quantile") -> None:
         """Takes in what `other` sampled."""

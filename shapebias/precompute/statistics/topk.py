@@ -1,6 +1,8 @@
 """The k images with the largest activation of every unit: exact, ties in the order of the images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from shapebias.precompute.statistics import kernels
 from shapebias.precompute.statistics.maps import Maps
+from shapebias.precompute.statistics.state import Part, pack, unpack
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class TopK:
     Maps are kept as uint8 with 255 = the entry's own value, a byte a position: the unit's maximum, by which the
     result scales them, is known at the end only. Images must come in ascending order.
     """
+
+    _STATE = ("value", "image", "position", "kept")
 
     def __init__(self, units: int, k: int, height: int, width: int, device: torch.device) -> None:
         self.k, self.height, self.width = k, height, width
@@ -78,6 +83,14 @@ class TopK:
     def _maps(self) -> Tensor:
         """The entries' maps in list order, [C, k, h * w]."""
         return self.kept[torch.arange(len(self.kept), device=self.kept.device)[:, None], self.slot.long()]
+
+    def state(self) -> Part:
+        """What `restore` needs."""
+        return pack(self, self._STATE) | {"kept": self._maps().cpu().numpy()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Becomes what gave `state`."""
+        unpack(self, self._STATE, state)
 
     def merge(self, other: "TopK") -> None:
         """Takes in the lists of `other`, whose images come after this one's."""

@@ -1,10 +1,14 @@
 """Total variation of every unit's maps, and the smoothness that follows from it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from shapebias.precompute.statistics.maps import Maps
+from shapebias.precompute.statistics.state import Part, pack, unpack
 
 
 class Variation:
@@ -12,6 +16,8 @@ class Variation:
 
     Maps with values that are no numbers are left out.
     """
+
+    _STATE = ("total", "absolute", "images")
 
     def __init__(self, units: int, positions: int, device: torch.device) -> None:
         self.positions = positions
@@ -24,6 +30,14 @@ class Variation:
         self.total += variation.masked_fill(~finite, 0.0).sum(0)
         self.absolute += absolute.masked_fill(~finite, 0.0).sum(0)
         self.images += finite.sum(0)
+
+    def state(self) -> Part:
+        """What `restore` needs."""
+        return pack(self, self._STATE)
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Becomes what gave `state`."""
+        unpack(self, self._STATE, state)
 
     def merge(self, other: "Variation") -> None:
         """Takes in what `other` saw."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.precompute.device import choose_device
+from shapebias.precompute.engines.local import LocalEngine
 from shapebias.precompute.images.decode import Geometry
 from shapebias.precompute.images.folder import ImageSet
 from shapebias.precompute.images.source import find_images
@@ -82,9 +83,14 @@ def naive_scores(
     return shape, texture
 
 
+def decide_with(runners: list[Runner], stimuli: Stream, folder: Path) -> CueConflict:
+    engine = LocalEngine(runners, stimuli.settings, stimuli.device, Silent(), folder)
+    return decide_cue_conflict(engine, runners, stimuli.images, [], None)
+
+
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_scores_are_those_of_the_naive_way(pair: list[Runner], stimuli: Stream, index: int) -> None:
-    found = decide_cue_conflict(pair, stimuli, [], None)
+def test_scores_are_those_of_the_naive_way(pair: list[Runner], stimuli: Stream, index: int, tmp_path: Path) -> None:
+    found = decide_with(pair, stimuli, tmp_path)
     total = 0.0
     for runner in pair:
         pixels = pixels_of(stimuli, runner)
@@ -100,9 +106,11 @@ def test_scores_are_those_of_the_naive_way(pair: list[Runner], stimuli: Stream, 
     assert total > 0
 
 
-def test_small_memory_gives_the_same_scores_in_more_forwards(pair: list[Runner], stimuli: Stream) -> None:
+def test_small_memory_gives_the_same_scores_in_more_forwards(
+    pair: list[Runner], stimuli: Stream, tmp_path: Path
+) -> None:
     runner = pair[1]
-    found = decide_cue_conflict([runner], stimuli, [], None)
+    found = decide_with([runner], stimuli, tmp_path)
     mapping = category_mapping(runner, None)
     usual, small = (UnitAblation(runner, runner.layers[1], memory) for memory in (MEMORY, 2_000_000))
     assert small.rows < usual.rows

@@ -1,0 +1,122 @@
+"""Where a run keeps what it has done, beside the store's place, until the store is whole: the folder STORE.partial."""
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.files import write_atomically
+from shapebias.core.text import printable
+
+_OURS = {"store", "shards", "ablation", "run.json", "holder.json"}
+_SHOWN = 4  # differences
+
+
+class StartAgainError(ShapebiasError):
+    """The run failed, and what it has done is of no use any more."""
+
+
+class Workplace:
+    """`shards` and `ablation` are folders of what can be kept; `store` is made anew by every run. One run at a time has
+    it, by a lock on the folder that goes with the process, however that ends."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self.folder = store.with_name(f"{store.name}.partial")
+        self.shards = self.folder / "shards"
+        self.ablation = self.folder / "ablation"
+        self._holder = self.folder / "holder.json"
+        self._identity = self.folder / "run.json"
+
+    def open(self) -> None:
+        """Raises ShapebiasError where another run has it or it cannot be made, UsageError where it is not ours."""
+        shown = printable(str(self._store))
+        try:
+            self._store.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)
+            self._lock = os.open(self.folder, os.O_RDONLY)
+        except OSError as error:
+            raise ShapebiasError(f"{shown} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise ShapebiasError(f"another run{self._who()} is writing {shown}: wait for it or stop it") from error
+        if others := {each.name for each in self.folder.iterdir() if each.suffix != ".partial"} - _OURS:
+            os.close(self._lock)
+            named = printable(sorted(others)[0])
+            raise UsageError(f"{printable(str(self.folder))} is needed for the new store, but holds {named}")
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        holder = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
+        write_atomically(self._holder, json.dumps(holder).encode())
+
+    def _who(self) -> str:
+        try:
+            holder = json.loads(self._holder.read_text())
+            found = f" (process {int(holder['process'])} on {holder['host']}, since {holder['since']})"
+        except (OSError, ValueError, TypeError, KeyError):  # it is just beginning
+            return ""
+        return printable(found, 200)
+
+    def begin(self, identity: dict[str, Any], restart: bool) -> bool:
+        """Whether an unfinished run is gone on with, one of the same `identity` (JSON: all that results depend on).
+
+        `restart` forgets it. Raises UsageError that says what differs.
+        """
+        if restart:
+            self._forget()
+        known = self._known()
+        if known is not None and (self.shards.exists() or self.ablation.exists()):
+            different = _differences(known, json.loads(json.dumps(identity)))
+            if not different:
+                return True
+            shown = "; ".join(different[:_SHOWN]) + ("; …" if len(different) > _SHOWN else "")
+            raise UsageError(
+                f"{printable(str(self.folder))} holds an unfinished run, but {shown}: give the command as it was to go "
+                "on with it, or pass --restart to forget it"
+            )
+        self._forget()
+        write_atomically(self._identity, json.dumps(identity, indent=1).encode())
+        return False
+
+    def _known(self) -> dict[str, Any] | None:
+        try:
+            known = json.loads(self._identity.read_text())
+        except (OSError, ValueError):
+            return None
+        return known if isinstance(known, dict) else None
+
+    def _forget(self) -> None:
+        for folder in (self.shards, self.ablation):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Removes what was kept: the store is whole."""
+        self._forget()
+
+    def close(self) -> None:
+        """Lets go of it, and removes it if it keeps nothing."""
+        self._holder.unlink(missing_ok=True)
+        if not self.shards.exists() and not self.ablation.exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """What differs between two JSON values, in words."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = dict.fromkeys([*old, *new])
+        return [
+            line for key in names for line in _differences(old.get(key), new.get(key), f"{name} {key}" if name else key)
+        ]
+    if old == new:
+        return []
+    shown = printable(name, 80)
+    if any(isinstance(each, str) and len(each) == 64 for each in (old, new)):  # digests
+        return [f"{shown} changed"]
+    return [f"{shown} was {printable(json.dumps(old), 60)} and is {printable(json.dumps(new), 60)}"]

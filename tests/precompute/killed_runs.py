@@ -1,0 +1,60 @@
+"""Runs `precompute` again and again, in processes that are killed at random moments, until so many were.
+
+    python killed_runs.py SETTINGS KILLS      SETTINGS: pickled; prints a line for every store that was finished
+
+The processes are forked from one that has imported all, but started no thread.
+"""
+
+import os
+import pickle
+import random
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from shapebias.precompute.progress import Silent
+from shapebias.precompute.run import precompute
+from shapebias.precompute.settings import Settings
+
+
+def run(settings: Settings, seconds: float | None) -> bool:
+    """Whether it came to its end before it was killed, after `seconds`."""
+    process = os.fork()
+    if process == 0:
+        code = 1
+        try:
+            precompute(settings, Silent())
+            code = 0
+        finally:
+            os._exit(code)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(process, signal.SIGKILL)
+    status = os.waitpid(process, 0)[1]
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0:
+        sys.exit("the run failed")
+    return os.WIFEXITED(status)
+
+
+def main() -> None:
+    settings: Settings = pickle.loads(Path(sys.argv[1]).read_bytes())
+    started = time.perf_counter()
+    run(settings, None)
+    duration = time.perf_counter() - started
+    print(settings.store, 0, flush=True)
+    rng = random.Random(0)
+    kills = number = 0
+    while kills < int(sys.argv[2]):
+        number += 1
+        store = settings.store.with_name(f"again{number}.zarr")
+        killed = 0
+        while not run(replace(settings, store=store), rng.uniform(0, 1.1 * duration) if killed < 6 else None):
+            killed += 1
+        kills += killed
+        print(store, killed, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""A run that was stopped goes on: with the same bytes in every array as one that was not."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zarr
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.precompute.engines.local import LocalEngine
+from shapebias.precompute.models.spec import parse_specs
+from shapebias.precompute.scan import Parts, Scan
+from shapebias.precompute.settings import Settings
+from shapebias.precompute.shards import Shards
+from shapebias.precompute.statistics.state import Part
+from shapebias.precompute.stopping import RunStoppedError, stoppable, uninterrupted
+
+
+def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
+    """Every array: its type, shape and bytes."""
+
+    def walk(group: zarr.Group) -> Iterator[zarr.Array]:
+        for _, member in group.members():
+            if isinstance(member, zarr.Array):
+                yield member
+            else:
+                yield from walk(member)
+
+    found = {}
+    for array in walk(zarr.open_group(store, mode="r")):
+        values = array[...]
+        found[array.path] = (values.dtype, values.shape, values.tobytes())
+    return found
+
+
+EVERYTHING: dict[str, object] = {"passes": ("noise", "sensitivity", "distortions", "dissection"), "shard_size": 16}
+
+
+class PowerCutError(BaseException):
+    pass
+
+
+def test_it_goes_on_after_any_shard(
+    make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = arrays_of(make_store(tmp_path / "whole.zarr", **EVERYTHING))
+    path = tmp_path / "again.zarr"
+    measured: list[str] = []
+    keep = Shards.keep
+
+    def cut(self: Shards, number: int, part: Part) -> None:
+        if len(measured) % 5 == 4:
+            measured.append("")
+            raise PowerCutError
+        keep(self, number, part)
+        measured.append(f"{self.folder.name}/{number}")
+
+    monkeypatch.setattr(Shards, "keep", cut)
+    cuts = 0
+    while not path.exists():
+        try:
+            make_store(path, **EVERYTHING)
+        except PowerCutError:
+            cuts += 1
+            assert not (tmp_path / "again.zarr.partial/store").exists()
+    assert cuts >= 3
+    shards = [each for each in measured if each]
+    assert len(shards) == len({*shards}), "no shard was measured twice"
+    assert arrays_of(path) == whole
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["again.zarr", "whole.zarr"]
+
+
+def test_another_run_is_refused_with_what_differs_or_starts_anew(
+    make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = LocalEngine.run
+
+    def stop(self: LocalEngine, scan: Scan) -> Parts:
+        usual(self, scan)
+        raise ShapebiasError("the disk is full")
+
+    monkeypatch.setattr(LocalEngine, "run", stop)
+    with pytest.raises(ShapebiasError, match="disk"):
+        make_store(tmp_path / "a.zarr")
+    monkeypatch.setattr(LocalEngine, "run", usual)
+    with pytest.raises(UsageError, match="holds an unfinished run, but top was 6 and is 7: give the command as it was"):
+        make_store(tmp_path / "a.zarr", top=7)
+    with pytest.raises(UsageError, match="digests images changed"):
+        make_store(tmp_path / "a.zarr", limit=20)
+    make_store(tmp_path / "a.zarr", top=7, restart=True)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.zarr"]
+
+
+@pytest.mark.slow
+def test_kill_at_random_moments_changes_no_byte(network_file: Path, image_folder: Path, tmp_path: Path) -> None:
+    facts: dict[str, object] = {"top": 6, "device": "cpu", "workers": 0, "batch_size": 4}
+    settings = Settings(
+        parse_specs([f"Tiny={network_file}:build"]),
+        str(image_folder),
+        tmp_path / "whole.zarr",
+        **(facts | {"passes": ("noise", "dissection"), "shard_size": 8, "layers": "block1"}),  # type: ignore[arg-type]
+    )
+    (tmp_path / "settings").write_bytes(pickle.dumps(settings))
+    script = Path(__file__).with_name("killed_runs.py")
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "settings", "20"],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True,
+    )
+    stores = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
+    assert sum(int(kills) for _, kills in stores) >= 20
+    whole = arrays_of(tmp_path / "whole.zarr")
+    for store, kills in stores[1:]:
+        assert arrays_of(Path(store)) == whole, f"after {kills} kills"
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def wait(seconds: float | None, send: signal.Signals | None = None) -> None:
+    with stoppable(seconds):
+        if send is not None:
+            os.kill(os.getpid(), send)
+        time.sleep(1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGALRM])
+def test_signals_stop_a_run_in_one_line(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(RunStoppedError, match="give the same command to go on"):
+        wait(100, number)
+    assert signal.getsignal(number) is before
+
+
+def test_the_time_limit_stops_a_run() -> None:
+    with pytest.raises(RunStoppedError, match=r"the time limit of 0\.05 s"):
+        wait(0.05)
+    time.sleep(0.1)  # no alarm is left
+
+
+def test_a_commit_is_not_stopped() -> None:
+    with stoppable(0.05), uninterrupted():
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
