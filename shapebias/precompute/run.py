@@ -1,7 +1,8 @@
 """`shapebias precompute` without its command line: images through networks into a store, stage by stage."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -10,14 +11,13 @@ from shapebias.core import schema
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device, choose_device
 from shapebias.precompute.engines.local import LocalEngine
-from shapebias.precompute.images.folder import ImageSet
 from shapebias.precompute.inputs import Inputs
 from shapebias.precompute.job import summarize
-from shapebias.precompute.models.load import load_model
 from shapebias.precompute.passes.cue_conflict import label_images
 from shapebias.precompute.passes.variants import pair_by_name
 from shapebias.precompute.progress import Reporter
-from shapebias.precompute.runner import Runner, prepare
+from shapebias.precompute.runner import Runner, prepare_runners
+from shapebias.precompute.scan import Engine
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.stages.ablate import ablate
 from shapebias.precompute.stages.context import Run
@@ -40,13 +40,10 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
         runners = prepare_runners(settings, inputs.images, device)
         _check(settings, inputs, runners)
         resumed = writer.workplace.begin(_identity(settings, inputs, runners), settings.restart)
-        engine = LocalEngine(runners, settings, device, progress, writer.workplace.shards)
-        run = Run(settings, progress, writer, inputs, runners, engine, device)
-        watch(run)
-        finish_layers(run)
-        decide(run)
-        ablate(run)
-        write_models(run)
+        with _engine(settings, inputs, runners, device, progress, writer) as engine:
+            run = Run(settings, progress, writer, inputs, runners, engine, device)
+            for stage in (watch, finish_layers, decide, ablate, write_models):
+                stage(run)
         size = writer.commit()
     notes = [*(["went on with a run that was not finished"] if resumed else []), *engine.notes]
     return Summary(
@@ -62,10 +59,22 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
     )
 
 
-def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> list[Runner]:
-    """The networks of a run, on their device. Raises ShapebiasError."""
-    models = [load_model(spec) for spec in settings.models]
-    return [prepare(model, images, device, settings.layers) for model in models]
+@contextmanager
+def _engine(
+    settings: Settings,
+    inputs: Inputs,
+    runners: list[Runner],
+    device: Device,
+    progress: Reporter,
+    writer: StoreWriter,
+) -> Iterator[Engine]:
+    if settings.engine == "ray":
+        from shapebias.precompute.engines.ray import RayEngine
+
+        with RayEngine(settings, inputs.images, device, progress, writer.workplace.shards) as engine:
+            yield engine
+    else:
+        yield LocalEngine(runners, settings, device, progress, writer.workplace.shards)
 
 
 def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> None:
@@ -86,7 +95,8 @@ def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> 
         }
         for runner in runners
     }
-    device = {"kind": runners[0].device.device.type, "dtype": str(runners[0].device.dtype)}
+    kind = "cuda" if settings.engine == "ray" and settings.gpus_per_worker else runners[0].device.device.type
+    device = {"kind": kind, "dtype": str(runners[0].device.dtype)}
     return settings.identity() | {
         "shapebias": shapebias.__version__,
         "device": device,

@@ -17,8 +17,9 @@ from shapebias.precompute.images.decode import Geometry
 from shapebias.precompute.images.folder import ImageSet
 from shapebias.precompute.models.classes import outputs_of_classes
 from shapebias.precompute.models.layers import Trace, WatchedLayer
-from shapebias.precompute.models.load import LoadedModel
+from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.watch import Watch, first_tensor
+from shapebias.precompute.settings import Settings
 
 Pixels = NDArray[np.uint8]
 
@@ -121,6 +122,12 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
     classes = outputs_of_classes(model.class_ids, outputs, images.class_ids)
     return Runner(model, device, network, trace, trace.choose(layers), outputs, classes)
+
+
+def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> list[Runner]:
+    """The networks of a run, on their device. Raises ShapebiasError."""
+    models = [load_model(spec) for spec in settings.models]
+    return [prepare(model, images, device, settings.layers) for model in models]
 
 
 def _is_out_of_memory(error: Exception) -> bool:

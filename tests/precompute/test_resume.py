@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import zarr
+from store_arrays import arrays_of
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.precompute.engines.local import LocalEngine
@@ -20,24 +20,6 @@ from shapebias.precompute.settings import Settings
 from shapebias.precompute.shards import Shards
 from shapebias.precompute.statistics.state import Part
 from shapebias.precompute.stopping import RunStoppedError, stoppable, uninterrupted
-
-
-def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
-    """Every array: its type, shape and bytes."""
-
-    def walk(group: zarr.Group) -> Iterator[zarr.Array]:
-        for _, member in group.members():
-            if isinstance(member, zarr.Array):
-                yield member
-            else:
-                yield from walk(member)
-
-    found = {}
-    for array in walk(zarr.open_group(store, mode="r")):
-        values = array[...]
-        found[array.path] = (values.dtype, values.shape, values.tobytes())
-    return found
-
 
 EVERYTHING: dict[str, object] = {"passes": ("noise", "sensitivity", "distortions", "dissection"), "shard_size": 16}
 
