@@ -26,6 +26,7 @@ class Metric:
     high: str
     source: str
     is_text: bool = False
+    is_count: bool = False
 
     @property
     def width(self) -> int:
@@ -39,6 +40,8 @@ class Metric:
         if value != value:
             return "–"
         magnitude = abs(value)
+        if self.is_count and magnitude < 10_000_000 and float(value).is_integer():
+            return f"{value:.0f}"
         if magnitude == 0 or 0.01 <= magnitude < 100 or self.range == (0.0, 1.0):
             return f"{value:.3f}"
         if 0.0001 <= magnitude < 0.01:
@@ -85,6 +88,7 @@ _ALL = (
         "detects few kinds of things",
         "detects many kinds of things",
         "concepts above Network Dissection's detector threshold",
+        is_count=True,
     ),
     Metric(
         "concept",
@@ -151,6 +155,7 @@ _ALL = (
         "shape decisions do not need it",
         "shape decisions rest on it",
         "channel ablation (Chen, Agarwal & Nguyen 2020)",
+        is_count=True,
     ),
     Metric(
         "texture_score",
@@ -160,6 +165,7 @@ _ALL = (
         "texture decisions do not need it",
         "texture decisions rest on it",
         "channel ablation (Chen, Agarwal & Nguyen 2020)",
+        is_count=True,
     ),
     Metric(
         "accuracy_drop",

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Container
 from dataclasses import replace
+from itertools import accumulate
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from shapebias.core.units import UnitTable
 
 _UNIT = "unit"  # the first column: the unit's number, by which the table is sorted at first
 _GAP = 1
+_MORE = "▸"  # columns at the right
 _MARK = "●"
 
 
@@ -198,11 +200,38 @@ class UnitTableView(ScrollView, can_focus=True):
             if place < len(self._order):
                 self.move_to(place)
             return
-        column = self._column_at(event.x + int(self.scroll_offset.x))
+        column = self._column_at(event.x + self._in_sight()[0])
         if column is not None and column != self.sort_by:
             self.sort(column, ascending=column == _UNIT)
         elif column is not None:
             self.action_reverse()
+
+    @property
+    def _edges(self) -> list[int]:
+        """Where the columns begin, and where the last one ends."""
+        return list(accumulate((width + _GAP for width in self._widths.values()), initial=0))
+
+    def _in_sight(self) -> tuple[int, int]:
+        """Where the first column in sight begins and the last one ends: none is cut, if one fits."""
+        left, width, edges = int(self.scroll_offset.x), self.size.width, self._edges
+        first = min((edge for edge in edges if edge >= left), default=left)
+        if edges[-1] <= first + width + _GAP:
+            return first, edges[-1]
+        return first, max((edge for edge in edges if first < edge <= first + width), default=first + width)
+
+    def action_scroll_right(self) -> None:
+        """A column on."""
+        first = self._in_sight()[0]
+        self._scroll_to_column(min((edge for edge in self._edges if edge > first), default=first))
+
+    def action_scroll_left(self) -> None:
+        """A column back."""
+        first = self._in_sight()[0]
+        self._scroll_to_column(max((edge for edge in self._edges if edge < first), default=0))
+
+    def _scroll_to_column(self, x: int) -> None:
+        self.scroll_to(x=x, animate=False, immediate=True, force=True)
+        self.refresh()
 
     def _column_at(self, x: int) -> str | None:
         for name, width in self._widths.items():
@@ -224,16 +253,20 @@ class UnitTableView(ScrollView, can_focus=True):
     # Drawing
 
     def render_line(self, y: int) -> Strip:
-        left, top = int(self.scroll_offset.x), int(self.scroll_offset.y)
+        (left, right), top = self._in_sight(), int(self.scroll_offset.y)
         width = self.size.width
         if y == 0:
-            return self._header().crop_extend(left, left + width, self.get_component_rich_style("units--header"))
+            style = self.get_component_rich_style("units--header")
+            header = self._header().crop(left, right).adjust_cell_length(width, style)
+            more = right < self._edges[-1]
+            return Strip([*header.crop(0, width - 1), Segment(_MORE, style)]) if more else header
         place = top + y - 1
         if self._table is None or place >= len(self._order):
             text = " no unit matches" if y == 1 and self._mask is not None else ""
             return Strip([Segment(text, self.rich_style)]).adjust_cell_length(width, self.rich_style)
         style = self._row_style(place)
-        return self._row(place, style).crop_extend(left, left + width, style).apply_offsets(left, place)
+        row = self._row(place, style).crop(left, right).adjust_cell_length(width, style)
+        return row.apply_offsets(left, place)
 
     def _row_style(self, place: int) -> Style:
         if place == self.cursor:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,14 @@ def test_a_number_is_short_and_near(name: str, value: float) -> None:
 @given(value=st.floats(min_value=0, allow_nan=False, allow_infinity=False, width=32))
 def test_positive_numbers_take_7_characters_at_most(name: str, value: float) -> None:
     assert len(METRICS[name].format(value)) <= 7
+
+
+@pytest.mark.parametrize("name", ["concept_diversity", "shape_score", "texture_score"])
+@given(value=st.integers(0, 2**24))
+def test_counts_are_whole_numbers(name: str, value: int) -> None:
+    shown = METRICS[name].format(float(np.float32(value)))
+    assert shown == str(value) or value >= 10_000_000
+    assert len(shown) <= METRICS[name].width
 
 
 def test_a_metric_under_noise_of_another_strength() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapebias.core.errors import ShapebiasError
@@ -52,6 +52,7 @@ def stream_of(images: ImageSet) -> Stream:
     return Stream(images, Settings([], "", Path(), workers=0), choose_device("cpu", "auto"), Silent())
 
 
+@settings(deadline=None)
 @given(images=st.integers(1, 3_000_000), batch=st.integers(1, 300), size=st.none() | st.integers(1, 5000))
 def test_shards_cover_all_images_in_whole_batches(images: int, batch: int, size: int | None) -> None:
     listing = ImageSet(Path(), [b""] * 0, np.zeros(0, np.int32), [], [], False)
