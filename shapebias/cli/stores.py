@@ -113,17 +113,22 @@ def marks(
 @app.command(epilog="Example: shapebias explore lite0.zarr --unit Lite0/_blocks.3/17")
 @one_line_errors
 def explore(
-    store: Annotated[Path, typer.Argument(help="The store.")] = Path("shapebias.zarr"),
+    store: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[STORE]...", help="The store; of several, the models of all.", show_default="shapebias.zarr"
+        ),
+    ] = None,
     unit: Annotated[str | None, typer.Option(metavar="UNIT", help="Start at MODEL/LAYER/INDEX.")] = None,
     graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, halfcell or none.")] = "auto",
     debug_stats: Annotated[bool, typer.Option("--debug-stats", help="Show time and bytes of every move.")] = False,
 ) -> None:
     """Walk models, layers and units in the terminal, with pictures."""
-    from shapebias.core.store import open_store
+    from shapebias.core.joined import open_stores
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("explore needs a terminal; in scripts use `shapebias units` or `shapebias show -o FILE.png`")
-    opened = open_store(store)
+    opened = open_stores(store or [Path("shapebias.zarr")])
     start = opened.unit(unit) if unit is not None else None
     from shapebias.tui.app import run_explorer
 

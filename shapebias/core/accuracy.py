@@ -1,6 +1,6 @@
 """How accurate the models of a store are: on the probe images, distorted, attacked, and on variants of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,12 @@ def accuracies(store: Store, all_right: bool = False) -> list[Accuracy]:
     With `all_right` only over the probe images that every model of the store gets right when they are clean (the
     restriction of Chen, Agarwal & Nguyen 2020); variants are other images, and are then left out. Raises StoreError.
     """
+    return [
+        replace(each, model=labels[each.model]) for part, labels in store.parts for each in _of_plain(part, all_right)
+    ]
+
+
+def _of_plain(store: Store, all_right: bool) -> list[Accuracy]:
     known = {model: _decided(store, model) for model in store.models}
     right = {model: (target >= 0) & (decision == target) for model, (decision, target) in known.items() if len(target)}
     common = np.logical_and.reduce(list(right.values())) if right else np.zeros(0, bool)
@@ -68,6 +74,7 @@ def distorted_decisions(store: Store, model: str) -> dict[str, NDArray[np.int32]
 
     Raises StoreError.
     """
+    store, model = store.plain(model)
     path = f"models/{model}/distortions"
     if not store.has(path):
         return {}

@@ -57,6 +57,7 @@ def layer_concepts(store: Store, concepts: Concepts, model: str, layer: str) -> 
 
 def unit_concepts(store: Store, model: str, layer: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """The best concept and its category for every unit, texts (object [units]), empty where there is none."""
+    store, model = store.plain(model)
     concepts = read_concepts(store)
     if concepts is None or not store.has(f"{schema.layer_path(model, layer)}/concepts"):
         nothing = np.full(store.layers(model)[layer].units, "", object)

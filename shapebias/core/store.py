@@ -91,6 +91,16 @@ class Store:
                 raise ValueError("a name that shapebias would not write")
             return model
 
+    @property
+    def parts(self) -> "list[tuple[Store, dict[str, str]]]":
+        """The stores that this one is joined of, and for each label of their models what it is called here."""
+        return [(self, {label: label for label in self.models})]
+
+    def plain(self, model: str) -> "tuple[Store, str]":
+        """The store that holds a model, and what the model is called there: where images of a model are counted, as
+        `image_paths` and `labels` do, ask that store."""
+        return self, model
+
     def has(self, path: str) -> bool:
         """Whether there is something at `path`: stores differ in which passes made them."""
         return (self.path / path / "zarr.json").is_file()

@@ -37,7 +37,9 @@ def test_marks_are_on_the_disk_at_once_and_in_the_stores_order(store: Store, sta
     again.load()
     assert names(again) == ["Tiny/block1/2", "Tiny/block1/11"]
     assert again.note(store.unit("Tiny/block1/11")) == "spots"
-    assert [each.name for each in (state_home / "shapebias/marks").iterdir()] == [marks.path.name], "no partial file"
+    assert [each.name for each in (state_home / "shapebias/marks").iterdir()] == [marks.paths[0].name], (
+        "no partial file"
+    )
 
 
 def test_every_store_has_marks_of_its_own_by_its_resolved_path(store: Store, store_copy: Path, tmp_path: Path) -> None:
@@ -62,24 +64,24 @@ def test_two_explorers_of_a_store_keep_each_others_marks(store: Store) -> None:
 def test_marks_of_units_that_are_no_more_stay_in_the_file_but_are_not_listed(store: Store) -> None:
     marks = Marks(store)
     marks.set(store.unit("Tiny/block1/2"))
-    state = read_state(marks.path)
+    state = read_state(marks.paths[0])
     assert state is not None
     state["marks"] |= {"Tiny/gone/1": "was good", "Tiny/block1/99": ""}
-    marks.path.write_text(json.dumps(state))
+    marks.paths[0].write_text(json.dumps(state))
     marks.set(store.unit("Tiny/block1/3"))
     assert names(marks) == ["Tiny/block1/2", "Tiny/block1/3"]
-    assert json.loads(marks.path.read_text())["marks"]["Tiny/gone/1"] == "was good"
+    assert json.loads(marks.paths[0].read_text())["marks"]["Tiny/gone/1"] == "was good"
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"marks": [1]}', b'{"marks": {"a": 1}}', b"\xff", b"[" * 99999])
 def test_a_damaged_file_is_said_and_not_written_over(store: Store, damage: bytes) -> None:
     marks = Marks(store)
-    marks.path.parent.mkdir(parents=True)
-    marks.path.write_bytes(damage)
+    marks.paths[0].parent.mkdir(parents=True)
+    marks.paths[0].write_bytes(damage)
     for action in (marks.load, lambda: marks.set(store.unit("Tiny/block1/2"))):
         with pytest.raises(ShapebiasError, match="damaged: move it away"):
             action()
-    assert marks.path.read_bytes() == damage
+    assert marks.paths[0].read_bytes() == damage
     assert store.unit("Tiny/block1/2") in marks, "it is marked as long as the program runs"
 
 
