@@ -213,7 +213,7 @@ class UnitTableView(ScrollView, can_focus=True):
 
     def _in_sight(self) -> tuple[int, int]:
         """Where the first column in sight begins and the last one ends: none is cut, if one fits."""
-        left, width, edges = int(self.scroll_offset.x), self.size.width, self._edges
+        left, width, edges = int(self.scroll_offset.x), self.scrollable_content_region.width, self._edges
         first = min((edge for edge in edges if edge >= left), default=left)
         if edges[-1] <= first + width + _GAP:
             return first, edges[-1]
@@ -254,7 +254,7 @@ class UnitTableView(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         (left, right), top = self._in_sight(), int(self.scroll_offset.y)
-        width = self.size.width
+        width = self.scrollable_content_region.width
         if y == 0:
             style = self.get_component_rich_style("units--header")
             header = self._header().crop(left, right).adjust_cell_length(width, style)
