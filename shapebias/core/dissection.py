@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shapebias.core import schema
 from shapebias.core.concepts import DETECTOR, Concepts, LayerConcepts
-from shapebias.core.store import Store, StoreError
+from shapebias.core.store import Store, StoreError, Unit
 from shapebias.core.text import aligned, printable
 
 
@@ -67,6 +67,23 @@ def unit_concepts(store: Store, model: str, layer: str) -> tuple[NDArray[Any], N
         np.array([concepts.names[each] if each >= 0 else "" for each in found.concept], object),
         np.array([concepts.categories[each] if each >= 0 else "" for each in found.best], object),
     )
+
+
+def concepts_of(store: Store, unit: Unit) -> list[tuple[str, str, float]]:
+    """A unit's best concept of each category, with the category and its IoU, largest first; those with none are left
+    out. Empty where nothing was dissected. Raises StoreError."""
+    store, model = store.plain(unit.model)
+    concepts = read_concepts(store)
+    if concepts is None or not store.has(f"{schema.layer_path(model, unit.layer)}/concepts"):
+        return []
+    found = layer_concepts(store, concepts, model, unit.layer)
+    labels, scores = found.label[unit.index].tolist(), found.iou[unit.index].tolist()
+    named = [
+        (concepts.names[label], category, iou)
+        for label, category, iou in zip(labels, concepts.categories, scores, strict=True)
+        if label >= 0 and iou > 0
+    ]
+    return sorted(named, key=lambda each: -each[2])
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,10 @@ class JoinedStore(Store):
         store, label = self.plain(model)
         return store.activations(label, layer, kind)
 
+    def activation_column(self, unit: Unit, most: int, block: int) -> NDArray[np.float16]:
+        store, label = self.plain(unit.model)
+        return store.activation_column(Unit(label, unit.layer, unit.index), most, block)
+
 
 def open_stores(paths: Sequence[Path]) -> Store:
     """Opens one store, or several as one. Raises StoreError."""

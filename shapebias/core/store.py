@@ -286,6 +286,16 @@ class Store:
         shape = [len(self.image_paths), self.layers(model)[layer].units]
         return self.array(f"{schema.layer_path(model, layer)}/activations/{kind}", shape)
 
+    def activation_column(self, unit: Unit, most: int, block: int) -> NDArray[np.float16]:
+        """A unit's `max` activations, float16 [images]: of all, or of about `most`, in blocks evenly spread."""
+        array = self.activations(unit.model, unit.layer, "max")
+        path = f"{schema.layer_path(unit.model, unit.layer)}/activations/max"
+        blocks = -(-array.shape[0] // block)
+        chosen = range(blocks) if array.shape[0] <= most else np.linspace(0, blocks - 1, most // block).astype(int)
+        with self._reading(path):
+            parts = [np.asarray(array[int(each) * block : (int(each) + 1) * block, unit.index]) for each in chosen]
+            return np.concatenate([np.zeros(0, np.float16), *parts])
+
     def unit(self, name: str) -> Unit:
         """The unit that `MODEL/LAYER/INDEX` names. Raises UsageError that says what there is."""
         model, _, rest = name.partition("/")

@@ -16,6 +16,9 @@ def explorer_commands(app: "Explorer") -> Iterator[SystemCommand]:
     """The commands for what is shown now."""
     yield SystemCommand("Filter units", "Show only those that satisfy an expression (f)", app.action_filter)
     yield SystemCommand("Choose columns", "Which metrics the table shows (c)", partial(app.action_screen, "columns"))
+    yield SystemCommand(
+        "Details of the unit", "Every number, concept and image (d)", partial(app.action_screen, "details")
+    )
     yield SystemCommand("Mark the unit", "Or take its mark away (m)", app.action_mark)
     yield SystemCommand("Write a note", "Marks the unit, too (M)", app.action_note)
     yield SystemCommand("Save the picture", "The unit's images as PNG (p)", app.action_save_picture)

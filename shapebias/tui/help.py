@@ -28,6 +28,7 @@ _KEYS = (
     ("p e", "save the picture (PNG), the table (CSV)"),
     ("v", "crops around the maximum, images with the activation mask, whole images"),
     ("Enter", "the unit on the whole screen; Escape goes back"),
+    ("d", "all numbers of the unit with rank and meaning, its concepts, its images"),
     ("Ctrl-p", "every command by name: themes, layers, sorts, the marks as Markdown"),
     ("q", "quit"),
 )

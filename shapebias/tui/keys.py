@@ -13,6 +13,7 @@ KEYS: list[BindingType] = [
     Binding("r", "table('reverse')", "Reverse", show=False),
     Binding("v", "view", "View"),
     Binding("enter", "screen('zoom')", "Zoom"),
+    Binding("d", "screen('details')", "Details"),
     Binding("m", "mark", "Mark"),
     Binding("M", "note", "Note", show=False),
     Binding("greater_than_sign", "marked(1)", "Next marked", show=False),

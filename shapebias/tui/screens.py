@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from textual.screen import Screen
 
 from shapebias.tui.columns import ColumnsScreen
+from shapebias.tui.details import DetailsScreen
 from shapebias.tui.help import HelpScreen
 from shapebias.tui.zoom import ZoomScreen
 
@@ -25,9 +26,16 @@ def _columns(app: "Explorer") -> Screen[Any] | None:
     return ColumnsScreen(list(app.table.columns), app.settings.hidden, app.choose_columns)
 
 
+def _details(app: "Explorer") -> Screen[Any] | None:
+    if app.table is None or app.units.unit is None:
+        return None
+    return DetailsScreen(app.store, app.units.unit, app.table)
+
+
 # Each makes its screen of what is shown now; None, having said why, where there is nothing to show.
 SCREENS: dict[str, Callable[["Explorer"], Screen[Any] | None]] = {
     "zoom": _zoom,
     "columns": _columns,
+    "details": _details,
     "help": lambda app: HelpScreen(),
 }

@@ -1,11 +1,18 @@
 """The unit under the cursor: its name, its numbers, its grid of top images."""
 
+from dataclasses import dataclass
+
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.timer import Timer
 from textual.widgets import Static
 
+from shapebias.core.dissection import concepts_of
+from shapebias.core.errors import ShapebiasError
 from shapebias.core.grid import View
+from shapebias.core.histogram import Histogram, activation_histogram
 from shapebias.core.marks import Marks
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import Store, Unit
@@ -14,6 +21,8 @@ from shapebias.core.units import UnitTable
 from shapebias.tui.grid_view import GridView
 from shapebias.tui.terminal import Graphics, Terminal
 
+_ROOMY = 24  # rows of the panel from which more is said than its numbers
+_REST = 0.15  # seconds on a unit before its activations are read
 _VIEWS = {
     View.CROP: "around the maximum",
     View.MASK: "where it fires (a > q995)",
@@ -27,6 +36,7 @@ class UnitPanel(Vertical):
     DEFAULT_CSS = """
     UnitPanel { padding: 0 0 0 1; }
     UnitPanel > .numbers { height: 4; }
+    UnitPanel.-roomy > .numbers { height: 6; }
     """
 
     def __init__(
@@ -38,6 +48,8 @@ class UnitPanel(Vertical):
         self.grid = GridView(store, terminal, graphics, view)
         self._unit: Unit | None = None
         self._values: dict[str, float | str] = {}
+        self._closer: _Closer | None = None
+        self._resting: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield self._numbers
@@ -50,9 +62,34 @@ class UnitPanel(Vertical):
         self._values = {name: table.cell(name, row) for name in table.columns}
         self.write()
         self.grid.show(unit, neighbours)
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(_REST, self._look_closer)
 
     def on_resize(self) -> None:
+        self.set_class(self.size.height >= _ROOMY, "-roomy")
         self.call_after_refresh(self.write)
+
+    def _look_closer(self) -> None:
+        """Reads what takes longer than a move may, on a thread."""
+        unit = self._unit
+        if unit is None or not self.has_class("-roomy") or (self._closer and self._closer.unit == unit):
+            return
+        bins = min(max(self._numbers.size.width - 30, 8), 40)
+
+        def read() -> None:
+            try:
+                found = _Closer(unit, activation_histogram(self._store, unit, bins), concepts_of(self._store, unit))
+            except ShapebiasError:  # a store's damage is said where it is in the way
+                return
+            if self.is_attached:
+                self.app.call_later(self._take_closer, found)
+
+        self.run_worker(read, thread=True, exclusive=True, group="closer")
+
+    def _take_closer(self, found: "_Closer") -> None:
+        self._closer = found
+        self.write()
 
     def next_view(self) -> None:
         """Crops, masked images, whole images, in turn."""
@@ -60,7 +97,8 @@ class UnitPanel(Vertical):
         self.write()
 
     def write(self) -> None:
-        """Four lines: what it is and its note, its strongest image, as many numbers as fit (the table has them all)."""
+        """What it is and its note, its strongest image; where there is room its activations and concepts; as many
+        numbers as fit (the table has them all)."""
         width = self._numbers.size.width
         if self._unit is None or not width:  # it is written when it has a place
             return
@@ -69,7 +107,10 @@ class UnitPanel(Vertical):
             title.append(f" ● {printable(self._marks.note(self._unit))}", style="not bold")
         title.append(f"  {_VIEWS[self.grid.view]}", style="not bold dim")
         title.truncate(width, overflow="ellipsis")
-        self._numbers.update(Text("\n").join([title, self._strongest(), *self._metrics(width)]), layout=False)
+        lines = [title, self._strongest(), *self._metrics(width)[:2]]
+        if self.has_class("-roomy") and self._closer is not None and self._closer.unit == self._unit:
+            lines += [_histogram_line(self._closer.histogram), _concepts_line(self._closer.concepts, width)]
+        self._numbers.update(Text("\n").join(lines), layout=False)
 
     def _strongest(self) -> Text:
         assert self._unit is not None
@@ -89,3 +130,32 @@ class UnitPanel(Vertical):
                 lines.append(Text())
             lines[-1].append(f"{metric.title} ", style="dim").append(f"{metric.format(value)}  ")
         return lines
+
+
+@dataclass(frozen=True)
+class _Closer:
+    """What is read of a unit when the cursor rests on it."""
+
+    unit: Unit
+    histogram: Histogram | None
+    concepts: list[tuple[str, str, float]]
+
+
+def _histogram_line(found: Histogram | None) -> Text:
+    if found is None:
+        return Text()
+    line = Text.assemble(("images ", "dim"), f"{found.low:.3g} {found.bars} {found.high:.3g}")
+    if found.zeros:
+        line.append(f"  {found.zeros / found.images:.0%} silent", style="dim")
+    return line
+
+
+def _concepts_line(concepts: list[tuple[str, str, float]], width: int) -> Text:
+    """The best concept of each category, as many as fit."""
+    line = Text()
+    for name, _, iou in concepts:
+        piece = f"{printable(name, 24)} {iou:.2f}  "
+        if line.cell_len + cell_len(piece) + 9 > width:
+            break
+        line.append(piece)
+    return Text.assemble(("overlaps ", "dim"), line) if line else line

@@ -54,6 +54,8 @@ def test_the_models_of_all_are_there(joined: Store, small_store: Path, other_sto
             joined.top_lists(label, "block2", "value"), store.top_lists("Tiny", "block2", "value")
         )
         assert joined.activations(label, "block2", "max").shape[0] == len(store.image_paths)
+        column = joined.activation_column(Unit(label, "block2", 7), 1000, 10)
+        np.testing.assert_array_equal(column, store.activation_column(Unit("Tiny", "block2", 7), 1000, 10))
     assert len(joined.image_paths) == 70
 
 

@@ -10,7 +10,9 @@ from explorer_pilot import exploring, press, settled
 from rich.console import Console
 from textual.widgets._toast import Toast
 
+from shapebias.core.dissection import concepts_of
 from shapebias.core.grid import View
+from shapebias.core.histogram import activation_histogram
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import Store, open_store
 from shapebias.tui.app import Explorer
@@ -271,3 +273,19 @@ async def test_a_new_picture_of_the_same_size_is_painted_once(store: Store) -> N
             await press(app, pilot, "j")
             await pilot.pause(0.2)
         assert counts == [1]
+
+
+async def test_a_unit_at_rest_is_looked_at_closer(concept_store: Path) -> None:
+    store = open_store(concept_store)
+    async with exploring(store, unit="Tiny/block2/3") as (app, pilot):
+        for _ in range(100):
+            await pilot.pause(0.02)
+            lines = str(app.panel.query_one(".numbers").render()).splitlines()
+            if len(lines) == 6:
+                break
+        found = activation_histogram(store, store.unit("Tiny/block2/3"), 8)
+        assert found is not None
+        assert lines[4].startswith("images 0 ")
+        assert f" {found.high:.3g}" in lines[4]
+        name, _, iou = concepts_of(store, store.unit("Tiny/block2/3"))[0]
+        assert lines[5].startswith(f"overlaps {name} {iou:.2f}")
