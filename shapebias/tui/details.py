@@ -52,7 +52,7 @@ def metrics_table(table: UnitTable, unit: Unit) -> Table:
     row = int((table.index == unit.index).argmax())
     grid = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "right"):
-        grid.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]  # they are its literals
+        grid.add_column(justify=justify, no_wrap=True)
     grid.add_column(ratio=1)
     for name, values in table.columns.items():
         metric = METRICS[name]
