@@ -18,6 +18,7 @@ import shapebias
 from shapebias.core import schema
 from shapebias.core.concepts import LayerConcepts
 from shapebias.core.errors import UsageError
+from shapebias.core.manifest import write_manifest
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
 from shapebias.precompute.images.annotations import Annotations
@@ -90,6 +91,7 @@ class StoreWriter:
                 "models": self._models,
             }
         )
+        write_manifest(self._store)
         size = sum(file.stat().st_size for file in self._store.rglob("*") if file.is_file())
         self._check_free()
         with uninterrupted():

@@ -1,0 +1,157 @@
+"""Some units of a store, computed again: a plain forward, reductions in NumPy's float64, no code of the passes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.store import Store, Unit, open_store
+from shapebias.core.text import printable
+from shapebias.core.verify import Report
+from shapebias.precompute.device import choose_device
+from shapebias.precompute.images.source import find_images
+from shapebias.precompute.models.load import load_model
+from shapebias.precompute.models.preprocessing import stored_preprocessing
+from shapebias.precompute.models.spec import ModelSpec, parse_spec, parse_specs
+from shapebias.precompute.progress import Reporter
+from shapebias.precompute.runner import Runner, prepare
+from shapebias.precompute.settings import Settings
+from shapebias.precompute.stream import Stream
+
+# The largest difference that is no error, relative to the unit's max (sparsity and smoothness: absolute): networks
+# round differently on other machines, and with other numbers of images at once.
+TOLERANCE = 1e-3
+
+
+class _Plain:
+    """What one unit gives over all images, in float64."""
+
+    def __init__(self) -> None:
+        self.activation: list[float] = []
+        self.total = self.squares = self.silent = self.variation = self.absolute = 0.0
+        self.positions = 0
+
+    def see(self, maps: NDArray[np.float64]) -> None:
+        """maps [B, h, w]."""
+        finite = np.isfinite(maps).all((1, 2))
+        self.activation += np.where(finite, maps.max((1, 2)), -np.inf).tolist()
+        maps = maps[finite]
+        self.total += maps.sum()
+        self.squares += (maps**2).sum()
+        self.silent += (maps <= 0).sum()
+        self.variation += np.abs(np.diff(maps, axis=1)).sum() + np.abs(np.diff(maps, axis=2)).sum()
+        self.absolute += np.abs(maps).sum()
+        self.positions += maps.size
+
+    def metrics(self) -> dict[str, float]:
+        mean = self.total / self.positions
+        images = np.isfinite(self.activation).sum()
+        return {
+            "max": max(self.activation),
+            "mean": mean,
+            "std": max(self.squares / self.positions - mean**2, 0.0) ** 0.5,
+            "sparsity": self.silent / self.positions,
+            "tv": self.variation / images,
+            "smoothness": 1 - self.variation / (4 * self.absolute) if self.absolute else 1.0,
+        }
+
+
+def verify_units(
+    path: Path,
+    sample: int,
+    images: str | None,
+    models: list[str],
+    device: str,
+    workers: int | None,
+    report: Report,
+    progress: Reporter,
+) -> None:
+    """Computes `sample` units of every model again and adds to `report` what differs. Raises ShapebiasError where the
+    images or networks are not those of the store."""
+    store = open_store(path)
+    named = {spec.label: spec for spec in parse_specs(models)}
+    for label in named:
+        store.check_model(label)
+    facts: Any = store.attributes.get("settings")
+    facts = facts if isinstance(facts, dict) else {}
+    limit = facts.get("limit") if images is None else None
+    settings = Settings([], images or str(facts.get("images")), path, device=device, workers=workers)
+    for label in store.models:
+        spec = named.get(label) or parse_spec(f"{label}={store.models[label].source}")
+        runner, stream, positions = _prepared(store, spec, settings, limit, str(facts.get("layers")), progress)
+        chosen = _sample(store, label, sample)
+        progress.stage(f"{label}: computing again")
+        found = _measure(runner, stream, positions, chosen)
+        for unit, plain in found.items():
+            _compare(store, unit, plain, report)
+        report.units += len(found)
+
+
+def _prepared(
+    store: Store, spec: ModelSpec, settings: Settings, limit: int | None, layers: str, progress: Reporter
+) -> tuple[Runner, Stream, NDArray[np.int64]]:
+    """A network, and the images of the store, by their paths."""
+    listing = find_images(settings.images, limit)[0]
+    by_path = {path: place for place, path in enumerate(listing.paths)}
+    missing = [path for path in store.image_paths if path not in by_path]
+    if missing:
+        raise ShapebiasError(
+            f"{len(missing):,} images of the store are not in {printable(str(listing.root))}, such as "
+            f"{printable(missing[0], 100)}: say where they are with --images"
+        )
+    model, known = load_model(spec), store.models[spec.label]
+    if model.weights_sha256() != known.weights_sha256:
+        raise ShapebiasError(
+            f"{printable(model.source)} holds other weights than {spec.label} in the store: name the right ones with "
+            f"--model {spec.label}=SOURCE@FILE"
+        )
+    model.preprocessing = stored_preprocessing(known.preprocessing)
+    chosen = choose_device(settings.device, "float32")
+    runner = prepare(model, listing, chosen, layers)
+    return runner, Stream(listing, settings, chosen, progress), np.array([by_path[path] for path in store.image_paths])
+
+
+def _sample(store: Store, label: str, count: int) -> list[Unit]:
+    """So many units, at random."""
+    every = [(name, index) for name, layer in store.layers(label).items() for index in range(layer.units)]
+    rng = np.random.default_rng()
+    return [Unit(label, *every[place]) for place in rng.permutation(len(every))[:count]]
+
+
+def _measure(runner: Runner, stream: Stream, positions: NDArray[np.int64], units: list[Unit]) -> dict[Unit, _Plain]:
+    found = {unit: _Plain() for unit in units}
+    names = [layer.name for layer in runner.layers]
+    watched = [(names.index(unit.layer), unit) for unit in units if unit.layer in names]
+    if len(watched) < len(units):
+        raise ShapebiasError(f"{units[0].model} has other layers than in the store: make the store again")
+
+    def see(index: int, output: Tensor) -> None:
+        for layer, unit in watched:
+            if layer == index:
+                found[unit].see(output[:, unit.index].double().cpu().numpy())
+
+    for batch in stream.again(f"{units[0].model}: computing again", runner.geometry, positions):
+        runner.forward(batch.pixels, see)
+    return found
+
+
+def _compare(store: Store, unit: Unit, plain: _Plain, report: Report) -> None:
+    expected = plain.metrics()
+    scale = max(abs(expected["max"]), 1e-30)
+    for name in set(expected) & set(store.metric_names(unit.model, unit.layer)):
+        stored = float(store.metric(unit.model, unit.layer, name)[unit.index])
+        allowed = TOLERANCE * {"sparsity": 1.0, "smoothness": 1.0, "tv": max(expected["tv"], scale)}.get(name, scale)
+        if np.isnan(stored) and name == "smoothness":
+            continue  # of maps of one position
+        if not abs(stored - expected[name]) <= allowed:
+            report.add(str(unit), f"{name} is {stored:.6g} in the store and {expected[name]:.6g} computed again")
+    top = store.top(unit)
+    activation = np.array(plain.activation)
+    best = np.sort(activation)[::-1][: len(top.value)]
+    if (np.abs(top.value - best) > TOLERANCE * scale).any():
+        report.add(str(unit), "its top images' values are not the largest computed again")
+    elif (np.abs(activation[top.image] - top.value) > TOLERANCE * scale).any():
+        report.add(str(unit), "its top images are not those with the largest activations computed again")
