@@ -180,8 +180,8 @@ _ALL = (
         "selectivity",
         "selectivity",
         "(m1 - m2) / (m1 + m2): m1 the largest class mean of the activation, m2 the mean of the other class means; "
-        "0 where m1 + m2 = 0",
-        (0.0, 1.0),
+        "0 where m1 + m2 = 0; 0 to 1 unless activations are negative",
+        (-_INF, _INF),
         "responds to every class alike",
         "responds to one class",
         "class selectivity index (Morcos et al. 2018)",

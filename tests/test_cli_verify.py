@@ -1,0 +1,72 @@
+"""`shapebias verify`, from its command line."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zarr
+from typer.testing import CliRunner
+
+from shapebias.cli import app
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def verify() -> Run:
+    def run(*arguments: object) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["verify", *map(str, arguments)])
+        return result.exit_code, result.output
+
+    return run
+
+
+def test_a_whole_store_is_all_right(verify: Run, small_store: Path) -> None:
+    code, output = verify(small_store)
+    assert code == 0
+    assert output.strip().endswith(": all right")
+    code, output = verify(small_store, "--json")
+    found = json.loads(output)
+    assert (code, found["right"], found["wrong"]) == (0, True, [])
+
+
+def test_units_computed_again_are_those_of_the_store(verify: Run, small_store: Path) -> None:
+    code, output = verify(small_store, "--sample", 5, "--workers", 0)
+    assert (code, "5 units computed again: all right" in output) == (0, True), output
+
+
+def test_values_of_another_network_are_found(verify: Run, store_copy: Path) -> None:
+    root = zarr.open_group(store_copy, mode="r+")
+    for name in ("mean", "std", "tv"):
+        values = root[f"models/Tiny/layers/block2/metrics/{name}"]
+        assert isinstance(values, zarr.Array)
+        values[...] = 1.1 * values[...] + 0.01
+    code, output = verify(store_copy, "--sample", 70, "--workers", 0)
+    assert code == 1
+    for name in ("mean", "std", "tv"):
+        assert f"Tiny/block2/0: {name} is " in output
+    assert "Tiny/block1/" not in output
+
+
+def test_images_that_are_gone_are_one_line(verify: Run, small_store: Path, image_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(image_folder, tmp_path / "images"))
+    shutil.rmtree(folder / "class3")
+    code, output = verify(small_store, "--sample", 1, "--images", folder)
+    assert code == 1
+    assert "5 images of the store are not in" in output
+    assert "--images" in output
+
+
+def test_other_weights_are_one_line(verify: Run, small_store: Path, network_file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "net.py"
+    other.write_text(network_file.read_text().replace("manual_seed(0)", "manual_seed(1)"))
+    code, output = verify(small_store, "--sample", 1, "--model", f"Tiny={other}:build")
+    assert (code, "holds other weights than Tiny" in output) == (1, True), output
+
+
+def test_no_store_is_one_line(verify: Run, tmp_path: Path) -> None:
+    code, output = verify(tmp_path / "a.zarr")
+    assert code == 1
+    assert "does not exist" in output
