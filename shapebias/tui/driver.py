@@ -1,9 +1,7 @@
 """Textual's driver for a terminal, which knows how quick the line is and leaves the terminal as it found it."""
 
 import asyncio
-import contextlib
 import os
-import queue
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +30,8 @@ class LineDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         self.line.open()
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        if self._writer_thread is not None:
+            self._writer_thread._queue.maxsize = 0  # a write never blocks: `line` says when to hold back
         super().write(self.line.sending("", ask=True))  # alone: how long an answer takes on an empty line
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTSTP, self.suspend)
@@ -59,8 +59,7 @@ class LineDriver(LinuxDriver):
         if self._writer_thread is None or self.ended_by is None:
             super().close()
             return
-        with contextlib.suppress(queue.Full):
-            self._writer_thread._queue.put_nowait(None)
+        self._writer_thread._queue.put(None)
         self._writer_thread.join(_ANSWERS)
 
     def suspend(self) -> None:
