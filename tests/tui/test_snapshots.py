@@ -1,7 +1,8 @@
 """Each screen as plain text, beside what it was: `SNAPSHOTS=write pytest tests/tui/test_snapshots.py` writes it anew.
 
 Plain text and not pictures: a change of Textual's colours or fonts says nothing of the explorer, and `git diff` shows
-what moved. Digits of fractions are written as #, as processors differ in the last one. A new screen is one line in `SCREENS`.
+what moved. Digits of fractions are written as #, as processors differ in the last one. A new screen is one
+line in `SCREENS`.
 """
 
 import os
