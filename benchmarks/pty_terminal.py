@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import select
 import struct
 import subprocess
 import termios
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+_TICK = 0.005  # seconds between two reads of a slow line
 _QUESTION = re.compile(rb"\x1b\[(?:c|0c|(1[468])t|6n|\?(\d+)\$p)")
 _PART_OF_QUESTION = re.compile(rb"\x1b(?:\[[?\d$]*)?\Z")  # the rest is in the next chunk
 _MODES = {2026: 2}  # DECRQM: synchronised output is known and off; all others (2048: resizes in band) are unknown
@@ -33,6 +35,8 @@ class Sixel:
 class PtyTerminal:
     """Runs a command in a terminal of columns x rows cells of `cell` (width, height) pixels. Times are monotonic.
 
+    `speed`: a line that takes so many bytes a second. `silent`: a terminal that answers nothing.
+
     >>> with PtyTerminal(["shapebias", "explore", "lite0.zarr"], 160, 40) as terminal:
     ...     terminal.wait_for(lambda: b"conv_stem" in terminal.text_since(0))
     ...     mark = terminal.mark()
@@ -48,24 +52,27 @@ class PtyTerminal:
         rows: int,
         cell: tuple[int, int] = (8, 16),
         environment: Mapping[str, str] | None = None,
+        speed: float | None = None,
+        silent: bool = False,
     ) -> None:
         self.columns, self.rows, self.cell = columns, rows, cell
+        self._speed, self._silent = speed, silent
         self._chunks: list[tuple[float, bytes]] = []
-        self._master, slave = os.openpty()
+        self._master, self._slave = os.openpty()
+        self._wake = os.pipe()  # a byte in it ends the reader's thread
         self.resize(columns, rows)
         variables = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | dict(environment or {})
         variables.pop("NO_COLOR", None)
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             list(command),
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
+            stdin=self._slave,
+            stdout=self._slave,
+            stderr=self._slave,
             env=variables,
             start_new_session=True,
             preexec_fn=_take_terminal,
         )
-        os.close(slave)
         self._reader = threading.Thread(target=self._read, name="pty", daemon=True)
         self._reader.start()
 
@@ -89,6 +96,23 @@ class PtyTerminal:
         os.write(self._master, key.encode())
         return now
 
+    def is_cooked(self) -> bool:
+        """Whether the terminal edits lines, echoes keys and makes signals of Ctrl-C and Ctrl-Z."""
+        flags = termios.tcgetattr(self._slave)[3]
+        return all(flags & flag for flag in (termios.ICANON, termios.ECHO, termios.ISIG, termios.IEXTEN))
+
+    def stop_reading(self) -> None:
+        """From now on the terminal takes nothing."""
+        os.write(self._wake[1], b"x")
+        self._reader.join()
+
+    def hang_up(self) -> None:
+        """The line breaks: a window that is closed, or ssh that loses its connection."""
+        self.stop_reading()
+        for descriptor in (self._master, self._slave):
+            os.close(descriptor)
+        self._master = -1
+
     def close(self) -> None:
         """Ends the program, where it still runs, and the terminal."""
         if self.process.poll() is None:
@@ -98,8 +122,10 @@ class PtyTerminal:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._reader.join(2)
-        os.close(self._master)
+        if self._master >= 0:
+            self.hang_up()
+        for descriptor in self._wake:
+            os.close(descriptor)
 
     # What came
 
@@ -162,16 +188,18 @@ class PtyTerminal:
     # The reader's thread
 
     def _read(self) -> None:
-        rest = b""
+        rest, free = b"", 0.0
+        size = 1 << 16 if self._speed is None else max(1, int(self._speed * _TICK))
         while True:
-            try:
-                data = os.read(self._master, 1 << 16)
-            except OSError:  # EIO: the last program has closed it
+            ready, _, _ = select.select([self._master, self._wake[0]], [], [])
+            if self._wake[0] in ready:
                 return
-            if not data:
-                return
+            data = os.read(self._master, size)
+            if self._speed is not None:
+                free = max(free, time.monotonic()) + len(data) / self._speed
+                time.sleep(max(0.0, free - time.monotonic()))
             self._chunks.append((time.monotonic(), data))
-            if b"\x1b" in data or rest:
+            if (b"\x1b" in data or rest) and not self._silent:
                 rest = self._answer(rest + data)
 
     def _answer(self, data: bytes) -> bytes:
@@ -189,7 +217,7 @@ class PtyTerminal:
         if question[1]:
             size = {b"14": (4, self.rows * height, self.columns * width), b"16": (6, height, width)}
             return b"\x1b[%d;%d;%dt" % size.get(question[1], (8, self.rows, self.columns))
-        return b"\x1b[1;1R" if question[0].endswith(b"n") else b"\x1b[?62;4;22c"
+        return b"\x1b[2;1R" if question[0].endswith(b"n") else b"\x1b[?62;4;22c"
 
 
 def _take_terminal() -> None:

@@ -21,6 +21,9 @@ MAX_SIDE = 1000  # pixels; xterm's default limit, and the 10 bits of column in a
 _MAX_COLOURS = 64  # 6 bits of a sort key
 _MAX_BANDS = 1 << 10  # 10 bits of a sort key: bands of tiles encoded together
 _FEWEST = 9  # colours a tile, however long that is
+_FEWEST_COARSE = 5  # where shorter matters more
+_FEWEST_SQUARES = 2  # of a tile of squares
+_BAND = 6  # rows that one byte of sixel paints
 _MIN_FILL = 6  # narrowest span worth a place in a band's first line ("#12!5~" is 6 bytes)
 _BRIDGE = 8  # columns without its colour that such a span may cross
 _ROUNDS = 3  # of k-means
@@ -30,27 +33,52 @@ Pixels = NDArray[np.uint8]
 _Marks = NDArray[np.uint32]
 
 
-def encode_within(tiles: Pixels, limit: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
-    """As `encode_tiles`, with as many colours (9 to 64) as keep all tiles together within `limit` bytes.
+def encode_coarse(tiles: Pixels, limit: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
+    """As `encode_within`, for a slow line: where even 5 colours are too long, squares of 6 x 6 pixels.
 
-    The number is guessed from the tiles; where it was too high, they are encoded again with fewer colours. `apply` is
-    `map`, or that of an executor: NumPy lets threads work.
+    At the same number of bytes such squares, as high as a band of sixel, are nearer to photos than fewer colours.
+    """
+    if len(tiles) == 0:
+        return []
+    if limit > 0.35 * _expected_bytes(tiles):
+        encoded = encode_within(tiles, limit, apply, _FEWEST_COARSE)
+        if sum(map(len, encoded)) <= limit:
+            return encoded
+    height, width = tiles.shape[1:3]
+    small = (-(-width // _BAND), -(-height // _BAND))
+    squares = np.stack([np.asarray(Image.fromarray(tile).resize(small, Image.Resampling.BOX)) for tile in tiles])
+    squares = squares.repeat(_BAND, 1).repeat(_BAND, 2)[:, :height, :width]
+    return encode_within(squares, limit, apply, _FEWEST_SQUARES, 0.5 * _expected_bytes(squares))
+
+
+def encode_within(
+    tiles: Pixels,
+    limit: int,
+    apply: Callable[..., Iterable[list[bytes]]] = map,
+    fewest: int = _FEWEST,
+    expected: float | None = None,
+) -> list[bytes]:
+    """As `encode_tiles`, with as many colours (`fewest` to 64) as keep all tiles together within `limit` bytes.
+
+    The number is guessed from `expected`, their bytes with 16 colours, by default guessed from the tiles; where it was
+    too high, they are encoded again with fewer colours. `apply` is `map`, or that of an executor: NumPy lets threads
+    work.
     """
     if len(tiles) == 0:
         return []
     parts = np.array_split(tiles, min(2, len(tiles)))
-    colours = _fitting_colours(16, 0.95 * limit / _expected_bytes(tiles))
+    colours = _fitting_colours(16, 0.95 * limit / (expected or _expected_bytes(tiles)), fewest)
     while True:
         encoded = [one for part in apply(partial(encode_tiles, colours=colours), parts) for one in part]
         size = sum(map(len, encoded))
-        if size <= limit or colours == _FEWEST:
+        if size <= limit or colours == fewest:
             return encoded
-        colours = min(colours - 1, _fitting_colours(colours, 0.95 * limit / size))
+        colours = min(colours - 1, _fitting_colours(colours, 0.95 * limit / size, fewest))
 
 
-def _fitting_colours(colours: int, factor: float) -> int:
+def _fitting_colours(colours: int, factor: float, fewest: int) -> int:
     """How many colours make a picture of so many colours `factor` times as long."""
-    return int(np.clip(colours * factor ** (1 / 0.66), _FEWEST, _MAX_COLOURS))
+    return int(np.clip(colours * factor ** (1 / 0.66), fewest, _MAX_COLOURS))
 
 
 def _expected_bytes(tiles: Pixels) -> float:

@@ -4,15 +4,21 @@ import os
 import unicodedata
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 # Control, format (bidirectional overrides, zero width), surrogate, private and unassigned characters, line separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Invisible marks and letters: grapheme joiner, Hangul fillers, variation selectors (terminals differ in their widths).
+_INVISIBLE = {"\u034f", "\u115f", "\u1160", "\u3164", "\uffa0", *map(chr, range(0xFE00, 0xFE10))}
+_INVISIBLE |= {chr(code) for code in range(0xE0100, 0xE01F0)}
 
 
 def printable(text: str | bytes, limit: int = 200) -> str:
     """`text` on one line, every character that is not plainly visible written as an escape (`\\x1b`).
 
-    Bytes are read as UTF-8, bytes that are not UTF-8 become `\\xNN`. Longer than `limit` characters, it is cut in
-    its middle (file names differ at their ends). The result holds no character that a terminal acts on.
+    Bytes are read as UTF-8, bytes that are not UTF-8 become `\\xNN`. Longer than `limit` cells of a terminal or
+    characters, it is cut in its middle (file names differ at their ends). The result holds no character that a
+    terminal acts on.
     """
     if isinstance(text, bytes):
         text = os.fsdecode(text)
@@ -20,18 +26,47 @@ def printable(text: str | bytes, limit: int = 200) -> str:
         text = text[: 2 * limit] + text[-2 * limit :]
     plain = text.isascii() and text.isprintable()
     shown = text if plain else "".join(_escape(character) for character in text)
-    if len(shown) > limit:
+    if sum(map(_cost, shown)) > limit:
         head = (limit - 1) // 2
-        shown = shown[:head] + "…" + shown[len(shown) - (limit - 1 - head) :]
+        shown = f"{_within(shown, head)}…{_within(shown[::-1], limit - 1 - head)[::-1]}"
     return shown
+
+
+def plain(text: str) -> str:
+    """`text` without the characters that `printable` writes as escapes."""
+    return "".join(character for character in text if _escape(character) == character)
+
+
+def _within(text: str, limit: int) -> str:
+    """The longest start of `text` that costs no more than `limit`."""
+    for place, character in enumerate(text):
+        limit -= _cost(character)
+        if limit < 0:
+            return text[:place]
+    return text
+
+
+def _cost(character: str) -> int:
+    """What a character takes of a limit: its cells, and one where it takes none."""
+    return 1 if character.isascii() else max(1, cell_width(character))
+
+
+def cell_width(text: str) -> int:
+    """The cells of a terminal that printable text takes, by Rich's tables, as everything on the screen is laid out."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def padded(text: str, width: int) -> str:
+    """Printable text with blanks behind it, up to `width` cells."""
+    return text + " " * (width - cell_width(text))
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Rows of cells as lines: columns as wide as their widest cell, the first `left` flush left, the rest right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(
-            cell.ljust(width) if column < left else cell.rjust(width)
+            padded(cell, width) if column < left else " " * (width - cell_width(cell)) + cell
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
@@ -42,6 +77,6 @@ def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
 def _escape(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # surrogateescape: a byte that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
-    if unicodedata.category(character) in _HIDDEN:
+    if unicodedata.category(character) in _HIDDEN or character in _INVISIBLE:
         return character.encode("unicode_escape", "surrogatepass").decode("ascii")
     return character

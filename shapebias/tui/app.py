@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
@@ -19,8 +19,7 @@ from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units import UnitTable, load_units
 from shapebias.tui.commands import explorer_commands
-from shapebias.tui.debug_stats import MoveStats, counting_driver
-from shapebias.tui.grid_view import GridView
+from shapebias.tui.debug_stats import MoveStats
 from shapebias.tui.jump import find_number, find_place
 from shapebias.tui.keys import KEYS, PANES_ONLY
 from shapebias.tui.layer_list import LayerKey, LayerList
@@ -30,6 +29,7 @@ from shapebias.tui.screens import SCREENS
 from shapebias.tui.settings import load_settings
 from shapebias.tui.status import StatusLine
 from shapebias.tui.terminal import Graphics, Terminal, query_terminal
+from shapebias.tui.terminal_app import TerminalApp
 from shapebias.tui.theme import NO_COLOUR
 from shapebias.tui.unit_panel import UnitPanel
 from shapebias.tui.unit_table import UnitTableView
@@ -38,7 +38,7 @@ from shapebias.tui.zoom import ZoomScreen
 _BREAKPOINTS = [(0, "-narrow"), (76, "-normal"), (112, "-wide")]  # columns from which a class holds
 
 
-class Explorer(App[None]):
+class Explorer(TerminalApp):
     """Walks the units of a store."""
 
     TITLE = "shapebias"
@@ -51,7 +51,7 @@ class Explorer(App[None]):
         self, store: Store, start: Unit | None, terminal: Terminal, graphics: Graphics, debug_stats: bool = False
     ) -> None:
         self._stats = MoveStats() if debug_stats else None
-        super().__init__(driver_class=counting_driver(self._stats) if self._stats is not None else None)
+        super().__init__(self._stats)
         self.store, self.terminal, self.graphics = store, terminal, graphics
         self.marks = Marks(store)
         self.settings = load_settings()
@@ -391,16 +391,8 @@ class Explorer(App[None]):
         yield from super().get_system_commands(screen)
         yield from explorer_commands(self)
 
-    def _display(self, screen: Screen[Any], renderable: Any) -> None:
-        """Paints pictures again where Textual's update of the screen wrote over them."""
-        super()._display(screen, renderable)
-        if renderable is not None and not self.is_headless and screen is self.screen:
-            for grid in screen.query(GridView):
-                if grid.damaged_by(renderable):
-                    grid.repair()
-
 
 def run_explorer(store: Store, start: Unit | None, graphics: str, debug_stats: bool = False) -> None:
     """Asks the terminal what it can show, and opens the explorer in it."""
     terminal = query_terminal()
-    Explorer(store, start, terminal, terminal.choose(graphics), debug_stats).run()
+    Explorer(store, start, terminal, terminal.choose(graphics), debug_stats).run_to_end()

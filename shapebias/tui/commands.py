@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from textual.app import SystemCommand
 
 from shapebias.core.metrics import METRICS
+from shapebias.core.text import printable
 
 if TYPE_CHECKING:
     from shapebias.tui.app import Explorer
@@ -30,4 +32,5 @@ def explorer_commands(app: "Explorer") -> Iterator[SystemCommand]:
         yield SystemCommand(high, metric.high, partial(app.units.sort, name, False))
         yield SystemCommand(low, metric.low, partial(app.units.sort, name, True))
     for key in app.layers.keys:
-        yield SystemCommand(f"Layer {key[0]}/{key[1]}", "Show its units", partial(app.go_to_layer, key))
+        name = escape(printable("/".join(key), 60))  # the palette reads markup
+        yield SystemCommand(f"Layer {name}", "Show its units", partial(app.go_to_layer, key))

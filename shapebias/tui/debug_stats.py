@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from textual.drivers.linux_driver import LinuxDriver
+from shapebias.tui.driver import LineDriver
 
 _QUIET = 0.25  # seconds without a byte: the move is done
 
@@ -52,10 +52,10 @@ class _CountedFile:
         return getattr(self._file, name)
 
 
-def counting_driver(stats: MoveStats) -> type[LinuxDriver]:
+def counting_driver(stats: MoveStats) -> type[LineDriver]:
     """Textual's driver, its output counted."""
 
-    class CountingDriver(LinuxDriver):
+    class CountingDriver(LineDriver):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self._file: Any = _CountedFile(self._file, stats.written)

@@ -1,8 +1,9 @@
 """The widget that shows a unit's top images, by sixel, kitty or half cells, or as a list."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from PIL import Image
 from rich.text import Text
@@ -15,17 +16,18 @@ from textual.widget import Widget
 from shapebias.core.grid import View
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
+from shapebias.tui.driver import line_of
 from shapebias.tui.layout import GridLayout, fit_grid
 from shapebias.tui.library_pictures import library_picture
-from shapebias.tui.pictures import Picture, PictureMaker, Request
+from shapebias.tui.pictures import Picture, PictureMaker, Request, coarse_limit
 from shapebias.tui.terminal import Graphics, Terminal
-
-if TYPE_CHECKING:
-    from textual.drivers.linux_driver import LinuxDriver
 
 _MOST = 24  # images shown: they divide well, and a 25th would make all of them smaller
 _REPAIR = 0.03  # seconds
-_QUEUED = 2  # rows of tiles that may wait for the terminal before the next is handed over
+_BACKLOG = 0.05  # seconds that the line may be busy before the next tiles are handed over
+_PORTION = 4000  # bytes that are handed over at once, at least
+_FIRST = 0.3  # seconds that the line may need for the first picture of a unit
+_REST = 0.25  # seconds without a move after which a coarse picture is refined
 
 
 class GridView(Widget):
@@ -45,6 +47,7 @@ class GridView(Widget):
         self._rendered: Image.Image | None = None
         self._painting: asyncio.Task[None] | None = None
         self._repairing: Timer | None = None
+        self._refining = False
 
     @property
     def picture(self) -> Picture | None:
@@ -73,6 +76,8 @@ class GridView(Widget):
 
     def on_unmount(self) -> None:
         self._maker.stop()
+        if self._painting is not None:
+            self._painting.cancel()
         if self._renderable is not None:
             self._renderable.cleanup()
 
@@ -83,16 +88,24 @@ class GridView(Widget):
         cell = (self._terminal.cell_width, self._terminal.cell_height)
         return fit_grid(*self.content_size, cell, _MOST)
 
-    def _request(self) -> None:
+    def _request(self, refined: bool = False) -> None:
+        """Wants the picture of the unit, a coarse one where the line is slow, and later the `refined` one."""
         layout = self.grid_layout()
         if self._unit is None or layout is None or self._graphics is Graphics.NONE:
             return
+        limit, self._refining = self._limit(layout), refined
         request, *ahead = (
-            Request(unit, self._view, layout, self._graphics) for unit in (self._unit, *self._neighbours)
+            Request(unit, self._view, layout, self._graphics, limit) for unit in (self._unit, *self._neighbours)
         )
-        found = self._maker.want(request, ahead)
+        found = self._maker.want(replace(request, limit=None) if refined else request, ahead)
         if found is not None:
             self._take(found)
+
+    def _limit(self, layout: GridLayout) -> int | None:
+        """The bytes that the line takes soon enough, None where that is enough for any picture."""
+        if self._graphics is not Graphics.SIXEL:
+            return None
+        return coarse_limit(layout, line_of(self.app).takes_within(_FIRST))
 
     def _made(self, picture: Picture) -> None:
         """Called on the pictures' thread."""
@@ -100,12 +113,11 @@ class GridView(Widget):
             self.app.call_later(self._take, picture)
 
     def _take(self, picture: Picture) -> None:
-        layout = self.grid_layout()
-        if picture.request != Request(
-            picture.request.unit, self._view, layout or picture.request.layout, self._graphics
-        ):
+        request = picture.request
+        layout = self.grid_layout() or request.layout
+        if replace(request, limit=None) != Request(request.unit, self._view, layout, self._graphics):
             return  # another view or size is wanted by now
-        if picture.request.unit != self._unit or picture is self._picture:
+        if request.unit != self._unit or picture is self._picture:
             return
         before, self._picture = self._picture, picture
         same_place = (
@@ -170,34 +182,59 @@ class GridView(Widget):
 
     def _repair(self) -> None:
         self._repairing = None
-        if self._picture is not None and self._picture.request.unit == self._unit:
+        if self._picture is None or self._picture.request.unit != self._unit:
+            return
+        if self._too_long(self._picture):
+            self._picture = None  # the coarse one comes again, and then this
+            self._request()
+        else:
             self.paint()
 
+    def _too_long(self, picture: Picture) -> bool:
+        """Whether a refined picture would keep the line busy for long."""
+        return picture.request.limit is None and self._limit(picture.request.layout) is not None
+
     def paint(self) -> None:
-        """Hands the picture to the terminal, row by row; a picture on its way is dropped."""
+        """Hands the picture to the terminal, some tiles at a time; a picture on its way is dropped."""
         if self._painting is not None:
             self._painting.cancel()
         self._painting = asyncio.create_task(self._paint())
 
     async def _paint(self) -> None:
         picture, driver = self._picture, self.app._driver
-        if picture is None or driver is None or not self.screen.is_active or self.app.is_headless:
+        if picture is None or driver is None or self.app.is_headless:
             return
-        if picture.request.layout != self.grid_layout():
-            return  # the widget has another size by now, and its picture is being made
-        left, top = self.content_region.offset
-        columns = picture.request.layout.columns
-        for first in range(0, len(picture.tiles), columns):
-            while _waiting(driver) > _QUEUED:
+        line = line_of(self.app)
+        for portion in self._portions(picture):
+            while not line.has_room(_BACKLOG):
                 await asyncio.sleep(0.005)
-            row = []
-            for index in range(first, min(first + columns, len(picture.tiles))):
-                x, y = picture.request.layout.place(index)
-                row.append(f"\x1b[{top + y + 1};{left + x + 1}H{picture.tiles[index].decode('ascii')}")
-            driver.write(f"\x1b7{''.join(row)}\x1b8")
+            if not self._paintable(picture):
+                return
+            if self._too_long(picture) and not self._refining:
+                self._repair()
+                return
+            driver.write(f"\x1b7{portion}\x1b8")
+        if picture.request.limit is not None:
+            await asyncio.sleep(_REST)
+            if self._paintable(picture):
+                self._request(refined=True)
 
+    def _paintable(self, picture: Picture) -> bool:
+        """Whether it is still the newest that is wanted, in this place and size, and nothing is over it."""
+        return (
+            picture is self._picture
+            and picture.request.unit == self._unit
+            and picture.request.layout == self.grid_layout()
+            and self.screen.is_active
+        )
 
-def _waiting(driver: "LinuxDriver | Any") -> int:
-    """Writes that the terminal has not taken yet."""
-    thread = getattr(driver, "_writer_thread", None)
-    return 0 if thread is None else thread._queue.qsize()
+    def _portions(self, picture: Picture) -> Iterator[str]:
+        """The tiles, each at its place, several together where they are short."""
+        left, top = self.content_region.offset
+        portion = ""
+        for index, tile in enumerate(picture.tiles):
+            x, y = picture.request.layout.place(index)
+            portion += f"\x1b[{top + y + 1};{left + x + 1}H{tile.decode('ascii')}"
+            if len(portion) >= _PORTION or index == len(picture.tiles) - 1:
+                yield portion
+                portion = ""

@@ -30,6 +30,7 @@ _KEYS = (
     ("Enter", "the unit on the whole screen; Escape goes back"),
     ("d", "all numbers of the unit with rank and meaning, its concepts, its images"),
     ("Ctrl-p", "every command by name: themes, layers, sorts, the marks as Markdown"),
+    ("Ctrl-z", "back to the shell, whose fg returns here"),
     ("q", "quit"),
 )
 

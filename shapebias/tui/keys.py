@@ -25,6 +25,7 @@ KEYS: list[BindingType] = [
     Binding("left_square_bracket", "layer(-1)", "Previous layer", show=False),
     Binding("right_square_bracket", "layer(1)", "Layer", show=False),
     Binding("escape", "escape", "Clear the filter", show=False),
+    Binding("ctrl+z", "suspend_process", "Stop, until fg", show=False),
     Binding("q", "quit", "Quit"),
 ]
 PANES_ONLY = ("other_side", "search", "screen", "filter", "note", "escape")  # not over another screen

@@ -9,7 +9,7 @@ from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
 from shapebias.core.store import Store
-from shapebias.core.text import printable
+from shapebias.core.text import cell_width, padded, printable
 
 LayerKey = tuple[str, str]
 
@@ -35,9 +35,9 @@ class LayerList(Tree[LayerKey | None]):
         for label in store.models:
             branch = self.root.add(Text(printable(label, 30), style="bold"), expand=True)
             layers = store.layers(label)
-            widest = max(len(printable(name, 24)) for name in layers)
+            widest = max(cell_width(printable(name, 24)) for name in layers)
             for name, layer in layers.items():
-                text = Text(printable(name, 24).ljust(widest))
+                text = Text(padded(printable(name, 24), widest))
                 text.append(f" {layer.units:>5}", style="dim")
                 self._leaves[label, name] = branch.add_leaf(text, (label, name))
 

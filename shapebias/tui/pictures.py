@@ -1,5 +1,6 @@
 """Pictures of units, made on a thread of their own: the newest request first, neighbours ahead, the rest dropped."""
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from PIL import Image
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.grid import BACKGROUND, View, compose, unit_tiles
-from shapebias.core.sixel import encode_within
+from shapebias.core.sixel import encode_coarse, encode_within
 from shapebias.core.store import Store, Unit
 from shapebias.tui.layout import GAP, GridLayout
 from shapebias.tui.terminal import Graphics
@@ -25,12 +26,13 @@ _BYTES = 245_000  # of sixel for a grid of at most 768 x 512 pixels; larger ones
 
 @dataclass(frozen=True)
 class Request:
-    """A picture of a unit: everything that it depends on."""
+    """A picture of a unit: everything that it depends on. `limit` is the bytes of a coarse one (sixel only)."""
 
     unit: Unit
     view: View
     layout: GridLayout
     graphics: Graphics
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,27 @@ def make_picture(store: Store, request: Request, apply: Callable[..., Any] = map
         return Picture(request, error=str(error))
     if request.graphics is Graphics.SIXEL:
         pixels = np.stack([np.asarray(tile) for tile in tiles]) if tiles else np.empty((0, 1, 1, 3), np.uint8)
-        return Picture(
-            request, tiles=encode_within(pixels, max(_BYTES, _BYTES * pixels[..., 0].size // (768 * 512)), apply)
-        )
+        if request.limit is not None:
+            return Picture(request, tiles=encode_coarse(pixels, request.limit, apply))
+        return Picture(request, tiles=encode_within(pixels, max(_BYTES, _bytes_of(pixels[..., 0].size)), apply))
     gap = 1 if request.graphics is Graphics.HALFCELL else GAP
     return Picture(request, image=compose(tiles, layout.columns, layout.rows, layout.size, gap, BACKGROUND))
+
+
+def coarse_limit(layout: GridLayout, affordable: float) -> int | None:
+    """The `limit` of a request for a line that takes so many bytes; None where a picture as usual is short enough.
+
+    Of two powers of two and what is halfway between them the next below: pictures of many limits would fill the cache.
+    """
+    if affordable >= _bytes_of(layout.count * layout.size**2):
+        return None
+    power: int = 2 ** int(math.log2(max(affordable, 1)))
+    return power * 3 // 2 if affordable >= power * 3 // 2 else power
+
+
+def _bytes_of(pixels: int) -> int:
+    """How long the sixel of a grid usually is."""
+    return _BYTES * pixels // (768 * 512)
 
 
 class PictureMaker:

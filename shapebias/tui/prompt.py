@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from shapebias.core.text import printable
+from shapebias.core.text import plain, printable
 
 
 class Purpose(StrEnum):
@@ -29,6 +29,13 @@ HINTS = {
     Purpose.FILTER: "such as  max > 2 and not top 10% selectivity    Tab completes, Enter keeps, Escape clears",
     Purpose.NOTE: "Enter keeps the note, Escape leaves it as it was",
 }
+
+
+class _PlainInput(Input):
+    """Takes no hidden characters: Textual would send them to the terminal as they were pasted."""
+
+    def validate_value(self, value: str) -> str:
+        return plain(value)
 
 
 class Prompt(Vertical):
@@ -64,8 +71,8 @@ class Prompt(Vertical):
         super().__init__(id=id)
         self.purpose = Purpose.FIND
         self._words: Sequence[str] = ()
-        self._label, self._hint = Static(), Static(classes="hint")
-        self._input = Input(compact=True, select_on_focus=False)
+        self._label, self._hint = Static(), Static(classes="hint", markup=False)
+        self._input = _PlainInput(compact=True, select_on_focus=False)
 
     def compose(self) -> ComposeResult:
         with Horizontal():

@@ -16,7 +16,7 @@ class StatusLine(Static):
     DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; background: $surface; color: $text-muted; }"
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, markup=False)
         self.figures = ""
         self._said: tuple[str, Unit | None] = ("", None)
 

@@ -16,8 +16,8 @@ from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
 _TIMEOUT = 2.0  # seconds; every terminal answers the last question, so only a dead line takes as long
+_KITTY = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"  # kitty graphics: OK, or no answer
 _QUESTIONS = (
-    b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"  # kitty graphics: OK, or no answer
     b"\x1b[16t"  # cell size in pixels
     b"\x1b[c"  # primary device attributes: 4 is sixel
 )
@@ -91,7 +91,7 @@ def _ask(descriptor: int) -> bytes:
     answers = b""
     try:
         tty.setraw(descriptor, termios.TCSANOW)
-        os.write(descriptor, _QUESTIONS)
+        os.write(descriptor, _QUESTIONS if _in_multiplexer() else _KITTY + _QUESTIONS)
         deadline = time.monotonic() + _TIMEOUT
         while not re.search(rb"\x1b\[\?[\d;]*c", answers):
             ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
@@ -112,6 +112,11 @@ def _cell_of_window(descriptor: int) -> tuple[int, int] | None:
     if min(rows, columns, width, height) == 0:
         return None
     return width // columns, height // rows
+
+
+def _in_multiplexer() -> bool:
+    """Whether this is tmux or screen: they have no kitty graphics, and take the question for a window's title."""
+    return "TMUX" in os.environ or os.environ.get("TERM", "").startswith(("screen", "tmux"))
 
 
 def is_interactive() -> bool:

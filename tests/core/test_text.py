@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapebias.core.text import printable
+from shapebias.core.text import aligned, cell_width, padded, plain, printable
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from shapebias.core.text import printable
         ("\x9b31m", "\\x9b31m"),
         ("\u202egpj.exe", "\\u202egpj.exe"),
         ("\u2028", "\\u2028"),
+        ("a\ufe0f\u3164", "a\\ufe0f\\u3164"),
         (b"caf\xe9.jpg", "caf\\xe9.jpg"),
         (b"caf\xc3\xa9.jpg", "café.jpg"),
         ("", ""),
@@ -53,3 +54,22 @@ def test_megabytes_are_cut_too() -> None:
     assert len(shown) == 100
     assert shown.startswith("aaaa")
     assert shown.endswith("\\x1b")
+
+
+@given(st.text(st.sampled_from("ab日本é\u0301שלום🙂")), st.integers(3, 30))
+def test_cut_text_fits_its_cells_and_padded_text_fills_them(text: str, limit: int) -> None:
+    shown = printable(text, limit)
+    assert cell_width(shown) <= limit
+    assert cell_width(padded(shown, 40)) == 40
+
+
+def test_columns_of_wide_text_are_aligned() -> None:
+    lines = aligned([["日本", "1"], ["a", "200"], ["e\u0301e", "30"]]).splitlines()
+    assert {cell_width(line) for line in lines} == {9}
+
+
+@given(st.text())
+def test_plain_text_needs_no_escapes(text: str) -> None:
+    assert printable(plain(text), 10_000) == plain(text)
+    assert plain(f"a{plain(text)}") == f"a{plain(text)}"
+    assert plain("a\x1b[2J\u202eb") == "a[2Jb"

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
+from textual.strip import Strip
 from textual.widgets import Input
 
 from shapebias.core.store import Store
@@ -60,3 +61,8 @@ def status(app: Explorer) -> str:
 def hint(app: Explorer) -> str:
     """What the line below the prompt says."""
     return str(app.prompt.query_one(".hint").render())
+
+
+def screen_lines(app: Explorer) -> list[Strip]:
+    """What the screen shows, line by line; pictures that are painted past Textual are blank."""
+    return app.screen._compositor.render_strips()

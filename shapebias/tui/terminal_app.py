@@ -1,0 +1,84 @@
+"""What an app needs in a real terminal: updates as quick as the line takes them, pictures repaired, a clean end."""
+
+import os
+import signal
+from typing import Any
+
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.app import App
+from textual.geometry import Region
+from textual.screen import Screen
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.text import printable
+from shapebias.tui.debug_stats import MoveStats, counting_driver
+from shapebias.tui.driver import LineDriver, line_of
+from shapebias.tui.grid_view import GridView
+
+_BACKLOG = 0.15  # seconds that the line may be busy before updates of the screen are held back
+_FAILED = "the explorer failed by a mistake of its own (`shapebias --debug explore` shows where; marks are saved)"
+_AGAIN = 0.01  # seconds between looks at a busy line
+
+
+class TerminalApp(App[None]):
+    """Runs with a `LineDriver`; tests without a terminal have another one, whose line is never busy."""
+
+    def __init__(self, stats: MoveStats | None) -> None:
+        super().__init__(driver_class=LineDriver if stats is None else counting_driver(stats))
+        self._held: set[Region] = set()  # parts of the screen that changed while the line was busy
+
+    def run_to_end(self) -> None:
+        """Runs; ends the process by the signal that ended the app.
+
+        Raises ShapebiasError, with its cause, where a mistake in the program ended it.
+        """
+        self.run()
+        number = self._driver.ended_by if isinstance(self._driver, LineDriver) else None
+        if number is not None:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        if self._exception is not None:
+            reason = printable(f"{type(self._exception).__name__}: {self._exception}")
+            advice = "`shapebias --debug explore` shows where; marks are saved"
+            raise ShapebiasError(
+                f"the explorer failed by a mistake of its own: {reason} ({advice})"
+            ) from self._exception
+
+    def _fatal_error(self) -> None:
+        """Ends without Textual's pages of local variables: `run_to_end` says what happened."""
+        self._close_messages_no_wait()
+
+    def action_suspend_process(self) -> None:
+        if isinstance(self._driver, LineDriver):
+            self.app_suspend_signal.publish(self)
+            self._driver.suspend()
+
+    def on_mount(self) -> None:
+        self.app_resume_signal.subscribe(self, lambda app: self.screen.refresh())
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        """Sends an update of the screen, or holds it back until the line is free; paints the pictures that it hit."""
+        if renderable is not None and not line_of(self).has_room(_BACKLOG):
+            if not self._held:
+                self.set_timer(_AGAIN, self._send_held)
+            self._held |= _regions(renderable)
+            return
+        super()._display(screen, renderable)
+        if renderable is not None and not self.is_headless and screen is self.screen:
+            for grid in screen.query(GridView):
+                if grid.damaged_by(renderable):
+                    grid.repair()
+
+    def _send_held(self) -> None:
+        """Tries again, with what the changed parts of the screen show by now."""
+        changed, self._held = self._held, set()
+        screen = self.screen
+        screen._compositor._dirty_regions |= {region for region in changed if screen.region.contains_region(region)}
+        screen._compositor_refresh()
+
+
+def _regions(update: CompositorUpdate | None) -> set[Region]:
+    """The cells that an update of the screen writes."""
+    if isinstance(update, ChopsUpdate):
+        return {Region(left, y, right - left, 1) for y, left, right in update.spans}
+    return {update.region} if isinstance(update, LayoutUpdate) else set()

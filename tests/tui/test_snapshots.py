@@ -1,0 +1,52 @@
+"""Each screen as plain text, beside what it was: `SNAPSHOTS=write pytest tests/tui/test_snapshots.py` writes it anew.
+
+Plain text and not pictures: a change of Textual's colours or fonts says nothing of the explorer, and `git diff` shows
+what moved. Digits of fractions are written as #, as processors differ in the last one. A new screen is one
+line in `SCREENS`.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from explorer_pilot import exploring, press, screen_lines
+
+from shapebias.core.store import open_store
+from shapebias.tui.screens import SCREENS as OPENED
+from shapebias.tui.terminal import Graphics
+
+FOLDER = Path(__file__).parent / "snapshots"
+WRITE = os.environ.get("SNAPSHOTS") == "write"
+SIZES = {"wide": (160, 48), "normal": (100, 30), "narrow": (60, 15)}
+SCREENS: dict[str, list[str]] = {  # by the keys that lead there
+    "main": ["j"],
+    "help": ["question_mark"],
+    "columns": ["c"],
+    "zoom": ["j", "enter"],
+    "find": ["slash", "b", "l"],
+    "filter": ["f", "m", "a", "x", "space", "greater_than_sign", "space", "1"],
+    "filter-mistake": ["f", "m", "a", "y"],
+    "note": ["M", "a"],
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_screen(small_store: Path, screen: str, size: str) -> None:
+    async with exploring(open_store(small_store), Graphics.NONE, SIZES[size]) as (app, pilot):
+        await press(app, pilot, *SCREENS[screen])
+        await pilot.pause(0.05)
+        shown = "".join(f"{line.text.rstrip()}\n" for line in screen_lines(app))
+    shown = re.sub(r"\d+\.\d+", lambda number: re.sub(r"\d", "#", number[0]), shown)
+    file = FOLDER / f"{screen}-{size}.txt"
+    if WRITE:
+        FOLDER.mkdir(exist_ok=True)
+        file.write_text(shown, "utf-8")
+    assert file.exists(), "a new screen: look at it, then SNAPSHOTS=write pytest tests/tui/test_snapshots.py"
+    assert shown == file.read_text("utf-8"), "as it should be? then SNAPSHOTS=write pytest tests/tui/test_snapshots.py"
+
+
+def test_every_screen_has_a_snapshot() -> None:
+    assert set(OPENED) <= set(SCREENS)
+    assert {file.stem for file in FOLDER.iterdir()} == {f"{screen}-{size}" for screen in SCREENS for size in SIZES}
