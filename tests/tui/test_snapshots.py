@@ -24,6 +24,7 @@ SCREENS: dict[str, list[str]] = {  # by the keys that lead there
     "help": ["question_mark"],
     "columns": ["c"],
     "zoom": ["j", "enter"],
+    "details": ["j", "d"],
     "find": ["slash", "b", "l"],
     "filter": ["f", "m", "a", "x", "space", "greater_than_sign", "space", "1"],
     "filter-mistake": ["f", "m", "a", "y"],
@@ -33,7 +34,8 @@ SCREENS: dict[str, list[str]] = {  # by the keys that lead there
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("screen", SCREENS)
-async def test_screen(small_store: Path, screen: str, size: str) -> None:
+async def test_screen(small_store: Path, screen: str, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shapebias.tui.unit_panel._REST", 1000)  # what comes later may come before or after the look
     async with exploring(open_store(small_store), Graphics.NONE, SIZES[size]) as (app, pilot):
         await press(app, pilot, *SCREENS[screen])
         await pilot.pause(0.05)
