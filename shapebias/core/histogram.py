@@ -26,10 +26,15 @@ class Histogram:
 
     @property
     def bars(self) -> str:
-        """A character a bin: its height in eighths of the largest; an empty one is blank, a full one at least ▁."""
-        top = max(int(self.counts.max(initial=0)), 1)
-        heights = np.where(self.counts > 0, np.maximum(1, np.rint(8 * self.counts / top)), 0).astype(int)
-        return "".join(_EIGHTHS[height] for height in heights)
+        """A character a bin."""
+        return bars(self.counts)
+
+
+def bars(counts: NDArray[np.int64]) -> str:
+    """A character a count, its height in eighths of the largest; blank for 0, at least ▁ for more."""
+    top = max(int(counts.max(initial=0)), 1)
+    heights = np.where(counts > 0, np.maximum(1, np.rint(8 * counts / top)), 0).astype(int)
+    return "".join(_EIGHTHS[height] for height in heights)
 
 
 def activation_histogram(store: Store, unit: Unit, bins: int) -> Histogram | None:

@@ -126,15 +126,18 @@ def filter_figure(store: Store) -> "Figure":
     return figure
 
 
-def tiled_filters(kernels: "NDArray[np.float32]") -> "NDArray[np.uint8]":
-    """Kernels float32 [units, 3, h, w] as one picture uint8 [H, W, 3]: 0 is mid grey, each kernel in its own range."""
+def tiled_filters(kernels: "NDArray[np.float32]", columns: int | None = None, ground: int = 255) -> "NDArray[np.uint8]":
+    """Kernels float32 [units, 3, h, w] as one picture uint8 [H, W, 3]: 0 is mid grey, each kernel in its own range.
+
+    `columns` of them in a row (None: as many as rows), on a grey of 0 to 255.
+    """
     units, _, height, width = kernels.shape
     largest = np.abs(kernels).max((1, 2, 3), keepdims=True)
     scaled = np.divide(kernels, largest, out=np.zeros_like(kernels), where=largest > 0)
     pixels = np.rint(127.5 + 127.5 * scaled).astype(np.uint8).transpose(0, 2, 3, 1)
-    columns = math.ceil(math.sqrt(units))
+    columns = min(columns or math.ceil(math.sqrt(units)), units)
     rows = math.ceil(units / columns)
-    picture = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), 255, np.uint8)
+    picture = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), ground, np.uint8)
     for unit, tile in enumerate(pixels):
         y, x = divmod(unit, columns)
         top, left = y * (height + 1) + 1, x * (width + 1) + 1

@@ -52,12 +52,13 @@ class Explorer(TerminalApp):
     ) -> None:
         self._stats = MoveStats() if debug_stats else None
         super().__init__(self._stats)
-        self.store, self.terminal, self.graphics = store, terminal, graphics
+        self.store: Store = store
+        self.terminal, self.graphics = terminal, graphics
         self.marks = Marks(store)
         self.settings = load_settings()
         self._start = start
         self.table: UnitTable | None = None
-        self._layer: LayerKey | None = None
+        self.layer: LayerKey | None = None
         self._matches = ""  # what was searched last
         self._condition = ""  # the filter
         self._anchor: Unit | None = None  # the unit from which a filter is written
@@ -118,7 +119,7 @@ class Explorer(TerminalApp):
 
     def show_layer(self, key: LayerKey, unit: Unit | None = None) -> None:
         """Shows the units of a layer; what is wrong with it is said, and the last one stays."""
-        if key == self._layer and unit is None:
+        if key == self.layer and unit is None:
             return
         try:
             table = self._load(key)
@@ -131,7 +132,7 @@ class Explorer(TerminalApp):
         except FilterError as error:
             self._condition = ""
             self.complain(error)
-        self._layer, self.table = key, table
+        self.layer, self.table = key, table
         self.units.show(table, mask, unit)
         self._show_status()
 
@@ -140,9 +141,9 @@ class Explorer(TerminalApp):
         return load_units(self.store, *key)
 
     def _show_status(self) -> None:
-        if self._layer is not None:
-            info = self.store.layers(self._layer[0])[self._layer[1]]
-            self.status.show(self._layer, info, self.units, self._condition)
+        if self.layer is not None:
+            info = self.store.layers(self.layer[0])[self.layer[1]]
+            self.status.show(self.layer, info, self.units, self._condition)
 
     def say(self, text: str) -> None:
         """Shows a text on the status line until the cursor moves."""
@@ -215,13 +216,13 @@ class Explorer(TerminalApp):
             self.units.focus()
         elif self.layers.display:
             self.layers.focus()
-            if self._layer is not None:
-                self.layers.go_to(self._layer)
+            if self.layer is not None:
+                self.layers.go_to(self.layer)
 
     def action_layer(self, step: int) -> None:
         keys = self.layers.keys
-        if self._layer is not None:
-            self.go_to_layer(keys[min(max(keys.index(self._layer) + step, 0), len(keys) - 1)])
+        if self.layer is not None:
+            self.go_to_layer(keys[min(max(keys.index(self.layer) + step, 0), len(keys) - 1)])
 
     async def action_table(self, action: str) -> None:
         await self.run_action(action, default_namespace=self.units)
@@ -291,9 +292,9 @@ class Explorer(TerminalApp):
         if text.removeprefix(":").isdecimal():
             self._matches = text.removeprefix(":")
             self._match(1, here=True)
-        elif text and self._layer is not None:
+        elif text and self.layer is not None:
             try:
-                key, index = find_place(self.store, text, self._layer[0])
+                key, index = find_place(self.store, text, self.layer[0])
             except ShapebiasError as error:
                 self.complain(error)
                 return
@@ -350,9 +351,9 @@ class Explorer(TerminalApp):
 
     def action_marked(self, step: int) -> None:
         """Goes to the next marked unit, in the order of layers and units, or around."""
-        if self._layer is None:
+        if self.layer is None:
             return
-        found = self.marks.next_to(self.units.unit or Unit(*self._layer, 0), step)
+        found = self.marks.next_to(self.units.unit or Unit(*self.layer, 0), step)
         if found is None:
             self.say("no unit is marked: m marks one")
         else:

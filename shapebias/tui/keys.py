@@ -14,6 +14,8 @@ KEYS: list[BindingType] = [
     Binding("v", "view", "View"),
     Binding("enter", "screen('zoom')", "Zoom"),
     Binding("d", "screen('details')", "Details"),
+    Binding("l", "screen('layer')", "Layer"),
+    Binding("o", "screen('models')", "Models"),
     Binding("m", "mark", "Mark"),
     Binding("M", "note", "Note", show=False),
     Binding("greater_than_sign", "marked(1)", "Next marked", show=False),

@@ -8,6 +8,8 @@ from textual.screen import Screen
 from shapebias.tui.columns import ColumnsScreen
 from shapebias.tui.details import DetailsScreen
 from shapebias.tui.help import HelpScreen
+from shapebias.tui.layer_screen import LayerScreen
+from shapebias.tui.model_screen import ModelScreen
 from shapebias.tui.zoom import ZoomScreen
 
 if TYPE_CHECKING:
@@ -32,10 +34,16 @@ def _details(app: "Explorer") -> Screen[Any] | None:
     return DetailsScreen(app.store, app.units.unit, app.table)
 
 
+def _layer(app: "Explorer") -> Screen[Any] | None:
+    return None if app.layer is None else LayerScreen(app.store, *app.layer)
+
+
 # Each makes its screen of what is shown now; None, having said why, where there is nothing to show.
 SCREENS: dict[str, Callable[["Explorer"], Screen[Any] | None]] = {
     "zoom": _zoom,
     "columns": _columns,
     "details": _details,
+    "layer": _layer,
+    "models": lambda app: ModelScreen(app.store),
     "help": lambda app: HelpScreen(),
 }
