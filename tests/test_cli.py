@@ -31,6 +31,7 @@ COMMANDS = [
         "concepts",
         "cue-conflict",
         "ablate",
+        "twins",
     ),
     *("models", "layers", "train", "export-images", "doctor"),
 ]

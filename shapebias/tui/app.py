@@ -17,11 +17,12 @@ from shapebias.core.filter import FilterError, filter_columns, filter_mask
 from shapebias.core.marks import Marks
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
+from shapebias.core.twins import Correlator
 from shapebias.core.units import UnitTable, load_units
 from shapebias.tui.commands import explorer_commands
 from shapebias.tui.debug_stats import MoveStats
 from shapebias.tui.jump import find_number, find_place
-from shapebias.tui.keys import KEYS, PANES_ONLY
+from shapebias.tui.keys import CURSOR_ONLY, KEYS, PANES_ONLY
 from shapebias.tui.layer_list import LayerKey, LayerList
 from shapebias.tui.prompt import HINTS, Prompt, Purpose
 from shapebias.tui.saving import save_marks, save_table, save_unit_picture
@@ -33,7 +34,6 @@ from shapebias.tui.terminal_app import TerminalApp
 from shapebias.tui.theme import NO_COLOUR
 from shapebias.tui.unit_panel import UnitPanel
 from shapebias.tui.unit_table import UnitTableView
-from shapebias.tui.zoom import ZoomScreen
 
 _BREAKPOINTS = [(0, "-narrow"), (76, "-normal"), (112, "-wide")]  # columns from which a class holds
 
@@ -56,6 +56,7 @@ class Explorer(TerminalApp):
         self.terminal, self.graphics = terminal, graphics
         self.marks = Marks(store)
         self.settings = load_settings()
+        self.correlator = Correlator(store)
         self._start = start
         self.table: UnitTable | None = None
         self.layer: LayerKey | None = None
@@ -98,7 +99,9 @@ class Explorer(TerminalApp):
 
     @property
     def _panels(self) -> list[UnitPanel]:
-        return [self.panel, *([self.screen.panel] if isinstance(self.screen, ZoomScreen) else [])]
+        """Those that show the cursor's unit, on the panes and on what is over them."""
+        over = self.screen.query(UnitPanel) if len(self.screen_stack) > 1 else []
+        return [self.panel, *(panel for panel in over if panel.follows)]
 
     def on_mount(self) -> None:
         self.register_theme(NO_COLOUR)
@@ -122,7 +125,7 @@ class Explorer(TerminalApp):
         if key == self.layer and unit is None:
             return
         try:
-            table = self._load(key)
+            table = self.load(key)
         except ShapebiasError as error:
             self.complain(error)
             return
@@ -137,7 +140,8 @@ class Explorer(TerminalApp):
         self._show_status()
 
     @lru_cache(maxsize=16)  # noqa: B019 (the app lives as long as the program)
-    def _load(self, key: LayerKey) -> UnitTable:
+    def load(self, key: LayerKey) -> UnitTable:
+        """The units of a layer. Raises StoreError."""
         return load_units(self.store, *key)
 
     def _show_status(self) -> None:
@@ -209,6 +213,8 @@ class Explorer(TerminalApp):
         """Over another screen, what belongs to the panes below it is off; in a prompt, what moves the focus."""
         if action == "other_side" and self.screen_stack and self.prompt.display:
             return False
+        if len(self.screen_stack) > 1 and action in CURSOR_ONLY and len(self._panels) == 1:
+            return False  # nothing on that screen would show where the cursor goes
         return len(self.screen_stack) == 1 or action not in PANES_ONLY or parameters == ("help",)
 
     def action_other_side(self) -> None:

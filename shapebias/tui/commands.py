@@ -25,6 +25,7 @@ def explorer_commands(app: "Explorer") -> Iterator[SystemCommand]:
         "Layer as a whole", "Metrics, noise, detectors, filters (l)", partial(app.action_screen, "layer")
     )
     yield SystemCommand("Models", "Shape bias, accuracy, sources (o)", partial(app.action_screen, "models"))
+    yield SystemCommand("Twins", "Units that fire on the same images (t)", partial(app.action_screen, "twins"))
     yield SystemCommand("Mark the unit", "Or take its mark away (m)", app.action_mark)
     yield SystemCommand("Write a note", "Marks the unit, too (M)", app.action_note)
     yield SystemCommand("Save the picture", "The unit's images as PNG (p)", app.action_save_picture)

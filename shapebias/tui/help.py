@@ -30,6 +30,7 @@ _KEYS = (
     ("Enter", "the unit on the whole screen; Escape goes back"),
     ("d", "all numbers of the unit with rank and meaning, its concepts, its images"),
     ("l o", "the layer as a whole, beside that of other models; the models: shape bias, accuracy, sources"),
+    ("t", "twins: the units that fire on the same images, in other models and in this one; Enter goes to one"),
     ("Ctrl-p", "every command by name: themes, layers, sorts, the marks as Markdown"),
     ("Ctrl-z", "back to the shell, whose fg returns here"),
     ("q", "quit"),

@@ -16,6 +16,7 @@ KEYS: list[BindingType] = [
     Binding("d", "screen('details')", "Details"),
     Binding("l", "screen('layer')", "Layer"),
     Binding("o", "screen('models')", "Models"),
+    Binding("t", "screen('twins')", "Twins"),
     Binding("m", "mark", "Mark"),
     Binding("M", "note", "Note", show=False),
     Binding("greater_than_sign", "marked(1)", "Next marked", show=False),
@@ -30,4 +31,5 @@ KEYS: list[BindingType] = [
     Binding("ctrl+z", "suspend_process", "Stop, until fg", show=False),
     Binding("q", "quit", "Quit"),
 ]
+CURSOR_ONLY = ("table", "layer", "match", "marked", "mark", "save_picture", "save_table", "view")  # where it is seen
 PANES_ONLY = ("other_side", "search", "screen", "filter", "note", "escape")  # not over another screen

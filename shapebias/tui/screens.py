@@ -10,6 +10,7 @@ from shapebias.tui.details import DetailsScreen
 from shapebias.tui.help import HelpScreen
 from shapebias.tui.layer_screen import LayerScreen
 from shapebias.tui.model_screen import ModelScreen
+from shapebias.tui.twins import TwinsScreen
 from shapebias.tui.zoom import ZoomScreen
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ def _layer(app: "Explorer") -> Screen[Any] | None:
     return None if app.layer is None else LayerScreen(app.store, *app.layer)
 
 
+def _twins(app: "Explorer") -> Screen[Any] | None:
+    if app.units.unit is None:
+        return None
+    return TwinsScreen(app.units.unit, app.correlator, app.load, app.new_panel, app.go_to)
+
+
 # Each makes its screen of what is shown now; None, having said why, where there is nothing to show.
 SCREENS: dict[str, Callable[["Explorer"], Screen[Any] | None]] = {
     "zoom": _zoom,
@@ -45,5 +52,6 @@ SCREENS: dict[str, Callable[["Explorer"], Screen[Any] | None]] = {
     "details": _details,
     "layer": _layer,
     "models": lambda app: ModelScreen(app.store),
+    "twins": _twins,
     "help": lambda app: HelpScreen(),
 }

@@ -43,6 +43,7 @@ class UnitPanel(Vertical):
         self, store: Store, marks: Marks, terminal: Terminal, graphics: Graphics, view: View, id: str | None = None
     ) -> None:
         super().__init__(id=id)
+        self.follows = True  # the table's cursor
         self._store, self._marks = store, marks
         self._numbers = Static(classes="numbers")
         self.grid = GridView(store, terminal, graphics, view)

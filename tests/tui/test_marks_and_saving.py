@@ -157,9 +157,9 @@ async def test_every_command_of_the_palette_runs(store: Store) -> None:
     async with exploring(store) as (app, pilot):
         commands = {each.title: each for each in app.get_system_commands(app.screen)}
         metrics = len(store.metric_names("Tiny", "block1"))
-        assert sum(title.startswith(("Sort", "Layer")) for title in commands) == 2 * metrics + 3
+        assert sum(title.startswith(("Sort", "Layer Tiny")) for title in commands) == 2 * metrics + 3
         for title, command in commands.items():
-            if title.startswith(("Sort", "Layer", "Mark")):
+            if title.startswith(("Sort", "Layer Tiny", "Mark")):
                 command.callback()
                 await pilot.pause()
         assert app.units.unit is not None

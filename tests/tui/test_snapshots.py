@@ -27,6 +27,7 @@ SCREENS: dict[str, list[str]] = {  # by the keys that lead there
     "details": ["j", "d"],
     "layer": ["l"],
     "models": ["o"],
+    "twins": ["t"],
     "find": ["slash", "b", "l"],
     "filter": ["f", "m", "a", "x", "space", "greater_than_sign", "space", "1"],
     "filter-mistake": ["f", "m", "a", "y"],
