@@ -8,7 +8,7 @@ from shapebias.cli.common import app
 
 # isort: off
 # ruff: noqa: F401 (imported for their commands, in the order of `--help`)
-from shapebias.cli import precompute, stores, compare, plot, concepts, cue_conflict, ablate, twins
+from shapebias.cli import precompute, stores, compare, plot, concepts, cue_conflict, ablate, twins, image
 from shapebias.cli import models, train, images, verify, doctor
 
 # isort: on

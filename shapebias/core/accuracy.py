@@ -37,7 +37,7 @@ def accuracies(store: Store, all_right: bool = False) -> list[Accuracy]:
 
 
 def _of_plain(store: Store, all_right: bool) -> list[Accuracy]:
-    known = {model: _decided(store, model) for model in store.models}
+    known = {model: clean_decisions(store, model) for model in store.models}
     right = {model: (target >= 0) & (decision == target) for model, (decision, target) in known.items() if len(target)}
     common = np.logical_and.reduce(list(right.values())) if right else np.zeros(0, bool)
     found: list[Accuracy] = []
@@ -60,7 +60,7 @@ def _accuracy(model: str, kind: str, name: str, right: NDArray[np.bool_], counte
     return Accuracy(model, kind, name, float(right[counted].mean()) if images else float("nan"), images)
 
 
-def _decided(store: Store, model: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def clean_decisions(store: Store, model: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """What a model decides for the probe images, and what is right: int32 [images]; empty where it gives no scores."""
     images = [len(store.labels)]
     if not store.has(f"models/{model}/decision"):

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ from shapebias.core.store import Store, StoreError, TopImages, Unit
 BACKGROUND = (18, 18, 18)
 _CROP_CELLS = 8  # map cells that a crop shows around the maximum
 _DIMMED = 0.4  # brightness outside the activation mask
+_HEAT = 0.65  # of the activation map over the image
 
 
 class View(StrEnum):
@@ -27,6 +29,37 @@ class View(StrEnum):
     def next(self) -> "View":
         views = list(View)
         return views[(views.index(self) + 1) % len(views)]
+
+
+@dataclass(frozen=True)
+class UnitImage:
+    """One of a unit's top images, 0 being the strongest."""
+
+    unit: Unit
+    rank: int
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A probe image as a model saw it, by its number in the model's own store."""
+
+    model: str
+    image: int
+
+
+Subject = Unit | UnitImage | Photo
+
+
+def subject_tiles(
+    store: Store, subject: Subject, count: int, size: int, view: View, apply: Callable[..., Iterable[Image.Image]] = map
+) -> list[Image.Image]:
+    """What there is to see of a unit (`unit_tiles`), of one of its images (`image_views`) or of a probe image."""
+    if isinstance(subject, Unit):
+        return unit_tiles(store, subject, count, size, view, apply)
+    if isinstance(subject, UnitImage):
+        return image_views(store, subject, size)[:count]
+    own, model = store.plain(subject.model)
+    return [_picture(own, model, subject.image).resize((size, size), Image.Resampling.BICUBIC)]
 
 
 def unit_tiles(
@@ -53,6 +86,25 @@ def unit_tiles(
         return whole if view is View.WHOLE else _masked(whole, top.map[rank], threshold)
 
     return list(apply(tile, range(min(count, len(top.image)))))
+
+
+def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image]:
+    """The whole image, the activation map over it (black to white: 0 to the unit's max), and where the unit fires (as
+    `View.MASK`), RGB of size x size pixels; none where the unit has no such image. Raises StoreError."""
+    top = store.top(subject.unit)
+    if subject.rank >= len(top.image):
+        return []
+    picture = _picture(store, subject.unit.model, int(top.image[subject.rank]))
+    whole = picture.resize((size, size), Image.Resampling.BILINEAR)
+    activation = top.map[subject.rank]
+    return [whole, _heated(whole, activation), _masked(whole, activation, _mask_threshold(store, subject.unit, top))]
+
+
+def _heated(tile: Image.Image, activation: NDArray[np.uint8]) -> Image.Image:
+    """The activation map, upsampled bilinearly, in colours from black over red and yellow to white."""
+    upsampled = Image.fromarray(activation).resize(tile.size, Image.Resampling.BILINEAR)
+    heat = [min(max(3 * level - 255 * band, 0), 255) for band in range(3) for level in range(256)]
+    return Image.blend(tile.convert("L").convert("RGB"), Image.merge("RGB", [upsampled] * 3).point(heat), _HEAT)
 
 
 def _picture(store: Store, model: str, image: int) -> Image.Image:

@@ -128,9 +128,9 @@ class JoinedStore(Store):
         store, own = self._image(image)
         return store.class_of(own)
 
-    def thumbnail(self, model: str, image: int) -> bytes:
+    def find_thumbnail(self, model: str, image: int) -> bytes | None:
         store, label = self.plain(model)
-        return store.thumbnail(label, image - self._first[self._own[model][0]])
+        return store.find_thumbnail(label, image - self._first[self._own[model][0]])
 
     # Models, layers, units
 

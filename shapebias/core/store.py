@@ -195,7 +195,16 @@ class Store:
         return {}
 
     def thumbnail(self, model: str, image: int) -> bytes:
-        """The encoded picture (JPEG or PNG) of a probe image as `model` saw it: its resize and crop."""
+        """The encoded picture (JPEG or PNG) of a probe image as `model` saw it: its resize and crop. Raises StoreError
+        where there is none: of every image of a top list there should be one."""
+        found = self.find_thumbnail(model, image)
+        if found is None:
+            path = f"{schema.PROBE}/thumbnails/{self.models[model].thumbnails}"
+            raise StoreError(f"{_shown(self.plain(model)[0].path)} is damaged at {path}: no thumbnail of image {image}")
+        return found
+
+    def find_thumbnail(self, model: str, image: int) -> bytes | None:
+        """As `thumbnail`; None where the store has none of that image."""
         key = self.models[model].thumbnails
         path = f"{schema.PROBE}/thumbnails/{key}"
         if key not in self._thumbnails:
@@ -203,7 +212,7 @@ class Store:
         images, pictures = self._thumbnails[key]
         row = int(np.searchsorted(images, image))
         if row == len(images) or images[row] != image:
-            raise StoreError(f"{_shown(self.path)} is damaged at {path}: no thumbnail of image {image}")
+            return None
         with self._reading(path):
             return pictures[row]
 

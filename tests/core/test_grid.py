@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from shapebias.core import grid
-from shapebias.core.grid import BACKGROUND, View, compose, unit_tiles
+from shapebias.core.grid import BACKGROUND, Photo, UnitImage, View, compose, subject_tiles, unit_tiles
 from shapebias.core.store import Store, StoreError, Unit, open_store
 
 SIDE = 32  # of the tiny network's input, and of its thumbnails
@@ -46,6 +46,26 @@ def test_whole_tiles_are_the_top_images_in_order(store: Store, layer: str, index
     tiles = unit_tiles(store, unit, 4, SIDE, View.WHOLE)
     for tile, image in zip(tiles, store.top(unit).image[:4], strict=True):
         np.testing.assert_array_equal(np.asarray(tile), np.asarray(thumbnail(store, int(image))))
+
+
+@pytest.mark.parametrize(("layer", "index"), UNITS)
+def test_one_image_is_shown_whole_by_its_map_and_masked(store: Store, layer: str, index: int) -> None:
+    unit = Unit("Tiny", layer, index)
+    top = store.top(unit)
+    whole, heat, masked = subject_tiles(store, UnitImage(unit, 1), 24, 96, View.CROP)
+    level = np.rint(bilinear(top.map[1], 96))[..., None]
+    bands = np.clip(3 * level - [0, 255, 510], 0, 255)
+    expected = (1 - grid._HEAT) * np.asarray(whole.convert("L"), float)[..., None] + grid._HEAT * bands
+    assert np.abs(np.asarray(heat, float) - expected).max() <= 4
+    np.testing.assert_array_equal(np.asarray(masked), np.asarray(unit_tiles(store, unit, 2, 96, View.MASK)[1]))
+    assert len(subject_tiles(store, UnitImage(unit, 0), 2, 96, View.CROP)) == 2
+    assert subject_tiles(store, UnitImage(unit, 6), 3, 96, View.CROP) == []
+
+
+def test_a_photo_is_the_thumbnail(store: Store) -> None:
+    image = int(store.top(Unit("Tiny", "block1", 0)).image[0])
+    [tile] = subject_tiles(store, Photo("Tiny", image), 1, SIDE, View.MASK)
+    np.testing.assert_array_equal(np.asarray(tile), np.asarray(thumbnail(store, image)))
 
 
 def test_no_more_tiles_than_top_images(store: Store) -> None:
