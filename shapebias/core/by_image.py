@@ -140,14 +140,26 @@ def on_image(
     if model is not None:
         store.check_model(model)
     labels = [model] if model is not None else list(store.models)
-    if layer is not None:
-        having = [label for label in labels if layer in store.layers(label)]
-        layer = layer if having else store.check_layer(labels[0], layer)
-    see = _cue_conflict if image.is_cue_conflict else _probe
-    return [see(store, image.path, label, layer, limit) for label in labels]
+    if layer is not None and not any(layer in store.layers(label) for label in labels):
+        layer = store.check_layer(labels[0], layer)
+    if image.is_cue_conflict:
+        return [_on_cue_conflict(store, image.path, label) for label in labels]
+    return [_on_probe(store, image.path, label, layer, limit) for label in labels]
 
 
-def _cue_conflict(store: Store, path: str, model: str, layer: str | None, limit: int) -> OnImage:
+def decisions_on(store: Store, image: ImageName) -> dict[str, Decision]:
+    """What the models that have decided for an image decided. Raises StoreError."""
+    found = {}
+    for model in store.models:
+        row = None if image.is_cue_conflict else _row(store, image.path, model)
+        conflict = _on_cue_conflict(store, image.path, model) if image.is_cue_conflict else None
+        decision = conflict.decision if conflict else None if row is None else _decision(*store.plain(model), row)
+        if decision is not None:
+            found[model] = decision
+    return found
+
+
+def _on_cue_conflict(store: Store, path: str, model: str) -> OnImage:
     decisions = store.cue_conflict(model)
     missing = ["no units, no picture: a store keeps those of probe images"]
     if decisions is None or path not in decisions.images:
@@ -157,29 +169,35 @@ def _cue_conflict(store: Store, path: str, model: str, layer: str | None, limit:
     if decision == NO_DECISION:
         return OnImage(model, missing=["no decision: its scores were no numbers", *missing])
     kinds = {int(decisions.texture[row]): Verdict.TEXTURE, int(decisions.shape[row]): Verdict.SHAPE}
-    return OnImage(
-        model, Decision(decisions.categories[decision], kinds.get(decision, Verdict.NEITHER)), missing=missing
-    )
+    verdict = kinds.get(decision, Verdict.NEITHER)
+    return OnImage(model, Decision(decisions.categories[decision], verdict), missing=missing)
 
 
-def _probe(store: Store, path: str, model: str, layer: str | None, limit: int) -> OnImage:
-    own, label = store.plain(model)
+def _row(store: Store, path: str, model: str) -> int | None:
+    """The number of a probe image in a model's own store."""
     try:
-        row = own.image_paths.index(os.fsencode(path))
+        return store.plain(model)[0].image_paths.index(os.fsencode(path))
     except ValueError:
+        return None
+
+
+def _on_probe(store: Store, path: str, model: str, layer: str | None, limit: int) -> OnImage:
+    row = _row(store, path, model)
+    if row is None:
         return OnImage(model, missing=["not among its images"])
-    found = OnImage(
-        model, _decision(own, label, row), photo=Photo(model, row) if own.find_thumbnail(label, row) else None
-    )
+    own, label = store.plain(model)
+    photo = Photo(model, row) if own.find_thumbnail(label, row) is not None else None
+    found = OnImage(model, _decision(own, label, row), photo=photo)
     if found.decision is None:
         found.missing.append("no decision: it gives no scores of classes")
-    if found.photo is None:
+    if photo is None:
         found.missing.append("no picture: a store keeps those of images in top lists")
-    for name in store.layers(model) if layer is None else {layer} & store.layers(model).keys():
+    layers = [name for name in store.layers(model) if layer in (None, name)]
+    for name in layers:
         if store.has(f"{schema.layer_path(model, name)}/activations/max"):
             found.layers[name] = _firing(store, model, name, row, limit)
     if not found.layers:
-        found.missing.append("no units: the store was made with --activations none" if layer is None else f"no {layer}")
+        found.missing.append("no units: the store was made with --activations none" if layers else f"no layer {layer}")
     return found
 
 

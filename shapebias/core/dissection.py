@@ -107,6 +107,13 @@ class Detectors:
         }
 
 
+def detectors_in(store: Store, model: str, layer: str) -> int | None:
+    """How many units of a layer are detectors (IoU >= 0.04); None where it was not dissected. Raises StoreError."""
+    if "iou" not in store.metric_names(model, layer):
+        return None
+    return int((store.metric(model, layer, "iou") >= DETECTOR).sum())
+
+
 def count_detectors(store: Store, concepts: Concepts, pairs: Sequence[tuple[str, str]]) -> list[Detectors]:
     """Detectors (IoU >= 0.04) of each (model, layer). Raises StoreError."""
     found = []

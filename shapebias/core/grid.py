@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from shapebias.core.store import Store, StoreError, TopImages, Unit
 
@@ -16,6 +16,7 @@ BACKGROUND = (18, 18, 18)
 _CROP_CELLS = 8  # map cells that a crop shows around the maximum
 _DIMMED = 0.4  # brightness outside the activation mask
 _HEAT = 0.65  # of the activation map over the image
+_LINE = (0, 255, 255)  # around where the unit fires
 
 
 class View(StrEnum):
@@ -89,22 +90,22 @@ def unit_tiles(
 
 
 def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image]:
-    """The whole image, the activation map over it (black to white: 0 to the unit's max), and where the unit fires (as
-    `View.MASK`), RGB of size x size pixels; none where the unit has no such image. Raises StoreError."""
+    """The whole image, and the activation map over it (black to white: 0 to the unit's max) with a line around where
+    the unit fires (as `View.MASK`), RGB of size x size pixels; none where the unit has no such image.
+
+    Raises StoreError.
+    """
     top = store.top(subject.unit)
     if subject.rank >= len(top.image):
         return []
     picture = _picture(store, subject.unit.model, int(top.image[subject.rank]))
     whole = picture.resize((size, size), Image.Resampling.BILINEAR)
-    activation = top.map[subject.rank]
-    return [whole, _heated(whole, activation), _masked(whole, activation, _mask_threshold(store, subject.unit, top))]
-
-
-def _heated(tile: Image.Image, activation: NDArray[np.uint8]) -> Image.Image:
-    """The activation map, upsampled bilinearly, in colours from black over red and yellow to white."""
-    upsampled = Image.fromarray(activation).resize(tile.size, Image.Resampling.BILINEAR)
+    upsampled = Image.fromarray(top.map[subject.rank]).resize(whole.size, Image.Resampling.BILINEAR)
     heat = [min(max(3 * level - 255 * band, 0), 255) for band in range(3) for level in range(256)]
-    return Image.blend(tile.convert("L").convert("RGB"), Image.merge("RGB", [upsampled] * 3).point(heat), _HEAT)
+    heated = Image.blend(whole.convert("L").convert("RGB"), Image.merge("RGB", [upsampled] * 3).point(heat), _HEAT)
+    inside = _above(upsampled, _mask_threshold(store, subject.unit, top))
+    heated.paste(_LINE, mask=ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(2 * (size // 200) + 3))))
+    return [whole, heated]
 
 
 def _picture(store: Store, model: str, image: int) -> Image.Image:
@@ -145,10 +146,14 @@ def _crop(picture: Image.Image, position: NDArray[np.int32], extent: Sequence[in
 
 
 def _masked(tile: Image.Image, activation: NDArray[np.uint8], threshold: float) -> Image.Image:
-    upsampled = Image.fromarray(activation).resize(tile.size, Image.Resampling.BILINEAR)
-    inside = upsampled.point([255 if level > threshold else 0 for level in range(256)])
+    inside = _above(Image.fromarray(activation).resize(tile.size, Image.Resampling.BILINEAR), threshold)
     dimmed = tile.point([round(level * _DIMMED) for level in range(256)] * 3)
     return Image.composite(tile, dimmed, inside)
+
+
+def _above(levels: Image.Image, threshold: float) -> Image.Image:
+    """255 where the levels exceed the threshold, else 0."""
+    return levels.point([255 if level > threshold else 0 for level in range(256)])
 
 
 def compose(

@@ -33,10 +33,11 @@ class Metric:
         """The most characters that `format` gives."""
         return 20 if self.is_text else 8
 
-    def format(self, value: float | str) -> str:
-        """`value` in at most `width` characters, a dash where it is undefined (NaN, or an empty text)."""
+    def format(self, value: float | str, room: int | None = None) -> str:
+        """`value` in at most `width` characters (a text in at most `room`, where that is given), a dash where it is
+        undefined (NaN, or an empty text)."""
         if isinstance(value, str):
-            return printable(value, self.width) or "–"
+            return printable(value, room or self.width) or "–"
         if value != value:
             return "–"
         magnitude = abs(value)

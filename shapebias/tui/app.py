@@ -1,44 +1,37 @@
-"""The explorer: models and layers left, the unit table in the middle, the unit's numbers and images right."""
+"""The explorer: what its keys do. What the panes show is in panes.py."""
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import ComposeResult, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.theme import Theme
-from textual.widgets import Footer, Tree
+from textual.widgets import Tree
 
+from shapebias.core.by_image import ImageName
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.filter import FilterError, filter_columns, filter_mask
-from shapebias.core.marks import Marks
+from shapebias.core.grid import UnitImage
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
-from shapebias.core.twins import Correlator
-from shapebias.core.units import UnitTable, load_units
 from shapebias.tui.commands import explorer_commands
-from shapebias.tui.debug_stats import MoveStats
+from shapebias.tui.grid_view import GridView
 from shapebias.tui.jump import find_number, find_place
 from shapebias.tui.keys import CURSOR_ONLY, KEYS, PANES_ONLY
-from shapebias.tui.layer_list import LayerKey, LayerList
+from shapebias.tui.layer_list import LayerKey
+from shapebias.tui.panes import Panes
 from shapebias.tui.prompt import HINTS, Prompt, Purpose
 from shapebias.tui.saving import save_marks, save_table, save_unit_picture
-from shapebias.tui.screens import SCREENS
-from shapebias.tui.settings import load_settings
-from shapebias.tui.status import StatusLine
-from shapebias.tui.terminal import Graphics, Terminal, query_terminal
-from shapebias.tui.terminal_app import TerminalApp
-from shapebias.tui.theme import NO_COLOUR
-from shapebias.tui.unit_panel import UnitPanel
+from shapebias.tui.screens import SCREENS, by_image, one_image
+from shapebias.tui.terminal import query_terminal
 from shapebias.tui.unit_table import UnitTableView
 
 _BREAKPOINTS = [(0, "-narrow"), (76, "-normal"), (112, "-wide")]  # columns from which a class holds
 
 
-class Explorer(TerminalApp):
+class Explorer(Panes):
     """Walks the units of a store."""
 
     TITLE = "shapebias"
@@ -46,123 +39,6 @@ class Explorer(TerminalApp):
     ENABLE_COMMAND_PALETTE = True
     HORIZONTAL_BREAKPOINTS = _BREAKPOINTS
     BINDINGS: ClassVar[list[BindingType]] = KEYS
-
-    def __init__(
-        self, store: Store, start: Unit | None, terminal: Terminal, graphics: Graphics, debug_stats: bool = False
-    ) -> None:
-        self._stats = MoveStats() if debug_stats else None
-        super().__init__(self._stats)
-        self.store: Store = store
-        self.terminal, self.graphics = terminal, graphics
-        self.marks = Marks(store)
-        self.settings = load_settings()
-        self.correlator = Correlator(store)
-        self._start = start
-        self.table: UnitTable | None = None
-        self.layer: LayerKey | None = None
-        self._matches = ""  # what was searched last
-        self._condition = ""  # the filter
-        self._anchor: Unit | None = None  # the unit from which a filter is written
-
-    def compose(self) -> ComposeResult:
-        with Horizontal(id="panes"):
-            yield LayerList(self.store, id="layers")
-            yield UnitTableView(self.marks, self.settings.hidden, id="units")
-            yield self.new_panel("unit")
-        yield Prompt(id="prompt")
-        yield StatusLine(id="status")
-        yield Footer()
-
-    def new_panel(self, id: str | None = None) -> UnitPanel:
-        """A panel for one unit, with the view that is chosen."""
-        return UnitPanel(self.store, self.marks, self.terminal, self.graphics, self.settings.view, id)
-
-    @property
-    def units(self) -> UnitTableView:
-        return self.screen_stack[0].query_one("#units", UnitTableView)
-
-    @property
-    def layers(self) -> LayerList:
-        return self.screen_stack[0].query_one("#layers", LayerList)
-
-    @property
-    def panel(self) -> UnitPanel:
-        return self.screen_stack[0].query_one("#unit", UnitPanel)
-
-    @property
-    def status(self) -> StatusLine:
-        return self.screen_stack[0].query_one("#status", StatusLine)
-
-    @property
-    def prompt(self) -> Prompt:
-        return self.screen_stack[0].query_one(Prompt)
-
-    @property
-    def _panels(self) -> list[UnitPanel]:
-        """Those that show the cursor's unit, on the panes and on what is over them."""
-        over = self.screen.query(UnitPanel) if len(self.screen_stack) > 1 else []
-        return [self.panel, *(panel for panel in over if panel.follows)]
-
-    def on_mount(self) -> None:
-        self.register_theme(NO_COLOUR)
-        if self.settings.theme in self.available_themes:
-            self.theme = self.settings.theme
-        self.theme_changed_signal.subscribe(self, self._keep_theme)
-        start = self._start
-        key = (start.model, start.layer) if start is not None else self.layers.keys[0]
-        self.units.focus()
-        self.show_layer(key, start)
-        self.call_after_refresh(self.layers.go_to, key)
-        try:
-            self.marks.load()
-        except ShapebiasError as error:
-            self.complain(error)
-        if self._stats is not None:
-            self.set_interval(0.1, self._show_figures)
-
-    def show_layer(self, key: LayerKey, unit: Unit | None = None) -> None:
-        """Shows the units of a layer; what is wrong with it is said, and the last one stays."""
-        if key == self.layer and unit is None:
-            return
-        try:
-            table = self.load(key)
-        except ShapebiasError as error:
-            self.complain(error)
-            return
-        mask = None
-        try:
-            mask = filter_mask(self._condition, table) if self._condition else None
-        except FilterError as error:
-            self._condition = ""
-            self.complain(error)
-        self.layer, self.table = key, table
-        self.units.show(table, mask, unit)
-        self._show_status()
-
-    @lru_cache(maxsize=16)  # noqa: B019 (the app lives as long as the program)
-    def load(self, key: LayerKey) -> UnitTable:
-        """The units of a layer. Raises StoreError."""
-        return load_units(self.store, *key)
-
-    def _show_status(self) -> None:
-        if self.layer is not None:
-            info = self.store.layers(self.layer[0])[self.layer[1]]
-            self.status.show(self.layer, info, self.units, self._condition)
-
-    def say(self, text: str) -> None:
-        """Shows a text on the status line until the cursor moves."""
-        self.status.say(text, self.units.unit)
-        self._show_status()
-
-    def complain(self, error: ShapebiasError) -> None:
-        """Shows what went wrong as a message."""
-        self.notify(printable(str(error)), severity="error", markup=False)
-
-    def _show_figures(self) -> None:
-        figures = self._stats.finished() if self._stats is not None else None
-        if figures is not None:
-            self.status.figures = figures
-            self._show_status()
 
     # What the widgets say
 
@@ -187,6 +63,9 @@ class Explorer(TerminalApp):
         except ShapebiasError as error:
             self.complain(error)
         self._show_status()
+
+    def on_grid_view_chosen(self, event: GridView.Chosen) -> None:
+        self.open_image(event.subject)
 
     def on_prompt_changed(self, event: Prompt.Changed) -> None:
         if event.purpose is Purpose.FILTER:
@@ -240,24 +119,31 @@ class Explorer(TerminalApp):
 
     def action_screen(self, name: str) -> None:
         """Opens one of `screens.SCREENS` over the panes."""
+        self._open(lambda: SCREENS[name](self))
+
+    def open_image(self, subject: UnitImage) -> None:
+        """Opens the screen of one of a unit's images."""
+        self._open(lambda: one_image(self, subject))
+
+    def open_by_image(self, image: ImageName, unit: Unit) -> None:
+        """Opens the screen of what fires on an image."""
+        self._open(lambda: by_image(self, image, unit))
+
+    def _open(self, make: Callable[[], Screen[Any] | None]) -> None:
         try:
-            screen = SCREENS[name](self)
+            screen = make()
         except ShapebiasError as error:
             self.complain(error)
             return
         if screen is not None:
             self.push_screen(screen)
 
-    def choose_columns(self, hidden: list[str]) -> None:
-        """Hides these metrics, now and in later runs."""
+    def choose_columns(self, hidden: list[str], widths: dict[str, int]) -> None:
+        """Hides these metrics, and shows columns as wide as `widths` says, now and in later runs."""
         others = [name for name in self.settings.hidden if self.table is None or name not in self.table.columns]
-        self.settings.hidden = [*others, *hidden]
+        self.settings.hidden, self.settings.widths = [*others, *hidden], widths
         self.settings.save()
-        self.units.hide(self.settings.hidden)
-
-    def _keep_theme(self, theme: Theme) -> None:
-        self.settings.theme = theme.name
-        self.settings.save()
+        self.units.change_columns(self.settings.hidden, widths)
 
     # Filter, find, go
 
@@ -326,7 +212,9 @@ class Explorer(TerminalApp):
         self.layers.go_to(key)
 
     def go_to(self, unit: Unit) -> None:
-        """Puts the cursor on a unit of any layer; a filter that hides it is cleared."""
+        """Puts the cursor on a unit of any layer, in the panes; a filter that hides it is cleared."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
         self.go_to_layer((unit.model, unit.layer), unit)
         if self.units.unit != unit and self._condition:
             self._anchor = unit

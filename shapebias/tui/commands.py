@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def explorer_commands(app: "Explorer") -> Iterator[SystemCommand]:
     """The commands for what is shown now."""
     yield SystemCommand("Filter units", "Show only those that satisfy an expression (f)", app.action_filter)
-    yield SystemCommand("Choose columns", "Which metrics the table shows (c)", partial(app.action_screen, "columns"))
+    yield SystemCommand(
+        "Choose columns", "Which metrics the table shows, how wide (c)", partial(app.action_screen, "columns")
+    )
     yield SystemCommand(
         "Details of the unit", "Every number, concept and image (d)", partial(app.action_screen, "details")
     )
@@ -26,6 +28,10 @@ def explorer_commands(app: "Explorer") -> Iterator[SystemCommand]:
     )
     yield SystemCommand("Models", "Shape bias, accuracy, sources (o)", partial(app.action_screen, "models"))
     yield SystemCommand("Twins", "Units that fire on the same images (t)", partial(app.action_screen, "twins"))
+    yield SystemCommand(
+        "By image", "What fires on an image, how the models decided (i)", partial(app.action_screen, "by_image")
+    )
+    yield SystemCommand("One image", "Its activation map, path, class, value", partial(app.action_screen, "image"))
     yield SystemCommand("Mark the unit", "Or take its mark away (m)", app.action_mark)
     yield SystemCommand("Write a note", "Marks the unit, too (M)", app.action_note)
     yield SystemCommand("Save the picture", "The unit's images as PNG (p)", app.action_save_picture)

@@ -1,4 +1,4 @@
-"""The widget that shows a unit's top images, by sixel, kitty or half cells, or as a list."""
+"""The widget for pictures of units and images: by sixel, kitty or half cells, or as text."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -7,22 +7,26 @@ from typing import Any
 
 from PIL import Image
 from rich.text import Text
+from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate
 from textual.app import RenderResult
 from textual.geometry import Region
+from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
 
-from shapebias.core.grid import View
+from shapebias.core.grid import Photo, Subject, UnitImage, View
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
 from shapebias.tui.driver import line_of
 from shapebias.tui.layout import GridLayout, fit_grid
 from shapebias.tui.library_pictures import library_picture
-from shapebias.tui.pictures import Picture, PictureMaker, Request, coarse_limit
+from shapebias.tui.pictures import Picture, PictureMaker, Request, coarse_limit, detail
 from shapebias.tui.terminal import Graphics, Terminal
+from shapebias.tui.text_plots import shades
 
-_MOST = 24  # images shown: they divide well, and a 25th would make all of them smaller
+# Tiles shown. Of a unit's images 24: they divide well, and a 25th would make all of them smaller.
+_MOST = {Unit: 24, UnitImage: 2, Photo: 1}
 _REPAIR = 0.03  # seconds
 _BACKLOG = 0.05  # seconds that the line may be busy before the next tiles are handed over
 _PORTION = 4000  # bytes that are handed over at once, at least
@@ -31,16 +35,23 @@ _REST = 0.25  # seconds without a move after which a coarse picture is refined
 
 
 class GridView(Widget):
-    """The grid of the unit last shown. Its picture is made elsewhere; until it is ready the old one stays."""
+    """The tiles of what was last shown. Its picture is made elsewhere; until it is ready the old one stays."""
 
     DEFAULT_CSS = "GridView { height: 1fr; }"
+
+    class Chosen(Message):
+        """One of a unit's images was clicked, by its rank."""
+
+        def __init__(self, subject: UnitImage) -> None:
+            super().__init__()
+            self.subject = subject
 
     def __init__(self, store: Store, terminal: Terminal, graphics: Graphics, view: View = View.CROP) -> None:
         super().__init__()
         self._store, self._terminal, self._graphics = store, terminal, graphics
         self._maker = PictureMaker(store, self._made)
-        self._unit: Unit | None = None
-        self._neighbours: Sequence[Unit] = ()
+        self._subject: Subject | None = None
+        self._neighbours: Sequence[Subject] = ()
         self._view = view
         self._picture: Picture | None = None
         self._renderable: Any = None
@@ -55,6 +66,11 @@ class GridView(Widget):
         return self._picture
 
     @property
+    def draws(self) -> bool:
+        """Whether there are pictures, and not text."""
+        return self._graphics is not Graphics.NONE
+
+    @property
     def view(self) -> View:
         return self._view
 
@@ -63,10 +79,12 @@ class GridView(Widget):
         self._view = view
         self._request()
 
-    def show(self, unit: Unit, neighbours: Sequence[Unit] = ()) -> None:
-        """Shows a unit; the pictures of its neighbours are made ahead."""
-        self._unit, self._neighbours = unit, neighbours
-        if self._graphics is Graphics.NONE:
+    def show(self, subject: Subject | None, neighbours: Sequence[Subject] = ()) -> None:
+        """Shows a subject, or nothing; the pictures of its neighbours are made ahead."""
+        self._subject, self._neighbours = subject, neighbours
+        if subject is None:
+            self._picture = None
+        if self._graphics is Graphics.NONE or subject is None:
             self.refresh()
         else:
             self._request()
@@ -83,19 +101,21 @@ class GridView(Widget):
 
     def grid_layout(self) -> GridLayout | None:
         """The tiles that fit into the widget now."""
+        most = _MOST.get(type(self._subject), _MOST[Unit])
         if self._graphics is Graphics.HALFCELL:
-            return fit_grid(*self.content_size, (1, 2), _MOST, smallest=8, gap=1)
+            return fit_grid(*self.content_size, (1, 2), most, smallest=8, gap=1)
         cell = (self._terminal.cell_width, self._terminal.cell_height)
-        return fit_grid(*self.content_size, cell, _MOST)
+        return fit_grid(*self.content_size, cell, most)
 
     def _request(self, refined: bool = False) -> None:
-        """Wants the picture of the unit, a coarse one where the line is slow, and later the `refined` one."""
+        """Wants the picture of the subject, a coarse one where the line is slow, and later the `refined` one."""
         layout = self.grid_layout()
-        if self._unit is None or layout is None or self._graphics is Graphics.NONE:
+        if self._subject is None or layout is None or self._graphics is Graphics.NONE:
             return
         limit, self._refining = self._limit(layout), refined
         request, *ahead = (
-            Request(unit, self._view, layout, self._graphics, limit) for unit in (self._unit, *self._neighbours)
+            Request(subject, self._view, layout, self._graphics, limit)
+            for subject in (self._subject, *self._neighbours)
         )
         found = self._maker.want(replace(request, limit=None) if refined else request, ahead)
         if found is not None:
@@ -103,9 +123,9 @@ class GridView(Widget):
 
     def _limit(self, layout: GridLayout) -> int | None:
         """The bytes that the line takes soon enough, None where that is enough for any picture."""
-        if self._graphics is not Graphics.SIXEL:
+        if self._graphics is not Graphics.SIXEL or self._subject is None:
             return None
-        return coarse_limit(layout, line_of(self.app).takes_within(_FIRST))
+        return coarse_limit(layout, line_of(self.app).takes_within(_FIRST) / detail(self._subject))
 
     def _made(self, picture: Picture) -> None:
         """Called on the pictures' thread."""
@@ -115,9 +135,9 @@ class GridView(Widget):
     def _take(self, picture: Picture) -> None:
         request = picture.request
         layout = self.grid_layout() or request.layout
-        if replace(request, limit=None) != Request(request.unit, self._view, layout, self._graphics):
+        if replace(request, limit=None) != Request(request.subject, self._view, layout, self._graphics):
             return  # another view or size is wanted by now
-        if request.unit != self._unit or picture is self._picture:
+        if request.subject != self._subject or picture is self._picture:
             return
         before, self._picture = self._picture, picture
         same_place = (
@@ -152,10 +172,24 @@ class GridView(Widget):
             self._rendered, self._renderable = image, library_picture(image, self._graphics, cell)
         return self._renderable
 
+    def on_click(self, event: events.Click) -> None:
+        layout = self.grid_layout()
+        if not isinstance(self._subject, Unit):
+            return
+        rank = event.y
+        if self._graphics is not Graphics.NONE and layout is not None:
+            column, row = event.x // layout.cell_columns, event.y // layout.cell_rows
+            rank = row * layout.columns + column if column < layout.columns and row < layout.rows else layout.count
+        if rank < min(len(self._store.top(self._subject).image), _MOST[Unit]):
+            self.post_message(self.Chosen(UnitImage(self._subject, rank)))
+
     def _listing(self) -> Text:
-        if self._unit is None:
+        if isinstance(self._subject, UnitImage):
+            top = self._store.top(self._subject.unit)
+            return Text("\n").join(shades(top.map[self._subject.rank], *self.content_size))
+        if not isinstance(self._subject, Unit):
             return Text("")
-        top = self._store.top(self._unit)
+        top = self._store.top(self._subject)
         lines = []
         for rank in range(min(len(top.image), self.content_size.height)):
             image = int(top.image[rank])
@@ -182,7 +216,7 @@ class GridView(Widget):
 
     def _repair(self) -> None:
         self._repairing = None
-        if self._picture is None or self._picture.request.unit != self._unit:
+        if self._picture is None or self._picture.request.subject != self._subject:
             return
         if self._too_long(self._picture):
             self._picture = None  # the coarse one comes again, and then this
@@ -223,7 +257,7 @@ class GridView(Widget):
         """Whether it is still the newest that is wanted, in this place and size, and nothing is over it."""
         return (
             picture is self._picture
-            and picture.request.unit == self._unit
+            and picture.request.subject == self._subject
             and picture.request.layout == self.grid_layout()
             and self.screen.is_active
         )

@@ -17,6 +17,7 @@ KEYS: list[BindingType] = [
     Binding("l", "screen('layer')", "Layer"),
     Binding("o", "screen('models')", "Models"),
     Binding("t", "screen('twins')", "Twins"),
+    Binding("i", "screen('by_image')", "By image"),
     Binding("m", "mark", "Mark"),
     Binding("M", "note", "Note", show=False),
     Binding("greater_than_sign", "marked(1)", "Next marked", show=False),

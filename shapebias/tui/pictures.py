@@ -1,4 +1,4 @@
-"""Pictures of units, made on a thread of their own: the newest request first, neighbours ahead, the rest dropped."""
+"""Pictures, made on a thread of their own: the newest request first, neighbours ahead, the rest dropped."""
 
 import math
 import threading
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.grid import BACKGROUND, View, compose, unit_tiles
+from shapebias.core.grid import BACKGROUND, Subject, View, compose, subject_tiles
 from shapebias.core.sixel import encode_coarse, encode_within
 from shapebias.core.store import Store, Unit
 from shapebias.tui.layout import GAP, GridLayout
@@ -26,9 +26,9 @@ _BYTES = 245_000  # of sixel for a grid of at most 768 x 512 pixels; larger ones
 
 @dataclass(frozen=True)
 class Request:
-    """A picture of a unit: everything that it depends on. `limit` is the bytes of a coarse one (sixel only)."""
+    """A picture: everything that it depends on. `limit` is the bytes of a coarse one (sixel only)."""
 
-    unit: Unit
+    subject: Subject
     view: View
     layout: GridLayout
     graphics: Graphics
@@ -49,16 +49,22 @@ def make_picture(store: Store, request: Request, apply: Callable[..., Any] = map
     """Reads, scales and encodes the tiles of a request."""
     layout = request.layout
     try:
-        tiles = unit_tiles(store, request.unit, layout.count, layout.size, request.view, apply)
+        tiles = subject_tiles(store, request.subject, layout.count, layout.size, request.view, apply)
     except ShapebiasError as error:
         return Picture(request, error=str(error))
     if request.graphics is Graphics.SIXEL:
         pixels = np.stack([np.asarray(tile) for tile in tiles]) if tiles else np.empty((0, 1, 1, 3), np.uint8)
         if request.limit is not None:
             return Picture(request, tiles=encode_coarse(pixels, request.limit, apply))
-        return Picture(request, tiles=encode_within(pixels, max(_BYTES, _bytes_of(pixels[..., 0].size)), apply))
+        usual = max(_BYTES, _bytes_of(pixels[..., 0].size))
+        return Picture(request, tiles=encode_within(pixels, usual * detail(request.subject), apply))
     gap = 1 if request.graphics is Graphics.HALFCELL else GAP
     return Picture(request, image=compose(tiles, layout.columns, layout.rows, layout.size, gap, BACKGROUND))
+
+
+def detail(subject: Subject) -> int:
+    """How many times as long as a grid of the same size a picture may be: one image is looked at more closely."""
+    return 1 if isinstance(subject, Unit) else 2
 
 
 def coarse_limit(layout: GridLayout, affordable: float) -> int | None:

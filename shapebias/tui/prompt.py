@@ -31,7 +31,7 @@ HINTS = {
 }
 
 
-class _PlainInput(Input):
+class PlainInput(Input):
     """Takes no hidden characters: Textual would send them to the terminal as they were pasted."""
 
     def validate_value(self, value: str) -> str:
@@ -72,7 +72,7 @@ class Prompt(Vertical):
         self.purpose = Purpose.FIND
         self._words: Sequence[str] = ()
         self._label, self._hint = Static(), Static(classes="hint", markup=False)
-        self._input = _PlainInput(compact=True, select_on_focus=False)
+        self._input = PlainInput(compact=True, select_on_focus=False)
 
     def compose(self) -> ComposeResult:
         with Horizontal():

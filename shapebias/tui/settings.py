@@ -1,4 +1,4 @@
-"""What the explorer remembers from one run to the next: view, columns, theme."""
+"""What the explorer remembers from one run to the next: view, columns, their widths, theme."""
 
 import contextlib
 from dataclasses import asdict, dataclass, field
@@ -11,11 +11,13 @@ from shapebias.core.state import read_state, state_folder, write_state
 
 @dataclass
 class Settings:
-    """The user's choices. `hidden` names the metrics that are no columns, so that metrics to come are shown."""
+    """The user's choices. `hidden` names the metrics that are no columns, so that metrics to come are shown; `widths`
+    the cells of the columns that are not as wide as usual."""
 
     view: View = View.CROP
     hidden: list[str] = field(default_factory=list)
     theme: str = "textual-dark"
+    widths: dict[str, int] = field(default_factory=dict)
 
     def save(self) -> None:
         """Writes them down; where that is not possible, the next run begins anew."""
@@ -30,9 +32,11 @@ def load_settings() -> Settings:
         found = read_state(_path()) or {}
         with contextlib.suppress(ValueError):
             settings.view = View(found.get("view", ""))
-        hidden, theme = found.get("hidden"), found.get("theme")
+        hidden, widths, theme = (found.get(name) for name in ("hidden", "widths", "theme"))
         if isinstance(hidden, list):
             settings.hidden = [name for name in hidden if isinstance(name, str)]
+        if isinstance(widths, dict):
+            settings.widths = {name: width for name, width in widths.items() if type(width) is int}
         if isinstance(theme, str):
             settings.theme = theme
     return settings

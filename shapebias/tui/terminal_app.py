@@ -16,7 +16,6 @@ from shapebias.tui.driver import LineDriver, line_of
 from shapebias.tui.grid_view import GridView
 
 _BACKLOG = 0.15  # seconds that the line may be busy before updates of the screen are held back
-_FAILED = "the explorer failed by a mistake of its own (`shapebias --debug explore` shows where; marks are saved)"
 _AGAIN = 0.01  # seconds between looks at a busy line
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from shapebias.core.histogram import bars
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
+_SHADES = "·░▒▓█"
 # As in the figures (core/plots.py): colours that people with colour blindness tell apart, and a mark each, so that
 # nothing is told by colour alone.
 SERIES = (("#4aa3df", "○"), ("#e69f00", "■"), ("#2fbf8f", "▲"), ("#cc79a7", "◇"))
@@ -87,3 +88,13 @@ def picture(pixels: NDArray[np.uint8]) -> list[Text]:
             line.append("▀", Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below)))
         lines.append(line)
     return lines
+
+
+def shades(levels: NDArray[np.uint8], width: int, height: int) -> list[Text]:
+    """Levels uint8 [h, w] as characters from · for 0 to █ for 255, two cells a column of them where there is room.
+
+    Of larger maps every second, third or later row and column is shown.
+    """
+    step = max(-(-levels.shape[0] // max(height, 1)), -(-levels.shape[1] // max(width // 2, 1)))
+    shown = -(-levels[::step, ::step].astype(int) * (len(_SHADES) - 1) // 255)
+    return [Text("".join(2 * _SHADES[level] for level in row)) for row in shown.tolist()]

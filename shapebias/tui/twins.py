@@ -106,7 +106,6 @@ class TwinsScreen(Screen[None]):
         self._show(self.other, self.found[event.option_index].unit)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        self.app.pop_screen()
         self._go(self.found[event.option_index].unit)
 
     async def action_step(self, action: str) -> None:

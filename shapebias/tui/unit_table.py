@@ -1,6 +1,6 @@
 """The unit table: a list of any length, drawn line by line from the columns, sorted by any of them, filtered."""
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 from itertools import accumulate
 from typing import ClassVar
@@ -10,24 +10,33 @@ from numpy.typing import NDArray
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import Unit
 from shapebias.core.units import UnitTable
+from shapebias.tui.cursor_view import CursorView
 
 _UNIT = "unit"  # the first column: the unit's number, by which the table is sorted at first
 _GAP = 1
+_TEXT, _WIDEST = 6, 60  # cells of a column: of texts at least, of any at most
 _MORE = "▸"  # columns at the right
 _MARK = "●"
 
 
-class UnitTableView(ScrollView, can_focus=True):
+def column_width(name: str, chosen: Mapping[str, int]) -> int:
+    """The cells of a metric's column: as `chosen`, from what its numbers need to 60, else as its title needs, too."""
+    metric = METRICS[name]
+    usual = max(metric.width, len(metric.title) + 1)
+    return min(max(chosen.get(name, usual), _TEXT if metric.is_text else metric.width), _WIDEST)
+
+
+class UnitTableView(CursorView, can_focus=True):
     """Units in rows, metrics in columns, a cursor, a sort column. Posts `Moved` when it moves."""
+
+    header = 1
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"units--header", "units--sorted", "units--cursor", "units--cell"}
     DEFAULT_CSS = """
@@ -37,14 +46,6 @@ class UnitTableView(ScrollView, can_focus=True):
     UnitTableView > .units--cursor { background: $primary-muted; color: $text; text-style: none; }
     UnitTableView:focus > .units--cursor { background: $primary; color: $text; text-style: bold; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "Next unit", show=False),
-        Binding("k,up", "move(-1)", "Previous unit", show=False),
-        Binding("g,home", "jump(0)", "First", show=False),
-        Binding("G,end", "jump(-1)", "Last", show=False),
-        Binding("ctrl+d,pagedown", "page(1)", "Page down", show=False),
-        Binding("ctrl+u,pageup", "page(-1)", "Page up", show=False),
-    ]
 
     class Moved(Message):
         """The cursor is on `unit`; `neighbours` are the ones that it can reach next."""
@@ -53,16 +54,22 @@ class UnitTableView(ScrollView, can_focus=True):
             super().__init__()
             self.unit, self.neighbours = unit, neighbours
 
-    def __init__(self, marks: Container[Unit] = (), hidden: Collection[str] = (), id: str | None = None) -> None:
+    def __init__(
+        self,
+        marks: Container[Unit] = (),
+        hidden: Collection[str] = (),
+        widths: Mapping[str, int] | None = None,
+        id: str | None = None,
+    ) -> None:
+        """`hidden` are the metrics that are no columns, `widths` the cells of columns that are not as wide as usual."""
         super().__init__(id=id)
-        self._marks, self._hidden = marks, hidden
+        self._marks, self._hidden, self._chosen_widths = marks, hidden, widths or {}
         self._table: UnitTable | None = None
         self._sorted: NDArray[np.int64] = np.zeros(0, np.int64)
         self._mask: NDArray[np.bool_] | None = None
         self._order = self._sorted  # the shown rows: sorted, filtered
         self._widths: dict[str, int] = {}
         self._step = 1
-        self.cursor = 0
         self.sort_by, self.ascending = _UNIT, True
 
     @property
@@ -106,9 +113,9 @@ class UnitTableView(ScrollView, can_focus=True):
         self._lay_out()
         self._sort(unit)
 
-    def hide(self, columns: Collection[str]) -> None:
-        """Shows all columns but these, the cursor staying on its unit."""
-        self._hidden = columns
+    def change_columns(self, hidden: Collection[str], widths: Mapping[str, int]) -> None:
+        """Shows all columns but `hidden` ones, as wide as usual or as `widths` says, the cursor staying on its unit."""
+        self._hidden, self._chosen_widths = hidden, widths
         self._lay_out()
         self._sort(self.unit)
         self.refresh(layout=True)
@@ -119,7 +126,7 @@ class UnitTableView(ScrollView, can_focus=True):
         longest = len(str(int(self._table.index.max()))) if len(self._table) else 1
         self._widths = {_UNIT: max(len(_UNIT) + 1, longest + 2)}
         shown = [name for name in self._table.columns if name not in self._hidden]
-        self._widths |= {name: max(METRICS[name].width, len(METRICS[name].title) + 1) for name in shown}
+        self._widths |= {name: column_width(name, self._chosen_widths) for name in shown}
         if self.sort_by not in self._widths:
             self.sort_by, self.ascending = _UNIT, True
 
@@ -150,40 +157,15 @@ class UnitTableView(ScrollView, can_focus=True):
         self.move_to(int(places[0]) if len(places) else 0, again=True)
         self.refresh()
 
-    def move_to(self, place: int, again: bool = False) -> None:
-        """Puts the cursor there, in sight; `again` says so where it was there before, too."""
-        if self._table is None or not len(self._order):
-            return
-        place = min(max(place, 0), len(self._order) - 1)
-        if place == self.cursor and not again:
-            return
-        before, self.cursor = self.cursor, place
-        self._step = -1 if place < before else 1
-        height = max(self.size.height - 1, 1)
-        first = int(self.scroll_offset.y)
-        if not first <= place < first + height:
-            first = place if place < first else place - height + 1
-            self.scroll_to(y=first, animate=False, immediate=True, force=True)
-            self.refresh()
-        else:
-            top = int(self.scroll_offset.y)
-            self.refresh(*(Region(0, row - top + 1, self.size.width, 1) for row in (before, place)))
-        reach = (place + self._step, place - self._step, place + 2 * self._step)
+    def moved(self, before: int) -> None:
+        self._step = -1 if self.cursor < before else 1
+        reach = (self.cursor + self._step, self.cursor - self._step, self.cursor + 2 * self._step)
         neighbours = [unit for unit in map(self.unit_at, reach) if unit is not None]
         unit = self.unit
         if unit is not None:
             self.post_message(self.Moved(unit, neighbours))
 
     # Keys and mouse
-
-    def action_move(self, rows: int) -> None:
-        self.move_to(self.cursor + rows)
-
-    def action_jump(self, place: int) -> None:
-        self.move_to(place if place >= 0 else len(self._order) + place)
-
-    def action_page(self, pages: int) -> None:
-        self.move_to(self.cursor + pages * max(self.size.height - 2, 1))
 
     def action_sort_next(self, step: int) -> None:
         columns = self.columns
@@ -195,9 +177,9 @@ class UnitTableView(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """A click on a header sorts by it, on the sorted one reverses; a click on a row puts the cursor there."""
-        if event.y > 0:
-            place = int(self.scroll_offset.y) + event.y - 1
-            if place < len(self._order):
+        if event.y >= self.header:
+            place = self.row_at(event)
+            if place is not None:
                 self.move_to(place)
             return
         column = self._column_at(event.x + self._in_sight()[0])
@@ -240,16 +222,6 @@ class UnitTableView(ScrollView, can_focus=True):
                 return name
         return None
 
-    def on_resize(self) -> None:
-        if self._table is not None:
-            self.call_after_refresh(self._keep_in_sight)
-
-    def _keep_in_sight(self) -> None:
-        height = max(self.size.height - 1, 1)
-        first = int(self.scroll_offset.y)
-        if not first <= self.cursor < first + height:
-            self.scroll_to(y=max(self.cursor - height + 1, 0), animate=False, immediate=True, force=True)
-
     # Drawing
 
     def render_line(self, y: int) -> Strip:
@@ -280,7 +252,7 @@ class UnitTableView(ScrollView, can_focus=True):
         for name, width in self._widths.items():
             title = METRICS[name].title if name in METRICS else name
             arrow = ("▲" if self.ascending else "▼") if name == self.sort_by else ""
-            cell = f"{arrow}{title}".rjust(width) + " " * _GAP
+            cell = f"{arrow}{title}"[:width].rjust(width) + " " * _GAP
             segments.append(Segment(cell, chosen if arrow else style))
         return Strip(segments)
 
@@ -297,10 +269,6 @@ class UnitTableView(ScrollView, can_focus=True):
                 if self._table.unit(row) in self._marks:
                     text = _MARK + text.rjust(width - 1)
             else:
-                text = METRICS[name].format(self._table.cell(name, row))
+                text = METRICS[name].format(self._table.cell(name, row), width)
             segments.append(Segment(text.rjust(width) + " " * _GAP, sorted_style if name == self.sort_by else style))
         return Strip(segments)
-
-    def visible_row_region(self) -> Region:
-        """Where the cursor's row is on the widget, for tests and the mouse."""
-        return Region(0, self.cursor - int(self.scroll_offset.y) + 1, self.size.width, 1)

@@ -31,7 +31,7 @@ async def settled(app: Explorer, pilot: Pilot[None]) -> None:
         grid = app.panel.grid
         if app.graphics is Graphics.NONE or grid.grid_layout() is None or app.units.unit is None:
             return
-        if grid.picture is not None and grid.picture.request.unit == app.units.unit:
+        if grid.picture is not None and grid.picture.request.subject == app.units.unit:
             return
     raise AssertionError("the picture never came")
 

@@ -58,7 +58,7 @@ async def test_moves_by_keys(store: Store) -> None:
             await press(app, pilot, *keys)
             assert app.units.cursor == place, keys
             assert app.panel.grid.picture is not None
-            assert app.panel.grid.picture.request.unit.index == place
+            assert app.panel.grid.picture.request.subject.index == place
         await press(app, pilot, "ctrl+d")
         below = app.units.cursor
         assert below > 5

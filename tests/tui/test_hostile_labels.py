@@ -123,6 +123,29 @@ async def test_screens(hostile_store: Path, name: str) -> None:
         check_screen(app)
 
 
+@pytest.mark.parametrize("size", [(160, 48), (60, 15)])
+async def test_images_of_an_enemy(hostile_store: Path, size: tuple[int, int]) -> None:
+    async with exploring(open_store(hostile_store), Graphics.NONE, size, f"{NAMES['Tiny']}/block2/3") as (app, pilot):
+        for keys in (
+            ["enter"],
+            ["1"],
+            ["right"],
+            ["i"],
+            ["n"],
+            ["slash"],
+            ["down"],
+            ["3", "backspace"],
+            ["enter"],
+            ["v"],
+        ):
+            await pilot.press(*keys)
+            await pilot.pause(0.1)
+            check_screen(app)
+        app.screen.query_one(Input).insert_text_at_cursor(HOSTILE)
+        await pilot.pause(0.1)
+        check_screen(app)
+
+
 async def test_a_note_that_was_pasted(hostile_store: Path) -> None:
     """What a terminal pastes may hold anything."""
     from textual.events import Paste

@@ -117,8 +117,10 @@ def test_in_a_shell_it_stops_and_fg_brings_it_back(small_store: Path) -> None:
         check_clean(shell)
 
 
-def test_a_mistake_in_the_program_is_said_in_one_line(small_store: Path) -> None:
+def test_a_mistake_in_the_program_is_said_in_one_line_and_the_marks_are_kept(small_store: Path) -> None:
     with explore("-c", CRASHING, "explore", str(small_store)) as terminal:
+        terminal.press("m")
+        terminal.wait_quiet(0.3)
         mark = terminal.mark()
         terminal.press("r")
         assert terminal.process.wait(10) == 1
@@ -127,6 +129,21 @@ def test_a_mistake_in_the_program_is_said_in_one_line(small_store: Path) -> None
         assert b"KeyError" in said
         assert said.count(b"\n") == 1
         assert b"\x1b]0;" not in terminal.output_since(mark)
+    marks = Marks(open_store(small_store))
+    marks.load()
+    assert [str(unit) for unit in marks.units()] == ["Tiny/block1/0"]
+
+
+def test_with_debug_the_traceback_is_below_a_clean_screen(small_store: Path) -> None:
+    with explore("-c", CRASHING, "--debug", "explore", str(small_store)) as terminal:
+        terminal.press("r")
+        assert terminal.process.wait(10) == 1
+        terminal.wait_quiet(0.2)
+        left, _, after = terminal.output_since(0).rpartition(b"\x1b[?1049l")
+        assert left
+        assert b"Traceback" in after
+        assert b"KeyError" in after
+        assert terminal.is_cooked()
 
 
 def test_resizing_while_a_picture_is_on_its_way(small_store: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from explorer_pilot import exploring, hint, press, shown, status, write
 from PIL import Image
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 from shapebias.core.grid import View
 from shapebias.core.marks import Marks
@@ -116,6 +117,21 @@ async def test_columns_are_hidden_shown_and_remembered(store: Store) -> None:
         await pilot.press("c", "a", "c")
         assert app.units.columns == every
         assert len(app.screen_stack) == 1
+
+
+async def test_columns_are_made_wider_and_narrower_and_stay_so(store: Store) -> None:
+    """The first metric is smoothness, with a title of six letters: its values need eight cells."""
+    async with exploring(store) as (app, pilot):
+        usual = app.units.render_line(1).text
+        await pilot.press("c", "right", "plus", "j", "right", "left")
+        assert "smooth            10 " in str(app.screen.query_one(OptionList).get_option_at_index(0).prompt)
+        await press(app, pilot, "escape")
+        assert app.units.render_line(1).text.split()[1] == usual.split()[1]
+        assert app.units.render_line(1).text.index(usual.split()[1]) == usual.index(usual.split()[1]) + 2
+    async with exploring(store) as (app, pilot):
+        assert app.settings.widths == {"smoothness": 10, "class_diversity": 8}
+        await pilot.press("c", *["left"] * 5, "escape")
+        assert app.units.render_line(1).text[: len(usual) - 8] == usual[: len(usual) - 8], "no narrower than its values"
 
 
 async def test_view_and_theme_are_remembered(store: Store) -> None:

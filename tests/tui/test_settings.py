@@ -10,14 +10,21 @@ from shapebias.tui.settings import Settings, load_settings
 
 def test_settings_come_back(state_home: Path) -> None:
     assert load_settings() == Settings()
-    chosen = Settings(View.MASK, ["std", "max"], "textual-light")
+    chosen = Settings(View.MASK, ["std", "max"], "textual-light", {"max": 12})
     chosen.save()
     assert load_settings() == chosen
     assert [each.name for each in (state_home / "shapebias").iterdir()] == ["explorer.json"]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b'{"view": "sideways", "hidden": 3, "theme": 4}', b'{"view": 1, "hidden": [1]}', b"\xff"]
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"view": "sideways", "hidden": 3, "theme": 4}',
+        b'{"view": 1, "hidden": [1], "widths": {"max": "1"}}',
+        b"\xff",
+    ],
 )
 def test_nonsense_is_as_nothing(state_home: Path, content: bytes) -> None:
     (state_home / "shapebias").mkdir()

@@ -28,6 +28,9 @@ SCREENS: dict[str, list[str]] = {  # by the keys that lead there
     "layer": ["l"],
     "models": ["o"],
     "twins": ["t"],
+    "by_image": ["j", "i"],
+    "by_image-find": ["j", "i", "slash", "3"],
+    "image": ["j", "enter", "enter", "right"],
     "find": ["slash", "b", "l"],
     "filter": ["f", "m", "a", "x", "space", "greater_than_sign", "space", "1"],
     "filter-mistake": ["f", "m", "a", "y"],
@@ -38,10 +41,13 @@ SCREENS: dict[str, list[str]] = {  # by the keys that lead there
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("screen", SCREENS)
 async def test_screen(small_store: Path, screen: str, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shapebias.tui.unit_panel._REST", 1000)  # what comes later may come before or after the look
+    for later in ("unit_panel._REST", "layer_list._LATER"):  # what comes later may come before or after the look
+        monkeypatch.setattr(f"shapebias.tui.{later}", 1000)
     async with exploring(open_store(small_store), Graphics.NONE, SIZES[size]) as (app, pilot):
         await press(app, pilot, *SCREENS[screen])
-        await pilot.pause(0.05)
+        for _ in range(2):  # what is read on a thread, and what that leads to
+            await app.workers.wait_for_complete()
+            await pilot.pause(0.05)
         shown = "".join(f"{line.text.rstrip()}\n" for line in screen_lines(app))
     shown = re.sub(r"\d+\.\d+", lambda number: re.sub(r"\d", "#", number[0]), shown)
     shown = re.sub("sha256 .*", "sha256 #", shown)

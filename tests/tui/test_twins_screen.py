@@ -41,8 +41,8 @@ async def pictured(screen: TwinsScreen, pilot: Pilot[None]) -> str:
     for _ in range(200):
         await pilot.pause(0.01)
         place, picture = screen.query_one(OptionList).highlighted, screen.other.grid.picture
-        if place is not None and picture is not None and picture.request.unit == screen.found[place].unit:
-            return str(picture.request.unit)
+        if place is not None and picture is not None and picture.request.subject == screen.found[place].unit:
+            return str(picture.request.subject)
     raise AssertionError("the picture never came")
 
 
@@ -53,7 +53,7 @@ async def test_both_units_are_shown_and_enter_goes_to_the_twin(store: Store) -> 
         assert screen.found == expected
         assert await pictured(screen, pilot) == str(expected[0].unit)
         assert screen.panel.grid.picture is not None
-        assert str(screen.panel.grid.picture.request.unit) == "Tiny/block2/3"
+        assert str(screen.panel.grid.picture.request.subject) == "Tiny/block2/3"
         await pilot.press("j", "j", "k", "j", "j")
         assert await pictured(screen, pilot) == str(expected[3].unit)
         await pilot.press("enter")
