@@ -93,8 +93,10 @@ def picture(pixels: NDArray[np.uint8]) -> list[Text]:
 def shades(levels: NDArray[np.uint8], width: int, height: int) -> list[Text]:
     """Levels uint8 [h, w] as characters from · for 0 to █ for 255, two cells a column of them where there is room.
 
-    Of larger maps every second, third or later row and column is shown.
+    Of larger maps a character is the largest of several rows and columns.
     """
     step = max(-(-levels.shape[0] // max(height, 1)), -(-levels.shape[1] // max(width // 2, 1)))
-    shown = -(-levels[::step, ::step].astype(int) * (len(_SHADES) - 1) // 255)
+    for axis, extent in enumerate(levels.shape):
+        levels = np.maximum.reduceat(levels, range(0, extent, step), axis)
+    shown = -(-levels.astype(int) * (len(_SHADES) - 1) // 255)
     return [Text("".join(2 * _SHADES[level] for level in row)) for row in shown.tolist()]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapebias.tui.text_plots import bar, marked_line, picture, scatter, series, spread
+from shapebias.tui.text_plots import bar, marked_line, picture, scatter, series, shades, spread
 
 A, B = ("red", "a"), ("blue", "b")
 
@@ -63,3 +63,20 @@ def test_a_picture_has_two_rows_of_pixels_a_line(height: int) -> None:
 def test_models_differ_by_mark_and_colour() -> None:
     marks = series(["a", "b", "c", "d"])
     assert len({color for color, _ in marks.values()}) == len({mark for _, mark in marks.values()}) == 4
+
+
+@given(height=st.integers(1, 60), width=st.integers(1, 60), cells=st.integers(2, 90), rows=st.integers(1, 40))
+def test_shades_keep_the_maximum_and_fit(height: int, width: int, cells: int, rows: int) -> None:
+    levels = np.zeros((height, width), np.uint8)
+    levels[height // 2, width // 3] = 255
+    lines = [line.plain for line in shades(levels, cells, rows)]
+    assert len(lines) <= rows
+    assert len(set(map(len, lines))) == 1
+    assert len(lines[0]) <= cells
+    assert sum(line.count("█") for line in lines) == 2
+    if rows >= height and cells >= 2 * width:
+        assert lines[height // 2].index("█") == 2 * (width // 3)
+
+
+def test_shades_tell_silence_from_little() -> None:
+    assert [line.plain for line in shades(np.array([[0, 1, 64, 128, 192, 255]], np.uint8), 12, 1)] == ["··░░▒▒▓▓████"]
