@@ -74,6 +74,8 @@ class ImageListView(CursorView):
         if place == self.cursor:
             style = about_style = self.get_component_rich_style("images--cursor")
         about = printable(name.about, max(int(_ABOUT * width), 1)) if name.about else ""
+        if name.is_cue_conflict and cell_width(about) + cell_width(printable(name.path)) + 2 > width:
+            about = ""  # the path says it, too
         room = max(width - cell_width(about) - 2, 1)
         path = padded(printable(name.path, room), room)
         return Strip([Segment(f" {path} ", style), Segment(about, about_style)]).adjust_cell_length(width, style)

@@ -66,7 +66,7 @@ async def test_enter_twice_shows_the_strongest_image_with_its_map(store: Store) 
 
 async def test_keys_walk_the_images_and_stop_at_the_ends(store: Store) -> None:
     top = store.top(store.unit(UNIT))
-    async with exploring(store, unit=UNIT) as (app, pilot):
+    async with exploring(store, Graphics.NONE, unit=UNIT) as (app, pilot):
         await pilot.press("enter", "3")
         await pilot.pause()
         screen = image_screen(app)
@@ -86,7 +86,6 @@ async def test_keys_walk_the_images_and_stop_at_the_ends(store: Store) -> None:
             assert screen.rank == rank, keys
             assert f"image {rank + 1} of 6" in facts(screen)[0]
             assert f"activation {top.value[rank]:.4g}, " in facts(screen)[1]
-        await pictured(screen, pilot)
         await pilot.press("enter")
         assert isinstance(app.screen, ZoomScreen)
         await pilot.press("9")
@@ -119,7 +118,7 @@ async def test_without_graphics_the_map_is_drawn_with_characters(store: Store) -
 
 
 async def test_i_shows_what_else_fires_on_it(store: Store) -> None:
-    async with exploring(store, unit=UNIT) as (app, pilot):
+    async with exploring(store, Graphics.NONE, unit=UNIT) as (app, pilot):
         await pilot.press("enter", "2", "i")
         await pilot.pause()
         assert isinstance(app.screen, ByImageScreen)

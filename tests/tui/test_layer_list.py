@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from shapebias.core.concepts import DETECTOR
 from shapebias.core.store import open_store
 from shapebias.tui.app import Explorer
+from shapebias.tui.terminal import Graphics
 from shapebias.tui.text_plots import bar
 
 
@@ -26,7 +27,7 @@ async def lines(app: Explorer, pilot: Pilot[None]) -> list[str]:
 
 async def test_layers_say_how_smooth_they_are_and_how_many_detect(concept_store: Path) -> None:
     store = open_store(concept_store)
-    async with exploring(store) as (app, pilot):
+    async with exploring(store, Graphics.NONE) as (app, pilot):
         width = app.layers.size.width
         head, *layers = await lines(app, pilot)
         assert head.split() == ["Tiny", "units", "smooth", "det."]
@@ -39,7 +40,7 @@ async def test_layers_say_how_smooth_they_are_and_how_many_detect(concept_store:
 
 
 async def test_without_dissection_there_are_no_detectors(small_store: Path) -> None:
-    async with exploring(open_store(small_store)) as (app, pilot):
+    async with exploring(open_store(small_store), Graphics.NONE) as (app, pilot):
         head, *layers = await lines(app, pilot)
         assert head.split() == ["Tiny", "units", "smooth"]
         assert all(len(line.split()) == 3 for line in layers)
@@ -48,6 +49,6 @@ async def test_without_dissection_there_are_no_detectors(small_store: Path) -> N
 async def test_damage_elsewhere_does_not_matter(store_copy: Path) -> None:
     shutil.rmtree(store_copy / "models/Tiny/layers/block2/metrics/smoothness")
     (store_copy / "models/Tiny/layers/block3/metrics/smoothness/c/0").write_bytes(b"\xff" * 4)
-    async with exploring(open_store(store_copy)) as (app, pilot):
+    async with exploring(open_store(store_copy), Graphics.NONE) as (app, pilot):
         await pilot.pause(0.4)
         assert app.units.row_count == 16
