@@ -100,7 +100,7 @@ class Explorer(TerminalApp):
     @property
     def _panels(self) -> list[UnitPanel]:
         """Those that show the cursor's unit, on the panes and on what is over them."""
-        over = self.screen.query(UnitPanel) if len(self.screen_stack) > 1 else []
+        over: Iterable[UnitPanel] = self.screen.query(UnitPanel) if len(self.screen_stack) > 1 else ()
         return [self.panel, *(panel for panel in over if panel.follows)]
 
     def on_mount(self) -> None:
