@@ -37,9 +37,10 @@ def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
 
 
 def stamp(path: str, facts: Mapping[str, Any]) -> bytes:
-    """What tells that a file changed, from what its file system says of it."""
-    known = [str(facts.get(name)) for name in ("size", "ETag", "etag", "mtime", "LastModified", "created")]
-    return ascii((path, known)).encode() + b"\n"
+    """What tells that a file changed, from what its file system says of it: its size, and a digest or else times."""
+    digests = [str(facts[name]) for name in ("ETag", "etag", "md5Hash") if facts.get(name)]
+    times = [str(facts.get(name)) for name in ("mtime", "LastModified", "last_modified", "updated", "created")]
+    return ascii((path, facts.get("size"), digests or times)).encode() + b"\n"
 
 
 def unreachable(url: str, error: Exception) -> ShapebiasError:
