@@ -165,6 +165,10 @@ class PtyTerminal:
                 return when
         return None
 
+    def time_of_last_byte(self, mark: int) -> float:
+        """When the last byte since the mark came. Raises ValueError where none did."""
+        return max(when for when, _ in self._chunks[mark:])
+
     # Waiting
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 20.0) -> bool:

@@ -1,5 +1,6 @@
 """The explorer's panes: models and layers left, the unit table in the middle, the unit's numbers and images right."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from textual.app import ComposeResult
@@ -87,7 +88,7 @@ class Panes(TerminalApp):
     @property
     def _panels(self) -> list[UnitPanel]:
         """Those that show the cursor's unit, on the panes and on what is over them."""
-        over = list(self.screen.query(UnitPanel)) if len(self.screen_stack) > 1 else []
+        over: Iterable[UnitPanel] = self.screen.query(UnitPanel) if len(self.screen_stack) > 1 else ()
         return [self.panel, *(panel for panel in over if panel.follows)]
 
     def on_mount(self) -> None:
