@@ -28,7 +28,8 @@ _MIN_FILL = 6  # narrowest span worth a place in a band's first line ("#12!5~" i
 _BRIDGE = 8  # columns without its colour that such a span may cross
 _ROUNDS = 3  # of k-means
 _FILLED = 0.95  # of the bytes allowed: what is aimed at
-_SAMPLED = 500  # pixels of a tile that its palette is chosen from
+_SAMPLED = 500  # pixels of a tile that its palette is chosen from, at least
+_SPARSEST = 32  # of a large tile, every so many
 _BYTE = 1.5  # squared distance that a byte is worth, of the palette's own error
 _NEW, _AGAIN = 3.0, 1.2  # bytes that a colour takes in a column, without and with the same in the column before
 
@@ -137,7 +138,7 @@ def _choose_palettes(tiles: Pixels, colours: int) -> tuple[NDArray[np.float32], 
     and the mean squared distance of the pixels from the nearest colour, float32 [n]."""
     count = len(tiles)
     pixels = tiles.reshape(count, -1, 3)
-    sample = pixels[:, :: max(1, pixels.shape[1] // _SAMPLED)].astype(np.float32)
+    sample = pixels[:, :: max(1, min(pixels.shape[1] // _SAMPLED, _SPARSEST))].astype(np.float32)
     size = sample.shape[1]
     brightness = sample @ np.array([0.3, 0.59, 0.11], np.float32)
     ranks = brightness.argsort(1).argsort(1)
