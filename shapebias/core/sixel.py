@@ -65,33 +65,35 @@ def encode_within(
     """As `encode_tiles`, with as many colours (`fewest` to 64) as keep all tiles together within `limit` bytes.
 
     The number is guessed from `expected`, their bytes with 16 colours, by default guessed from the tiles; every other
-    tile then shows how long they really are, and the rest take as many as still fit. Where the guess was far too high,
-    all are encoded again with fewer. `apply` is `map`, or that of an executor: NumPy lets threads work.
+    tile then shows how long they really are, and the others take as many as still fit. Where that was too many, all are
+    encoded again with fewer. `apply` is `map`, or that of an executor: NumPy lets threads work.
     """
     if len(tiles) == 0:
         return []
 
     def encode(some: Pixels, colours: int) -> list[bytes]:
-        parts = np.array_split(some, min(2, len(some)))
+        parts = np.array_split(some, min(2, len(some))) if len(some) else []
         return [one for part in apply(partial(encode_tiles, colours=colours), parts) for one in part]
 
-    colours = _fitting_colours(16, _FILLED * limit / (expected or _expected_bytes(tiles)), fewest)
-    while True:
-        encoded = [b""] * len(tiles)
-        encoded[::2] = encode(tiles[::2], colours)
-        size = sum(map(len, encoded)) * len(tiles) / len(encoded[::2])
-        others = _fitting_colours(colours, (_FILLED * limit / size - 0.5) / 0.5, fewest)
-        if len(tiles) > 1 and (2 * others > colours or colours == fewest):
-            encoded[1::2] = encode(tiles[1::2], others)
-            size = sum(map(len, encoded))
-        if size <= limit or colours == fewest:
-            return encoded
-        colours = min(colours - 1, _fitting_colours(colours, _FILLED * limit / size, fewest))
+    halves = [tiles[::2], tiles[1::2]]
+    guess = _fitting_colours(16, _FILLED * limit / (expected or _expected_bytes(tiles)), fewest)
+    encoded = [encode(halves[0], guess)]
+    room = _FILLED * limit / sum(map(len, encoded[0])) * len(halves[0]) - len(halves[0])
+    colours = [guess, _fitting_colours(guess, float(np.clip(room / max(len(halves[1]), 1), 0.75, 1.25)), fewest)]
+    encoded.append(encode(halves[1], colours[1]))
+    while (size := sum(len(one) for half in encoded for one in half)) > limit and max(colours) > fewest:
+        colours = [
+            max(fewest, min(each - 1, _fitting_colours(each, _FILLED * limit / size, fewest))) for each in colours
+        ]
+        encoded = [encode(half, each) for half, each in zip(halves, colours, strict=True)]
+    together = [b""] * len(tiles)
+    together[::2], together[1::2] = encoded
+    return together
 
 
 def _fitting_colours(colours: int, factor: float, fewest: int) -> int:
     """How many colours make a picture of so many colours `factor` times as long."""
-    return int(np.clip(colours * max(factor, 0.0) ** (1 / 0.62), fewest, _MAX_COLOURS))
+    return int(np.clip(colours * factor ** (1 / 0.62), fewest, _MAX_COLOURS))
 
 
 def _expected_bytes(tiles: Pixels) -> float:
