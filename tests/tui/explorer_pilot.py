@@ -25,13 +25,15 @@ async def exploring(
 
 
 async def settled(app: Explorer, pilot: Pilot[None]) -> None:
-    """Waits for the picture of the unit under the cursor."""
+    """Waits for the picture of the unit under the cursor, in the place that there is for it."""
     for _ in range(200):
         await pilot.pause(0.01)
         grid = app.panel.grid
         if app.graphics is Graphics.NONE or grid.grid_layout() is None or app.units.unit is None:
             return
-        if grid.picture is not None and grid.picture.request.subject == app.units.unit:
+        if grid.picture is None or grid.picture.request.layout != grid.grid_layout():
+            continue
+        if grid.picture.request.subject == app.units.unit:
             return
     raise AssertionError("the picture never came")
 
