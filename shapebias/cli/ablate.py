@@ -36,13 +36,11 @@ def ablate(
     ] = False,
     images: Annotated[
         str | None,
-        typer.Option(metavar="DIR|builtin:SPLIT", help="Labelled images.", show_default="those of the store"),
+        typer.Option(metavar="IMAGES", help="Labelled images.", show_default="those of the store"),
     ] = None,
     cue_conflict: Annotated[
         str | None,
-        typer.Option(
-            metavar="DIR|builtin:cue-conflict", help="Cue-conflict images.", show_default="those of the store"
-        ),
+        typer.Option(metavar="IMAGES", help="Cue-conflict images.", show_default="those of the store"),
     ] = None,
     categories: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
@@ -86,7 +84,7 @@ def ablate(
     settings = Settings(
         models=specs,
         images=images or _known(facts, "images") or "builtin:probe",
-        store=store,
+        store=Path(store),
         layers=_known(facts, "layers") or "paper",
         limit=limit if limit is not None or images else _known(facts, "limit", int),
         device=device,

@@ -24,7 +24,9 @@ app = typer.Typer(
 )
 _debug = False
 
-StoreArgument = Annotated[Path, typer.Argument(help="The store, a folder made by `shapebias precompute`.")]
+StoreArgument = Annotated[
+    str, typer.Argument(help="The store, a folder made by `shapebias precompute`, or the URL of one (s3://…).")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -63,6 +65,15 @@ def _options(
     """Look inside a CNN from a terminal: every unit's activations, statistics and top images."""
     global _debug
     _debug = debug
+
+
+def local(store: str, what: str) -> Path:
+    """The path of a store that a command can only do something with (`what`, as a verb) on this machine."""
+    from shapebias.core.remote import is_url
+
+    if is_url(store):
+        raise UsageError(f"a store is {what} on this machine only, and {printable(store)} is a URL: copy the store")
+    return Path(store)
 
 
 def share_processors() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @one_line_errors
 def cue_conflict(
     stores: Annotated[
-        list[Path] | None, typer.Argument(metavar="STORE", help="Stores with cue-conflict decisions.")
+        list[str] | None, typer.Argument(metavar="STORE", help="Stores with cue-conflict decisions.")
     ] = None,
     decisions: Annotated[
         list[Path] | None,
@@ -70,13 +70,13 @@ def cue_conflict(
         print(bias_text(shown) + (f"\n{categories_text(shown)}" if categories else ""), end="")
 
 
-def _stores(paths: Sequence[Path]) -> tuple[dict[tuple[str, str], "Decisions"], list[str]]:
+def _stores(places: Sequence[str]) -> tuple[dict[tuple[str, str], "Decisions"], list[str]]:
     """The decisions by (model, store), and a line for every store that lacks some."""
     from shapebias.core.store import open_store
 
     found, problems = {}, []
-    for path in dict.fromkeys(paths):
-        store, shown = open_store(path), printable(str(path))
+    for place in dict.fromkeys(places):
+        store, shown = open_store(place), printable(place)
         missing = []
         for model in store.models:
             decisions = store.cue_conflict(model)

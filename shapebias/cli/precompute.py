@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shapebias.cli.common import JsonOption, app, count, one_line_errors, share_processors
+from shapebias.cli.common import JsonOption, app, count, local, one_line_errors, share_processors
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
@@ -27,9 +27,14 @@ def precompute(
         ),
     ] = None,
     images: Annotated[
-        str, typer.Option(metavar="DIR|builtin:SPLIT", help="A folder of class folders, or of images.")
+        str,
+        typer.Option(
+            metavar="IMAGES",
+            help="A folder of class folders, or of images; tar files: one, a folder of them, or a pattern such as "
+            "'train-{000..146}.tar'; a text file that lists images; any of them by URL (s3://…); or builtin:SPLIT.",
+        ),
     ] = "builtin:probe",
-    store: Annotated[Path, typer.Option(help="Where the store goes.")] = Path("shapebias.zarr"),
+    store: Annotated[str, typer.Option(metavar="DIR", help="Where the store goes.")] = "shapebias.zarr",
     layers: Annotated[
         str,
         typer.Option(help="`paper` (else the top-level blocks), `all` convolutions, or names and globs: conv1,layer*."),
@@ -63,7 +68,7 @@ def precompute(
         ),
     ] = None,
     stylized: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Stylized versions of the images, named as they are.")
+        str | None, typer.Option(metavar="IMAGES", help="Stylized versions of the images, named as they are.")
     ] = None,
     variant: Annotated[
         list[str] | None,
@@ -76,7 +81,7 @@ def precompute(
     cue_conflict: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR|builtin:cue-conflict",
+            metavar="IMAGES",
             help="Cue-conflict images, named like cat/cat1-elephant2.png: shape or texture?",
             show_default="the built-in ones for the built-in networks",
         ),
@@ -118,6 +123,7 @@ def precompute(
 
     Without --model and --images: a standard and a robust network that come with the program, on images that it draws.
     """
+    path = local(store, "written")
     share_processors()
     from shapebias.precompute.models.spec import PAIR, parse_specs
 
@@ -135,7 +141,7 @@ def precompute(
     settings = Settings(
         models=specs,
         images=images,
-        store=store,
+        store=path,
         layers=layers,
         top=top,
         limit=limit,

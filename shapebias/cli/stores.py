@@ -114,9 +114,11 @@ def marks(
 @one_line_errors
 def explore(
     store: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
-            metavar="[STORE]...", help="The store; of several, the models of all.", show_default="shapebias.zarr"
+            metavar="[STORE]...",
+            help="The store, or its URL; of several, the models of all.",
+            show_default="shapebias.zarr",
         ),
     ] = None,
     unit: Annotated[str | None, typer.Option(metavar="UNIT", help="Start at MODEL/LAYER/INDEX.")] = None,
@@ -128,7 +130,7 @@ def explore(
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("explore needs a terminal; in scripts use `shapebias units` or `shapebias show -o FILE.png`")
-    opened = open_stores(store or [Path("shapebias.zarr")])
+    opened = open_stores(store or ["shapebias.zarr"])
     start = opened.unit(unit) if unit is not None else None
     from shapebias.tui.app import run_explorer
 

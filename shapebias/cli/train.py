@@ -13,9 +13,7 @@ from shapebias.core.errors import UsageError
 @app.command(epilog="Example: shapebias train --data photos --output robust.safetensors --adversarial l2 --epochs 20")
 @one_line_errors
 def train(
-    data: Annotated[
-        str, typer.Option(metavar="DIR|builtin:train", help="A folder of class folders, or the built-in images.")
-    ],
+    data: Annotated[str, typer.Option(metavar="IMAGES", help="Labelled images, as `precompute --images` takes them.")],
     output: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="Where the weights go.")],
     architecture: Annotated[str, typer.Option(metavar="small|NAME", help="small (64 px), or torchvision's.")] = "small",
     epochs: Annotated[int, typer.Option(min=1, help="Times that every image is learned from.")] = 30,

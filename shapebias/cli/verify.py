@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shapebias.cli.common import JsonOption, StoreArgument, app, count, one_line_errors, share_processors
+from shapebias.cli.common import JsonOption, StoreArgument, app, count, local, one_line_errors, share_processors
 
 if TYPE_CHECKING:
     from shapebias.core.verify import Report
@@ -19,7 +19,7 @@ def verify(
         int, typer.Option(min=0, metavar="N", help="Compute so many units of each model again, with the networks.")
     ] = 0,
     images: Annotated[
-        str | None, typer.Option(metavar="DIR|builtin:SPLIT", help="Where the images are now, if elsewhere.")
+        str | None, typer.Option(metavar="IMAGES", help="Where the images are now, if elsewhere.")
     ] = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", metavar="SPEC", help="LABEL=SOURCE[@CHECKPOINT], if elsewhere now.")
@@ -31,14 +31,15 @@ def verify(
     """Read all of a store: are its files whole, do its numbers make sense, are they what the networks give?"""
     from shapebias.core.verify import verify_store
 
-    report = verify_store(store)
+    path = local(store, "verified")
+    report = verify_store(path)
     if sample:
         share_processors()
         from shapebias.precompute.progress import console_progress
         from shapebias.precompute.verify_units import verify_units
 
         with console_progress() as progress:
-            verify_units(store, sample, images, model or [], device, count("--workers", workers, 0), report, progress)
+            verify_units(path, sample, images, model or [], device, count("--workers", workers, 0), report, progress)
     print(json.dumps(_record(report), indent=1) if as_json else _text(report))
     if report.wrong:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ from shapebias.core.accuracy import accuracies
 from shapebias.core.compare import record, summarize
 from shapebias.core.cue_conflict import score
 from shapebias.core.dissection import dissection_facts
+from shapebias.core.remote_store import read_metrics_ahead
 from shapebias.core.shape_bias import bias_record
 from shapebias.core.store import Store
 from shapebias.core.text import printable
@@ -15,6 +16,7 @@ _SHOWN_SKIPPED = 10
 
 def store_facts(store: Store) -> dict[str, Any]:
     """Models with their layers and accuracies, images, classes and skipped images, ready for JSON."""
+    read_metrics_ahead(store, [(label, name) for label in store.models for name in store.layers(label)])
     accuracy = accuracies(store)
     return {
         "store": printable(str(store.path), 4096),

@@ -1,6 +1,6 @@
 """Several stores as one: the models of the first, then those of the next."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class JoinedStore(Store):
         self._stores = list(stores)
         for number, store in enumerate(stores):
             for label in store.models:
-                self._own[self._free_label(label, store.path.stem)] = (number, label)
+                self._own[self._free_label(label, Path(store.path).stem)] = (number, label)
         self.models = {shown: stores[number].models[label] for shown, (number, label) in self._own.items()}
 
     def _free_label(self, label: str, name: str) -> str:
@@ -167,12 +167,7 @@ class JoinedStore(Store):
         return store.activation_column(Unit(label, unit.layer, unit.index), most, block)
 
 
-def open_stores(paths: Sequence[Path]) -> Store:
-    """Opens one store, or several as one. Raises StoreError."""
-    stores = list(_each_once(paths))
-    return stores[0] if len(stores) == 1 else JoinedStore(stores)
-
-
-def _each_once(paths: Sequence[Path]) -> Iterator[Store]:
-    for path in dict.fromkeys(path.resolve() if path.exists() else path for path in paths):
-        yield open_store(path)
+def open_stores(places: Sequence[Path | str]) -> Store:
+    """Opens one store, or several as one, each once, by path or URL. Raises StoreError."""
+    stores = {store.identity: store for store in map(open_store, places)}
+    return next(iter(stores.values())) if len(stores) == 1 else JoinedStore(list(stores.values()))

@@ -89,8 +89,8 @@ class _Notes:
     """The notes of one plain store's marked units, by their names."""
 
     def __init__(self, store: Store) -> None:
-        self._resolved = str(store.path.resolve())
-        digest = hashlib.sha256(os.fsencode(self._resolved)).hexdigest()[:16]
+        self._identity = store.identity
+        digest = hashlib.sha256(os.fsencode(self._identity)).hexdigest()[:16]
         self.path = state_folder() / "marks" / f"{digest}.json"
         self.notes: dict[str, str] = {}
 
@@ -111,4 +111,4 @@ class _Notes:
                 self.notes.pop(name, None)
             else:
                 self.notes[name] = note
-        write_state(self.path, {"store": self._resolved, "marks": self.notes})
+        write_state(self.path, {"store": self._identity, "marks": self.notes})

@@ -19,6 +19,7 @@ from shapebias.core.cue_conflict import Decisions
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.metrics import in_order
 from shapebias.core.ragged import Ragged
+from shapebias.core.remote import is_url
 from shapebias.core.text import printable
 
 T = TypeVar("T")
@@ -55,9 +56,9 @@ class TopImages:
 
 
 class Store:
-    """A store, open for reading. Arrays are read when they are asked for."""
+    """A store, open for reading. Arrays are read when they are asked for. `path` is its folder, or its URL."""
 
-    def __init__(self, path: Path, group: zarr.Group) -> None:
+    def __init__(self, path: Path | str, group: zarr.Group) -> None:
         self.path = path
         self._group = group
         self._arrays: dict[str, zarr.Array[Any]] = {}
@@ -92,6 +93,11 @@ class Store:
             return model
 
     @property
+    def identity(self) -> str:
+        """What tells this store from all others: its resolved path, or its URL."""
+        return self.path if isinstance(self.path, str) else str(self.path.resolve())
+
+    @property
     def parts(self) -> "list[tuple[Store, dict[str, str]]]":
         """The stores that this one is joined of, and for each label of their models what it is called here."""
         return [(self, {label: label for label in self.models})]
@@ -103,7 +109,10 @@ class Store:
 
     def has(self, path: str) -> bool:
         """Whether there is something at `path`: stores differ in which passes made them."""
-        return (self.path / path / "zarr.json").is_file()
+        if isinstance(self.path, Path):
+            return (self.path / path / "zarr.json").is_file()
+        with self._reading(path):
+            return path in self._group
 
     def attributes_of(self, path: str) -> dict[str, Any]:
         """The attributes of the group at `path`. Untrusted, as everything in a store."""
@@ -125,7 +134,10 @@ class Store:
         return self._arrays[path]
 
     def _check_files(self, path: str, array: "zarr.Array[Any]") -> None:
-        """Zarr reads a chunk whose file is missing as fill values; here every chunk was written."""
+        """Zarr reads a chunk whose file is missing as fill values; here every chunk was written. (`RemoteFiles` finds
+        that out when it reads one.)"""
+        if isinstance(self.path, str):
+            return
         pieces = math.prod(
             -(-extent // piece) for extent, piece in zip(array.shape, array.shards or array.chunks, strict=True)
         )
@@ -212,7 +224,7 @@ class Store:
     def cue_conflict(self, model: str) -> Decisions | None:
         """What a model decided for the cue-conflict images; None where it was not asked. Raises StoreError."""
         images, path = schema.CUE_CONFLICT, schema.decisions_path(model)
-        if not (self.path / path).exists():
+        if not self.has(path):
             return None
         names = [os.fsdecode(name) for name in self._cue_conflict_paths]
         with self._reading(images):
@@ -347,17 +359,19 @@ def _unknown(kind: str, name: str, known: list[str]) -> str:
     return f"no {kind} {printable(name)}: {hint}"
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Path | str) -> str:
     return printable(str(path))
 
 
-def open_store(path: Path) -> Store:
-    """Opens the store at `path` for reading. Raises StoreError: missing, no store, newer version, damaged."""
-    if not path.exists():
-        raise StoreError(f"{_shown(path)} does not exist: make it with `shapebias precompute --store {_shown(path)}`")
-    if not (path / "zarr.json").is_file():
-        raise StoreError(f"{_shown(path)} is not a shapebias store: it has no zarr.json")
-    attributes = _read(path, lambda: dict(zarr.open_group(path, mode="r").attrs))
+def open_store(place: Path | str) -> Store:
+    """Opens the store at a path or URL for reading. Raises StoreError: missing, no store, newer version, damaged."""
+    if isinstance(place, str) and is_url(place):
+        path: Path | str = place.rstrip("/")
+        group = _open_remote(place.rstrip("/"))
+    else:
+        path = Path(place)
+        group = _open_folder(path)
+    attributes = dict(group.attrs)
     if attributes.get("format") != schema.FORMAT:
         raise StoreError(f"{_shown(path)} is a Zarr store, but not of shapebias")
     version = attributes.get("version")
@@ -368,12 +382,34 @@ def open_store(path: Path) -> Store:
             f"{_shown(path)} has store version {version}, this shapebias reads up to {schema.VERSION}: upgrade it with "
             "`pip install -U shapebias`"
         )
-    return Store(path, zarr.open_group(path, mode="r"))
+    return Store(path, group)
 
 
-def _read(path: Path, action: Callable[[], T]) -> T:
+def _open_folder(path: Path) -> zarr.Group:
+    if not path.exists():
+        raise StoreError(f"{_shown(path)} does not exist: make it with `shapebias precompute --store {_shown(path)}`")
+    if not (path / "zarr.json").is_file():
+        raise StoreError(f"{_shown(path)} is not a shapebias store: it has no zarr.json")
+    return _read(path, lambda: zarr.open_group(path, mode="r"))
+
+
+def _open_remote(url: str) -> zarr.Group:
+    from shapebias.core.remote_store import RemoteFiles  # rarely needed
+
+    files = RemoteFiles.open_url(url)
+    try:
+        return _read(url, lambda: zarr.open_group(files, mode="r", zarr_format=3))
+    except StoreError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise StoreError(f"{_shown(url)} is not a shapebias store: it has no zarr.json: check the URL") from error
+        raise
+
+
+def _read(path: Path | str, action: Callable[[], T]) -> T:
     try:
         return action()
+    except ShapebiasError:
+        raise
     except Exception as error:
         reason = printable(str(error) or type(error).__name__, 120)
         raise StoreError(f"{_shown(path)} is damaged at zarr.json: {reason}") from error

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shapebias.core.dissection import unit_concepts
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS, in_order
+from shapebias.core.remote_store import read_metrics_ahead
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
 
@@ -96,6 +97,7 @@ def load_units(store: Store, model: str | None = None, layer: str | None = None)
     if not pairs:
         raise UsageError(f"no model in the store has a layer {printable(str(layer))}")
     sizes = [units for _, _, units in pairs]
+    read_metrics_ahead(store, [(label, name) for label, name, _ in pairs])
     stored = {(label, name): set(store.metric_names(label, name)) for label, name, _ in pairs}
     columns: dict[str, NDArray[Any]] = {}
     for metric in in_order(name for names in stored.values() for name in names):

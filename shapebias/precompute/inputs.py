@@ -53,12 +53,14 @@ class Inputs:
 
 
 def image_digest(images: ImageSet) -> str:
-    """SHA-256 of the images' paths and labels and, of files, of their sizes and times of change."""
-    digest = hashlib.sha256(images.labels.tobytes())
-    root = os.fsencode(images.root.absolute())
+    """SHA-256 of the images' paths and labels and of what tells that a file changed: of files here their sizes and
+    times, of others their `stamp`."""
+    digest = hashlib.sha256(images.labels.tobytes() + images.stamp)
+    local = images.read is None and isinstance(images.root, Path)
+    root = images.prefix
     for path in images.paths:
         digest.update(path + b"\0")
-        if images.read is None:
+        if local:
             try:
                 facts = os.stat(os.path.join(root, path))  # noqa: PTH116, PTH118 (bytes, and a million of them)
                 digest.update(b"%d %d" % (facts.st_size, facts.st_mtime_ns))

@@ -32,7 +32,7 @@ SHAPE_OR_TEXTURE = (SILHOUETTE, "contour", "shuffle-2", "shuffle-4", "shuffle-8"
 
 @dataclass(frozen=True)
 class Settings:
-    """See `shapebias precompute --help`. `images`, `cue_conflict`: a folder, or `builtin:SPLIT`.
+    """See `shapebias precompute --help`. `images`, `cue_conflict`: see `images.source.find_images`.
 
     Raises UsageError for a pass, distortion or number that does not exist.
     """

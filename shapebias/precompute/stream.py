@@ -42,17 +42,16 @@ class Stream:
 
         A batch's positions index `positions`. Progress is told under `title`.
         """
-        paths = self.images.paths if positions is None else [self.images.paths[index] for index in positions]
+        images = self.images if positions is None else self.images.take(positions)
         workers = default_workers() if self.settings.workers is None else self.settings.workers
-        self.progress.stage(title, len(paths))
+        self.progress.stage(title, len(images))
         done = 0
         with load(
-            self.images,
+            images,
             geometry,
             batch_size or self.batch_size(geometry, len(names or "1") if annotations is None else annotations.versions),
             workers,
             thumbnails,
-            paths,
             names,
             self.settings.seed,
             None if annotations is None else (annotations.pack, annotations.versions),
@@ -62,7 +61,7 @@ class Stream:
                 yield batch
                 self.progress.advance(int(batch.positions[-1]) + 1 - done)
                 done = int(batch.positions[-1]) + 1
-            self.progress.advance(len(paths) - done)
+            self.progress.advance(len(images) - done)
 
     def again(
         self, title: str, geometry: Geometry, positions: NDArray[np.int64], names: tuple[str, ...] | None = None

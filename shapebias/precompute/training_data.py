@@ -39,8 +39,7 @@ class TrainingImages:
             for chosen in torch.split(order, batch_size):
                 yield self.pixels[chosen], self.labels[chosen]
             return
-        paths = [self.images.paths[index] for index in order.tolist()]
-        with load(self.images, self.geometry, batch_size, self.workers, paths=paths) as loader:
+        with load(self.images.take(order.numpy()), self.geometry, batch_size, self.workers) as loader:
             for batch in loader:
                 yield torch.from_numpy(batch.pixels), self.labels[order[torch.from_numpy(batch.positions)]]
 

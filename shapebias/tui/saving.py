@@ -46,9 +46,9 @@ def save_marks(store: Store, marks: Marks, folder: Path | None = None) -> Path:
     units = marks.units()
     if not units:
         raise ShapebiasError("no unit is marked: in `shapebias explore`, m marks one")
-    folder = folder if folder is not None else free_path(f"{store.path.resolve().stem}-marks")
+    folder = folder if folder is not None else free_path(f"{Path(store.identity).stem}-marks")
     path = folder / "marks.md"
-    lines = [f"# Marked units of {_plain(store.path.resolve().name)}", ""]
+    lines = [f"# Marked units of {_plain(Path(store.identity).name)}", ""]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, unit in enumerate(units, 1):

@@ -100,6 +100,6 @@ def test_a_damaged_one_is_one_line(small_store: Path, store_copy: Path) -> None:
 
 def test_it_is_a_whole_store() -> None:
     """Whatever reads by path goes through what is overridden."""
-    inherited = {"check_layer", "check_model", "filters", "metric", "unit"}
+    inherited = {"check_layer", "check_model", "filters", "identity", "metric", "unit"}
     own = {name for name in vars(Store) if not name.startswith("_")}
     assert own - set(vars(JoinedStore)) == inherited

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import torch
 
 from shapebias.core.errors import ShapebiasError, UsageError
@@ -42,7 +41,7 @@ class RayEngine:
         self._settings, self._progress, self._folder = settings, progress, folder
         kind = torch.device("cuda") if settings.gpus_per_worker else torch.device("cpu")
         self._device = Device(kind, device.dtype)  # the workers', which need not be this process's
-        self._classes = replace(images, paths=[], labels=np.zeros(0, np.int32))
+        self._classes = images.take([])
         self._largest: int | None = None
         self._workers: list[Any] = []
         self._started = False

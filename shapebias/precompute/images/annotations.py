@@ -16,7 +16,7 @@ from PIL import Image
 from shapebias.core.concepts import Concepts
 from shapebias.precompute.images.builtin import builtin_set
 from shapebias.precompute.images.colours import COLOURS, name_colours
-from shapebias.precompute.images.decode import Geometry, fit_pixels, read_pixels
+from shapebias.precompute.images.decode import Geometry
 from shapebias.precompute.images.folder import ImageSet, Skipped
 
 Pixels = npt.NDArray[np.uint8]
@@ -143,9 +143,7 @@ def annotate(images: ImageSet, geometry: Geometry) -> Annotations:
     at most 112 x 112, in the geometry in which a network sees them."""
     side = min(geometry.crop, _SIDE)
     scaled = Geometry(max(1, round(geometry.resize * side / geometry.crop)), side, "nearest")
-    decode: Callable[[bytes], Pixels] = partial(read_pixels, geometry=geometry)
-    if images.read is not None:
-        decode = partial(fit_pixels, read=images.read, geometry=geometry)
+    decode = images.decoder(geometry)
     if images.annotate is None or images.concepts is None:
         concepts = Concepts(COLOURS, (0,) * len(COLOURS), CATEGORIES[:1])
         read = partial(_read_colours, decode=decode, side=side)

@@ -61,7 +61,7 @@ class Broden:
         kinds = [Counter(_is_label(entry) for entry in cell.split(";") if entry) for cell in self.cells.values()]
         read = partial(
             _read,
-            root=bytes(self.images.root.absolute()),
+            root=self.images.prefix,
             cells=self.cells,
             size=self.size,
             shape=(self.height, self.width),

@@ -25,6 +25,9 @@ from PIL import (  # the plugins by name: else Pillow looks for a format's plugi
     WebPImagePlugin,
 )
 
+from shapebias.core.errors import ShapebiasError
+from shapebias.precompute.images.fetch import fetch, is_file
+
 if TYPE_CHECKING:
     from PIL import ImageCms
 
@@ -59,11 +62,13 @@ class ImageError(Exception):
 
 
 def read_image(path: bytes | str | Path) -> Image.Image:
-    """The image in a JPEG, PNG, WebP, BMP, GIF or TIFF file (its first frame), upright (EXIF), in mode RGB.
+    """The image in a JPEG, PNG, WebP, BMP, GIF or TIFF file (its first frame), upright (EXIF), in mode RGB; `path` may
+    be a place (see `fetch`).
 
     Transparent images are laid over white. Grey deeper than 8 bits keeps its high byte when it fits 16 bits; other
     integers, and floats outside [0, 1], are scaled from their own range. Colour profiles are not applied, as in
-    torchvision. Raises `ImageError`, and nothing else, for a file that is damaged, too large or no image.
+    torchvision. Raises `ImageError`, and nothing else, for a file that is damaged, too large or no image, and
+    ShapebiasError where a server cannot be reached.
     """
     return _read(path, _to_rgb)
 
@@ -72,7 +77,7 @@ def _read(path: bytes | str | Path, convert: Callable[[Image.Image], Image.Image
     try:
         with _open(os.fsdecode(path)) as file:
             return _decode(file, convert)
-    except ImageError:
+    except (ImageError, ShapebiasError):
         raise
     except Image.DecompressionBombError as error:
         raise _too_large() from error
@@ -177,6 +182,8 @@ def encode_thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 def _open(path: str) -> BinaryIO:
     """The file, open, if it is a regular file with something in it: opening a FIFO would wait for its writer."""
+    if not is_file(path):
+        return _fetched(path)
     try:
         status = Path(path).stat()
     except FileNotFoundError as error:
@@ -188,6 +195,16 @@ def _open(path: str) -> BinaryIO:
     if status.st_size == 0:
         raise ImageError("empty file")
     return Path(path).open("rb")
+
+
+def _fetched(place: str) -> BinaryIO:
+    try:
+        content = fetch(place)
+    except FileNotFoundError as error:
+        raise ImageError("no such file") from error
+    if not content:
+        raise ImageError("empty file")
+    return io.BytesIO(content)
 
 
 def _decode(file: BinaryIO, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:

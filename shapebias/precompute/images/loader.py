@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from shapebias.precompute.images.decode import Geometry, fit_pixels, read_pixels
+from shapebias.precompute.images.decode import Geometry, read_pixels
+from shapebias.precompute.images.fetch import Members
 from shapebias.precompute.images.folder import ImageSet, Skipped
 from shapebias.precompute.images.versions import versions
 from shapebias.precompute.images.worker import Job, Outcome, Pixels, Worker, anonymous_file, map_pixels
@@ -51,12 +52,13 @@ class Loader:
     crash, the system's out-of-memory killer) costs only the image that kills a fresh worker too. `decode_function`
     (path -> uint8 [crop, crop, 3], or `ImageError`) can stand in for `decode.read_pixels`; workers must be able to
     import it. Whatever else it raises comes out of the iteration. With `versions` it gives as many versions of each
-    image, uint8 [versions, crop, crop, 3], the first of which is the thumbnail's.
+    image, uint8 [versions, crop, crop, 3], the first of which is the thumbnail's. `members`: where the images are, if
+    in tar files.
     """
 
     def __init__(
         self,
-        root: Path,
+        root: Path | bytes,
         paths: Sequence[bytes],
         geometry: Geometry,
         batch_size: int,
@@ -64,10 +66,12 @@ class Loader:
         thumbnails: bool = False,
         decode_function: Callable[[bytes], Pixels] | None = None,
         versions: int | None = None,
+        members: Members | None = None,
     ) -> None:
         self.skipped: list[Skipped] = []
-        self._folder = os.fsencode(root.absolute())
+        self._folder = root if isinstance(root, bytes) else os.fsencode(root.absolute())
         self._paths = paths
+        self._members = members
         self._batch_size = min(batch_size, max(len(paths), 1))
         slots = _SLOTS if workers else 1
         each = (geometry.crop, geometry.crop, 3) if versions is None else (versions, geometry.crop, geometry.crop, 3)
@@ -137,10 +141,14 @@ class Loader:
         results: list[Callable[[], list[Outcome]]] = []
         for start in range(first, last, self._chunk):
             stop = min(start + self._chunk, last)
-            paths = [self._folder + b"/" + path for path in self._paths[start:stop]]
-            task = partial(self._decode, row + start - first, paths)
+            places = [self._place(index) for index in range(start, stop)]
+            task = partial(self._decode, row + start - first, places)
             results.append(self._executor.submit(task).result if self._executor else task)
         self._pending.append(_Pending(first, self._memory[row : row + last - first], results))
+
+    def _place(self, index: int) -> bytes:
+        path = self._folder + b"/" + self._paths[index]
+        return path if self._members is None else self._members.place(path, index)
 
     def _decode(self, row: int, paths: list[bytes]) -> list[Outcome]:
         if self._executor is None:
@@ -182,24 +190,19 @@ def load(
     batch_size: int,
     workers: int,
     thumbnails: bool = False,
-    paths: Sequence[bytes] | None = None,
     names: tuple[str, ...] | None = None,
     seed: int = 0,
     packed: tuple[Callable[[bytes], Pixels], int] | None = None,
 ) -> Loader:
-    """A loader of an image set, or of some of its paths, whether they are files or drawn.
+    """A loader of an image set, whether its images are files or drawn.
 
     With `names` (see `versions.Versions`; `seed` is theirs) it gives those versions of every image; with `packed`, what
     that function makes of each path, so many versions.
     """
-    wanted = images.paths if paths is None else paths
-    if packed is not None:
-        return Loader(images.root, wanted, geometry, batch_size, workers, thumbnails, *packed)
+    decode, count = (images.decoder(geometry), None) if packed is None else packed
     if names is not None:
-        every = versions(images, os.fsencode(images.root.absolute()), geometry, names, seed)
-        return Loader(images.root, wanted, geometry, batch_size, workers, thumbnails, every, len(names))
-    decode = None if images.read is None else partial(fit_pixels, read=images.read, geometry=geometry)
-    return Loader(images.root, wanted, geometry, batch_size, workers, thumbnails, decode)
+        decode, count = versions(images, geometry, names, seed), len(names)
+    return Loader(images.prefix, images.paths, geometry, batch_size, workers, thumbnails, decode, count, images.members)
 
 
 def default_workers() -> int:

@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from shapebias.precompute.images.decode import Geometry, ImageError, fit_pixels, read_mask, read_pixels
+from shapebias.precompute.images.decode import Geometry, ImageError, fit_pixels, read_mask
 from shapebias.precompute.images.distort import generator, parse_distortion
+from shapebias.precompute.images.fetch import path_of
 from shapebias.precompute.images.folder import ImageSet
 
 CLEAN = "clean"
@@ -35,7 +36,7 @@ class Versions:
     def __call__(self, path: bytes) -> Pixels:
         """Raises `ImageError` if the image cannot be read."""
         pixels = self.decode(path)
-        relative = path.removeprefix(self.root).lstrip(b"/")
+        relative = path_of(path).removeprefix(self.root).lstrip(b"/")
         return np.stack([self._version(name, pixels, path, relative) for name in self.names])
 
     def _version(self, name: str, pixels: Pixels, path: bytes, relative: bytes) -> Pixels:
@@ -58,13 +59,9 @@ def _nothing(path: bytes) -> Pixels:
     raise ImageError("has no mask")
 
 
-def versions(images: ImageSet, root: bytes, geometry: Geometry, names: tuple[str, ...], seed: int) -> Versions:
-    """The versions of an image set's images; `root` is its folder as the paths will have it."""
-    decode: Callable[[bytes], Pixels]
-    mask: Callable[[bytes], Pixels]
-    if images.read is None:
-        decode, mask = partial(read_pixels, geometry=geometry), partial(read_mask, geometry=geometry)
-    else:
-        decode = partial(fit_pixels, read=images.read, geometry=geometry)
+def versions(images: ImageSet, geometry: Geometry, names: tuple[str, ...], seed: int) -> Versions:
+    """The versions of an image set's images."""
+    mask: Callable[[bytes], Pixels] = partial(read_mask, geometry=geometry)
+    if images.read is not None:
         mask = partial(fit_pixels, read=images.mask or _nothing, geometry=geometry)
-    return Versions(names, seed, root, decode, mask)
+    return Versions(names, seed, images.prefix, images.decoder(geometry), mask)

@@ -185,6 +185,6 @@ def test_a_seed_changes_what_is_random(photos: Path) -> None:
 
 def test_an_image_that_cannot_be_read_has_no_versions(photos: Path) -> None:
     images = list_images(photos)[0]
-    make = versions(images, os.fsencode(photos), GEOMETRY, (CLEAN, SILHOUETTE), 0)
+    make = versions(images, GEOMETRY, (CLEAN, SILHOUETTE), 0)
     with pytest.raises(ImageError, match="not a JPEG"):
         make(os.fsencode(photos / "3.png"))

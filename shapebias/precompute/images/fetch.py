@@ -1,0 +1,94 @@
+"""The bytes of images that are no files of their own: in tar files and on servers. Imported by worker processes.
+
+What a worker is told of such an image is its *place*: a URL, or the image's path, its archive (a path or URL), offset
+and size, with NUL, which no path has, between them.
+"""
+
+import errno
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.remote import filesystem, is_url, unreachable
+
+_WAITS = (0.2, 1.0, 4.0)  # seconds before an image is asked for again
+_LARGEST = 1 << 31  # bytes read into memory
+
+
+@dataclass(frozen=True)
+class Members:
+    """Where images are in tar files. `archives`: absolute paths or URLs; for each image archive int32, its archive's
+    number, offset and size int64, in bytes: [images]."""
+
+    archives: list[bytes]
+    archive: npt.NDArray[np.int32]
+    offset: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int64]
+
+    def place(self, path: bytes, index: int) -> bytes:
+        """The place of an image with this path."""
+        archive = self.archives[self.archive[index]]
+        return b"%b\0%b\0%d\0%d" % (path, archive, self.offset[index], self.size[index])
+
+    def take(self, positions: npt.NDArray[np.int64]) -> "Members":
+        """Those of the images at some positions."""
+        return Members(self.archives, self.archive[positions], self.offset[positions], self.size[positions])
+
+
+def path_of(place: bytes) -> bytes:
+    """The path in a place."""
+    return place.partition(b"\0")[0]
+
+
+def is_file(place: str) -> bool:
+    """Whether a place is the path of a file."""
+    return "\0" not in place and not is_url(place)
+
+
+def fetch(place: str) -> bytes:
+    """The bytes at a place. Raises OSError with a number where there is no such file or it cannot be read, EOFError
+    where an archive ends before, ShapebiasError where a server cannot be reached."""
+    _, *member = place.split("\0")
+    if not member:
+        return _download(place, 0, None)  # from 0: else s3fs asks for the size first
+    archive, offset, size = member[0], int(member[1]), int(member[2])
+    if size > _LARGEST:
+        raise OSError(errno.EFBIG, "")
+    if is_url(archive):
+        content = _download(archive, offset, offset + size) if size else b""
+    else:
+        with open(archive, "rb", buffering=0) as file:  # noqa: PTH123 (a million times)
+            file.seek(offset)
+            content = file.read(size)
+    if len(content) < size:
+        raise EOFError
+    return content
+
+
+def _download(url: str, start: int, stop: int | None) -> bytes:
+    files, path = filesystem(url)
+    waits = iter(_WAITS)
+    while True:
+        try:
+            content: bytes = files.cat_file(path, start=start, end=stop)
+            return content
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise FileNotFoundError(errno.ENOENT, "") from error
+        except Exception as error:  # each protocol has its own
+            wait = None if isinstance(error, PermissionError) else next(waits, None)
+            if wait is None:
+                raise _given_up(url, error) from error
+            time.sleep(wait)
+
+
+def _given_up(url: str, error: Exception) -> Exception:
+    """What to raise: OSError where the server's answer concerns this file. Else (no connection, no credentials any
+    more, too many requests) the images that follow would be lost, too: ShapebiasError, which stops a run."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    lasting = isinstance(error, PermissionError) or any("Connect" in name or "Timeout" in name for name in names)
+    if isinstance(error, OSError) and not lasting and error.errno != errno.EBUSY:
+        return OSError(error.errno or errno.EIO, "")
+    return ShapebiasError(f"{unreachable(url, error)}: give the same command again to go on")
