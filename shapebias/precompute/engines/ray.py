@@ -53,7 +53,9 @@ class RayEngine:
             address = os.environ.get("RAY_ADDRESS")
             try:
                 with signals_kept():
-                    ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+                    ray.init(
+                        address=address or "local", include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+                    )
             except Exception as error:
                 where = f"no Ray cluster at {printable(address)}" if address else "Ray does not start"
                 reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
