@@ -1,13 +1,15 @@
 """How a run grows: memory and time with the images, throughput with Ray workers, what keeping shards costs.
 
-    python benchmarks/scale.py [--images 100000] [--small 2000] [--skip-ray]
+    python benchmarks/scale.py [--images 100000] [--small 2000] [--folders] [--skip-ray]
 
-A tiny network (24 units) on generated 32 x 32 px PNG images in tar files; every run in a process of its own.
+A tiny network (24 units) on generated 32 x 32 px PNG images in tar files (`--folders`: in folders); every run in a
+process of its own. Beside seconds it tells processor seconds, of all processes: those do not depend on what else runs.
 
-- growth: peak memory (of the process that runs the network; of its largest decoder) and seconds at `--small` and at
-  `--images` images, both without start-up; what the store takes of each image and unit;
-- shards: the same images as one shard, the least that can be kept, against as many as a run has by itself;
-- Ray: images a second by two local workers of one thread each against one such worker, once both are started.
+- growth: peak memory (of the process that runs the network) and seconds at `--small` and at `--images` images, both
+  without start-up; what the store takes of each image and unit;
+- shards: the same images as one shard, the least that can be kept, against as many as a run has by itself, in turns;
+  what writing them takes, and what comes after the last one: merging, writing the store;
+- Ray: images a second by two local workers of one thread each against one such worker, once both are started, in turns.
 """
 
 import argparse
@@ -19,6 +21,8 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -55,48 +59,62 @@ from shapebias.precompute.run import precompute
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.shards import Shards
 wanted = json.loads(sys.argv[1])
-keeping = [0.0, 0.0, 0]
+keeping, kept = 0.0, []
 keep = Shards.keep
 def timed(self, number, part):
+    global keeping
     start = time.perf_counter()
-    keeping[1] = keeping[1] or start
     keep(self, number, part)
-    keeping[0] += time.perf_counter() - start
-    keeping[2] += 1
+    keeping += time.perf_counter() - start
+    if self.folder.name.startswith("activations"):
+        kept.append(time.perf_counter())
 Shards.keep = timed
 wanted["store"] = Path(wanted["store"])
 wanted["models"] = parse_specs(wanted["models"])
 start = time.perf_counter()
 summary = precompute(Settings(device="cpu", **wanted), Silent())
 end = time.perf_counter()
-own, decoders = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-print(json.dumps({"seconds": end - start, "since_first_shard": end - keeping[1], "shards": keeping[2],
-    "keeping": keeping[0], "memory": own, "decoders": decoders, "bytes": summary.store_bytes,
+usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(json.dumps({"seconds": end - start, "shards": len(kept), "keeping": keeping, "finishing": end - kept[-1],
+    "processor": sum(each.ru_utime + each.ru_stime for each in usage), "spans": [each - kept[0] for each in kept],
+    "memory": usage[0].ru_maxrss / 1024, "bytes": summary.store_bytes,
     "images": summary.images, "units": summary.models[0].units}))
 """
 
 
-def make_images(folder: Path, count: int, each: int = 10_000) -> None:
-    """Tar files of 32 x 32 px noise, in class folders."""
+def noise(count: int) -> Iterator[tuple[str, bytes]]:
+    """Names, in class folders, and PNG files of 32 x 32 px noise."""
     import numpy as np
     from PIL import Image
 
     rng = np.random.default_rng(0)
-    for first in range(0, count, each):
-        with tarfile.open(folder / f"images-{first // each:04d}.tar", "w") as tar:
-            for number in range(first, min(first + each, count)):
-                content = io.BytesIO()
-                coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-                Image.fromarray(coarse).resize((32, 32)).save(content, "PNG")
-                member = tarfile.TarInfo(f"class{number % 10}/{number:07d}.png")
-                member.size = content.tell()
-                content.seek(0)
-                tar.addfile(member, content)
+    for number in range(count):
+        content = io.BytesIO()
+        coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((32, 32)).save(content, "PNG")
+        yield f"class{number % 10}/{number:07d}.png", content.getvalue()
+
+
+def make_folders(folder: Path, count: int) -> None:
+    for number in range(10):
+        (folder / f"class{number}").mkdir()
+    for name, content in noise(count):
+        (folder / name).write_bytes(content)
+
+
+def make_tars(folder: Path, count: int, each: int = 10_000) -> None:
+    images = noise(count)
+    for number in range(-(-count // each)):
+        with tarfile.open(folder / f"images-{number:04d}.tar", "w") as tar:
+            for name, content in islice(images, each):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
 
 
 def run(folder: Path, threads: int | None = None, **settings: Any) -> dict[str, Any]:
     """One run, in a process of its own."""
-    wanted = {"models": [f"{folder}/net.py:tiny"], "images": str(folder / "tars"), "store": str(folder / "a.zarr")}
+    wanted = {"models": [f"{folder}/net.py:tiny"], "images": str(folder / "images"), "store": str(folder / "a.zarr")}
     environment = dict(os.environ) if threads is None else {**os.environ, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-c", RUN, json.dumps(wanted | {"overwrite": True} | settings)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -112,13 +130,12 @@ def growth(folder: Path, small: int, large: int) -> None:
     few, many = run(folder, limit=small), run(folder)
     print(f"growth, {few['units']} units, from {few['images']:,} to {many['images']:,} images")
     print(f"  peak memory     {few['memory']:6.0f} MB {many['memory']:6.0f} MB  {many['memory'] / few['memory']:.2f} x")
-    print(f"  largest decoder {few['decoders']:6.0f} MB {many['decoders']:6.0f} MB")
     middle = run(folder, limit=large // 2)
-    slope = (many["seconds"] - middle["seconds"]) / (middle["seconds"] - few["seconds"])
     expected = (many["images"] - middle["images"]) / (middle["images"] - few["images"])
-    rows = [(each["images"], each["seconds"]) for each in (few, middle, many)]
-    print("  seconds         " + ", ".join(f"{seconds:.1f} for {images:,}" for images, seconds in rows))
-    print(f"  second half against first half: {slope / expected:.2f} x the time an image (1 = linear)")
+    for kind in ("seconds", "processor"):
+        slope = (many[kind] - middle[kind]) / (middle[kind] - few[kind])
+        rows = ", ".join(f"{each[kind]:.1f} for {each['images']:,}" for each in (few, middle, many))
+        print(f"  {kind:15s} {rows}: an image of the second half takes {slope / expected:.2f} x one of the first")
     each = (many["bytes"] - few["bytes"]) / (many["images"] - few["images"])
     print(f"  store           {each:.0f} bytes an image, {each / many['units']:.2f} an image and unit")
 
@@ -129,34 +146,41 @@ def shards(folder: Path) -> None:
     for _ in range(2):
         totals["one"].append(run(folder, limit=20_000, shard_size=20_000))
         totals["many"].append(run(folder, limit=20_000))
-    one, many = (min(each["seconds"] for each in totals[name]) for name in ("one", "many"))
-    last = totals["many"][-1]
-    print(f"shards, 20,000 images: {last['shards']} shards {many:.1f} s, one shard {one:.1f} s: {many / one:.3f} x")
-    print(f"  writing shards to the disk took {last['keeping'] / last['seconds']:.1%} of the run")
+    last = min(totals["many"], key=lambda each: each["seconds"])
+    print(f"shards, {last['images']:,} images: {last['shards']} against one")
+    for kind in ("seconds", "processor"):
+        one, many = (min(each[kind] for each in totals[name]) for name in ("one", "many"))
+        print(f"  {kind:15s} {many:.1f} against {one:.1f}: {many / one:.3f} x")
+    print(f"  writing them    {last['keeping'] / last['seconds']:.1%} of the run")
+    print(f"  after the last  {last['finishing']:.1f} s: merging, writing the store")
 
 
 def workers(folder: Path) -> None:
     """One and two local Ray workers, a thread each; counted from the first shard, when they have started."""
-    speeds = []
-    for count in (1, 2):
+    started = 3  # shards: all workers measure by then
+    speeds: dict[int, list[float]] = {1: [], 2: []}
+    for count in (1, 2, 1, 2):
         settings = {"engine": "ray", "ray_workers": count, "cpus_per_worker": 0.5, "workers": 0, "shard_size": 256}
-        found = run(folder, 1, limit=8192, models=[f"{folder}/net.py:wide"], batch_size=32, **settings)
-        speeds.append((found["images"] - 256 * count) / found["since_first_shard"])
-    print(f"Ray: 1 worker {speeds[0]:.0f} images/s, 2 workers {speeds[1]:.0f}: {speeds[1] / speeds[0]:.2f} x")
+        found = run(folder, 1, limit=4096, models=[f"{folder}/net.py:wide"], batch_size=32, **settings)
+        first, last = (found["spans"][place] for place in (started, -1))
+        speeds[count].append(256 * (found["shards"] - 1 - started) / (last - first))
+    one, two = max(speeds[1]), max(speeds[2])
+    print(f"Ray: 1 worker {one:.0f} images/s, 2 workers {two:.0f}: {two / one:.2f} x")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--small", type=int, default=2_000)
+    parser.add_argument("--folders", action="store_true", help="images in folders, not in tar files")
     parser.add_argument("--skip-ray", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "net.py").write_text(NETWORK)
-        (folder / "tars").mkdir()
+        (folder / "images").mkdir()
         start = time.perf_counter()
-        make_images(folder / "tars", options.images)
+        (make_folders if options.folders else make_tars)(folder / "images", options.images)
         print(f"{options.images:,} images made in {time.perf_counter() - start:.0f} s")
         growth(folder, options.small, options.images)
         shards(folder)

@@ -1,5 +1,6 @@
 """Shared by all tests: a tiny network, a folder of generated images, and a small store made of them."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,10 @@ import pytest
 import zarr
 from PIL import Image
 from zarr.codecs import Crc32cCodec
+
+# Before torch is imported, for it and all processes that tests start: their networks are so small that threads
+# cost more than they save (the suite takes half the time).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 CLASSES = 10
 NETWORK = '''

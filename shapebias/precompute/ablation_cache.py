@@ -36,7 +36,6 @@ class AblationCache:
 
     def put(self, facts: dict[str, Any], scores: Scores) -> None:
         """Keeps `scores`. Raises ShapebiasError where they cannot be written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         np.savez(content, **scores)  # type: ignore[arg-type]
         write_atomically(self._file(facts), content.getvalue())

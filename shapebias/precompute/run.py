@@ -102,6 +102,7 @@ def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> 
         "device": device,
         "networks": networks,
         "digests": inputs.digests(),
+        "files": settings.file_digests(),
     }
 
 

@@ -21,7 +21,7 @@ from shapebias.precompute.statistics.state import Part
 from shapebias.precompute.stream import Stream
 
 _SHARDS = 128  # about so many, however many images there are
-_LEAST = 256  # images a shard: fewer are not worth a file
+_LEAST = 16  # batches a shard: fewer are not worth a file
 _LARGEST = 256 << 20  # bytes of what a shard keeps of its images, one by one
 
 
@@ -68,7 +68,7 @@ class Scan:
 
     def shards(self, batch_size: int, shard_size: int | None) -> list[range]:
         """Which images are in each shard: whole batches, so that a shard's batches are the same whoever cuts them."""
-        size = shard_size or max(_LEAST, min(-(-len(self) // _SHARDS), _LARGEST // self.image_bytes))
+        size = shard_size or max(_LEAST * batch_size, min(-(-len(self) // _SHARDS), _LARGEST // self.image_bytes))
         size = -(-size // batch_size) * batch_size
         return [range(first, min(first + size, len(self))) for first in range(0, len(self), size)]
 

@@ -1,5 +1,6 @@
 """What the user asked `precompute` for."""
 
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,13 @@ class Settings:
             "categories": None if self.categories is None else printable(str(self.categories), 4096),
             "ablate_accuracy": self.ablate_accuracy,
         }
+
+    def file_digests(self) -> dict[str, str]:
+        """SHA-256 of the files that say how networks are built, and what their classes and categories are."""
+        code = [spec.source.rpartition(":")[0] for spec in self.models]
+        named = [*(Path(each) for each in code if each.endswith(".py")), *(spec.classes for spec in self.models)]
+        files = [each for each in (*named, self.categories) if each is not None]
+        return {printable(str(file), 4096): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def to_attributes(self) -> dict[str, Any]:
         """As JSON, for the store."""

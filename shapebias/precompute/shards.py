@@ -1,7 +1,6 @@
 """The parts of a scan's shards, kept in a folder until the store is whole."""
 
 import contextlib
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.files import atomic_file
 from shapebias.core.text import printable
 from shapebias.precompute.images.folder import Skipped
 from shapebias.precompute.scan import skipped_images
@@ -33,19 +33,8 @@ class Shards:
 
     def keep(self, number: int, part: Part) -> None:
         """Writes a part, to the disk, then under its name. Raises ShapebiasError."""
-        beside = self._file(number).with_suffix(".partial")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
-                np.savez(file, **part)  # type: ignore[arg-type]  # its stubs know one keyword of their own
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._file(number))
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
-            reason = os.strerror(error.errno).lower() if error.errno else "unknown error"
-            raise ShapebiasError(f"cannot write {printable(str(self.folder))}: {reason}") from error
+        with atomic_file(self._file(number)) as file:
+            np.savez(file, **part)  # type: ignore[arg-type]  # its stubs know one keyword of their own
 
     def __iter__(self) -> "Iterator[KeptPart]":
         for number in range(len(self.ranges)):

@@ -9,40 +9,61 @@ from types import FrameType
 from shapebias.core.errors import ShapebiasError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGALRM, signal.SIGINT)
+_AGAIN = 10  # seconds: an exception raised in a finalizer is lost
 
 
 class RunStoppedError(ShapebiasError):
     """The run was told to stop."""
 
 
+class _Stop(BaseException):
+    """As KeyboardInterrupt: code that takes any Exception for a damaged image or a failing network lets it through."""
+
+
 @contextmanager
-def stoppable(seconds: float | None) -> Iterator[None]:
-    """In the main thread: SIGTERM, and the end of `seconds`, raise `RunStoppedError` in the block."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        why = "told to stop (SIGTERM)" if number == signal.SIGTERM else f"the time limit of {seconds:g} s is over"
-        raise RunStoppedError(f"{why}: what is done is kept, give the same command to go on")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGALRM)}
-    if seconds is not None:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+def signals_kept() -> Iterator[None]:
+    """The signals that stop a run are handled after the block as before it."""
+    if threading.current_thread() is not threading.main_thread():  # which alone gets them
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stoppable(seconds: float | None) -> Iterator[None]:
+    """In the main thread: SIGTERM, Ctrl-C and the end of `seconds` end the block with `RunStoppedError`."""
+    told: list[str] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        over = number == signal.SIGALRM and seconds
+        told.append(f"the time limit of {seconds:g} s is over" if over else "told to stop")
+        raise _Stop
+
+    with signals_kept():
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGINT is for a shell's background job
+                signal.signal(number, stop)
+        signal.setitimer(signal.ITIMER_REAL, seconds or 0, _AGAIN)
+        try:
+            yield
+        except BaseException as error:  # Ray makes another one of it
+            if not told:
+                raise
+            raise RunStoppedError(f"{told[0]}: what is done is kept, give the same command to go on") from error
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Signals that stop a run are ignored in the block: it is as good as done."""
-    if threading.current_thread() is not threading.main_thread():  # which alone gets them
+    with signals_kept():
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
         yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """Where a run keeps what it has done, beside the store's place, until the store is whole: the folder STORE.partial."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -23,7 +24,7 @@ class StartAgainError(ShapebiasError):
 
 class Workplace:
     """`shards` and `ablation` are folders of what can be kept; `store` is made anew by every run. One run at a time has
-    it, by a lock on the folder that goes with the process, however that ends."""
+    it, by a lock on holder.json that goes with the process, however that ends."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
@@ -35,25 +36,36 @@ class Workplace:
 
     def open(self) -> None:
         """Raises ShapebiasError where another run has it or it cannot be made, UsageError where it is not ours."""
+        while not self._take():
+            pass
+        if others := {each.name for each in self.folder.iterdir() if each.suffix != ".partial"} - _OURS:
+            self._holder.unlink()
+            os.close(self._lock)
+            named = printable(sorted(others)[0])
+            raise UsageError(f"{printable(str(self.folder))} is needed for the new store, but holds {named}")
+
+    def _take(self) -> bool:
+        """Whether it is locked now: not if the run that had it removed it in between."""
         shown = printable(str(self._store))
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
             self.folder.mkdir(exist_ok=True)
-            self._lock = os.open(self.folder, os.O_RDONLY)
-        except OSError as error:
-            raise ShapebiasError(f"{shown} cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            with contextlib.suppress(FileNotFoundError):
+                self._lock = os.open(self._holder, os.O_RDWR | os.O_CREAT, 0o666)  # NFS locks what can be written
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(self._lock), self._holder.stat()):
+                    now = datetime.now().astimezone().isoformat(timespec="seconds")
+                    holder = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
+                    os.ftruncate(self._lock, 0)
+                    os.write(self._lock, json.dumps(holder).encode())
+                    return True
+                os.close(self._lock)
+            return False
+        except BlockingIOError as error:
             os.close(self._lock)
             raise ShapebiasError(f"another run{self._who()} is writing {shown}: wait for it or stop it") from error
-        if others := {each.name for each in self.folder.iterdir() if each.suffix != ".partial"} - _OURS:
-            os.close(self._lock)
-            named = printable(sorted(others)[0])
-            raise UsageError(f"{printable(str(self.folder))} is needed for the new store, but holds {named}")
-        now = datetime.now().astimezone().isoformat(timespec="seconds")
-        holder = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
-        write_atomically(self._holder, json.dumps(holder).encode())
+        except OSError as error:
+            raise ShapebiasError(f"{shown} cannot be written: {error.strerror}") from error
 
     def _who(self) -> str:
         try:
@@ -101,10 +113,15 @@ class Workplace:
 
     def close(self) -> None:
         """Lets go of it, and removes it if it keeps nothing."""
-        self._holder.unlink(missing_ok=True)
-        if not self.shards.exists() and not self.ablation.exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
+        kept = self.shards.exists() or self.ablation.exists()
+        if not kept:
+            for each in sorted(self.folder.iterdir(), key=lambda each: each == self._holder):
+                shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink()
+            # without holder.json another run may have the folder
         os.close(self._lock)
+        if not kept:
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:

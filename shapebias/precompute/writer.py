@@ -17,7 +17,8 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 import shapebias
 from shapebias.core import schema
 from shapebias.core.concepts import LayerConcepts
-from shapebias.core.errors import UsageError
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.files import CannotWriteError, sync, sync_tree
 from shapebias.core.manifest import write_manifest
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
@@ -29,6 +30,7 @@ from shapebias.precompute.stopping import uninterrupted
 from shapebias.precompute.workplace import StartAgainError, Workplace
 
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
+_PUT_RIGHT = "put that right and give the same command to go on"
 _RAGGED_CHUNK, _RAGGED_SHARD = 1 << 20, 1 << 26
 
 
@@ -67,8 +69,12 @@ class StoreWriter:
 
     def __enter__(self) -> Self:
         self.workplace.open()
-        shutil.rmtree(self._store, ignore_errors=True)
-        self._root = zarr.create_group(self._store)
+        try:
+            shutil.rmtree(self._store, ignore_errors=True)
+            self._root = zarr.create_group(self._store)
+        except OSError as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -78,6 +84,11 @@ class StoreWriter:
         if isinstance(error, StartAgainError):
             self.workplace.clear()
         self.workplace.close()
+        if isinstance(error, CannotWriteError):
+            raise ShapebiasError(f"{error}: {_PUT_RIGHT}") from error
+        if isinstance(error, OSError) and error.errno:
+            where = f" at {printable(str(error.filename), 200)}" if error.filename else ""
+            raise ShapebiasError(f"{os.strerror(error.errno).lower()}{where}: {_PUT_RIGHT}") from error
 
     def commit(self) -> int:
         """Puts the finished store in its place, in one rename; the old one goes only then. Returns its bytes."""
@@ -94,6 +105,7 @@ class StoreWriter:
         write_manifest(self._store)
         size = sum(file.stat().st_size for file in self._store.rglob("*") if file.is_file())
         self._check_free()
+        sync_tree(self._store)
         with uninterrupted():
             if os.path.lexists(self.path):
                 old = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.old-", dir=self.path.parent))
@@ -102,6 +114,7 @@ class StoreWriter:
                 shutil.rmtree(old)
             else:
                 self._store.rename(self.path)
+            sync(self.path.parent)
             self.workplace.clear()
         return size
 

@@ -2,11 +2,14 @@
 
 import os
 import pickle
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -79,6 +82,81 @@ def test_another_run_is_refused_with_what_differs_or_starts_anew(
     assert [each.name for each in tmp_path.iterdir()] == ["a.zarr"]
 
 
+def test_other_code_or_categories_are_another_run(
+    make_store: Callable[..., Path], network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = Path(shutil.copy(network_file, tmp_path))
+    usual = LocalEngine.run
+    monkeypatch.setattr(LocalEngine, "run", lambda *given: usual(*given) and stop_now())
+    with pytest.raises(RunStoppedError):
+        make_store(tmp_path / "a.zarr", models=parse_specs([f"{code}:build"]))
+    monkeypatch.setattr(LocalEngine, "run", usual)
+    code.write_text(code.read_text().replace("nn.ReLU()", "nn.ELU()"))
+    with pytest.raises(UsageError, match=r"files .*tiny\.py changed"):
+        make_store(tmp_path / "a.zarr", models=parse_specs([f"{code}:build"]))
+
+
+def stop_now() -> None:
+    raise RunStoppedError("enough")
+
+
+@contextmanager
+def little_room() -> Iterator[None]:
+    """Files cannot grow beyond 70 kB: less than a shard's part has, and than the store's thumbnails."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
+    make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, object] = {"shard_size": 16}
+    whole = arrays_of(make_store(tmp_path / "whole.zarr", **settings))
+    path, said = tmp_path / "again.zarr", "file too large.*: put that right and give the same command to go on"
+
+    def kept() -> int:
+        return len(list(tmp_path.glob("again.zarr.partial/shards/*/*.npz")))
+
+    with pytest.raises(ShapebiasError, match=said), little_room():
+        make_store(path, **settings)
+    assert kept() == 0
+    usual = LocalEngine.run
+    monkeypatch.setattr(LocalEngine, "run", lambda *given: usual(*given) and stop_now())
+    with pytest.raises(RunStoppedError):
+        make_store(path, **settings)
+    monkeypatch.setattr(LocalEngine, "run", usual)
+    assert kept() == 4
+    with pytest.raises(ShapebiasError, match=said) as error, little_room():
+        make_store(path, **settings)
+    assert str(error.value).isprintable()
+    assert not path.exists()
+    assert kept() == 4
+    assert arrays_of(make_store(path, **settings)) == whole
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["again.zarr", "whole.zarr"]
+
+
+def test_a_run_that_is_told_to_stop_keeps_its_shards(
+    make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = Shards.keep
+
+    def tell(self: Shards, number: int, part: Part) -> None:
+        keep(self, number, part)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Shards, "keep", tell)
+    for kept in (1, 2):
+        with pytest.raises(RunStoppedError), stoppable(None):
+            make_store(tmp_path / "a.zarr", shard_size=16)
+        assert len(list(tmp_path.glob("a.zarr.partial/shards/*/*"))) == kept
+    monkeypatch.setattr(Shards, "keep", keep)
+    make_store(tmp_path / "a.zarr", shard_size=16)
+
+
 @pytest.mark.slow
 def test_kill_at_random_moments_changes_no_byte(network_file: Path, image_folder: Path, tmp_path: Path) -> None:
     facts: dict[str, object] = {"top": 6, "device": "cpu", "workers": 0, "batch_size": 4}
@@ -106,6 +184,29 @@ def test_kill_at_random_moments_changes_no_byte(network_file: Path, image_folder
     assert not list(tmp_path.glob("*.partial"))
 
 
+def careless() -> None:
+    """Takes any exception, as decoders of damaged images do."""
+    with stoppable(None), suppress(Exception):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+
+
+def another_exception() -> None:
+    """Makes another one of it, as Ray does."""
+    with stoppable(None):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        except BaseException as error:
+            raise SystemError("an exception was set") from error
+
+
+@pytest.mark.parametrize("block", [careless, another_exception])
+def test_no_code_takes_a_stop_for_something_else(block: Callable[[], None]) -> None:
+    with pytest.raises(RunStoppedError, match="told to stop: what is done is kept"):
+        block()
+
+
 def wait(seconds: float | None, send: signal.Signals | None = None) -> None:
     with stoppable(seconds):
         if send is not None:
@@ -113,7 +214,7 @@ def wait(seconds: float | None, send: signal.Signals | None = None) -> None:
         time.sleep(1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGALRM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGALRM, signal.SIGINT])
 def test_signals_stop_a_run_in_one_line(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with pytest.raises(RunStoppedError, match="give the same command to go on"):

@@ -17,7 +17,7 @@ from torchvision import transforms
 from shapebias.core.describe import store_facts
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.store import open_store
-from shapebias.precompute.images.export import export_builtin
+from shapebias.precompute.images.builtin import builtin_set, draw_path
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
@@ -63,8 +63,11 @@ def listed(folder: Path) -> list[Path]:
 
 def test_images_that_are_no_files(network_file: Path, tmp_path: Path) -> None:
     """The built-in images make the same store as their files."""
-    export_builtin(tmp_path / "shapes", "probe", 2000, 0, Silent())
-    run(tmp_path / "shapes" / "probe", tmp_path / "files.zarr", f"Tiny={network_file}:build", limit=32)
+    for path in builtin_set("probe").spread(32).paths:
+        file = tmp_path / "probe" / path.decode()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw_path(path)).save(file)
+    run(tmp_path / "probe", tmp_path / "files.zarr", f"Tiny={network_file}:build")
     run("builtin:probe", tmp_path / "drawn.zarr", f"Tiny={network_file}:build", limit=32, workers=1)
     for path in (f"images/probe/path/{name}" for name in ("data", "offsets")):
         drawn, files = (zarr.open_array(tmp_path / name / path, mode="r")[:] for name in ("drawn.zarr", "files.zarr"))

@@ -1,5 +1,6 @@
 """What a run keeps beside its store: gone on with by the same command only."""
 
+import fcntl
 import json
 import os
 import socket
@@ -69,6 +70,30 @@ def test_who_holds_it_is_said(tmp_path: Path) -> None:
         place(tmp_path)
     first.close()
     place(tmp_path)
+
+
+def test_a_folder_that_goes_while_it_is_taken_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run before ends between the two steps of taking it."""
+    first, second = place(tmp_path), Workplace(tmp_path / "a.zarr")
+    lock = fcntl.flock
+
+    def ends(descriptor: int, how: int) -> None:
+        monkeypatch.undo()
+        first.close()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", ends)
+    second.open()
+    with pytest.raises(ShapebiasError, match="another run"):
+        place(tmp_path)
+
+
+def test_a_folder_of_somebody_else_stays_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr.partial").mkdir()
+    (tmp_path / "a.zarr.partial/thesis.tex").write_text("")
+    with pytest.raises(UsageError, match=r"holds thesis\.tex"):
+        place(tmp_path)
+    assert [each.name for each in (tmp_path / "a.zarr.partial").iterdir()] == ["thesis.tex"]
 
 
 def test_damaged_facts_of_a_run_are_forgotten(tmp_path: Path) -> None:

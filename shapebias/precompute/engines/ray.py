@@ -19,6 +19,7 @@ from shapebias.precompute.scan import Scan, measure_shards
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.shards import Shards
 from shapebias.precompute.statistics.state import Part
+from shapebias.precompute.stopping import signals_kept
 from shapebias.precompute.stream import Stream
 
 try:
@@ -51,7 +52,10 @@ class RayEngine:
         if not ray.is_initialized():
             address = os.environ.get("RAY_ADDRESS")
             try:
-                ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+                with signals_kept():
+                    ray.init(
+                        address=address or "local", include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+                    )
             except Exception as error:
                 where = f"no Ray cluster at {printable(address)}" if address else "Ray does not start"
                 reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
@@ -62,10 +66,11 @@ class RayEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._started:
+            ray.shutdown()  # ends the workers, too
+            return
         for worker in self._workers:
             ray.kill(worker)
-        if self._started:
-            ray.shutdown()
 
     def run(self, scan: Scan) -> Shards:
         """Every shard of a scan, measured. Raises ShapebiasError."""

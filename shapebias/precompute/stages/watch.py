@@ -53,6 +53,7 @@ def _watching(run: Run, jobs: list[Job]) -> Watching:
 
 def _watch_scan(run: Run, geometry: Geometry, jobs: list[Job], measure: Watching) -> Scan:
     units = sum(layer.units for job in jobs for layer in job.runner.layers)
+    embedding = run.jobs[measure.ruler].runner.layers[-1].units if measure.ruler in measure.models else 0
     return Scan(
         f"activations-{geometry.key}",
         ", ".join(job.label for job in jobs),
@@ -61,7 +62,7 @@ def _watch_scan(run: Run, geometry: Geometry, jobs: list[Job], measure: Watching
         measure,
         versions=("clean", *run.settings.noises) if run.settings.noises else None,
         thumbnails=len(run.images) <= FEW,
-        image_bytes=16 + 2 * units * len(measure.kinds),
+        image_bytes=16 + 2 * (units * len(measure.kinds) + embedding),
     )
 
 
