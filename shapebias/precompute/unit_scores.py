@@ -60,7 +60,8 @@ def score_units(
         title = f"{model.label}: ablation {number}/{len(runner.layers)}"
         where = facts | {"layer": asdict(layer)}
         scores = _kept(cache, where | images, layer, _cues(ablation, title, stream, found, mapping))
-        screened += _screened(ablation)
+        if ablation.screen.rows:
+            screened.append(f"{layer.name} {ablation.screen.share()}")
         if labelled is not None:
             seen = where | _labelled_images(labelled)
             scores = scores | _kept(cache, seen, layer, _accuracy(ablation, f"{title}, accuracy", labelled))
@@ -71,15 +72,6 @@ def score_units(
     if screened:
         shares = printable(", ".join(screened), 400)
         model.notes.append(f"ablation ran in bfloat16, and where that was not certain in float32: {shares}")
-
-
-def _screened(ablation: UnitAblation) -> list[str]:
-    """The share of a layer's rows that were run in float32; none where all were, or nothing was run."""
-    screen = ablation.screen
-    if not screen.rows:
-        return []
-    why = "" if screen.given_up is None else f" of the first rows, then all ({screen.given_up})"
-    return [f"{ablation.layer.name} {screen.again / screen.rows:.0%}{why}"]
 
 
 def _kept(cache: AblationCache, facts: dict[str, Any], layer: WatchedLayer, measure: Callable[[], Scores]) -> Scores:

@@ -19,7 +19,7 @@ from shapebias.precompute.peak import peak_bytes
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.stream import Stream
 
-_MOST_ROWS = {"cpu": 512, "cuda": 8192}  # beyond, more rows a forward are no faster
+_MOST_ROWS = {"cpu": 256, "cuda": 8192}  # beyond, more rows a forward are no faster
 _KEPT_SHARE = 0.25  # of the memory, for what is kept of the images whose units are being ablated
 
 

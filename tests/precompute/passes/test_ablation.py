@@ -29,7 +29,8 @@ from shapebias.precompute.passes.cue_conflict import (
     decide_cue_conflict,
     probabilities,
 )
-from shapebias.precompute.passes.screen import Choice
+from shapebias.precompute.passes.screen import Choice, category_choice
+from shapebias.precompute.peak import peak_bytes
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.runner import Runner, prepare
 from shapebias.precompute.settings import Settings
@@ -117,6 +118,8 @@ def test_small_memory_gives_the_same_scores_in_more_forwards(
     usual, small = (UnitAblation(runner, runner.layers[1], memory) for memory in (MEMORY, 2_000_000))
     assert small.rows < usual.rows
     assert small.images < usual.images
+    pixels = pixels_of(stimuli, runner)[: small.images]
+    assert peak_bytes(lambda: small.decide_pixels(pixels, category_choice(mapping))) < 2_000_000
     first, second = (shape_and_texture_scores(each, "", stimuli, found, mapping) for each in (usual, small))
     assert {name: values.tolist() for name, values in first.items()} == {
         name: values.tolist() for name, values in second.items()
@@ -198,6 +201,25 @@ def test_a_branch_falls_back_to_the_whole_network(stimuli: Stream) -> None:
     ablation = UnitAblation(runner, runner.layers[0], MEMORY)
     assert ablation.why_whole is not None
     check_decisions(runner, ablation, stimuli, range(6))
+
+
+class Quarters(nn.Module):
+    """A convolution that sees the quarters of an image as images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head = nn.Conv2d(3, 6, 3), nn.Linear(6, 7)
+
+    def forward(self, images: Tensor) -> Tensor:
+        quarters = images.unflatten(2, (2, -1)).unflatten(4, (2, -1)).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+        scores: Tensor = self.head(self.inner(quarters).mean((2, 3))).unflatten(0, (-1, 4)).mean(1)
+        return scores
+
+
+def test_a_layer_without_one_map_an_image_is_refused() -> None:
+    runner = runner_of(Quarters(), "inner", 64, 7)
+    with pytest.raises(ShapebiasError, match="inner has not one map a unit for every image"):
+        UnitAblation(runner, runner.layers[0], MEMORY)
 
 
 @pytest.mark.parametrize("image", range(0, 24, 4))

@@ -59,11 +59,11 @@ def test_close_decisions_are_those_of_float32(seed: int, spread: float, missing:
     assert (rows.decided == exact.argmax(1).numpy()).all()
     assert (screen.rows, screen.again) == (ROWS, int(rows.done.sum()))
     if spread > 50:
+        assert screen.share() == f"{screen.again / ROWS:.0%}"
         assert screen.again < ROWS / 2
     if spread < 0.1:
         assert (rough.argmax(1) != exact.argmax(1)).any()
-        assert screen.given_up is not None
-        assert "of the rows were not certain" in screen.given_up
+        assert screen.share().endswith("% of the first rows, then all (too few rows were certain)")
 
 
 def test_a_model_that_decided_nothing_is_run_in_float32() -> None:
