@@ -67,7 +67,7 @@ def test_keep_zeroes_the_others_of_the_same_layers(ablated: Path) -> None:
     assert "shape bias" in text
 
 
-def test_mistakes_are_one_line(ablated: Path, small_store: Path, tmp_path: Path) -> None:
+def test_mistakes_are_one_line(ablated: Path, small_store: Path, image_folder: Path, tmp_path: Path) -> None:
     assert "selects no unit" in fails(2, "ablate", ablated, "--units", "max > 1e30")
     assert "selects every unit of demo-r" in fails(2, "ablate", ablated, "--units", "unit >= 0")
     assert "at column" in fails(2, "ablate", ablated, "--units", "max >")
@@ -75,6 +75,8 @@ def test_mistakes_are_one_line(ablated: Path, small_store: Path, tmp_path: Path)
     assert "has no ablation scores" in fails(1, "ablate", small_store)
     assert "figures are written as" in fails(2, "ablate", ablated, "--plot", tmp_path / "scores.txt")
     assert "no model" in fails(2, "ablate", ablated, "--units", "unit = 0", "--model", "Other=alexnet")
+    unlabelled = ("--images", image_folder / "class0", *NO_WORKERS)
+    assert "neither labelled" in fails(2, "ablate", small_store, "--units", "unit = 0", *unlabelled)
 
 
 def test_other_weights_are_noticed(ablated: Path) -> None:

@@ -77,8 +77,10 @@ def local(store: str, what: str) -> Path:
 
 
 def share_processors() -> None:
-    """Call it before torch is imported: its threads sleep when they wait, for the processes that decode images."""
+    """Call it before torch is imported: its threads sleep when they wait, for the processes that decode images, and its
+    tensors are in large pages, which are there sooner."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def count(option: str, text: str, least: int) -> int | None:

@@ -50,6 +50,7 @@ def score_units(
     }
     images = _images(stream, found, found.decisions[model.label])
     split: list[str] = []
+    screened: list[str] = []
     for number, layer in enumerate(runner.layers, 1):
         ablation = UnitAblation(runner, layer, settings.memory * 1_000_000)
         if ablation.why_whole is None:
@@ -59,6 +60,8 @@ def score_units(
         title = f"{model.label}: ablation {number}/{len(runner.layers)}"
         where = facts | {"layer": asdict(layer)}
         scores = _kept(cache, where | images, layer, _cues(ablation, title, stream, found, mapping))
+        if ablation.screen.rows:
+            screened.append(f"{layer.name} {ablation.screen.share()}")
         if labelled is not None:
             seen = where | _labelled_images(labelled)
             scores = scores | _kept(cache, seen, layer, _accuracy(ablation, f"{title}, accuracy", labelled))
@@ -66,6 +69,9 @@ def score_units(
     if split:
         names = printable(", ".join(split), 200)
         model.notes.append(f"ablation ran only the rest of the network behind {names}")
+    if screened:
+        shares = printable(", ".join(screened), 400)
+        model.notes.append(f"ablation ran in bfloat16, and where that was not certain in float32: {shares}")
 
 
 def _kept(cache: AblationCache, facts: dict[str, Any], layer: WatchedLayer, measure: Callable[[], Scores]) -> Scores:

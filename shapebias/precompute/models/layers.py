@@ -211,6 +211,8 @@ class Trace:
             found = [layer for layer in layers if layer.name == word or fnmatchcase(layer.name, word)]
             if found:
                 return found
+        if any(call.path == word for call in self.calls):
+            raise UsageError(f"layer {printable(word)} gives no activation maps [N, C, H, W]: name another")
         names = [layer.name for layers in vocabularies for layer in layers]
         hint = ", ".join(dict.fromkeys(get_close_matches(word, names, 3) or names[:8]))
         raise UsageError(f"no layer {printable(word)}: there are {printable(hint)} … (`all`, names and globs work)")

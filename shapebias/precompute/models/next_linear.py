@@ -77,7 +77,7 @@ class NextLinear:
 
     def without(self, inputs: Tensor, outputs: Tensor, rows: Tensor, units: Tensor) -> Tensor:
         """The module's output [R, ...] for rows (image, unit), int64 [R] each, a unit's rows together; inputs and
-        outputs [B, ...]: the module's for the images."""
+        outputs [B, ...]: the module's for the images. Whatever the precision, this difference is in theirs."""
         found = take_rows(outputs, rows)
         first = 0
         for unit, count in zip(
@@ -91,7 +91,8 @@ class NextLinear:
     def _share(self, inputs: Tensor, unit: int) -> Tensor:
         """W_u x_u, for the unit's own inputs."""
         weight = self.module.weight[:, self._columns(unit)]
-        if isinstance(self.module, nn.Linear):
-            return functional.linear(inputs, weight)
         module = self.module
-        return functional.conv2d(inputs, weight, None, module.stride, module.padding, module.dilation)
+        with torch.autocast(inputs.device.type, enabled=False):
+            if isinstance(module, nn.Linear):
+                return functional.linear(inputs, weight)
+            return functional.conv2d(inputs, weight, None, module.stride, module.padding, module.dilation)

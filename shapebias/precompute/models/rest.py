@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shapebias.precompute.models.layers import WatchedLayer
+from shapebias.precompute.models.replace import replaced
 from shapebias.precompute.models.watch import Watch, first_tensor
 
 _TOLERANCE = 1e-3  # of the largest score; NaN placeholders find what matters, this only allows for other batch sizes
@@ -160,7 +161,7 @@ class Rest:
         image = self._image.new_full((1, 1, 1, 1), torch.nan).expand(len(output), *self._image.shape[1:])
         with ExitStack() as stack:
             for path, steps in self._steps.items():
-                stack.enter_context(_replaced(self._network.get_submodule(path), _forward_of(steps, output)))
+                stack.enter_context(replaced(self._network.get_submodule(path), _forward_of(steps, output)))
             scores = first_tensor(self._network(image))
         assert scores is not None
         return scores
@@ -187,20 +188,6 @@ def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., A
         return forward
 
     return make
-
-
-@contextmanager
-def _replaced(module: nn.Module, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    """The module with another forward while the block runs; its class, and a forward of its own, stay as they were."""
-    had = module.__dict__.get("forward")
-    module.__dict__["forward"] = make(module.forward)
-    try:
-        yield
-    finally:
-        if had is None:
-            del module.__dict__["forward"]
-        else:
-            module.__dict__["forward"] = had
 
 
 def _near(found: Tensor, wanted: Tensor) -> bool:

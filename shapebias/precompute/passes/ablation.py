@@ -1,6 +1,6 @@
 """The ablation pass: which images a model no longer decides as it did when one unit's output is set to zero."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,30 +8,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapebias.core.cue_conflict import decide
 from shapebias.core.errors import ShapebiasError
 from shapebias.precompute.models.layers import WatchedLayer
 from shapebias.precompute.models.next_linear import NextLinear
 from shapebias.precompute.models.rest import NoRestError, Rest, take_rows
 from shapebias.precompute.models.watch import Watch, first_tensor
 from shapebias.precompute.passes.cue_conflict import CueConflict
+from shapebias.precompute.passes.screen import Choice, Rows, Screen, category_choice
 from shapebias.precompute.peak import peak_bytes
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.stream import Stream
 
-_MOST_ROWS = {"cpu": 512, "cuda": 8192}  # beyond, more rows a forward are no faster
+_MOST_ROWS = {"cpu": 256, "cuda": 8192}  # beyond, more rows a forward are no faster
 _KEPT_SHARE = 0.25  # of the memory, for what is kept of the images whose units are being ablated
-
-Decide = Callable[[Tensor], NDArray[np.int32]]  # from scores [R, classes] to int32 [R]
 
 
 @dataclass
 class _Kept:
     """Of some images: what the rows of forwards start from, [B, ...], where each unit is not 0 throughout, bool
-    [B, units], and the output of the linear operation behind the layer where there is one."""
+    [B, units], the whole network's scores [B, classes], and the output of the linear operation behind the layer where
+    there is one."""
 
     start: Tensor
     active: Tensor
+    scores: Tensor
     linear: Tensor | None = None
 
 
@@ -40,7 +40,8 @@ class UnitAblation:
 
     Where the rest of the network behind the layer can be split off (see `Rest`), only that is run, from behind the
     next linear operation where a unit's share of it can be taken away (see `NextLinear`); else the whole network, with
-    a hook that zeroes another unit in every row. `why_whole` says why, None where the rest is run.
+    a hook that zeroes another unit in every row. `why_whole` says why, None where the rest is run. `screen` decides in
+    bfloat16 what that can.
     """
 
     def __init__(self, runner: Runner, layer: WatchedLayer, memory: int) -> None:
@@ -64,10 +65,12 @@ class UnitAblation:
             row_bytes = peak_bytes(lambda: self._scores(kept, rows, rows % layer.units)) // 2
             image_bytes = peak_bytes(lambda: self._keep(images)) // 2
         self.images = max(1, int(memory * _KEPT_SHARE) // image_bytes)
-        self.rows = min(int(memory * (1 - _KEPT_SHARE)) // row_bytes, _MOST_ROWS[runner.device.device.type])
-        if not self.rows:
+        room, most = int(memory * (1 - _KEPT_SHARE)), _MOST_ROWS[runner.device.device.type]
+        if room < row_bytes:
             needed = int(row_bytes / (1 - _KEPT_SHARE)) // 1_000_000 + 1
             raise ShapebiasError(f"{runner.model.label}: ablating {layer.name} needs --memory {needed} at least")
+        self.screen = Screen(runner.network, runner.device, room // 2)
+        self.rows = min((room - self.screen.weight_bytes) // row_bytes, most)
 
     def _next_linear(self, images: Tensor, rest: Rest) -> NextLinear | None:
         if self.runner.device.dtype != torch.float32:
@@ -80,14 +83,15 @@ class UnitAblation:
     def _keep(self, images: Tensor) -> _Kept:
         seen: list[Tensor] = []
         with Watch(self.runner.network, [self.layer], lambda _, output: seen.append(output.clone())):
-            self.runner.network(images)
+            scores = first_tensor(self.runner.network(images))
+        assert scores is not None
         if seen[0].shape[:2] != (len(images), self.layer.units):
             raise ShapebiasError(f"{self.runner.model.label}: {self.layer.name} has not one map a unit for every image")
         active = (seen[0] != 0).any(3).any(2)
         if self._linear is not None:
             inputs = self._linear.inputs(seen[0])
-            return _Kept(inputs, active, self._linear.module(inputs))
-        return _Kept(images if self._rest is None else seen[0], active)
+            return _Kept(inputs, active, scores, self._linear.module(inputs))
+        return _Kept(images if self._rest is None else seen[0], active, scores)
 
     def _scores(self, kept: _Kept, images: Tensor, units: Tensor) -> Tensor:
         """[R, classes] for rows (image, unit), int64 [R] each, a unit's together; `images` index `kept`."""
@@ -102,31 +106,35 @@ class UnitAblation:
         return scores
 
     def decisions(
-        self, title: str, stream: Stream, positions: NDArray[np.int64], decide: Decide
+        self, title: str, stream: Stream, positions: NDArray[np.int64], choice: Choice
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
         """Images and units, int64 [R] each, and what the network then decides, int32 [R].
 
         `positions`: which of the stream's images; the images given index it. Pairs whose unit is 0 everywhere on the
         image are left out: zeroing it changes nothing.
         """
+        self.screen.begin()
         for batch in stream.again(title, self.runner.geometry, positions):
             for first in range(0, len(batch.positions), self.images):
                 some = slice(first, first + self.images)
-                for image, unit, decided in self.decide_pixels(batch.pixels[some], decide):
-                    yield batch.positions[some][image], unit, decided
+                image, unit, decided = self.decide_pixels(batch.pixels[some], choice)
+                yield batch.positions[some][image], unit, decided
 
     def decide_pixels(
-        self, pixels: NDArray[np.uint8], decide: Decide
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
+        self, pixels: NDArray[np.uint8], choice: Choice
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
         """As `decisions`, of uint8 [B, H, W, 3], `self.images` of them at most to keep to the memory."""
         with self.runner.guarded(), self.runner.device.inference():
             kept = self._keep(self.runner.inputs(pixels))
-            pairs = kept.active.T.nonzero()
-        for first in range(0, len(pairs), self.rows):
-            unit, image = pairs[first : first + self.rows].unbind(1)
-            with self.runner.guarded(), self.runner.device.inference():
-                decided = decide(self._scores(kept, image, unit))
-            yield image.cpu().numpy(), unit.cpu().numpy(), decided
+            unit, image = kept.active.T.nonzero().unbind(1)
+            known = choice.decide(kept.scores)[image.cpu().numpy()]
+
+            def scores(some: Tensor) -> Tensor:
+                return self._scores(kept, image[some], unit[some])
+
+            rows = Rows(scores, choice, known, image.device, self.rows)
+            self.screen.decide(rows)
+        return image.cpu().numpy(), unit.cpu().numpy(), rows.decided
 
 
 def _zeroed(maps: Tensor, units: Tensor) -> Tensor:
@@ -144,11 +152,8 @@ def shape_and_texture_scores(
     by_cue = {"shape_score": decision == found.shape, "texture_score": decision == found.texture}
     rows = np.flatnonzero(by_cue["shape_score"] | by_cue["texture_score"])  # no other image can change a score
     lost = {name: np.zeros(ablation.layer.units, np.int64) for name in by_cue}
-
-    def decide_category(scores: Tensor) -> NDArray[np.int32]:
-        return decide(torch.softmax(scores.float(), 1).cpu().numpy(), mapping)
-
-    for image, unit, decided in ablation.decisions(title, stream, found.positions[rows], decide_category):
+    choice = category_choice(mapping)
+    for image, unit, decided in ablation.decisions(title, stream, found.positions[rows], choice):
         changed = decided != decision[rows[image]]
         for name, counted in by_cue.items():
             lost[name] += np.bincount(unit[changed & counted[rows[image]]], minlength=ablation.layer.units)
@@ -170,7 +175,8 @@ def accuracy_drop(
     """
     rows = np.flatnonzero(target >= 0)
     lost = np.zeros(ablation.layer.units, np.float64)
-    for image, unit, decided in ablation.decisions(title, stream, positions[rows], ablation.runner.decide):
+    choice = Choice(ablation.runner.decide, lambda scores: scores)
+    for image, unit, decided in ablation.decisions(title, stream, positions[rows], choice):
         wanted = target[rows[image]]
         change = (decision[rows[image]] == wanted).astype(float) - (decided == wanted)
         lost += np.bincount(unit, change, minlength=ablation.layer.units)

@@ -36,6 +36,10 @@ def test_the_share_is_what_zeroing_takes_away(between: list[nn.Module]) -> None:
         maps = network[0](images)
         inputs = linear.inputs(maps.clone())
         found = linear.rest(linear.without(inputs, linear.module(inputs), rows, units))
+        outputs = linear.module(inputs)
+        plain = linear.without(inputs, outputs, rows, units)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(linear.without(inputs, outputs, rows, units), plain)
         zeroed = maps[rows]
         zeroed[torch.arange(6), units] = 0
         wanted = network[1:](zeroed)

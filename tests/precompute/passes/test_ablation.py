@@ -1,5 +1,6 @@
 """Ablation scores against the naive way: the whole network, one unit at a time."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from shapebias.precompute.passes.cue_conflict import (
     decide_cue_conflict,
     probabilities,
 )
+from shapebias.precompute.passes.screen import Choice, category_choice
+from shapebias.precompute.peak import peak_bytes
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.runner import Runner, prepare
 from shapebias.precompute.settings import Settings
@@ -115,6 +118,8 @@ def test_small_memory_gives_the_same_scores_in_more_forwards(
     usual, small = (UnitAblation(runner, runner.layers[1], memory) for memory in (MEMORY, 2_000_000))
     assert small.rows < usual.rows
     assert small.images < usual.images
+    pixels = pixels_of(stimuli, runner)[: small.images]
+    assert peak_bytes(lambda: small.decide_pixels(pixels, category_choice(mapping))) < 2_000_000
     first, second = (shape_and_texture_scores(each, "", stimuli, found, mapping) for each in (usual, small))
     assert {name: values.tolist() for name, values in first.items()} == {
         name: values.tolist() for name, values in second.items()
@@ -165,6 +170,10 @@ def runner_of(network: nn.Module, layers: str, size: int, classes: int) -> Runne
     return prepare(model, ImageSet(Path(), [], np.zeros(0, np.int32), [], [], False), DEVICE, layers)
 
 
+def by_class(runner: Runner) -> Choice:
+    return Choice(runner.decide, lambda scores: scores)
+
+
 def check_decisions(runner: Runner, ablation: UnitAblation, stream: Stream, units: Sequence[int]) -> None:
     """Every pair's decision is the naive one; the pairs left out are those whose unit is 0 everywhere."""
     pixels = pixels_of(stream, runner)
@@ -174,7 +183,7 @@ def check_decisions(runner: Runner, ablation: UnitAblation, stream: Stream, unit
     fires = (maps[0].amax((2, 3)) != 0).numpy()
     wanted = {(image, unit) for image, unit in np.argwhere(fires).tolist() if unit in units}
     found = {}
-    for image, unit, decided in ablation.decisions("", stream, np.arange(len(pixels)), runner.decide):
+    for image, unit, decided in ablation.decisions("", stream, np.arange(len(pixels)), by_class(runner)):
         found |= {(int(i), int(u)): int(d) for i, u, d in zip(image, unit, decided, strict=True) if u in units}
     assert set(found) == wanted
     changed = 0
@@ -192,6 +201,46 @@ def test_a_branch_falls_back_to_the_whole_network(stimuli: Stream) -> None:
     ablation = UnitAblation(runner, runner.layers[0], MEMORY)
     assert ablation.why_whole is not None
     check_decisions(runner, ablation, stimuli, range(6))
+
+
+class Quarters(nn.Module):
+    """A convolution that sees the quarters of an image as images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head = nn.Conv2d(3, 6, 3), nn.Linear(6, 7)
+
+    def forward(self, images: Tensor) -> Tensor:
+        quarters = images.unflatten(2, (2, -1)).unflatten(4, (2, -1)).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+        scores: Tensor = self.head(self.inner(quarters).mean((2, 3))).unflatten(0, (-1, 4)).mean(1)
+        return scores
+
+
+def test_a_layer_without_one_map_an_image_is_refused() -> None:
+    runner = runner_of(Quarters(), "inner", 64, 7)
+    with pytest.raises(ShapebiasError, match="inner has not one map a unit for every image"):
+        UnitAblation(runner, runner.layers[0], MEMORY)
+
+
+@pytest.mark.parametrize("image", range(0, 24, 4))
+def test_decisions_too_close_for_bfloat16(stimuli: Stream, image: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network is tuned so that without the unit its decision for the image is lost by a hair."""
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)  # it is screened, however slow bfloat16 is here
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Conv2d(3, 32, 7, stride=4), nn.ReLU(), nn.Conv2d(32, 24, 3), nn.ReLU())
+    network.extend([nn.Conv2d(24, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head := nn.Linear(16, 7)])
+    runner, unit = runner_of(network, "1", 64, 7), image
+    pixels = pixels_of(stimuli, runner)
+    whole, zeroed = (np.log(each[image]) for each in (probabilities(runner, pixels), without(runner, 0, unit, pixels)))
+    lost = int(zeroed.argmax())
+    gained = int(np.argmax(zeroed - whole))
+    with torch.no_grad():
+        head.bias[gained] += float(zeroed[lost] - zeroed[gained]) + 1e-6
+    assert probabilities(runner, pixels)[image].argmax() == lost != gained
+    ablation = UnitAblation(runner, runner.layers[0], MEMORY)
+    check_decisions(runner, ablation, stimuli, range(32))
+    assert ablation.screen.given_up is None
+    assert 64 < ablation.screen.again < ablation.screen.rows
 
 
 @pytest.mark.slow
