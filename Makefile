@@ -27,6 +27,8 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/load_model.py
 	$(BIN)/python benchmarks/demo_pair.py
 	$(BIN)/python benchmarks/ablation.py
+	$(BIN)/python benchmarks/large_store.py
+	$(BIN)/python benchmarks/scale.py
 	@test ! -d "$(IMAGES)" || $(BIN)/python benchmarks/end_to_end.py "$(IMAGES)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/explore.py "$(STORE)"
 	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/encoders.py "$(STORE)"
