@@ -72,6 +72,7 @@ class TerminalApp(App[None]):
         """Tries again, with what the changed parts of the screen show by now."""
         changed, self._held = self._held, set()
         screen = self.screen
+        screen._compositor.update_widgets(screen._dirty_widgets)  # which the refresh forgets
         screen._compositor._dirty_regions |= {region for region in changed if screen.region.contains_region(region)}
         screen._compositor_refresh()
 

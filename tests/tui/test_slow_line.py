@@ -19,14 +19,15 @@ pytestmark = pytest.mark.slow
 SPEED = 25_000  # bytes a second; the grids of the small store are shorter than those of photos, too
 
 
-def explore(store: Path, speed: float | None = None, silent: bool = False) -> PtyTerminal:
+def explore(store: Path, speed: float | None = None, silent: bool = False, state: Path | None = None) -> PtyTerminal:
     command = [sys.executable, "-m", "shapebias", "explore", str(store), "--graphics", "sixel"]
-    return PtyTerminal(command, 160, 48, cell=(8, 16), speed=speed, silent=silent)
+    environment = {} if state is None else {"XDG_STATE_HOME": str(state)}
+    return PtyTerminal(command, 160, 48, (8, 16), environment, speed, silent)
 
 
 @pytest.fixture(scope="module")
-def slow(small_store: Path) -> Iterator[PtyTerminal]:
-    with explore(small_store, SPEED) as terminal:
+def slow(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PtyTerminal]:
+    with explore(small_store, SPEED, state=tmp_path_factory.mktemp("state")) as terminal:
         assert terminal.wait_for(lambda: len(terminal.sixels_since(0)) >= 6, timeout=60)
         terminal.wait_quiet(1.5)
         yield terminal

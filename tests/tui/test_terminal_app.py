@@ -1,0 +1,52 @@
+"""Updates of the screen that are held back while the line is busy."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from explorer_pilot import exploring
+from textual._compositor import ChopsUpdate
+from textual.app import App
+
+from shapebias.core.store import Store, open_store
+from shapebias.tui import terminal_app
+
+
+@pytest.fixture(scope="module")
+def store(small_store: Path) -> Store:
+    return open_store(small_store)
+
+
+class Busy:
+    """A line without room as long as one says so."""
+
+    def __init__(self) -> None:
+        self.busy = True
+
+    def has_room(self, seconds: float) -> bool:
+        return not self.busy
+
+
+async def test_a_widget_that_changes_while_another_update_is_held_is_painted_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted: list[Any] = []
+    async with exploring(store) as (app, pilot):
+        line = Busy()
+        monkeypatch.setattr(terminal_app, "line_of", lambda app: line)
+        monkeypatch.setattr(App, "_display", lambda self, screen, update: painted.append(update))
+        app.units.refresh()
+        for _ in range(100):
+            await pilot.pause(0.01)
+            if app._held:
+                break
+        assert app._held
+        assert painted == []
+        app.panel.grid.refresh()  # as when its picture has come
+        line.busy = False
+        app._send_held()
+        spans = [span for update in painted if isinstance(update, ChopsUpdate) for span in update.spans]
+        for widget in (app.units, app.panel.grid):
+            assert set(range(widget.region.y, widget.region.bottom)) <= {
+                y for y, left, right in spans if left <= widget.region.x and widget.region.right <= right
+            }
