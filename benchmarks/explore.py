@@ -143,7 +143,7 @@ def screen_with_grid(store: Store, start: Unit, columns: int, rows: int) -> Scre
             return *grid.content_size, grid.grid_layout(), grid.view
 
     width, height = columns + 90, rows + 8
-    for _ in range(4):
+    for _ in range(16):
         found_width, found_height, layout, view = asyncio.run(measure(width, height))
         if (found_width, found_height) == (columns, rows) and layout is not None:
             return Screen(width, height, (columns, rows), layout, view)
@@ -157,7 +157,7 @@ def screen_with_grid(store: Store, start: Unit, columns: int, rows: int) -> Scre
 def measure_launches(explorer: list[str], store: Store, screen: Screen, launches: int) -> None:
     """Time from the start of the process to the first table, beside an empty Textual app with the same imports."""
     table = load_units(store, *next((model, layer) for model in store.models for layer in store.layers(model)))
-    values = [METRICS[name].format(float(column[0])) for name, column in table.columns.items()][:2]
+    values = [METRICS[name].format(float(column[0])) for name, column in list(table.columns.items())[:2]]
     first_row = re.compile(rb"\b%d +" % table.index[0] + b" +".join(re.escape(value.encode()) for value in values))
     programs: dict[str, tuple[list[str], re.Pattern[bytes]]] = {
         "python, nothing imported": ([sys.executable, "-c", "print('ready')"], re.compile(b"ready")),
