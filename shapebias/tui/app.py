@@ -70,6 +70,8 @@ class Explorer(Panes):
     def on_prompt_changed(self, event: Prompt.Changed) -> None:
         if event.purpose is Purpose.FILTER:
             self._filter(event.text)
+        elif event.purpose is Purpose.FIND and (unit := self._sought(event.text.strip())) is not None:
+            self.panel.grid.prepare(unit)
 
     def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
         if event.purpose is Purpose.FILTER and not self._filter(event.text):
@@ -191,6 +193,18 @@ class Explorer(Panes):
                 self.complain(error)
                 return
             self.go_to(Unit(*key, index)) if index is not None else self.go_to_layer(key)
+
+    def _sought(self, text: str) -> Unit | None:
+        """The unit that `_find` would go to, None where it would not go to one."""
+        number = text.removeprefix(":")
+        if number.isdecimal():
+            place = find_number(self.units.shown_numbers, number, self.units.cursor, 1)
+            return None if place is None else self.units.unit_at(place)
+        try:
+            key, index = find_place(self.store, text, self.layer[0]) if text and self.layer else (("", ""), None)
+        except ShapebiasError:  # not yet a name
+            return None
+        return None if index is None else Unit(*key, index)
 
     def action_match(self, step: int) -> None:
         if self._matches:

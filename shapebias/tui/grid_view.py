@@ -89,6 +89,12 @@ class GridView(Widget):
         else:
             self._request()
 
+    def prepare(self, subject: Subject) -> None:
+        """Has a picture made that may be wanted next."""
+        layout = self.grid_layout()
+        if layout is not None and self.draws:
+            self._maker.prepare(Request(subject, self._view, layout, self._graphics, self._limit(layout)))
+
     def on_resize(self) -> None:
         self._request()
 
@@ -232,6 +238,9 @@ class GridView(Widget):
         """Hands the picture to the terminal, some tiles at a time; a picture on its way is dropped."""
         if self._painting is not None:
             self._painting.cancel()
+        if self._repairing is not None:  # this does it
+            self._repairing.stop()
+            self._repairing = None
         self._painting = asyncio.create_task(self._paint())
 
     async def _paint(self) -> None:

@@ -105,6 +105,13 @@ class PictureMaker:
             self._changed.notify()
             return found
 
+    def prepare(self, request: Request) -> None:
+        """A picture that may be wanted next is made ahead of all others."""
+        with self._changed:
+            if request not in self._cache:
+                self._ahead = [request]
+                self._changed.notify()
+
     def stop(self) -> None:
         """Ends the thread after the picture it is at."""
         with self._changed:

@@ -103,3 +103,20 @@ async def test_a_filter_that_hides_the_unit_is_cleared(store: Store) -> None:
 def test_numbers_are_found_whole_else_in_part_and_around(wanted: str, start: int, step: int, place: int | None) -> None:
     shown = np.array([20, 31, 42, 2, 12], np.int32)
     assert find_number(shown, wanted, start, step) == place
+
+
+@pytest.mark.parametrize(("text", "unit"), [("9", "Tiny/block1/9"), (":block3/20", "Tiny/block3/20")])
+async def test_the_picture_is_made_while_one_types(store: Store, text: str, unit: str) -> None:
+    async with exploring(store, unit="Tiny/block1/0") as (app, pilot):
+        made = app.panel.grid._maker._cache
+        await pilot.press("slash")
+        await write(app, pilot, text)
+        for _ in range(300):
+            if any(str(request.subject) == unit for request in made):
+                break
+            await pilot.pause(0.01)
+        else:
+            raise AssertionError("it was not made")
+        assert str(app.units.unit) == "Tiny/block1/0"
+        await write(app, pilot, "/nothing")  # is no mistake yet
+        assert not app._notifications
