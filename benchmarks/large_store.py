@@ -3,7 +3,7 @@
 - a store of `--rows` units in one layer: from the start of the process to the first row of the table, beside the same
   for a store of 1000 units; a sort, from the key to the last byte; opening and sorting without a terminal;
 - a store of `--units` units in layers of 1000, with activations for 1000 images: peak memory after a walk through the
-  layers and a look at twins;
+  layers and a look at twins, without graphics;
 - twins: a unit's correlation with 1000 units over 1000 images, read from the store and kept, beside numpy.corrcoef.
 """
 
