@@ -71,6 +71,8 @@ class TerminalApp(App[None]):
     def _send_held(self) -> None:
         """Tries again, with what the changed parts of the screen show by now."""
         changed, self._held = self._held, set()
+        if not self.screen_stack:  # it is ending
+            return
         screen = self.screen
         screen._compositor.update_widgets(screen._dirty_widgets)  # which the refresh forgets
         screen._compositor._dirty_regions |= {region for region in changed if screen.region.contains_region(region)}

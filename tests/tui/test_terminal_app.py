@@ -43,6 +43,7 @@ async def test_a_widget_that_changes_while_another_update_is_held_is_painted_too
         assert app._held
         assert painted == []
         app.panel.grid.refresh()  # as when its picture has come
+        app.screen._dirty_widgets.add(app.panel.grid)  # which the screen hears a moment later
         line.busy = False
         app._send_held()
         spans = [span for update in painted if isinstance(update, ChopsUpdate) for span in update.spans]
