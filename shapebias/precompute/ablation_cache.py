@@ -37,7 +37,7 @@ class AblationCache:
     def put(self, facts: dict[str, Any], scores: Scores) -> None:
         """Keeps `scores`. Raises ShapebiasError where they cannot be written."""
         content = io.BytesIO()
-        np.savez(content, **scores)  # type: ignore[arg-type]
+        np.savez(content, **scores)  # type: ignore[arg-type]  # its stubs know one keyword of their own
         write_atomically(self._file(facts), content.getvalue())
 
 

@@ -29,7 +29,7 @@ class Device:
 
     def place(self, network: nn.Module) -> nn.Module:
         """`network` there, channels_last: the faster memory format for convolutions on CPUs and tensor cores."""
-        placed: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        placed: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stubs know no format with a device
         return placed
 
     def images(self, pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:

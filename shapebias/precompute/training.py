@@ -146,7 +146,7 @@ class _Run:
         scores = self._classifier(images)
         loss = F.cross_entropy(scores, labels)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's
         self.optimizer.step()
         return torch.stack([loss.detach() * len(labels), (scores.detach().argmax(1) == labels).sum()])
 

@@ -210,7 +210,7 @@ class StoreWriter:
         group = self._root.require_group(f"models/{model}/distortions")
         for name, decided in decisions.items():
             _create(group, name, decided, chunk=(1 << 16,))
-        group.attrs["names"] = [*group.attrs.get("names", []), *decisions]  # type: ignore[misc]
+        group.attrs["names"] = [*group.attrs.get("names", []), *decisions]  # type: ignore[misc]  # JSON of any kind to mypy
 
     def adversarial(self, model: str, attacks: Iterable[Attack], right: NDArray[np.bool_]) -> None:
         """Which probe images withstand each attack, bool [attacks, images]."""

@@ -200,8 +200,10 @@ class Explorer(Panes):
         if number.isdecimal():
             place = find_number(self.units.shown_numbers, number, self.units.cursor, 1)
             return None if place is None else self.units.unit_at(place)
+        if not text or self.layer is None:
+            return None
         try:
-            key, index = find_place(self.store, text, self.layer[0]) if text and self.layer else (("", ""), None)
+            key, index = find_place(self.store, text, self.layer[0])
         except ShapebiasError:  # not yet a name
             return None
         return None if index is None else Unit(*key, index)

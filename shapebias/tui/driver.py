@@ -29,7 +29,7 @@ class LineDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         self.line.open()
-        super().start_application_mode()  # type: ignore[no-untyped-call]
+        super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual's
         if self._writer_thread is not None:
             self._writer_thread._queue.maxsize = 0  # a write never blocks: `line` says when to hold back
         super().write(self.line.sending("", ask=True))  # alone: how long an answer takes on an empty line

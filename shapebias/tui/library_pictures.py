@@ -31,8 +31,8 @@ def library_picture(image: Image.Image, graphics: Graphics, cell: tuple[int, int
 def _without_queries() -> Iterator[None]:
     """textual-image asks the terminal when it is imported; its answers would arrive as keys."""
     stdout = sys.__stdout__
-    sys.__stdout__ = None  # type: ignore[misc]
+    sys.__stdout__ = None  # type: ignore[misc]  # Final in the stubs
     try:
         yield
     finally:
-        sys.__stdout__ = stdout  # type: ignore[misc]
+        sys.__stdout__ = stdout  # type: ignore[misc]  # Final in the stubs

@@ -130,7 +130,7 @@ def _contour(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
     from skimage.feature import canny
 
     grey = np.asarray(Image.fromarray(pixels).convert("L"), np.float32) / 255
-    edges: npt.NDArray[np.bool_] = canny(grey, sigma=max(1.0, strength * pixels.shape[0] / 224))  # type: ignore[no-untyped-call]
+    edges: npt.NDArray[np.bool_] = canny(grey, sigma=max(1.0, strength * pixels.shape[0] / 224))  # type: ignore[no-untyped-call]  # scikit-image's
     return np.repeat(np.where(edges, np.uint8(0), np.uint8(255))[..., None], 3, axis=2)
 
 

@@ -64,7 +64,7 @@ def _find_local(source: str) -> tuple[ImageSet, list[Skipped]]:
         images = any(each.is_dir() or each.name.lower().endswith(_SUFFIXES) for each in children)
         return list_tars(tars, source) if tars and not images else list_images(path)
     if not path.exists() and is_pattern(source):
-        return _matched(source, lambda pattern: sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 (absolute)
+        return _matched(source, lambda pattern: sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 (Path.glob takes no absolute pattern)
     if is_tar_name(path.name):
         return list_tars([source], source)
     if path.is_file() and not path.name.lower().endswith(_SUFFIXES):

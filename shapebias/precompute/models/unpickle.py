@@ -202,7 +202,7 @@ def _fill(storage: torch.UntypedStorage, file: IO[bytes]) -> None:
     values: Tensor = torch.empty(0, dtype=torch.uint8).set_(storage, 0, (storage.nbytes(),), (1,))
     view = memoryview(values.numpy().data)
     while view:
-        count = file.readinto(view)  # type: ignore[attr-defined]
+        count = file.readinto(view)  # type: ignore[attr-defined]  # IO[bytes] has it where it is a file
         if not count:
             raise EOFError("it is cut off")
         view = view[count:]
