@@ -18,8 +18,9 @@ from PIL import Image
 from sixel_decoder import decode_sixel, psnr
 
 from shapebias.core.grid import View, compose, unit_tiles
+from shapebias.core.opening import open_store
 from shapebias.core.sixel import encode_tiles, encode_within
-from shapebias.core.store import Store, Unit, open_store
+from shapebias.core.store import Store, Unit
 
 Pixels = NDArray[np.uint8]
 

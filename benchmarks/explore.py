@@ -24,7 +24,8 @@ from pty_terminal import PtyTerminal, Sixel
 
 from shapebias.core.grid import View
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import Store, Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store, Unit
 from shapebias.core.units import load_units
 from shapebias.tui.app import Explorer
 from shapebias.tui.layout import GridLayout

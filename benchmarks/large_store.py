@@ -24,7 +24,8 @@ from pty_terminal import PtyTerminal
 
 from shapebias.core import schema
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Unit
 from shapebias.core.twins import Correlator, find_twins
 from shapebias.core.units import load_units
 from shapebias.precompute.images.folder import ImageSet

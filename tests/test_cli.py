@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 import shapebias
 from shapebias.cli import app
 from shapebias.core.marks import Marks
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 
 COMMANDS = [
     *(

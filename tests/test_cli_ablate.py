@@ -10,7 +10,7 @@ import pytest
 import zarr
 from test_cli import fails, succeeds
 
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 
 NO_WORKERS = ("--workers", "0")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_cli import LIGHT, fails, succeeds
 
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 
 
 def test_the_table_has_a_line_a_layer(concept_store: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from test_cli import fails, succeeds
 
 from shapebias.core.accuracy import accuracies
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.precompute.images.builtin import SPLITS
 from shapebias.precompute.settings import SHAPE_OR_TEXTURE
 

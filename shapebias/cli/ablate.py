@@ -58,7 +58,7 @@ def ablate(
     as_json: JsonOption = False,
 ) -> None:
     """What networks lose without a group of units; without --units the ablation scores of the store, summed up."""
-    from shapebias.core.store import open_store
+    from shapebias.core.opening import open_store
 
     opened = open_store(store)
     if units is None:

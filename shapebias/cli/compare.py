@@ -23,7 +23,7 @@ def compare(
     """Two models side by side: accuracy under each distortion, shape bias, every metric layer by layer."""
     from shapebias.core.compare import pair_of
     from shapebias.core.comparison_text import comparison, comparison_text
-    from shapebias.core.store import open_store
+    from shapebias.core.opening import open_store
 
     opened = open_store(store)
     one, two = pair_of(opened, first, second)

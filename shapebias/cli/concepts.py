@@ -33,7 +33,7 @@ def concepts(
     if form not in _FORMATS:
         raise UsageError(f"no --format {printable(form)}: {', '.join(_FORMATS)}")
     from shapebias.core.dissection import count_detectors, detectors_text, layer_concepts, read_concepts, tally_csv
-    from shapebias.core.store import open_store
+    from shapebias.core.opening import open_store
     from shapebias.core.units import load_units
 
     if plot is not None:

@@ -72,7 +72,7 @@ def cue_conflict(
 
 def _stores(places: Sequence[str]) -> tuple[dict[tuple[str, str], "Decisions"], list[str]]:
     """The decisions by (model, store), and a line for every store that lacks some."""
-    from shapebias.core.store import open_store
+    from shapebias.core.opening import open_store
 
     found, problems = {}, []
     for place in dict.fromkeys(places):

@@ -22,7 +22,7 @@ def image(
 ) -> None:
     """One image: how the models decided for it, and which units fire most on it."""
     from shapebias.core.by_image import ImageList, image_record, image_text, on_image
-    from shapebias.core.store import open_store
+    from shapebias.core.opening import open_store
 
     opened = open_store(store)
     images = ImageList(opened)

@@ -32,8 +32,8 @@ def plot(
 ) -> None:
     """A figure of a store, all models in it (the shape bias: `shapebias cue-conflict --plot`)."""
     from shapebias.core import unit_plots
+    from shapebias.core.opening import open_store
     from shapebias.core.plots import check_plot_file, save_figure
-    from shapebias.core.store import open_store
 
     figures: dict[str, Callable[[Store], Any]] = {
         "variation": unit_plots.variation_figure,

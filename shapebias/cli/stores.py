@@ -17,7 +17,7 @@ from shapebias.core.text import printable
 def info(store: StoreArgument, as_json: JsonOption = False) -> None:
     """What a store holds: models, layers, images, accuracy."""
     from shapebias.core.describe import store_facts, store_text
-    from shapebias.core.store import open_store
+    from shapebias.core.opening import open_store
 
     opened = open_store(store)
     print(json.dumps(store_facts(opened), indent=1) if as_json else store_text(opened))
@@ -44,7 +44,7 @@ def units(
 
     from shapebias.core.export import FORMATS, write_units, write_units_file
     from shapebias.core.filter import filter_mask
-    from shapebias.core.store import open_store
+    from shapebias.core.opening import open_store
     from shapebias.core.units import load_units
 
     if form not in FORMATS:
@@ -75,7 +75,7 @@ def show(
     graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, halfcell or none.")] = "auto",
 ) -> None:
     """One unit: its numbers and its grid of top images, to the terminal or a file."""
-    from shapebias.core.store import open_store
+    from shapebias.core.opening import open_store
     from shapebias.tui.show import show_unit
 
     opened = open_store(store)
@@ -93,7 +93,7 @@ def marks(
 ) -> None:
     """The units marked in the explorer, with their notes."""
     from shapebias.core.marks import Marks
-    from shapebias.core.store import open_store
+    from shapebias.core.opening import open_store
 
     opened = open_store(store)
     marked = Marks(opened)

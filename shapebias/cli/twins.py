@@ -18,7 +18,7 @@ def twins(
     as_json: JsonOption = False,
 ) -> None:
     """The units that fire on the same images: twins in other models, units like it in its own."""
-    from shapebias.core.store import open_store
+    from shapebias.core.opening import open_store
     from shapebias.core.twins import Correlator, find_twins, twins_text
 
     opened = open_store(store)

@@ -18,8 +18,6 @@ from shapebias.core.grid import Photo
 from shapebias.core.store import Store, Unit
 from shapebias.core.text import aligned, printable
 
-_CLIPPED = float(np.finfo(np.float16).max)  # larger activations are stored as this
-
 
 class ImageName(NamedTuple):
     """An image by its path in its set (surrogates for bytes that are not UTF-8). `about` is its class, empty where it
@@ -208,7 +206,7 @@ def _firing(store: Store, model: str, layer: str, row: int, limit: int) -> list[
     with np.errstate(over="ignore"):  # as the activations were rounded, so that the largest one is 1
         largest = store.metric(model, layer, "max").astype(np.float16).astype(np.float64)
     relative = np.zeros(len(values))
-    np.divide(values, largest, out=relative, where=(largest > 0) & (values > 0) & (values < _CLIPPED))
+    np.divide(values, largest, out=relative, where=(largest > 0) & (values > 0) & (values < schema.CLIPPED))
     usual = store.metric(model, layer, "mean") / np.where(largest > 0, largest, 1.0)
     ranked = np.lexsort((usual, -relative))[:limit].tolist()
     return [

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from shapebias.core import schema
 from shapebias.core.cue_conflict import Decisions
+from shapebias.core.opening import open_store
 from shapebias.core.ragged import Ragged
-from shapebias.core.store import Store, TopImages, Unit, open_store
+from shapebias.core.store import Store, TopImages, Unit
 
 _MODELS = "models/"
 

@@ -37,6 +37,7 @@ VERSION = 1
 PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
 CONCEPTS = "concepts"
+CLIPPED = 65504.0  # float16's largest number: larger activations are stored as this
 
 LABEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 

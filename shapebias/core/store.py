@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -19,7 +19,6 @@ from shapebias.core.cue_conflict import Decisions
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.metrics import in_order
 from shapebias.core.ragged import Ragged
-from shapebias.core.remote import is_url
 from shapebias.core.text import printable
 
 T = TypeVar("T")
@@ -69,7 +68,7 @@ class Store:
             labels = [str(label) for label in self.attributes["models"]]
             self.models: dict[str, schema.Model] = {label: self._model(label) for label in labels}
         if not self.models:
-            raise StoreError(f"{_shown(path)} holds no model: make it again with `shapebias precompute`")
+            raise StoreError(f"{shown(path)} holds no model: make it again with `shapebias precompute`")
 
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:
@@ -79,10 +78,10 @@ class Store:
         except ShapebiasError:
             raise
         except MemoryError as error:
-            raise StoreError(f"{_shown(self.path)}: not enough memory to read {printable(what)}") from error
+            raise StoreError(f"{shown(self.path)}: not enough memory to read {printable(what)}") from error
         except Exception as error:  # zarr, its codecs and its JSON raise nearly every kind
             reason = printable(str(error) or type(error).__name__, 120)
-            raise StoreError(f"{_shown(self.path)} is damaged at {printable(what)}: {reason}") from error
+            raise StoreError(f"{shown(self.path)} is damaged at {printable(what)}: {reason}") from error
 
     def _model(self, label: str) -> schema.Model:
         path = f"models/{label}"
@@ -194,7 +193,7 @@ class Store:
     def image_name(self, image: int) -> str:
         """The path of a probe image as str (surrogates for bytes that are not UTF-8). Raises StoreError."""
         if not 0 <= image < len(self.image_paths):
-            raise StoreError(f"{_shown(self.path)} is damaged: a top list names image {image}, which it does not have")
+            raise StoreError(f"{shown(self.path)} is damaged: a top list names image {image}, which it does not have")
         return os.fsdecode(self.image_paths[image])
 
     def class_of(self, image: int) -> str:
@@ -212,7 +211,7 @@ class Store:
         found = self.find_thumbnail(model, image)
         if found is None:
             path = f"{schema.PROBE}/thumbnails/{self.models[model].thumbnails}"
-            raise StoreError(f"{_shown(self.plain(model)[0].path)} is damaged at {path}: no thumbnail of image {image}")
+            raise StoreError(f"{shown(self.plain(model)[0].path)} is damaged at {path}: no thumbnail of image {image}")
         return found
 
     def find_thumbnail(self, model: str, image: int) -> bytes | None:
@@ -368,57 +367,6 @@ def _unknown(kind: str, name: str, known: list[str]) -> str:
     return f"no {kind} {printable(name)}: {hint}"
 
 
-def _shown(path: Path | str) -> str:
+def shown(path: Path | str) -> str:
+    """A store's path or URL, to be printed."""
     return printable(str(path))
-
-
-def open_store(place: Path | str) -> Store:
-    """Opens the store at a path or URL for reading. Raises StoreError: missing, no store, newer version, damaged."""
-    if isinstance(place, str) and is_url(place):
-        path: Path | str = place.rstrip("/")
-        group = _open_remote(place.rstrip("/"))
-    else:
-        path = Path(place)
-        group = _open_folder(path)
-    attributes = dict(group.attrs)
-    if attributes.get("format") != schema.FORMAT:
-        raise StoreError(f"{_shown(path)} is a Zarr store, but not of shapebias")
-    version = attributes.get("version")
-    if type(version) is not int or version < 1:
-        raise StoreError(f"{_shown(path)} is damaged: its version is {printable(repr(version))}")
-    if version > schema.VERSION:
-        raise StoreError(
-            f"{_shown(path)} has store version {version}, this shapebias reads up to {schema.VERSION}: upgrade it with "
-            "`pip install -U shapebias`"
-        )
-    return Store(path, group)
-
-
-def _open_folder(path: Path) -> zarr.Group:
-    if not path.exists():
-        raise StoreError(f"{_shown(path)} does not exist: make it with `shapebias precompute --store {_shown(path)}`")
-    if not (path / "zarr.json").is_file():
-        raise StoreError(f"{_shown(path)} is not a shapebias store: it has no zarr.json")
-    return _read(path, lambda: zarr.open_group(path, mode="r"))
-
-
-def _open_remote(url: str) -> zarr.Group:
-    from shapebias.core.remote_store import RemoteFiles  # rarely needed
-
-    files = RemoteFiles.open_url(url)
-    try:
-        return _read(url, lambda: zarr.open_group(files, mode="r", zarr_format=3))
-    except StoreError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            raise StoreError(f"{_shown(url)} is not a shapebias store: it has no zarr.json: check the URL") from error
-        raise
-
-
-def _read(path: Path | str, action: Callable[[], T]) -> T:
-    try:
-        return action()
-    except ShapebiasError:
-        raise
-    except Exception as error:
-        reason = printable(str(error) or type(error).__name__, 120)
-        raise StoreError(f"{_shown(path)} is damaged at zarr.json: {reason}") from error

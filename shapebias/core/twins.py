@@ -16,7 +16,6 @@ from shapebias.core.text import aligned, printable
 
 _BLOCK = 4096  # images read at a time
 _MEMORY = 256 << 20  # bytes of activations kept for the next unit
-_CLIPPED = float(np.finfo(np.float16).max)  # larger activations are stored as this
 
 
 class Group(StrEnum):
@@ -102,7 +101,7 @@ class Correlator:
         blocks = [slice(first, first + self._block) for first in range(0, shape[0], self._block)]
         parts = [self.store.read(path, rows, unit.index, shape=shape) for rows in blocks]
         values = np.concatenate([np.zeros(0), *parts])
-        if not len(values) or not np.all(np.abs(values) < _CLIPPED) or (values == values[0]).all():
+        if not len(values) or not np.all(np.abs(values) < schema.CLIPPED) or (values == values[0]).all():
             return np.full(len(values), np.nan, np.float32)
         values -= values.mean()
         standardised: NDArray[np.float32] = (values / np.linalg.norm(values)).astype(np.float32)
@@ -134,7 +133,7 @@ class Correlator:
                 if origin is None:
                     origin = self.store.read(path, slice(0, 1), shape=shape).astype(np.float32)
                 values = self.store.read(path, slice(first, first + self._block), shape=shape).astype(np.float32)
-                values[~(np.abs(values) < _CLIPPED)] = np.nan
+                values[~(np.abs(values) < schema.CLIPPED)] = np.nan
                 self._keep(key, values - origin)
             self._kept.move_to_end(key)
             yield first, self._kept[key]

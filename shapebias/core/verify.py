@@ -18,7 +18,8 @@ from shapebias.core.dissection import layer_concepts, read_concepts
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.manifest import compare_with_manifest
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import Store, Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
 
 _BLOCK = 64 << 20  # bytes read at once

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.store import Store, Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.verify import Report
 from shapebias.precompute.device import choose_device

@@ -14,8 +14,8 @@ from shapebias.core.ablation_summary import (
     layer_ablations,
 )
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.opening import open_store
 from shapebias.core.plots import save_figure
-from shapebias.core.store import open_store
 
 
 def layer(model: str, name: str, shape: list[int], texture: list[int]) -> LayerAblation:

@@ -10,7 +10,8 @@ import pytest
 import zarr
 
 from shapebias.core.accuracy import Accuracy, accuracies, distorted_decisions
-from shapebias.core.store import StoreError, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import StoreError
 
 IMAGES = 50
 

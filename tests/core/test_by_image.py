@@ -12,7 +12,8 @@ from shapebias.core.by_image import ImageList, ImageName, Verdict, image_record,
 from shapebias.core.errors import UsageError
 from shapebias.core.grid import Photo
 from shapebias.core.joined import open_stores
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 
 CAT_DOG = ImageName("cat/cat1-dog2.png", "cat shape, dog texture", True)
 

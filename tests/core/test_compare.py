@@ -14,7 +14,8 @@ from shapebias.cli import app
 from shapebias.core.compare import compare, living, outliers, pair_of, summarize
 from shapebias.core.comparison_text import comparison_text
 from shapebias.core.errors import UsageError
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import pytest
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.export import units_text, write_units, write_units_file
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.core.units import UnitTable, load_units
 
 

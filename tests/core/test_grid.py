@@ -9,7 +9,8 @@ from PIL import Image
 
 from shapebias.core import grid
 from shapebias.core.grid import BACKGROUND, Photo, UnitImage, View, compose, subject_tiles, unit_tiles
-from shapebias.core.store import Store, StoreError, Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store, StoreError, Unit
 
 SIDE = 32  # of the tiny network's input, and of its thumbnails
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from shapebias.core import histogram as module
 from shapebias.core.histogram import activation_histogram, histogram
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 
 
 @given(values=arrays(np.float16, st.integers(0, 60)), bins=st.integers(1, 20))

@@ -11,7 +11,8 @@ from shapebias.core.accuracy import accuracies
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.joined import JoinedStore, open_stores
 from shapebias.core.marks import Marks
-from shapebias.core.store import Store, Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store, Unit
 from shapebias.core.units import load_units
 from shapebias.tui.jump import find_place
 

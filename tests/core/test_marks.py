@@ -8,8 +8,9 @@ import pytest
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.marks import Marks
+from shapebias.core.opening import open_store
 from shapebias.core.state import read_state, state_folder
-from shapebias.core.store import Store, open_store
+from shapebias.core.store import Store
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from shapebias.cli import app
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.joined import open_stores
+from shapebias.core.opening import open_store
 from shapebias.core.remote import filesystem, is_url, stamp
-from shapebias.core.store import open_store
 from shapebias.core.units import load_units
 from shapebias.core.verify import verify_store
 

@@ -10,38 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from damaging import attributes, flip, one_line
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from shapebias.core.describe import store_facts, store_text
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.grid import View
-from shapebias.core.store import Store, StoreError, Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import StoreError, Unit
 from shapebias.core.units import load_units, unit_records
 from shapebias.tui.show import unit_picture, unit_text
 
 EXAMPLES = 25
 LAYER = "models/Tiny/layers/block2"
-
-
-def one_line(error: pytest.ExceptionInfo[ShapebiasError]) -> str:
-    text = str(error.value)
-    assert "\n" not in text
-    assert "\x1b" not in text
-    return text
-
-
-def attributes(path: Path, change: Callable[[dict], None]) -> None:
-    """Changes the attributes in a zarr.json."""
-    content = json.loads(path.read_text())
-    change(content["attributes"])
-    path.write_text(json.dumps(content))
-
-
-def flip(path: Path, at: int = -1, bit: int = 0) -> None:
-    data = bytearray(path.read_bytes())
-    data[at if at >= 0 else len(data) // 2] ^= 1 << bit
-    path.write_bytes(data)
 
 
 # --- what it holds ---------------------------------------------------------------------------------------------------
@@ -130,55 +112,6 @@ def test_labels_of_images_without_one(make_store: Callable[..., Path], image_fol
     assert "selectivity" not in store.metric_names("Tiny", "block1")
     assert store.models["Tiny"].top1 is None
     assert "no labels" in store_text(store)
-
-
-# --- what is no store ------------------------------------------------------------------------------------------------
-
-
-def test_a_missing_store(tmp_path: Path) -> None:
-    with pytest.raises(StoreError) as error:
-        open_store(tmp_path / "none\n.zarr")
-    assert "does not exist" in one_line(error)
-    assert "shapebias precompute" in one_line(error)
-
-
-def test_a_folder_and_a_file_that_are_no_stores(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("text")
-    for path in (tmp_path, tmp_path / "file"):
-        with pytest.raises(StoreError) as error:
-            open_store(path)
-        assert "not a shapebias store" in one_line(error)
-
-
-def test_a_zarr_store_of_somebody_else(tmp_path: Path) -> None:
-    zarr.create_group(tmp_path / "other.zarr")
-    zarr.create_array(tmp_path / "array.zarr", shape=(3,), dtype="float32")
-    with pytest.raises(StoreError, match="not of shapebias"):
-        open_store(tmp_path / "other.zarr")
-    with pytest.raises(StoreError):
-        open_store(tmp_path / "array.zarr")
-
-
-def test_a_newer_version_asks_for_an_upgrade(store_copy: Path) -> None:
-    attributes(store_copy / "zarr.json", lambda facts: facts.update(version=2))
-    with pytest.raises(StoreError) as error:
-        open_store(store_copy)
-    assert "version 2" in one_line(error)
-    assert "upgrade" in one_line(error)
-
-
-@pytest.mark.parametrize("version", [0, -1, "1", None, 1.5, [1], True])
-def test_a_version_that_is_none_is_damage(store_copy: Path, version: object) -> None:
-    attributes(store_copy / "zarr.json", lambda facts: facts.update(version=version))
-    with pytest.raises(StoreError) as error:
-        open_store(store_copy)
-    assert "damaged" in one_line(error)
-
-
-def test_a_store_without_models(store_copy: Path) -> None:
-    shutil.rmtree(store_copy / "models/Tiny")
-    with pytest.raises(StoreError):
-        open_store(store_copy)
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
@@ -453,21 +386,3 @@ def test_a_class_that_is_evil_is_not_printed_raw(store_copy: Path) -> None:
     store = open_store(store_copy)
     assert_harmless(unit_text(store, store.unit("Tiny/block1/0")))
     assert_harmless(store_text(store))
-
-
-def test_a_store_is_opened_for_reading_only(small_store: Path) -> None:
-    store: Store = open_store(small_store)
-    with pytest.raises(Exception, match="read"):
-        store.array(f"{LAYER}/metrics/max")[:] = 0
-
-
-def test_a_store_of_before_the_digest_of_files_opens(store_copy: Path) -> None:
-    attributes = store_copy / "models/Tiny/zarr.json"
-    facts = json.loads(attributes.read_text())
-    del facts["attributes"]["file_sha256"]
-    attributes.write_text(json.dumps(facts))
-    consolidated = store_copy / "zarr.json"
-    root = json.loads(consolidated.read_text())
-    root.pop("consolidated_metadata", None)
-    consolidated.write_text(json.dumps(root))
-    assert open_store(store_copy).models["Tiny"].file_sha256 is None

@@ -11,7 +11,8 @@ import zarr
 from conftest import STIMULI
 
 from shapebias.core.describe import store_facts, store_text
-from shapebias.core.store import StoreError, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import StoreError
 
 IMAGES, DECISIONS = "images/cue-conflict", "models/Tiny/cue_conflict"
 ARRAYS = [

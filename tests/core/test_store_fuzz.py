@@ -17,7 +17,7 @@ from shapebias.core.dissection import concepts_of, count_detectors, read_concept
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.grid import View, unit_tiles
 from shapebias.core.histogram import activation_histogram
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.core.units import load_units, unit_records
 from shapebias.core.verify import verify_store
 from shapebias.tui.show import unit_text

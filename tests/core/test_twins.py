@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from shapebias.core.errors import UsageError
-from shapebias.core.store import Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Unit
 from shapebias.core.twins import Correlator, Group, find_twins, twins_text
 
 HALVES = st.floats(-1000, 1000, width=16) | st.sampled_from([0.0, 1.0])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import Store, Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store, Unit
 from shapebias.core.units import UnitTable, load_units, unit_records
 
 

@@ -16,7 +16,7 @@ from torchvision import transforms
 
 from shapebias.core.describe import store_facts
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.precompute.images.builtin import builtin_set, draw_path
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent

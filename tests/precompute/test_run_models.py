@@ -16,7 +16,7 @@ from torchvision import transforms
 
 from shapebias.core.describe import store_facts
 from shapebias.core.errors import UsageError
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.engines.local import LocalEngine
 from shapebias.precompute.images.folder import list_images

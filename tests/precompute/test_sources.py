@@ -13,8 +13,9 @@ from store_arrays import arrays_of
 from shapebias.core.describe import store_text
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.marks import Marks
+from shapebias.core.opening import open_store
 from shapebias.core.remote_store import RemoteFiles
-from shapebias.core.store import Store, StoreError, open_store
+from shapebias.core.store import Store, StoreError
 from shapebias.core.units import load_units
 from shapebias.precompute.engines.local import LocalEngine
 from shapebias.precompute.images import fetch

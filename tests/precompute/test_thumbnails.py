@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.precompute.engines.local import LocalEngine
 from shapebias.precompute.scan import Parts, Scan
 from shapebias.precompute.stages import watch

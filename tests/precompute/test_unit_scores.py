@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shapebias.core.errors import UsageError
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.precompute import unit_scores
 from shapebias.precompute.ablation_cache import AblationCache, digest
 from shapebias.precompute.settings import Settings, parse_passes

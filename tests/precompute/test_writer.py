@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shapebias.core import schema
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.precompute.images.folder import ImageSet, Skipped
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.writer import ActivationsWriter, StoreWriter

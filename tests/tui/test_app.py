@@ -14,7 +14,8 @@ from shapebias.core.dissection import concepts_of
 from shapebias.core.grid import View
 from shapebias.core.histogram import activation_histogram
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.tui.app import Explorer
 from shapebias.tui.help import HelpScreen, help_text
 from shapebias.tui.terminal import Graphics

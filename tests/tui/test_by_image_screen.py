@@ -13,7 +13,8 @@ from textual.widgets import Input
 from shapebias.core.by_image import ImageName, on_image
 from shapebias.core.grid import Photo
 from shapebias.core.joined import open_stores
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.tui.app import Explorer
 from shapebias.tui.by_image import ByImageScreen
 from shapebias.tui.terminal import Graphics

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from explorer_pilot import exploring, press, shown, write
 
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.core.units import load_units
 
 

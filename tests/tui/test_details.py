@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.core.units import load_units
 from shapebias.tui.details import DetailsScreen, concepts_table, images_table, metrics_table, rank
 

@@ -8,7 +8,8 @@ import pytest
 from explorer_pilot import exploring, hint, press, shown, status, write
 
 from shapebias.core.filter import filter_mask
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.core.units import UnitTable, load_units
 
 

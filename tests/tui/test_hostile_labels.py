@@ -13,7 +13,8 @@ from textual.widgets import Input
 from zarr.codecs import Crc32cCodec
 
 from shapebias.core.marks import Marks
-from shapebias.core.store import Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Unit
 from shapebias.tui.app import Explorer
 from shapebias.tui.screens import SCREENS
 from shapebias.tui.terminal import Graphics

@@ -8,7 +8,8 @@ from textual.pilot import Pilot
 
 from shapebias.core.by_image import decisions_on
 from shapebias.core.grid import UnitImage
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.tui.app import Explorer
 from shapebias.tui.by_image import ByImageScreen
 from shapebias.tui.image_screen import ImageScreen

@@ -7,7 +7,8 @@ import pytest
 from explorer_pilot import exploring, press, status, write
 
 from shapebias.core.errors import UsageError
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.tui.jump import find_number, find_place
 
 

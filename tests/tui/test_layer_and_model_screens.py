@@ -16,7 +16,7 @@ from shapebias.core.compare import living
 from shapebias.core.dissection import count_detectors, read_concepts
 from shapebias.core.joined import open_stores
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.tui.layer_screen import LayerScreen
 from shapebias.tui.model_screen import ModelScreen
 

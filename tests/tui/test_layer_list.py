@@ -8,7 +8,7 @@ from explorer_pilot import exploring
 from textual.pilot import Pilot
 
 from shapebias.core.concepts import DETECTOR
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.tui.app import Explorer
 from shapebias.tui.terminal import Graphics
 from shapebias.tui.text_plots import bar

@@ -12,7 +12,7 @@ import pytest
 from pty_terminal import PtyTerminal
 
 from shapebias.core.marks import Marks
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 
 pytestmark = pytest.mark.slow
 

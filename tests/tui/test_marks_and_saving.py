@@ -11,7 +11,8 @@ from textual.widgets import OptionList
 
 from shapebias.core.grid import View
 from shapebias.core.marks import Marks
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.tui.app import Explorer
 from shapebias.tui.columns import ColumnsScreen
 from shapebias.tui.zoom import ZoomScreen

@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 from shapebias.core.grid import View
-from shapebias.core.store import Unit, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Unit
 from shapebias.tui.layout import GridLayout
 from shapebias.tui.pictures import Picture, PictureMaker, Request
 from shapebias.tui.terminal import Graphics

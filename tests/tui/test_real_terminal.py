@@ -13,7 +13,7 @@ from pty_terminal import PtyTerminal
 from sixel_decoder import decode_sixel
 
 from shapebias.core.grid import View, unit_tiles
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 
 pytestmark = pytest.mark.slow
 

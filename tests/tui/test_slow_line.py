@@ -10,7 +10,7 @@ import pytest
 from pty_terminal import PtyTerminal, Sixel
 
 from shapebias.core.grid import View
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.tui.layout import GridLayout
 from shapebias.tui.pictures import Request, coarse_limit, make_picture
 from shapebias.tui.terminal import Graphics

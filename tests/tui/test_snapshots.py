@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from explorer_pilot import exploring, press, screen_lines
 
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.tui.screens import SCREENS as OPENED
 from shapebias.tui.terminal import Graphics
 

@@ -8,7 +8,8 @@ from explorer_pilot import exploring
 from textual._compositor import ChopsUpdate
 from textual.app import App
 
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.tui import terminal_app
 
 

@@ -7,7 +7,8 @@ from explorer_pilot import exploring, settled
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.core.twins import Correlator, find_twins
 from shapebias.tui.app import Explorer
 from shapebias.tui.terminal import Graphics

@@ -5,7 +5,7 @@ from pathlib import Path
 from explorer_pilot import exploring, press
 
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 
 
 async def test_columns_are_shown_whole_and_the_arrows_bring_the_others(small_store: Path) -> None:

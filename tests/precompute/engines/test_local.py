@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute

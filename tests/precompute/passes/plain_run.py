@@ -9,7 +9,8 @@ from PIL import Image
 from torch import nn
 from torchvision import transforms
 
-from shapebias.core.store import Store, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store
 from shapebias.precompute.images.distort import generator, parse_distortion
 
 LAYERS = ("block1", "block2", "block3")

@@ -12,7 +12,7 @@ from plain_run import MODELS, PlainRun, pixels
 from safetensors.torch import load_file
 
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.store import open_store
+from shapebias.core.opening import open_store
 from shapebias.precompute.images.builtin import SHAPES, SPLITS, TEXTURES, draw_path
 from shapebias.precompute.models.load import SHIPPED
 from shapebias.precompute.models.small_cnn import SmallCNN

@@ -15,7 +15,8 @@ from shapebias.core.concepts import Concepts, LayerConcepts
 from shapebias.core.dissection import count_detectors, detectors_text, layer_concepts, read_concepts, tally_csv
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.filter import filter_mask
-from shapebias.core.store import Store, StoreError, open_store
+from shapebias.core.opening import open_store
+from shapebias.core.store import Store, StoreError
 from shapebias.core.units import load_units, unit_records
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.annotations import annotate, annotated_images
