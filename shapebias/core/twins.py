@@ -40,15 +40,6 @@ class Candidate:
         return {"unit": str(self.unit), "correlation": self.correlation, "group": self.group.value}
 
 
-@dataclass(frozen=True)
-class _Spread:
-    """Of every unit of a layer, less its activation for the first image: mean and norm around it, float64 [units].
-    The norm is 0 where there is no correlation."""
-
-    mean: NDArray[np.float64]
-    norm: NDArray[np.float64]
-
-
 class Correlator:
     """Correlates the stored activations of units. Keeps what it read for the next unit, at most `memory` bytes."""
 
@@ -56,7 +47,7 @@ class Correlator:
         self.store = store
         self._memory, self._block = memory, block
         self._kept: OrderedDict[tuple[str, str, int], NDArray[np.float32]] = OrderedDict()
-        self._spreads: dict[tuple[str, str], _Spread] = {}
+        self._norms: dict[tuple[str, str], NDArray[np.float64]] = {}
         self._lock = threading.Lock()
         self._last: tuple[Unit, NDArray[np.float32]] | None = None
 
@@ -79,14 +70,12 @@ class Correlator:
         if self._last is None or self._last[0] != unit:
             self._last = (unit, self._standardised(unit))
         wanted = self._last[1]
-        spread = self._spread(model, layer)
-        products = np.zeros(len(spread.norm))
+        norm = self._norm(model, layer)
+        products = np.zeros(len(norm))
         for first, block in self._blocks(model, layer):
-            products += block.T @ wanted[first : first + len(block)]
-        # the standardised activations sum to zero, but for rounding
-        products -= spread.mean * wanted.sum(dtype=np.float64)
-        found = np.full(len(spread.norm), np.nan)
-        np.divide(products, spread.norm, out=found, where=spread.norm > 0)
+            products += block.T @ wanted[first : first + len(block)]  # no mean to take off: `wanted` sums to zero
+        found = np.full(len(norm), np.nan)
+        np.divide(products, norm, out=found, where=norm > 0)
         clipped: NDArray[np.float64] = np.clip(found, -1.0, 1.0)
         return clipped
 
@@ -107,9 +96,9 @@ class Correlator:
         standardised: NDArray[np.float32] = (values / np.linalg.norm(values)).astype(np.float32)
         return standardised
 
-    def _spread(self, model: str, layer: str) -> _Spread:
-        """As a layer's mean and norm are sums over its images, one reading gives them."""
-        if (model, layer) not in self._spreads:
+    def _norm(self, model: str, layer: str) -> NDArray[np.float64]:
+        """Of every unit's activations around their mean, float64 [units]; 0 where it has no correlation."""
+        if (model, layer) not in self._norms:
             units = self.store.layers(model)[layer].units
             images, total, squares, usable = 0, np.zeros(units), np.zeros(units), np.ones(units, bool)
             for _, block in self._blocks(model, layer):
@@ -117,10 +106,9 @@ class Correlator:
                 usable &= np.isfinite(block).all(0)
                 total += block.sum(0, dtype=np.float64)
                 squares += np.einsum("ij,ij->j", block, block, dtype=np.float64)
-            mean = np.where(usable, total, 0.0) / max(images, 1)
-            norm = np.sqrt(np.maximum(np.where(usable, squares, 0.0) - images * mean**2, 0.0))
-            self._spreads[model, layer] = _Spread(mean, norm)
-        return self._spreads[model, layer]
+            around = np.where(usable, squares - total**2 / max(images, 1), 0.0)
+            self._norms[model, layer] = np.sqrt(np.maximum(around, 0.0))
+        return self._norms[model, layer]
 
     def _blocks(self, model: str, layer: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """A layer's activations less those of its first image, float32 [block, units], NaN where clipped; the number of

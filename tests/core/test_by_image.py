@@ -61,8 +61,8 @@ def test_of_saturated_units_the_rarer_comes_first(store_copy: Path) -> None:
 
 def test_clipped_dead_and_silent_units_are_left_out(store_copy: Path) -> None:
     group = zarr.open_group(store_copy, mode="a")["models/Tiny/layers/block1"]
-    group["activations/max"][3] = np.array([65504, np.inf, np.nan, 0, -1, 2, *[0] * 10], np.float16)
-    group["metrics/max"][:] = np.array([1e9, 1e9, 1, 1, 1, 4, *[0] * 10], np.float32)
+    group["activations/max"][3] = np.array([65504, np.inf, np.nan, 0, -1, 2, 65504, *[0] * 9], np.float16)
+    group["metrics/max"][:] = np.array([1e9, 1e9, 1, 1, 1, 4, 65510, *[0] * 9], np.float32)
     [found] = on_image(open_store(store_copy), named(open_store(store_copy), 3), layer="block1", limit=16)
     assert [(each.unit.index, each.activation, each.relative) for each in found.layers["block1"]] == [(5, 2.0, 0.5)]
 

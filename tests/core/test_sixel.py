@@ -1,6 +1,7 @@
 """Sixel strings against a decoder written here, from the VT340 manual."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from shapebias.core.sixel import _AGAIN, _BYTE, _NEW, MAX_SIDE, _choose_palettes, encode_tiles
+from shapebias.core.sixel import (
+    _AGAIN,
+    _BYTE,
+    _NEW,
+    MAX_SIDE,
+    _choose_palettes,
+    encode_coarse,
+    encode_tiles,
+    encode_within,
+)
 
 RNG = np.random.default_rng(0)
 TOKEN = re.compile(rb'"(\d+);(\d+);(\d+);(\d+)|#(\d+)(?:;2;(\d+);(\d+);(\d+))?|(?:!(\d+))?([?-~])|(\$)|(-)')
@@ -156,3 +166,39 @@ def test_any_tiles_are_painted_completely(tiles: np.ndarray, colours: int) -> No
         picture = check(tile, data)
         if len(np.unique(tile.reshape(-1, 3), axis=0)) == 1:
             assert np.abs(picture - tile).max() <= 3  # an unused palette entry may be as near
+
+
+@pytest.mark.parametrize("limit", [30_000, 50_000, 75_000])
+def test_tiles_together_keep_within_the_limit_and_use_it(limit: int) -> None:
+    tiles = np.stack([photo(96, 96) for _ in range(23)])
+    tiles[::3] = tiles[::3] // 32 * 8  # some are much shorter than others
+    encoded = encode_within(tiles, limit)
+    assert 0.6 * limit < sum(map(len, encoded)) <= limit
+    for tile, data in zip(tiles, encoded, strict=True):
+        check(tile, data)
+    with ThreadPoolExecutor(2) as hands:
+        assert encode_within(tiles, limit, hands.map) == encoded
+
+
+def test_a_wrong_guess_is_put_right() -> None:
+    tiles = np.stack([photo(96, 96) for _ in range(9)])
+    assert sum(map(len, encode_within(tiles, 40_000, expected=10_000))) <= 40_000
+    assert sum(map(len, encode_within(tiles[:1], 4_000, expected=1_000))) <= 4_000
+    assert encode_within(tiles[:0], 1000) == []
+
+
+def test_where_the_fewest_colours_are_too_long_they_are_sent_and_coarse_ones_are_squares() -> None:
+    tiles = np.random.default_rng(0).integers(0, 256, (4, 60, 60, 3), dtype=np.uint8)
+    assert sum(map(len, encode_within(tiles, 100))) > 100
+    coarse = encode_coarse(tiles, 4_000)
+    assert sum(map(len, coarse)) <= 4_000
+    for tile, data in zip(tiles, coarse, strict=True):
+        squares = check(tile, data).reshape(10, 6, 10, 6, 3)
+        assert (squares == squares[:, :1, :, :1]).all()
+
+
+def test_a_small_part_of_a_large_tile_keeps_its_colour() -> None:
+    tile = np.repeat(photo(600, 600)[..., :1], 3, axis=2)
+    tile[100:124, 300:324] = (20, 30, 250)
+    picture = check(tile, encode_tiles(tile[None], colours=64)[0])
+    assert np.abs(picture[100:124, 300:324] - (20, 30, 250)).mean() < 20

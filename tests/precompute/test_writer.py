@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shapebias.core import schema
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.opening import open_store
+from shapebias.precompute import writer as writer_module
 from shapebias.precompute.images.folder import ImageSet, Skipped
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.writer import ActivationsWriter, StoreWriter
@@ -79,6 +80,20 @@ def test_an_existing_store_is_refused_before_anything_happens(tmp_path: Path) ->
     with pytest.raises(UsageError, match="--overwrite"):
         StoreWriter(path, False, {})
     assert around(path) == ["a.zarr"]
+
+
+def test_all_of_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+
+    def sync_tree(folder: Path) -> None:
+        assert not (tmp_path / "a.zarr").exists()
+        assert (folder / "manifest.json").exists()
+        synced.append(folder)
+
+    monkeypatch.setattr(writer_module, "sync_tree", sync_tree)
+    make(tmp_path / "a.zarr")
+    assert len(synced) == 1
+    assert (tmp_path / "a.zarr").exists()
 
 
 def test_overwriting_replaces_it_at_the_commit(tmp_path: Path) -> None:

@@ -276,6 +276,19 @@ async def test_a_new_picture_of_the_same_size_is_painted_once(store: Store) -> N
         assert counts == [1]
 
 
+async def test_what_was_damaged_before_a_picture_is_painted_is_not_painted_again(store: Store) -> None:
+    async with exploring(store) as (app, pilot):
+        await pilot.pause(0.2)
+        with counted(app) as counts:
+            app.panel.grid.repair()
+            app.panel.grid.paint()
+            await pilot.pause(0.2)
+            assert counts == [1]
+            app.panel.grid.repair()
+            await pilot.pause(0.2)
+            assert counts == [2]
+
+
 async def test_a_unit_at_rest_is_looked_at_closer(concept_store: Path) -> None:
     store = open_store(concept_store)
     async with exploring(store, unit="Tiny/block2/3") as (app, pilot):

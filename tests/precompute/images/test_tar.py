@@ -183,6 +183,16 @@ def test_cut_archives_keep_what_is_whole(tmp_path: Path) -> None:
         assert [each.reason for each in skipped[:-1]] == ["truncated"] * (length % 1536 == 700)
 
 
+def test_an_archive_that_was_cut_after_it_was_listed(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    images, _ = find_images(write(path, [("a/0.jpg", bytes(700)), ("a/1.jpg", bytes(700))]))
+    path.write_bytes(path.read_bytes()[:2000])
+    assert images.members is not None
+    assert fetch(os.fsdecode(images.members.place(b"0.jpg", 0))) == bytes(700)
+    with pytest.raises(EOFError):
+        fetch(os.fsdecode(images.members.place(b"1.jpg", 1)))
+
+
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", bytes(1024)])
 def test_no_tar_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tar").write_bytes(content)
