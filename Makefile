@@ -22,16 +22,16 @@ test: .venv/dev
 	$(BIN)/pytest --durations=8
 
 bench: .venv/dev
-	$(BIN)/python benchmarks/activation_pass.py
-	$(BIN)/python benchmarks/builtin_images.py
-	$(BIN)/python benchmarks/load_model.py
-	$(BIN)/python benchmarks/demo_pair.py
-	$(BIN)/python benchmarks/ablation.py
-	$(BIN)/python benchmarks/large_store.py
-	$(BIN)/python benchmarks/scale.py
-	@test ! -d "$(IMAGES)" || $(BIN)/python benchmarks/end_to_end.py "$(IMAGES)"
-	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/explore.py "$(STORE)"
-	@test ! -d "$(STORE)" || $(BIN)/python benchmarks/encoders.py "$(STORE)"
+	$(BIN)/python -m benchmarks.activation_pass
+	$(BIN)/python -m benchmarks.builtin_images
+	$(BIN)/python -m benchmarks.load_model
+	$(BIN)/python -m benchmarks.demo_pair
+	$(BIN)/python -m benchmarks.ablation
+	$(BIN)/python -m benchmarks.large_store
+	$(BIN)/python -m benchmarks.scale
+	@test ! -d "$(IMAGES)" || $(BIN)/python -m benchmarks.end_to_end "$(IMAGES)"
+	@test ! -d "$(STORE)" || $(BIN)/python -m benchmarks.explore "$(STORE)"
+	@test ! -d "$(STORE)" || $(BIN)/python -m benchmarks.encoders "$(STORE)"
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shapebias needs Python 3.11 or newer: make PYTHON=python3.12")'

@@ -1,6 +1,6 @@
 """Ablation scores against the naive way: the whole network, once for each unit.
 
-    python benchmarks/ablation.py [--images 64] [--units 2]
+    python -m benchmarks.ablation [--images 64] [--units 2]
 
 AlexNet with random weights on drawn images, on this machine's CPU; for conv5 and conv1, in one process:
 
@@ -25,19 +25,18 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the commands do, before
 import numpy as np
 import torch
 import torchvision
-from activation_pass import photo_like
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapebias.core.categories import sixteen_classes
+from benchmarks.activation_pass import photo_like
+from shapebias.core.shape_bias.categories import sixteen_classes
+from shapebias.precompute.ablation.bfloat16 import category_choice
+from shapebias.precompute.ablation.units import UnitAblation
 from shapebias.precompute.device import choose_device
-from shapebias.precompute.images.folder import ImageSet
-from shapebias.precompute.models.layers import WatchedLayer
+from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.models.hooks import Watch, WatchedLayer
 from shapebias.precompute.models.load import LoadedModel
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
-from shapebias.precompute.models.watch import Watch
-from shapebias.precompute.passes.ablation import UnitAblation
-from shapebias.precompute.passes.screen import category_choice
 from shapebias.precompute.runner import Runner, prepare
 
 CHOICE = category_choice(sixteen_classes())

@@ -1,6 +1,6 @@
 """The activation pass against the bare forward of the same network, and against plain PyTorch reductions.
 
-    python benchmarks/activation_pass.py [--images 512] [--rounds 2]
+    python -m benchmarks.activation_pass [--images 512] [--rounds 2]
 
 Images are decoded already and in memory. In turns, in one process: the bare forward (channels_last), the pass (every
 metric of the paper's layers, from uint8 pixels to the finished results), the same with the noise pass's second forward,
@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapebias.precompute.device import Device, choose_device
-from shapebias.precompute.models.layers import Trace, WatchedLayer
+from shapebias.precompute.measures.activation import ActivationPass
+from shapebias.precompute.measures.noise import NoisyVariation
+from shapebias.precompute.models.hooks import Watch, WatchedLayer
+from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import LoadedModel
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
-from shapebias.precompute.models.watch import Watch
-from shapebias.precompute.passes.activation import ActivationPass
-from shapebias.precompute.passes.smoothness import NoisyVariation
 from shapebias.precompute.runner import Runner
 
 BATCH = 32
@@ -141,7 +141,7 @@ def speed(name: str, images: int, rounds: int) -> None:
 
 def peak_memory(name: str, images: int, what: str) -> int:
     """Bytes of peak RSS of a fresh process that does `what`."""
-    command = [sys.executable, __file__, "--images", str(images), "--peak", f"{name}:{what}"]
+    command = [sys.executable, "-m", "benchmarks.activation_pass", "--images", str(images), "--peak", f"{name}:{what}"]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return int(json.loads(answer.splitlines()[-1]))
 

@@ -1,6 +1,6 @@
 """How fast the built-in images are drawn, on one core.
 
-    python benchmarks/builtin_images.py [--images 2000] [--limit-seconds 15]
+    python -m benchmarks.builtin_images [--images 2000] [--limit-seconds 15]
 
 Draws the probe split as precompute does, one image after another, and fails if that takes longer than the limit.
 """
@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 
-from shapebias.precompute.images.builtin import builtin_set, draw_path
+from shapebias.precompute.images.builtin.drawing import builtin_set, draw_path
 
 
 def main() -> None:

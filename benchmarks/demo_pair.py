@@ -1,6 +1,6 @@
 """What the built-in pair is: how it was trained, how accurate and how robust it is, by what it decides.
 
-    python benchmarks/demo_pair.py [--images 500] [--write docs/demo-pair.md]
+    python -m benchmarks.demo_pair [--images 500] [--write docs/demo-pair.md]
 
 Measures the two networks that come with the program and prints a report in Markdown. The recipe and the log of the
 training are read from the networks' files; everything else is measured in this run.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from shapebias.precompute.attack import Normalised, robust_accuracy
-from shapebias.precompute.images.builtin import builtin_set, draw_path, parse_path
+from shapebias.precompute.images.builtin.drawing import builtin_set, draw_path, parse_path
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.spec import PAIR, parse_spec
 from shapebias.precompute.models.trained import SHIPPED, read_trained
@@ -122,7 +122,7 @@ def main() -> None:
         "",
         "`demo-s` and `demo-r` are the small network of `shapebias train` (five convolutions of 24 to 160 units),",
         "trained on the built-in images as they are, and on images under attack (projected gradient descent).",
-        "This page is written by `python benchmarks/demo_pair.py --write docs/demo-pair.md`.",
+        "This page is written by `python -m benchmarks.demo_pair --write docs/demo-pair.md`.",
         "",
         *training,
         "## Measured",

@@ -1,6 +1,6 @@
 """Dissection of AlexNet's five layers with 1200 concepts against the bare forward of the same network.
 
-    python benchmarks/dissection.py [--images 64] [--rounds 2]
+    python -m benchmarks.dissection [--images 64] [--rounds 2]
 
 Random weights; images and labels are in memory. Each image has four planes of labels at 112 x 112, as Broden's have
 (colours, objects, parts, materials), and two labels of the whole image, of 1200 concepts. In turns, in one process: the
@@ -21,15 +21,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from activation_pass import photo_like
 from numpy.typing import NDArray
 
+from benchmarks.activation_pass import photo_like
 from shapebias.core.concepts import Concepts
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.annotations import Labels
+from shapebias.precompute.models.hooks import Watch
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
-from shapebias.precompute.models.watch import Watch
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.overlap import Overlap
 from shapebias.precompute.statistics.quantile import Quantile
@@ -142,7 +142,7 @@ def _fresh(labels: Labels) -> Labels:
 
 def peak_memory(images: int, what: str) -> int:
     """Bytes of peak RSS of a fresh process that does `what`."""
-    command = [sys.executable, __file__, "--images", str(images), "--peak", what]
+    command = [sys.executable, "-m", "benchmarks.dissection", "--images", str(images), "--peak", what]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return int(json.loads(answer.splitlines()[-1]))
 

@@ -1,4 +1,4 @@
-"""Sixel encoders on the same grids of a store's images: `python benchmarks/encoders.py STORE`.
+"""Sixel encoders on the same grids of a store's images: `python -m benchmarks.encoders STORE`.
 
 Milliseconds, kilobytes and picture quality of shapebias.core.sixel beside textual-image's encoder and chafa.
 """
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sixel_decoder import decode_sixel, psnr
 
-from shapebias.core.grid import View, compose, unit_tiles
-from shapebias.core.opening import open_store
-from shapebias.core.sixel import encode_tiles, encode_within
-from shapebias.core.store import Store, Unit
+from shapebias.core.pictures.sixel import encode_tiles, encode_within
+from shapebias.core.pictures.tiles import View, compose, unit_tiles
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store, Unit
+from tests.support.sixel_decoder import decode_sixel, psnr
 
 Pixels = NDArray[np.uint8]
 

@@ -1,6 +1,6 @@
 """`shapebias precompute` from image files, against decoding alone and the pass alone.
 
-    python benchmarks/end_to_end.py FOLDER [--limit 500] [--network alexnet]
+    python -m benchmarks.end_to_end FOLDER [--limit 500] [--network alexnet]
 
 In one process, in turns: decode every image and do nothing with it; the activation pass on the same images, decoded
 already; both together with the store written, as the command does. The limit is the slower of the first two.
@@ -17,11 +17,11 @@ import torchvision
 
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.loader import Loader, default_workers
-from shapebias.precompute.images.source import find_images
+from shapebias.precompute.images.sources.find import find_images
+from shapebias.precompute.measures.activation import ActivationPass
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
 from shapebias.precompute.models.spec import ModelSpec
-from shapebias.precompute.passes.activation import ActivationPass
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
 from shapebias.precompute.settings import Settings

@@ -1,4 +1,4 @@
-"""How quick the explorer is: `python benchmarks/explore.py STORE`, figures beside docs/design.md's budgets.
+"""How quick the explorer is: `python -m benchmarks.explore STORE`, figures beside docs/design.md's budgets.
 
 Everything runs in a real pseudo-terminal that answers like an xterm with sixel graphics and keeps the time of every
 byte. No figure decides the exit code: a person reads them beside the peers' figures of the same run.
@@ -20,17 +20,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from pty_terminal import PtyTerminal, Sixel
 
-from shapebias.core.grid import View
 from shapebias.core.metrics import METRICS
-from shapebias.core.opening import open_store
-from shapebias.core.store import Store, Unit
-from shapebias.core.units import load_units
+from shapebias.core.pictures.tiles import View
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store, Unit
+from shapebias.core.units.table import load_units
 from shapebias.tui.app import Explorer
-from shapebias.tui.layout import GridLayout
-from shapebias.tui.pictures import Request, make_picture
-from shapebias.tui.terminal import Graphics, Terminal
+from shapebias.tui.pictures.layout import GridLayout
+from shapebias.tui.pictures.maker import Request, make_picture
+from shapebias.tui.terminal.query import Graphics, Terminal
+from tests.support.pty_terminal import PtyTerminal, Sixel
 
 CELL = (8, 16)
 FIRST_TABLE, MEDIAN, P95, BYTES = 1.5, 100, 200, 250  # the budgets: times an empty app; ms; ms; kB

@@ -1,4 +1,4 @@
-"""The explorer on large stores that it generates: `python benchmarks/large_store.py`, figures beside the budgets.
+"""The explorer on large stores that it generates: `python -m benchmarks.large_store`, figures beside the budgets.
 
 - a store of `--rows` units in one layer: from the start of the process to the first row of the table, beside the same
   for a store of 1000 units; a sort, from the key to the last byte; opening and sorting without a terminal;
@@ -20,17 +20,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pty_terminal import PtyTerminal
 
-from shapebias.core import schema
+from shapebias.core.analysis.twins import Correlator, find_twins
 from shapebias.core.metrics import METRICS
-from shapebias.core.opening import open_store
-from shapebias.core.store import Unit
-from shapebias.core.twins import Correlator, find_twins
-from shapebias.core.units import load_units
-from shapebias.precompute.images.folder import ImageSet
+from shapebias.core.store import schema
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Unit
+from shapebias.core.units.table import load_units
+from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.writer import StoreWriter
+from tests.support.pty_terminal import PtyTerminal
 
 IMAGES, TOP, MAP = 1000, 4, 2
 NUMBERS = ("smoothness", "class_diversity", "selectivity", "max", "mean", "tv")

@@ -1,6 +1,6 @@
 """How long a ResNet-50 file takes to become a network, beside torch.load of it.
 
-    python benchmarks/load_model.py [--runs 15] [--limit-ratio 1.5]
+    python -m benchmarks.load_model [--runs 15] [--limit-ratio 1.5]
 
 Prints the medians, the fastest runs and the thread's processor time of both, for a bare state dict and a file of
 `robustness`, and fails if the bare one takes more processor time than the limit. The file's sha256, which nothing waits

@@ -1,6 +1,6 @@
 """How a run grows: memory and time with the images, throughput with Ray workers, what keeping shards costs.
 
-    python benchmarks/scale.py [--images 100000] [--small 2000] [--folders] [--skip-ray]
+    python -m benchmarks.scale [--images 100000] [--small 2000] [--folders] [--skip-ray]
 
 A tiny network (24 units) on generated 32 x 32 px PNG images in tar files (`--folders`: in folders); every run in a
 process of its own. Beside seconds it tells processor seconds, of all processes: those do not depend on what else runs.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import zarr
 from PIL import Image
-from zarr.codecs import Crc32cCodec
+
+from tests.support.cue_conflict_store import STIMULI, add_cue_conflict
 
 # Before torch is imported, for it and all processes that tests start: their networks are so small that threads
 # cost more than they save (the suite takes half the time).
@@ -135,26 +135,10 @@ def store_copy(small_store: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(small_store, tmp_path / "copy.zarr"))
 
 
-def add_cue_conflict(store: Path, categories: list[str], names: list[str], excluded: int = 0, **arrays: object) -> None:
-    """Writes cue-conflict images (`shape`, `texture`) and the decisions of the model Tiny (`decision`) into a store."""
-    root = zarr.open_group(store, mode="a")
-    root.create_group("images/cue-conflict", attributes={"categories": categories, "excluded": excluded})
-    encoded = [name.encode() for name in names]
-    every = {
-        "images/cue-conflict/path/data": np.frombuffer(b"".join(encoded), np.uint8),
-        "images/cue-conflict/path/offsets": np.cumsum([0, *map(len, encoded)]),
-        "images/cue-conflict/shape": np.asarray(arrays["shape"], np.int32),
-        "images/cue-conflict/texture": np.asarray(arrays["texture"], np.int32),
-        "models/Tiny/cue_conflict/decision": np.asarray(arrays["decision"], np.int32),
-    }
-    for path, values in every.items():
-        root.create_array(path, data=values, compressors=[Crc32cCodec()], config={"write_empty_chunks": True})
-
-
 @pytest.fixture(scope="session")
 def ablation_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """For `make_store`: ablation of two layers of the built-in robust network on 32 cue-conflict images in a folder."""
-    from shapebias.precompute.images.export import export_builtin
+    from shapebias.precompute.images.builtin.export import export_builtin
     from shapebias.precompute.models.spec import parse_spec
     from shapebias.precompute.progress import Silent
 
@@ -162,9 +146,6 @@ def ablation_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, obj
     export_builtin(folder, "cue-conflict", 32, 0, Silent())
     facts = {"models": [parse_spec("demo-r")], "images": "builtin:probe", "limit": 16, "layers": "conv4,conv5"}
     return facts | {"cue_conflict": str(folder), "passes": ("ablation",)}
-
-
-STIMULI = ["cat/cat1-dog2.png", "cat/cat2-elephant1.png", "dog/dog1-cat1.png", "elephant/elephant3-dog1.png"]
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """Files that are either the old one or the new one, whatever happens on the way."""
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from platformdirs import user_state_path
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
@@ -54,3 +57,36 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def state_folder() -> Path:
+    """`$XDG_STATE_HOME/shapebias`, else what the system has for it (`~/.local/state/shapebias`); it may not exist."""
+    return user_state_path("shapebias")
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, None where there is no file. Raises ShapebiasError where it cannot be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ShapebiasError(f"cannot read {printable(str(path))}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path) from error
+    if not isinstance(found, dict):
+        raise _damaged(path)
+    return found
+
+
+def write_state(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON object, whole or not at all, making its folder. Raises ShapebiasError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ShapebiasError(f"cannot make {printable(str(path.parent))}: {error.strerror}") from error
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode("ascii"))
+
+
+def _damaged(path: Path) -> ShapebiasError:
+    return ShapebiasError(f"{printable(str(path))} is damaged: move it away")

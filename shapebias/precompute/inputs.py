@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shapebias.precompute.images.broden import Broden, read_broden
-from shapebias.precompute.images.folder import ImageSet, Skipped
-from shapebias.precompute.images.source import find_images
-from shapebias.precompute.passes.variants import find_variants
+from shapebias.precompute.images.image_set import ImageSet, Skipped
+from shapebias.precompute.images.sources.find import find_images
+from shapebias.precompute.images.sources.variants import find_variants
 from shapebias.precompute.settings import Settings
 
 

@@ -7,23 +7,22 @@ from contextlib import contextmanager
 import numpy as np
 
 import shapebias
-from shapebias.core import schema
+from shapebias.core.store import schema
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device, choose_device
-from shapebias.precompute.engines.local import LocalEngine
+from shapebias.precompute.images.sources.variants import pair_by_name
 from shapebias.precompute.inputs import Inputs
-from shapebias.precompute.job import summarize
-from shapebias.precompute.passes.cue_conflict import label_images
-from shapebias.precompute.passes.variants import pair_by_name
+from shapebias.precompute.measures.cue_conflict import label_images
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner, prepare_runners
-from shapebias.precompute.scan import Engine
+from shapebias.precompute.scanning.local import LocalEngine
+from shapebias.precompute.scanning.scan import Engine
 from shapebias.precompute.settings import Settings
-from shapebias.precompute.stages.ablate import ablate
-from shapebias.precompute.stages.context import Run
-from shapebias.precompute.stages.decide import decide
-from shapebias.precompute.stages.layers import finish_layers
-from shapebias.precompute.stages.watch import watch
+from shapebias.precompute.stages.ablation import ablate
+from shapebias.precompute.stages.activations import watch
+from shapebias.precompute.stages.decisions import decide
+from shapebias.precompute.stages.metrics import finish_layers
+from shapebias.precompute.stages.run import Run, summarize
 from shapebias.precompute.summary import Summary
 from shapebias.precompute.writer import StoreWriter
 
@@ -69,7 +68,7 @@ def _engine(
     writer: StoreWriter,
 ) -> Iterator[Engine]:
     if settings.engine == "ray":
-        from shapebias.precompute.engines.ray import RayEngine
+        from shapebias.precompute.scanning.ray import RayEngine
 
         with RayEngine(settings, inputs.images, device, progress, writer.workplace.shards) as engine:
             yield engine

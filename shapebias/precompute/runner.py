@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device
-from shapebias.precompute.images.decode import Geometry
-from shapebias.precompute.images.folder import ImageSet
+from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.models.classes import outputs_of_classes
-from shapebias.precompute.models.layers import Trace, WatchedLayer
+from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
+from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import LoadedModel, load_model
-from shapebias.precompute.models.watch import Watch, first_tensor
 from shapebias.precompute.settings import Settings
 
 Pixels = NDArray[np.uint8]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from shapebias.core.text import printable
-from shapebias.precompute.images.folder import Skipped
+from shapebias.precompute.images.image_set import Skipped
 
 _SHOWN_SKIPPED = 5
 _ENOUGH_LABELLED = 50

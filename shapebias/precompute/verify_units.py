@@ -7,20 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shapebias.core.analysis.verify import Report
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.opening import open_store
-from shapebias.core.store import Store, Unit
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.core.verify import Report
 from shapebias.precompute.device import choose_device
-from shapebias.precompute.images.source import find_images
+from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.preprocessing import stored_preprocessing
 from shapebias.precompute.models.spec import ModelSpec, parse_spec, parse_specs
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner, prepare
+from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
-from shapebias.precompute.stream import Stream
 
 # The largest difference that is no error, relative to the unit's max (sparsity and smoothness: absolute): networks
 # round differently on other machines, and with other numbers of images at once.

@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 import shapebias
-from shapebias.core import schema
 from shapebias.core.concepts import LayerConcepts
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import CannotWriteError, sync, sync_tree
-from shapebias.core.manifest import write_manifest
+from shapebias.core.store import schema
+from shapebias.core.store.manifest import write_manifest
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
 from shapebias.precompute.images.annotations import Annotations
-from shapebias.precompute.images.folder import ImageSet, Skipped
-from shapebias.precompute.passes.cue_conflict import CueConflict
+from shapebias.precompute.images.image_set import ImageSet, Skipped
+from shapebias.precompute.measures.cue_conflict import CueConflict
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.stopping import uninterrupted
-from shapebias.precompute.workplace import StartAgainError, Workplace
+from shapebias.precompute.unfinished import StartAgainError, Workplace
 
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
 _PUT_RIGHT = "put that right and give the same command to go on"

@@ -10,23 +10,22 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Tree
 
-from shapebias.core.by_image import ImageName
+from shapebias.core.analysis.by_image import ImageName
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.filter import FilterError, filter_columns, filter_mask
-from shapebias.core.grid import UnitImage
-from shapebias.core.store import Store, Unit
+from shapebias.core.pictures.tiles import UnitImage
+from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.tui.commands import explorer_commands
-from shapebias.tui.grid_view import GridView
+from shapebias.core.units.filter import FilterError, filter_columns, filter_mask
 from shapebias.tui.jump import find_number, find_place
-from shapebias.tui.keys import CURSOR_ONLY, KEYS, PANES_ONLY
-from shapebias.tui.layer_list import LayerKey
+from shapebias.tui.keys import CURSOR_ONLY, KEYS, PANES_ONLY, explorer_commands
 from shapebias.tui.panes import Panes
-from shapebias.tui.prompt import HINTS, Prompt, Purpose
 from shapebias.tui.saving import save_marks, save_table, save_unit_picture
 from shapebias.tui.screens import SCREENS, by_image, one_image
-from shapebias.tui.terminal import query_terminal
-from shapebias.tui.unit_table import UnitTableView
+from shapebias.tui.terminal.query import query_terminal
+from shapebias.tui.widgets.grid_view import GridView
+from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.tui.widgets.prompt import HINTS, Prompt, Purpose
+from shapebias.tui.widgets.unit_table import UnitTableView
 
 _BREAKPOINTS = [(0, "-narrow"), (76, "-normal"), (112, "-wide")]  # columns from which a class holds
 

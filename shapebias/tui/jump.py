@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.errors import UsageError
-from shapebias.core.store import Store
-from shapebias.tui.layer_list import LayerKey
+from shapebias.core.store.reader import Store
+from shapebias.tui.widgets.layer_list import LayerKey
 
 
 def find_place(store: Store, text: str, model: str) -> tuple[LayerKey, int | None]:

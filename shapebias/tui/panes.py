@@ -8,24 +8,24 @@ from textual.containers import Horizontal
 from textual.theme import Theme
 from textual.widgets import Footer
 
+from shapebias.core.analysis.twins import Correlator
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.filter import FilterError, filter_mask
-from shapebias.core.marks import Marks
-from shapebias.core.store import Store, Unit
+from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.core.twins import Correlator
-from shapebias.core.units import UnitTable, load_units
-from shapebias.tui.debug_stats import MoveStats
-from shapebias.tui.grid_view import GridView
-from shapebias.tui.layer_list import LayerKey, LayerList
-from shapebias.tui.prompt import Prompt
+from shapebias.core.units.filter import FilterError, filter_mask
+from shapebias.core.units.marks import Marks
+from shapebias.core.units.table import UnitTable, load_units
 from shapebias.tui.settings import load_settings
-from shapebias.tui.status import StatusLine
-from shapebias.tui.terminal import Graphics, Terminal
+from shapebias.tui.terminal.debug_stats import MoveStats
+from shapebias.tui.terminal.query import Graphics, Terminal
 from shapebias.tui.terminal_app import TerminalApp
 from shapebias.tui.theme import NO_COLOUR
-from shapebias.tui.unit_panel import UnitPanel
-from shapebias.tui.unit_table import UnitTableView
+from shapebias.tui.widgets.grid_view import GridView
+from shapebias.tui.widgets.layer_list import LayerKey, LayerList
+from shapebias.tui.widgets.prompt import Prompt
+from shapebias.tui.widgets.status import StatusLine
+from shapebias.tui.widgets.unit_panel import UnitPanel
+from shapebias.tui.widgets.unit_table import UnitTableView
 
 
 class Panes(TerminalApp):

@@ -4,13 +4,13 @@ import io
 from pathlib import Path
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.export import write_units_file
-from shapebias.core.grid import View
-from shapebias.core.marks import Marks
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import Store, Unit
+from shapebias.core.pictures.tiles import View
+from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.core.units import UnitTable
+from shapebias.core.units.export import write_units_file
+from shapebias.core.units.marks import Marks
+from shapebias.core.units.table import UnitTable
 from shapebias.tui.show import save_picture, unit_picture
 
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.grid import View
-from shapebias.core.state import read_state, state_folder, write_state
+from shapebias.core.files import read_state, state_folder, write_state
+from shapebias.core.pictures.tiles import View
 
 
 @dataclass

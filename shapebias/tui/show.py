@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from shapebias.core.dissection import unit_concepts
+from shapebias.core.analysis.dissection import unit_concepts
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.grid import View, compose, unit_tiles
 from shapebias.core.metrics import METRICS
-from shapebias.core.sixel import MAX_SIDE, encode_tiles
-from shapebias.core.store import Store, Unit
+from shapebias.core.pictures.sixel import MAX_SIDE, encode_tiles
+from shapebias.core.pictures.tiles import View, compose, unit_tiles
+from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.tui.layout import GAP
-from shapebias.tui.library_pictures import library_picture
-from shapebias.tui.terminal import Graphics, Terminal, is_interactive, query_terminal
+from shapebias.tui.pictures.layout import GAP
+from shapebias.tui.pictures.textual_image import library_picture
+from shapebias.tui.terminal.query import Graphics, Terminal, is_interactive, query_terminal
 
 _TILE = 128
 _COLUMNS = 5

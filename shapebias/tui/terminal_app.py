@@ -11,9 +11,9 @@ from textual.screen import Screen
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
-from shapebias.tui.debug_stats import MoveStats, counting_driver
-from shapebias.tui.driver import LineDriver, line_of
-from shapebias.tui.grid_view import GridView
+from shapebias.tui.terminal.debug_stats import MoveStats, counting_driver
+from shapebias.tui.terminal.driver import LineDriver, line_of
+from shapebias.tui.widgets.grid_view import GridView
 
 _BACKLOG = 0.15  # seconds that the line may be busy before updates of the screen are held back
 _AGAIN = 0.01  # seconds between looks at a busy line

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from shapebias.core.opening import open_store
+from shapebias.core.store.opening import open_store
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute

@@ -13,16 +13,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from store_arrays import arrays_of
 
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.precompute.engines.local import LocalEngine
 from shapebias.precompute.models.spec import parse_specs
-from shapebias.precompute.scan import Parts, Scan
+from shapebias.precompute.scanning.local import LocalEngine
+from shapebias.precompute.scanning.scan import Parts, Scan
+from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.settings import Settings
-from shapebias.precompute.shards import Shards
 from shapebias.precompute.statistics.state import Part
 from shapebias.precompute.stopping import RunStoppedError, stoppable, uninterrupted
+from tests.support import killed_runs
+from tests.support.store_arrays import arrays_of
 
 EVERYTHING: dict[str, object] = {"passes": ("noise", "sensitivity", "distortions", "dissection"), "shard_size": 16}
 
@@ -167,7 +168,7 @@ def test_kill_at_random_moments_changes_no_byte(network_file: Path, image_folder
         **(facts | {"passes": ("noise", "dissection"), "shard_size": 8, "layers": "block1"}),  # type: ignore[arg-type]
     )
     (tmp_path / "settings").write_bytes(pickle.dumps(settings))
-    script = Path(__file__).with_name("killed_runs.py")
+    script = Path(killed_runs.__file__)
     done = subprocess.run(
         [sys.executable, script, tmp_path / "settings", "20"],
         capture_output=True,

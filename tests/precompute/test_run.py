@@ -14,10 +14,10 @@ import zarr
 from PIL import Image
 from torchvision import transforms
 
-from shapebias.core.describe import store_facts
+from shapebias.core.analysis.describe import store_facts
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.opening import open_store
-from shapebias.precompute.images.builtin import builtin_set, draw_path
+from shapebias.core.store.opening import open_store
+from shapebias.precompute.images.builtin.drawing import builtin_set, draw_path
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
@@ -371,7 +371,7 @@ def huge():
 
 def test_a_network_that_overflows_still_makes_a_store_that_can_be_read(tmp_path: Path, image_folder: Path) -> None:
     """As float16 forwards do."""
-    from shapebias.core.units import load_units, unit_records
+    from shapebias.core.units.table import load_units, unit_records
 
     (tmp_path / "net.py").write_text(OVERFLOWS)
     run(image_folder, tmp_path / "a.zarr", f"A={tmp_path}/net.py:huge", limit=10, layers="0,2,5")

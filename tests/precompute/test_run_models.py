@@ -14,19 +14,19 @@ from PIL import Image
 from torch import nn
 from torchvision import transforms
 
-from shapebias.core.describe import store_facts
+from shapebias.core.analysis.describe import store_facts
 from shapebias.core.errors import UsageError
-from shapebias.core.opening import open_store
+from shapebias.core.store.opening import open_store
 from shapebias.precompute.device import choose_device
-from shapebias.precompute.engines.local import LocalEngine
-from shapebias.precompute.images.folder import list_images
+from shapebias.precompute.images.sources.folder import list_images
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.small_cnn import SmallCNN
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.models.trained import SMALL, Trained, trained_bytes, usual_preprocessing
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
-from shapebias.precompute.scan import Scan
+from shapebias.precompute.scanning.local import LocalEngine
+from shapebias.precompute.scanning.scan import Scan
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.summary import ModelSummary, Summary
 

@@ -8,21 +8,22 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from store_arrays import arrays_of
 
-from shapebias.core.describe import store_text
+from shapebias.core.analysis.describe import store_text
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.marks import Marks
-from shapebias.core.opening import open_store
-from shapebias.core.remote_store import RemoteFiles
-from shapebias.core.store import Store, StoreError
-from shapebias.core.units import load_units
-from shapebias.precompute.engines.local import LocalEngine
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store, StoreError
+from shapebias.core.store.remote import RemoteFiles
+from shapebias.core.units.marks import Marks
+from shapebias.core.units.table import load_units
 from shapebias.precompute.images import fetch
-from shapebias.precompute.images.decode import ImageError, read_image
-from shapebias.precompute.images.source import find_images
+from shapebias.precompute.images.decode import read_image
+from shapebias.precompute.images.geometry import ImageError
+from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.inputs import image_digest
-from shapebias.precompute.scan import Parts, Scan
+from shapebias.precompute.scanning.local import LocalEngine
+from shapebias.precompute.scanning.scan import Parts, Scan
+from tests.support.store_arrays import arrays_of
 
 SETTINGS: dict[str, object] = {
     "passes": ("sensitivity", "distortions", "dissection"),

@@ -9,11 +9,11 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapebias.core import schema
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.opening import open_store
+from shapebias.core.store import schema
+from shapebias.core.store.opening import open_store
 from shapebias.precompute import writer as writer_module
-from shapebias.precompute.images.folder import ImageSet, Skipped
+from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.writer import ActivationsWriter, StoreWriter
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from explorer_pilot import exploring, press, settled
 from rich.console import Console
 from textual.widgets._toast import Toast
 
-from shapebias.core.dissection import concepts_of
-from shapebias.core.grid import View
-from shapebias.core.histogram import activation_histogram
+from shapebias.core.analysis.dissection import concepts_of
+from shapebias.core.analysis.histogram import activation_histogram
 from shapebias.core.metrics import METRICS
-from shapebias.core.opening import open_store
-from shapebias.core.store import Store
+from shapebias.core.pictures.tiles import View
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store
 from shapebias.tui.app import Explorer
-from shapebias.tui.help import HelpScreen, help_text
-from shapebias.tui.terminal import Graphics
-from shapebias.tui.zoom import ZoomScreen
+from shapebias.tui.screens.help import HelpScreen, help_text
+from shapebias.tui.screens.zoom import ZoomScreen
+from shapebias.tui.terminal.query import Graphics
+from tests.support.explorer_pilot import exploring, press, settled
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from explorer_pilot import exploring, press, screen_lines, settled
 from rich.cells import cell_len
 from textual.widgets import Input
 from zarr.codecs import Crc32cCodec
 
-from shapebias.core.marks import Marks
-from shapebias.core.opening import open_store
-from shapebias.core.store import Unit
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Unit
+from shapebias.core.units.marks import Marks
 from shapebias.tui.app import Explorer
 from shapebias.tui.screens import SCREENS
-from shapebias.tui.terminal import Graphics
+from shapebias.tui.terminal.query import Graphics
+from tests.support.explorer_pilot import exploring, press, screen_lines, settled
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\x1bP0;1q~\x1b\\\x08\u202e\u200bשלום日本e\u0301\ufe0f[red]x[/red][@click=app.quit]"
 LONG = HOSTILE + "長" * 10_000

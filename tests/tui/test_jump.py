@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from explorer_pilot import exploring, press, status, write
 
 from shapebias.core.errors import UsageError
-from shapebias.core.opening import open_store
-from shapebias.core.store import Store
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store
 from shapebias.tui.jump import find_number, find_place
+from tests.support.explorer_pilot import exploring, press, status, write
 
 
 @pytest.fixture

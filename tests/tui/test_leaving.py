@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pty_terminal import PtyTerminal
 
-from shapebias.core.marks import Marks
-from shapebias.core.opening import open_store
+from shapebias.core.store.opening import open_store
+from shapebias.core.units.marks import Marks
+from tests.support.pty_terminal import PtyTerminal
 
 pytestmark = pytest.mark.slow
 

@@ -4,18 +4,18 @@ import csv
 from pathlib import Path
 
 import pytest
-from explorer_pilot import exploring, hint, press, shown, status, write
 from PIL import Image
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from shapebias.core.grid import View
-from shapebias.core.marks import Marks
-from shapebias.core.opening import open_store
-from shapebias.core.store import Store
+from shapebias.core.pictures.tiles import View
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store
+from shapebias.core.units.marks import Marks
 from shapebias.tui.app import Explorer
-from shapebias.tui.columns import ColumnsScreen
-from shapebias.tui.zoom import ZoomScreen
+from shapebias.tui.screens.columns import ColumnsScreen
+from shapebias.tui.screens.zoom import ZoomScreen
+from tests.support.explorer_pilot import exploring, hint, press, shown, status, write
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.grid import View
-from shapebias.core.marks import Marks
-from shapebias.core.opening import open_store
-from shapebias.core.store import Store
-from shapebias.core.units import load_units
+from shapebias.core.pictures.tiles import View
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store
+from shapebias.core.units.marks import Marks
+from shapebias.core.units.table import load_units
 from shapebias.tui.saving import save_marks, save_table, save_unit_picture
 
 

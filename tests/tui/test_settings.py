@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shapebias.core.grid import View
+from shapebias.core.pictures.tiles import View
 from shapebias.tui.settings import Settings, load_settings
 
 

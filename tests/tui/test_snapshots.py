@@ -10,11 +10,11 @@ import re
 from pathlib import Path
 
 import pytest
-from explorer_pilot import exploring, press, screen_lines
 
-from shapebias.core.opening import open_store
+from shapebias.core.store.opening import open_store
 from shapebias.tui.screens import SCREENS as OPENED
-from shapebias.tui.terminal import Graphics
+from shapebias.tui.terminal.query import Graphics
+from tests.support.explorer_pilot import exploring, press, screen_lines
 
 FOLDER = Path(__file__).parent / "snapshots"
 WRITE = os.environ.get("SNAPSHOTS") == "write"

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from explorer_pilot import exploring
 from textual._compositor import ChopsUpdate
 from textual.app import App
 
-from shapebias.core.opening import open_store
-from shapebias.core.store import Store
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store
 from shapebias.tui import terminal_app
+from tests.support.explorer_pilot import exploring
 
 
 @pytest.fixture(scope="module")

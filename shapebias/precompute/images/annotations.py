@@ -14,10 +14,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from shapebias.core.concepts import Concepts
-from shapebias.precompute.images.builtin import builtin_set
-from shapebias.precompute.images.colours import COLOURS, name_colours
-from shapebias.precompute.images.decode import Geometry
-from shapebias.precompute.images.folder import ImageSet, Skipped
+from shapebias.precompute.images.builtin.colours import COLOURS, name_colours
+from shapebias.precompute.images.builtin.drawing import builtin_set
+from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.image_set import ImageSet, Skipped
 
 Pixels = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.uint16]  # concepts: 0 is none, n the n-th name

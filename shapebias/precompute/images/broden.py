@@ -25,8 +25,9 @@ from shapebias.core.concepts import Concepts
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.images.annotations import Annotations, LabelledImage, Numbers
-from shapebias.precompute.images.decode import Geometry, ImageError, read_image
-from shapebias.precompute.images.folder import ImageSet, Skipped
+from shapebias.precompute.images.decode import read_image
+from shapebias.precompute.images.geometry import Geometry, ImageError
+from shapebias.precompute.images.image_set import ImageSet, Skipped
 
 _FILES = ("index.csv", "label.csv", "category.csv")
 _META = ("image", "split", "ih", "iw", "sh", "sw")

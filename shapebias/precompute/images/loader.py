@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from shapebias.precompute.images.decode import Geometry, read_pixels
+from shapebias.precompute.images.decode import read_pixels
 from shapebias.precompute.images.fetch import Members
-from shapebias.precompute.images.folder import ImageSet, Skipped
+from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.versions import versions
 from shapebias.precompute.images.worker import Job, Outcome, Pixels, Worker, anonymous_file, map_pixels
 

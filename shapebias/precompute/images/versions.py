@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from shapebias.precompute.images.decode import Geometry, ImageError, fit_pixels, read_mask
+from shapebias.precompute.images.decode import fit_pixels, read_mask
 from shapebias.precompute.images.distort import generator, parse_distortion
 from shapebias.precompute.images.fetch import path_of
-from shapebias.precompute.images.folder import ImageSet
+from shapebias.precompute.images.geometry import Geometry, ImageError
+from shapebias.precompute.images.image_set import ImageSet
 
 CLEAN = "clean"
 SILHOUETTE = "silhouette"  # black on white, from annotation or opacity; nothing but white where there is none

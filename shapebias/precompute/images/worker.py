@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.precompute.images.decode import ImageError, encode_thumbnail
+from shapebias.precompute.images.decode import encode_thumbnail
+from shapebias.precompute.images.geometry import ImageError
 
 Pixels = npt.NDArray[np.uint8]
 Outcome = bytes | str  # of one image: its thumbnail (empty where none was asked for), or why it is skipped

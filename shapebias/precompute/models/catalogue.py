@@ -8,7 +8,8 @@ import torch
 
 from shapebias.core.text import printable
 from shapebias.precompute.models.architectures import torchvision_names
-from shapebias.precompute.models.layers import STUDIED, Trace, WatchedLayer
+from shapebias.precompute.models.hooks import WatchedLayer
+from shapebias.precompute.models.layers import STUDIED, Trace
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.receptive_field import receptive_fields
 from shapebias.precompute.models.spec import ModelSpec

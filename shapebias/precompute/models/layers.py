@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.models.watch import first_tensor
+from shapebias.precompute.models.hooks import WatchedLayer, first_tensor
 
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 _FOLLOWERS = (  # what a convolution's output goes through before it counts as the unit's activation
@@ -49,18 +49,6 @@ _PAPER: dict[str, dict[str, str]] = {  # class in torchvision.models: the studie
 }
 STUDIED = ("alexnet", "googlenet", "resnet50", "densenet161", "mobilenet_v2")  # the networks of the two studies
 _ENOUGH_BLOCKS = 3
-
-
-@dataclass(frozen=True)
-class WatchedLayer:
-    """A layer by the user's name for it: the output of the `call`-th call (in a forward) of the module at `module`."""
-
-    name: str
-    module: str
-    call: int
-    units: int
-    height: int
-    width: int
 
 
 @dataclass

@@ -17,9 +17,9 @@ from shapebias.core import imagenet
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.models import timm_models, torchvision_models
-from shapebias.precompute.models.checkpoint import Checkpoint, read_checkpoint
+from shapebias.precompute.models.checkpoints.formats import Weights
+from shapebias.precompute.models.checkpoints.read import Checkpoint, read_checkpoint
 from shapebias.precompute.models.classes import read_classes
-from shapebias.precompute.models.formats import Weights
 from shapebias.precompute.models.preprocessing import (
     NORMALIZATIONS,
     Preprocessing,

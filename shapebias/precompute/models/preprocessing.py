@@ -6,7 +6,7 @@ from typing import Any
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
-from shapebias.precompute.images.decode import Geometry
+from shapebias.precompute.images.geometry import Geometry
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

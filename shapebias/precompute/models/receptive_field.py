@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shapebias.precompute.models.layers import WatchedLayer
-from shapebias.precompute.models.watch import Watch
+from shapebias.precompute.models.hooks import Watch, WatchedLayer
 
 _HEIGHTS = (32, 96)  # px; the second is enough for every pooling of the usual networks
 _WIDTH = 4096  # px; a unit that sees more than half of it to one side is said to see everything

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shapebias.core.errors import UsageError
-from shapebias.core.schema import LABEL_PATTERN
+from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.core.text import printable
 from shapebias.precompute.models.preprocessing import NORMALIZATIONS
 

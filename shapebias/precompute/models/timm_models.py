@@ -7,7 +7,7 @@ from torch import nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.models.checkpoint import Checkpoint
+from shapebias.precompute.models.checkpoints.read import Checkpoint
 from shapebias.precompute.models.preprocessing import Preprocessing, from_pretrained_cfg
 
 

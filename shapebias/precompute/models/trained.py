@@ -12,14 +12,9 @@ from torch import nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.images.decode import Geometry
-from shapebias.precompute.models.file_kinds import check_kind
-from shapebias.precompute.models.preprocessing import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Preprocessing,
-    from_torchvision,
-)
+from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.models.checkpoints.file_kinds import check_kind
+from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_torchvision
 from shapebias.precompute.models.small_cnn import SIZE, SmallCNN
 from shapebias.precompute.models.spec import PAIR
 

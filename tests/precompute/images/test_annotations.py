@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from shapebias.core.concepts import Concepts
 from shapebias.precompute.images.annotations import Annotations, LabelledImage, annotate, annotated_images
-from shapebias.precompute.images.builtin import CONCEPTS, annotate_path, builtin_set, draw
-from shapebias.precompute.images.colours import COLOURS, name_colours
-from shapebias.precompute.images.decode import Geometry, read_pixels
-from shapebias.precompute.images.folder import ImageSet, list_images
+from shapebias.precompute.images.builtin.colours import COLOURS, name_colours
+from shapebias.precompute.images.builtin.drawing import CONCEPTS, annotate_path, builtin_set, draw
+from shapebias.precompute.images.decode import read_pixels
+from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.images.sources.folder import list_images
 
 NO_IMAGES = ImageSet(Path("nowhere"), [], np.zeros(0, np.int32), [], [], False)
 

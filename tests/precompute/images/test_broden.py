@@ -13,9 +13,9 @@ from PIL import Image
 from shapebias.core.errors import UsageError
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.broden import read_broden
-from shapebias.precompute.images.builtin import CONCEPTS, annotate_path, builtin_set, draw_path
-from shapebias.precompute.images.decode import Geometry, ImageError
-from shapebias.precompute.images.export import export_builtin
+from shapebias.precompute.images.builtin.drawing import CONCEPTS, annotate_path, builtin_set, draw_path
+from shapebias.precompute.images.builtin.export import export_builtin
+from shapebias.precompute.images.geometry import Geometry, ImageError
 from shapebias.precompute.progress import Silent
 
 GEOMETRY = Geometry(40, 32)

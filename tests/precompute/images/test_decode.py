@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from shapebias.precompute.images.decode import ImageError, read_image
+from shapebias.precompute.images.decode import read_image
+from shapebias.precompute.images.geometry import ImageError
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (40, 30, 3), dtype=np.uint8)

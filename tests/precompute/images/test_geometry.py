@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision import transforms
 
-from shapebias.precompute.images.decode import Geometry, ImageError, encode_thumbnail, read_image, read_pixels
+from shapebias.precompute.images.decode import encode_thumbnail, read_image, read_pixels
+from shapebias.precompute.images.geometry import Geometry, ImageError
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (40, 30, 3), dtype=np.uint8)

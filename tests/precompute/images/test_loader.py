@@ -12,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loader_decoders import facts, moody, number, slow
 from PIL import Image
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.precompute.images import worker
-from shapebias.precompute.images.decode import Geometry, encode_thumbnail, read_pixels
-from shapebias.precompute.images.folder import Skipped, list_images
+from shapebias.precompute.images.decode import encode_thumbnail, read_pixels
+from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.image_set import Skipped
 from shapebias.precompute.images.loader import Loader, default_workers
+from shapebias.precompute.images.sources.folder import list_images
+from tests.support.loader_decoders import facts, moody, number, slow
 
 GEOMETRY = Geometry(20, 16)
 ROOT = Path(__file__).parents[3]

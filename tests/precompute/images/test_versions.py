@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapebias.precompute.images.builtin import builtin_set, draw, draw_path, parse_path
-from shapebias.precompute.images.decode import Geometry, ImageError, encode_thumbnail, read_mask, read_pixels
+from shapebias.precompute.images.builtin.drawing import builtin_set, draw, draw_path, parse_path
+from shapebias.precompute.images.builtin.shapes import SHAPES
+from shapebias.precompute.images.decode import encode_thumbnail, read_mask, read_pixels
 from shapebias.precompute.images.distort import STANDARD, generator, parse_distortion
-from shapebias.precompute.images.folder import ImageSet, list_images
+from shapebias.precompute.images.geometry import Geometry, ImageError
+from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.loader import load
-from shapebias.precompute.images.shapes import SHAPES
+from shapebias.precompute.images.sources.folder import list_images
 from shapebias.precompute.images.versions import CLEAN, SILHOUETTE, versions
 
 GEOMETRY = Geometry(40, 32)

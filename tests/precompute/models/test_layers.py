@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.precompute.models.layers import Trace, WatchedLayer
-from shapebias.precompute.models.watch import Watch, first_tensor
+from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
+from shapebias.precompute.models.layers import Trace
 
 
 def trace(network: nn.Module, side: int = 64) -> Trace:

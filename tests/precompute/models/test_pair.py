@@ -8,7 +8,7 @@ from torch import Tensor
 
 from shapebias.core.errors import UsageError
 from shapebias.precompute.attack import Normalised, robust_accuracy
-from shapebias.precompute.images.builtin import SHAPES, builtin_set, draw_path, parse_path
+from shapebias.precompute.images.builtin.drawing import SHAPES, builtin_set, draw_path, parse_path
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.spec import PAIR, parse_spec
 from shapebias.precompute.models.trained import SHIPPED, read_trained

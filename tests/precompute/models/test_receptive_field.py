@@ -6,9 +6,9 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shapebias.precompute.models.layers import Trace, WatchedLayer
+from shapebias.precompute.models.hooks import Watch, WatchedLayer
+from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.receptive_field import receptive_fields
-from shapebias.precompute.models.watch import Watch
 
 
 def fields(network: nn.Module, layers: str, side: int = 64) -> dict[str, int | None]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapebias.core.errors import UsageError
-from shapebias.core.schema import LABEL_PATTERN
+from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.precompute.models.spec import ModelSpec, parse_spec, parse_specs
 
 

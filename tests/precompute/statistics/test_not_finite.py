@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from shapebias.precompute.device import choose_device
-from shapebias.precompute.models.layers import WatchedLayer
-from shapebias.precompute.passes.activation import ActivationPass, LayerStatistics
+from shapebias.precompute.measures.activation import ActivationPass, LayerStatistics
+from shapebias.precompute.models.hooks import WatchedLayer
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.quantile import Quantile
 

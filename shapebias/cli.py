@@ -1,0 +1,68 @@
+"""The `shapebias` program, assembled of its commands. Nothing heavy is imported before a command runs."""
+
+import io
+import sys
+from typing import Annotated, Any
+
+import typer
+
+import shapebias
+from shapebias.commands.ablate import ablate
+from shapebias.commands.common import Command, program_options
+from shapebias.commands.compare import compare
+from shapebias.commands.concepts import concepts
+from shapebias.commands.cue_conflict import cue_conflict
+from shapebias.commands.doctor import doctor
+from shapebias.commands.explore import explore
+from shapebias.commands.export_images import export_images
+from shapebias.commands.image import image
+from shapebias.commands.info import info
+from shapebias.commands.layers import layers
+from shapebias.commands.marks import marks
+from shapebias.commands.models import models
+from shapebias.commands.plot import plot
+from shapebias.commands.precompute import precompute
+from shapebias.commands.show import show
+from shapebias.commands.train import train
+from shapebias.commands.twins import twins
+from shapebias.commands.units import units
+from shapebias.commands.verify import verify
+
+COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`
+    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ablate, twins, image),
+    *(models, layers, train, export_images, verify, doctor),
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in COMMANDS:
+    app.command(epilog=f"Example: {_command.example}")(_command.run)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(shapebias.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Look inside a CNN from a terminal: every unit's activations, statistics and top images."""
+    program_options.debug = debug
+
+
+def main(*arguments: Any) -> None:
+    """Run the `shapebias` command with the given arguments, by default those of the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows what it can
+    app(*arguments, prog_name="shapebias")

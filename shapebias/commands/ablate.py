@@ -1,0 +1,172 @@
+"""`shapebias ablate`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shapebias.commands.common import JsonOption, StoreArgument, command, count, share_processors
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from shapebias.core.shape_bias.decisions import Counts
+    from shapebias.core.store.reader import Store
+    from shapebias.precompute.ablation.group import GroupResult
+
+    Chosen = dict[str, dict[str, NDArray[np.bool_]]]  # by model and layer
+
+
+@command(example="shapebias ablate pair.zarr --units 'top 10% smoothness'")
+def ablate(
+    store: StoreArgument,
+    units: Annotated[
+        str | None,
+        typer.Option(
+            "--units", metavar="EXPR", help="Units to set to zero together, as in `shapebias units --filter`."
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Zero the others instead, in every layer that has some of them.")
+    ] = False,
+    images: Annotated[
+        str | None,
+        typer.Option(metavar="IMAGES", help="Labelled images.", show_default="those of the store"),
+    ] = None,
+    cue_conflict: Annotated[
+        str | None,
+        typer.Option(metavar="IMAGES", help="Cue-conflict images.", show_default="those of the store"),
+    ] = None,
+    categories: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="SPEC", help="Where a network of the store is now. Repeatable."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use only so many labelled images.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png|.svg", help="Draw shape score against texture score.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What networks lose without a group of units; without --units the ablation scores of the store, summed up."""
+    from shapebias.core.store.opening import open_store
+
+    opened = open_store(store)
+    if units is None:
+        if keep:
+            raise UsageError("--keep needs units to keep: name them with --units")
+        _summary(opened, plot, as_json)
+        return
+    if plot is not None:
+        raise UsageError("--plot draws the store's ablation scores: use it without --units")
+    chosen = _chosen(opened, units)
+    share_processors()
+    from shapebias.precompute.models.spec import parse_spec, parse_specs
+    from shapebias.precompute.progress import console_progress
+
+    named = {spec.label: spec for spec in parse_specs(model or [])}
+    for label in named:
+        opened.check_model(label)
+    specs = [named.get(label) or parse_spec(f"{label}={opened.models[label].source}") for label in chosen]
+    facts = opened.attributes.get("settings") or {}
+    from shapebias.precompute.ablation.group import ablate_group, units_to_zero
+    from shapebias.precompute.settings import Settings
+
+    settings = Settings(
+        models=specs,
+        images=images or _known(facts, "images") or "builtin:probe",
+        store=Path(store),
+        layers=_known(facts, "layers") or "paper",
+        limit=limit if limit is not None or images else _known(facts, "limit", int),
+        device=device,
+        dtype=_known(facts, "dtype") or "auto",
+        workers=count("--workers", workers, 0),
+        cue_conflict=cue_conflict or _known(facts, "cue_conflict"),
+        categories=categories,
+    )
+    with console_progress() as progress:
+        results = [
+            ablate_group(opened, spec, units_to_zero(chosen[spec.label], keep), settings, progress) for spec in specs
+        ]
+    print(json.dumps([_record(each) for each in results], indent=1) if as_json else _text(results))
+
+
+def _known(facts: Any, name: str, kind: type = str) -> Any:
+    """A setting of the run that made the store, None where it makes no sense."""
+    value = facts.get(name) if isinstance(facts, dict) else None
+    return value if type(value) is kind else None
+
+
+def _summary(store: "Store", plot: Path | None, as_json: bool) -> None:
+    from shapebias.core.analysis.ablation import ablation_records, ablation_text, check_ablated, layer_ablations
+
+    layers = layer_ablations(store)
+    check_ablated(store, layers)
+    if plot is not None:
+        from shapebias.core.figures.output import check_plot_file, save_figure
+
+        check_plot_file(plot)
+        from shapebias.core.figures.ablation import ablation_figure
+
+        save_figure(ablation_figure(layers), plot)
+    print(json.dumps(ablation_records(layers), indent=1) if as_json else ablation_text(layers))
+
+
+def _chosen(store: "Store", expression: str) -> "Chosen":
+    """The units that an expression selects, of every model that has some. Raises UsageError where it selects nothing,
+    or all units of a model."""
+    from shapebias.core.units.filter import filter_mask
+    from shapebias.core.units.table import load_units
+
+    table = load_units(store)
+    mask = filter_mask(expression, table)
+    shown = printable(expression, 80)
+    if not mask.any():
+        raise UsageError(f"--units {shown} selects no unit")
+    found: Chosen = {}
+    for place, (label, layer) in enumerate(table.layers):
+        found.setdefault(label, {})[layer] = mask[table.layer == place]
+    for label, layers in found.items():
+        if all(each.all() for each in layers.values()):
+            raise UsageError(f"--units {shown} selects every unit of {label}: nothing would be left to compare")
+    return {label: layers for label, layers in found.items() if any(each.any() for each in layers.values())}
+
+
+def _record(result: "GroupResult") -> dict[str, Any]:
+    found: dict[str, Any] = {"model": result.model, "zeroed": result.zeroed, "units": result.units}
+    found["labelled"] = result.labelled
+    for place, name in enumerate(("before", "after")):
+        decisions = None if result.decisions is None else result.decisions[place]
+        found[name] = {
+            "accuracy": None if result.accuracy is None else result.accuracy[place],
+            "shape_bias": None
+            if decisions is None or not decisions.shape + decisions.texture
+            else decisions.shape_bias,
+            **{kind: None if decisions is None else getattr(decisions, kind) for kind in ("shape", "texture", "other")},
+        }
+    return found
+
+
+def _text(results: "list[GroupResult]") -> str:
+    lines = []
+    for each in results:
+        lines.append(f"{each.model}: {each.zeroed:,} of {each.units:,} units set to zero")
+        if each.accuracy is not None:
+            before, after = each.accuracy
+            lines.append(f"  top-1 accuracy  {before:.1%} -> {after:.1%}  ({each.labelled:,} images)")
+        if each.decisions is not None:
+            lines.append(f"  shape bias      {_bias(each.decisions[0])} -> {_bias(each.decisions[1])}")
+    return "\n".join(lines)
+
+
+def _bias(counts: "Counts") -> str:
+    bias = f"{counts.shape_bias:.4f}" if counts.shape + counts.texture else "undefined"
+    return f"{bias} ({counts.shape:,} shape, {counts.texture:,} texture, {counts.other:,} other)"

@@ -1,0 +1,127 @@
+"""`shapebias cue-conflict`."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shapebias.commands.common import JsonOption, command
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.text import printable
+
+if TYPE_CHECKING:
+    from shapebias.core.shape_bias.decisions import Decisions
+    from shapebias.core.shape_bias.observers import Observer
+
+
+@command(example="shapebias cue-conflict alexnet.zarr --decisions recorded --plot shape-bias.png")
+def cue_conflict(
+    stores: Annotated[
+        list[str] | None, typer.Argument(metavar="STORE", help="Stores with cue-conflict decisions.")
+    ] = None,
+    decisions: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CSV|DIR", help="Recorded decisions (model-vs-human's format). Repeatable."),
+    ] = None,
+    categories: Annotated[bool, typer.Option("--categories", help="The shape bias by shape category too.")] = False,
+    export: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the stores' decisions for model-vs-human.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png|.svg", help="Draw the shape bias by category.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every count and shape bias.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Shape or texture: what models decide when the two disagree, beside people."""
+    if not stores and not decisions:
+        raise UsageError("name a store, or recorded decisions with --decisions")
+    if export is not None and not stores:
+        raise UsageError("--export writes what the models of a store decided: name a store")
+    from shapebias.core.figures.output import check_plot_file
+    from shapebias.core.shape_bias.observers import bias_csv, bias_text, categories_text, observer_record, published
+
+    if plot is not None:
+        check_plot_file(plot)
+    models, problems = _stores(stores or [])
+    people, recorded = _recorded(decisions or [], models, problems)
+    observers = [*people, *_models(models), *recorded]
+    if not observers:
+        raise ShapebiasError("nothing to show: " + "; ".join(problems[:3]))
+    for problem in problems:
+        print(f"shapebias: {problem}", file=sys.stderr)
+    shown = [*published(), *observers]
+    if export is not None:
+        _export(export, models)
+    if csv is not None:
+        _write(csv, bias_csv(shown))
+    if plot is not None:
+        from shapebias.core.figures.output import save_figure
+        from shapebias.core.figures.shape_bias import shape_bias_figure
+
+        save_figure(shape_bias_figure(shown), plot)
+    if as_json:
+        print(json.dumps({"observers": [observer_record(each) for each in shown], "problems": problems}, indent=1))
+    else:
+        print(bias_text(shown) + (f"\n{categories_text(shown)}" if categories else ""), end="")
+
+
+def _stores(places: Sequence[str]) -> tuple[dict[tuple[str, str], "Decisions"], list[str]]:
+    """The decisions by (model, store), and a line for every store that lacks some."""
+    from shapebias.core.store.opening import open_store
+
+    found, problems = {}, []
+    for place in dict.fromkeys(places):
+        store, shown = open_store(place), printable(place)
+        missing = []
+        for model in store.models:
+            decisions = store.cue_conflict(model)
+            if decisions is None:
+                missing.append(model)
+            else:
+                found[model, shown] = decisions
+        if missing:
+            problems.append(f"{shown} has no cue-conflict decisions of {', '.join(missing)}")
+    return found, problems
+
+
+def _recorded(
+    paths: Sequence[Path], models: dict[tuple[str, str], "Decisions"], problems: list[str]
+) -> tuple[list["Observer"], list["Observer"]]:
+    """People, all together, and the other subjects of recorded decisions; adds to `problems`."""
+    from shapebias.core.shape_bias.categories import sixteen_classes
+    from shapebias.core.shape_bias.decisions import pool
+    from shapebias.core.shape_bias.observers import observe
+    from shapebias.core.shape_bias.recorded import is_person, read_decisions
+
+    known = [name for decisions in models.values() for name in decisions.categories]
+    read = read_decisions(paths, list(dict.fromkeys([*sixteen_classes(), *known])))
+    problems += read.problems
+    persons = [each for subject, each in read.subjects.items() if is_person(subject)]
+    others = {subject: each for subject, each in read.subjects.items() if not is_person(subject)}
+    source = "recorded"
+    people = [observe(f"people ({len(persons)})", source, True, pool(persons))] if persons else []
+    return people, [observe(subject, source, False, each) for subject, each in others.items()]
+
+
+def _models(models: dict[tuple[str, str], "Decisions"]) -> list["Observer"]:
+    from shapebias.core.shape_bias.observers import observe
+
+    return [observe(label, store, False, decisions) for (label, store), decisions in models.items()]
+
+
+def _export(folder: Path, models: dict[tuple[str, str], "Decisions"]) -> None:
+    from shapebias.core.shape_bias.recorded import export_decisions
+
+    times = Counter(label for label, _ in models)
+    names = {(label, store): label if times[label] == 1 else f"{label} ({store})" for label, store in models}
+    export_decisions(folder, {names[key]: decisions for key, decisions in models.items()})
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise ShapebiasError(f"{printable(str(path))} cannot be written: {error.strerror}") from error

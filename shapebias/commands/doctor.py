@@ -1,0 +1,108 @@
+"""`shapebias doctor`: what this machine and terminal can do, and how to get what is missing."""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import sys
+from typing import Any
+
+import shapebias
+from shapebias.commands.common import JsonOption, command
+from shapebias.core.text import printable
+
+_PACKAGES = ("torch", "torchvision", "numpy", "numba", "zarr", "pillow", "textual", "textual-image")
+_EXTRAS = {"pyarrow": "Parquet files: pip install 'shapebias[parquet]'"}
+
+
+def diagnose() -> dict[str, Any]:
+    """The facts: versions (None where missing), CUDA, cores, the terminal's answers."""
+    return {
+        "shapebias": shapebias.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "packages": {name: _version(name) for name in (*_PACKAGES, *_EXTRAS)},
+        "cuda": _cuda(),
+        "terminal": _terminal(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cuda() -> dict[str, Any]:
+    """Which GPUs PyTorch sees, or why it sees none."""
+    if importlib.util.find_spec("torch") is None:
+        return {"available": False, "devices": [], "reason": "PyTorch is not installed"}
+    import torch
+
+    if torch.cuda.is_available():
+        devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return {"available": True, "devices": devices, "reason": ""}
+    built = torch.version.cuda
+    reason = "this PyTorch is built without CUDA" if built is None else f"built for CUDA {built}, but no GPU was found"
+    return {"available": False, "devices": [], "reason": reason}
+
+
+def _terminal() -> dict[str, Any]:
+    from shapebias.tui.terminal.query import is_interactive, query_terminal
+
+    if not is_interactive():
+        return {"interactive": False}
+    answers = query_terminal()
+    return {
+        "interactive": True,
+        "name": printable(os.environ.get("TERM_PROGRAM") or os.environ.get("TERM", "")),
+        "multiplexer": "tmux" if "TMUX" in os.environ else "screen" if "STY" in os.environ else "",
+        "graphics": str(answers.choose("auto")),
+        "sixel": answers.sixel,
+        "kitty": answers.kitty,
+        "cell": [answers.cell_width, answers.cell_height],
+        "columns": os.get_terminal_size(sys.stdout.fileno()).columns,
+        "rows": os.get_terminal_size(sys.stdout.fileno()).lines,
+    }
+
+
+def diagnosis_text(facts: dict[str, Any]) -> str:
+    """A line a fact; what is missing says how to get it."""
+    lines = [
+        f"shapebias   {facts['shapebias']}, Python {facts['python']}, {facts['system']}, {facts['cores']} cores",
+        *(f"{name:12}{_package_line(name, version)}" for name, version in facts["packages"].items()),
+    ]
+    cuda = facts["cuda"]
+    lines.append(
+        "CUDA        " + (", ".join(cuda["devices"]) if cuda["available"] else f"no: {cuda['reason']}; runs on the CPU")
+    )
+    return "\n".join([*lines, *_terminal_lines(facts["terminal"])])
+
+
+def _package_line(name: str, version: str | None) -> str:
+    if version is not None:
+        return version
+    return f"missing ({_EXTRAS[name]})" if name in _EXTRAS else f"missing: pip install {name}"
+
+
+def _terminal_lines(terminal: dict[str, Any]) -> list[str]:
+    if not terminal["interactive"]:
+        return ["terminal    none: run `shapebias doctor` in one to see its graphics"]
+    width, height = terminal["cell"]
+    size = f"{terminal['columns']} x {terminal['rows']} cells of {width} x {height} px"
+    lines = [f"terminal    {terminal['name']}, {size}, pictures by {terminal['graphics']}"]
+    if terminal["graphics"] == "halfcell":
+        lines.append("            no sixel or kitty graphics: try xterm -ti vt340, foot, WezTerm, kitty or iTerm2")
+        if terminal["multiplexer"]:
+            lines.append(f"            {terminal['multiplexer']} may hide them: try outside of it")
+    return lines
+
+
+@command(example="shapebias doctor")
+def doctor(as_json: JsonOption = False) -> None:
+    """What this machine and terminal can do, and how to get what is missing."""
+    facts = diagnose()
+    print(json.dumps(facts, indent=1) if as_json else diagnosis_text(facts))

@@ -1,0 +1,15 @@
+"""`shapebias info`."""
+
+import json
+
+from shapebias.commands.common import JsonOption, StoreArgument, command
+
+
+@command(example="shapebias info lite0.zarr")
+def info(store: StoreArgument, as_json: JsonOption = False) -> None:
+    """What a store holds: models, layers, images, accuracy."""
+    from shapebias.core.analysis.describe import store_facts, store_text
+    from shapebias.core.store.opening import open_store
+
+    opened = open_store(store)
+    print(json.dumps(store_facts(opened), indent=1) if as_json else store_text(opened))

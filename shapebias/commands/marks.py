@@ -1,0 +1,37 @@
+"""`shapebias marks`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shapebias.commands.common import JsonOption, StoreArgument, command
+from shapebias.core.text import printable
+
+
+@command(example="shapebias marks lite0.zarr -o marked")
+def marks(
+    store: StoreArgument,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write marks.md and a picture of each unit.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The units marked in the explorer, with their notes."""
+    from shapebias.core.store.opening import open_store
+    from shapebias.core.units.marks import Marks
+
+    opened = open_store(store)
+    marked = Marks(opened)
+    marked.load()
+    if output is not None:
+        from shapebias.tui.saving import save_marks
+
+        print(f"marks: {printable(str(save_marks(opened, marked, output)), 4096)}")
+        return
+    notes = [{"unit": str(unit), "note": marked.note(unit)} for unit in marked.units()]
+    if as_json:
+        print(json.dumps(notes, indent=1))
+    for each in [] if as_json else notes:
+        print(f"{each['unit']}  {printable(each['note'], 2000)}".rstrip())

@@ -1,0 +1,46 @@
+"""`shapebias plot`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shapebias.commands.common import StoreArgument, command
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+if TYPE_CHECKING:
+    from shapebias.core.store.reader import Store
+
+KINDS = {
+    "variation": "total variation on clean against noisy images, a point a unit",
+    "distortions": "accuracy under each distortion, attack and variant",
+    "filters": "the first layer's kernels",
+}
+
+
+@command(example="shapebias plot shapebias.zarr variation -o variation.png")
+def plot(
+    store: StoreArgument,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="; ".join(f"{k}: {v}" for k, v in KINDS.items()))],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png|.svg", help="Where the figure goes.")],
+    all_right: Annotated[
+        bool, typer.Option("--all-right", help="Accuracy only over images that all models get right when clean.")
+    ] = False,
+) -> None:
+    """A figure of a store, all models in it (the shape bias: `shapebias cue-conflict --plot`)."""
+    from shapebias.core.figures import units as unit_plots
+    from shapebias.core.figures.output import check_plot_file, save_figure
+    from shapebias.core.store.opening import open_store
+
+    figures: dict[str, Callable[[Store], Any]] = {
+        "variation": unit_plots.variation_figure,
+        "distortions": lambda opened: unit_plots.distortion_figure(opened, all_right),
+        "filters": unit_plots.filter_figure,
+    }
+    if kind not in figures:
+        raise UsageError(f"no figure {printable(kind)}: {', '.join(KINDS)}")
+    check_plot_file(output)
+    save_figure(figures[kind](open_store(store)), output)
+    print(printable(str(output)))

@@ -1,0 +1,72 @@
+"""`shapebias train`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shapebias.commands.common import JsonOption, command, count
+from shapebias.core.errors import UsageError
+
+
+@command(example="shapebias train --data photos --output robust.safetensors --adversarial l2 --epochs 20")
+def train(
+    data: Annotated[str, typer.Option(metavar="IMAGES", help="Labelled images, as `precompute --images` takes them.")],
+    output: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="Where the weights go.")],
+    architecture: Annotated[str, typer.Option(metavar="small|NAME", help="small (64 px), or torchvision's.")] = "small",
+    epochs: Annotated[int, typer.Option(min=1, help="Times that every image is learned from.")] = 30,
+    batch_size: Annotated[int, typer.Option(min=2, help="Images a step.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="The largest: warm-up, then a cosine to 0.")] = 0.1,
+    adversarial: Annotated[
+        str | None,
+        typer.Option(metavar="l2|linf", help="Learn from attacked images (PGD); without it from clean ones."),
+    ] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="The attack's radius, for images in [0, 1]; l2: 3 at 224 px, linf: 4/255.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="The attack's steps (7).")] = None,
+    step_size: Annotated[float | None, typer.Option(help="Of the attack (l2: 0.5 for epsilon 3 in 7 steps).")] = None,
+    held_out: Annotated[float, typer.Option(help="The fraction of images kept to measure accuracy on.")] = 0.1,
+    flip: Annotated[bool, typer.Option("--flip", help="Mirror images at random.")] = False,
+    shift: Annotated[int, typer.Option(min=0, help="Move images at random by up to so many px.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its checkpoint.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network, standard or adversarially robust; stopped, the same command goes on from its last epoch."""
+    if adversarial is None and not (epsilon is None and steps is None and step_size is None):
+        raise UsageError("--epsilon, --steps and --step-size are of an attack: add --adversarial l2 or linf")
+    processes = count("--workers", workers, 0)
+    from shapebias.precompute.attack import Attack
+    from shapebias.precompute.images.sources.find import find_images
+    from shapebias.precompute.models.trained import usual_preprocessing
+    from shapebias.precompute.progress import console_progress
+    from shapebias.precompute.training.loop import train as run
+    from shapebias.precompute.training.settings import TrainingSettings
+
+    size = usual_preprocessing(architecture).geometry.crop
+    attack = Attack.usual(adversarial, size, epsilon, 7 if steps is None else steps, step_size) if adversarial else None
+    images, skipped = find_images(data)
+    settings = TrainingSettings(
+        images=images,
+        output=output,
+        architecture=architecture,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        attack=attack,
+        seed=seed,
+        device=device,
+        workers=processes,
+        held_out=held_out,
+        flip=flip,
+        shift=shift,
+        overwrite=overwrite,
+    )
+    with console_progress() as progress:
+        summary = run(settings, progress, lambda epoch: None if as_json else print(epoch, flush=True))
+    summary.skipped[:0] = skipped
+    print(json.dumps(summary.to_json()) if as_json else summary.text())

@@ -1,0 +1,60 @@
+"""`shapebias verify`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shapebias.commands.common import JsonOption, StoreArgument, command, count, local, share_processors
+
+if TYPE_CHECKING:
+    from shapebias.core.analysis.verify import Report
+
+
+@command(example="shapebias verify lite0.zarr --sample 20")
+def verify(
+    store: StoreArgument,
+    sample: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Compute so many units of each model again, with the networks.")
+    ] = 0,
+    images: Annotated[
+        str | None, typer.Option(metavar="IMAGES", help="Where the images are now, if elsewhere.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", metavar="SPEC", help="LABEL=SOURCE[@CHECKPOINT], if elsewhere now.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Read all of a store: are its files whole, do its numbers make sense, are they what the networks give?"""
+    from shapebias.core.analysis.verify import verify_store
+
+    path = local(store, "verified")
+    report = verify_store(path)
+    if sample:
+        share_processors()
+        from shapebias.precompute.progress import console_progress
+        from shapebias.precompute.verify_units import verify_units
+
+        with console_progress() as progress:
+            verify_units(path, sample, images, model or [], device, count("--workers", workers, 0), report, progress)
+    print(json.dumps(_record(report), indent=1) if as_json else _text(report))
+    if report.wrong:
+        raise typer.Exit(1)
+
+
+def _record(report: "Report") -> dict[str, object]:
+    wrong = [{"path": path, "what": what} for path, what in report.wrong]
+    facts = {"files": report.files, "bytes": report.bytes, "arrays": report.arrays, "units": report.units}
+    return {"right": not report.wrong, "wrong": wrong, "notes": report.notes, **facts}
+
+
+def _text(report: "Report") -> str:
+    lines = [f"{path}: {what}" for path, what in report.wrong]
+    lines += [f"note: {note}" for note in report.notes]
+    size = f"{report.files:,} files, {report.arrays:,} arrays, {report.bytes / 1e6:.1f} MB"
+    if report.units:
+        size += f", {report.units:,} units computed again"
+    lines.append(f"{size}: {len(report.wrong):,} wrong" if report.wrong else f"{size}: all right")
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""Which units of a store carry shape, which texture: a summary of the ablation scores, layer by layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.store.reader import Store
+from shapebias.core.text import printable
+
+SHAPE, TEXTURE = "shape_score", "texture_score"
+_MOST = 5
+
+
+@dataclass(frozen=True)
+class LayerAblation:
+    """The scores of a layer's units, float32 [units]: cue-conflict decisions that the model loses without the unit."""
+
+    model: str
+    layer: str
+    shape: NDArray[np.float32]
+    texture: NDArray[np.float32]
+
+    def most(self, scores: NDArray[np.float32], count: int = _MOST) -> list[tuple[int, int]]:
+        """The units most responsible, with their scores, largest first, ties by index; none whose score is 0."""
+        order = np.argsort(-scores, kind="stable")[:count]
+        return [(int(unit), int(scores[unit])) for unit in order if scores[unit] > 0]
+
+    def share_without(self, *scores: NDArray[np.float32]) -> float:
+        """The fraction of the units for which all of `scores` are 0."""
+        return float(np.all([each == 0 for each in scores], axis=0).mean())
+
+
+def layer_ablations(store: Store) -> list[LayerAblation]:
+    """Every layer with scores, those of one name beside each other (a standard network beside its robust twin), in the
+    order of the first model's layers."""
+    found = [
+        LayerAblation(model, layer, store.metric(model, layer, SHAPE), store.metric(model, layer, TEXTURE))
+        for model in store.models
+        for layer in store.layers(model)
+        if {SHAPE, TEXTURE} <= set(store.metric_names(model, layer))
+    ]
+    names = list(dict.fromkeys(each.layer for each in found))
+    return sorted(found, key=lambda each: names.index(each.layer))
+
+
+def ablation_records(layers: Sequence[LayerAblation]) -> list[dict[str, Any]]:
+    """For JSON: of each layer the units most responsible for shape and for texture, the sums of the scores, and the
+    fractions of units whose score is 0."""
+    return [
+        {
+            "model": each.model,
+            "layer": each.layer,
+            "units": len(each.shape),
+            "shape_total": int(each.shape.sum()),
+            "texture_total": int(each.texture.sum()),
+            "without_shape": each.share_without(each.shape),
+            "without_texture": each.share_without(each.texture),
+            "without_either": each.share_without(each.shape, each.texture),
+            "shape": [{"unit": unit, "score": score} for unit, score in each.most(each.shape)],
+            "texture": [{"unit": unit, "score": score} for unit, score in each.most(each.texture)],
+        }
+        for each in layers
+    ]
+
+
+def ablation_text(layers: Sequence[LayerAblation]) -> str:
+    """A table for people: a line for each model of a layer, with its units most responsible as UNIT:SCORE."""
+    head = ("layer", "model", "units", "shape 0", "texture 0", "both 0", "most for shape", "most for texture")
+    rows = [head, *(_row(each) for each in layers)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if 2 <= column <= 5 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _row(each: LayerAblation) -> tuple[str, ...]:
+    shares = (each.share_without(*scores) for scores in ((each.shape,), (each.texture,), (each.shape, each.texture)))
+    most = (" ".join(f"{unit}:{score}" for unit, score in each.most(scores)) for scores in (each.shape, each.texture))
+    names = (printable(each.layer, 40), printable(each.model, 40))
+    return (*names, str(len(each.shape)), *(f"{share:.0%}" for share in shares), *(text or "–" for text in most))
+
+
+def check_ablated(store: Store, layers: Sequence[LayerAblation]) -> None:
+    """Raises ShapebiasError where no layer has scores."""
+    if not layers:
+        raise ShapebiasError(
+            f"{printable(str(store.path))} has no ablation scores: make it with `shapebias precompute --passes "
+            "ablation --cue-conflict DIR`, or name units with --units"
+        )

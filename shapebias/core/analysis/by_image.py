@@ -1,0 +1,284 @@
+"""One image: how each model decided for it, and which units of every layer fire most on it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core import imagenet
+from shapebias.core.analysis.accuracy import clean_decisions
+from shapebias.core.errors import UsageError
+from shapebias.core.pictures.tiles import Photo
+from shapebias.core.shape_bias.decisions import NO_DECISION
+from shapebias.core.store import schema
+from shapebias.core.store.reader import Store, Unit
+from shapebias.core.text import aligned, printable
+
+
+class ImageName(NamedTuple):
+    """An image by its path in its set (surrogates for bytes that are not UTF-8). `about` is its class, empty where it
+    has none, or what a cue-conflict image shows: `cat shape, elephant texture`."""
+
+    path: str
+    about: str
+    is_cue_conflict: bool
+
+
+class ImageList:
+    """The images of a store: probe images in its order, then cue-conflict images. An image that several of the stores
+    that it is joined of have, by its path, is there once."""
+
+    def __init__(self, store: Store) -> None:
+        """Raises StoreError."""
+        found: dict[tuple[bool, str], ImageName] = {}
+        for part, _ in store.parts:
+            classes = part.class_names
+            for path, label in zip(map(os.fsdecode, part.image_paths), part.labels.tolist(), strict=True):
+                about = classes[label] if 0 <= label < len(classes) else ""
+                found.setdefault((False, path), ImageName(path, about, False))
+        for model in store.models:
+            decisions = store.cue_conflict(model)
+            if decisions is not None:
+                kinds = zip(decisions.images, decisions.shape.tolist(), decisions.texture.tolist(), strict=True)
+                for path, shape, texture in kinds:
+                    about = f"{decisions.categories[shape]} shape, {decisions.categories[texture]} texture"
+                    found.setdefault((True, path), ImageName(path, about, True))
+        self.names = list(found.values())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [f"{name.path} {name.about}".casefold() for name in self.names]
+
+    def find(self, text: str) -> NDArray[np.int64]:
+        """The places of the images whose path or class, or shape and texture, contains `text`; where there are none, of
+        those that contain each of its words."""
+        wanted = text.casefold().strip()
+        found = [place for place, each in enumerate(self._texts) if wanted in each]
+        words = wanted.split()
+        if not found and len(words) > 1:
+            found = [place for place, each in enumerate(self._texts) if all(word in each for word in words)]
+        return np.array(found, np.int64)
+
+    def place(self, text: str) -> int:
+        """The place of the image with that path, of that number, or else of the only one whose path contains `text`.
+
+        Raises UsageError that says what there is.
+        """
+        paths = [name.path for name in self.names]
+        if text in paths:
+            return paths.index(text)
+        probe = sum(not name.is_cue_conflict for name in self.names)
+        if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) < probe:
+            return int(text)
+        found = [place for place, path in enumerate(paths) if text and text in path]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            first, second = (printable(paths[place], 60) for place in found[:2])
+            raise UsageError(f"{len(found)} images contain {printable(text)}, such as {first} and {second}: write more")
+        raise UsageError(f"no image {printable(text)}: write its path, a part of it, or a number up to {probe - 1}")
+
+
+class Verdict(StrEnum):
+    """What a decision is: for a probe image right or wrong, for a cue-conflict image by shape, texture or neither."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    SHAPE = "shape"
+    TEXTURE = "texture"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The class or category that a model decides for; `verdict` is None where nobody knows what is right."""
+
+    name: str
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Firing:
+    """A unit's activation for the image, and that relative to the largest over all probe images, in (0, 1]."""
+
+    unit: Unit
+    activation: float
+    relative: float
+
+
+@dataclass(frozen=True)
+class OnImage:
+    """What a model makes of an image. `layers` holds each layer's units that fire on it, hardest first; `missing` a
+    line for everything that the store does not know, with its reason; `photo` is the picture, where one is stored."""
+
+    model: str
+    decision: Decision | None = None
+    layers: dict[str, list[Firing]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    photo: Photo | None = None
+
+
+def on_image(
+    store: Store, image: ImageName, model: str | None = None, layer: str | None = None, limit: int = 5
+) -> list[OnImage]:
+    """What each model, or one, makes of an image: its decision, and of every layer, or one, at most `limit` units.
+
+    Units are ranked by activation / max, each unit's own maximum over the probe images, so that layers compare; of
+    equal ones (saturated units) that with the smaller mean / max comes first. Left out are units whose activation is
+    not above 0, or was clipped to float16's range. Raises StoreError, and UsageError where the store has no such model
+    or layer.
+    """
+    if model is not None:
+        store.check_model(model)
+    labels = [model] if model is not None else list(store.models)
+    if layer is not None and not any(layer in store.layers(label) for label in labels):
+        layer = store.check_layer(labels[0], layer)
+    if image.is_cue_conflict:
+        return [_on_cue_conflict(store, image.path, label) for label in labels]
+    return [_on_probe(store, image.path, label, layer, limit) for label in labels]
+
+
+def decisions_on(store: Store, image: ImageName) -> dict[str, Decision]:
+    """What the models that have decided for an image decided. Raises StoreError."""
+    found = {}
+    for model in store.models:
+        row = None if image.is_cue_conflict else _row(store, image.path, model)
+        conflict = _on_cue_conflict(store, image.path, model) if image.is_cue_conflict else None
+        decision = conflict.decision if conflict else None if row is None else _decision(*store.plain(model), row)
+        if decision is not None:
+            found[model] = decision
+    return found
+
+
+def _on_cue_conflict(store: Store, path: str, model: str) -> OnImage:
+    decisions = store.cue_conflict(model)
+    missing = ["no units, no picture: a store keeps those of probe images"]
+    if decisions is None or path not in decisions.images:
+        return OnImage(model, missing=["no decision: it has not seen this image", *missing])
+    row = decisions.images.index(path)
+    decision = int(decisions.decision[row])
+    if decision == NO_DECISION:
+        return OnImage(model, missing=["no decision: its scores were no numbers", *missing])
+    kinds = {int(decisions.texture[row]): Verdict.TEXTURE, int(decisions.shape[row]): Verdict.SHAPE}
+    verdict = kinds.get(decision, Verdict.NEITHER)
+    return OnImage(model, Decision(decisions.categories[decision], verdict), missing=missing)
+
+
+def _row(store: Store, path: str, model: str) -> int | None:
+    """The number of a probe image in a model's own store."""
+    try:
+        return store.plain(model)[0].image_paths.index(os.fsencode(path))
+    except ValueError:
+        return None
+
+
+def _on_probe(store: Store, path: str, model: str, layer: str | None, limit: int) -> OnImage:
+    row = _row(store, path, model)
+    if row is None:
+        return OnImage(model, missing=["not among its images"])
+    own, label = store.plain(model)
+    photo = Photo(model, row) if own.find_thumbnail(label, row) is not None else None
+    found = OnImage(model, _decision(own, label, row), photo=photo)
+    if found.decision is None:
+        found.missing.append("no decision: it gives no scores of classes")
+    if photo is None:
+        found.missing.append("no picture: a store keeps those of images in top lists")
+    layers = [name for name in store.layers(model) if layer in (None, name)]
+    for name in layers:
+        if store.has(f"{schema.layer_path(model, name)}/activations/max"):
+            found.layers[name] = _firing(store, model, name, row, limit)
+    if not found.layers:
+        found.missing.append("no units: the store was made with --activations none" if layers else f"no layer {layer}")
+    return found
+
+
+def _firing(store: Store, model: str, layer: str, row: int, limit: int) -> list[Firing]:
+    activations = store.activations(model, layer, "max")
+    path = f"{schema.layer_path(model, layer)}/activations/max"
+    values = store.read(path, row, shape=activations.shape).astype(np.float64)
+    with np.errstate(over="ignore"):  # as the activations were rounded, so that the largest one is 1
+        largest = store.metric(model, layer, "max").astype(np.float16).astype(np.float64)
+    relative = np.zeros(len(values))
+    np.divide(values, largest, out=relative, where=(largest > 0) & (values > 0) & (values < schema.CLIPPED))
+    usual = store.metric(model, layer, "mean") / np.where(largest > 0, largest, 1.0)
+    ranked = np.lexsort((usual, -relative))[:limit].tolist()
+    return [
+        Firing(Unit(model, layer, index), float(values[index]), min(float(relative[index]), 1.0))
+        for index in ranked
+        if relative[index] > 0
+    ]
+
+
+def _decision(store: Store, model: str, row: int) -> Decision | None:
+    decision, target = clean_decisions(store, model)
+    if not len(decision):
+        return None
+    output, right = int(decision[row]), int(target[row])
+    verdict = None if right < 0 else Verdict.RIGHT if output == right else Verdict.WRONG
+    return Decision(_output_name(store, target, output), verdict)
+
+
+def _output_name(store: Store, target: NDArray[np.int32], output: int) -> str:
+    """What an output stands for: a store knows it from the images for which it is right."""
+    for row in np.flatnonzero(target == output)[:1].tolist():
+        if store.class_of(row):
+            return store.class_of(row)
+    names = imagenet.class_names()
+    return names[output] if 0 <= output < len(names) and _is_imagenet(store, target) else f"output {output}"
+
+
+def _is_imagenet(store: Store, target: NDArray[np.int32]) -> bool:
+    """Whether the right outputs, as many as there are, are those of ImageNet's classes."""
+    wnids, ids = imagenet.wnids(), store.attributes_of(schema.PROBE).get("class_ids", [])
+    outputs, rows = np.unique(target, return_index=True)
+    pairs = [pair for pair in zip(outputs.tolist(), store.labels[rows].tolist(), strict=True) if min(pair) >= 0]
+    return bool(pairs) and all(
+        output < len(wnids) and label < len(ids) and ids[label] == wnids[output] for output, label in pairs
+    )
+
+
+def image_record(image: ImageName, found: Sequence[OnImage]) -> dict[str, Any]:
+    """As JSON."""
+    kind = {"shape_and_texture": image.about} if image.is_cue_conflict else {"class": image.about or None}
+    return {"image": image.path, "kind": "cue-conflict" if image.is_cue_conflict else "probe", **kind} | {
+        "models": [
+            {
+                "model": each.model,
+                "decision": each.decision.name if each.decision else None,
+                "verdict": each.decision.verdict if each.decision else None,
+                "layers": {
+                    layer: [
+                        {"unit": str(one.unit), "activation": one.activation, "relative": one.relative} for one in units
+                    ]
+                    for layer, units in each.layers.items()
+                },
+                "missing": each.missing,
+            }
+            for each in found
+        ]
+    }
+
+
+def decision_text(decision: Decision) -> str:
+    """Such as `circle: right`."""
+    return printable(decision.name, 40) + (f": {decision.verdict}" if decision.verdict else "")
+
+
+def image_text(image: ImageName, found: Sequence[OnImage]) -> str:
+    """What `image_record` has, to read."""
+    lines = [printable(image.path) + (f"  ({printable(image.about, 100)})" if image.about else "")]
+    rows = [["unit", "activation", "of its max"]]
+    for each in found:
+        said = [f"decides {decision_text(each.decision)}"] if each.decision else []
+        lines += [f"{printable(each.model)}: {line}" for line in [*said, *each.missing]]
+        for units in each.layers.values():
+            rows += [[printable(str(one.unit)), f"{one.activation:.4g}", f"{one.relative:.3f}"] for one in units]
+    return "".join(f"{line}\n" for line in lines) + (aligned(rows) if len(rows) > 1 else "")

@@ -1,0 +1,180 @@
+"""Units that fire on the same images: a unit's twin in another model, and units like it in its own."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.store import schema
+from shapebias.core.store.reader import Store, Unit
+from shapebias.core.text import aligned, printable
+
+_BLOCK = 4096  # images read at a time
+_MEMORY = 256 << 20  # bytes of activations kept for the next unit
+
+
+class Group(StrEnum):
+    """Where a unit was looked for."""
+
+    TWIN = "twin, same layer"
+    TWIN_ELSEWHERE = "twin, other layer"
+    ALIKE = "like it, same layer"
+    ALIKE_ELSEWHERE = "like it, other layer"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A unit, and Pearson's correlation of its activations with those of the unit asked for, in [-1, 1]."""
+
+    unit: Unit
+    correlation: float
+    group: Group
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"unit": str(self.unit), "correlation": self.correlation, "group": self.group.value}
+
+
+class Correlator:
+    """Correlates the stored activations of units. Keeps what it read for the next unit, at most `memory` bytes."""
+
+    def __init__(self, store: Store, memory: int = _MEMORY, block: int = _BLOCK) -> None:
+        self.store = store
+        self._memory, self._block = memory, block
+        self._kept: OrderedDict[tuple[str, str, int], NDArray[np.float32]] = OrderedDict()
+        self._norms: dict[tuple[str, str], NDArray[np.float64]] = {}
+        self._lock = threading.Lock()
+        self._last: tuple[Unit, NDArray[np.float32]] | None = None
+
+    def comparable(self, one: str, other: str) -> bool:
+        """Whether two models saw the same images: those of stores joined to one may not have."""
+        stores = [self.store.plain(model)[0] for model in (one, other)]
+        return stores[0] is stores[1] or stores[0].image_paths == stores[1].image_paths
+
+    def correlations(self, unit: Unit, model: str, layer: str) -> NDArray[np.float64]:
+        """Pearson's correlation of a unit's activations (of an image: the maximum of the map) with those of every unit
+        of a layer, float64 [units], over all probe images; to about 1e-6, as the products are of float32.
+
+        NaN where one of the two is the same for all images, is no number for one, or was clipped to float16's range.
+        Raises StoreError. Threads may call it; they wait for each other.
+        """
+        with self._lock:
+            return self._correlations(unit, model, layer)
+
+    def _correlations(self, unit: Unit, model: str, layer: str) -> NDArray[np.float64]:
+        if self._last is None or self._last[0] != unit:
+            self._last = (unit, self._standardised(unit))
+        wanted = self._last[1]
+        norm = self._norm(model, layer)
+        products = np.zeros(len(norm))
+        for first, block in self._blocks(model, layer):
+            products += block.T @ wanted[first : first + len(block)]  # no mean to take off: `wanted` sums to zero
+        found = np.full(len(norm), np.nan)
+        np.divide(products, norm, out=found, where=norm > 0)
+        clipped: NDArray[np.float64] = np.clip(found, -1.0, 1.0)
+        return clipped
+
+    def _array(self, model: str, layer: str) -> tuple[str, list[int]]:
+        """Where a layer's activations are, and their shape."""
+        images = len(self.store.plain(model)[0].image_paths)
+        return f"{schema.layer_path(model, layer)}/activations/max", [images, self.store.layers(model)[layer].units]
+
+    def _standardised(self, unit: Unit) -> NDArray[np.float32]:
+        """A unit's activations with mean 0 and norm 1, float32 [images]; all NaN where it has no correlation."""
+        path, shape = self._array(unit.model, unit.layer)
+        blocks = [slice(first, first + self._block) for first in range(0, shape[0], self._block)]
+        parts = [self.store.read(path, rows, unit.index, shape=shape) for rows in blocks]
+        values = np.concatenate([np.zeros(0), *parts])
+        if not len(values) or not np.all(np.abs(values) < schema.CLIPPED) or (values == values[0]).all():
+            return np.full(len(values), np.nan, np.float32)
+        values -= values.mean()
+        standardised: NDArray[np.float32] = (values / np.linalg.norm(values)).astype(np.float32)
+        return standardised
+
+    def _norm(self, model: str, layer: str) -> NDArray[np.float64]:
+        """Of every unit's activations around their mean, float64 [units]; 0 where it has no correlation."""
+        if (model, layer) not in self._norms:
+            units = self.store.layers(model)[layer].units
+            images, total, squares, usable = 0, np.zeros(units), np.zeros(units), np.ones(units, bool)
+            for _, block in self._blocks(model, layer):
+                images += len(block)
+                usable &= np.isfinite(block).all(0)
+                total += block.sum(0, dtype=np.float64)
+                squares += np.einsum("ij,ij->j", block, block, dtype=np.float64)
+            around = np.where(usable, squares - total**2 / max(images, 1), 0.0)
+            self._norms[model, layer] = np.sqrt(np.maximum(around, 0.0))
+        return self._norms[model, layer]
+
+    def _blocks(self, model: str, layer: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """A layer's activations less those of its first image, float32 [block, units], NaN where clipped; the number of
+        each block's first image before it. So units that are the same for all images are exactly zero."""
+        path, shape = self._array(model, layer)
+        origin: NDArray[np.float32] | None = None
+        for first in range(0, shape[0], self._block):
+            key = (model, layer, first)
+            if key not in self._kept:
+                if origin is None:
+                    origin = self.store.read(path, slice(0, 1), shape=shape).astype(np.float32)
+                values = self.store.read(path, slice(first, first + self._block), shape=shape).astype(np.float32)
+                values[~(np.abs(values) < schema.CLIPPED)] = np.nan
+                self._keep(key, values - origin)
+            self._kept.move_to_end(key)
+            yield first, self._kept[key]
+
+    def _keep(self, key: tuple[str, str, int], block: NDArray[np.float32]) -> None:
+        self._kept[key] = block
+        while len(self._kept) > 1 and sum(each.nbytes for each in self._kept.values()) > self._memory:
+            self._kept.popitem(last=False)
+
+
+def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, limit: int = 3) -> list[Candidate]:
+    """The units that correlate best with `unit`, the best first, at most `limit` a group: for every other model its
+    twins in the layer of that name, then in other layers; then the units like it in its own model, in the same way.
+
+    `model`: only this one. Raises StoreError, and UsageError where the store has no such model.
+    """
+    store = correlator.store
+    if model is not None:
+        store.check_model(model)
+    labels = [each for each in store.models if each != unit.model] + [unit.model]
+    found: list[Candidate] = []
+    for label in labels if model is None else [model]:
+        if not correlator.comparable(unit.model, label):
+            continue
+        own = label == unit.model
+        layers = list(store.layers(label))
+        here = [unit.layer] if unit.layer in layers else []
+        elsewhere = [layer for layer in layers if layer not in here]
+        found += _best(correlator, unit, label, here, Group.ALIKE if own else Group.TWIN, limit)
+        found += _best(
+            correlator, unit, label, elsewhere, Group.ALIKE_ELSEWHERE if own else Group.TWIN_ELSEWHERE, limit
+        )
+    return found
+
+
+def _best(
+    correlator: Correlator, unit: Unit, model: str, layers: list[str], group: Group, limit: int
+) -> list[Candidate]:
+    found: list[Candidate] = []
+    for layer in layers:
+        correlation = correlator.correlations(unit, model, layer)
+        if (model, layer) == (unit.model, unit.layer):
+            correlation[unit.index] = np.nan
+        ranked = np.argsort(-correlation, kind="stable")[:limit].tolist()  # NaN last
+        chosen = [index for index in ranked if not np.isnan(correlation[index])]
+        found += [Candidate(Unit(model, layer, index), float(correlation[index]), group) for index in chosen]
+    return sorted(found, key=lambda each: -each.correlation)[:limit]
+
+
+def twins_text(unit: Unit, found: list[Candidate]) -> str:
+    """A line a candidate."""
+    if not found:
+        return f"{printable(str(unit))}: no unit correlates with it\n"
+    rows = [["correlation", "unit", "found as"]]
+    rows += [[f"{each.correlation:.3f}", printable(str(each.unit)), each.group.value] for each in found]
+    return aligned(rows, left=3)

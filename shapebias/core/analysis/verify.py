@@ -1,0 +1,248 @@
+"""Whether a store is whole and makes sense: every chunk, every number that points at something, every value's range."""
+
+import io
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from PIL import Image
+
+from shapebias.core.analysis.dissection import layer_concepts, read_concepts
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.metrics import METRICS
+from shapebias.core.store import schema
+from shapebias.core.store.manifest import compare_with_manifest
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store, Unit
+from shapebias.core.text import printable
+
+_BLOCK = 64 << 20  # bytes read at once
+_LARGEST = 8 << 30  # bytes of a shard
+_MOST = 20_000  # how many times as large as the store an array can be
+_LAYER = r"models/[^/]+/layers/[^/]+/"
+_EXPECTED = {  # by path: the type, and how many axes
+    r"images/[^/]+/(path|thumbnails/[^/]+)/data": ("uint8", 1),
+    r"images/[^/]+/(path|thumbnails/[^/]+)/offsets": ("int64", 1),
+    r"images/probe/thumbnails/[^/]+/image": ("int64", 1),
+    r"images/probe/label|images/cue-conflict/(shape|texture)": ("int32", 1),
+    r"models/[^/]+/(decision|target|cue_conflict/decision|distortions/[^/]+)": ("int32", 1),
+    r"models/[^/]+/adversarial/right": ("uint8", 2),
+    r"models/[^/]+/filters": ("float32", 4),
+    _LAYER + r"activations/(max|mean)": ("float16", 2),
+    _LAYER + r"top/value": ("float32", 2),
+    _LAYER + r"top/image": ("int32", 2),
+    _LAYER + r"top/position": ("int32", 3),
+    _LAYER + r"top/map": ("uint8", 4),
+    _LAYER + r"metrics/[^/]+": ("float32", 1),
+    _LAYER + r"concepts/label": ("int32", 2),
+    _LAYER + r"concepts/(intersection|activation|truth)": ("int64", 2),
+}
+
+
+@dataclass
+class Report:
+    """What a check of a store found: `wrong`, (path in the store, what) of each; `notes`, what could not be checked."""
+
+    arrays: int = 0
+    files: int = 0
+    bytes: int = 0
+    units: int = 0  # computed again
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, path: str, what: str) -> None:
+        """Something that is not right."""
+        self.wrong.append((printable(path, 300), printable(what, 300)))
+
+
+def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> Report:
+    """Reads all of a store. `advance` is told every array's path. Raises ShapebiasError where it cannot be opened."""
+    report = Report()
+    _check_files(path, report)
+    store = open_store(path)
+    arrays = dict(_arrays(path, report))
+    report.arrays = len(arrays)
+    for name, array in arrays.items():
+        advance(name)
+        _check_array(name, array, report)
+        _read(store, name, array, report)
+    for check in (_check_images, _check_models, _check_cue_conflict):
+        with_errors(check, store, report)
+    return report
+
+
+def with_errors(check: Callable[[Store, Report], None], store: Store, report: Report) -> None:
+    """What cannot even be read is wrong, too."""
+    try:
+        check(store, report)
+    except ShapebiasError as error:
+        where, _, what = str(error).rpartition(" is damaged at ")[2].partition(": ")
+        report.add(where, what or "it cannot be read")
+
+
+def _check_files(path: Path, report: Report) -> None:
+    files = [each for each in path.rglob("*") if each.is_file()]
+    report.files, report.bytes = len(files), sum(each.stat().st_size for each in files)
+    found = compare_with_manifest(path)
+    if found is None:
+        report.notes.append("the store has no manifest.json, as those of early versions: metadata could not be checked")
+        return
+    wrong, unknown = found
+    for name, what in wrong:
+        report.add(name, what)
+    report.notes += [f"{printable(name, 200)} is no file of the store" for name in unknown]
+
+
+def _arrays(path: Path, report: Report) -> Iterator[tuple[str, "zarr.Array[Any]"]]:
+    """Every array by its path; groups and arrays whose metadata cannot be read are wrong."""
+    for file in sorted(path.rglob("zarr.json")):
+        name = file.parent.relative_to(path).as_posix()
+        try:
+            node = zarr.open(file.parent, mode="r")
+        except Exception as error:  # zarr raises nearly every kind
+            report.add(f"{name}/zarr.json", f"the metadata cannot be read: {error or type(error).__name__}")
+            continue
+        if isinstance(node, zarr.Array):
+            yield name, node
+
+
+def _check_array(name: str, array: "zarr.Array[Any]", report: Report) -> None:
+    for pattern, (dtype, axes) in _EXPECTED.items():
+        if re.fullmatch(pattern, name):
+            if str(array.dtype) != dtype or array.ndim != axes:
+                report.add(name, f"it is {array.dtype} of {array.ndim} axes, not {dtype} of {axes}")
+            return
+    report.notes.append(f"{printable(name, 200)} is an array that this version does not know")
+
+
+def _read(store: Store, name: str, array: "zarr.Array[Any]", report: Report) -> None:
+    """Every chunk, through its checksum."""
+    size = array.dtype.itemsize
+    try:
+        store.array(name)  # a chunk whose file is missing would read as fill values
+        step = (array.shards or array.chunks)[0]
+        row = math.prod(array.shape[1:]) * size
+        if row * step > _LARGEST or math.prod(array.shape) * size > _MOST * max(report.bytes, 1):
+            raise ValueError(f"its shape, {array.shape}, cannot be")
+        rows = max(step, _BLOCK // max(row, 1) // step * step)
+        for first in range(0, array.shape[0], rows):
+            array[first : first + rows]
+    except ShapebiasError as error:
+        report.add(name, _what(error))
+    except Exception as error:  # zarr and its codecs raise nearly every kind
+        report.add(name, str(error) or type(error).__name__)
+
+
+def _what(error: ShapebiasError) -> str:
+    return str(error).rpartition(" is damaged at ")[2].partition(": ")[2] or str(error)
+
+
+def _check_images(store: Store, report: Report) -> None:
+    """Paths, labels, and a picture that can be decoded for every image that a top list names."""
+    images, classes = len(store.image_paths), len(store.class_names)
+    labels = store.labels
+    if labels.size and not -1 <= labels.min() <= labels.max() < classes:
+        report.add(f"{schema.PROBE}/label", f"labels from {labels.min()} to {labels.max()}, of {classes} classes")
+    for key, models in _by_thumbnails(store).items():
+        named = [np.unique(store.top_lists(model, layer, "image")) for model in models for layer in store.layers(model)]
+        for image in np.unique(np.concatenate(named)):
+            if not -1 <= image < images:
+                continue  # said of the layer
+            try:
+                if image >= 0:
+                    Image.open(io.BytesIO(store.thumbnail(models[0], int(image))), formats=("JPEG", "PNG")).load()
+            except ShapebiasError as error:
+                report.add(f"{schema.PROBE}/thumbnails/{key}", _what(error))
+            except Exception:  # Pillow's decoders raise nearly every kind
+                report.add(f"{schema.PROBE}/thumbnails/{key}", f"the picture of image {image} cannot be decoded")
+
+
+def _by_thumbnails(store: Store) -> dict[str, list[str]]:
+    keys = dict.fromkeys(model.thumbnails for model in store.models.values())
+    return {key: [label for label, model in store.models.items() if model.thumbnails == key] for key in keys}
+
+
+def _check_models(store: Store, report: Report) -> None:
+    images = len(store.image_paths)
+    for model in store.models:
+        for name in ("decision", "target"):
+            path = f"models/{model}/{name}"
+            if store.has(path):
+                _within(path, store.read(path, shape=[images]), -1, None, report)
+        for layer in store.layers(model):
+            try:
+                _check_layer(store, model, layer, report)
+            except ShapebiasError as error:
+                report.add(schema.layer_path(model, layer), _what(error))
+
+
+def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
+    path, facts = schema.layer_path(model, layer), store.layers(model)[layer]
+    metrics = {name: store.metric(model, layer, name) for name in store.metric_names(model, layer)}
+    for name, values in metrics.items():
+        low, high = METRICS[name].range
+        slack = 1e-5 * max(1.0, abs(low) if math.isfinite(low) else 0, abs(high) if math.isfinite(high) else 0)
+        _within(f"{path}/metrics/{name}", values[~np.isnan(values)], low - slack, high + slack, report)
+    for kind in ("max", "mean"):
+        if store.has(f"{path}/activations/{kind}"):
+            store.activations(model, layer, kind)
+    image, value, position = (store.top_lists(model, layer, name) for name in ("image", "value", "position"))
+    _within(f"{path}/top/image", image, -1, len(store.image_paths) - 1, report)
+    _within(f"{path}/top/position", position[..., 0], 0, facts.map_height - 1, report)
+    _within(f"{path}/top/position", position[..., 1], 0, facts.map_width - 1, report)
+    _check_values(path, image, value, metrics.get("max"), report)
+    for unit in range(facts.units):
+        top = store.top(Unit(model, layer, unit))
+        if len(top.value) and 0 < top.value[0] < np.inf and top.map[0].max() != 255:
+            report.add(f"{path}/top/map", f"the strongest map of unit {unit} does not reach 255")
+    _check_concepts(store, model, layer, report)
+
+
+def _check_values(
+    path: str, image: NDArray[Any], value: NDArray[Any], most: NDArray[np.float32] | None, report: Report
+) -> None:
+    if value.shape != image.shape or (np.isnan(value) != (image < 0)).any():
+        report.add(f"{path}/top/value", "values and images do not fit")
+        return
+    filled = np.where(image < 0, -np.inf, value)
+    if (np.diff(filled, axis=1) > 0).any():
+        report.add(f"{path}/top/value", "the lists are not sorted")
+    if most is not None and value.shape[1] and (image[:, 0] >= 0).any():
+        first = image[:, 0] >= 0
+        if not np.array_equal(value[first, 0], most[first]):
+            report.add(f"{path}/top/value", "the strongest image's value is not the unit's max")
+
+
+def _check_concepts(store: Store, model: str, layer: str, report: Report) -> None:
+    path, concepts = f"{schema.layer_path(model, layer)}/concepts", read_concepts(store)
+    if concepts is None or not store.has(f"{path}/label"):
+        return
+    found = layer_concepts(store, concepts, model, layer)
+    counts = (found.intersection, found.activation, found.truth)
+    for name, values in zip(("intersection", "activation", "truth"), counts, strict=True):
+        _within(f"{path}/{name}", values, 0, None, report)
+    if (found.intersection > np.minimum(found.activation, found.truth)).any():
+        report.add(f"{path}/intersection", "it is larger than one of its parts")
+
+
+def _check_cue_conflict(store: Store, report: Report) -> None:
+    for model in store.models:
+        found = store.cue_conflict(model)
+        if found is None:
+            continue
+        last = len(found.categories) - 1
+        _within(f"{schema.CUE_CONFLICT}/shape", found.shape, 0, last, report)
+        _within(f"{schema.CUE_CONFLICT}/texture", found.texture, 0, last, report)
+        _within(f"{schema.decisions_path(model)}/decision", found.decision, -1, last, report)
+
+
+def _within(path: str, values: NDArray[Any], low: float, high: float | None, report: Report) -> None:
+    if values.size and (values.min() < low or (high is not None and values.max() > high)):
+        most = "" if high is None else f" to {high:g}"
+        report.add(path, f"values from {values.min():g} to {values.max():g}, where {low:g}{most} is possible")

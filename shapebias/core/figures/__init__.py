@@ -1,0 +1,1 @@
+"""Figures (matplotlib, the extra `plots`) as PNG or SVG files."""

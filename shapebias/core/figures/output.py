@@ -1,0 +1,44 @@
+"""Figure files (matplotlib, the extra `plots`): PNG or SVG, and the palette that all figures share."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe & Ito's colours that red is not mistaken for, with markers, so that no two observers differ by colour alone.
+MODELS = (("#0072b2", "o"), ("#e69f00", "s"), ("#009e73", "^"), ("#56b4e9", "v"), ("#000000", "P"), ("#cc79a7", "X"))
+
+_SUFFIXES = (".png", ".svg")
+
+_DPI = 150
+
+
+def check_plot_file(path: Path) -> None:
+    """Raises UsageError for a file that is not .png or .svg, ShapebiasError where matplotlib is missing."""
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{printable(str(path))}: figures are written as .png or .svg")
+    try:
+        import matplotlib.figure  # noqa: F401 (is it there?)
+    except ImportError as error:
+        raise ShapebiasError("figures need matplotlib: pip install 'shapebias[plots]'") from error
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Writes a figure in the format of its file's name; equal figures give equal files. Raises as `check_plot_file`,
+    and ShapebiasError where the file cannot be written."""
+    check_plot_file(path)
+    import matplotlib
+
+    form = path.suffix.lower()[1:]
+    undated = {"Date": None} if form == "svg" else {}
+    try:
+        with matplotlib.rc_context({"svg.hashsalt": "shapebias"}), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a name with characters that the font lacks shows boxes
+            figure.savefig(path, format=form, dpi=_DPI, metadata=undated)
+    except OSError as error:
+        raise ShapebiasError(f"{printable(str(path))} cannot be written: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""A unit's images as tiles, and tiles as sixel graphics."""

@@ -1,0 +1,187 @@
+"""Pictures of a unit: its top images as a grid of tiles."""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+
+from shapebias.core.store.reader import Store, StoreError, TopImages, Unit
+
+BACKGROUND = (18, 18, 18)
+_CROP_CELLS = 8  # map cells that a crop shows around the maximum
+_DIMMED = 0.4  # brightness outside the activation mask
+_HEAT = 0.65  # of the activation map over the image
+_LINE = (0, 255, 255)  # around where the unit fires
+
+
+class View(StrEnum):
+    """What a tile shows: the surroundings of the maximum, or the whole image with its activation mask."""
+
+    CROP = "crop"
+    MASK = "mask"
+    WHOLE = "whole"
+
+    @property
+    def next(self) -> "View":
+        views = list(View)
+        return views[(views.index(self) + 1) % len(views)]
+
+
+@dataclass(frozen=True)
+class UnitImage:
+    """One of a unit's top images, 0 being the strongest."""
+
+    unit: Unit
+    rank: int
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A probe image as a model saw it, by its number in the model's own store."""
+
+    model: str
+    image: int
+
+
+Subject = Unit | UnitImage | Photo
+
+
+def subject_tiles(
+    store: Store, subject: Subject, count: int, size: int, view: View, apply: Callable[..., Iterable[Image.Image]] = map
+) -> list[Image.Image]:
+    """What there is to see of a unit (`unit_tiles`), of one of its images (`image_views`) or of a probe image."""
+    if isinstance(subject, Unit):
+        return unit_tiles(store, subject, count, size, view, apply)
+    if isinstance(subject, UnitImage):
+        return image_views(store, subject, size)[:count]
+    own, model = store.plain(subject.model)
+    return [_picture(own, model, subject.image).resize((size, size), Image.Resampling.BICUBIC)]
+
+
+def unit_tiles(
+    store: Store,
+    unit: Unit,
+    count: int,
+    size: int,
+    view: View,
+    apply: Callable[..., Iterable[Image.Image]] = map,
+) -> list[Image.Image]:
+    """The unit's strongest `count` images (fewer where it has fewer) as RGB tiles of size x size pixels.
+
+    The mask is Network Dissection's: where the map, upsampled bilinearly, exceeds the unit's q995. `apply` is `map`, or
+    that of an executor: Pillow lets threads work. Raises StoreError for a damaged store.
+    """
+    top = store.top(unit)
+    threshold = _mask_threshold(store, unit, top) if view is View.MASK else 0.0
+
+    def tile(rank: int) -> Image.Image:
+        picture = _picture(store, unit.model, int(top.image[rank]))
+        if view is View.CROP:
+            return _crop(picture, top.position[rank], top.map.shape[1:], size)
+        whole = picture.resize((size, size), Image.Resampling.BILINEAR)
+        return whole if view is View.WHOLE else _masked(whole, top.map[rank], threshold)
+
+    return list(apply(tile, range(min(count, len(top.image)))))
+
+
+def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image]:
+    """The whole image, and the activation map over it (black to white: 0 to the unit's max) with a line around where
+    the unit fires (as `View.MASK`), RGB of size x size pixels; none where the unit has no such image.
+
+    Raises StoreError.
+    """
+    top = store.top(subject.unit)
+    if subject.rank >= len(top.image):
+        return []
+    picture = _picture(store, subject.unit.model, int(top.image[subject.rank]))
+    whole = picture.resize((size, size), Image.Resampling.BILINEAR)
+    upsampled = Image.fromarray(top.map[subject.rank]).resize(whole.size, Image.Resampling.BILINEAR)
+    heat = [min(max(3 * level - 255 * band, 0), 255) for band in range(3) for level in range(256)]
+    heated = Image.blend(whole.convert("L").convert("RGB"), Image.merge("RGB", [upsampled] * 3).point(heat), _HEAT)
+    inside = _above(upsampled, _mask_threshold(store, subject.unit, top))
+    heated.paste(_LINE, mask=ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(2 * (size // 200) + 3))))
+    return [whole, heated]
+
+
+def _picture(store: Store, model: str, image: int) -> Image.Image:
+    """The decoded thumbnail, RGB."""
+    encoded = store.thumbnail(model, image)
+    try:
+        return _decode(encoded)
+    except Exception as error:  # Pillow's decoders raise nearly every kind
+        raise StoreError(f"{store.path} is damaged: the thumbnail of image {image} cannot be decoded") from error
+
+
+@lru_cache(maxsize=256)
+def _decode(encoded: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")).convert("RGB")
+
+
+def _mask_threshold(store: Store, unit: Unit, top: TopImages) -> float:
+    """The unit's q995 on the maps' scale, where 255 is the unit's max."""
+    if len(top.value) == 0 or top.value[0] <= 0:
+        return 255.0
+    quantile = float(store.metric(unit.model, unit.layer, "q995")[unit.index])
+    return float(np.clip(255.0 * quantile / top.value[0], 0.0, 254.0))
+
+
+def _crop(picture: Image.Image, position: NDArray[np.int32], extent: Sequence[int], size: int) -> Image.Image:
+    sides = [
+        min(full, max(16.0, _CROP_CELLS * full / cells)) for full, cells in zip(picture.size[::-1], extent, strict=True)
+    ]
+    height, width = sides
+    centre_y, centre_x = (
+        (int(place) + 0.5) * full / cells
+        for place, full, cells in zip(position, picture.size[::-1], extent, strict=True)
+    )
+    left = min(max(centre_x - width / 2, 0.0), picture.width - width)
+    upper = min(max(centre_y - height / 2, 0.0), picture.height - height)
+    box = (left, upper, left + width, upper + height)
+    return picture.resize((size, size), Image.Resampling.BICUBIC, box=box)
+
+
+def _masked(tile: Image.Image, activation: NDArray[np.uint8], threshold: float) -> Image.Image:
+    inside = _above(Image.fromarray(activation).resize(tile.size, Image.Resampling.BILINEAR), threshold)
+    dimmed = tile.point([round(level * _DIMMED) for level in range(256)] * 3)
+    return Image.composite(tile, dimmed, inside)
+
+
+def _above(levels: Image.Image, threshold: float) -> Image.Image:
+    """255 where the levels exceed the threshold, else 0."""
+    return levels.point([255 if level > threshold else 0 for level in range(256)])
+
+
+def compose(
+    tiles: Sequence[Image.Image],
+    columns: int,
+    rows: int,
+    size: int,
+    gap: int = 4,
+    background: tuple[int, int, int] = BACKGROUND,
+    captions: Sequence[str] = (),
+) -> Image.Image:
+    """Tiles in reading order, `gap` pixels right of and below each; with captions, a line of text below each."""
+    line = 16 if captions else 0
+    step_x, step_y = size + gap, size + gap + line
+    canvas = Image.new("RGB", (columns * step_x, rows * step_y), background)
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(11) if captions else None
+    for index, tile in enumerate(tiles[: columns * rows]):
+        x, y = index % columns * step_x, index // columns * step_y
+        canvas.paste(tile, (x, y))
+        if captions:
+            draw.text((x, y + size + 2), _fitting(captions[index], size, draw, font), (200, 200, 200), font)
+    return canvas
+
+
+def _fitting(
+    text: str, width: int, draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont | None
+) -> str:
+    while text and draw.textlength(text, font) > width:
+        text = text[:-2] + "…" if len(text) > 2 else ""
+    return text

@@ -1,0 +1,202 @@
+"""Shape or texture: what cue-conflict images show, what a network decides for them, and its shape bias.
+
+A cue-conflict image has the shape of one category and the texture of another (Geirhos et al. 2019, arXiv 1811.12231).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.shape_bias.categories import CATEGORY
+from shapebias.core.text import printable
+
+RESAMPLES = 10_000
+NO_DECISION = -1
+
+_STIMULUS = re.compile(rf"({CATEGORY.pattern})[0-9]*-({CATEGORY.pattern})(?:-?[0-9]+)?(?:\.[A-Za-z0-9]+)?")
+
+
+def short_name(name: str) -> str:
+    """What all observers call an image: without folders and without a trial's prefix (`0001_s5n_dnn_0_cat_00_`)."""
+    return name.rpartition("/")[2].rpartition("_")[2]
+
+
+def parse_stimulus(name: str) -> tuple[str, str]:
+    """The shape and the texture that an image is named after.
+
+    `cat/cat1-elephant2.png` as published, `0001_s5n_dnn_0_cat_00_cat1-elephant2.png` as recorded, and
+    `circle/circle-dots-00012.png` of the built-in images. Raises ValueError for a name of another kind.
+    """
+    match = _STIMULUS.fullmatch(short_name(name))
+    if match is None:
+        raise ValueError("not named like cat1-elephant2.png")
+    return match[1], match[2]
+
+
+def label_stimulus(name: str, categories: Sequence[str], textures: Sequence[str] | None = None) -> tuple[int, int]:
+    """Shape and texture of an image as indices into `categories`; `textures` are the textures' names where they have
+    their own (the built-in images). Raises ValueError that says what is wrong with the name."""
+    shape, texture = parse_stimulus(name)
+    for category, known in ((shape, categories), (texture, textures or categories)):
+        if category not in known:
+            raise ValueError(f"unknown category {printable(category, 40)}")
+    folder = name.rpartition("/")[0].rpartition("/")[2]
+    if folder != shape and folder in categories:
+        raise ValueError(f"named after {shape}, but in folder {folder}")
+    return categories.index(shape), (textures or categories).index(texture)
+
+
+@dataclass(frozen=True)
+class Stimuli:
+    """The cue-conflict images among some files.
+
+    used int64 [images]: which files; shape, texture int32 [images]: categories, always two different ones. `excluded`
+    counts files with one category for both; `unusable` lists the other files, each with the reason.
+    """
+
+    used: NDArray[np.int64]
+    shape: NDArray[np.int32]
+    texture: NDArray[np.int32]
+    excluded: int
+    unusable: list[tuple[str, str]]
+
+
+def label_stimuli(names: Sequence[str], categories: Sequence[str], textures: Sequence[str] | None = None) -> Stimuli:
+    """`label_stimulus` for many files: what can be used, and why the rest cannot. Raises nothing."""
+    used, excluded, unusable = [], 0, []
+    for row, name in enumerate(names):
+        try:
+            shape, texture = label_stimulus(name, categories, textures)
+        except ValueError as error:
+            unusable.append((name, str(error)))
+            continue
+        if shape == texture:
+            excluded += 1
+        else:
+            used.append((row, shape, texture))
+    table = np.array(used, np.int64).reshape(-1, 3)
+    return Stimuli(table[:, 0], table[:, 1].astype(np.int32), table[:, 2].astype(np.int32), excluded, unusable)
+
+
+def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[int]]) -> NDArray[np.int32]:
+    """The category with the largest mean probability over its classes, the first of equals (Geirhos et al. 2019).
+
+    probabilities float [images, classes], softmax outputs; `mapping` gives the classes of each category. Returns
+    int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a probability is not finite.
+    """
+    means = [probabilities[:, list(classes)].mean(1, dtype=np.float64) for classes in mapping.values()]
+    decision: NDArray[np.int32] = np.argmax(means, axis=0).astype(np.int32)
+    decision[~np.isfinite(probabilities).all(1)] = NO_DECISION
+    return decision
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What one observer, or several together, decided for cue-conflict images.
+
+    shape, texture, decision int32 [images]: indices into `categories`; decision is NO_DECISION (-1) for none of them.
+    `images` holds the images' names (an image of several observers is there several times); `excluded` counts images
+    left out because their shape and texture are one category. Raises ValueError where these do not fit together.
+    """
+
+    categories: list[str]
+    images: list[str]
+    shape: NDArray[np.int32]
+    texture: NDArray[np.int32]
+    decision: NDArray[np.int32]
+    excluded: int = 0
+
+    def __post_init__(self) -> None:
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError("two categories of one name")
+        if not len(self.images) == len(self.shape) == len(self.texture) == len(self.decision):
+            raise ValueError("not one shape, texture and decision an image")
+        for values, least in ((self.shape, 0), (self.texture, 0), (self.decision, NO_DECISION)):
+            if len(values) and not least <= values.min() <= values.max() < len(self.categories):
+                raise ValueError("a category that does not exist")
+        if (self.shape == self.texture).any():
+            raise ValueError("an image without a cue conflict")
+        if self.excluded < 0:
+            raise ValueError("a negative count")
+
+
+def pool(observers: Sequence[Decisions]) -> Decisions:
+    """The decisions of several observers, with the same categories, as one."""
+    return Decisions(
+        observers[0].categories,
+        [name for each in observers for name in each.images],
+        np.concatenate([each.shape for each in observers]),
+        np.concatenate([each.texture for each in observers]),
+        np.concatenate([each.decision for each in observers]),
+        sum(each.excluded for each in observers),
+    )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many decisions were for an image's shape, for its texture, and for something else."""
+
+    shape: int
+    texture: int
+    other: int
+
+    @property
+    def shape_bias(self) -> float:
+        """shape / (shape + texture), in [0, 1]; NaN where both are 0."""
+        decided = self.shape + self.texture
+        return self.shape / decided if decided else float("nan")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Counts over all images and by shape category; `interval` is the 95 % interval of the shape bias (NaN: none)."""
+
+    counts: Counts
+    interval: tuple[float, float]
+    categories: dict[str, Counts]
+    excluded: int
+
+
+def score(decisions: Decisions, seed: int = 0, resamples: int = RESAMPLES) -> Score:
+    """Shape, texture and other decisions, the shape bias and its interval; categories without an image are left out."""
+    is_shape = decisions.decision == decisions.shape
+    is_texture = decisions.decision == decisions.texture
+    kinds = len(decisions.categories)
+    shape, texture, images = (
+        np.bincount(decisions.shape[chosen], minlength=kinds).tolist()
+        for chosen in (is_shape, is_texture, np.ones(len(is_shape), bool))
+    )
+    categories = {
+        name: Counts(shape[index], texture[index], images[index] - shape[index] - texture[index])
+        for index, name in enumerate(decisions.categories)
+        if images[index]
+    }
+    counts = Counts(sum(shape), sum(texture), sum(images) - sum(shape) - sum(texture))
+    interval = _bootstrap(decisions.images, is_shape, is_texture, seed, resamples)
+    return Score(counts, interval, categories, decisions.excluded)
+
+
+def _bootstrap(
+    images: list[str], is_shape: NDArray[np.bool_], is_texture: NDArray[np.bool_], seed: int, resamples: int
+) -> tuple[float, float]:
+    """The 95 % percentile interval of the shape bias over resampled images (Efron & Tibshirani 1993, ch. 13).
+
+    An image's decisions, one an observer, stay together: they are not independent. Images with the same number of shape
+    and texture decisions are alike here, so that a resample is one multinomial draw of how often each such kind comes.
+    Resamples without a shape or texture decision have no shape bias and are left out.
+    """
+    if not images:
+        return float("nan"), float("nan")
+    image = np.unique(np.array(images, object), return_inverse=True)[1]
+    per_image = np.stack([np.bincount(image, is_shape), np.bincount(image, is_texture)], 1)
+    kinds, times = np.unique(per_image, axis=0, return_counts=True)
+    drawn = np.random.default_rng(seed).multinomial(len(per_image), times / len(per_image), resamples)
+    shape, texture = (drawn @ kinds).T
+    decided = shape + texture > 0
+    if not decided.any():
+        return float("nan"), float("nan")
+    low, high = np.percentile(shape[decided] / (shape + texture)[decided], [2.5, 97.5])
+    return float(low), float(high)

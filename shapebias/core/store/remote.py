@@ -1,0 +1,109 @@
+"""A store's files on a server, read when they are needed, no more of them than is needed, and small reads once."""
+
+import json
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from zarr.abc.store import OffsetByteRequest
+from zarr.storage import FsspecStore
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.remote import filesystem, unreachable
+from shapebias.core.store.manifest import METADATA, NAME, read_manifest
+from shapebias.core.store.schema import layer_path
+from shapebias.core.text import printable
+
+if TYPE_CHECKING:
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+    from shapebias.core.store.reader import Store
+
+_REQUESTS = 32  # at a time
+_SMALL = 1 << 20  # bytes of a read that is kept
+_KEPT = 64 << 20  # bytes kept
+
+
+class RemoteFiles(FsspecStore):
+    """Metadata comes with the store's manifest, in one piece. Zarr reads a chunk whose file is missing as fill values;
+    here every chunk was written, so that is an error."""
+
+    url: str
+    _metadata: dict[str, bytes] | None
+    _kept: "OrderedDict[tuple[str, ByteRequest | None], Buffer]"
+    _kept_bytes: int
+
+    @classmethod
+    def open_url(cls, url: str) -> "RemoteFiles":
+        """The files below a URL. Raises ShapebiasError where it has no file system, or that cannot be reached."""
+        files, path = filesystem(url)
+        found = cls.from_url(url, read_only=True)
+        assert isinstance(found, cls)
+        found.url, found._kept, found._kept_bytes = url, OrderedDict(), 0
+        try:
+            _, metadata = read_manifest(files.cat_file(f"{path}/{NAME}", start=0))
+            known = {name: json.dumps(content).encode() for name, content in metadata.items()}
+            found._metadata = None if any(isinstance(content, str) for content in metadata.values()) else known
+        except FileNotFoundError:  # of an early version
+            found._metadata = None
+        except ValueError as error:
+            raise ShapebiasError(f"{printable(url)} is damaged at {NAME}: it cannot be read") from error
+        except Exception as error:  # each protocol has its own
+            raise unreachable(url, error) from error
+        return found
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """The names in a folder."""
+        if self._metadata is None:
+            async for name in super().list_dir(prefix):
+                yield name
+            return
+        start = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        below = (name[len(start) :].split("/") for name in self._metadata if name.startswith(start))
+        for child in dict.fromkeys(parts[0] for parts in below):
+            yield child
+
+    async def get(
+        self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest | None" = None
+    ) -> "Buffer | None":
+        """The bytes of a file, or a range of them. Raises ShapebiasError where the server gives none."""
+        is_metadata = key.rpartition("/")[2] == METADATA
+        if is_metadata and self._metadata is not None:
+            return prototype.buffer.from_bytes(self._metadata[key]) if key in self._metadata else None
+        if (key, byte_range) in self._kept:
+            self._kept.move_to_end((key, byte_range))
+            return self._kept[key, byte_range]
+        try:
+            whole = OffsetByteRequest(0)  # else s3fs asks for the size first
+            value = await super().get(key, prototype, byte_range or whole)
+        except Exception as error:  # each protocol has its own
+            raise unreachable(f"{self.url}/{key}", error) from error
+        if value is not None:
+            self._keep((key, byte_range), value)
+        elif not is_metadata:
+            raise ShapebiasError(f"{printable(self.url)} is damaged: its file {printable(key)} is missing")
+        return value
+
+    def _keep(self, read: "tuple[str, ByteRequest | None]", value: "Buffer") -> None:
+        if len(value) > _SMALL or read in self._kept:  # two may have asked for it at the same time
+            return
+        self._kept[read] = value
+        self._kept_bytes += len(value)
+        while self._kept_bytes > _KEPT:
+            self._kept_bytes -= len(self._kept.popitem(last=False)[1])
+
+
+def read_metrics_ahead(store: "Store", layers: Iterable[tuple[str, str]]) -> None:
+    """Where each would be a request to a server, has all metrics of some layers, (model, layer), fetched together, for
+    `store.metric` to find them. Raises StoreError."""
+    if any(isinstance(part.path, str) for part, _ in store.parts):
+        paths = [
+            f"{layer_path(model, layer)}/metrics/{name}"
+            for model, layer in layers
+            for name in store.metric_names(model, layer)
+        ]
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            for _ in pool.map(store.read, paths):
+                pass

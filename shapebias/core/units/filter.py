@@ -1,0 +1,243 @@
+"""The filter language: which units of a table an expression selects, such as `selectivity > 0.8 and layer ~ conv`.
+
+    EXPR      = TERM {or TERM}        TERM = FACTOR {and FACTOR}
+    FACTOR    = not FACTOR | (EXPR) | COLUMN OPERATOR VALUE | (top | bottom) NUMBER[%] COLUMN
+    COLUMN    = model, layer, unit or a metric
+    OPERATOR  = < <= > >= (numbers)  = != (both)  ~ (texts: contains, upper or lower case)
+    VALUE     = a number, a word, or 'text' or "text" in quotes
+
+Numbers are compared in the column's own precision, so that `max = 0.1` finds a float32 0.1. An undefined number (NaN)
+matches no comparison but `!=`: `a != b` is `not a = b` throughout. `top 10% max` selects the tenth of all the table's
+units that have a value with the largest ones, rounded up, `bottom 5 max` the five smallest, ties by row.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.errors import UsageError
+from shapebias.core.metrics import METRICS
+from shapebias.core.text import printable
+from shapebias.core.units.table import UnitTable
+
+Mask = NDArray[np.bool_]
+
+_DEEPEST = 50  # parentheses in parentheses
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<string>'[^']*'|"[^"]*") | (?P<symbol><=|>=|!=|==|[<>=~()%]) | (?P<word>[^\s<>=!~()%'"]+))""", re.X
+)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_ORDER: dict[str, Callable[..., Mask]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "=": np.equal,
+    "!=": np.not_equal,
+}
+
+
+class FilterError(UsageError):
+    """The expression is wrong at `column`, counted in characters from 1."""
+
+    def __init__(self, what: str, column: int, hint: str = "") -> None:
+        super().__init__(f"{what} at column {column}" + (f": {hint}" if hint else ""))
+        self.column = column
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str  # string, symbol, word, end
+    text: str
+    column: int
+
+    @property
+    def value(self) -> str:
+        """The text without its quotes."""
+        return self.text[1:-1] if self.kind == "string" else self.text
+
+    def is_word(self, *words: str) -> bool:
+        return self.kind == "word" and self.text.lower() in words
+
+
+def filter_mask(text: str, table: UnitTable) -> Mask:
+    """bool [rows]: the units of `table` that `text` selects, all where it is blank. Raises FilterError."""
+    if not text.strip():
+        return np.ones(len(table), bool)
+    return _Parser(_tokens(text), table).parse()
+
+
+def filter_columns(table: UnitTable) -> list[str]:
+    """The names that an expression over `table` can use."""
+    return ["model", "layer", "unit", *table.columns]
+
+
+def _tokens(text: str) -> list[_Token]:
+    tokens, place, end = [], 0, len(text.rstrip())
+    while place < end:
+        found = _TOKEN.match(text, place)
+        if found is None:
+            place += len(text[place:]) - len(text[place:].lstrip())
+            hint = "the quote is not closed" if text[place] in "'\"" else "did you mean !=?"
+            raise FilterError(f"{printable(text[place])} is out of place", place + 1, hint)
+        kind = str(found.lastgroup)
+        tokens.append(_Token(kind, found[kind], found.start(kind) + 1))
+        place = found.end()
+    return [*tokens, _Token("end", "", end + 1)]
+
+
+class _Parser:
+    """Recursive descent that evaluates as it goes."""
+
+    def __init__(self, tokens: list[_Token], table: UnitTable) -> None:
+        self._tokens, self._table = tokens, table
+        self._place = 0
+        self._depth = 0
+
+    @property
+    def _next(self) -> _Token:
+        return self._tokens[self._place]
+
+    def _take(self) -> _Token:
+        token = self._next
+        self._place = min(self._place + 1, len(self._tokens) - 1)
+        return token
+
+    def parse(self) -> Mask:
+        mask = self._expression()
+        if self._next.kind != "end":
+            raise _unexpected(self._next, "and, or or the end")
+        return mask
+
+    def _expression(self) -> Mask:
+        mask = self._term()
+        while self._next.is_word("or"):
+            self._take()
+            mask = mask | self._term()
+        return mask
+
+    def _term(self) -> Mask:
+        mask = self._factor()
+        while self._next.is_word("and"):
+            self._take()
+            mask = mask & self._factor()
+        return mask
+
+    def _factor(self) -> Mask:
+        negated = False
+        while self._next.is_word("not"):
+            self._take()
+            negated = not negated
+        if self._next.text == "(":
+            mask = self._parentheses()
+        elif self._next.is_word("top", "bottom"):
+            mask = self._selection(largest=self._take().is_word("top"))
+        else:
+            mask = self._comparison()
+        return ~mask if negated else mask
+
+    def _parentheses(self) -> Mask:
+        opened = self._take()
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise FilterError("too many parentheses", opened.column)
+        mask = self._expression()
+        self._depth -= 1
+        if self._next.text != ")":
+            raise _unexpected(self._next, "and, or or )")
+        self._take()
+        return mask
+
+    def _selection(self, largest: bool) -> Mask:
+        amount = self._take()
+        number = _number(amount)
+        percent = self._next.text == "%"
+        if percent:
+            self._take()
+        if number < 0 or (percent and number > 100) or (not percent and number % 1 != 0):
+            raise FilterError(f"{printable(amount.text, 40)} is no amount", amount.column, "write 10 or 10%")
+        name = self._column()
+        if self._is_text(name.text):
+            raise FilterError(f"{name.text} is text", name.column, "only numbers have a top and a bottom")
+        return _extreme(self._numbers(name.text), number, percent, largest)
+
+    def _comparison(self) -> Mask:
+        name = self._column()
+        operator, value = self._take(), self._take()
+        symbol = "=" if operator.text == "==" else operator.text
+        if symbol not in (*_ORDER, "~"):
+            raise _unexpected(operator, "one of < <= > >= = != ~")
+        if value.kind not in ("word", "string"):
+            raise _unexpected(value, "a value")
+        if self._is_text(name.text):
+            if symbol not in ("=", "!=", "~"):
+                raise FilterError(f"{symbol} compares numbers", operator.column, f"{name.text} is text: use = != ~")
+            return self._compare_texts(name.text, symbol, value.value)
+        if symbol == "~":
+            raise FilterError("~ searches texts", operator.column, f"{name.text} is a number: use < <= > >= = !=")
+        values, number = self._numbers(name.text), _number(value)
+        with np.errstate(over="ignore"):  # beyond float32 is infinite
+            return _ORDER[symbol](values, values.dtype.type(number) if values.dtype.kind == "f" else number)
+
+    def _column(self) -> _Token:
+        """The next token, which must name a column."""
+        token = self._take()
+        known = filter_columns(self._table)
+        if token.kind != "word":
+            raise _unexpected(token, "a metric, model, layer or unit")
+        if token.text not in known:
+            absent = f"{token.text} is not in this store"
+            shown = absent if token.text in METRICS else f'unknown metric "{printable(token.text, 40)}"'
+            close = get_close_matches(token.text.lower(), known, 1)
+            raise FilterError(shown, token.column, f"did you mean {close[0]}?" if close else f"use {', '.join(known)}")
+        return token
+
+    def _is_text(self, name: str) -> bool:
+        return name in ("model", "layer") or (name != "unit" and self._table.columns[name].dtype.kind not in "iuf")
+
+    def _numbers(self, name: str) -> NDArray[np.float32] | NDArray[np.int32]:
+        return self._table.index if name == "unit" else self._table.columns[name]
+
+    def _compare_texts(self, name: str, symbol: str, wanted: str) -> Mask:
+        """Each different text is compared once."""
+
+        def matches(text: object) -> bool:
+            return wanted.casefold() in str(text).casefold() if symbol == "~" else str(text) == wanted
+
+        if name in ("model", "layer"):
+            part = ("model", "layer").index(name)
+            mask = np.array([matches(pair[part]) for pair in self._table.layers], bool)[self._table.layer]
+        else:
+            texts = self._table.columns[name].tolist()
+            answers = {text: matches(text) for text in set(texts)}
+            mask = np.fromiter((answers[text] for text in texts), bool, len(texts))
+        return ~mask if symbol == "!=" else mask
+
+
+def _unexpected(token: _Token, wanted: str) -> FilterError:
+    shown = "the end" if token.kind == "end" else printable(token.text, 40)
+    return FilterError(f"{shown} where {wanted} is expected", token.column)
+
+
+def _number(token: _Token) -> float:
+    if _NUMBER.fullmatch(token.value) is None:
+        raise _unexpected(token, "a number")
+    return float(token.value)
+
+
+def _extreme(values: NDArray[np.float32] | NDArray[np.int32], number: float, percent: bool, largest: bool) -> Mask:
+    """The `number` (or percent of those that are not NaN, rounded up) smallest or largest values, ties by row."""
+    mask = ~np.isnan(values)
+    valued = int(mask.sum())
+    count = math.ceil(valued * number / 100 - 1e-9) if percent else min(int(number), valued)
+    if 0 < count < valued:
+        keys = -values if largest else values
+        edge = np.partition(keys, count - 1)[count - 1]
+        mask = keys < edge
+        mask[np.flatnonzero(keys == edge)[: count - int(mask.sum())]] = True
+    return mask if count else np.zeros(len(values), bool)

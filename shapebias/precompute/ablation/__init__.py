@@ -1,0 +1,1 @@
+"""Ablation: which units, and groups of units, a network's decisions need."""

@@ -1,0 +1,195 @@
+"""Decisions for many rows in bfloat16, and again in float32 wherever that could change one."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shapebias.core.shape_bias.decisions import decide
+from shapebias.precompute.device import Device
+from shapebias.precompute.models.hooks import replaced
+
+_SAMPLE = 64  # rows that are run in both precisions before any is trusted
+_LATER_SAMPLE = 16  # of every further batch of images
+_LEAST = 8 * _SAMPLE  # rows; of fewer the sample would be a large part
+_SAFETY = 4.0  # times the largest error known: of 29,129 rows none was further off than 1.55 times (docs/ablation.md)
+_BEHIND = 0.8  # of the time in float32: a screen that is no faster costs more than it can save
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How scores [R, classes] become decisions: `decide` gives them, int32 [R]; `evidence` [R, choices] has its largest
+    value at the decision."""
+
+    decide: Callable[[Tensor], NDArray[np.int32]]
+    evidence: Callable[[Tensor], Tensor]
+
+    def lead(self, scores: Tensor, decision: Tensor) -> Tensor:
+        """By how much `decision` int64 [R] is ahead of every other choice, [R]; negative where another is decided, NaN
+        where `decision` is none (-1)."""
+        evidence = self.evidence(scores.float())
+        chosen = decision.clamp(min=0)[:, None]
+        others = evidence.scatter(1, chosen, -torch.inf).amax(1)
+        return (evidence.gather(1, chosen)[:, 0] - others).masked_fill(decision < 0, torch.nan)
+
+
+def category_choice(mapping: Mapping[str, Sequence[int]]) -> Choice:
+    """The category with the largest mean probability; its evidence is the logarithm of that, but for a constant."""
+
+    def decided(scores: Tensor) -> NDArray[np.int32]:
+        return decide(torch.softmax(scores.float(), 1).cpu().numpy(), mapping)
+
+    def evidence(scores: Tensor) -> Tensor:
+        means = [scores[:, list(each)].logsumexp(1) - math.log(len(each)) for each in mapping.values()]
+        return torch.stack(means, 1)
+
+    return Choice(decided, evidence)
+
+
+class Screen:
+    """Finds what float32 decides for rows most of which go on with a decision that is known.
+
+    Some drawn rows are run in float32, all in bfloat16. A row keeps the known decision where that is ahead by more than
+    `_SAFETY` times the largest error of such a lead among all rows that were run in both. The other rows are run in
+    float32, whose decisions count and whose errors raise that bound, until no row is unsure. So bfloat16 only ever says
+    that nothing changed. Where it saves no time it is given up; `given_up` says why.
+    """
+
+    def __init__(self, network: nn.Module, device: Device, room: int) -> None:
+        """room: the bytes that a module's weights may take in bfloat16 while they are used."""
+        self._network, self._device = network, device.device
+        self._clock = time.perf_counter if device.is_cuda else time.process_time  # whatever else the CPU does
+        self.weight_bytes = max((each.numel() * 2 for each in network.parameters()), default=0)
+        self._possible = device.dtype == torch.float32 and self.weight_bytes <= room
+        if not self._possible:
+            self.weight_bytes = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets what other images and another choice came to."""
+        self._error = self._row_seconds = 0.0
+        self.given_up: str | None = None
+        self.rows = self.again = 0  # screened, and of these run in float32
+
+    def share(self) -> str:
+        """Of the rows, those that were run in float32, for people."""
+        why = "" if self.given_up is None else f" of the first rows, then all ({self.given_up})"
+        return f"{self.again / self.rows:.0%}{why}"
+
+    @contextmanager
+    def _bfloat16(self) -> Iterator[None]:
+        """Runs the network in bfloat16, but for its last linear layer: there rounding would go into the scores
+        themselves."""
+        kind = self._device.type
+        heads = [each for each in self._network.modules() if isinstance(each, nn.Linear)][-1:]
+
+        def exact(own: Callable[..., Any]) -> Callable[..., Any]:
+            def forward(inputs: Tensor) -> Any:
+                with torch.autocast(kind, torch.bfloat16, enabled=False):
+                    return own(inputs.float())
+
+            return forward
+
+        with ExitStack() as stack:
+            stack.enter_context(torch.autocast(kind, torch.bfloat16, cache_enabled=False))
+            for head in heads:
+                stack.enter_context(replaced(head, exact))
+            yield
+
+    def decide(self, rows: "Rows") -> None:
+        """Makes `decided` what float32 decides."""
+        if not self._possible or self.given_up is not None or len(rows.known) < _LEAST:
+            rows.run_exactly(rows.unsure(0.0))
+            return
+        began, count = self._clock(), len(rows.known)
+        self._sample(rows)
+        self._run_roughly(rows)
+        while len(unsure := rows.unsure(self._bound(rows))):
+            rows.run_exactly(unsure)
+        again = int(rows.done.sum())
+        self.rows, self.again = self.rows + count, self.again + again
+        if self.given_up is None and self._clock() - began > self._row_seconds * count:
+            self.given_up = "too few rows were certain"
+
+    def _sample(self, rows: "Rows") -> None:
+        start, size = self._clock(), _LATER_SAMPLE if self.rows else _SAMPLE
+        drawn = np.random.default_rng(0).permutation(len(rows.known))[:size]
+        rows.run_exactly(torch.from_numpy(drawn).to(self._device))
+        self._row_seconds = self._row_seconds or (self._clock() - start) / size
+
+    def _run_roughly(self, rows: "Rows") -> None:
+        """All rows, or as many as it takes to see that it is no faster."""
+        start = self._clock()
+        for some in _chunks(torch.arange(len(rows.known), device=self._device), rows.most):
+            try:
+                with self._bfloat16():
+                    rows.run_roughly(some)
+            except Exception as error:  # a forward of any kind
+                self.given_up = f"the network fails in bfloat16 ({type(error).__name__})"
+                return
+            if self._clock() - start > _BEHIND * self._row_seconds * (int(some[-1]) + 1):
+                self.given_up = "bfloat16 is no faster here"
+                return
+
+    def _bound(self, rows: "Rows") -> float:
+        """The lead with which bfloat16 is certain."""
+        self._error = max(self._error, rows.largest_error())
+        return _SAFETY * self._error
+
+
+class Rows:
+    """Rows that most likely go on with known decisions, and what is found out about them.
+
+    `decided` int32 [R]; `done` bool [R]: whether in float32.
+    """
+
+    def __init__(
+        self,
+        scores: Callable[[Tensor], Tensor],
+        choice: Choice,
+        known: NDArray[np.int32],
+        device: torch.device,
+        most: int,
+    ) -> None:
+        """scores(rows): [len(rows), classes] for int64 rows, `most` at once; known int32 [R]."""
+        self.known = torch.from_numpy(known).to(device).long()
+        self.decided, self.most = known.copy(), most
+        self._scores, self._choice = scores, choice
+        self.done = torch.zeros_like(self.known, dtype=torch.bool)
+        self._exact, self._rough = (  # by how much the known decision is ahead; NaN: not run so
+            torch.full_like(self.known, torch.nan, dtype=torch.float32) for _ in range(2)
+        )
+
+    def run_exactly(self, rows: Tensor) -> None:
+        """In float32: `decided` is then right."""
+        for some in _chunks(rows, self.most):
+            scores = self._scores(some)
+            self.decided[some.cpu().numpy()] = self._choice.decide(scores)
+            self._exact[some] = self._choice.lead(scores, self.known[some])
+            self.done[some] = True
+
+    def run_roughly(self, rows: Tensor) -> None:
+        """In the precision that is switched on."""
+        self._rough[rows] = self._choice.lead(self._scores(rows), self.known[rows])
+        float(self._rough[rows[0]])  # waits for the device
+
+    def largest_error(self) -> float:
+        """Of a lead, among the rows that were run in both precisions."""
+        return float((self._rough - self._exact).abs().nan_to_num(0.0, posinf=torch.inf).max())
+
+    def unsure(self, bound: float) -> Tensor:
+        """int64: rows not run exactly whose lead is not above `bound`, or not known."""
+        return (~((self._rough > bound) | self.done)).nonzero()[:, 0]
+
+
+def _chunks(rows: Tensor, most: int) -> Iterator[Tensor]:
+    """`most` of the rows at a time."""
+    for first in range(0, len(rows), most):
+        yield rows[first : first + most]

@@ -1,0 +1,203 @@
+"""The part of a network behind a watched layer, run by itself on outputs of that layer."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor, replaced
+
+_TOLERANCE = 1e-3  # of the largest score; NaN placeholders find what matters, this only allows for other batch sizes
+_HALF_TOLERANCE = 3e-2
+
+
+class NoRestError(Exception):
+    """The rest of a network needs more than the layer's output; the message says what."""
+
+
+@dataclass
+class _Call:
+    """A call of a module while the sample was followed. `ended`: its place in the order in which the calls ended."""
+
+    path: str
+    number: int  # of the path's calls, in the order in which they ended
+    outer: "_Call | None"
+    ended: int = -1
+    output: Any = None
+
+
+@dataclass
+class _Step:
+    """What a module does when it is called in a replay: runs (None), returns the layer's output, or a placeholder."""
+
+    is_layer: bool = False
+    placeholder: Tensor | None = None
+
+
+@dataclass
+class _Recorder:
+    """The calls of a network's modules in the order in which they began."""
+
+    calls: list[_Call] = field(default_factory=list)
+    _open: list[_Call] = field(default_factory=list)
+    _ended: int = 0
+
+    def begin(self, path: str) -> None:
+        call = _Call(path, -1, self._open[-1] if self._open else None)
+        self.calls.append(call)
+        self._open.append(call)
+
+    def end(self, path: str, output: Any) -> None:
+        call = self._open.pop()
+        call.number = sum(other.path == path and other.ended >= 0 for other in self.calls)
+        call.ended, self._ended = self._ended, self._ended + 1
+        call.output = output
+
+    @contextmanager
+    def on(self, network: nn.Module) -> Iterator[None]:
+        """Records while the block runs."""
+        handles = []
+        for path, module in network.named_modules():
+            if path:
+                handles.append(module.register_forward_pre_hook(lambda *_, path=path: self.begin(path)))
+                handles.append(module.register_forward_hook(lambda *seen, path=path: self.end(path, seen[2])))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+class Rest:
+    """What a network does with a layer's output, for any number of rows.
+
+    In a replay the network's own forward runs, but every module call that ended before the layer's returns a
+    placeholder of NaN at once, and the layer's call returns the output that was given. If the scores are then those of
+    the whole network, nothing else from before the layer is used: a shortcut around it would bring a NaN.
+    """
+
+    def __init__(self, network: nn.Module, layer: WatchedLayer, images: Tensor) -> None:
+        """Follows `images` [B >= 2, 3, H, W] and checks replays against the whole network.
+
+        Raises NoRestError where the rest cannot be split off.
+        """
+        self._network, self._layer = network, layer
+        self._image = images[:1]
+        recorder, seen = _Recorder(), []
+        with recorder.on(network), Watch(network, [layer], lambda _, output: seen.append(output.clone())):
+            scores = first_tensor(network(images))
+        self.output = seen[0]  # of the layer, for `images`
+        self._calls = recorder.calls
+        self._steps = self._plan(recorder.calls, len(images))
+        for call in recorder.calls:
+            call.output = None
+        try:
+            self._check(images, seen[0], scores)
+        except NoRestError:
+            raise
+        except Exception as error:  # a forward of any kind, on placeholders
+            raise NoRestError(f"its forward fails on placeholders ({type(error).__name__})") from error
+
+    def first_call_behind(self, *kinds: type[nn.Module]) -> tuple[str, int]:
+        """The module path and the number of the call of one of `kinds` that began first after the layer's ended.
+
+        Raises NoRestError where there is none.
+        """
+        last = self._calls.index(self._last(self._calls))
+        for call in self._calls[last + 1 :]:
+            inside = call.ended < self._calls[last].ended
+            if not inside and isinstance(self._network.get_submodule(call.path), kinds):
+                return call.path, call.number
+        raise NoRestError("nothing of the kind behind it")
+
+    def _last(self, calls: list[_Call]) -> _Call:
+        return next(call for call in calls if (call.path, call.number) == (self._layer.module, self._layer.call))
+
+    def _plan(self, calls: list[_Call], rows: int) -> dict[str, list[_Step]]:
+        """For every module the steps of its calls that a replay will see, in order; later calls run."""
+        last = self._last(calls)
+        if not isinstance(last.output, Tensor) or last.output.shape[0] != rows:
+            raise NoRestError("its module returns more than one map an image")
+        steps: dict[str, list[_Step]] = defaultdict(list)
+        short: set[int] = set()
+        for call in calls:
+            if call.outer is not None and id(call.outer) in short:
+                short.add(id(call))  # it will not be called at all
+                continue
+            step = _Step(is_layer=call is last)
+            if call.ended < last.ended and isinstance(call.output, Tensor) and call.output.shape[:1] == (rows,):
+                step.placeholder = call.output.new_full((1,) * call.output.ndim, torch.nan).expand(call.output.shape)
+            if step.is_layer or step.placeholder is not None:
+                short.add(id(call))
+            steps[call.path].append(step)
+        return {path: found for path, found in steps.items() if any(each.is_layer or _holds(each) for each in found)}
+
+    def _check(self, images: Tensor, output: Tensor, scores: Tensor | None) -> None:
+        """Raises NoRestError unless replays give the whole network's scores: as they were, and with channels zeroed."""
+        if scores is None or scores.ndim != 2:
+            raise NoRestError("the network gives no class scores")
+        rows = torch.tensor([*range(len(images)), 0], device=images.device)
+        if not _near(self(take_rows(output, rows)), scores[rows]):
+            raise NoRestError("something from before it is used behind it")
+
+        def silence(_: int, seen: Tensor) -> Tensor:
+            changed = seen.clone()
+            changed[:, ::2] = 0
+            return changed
+
+        with Watch(self._network, [self._layer], silence):
+            wanted = first_tensor(self._network(images))
+        if wanted is None or not _near(self(silence(0, output)), wanted):
+            raise NoRestError("its output is used in another way than its module's")
+
+    def __call__(self, output: Tensor) -> Tensor:
+        """The scores [R, classes] for outputs [R, units, h, w] of the layer, which may be overwritten."""
+        image = self._image.new_full((1, 1, 1, 1), torch.nan).expand(len(output), *self._image.shape[1:])
+        with ExitStack() as stack:
+            for path, steps in self._steps.items():
+                stack.enter_context(replaced(self._network.get_submodule(path), _forward_of(steps, output)))
+            scores = first_tensor(self._network(image))
+        assert scores is not None
+        return scores
+
+
+def _holds(step: _Step) -> bool:
+    return step.placeholder is not None
+
+
+def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A forward for one replay that goes through `steps`, from the module's own."""
+
+    def make(own: Callable[..., Any]) -> Callable[..., Any]:
+        waiting = iter(steps)
+
+        def forward(*inputs: Any, **options: Any) -> Any:
+            step = next(waiting, _Step())
+            if step.is_layer:
+                return output
+            if step.placeholder is not None:
+                return step.placeholder[:1].expand(len(output), *step.placeholder.shape[1:])
+            return own(*inputs, **options)
+
+        return forward
+
+    return make
+
+
+def _near(found: Tensor, wanted: Tensor) -> bool:
+    """Whether scores are the same but for rounding; NaN only where NaN is wanted."""
+    tolerance = _TOLERANCE if found.dtype == torch.float32 else _HALF_TOLERANCE
+    scale = float(wanted.float().abs().nan_to_num(posinf=0).max())
+    return torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance * scale + 1e-12, equal_nan=True)
+
+
+def take_rows(maps: Tensor, rows: Tensor) -> Tensor:
+    """A copy of maps [B, C, h, w] at `rows` int64 [R], in the memory format of `maps`, so that convolutions go the same
+    way."""
+    if maps.is_contiguous():
+        return maps.index_select(0, rows)
+    return maps.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)

@@ -1,0 +1,182 @@
+"""The ablation pass: which images a model no longer decides as it did when one unit's output is set to zero."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.precompute.ablation.bfloat16 import Choice, Rows, Screen, category_choice
+from shapebias.precompute.ablation.memory import peak_bytes
+from shapebias.precompute.ablation.next_linear import NextLinear
+from shapebias.precompute.ablation.remainder import NoRestError, Rest, take_rows
+from shapebias.precompute.measures.cue_conflict import CueConflict
+from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
+from shapebias.precompute.runner import Runner
+from shapebias.precompute.scanning.stream import Stream
+
+_MOST_ROWS = {"cpu": 256, "cuda": 8192}  # beyond, more rows a forward are no faster
+_KEPT_SHARE = 0.25  # of the memory, for what is kept of the images whose units are being ablated
+
+
+@dataclass
+class _Kept:
+    """Of some images: what the rows of forwards start from, [B, ...], where each unit is not 0 throughout, bool
+    [B, units], the whole network's scores [B, classes], and the output of the linear operation behind the layer where
+    there is one."""
+
+    start: Tensor
+    active: Tensor
+    scores: Tensor
+    linear: Tensor | None = None
+
+
+class UnitAblation:
+    """One layer's units, each set to zero alone, for many (image, unit) rows a forward.
+
+    Where the rest of the network behind the layer can be split off (see `Rest`), only that is run, from behind the
+    next linear operation where a unit's share of it can be taken away (see `NextLinear`); else the whole network, with
+    a hook that zeroes another unit in every row. `why_whole` says why, None where the rest is run. `screen` decides in
+    bfloat16 what that can.
+    """
+
+    def __init__(self, runner: Runner, layer: WatchedLayer, memory: int) -> None:
+        """memory: the bytes that tensors may take. Raises ShapebiasError where one row does not fit, or the layer has
+        not one output [B, units, h, w] of all images."""
+        self.runner, self.layer = runner, layer
+        self._rest: Rest | None = None
+        self._linear: NextLinear | None = None
+        self.why_whole: str | None = None
+        crop = runner.geometry.crop
+        noise = np.random.default_rng(0).integers(0, 256, (2, crop, crop, 3), dtype=np.uint8)
+        with runner.guarded(), runner.device.inference():
+            images = runner.inputs(noise)
+            try:
+                self._rest = Rest(runner.network, layer, images)
+                self._linear = self._next_linear(images, self._rest)
+            except NoRestError as error:
+                self.why_whole = str(error)
+            kept = self._keep(images)
+            rows = torch.arange(2, device=images.device)
+            row_bytes = peak_bytes(lambda: self._scores(kept, rows, rows % layer.units)) // 2
+            image_bytes = peak_bytes(lambda: self._keep(images)) // 2
+        self.images = max(1, int(memory * _KEPT_SHARE) // image_bytes)
+        room, most = int(memory * (1 - _KEPT_SHARE)), _MOST_ROWS[runner.device.device.type]
+        if room < row_bytes:
+            needed = int(row_bytes / (1 - _KEPT_SHARE)) // 1_000_000 + 1
+            raise ShapebiasError(f"{runner.model.label}: ablating {layer.name} needs --memory {needed} at least")
+        self.screen = Screen(runner.network, runner.device, room // 2)
+        self.rows = min((room - self.screen.weight_bytes) // row_bytes, most)
+
+    def _next_linear(self, images: Tensor, rest: Rest) -> NextLinear | None:
+        if self.runner.device.dtype != torch.float32:
+            return None  # a difference of rounded numbers would be worse than the numbers
+        try:
+            return NextLinear(self.runner.network, self.layer, images, rest)
+        except NoRestError:
+            return None
+
+    def _keep(self, images: Tensor) -> _Kept:
+        seen: list[Tensor] = []
+        with Watch(self.runner.network, [self.layer], lambda _, output: seen.append(output.clone())):
+            scores = first_tensor(self.runner.network(images))
+        assert scores is not None
+        if seen[0].shape[:2] != (len(images), self.layer.units):
+            raise ShapebiasError(f"{self.runner.model.label}: {self.layer.name} has not one map a unit for every image")
+        active = (seen[0] != 0).any(3).any(2)
+        if self._linear is not None:
+            inputs = self._linear.inputs(seen[0])
+            return _Kept(inputs, active, scores, self._linear.module(inputs))
+        return _Kept(images if self._rest is None else seen[0], active, scores)
+
+    def _scores(self, kept: _Kept, images: Tensor, units: Tensor) -> Tensor:
+        """[R, classes] for rows (image, unit), int64 [R] each, a unit's together; `images` index `kept`."""
+        if self._linear is not None and kept.linear is not None:
+            return self._linear.rest(self._linear.without(kept.start, kept.linear, images, units))
+        start = take_rows(kept.start, images)
+        if self._rest is not None:
+            return self._rest(_zeroed(start, units))
+        with Watch(self.runner.network, [self.layer], lambda _, output: _zeroed(output.clone(), units)):
+            scores = first_tensor(self.runner.network(start))
+        assert scores is not None
+        return scores
+
+    def decisions(
+        self, title: str, stream: Stream, positions: NDArray[np.int64], choice: Choice
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
+        """Images and units, int64 [R] each, and what the network then decides, int32 [R].
+
+        `positions`: which of the stream's images; the images given index it. Pairs whose unit is 0 everywhere on the
+        image are left out: zeroing it changes nothing.
+        """
+        self.screen.begin()
+        for batch in stream.again(title, self.runner.geometry, positions):
+            for first in range(0, len(batch.positions), self.images):
+                some = slice(first, first + self.images)
+                image, unit, decided = self.decide_pixels(batch.pixels[some], choice)
+                yield batch.positions[some][image], unit, decided
+
+    def decide_pixels(
+        self, pixels: NDArray[np.uint8], choice: Choice
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+        """As `decisions`, of uint8 [B, H, W, 3], `self.images` of them at most to keep to the memory."""
+        with self.runner.guarded(), self.runner.device.inference():
+            kept = self._keep(self.runner.inputs(pixels))
+            unit, image = kept.active.T.nonzero().unbind(1)
+            known = choice.decide(kept.scores)[image.cpu().numpy()]
+
+            def scores(some: Tensor) -> Tensor:
+                return self._scores(kept, image[some], unit[some])
+
+            rows = Rows(scores, choice, known, image.device, self.rows)
+            self.screen.decide(rows)
+        return image.cpu().numpy(), unit.cpu().numpy(), rows.decided
+
+
+def _zeroed(maps: Tensor, units: Tensor) -> Tensor:
+    """maps [R, C, h, w] with channel units[r] of row r set to 0, in place."""
+    maps[torch.arange(len(maps), device=maps.device), units] = 0
+    return maps
+
+
+def shape_and_texture_scores(
+    ablation: UnitAblation, title: str, stream: Stream, found: CueConflict, mapping: dict[str, list[int]]
+) -> dict[str, NDArray[np.float32]]:
+    """`shape_score` and `texture_score` of the layer's units, float32 [units]: how many of the stream's cue-conflict
+    images the model decides by shape (by texture), but not so without the unit (Chen, Agarwal & Nguyen 2020)."""
+    decision = found.decisions[ablation.runner.model.label]
+    by_cue = {"shape_score": decision == found.shape, "texture_score": decision == found.texture}
+    rows = np.flatnonzero(by_cue["shape_score"] | by_cue["texture_score"])  # no other image can change a score
+    lost = {name: np.zeros(ablation.layer.units, np.int64) for name in by_cue}
+    choice = category_choice(mapping)
+    for image, unit, decided in ablation.decisions(title, stream, found.positions[rows], choice):
+        changed = decided != decision[rows[image]]
+        for name, counted in by_cue.items():
+            lost[name] += np.bincount(unit[changed & counted[rows[image]]], minlength=ablation.layer.units)
+    return {name: counts.astype(np.float32) for name, counts in lost.items()}
+
+
+def accuracy_drop(
+    ablation: UnitAblation,
+    title: str,
+    stream: Stream,
+    positions: NDArray[np.int64],
+    decision: NDArray[np.int32],
+    target: NDArray[np.int32],
+) -> dict[str, NDArray[np.float32]]:
+    """`accuracy_drop` of the layer's units, float32 [units]: the model's top-1 accuracy less that without the unit.
+
+    positions int64 [images]: the images in the stream; decision, target int32 [images]: what the model decides for
+    them, and the right output (-1 = none: the image is not counted).
+    """
+    rows = np.flatnonzero(target >= 0)
+    lost = np.zeros(ablation.layer.units, np.float64)
+    choice = Choice(ablation.runner.decide, lambda scores: scores)
+    for image, unit, decided in ablation.decisions(title, stream, positions[rows], choice):
+        wanted = target[rows[image]]
+        change = (decision[rows[image]] == wanted).astype(float) - (decided == wanted)
+        lost += np.bincount(unit, change, minlength=ablation.layer.units)
+    return {"accuracy_drop": (lost / max(len(rows), 1)).astype(np.float32)}

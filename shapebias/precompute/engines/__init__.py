@@ -1,1 +1,0 @@
-"""Who measures the shards of a run: this process, or a Ray cluster."""

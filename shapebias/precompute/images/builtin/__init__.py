@@ -1,0 +1,1 @@
+"""The built-in images: shapes filled with textures, drawn when they are needed."""

@@ -1,0 +1,65 @@
+"""Built-in images with their annotation in the layout of Broden (see `broden.py`)."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from shapebias.precompute.images.builtin.drawing import CONCEPTS, SIZE, annotate_path, draw_path
+from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.progress import Reporter
+
+
+def write_broden(images: ImageSet, folder: Path, progress: Reporter) -> None:
+    """Writes images, segmentations and CSV files into a new folder. Raises OSError."""
+    categories = CONCEPTS.categories
+    frequency = np.zeros(len(CONCEPTS) + 1, np.int64)
+    pixels = np.zeros(len(CONCEPTS) + 1, np.int64)
+    rows = []
+    for name in map(bytes.decode, images.paths):
+        target = folder / "images" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw_path(name.encode())).save(target)
+        maps = annotate_path(name.encode()).astype(np.int64)
+        cells = [f"{name.removesuffix('.png')}_{category}.png" for category in categories]
+        for labels, cell in zip(maps, cells, strict=True):
+            channels = np.stack([labels % 256, labels // 256, np.zeros_like(labels)], -1)
+            Image.fromarray(channels.astype(np.uint8)).save(folder / "images" / cell)
+        counts = np.bincount(maps.ravel(), minlength=len(pixels))
+        pixels += counts
+        frequency += counts > 0
+        rows.append([name, "val", SIZE, SIZE, SIZE, SIZE, *cells])
+        progress.advance(1)
+    _write(folder / "index.csv", ["image", "split", "ih", "iw", "sh", "sw", *categories], rows)
+    _write_labels(folder, frequency.tolist(), [f"{each / SIZE**2:.6f}" for each in pixels])
+
+
+def _write_labels(folder: Path, frequency: Sequence[int], coverage: Sequence[str]) -> None:
+    names, categories = CONCEPTS.names, CONCEPTS.categories
+    numbers: dict[str, list[int]] = {each: [] for each in categories}
+    labels = []
+    for number, (name, index) in enumerate(zip(names, CONCEPTS.category, strict=True), 1):
+        category = categories[index]
+        numbers[category].append(number)
+        labels.append([number, name, f"{category}({frequency[number]})", frequency[number], coverage[number], ""])
+    _write(folder / "label.csv", ["number", "name", "category", "frequency", "coverage", "syns"], labels)
+    listed = [
+        [name, each[0], each[-1], len(each), max(frequency[number] for number in each)]
+        for name, each in numbers.items()
+    ]
+    _write(folder / "category.csv", ["name", "first", "last", "count", "frequency"], listed)
+    for name, each in numbers.items():
+        codes = [
+            [code, number, names[number - 1], frequency[number], coverage[number]]
+            for code, number in enumerate(each, 1)
+        ]
+        _write(folder / f"c_{name}.csv", ["code", "number", "name", "frequency", "coverage"], codes)
+
+
+def _write(file: Path, head: list[str], rows: Iterable[Sequence[object]]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)

@@ -1,0 +1,75 @@
+"""The built-in images as ordinary image folders."""
+
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from PIL import Image
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.images.builtin.broden_export import write_broden
+from shapebias.precompute.images.builtin.drawing import SHAPES, SPLITS, TEXTURES, builtin_set, draw, parse_path
+from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.progress import Reporter
+
+
+def export_builtin(
+    folder: Path, split: str, count: int | None, seed: int, progress: Reporter, broden: bool = False
+) -> dict[Path, int]:
+    """Writes splits ("all" or the name of one) into folders of `folder`; how many images are in each of them.
+
+    Nothing is in `folder` before everything is. `cue-conflict` gets the names of the public cue-conflict stimuli,
+    such as `circle/circle12-dots3.png`: the shape's and the texture's 12th and 3rd image. With `broden` each split is a
+    folder in Broden's layout, with the annotation. Raises `UsageError` for a folder that is not empty, an unknown split
+    and a bad count or seed, `ShapebiasError` where nothing can be written.
+    """
+    names = list(SPLITS) if split == "all" else [split]
+    sets = {name: builtin_set(name, count, seed) for name in names}
+    target = folder.resolve()
+    try:
+        _check_empty(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+            new = Path(scratch) / "images"
+            for name, images in sets.items():
+                progress.stage(name, len(images))
+                if broden:
+                    write_broden(images, new / name, progress)
+                else:
+                    _write(images, new / name, name == "cue-conflict", progress)
+            new.rename(target)  # fails if there is something in it by now
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else "unknown error"
+        raise ShapebiasError(f"cannot write images to {printable(str(folder))}: {reason}") from error
+    return {folder / name: len(images) for name, images in sets.items()}
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{printable(str(folder))} is not empty: name a new folder")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{printable(str(folder))} is a file: name a new folder")
+
+
+def _write(images: ImageSet, folder: Path, is_cue_conflict: bool, progress: Reporter) -> None:
+    names = _stimulus_names(images) if is_cue_conflict else [path.decode() for path in images.paths]
+    for shape in sorted({name.partition("/")[0] for name in names}):
+        (folder / shape).mkdir(parents=True)
+    for path, name in zip(images.paths, names, strict=True):
+        Image.fromarray(draw(*parse_path(path)).pixels).save(folder / name)
+        progress.advance(1)
+
+
+def _stimulus_names(images: ImageSet) -> list[str]:
+    """For every image its shape and texture, each with how many images of it there have been."""
+    shapes: Counter[int] = Counter()
+    textures: Counter[int] = Counter()
+    names = []
+    for shape, texture, _ in map(parse_path, images.paths):
+        shapes[shape] += 1
+        textures[texture] += 1
+        name, other = SHAPES[shape], TEXTURES[texture]
+        names.append(f"{name}/{name}{shapes[shape]}-{other}{textures[texture]}.png")
+    return names

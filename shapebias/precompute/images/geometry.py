@@ -1,0 +1,71 @@
+"""The geometry of a network's input: how an image of any size is resized and cropped."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import (  # the plugins by name: else Pillow looks for a format's plugin by importing all of them
+    Image,
+)
+
+_MAX_SIDE = 40_000
+
+
+class ImageError(Exception):
+    """An image cannot be used; its text is the reason on one line, without the file's name or anything read from it."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How an image is brought to a network's input size: short side to `resize`, then the central `crop` x `crop`.
+
+    Gives the bytes of torchvision's `Resize(resize, interpolation)` and `CenterCrop(crop)` on a PIL image. Raises
+    `ValueError` if a size is not positive or the interpolation is unknown.
+    """
+
+    resize: int
+    crop: int
+    interpolation: str = "bilinear"  # or bicubic, nearest, lanczos
+
+    def __post_init__(self) -> None:
+        if min(self.resize, self.crop) < 1:
+            raise ValueError(f"resize and crop must be at least 1, not {self.resize} and {self.crop}")
+        if self.interpolation not in ("bilinear", "bicubic", "nearest", "lanczos"):
+            raise ValueError(f"interpolation must be bilinear, bicubic, nearest or lanczos, not {self.interpolation!r}")
+
+    def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """The pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller than that.
+        (An image with one channel gives uint8 [crop, crop].)
+
+        Raises `ImageError` if the image is so long and thin that its long side would exceed 40,000 pixels.
+        """
+        short, long = min(image.size), max(image.size)
+        long = int(self.resize * long / short)
+        if long > _MAX_SIDE:
+            raise ImageError(f"too long and thin: {image.width} x {image.height} pixels")
+        size = (self.resize, long) if image.width <= image.height else (long, self.resize)
+        if size != image.size:
+            image = image.resize(size, Image.Resampling[self.interpolation.upper()])
+        left, top = (self._offset(side) for side in size)
+        return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
+
+    def _offset(self, side: int) -> int:
+        """Where the crop starts on a side: negative where the side is shorter, rounded as torchvision rounds it."""
+        if side < self.crop:
+            return -((self.crop - side) // 2)
+        return round((side - self.crop) / 2.0)
+
+    @property
+    def key(self) -> str:
+        """A name for the geometry, such as `resize256-crop224-bilinear`: equal geometries have equal keys."""
+        return f"resize{self.resize}-crop{self.crop}-{self.interpolation}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Geometry":
+        """The geometry that `to_dict` wrote."""
+        return cls(**fields)

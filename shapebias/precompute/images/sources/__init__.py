@@ -1,0 +1,1 @@
+"""Where images come from: folders, tar files, lists, here or on a server."""

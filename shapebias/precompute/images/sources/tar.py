@@ -1,0 +1,222 @@
+"""Which images tar files hold, and their labels: of whole folders, or WebDataset's shards.
+
+The headers are read once; images are then read by their offsets, in any order, by any process. Nothing is unpacked.
+"""
+
+import os
+import re
+import tarfile
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from shapebias.core import imagenet
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.remote import filesystem, is_url, stamp, unreachable
+from shapebias.core.text import printable
+from shapebias.precompute.images.fetch import Members
+from shapebias.precompute.images.image_set import (
+    EXTENSIONS,
+    ImageSet,
+    Skipped,
+    class_folders,
+    image_set,
+    in_order,
+    shared_folder,
+)
+
+_COMPRESSED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
+_AT_ONCE = 8  # archives on a server that are read at a time
+_BLOCK = 4 << 20  # bytes asked for at once while headers are read
+_LONGEST_CLASS = 256  # bytes of a .cls member
+_NAME = re.compile(r"\.(tar(\.\w{1,4})?|tgz|tbz2?|txz)$", re.IGNORECASE)
+
+
+def is_tar_name(name: str) -> bool:
+    """Whether a file is called as tar files are, compressed ones too."""
+    return _NAME.search(name) is not None
+
+
+@dataclass
+class _Index:
+    """What one archive holds: its images' names, offsets and sizes, and WebDataset's classes by key. `stamp` changes
+    with the archive."""
+
+    archive: str
+    size: int
+    stamp: bytes
+    names: list[bytes] = field(default_factory=list)
+    offsets: "array[int]" = field(default_factory=lambda: array("q"))
+    sizes: "array[int]" = field(default_factory=lambda: array("q"))
+    classes: dict[bytes, bytes] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def keep(self, places: Iterable[int]) -> None:
+        """Only the images at these places."""
+        kept = list(places)
+        self.names = [self.names[place] for place in kept]
+        self.offsets, self.sizes = (
+            array("q", [values[place] for place in kept]) for values in (self.offsets, self.sizes)
+        )
+
+
+def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skipped]]:
+    """The images in tar files (paths or URLs), and what of them cannot be used; `root` is what the user wrote.
+
+    WebDataset's shards (with members KEY.cls): the images are the members KEY.EXTENSION, KEY without a dot; each one's
+    class is the text of its KEY.cls, a number or a name. Otherwise members are as files of one folder: see
+    `folder.list_images`; folders that all share are dropped, and a tar file without folders that is called by a WNID
+    is that class. Names that several archives have get their archive's name before them. Raises UsageError where there
+    is no such file, a compressed one, or no image.
+    """
+    with ThreadPoolExecutor(_AT_ONCE if is_url(root) else 1) as pool:
+        found = list(pool.map(_read, archives))
+    _name_apart(found)
+    keyed = any(index.classes for index in found)
+    paths = [name for index in found for name in index.names]
+    skipped = [each for index in found for each in index.skipped]
+    if not paths:
+        reason = f": {printable(skipped[0].path)}: {skipped[0].reason}" if skipped else ""
+        raise UsageError(f"no images in {printable(root)}{reason}")
+    classes: Sequence[bytes | None] | None
+    if keyed:
+        classes = [index.classes.get(_key(name)) for index in found for name in index.names]
+    else:
+        paths = _without_shared_folders(paths)
+        classes = class_folders(paths)
+    members = Members(
+        [os.fsencode(index.archive) for index in found],
+        np.repeat(np.arange(len(found), dtype=np.int32), [len(index.names) for index in found]),
+        np.concatenate([np.array(index.offsets, np.int64) for index in found]),
+        np.concatenate([np.array(index.sizes, np.int64) for index in found]),
+    )
+    stamps = b"".join(index.stamp for index in found)
+    images = image_set(root, paths, classes, numbers=keyed, members=members, stamp=stamps)
+    return images.take(in_order(paths)), skipped
+
+
+def _read(archive: str) -> _Index:
+    """Reads the headers of an archive."""
+    file, index = _open(archive)
+    try:
+        with file:
+            head = file.read(8)
+            for magic, command in _COMPRESSED.items():
+                if head.startswith(magic):
+                    shown = printable(archive)
+                    raise UsageError(f"{shown} is compressed, so that no image in it can be found: {command} {shown}")
+            file.seek(0)
+            for member in _headers(file, index):
+                _add(member, file, index)
+    except ShapebiasError:
+        raise
+    except Exception as error:  # each protocol has its own
+        raise unreachable(archive, error) from error
+    last = {name: place for place, name in enumerate(index.names)}  # as unpacking would leave it
+    index.keep(last.values())
+    if index.classes:  # of a sample KEY.seg.png is no image of its own
+        index.keep(place for place, name in enumerate(index.names) if name.rpartition(b"/")[2].count(b".") == 1)
+    return index
+
+
+def _open(archive: str) -> tuple[BinaryIO, _Index]:
+    if is_url(archive):
+        files, path = filesystem(archive)
+        try:
+            facts = files.info(path)
+            return files.open(path, "rb", block_size=_BLOCK), _Index(archive, int(facts["size"]), stamp(path, facts))
+        except Exception as error:  # each protocol has its own
+            raise unreachable(archive, error) from error
+    try:
+        status = Path(archive).stat()
+        facts = {"size": status.st_size, "mtime": status.st_mtime_ns}
+        whole = os.path.abspath(archive)  # noqa: PTH100 (keeps links)
+        return Path(archive).open("rb"), _Index(whole, status.st_size, stamp(archive, facts))
+    except OSError as error:
+        raise UsageError(f"{printable(archive)} cannot be read: {os.strerror(error.errno or 0).lower()}") from error
+
+
+def _headers(file: BinaryIO, index: _Index) -> Iterator[tarfile.TarInfo]:
+    """The members of an archive, up to its end or the first damage, which is named."""
+    count = before = 0
+    try:
+        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined]  # or it keeps them all
+                if member.size < 0 or not before < member.offset_data:
+                    raise tarfile.ReadError
+                before = member.offset_data
+                count += 1
+                yield member
+                if _is_plain(member) and before + member.size > index.size:
+                    raise tarfile.ReadError
+            file.seek(tar.offset)
+            if any(file.read(tarfile.BLOCKSIZE) or b"?"):  # two blocks of zeros end an archive
+                raise tarfile.ReadError
+    except (tarfile.TarError, ValueError, ArithmeticError, LookupError, RecursionError):
+        reason = f"damaged or cut after {count:,} members" if count else "not a tar file"
+        index.skipped.append(Skipped(os.fsencode(index.archive), reason))
+
+
+def _is_plain(member: tarfile.TarInfo) -> bool:
+    return member.isreg() and not member.issparse()
+
+
+def _add(member: tarfile.TarInfo, file: BinaryIO, index: _Index) -> None:
+    """Adds a member to an index, if it is an image or a class."""
+    parts = [part for part in member.name.encode("utf-8", "surrogateescape").split(b"/") if part not in (b"", b".")]
+    name = b"/".join(parts)
+    is_class = name.endswith(b".cls")
+    hidden = any(part.startswith(b".") and part != b".." for part in parts)
+    if hidden or member.isdir() or not (is_class or name.lower().endswith(EXTENSIONS)):
+        return
+    if b".." in parts or b"\0" in name:
+        index.skipped.append(Skipped(name, "a name that leads out of the archive"))
+    elif not _is_plain(member):
+        reason = "a link" if member.islnk() or member.issym() else "not a regular file"
+        index.skipped.append(Skipped(name, reason))
+    elif member.offset_data + member.size > index.size:
+        index.skipped.append(Skipped(name, "truncated"))
+    elif not is_class:
+        index.names.append(name)
+        index.offsets.append(member.offset_data)
+        index.sizes.append(member.size)
+    elif member.size <= _LONGEST_CLASS:
+        file.seek(member.offset_data)
+        index.classes[_key(name)] = file.read(member.size).strip()
+
+
+def _key(name: bytes) -> bytes:
+    """WebDataset's key of a member: its name up to the first dot behind its folder."""
+    folder, slash, base = name.rpartition(b"/")
+    return folder + slash + base.partition(b".")[0]
+
+
+def _name_apart(found: Sequence[_Index]) -> None:
+    """Gives every image a name of its own, and those of archives that are classes a folder."""
+    stems = [Path(index.archive).stem for index in found]
+    flat = not any(b"/" in name for index in found for name in index.names)
+    if not (flat and set(stems) <= set(imagenet.wnids())):
+        times = Counter(name for index in found for name in index.names)
+        if max(times.values(), default=0) < 2:
+            return
+        shared = len(shared_folder([os.fsencode(index.archive) for index in found]))
+        stems = [os.fsdecode(os.fsencode(index.archive)[shared:]).strip("/").removesuffix(".tar") for index in found]
+    for stem, index in zip(stems, found, strict=True):
+        folder = os.fsencode(stem) + b"/"
+        index.names = [folder + name for name in index.names]
+        index.classes = {folder + key: text for key, text in index.classes.items()}
+
+
+def _without_shared_folders(paths: list[bytes]) -> list[bytes]:
+    """Paths below the folder that they share, which stays where it is a class of ImageNet."""
+    shared = shared_folder(paths)
+    if os.fsdecode(shared.rpartition(b"/")[2]) in imagenet.wnids():
+        shared = shared.rpartition(b"/")[0]
+    return [path[len(shared) :].lstrip(b"/") for path in paths] if shared else paths

@@ -1,0 +1,1 @@
+"""Scans: one pass over images in shards, by this process or by Ray."""

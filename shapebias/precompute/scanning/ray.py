@@ -1,0 +1,175 @@
+"""Measures shards on a Ray cluster: the one that RAY_ADDRESS names, or one of this machine alone."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.device import Device, choose_device
+from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.progress import Reporter, Silent
+from shapebias.precompute.runner import OutOfMemoryError, prepare_runners
+from shapebias.precompute.scanning.scan import Scan, measure_shards
+from shapebias.precompute.scanning.shards import Shards
+from shapebias.precompute.scanning.stream import Stream
+from shapebias.precompute.settings import Settings
+from shapebias.precompute.statistics.state import Part
+from shapebias.precompute.stopping import signals_kept
+
+try:
+    import ray
+except ImportError as error:
+    raise UsageError("--engine ray needs Ray: pip install 'shapebias[ray]'") from error
+
+_RETRIES = 3  # of a shard whose worker died
+_AHEAD = 2  # shards a worker has been given: one that it measures, one that waits
+
+
+class RayEngine:
+    """Parts come to this process, which keeps them in `folder`, one at a time; see `LocalEngine` for the rest.
+
+    Every worker has its own networks and its own processes that decode. One that dies is started again.
+    """
+
+    def __init__(self, settings: Settings, images: ImageSet, device: Device, progress: Reporter, folder: Path) -> None:
+        self._settings, self._progress, self._folder = settings, progress, folder
+        kind = torch.device("cuda") if settings.gpus_per_worker else torch.device("cpu")
+        self._device = Device(kind, device.dtype)  # the workers', which need not be this process's
+        self._classes = images.take([])
+        self._largest: int | None = None
+        self._workers: list[Any] = []
+        self._started = False
+        self.notes: list[str] = []
+
+    def __enter__(self) -> Self:
+        """Raises ShapebiasError where the cluster cannot be reached, or has no room for a worker."""
+        if not ray.is_initialized():
+            address = os.environ.get("RAY_ADDRESS")
+            try:
+                with signals_kept():
+                    ray.init(
+                        address=address or "local", include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+                    )
+            except Exception as error:
+                where = f"no Ray cluster at {printable(address)}" if address else "Ray does not start"
+                reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
+                raise ShapebiasError(f"{where}: {reason}") from error
+            self._started = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._started:
+            ray.shutdown()  # ends the workers, too
+            return
+        for worker in self._workers:
+            ray.kill(worker)
+
+    def run(self, scan: Scan) -> Shards:
+        """Every shard of a scan, measured. Raises ShapebiasError."""
+        stream = Stream(scan.images, self._settings, self._device, self._progress)
+        batch_size = stream.batch_size(scan.geometry, scan.arrays)
+        shards = Shards(self._folder / scan.name, scan.shards(batch_size, self._settings.shard_size))
+        self._progress.stage(scan.title, len(scan))
+        self._progress.advance(len(scan) - sum(len(shards.ranges[number]) for number in shards.missing()))
+        while missing := shards.missing():
+            fitting = min(batch_size, self._largest or batch_size)
+            try:
+                for number, part in self._measured(scan, shards, missing, fitting):
+                    shards.keep(number, part)
+                    self._progress.advance(len(shards.ranges[number]))
+            except OutOfMemoryError:
+                if fitting == 1:
+                    raise
+                self._largest = fitting // 2
+                self.notes.append(f"not enough memory for {fitting} images at once: went on with {self._largest}")
+        return shards
+
+    def _measured(self, scan: Scan, shards: Shards, missing: list[int], batch_size: int) -> Iterator[tuple[int, Part]]:
+        """Shards as they are done, whatever their order."""
+        if not self._workers:
+            self._workers = self._start(len(missing))
+        sent = ray.put(scan)
+        waiting = iter(missing)
+        running: dict[Any, tuple[int, Any]] = {}
+
+        def give(worker: Any) -> None:
+            number = next(waiting, None)
+            if number is not None:
+                running[worker.measure.remote([sent], shards.ranges[number], batch_size)] = (number, worker)
+
+        for _ in range(_AHEAD):
+            for worker in self._workers:
+                give(worker)
+        while running:
+            [done], _ = ray.wait(list(running), num_returns=1)
+            number, worker = running.pop(done)
+            yield number, _result(done)
+            give(worker)
+
+    def _start(self, shards: int) -> list[Any]:
+        """As many workers as there is room for, and no more than shards."""
+        settings = self._settings
+        room = ray.cluster_resources()
+        fitting = int(room.get("CPU", 0) // settings.cpus_per_worker)
+        if settings.gpus_per_worker:
+            fitting = min(fitting, int(room.get("GPU", 0) // settings.gpus_per_worker))
+        if not fitting:
+            raise ShapebiasError(
+                f"no node of the Ray cluster has {settings.cpus_per_worker:g} CPUs and {settings.gpus_per_worker:g} "
+                "GPUs: ask for less with --cpus-per-worker and --gpus-per-worker"
+            )
+        kind = ray.remote(_Worker).options(
+            num_cpus=settings.cpus_per_worker,
+            num_gpus=settings.gpus_per_worker,
+            max_restarts=-1,
+            max_task_retries=_RETRIES,
+            runtime_env={"env_vars": {"OMP_WAIT_POLICY": "PASSIVE"}},
+        )
+        count = min(settings.ray_workers or fitting, fitting, shards)
+        self.notes.append(f"measured by {count} Ray worker{'s' if count > 1 else ''}")
+        return [kind.remote(settings, self._classes, str(Path.cwd())) for _ in range(count)]
+
+
+def _result(done: Any) -> Part:
+    """What a worker gave back, or what it raised."""
+    try:
+        part: Part = ray.get(done)
+        return part
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, ShapebiasError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayActorError as error:
+        reason = printable(str(error).splitlines()[0], 200)
+        raise ShapebiasError(f"a Ray worker died {_RETRIES + 1} times over one shard: {reason}") from error
+
+
+class _Worker:
+    """A process somewhere in the cluster, with networks of its own."""
+
+    def __init__(self, settings: Settings, classes: ImageSet, folder: str) -> None:
+        if Path(folder).is_dir():  # relative names are as in the command
+            os.chdir(folder)
+        processors = max(1, int(settings.cpus_per_worker))
+        torch.set_num_threads(processors)
+        self._settings = settings if settings.workers is not None else replace(settings, workers=processors)
+        self._device = choose_device(settings.device, settings.dtype)
+        self._runners = prepare_runners(settings, classes, self._device)
+        self._scan: tuple[Any, Scan] | None = None
+
+    def measure(self, sent: list[Any], shard: range, batch_size: int) -> Part:
+        """The part of a shard. `sent`: a reference to the scan, read once."""
+        if self._scan is None or self._scan[0] != sent[0]:
+            self._scan = (sent[0], ray.get(sent[0]))
+        scan = self._scan[1]
+        stream = Stream(scan.images, self._settings, self._device, Silent())
+        [part] = measure_shards(scan, [shard], self._runners, stream, batch_size)
+        return part

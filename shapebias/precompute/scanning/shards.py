@@ -1,0 +1,88 @@
+"""The parts of a scan's shards, kept in a folder until the store is whole."""
+
+import contextlib
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.files import atomic_file
+from shapebias.core.text import printable
+from shapebias.precompute.images.image_set import Skipped
+from shapebias.precompute.scanning.scan import skipped_images
+from shapebias.precompute.statistics.state import Part
+
+
+class Shards:
+    """`ranges`: the images of each shard. Iterating gives every shard's part, in order; arrays are read when asked for,
+    and their checksums (of the zip format) checked."""
+
+    def __init__(self, folder: Path, ranges: list[range]) -> None:
+        self.folder, self.ranges = folder, ranges
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.npz"
+
+    def missing(self) -> list[int]:
+        """The shards that are still to be measured."""
+        return [number for number in range(len(self.ranges)) if not self._file(number).is_file()]
+
+    def keep(self, number: int, part: Part) -> None:
+        """Writes a part, to the disk, then under its name. Raises ShapebiasError."""
+        with atomic_file(self._file(number)) as file:
+            np.savez(file, **part)  # type: ignore[arg-type]  # its stubs know one keyword of their own
+
+    def __iter__(self) -> "Iterator[KeptPart]":
+        for number in range(len(self.ranges)):
+            with KeptPart(self._file(number)) as part:
+                yield part
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """The images that could not be used."""
+        return [each for part in self for each in skipped_images(part)]
+
+
+class KeptPart(Mapping[str, NDArray[Any]]):
+    """A part in a file. One that is damaged is removed, and ShapebiasError says so."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __enter__(self) -> Self:
+        with self._reading():
+            self._arrays = np.load(self._file, allow_pickle=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._arrays.close()
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._arrays.files:
+            raise KeyError(name)
+        with self._reading():
+            found: NDArray[Any] = self._arrays[name]
+            return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays.files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays.files)
+
+    def __len__(self) -> int:
+        return len(self._arrays.files)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (zipfile.BadZipFile, EOFError, ValueError, OSError) as error:
+            with contextlib.suppress(OSError):
+                self._file.unlink(missing_ok=True)
+            shown = printable(str(self._file), 200)
+            raise ShapebiasError(f"{shown} was damaged and is removed: give the same command again") from error

@@ -1,0 +1,195 @@
+"""`shapebias train` without its command line: a network learns from images, as they are or attacked.
+
+Everything random is seeded by (seed, epoch): the order of the images, their augmentation, the attack's start, dropout.
+So a checkpoint after an epoch (weights, optimizer, what was measured) is all that a resumed run needs to end with the
+bits of an uninterrupted one, on the same machine's CPU; CUDA's kernels may differ in the last bits.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
+from torch import Tensor, nn
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.files import write_atomically
+from shapebias.core.text import printable
+from shapebias.precompute.attack import Normalised, robust_accuracy
+from shapebias.precompute.device import Device, choose_device
+from shapebias.precompute.images.loader import default_workers
+from shapebias.precompute.models.trained import Trained, build_network, trained_bytes, usual_preprocessing
+from shapebias.precompute.progress import Reporter
+from shapebias.precompute.training.checkpoint import checkpoint_path, load_state, save_state
+from shapebias.precompute.training.data import TrainingImages, augmented, read_images, to_inputs
+from shapebias.precompute.training.settings import Epoch, TrainingSettings, TrainingSummary
+
+_WARM_UP = 0.15  # of all steps
+_EVALUATED = 1000  # held-out images looked at after an epoch
+
+
+def train(
+    settings: TrainingSettings, progress: Reporter, on_epoch: Callable[[Epoch], None] = lambda _: None
+) -> TrainingSummary:
+    """Trains a network, or goes on where a run with the same settings was stopped, and writes its weights.
+
+    After every epoch OUTPUT.checkpoint is written; the end replaces it by OUTPUT. Raises ShapebiasError; then the last
+    good checkpoint is left.
+    """
+    settings.check()
+    device = choose_device(settings.device, "auto")
+    dtype = torch.bfloat16 if device.is_cuda else torch.float32
+    recipe = settings.recipe(dtype)
+    _check_output(settings)
+    with torch.random.fork_rng(), torch.backends.cudnn.flags(enabled=True, deterministic=True):
+        run = _Run(settings, device, dtype, progress)
+        state = None if settings.overwrite else load_state(settings.output, recipe, run.network, run.optimizer)
+        history = [Epoch(**facts) for facts in state] if state is not None else []
+        resumed = len(history)
+        for number in range(resumed + 1, settings.epochs + 1):
+            history.append(run.epoch(number))
+            save_state(settings.output, recipe, run.network, run.optimizer, [asdict(epoch) for epoch in history])
+            on_epoch(history[-1])
+    classes = settings.images
+    results = recipe | {"history": [asdict(epoch) for epoch in history]}
+    trained = Trained(settings.architecture, classes.class_ids, classes.class_names, run.preprocessing, results)
+    content = trained_bytes(trained, run.network)
+    write_atomically(settings.output, content)
+    checkpoint_path(settings.output).unlink(missing_ok=True)
+    parameters = sum(each.numel() for each in run.network.parameters())
+    return TrainingSummary(
+        settings.output, len(content), parameters, str(device), len(run.data), history, resumed, run.data.skipped
+    )
+
+
+def _check_output(settings: TrainingSettings) -> None:
+    output = settings.output
+    if output.exists() and not settings.overwrite and not checkpoint_path(output).exists():
+        raise UsageError(f"{printable(str(output))} exists: choose another --output, or --overwrite it")
+
+
+class _Run:
+    """A network on its way through the epochs."""
+
+    def __init__(self, settings: TrainingSettings, device: Device, dtype: torch.dtype, progress: Reporter) -> None:
+        self.settings, self.device, self._progress = settings, device, progress
+        self.preprocessing = usual_preprocessing(settings.architecture)
+        workers = default_workers() if settings.workers is None else settings.workers
+        self.data: TrainingImages = read_images(settings.images, self.preprocessing.geometry, workers, progress)
+        torch.manual_seed(_seed(settings.seed, 0))
+        network = build_network(settings.architecture, len(settings.images.class_ids))
+        order = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(_seed(settings.seed, 0)))
+        held_out = round(settings.held_out * len(order))
+        self._held_out, self._learned = order[:held_out][:_EVALUATED], order[held_out:]
+        if len(self._learned) < 2:
+            raise UsageError(f"training needs at least 2 images besides the {held_out} that are held out")
+        self.network = device.place(network)
+        self._classifier = Normalised(
+            self.network, self.preprocessing.mean, self.preprocessing.std, device.device, dtype
+        )
+        self.optimizer = torch.optim.SGD(
+            _groups(self.network, settings.weight_decay),
+            settings.learning_rate,
+            settings.momentum,
+            nesterov=settings.momentum > 0,
+        )
+
+    def epoch(self, number: int) -> Epoch:
+        """Learns from every image once; `number` counts from 1."""
+        started = time.perf_counter()
+        try:
+            loss, right = self._learn(number)
+            accuracy, robust = self._evaluate(number)
+        except torch.cuda.OutOfMemoryError as error:
+            raise ShapebiasError("training does not fit into GPU memory: try a smaller --batch-size") from error
+        return Epoch(number, loss, right, accuracy, robust, round(time.perf_counter() - started, 3))
+
+    def _learn(self, number: int) -> tuple[float, float]:
+        """The mean loss and accuracy over the epoch's images."""
+        settings, device = self.settings, self.device
+        seed = _seed(settings.seed, number)
+        torch.manual_seed(seed)  # dropout
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.Generator(device.device).manual_seed(seed)
+        order = self._learned[torch.randperm(len(self._learned), generator=generator)]
+        batches = math.ceil(len(order) / settings.batch_size)
+        total = torch.zeros(2, dtype=torch.float64, device=device.device)
+        seen = 0
+        self._progress.stage(f"epoch {number}/{settings.epochs}", len(order))
+        self.network.train()
+        for index, (pixels, classes) in enumerate(self.data.batches(order, settings.batch_size)):
+            if len(classes) == 1:
+                continue  # batch norm has nothing to compare it with
+            step = (number - 1 + index / batches) / settings.epochs
+            for group in self.optimizer.param_groups:
+                group["lr"] = settings.learning_rate * schedule(step)
+            images = augmented(to_inputs(pixels, device), settings.flip, settings.shift, generator)
+            labels = classes.to(device.device)
+            if settings.attack is not None:
+                images = settings.attack(self._classifier, images, labels, noise)
+            total += self._step(images, labels)
+            seen += len(labels)
+            self._progress.advance(len(labels))
+        loss, right = (total / max(seen, 1)).tolist()
+        if not math.isfinite(loss):
+            raise ShapebiasError(
+                f"the loss is no longer a number in epoch {number}: try a lower --learning-rate, with --overwrite"
+            )
+        return loss, right
+
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One step of the optimizer; the sum of the losses and the number of right answers, [2], on the device."""
+        scores = self._classifier(images)
+        loss = F.cross_entropy(scores, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's
+        self.optimizer.step()
+        return torch.stack([loss.detach() * len(labels), (scores.detach().argmax(1) == labels).sum()])
+
+    def _evaluate(self, number: int) -> tuple[float | None, float | None]:
+        """The accuracy of the held-out images and, in adversarial training, that under the same attack."""
+        if not len(self._held_out):
+            return None, None
+        attack = self.settings.attack
+        noise = torch.Generator(self.device.device).manual_seed(_seed(self.settings.seed, number))
+        if attack is None:
+            return robust_accuracy(self._classifier, self._held_out_batches(), "l2", [0.0])[0], None
+        epsilons, start = [0.0, attack.epsilon], attack.random_start
+        accuracies = robust_accuracy(
+            self._classifier,
+            self._held_out_batches(),
+            attack.norm,
+            epsilons,
+            attack.steps,
+            attack.step_size,
+            start,
+            noise,
+        )
+        return accuracies[0], accuracies[1]
+
+    def _held_out_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for pixels, classes in self.data.batches(self._held_out, self.settings.batch_size):
+            yield to_inputs(pixels, self.device), classes.to(self.device.device)
+
+
+def schedule(progress: float) -> float:
+    """The learning rate, as a fraction of the largest, at `progress` in [0, 1): linear warm-up, then a cosine to 0."""
+    if progress < _WARM_UP:
+        return 0.04 + 0.96 * progress / _WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
+
+
+def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for kernels and matrices only: norms and biases (one axis) are not pulled to 0."""
+    decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _seed(seed: int, epoch: int) -> int:
+    """Of an epoch's random numbers: 63 bits that neighbouring seeds and epochs do not share."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,126 @@
+"""What a training run is told and what it tells."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.attack import Attack
+from shapebias.precompute.images.image_set import ImageSet, Skipped
+from shapebias.precompute.models.trained import SMALL, SUFFIX
+from shapebias.precompute.training.checkpoint import describe
+
+_RECIPE = (
+    "architecture",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "seed",
+    "held_out",
+    "flip",
+    "shift",
+)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What the user asked for; see `shapebias train --help`.
+
+    `attack` None is standard training.
+    """
+
+    images: ImageSet
+    output: Path
+    architecture: str = SMALL
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    attack: Attack | None = None
+    seed: int = 0
+    device: str = "auto"
+    workers: int | None = None
+    held_out: float = 0.1
+    flip: bool = False
+    shift: int = 0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    overwrite: bool = False
+
+    def check(self) -> None:
+        """Raises UsageError for a value out of range."""
+        if self.output.suffix != SUFFIX:
+            raise UsageError(f"the output is a {SUFFIX} file, not {printable(str(self.output))}")
+        if self.epochs < 1 or self.batch_size < 2:
+            raise UsageError("training needs at least 1 epoch, and batches of at least 2 images")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise UsageError(f"the learning rate must be above 0, not {self.learning_rate:g}")
+        if not 0 <= self.held_out < 1:
+            raise UsageError(f"the held-out fraction must be in [0, 1), not {self.held_out:g}")
+        if not self.output.absolute().parent.is_dir():
+            raise UsageError(f"no folder {printable(str(self.output.absolute().parent))}: make it first")
+
+    def recipe(self, dtype: torch.dtype) -> dict[str, Any]:
+        """As JSON: what the result depends on, for the file and to compare a checkpoint with."""
+        recipe: dict[str, Any] = {name: getattr(self, name) for name in _RECIPE}
+        recipe["attack"] = self.attack.to_attributes() if self.attack else None
+        recipe["dtype"] = str(dtype).removeprefix("torch.")
+        recipe["images"] = len(self.images)
+        recipe["images_sha256"] = describe(self.images)
+        return recipe
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch gave. `accuracy` and `robust_accuracy` are of held-out images, in [0, 1], None if not measured.
+
+    `loss` and `train_accuracy` are means over the images learned from, as the network saw them (attacked or not).
+    """
+
+    number: int
+    loss: float
+    train_accuracy: float
+    accuracy: float | None
+    robust_accuracy: float | None
+    seconds: float
+
+    def __str__(self) -> str:
+        parts = [f"loss {self.loss:.3f}", f"training accuracy {self.train_accuracy:.1%}"]
+        parts += [f"accuracy {self.accuracy:.1%}"] if self.accuracy is not None else []
+        parts += [f"robust accuracy {self.robust_accuracy:.1%}"] if self.robust_accuracy is not None else []
+        return f"epoch {self.number}: {', '.join(parts)} ({self.seconds:.0f} s)"
+
+
+@dataclass
+class TrainingSummary:
+    """What a run made."""
+
+    output: Path
+    bytes: int
+    parameters: int
+    device: str
+    images: int
+    epochs: list[Epoch]
+    resumed: int  # epochs that an earlier run had done
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON, for scripts."""
+        facts = {key: value for key, value in vars(self).items() if key not in ("output", "skipped", "epochs")}
+        skipped = [{"path": printable(each.path), "reason": each.reason} for each in self.skipped]
+        epochs = [asdict(each) for each in self.epochs]
+        return {"output": printable(str(self.output)), **facts, "epochs": epochs, "skipped": skipped}
+
+    def text(self) -> str:
+        """Two lines for the user."""
+        seconds = sum(epoch.seconds for epoch in self.epochs)
+        skipped = f", {len(self.skipped)} images skipped" if self.skipped else ""
+        return (
+            f"{self.images} images, {len(self.epochs)} epochs in {seconds:.0f} s on {self.device}{skipped}\n"
+            f"{printable(str(self.output))}: {self.parameters:,} weights, {self.bytes / 1e6:.2f} MB"
+        )

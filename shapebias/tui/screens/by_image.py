@@ -1,0 +1,265 @@
+"""One image: what every model decides for it, and the units of each layer that fire most on it."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, HorizontalScroll, Vertical
+from textual.screen import Screen
+from textual.widgets import Footer, Input, OptionList, Static
+
+from shapebias.core.analysis.by_image import ImageList, ImageName, OnImage, on_image
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.store.reader import Store, Unit
+from shapebias.core.text import printable
+from shapebias.core.units.table import UnitTable
+from shapebias.tui.widgets.grid_view import GridView
+from shapebias.tui.widgets.image_list import ImageListView
+from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.tui.widgets.model_column import ModelColumn
+from shapebias.tui.widgets.prompt import PlainInput
+from shapebias.tui.widgets.text_plots import series
+from shapebias.tui.widgets.unit_panel import UnitPanel
+
+_ROOMY = 24  # rows of the screen from which there is a picture
+
+
+class ByImageScreen(Screen[None]):
+    """Images left, the chosen one with a column a model in the middle, the unit under the cursor right. `go` gets the
+    unit that Enter chooses."""
+
+    DEFAULT_CSS = """
+    ByImageScreen > Horizontal { height: 1fr; }
+    ByImageScreen .find { width: 40; border-right: solid $panel; }
+    ByImageScreen .find Input { height: 1; border: none; padding: 0 1; background: $surface; }
+    ByImageScreen .count { height: 1; padding: 0 1; color: $text-muted; background: $surface; }
+    ByImageScreen .image { width: 3fr; }
+    ByImageScreen .about { height: auto; max-height: 4; }
+    ByImageScreen .facts { width: 1fr; height: auto; padding: 0 1; }
+    ByImageScreen GridView.photo { width: 1fr; height: 100%; margin-left: 1; display: none; }
+    ByImageScreen.-roomy.-pictured .about { height: 35%; max-height: 100%; }
+    ByImageScreen.-roomy.-pictured GridView.photo { display: block; }
+    ByImageScreen HorizontalScroll { height: 1fr; scrollbar-size-horizontal: 1; }
+    ByImageScreen > Horizontal > UnitPanel { width: 2fr; border-left: solid $panel; }
+    ByImageScreen.-normal .find, ByImageScreen.-narrow .find { display: none; }
+    ByImageScreen.-narrow UnitPanel { display: none; }
+    ByImageScreen.-finding .find { display: block; }
+    ByImageScreen.-normal.-finding UnitPanel { display: none; }
+    ByImageScreen.-narrow.-finding .image { display: none; }
+    ByImageScreen.-narrow.-finding .find { width: 1fr; border-right: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back"),
+        Binding("i", "app.pop_screen", "Back", show=False),
+        Binding("slash,colon", "find", "Find an image", key_display="/"),
+        Binding("tab", "find", "Images", show=False),
+        Binding("n", "image(1)", "Next image"),
+        Binding("N", "image(-1)", "Previous image", show=False),
+        Binding("j,down", "step(1)", "Next", show=False),
+        Binding("k,up", "step(-1)", "Previous", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("left,h", "model(-1)", "Previous model", show=False),
+        Binding("right,l", "model(1)", "Next model", show=False),
+        Binding("v", "view", "View"),
+    ]
+
+    def __init__(
+        self,
+        store: Store,
+        image: ImageName,
+        unit: Unit,
+        load: Callable[[LayerKey], UnitTable],
+        new_panel: Callable[[], UnitPanel],
+        photo: GridView,
+        go: Callable[[Unit], None],
+    ) -> None:
+        super().__init__()
+        self.image = image
+        self.found: list[OnImage] = []  # of the image last read
+        self._store, self._unit, self._load, self._go = store, unit, load, go
+        self._images: ImageList | None = None
+        self._reading: ImageName | None = None
+        self.panel, self.photo = new_panel(), photo
+        self.panel.follows = False
+        self.photo.add_class("photo")
+        self.list = ImageListView()
+        colors = series(list(store.models))
+        self.columns = {model: ModelColumn(color) for model, (color, _) in colors.items()}
+        self._input, self._count = PlainInput(placeholder="path or class", compact=True), Static(classes="count")
+        self._facts = Static(classes="facts")
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            with Vertical(classes="find"):
+                yield self._input
+                yield self.list
+                yield self._count
+            with Vertical(classes="image"):
+                with Horizontal(classes="about"):
+                    yield self.photo
+                    yield self._facts
+                with HorizontalScroll(can_focus=False):
+                    yield from self.columns.values()
+            yield self.panel
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.columns[self._unit.model].units.focus()
+        self._count.update("reading the images …")
+        self.run_worker(self._list_images, thread=True)
+        self.show(self.image)
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.height >= _ROOMY, "-roomy")
+
+    # What is read, on threads
+
+    def _list_images(self) -> None:
+        try:
+            images = ImageList(self._store)
+        except ShapebiasError as error:
+            self.app.call_later(self._count.update, Text(printable(str(error))))
+        else:
+            self.app.call_later(self._take_images, images)
+
+    def _take_images(self, images: ImageList) -> None:
+        if self.is_attached:
+            self._images = images
+            self._search()
+
+    def show(self, image: ImageName) -> None:
+        """Shows an image. What fires on it is read on a thread; of those asked for meanwhile, only the last is."""
+        self.image = image
+        self._facts.update(self.facts())
+        if self._reading is None:
+            self._reading = image
+            self.run_worker(self._read, thread=True)
+
+    def _read(self) -> None:
+        image = self._reading
+        assert image is not None
+        try:
+            found: list[OnImage] | ShapebiasError = on_image(self._store, image)
+        except ShapebiasError as error:
+            found = error
+        self.app.call_later(self._take, image, found)
+
+    def _take(self, image: ImageName, found: list[OnImage] | ShapebiasError) -> None:
+        if not self.is_attached:
+            return
+        self._reading = None
+        if image != self.image:
+            self.show(self.image)
+            return
+        if isinstance(found, ShapebiasError):
+            self._facts.update(Text(printable(str(found))))
+            return
+        self.found = found
+        common = [line for line in found[0].missing if all(line in each.missing for each in found)]
+        self._facts.update(self.facts(common))
+        photo = next((each.photo for each in found if each.photo is not None), None)
+        self.set_class(photo is not None and self.photo.draws, "-pictured")
+        self.photo.show(photo)
+        for each in found:
+            self.columns[each.model].show(each, common, self._unit)
+        self._show_unit()
+
+    def _search(self) -> None:
+        """Lists the images that match what is written."""
+        if self._images is None:
+            return
+        rows = self._images.find(self._input.value)
+        self._count.update(f"{len(rows):,} of {len(self._images):,} images")
+        with self.prevent(ImageListView.Moved):
+            self.list.show(self._images.names, rows, self.image)
+        if len(rows) and self.list.name_at(self.list.cursor) != self.image and self._input.has_focus:
+            self.show(self.list.name_at(self.list.cursor))
+
+    def facts(self, missing: Sequence[str] = ()) -> Text:
+        """Path, class or shape and texture, and what is `missing` for all models."""
+        kind = "cue-conflict image" if self.image.is_cue_conflict else "probe image"
+        lines = [
+            Text(printable(self.image.path, 120), "bold"),
+            Text.assemble(printable(self.image.about, 80), (f"  {kind}", "dim")),
+            *(Text(line, "dim") for line in missing),
+        ]
+        if self.has_class("-roomy") and not self.image.is_cue_conflict:
+            lines.append(Text("units by activation / their max over the probe images", "dim"))
+        return Text("\n").join(lines)
+
+    # The unit under the cursor
+
+    @property
+    def column(self) -> ModelColumn:
+        """The one with the cursor."""
+        return next((each for each in self.columns.values() if each.units.has_focus), self.columns[self._unit.model])
+
+    def _show_unit(self) -> None:
+        firing = self.column.firing
+        if firing is None:
+            return
+        self._unit = firing.unit
+        try:
+            self.panel.show(firing.unit, self._load((firing.unit.model, firing.unit.layer)), [])
+        except ShapebiasError as error:
+            self._facts.update(Text(printable(str(error))))
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        if event.option_list.has_focus:
+            self._show_unit()
+
+    def on_descendant_focus(self) -> None:
+        self.set_class(self._input.has_focus, "-finding")
+        self._show_unit()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        firing = self.column.firing
+        if firing is not None:
+            self._go(firing.unit)
+
+    # Keys and mouse
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._search()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.column.units.focus()
+
+    def on_image_list_view_moved(self, event: ImageListView.Moved) -> None:
+        self.show(event.image)
+
+    def action_find(self) -> None:
+        """To the images, and back."""
+        (self.column.units if self._input.has_focus else self._input).focus()
+
+    def action_back(self) -> None:
+        if self._input.has_focus:
+            self.column.units.focus()
+        else:
+            self.app.pop_screen()
+
+    def action_image(self, step: int) -> None:
+        self.list.action_move(step)
+
+    def action_step(self, step: int) -> None:
+        if self._input.has_focus:
+            self.list.action_move(step)
+        elif step > 0:
+            self.column.units.action_cursor_down()
+        else:
+            self.column.units.action_cursor_up()
+
+    def action_page(self, pages: int) -> None:
+        self.list.action_page(pages)
+
+    def action_model(self, step: int) -> None:
+        columns = list(self.columns.values())
+        columns[(columns.index(self.column) + step) % len(columns)].units.focus()
+
+    def action_view(self) -> None:
+        self.panel.next_view()

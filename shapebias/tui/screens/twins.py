@@ -1,0 +1,124 @@
+"""A unit beside the units that fire on the same images: its twins in other models, those like it in its own."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.widgets import Footer, OptionList, Static
+
+from shapebias.core.analysis.twins import Candidate, Correlator, find_twins
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.store.reader import Unit
+from shapebias.core.text import printable
+from shapebias.core.units.table import UnitTable
+from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.tui.widgets.unit_panel import UnitPanel
+
+
+class TwinsScreen(Screen[None]):
+    """The unit left, the candidate chosen from the list below right. `go` gets the unit that Enter chooses."""
+
+    DEFAULT_CSS = """
+    TwinsScreen > Horizontal { height: 1fr; }
+    TwinsScreen UnitPanel { width: 1fr; }
+    TwinsScreen > .said { height: 1; color: $text-muted; background: $surface; padding: 0 1; }
+    TwinsScreen OptionList, TwinsScreen OptionList:focus {
+        height: auto; max-height: 25%; min-height: 3; border: none; padding: 0; background: $background;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    TwinsScreen.-narrow .unit { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,t", "app.pop_screen", "Back"),
+        Binding("enter", "go", "Go there"),
+        Binding("j", "step('cursor_down')", "Next"),
+        Binding("k", "step('cursor_up')", "Previous"),
+        Binding("v", "view", "View"),
+    ]
+
+    def __init__(
+        self,
+        unit: Unit,
+        correlator: Correlator,
+        load: Callable[[LayerKey], UnitTable],
+        new_panel: Callable[[], UnitPanel],
+        go: Callable[[Unit], None],
+    ) -> None:
+        super().__init__()
+        self._unit, self._correlator, self._load, self._go = unit, correlator, load, go
+        self.panel, self.other = new_panel(), new_panel()
+        self.panel.add_class("unit")
+        for panel in (self.panel, self.other):
+            panel.follows = False
+        self._said = Static("looking for units that fire on the same images …", classes="said")
+        self._list = OptionList(markup=False)
+        self.found: list[Candidate] = []
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield self.panel
+            yield self.other
+        yield self._said
+        yield self._list
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self._list.focus()
+        self._show(self.panel, self._unit)
+        self.run_worker(self._find, thread=True)
+
+    def _show(self, panel: UnitPanel, unit: Unit) -> None:
+        try:
+            panel.show(unit, self._load((unit.model, unit.layer)), [])
+        except ShapebiasError as error:
+            self._say(str(error))
+
+    def _say(self, text: str) -> None:
+        self._said.update(Text(printable(text)), layout=False)
+
+    def _find(self) -> None:
+        """On a thread: the first time it reads layers."""
+        try:
+            found = find_twins(self._correlator, self._unit)
+        except ShapebiasError as error:
+            self.app.call_later(self._say, str(error))
+        else:
+            self.app.call_later(self._take, found)
+
+    def _take(self, found: list[Candidate]) -> None:
+        if not self.is_attached:
+            return
+        self.found = found
+        self._say(
+            f"correlation with {self._unit} over the images"
+            if found
+            else f"no unit correlates with {self._unit}: it is the same for all images, or clipped"
+        )
+        width = max((len(str(each.unit)) for each in found), default=0)
+        self._list.add_options([_line(each, width) for each in found])
+        self._list.highlighted = 0 if found else None
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        self._show(self.other, self.found[event.option_index].unit)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self._go(self.found[event.option_index].unit)
+
+    async def action_step(self, action: str) -> None:
+        await self.app.run_action(action, self._list)
+
+    def action_go(self) -> None:
+        self._list.action_select()
+
+    def action_view(self) -> None:
+        for panel in (self.panel, self.other):
+            panel.next_view()
+
+
+def _line(candidate: Candidate, width: int) -> Text:
+    line = Text(f" {candidate.correlation:6.3f}  {printable(str(candidate.unit), 80).ljust(width)}")
+    return line.append(f"  {candidate.group.value}", style="dim")

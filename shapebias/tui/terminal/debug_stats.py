@@ -1,0 +1,63 @@
+"""`explore --debug-stats`: how many bytes a move sends to the terminal, and when it has taken the last."""
+
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+from shapebias.tui.terminal.driver import LineDriver
+
+_QUIET = 0.25  # seconds without a byte: the move is done
+
+
+class MoveStats:
+    """Counts from one `begin` to the next; `written` is called on the terminal's thread."""
+
+    def __init__(self) -> None:
+        self._begun = self._last = 0.0
+        self._bytes = 0
+        self._counting = False
+
+    def begin(self) -> None:
+        """The cursor has moved."""
+        self._begun = self._last = time.perf_counter()
+        self._bytes = 0
+        self._counting = True
+
+    def written(self, count: int) -> None:
+        """The terminal has taken so many bytes."""
+        if self._counting:
+            self._bytes += count
+            self._last = time.perf_counter()
+
+    def finished(self) -> str | None:
+        """The figures of a move, once, as soon as nothing more is sent for it."""
+        if not self._counting or time.perf_counter() - self._last < _QUIET:
+            return None
+        self._counting = False
+        return f"{1000 * (self._last - self._begun):.0f} ms, {self._bytes / 1000:.1f} kB"
+
+
+class _CountedFile:
+    """A text file that says how many bytes went through it."""
+
+    def __init__(self, file: IO[str], written: Callable[[int], None]) -> None:
+        self._file, self._written = file, written
+
+    def write(self, text: str) -> int:
+        count = self._file.write(text)
+        self._written(len(text.encode("utf-8", "replace")))
+        return count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def counting_driver(stats: MoveStats) -> type[LineDriver]:
+    """Textual's driver, its output counted."""
+
+    class CountingDriver(LineDriver):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self._file: Any = _CountedFile(self._file, stats.written)
+
+    return CountingDriver

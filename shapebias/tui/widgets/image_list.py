@@ -1,0 +1,81 @@
+"""A list of images of any length, by path and class."""
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from shapebias.core.analysis.by_image import ImageName
+from shapebias.core.text import cell_width, padded, printable
+from shapebias.tui.widgets.cursor_view import CursorView
+
+_ABOUT = 0.45  # of a line's width that the class may take
+
+
+class ImageListView(CursorView):
+    """A line an image, and a cursor. Posts `Moved` when it moves."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"images--cursor"}
+    DEFAULT_CSS = """
+    ImageListView { height: 1fr; scrollbar-size: 0 1; }
+    ImageListView > .images--cursor { background: $primary-muted; color: $text; }
+    """
+
+    class Moved(Message):
+        """The cursor is on `image`."""
+
+        def __init__(self, image: ImageName) -> None:
+            super().__init__()
+            self.image = image
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: list[ImageName] = []
+        self._rows: NDArray[np.int64] = np.zeros(0, np.int64)
+
+    @property
+    def row_count(self) -> int:
+        return len(self._rows)
+
+    def name_at(self, place: int) -> ImageName:
+        """The image on a line."""
+        return self._names[int(self._rows[place])]
+
+    def show(self, names: list[ImageName], rows: NDArray[np.int64], image: ImageName) -> None:
+        """Shows those of `names` whose places are `rows`, the cursor on `image` where it is among them, else on top."""
+        self._names, self._rows = names, rows
+        self.virtual_size = Size(0, len(rows))
+        here = names.index(image) if image in names else -1
+        places = np.flatnonzero(rows == here)
+        self.move_to(int(places[0]) if len(places) else 0, again=True)
+        self.refresh()
+
+    def moved(self, before: int) -> None:
+        self.post_message(self.Moved(self.name_at(self.cursor)))
+
+    def on_click(self, event: events.Click) -> None:
+        place = self.row_at(event)
+        if place is not None:
+            self.move_to(place)
+
+    def render_line(self, y: int) -> Strip:
+        width, place = self.scrollable_content_region.width, int(self.scroll_offset.y) + y
+        if place >= self.row_count:
+            text = " no image matches" if y == 0 and self._names else ""
+            return Strip([Segment(text, self.rich_style)]).adjust_cell_length(width, self.rich_style)
+        name, style = self.name_at(place), self.rich_style
+        about_style = style + Style(dim=True)
+        if place == self.cursor:
+            style = about_style = self.get_component_rich_style("images--cursor")
+        about = printable(name.about, max(int(_ABOUT * width), 1)) if name.about else ""
+        if name.is_cue_conflict and cell_width(about) + cell_width(printable(name.path)) + 2 > width:
+            about = ""  # the path says it, too
+        room = max(width - cell_width(about) - 2, 1)
+        path = padded(printable(name.path, room), room)
+        return Strip([Segment(f" {path} ", style), Segment(about, about_style)]).adjust_cell_length(width, style)

@@ -1,0 +1,38 @@
+"""The status line: what the filter leaves, the layer, what the sort column means."""
+
+from textual.widgets import Static
+
+from shapebias.core.metrics import METRICS
+from shapebias.core.store.reader import Unit
+from shapebias.core.store.schema import Layer
+from shapebias.core.text import printable
+from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.tui.widgets.unit_table import UnitTableView
+
+
+class StatusLine(Static):
+    """One line. `figures` of the last move come first (`--debug-stats`)."""
+
+    DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; background: $surface; color: $text-muted; }"
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+        self.figures = ""
+        self._said: tuple[str, Unit | None] = ("", None)
+
+    def say(self, text: str, unit: Unit | None) -> None:
+        """From the next `show` on a text takes the filter's place, as long as the cursor is on `unit`."""
+        self._said = (text, unit)
+
+    def show(self, key: LayerKey, layer: Layer, units: UnitTableView, condition: str) -> None:
+        """Writes the line for a layer whose units the table shows, those that satisfy `condition`."""
+        said, unit = self._said
+        words = METRICS.get(units.sort_by)
+        count = f"{units.row_count} of {layer.units} units: {condition}" if condition else ""
+        parts = [
+            self.figures,
+            (said if unit == units.unit else "") or count,
+            f"{key[0]}  {key[1]}  {layer.units} units, maps {layer.map_height} × {layer.map_width}",
+            f"{words.title}: {words.low} … {words.high}" if words is not None else "",
+        ]
+        self.update(printable("   ".join(filter(None, parts)), 400), layout=False)

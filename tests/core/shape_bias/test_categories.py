@@ -1,0 +1,92 @@
+"""Mapping files and the 16 categories: which classes belong to which category."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapebias.core import imagenet
+from shapebias.core.errors import UsageError
+from shapebias.core.shape_bias.categories import identity_mapping, load_mapping, sixteen_classes
+
+IDS, NAMES = ["n1", "n2", "n3", "n4"], ["tabby", "poodle", "crane", "crane"]
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_the_sixteen_categories_are_the_published_classes() -> None:
+    mapping = sixteen_classes()
+    assert len(mapping) == 16
+    names = imagenet.class_names()
+    assert [names[index] for index in mapping["elephant"]] == ["Indian elephant", "African elephant"]
+    assert [imagenet.wnids()[index] for index in mapping["knife"]] == ["n03041632"]  # WordNet: cleaver
+    used = [index for classes in mapping.values() for index in classes]
+    assert len(used) == len(set(used)) == 207
+    assert all(0 <= index < 1000 for index in used)
+
+
+def test_classes_that_are_categories_map_to_themselves() -> None:
+    assert identity_mapping(["circle", "star"]) == {"circle": [0], "star": [1]}
+
+
+def test_classes_are_named_by_id_name_or_index(tmp_path: Path) -> None:
+    path = write(tmp_path / "map.json", {"cat": ["n1"], "dog": ["poodle"], "polar bear": [2, "n4"]})
+    assert load_mapping(path, IDS, NAMES) == {"cat": [0], "dog": [1], "polar bear": [2, 3]}
+
+
+@given(st.permutations(range(8)), st.integers(1, 7), st.data())
+def test_any_partition_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], cut: int, data: st.DataObject
+) -> None:
+    ids, names = [f"id{index}" for index in range(8)], [f"name{index}" for index in range(8)]
+    mapping = {"one": order[:cut], "two": order[cut:]}
+    ways = (lambda index: index, lambda index: ids[index], lambda index: names[index])
+    said = {name: [data.draw(st.sampled_from(ways))(index) for index in each] for name, each in mapping.items()}
+    path = write(tmp_path_factory.getbasetemp() / "partition.json", said)
+    assert load_mapping(path, ids, names) == mapping
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is not a mapping"),
+        ("[" * 100_000, "is not a mapping"),
+        ([1], "is not a mapping"),
+        ({}, "at least 2 categories"),
+        ({"cat": ["n1"]}, "at least 2 categories"),
+        ('{"cat": ["n1"], "cat": ["n2"], "dog": ["n3"]}', "2 times"),
+        ({"cat1": ["n1"], "dog": ["n2"]}, "is not letters"),
+        ({"c_t": ["n1"], "dog": ["n2"]}, "is not letters"),
+        ({"\x1b[31m": ["n1"], "dog": ["n2"]}, "is not letters"),
+        ({"cat": [], "dog": ["n2"]}, "needs a list"),
+        ({"cat": "n1", "dog": ["n2"]}, "needs a list"),
+        ({"cat": ["n9"], "dog": ["n2"]}, "no class n9"),
+        ({"cat": ["tabbi"], "dog": ["n2"]}, "did you mean tabby?"),
+        ({"cat": ["crane"], "dog": ["n2"]}, "names 2 classes"),
+        ({"cat": [4], "dog": ["n2"]}, "0 to 3"),
+        ({"cat": [-1], "dog": ["n2"]}, "0 to 3"),
+        ({"cat": [True], "dog": ["n2"]}, "not a class id"),
+        ({"cat": [None], "dog": ["n2"]}, "not a class id"),
+        ({"cat": ["n1", "tabby"], "dog": ["n2"]}, "class 0 (tabby) is listed 2 times"),
+        ({"cat": ["n1"], "dog": ["n2", 0]}, "listed 2 times"),
+    ],
+)
+def test_a_mapping_that_is_none_is_one_line(tmp_path: Path, content: object, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        load_mapping(write(tmp_path / "map.json", content), IDS, NAMES)
+    assert said in str(error.value)
+    assert "map.json" in str(error.value)
+    assert str(error.value).isprintable()
+
+
+def test_a_mapping_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_mapping(tmp_path / "none.json", IDS, NAMES)
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(UsageError, match="is not a mapping"):
+        load_mapping(tmp_path / "bytes.json", IDS, NAMES)

@@ -1,0 +1,80 @@
+"""The shape bias of observers, published ones too, as table, JSON and CSV."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from shapebias.core.shape_bias.categories import sixteen_classes
+from shapebias.core.shape_bias.decisions import Decisions
+from shapebias.core.shape_bias.observers import (
+    Observer,
+    bias_csv,
+    bias_text,
+    categories_text,
+    observe,
+    observer_record,
+    published,
+    shape_categories,
+)
+
+
+def tiny(name: str = "Net", source: str = "a.zarr") -> Observer:
+    rows = np.array([(0, 1, 0), (0, 1, 1), (0, 1, 0), (1, 0, 2)], np.int32)
+    names = [f"image{row}" for row in range(4)]
+    return observe(name, source, False, Decisions(["cat", "dog", "knife"], names, *rows.T, excluded=2))
+
+
+def test_published_figures_agree_with_themselves_and_the_paper() -> None:
+    people, alexnet = published()
+    assert (people.name, people.is_people) == ("people", True)
+    assert round(people.score.counts.shape_bias, 3) == 0.959  # the paper's 95.9 %
+    assert sum((people.score.counts.shape, people.score.counts.texture, people.score.counts.other)) == 10 * 1200
+    assert sorted(people.category_bias) == sorted(sixteen_classes())
+    assert round(alexnet.score.counts.shape_bias, 4) == 0.2531
+    assert not alexnet.is_people
+    assert alexnet.category_bias == {}
+
+
+def test_the_table_has_a_line_an_observer() -> None:
+    lines = bias_text([*published(), tiny("a\x1b[31m")]).splitlines()
+    assert lines[0].split("  ")[0] == ""
+    assert lines[1].split() == ["people", "Geirhos", "et", "al.", "2019", "9,236", "398", "2,366", "0.9587", "–"]
+    assert lines[3].split()[:6] == ["a\\x1b[31m", "a.zarr", "2", "1", "1", "0.6667"]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_the_table_of_categories_shows_those_that_have_images() -> None:
+    lines = categories_text([*published(), tiny()]).splitlines()
+    assert [line.split()[0] for line in lines] == ["shape", "cat", "dog"]
+    assert lines[0].split("  ")[-2:] == ["people, Geirhos et al. 2019", "Net, a.zarr"]
+    assert lines[1].split() == ["cat", "0.9590", "0.6667"]
+    assert lines[2].split() == ["dog", "0.9413", "–"]
+
+
+def test_people_stay_out_of_a_table_of_other_categories() -> None:
+    rows = np.array([(0, 1, 0), (1, 0, 1)], np.int32)  # a drawn bottle is not a photo's
+    shapes = observe("S", "demo.zarr", False, Decisions(["circle", "bottle"], ["1", "2"], *rows.T))
+    assert shape_categories([*published(), shapes]) == ["circle", "bottle"]
+    assert "people" not in categories_text([*published(), shapes])
+
+
+def test_records_and_csv_say_the_same() -> None:
+    observers = [*published(), tiny()]
+    records = json.loads(json.dumps([observer_record(each) for each in observers], allow_nan=False))
+    rows = list(csv.DictReader(io.StringIO(bias_csv(observers))))
+    assert [row["name"] for row in rows if row["category"] == ""] == ["people", "alexnet (torchvision)", "Net"]
+    assert len(rows) == 3 + 16 + 2
+    by_place = {(row["name"], row["category"]): row for row in rows}
+    for record in records:
+        for category, facts in {"": record, **record["categories"]}.items():
+            row = by_place[record["name"], category]
+            for key in ("shape", "texture", "other", "shape_bias"):
+                value = facts.get(key)
+                assert row[key] == ("" if value is None else str(value))
+    net = records[2]
+    assert (net["shape"], net["texture"], net["other"], net["excluded"], net["people"]) == (2, 1, 1, 2, False)
+    assert net["categories"]["dog"]["shape_bias"] is None
+    assert float(by_place["Net", ""]["low"]) == pytest.approx(net["interval"][0])

@@ -1,0 +1,135 @@
+"""Decisions for cue-conflict images, image for image: softmax, mean over a category's classes, the largest."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.store.opening import open_store
+from shapebias.precompute.images.builtin.drawing import SHAPES, SPLITS, TEXTURES, draw_path
+from shapebias.precompute.models.load import SHIPPED
+from shapebias.precompute.models.small_cnn import SmallCNN
+from shapebias.precompute.models.spec import PAIR, parse_specs
+from tests.support.plain_run import MODELS, PlainRun, pixels
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_decisions_by_a_file_of_categories(plain_run: PlainRun, model: str) -> None:
+    found = plain_run.store.cue_conflict(model)
+    assert found is not None
+    categories = json.loads(plain_run.categories.read_text())
+    assert found.categories == list(categories)
+    files = [plain_run.conflict / name for name in found.images]
+    assert files == sorted(each for each in plain_run.conflict.glob("*/*-*.png") if each.stem[3:5] not in ("90", "91"))
+    assert len(files) == 18
+    scores = np.exp(plain_run.scores(model, pixels(files)).astype(np.float64))
+    shares = scores / scores.sum(1, keepdims=True)
+    means = np.stack([shares[:, classes].mean(1) for classes in categories.values()], 1)
+    np.testing.assert_array_equal(found.decision, means.argmax(1))
+    assert len(np.unique(found.decision)) > 1
+    textures = [file.stem.split("-")[1].rstrip("0123456789") for file in files]
+    assert [found.categories[each] for each in found.shape] == [file.parent.name for file in files]
+    assert [found.categories[each] for each in found.texture] == textures
+
+
+def test_what_could_not_be_used_is_said(plain_run: PlainRun) -> None:
+    facts = plain_run.store.attributes_of("images/cue-conflict")
+    assert facts["excluded"] == 1
+    assert facts["skipped"] == [
+        {"path": "cat/a photo.png", "reason": "not named like cat1-elephant2.png"},
+        {"path": "dog/dog91-cat1.png", "reason": "empty file"},
+    ]
+
+
+def test_the_built_in_pair(monkeypatch: pytest.MonkeyPatch, make_store: Callable[..., Path], tmp_path: Path) -> None:
+    monkeypatch.setitem(SPLITS, "cue-conflict", 48)
+    path = make_store(
+        tmp_path / "pair.zarr",
+        models=parse_specs(list(PAIR)),
+        images="builtin:probe",
+        limit=2,
+        layers="conv1",
+        cue_conflict="builtin:cue-conflict",
+    )
+    store = open_store(path)
+    by_shape: list[int] = []
+    for model in PAIR:
+        found = store.cue_conflict(model)
+        assert found is not None
+        assert len(found.images) == 48
+        images = np.stack([draw_path(name.encode()) for name in found.images])
+        network = SmallCNN(16)
+        network.load_state_dict(load_file(SHIPPED[model]))
+        facts = store.models[model].preprocessing
+        mean, std = (np.array(facts[key]) for key in ("mean", "std"))
+        with torch.inference_mode():
+            inputs = torch.from_numpy((images / 255 - mean) / std).float().permute(0, 3, 1, 2)
+            decided = network.eval()(inputs).argmax(1).numpy()
+        np.testing.assert_array_equal(found.decision, decided)
+        names = [tuple(name.split("/")[-1].split("-")[:2]) for name in found.images]
+        assert names == [(SHAPES[a], TEXTURES[b]) for a, b in zip(found.shape, found.texture, strict=True)]
+        by_shape.append((found.decision == found.shape).sum())
+    assert by_shape[0] < by_shape[1], "the robust one goes by shape more often"
+
+
+# --- what makes no sense is said before the long passes ---------------------------------------------------------------
+
+
+class BegunError(Exception):
+    """The long passes began."""
+
+
+@pytest.fixture
+def early(plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A run that may not come to its first batch."""
+
+    def begun(*_: object) -> None:
+        raise BegunError
+
+    monkeypatch.setattr("shapebias.precompute.run.watch", begun)
+
+    def run(**changes: object) -> None:
+        models = parse_specs([f"Tiny={plain_run.path.parent}/net.py:tiny"])
+        make_store(tmp_path / "a.zarr", models=models, images=str(plain_run.images), **changes)
+
+    with pytest.raises(BegunError):
+        run(cue_conflict=str(plain_run.conflict), categories=plain_run.categories)
+    return run
+
+
+def test_a_network_without_the_categories(early: Callable[..., None], plain_run: PlainRun) -> None:
+    with pytest.raises(ShapebiasError, match=r"Tiny has 10 classes that are not ImageNet's.*--categories FILE"):
+        early(cue_conflict=str(plain_run.conflict))
+
+
+def test_a_folder_of_other_images(early: Callable[..., None], plain_run: PlainRun) -> None:
+    with pytest.raises(ShapebiasError, match=r"no cue-conflict images in .*: not named like cat1-elephant2\.png"):
+        early(cue_conflict=str(plain_run.images), categories=plain_run.categories)
+
+
+def test_a_variant_or_stylized_images_of_something_else(early: Callable[..., None], plain_run: PlainRun) -> None:
+    with pytest.raises(UsageError, match="no folders of the probe images' classes"):
+        early(variants=(("C", str(plain_run.conflict)),))
+    with pytest.raises(UsageError, match="is named as a probe image is"):
+        early(stylized=str(plain_run.conflict))
+
+
+def test_images_none_of_which_can_be_read(plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "images/cat").mkdir(parents=True)
+    (tmp_path / "images/cat/cat1-dog2.png").write_bytes(b"")
+    Image.new("RGB", (20, 20)).save(tmp_path / "images/cat/photo.png")
+    with pytest.raises(ShapebiasError, match=r"no cue-conflict image in .* can be used: empty file"):
+        make_store(
+            tmp_path / "a.zarr",
+            limit=2,
+            layers="block1",
+            cue_conflict=str(tmp_path / "images"),
+            categories=plain_run.categories,
+        )
+    assert not (tmp_path / "a.zarr").exists()

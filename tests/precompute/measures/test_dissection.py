@@ -1,0 +1,229 @@
+"""Dissection end to end: a store's counts against all maps kept, upsampled by torch in float64 and counted."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from shapebias.core.analysis.dissection import count_detectors, detectors_text, layer_concepts, read_concepts, tally_csv
+from shapebias.core.concepts import Concepts, LayerConcepts
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store, StoreError
+from shapebias.core.units.filter import filter_mask
+from shapebias.core.units.table import load_units, unit_records
+from shapebias.precompute.device import choose_device
+from shapebias.precompute.images.annotations import annotate, annotated_images
+from shapebias.precompute.images.builtin.colours import COLOURS
+from shapebias.precompute.images.builtin.drawing import SPLITS
+from shapebias.precompute.images.builtin.export import export_builtin
+from shapebias.precompute.images.sources.find import find_images
+from shapebias.precompute.images.sources.folder import list_images
+from shapebias.precompute.models.load import load_model
+from shapebias.precompute.models.spec import parse_spec
+from shapebias.precompute.progress import Silent
+from shapebias.precompute.runner import prepare
+
+IMAGES = 32
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images() -> Iterator[None]:
+    """Fewer built-in images than usual."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SPLITS, "cue-conflict", IMAGES)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole_network(network_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny network, for whole images of 64 x 64: it crops nothing, so Broden's images are as the built-in ones."""
+    path = tmp_path_factory.mktemp("network") / "whole.py"
+    text = network_file.read_text().replace('"crop_pct": 0.8', '"crop_pct": 1.0').replace("32, 32", "64, 64")
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def dissected(make_store: Callable[..., Path], whole_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    path = tmp_path_factory.mktemp("store") / "dissected.zarr"
+    models = [parse_spec(f"Tiny={whole_network}:build")]
+    return open_store(make_store(path, models=models, images="builtin:cue-conflict", passes=("dissection",)))
+
+
+def known(store: Store) -> Concepts:
+    concepts = read_concepts(store)
+    assert concepts is not None
+    return concepts
+
+
+def all_maps(network: Path, images_source: str) -> tuple[list[np.ndarray], list[list[np.ndarray]], Concepts]:
+    """Every layer's maps [N, C, h, w], and for every image the concepts' masks bool [concepts, H, W]."""
+    images, _ = find_images(images_source)
+    runner = prepare(load_model(parse_spec(f"{network}:build")), images, choose_device("cpu", "auto"), "paper")
+    every = annotate(annotated_images(images, None), runner.geometry)
+    packed = np.stack([every.pack(bytes(images.root) + b"/" + path) for path in images.paths])
+    pixels, labels = every.unpack(packed)
+    found: dict[int, Tensor] = {}
+    runner.forward(pixels, lambda index, output: found.update({index: output.clone()}))
+    numbers = np.arange(1, len(every.concepts) + 1)
+    masks = [
+        [(planes.reshape(-1, every.height, every.width) == number).any(0) for number in numbers]
+        for planes in labels.planes
+    ]
+    return [found[index].numpy() for index in range(len(found))], masks, every.concepts
+
+
+def test_counts_are_those_of_a_brute_force(dissected: Store, whole_network: Path) -> None:
+    layers, masks, concepts = all_maps(whole_network, "builtin:cue-conflict")
+    category = np.array(concepts.category)
+    assert known(dissected) == concepts
+    shown = np.array(masks).reshape(IMAGES, len(concepts), -1)
+    carried = np.stack([shown[:, category == index].any((1, 2)) for index in range(4)], 1)
+    for name, maps in zip(dissected.layers("Tiny"), layers, strict=True):
+        threshold = dissected.metric("Tiny", name, "q995").astype(np.float64)
+        large = interpolate(torch.from_numpy(maps).double(), (64, 64), mode="bilinear").numpy()
+        above = (large > threshold[:, None, None]).reshape(IMAGES, len(threshold), -1)
+        flat = [each.transpose(1, 0, 2).reshape(each.shape[1], -1).astype(np.float32) for each in (above, shown)]
+        intersection = (flat[0] @ flat[1].T).astype(np.int64)
+        union = np.zeros_like(intersection)
+        for image in range(IMAGES):
+            for concept in np.flatnonzero(carried[image, category]):
+                union[:, concept] += (above[image] | shown[image, concept]).sum(1)
+        iou = intersection / np.maximum(union, 1)
+        found = layer_concepts(dissected, concepts, "Tiny", name)
+        for index in range(4):
+            members = np.flatnonzero(category == index)
+            best = members[iou[:, members].argmax(1)]
+            units = np.arange(len(best))
+            np.testing.assert_array_equal(found.label[:, index], best)
+            np.testing.assert_array_equal(found.intersection[:, index], intersection[units, best])
+            both = found.activation[:, index] + found.truth[:, index] - found.intersection[:, index]
+            np.testing.assert_array_equal(both, union[units, best])
+        np.testing.assert_allclose(dissected.metric("Tiny", name, "iou"), iou.max(1), rtol=1e-6)
+        np.testing.assert_array_equal(dissected.metric("Tiny", name, "concept_diversity"), (iou >= 0.04).sum(1))
+
+
+def test_a_broden_folder_gives_what_the_built_in_images_give(
+    dissected: Store, make_store: Callable[..., Path], whole_network: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    export_builtin(tmp_path / "new", "cue-conflict", None, 0, Silent(), broden=True)
+    facts = {"models": [parse_spec(f"Tiny={whole_network}:build")], "images": str(image_folder)}
+    folder = tmp_path / "new" / "cue-conflict"
+    store = open_store(make_store(tmp_path / "broden.zarr", broden=folder, **facts))
+    concepts = known(store)
+    assert concepts == known(dissected)
+    for layer in store.layers("Tiny"):
+        found, expected = (layer_concepts(each, concepts, "Tiny", layer) for each in (store, dissected))
+        for kind in ("label", "intersection", "activation", "truth"):
+            np.testing.assert_array_equal(getattr(found, kind), getattr(expected, kind))
+    (folder / "images" / "arrow" / "arrow-bricks-00000_object.png").unlink()
+    store = open_store(make_store(tmp_path / "broken.zarr", broden=folder, **facts))
+    attributes = store.attributes_of("concepts")
+    assert attributes["images"] == IMAGES - 1
+    assert attributes["skipped"] == [{"path": "arrow/arrow-bricks-00000.png", "reason": "a segmentation: no such file"}]
+
+
+def test_no_usable_annotated_image_is_an_error(
+    make_store: Callable[..., Path], network_file: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    export_builtin(tmp_path / "new", "probe", 3, 0, Silent(), broden=True)
+    folder = tmp_path / "new" / "probe"
+    for file in folder.rglob("*_color.png"):
+        file.unlink()
+    with pytest.raises(
+        ShapebiasError, match=r"none of the 3 annotated images in .* can be used: a segmentation: no such file"
+    ):
+        make_store(tmp_path / "none.zarr", broden=folder)
+    assert not (tmp_path / "none.zarr").exists()
+
+
+def test_any_folder_is_dissected_by_colours(concept_store: Path, image_folder: Path) -> None:
+    store = open_store(concept_store)
+    concepts = known(store)
+    assert concepts.names == COLOURS
+    assert concepts.categories == ("color",)
+    found = layer_concepts(store, concepts, "Tiny", "block1")
+    assert (found.truth[:, 0] > 0).any()
+    images = list_images(image_folder)[0]
+    assert (found.activation <= len(images) * 32 * 32).all()
+    table = load_units(store)
+    assert set(table.columns["concept_category"].tolist()) <= {"color", ""}
+    assert (table.columns["iou"] > 0).any()
+
+
+def test_concepts_are_columns(dissected: Store) -> None:
+    table = load_units(dissected)
+    concepts = known(dissected)
+    found = layer_concepts(dissected, concepts, "Tiny", "block2")
+    rows = [row for row in range(len(table)) if table.unit(row).layer == "block2"]
+    for row, concept in zip(rows, found.concept, strict=True):
+        assert table.cell("concept", row) == (concepts.names[concept] if concept >= 0 else "")
+    chosen = filter_mask("concept_category = color and iou > 0.01", table)
+    expected = (table.columns["concept_category"] == "color") & (table.columns["iou"] > np.float32(0.01))
+    np.testing.assert_array_equal(chosen, expected)
+    order = [table.cell("concept", int(row)) for row in table.order("concept", ascending=True)]
+    named = [each for each in order if each]
+    assert named == sorted(named, key=str)
+    assert order[: len(named)] == named
+    record = unit_records(dissected, table, top=False)[rows[0]]
+    assert record["concept"] == (table.cell("concept", rows[0]) or None)
+
+
+def test_the_tally_is_in_the_reference_codes_format(dissected: Store) -> None:
+    concepts = known(dissected)
+    found = layer_concepts(dissected, concepts, "Tiny", "block3")
+    rows = list(csv.DictReader(io.StringIO(tally_csv(concepts, found))))
+    assert list(rows[0])[:6] == ["unit", "category", "label", "score", "color-label", "color-truth"]
+    assert sorted(int(row["unit"]) for row in rows) == list(range(1, 34))
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    for row in rows:
+        if float(row["score"]) > 0:
+            assert float(row[f"{row['category']}-iou"]) == float(row["score"])
+            assert row[f"{row['category']}-label"] == row["label"]
+        shared, active, truth = (int(row[f"part-{each}"]) for each in ("intersect", "activation", "truth"))
+        assert float(row["part-iou"]) == pytest.approx(shared / max(active + truth - shared, 1))
+
+
+def test_detectors_are_counted_by_category(dissected: Store) -> None:
+    concepts = known(dissected)
+    found = layer_concepts(dissected, concepts, "Tiny", "block1")
+    (counted,) = count_detectors(dissected, concepts, [("Tiny", "block1")])
+    detecting = [unit for unit in range(16) if found.score[unit] >= 0.04]
+    for index, category in enumerate(concepts.categories):
+        units = [unit for unit in detecting if found.best[unit] == index]
+        assert counted.detectors[category] == len(units)
+        assert counted.unique[category] == len({found.concept[unit] for unit in units})
+    assert f"{len(detecting)} (" in detectors_text([counted])
+
+
+def test_equal_ious_are_of_the_first_category_and_none_of_no_concept() -> None:
+    label = np.array([[0, 1], [0, 1], [0, -1]], np.int32)
+    counts = np.array([[5, 5], [0, 0], [0, 0]], np.int64)
+    found = LayerConcepts(label, counts, counts * 2, counts * 2)
+    assert found.best.tolist() == [0, -1, -1]
+    assert found.concept.tolist() == [0, -1, -1]
+    assert found.score.tolist() == [pytest.approx(5 / 15), 0, 0]
+
+
+def test_damage_is_one_line(dissected: Store, tmp_path: Path) -> None:
+    import shutil
+
+    import zarr
+
+    copy = Path(shutil.copytree(dissected.path, tmp_path / "copy.zarr"))
+    zarr.open_group(copy, mode="a")["concepts"].attrs["category"] = [99]
+    with pytest.raises(StoreError, match="its names make no sense"):
+        load_units(open_store(copy))
+    zarr.open_group(copy, mode="a")["concepts"].attrs.update(
+        {"category": [0], "names": ["x"], "categories": list("abcd")}
+    )
+    with pytest.raises(StoreError, match="a label that is no concept"):
+        load_units(open_store(copy))

@@ -1,0 +1,29 @@
+"""What units lose on their own top images when these are changed, against a plain loop."""
+
+import numpy as np
+import pytest
+
+from shapebias.precompute.measures.sensitivity import _loss
+from tests.support.plain_run import LAYERS, MODELS, PlainRun
+
+CHANGES = {"color_sensitivity": "grey", "shape_sensitivity": "shuffle-4", "noise_sensitivity": "noise-0.1"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("metric", CHANGES)
+def test_sensitivities(plain_run: PlainRun, model: str, metric: str) -> None:
+    clean = plain_run.maps(model, plain_run.pixels)
+    changed = plain_run.maps(model, plain_run.distorted(CHANGES[metric]))
+    for layer in LAYERS:
+        before, after = clean[layer].max((2, 3)), changed[layer].max((2, 3))
+        top = np.argsort(-before, axis=0, kind="stable")[:6]
+        mean_before, mean_after = (np.take_along_axis(each, top, 0).mean(0) for each in (before, after))
+        expected = np.where(mean_before > 0, 1 - mean_after / np.where(mean_before > 0, mean_before, 1), np.nan)
+        found = plain_run.store.metric(model, layer, metric)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+        assert np.nanstd(found) > 0.01
+
+
+def test_units_without_a_positive_activation_have_none() -> None:
+    values = np.array([[2, 1], [0, 0], [-1, -3], [3, -1]], np.float32)
+    np.testing.assert_array_equal(_loss(np.array([0.0, 0, 1, 4]), values), np.float32([1, np.nan, np.nan, -1]))

@@ -1,0 +1,80 @@
+"""Measuring on a Ray cluster: the same bytes as in this process, whatever happens to its workers."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.precompute.models.spec import parse_specs
+from shapebias.precompute.progress import Silent
+from shapebias.precompute.run import precompute
+from shapebias.precompute.scanning.shards import Shards
+from shapebias.precompute.settings import Settings
+from shapebias.precompute.statistics.state import Part
+from tests.support.store_arrays import arrays_of
+
+RUN: dict[str, object] = {"shard_size": 4, "batch_size": 4, "layers": "block1", "passes": ("sensitivity",)}
+
+
+def workers() -> list[int]:
+    """The processes of Ray's workers on this machine that measure."""
+    titles = {int(each.parent.name): each.read_bytes() for each in Path("/proc").glob("[0-9]*/cmdline")}
+    return [process for process, title in titles.items() if title.startswith(b"ray::_Worker")]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+def test_a_killed_worker_changes_no_byte(
+    make_store: Callable[..., Path],
+    network_file: Path,
+    image_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = arrays_of(make_store(tmp_path / "local.zarr", **RUN))
+    killed: list[int] = []
+    keep = Shards.keep
+
+    def kill_one(self: Shards, number: int, part: Part) -> None:
+        keep(self, number, part)
+        if not killed:
+            killed.append(workers()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    monkeypatch.setattr(Shards, "keep", kill_one)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    settings = Settings(
+        parse_specs([f"Tiny={network_file}:build"]),
+        str(image_folder),
+        tmp_path / "ray.zarr",
+        top=6,
+        device="cpu",
+        workers=0,
+        engine="ray",
+        cpus_per_worker=0.5,
+        ray_workers=2,
+        **RUN,  # type: ignore[arg-type]
+    )
+    summary = precompute(settings, Silent())
+    assert killed
+    assert "measured by 2 Ray workers" in summary.notes
+    assert arrays_of(tmp_path / "ray.zarr") == whole
+    assert workers() == []
+
+
+def test_a_cluster_that_is_not_there_is_one_line(
+    make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "nowhere:\x1b1")
+    with pytest.raises(ShapebiasError, match=r"no Ray cluster at nowhere:\\x1b1: "):
+        make_store(tmp_path / "a.zarr", engine="ray")
+    assert not list(tmp_path.glob("a.zarr*"))
+
+
+def test_an_engine_that_does_not_exist_is_a_usage_error(make_store: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no --engine spark: there are local, ray"):
+        make_store(tmp_path / "a.zarr", engine="spark")

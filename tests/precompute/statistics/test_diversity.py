@@ -1,0 +1,88 @@
+"""Diversity of top images against brute force over all pairs."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shapebias.precompute.statistics.diversity import class_diversity, visual_diversity
+from tests.support.plain_run import LAYERS, MODELS, PlainRun
+
+
+def blocks(embeddings: np.ndarray, size: int = 7) -> Iterator[tuple[int, np.ndarray]]:
+    for first in range(0, len(embeddings), size):
+        yield first, embeddings[first : first + size]
+
+
+def mean_distance(vectors: np.ndarray) -> float:
+    """The mean cosine distance over all pairs."""
+    vectors = [each.astype(np.float64) for each in vectors if np.abs(each).max() > 0]
+    pairs = [1 - a @ b / np.sqrt((a @ a) * (b @ b)) for a, b in combinations(vectors, 2)]
+    return float(np.mean(pairs)) if pairs else np.nan
+
+
+def effective_number(labels: list[int]) -> float:
+    """exp(entropy), by logarithms of base 2."""
+    counts = np.array(list(Counter(label for label in labels if label >= 0).values()))
+    if not len(counts):
+        return np.nan
+    share = counts / counts.sum()
+    return float(2 ** -(share * np.log2(share)).sum())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stores_diversities(plain_run: PlainRun, model: str) -> None:
+    """One ruler for both models: the last layer of the first."""
+    embeddings = plain_run.maps("Tiny", plain_run.pixels)["block3"].mean((2, 3))
+    for layer in LAYERS:
+        top = plain_run.store.top_lists(model, layer, "image")
+        visual = [mean_distance(embeddings[row]) for row in top]
+        np.testing.assert_allclose(
+            plain_run.store.metric(model, layer, "visual_diversity"), visual, rtol=2e-2, atol=1e-4
+        )
+        classes = [effective_number(plain_run.labels[row].tolist()) for row in top]
+        np.testing.assert_allclose(plain_run.store.metric(model, layer, "class_diversity"), classes, rtol=1e-6)
+
+
+def test_equal_images_have_none_and_images_of_all_classes_have_all() -> None:
+    top = np.arange(25)[None].repeat(3, 0)
+    same = np.random.default_rng(0).normal(size=(1, 40)).astype(np.float16).repeat(25, 0)
+    np.testing.assert_allclose(visual_diversity([top], blocks(same), 40)[0], 0, atol=1e-6)
+    np.testing.assert_allclose(visual_diversity([top], blocks(np.eye(25, dtype=np.float16)), 25)[0], 1, rtol=1e-6)
+    np.testing.assert_allclose(class_diversity(top, np.arange(25, dtype=np.int32)), 25, rtol=1e-6)
+    np.testing.assert_allclose(class_diversity(top, np.full(25, 3, np.int32)), 1, rtol=1e-6)
+
+
+def test_opposite_images_are_as_far_apart_as_can_be() -> None:
+    pair = np.array([[1, 2], [-2, -4]], np.float16)
+    assert visual_diversity([np.array([[0, 1]])], blocks(pair), 2)[0] == [2]
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    images=st.integers(1, 30),
+    k=st.integers(1, 8),
+    size=st.integers(1, 12),
+    rows=st.integers(1, 31),
+)
+def test_any_top_lists_equal_brute_force(seed: int, images: int, k: int, size: int, rows: int) -> None:
+    random = np.random.default_rng(seed)
+    embeddings = random.normal(random.uniform(0, 3), 1, (images, size)).astype(np.float16)
+    embeddings[random.random(images) < 0.2] = 0
+    labels = random.integers(-1, 4, images).astype(np.int32)
+    layers = []
+    for units in (5, 1):
+        lists = [random.permutation(images)[:k] for _ in range(units)]
+        layers.append(np.array([[*each, *[-1] * (k - len(each))] for each in lists]))
+        layers[-1][random.random((units, k)) < 0.1] = -1
+    found = visual_diversity(layers, blocks(embeddings, rows), size)
+    for lists, distances in zip(layers, found, strict=True):
+        expected = [mean_distance(embeddings[row[row >= 0]]) for row in lists]
+        np.testing.assert_allclose(distances, expected, rtol=1e-5, atol=1e-6)
+        classes = [effective_number(labels[row[row >= 0]].tolist()) for row in lists]
+        np.testing.assert_allclose(class_diversity(lists, labels), classes, rtol=1e-6)

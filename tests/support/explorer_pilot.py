@@ -1,0 +1,70 @@
+"""Drives the explorer through Textual's Pilot, for the tests of its keys."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+from textual.strip import Strip
+from textual.widgets import Input
+
+from shapebias.core.store.reader import Store
+from shapebias.tui.app import Explorer
+from shapebias.tui.terminal.query import Graphics, Terminal
+
+XTERM = Terminal(sixel=True, kitty=False, cell_width=8, cell_height=17, answered=True)
+
+
+@asynccontextmanager
+async def exploring(
+    store: Store, graphics: Graphics = Graphics.SIXEL, size: tuple[int, int] = (160, 48), unit: str | None = None
+) -> AsyncIterator[tuple[Explorer, Pilot[None]]]:
+    app = Explorer(store, store.unit(unit) if unit else None, XTERM, graphics)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settled(app, pilot)
+        yield app, pilot
+
+
+async def settled(app: Explorer, pilot: Pilot[None]) -> None:
+    """Waits for the picture of the unit under the cursor, in the place that there is for it."""
+    for _ in range(200):
+        await pilot.pause(0.01)
+        grid = app.panel.grid
+        if app.graphics is Graphics.NONE or grid.grid_layout() is None or app.units.unit is None:
+            return
+        if grid.picture is None or grid.picture.request.layout != grid.grid_layout():
+            continue
+        if grid.picture.request.subject == app.units.unit:
+            return
+    raise AssertionError("the picture never came")
+
+
+async def press(app: Explorer, pilot: Pilot[None], *keys: str) -> None:
+    """Presses keys, and waits for the picture."""
+    await pilot.press(*keys)
+    await settled(app, pilot)
+
+
+async def write(app: Explorer, pilot: Pilot[None], text: str) -> None:
+    """Pastes a text into the prompt: typing it takes 50 ms a key here."""
+    app.prompt.query_one(Input).insert_text_at_cursor(text)
+    await settled(app, pilot)
+
+
+def shown(app: Explorer) -> list[int]:
+    """The numbers of the units in the table, from the top."""
+    return app.units.shown_numbers.tolist()
+
+
+def status(app: Explorer) -> str:
+    """What the status line says."""
+    return str(app.screen_stack[0].query_one("#status").render())
+
+
+def hint(app: Explorer) -> str:
+    """What the line below the prompt says."""
+    return str(app.prompt.query_one(".hint").render())
+
+
+def screen_lines(app: Explorer) -> list[Strip]:
+    """What the screen shows, line by line; pictures that are painted past Textual are blank."""
+    return app.screen._compositor.render_strips()

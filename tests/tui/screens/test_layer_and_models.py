@@ -1,0 +1,114 @@
+"""The screens of a layer and of the models: their numbers are those of the store."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from textual.containers import VerticalScroll
+from zarr.codecs import Crc32cCodec
+
+from shapebias.core.analysis.accuracy import accuracies
+from shapebias.core.analysis.comparison import living
+from shapebias.core.analysis.dissection import count_detectors, read_concepts
+from shapebias.core.metrics import METRICS
+from shapebias.core.store.joined import open_stores
+from shapebias.core.store.opening import open_store
+from shapebias.tui.screens.layer import LayerScreen
+from shapebias.tui.screens.models import ModelScreen
+from tests.support.explorer_pilot import exploring, press
+
+
+@pytest.fixture(scope="module")
+def rich_store(make_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    passes = ("noise", "distortions", "dissection")
+    return make_store(tmp_path_factory.mktemp("rich") / "rich.zarr", passes=passes, distortions=("grey", "shuffle-2"))
+
+
+@pytest.mark.parametrize("size", [(160, 48), (60, 15)])
+async def test_keys_open_and_close_them(rich_store: Path, size: tuple[int, int]) -> None:
+    async with exploring(open_store(rich_store), size=size) as (app, pilot):
+        for key, screen in (("l", LayerScreen), ("o", ModelScreen)):
+            await press(app, pilot, key)
+            assert isinstance(app.screen, screen)
+            await pilot.pause(0.05)
+            view = app.screen.query_one(VerticalScroll)
+            before = view.scroll_y
+            await pilot.press("j")
+            assert view.scroll_y > before or view.max_scroll_y == 0
+            await pilot.press(key)
+            assert not isinstance(app.screen, screen)
+
+
+def lines_of(screen: LayerScreen, part: str) -> list[str]:
+    return [line.plain for line in getattr(screen, part)(70)]
+
+
+def test_a_layers_numbers_are_the_stores(rich_store: Path) -> None:
+    store = open_store(rich_store)
+    screen = LayerScreen(store, "Tiny", "block2")
+    shown = lines_of(screen, "metrics")
+    for name in ("smoothness", "max", "tv_noisy"):
+        values = living(store, "Tiny", "block2", name)
+        [line] = [each for each in shown if each.startswith(f"{METRICS[name].title} ".ljust(14))]
+        parts = line.split()
+        assert parts[2] == METRICS[name].format(float(np.median(values)))
+        assert parts[3] == METRICS[name].format(float(values.min()))
+        assert parts[-1] == METRICS[name].format(float(values.max()))
+    concepts = read_concepts(store)
+    assert concepts is not None
+    [found] = count_detectors(store, concepts, [("Tiny", "block2")])
+    detectors = lines_of(screen, "detectors")
+    for category, count in found.detectors.items():
+        assert any(each.startswith(category) and each.endswith(f" {count}") for each in detectors) == bool(count)
+    assert screen.noise(70, 10)[0].plain == "total variation: clean images across, noisy ones up"
+
+
+def test_filters_are_shown_of_the_first_layer_only(rich_store: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(rich_store, tmp_path / "copy.zarr"))
+    kernels = np.random.default_rng(0).normal(size=(24, 3, 5, 5)).astype(np.float32)
+    group = zarr.open_group(copy, mode="r+")["models/Tiny"]
+    assert isinstance(group, zarr.Group)
+    if "filters" in group:
+        del group["filters"]
+    group.create_array("filters", data=kernels, compressors=[Crc32cCodec()])
+    store = open_store(copy)
+    assert lines_of(LayerScreen(store, "Tiny", "block2"), "filters") == []
+    shown = lines_of(LayerScreen(store, "Tiny", "block1"), "filters")
+    assert shown[0] == "filters of Tiny"
+    assert {len(line) for line in shown[1:-1]} == {6 * 11 + 1}, "eleven in a row of 70 cells"
+
+
+def test_what_a_store_lacks_is_said(make_store: Callable[..., Path], tmp_path: Path) -> None:
+    store = open_store(make_store(tmp_path / "bare.zarr", passes=()))
+    screen = LayerScreen(store, "Tiny", "block2")
+    assert "--passes noise" in screen.noise(70, 10)[0].plain
+    assert "--passes dissection" in lines_of(screen, "detectors")[0]
+    text = ModelScreen(store).text(100).plain
+    assert "no shape bias: the store was made without --cue-conflict DIR" in text
+    assert "without --passes distortions" in text
+
+
+def test_the_models_accuracies_are_the_stores(rich_store: Path) -> None:
+    store = open_store(rich_store)
+    text = ModelScreen(store).text(120).plain
+    for each in accuracies(store):
+        [line] = [line for line in text.splitlines() if line.startswith(f"{each.condition} ")]
+        assert line.endswith(f"{each.accuracy:6.1%}")
+    assert store.models["Tiny"].weights_sha256[:8] in text
+
+
+def test_shape_bias_is_by_category(cue_conflict_store: Path) -> None:
+    text = ModelScreen(open_store(cue_conflict_store)).text(120).plain
+    assert "Tiny  0.667" in text, "of three decisions two are by shape"
+    named = [line.split()[0] for line in text.splitlines() if line.startswith(("cat", "dog", "elephant"))]
+    assert named == ["cat", "dog", "elephant"]
+
+
+def test_layers_of_the_same_name_are_side_by_side(small_store: Path, rich_store: Path) -> None:
+    store = open_stores([small_store, rich_store])
+    shown = lines_of(LayerScreen(store, "Tiny@rich", "block2"), "metrics")
+    first = next(index for index, line in enumerate(shown) if line.startswith("smooth "))
+    assert ("○" in shown[first], "■" in shown[first + 1]) == (True, True)

@@ -1,0 +1,110 @@
+"""The command itself in a pseudo-terminal that answers like an xterm with sixel graphics."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shapebias.core.pictures.tiles import View, unit_tiles
+from shapebias.core.store.opening import open_store
+from tests.support.pty_terminal import PtyTerminal
+from tests.support.sixel_decoder import decode_sixel
+
+pytestmark = pytest.mark.slow
+
+
+def explore(store: Path, *options: str, columns: int = 160, rows: int = 48) -> PtyTerminal:
+    command = [sys.executable, "-m", "shapebias", "explore", str(store), *options]
+    return PtyTerminal(command, columns, rows, cell=(8, 16))
+
+
+@pytest.fixture
+def terminal(small_store: Path) -> Iterator[PtyTerminal]:
+    with explore(small_store) as terminal:
+        assert terminal.wait_for(lambda: len(terminal.sixels_since(0)) >= 6, timeout=60)
+        terminal.wait_quiet(0.5)
+        yield terminal
+
+
+def test_the_pictures_on_the_screen_are_the_units_images(terminal: PtyTerminal, small_store: Path) -> None:
+    mark = terminal.mark()
+    terminal.press("j")
+    assert terminal.wait_for(lambda: len(terminal.sixels_since(mark)) >= 6)
+    terminal.wait_quiet(0.4)
+    sixels = terminal.sixels_since(mark)
+    assert len(sixels) == 6, "each tile once"
+    store = open_store(small_store)
+    size = sixels[0].size
+    assert size is not None
+    tiles = unit_tiles(store, store.unit("Tiny/block1/1"), 6, size[0], View.CROP)
+    for sixel, tile in zip(sixels, tiles, strict=True):
+        shown = decode_sixel(sixel.data, *size).astype(float)
+        assert np.abs(shown - np.asarray(tile, float)).mean() < 16
+    assert len({sixel.place for sixel in sixels}) == 6
+
+
+def test_sixels_stay_inside_the_screen_and_off_the_footer(terminal: PtyTerminal) -> None:
+    for sixel in terminal.sixels_since(0):
+        assert sixel.place is not None
+        assert sixel.size is not None
+        row, column = sixel.place
+        assert (row - 1) * 16 + sixel.size[1] <= 46 * 16
+        assert (column - 1) * 8 + sixel.size[0] <= 160 * 8
+
+
+def test_quitting_leaves_the_terminal_clean(terminal: PtyTerminal) -> None:
+    mark = terminal.mark()
+    terminal.press("q")
+    assert terminal.process.wait(20) == 0
+    terminal.wait_quiet(0.2)
+    output = terminal.output_since(mark)
+    assert b"\x1b[?1049l" in output, "the normal screen is back"
+    assert b"\x1b[?25h" in output, "the cursor is back"
+    assert b"Traceback" not in output
+
+
+def test_resizing_paints_the_picture_anew(terminal: PtyTerminal) -> None:
+    mark = terminal.mark()
+    terminal.resize(130, 40)
+    os.kill(terminal.process.pid, signal.SIGWINCH)
+    assert terminal.wait_for(lambda: len(terminal.sixels_since(mark)) >= 6)
+
+
+def test_torch_is_not_loaded(terminal: PtyTerminal) -> None:
+    maps = Path(f"/proc/{terminal.process.pid}/maps").read_text()
+    assert "libzstd" in maps or "numcodecs" in maps, "the list of loaded libraries is readable"
+    assert not re.search(r"libtorch|libgomp", maps)
+
+
+def test_debug_stats_show_the_bytes_of_a_move(small_store: Path) -> None:
+    with explore(small_store, "--debug-stats") as terminal:
+        assert terminal.wait_for(lambda: len(terminal.sixels_since(0)) >= 6, timeout=60)
+        terminal.wait_quiet(1.0)
+        mark = terminal.mark()
+        terminal.press("j")
+        pattern = re.compile(rb"(\d+) ms, ([\d.]+) kB")
+        assert terminal.wait_for(lambda: pattern.search(terminal.text_since(mark)) is not None)
+        found = pattern.search(terminal.text_since(mark))
+        assert found is not None
+        sixels = sum(len(sixel.data) for sixel in terminal.sixels_since(mark))
+        assert float(found[2]) * 1000 >= sixels > 0
+        assert float(found[2]) * 1000 < len(terminal.output_since(mark)) + 100
+
+
+def test_hostile_names_never_reach_the_terminal(store_copy: Path) -> None:
+    attributes = store_copy / "images/probe/zarr.json"
+    evil = r"\u001b]0;owned\u0007\u202e"
+    attributes.write_text(attributes.read_text().replace('"class3"', f'"{evil}class3"'))
+    for graphics in ("sixel", "none"):
+        with explore(store_copy, "--graphics", graphics) as terminal:
+            terminal.wait_for(lambda terminal=terminal: b"block1" in terminal.text_since(0), timeout=60)
+            terminal.press("G")
+            terminal.wait_quiet(1.0)
+            output = terminal.output_since(0)
+        assert b"\x1b]0;owned" not in output
+        assert "\u202e".encode() not in output
