@@ -1,7 +1,7 @@
 """The geometry of a network's input: how an image of any size is resized and cropped."""
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
