@@ -18,7 +18,7 @@ def test_a_strength_has_three_names_that_are_read_again(std: float) -> None:
 
 
 def test_the_usual_noise_is_not_in_the_names_of_metrics() -> None:
-    assert USUAL_NOISE == NoiseLevel.of(0.1)
+    assert NoiseLevel.of(0.1) == USUAL_NOISE
     assert (USUAL_NOISE.distortion, USUAL_NOISE.metric("tv_noisy")) == ("noise-0.1", "tv_noisy")
     assert NoiseLevel.of(0.25).metric("tv_noisy") == "tv_noisy@0.25"
 

@@ -11,8 +11,9 @@ import pytest
 
 from shapebias.core.analysis.describe import store_text
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
-from shapebias.core.store.reader import Store, StoreError
+from shapebias.core.store.reader import Store
 from shapebias.core.store.remote import RemoteFiles
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import load_units
