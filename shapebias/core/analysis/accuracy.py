@@ -48,21 +48,18 @@ def _in_single_store(store: Store, all_right: bool) -> list[Accuracy]:
         if not len(target):
             continue
         counted = common if all_right else target >= 0
-        result.append(_accuracy(model, "clean", CLEAN, right[model], counted))
+        outcomes = [("clean", CLEAN, right[model], counted)]
         for name, decided in distorted_decisions(store, model).items():
-            result.append(_accuracy(model, "distortion", name, decided == target, counted & (decided >= 0)))
+            outcomes.append(("distortion", name, decided == target, counted & (decided >= 0)))
         for name, withstood in _attacked(store, model).items():
-            result.append(_accuracy(model, "attack", name, withstood, counted))
+            outcomes.append(("attack", name, withstood, counted))
+        for kind, condition, is_right, is_counted in outcomes:
+            images = int(is_counted.sum())
+            accuracy = float(is_right[is_counted].mean()) if images else float("nan")
+            result.append(Accuracy(model=model, kind=kind, condition=condition, accuracy=accuracy, images=images))
         if not all_right:
             result += _variants(store, model)
     return result
-
-
-def _accuracy(model: str, kind: str, condition: str, right: NDArray[np.bool_], counted: NDArray[np.bool_]) -> Accuracy:
-    """The accuracy over the counted images; right, counted bool [images]."""
-    images = int(counted.sum())
-    accuracy = float(right[counted].mean()) if images else float("nan")
-    return Accuracy(model=model, kind=kind, condition=condition, accuracy=accuracy, images=images)
 
 
 def clean_decisions(store: Store, model: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

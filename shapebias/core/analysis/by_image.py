@@ -150,7 +150,7 @@ def on_image(
         layer = store.check_layer(labels[0], layer)
     if image.is_cue_conflict:
         return [_on_cue_conflict(store, image.path, label) for label in labels]
-    return [_on_probe(store, image.path, label, layer, limit) for label in labels]
+    return [_on_probe(store, image.path, label, layer=layer, limit=limit) for label in labels]
 
 
 def decisions_on(store: Store, image: ImageName) -> dict[str, Decision]:
@@ -189,7 +189,7 @@ def _row(store: Store, path: str, model: str) -> int | None:
         return None
 
 
-def _on_probe(store: Store, path: str, model: str, layer: str | None, limit: int) -> OnImage:
+def _on_probe(store: Store, path: str, model: str, *, layer: str | None, limit: int) -> OnImage:
     row = _row(store, path, model)
     if row is None:
         return OnImage(model, missing=["not among its images"])
@@ -203,13 +203,13 @@ def _on_probe(store: Store, path: str, model: str, layer: str | None, limit: int
     layers = [name for name in store.layers(model) if layer in (None, name)]
     for name in layers:
         if store.has(f"{schema.layer_path(model, name)}/activations/max"):
-            result.layers[name] = _firing(store, model, name, row, limit)
+            result.layers[name] = _firing(store, model, name, row=row, limit=limit)
     if not result.layers:
         result.missing.append("no units: the store was made with --activations none" if layers else f"no layer {layer}")
     return result
 
 
-def _firing(store: Store, model: str, layer: str, row: int, limit: int) -> list[Firing]:
+def _firing(store: Store, model: str, layer: str, *, row: int, limit: int) -> list[Firing]:
     activations = store.activations(model, layer, "max")
     path = f"{schema.layer_path(model, layer)}/activations/max"
     values = store.read(path, row, shape=activations.shape).astype(np.float64)

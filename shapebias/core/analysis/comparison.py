@@ -173,7 +173,7 @@ def compare(
     differences, overall = [], []
     for metric in metrics or known:
         tests = [
-            _LayerTest(store, layer, metric, first, second)
+            _LayerTest(store, (first, second), layer, metric)
             for layer in layers
             if all(metric in store.metric_names(model, layer) for model in (first, second))
         ]
@@ -186,8 +186,9 @@ class _LayerTest:
     """The difference of a metric in a layer, its effect in standard deviations, and the effects where units are
     exchanged between the models at random."""
 
-    def __init__(self, store: Store, layer: str, metric: str, first: str, second: str) -> None:
-        a, b = (living(store, model, layer, metric) for model in (first, second))
+    def __init__(self, store: Store, pair: tuple[str, str], layer: str, metric: str) -> None:
+        a, b = (living(store, model, layer, metric) for model in pair)
+        first, second = (summarize(store, model, layer, metric) for model in pair)
         random = np.random.default_rng(0)
         self.effect, self.effects = float("nan"), np.full(RESAMPLES, np.nan)
         low = high = p = difference = float("nan")
@@ -202,8 +203,8 @@ class _LayerTest:
         self.difference = Difference(
             layer=layer,
             metric=metric,
-            first=summarize(store, first, layer, metric),
-            second=summarize(store, second, layer, metric),
+            first=first,
+            second=second,
             difference=difference,
             low=float(low),
             high=float(high),
@@ -255,7 +256,9 @@ def _p_value(observed: float, permuted: Floats) -> float:
 # All of it, as JSON and as text
 
 
-def comparison(store: Store, first: str, second: str, metrics: list[str] | None, all_right: bool) -> dict[str, Any]:
+def comparison(
+    store: Store, first: str, second: str, *, metrics: list[str] | None = None, all_right: bool = False
+) -> dict[str, Any]:
     """Return everything that two models of a store can be compared by, as JSON. Raises UsageError and StoreError."""
     differences, overall = compare(store, first, second, metrics)
     pair = (first, second)
@@ -273,7 +276,9 @@ def comparison(store: Store, first: str, second: str, metrics: list[str] | None,
     }
 
 
-def comparison_text(store: Store, first: str, second: str, metrics: list[str] | None, all_right: bool) -> str:
+def comparison_text(
+    store: Store, first: str, second: str, *, metrics: list[str] | None = None, all_right: bool = False
+) -> str:
     """Return what `comparison` does as tables and sentences."""
     differences, overall = compare(store, first, second, metrics)
     pair = (first, second)

@@ -154,12 +154,12 @@ def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, lim
         elsewhere = [layer for layer in layers if layer not in here]
         groups = (Group.ALIKE, Group.ALIKE_ELSEWHERE) if own else (Group.TWIN, Group.TWIN_ELSEWHERE)
         for group, searched in zip(groups, (here, elsewhere), strict=True):
-            best = _best(correlator, unit, label, searched, limit)
+            best = _best(correlator, unit, label, searched, limit=limit)
             candidates += [Candidate(twin, correlation, group) for twin, correlation in best]
     return candidates
 
 
-def _best(correlator: Correlator, unit: Unit, model: str, layers: list[str], limit: int) -> list[tuple[Unit, float]]:
+def _best(correlator: Correlator, unit: Unit, model: str, layers: list[str], *, limit: int) -> list[tuple[Unit, float]]:
     """Return the units of some layers that correlate best with `unit`, at most `limit`, with their correlations."""
     best: list[tuple[Unit, float]] = []
     for layer in layers:

@@ -60,6 +60,12 @@ class Report:
         """Note something that is not right."""
         self.wrong.append((printable(path, 300), printable(what, 300)))
 
+    def check_range(self, path: str, values: NDArray[Any], low: float, high: float | None = None) -> None:
+        """Note an array of which some values are below `low` or above `high`."""
+        if values.size and (values.min() < low or (high is not None and values.max() > high)):
+            most = "" if high is None else f" to {high:g}"
+            self.add(path, f"values from {values.min():g} to {values.max():g}, where {low:g}{most} is possible")
+
     def add_error(self, error: StoreError, path: str = "") -> None:
         """Note what cannot be read; `path` where that is more exact than what the error says."""
         self.add(path or error.where or ".", error.what)
@@ -168,7 +174,7 @@ def _check_models(store: Store, report: Report) -> None:
         for name in ("decision", "target"):
             path = f"models/{model}/{name}"
             if store.has(path):
-                _within(path, store.read(path, shape=[images]), -1, None, report)
+                report.check_range(path, store.read(path, shape=[images]), -1)
         for layer in store.layers(model):
             try:
                 _check_layer(store, model, layer, report)
@@ -182,15 +188,15 @@ def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
     for name, values in metrics.items():
         low, high = METRICS[name].range
         slack = 1e-5 * max(1.0, abs(low) if math.isfinite(low) else 0, abs(high) if math.isfinite(high) else 0)
-        _within(f"{path}/metrics/{name}", values[~np.isnan(values)], low - slack, high + slack, report)
+        report.check_range(f"{path}/metrics/{name}", values[~np.isnan(values)], low - slack, high + slack)
     for kind in ("max", "mean"):
         if store.has(f"{path}/activations/{kind}"):
             store.activations(model, layer, kind)
     image, value, position = (store.top_lists(model, layer, name) for name in ("image", "value", "position"))
-    _within(f"{path}/top/image", image, -1, len(store.image_paths) - 1, report)
-    _within(f"{path}/top/position", position[..., 0], 0, facts.map_height - 1, report)
-    _within(f"{path}/top/position", position[..., 1], 0, facts.map_width - 1, report)
-    _check_values(path, image, value, metrics.get("max"), report)
+    report.check_range(f"{path}/top/image", image, -1, len(store.image_paths) - 1)
+    report.check_range(f"{path}/top/position", position[..., 0], 0, facts.map_height - 1)
+    report.check_range(f"{path}/top/position", position[..., 1], 0, facts.map_width - 1)
+    _check_values(path, report, image=image, value=value, most=metrics.get("max"))
     for unit in range(facts.units):
         top = store.top(Unit(model, layer, unit))
         if len(top.value) and 0 < top.value[0] < np.inf and top.map[0].max() != 255:
@@ -199,8 +205,9 @@ def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
 
 
 def _check_values(
-    path: str, image: NDArray[Any], value: NDArray[Any], most: NDArray[np.float32] | None, report: Report
+    path: str, report: Report, *, image: NDArray[Any], value: NDArray[Any], most: NDArray[np.float32] | None
 ) -> None:
+    """Check a layer's top lists: sorted, filled where there is an image, led by the unit's max where that is known."""
     if value.shape != image.shape or (np.isnan(value) != (image < 0)).any():
         report.add(f"{path}/top/value", "values and images do not fit")
         return
@@ -220,7 +227,7 @@ def _check_concepts(store: Store, model: str, layer: str, report: Report) -> Non
     counts = layer_concepts(store, concepts, model, layer)
     kinds = {"intersection": counts.intersection, "activation": counts.activation, "truth": counts.truth}
     for name, values in kinds.items():
-        _within(f"{path}/{name}", values, 0, None, report)
+        report.check_range(f"{path}/{name}", values, 0)
     if (counts.intersection > np.minimum(counts.activation, counts.truth)).any():
         report.add(f"{path}/intersection", "it is larger than one of its parts")
 
@@ -231,12 +238,6 @@ def _check_cue_conflict(store: Store, report: Report) -> None:
         if decisions is None:
             continue
         last = len(decisions.categories) - 1
-        _within(f"{schema.CUE_CONFLICT}/shape", decisions.shape, 0, last, report)
-        _within(f"{schema.CUE_CONFLICT}/texture", decisions.texture, 0, last, report)
-        _within(f"{schema.decisions_path(model)}/decision", decisions.decision, -1, last, report)
-
-
-def _within(path: str, values: NDArray[Any], low: float, high: float | None, report: Report) -> None:
-    if values.size and (values.min() < low or (high is not None and values.max() > high)):
-        most = "" if high is None else f" to {high:g}"
-        report.add(path, f"values from {values.min():g} to {values.max():g}, where {low:g}{most} is possible")
+        report.check_range(f"{schema.CUE_CONFLICT}/shape", decisions.shape, 0, last)
+        report.check_range(f"{schema.CUE_CONFLICT}/texture", decisions.texture, 0, last)
+        report.check_range(f"{schema.decisions_path(model)}/decision", decisions.decision, -1, last)

@@ -17,17 +17,18 @@ class Marks:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._notes = {part.store.identity: _Notes(part.store) for part in store.parts}
+        self._parts = [(part, _Notes(part.store)) for part in store.parts]
+        self._owners = {here: (notes, label) for part, notes in self._parts for label, here in part.labels.items()}
 
     @property
     def paths(self) -> list[Path]:
         """Where the marks of each store are kept."""
-        return [notes.path for notes in self._notes.values()]
+        return [notes.path for _, notes in self._parts]
 
     def _at(self, unit: Unit) -> tuple["_Notes", str]:
         """The notes of a unit's own store, and the unit's name in them."""
-        owner, label = self._store.owner(unit.model)
-        return self._notes[owner.identity], str(Unit(label, unit.layer, unit.index))
+        notes, label = self._owners[unit.model]
+        return notes, str(Unit(label, unit.layer, unit.index))
 
     def __contains__(self, unit: object) -> bool:
         if not isinstance(unit, Unit):
@@ -36,7 +37,7 @@ class Marks:
         return name in notes.by_unit
 
     def __len__(self) -> int:
-        return sum(len(notes.by_unit) for notes in self._notes.values())
+        return sum(len(notes.by_unit) for _, notes in self._parts)
 
     def note(self, unit: Unit) -> str:
         """Return the unit's note, empty where it has none."""
@@ -46,8 +47,8 @@ class Marks:
     def units(self) -> list[Unit]:
         """Return the marked units that the store has, in the order of its models, layers and units."""
         units = []
-        for part in self._store.parts:
-            for name in self._notes[part.store.identity].by_unit:
+        for part, notes in self._parts:
+            for name in notes.by_unit:
                 try:
                     unit = part.store.unit(name)
                 except UsageError:
@@ -71,7 +72,7 @@ class Marks:
 
     def load(self) -> None:
         """Read the files; without any there are no marks. Raises ShapebiasError where one cannot be read."""
-        for notes in self._notes.values():
+        for _, notes in self._parts:
             notes.load()
 
     def set(self, unit: Unit, note: str = "") -> None:
