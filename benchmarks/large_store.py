@@ -66,13 +66,26 @@ def write_store(path: Path, layers: list[int], images: int) -> Path:
         names = [f"layer{number}" for number in range(len(layers))]
         for name, units in zip(names, layers, strict=True):
             metrics = {each: random.random(units, dtype=np.float32) for each in NUMBERS}
-            writer.layer("M", schema.Layer(name, name, units, MAP, MAP), metrics, top_lists(random, units, len(listed)))
+            facts = schema.Layer(name=name, module=name, units=units, map_height=MAP, map_width=MAP)
+            writer.layer("M", facts, metrics, top_lists(random, units, len(listed)))
             if images:
                 activations = writer.activations("M", name, images, units)
                 values = random.standard_normal((images, units)).astype(np.float16)
                 activations.append(values, values)
                 activations.close()
-        writer.model(schema.Model("M", "generated", "generated", "0" * 64, {}, "none", names, None, 0))
+        writer.model(
+            schema.Model(
+                label="M",
+                architecture="generated",
+                source="generated",
+                weights_sha256="0" * 64,
+                preprocessing={},
+                thumbnails="none",
+                layers=names,
+                top1=None,
+                parameters=0,
+            )
+        )
         writer.commit()
     return path
 

@@ -96,11 +96,11 @@ def ablate(
         results = [
             ablate_group(opened, spec, units_to_zero(chosen[spec.label], keep), settings, progress) for spec in specs
         ]
-    print(json.dumps([_record(each) for each in results], indent=1) if as_json else _text(results))
+    print(json.dumps([_record(result) for result in results], indent=1) if as_json else _text(results))
 
 
 def _known(facts: Any, name: str, kind: type = str) -> Any:
-    """A setting of the run that made the store, None where it makes no sense."""
+    """Return a setting of the run that made the store, None where it makes no sense."""
     value = facts.get(name) if isinstance(facts, dict) else None
     return value if type(value) is kind else None
 
@@ -121,52 +121,53 @@ def _summary(store: "Store", plot: Path | None, as_json: bool) -> None:
 
 
 def _chosen(store: "Store", expression: str) -> "Chosen":
-    """The units that an expression selects, of every model that has some. Raises UsageError where it selects nothing,
-    or all units of a model."""
+    """Return the units that an expression selects, of every model that has some.
+
+    Raises UsageError where it selects nothing, or all units of a model.
+    """
     from shapebias.core.units.filter import filter_mask
     from shapebias.core.units.table import load_units
 
     table = load_units(store)
     mask = filter_mask(expression, table)
-    shown = printable(expression, 80)
+    option = f"--units {printable(expression, 80)}"
     if not mask.any():
-        raise UsageError(f"--units {shown} selects no unit")
-    found: Chosen = {}
-    for place, (label, layer) in enumerate(table.layers):
-        found.setdefault(label, {})[layer] = mask[table.layer == place]
-    for label, layers in found.items():
-        if all(each.all() for each in layers.values()):
-            raise UsageError(f"--units {shown} selects every unit of {label}: nothing would be left to compare")
-    return {label: layers for label, layers in found.items() if any(each.any() for each in layers.values())}
+        raise UsageError(f"{option} selects no unit")
+    chosen: Chosen = {}
+    for position, (label, layer) in enumerate(table.layers):
+        chosen.setdefault(label, {})[layer] = mask[table.layer == position]
+    for label, layers in chosen.items():
+        if all(units.all() for units in layers.values()):
+            raise UsageError(f"{option} selects every unit of {label}: nothing would be left to compare")
+    return {label: layers for label, layers in chosen.items() if any(units.any() for units in layers.values())}
 
 
 def _record(result: "GroupResult") -> dict[str, Any]:
-    found: dict[str, Any] = {"model": result.model, "zeroed": result.zeroed, "units": result.units}
-    found["labelled"] = result.labelled
-    for place, name in enumerate(("before", "after")):
-        decisions = None if result.decisions is None else result.decisions[place]
-        found[name] = {
-            "accuracy": None if result.accuracy is None else result.accuracy[place],
+    record: dict[str, Any] = {"model": result.model, "zeroed": result.zeroed, "units": result.units}
+    record["labelled"] = result.labelled
+    for moment, name in enumerate(("before", "after")):
+        decisions = None if result.decisions is None else result.decisions[moment]
+        record[name] = {
+            "accuracy": None if result.accuracy is None else result.accuracy[moment],
             "shape_bias": None
             if decisions is None or not decisions.shape + decisions.texture
             else decisions.shape_bias,
             **{kind: None if decisions is None else getattr(decisions, kind) for kind in ("shape", "texture", "other")},
         }
-    return found
+    return record
 
 
 def _text(results: "list[GroupResult]") -> str:
     lines = []
-    for each in results:
-        lines.append(f"{each.model}: {each.zeroed:,} of {each.units:,} units set to zero")
-        if each.accuracy is not None:
-            before, after = each.accuracy
-            lines.append(f"  top-1 accuracy  {before:.1%} -> {after:.1%}  ({each.labelled:,} images)")
-        if each.decisions is not None:
-            lines.append(f"  shape bias      {_bias(each.decisions[0])} -> {_bias(each.decisions[1])}")
+    for result in results:
+        lines.append(f"{result.model}: {result.zeroed:,} of {result.units:,} units set to zero")
+        if result.accuracy is not None:
+            before, after = result.accuracy
+            lines.append(f"  top-1 accuracy  {before:.1%} -> {after:.1%}  ({result.labelled:,} images)")
+        if result.decisions is not None:
+            lines.append(f"  shape bias      {_bias(result.decisions[0])} -> {_bias(result.decisions[1])}")
     return "\n".join(lines)
 
 
 def _bias(counts: "Counts") -> str:
-    bias = f"{counts.shape_bias:.4f}" if counts.shape + counts.texture else "undefined"
-    return f"{bias} ({counts.shape:,} shape, {counts.texture:,} texture, {counts.other:,} other)"
+    return f"{counts.bias_text} ({counts.text()})"

@@ -26,6 +26,6 @@ def compare(
     opened = open_store(store)
     one, two = pair_of(opened, first, second)
     if as_json:
-        print(json.dumps(comparison(opened, one, two, metric, all_right)))
+        print(json.dumps(comparison(opened, one, two, metrics=metric, all_right=all_right)))
     else:
-        print(comparison_text(opened, one, two, metric, all_right), end="")
+        print(comparison_text(opened, one, two, metrics=metric, all_right=all_right), end="")

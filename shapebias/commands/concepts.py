@@ -9,6 +9,7 @@ import typer
 
 from shapebias.commands.common import StoreArgument, command
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.files import write_text
 from shapebias.core.text import printable
 
 _FORMATS = ("table", "csv", "json")
@@ -31,13 +32,8 @@ def concepts(
     """What units detect: detectors and unique concepts of each layer by category, models beside each other."""
     if form not in _FORMATS:
         raise UsageError(f"no --format {printable(form)}: {', '.join(_FORMATS)}")
-    from shapebias.core.analysis.dissection import (
-        count_detectors,
-        detectors_text,
-        layer_concepts,
-        read_concepts,
-        tally_csv,
-    )
+    from shapebias.core.analysis.dissection import count_detectors, detectors_text, tally_csv
+    from shapebias.core.store.concepts import layer_concepts, read_concepts
     from shapebias.core.store.opening import open_store
     from shapebias.core.units.table import load_units
 
@@ -52,24 +48,21 @@ def concepts(
             f"{printable(str(store))} was not dissected: make it again with `shapebias precompute --passes dissection`"
         )
     pairs = load_units(opened, model, layer).layers
-    found = count_detectors(opened, known, pairs)
+    counts = count_detectors(opened, known, pairs)
     if form == "csv":
         if len(pairs) > 1:
             raise UsageError("a tally is of one layer: name it with --model and --layer")
         text = tally_csv(known, layer_concepts(opened, known, *pairs[0]))
     elif form == "json":
-        text = json.dumps([each.to_record() for each in found], indent=1) + "\n"
+        text = json.dumps([layer.to_record() for layer in counts], indent=1) + "\n"
     else:
-        text = detectors_text(found)
+        text = detectors_text(counts)
     if plot is not None:
         from shapebias.core.figures.dissection import detectors_figure
         from shapebias.core.figures.output import save_figure
 
-        save_figure(detectors_figure(found), plot)
+        save_figure(detectors_figure(counts), plot)
     if output is None:
         sys.stdout.write(text)
-        return
-    try:
-        output.write_text(text, "utf-8")
-    except OSError as error:
-        raise ShapebiasError(f"{printable(str(output))} cannot be written: {error.strerror}") from error
+    else:
+        write_text(output, text)

@@ -11,6 +11,7 @@ import typer
 
 from shapebias.commands.common import JsonOption, command
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.files import write_text
 from shapebias.core.text import printable
 
 if TYPE_CHECKING:
@@ -52,45 +53,45 @@ def cue_conflict(
         raise ShapebiasError("nothing to show: " + "; ".join(problems[:3]))
     for problem in problems:
         print(f"shapebias: {problem}", file=sys.stderr)
-    shown = [*published(), *observers]
+    compared = [*published(), *observers]
     if export is not None:
         _export(export, models)
     if csv is not None:
-        _write(csv, bias_csv(shown))
+        write_text(csv, bias_csv(compared))
     if plot is not None:
         from shapebias.core.figures.output import save_figure
         from shapebias.core.figures.shape_bias import shape_bias_figure
 
-        save_figure(shape_bias_figure(shown), plot)
+        save_figure(shape_bias_figure(compared), plot)
     if as_json:
-        print(json.dumps({"observers": [observer_record(each) for each in shown], "problems": problems}, indent=1))
+        print(json.dumps({"observers": [observer_record(one) for one in compared], "problems": problems}, indent=1))
     else:
-        print(bias_text(shown) + (f"\n{categories_text(shown)}" if categories else ""), end="")
+        print(bias_text(compared) + (f"\n{categories_text(compared)}" if categories else ""), end="")
 
 
-def _stores(places: Sequence[str]) -> tuple[dict[tuple[str, str], "Decisions"], list[str]]:
-    """The decisions by (model, store), and a line for every store that lacks some."""
+def _stores(paths: Sequence[str]) -> tuple[dict[tuple[str, str], "Decisions"], list[str]]:
+    """Return the decisions by (model, store), and a line for every store that lacks some."""
     from shapebias.core.store.opening import open_store
 
-    found, problems = {}, []
-    for place in dict.fromkeys(places):
-        store, shown = open_store(place), printable(place)
+    by_model, problems = {}, []
+    for path in dict.fromkeys(paths):
+        store, name = open_store(path), printable(path)
         missing = []
         for model in store.models:
             decisions = store.cue_conflict(model)
             if decisions is None:
                 missing.append(model)
             else:
-                found[model, shown] = decisions
+                by_model[model, name] = decisions
         if missing:
-            problems.append(f"{shown} has no cue-conflict decisions of {', '.join(missing)}")
-    return found, problems
+            problems.append(f"{name} has no cue-conflict decisions of {', '.join(missing)}")
+    return by_model, problems
 
 
 def _recorded(
     paths: Sequence[Path], models: dict[tuple[str, str], "Decisions"], problems: list[str]
 ) -> tuple[list["Observer"], list["Observer"]]:
-    """People, all together, and the other subjects of recorded decisions; adds to `problems`."""
+    """Return people, all together, and the other subjects of recorded decisions; add to `problems`."""
     from shapebias.core.shape_bias.categories import sixteen_classes
     from shapebias.core.shape_bias.decisions import pool
     from shapebias.core.shape_bias.observers import observe
@@ -99,11 +100,11 @@ def _recorded(
     known = [name for decisions in models.values() for name in decisions.categories]
     read = read_decisions(paths, list(dict.fromkeys([*sixteen_classes(), *known])))
     problems += read.problems
-    persons = [each for subject, each in read.subjects.items() if is_person(subject)]
-    others = {subject: each for subject, each in read.subjects.items() if not is_person(subject)}
+    persons = [own for subject, own in read.subjects.items() if is_person(subject)]
+    others = {subject: own for subject, own in read.subjects.items() if not is_person(subject)}
     source = "recorded"
     people = [observe(f"people ({len(persons)})", source, True, pool(persons))] if persons else []
-    return people, [observe(subject, source, False, each) for subject, each in others.items()]
+    return people, [observe(subject, source, False, own) for subject, own in others.items()]
 
 
 def _models(models: dict[tuple[str, str], "Decisions"]) -> list["Observer"]:
@@ -118,10 +119,3 @@ def _export(folder: Path, models: dict[tuple[str, str], "Decisions"]) -> None:
     times = Counter(label for label, _ in models)
     names = {(label, store): label if times[label] == 1 else f"{label} ({store})" for label, store in models}
     export_decisions(folder, {names[key]: decisions for key, decisions in models.items()})
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise ShapebiasError(f"{printable(str(path))} cannot be written: {error.strerror}") from error

@@ -25,6 +25,6 @@ def image(
 
     opened = open_store(store)
     images = ImageList(opened)
-    chosen = images.names[images.place(name)]
-    found = on_image(opened, chosen, model, layer, limit)
-    print(json.dumps(image_record(chosen, found), indent=1) if as_json else image_text(chosen, found).rstrip())
+    chosen = images.names[images.position(name)]
+    results = on_image(opened, chosen, model, layer, limit)
+    print(json.dumps(image_record(chosen, results), indent=1) if as_json else image_text(chosen, results).rstrip())

@@ -33,5 +33,6 @@ def marks(
     notes = [{"unit": str(unit), "note": marked.note(unit)} for unit in marked.units()]
     if as_json:
         print(json.dumps(notes, indent=1))
-    for each in [] if as_json else notes:
-        print(f"{each['unit']}  {printable(each['note'], 2000)}".rstrip())
+        return
+    for mark in notes:
+        print(f"{mark['unit']}  {printable(mark['note'], 2000)}".rstrip())

@@ -22,5 +22,8 @@ def twins(
 
     opened = open_store(store)
     chosen = opened.unit(unit)
-    found = find_twins(Correlator(opened), chosen, model, limit)
-    print(json.dumps([each.to_record() for each in found], indent=1) if as_json else twins_text(chosen, found).rstrip())
+    candidates = find_twins(Correlator(opened), chosen, model, limit)
+    if as_json:
+        print(json.dumps([candidate.to_record() for candidate in candidates], indent=1))
+    else:
+        print(twins_text(chosen, candidates).rstrip())

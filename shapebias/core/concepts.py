@@ -21,7 +21,7 @@ class Concepts:
         return len(self.names)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerConcepts:
     """For every unit of a layer and every category the concept with the largest IoU, int [units, categories] each.
 
@@ -62,6 +62,6 @@ class LayerConcepts:
 def intersection_over_union(
     intersection: NDArray[np.int64], activation: NDArray[np.int64], truth: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """|A and B| / |A or B| from pixel counts, elementwise; 0 where the union is empty."""
+    """Return |A and B| / |A or B| from pixel counts, elementwise; 0 where the union is empty."""
     union = (activation + truth - intersection).astype(np.float64)
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)

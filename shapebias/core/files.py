@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, whatever happens on the way."""
+"""Files written whole or not at all, and the user's state folder."""
 
 import contextlib
 import json
@@ -19,16 +19,29 @@ class CannotWriteError(ShapebiasError):
     """A file cannot be written: the disk is full, the folder is somebody else's."""
 
 
+def cannot_write(path: Path, error: OSError) -> CannotWriteError:
+    """Return what to raise where a file that the user named cannot be written."""
+    return CannotWriteError(f"{printable(str(path))} cannot be written: {error.strerror}")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that the user named. Raises CannotWriteError."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """`content` becomes the file at `path`. Raises CannotWriteError; then `path` is as it was."""
+    """Make `content` the file at `path`. Raises CannotWriteError; then `path` is as it was."""
     with atomic_file(path) as file:
         file.write(content)
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path`, in a folder that is made where there is none; after the block it is on the disk, then
-    renamed there. Raises CannotWriteError; then `path` is as it was."""
+    """Open a file beside `path`, in a folder that is made where there is none; after the block it is synced to the
+    disk, then renamed to `path`. Raises CannotWriteError; then `path` is as it was."""
     beside = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,13 +58,13 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def sync_tree(folder: Path) -> None:
-    """Returns when all in `folder` is on the disk, where a power cut takes nothing of it. Raises OSError."""
-    with ThreadPoolExecutor(16) as pool:  # waits for the disk together: one by one takes four times as long
+    """Return when all in `folder` is on the disk, where a power cut takes nothing of it. Raises OSError."""
+    with ThreadPoolExecutor(16) as pool:  # to wait for the disk together: one by one takes four times as long
         list(pool.map(sync, [*folder.rglob("*"), folder]))
 
 
 def sync(path: Path) -> None:
-    """Returns when a file, or the names in a folder, are on the disk. Raises OSError."""
+    """Return when a file, or the names in a folder, are on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -60,27 +73,28 @@ def sync(path: Path) -> None:
 
 
 def state_folder() -> Path:
-    """`$XDG_STATE_HOME/shapebias`, else what the system has for it (`~/.local/state/shapebias`); it may not exist."""
+    """Return `$XDG_STATE_HOME/shapebias`, else what the system has for it (`~/.local/state/shapebias`); it may not
+    exist."""
     return user_state_path("shapebias")
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file, None where there is no file. Raises ShapebiasError where it cannot be read."""
+    """Return the JSON object in a file, None where there is no file. Raises ShapebiasError where it cannot be read."""
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ShapebiasError(f"cannot read {printable(str(path))}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise _damaged(path) from error
-    if not isinstance(found, dict):
-        raise _damaged(path)
-    return found
+        raise damaged_state(path) from error
+    if not isinstance(content, dict):
+        raise damaged_state(path)
+    return content
 
 
 def write_state(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON object, whole or not at all, making its folder. Raises ShapebiasError."""
+    """Write a JSON object, whole or not at all, making its folder. Raises ShapebiasError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -88,5 +102,6 @@ def write_state(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode("ascii"))
 
 
-def _damaged(path: Path) -> ShapebiasError:
+def damaged_state(path: Path) -> ShapebiasError:
+    """Return what to raise where a file in the state folder does not hold what it should."""
     return ShapebiasError(f"{printable(str(path))} is damaged: move it away")

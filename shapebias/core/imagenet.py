@@ -13,10 +13,10 @@ def _reference() -> dict[str, list[str]]:
 
 
 def wnids() -> list[str]:
-    """The 1000 WordNet ids (`n01440764` first), in class order."""
+    """Return the 1000 WordNet ids (`n01440764` first), in class order."""
     return _reference()["wnids"]
 
 
 def class_names() -> list[str]:
-    """The 1000 class names (`tench` first), in class order."""
+    """Return the 1000 class names (`tench` first), in class order."""
     return _reference()["names"]

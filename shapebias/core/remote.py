@@ -14,43 +14,47 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://[^/]*[^:]", re.DOTALL)
 
 
 def is_url(text: str) -> bool:
-    """Whether a name is a URL, not a path."""
+    """Return whether a name is a URL, not a path."""
     return _URL.match(text) is not None
 
 
 def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
-    """The file system of a URL, and what the file or folder is called there. Raises UsageError where it has none."""
-    shown = printable(url)
+    """Return the file system of a URL, and what the file or folder is called there.
+
+    Raises UsageError where the URL has none.
+    """
+    name = printable(url)
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
-        raise UsageError(f"{shown} needs fsspec: pip install 'shapebias[remote]'") from error
+        raise UsageError(f"{name} needs fsspec: pip install 'shapebias[remote]'") from error
     try:
         files, path = url_to_fs(url)
     except ImportError as error:
         raise UsageError(
-            f"{shown} needs a package ({_line(error)}); s3:// comes with pip install 'shapebias[remote]'"
+            f"{name} needs a package ({_line(error)}); s3:// comes with pip install 'shapebias[remote]'"
         ) from error
     except Exception as error:  # each protocol has its own
-        raise UsageError(f"{shown} cannot be opened: {_line(error)}") from error
+        raise UsageError(f"{name} cannot be opened: {_line(error)}") from error
     return files, str(path)
 
 
 def stamp(path: str, facts: Mapping[str, Any]) -> bytes:
-    """What tells that a file changed, from what its file system says of it: its size, and a digest or else times."""
+    """Return what tells that a file changed, of what its file system says of it: its size, and a digest or else
+    times."""
     digests = [str(facts[name]) for name in ("ETag", "etag", "md5Hash") if facts.get(name)]
     times = [str(facts.get(name)) for name in ("mtime", "LastModified", "last_modified", "updated", "created")]
     return ascii((path, facts.get("size"), digests or times)).encode() + b"\n"
 
 
 def unreachable(url: str, error: Exception) -> ShapebiasError:
-    """What to raise where a server gave `error` instead of a file or listing."""
-    shown = printable(url)
+    """Return what to raise where a server gave `error` instead of a file or listing."""
+    name = printable(url)
     if isinstance(error, FileNotFoundError):
-        return UsageError(f"{shown} does not exist: check the URL")
+        return UsageError(f"{name} does not exist: check the URL")
     if isinstance(error, PermissionError):
-        return ShapebiasError(f"{shown} cannot be read: access denied: check the credentials ({_line(error)})")
-    return ShapebiasError(f"{shown} cannot be read: {_line(error)}")
+        return ShapebiasError(f"{name} cannot be read: access denied: check the credentials ({_line(error)})")
+    return ShapebiasError(f"{name} cannot be read: {_line(error)}")
 
 
 def _line(error: Exception) -> str:

@@ -14,7 +14,7 @@ _INVISIBLE |= {chr(code) for code in range(0xE0100, 0xE01F0)}
 
 
 def printable(text: str | bytes, limit: int = 200) -> str:
-    """`text` on one line, every character that is not plainly visible written as an escape (`\\x1b`).
+    """Return `text` on one line, every character that is not plainly visible written as an escape (`\\x1b`).
 
     Bytes are read as UTF-8, bytes that are not UTF-8 become `\\xNN`. Longer than `limit` cells of a terminal or
     characters, it is cut in its middle (file names differ at their ends). The result holds no character that a
@@ -24,45 +24,46 @@ def printable(text: str | bytes, limit: int = 200) -> str:
         text = os.fsdecode(text)
     if len(text) > 4 * limit:  # never escape megabytes to show a line
         text = text[: 2 * limit] + text[-2 * limit :]
-    plain = text.isascii() and text.isprintable()
-    shown = text if plain else "".join(_escape(character) for character in text)
-    if sum(map(_cost, shown)) > limit:
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(map(_escape, text))
+    if sum(map(_cost, text)) > limit:
         head = (limit - 1) // 2
-        shown = f"{_within(shown, head)}…{_within(shown[::-1], limit - 1 - head)[::-1]}"
-    return shown
+        text = f"{_within(text, head)}…{_within(text[::-1], limit - 1 - head)[::-1]}"
+    return text
 
 
 def plain(text: str) -> str:
-    """`text` without the characters that `printable` writes as escapes."""
+    """Return `text` without the characters that `printable` writes as escapes."""
     return "".join(character for character in text if _escape(character) == character)
 
 
 def _within(text: str, limit: int) -> str:
-    """The longest start of `text` that costs no more than `limit`."""
-    for place, character in enumerate(text):
+    """Return the longest start of `text` that costs no more than `limit`."""
+    for position, character in enumerate(text):
         limit -= _cost(character)
         if limit < 0:
-            return text[:place]
+            return text[:position]
     return text
 
 
 def _cost(character: str) -> int:
-    """What a character takes of a limit: its cells, and one where it takes none."""
+    """Return what a character takes of a limit: its cells, and one where it takes none."""
     return 1 if character.isascii() else max(1, cell_width(character))
 
 
 def cell_width(text: str) -> int:
-    """The cells of a terminal that printable text takes, by Rich's tables, as everything on the screen is laid out."""
+    """Return the cells of a terminal that printable text takes, by Rich's tables, as Textual lays out the screen."""
     return len(text) if text.isascii() else cell_len(text)
 
 
 def padded(text: str, width: int) -> str:
-    """Printable text with blanks behind it, up to `width` cells."""
+    """Return printable text with blanks behind it, up to `width` cells."""
     return text + " " * (width - cell_width(text))
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Rows of cells as lines: columns as wide as their widest cell, the first `left` flush left, the rest right."""
+    """Return rows of cells as lines: columns as wide as their widest cell, the first `left` flush left, the others
+    flush right."""
     widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.files import write_atomically
+from shapebias.core.files import cannot_write, write_atomically
 from shapebias.core.text import printable
 
 _OURS = {"store", "shards", "ablation", "run.json", "holder.json"}
@@ -65,7 +65,7 @@ class Workplace:
             os.close(self._lock)
             raise ShapebiasError(f"another run{self._who()} is writing {shown}: wait for it or stop it") from error
         except OSError as error:
-            raise ShapebiasError(f"{shown} cannot be written: {error.strerror}") from error
+            raise cannot_write(self._store, error) from error
 
     def _who(self) -> str:
         try:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from shapebias.core.analysis.dissection import unit_concepts
-from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.errors import UsageError
+from shapebias.core.files import cannot_write
 from shapebias.core.metrics import METRICS
 from shapebias.core.pictures.sixel import MAX_SIDE, encode_tiles
 from shapebias.core.pictures.tiles import View, compose, unit_tiles
+from shapebias.core.store.concepts import unit_concepts
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.tui.pictures.layout import GAP
@@ -84,7 +85,7 @@ def save_picture(picture: Image.Image, path: Path) -> None:
     try:
         path.write_bytes(encoded.getvalue())
     except OSError as error:
-        raise ShapebiasError(f"{printable(str(path))} cannot be written: {error.strerror}") from error
+        raise cannot_write(path, error) from error
 
 
 def _print_picture(store: Store, unit: Unit, view: View, kind: Graphics, terminal: Terminal) -> None:

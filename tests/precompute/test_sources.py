@@ -11,9 +11,10 @@ import pytest
 
 from shapebias.core.analysis.describe import store_text
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
-from shapebias.core.store.reader import Store, StoreError
 from shapebias.core.store.remote import RemoteFiles
+from shapebias.core.store.single import SingleStore
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import load_units
 from shapebias.precompute.images import fetch
@@ -166,7 +167,7 @@ def test_a_store_on_a_server(small_store: Path, bucket: str, monkeypatch: pytest
     assert there.thumbnail("Tiny", int(top.image[0])) == here.thumbnail("Tiny", int(top.image[0]))
     sizes.clear()
     there.thumbnail("Tiny", int(top.image[0]))
-    Store.top.cache_clear()
+    SingleStore.top.cache_clear()
     there.top(unit)
     assert not sizes, "small reads are kept"
     Marks(there).set(unit, "seen there")

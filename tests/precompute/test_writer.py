@@ -31,8 +31,21 @@ def write(writer: StoreWriter, label: str = "Net", paths: tuple[bytes, ...] = (b
         np.ones((3, 2, 4, 5), np.uint8),
     )
     metrics = {"max": np.arange(3, dtype=np.float32), "mean": np.array([1, np.nan, 2], np.float32)}
-    writer.layer(label, schema.Layer("conv", "features.0", 3, 4, 5), metrics, top)
-    writer.model(schema.Model(label, "Net", "net.py:build", "00", {}, "square", ["conv"], 0.5, 10))
+    layer = schema.Layer(name="conv", module="features.0", units=3, map_height=4, map_width=5)
+    writer.layer(label, layer, metrics, top)
+    writer.model(
+        schema.Model(
+            label=label,
+            architecture="Net",
+            source="net.py:build",
+            weights_sha256="00",
+            preprocessing={},
+            thumbnails="square",
+            layers=["conv"],
+            top1=0.5,
+            parameters=10,
+        )
+    )
     images = ImageSet(Path("root"), list(paths), np.zeros(len(paths), np.int32), ["c"], ["c"], False)
     writer.images(images, np.arange(len(paths)), [Skipped(b"\x1b[31m", "empty file")])
     writer.thumbnails("square", {index: b"png" * (index + 1) for index in range(len(paths))})

@@ -25,52 +25,52 @@ class LayerAblation:
     texture: NDArray[np.float32]
 
     def most(self, scores: NDArray[np.float32], count: int = _MOST) -> list[tuple[int, int]]:
-        """The units most responsible, with their scores, largest first, ties by index; none whose score is 0."""
+        """Return the units most responsible, with their scores, largest first, ties by index; none whose score is 0."""
         order = np.argsort(-scores, kind="stable")[:count]
         return [(int(unit), int(scores[unit])) for unit in order if scores[unit] > 0]
 
     def share_without(self, *scores: NDArray[np.float32]) -> float:
-        """The fraction of the units for which all of `scores` are 0."""
-        return float(np.all([each == 0 for each in scores], axis=0).mean())
+        """Return the fraction of the units for which all of `scores` are 0."""
+        return float(np.all([values == 0 for values in scores], axis=0).mean())
 
 
 def layer_ablations(store: Store) -> list[LayerAblation]:
-    """Every layer with scores, those of one name beside each other (a standard network beside its robust twin), in the
-    order of the first model's layers."""
-    found = [
+    """Return every layer with scores, those of one name beside each other (a standard network beside its robust twin),
+    in the order of the first model's layers."""
+    layers = [
         LayerAblation(model, layer, store.metric(model, layer, SHAPE), store.metric(model, layer, TEXTURE))
         for model in store.models
         for layer in store.layers(model)
         if {SHAPE, TEXTURE} <= set(store.metric_names(model, layer))
     ]
-    names = list(dict.fromkeys(each.layer for each in found))
-    return sorted(found, key=lambda each: names.index(each.layer))
+    names = list(dict.fromkeys(scores.layer for scores in layers))
+    return sorted(layers, key=lambda scores: names.index(scores.layer))
 
 
 def ablation_records(layers: Sequence[LayerAblation]) -> list[dict[str, Any]]:
-    """For JSON: of each layer the units most responsible for shape and for texture, the sums of the scores, and the
-    fractions of units whose score is 0."""
+    """Return as JSON, of each layer, the units most responsible for shape and for texture, the sums of the scores, and
+    the fractions of units whose score is 0."""
     return [
         {
-            "model": each.model,
-            "layer": each.layer,
-            "units": len(each.shape),
-            "shape_total": int(each.shape.sum()),
-            "texture_total": int(each.texture.sum()),
-            "without_shape": each.share_without(each.shape),
-            "without_texture": each.share_without(each.texture),
-            "without_either": each.share_without(each.shape, each.texture),
-            "shape": [{"unit": unit, "score": score} for unit, score in each.most(each.shape)],
-            "texture": [{"unit": unit, "score": score} for unit, score in each.most(each.texture)],
+            "model": layer.model,
+            "layer": layer.layer,
+            "units": len(layer.shape),
+            "shape_total": int(layer.shape.sum()),
+            "texture_total": int(layer.texture.sum()),
+            "without_shape": layer.share_without(layer.shape),
+            "without_texture": layer.share_without(layer.texture),
+            "without_either": layer.share_without(layer.shape, layer.texture),
+            "shape": [{"unit": unit, "score": score} for unit, score in layer.most(layer.shape)],
+            "texture": [{"unit": unit, "score": score} for unit, score in layer.most(layer.texture)],
         }
-        for each in layers
+        for layer in layers
     ]
 
 
 def ablation_text(layers: Sequence[LayerAblation]) -> str:
-    """A table for people: a line for each model of a layer, with its units most responsible as UNIT:SCORE."""
+    """Return a table for people: a line for each model of a layer, with its units most responsible as UNIT:SCORE."""
     head = ("layer", "model", "units", "shape 0", "texture 0", "both 0", "most for shape", "most for texture")
-    rows = [head, *(_row(each) for each in layers)]
+    rows = [head, *map(_row, layers)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = []
     for row in rows:
@@ -82,11 +82,12 @@ def ablation_text(layers: Sequence[LayerAblation]) -> str:
     return "\n".join(lines)
 
 
-def _row(each: LayerAblation) -> tuple[str, ...]:
-    shares = (each.share_without(*scores) for scores in ((each.shape,), (each.texture,), (each.shape, each.texture)))
-    most = (" ".join(f"{unit}:{score}" for unit, score in each.most(scores)) for scores in (each.shape, each.texture))
-    names = (printable(each.layer, 40), printable(each.model, 40))
-    return (*names, str(len(each.shape)), *(f"{share:.0%}" for share in shares), *(text or "–" for text in most))
+def _row(layer: LayerAblation) -> tuple[str, ...]:
+    shape, texture = layer.shape, layer.texture
+    shares = (layer.share_without(*scores) for scores in ((shape,), (texture,), (shape, texture)))
+    most = (" ".join(f"{unit}:{score}" for unit, score in layer.most(scores)) for scores in (shape, texture))
+    names = (printable(layer.layer, 40), printable(layer.model, 40))
+    return (*names, str(len(shape)), *(f"{share:.0%}" for share in shares), *(text or "–" for text in most))
 
 
 def check_ablated(store: Store, layers: Sequence[LayerAblation]) -> None:

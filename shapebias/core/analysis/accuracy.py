@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from shapebias.core.store.reader import Store, StoreError
+from shapebias.core.store.errors import damaged
+from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
 
 CLEAN = "clean"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Accuracy:
     """A model's top-1 accuracy under one condition, a fraction of `images` (NaN where there are none).
 
@@ -26,42 +27,44 @@ class Accuracy:
 
 
 def accuracies(store: Store, all_right: bool = False) -> list[Accuracy]:
-    """Every accuracy that a store knows, in the order of models and conditions.
+    """Return every accuracy that a store knows, in the order of models and conditions.
 
     With `all_right` only over the probe images that every model of the store gets right when they are clean (the
     restriction of Chen, Agarwal & Nguyen 2020); variants are other images, and are then left out. Raises StoreError.
     """
     return [
-        replace(each, model=labels[each.model]) for part, labels in store.parts for each in _of_plain(part, all_right)
+        replace(accuracy, model=part.labels[accuracy.model])
+        for part in store.parts
+        for accuracy in _in_single_store(part.store, all_right)
     ]
 
 
-def _of_plain(store: Store, all_right: bool) -> list[Accuracy]:
+def _in_single_store(store: Store, all_right: bool) -> list[Accuracy]:
     known = {model: clean_decisions(store, model) for model in store.models}
     right = {model: (target >= 0) & (decision == target) for model, (decision, target) in known.items() if len(target)}
     common = np.logical_and.reduce(list(right.values())) if right else np.zeros(0, bool)
-    found: list[Accuracy] = []
+    result: list[Accuracy] = []
     for model, (_, target) in known.items():
         if not len(target):
             continue
         counted = common if all_right else target >= 0
-        found.append(_accuracy(model, "clean", CLEAN, right[model], counted))
+        outcomes = [("clean", CLEAN, right[model], counted)]
         for name, decided in distorted_decisions(store, model).items():
-            found.append(_accuracy(model, "distortion", name, decided == target, counted & (decided >= 0)))
+            outcomes.append(("distortion", name, decided == target, counted & (decided >= 0)))
         for name, withstood in _attacked(store, model).items():
-            found.append(_accuracy(model, "attack", name, withstood, counted))
+            outcomes.append(("attack", name, withstood, counted))
+        for kind, condition, is_right, is_counted in outcomes:
+            images = int(is_counted.sum())
+            accuracy = float(is_right[is_counted].mean()) if images else float("nan")
+            result.append(Accuracy(model=model, kind=kind, condition=condition, accuracy=accuracy, images=images))
         if not all_right:
-            found += _variants(store, model)
-    return found
-
-
-def _accuracy(model: str, kind: str, name: str, right: NDArray[np.bool_], counted: NDArray[np.bool_]) -> Accuracy:
-    images = int(counted.sum())
-    return Accuracy(model, kind, name, float(right[counted].mean()) if images else float("nan"), images)
+            result += _variants(store, model)
+    return result
 
 
 def clean_decisions(store: Store, model: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """What a model decides for the probe images, and what is right: int32 [images]; empty where it gives no scores."""
+    """Return what a model decides for the images of a single store, and what is right: int32 [images]; empty where the
+    model gives no scores. Raises StoreError."""
     images = [len(store.labels)]
     if not store.has(f"models/{model}/decision"):
         return np.zeros(0, np.int32), np.zeros(0, np.int32)
@@ -70,28 +73,26 @@ def clean_decisions(store: Store, model: str) -> tuple[NDArray[np.int32], NDArra
 
 
 def distorted_decisions(store: Store, model: str) -> dict[str, NDArray[np.int32]]:
-    """What a model decides for every probe image, distorted: int32 [images], -1 = no such version of it.
-
-    Raises StoreError.
-    """
-    store, model = store.plain(model)
+    """Return what a model decides for every image of a single store, by distortion: int32 [images], -1 = no such
+    version of it. Raises StoreError."""
     path = f"models/{model}/distortions"
     if not store.has(path):
         return {}
     names = store.attributes_of(path).get("names")
     if not isinstance(names, list) or not all(isinstance(name, str) and name.isprintable() for name in names):
-        raise StoreError(f"{printable(str(store.path))} is damaged at {path}: its names make no sense")
+        raise damaged(store.path, "its names make no sense", path)
     return {name: store.read(f"{path}/{name}", shape=[len(store.labels)]).astype(np.int32) for name in names}
 
 
 def _attacked(store: Store, model: str) -> dict[str, NDArray[np.bool_]]:
+    """Return which images a model gets right in spite of each attack, bool [images], by the attack's name."""
     path = f"models/{model}/adversarial"
     if not store.has(path):
         return {}
     try:
-        names = [f"{each['norm']} {each['epsilon']:.4g}" for each in store.attributes_of(path)["attacks"]]
+        names = [f"{attack['norm']} {attack['epsilon']:.4g}" for attack in store.attributes_of(path)["attacks"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{printable(str(store.path))} is damaged at {path}: its attacks make no sense") from error
+        raise damaged(store.path, "its attacks make no sense", path) from error
     right = store.read(f"{path}/right", shape=[len(names), len(store.labels)]) > 0
     return {printable(name): row for name, row in zip(names, right, strict=True)}
 
@@ -100,13 +101,13 @@ def _variants(store: Store, model: str) -> list[Accuracy]:
     try:
         return [
             Accuracy(
-                model,
-                "variant",
-                printable(each["name"]),
-                each["correct"] / each["labelled"] if each["labelled"] else float("nan"),
-                int(each["labelled"]),
+                model=model,
+                kind="variant",
+                condition=printable(variant["name"]),
+                accuracy=variant["correct"] / variant["labelled"] if variant["labelled"] else float("nan"),
+                images=int(variant["labelled"]),
             )
-            for each in store.models[model].variants
+            for variant in store.models[model].variants
         ]
     except (KeyError, TypeError) as error:
-        raise StoreError(f"{printable(str(store.path))} is damaged: the variants of {model} make no sense") from error
+        raise damaged(store.path, f"the variants of {model} make no sense") from error

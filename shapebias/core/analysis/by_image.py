@@ -35,20 +35,20 @@ class ImageList:
 
     def __init__(self, store: Store) -> None:
         """Raises StoreError."""
-        found: dict[tuple[bool, str], ImageName] = {}
-        for part, _ in store.parts:
-            classes = part.class_names
-            for path, label in zip(map(os.fsdecode, part.image_paths), part.labels.tolist(), strict=True):
+        names: dict[tuple[bool, str], ImageName] = {}
+        for part in store.parts:
+            classes = part.store.class_names
+            for path, label in zip(map(os.fsdecode, part.store.image_paths), part.store.labels.tolist(), strict=True):
                 about = classes[label] if 0 <= label < len(classes) else ""
-                found.setdefault((False, path), ImageName(path, about, False))
+                names.setdefault((False, path), ImageName(path, about, False))
         for model in store.models:
             decisions = store.cue_conflict(model)
             if decisions is not None:
                 kinds = zip(decisions.images, decisions.shape.tolist(), decisions.texture.tolist(), strict=True)
                 for path, shape, texture in kinds:
                     about = f"{decisions.categories[shape]} shape, {decisions.categories[texture]} texture"
-                    found.setdefault((True, path), ImageName(path, about, True))
-        self.names = list(found.values())
+                    names.setdefault((True, path), ImageName(path, about, True))
+        self.names = list(names.values())
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,17 +58,18 @@ class ImageList:
         return [f"{name.path} {name.about}".casefold() for name in self.names]
 
     def find(self, text: str) -> NDArray[np.int64]:
-        """The places of the images whose path or class, or shape and texture, contains `text`; where there are none, of
-        those that contain each of its words."""
+        """Return the positions in the list of the images whose path or class, or shape and texture, contains `text`;
+        where there are none, of those that contain each of its words. int64 [matching images]."""
         wanted = text.casefold().strip()
-        found = [place for place, each in enumerate(self._texts) if wanted in each]
+        positions = [position for position, image in enumerate(self._texts) if wanted in image]
         words = wanted.split()
-        if not found and len(words) > 1:
-            found = [place for place, each in enumerate(self._texts) if all(word in each for word in words)]
-        return np.array(found, np.int64)
+        if not positions and len(words) > 1:
+            positions = [position for position, image in enumerate(self._texts) if all(word in image for word in words)]
+        return np.array(positions, np.int64)
 
-    def place(self, text: str) -> int:
-        """The place of the image with that path, of that number, or else of the only one whose path contains `text`.
+    def position(self, text: str) -> int:
+        """Return the position in the list of the image with that path, of that number, or else of the only one whose
+        path contains `text`.
 
         Raises UsageError that says what there is.
         """
@@ -78,12 +79,13 @@ class ImageList:
         probe = sum(not name.is_cue_conflict for name in self.names)
         if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) < probe:
             return int(text)
-        found = [place for place, path in enumerate(paths) if text and text in path]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            first, second = (printable(paths[place], 60) for place in found[:2])
-            raise UsageError(f"{len(found)} images contain {printable(text)}, such as {first} and {second}: write more")
+        positions = [position for position, path in enumerate(paths) if text and text in path]
+        if len(positions) == 1:
+            return positions[0]
+        if positions:
+            first, second = (printable(paths[position], 60) for position in positions[:2])
+            matches = f"{len(positions)} images contain {printable(text)}, such as {first} and {second}"
+            raise UsageError(f"{matches}: write more")
         raise UsageError(f"no image {printable(text)}: write its path, a part of it, or a number up to {probe - 1}")
 
 
@@ -113,6 +115,10 @@ class Firing:
     activation: float
     relative: float
 
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"unit": str(self.unit), "activation": self.activation, "relative": self.relative}
+
 
 @dataclass(frozen=True)
 class OnImage:
@@ -129,7 +135,8 @@ class OnImage:
 def on_image(
     store: Store, image: ImageName, model: str | None = None, layer: str | None = None, limit: int = 5
 ) -> list[OnImage]:
-    """What each model, or one, makes of an image: its decision, and of every layer, or one, at most `limit` units.
+    """Return what each model, or one, makes of an image: its decision, and of every layer, or one, at most `limit`
+    units.
 
     Units are ranked by activation / max, each unit's own maximum over the probe images, so that layers compare; of
     equal ones (saturated units) that with the smaller mean / max comes first. Left out are units whose activation is
@@ -143,19 +150,21 @@ def on_image(
         layer = store.check_layer(labels[0], layer)
     if image.is_cue_conflict:
         return [_on_cue_conflict(store, image.path, label) for label in labels]
-    return [_on_probe(store, image.path, label, layer, limit) for label in labels]
+    return [_on_probe(store, image.path, label, layer=layer, limit=limit) for label in labels]
 
 
 def decisions_on(store: Store, image: ImageName) -> dict[str, Decision]:
-    """What the models that have decided for an image decided. Raises StoreError."""
-    found = {}
+    """Return what the models decided that have decided for an image, by model. Raises StoreError."""
+    decisions = {}
     for model in store.models:
-        row = None if image.is_cue_conflict else _row(store, image.path, model)
-        conflict = _on_cue_conflict(store, image.path, model) if image.is_cue_conflict else None
-        decision = conflict.decision if conflict else None if row is None else _decision(*store.plain(model), row)
+        if image.is_cue_conflict:
+            decision = _on_cue_conflict(store, image.path, model).decision
+        else:
+            row = _row(store, image.path, model)
+            decision = None if row is None else _decision(*store.owner(model), row)
         if decision is not None:
-            found[model] = decision
-    return found
+            decisions[model] = decision
+    return decisions
 
 
 def _on_cue_conflict(store: Store, path: str, model: str) -> OnImage:
@@ -173,34 +182,34 @@ def _on_cue_conflict(store: Store, path: str, model: str) -> OnImage:
 
 
 def _row(store: Store, path: str, model: str) -> int | None:
-    """The number of a probe image in a model's own store."""
+    """Return the number of a probe image among the images that a model saw."""
     try:
-        return store.plain(model)[0].image_paths.index(os.fsencode(path))
+        return store.image_paths_of(model).index(os.fsencode(path))
     except ValueError:
         return None
 
 
-def _on_probe(store: Store, path: str, model: str, layer: str | None, limit: int) -> OnImage:
+def _on_probe(store: Store, path: str, model: str, *, layer: str | None, limit: int) -> OnImage:
     row = _row(store, path, model)
     if row is None:
         return OnImage(model, missing=["not among its images"])
-    own, label = store.plain(model)
-    photo = Photo(model, row) if own.find_thumbnail(label, row) is not None else None
-    found = OnImage(model, _decision(own, label, row), photo=photo)
-    if found.decision is None:
-        found.missing.append("no decision: it gives no scores of classes")
+    owner, label = store.owner(model)
+    photo = Photo(model, row) if owner.find_thumbnail(label, row) is not None else None
+    result = OnImage(model, _decision(owner, label, row), photo=photo)
+    if result.decision is None:
+        result.missing.append("no decision: it gives no scores of classes")
     if photo is None:
-        found.missing.append("no picture: a store keeps those of images in top lists")
+        result.missing.append("no picture: a store keeps those of images in top lists")
     layers = [name for name in store.layers(model) if layer in (None, name)]
     for name in layers:
         if store.has(f"{schema.layer_path(model, name)}/activations/max"):
-            found.layers[name] = _firing(store, model, name, row, limit)
-    if not found.layers:
-        found.missing.append("no units: the store was made with --activations none" if layers else f"no layer {layer}")
-    return found
+            result.layers[name] = _firing(store, model, name, row=row, limit=limit)
+    if not result.layers:
+        result.missing.append("no units: the store was made with --activations none" if layers else f"no layer {layer}")
+    return result
 
 
-def _firing(store: Store, model: str, layer: str, row: int, limit: int) -> list[Firing]:
+def _firing(store: Store, model: str, layer: str, *, row: int, limit: int) -> list[Firing]:
     activations = store.activations(model, layer, "max")
     path = f"{schema.layer_path(model, layer)}/activations/max"
     values = store.read(path, row, shape=activations.shape).astype(np.float64)
@@ -227,7 +236,7 @@ def _decision(store: Store, model: str, row: int) -> Decision | None:
 
 
 def _output_name(store: Store, target: NDArray[np.int32], output: int) -> str:
-    """What an output stands for: a store knows it from the images for which it is right."""
+    """Return what an output stands for: a store knows it from the images for which it is right."""
     for row in np.flatnonzero(target == output)[:1].tolist():
         if store.class_of(row):
             return store.class_of(row)
@@ -236,7 +245,7 @@ def _output_name(store: Store, target: NDArray[np.int32], output: int) -> str:
 
 
 def _is_imagenet(store: Store, target: NDArray[np.int32]) -> bool:
-    """Whether the right outputs, as many as there are, are those of ImageNet's classes."""
+    """Return whether the right outputs, as many as there are, are those of ImageNet's classes."""
     wnids, ids = imagenet.wnids(), store.attributes_of(schema.PROBE).get("class_ids", [])
     outputs, rows = np.unique(target, return_index=True)
     pairs = [pair for pair in zip(outputs.tolist(), store.labels[rows].tolist(), strict=True) if min(pair) >= 0]
@@ -245,40 +254,35 @@ def _is_imagenet(store: Store, target: NDArray[np.int32]) -> bool:
     )
 
 
-def image_record(image: ImageName, found: Sequence[OnImage]) -> dict[str, Any]:
-    """As JSON."""
+def image_record(image: ImageName, results: Sequence[OnImage]) -> dict[str, Any]:
+    """Return what models make of an image as JSON."""
     kind = {"shape_and_texture": image.about} if image.is_cue_conflict else {"class": image.about or None}
-    return {"image": image.path, "kind": "cue-conflict" if image.is_cue_conflict else "probe", **kind} | {
-        "models": [
-            {
-                "model": each.model,
-                "decision": each.decision.name if each.decision else None,
-                "verdict": each.decision.verdict if each.decision else None,
-                "layers": {
-                    layer: [
-                        {"unit": str(one.unit), "activation": one.activation, "relative": one.relative} for one in units
-                    ]
-                    for layer, units in each.layers.items()
-                },
-                "missing": each.missing,
-            }
-            for each in found
-        ]
+    facts = {"image": image.path, "kind": "cue-conflict" if image.is_cue_conflict else "probe", **kind}
+    return facts | {"models": [_model_record(result) for result in results]}
+
+
+def _model_record(result: OnImage) -> dict[str, Any]:
+    return {
+        "model": result.model,
+        "decision": result.decision.name if result.decision else None,
+        "verdict": result.decision.verdict if result.decision else None,
+        "layers": {layer: [firing.to_record() for firing in units] for layer, units in result.layers.items()},
+        "missing": result.missing,
     }
 
 
 def decision_text(decision: Decision) -> str:
-    """Such as `circle: right`."""
+    """Return such as `circle: right`."""
     return printable(decision.name, 40) + (f": {decision.verdict}" if decision.verdict else "")
 
 
-def image_text(image: ImageName, found: Sequence[OnImage]) -> str:
-    """What `image_record` has, to read."""
+def image_text(image: ImageName, results: Sequence[OnImage]) -> str:
+    """Return what `image_record` has, to read."""
     lines = [printable(image.path) + (f"  ({printable(image.about, 100)})" if image.about else "")]
     rows = [["unit", "activation", "of its max"]]
-    for each in found:
-        said = [f"decides {decision_text(each.decision)}"] if each.decision else []
-        lines += [f"{printable(each.model)}: {line}" for line in [*said, *each.missing]]
-        for units in each.layers.values():
-            rows += [[printable(str(one.unit)), f"{one.activation:.4g}", f"{one.relative:.3f}"] for one in units]
+    for result in results:
+        decided = [f"decides {decision_text(result.decision)}"] if result.decision else []
+        lines += [f"{printable(result.model)}: {line}" for line in [*decided, *result.missing]]
+        for units in result.layers.values():
+            rows += [[printable(str(unit.unit)), f"{unit.activation:.4g}", f"{unit.relative:.3f}"] for unit in units]
     return "".join(f"{line}\n" for line in lines) + (aligned(rows) if len(rows) > 1 else "")

@@ -13,7 +13,7 @@ _BLOCK = 1024  # images: as many as lie together in a store
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Histogram:
     """counts int64 [bins] of the activations (maxima of maps) from `low`, 0 or the smallest below it, to `high`, the
     largest. `zeros` of the `images` are not counted in them: they are at 0, a ReLU's silence."""
@@ -31,14 +31,17 @@ class Histogram:
 
 
 def bars(counts: NDArray[np.int64]) -> str:
-    """A character a count, its height in eighths of the largest; blank for 0, at least ▁ for more."""
+    """Return a character a count, its height in eighths of the largest; blank for 0, at least ▁ for more."""
     top = max(int(counts.max(initial=0)), 1)
     heights = np.where(counts > 0, np.maximum(1, np.rint(8 * counts / top)), 0).astype(int)
     return "".join(_EIGHTHS[height] for height in heights)
 
 
 def activation_histogram(store: Store, unit: Unit, bins: int) -> Histogram | None:
-    """A unit's activations over the probe images; None where the store keeps none of each image. Raises StoreError."""
+    """Return how a unit's activations spread over the probe images; None where the store keeps none of each image.
+
+    Raises StoreError.
+    """
     if not store.has(f"{layer_path(unit.model, unit.layer)}/activations/max"):
         return None
     column = store.activation_column(unit, MOST, _BLOCK)
@@ -46,10 +49,10 @@ def activation_histogram(store: Store, unit: Unit, bins: int) -> Histogram | Non
 
 
 def histogram(values: NDArray[np.floating], bins: int) -> Histogram:
-    """Of values [images]; those that are no numbers are left out."""
+    """Return the histogram of values [images]; those that are no numbers are left out."""
     known = values[np.isfinite(values)].astype(np.float64)
     low = min(float(known.min(initial=0.0)), 0.0)
     high = max(float(known.max(initial=0.0)), low)
     silent = known <= 0 if low == 0 else np.zeros(len(known), bool)
     counts = np.histogram(known[~silent], bins, (low, high))[0] if high > low else np.zeros(bins, np.int64)
-    return Histogram(counts.astype(np.int64), low, high, int(silent.sum()), len(known))
+    return Histogram(counts=counts.astype(np.int64), low=low, high=high, zeros=int(silent.sum()), images=len(known))

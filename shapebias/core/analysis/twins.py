@@ -36,7 +36,7 @@ class Candidate:
     group: Group
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return it as JSON."""
         return {"unit": str(self.unit), "correlation": self.correlation, "group": self.group.value}
 
 
@@ -52,13 +52,14 @@ class Correlator:
         self._last: tuple[Unit, NDArray[np.float32]] | None = None
 
     def comparable(self, one: str, other: str) -> bool:
-        """Whether two models saw the same images: those of stores joined to one may not have."""
-        stores = [self.store.plain(model)[0] for model in (one, other)]
-        return stores[0] is stores[1] or stores[0].image_paths == stores[1].image_paths
+        """Return whether two models saw the same images: those of stores joined to one may not have."""
+        paths, others = self.store.image_paths_of(one), self.store.image_paths_of(other)
+        return paths is others or paths == others
 
     def correlations(self, unit: Unit, model: str, layer: str) -> NDArray[np.float64]:
-        """Pearson's correlation of a unit's activations (of an image: the maximum of the map) with those of every unit
-        of a layer, float64 [units], over all probe images; to about 1e-6, as the products are of float32.
+        """Return Pearson's correlation of a unit's activations with those of every unit of a layer, float64 [units].
+
+        Over all probe images, of each the maximum of the map; to about 1e-6, as the products are of float32.
 
         NaN where one of the two is the same for all images, is no number for one, or was clipped to float16's range.
         Raises StoreError. Threads may call it; they wait for each other.
@@ -74,18 +75,18 @@ class Correlator:
         products = np.zeros(len(norm))
         for first, block in self._blocks(model, layer):
             products += block.T @ wanted[first : first + len(block)]  # no mean to take off: `wanted` sums to zero
-        found = np.full(len(norm), np.nan)
-        np.divide(products, norm, out=found, where=norm > 0)
-        clipped: NDArray[np.float64] = np.clip(found, -1.0, 1.0)
+        correlations = np.full(len(norm), np.nan)
+        np.divide(products, norm, out=correlations, where=norm > 0)
+        clipped: NDArray[np.float64] = np.clip(correlations, -1.0, 1.0)
         return clipped
 
     def _array(self, model: str, layer: str) -> tuple[str, list[int]]:
-        """Where a layer's activations are, and their shape."""
-        images = len(self.store.plain(model)[0].image_paths)
+        """Return where a layer's activations are, and their shape."""
+        images = len(self.store.image_paths_of(model))
         return f"{schema.layer_path(model, layer)}/activations/max", [images, self.store.layers(model)[layer].units]
 
     def _standardised(self, unit: Unit) -> NDArray[np.float32]:
-        """A unit's activations with mean 0 and norm 1, float32 [images]; all NaN where it has no correlation."""
+        """Return a unit's activations with mean 0 and norm 1, float32 [images]; all NaN where it has no correlation."""
         path, shape = self._array(unit.model, unit.layer)
         blocks = [slice(first, first + self._block) for first in range(0, shape[0], self._block)]
         parts = [self.store.read(path, rows, unit.index, shape=shape) for rows in blocks]
@@ -97,7 +98,8 @@ class Correlator:
         return standardised
 
     def _norm(self, model: str, layer: str) -> NDArray[np.float64]:
-        """Of every unit's activations around their mean, float64 [units]; 0 where it has no correlation."""
+        """Return the norm of every unit's activations around their mean, float64 [units]; 0 where a unit has no
+        correlation."""
         if (model, layer) not in self._norms:
             units = self.store.layers(model)[layer].units
             images, total, squares, usable = 0, np.zeros(units), np.zeros(units), np.ones(units, bool)
@@ -111,8 +113,8 @@ class Correlator:
         return self._norms[model, layer]
 
     def _blocks(self, model: str, layer: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """A layer's activations less those of its first image, float32 [block, units], NaN where clipped; the number of
-        each block's first image before it. So units that are the same for all images are exactly zero."""
+        """Yield a layer's activations less those of its first image, float32 [block, units], NaN where clipped, with
+        the number of each block's first image. So units that are the same for all images are exactly zero."""
         path, shape = self._array(model, layer)
         origin: NDArray[np.float32] | None = None
         for first in range(0, shape[0], self._block):
@@ -128,21 +130,21 @@ class Correlator:
 
     def _keep(self, key: tuple[str, str, int], block: NDArray[np.float32]) -> None:
         self._kept[key] = block
-        while len(self._kept) > 1 and sum(each.nbytes for each in self._kept.values()) > self._memory:
+        while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self._memory:
             self._kept.popitem(last=False)
 
 
 def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, limit: int = 3) -> list[Candidate]:
-    """The units that correlate best with `unit`, the best first, at most `limit` a group: for every other model its
-    twins in the layer of that name, then in other layers; then the units like it in its own model, in the same way.
+    """Return the units that correlate best with `unit`, the best first, at most `limit` a group: for every other model
+    its twins in the layer of that name, then in other layers; then the units like it in its own model, in the same way.
 
     `model`: only this one. Raises StoreError, and UsageError where the store has no such model.
     """
     store = correlator.store
     if model is not None:
         store.check_model(model)
-    labels = [each for each in store.models if each != unit.model] + [unit.model]
-    found: list[Candidate] = []
+    labels = [label for label in store.models if label != unit.model] + [unit.model]
+    candidates: list[Candidate] = []
     for label in labels if model is None else [model]:
         if not correlator.comparable(unit.model, label):
             continue
@@ -150,31 +152,30 @@ def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, lim
         layers = list(store.layers(label))
         here = [unit.layer] if unit.layer in layers else []
         elsewhere = [layer for layer in layers if layer not in here]
-        found += _best(correlator, unit, label, here, Group.ALIKE if own else Group.TWIN, limit)
-        found += _best(
-            correlator, unit, label, elsewhere, Group.ALIKE_ELSEWHERE if own else Group.TWIN_ELSEWHERE, limit
-        )
-    return found
+        groups = (Group.ALIKE, Group.ALIKE_ELSEWHERE) if own else (Group.TWIN, Group.TWIN_ELSEWHERE)
+        for group, searched in zip(groups, (here, elsewhere), strict=True):
+            best = _best(correlator, unit, label, searched, limit=limit)
+            candidates += [Candidate(twin, correlation, group) for twin, correlation in best]
+    return candidates
 
 
-def _best(
-    correlator: Correlator, unit: Unit, model: str, layers: list[str], group: Group, limit: int
-) -> list[Candidate]:
-    found: list[Candidate] = []
+def _best(correlator: Correlator, unit: Unit, model: str, layers: list[str], *, limit: int) -> list[tuple[Unit, float]]:
+    """Return the units of some layers that correlate best with `unit`, at most `limit`, with their correlations."""
+    best: list[tuple[Unit, float]] = []
     for layer in layers:
         correlation = correlator.correlations(unit, model, layer)
         if (model, layer) == (unit.model, unit.layer):
             correlation[unit.index] = np.nan
         ranked = np.argsort(-correlation, kind="stable")[:limit].tolist()  # NaN last
         chosen = [index for index in ranked if not np.isnan(correlation[index])]
-        found += [Candidate(Unit(model, layer, index), float(correlation[index]), group) for index in chosen]
-    return sorted(found, key=lambda each: -each.correlation)[:limit]
+        best += [(Unit(model, layer, index), float(correlation[index])) for index in chosen]
+    return sorted(best, key=lambda twin: -twin[1])[:limit]
 
 
-def twins_text(unit: Unit, found: list[Candidate]) -> str:
-    """A line a candidate."""
-    if not found:
+def twins_text(unit: Unit, candidates: list[Candidate]) -> str:
+    """Return a table, a line a candidate."""
+    if not candidates:
         return f"{printable(str(unit))}: no unit correlates with it\n"
     rows = [["correlation", "unit", "found as"]]
-    rows += [[f"{each.correlation:.3f}", printable(str(each.unit)), each.group.value] for each in found]
+    rows += [[f"{twin.correlation:.3f}", printable(str(twin.unit)), twin.group.value] for twin in candidates]
     return aligned(rows, left=3)

@@ -13,10 +13,10 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
-from shapebias.core.analysis.dissection import layer_concepts, read_concepts
-from shapebias.core.errors import ShapebiasError
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import schema
+from shapebias.core.store.concepts import layer_concepts, read_concepts
+from shapebias.core.store.errors import StoreError
 from shapebias.core.store.manifest import compare_with_manifest
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
@@ -57,12 +57,22 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def add(self, path: str, what: str) -> None:
-        """Something that is not right."""
+        """Note something that is not right."""
         self.wrong.append((printable(path, 300), printable(what, 300)))
+
+    def check_range(self, path: str, values: NDArray[Any], low: float, high: float | None = None) -> None:
+        """Note an array of which some values are below `low` or above `high`."""
+        if values.size and (values.min() < low or (high is not None and values.max() > high)):
+            most = "" if high is None else f" to {high:g}"
+            self.add(path, f"values from {values.min():g} to {values.max():g}, where {low:g}{most} is possible")
+
+    def add_error(self, error: StoreError, path: str = "") -> None:
+        """Note what cannot be read; `path` where that is more exact than what the error says."""
+        self.add(path or error.where or ".", error.what)
 
 
 def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> Report:
-    """Reads all of a store. `advance` is told every array's path. Raises ShapebiasError where it cannot be opened."""
+    """Read all of a store. `advance` is told every array's path. Raises StoreError where it cannot be opened."""
     report = Report()
     _check_files(path, report)
     store = open_store(path)
@@ -73,34 +83,28 @@ def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None)
         _check_array(name, array, report)
         _read(store, name, array, report)
     for check in (_check_images, _check_models, _check_cue_conflict):
-        with_errors(check, store, report)
+        try:
+            check(store, report)
+        except StoreError as error:
+            report.add_error(error)
     return report
 
 
-def with_errors(check: Callable[[Store, Report], None], store: Store, report: Report) -> None:
-    """What cannot even be read is wrong, too."""
-    try:
-        check(store, report)
-    except ShapebiasError as error:
-        where, _, what = str(error).rpartition(" is damaged at ")[2].partition(": ")
-        report.add(where, what or "it cannot be read")
-
-
 def _check_files(path: Path, report: Report) -> None:
-    files = [each for each in path.rglob("*") if each.is_file()]
-    report.files, report.bytes = len(files), sum(each.stat().st_size for each in files)
-    found = compare_with_manifest(path)
-    if found is None:
+    files = [file for file in path.rglob("*") if file.is_file()]
+    report.files, report.bytes = len(files), sum(file.stat().st_size for file in files)
+    differences = compare_with_manifest(path)
+    if differences is None:
         report.notes.append("the store has no manifest.json, as those of early versions: metadata could not be checked")
         return
-    wrong, unknown = found
+    wrong, unknown = differences
     for name, what in wrong:
         report.add(name, what)
     report.notes += [f"{printable(name, 200)} is no file of the store" for name in unknown]
 
 
 def _arrays(path: Path, report: Report) -> Iterator[tuple[str, "zarr.Array[Any]"]]:
-    """Every array by its path; groups and arrays whose metadata cannot be read are wrong."""
+    """Yield every array with its path; groups and arrays whose metadata cannot be read are wrong."""
     for file in sorted(path.rglob("zarr.json")):
         name = file.parent.relative_to(path).as_posix()
         try:
@@ -122,7 +126,7 @@ def _check_array(name: str, array: "zarr.Array[Any]", report: Report) -> None:
 
 
 def _read(store: Store, name: str, array: "zarr.Array[Any]", report: Report) -> None:
-    """Every chunk, through its checksum."""
+    """Read every chunk, through its checksum."""
     size = array.dtype.itemsize
     try:
         store.array(name)  # a chunk whose file is missing would read as fill values
@@ -133,18 +137,14 @@ def _read(store: Store, name: str, array: "zarr.Array[Any]", report: Report) -> 
         rows = max(step, _BLOCK // max(row, 1) // step * step)
         for first in range(0, array.shape[0], rows):
             array[first : first + rows]
-    except ShapebiasError as error:
-        report.add(name, _what(error))
+    except StoreError as error:
+        report.add_error(error, name)
     except Exception as error:  # zarr and its codecs raise nearly every kind
         report.add(name, str(error) or type(error).__name__)
 
 
-def _what(error: ShapebiasError) -> str:
-    return str(error).rpartition(" is damaged at ")[2].partition(": ")[2] or str(error)
-
-
 def _check_images(store: Store, report: Report) -> None:
-    """Paths, labels, and a picture that can be decoded for every image that a top list names."""
+    """Check paths, labels, and that every image that a top list names has a picture that can be decoded."""
     images, classes = len(store.image_paths), len(store.class_names)
     labels = store.labels
     if labels.size and not -1 <= labels.min() <= labels.max() < classes:
@@ -157,8 +157,8 @@ def _check_images(store: Store, report: Report) -> None:
             try:
                 if image >= 0:
                     Image.open(io.BytesIO(store.thumbnail(models[0], int(image))), formats=("JPEG", "PNG")).load()
-            except ShapebiasError as error:
-                report.add(f"{schema.PROBE}/thumbnails/{key}", _what(error))
+            except StoreError as error:
+                report.add_error(error, f"{schema.PROBE}/thumbnails/{key}")
             except Exception:  # Pillow's decoders raise nearly every kind
                 report.add(f"{schema.PROBE}/thumbnails/{key}", f"the picture of image {image} cannot be decoded")
 
@@ -174,12 +174,12 @@ def _check_models(store: Store, report: Report) -> None:
         for name in ("decision", "target"):
             path = f"models/{model}/{name}"
             if store.has(path):
-                _within(path, store.read(path, shape=[images]), -1, None, report)
+                report.check_range(path, store.read(path, shape=[images]), -1)
         for layer in store.layers(model):
             try:
                 _check_layer(store, model, layer, report)
-            except ShapebiasError as error:
-                report.add(schema.layer_path(model, layer), _what(error))
+            except StoreError as error:
+                report.add_error(error, schema.layer_path(model, layer))
 
 
 def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
@@ -188,15 +188,15 @@ def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
     for name, values in metrics.items():
         low, high = METRICS[name].range
         slack = 1e-5 * max(1.0, abs(low) if math.isfinite(low) else 0, abs(high) if math.isfinite(high) else 0)
-        _within(f"{path}/metrics/{name}", values[~np.isnan(values)], low - slack, high + slack, report)
+        report.check_range(f"{path}/metrics/{name}", values[~np.isnan(values)], low - slack, high + slack)
     for kind in ("max", "mean"):
         if store.has(f"{path}/activations/{kind}"):
             store.activations(model, layer, kind)
     image, value, position = (store.top_lists(model, layer, name) for name in ("image", "value", "position"))
-    _within(f"{path}/top/image", image, -1, len(store.image_paths) - 1, report)
-    _within(f"{path}/top/position", position[..., 0], 0, facts.map_height - 1, report)
-    _within(f"{path}/top/position", position[..., 1], 0, facts.map_width - 1, report)
-    _check_values(path, image, value, metrics.get("max"), report)
+    report.check_range(f"{path}/top/image", image, -1, len(store.image_paths) - 1)
+    report.check_range(f"{path}/top/position", position[..., 0], 0, facts.map_height - 1)
+    report.check_range(f"{path}/top/position", position[..., 1], 0, facts.map_width - 1)
+    _check_values(path, report, image=image, value=value, most=metrics.get("max"))
     for unit in range(facts.units):
         top = store.top(Unit(model, layer, unit))
         if len(top.value) and 0 < top.value[0] < np.inf and top.map[0].max() != 255:
@@ -205,8 +205,9 @@ def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
 
 
 def _check_values(
-    path: str, image: NDArray[Any], value: NDArray[Any], most: NDArray[np.float32] | None, report: Report
+    path: str, report: Report, *, image: NDArray[Any], value: NDArray[Any], most: NDArray[np.float32] | None
 ) -> None:
+    """Check a layer's top lists: sorted, filled where there is an image, led by the unit's max where that is known."""
     if value.shape != image.shape or (np.isnan(value) != (image < 0)).any():
         report.add(f"{path}/top/value", "values and images do not fit")
         return
@@ -223,26 +224,20 @@ def _check_concepts(store: Store, model: str, layer: str, report: Report) -> Non
     path, concepts = f"{schema.layer_path(model, layer)}/concepts", read_concepts(store)
     if concepts is None or not store.has(f"{path}/label"):
         return
-    found = layer_concepts(store, concepts, model, layer)
-    counts = (found.intersection, found.activation, found.truth)
-    for name, values in zip(("intersection", "activation", "truth"), counts, strict=True):
-        _within(f"{path}/{name}", values, 0, None, report)
-    if (found.intersection > np.minimum(found.activation, found.truth)).any():
+    counts = layer_concepts(store, concepts, model, layer)
+    kinds = {"intersection": counts.intersection, "activation": counts.activation, "truth": counts.truth}
+    for name, values in kinds.items():
+        report.check_range(f"{path}/{name}", values, 0)
+    if (counts.intersection > np.minimum(counts.activation, counts.truth)).any():
         report.add(f"{path}/intersection", "it is larger than one of its parts")
 
 
 def _check_cue_conflict(store: Store, report: Report) -> None:
     for model in store.models:
-        found = store.cue_conflict(model)
-        if found is None:
+        decisions = store.cue_conflict(model)
+        if decisions is None:
             continue
-        last = len(found.categories) - 1
-        _within(f"{schema.CUE_CONFLICT}/shape", found.shape, 0, last, report)
-        _within(f"{schema.CUE_CONFLICT}/texture", found.texture, 0, last, report)
-        _within(f"{schema.decisions_path(model)}/decision", found.decision, -1, last, report)
-
-
-def _within(path: str, values: NDArray[Any], low: float, high: float | None, report: Report) -> None:
-    if values.size and (values.min() < low or (high is not None and values.max() > high)):
-        most = "" if high is None else f" to {high:g}"
-        report.add(path, f"values from {values.min():g} to {values.max():g}, where {low:g}{most} is possible")
+        last = len(decisions.categories) - 1
+        report.check_range(f"{schema.CUE_CONFLICT}/shape", decisions.shape, 0, last)
+        report.check_range(f"{schema.CUE_CONFLICT}/texture", decisions.texture, 0, last)
+        report.check_range(f"{schema.decisions_path(model)}/decision", decisions.decision, -1, last)

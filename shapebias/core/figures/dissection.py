@@ -4,42 +4,34 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shapebias.core.analysis.dissection import Detectors
+from shapebias.core.figures.output import MODEL_BARS
 from shapebias.core.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours, with hatches, so that no two models differ by colour alone.
-_STYLES = (
-    ("#0072b2", ""),
-    ("#e69f00", "//"),
-    ("#009e73", ".."),
-    ("#56b4e9", "xx"),
-    ("#cc79a7", "\\\\"),
-    ("#000000", ""),
-)
 
-
-def detectors_figure(found: Sequence[Detectors]) -> "Figure":
-    """A row a layer: left the detectors, right the different concepts they detect, a bar a category and model."""
+def detectors_figure(counts: Sequence[Detectors]) -> "Figure":
+    """Draw a row a layer: left the detectors, right the different concepts they detect, a bar a category and model."""
     from matplotlib.figure import Figure
 
-    layers = list(dict.fromkeys(each.layer for each in found))
-    models = list(dict.fromkeys(each.model for each in found))
-    categories = list(found[0].detectors) if found else []
+    layers = list(dict.fromkeys(count.layer for count in counts))
+    models = list(dict.fromkeys(count.model for count in counts))
+    categories = list(counts[0].detectors) if counts else []
     figure = Figure(figsize=(8, 1.0 + 1.7 * max(len(layers), 1)), layout="constrained")
     axes = figure.subplots(max(len(layers), 1), 2, squeeze=False, sharex=True)
     width = 0.8 / max(len(models), 1)
     for row, layer in zip(axes, layers, strict=False):
-        for each in found:
-            if each.layer != layer:
+        for count in counts:
+            if count.layer != layer:
                 continue
-            index = models.index(each.model)
-            colour, hatch = _STYLES[index % len(_STYLES)]
-            places = [place + (index - (len(models) - 1) / 2) * width for place in range(len(categories))]
-            for axis, counts in zip(row, (each.detectors, each.unique), strict=True):
-                heights = [counts[name] for name in categories]
-                axis.bar(places, heights, width, color=colour, hatch=hatch, edgecolor="white", label=f" {each.model}")
+            index = models.index(count.model)
+            colour, hatch = MODEL_BARS[index % len(MODEL_BARS)]
+            positions = [number + (index - (len(models) - 1) / 2) * width for number in range(len(categories))]
+            for axis, by_category in zip(row, (count.detectors, count.unique), strict=True):
+                heights = [by_category[name] for name in categories]
+                style = {"color": colour, "hatch": hatch, "edgecolor": "white"}
+                axis.bar(positions, heights, width, label=f" {count.model}", **style)
         row[0].set_ylabel(printable(layer, 24), parse_math=False)
         for axis in row:
             axis.set_xticks(range(len(categories)), [printable(name, 16) for name in categories])

@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.files import cannot_write
 from shapebias.core.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours that red is not mistaken for, with markers, so that no two observers differ by colour alone.
-MODELS = (("#0072b2", "o"), ("#e69f00", "s"), ("#009e73", "^"), ("#56b4e9", "v"), ("#000000", "P"), ("#cc79a7", "X"))
+# Okabe & Ito's colours that red is not mistaken for; red is people's. Markers and hatches, so that no two models differ
+# by colour alone.
+BLUE, ORANGE, GREEN, SKY, BLACK, PINK = "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#000000", "#cc79a7"
+MODELS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (SKY, "v"), (BLACK, "P"), (PINK, "X"))
+MODEL_BARS = ((BLUE, ""), (ORANGE, "//"), (GREEN, ".."), (SKY, "xx"), (PINK, "\\\\"), (BLACK, ""))
+PEOPLE = ("#b2182b", "D")
 
 _SUFFIXES = (".png", ".svg")
 
@@ -29,8 +34,10 @@ def check_plot_file(path: Path) -> None:
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Writes a figure in the format of its file's name; equal figures give equal files. Raises as `check_plot_file`,
-    and ShapebiasError where the file cannot be written."""
+    """Write a figure in the format of its file's name; equal figures give equal files.
+
+    Raises as `check_plot_file`, and CannotWriteError.
+    """
     check_plot_file(path)
     import matplotlib
 
@@ -41,4 +48,4 @@ def save_figure(figure: "Figure", path: Path) -> None:
             warnings.simplefilter("ignore", UserWarning)  # a name with characters that the font lacks shows boxes
             figure.savefig(path, format=form, dpi=_DPI, metadata=undated)
     except OSError as error:
-        raise ShapebiasError(f"{printable(str(path))} cannot be written: {error.strerror}") from error
+        raise cannot_write(path, error) from error

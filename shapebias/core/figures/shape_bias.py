@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shapebias.core.figures.output import MODELS
+from shapebias.core.figures.output import MODELS, PEOPLE
 from shapebias.core.shape_bias.observers import Observer, saw_other_images, shape_categories
 from shapebias.core.text import printable
 
@@ -17,12 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from numpy.typing import ArrayLike, NDArray
 
-_PEOPLE = ("#b2182b", "D")
-
 
 def shape_bias_figure(observers: Sequence[Observer]) -> "Figure":
-    """The usual plot of shape bias (Geirhos et al. 2019): a row a shape category, a point an observer, and a vertical
-    line at each observer's shape bias over all images, with its 95 % interval.
+    """Draw the usual plot of shape bias (Geirhos et al. 2019): a row a shape category, a point an observer, and a
+    vertical line at each observer's shape bias over all images, with its 95 % interval.
 
     Of published observers only people are drawn, and not where recorded people are given.
     """
@@ -37,10 +35,10 @@ def shape_bias_figure(observers: Sequence[Observer]) -> "Figure":
     _rows(axes, categories)
     styles = cycle(MODELS)
     lines = []
-    for each in drawn:
-        rows = [] if saw_other_images(each, drawn) else categories
-        lines.append(_draw(axes, each, rows, *(_PEOPLE if each.is_people else next(styles))))
-    labels = [_label(each, drawn) for each in drawn]
+    for observer in drawn:
+        rows = [] if saw_other_images(observer, drawn) else categories
+        lines.append(_draw(axes, observer, rows, *(PEOPLE if observer.is_people else next(styles))))
+    labels = [_label(observer, drawn) for observer in drawn]
     legend = figure.legend(
         lines,
         labels,
@@ -56,9 +54,10 @@ def shape_bias_figure(observers: Sequence[Observer]) -> "Figure":
 
 
 def _drawn(observers: Sequence[Observer]) -> list[Observer]:
-    people = [each for each in observers if each.is_people]
-    recorded = [each for each in people if each.score.categories]
-    return [*(recorded or people), *(each for each in observers if not each.is_people and each.score.categories)]
+    people = [observer for observer in observers if observer.is_people]
+    recorded = [observer for observer in people if observer.score.categories]
+    models = [observer for observer in observers if not observer.is_people and observer.score.categories]
+    return [*(recorded or people), *models]
 
 
 def _rows(axes: "Axes", categories: list[str]) -> None:
@@ -82,7 +81,7 @@ def _complement(fraction: "ArrayLike") -> "NDArray[np.float64]":
 
 
 def _draw(axes: "Axes", observer: Observer, categories: list[str], color: str, marker: str) -> "Line2D":
-    """One observer's line, interval and points; what the legend shows."""
+    """Draw one observer's line, interval and points; return what the legend shows."""
     mean, (low, high) = observer.score.counts.shape_bias, observer.score.interval
     if not math.isnan(low):
         axes.axvspan(low, high, color=color, alpha=0.12, linewidth=0, zorder=0.5)
@@ -105,11 +104,11 @@ def _draw(axes: "Axes", observer: Observer, categories: list[str], color: str, m
 
 
 def _label(observer: Observer, drawn: Sequence[Observer]) -> str:
-    """Name and shape bias, with the source where it is needed to tell observers apart. The leading space keeps a name
-    that begins with an underscore in the legend."""
-    shares_name = sum(each.name == observer.name for each in drawn) > 1
+    """Return name and shape bias, with the source where it is needed to tell observers apart. The leading space keeps a
+    name that begins with an underscore in the legend."""
+    shares_name = sum(other.name == observer.name for other in drawn) > 1
     source = f", {printable(observer.source, 40)}" if observer.is_people or shares_name else ""
-    other = ", other images" if saw_other_images(observer, drawn) else ""
+    images = ", other images" if saw_other_images(observer, drawn) else ""
     mean = observer.score.counts.shape_bias
     number = "undefined" if math.isnan(mean) else f"{mean:.2f}"
-    return f" {printable(observer.name, 40)}{source}{other}: {number}"
+    return f" {printable(observer.name, 40)}{source}{images}: {number}"

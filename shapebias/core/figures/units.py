@@ -20,21 +20,23 @@ if TYPE_CHECKING:
 
 
 def variation_figure(store: Store) -> "Figure":
-    """Total variation on clean against noisy images: a panel a layer, a point a unit, the diagonal (Chen, Agarwal &
-    Nguyen 2020, figure 5). Raises UsageError for a store without the noise pass."""
+    """Draw total variation on clean against noisy images: a panel a layer, a point a unit, the diagonal.
+
+    As figure 5 of Chen, Agarwal & Nguyen 2020. Raises UsageError for a store without the noise pass.
+    """
     from matplotlib.figure import Figure
 
     layers = list(dict.fromkeys(layer for model in store.models for layer in store.layers(model)))
-    shown = [layer for layer in layers if any(_has_noise(store, model, layer) for model in store.models)]
-    if not shown:
+    measured = [layer for layer in layers if any(_has_noise(store, model, layer) for model in store.models)]
+    if not measured:
         raise UsageError("this store has no total variation under noise: precompute it with --passes noise")
-    columns = min(len(shown), 5)
-    rows = math.ceil(len(shown) / columns)
+    columns = min(len(measured), 5)
+    rows = math.ceil(len(measured) / columns)
     figure = Figure(figsize=(2.6 * columns, 2.6 * rows + 0.7), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.ravel()[len(shown) :]:
+    for axes in grid.ravel()[len(measured) :]:
         axes.set_axis_off()
-    for layer, axes in zip(shown, grid.ravel(), strict=False):
+    for layer, axes in zip(measured, grid.ravel(), strict=False):
         _scatter(axes, store, layer)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, markerscale=2)
@@ -77,22 +79,25 @@ def _scatter(axes: "Axes", store: Store, layer: str) -> None:
 
 
 def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
-    """Accuracy under each distortion, a bar a model. Raises UsageError for a store without the distortions pass."""
+    """Draw accuracy under each distortion, a bar a model.
+
+    Raises UsageError for a store without the distortions pass.
+    """
     from matplotlib.figure import Figure
 
-    found = accuracies(store, all_right)
-    conditions = list(dict.fromkeys(each.condition for each in found))
+    known = accuracies(store, all_right)
+    conditions = list(dict.fromkeys(accuracy.condition for accuracy in known))
     if len(conditions) < 2:
         raise UsageError("this store has no accuracy under distortions: precompute it with --passes distortions")
-    models = [model for model in store.models if any(each.model == model for each in found)]
-    by = {(each.model, each.condition): each.accuracy for each in found}
+    fractions = {(accuracy.model, accuracy.condition): accuracy.accuracy for accuracy in known}
+    models = [model for model in store.models if any(accuracy.model == model for accuracy in known)]
     figure = Figure(figsize=(6.4, 1.3 + 0.16 * len(conditions) * (len(models) + 0.6)), layout="constrained")
     axes = figure.add_subplot()
     height = 0.8 / len(models)
     for index, (model, (color, _)) in enumerate(zip(models, cycle(MODELS), strict=False)):
-        values = [by.get((model, condition), math.nan) for condition in conditions]
-        places = np.arange(len(conditions)) + (index - (len(models) - 1) / 2) * height
-        axes.barh(places, values, height * 0.92, color=color, label=f" {printable(model)}")
+        values = [fractions.get((model, condition), math.nan) for condition in conditions]
+        positions = np.arange(len(conditions)) + (index - (len(models) - 1) / 2) * height
+        axes.barh(positions, values, height * 0.92, color=color, label=f" {printable(model)}")
     axes.set_yticks(range(len(conditions)), [printable(condition, 32) for condition in conditions])
     axes.set_ylim(len(conditions) - 0.4, -0.6)
     axes.set_xlim(0, 1)
@@ -108,26 +113,26 @@ def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
 
 
 def filter_figure(store: Store) -> "Figure":
-    """The first layer's kernels as pictures, each in its own range around 0 (mid grey), a block a model.
+    """Draw the first layer's kernels as pictures, each in its own range around 0 (mid grey), a block a model.
 
     Raises UsageError where no model's first layer has kernels that can be looked at.
     """
     from matplotlib.figure import Figure
 
-    kernels = {model: store.filters(model) for model in store.models}
-    shown = {model: each for model, each in kernels.items() if each is not None}
-    if not shown:
+    filters = {model: store.filters(model) for model in store.models}
+    visible = {model: kernels for model, kernels in filters.items() if kernels is not None}
+    if not visible:
         raise UsageError("no model in this store has a first layer of RGB kernels larger than 1 x 1")
-    figure = Figure(figsize=(3.4 * len(shown), 3.9), layout="constrained")
-    for axes, (model, each) in zip(np.ravel(figure.subplots(1, len(shown))), shown.items(), strict=True):
-        axes.imshow(tiled_filters(each), interpolation="nearest")
-        axes.set_title(f"{printable(model)}: {len(each)} filters", fontsize=9, parse_math=False)
+    figure = Figure(figsize=(3.4 * len(visible), 3.9), layout="constrained")
+    for axes, (model, kernels) in zip(np.ravel(figure.subplots(1, len(visible))), visible.items(), strict=True):
+        axes.imshow(tiled_filters(kernels), interpolation="nearest")
+        axes.set_title(f"{printable(model)}: {len(kernels)} filters", fontsize=9, parse_math=False)
         axes.set_axis_off()
     return figure
 
 
 def tiled_filters(kernels: "NDArray[np.float32]", columns: int | None = None, ground: int = 255) -> "NDArray[np.uint8]":
-    """Kernels float32 [units, 3, h, w] as one picture uint8 [H, W, 3]: 0 is mid grey, each kernel in its own range.
+    """Return kernels float32 [units, 3, h, w] as one picture uint8 [H, W, 3]: 0 is mid grey, each in its own range.
 
     `columns` of them in a row (None: as many as rows), on a grey of 0 to 255.
     """

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
-from shapebias.core.store.reader import Store, StoreError, TopImages, Unit
+from shapebias.core.store.errors import damaged
+from shapebias.core.store.reader import Store, TopImages, Unit
 
 BACKGROUND = (18, 18, 18)
 _CROP_CELLS = 8  # map cells that a crop shows around the maximum
@@ -54,13 +55,13 @@ Subject = Unit | UnitImage | Photo
 def subject_tiles(
     store: Store, subject: Subject, count: int, size: int, view: View, apply: Callable[..., Iterable[Image.Image]] = map
 ) -> list[Image.Image]:
-    """What there is to see of a unit (`unit_tiles`), of one of its images (`image_views`) or of a probe image."""
+    """Return the pictures of a unit (`unit_tiles`), of one of its images (`image_views`) or of a probe image."""
     if isinstance(subject, Unit):
         return unit_tiles(store, subject, count, size, view, apply)
     if isinstance(subject, UnitImage):
         return image_views(store, subject, size)[:count]
-    own, model = store.plain(subject.model)
-    return [_picture(own, model, subject.image).resize((size, size), Image.Resampling.BICUBIC)]
+    owner, label = store.owner(subject.model)
+    return [_picture(owner, label, subject.image).resize((size, size), Image.Resampling.BICUBIC)]
 
 
 def unit_tiles(
@@ -71,7 +72,7 @@ def unit_tiles(
     view: View,
     apply: Callable[..., Iterable[Image.Image]] = map,
 ) -> list[Image.Image]:
-    """The unit's strongest `count` images (fewer where it has fewer) as RGB tiles of size x size pixels.
+    """Return the unit's strongest `count` images (fewer where it has fewer) as RGB tiles of size x size pixels.
 
     The mask is Network Dissection's: where the map, upsampled bilinearly, exceeds the unit's q995. `apply` is `map`, or
     that of an executor: Pillow lets threads work. Raises StoreError for a damaged store.
@@ -90,8 +91,8 @@ def unit_tiles(
 
 
 def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image]:
-    """The whole image, and the activation map over it (black to white: 0 to the unit's max) with a line around where
-    the unit fires (as `View.MASK`), RGB of size x size pixels; none where the unit has no such image.
+    """Return the whole image, and the activation map over it (black to white: 0 to the unit's max) with a line around
+    where the unit fires (as `View.MASK`), RGB of size x size pixels; none where the unit has no such image.
 
     Raises StoreError.
     """
@@ -109,12 +110,12 @@ def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image
 
 
 def _picture(store: Store, model: str, image: int) -> Image.Image:
-    """The decoded thumbnail, RGB."""
+    """Return the decoded thumbnail, RGB."""
     encoded = store.thumbnail(model, image)
     try:
         return _decode(encoded)
     except Exception as error:  # Pillow's decoders raise nearly every kind
-        raise StoreError(f"{store.path} is damaged: the thumbnail of image {image} cannot be decoded") from error
+        raise damaged(store.owner(model).store.path, f"the thumbnail of image {image} cannot be decoded") from error
 
 
 @lru_cache(maxsize=256)
@@ -123,7 +124,7 @@ def _decode(encoded: bytes) -> Image.Image:
 
 
 def _mask_threshold(store: Store, unit: Unit, top: TopImages) -> float:
-    """The unit's q995 on the maps' scale, where 255 is the unit's max."""
+    """Return the unit's q995 on the maps' scale, where 255 is the unit's max."""
     if len(top.value) == 0 or top.value[0] <= 0:
         return 255.0
     quantile = float(store.metric(unit.model, unit.layer, "q995")[unit.index])
@@ -136,8 +137,7 @@ def _crop(picture: Image.Image, position: NDArray[np.int32], extent: Sequence[in
     ]
     height, width = sides
     centre_y, centre_x = (
-        (int(place) + 0.5) * full / cells
-        for place, full, cells in zip(position, picture.size[::-1], extent, strict=True)
+        (int(cell) + 0.5) * full / cells for cell, full, cells in zip(position, picture.size[::-1], extent, strict=True)
     )
     left = min(max(centre_x - width / 2, 0.0), picture.width - width)
     upper = min(max(centre_y - height / 2, 0.0), picture.height - height)
@@ -152,7 +152,7 @@ def _masked(tile: Image.Image, activation: NDArray[np.uint8], threshold: float) 
 
 
 def _above(levels: Image.Image, threshold: float) -> Image.Image:
-    """255 where the levels exceed the threshold, else 0."""
+    """Return 255 where the levels exceed the threshold, else 0."""
     return levels.point([255 if level > threshold else 0 for level in range(256)])
 
 
@@ -165,7 +165,8 @@ def compose(
     background: tuple[int, int, int] = BACKGROUND,
     captions: Sequence[str] = (),
 ) -> Image.Image:
-    """Tiles in reading order, `gap` pixels right of and below each; with captions, a line of text below each."""
+    """Return one picture of tiles in reading order, `gap` pixels right of and below each; with captions, a line of text
+    below each."""
     line = 16 if captions else 0
     step_x, step_y = size + gap, size + gap + line
     canvas = Image.new("RGB", (columns * step_x, rows * step_y), background)

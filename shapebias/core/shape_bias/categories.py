@@ -17,48 +17,46 @@ CATEGORY = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)*")
 
 
 def sixteen_classes() -> dict[str, list[int]]:
-    """The 16 categories of Geirhos et al. (2019), each with the indices of its ImageNet classes."""
+    """Return the 16 categories of Geirhos et al. (2019), each with the indices of its ImageNet classes."""
     text = resources.files("shapebias.core").joinpath("reference/sixteen_classes.json").read_text("utf-8")
     mapping: dict[str, list[int]] = json.loads(text)
     return mapping
 
 
 def identity_mapping(class_names: Sequence[str]) -> dict[str, list[int]]:
-    """For a network whose classes are the categories: each its own."""
+    """Return the mapping of a network whose classes are the categories: each its own."""
     return {name: [index] for index, name in enumerate(class_names)}
 
 
 def load_mapping(path: Path, class_ids: Sequence[str], class_names: Sequence[str]) -> dict[str, list[int]]:
-    """Reads a mapping file, JSON of {category: [class id, class name or index, ...], ...}, as category: class indices.
+    """Read a mapping file, JSON of {category: [class id, class name or index, ...], ...}, as category: class indices.
 
     `class_ids` and `class_names` are the network's, in the order of its outputs (of ImageNet: WordNet ids and names).
-    Raises UsageError, one line that names the place: a file that is none, fewer than two categories, a category that
+    Raises UsageError, one line that says where: a file that is none, fewer than two categories, a category that
     file names cannot say or without classes, a class that does not exist, that its name does not tell, or used twice.
     """
-    shown = printable(str(path))
+    file = printable(str(path))
     try:
         content = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_without_repetition)
     except OSError as error:
-        raise UsageError(f"{shown} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{shown} is not a mapping: {printable(str(error), 120)}") from error
+        raise UsageError(f"{file} is not a mapping: {printable(str(error), 120)}") from error
     if not isinstance(content, dict) or len(content) < 2:
-        raise UsageError(
-            f'{shown} is not a mapping: write {{"category": [class, ...], ...}} with at least 2 categories'
-        )
+        raise UsageError(f'{file} is not a mapping: write {{"category": [class, ...], ...}} with at least 2 categories')
     mapping = {}
     for category, classes in content.items():
         if not CATEGORY.fullmatch(category):
-            raise UsageError(f"{shown}: category {printable(repr(category))} is not letters, as in cat1-elephant2.png")
+            raise UsageError(f"{file}: category {printable(repr(category))} is not letters, as in cat1-elephant2.png")
         if not isinstance(classes, list) or not classes:
-            raise UsageError(f"{shown}: {printable(category)} needs a list of classes")
+            raise UsageError(f"{file}: {printable(category)} needs a list of classes")
         try:
             mapping[category] = [_class_index(entry, class_ids, class_names) for entry in classes]
         except ValueError as error:
-            raise UsageError(f"{shown}: {printable(category)}: {error}") from error
+            raise UsageError(f"{file}: {printable(category)}: {error}") from error
     index, times = Counter(index for indices in mapping.values() for index in indices).most_common(1)[0]
     if times > 1:
-        raise UsageError(f"{shown}: class {index} ({printable(class_names[index])}) is listed {times} times")
+        raise UsageError(f"{file}: class {index} ({printable(class_names[index])}) is listed {times} times")
     return mapping
 
 
@@ -70,7 +68,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _class_index(entry: object, class_ids: Sequence[str], class_names: Sequence[str]) -> int:
-    """The index that an entry of a mapping file means. Raises ValueError that says why it means none."""
+    """Return the index that an entry of a mapping file means. Raises ValueError that says why it means none."""
     if type(entry) is int:
         if not 0 <= entry < len(class_ids):
             raise ValueError(f"class {printable(str(entry), 20)} is not one of 0 to {len(class_ids) - 1}")
@@ -78,11 +76,11 @@ def _class_index(entry: object, class_ids: Sequence[str], class_names: Sequence[
     if not isinstance(entry, str):
         raise ValueError(f"{printable(repr(entry), 60)} is not a class id, a class name or an index")
     for known in (class_ids, class_names):
-        found = [index for index, name in enumerate(known) if name == entry]
-        if len(found) > 1:
-            raise ValueError(f"{printable(entry)} names {len(found)} classes: write one's id or index")
-        if found:
-            return found[0]
+        indices = [index for index, name in enumerate(known) if name == entry]
+        if len(indices) > 1:
+            raise ValueError(f"{printable(entry)} names {len(indices)} classes: write one's id or index")
+        if indices:
+            return indices[0]
     close = get_close_matches(entry, [*class_ids, *class_names], 1)
     hint = f": did you mean {printable(close[0])}?" if close else ""
     raise ValueError(f"the network has no class {printable(entry)}{hint}")

@@ -20,12 +20,13 @@ _STIMULUS = re.compile(rf"({CATEGORY.pattern})[0-9]*-({CATEGORY.pattern})(?:-?[0
 
 
 def short_name(name: str) -> str:
-    """What all observers call an image: without folders and without a trial's prefix (`0001_s5n_dnn_0_cat_00_`)."""
+    """Return what all observers call an image: its name without folders and without a trial's prefix, such as
+    `0001_s5n_dnn_0_cat_00_`."""
     return name.rpartition("/")[2].rpartition("_")[2]
 
 
 def parse_stimulus(name: str) -> tuple[str, str]:
-    """The shape and the texture that an image is named after.
+    """Return the shape and the texture that an image is named after.
 
     `cat/cat1-elephant2.png` as published, `0001_s5n_dnn_0_cat_00_cat1-elephant2.png` as recorded, and
     `circle/circle-dots-00012.png` of the built-in images. Raises ValueError for a name of another kind.
@@ -37,8 +38,8 @@ def parse_stimulus(name: str) -> tuple[str, str]:
 
 
 def label_stimulus(name: str, categories: Sequence[str], textures: Sequence[str] | None = None) -> tuple[int, int]:
-    """Shape and texture of an image as indices into `categories`; `textures` are the textures' names where they have
-    their own (the built-in images). Raises ValueError that says what is wrong with the name."""
+    """Return an image's shape and texture as indices into `categories`; `textures` are the textures' names where they
+    have their own (the built-in images). Raises ValueError that says what is wrong with the name."""
     shape, texture = parse_stimulus(name)
     for category, known in ((shape, categories), (texture, textures or categories)):
         if category not in known:
@@ -49,7 +50,7 @@ def label_stimulus(name: str, categories: Sequence[str], textures: Sequence[str]
     return categories.index(shape), (textures or categories).index(texture)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stimuli:
     """The cue-conflict images among some files.
 
@@ -65,7 +66,7 @@ class Stimuli:
 
 
 def label_stimuli(names: Sequence[str], categories: Sequence[str], textures: Sequence[str] | None = None) -> Stimuli:
-    """`label_stimulus` for many files: what can be used, and why the rest cannot. Raises nothing."""
+    """Return `label_stimulus` of many files: which can be used, and why the rest cannot. Raises nothing."""
     used, excluded, unusable = [], 0, []
     for row, name in enumerate(names):
         try:
@@ -78,12 +79,19 @@ def label_stimuli(names: Sequence[str], categories: Sequence[str], textures: Seq
         else:
             used.append((row, shape, texture))
     table = np.array(used, np.int64).reshape(-1, 3)
-    return Stimuli(table[:, 0], table[:, 1].astype(np.int32), table[:, 2].astype(np.int32), excluded, unusable)
+    return Stimuli(
+        used=table[:, 0],
+        shape=table[:, 1].astype(np.int32),
+        texture=table[:, 2].astype(np.int32),
+        excluded=excluded,
+        unusable=unusable,
+    )
 
 
 def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[int]]) -> NDArray[np.int32]:
-    """The category with the largest mean probability over its classes, the first of equals (Geirhos et al. 2019).
+    """Return the category with the largest mean probability over its classes, the first of equals.
 
+    The rule of Geirhos et al. (2019).
     probabilities float [images, classes], softmax outputs; `mapping` gives the classes of each category. Returns
     int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a probability is not finite.
     """
@@ -93,7 +101,7 @@ def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[i
     return decision
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decisions:
     """What one observer, or several together, decided for cue-conflict images.
 
@@ -124,14 +132,14 @@ class Decisions:
 
 
 def pool(observers: Sequence[Decisions]) -> Decisions:
-    """The decisions of several observers, with the same categories, as one."""
+    """Return the decisions of several observers, with the same categories, as one."""
     return Decisions(
-        observers[0].categories,
-        [name for each in observers for name in each.images],
-        np.concatenate([each.shape for each in observers]),
-        np.concatenate([each.texture for each in observers]),
-        np.concatenate([each.decision for each in observers]),
-        sum(each.excluded for each in observers),
+        categories=observers[0].categories,
+        images=[name for observer in observers for name in observer.images],
+        shape=np.concatenate([observer.shape for observer in observers]),
+        texture=np.concatenate([observer.texture for observer in observers]),
+        decision=np.concatenate([observer.decision for observer in observers]),
+        excluded=sum(observer.excluded for observer in observers),
     )
 
 
@@ -149,6 +157,16 @@ class Counts:
         decided = self.shape + self.texture
         return self.shape / decided if decided else float("nan")
 
+    @property
+    def bias_text(self) -> str:
+        """The shape bias to four digits, such as `0.2531`, or `undefined`."""
+        return f"{self.shape_bias:.4f}" if self.shape + self.texture else "undefined"
+
+    def text(self, number: str = ",") -> str:
+        """Return `1,182 shape, 537 texture, 561 other`; `number` is the format of a number, `d` that without commas."""
+        counts = {"shape": self.shape, "texture": self.texture, "other": self.other}
+        return ", ".join(f"{count:{number}} {kind}" for kind, count in counts.items())
+
 
 @dataclass(frozen=True)
 class Score:
@@ -161,7 +179,8 @@ class Score:
 
 
 def score(decisions: Decisions, seed: int = 0, resamples: int = RESAMPLES) -> Score:
-    """Shape, texture and other decisions, the shape bias and its interval; categories without an image are left out."""
+    """Count shape, texture and other decisions, in all and by shape category (those without an image are left out), and
+    bootstrap the interval of the shape bias."""
     is_shape = decisions.decision == decisions.shape
     is_texture = decisions.decision == decisions.texture
     kinds = len(decisions.categories)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shapebias.core.errors import ShapebiasError
+from shapebias.core.files import cannot_write
 from shapebias.core.shape_bias.decisions import NO_DECISION, Decisions, label_stimulus, parse_stimulus, short_name
 from shapebias.core.text import printable
 
@@ -26,7 +26,7 @@ _NAMED = 3  # reasons a line names
 
 
 def is_person(subject: str) -> bool:
-    """Whether a `subj` is a person, by the format's convention (`subject-01`); the others are models."""
+    """Return whether a `subj` is a person, by the format's convention (`subject-01`); the others are models."""
     return subject.startswith("subject-")
 
 
@@ -48,7 +48,7 @@ class _Trials:
 
 
 def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded:
-    """Reads CSV files and folders of them; a subject may have several files. Raises nothing.
+    """Read CSV files and folders of them; a subject may have several files. Raises nothing.
 
     What cannot be used (a file, rows with a bad image name or an unknown category) is left out and named. Responses
     that are no category are kept as no decision, and named unless they are the format's `na`.
@@ -57,10 +57,10 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded
     problems: list[str] = []
     files: dict[Path, Path] = {}
     for path in paths:
-        found = sorted(each for each in path.glob("*") if each.suffix.lower() == ".csv") if path.is_dir() else [path]
-        if not found:
+        tables = sorted(file for file in path.glob("*") if file.suffix.lower() == ".csv") if path.is_dir() else [path]
+        if not tables:
             problems.append(f"{printable(str(path))} holds no .csv file")
-        files |= {Path(os.path.realpath(each)): each for each in found}
+        files |= {Path(os.path.realpath(file)): file for file in tables}
     for file in files.values():
         try:
             problems += _read_file(file, list(categories), trials)
@@ -69,14 +69,21 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded
         except (csv.Error, KeyError) as error:
             problems.append(f"{printable(str(file))} is left out: {error.args[0]}")
     subjects = {}
-    for subject, each in trials.items():
-        shape, texture, decision = np.array(each.rows, np.int32).reshape(-1, 3).T
-        subjects[subject] = Decisions(list(categories), each.images, shape, texture, decision, each.excluded)
+    for subject, own in trials.items():
+        shape, texture, decision = np.array(own.rows, np.int32).reshape(-1, 3).T
+        subjects[subject] = Decisions(
+            categories=list(categories),
+            images=own.images,
+            shape=shape,
+            texture=texture,
+            decision=decision,
+            excluded=own.excluded,
+        )
     return Recorded(subjects, problems)
 
 
 def _rows(file: Path) -> Iterator[dict[str, str]]:
-    """The rows as {column: text}. Raises OSError, csv.Error, and KeyError for missing columns."""
+    """Yield the rows as {column: text}. Raises OSError, csv.Error, and KeyError for missing columns."""
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         reader = csv.reader(stream)
         header = [name.strip().lower() for name in next(reader, [])]
@@ -90,7 +97,7 @@ def _rows(file: Path) -> Iterator[dict[str, str]]:
 
 
 def _read_file(file: Path, categories: list[str], trials: defaultdict[str, _Trials]) -> list[str]:
-    """Adds a file's trials, all or (on an error) none; returns lines on what is wrong with some of them."""
+    """Add a file's trials, all or (on an error) none; return lines on what is wrong with some of them."""
     left_out: defaultdict[str, list[str]] = defaultdict(list)
     odd: Counter[str] = Counter()
     rows = list(_rows(file))
@@ -109,17 +116,17 @@ def _read_file(file: Path, categories: list[str], trials: defaultdict[str, _Tria
         else:
             trials[subject].images.append(image)
             trials[subject].rows.append((shape, texture, categories.index(response) if known else NO_DECISION))
-    shown = printable(str(file))
+    file_text = printable(str(file))
     lines = []
     if not rows:
-        lines.append(f"{shown} holds no decision")
+        lines.append(f"{file_text} holds no decision")
     if left_out:
-        reasons = [f"{why} ({len(each):,}, such as {printable(each[0], 60)})" for why, each in left_out.items()]
+        reasons = [f"{why} ({len(names):,}, such as {printable(names[0], 60)})" for why, names in left_out.items()]
         count = sum(map(len, left_out.values()))
-        lines.append(f"{shown}: {count:,} of {len(rows):,} rows left out: {_first(reasons)}")
+        lines.append(f"{file_text}: {count:,} of {len(rows):,} rows left out: {_first(reasons)}")
     if odd:
         responses = [f"{response} ({times:,})" for response, times in odd.most_common()]
-        lines.append(f"{shown}: {odd.total():,} responses are no category, counted as other: {_first(responses)}")
+        lines.append(f"{file_text}: {odd.total():,} responses are no category, counted as other: {_first(responses)}")
     return lines
 
 
@@ -140,9 +147,9 @@ def _first(reasons: list[str]) -> str:
 
 
 def export_decisions(folder: Path, models: Mapping[str, Decisions]) -> list[Path]:
-    """Writes the decisions of each model by name so that model-vs-human reads them; returns the files.
+    """Write the decisions of each model by name so that model-vs-human reads them, and return the files.
 
-    `folder` is made if it is not there. Raises ShapebiasError where a file cannot be written.
+    `folder` is made if it is not there. Raises CannotWriteError where a file cannot be written.
     """
     paths: list[Path] = []
     for model, decisions in models.items():
@@ -155,16 +162,16 @@ def export_decisions(folder: Path, models: Mapping[str, Decisions]) -> list[Path
 
 
 def _file_name(model: str) -> str:
-    """As the published files are named; underscores separate its parts."""
-    shown = re.sub("[^A-Za-z0-9.+]+", "-", model).strip("-") or "model"
-    return f"{EXPERIMENT}_{shown}_session-1.csv"
+    """Return a name as the published files have; underscores separate its parts."""
+    subject = re.sub("[^A-Za-z0-9.+]+", "-", model).strip("-") or "model"
+    return f"{EXPERIMENT}_{subject}_session-1.csv"
 
 
 def write_decisions(path: Path, model: str, decisions: Decisions) -> None:
-    """Writes the decisions of one model to a file.
+    """Write the decisions of one model to a file.
 
     An image whose name does not say its two categories (textures of the built-in images have names of their own) gets
-    one that does, as model-vs-human takes the texture from there. Raises ShapebiasError where it cannot be written.
+    one that does, as model-vs-human takes the texture from there. Raises CannotWriteError.
     """
     names = decisions.categories
     try:
@@ -175,13 +182,13 @@ def write_decisions(path: Path, model: str, decisions: Decisions) -> None:
             columns = (decisions.images, decisions.shape, decisions.texture, decisions.decision)
             for trial, (image, shape, texture, decision) in enumerate(zip(*columns, strict=True), 1):
                 response = names[decision] if decision >= 0 else "na"
-                shown = _speaking_name(image, names[shape], names[texture], trial)
-                writer.writerow([model, 1, trial, "NaN", response, names[shape], 0, shown])
+                name = _telling_name(image, names[shape], names[texture], trial)
+                writer.writerow([model, 1, trial, "NaN", response, names[shape], 0, name])
     except OSError as error:
-        raise ShapebiasError(f"{printable(str(path))} cannot be written: {error.strerror}") from error
+        raise cannot_write(path, error) from error
 
 
-def _speaking_name(image: str, shape: str, texture: str, trial: int) -> str:
+def _telling_name(image: str, shape: str, texture: str, trial: int) -> str:
     with suppress(ValueError):
         if parse_stimulus(image) == (shape, texture):
             return short_name(image)

@@ -9,38 +9,42 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shapebias.core.errors import ShapebiasError
-from shapebias.core.text import printable
+from shapebias.core.store.errors import damaged
 
 NAME = "manifest.json"
 METADATA = "zarr.json"
 
 
 def write_manifest(store: Path) -> None:
-    """Lists all files of a store in it: sizes in bytes, and what is in files of metadata."""
-    found = _scan(store)
-    metadata = {name: json.loads((store / name).read_bytes()) for name in found if Path(name).name == METADATA}
-    (store / NAME).write_text(json.dumps({"files": found, "metadata": metadata}, separators=(",", ":")), "utf-8")
+    """Write the list of all files of a store into it: sizes in bytes, and what is in files of metadata."""
+    sizes = _sizes(store)
+    metadata = {name: json.loads((store / name).read_bytes()) for name in sizes if Path(name).name == METADATA}
+    (store / NAME).write_text(json.dumps({"files": sizes, "metadata": metadata}, separators=(",", ":")), "utf-8")
 
 
-def _scan(store: Path) -> dict[str, int]:
-    files = sorted(each for each in store.rglob("*") if each.is_file())
-    return {each.relative_to(store).as_posix(): each.stat().st_size for each in files if each != store / NAME}
+def _sizes(store: Path) -> dict[str, int]:
+    """Return the size in bytes of every file of a store but the manifest, by its path in the store."""
+    files = sorted(path for path in store.rglob("*") if path.is_file())
+    return {path.relative_to(store).as_posix(): path.stat().st_size for path in files if path != store / NAME}
 
 
 def read_manifest(content: bytes) -> tuple[dict[str, int], dict[str, Any]]:
-    """The sizes of files, and the metadata (of early versions: its SHA-256 digests), by name. Raises ValueError."""
+    """Return the sizes of files, and the metadata (of early versions: its SHA-256 digests), by name.
+
+    Raises ValueError where the content is no manifest.
+    """
     try:
-        found = json.loads(content)
-        return {str(name): int(size) for name, size in found["files"].items()}, dict(found["metadata"])
+        manifest = json.loads(content)
+        return {str(name): int(size) for name, size in manifest["files"].items()}, dict(manifest["metadata"])
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError("not a manifest") from error
 
 
 def compare_with_manifest(store: Path) -> tuple[list[tuple[str, str]], list[str]] | None:
-    """What is not as the manifest says: (file, what) of each, and files that it does not list; None without one.
+    """Return what is not as the manifest says, (file, what) of each, and the files that it does not list; None without
+    a manifest.
 
-    Raises ShapebiasError where the manifest cannot be read.
+    Raises StoreError where the manifest cannot be read.
     """
     file = store / NAME
     if not file.is_file():
@@ -48,17 +52,17 @@ def compare_with_manifest(store: Path) -> tuple[list[tuple[str, str]], list[str]
     try:
         listed, metadata = read_manifest(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise ShapebiasError(f"{printable(str(store))} is damaged at {NAME}: it cannot be read") from error
-    found = _scan(store)
+        raise damaged(store, "it cannot be read", NAME) from error
+    sizes = _sizes(store)
     wrong = []
     for name, size in listed.items():
-        if name not in found:
+        if name not in sizes:
             wrong.append((name, "the file is missing"))
-        elif found[name] != size:
-            wrong.append((name, f"the file has {found[name]} bytes, not {size}"))
+        elif sizes[name] != size:
+            wrong.append((name, f"the file has {sizes[name]} bytes, not {size}"))
         elif name in metadata and not _is_same(store / name, metadata[name]):
             wrong.append((name, "the metadata changed"))
-    return wrong, [name for name in found if name not in listed]
+    return wrong, [name for name in sizes if name not in listed]
 
 
 def _is_same(file: Path, known: Any) -> bool:

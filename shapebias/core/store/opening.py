@@ -9,39 +9,43 @@ import zarr
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.remote import is_url
 from shapebias.core.store import schema
-from shapebias.core.store.reader import Store, StoreError, shown
+from shapebias.core.store.errors import StoreError, damaged, store_name
+from shapebias.core.store.reader import Store
+from shapebias.core.store.single import SingleStore
 from shapebias.core.text import printable
 
 T = TypeVar("T")
 
 
-def open_store(place: Path | str) -> Store:
-    """Opens the store at a path or URL for reading. Raises StoreError: missing, no store, newer version, damaged."""
-    if isinstance(place, str) and is_url(place):
-        path: Path | str = place.rstrip("/")
-        group = _open_remote(place.rstrip("/"))
+def open_store(location: Path | str) -> Store:
+    """Open the store at a path or URL for reading. Raises StoreError: missing, no store, newer version, damaged."""
+    if isinstance(location, str) and is_url(location):
+        path: Path | str = location.rstrip("/")
+        group = _open_remote(location.rstrip("/"))
     else:
-        path = Path(place)
+        path = Path(location)
         group = _open_folder(path)
     attributes = dict(group.attrs)
     if attributes.get("format") != schema.FORMAT:
-        raise StoreError(f"{shown(path)} is a Zarr store, but not of shapebias")
+        raise StoreError(f"{store_name(path)} is a Zarr store, but not of shapebias", path)
     version = attributes.get("version")
     if type(version) is not int or version < 1:
-        raise StoreError(f"{shown(path)} is damaged: its version is {printable(repr(version))}")
+        raise damaged(path, f"its version is {printable(repr(version))}")
     if version > schema.VERSION:
         raise StoreError(
-            f"{shown(path)} has store version {version}, this shapebias reads up to {schema.VERSION}: upgrade it with "
-            "`pip install -U shapebias`"
+            f"{store_name(path)} has store version {version}, this shapebias reads up to {schema.VERSION}: upgrade it "
+            "with `pip install -U shapebias`",
+            path,
         )
-    return Store(path, group)
+    return SingleStore(path, group)
 
 
 def _open_folder(path: Path) -> zarr.Group:
+    name = store_name(path)
     if not path.exists():
-        raise StoreError(f"{shown(path)} does not exist: make it with `shapebias precompute --store {shown(path)}`")
+        raise StoreError(f"{name} does not exist: make it with `shapebias precompute --store {name}`", path)
     if not (path / "zarr.json").is_file():
-        raise StoreError(f"{shown(path)} is not a shapebias store: it has no zarr.json")
+        raise StoreError(f"{name} is not a shapebias store: it has no zarr.json", path)
     return _read(path, lambda: zarr.open_group(path, mode="r"))
 
 
@@ -53,7 +57,8 @@ def _open_remote(url: str) -> zarr.Group:
         return _read(url, lambda: zarr.open_group(files, mode="r", zarr_format=3))
     except StoreError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise StoreError(f"{shown(url)} is not a shapebias store: it has no zarr.json: check the URL") from error
+            text = f"{store_name(url)} is not a shapebias store: it has no zarr.json: check the URL"
+            raise StoreError(text, url) from error
         raise
 
 
@@ -63,5 +68,4 @@ def _read(path: Path | str, action: Callable[[], T]) -> T:
     except ShapebiasError:
         raise
     except Exception as error:
-        reason = printable(str(error) or type(error).__name__, 120)
-        raise StoreError(f"{shown(path)} is damaged at zarr.json: {reason}") from error
+        raise damaged(path, printable(str(error) or type(error).__name__, 120), "zarr.json") from error

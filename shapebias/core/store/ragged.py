@@ -36,7 +36,7 @@ class Ragged:
         return joined[start - first : stop - first]
 
     def all(self) -> list[bytes]:
-        """Every item, read in one go."""
+        """Return every item, read in one go."""
         joined = np.asarray(self._data[:]).tobytes()
         bounds = self._offsets.tolist()
         return [joined[start:stop] for start, stop in pairwise(bounds)]

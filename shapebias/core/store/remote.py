@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 from zarr.abc.store import OffsetByteRequest
 from zarr.storage import FsspecStore
 
-from shapebias.core.errors import ShapebiasError
 from shapebias.core.remote import filesystem, unreachable
+from shapebias.core.store.errors import damaged
 from shapebias.core.store.manifest import METADATA, NAME, read_manifest
+from shapebias.core.store.reader import Store
 from shapebias.core.store.schema import layer_path
 from shapebias.core.text import printable
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
-
-    from shapebias.core.store.reader import Store
 
 _REQUESTS = 32  # at a time
 _SMALL = 1 << 20  # bytes of a read that is kept
@@ -37,25 +36,25 @@ class RemoteFiles(FsspecStore):
 
     @classmethod
     def open_url(cls, url: str) -> "RemoteFiles":
-        """The files below a URL. Raises ShapebiasError where it has no file system, or that cannot be reached."""
+        """Open the files below a URL. Raises ShapebiasError where it has no file system, or that cannot be reached."""
         files, path = filesystem(url)
-        found = cls.from_url(url, read_only=True)
-        assert isinstance(found, cls)
-        found.url, found._kept, found._kept_bytes = url, OrderedDict(), 0
+        opened = cls.from_url(url, read_only=True)
+        assert isinstance(opened, cls)
+        opened.url, opened._kept, opened._kept_bytes = url, OrderedDict(), 0
         try:
             _, metadata = read_manifest(files.cat_file(f"{path}/{NAME}", start=0))
             known = {name: json.dumps(content).encode() for name, content in metadata.items()}
-            found._metadata = None if any(isinstance(content, str) for content in metadata.values()) else known
+            opened._metadata = None if any(isinstance(content, str) for content in metadata.values()) else known
         except FileNotFoundError:  # of an early version
-            found._metadata = None
+            opened._metadata = None
         except ValueError as error:
-            raise ShapebiasError(f"{printable(url)} is damaged at {NAME}: it cannot be read") from error
+            raise damaged(url, "it cannot be read", NAME) from error
         except Exception as error:  # each protocol has its own
             raise unreachable(url, error) from error
-        return found
+        return opened
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """The names in a folder."""
+        """Yield the names in a folder."""
         if self._metadata is None:
             async for name in super().list_dir(prefix):
                 yield name
@@ -68,7 +67,7 @@ class RemoteFiles(FsspecStore):
     async def get(
         self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest | None" = None
     ) -> "Buffer | None":
-        """The bytes of a file, or a range of them. Raises ShapebiasError where the server gives none."""
+        """Return the bytes of a file, or a range of them. Raises ShapebiasError where the server gives none."""
         is_metadata = key.rpartition("/")[2] == METADATA
         if is_metadata and self._metadata is not None:
             return prototype.buffer.from_bytes(self._metadata[key]) if key in self._metadata else None
@@ -83,7 +82,7 @@ class RemoteFiles(FsspecStore):
         if value is not None:
             self._keep((key, byte_range), value)
         elif not is_metadata:
-            raise ShapebiasError(f"{printable(self.url)} is damaged: its file {printable(key)} is missing")
+            raise damaged(self.url, f"its file {printable(key)} is missing")
         return value
 
     def _keep(self, read: "tuple[str, ByteRequest | None]", value: "Buffer") -> None:
@@ -95,10 +94,10 @@ class RemoteFiles(FsspecStore):
             self._kept_bytes -= len(self._kept.popitem(last=False)[1])
 
 
-def read_metrics_ahead(store: "Store", layers: Iterable[tuple[str, str]]) -> None:
-    """Where each would be a request to a server, has all metrics of some layers, (model, layer), fetched together, for
+def read_metrics_ahead(store: Store, layers: Iterable[tuple[str, str]]) -> None:
+    """Fetch all metrics of some layers, (model, layer), together where each would be a request to a server, for
     `store.metric` to find them. Raises StoreError."""
-    if any(isinstance(part.path, str) for part, _ in store.parts):
+    if any(isinstance(part.store.path, str) for part in store.parts):
         paths = [
             f"{layer_path(model, layer)}/metrics/{name}"
             for model, layer in layers

@@ -47,25 +47,29 @@ class _Attributes:
     """A dataclass that lives in a group's attributes (JSON)."""
 
     def to_attributes(self) -> dict[str, Any]:
+        """Return it as JSON."""
         return asdict(self)
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
-        """Reads what `to_attributes` wrote, now or by an earlier version (which knew no facts that have a default).
+        """Read what `to_attributes` wrote, now or by an earlier version (which knew no facts that have a default).
 
         Raises KeyError for a missing fact and TypeError for one of another type; ignores unknown ones.
         """
-        required = {each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING}
-        found = {each.name: attributes[each.name] for each in fields(cls) if each.name in {*required, *attributes}}
+        facts: dict[str, Any] = {}
+        for known in fields(cls):
+            is_required = known.default is MISSING and known.default_factory is MISSING
+            if is_required or known.name in attributes:
+                facts[known.name] = attributes[known.name]
         for name, kind in get_type_hints(cls).items():
             origin = get_origin(kind)
             plain = kind if origin in (None, UnionType) else origin
-            if name in found and not isinstance(found[name], plain):
-                raise TypeError(f"{name} is {type(found[name]).__name__}")
-        return cls(**found)
+            if name in facts and not isinstance(facts[name], plain):
+                raise TypeError(f"{name} is {type(facts[name]).__name__}")
+        return cls(**facts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layer(_Attributes):
     """A watched layer: `name` is the user's word for it (`conv5`), `module` its dotted path in the network.
 
@@ -80,7 +84,7 @@ class Layer(_Attributes):
     left_out: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Model(_Attributes):
     """A network whose units are in the store. `top1` is a fraction in [0, 1], None without usable labels.
 
@@ -112,15 +116,16 @@ class CueConflictImages(_Attributes):
 
 
 def is_safe_name(name: object) -> bool:
-    """Whether a model's or layer's name in a store is one that shapebias would write: printable, short, no path."""
+    """Return whether a model's or layer's name in a store is one that shapebias would write: printable, short, no
+    path."""
     return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and "/" not in name
 
 
 def decisions_path(model: str) -> str:
-    """The group of a model's decisions for the cue-conflict images inside the store."""
+    """Return the group of a model's decisions for the cue-conflict images inside the store."""
     return f"models/{model}/cue_conflict"
 
 
 def layer_path(model: str, layer: str) -> str:
-    """The group of a layer inside the store."""
+    """Return the group of a layer inside the store."""
     return f"models/{model}/layers/{layer}"

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, TextIO
 import numpy as np
 
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.files import cannot_write
 from shapebias.core.metrics import METRICS
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, printable
@@ -18,7 +19,7 @@ FORMATS = ("table", "json", "csv", "parquet")
 
 
 def write_units(store: Store, table: UnitTable, form: str, text: TextIO, binary: BinaryIO) -> None:
-    """Writes `table` in a format of FORMATS, Parquet to `binary`, the others to `text`. Raises UsageError."""
+    """Write `table` in a format of FORMATS, Parquet to `binary`, the others to `text`. Raises UsageError."""
     if form == "table":
         text.write(units_text(table))
     elif form == "json":
@@ -30,8 +31,8 @@ def write_units(store: Store, table: UnitTable, form: str, text: TextIO, binary:
         for row in range(len(table)):
             unit = table.unit(row)
             cells = (table.cell(name, row) for name in table.columns)
-            shown = [cell if isinstance(cell, str) else "" if np.isnan(cell) else repr(cell) for cell in cells]
-            writer.writerow([unit.model, unit.layer, unit.index, *shown])
+            texts = [cell if isinstance(cell, str) else "" if np.isnan(cell) else repr(cell) for cell in cells]
+            writer.writerow([unit.model, unit.layer, unit.index, *texts])
     elif form == "parquet":
         _write_parquet(table, binary)
     else:
@@ -39,7 +40,7 @@ def write_units(store: Store, table: UnitTable, form: str, text: TextIO, binary:
 
 
 def units_text(table: UnitTable) -> str:
-    """Aligned columns with a header line; nothing is cut."""
+    """Return the table as aligned columns with a header line; nothing is cut."""
     header = ["unit", *(METRICS[name].title for name in table.columns)]
     rows = [
         [str(table.unit(row)), *(METRICS[name].format(table.cell(name, row)) for name in table.columns)]
@@ -68,7 +69,7 @@ def _write_parquet(table: UnitTable, binary: BinaryIO) -> None:
 
 
 def write_units_file(store: Store, table: UnitTable, form: str, path: Path) -> None:
-    """As `write_units`, into a file. Raises ShapebiasError where it cannot be written."""
+    """Write `table` as `write_units` does, into a file. Raises UsageError, and CannotWriteError."""
     try:
         if form == "parquet":
             with path.open("wb") as binary:
@@ -77,4 +78,4 @@ def write_units_file(store: Store, table: UnitTable, form: str, path: Path) -> N
             with path.open("w", encoding="utf-8", newline="") as text:
                 write_units(store, table, form, text, io.BytesIO())
     except OSError as error:
-        raise ShapebiasError(f"{printable(str(path))} cannot be written: {error.strerror}") from error
+        raise cannot_write(path, error) from error

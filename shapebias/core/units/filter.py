@@ -66,28 +66,28 @@ class _Token:
 
 
 def filter_mask(text: str, table: UnitTable) -> Mask:
-    """bool [rows]: the units of `table` that `text` selects, all where it is blank. Raises FilterError."""
+    """Return the units of `table` that `text` selects, bool [rows], all where it is blank. Raises FilterError."""
     if not text.strip():
         return np.ones(len(table), bool)
     return _Parser(_tokens(text), table).parse()
 
 
 def filter_columns(table: UnitTable) -> list[str]:
-    """The names that an expression over `table` can use."""
+    """Return the names that an expression over `table` can use."""
     return ["model", "layer", "unit", *table.columns]
 
 
 def _tokens(text: str) -> list[_Token]:
-    tokens, place, end = [], 0, len(text.rstrip())
-    while place < end:
-        found = _TOKEN.match(text, place)
-        if found is None:
-            place += len(text[place:]) - len(text[place:].lstrip())
-            hint = "the quote is not closed" if text[place] in "'\"" else "did you mean !=?"
-            raise FilterError(f"{printable(text[place])} is out of place", place + 1, hint)
-        kind = str(found.lastgroup)
-        tokens.append(_Token(kind, found[kind], found.start(kind) + 1))
-        place = found.end()
+    tokens, position, end = [], 0, len(text.rstrip())
+    while position < end:
+        match = _TOKEN.match(text, position)
+        if match is None:
+            position += len(text[position:]) - len(text[position:].lstrip())
+            hint = "the quote is not closed" if text[position] in "'\"" else "did you mean !=?"
+            raise FilterError(f"{printable(text[position])} is out of place", position + 1, hint)
+        kind = str(match.lastgroup)
+        tokens.append(_Token(kind, match[kind], match.start(kind) + 1))
+        position = match.end()
     return [*tokens, _Token("end", "", end + 1)]
 
 
@@ -96,16 +96,16 @@ class _Parser:
 
     def __init__(self, tokens: list[_Token], table: UnitTable) -> None:
         self._tokens, self._table = tokens, table
-        self._place = 0
+        self._position = 0
         self._depth = 0
 
     @property
     def _next(self) -> _Token:
-        return self._tokens[self._place]
+        return self._tokens[self._position]
 
     def _take(self) -> _Token:
         token = self._next
-        self._place = min(self._place + 1, len(self._tokens) - 1)
+        self._position = min(self._position + 1, len(self._tokens) - 1)
         return token
 
     def parse(self) -> Mask:
@@ -185,16 +185,16 @@ class _Parser:
             return _ORDER[symbol](values, values.dtype.type(number) if values.dtype.kind == "f" else number)
 
     def _column(self) -> _Token:
-        """The next token, which must name a column."""
+        """Take the next token, which must name a column."""
         token = self._take()
         known = filter_columns(self._table)
         if token.kind != "word":
             raise _unexpected(token, "a metric, model, layer or unit")
         if token.text not in known:
             absent = f"{token.text} is not in this store"
-            shown = absent if token.text in METRICS else f'unknown metric "{printable(token.text, 40)}"'
+            what = absent if token.text in METRICS else f'unknown metric "{printable(token.text, 40)}"'
             close = get_close_matches(token.text.lower(), known, 1)
-            raise FilterError(shown, token.column, f"did you mean {close[0]}?" if close else f"use {', '.join(known)}")
+            raise FilterError(what, token.column, f"did you mean {close[0]}?" if close else f"use {', '.join(known)}")
         return token
 
     def _is_text(self, name: str) -> bool:
@@ -204,7 +204,7 @@ class _Parser:
         return self._table.index if name == "unit" else self._table.columns[name]
 
     def _compare_texts(self, name: str, symbol: str, wanted: str) -> Mask:
-        """Each different text is compared once."""
+        """Compare each different text once, bool [rows]."""
 
         def matches(text: object) -> bool:
             return wanted.casefold() in str(text).casefold() if symbol == "~" else str(text) == wanted
@@ -220,8 +220,8 @@ class _Parser:
 
 
 def _unexpected(token: _Token, wanted: str) -> FilterError:
-    shown = "the end" if token.kind == "end" else printable(token.text, 40)
-    return FilterError(f"{shown} where {wanted} is expected", token.column)
+    text = "the end" if token.kind == "end" else printable(token.text, 40)
+    return FilterError(f"{text} where {wanted} is expected", token.column)
 
 
 def _number(token: _Token) -> float:
@@ -231,7 +231,8 @@ def _number(token: _Token) -> float:
 
 
 def _extreme(values: NDArray[np.float32] | NDArray[np.int32], number: float, percent: bool, largest: bool) -> Mask:
-    """The `number` (or percent of those that are not NaN, rounded up) smallest or largest values, ties by row."""
+    """Return which are the `number` (or percent of those that are not NaN, rounded up) smallest or largest values, bool
+    [rows], ties by row."""
     mask = ~np.isnan(values)
     valued = int(mask.sum())
     count = math.ceil(valued * number / 100 - 1e-9) if percent else min(int(number), valued)

@@ -4,10 +4,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.files import read_state, state_folder, write_state
+from shapebias.core.errors import UsageError
+from shapebias.core.files import damaged_state, read_state, state_folder, write_state
 from shapebias.core.store.reader import Store, Unit
-from shapebias.core.text import printable
 
 
 class Marks:
@@ -18,97 +17,101 @@ class Marks:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._files = [_Notes(part) for part, _ in store.parts]
-        self._places = {
-            shown: (number, own) for number, (_, labels) in enumerate(store.parts) for own, shown in labels.items()
-        }
+        self._parts = [(part, _Notes(part.store)) for part in store.parts]
+        self._owners = {here: (notes, label) for part, notes in self._parts for label, here in part.labels.items()}
 
     @property
     def paths(self) -> list[Path]:
         """Where the marks of each store are kept."""
-        return [each.path for each in self._files]
+        return [notes.path for _, notes in self._parts]
 
     def _at(self, unit: Unit) -> tuple["_Notes", str]:
-        number, own = self._places[unit.model]
-        return self._files[number], str(Unit(own, unit.layer, unit.index))
+        """The notes of a unit's own store, and the unit's name in them."""
+        notes, label = self._owners[unit.model]
+        return notes, str(Unit(label, unit.layer, unit.index))
 
     def __contains__(self, unit: object) -> bool:
         if not isinstance(unit, Unit):
             return False
-        file, name = self._at(unit)
-        return name in file.notes
+        notes, name = self._at(unit)
+        return name in notes.by_unit
 
     def __len__(self) -> int:
-        return sum(len(each.notes) for each in self._files)
+        return sum(len(notes.by_unit) for _, notes in self._parts)
 
     def note(self, unit: Unit) -> str:
-        """The unit's note, empty where it has none."""
-        file, name = self._at(unit)
-        return file.notes.get(name, "")
+        """Return the unit's note, empty where it has none."""
+        notes, name = self._at(unit)
+        return notes.by_unit.get(name, "")
 
     def units(self) -> list[Unit]:
-        """The marked units that the store has, in the order of its models, layers and units."""
-        found = []
-        for (part, labels), file in zip(self._store.parts, self._files, strict=True):
-            for name in file.notes:
+        """Return the marked units that the store has, in the order of its models, layers and units."""
+        units = []
+        for part, notes in self._parts:
+            for name in notes.by_unit:
                 try:
-                    unit = part.unit(name)
+                    unit = part.store.unit(name)
                 except UsageError:
                     continue  # the store was made anew, with other layers
-                found.append(Unit(labels[unit.model], unit.layer, unit.index))
-        return sorted(found, key=self._place)
+                units.append(Unit(part.labels[unit.model], unit.layer, unit.index))
+        return sorted(units, key=self._position)
 
     def next_to(self, unit: Unit, step: int) -> Unit | None:
-        """The next marked unit after `unit`, for `step` -1 the one before, and around; None where none is marked."""
+        """Return the next marked unit after `unit`, for `step` -1 the one before, and around; None where none is
+        marked."""
         marked = self.units()[::step]
-        here = self._place(unit)
-        beyond = (each for each in marked if (self._place(each) > here if step > 0 else self._place(each) < here))
+        here = self._position(unit)
+        beyond = (
+            other for other in marked if (self._position(other) > here if step > 0 else self._position(other) < here)
+        )
         return next(beyond, marked[0] if marked else None)
 
-    def _place(self, unit: Unit) -> tuple[int, int, int]:
+    def _position(self, unit: Unit) -> tuple[int, int, int]:
         models, layers = list(self._store.models), list(self._store.layers(unit.model))
         return models.index(unit.model), layers.index(unit.layer), unit.index
 
     def load(self) -> None:
-        """Reads the files; without any there are no marks. Raises ShapebiasError where one cannot be read."""
-        for each in self._files:
-            each.load()
+        """Read the files; without any there are no marks. Raises ShapebiasError where one cannot be read."""
+        for _, notes in self._parts:
+            notes.load()
 
     def set(self, unit: Unit, note: str = "") -> None:
-        """Marks a unit, or changes its note. Raises ShapebiasError where that cannot be kept on the disk."""
-        file, name = self._at(unit)
-        file.change(name, note)
+        """Mark a unit, or change its note. Raises ShapebiasError where that cannot be kept on the disk."""
+        notes, name = self._at(unit)
+        notes.change(name, note)
 
     def remove(self, unit: Unit) -> None:
-        """Takes a unit's mark and note away. Raises ShapebiasError as `set`."""
-        file, name = self._at(unit)
-        file.change(name, None)
+        """Take a unit's mark and note away. Raises ShapebiasError as `set`."""
+        notes, name = self._at(unit)
+        notes.change(name, None)
 
 
 class _Notes:
-    """The notes of one plain store's marked units, by their names."""
+    """The notes of a single store's marked units, by the units' names there."""
 
     def __init__(self, store: Store) -> None:
         self._identity = store.identity
         digest = hashlib.sha256(os.fsencode(self._identity)).hexdigest()[:16]
         self.path = state_folder() / "marks" / f"{digest}.json"
-        self.notes: dict[str, str] = {}
+        self.by_unit: dict[str, str] = {}
 
     def load(self) -> None:
+        """Read the file. Raises ShapebiasError where it is damaged."""
         state = read_state(self.path)
         if state is None:
             return
         notes = state.get("marks")
         if not (isinstance(notes, dict) and all(isinstance(note, str) for note in notes.values())):
-            raise ShapebiasError(f"{printable(str(self.path))} is damaged: move it away")
-        self.notes = notes
+            raise damaged_state(self.path)
+        self.by_unit = notes
 
     def change(self, name: str, note: str | None) -> None:
+        """Note something on a unit, None to forget it, and write the file."""
         try:
             self.load()  # another explorer may have changed it; what is damaged is not written over
         finally:
             if note is None:
-                self.notes.pop(name, None)
+                self.by_unit.pop(name, None)
             else:
-                self.notes[name] = note
-        write_state(self.path, {"store": self._identity, "marks": self.notes})
+                self.by_unit[name] = note
+        write_state(self.path, {"store": self._identity, "marks": self.by_unit})

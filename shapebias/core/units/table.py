@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapebias.core.analysis.dissection import unit_concepts
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS, in_order
+from shapebias.core.store.concepts import unit_concepts
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.store.remote import read_metrics_ahead
 from shapebias.core.text import printable
@@ -18,9 +18,11 @@ TEXTS = ("concept", "concept_category")
 
 @dataclass(frozen=True)
 class UnitTable:
-    """Units in rows. `layers` lists the (model, layer) pairs; `layer` int32 [rows] points into it, `index` int32 [rows]
-    is the unit in its layer; `columns` [rows] a metric: float32, or texts (object); where a layer lacks it
-    NaN, or ""."""
+    """Units in rows.
+
+    `layers` lists the (model, layer) pairs; `layer` int32 [rows] points into it, `index` int32 [rows] is the unit in
+    its layer; `columns` [rows] a metric: float32, or texts (object); where a layer lacks it NaN, or "".
+    """
 
     layers: list[tuple[str, str]]
     layer: NDArray[np.int32]
@@ -31,25 +33,29 @@ class UnitTable:
         return len(self.index)
 
     def unit(self, row: int) -> Unit:
+        """Return the unit in a row."""
         model, layer = self.layers[self.layer[row]]
         return Unit(model, layer, int(self.index[row]))
 
     def cell(self, name: str, row: int) -> float | str:
-        """The value of a metric in a row."""
+        """Return the value of a metric in a row."""
         value = self.columns[name][row]
         return value if isinstance(value, str) else float(value)
 
     def take(self, rows: NDArray[np.int64]) -> "UnitTable":
-        """The table of these rows, in this order."""
+        """Return the table of these rows, in this order."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         return UnitTable(self.layers, self.layer[rows], self.index[rows], columns)
 
     def first(self, count: int) -> "UnitTable":
-        """The table of the first `count` rows, of all where it has fewer."""
+        """Return the table of the first `count` rows, of all where it has fewer."""
         return self.take(np.arange(min(count, len(self))))
 
     def order(self, metric: str, ascending: bool = False) -> NDArray[np.int64]:
-        """The rows sorted by a metric, ties by row, NaN last either way. Raises UsageError for an unknown metric."""
+        """Return the rows sorted by a metric, int64 [rows], ties by row, NaN last either way.
+
+        Raises UsageError for a metric that the table does not have.
+        """
         if metric not in self.columns:
             known = ", ".join(self.columns)
             reason = "not in this store" if metric in METRICS else "no metric"
@@ -61,13 +67,13 @@ class UnitTable:
 
 
 def _ranks(texts: NDArray[Any]) -> NDArray[np.float32]:
-    """float32 [rows]: each text's place in the alphabet, NaN for an empty one."""
-    place = {text: rank for rank, text in enumerate(sorted(set(texts.tolist()), key=str.casefold))}
-    return np.array([place[text] if text else np.nan for text in texts.tolist()], np.float32)
+    """Return each text's rank in the alphabet, float32 [rows], NaN for an empty one."""
+    ranks = {text: rank for rank, text in enumerate(sorted(set(texts.tolist()), key=str.casefold))}
+    return np.array([ranks[text] if text else np.nan for text in texts.tolist()], np.float32)
 
 
 def _stable_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """As argsort(kind="stable"), NaN last, four times as fast: sorts value and row as one integer.
+    """Return what argsort(kind="stable") does, NaN last, four times as fast: sorts value and row as one integer.
 
     A float's bits, read as an integer, are in the order of the values once the negative ones are turned round.
     """
@@ -80,51 +86,63 @@ def _stable_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def load_units(store: Store, model: str | None = None, layer: str | None = None) -> UnitTable:
-    """Every unit of the store, or those of a model, of a layer, in the order of models, layers and indices.
+    """Read every unit of the store, or those of a model, of a layer, in the order of models, layers and indices.
 
     Raises UsageError for a model or layer that the store does not have.
     """
-    if model is not None:
-        store.check_model(model)
-    pairs = []
-    for label in [model] if model is not None else list(store.models):
-        names = store.layers(label)
-        if layer is not None:
-            if model is None and layer not in names and not any(info.module == layer for info in names.values()):
-                continue
-            names = {store.check_layer(label, layer): names[store.check_layer(label, layer)]}
-        pairs += [(label, name, info.units) for name, info in names.items()]
-    if not pairs:
-        raise UsageError(f"no model in the store has a layer {printable(str(layer))}")
-    sizes = [units for _, _, units in pairs]
-    read_metrics_ahead(store, [(label, name) for label, name, _ in pairs])
-    stored = {(label, name): set(store.metric_names(label, name)) for label, name, _ in pairs}
-    columns: dict[str, NDArray[Any]] = {}
-    for metric in in_order(name for names in stored.values() for name in names):
-        parts = [
-            store.metric(label, name, metric) if metric in stored[label, name] else np.full(units, np.nan, np.float32)
-            for label, name, units in pairs
-        ]
-        if metric == "iou":
-            columns |= _concept_columns(store, pairs)
-        columns[metric] = np.concatenate(parts)
+    layers = _layers(store, model, layer)
+    sizes = [store.layers(label)[name].units for label, name in layers]
     return UnitTable(
-        [(label, name) for label, name, _ in pairs],
-        np.repeat(np.arange(len(pairs), dtype=np.int32), sizes),
+        layers,
+        np.repeat(np.arange(len(layers), dtype=np.int32), sizes),
         np.concatenate([np.arange(units, dtype=np.int32) for units in sizes]),
-        columns,
+        _columns(store, layers),
     )
 
 
-def _concept_columns(store: Store, pairs: list[tuple[str, str, int]]) -> dict[str, NDArray[Any]]:
-    """`concept` and `concept_category` of every unit, object [rows]."""
-    found = [unit_concepts(store, label, name) for label, name, _ in pairs]
-    return {name: np.concatenate([part[index] for part in found]) for index, name in enumerate(TEXTS)}
+def _layers(store: Store, model: str | None, layer: str | None) -> list[tuple[str, str]]:
+    """Return the (model, layer) of every layer, or those asked for. Raises UsageError where there is none."""
+    if model is not None:
+        store.check_model(model)
+    pairs: list[tuple[str, str]] = []
+    for label in [model] if model is not None else list(store.models):
+        layers = store.layers(label)
+        if layer is None:
+            pairs += [(label, name) for name in layers]
+        elif model is not None or layer in layers or any(facts.module == layer for facts in layers.values()):
+            pairs.append((label, store.check_layer(label, layer)))
+    if not pairs:
+        raise UsageError(f"no model in the store has a layer {printable(str(layer))}")
+    return pairs
+
+
+def _columns(store: Store, layers: list[tuple[str, str]]) -> dict[str, NDArray[Any]]:
+    """Return every metric that some of the layers have, the concepts before their IoU."""
+    read_metrics_ahead(store, layers)
+    stored = {pair: set(store.metric_names(*pair)) for pair in layers}
+    columns: dict[str, NDArray[Any]] = {}
+    for metric in in_order(name for names in stored.values() for name in names):
+        parts = [
+            store.metric(model, layer, metric)
+            if metric in stored[model, layer]
+            else np.full(store.layers(model)[layer].units, np.nan, np.float32)
+            for model, layer in layers
+        ]
+        if metric == "iou":
+            columns |= _concept_columns(store, layers)
+        columns[metric] = np.concatenate(parts)
+    return columns
+
+
+def _concept_columns(store: Store, layers: list[tuple[str, str]]) -> dict[str, NDArray[Any]]:
+    """Return `concept` and `concept_category` of every unit, object [rows]."""
+    concepts, categories = zip(*(unit_concepts(store, *pair) for pair in layers), strict=True)
+    return dict(zip(TEXTS, (np.concatenate(concepts), np.concatenate(categories)), strict=True))
 
 
 def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[str, Any]]:
-    """One dict a row: model, layer, unit, every metric (None where not finite) and, unless `top` is false, the top
-    images as {image, value, y, x}, `image` being the path in the set (surrogates for bytes that are not UTF-8)."""
+    """Return one dict a row: model, layer, unit, every metric (None where not finite) and, unless `top` is false, the
+    top images as {image, value, y, x}, `image` being the path in the set (surrogates for bytes that are not UTF-8)."""
     records = []
     lists: dict[tuple[str, str], list[NDArray[Any]]] = {}
     for row in range(len(table)):
@@ -136,17 +154,17 @@ def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[
             key = (unit.model, unit.layer)
             if key not in lists:
                 lists[key] = [store.top_lists(*key, name) for name in ("value", "image", "position")]
-            record["top"] = _top(store, *(values[unit.index] for values in lists[key]))
+            record["top"] = _top_records(store, *(values[unit.index] for values in lists[key]))
         records.append(record)
     return records
 
 
 def _finite(value: np.float32) -> float | None:
-    """JSON knows neither NaN nor infinity."""
+    """Return a number as JSON, which knows neither NaN nor infinity: None for those."""
     return float(value) if np.isfinite(value) else None
 
 
-def _top(
+def _top_records(
     store: Store, value: NDArray[np.float32], image: NDArray[np.int32], position: NDArray[np.int32]
 ) -> list[dict[str, Any]]:
     return [

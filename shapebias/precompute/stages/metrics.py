@@ -123,7 +123,14 @@ def _write_layers(run: Run, job: Job) -> None:
     for layer, metrics, top, statistics in zip(
         job.runner.layers, job.metrics, job.top, job.found.statistics, strict=True
     ):
-        facts = schema.Layer(layer.name, layer.module, layer.units, layer.height, layer.width, statistics.left_out)
+        facts = schema.Layer(
+            name=layer.name,
+            module=layer.module,
+            units=layer.units,
+            map_height=layer.height,
+            map_width=layer.width,
+            left_out=statistics.left_out,
+        )
         run.writer.layer(job.label, facts, metrics, top)
     for layer, concepts in zip(job.runner.layers, job.concepts, strict=False):
         run.writer.layer_concepts(job.label, layer.name, concepts)

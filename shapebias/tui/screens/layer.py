@@ -11,9 +11,10 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from shapebias.core.analysis.comparison import dead_units, living
-from shapebias.core.analysis.dissection import count_detectors, read_concepts
+from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.figures.units import tiled_filters
 from shapebias.core.metrics import METRICS
+from shapebias.core.store.concepts import read_concepts
 from shapebias.core.store.reader import Store
 from shapebias.core.store.schema import layer_path
 from shapebias.core.text import printable

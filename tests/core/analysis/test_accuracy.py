@@ -10,8 +10,8 @@ import pytest
 import zarr
 
 from shapebias.core.analysis.accuracy import Accuracy, accuracies, distorted_decisions
+from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
-from shapebias.core.store.reader import StoreError
 
 IMAGES = 50
 
@@ -56,16 +56,20 @@ def two_models(store_copy: Path) -> Path:
     return store_copy
 
 
+def accuracy(model: str, kind: str, condition: str, fraction: float, images: int) -> Accuracy:
+    return Accuracy(model=model, kind=kind, condition=condition, accuracy=fraction, images=images)
+
+
 def test_every_accuracy_of_a_store(two_models: Path) -> None:
     found = accuracies(open_store(two_models))
     assert found[:-1] == [
-        Accuracy("Tiny", "clean", "clean", 30 / 40, 40),
-        Accuracy("Tiny", "distortion", "silhouette", 15 / 20, 20),
-        Accuracy("Tiny", "distortion", "grey", 10 / 40, 40),
-        Accuracy("Tiny", "attack", "l2 3", 4 / 40, 40),
-        Accuracy("Tiny", "attack", "linf 0.003922", 16 / 40, 40),
-        Accuracy("Two", "clean", "clean", 20 / 40, 40),
-        Accuracy("Two", "variant", "C/fog/1", 2 / 8, 8),
+        accuracy("Tiny", "clean", "clean", 30 / 40, 40),
+        accuracy("Tiny", "distortion", "silhouette", 15 / 20, 20),
+        accuracy("Tiny", "distortion", "grey", 10 / 40, 40),
+        accuracy("Tiny", "attack", "l2 3", 4 / 40, 40),
+        accuracy("Tiny", "attack", "linf 0.003922", 16 / 40, 40),
+        accuracy("Two", "clean", "clean", 20 / 40, 40),
+        accuracy("Two", "variant", "C/fog/1", 2 / 8, 8),
     ]
     assert (found[-1].condition, found[-1].images) == ("empty", 0)
     assert math.isnan(found[-1].accuracy)
@@ -73,12 +77,12 @@ def test_every_accuracy_of_a_store(two_models: Path) -> None:
 
 def test_only_images_that_all_models_get_right(two_models: Path) -> None:
     assert accuracies(open_store(two_models), all_right=True) == [
-        Accuracy("Tiny", "clean", "clean", 1, 20),
-        Accuracy("Tiny", "distortion", "silhouette", 1, 10),
-        Accuracy("Tiny", "distortion", "grey", 10 / 20, 20),
-        Accuracy("Tiny", "attack", "l2 3", 4 / 20, 20),
-        Accuracy("Tiny", "attack", "linf 0.003922", 16 / 20, 20),
-        Accuracy("Two", "clean", "clean", 1, 20),
+        accuracy("Tiny", "clean", "clean", 1, 20),
+        accuracy("Tiny", "distortion", "silhouette", 1, 10),
+        accuracy("Tiny", "distortion", "grey", 10 / 20, 20),
+        accuracy("Tiny", "attack", "l2 3", 4 / 20, 20),
+        accuracy("Tiny", "attack", "linf 0.003922", 16 / 20, 20),
+        accuracy("Two", "clean", "clean", 1, 20),
     ]
 
 
@@ -86,7 +90,7 @@ def test_a_model_without_decisions_has_no_accuracy(two_models: Path) -> None:
     shutil.rmtree(two_models / "models/Two/decision")
     found = accuracies(open_store(two_models), all_right=True)
     assert {each.model for each in found} == {"Tiny"}
-    assert found[0] == Accuracy("Tiny", "clean", "clean", 1, 30)
+    assert found[0] == accuracy("Tiny", "clean", "clean", 1, 30)
 
 
 def test_models_that_get_no_image_right_together(two_models: Path) -> None:

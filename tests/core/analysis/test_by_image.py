@@ -144,8 +144,8 @@ def test_joined_stores_find_an_image_by_its_path(small_store: Path, store_copy: 
     both = on_image(joined, images.names[7], layer="block1")
     assert [each.model for each in both] == ["Tiny", "Tiny@copy"]
     strongest = both[1].layers["block1"][0]
-    own, label = joined.plain("Tiny@copy")
-    assert strongest.activation == own.activations(label, "block1", "max")[5, strongest.unit.index]
+    owner, label = joined.owner("Tiny@copy")
+    assert strongest.activation == owner.activations(label, "block1", "max")[5, strongest.unit.index]
     assert strongest.unit.model == "Tiny@copy"
     first = on_image(joined, images.names[50], layer="block1")
     assert (first[0].missing, first[0].layers) == (["not among its images"], {})
@@ -161,21 +161,22 @@ def test_images_are_found_by_words_of_path_and_class(cue_conflict_store: Path) -
 
 
 @pytest.mark.parametrize(
-    ("text", "place"), [("class1/image3.jpg", 8), ("8", 8), ("1/image3", 8), ("dog1-cat1", 52), ("class0", "5 images")]
+    ("text", "position"),
+    [("class1/image3.jpg", 8), ("8", 8), ("1/image3", 8), ("dog1-cat1", 52), ("class0", "5 images")],
 )
-def test_an_image_is_named_by_path_part_or_number(cue_conflict_store: Path, text: str, place: int | str) -> None:
+def test_an_image_is_named_by_path_part_or_number(cue_conflict_store: Path, text: str, position: int | str) -> None:
     images = ImageList(open_store(cue_conflict_store))
-    if isinstance(place, int):
-        assert images.place(text) == place
+    if isinstance(position, int):
+        assert images.position(text) == position
     else:
-        with pytest.raises(UsageError, match=place):
-            images.place(text)
+        with pytest.raises(UsageError, match=position):
+            images.position(text)
 
 
 @pytest.mark.parametrize("text", ["", "nope\x1b[2J", "50", "9" * 12])
 def test_what_names_no_image_is_said(store: Store, text: str) -> None:
     with pytest.raises(UsageError, match="no image") as error:
-        ImageList(store).place(text)
+        ImageList(store).position(text)
     assert str(error.value).isprintable()
 
 

@@ -87,7 +87,7 @@ def test_dead_units_are_left_out_and_counted(pair: Path, tmp_path: Path) -> None
     differences, overall = compare(open_store(copy), "S", "R", ["smoothness"])
     assert math.isnan(differences[2].p)
     assert overall[0].layers == 4
-    assert "80/0" in comparison_text(open_store(copy), "S", "R", ["smoothness"], False)
+    assert "80/0" in comparison_text(open_store(copy), "S", "R", metrics=["smoothness"])
 
 
 def test_outliers_shift_by_a_fifth_of_the_layers_mean(store: Store) -> None:

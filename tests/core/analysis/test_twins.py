@@ -21,16 +21,16 @@ HALVES = st.floats(-1000, 1000, width=16) | st.sampled_from([0.0, 1.0])
 
 
 class Memory:
-    """A store's part that twins are found with, of activations {(model, layer): float16 [images, units]}."""
+    """What twins need of a store, of activations {(model, layer): float16 [images, units]}."""
 
     def __init__(self, values: dict[tuple[str, str], NDArray[np.float16]]) -> None:
         self.values = values
         self.models = dict.fromkeys(model for model, _ in values)
-        self.image_paths = [b"%d" % row for row in range(len(next(iter(values.values()))))]
         self.reads: list[int] = []
 
-    def plain(self, model: str) -> tuple["Memory", str]:
-        return self, model
+    def image_paths_of(self, model: str) -> list[bytes]:
+        images = next(len(activations) for (name, _), activations in self.values.items() if name == model)
+        return [b"%d" % row for row in range(images)]
 
     def layers(self, model: str) -> dict[str, object]:
         return {

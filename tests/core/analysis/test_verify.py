@@ -9,6 +9,7 @@ import pytest
 import zarr
 
 from shapebias.core.analysis.verify import verify_store
+from tests.support.damaged_store import attributes
 
 
 def change(store: Path, path: str, place: tuple[int, ...], value: float) -> None:
@@ -80,6 +81,15 @@ def test_changed_metadata_is_found_though_it_fits(store_copy: Path) -> None:
     file.write_text(json.dumps(content))
     [(path, _)] = verify_store(store_copy).wrong
     assert path == "models/Tiny/zarr.json"
+
+
+def test_what_cannot_be_read_is_told_by_its_path_whatever_that_holds(store_copy: Path) -> None:
+    label = "a: b is damaged at c"
+    (store_copy / "models/Tiny").rename(store_copy / f"models/{label}")
+    attributes(store_copy / f"models/{label}/zarr.json", lambda facts: facts.update(label=label))
+    attributes(store_copy / "zarr.json", lambda facts: facts.update(models=[label]))
+    attributes(store_copy / f"models/{label}/layers/block1/zarr.json", lambda facts: facts.pop("units"))
+    assert (f"models/{label}/layers/block1", "'units'") in verify_store(store_copy).wrong
 
 
 @pytest.mark.parametrize("kinds", ["none", "max"])

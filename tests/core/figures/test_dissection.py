@@ -4,13 +4,25 @@ from shapebias.core.analysis.dissection import Detectors
 from shapebias.core.figures.dissection import detectors_figure
 
 
+def counts(model: str, layer: str, detectors: tuple[int, int], unique: tuple[int, int]) -> Detectors:
+    names = ("color", "part")
+    return Detectors(
+        model=model,
+        layer=layer,
+        units=9,
+        detectors=dict(zip(names, detectors, strict=True)),
+        unique=dict(zip(names, unique, strict=True)),
+    )
+
+
 def test_bars_are_the_counts_and_models_stand_beside_each_other() -> None:
-    found = [
-        Detectors("S", "conv1", 9, {"color": 3, "part": 0}, {"color": 2, "part": 0}),
-        Detectors("S", "conv2", 9, {"color": 1, "part": 4}, {"color": 1, "part": 3}),
-        Detectors("_R$", "conv1", 9, {"color": 7, "part": 1}, {"color": 5, "part": 1}),
-    ]
-    figure = detectors_figure(found)
+    figure = detectors_figure(
+        [
+            counts("S", "conv1", detectors=(3, 0), unique=(2, 0)),
+            counts("S", "conv2", detectors=(1, 4), unique=(1, 3)),
+            counts("_R$", "conv1", detectors=(7, 1), unique=(5, 1)),
+        ]
+    )
     axes = figure.axes
     heights = [sorted(bar.get_height() for bar in each.patches) for each in axes]
     assert heights == [[0, 1, 3, 7], [0, 1, 2, 5], [1, 4], [1, 3]]

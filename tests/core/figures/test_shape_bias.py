@@ -23,7 +23,8 @@ def model(
     decision = np.where(np.arange(10) < shape_decisions, 0, 1).astype(np.int32)
     zeros = np.zeros(10, np.int32)
     names = [f"image{row}" for row in range(10)]
-    return observe(name, source, False, Decisions(list(categories), names, zeros, zeros + 1, decision))
+    decisions = Decisions(categories=list(categories), images=names, shape=zeros, texture=zeros + 1, decision=decision)
+    return observe(name, source, False, decisions)
 
 
 def test_points_and_lines_are_the_numbers() -> None:
@@ -66,7 +67,9 @@ def test_equal_names_are_told_apart_and_no_name_is_a_formula() -> None:
 
 
 def test_nobody_decided_anything(tmp_path: Path) -> None:
-    nothing = observe("S", "a.zarr", False, Decisions(["cat", "dog"], [], *np.zeros((3, 0), np.int32)))
+    none = np.zeros(0, np.int32)
+    decisions = Decisions(categories=["cat", "dog"], images=[], shape=none, texture=none, decision=none)
+    nothing = observe("S", "a.zarr", False, decisions)
     save_figure(shape_bias_figure([nothing]), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size
 
@@ -100,8 +103,9 @@ def test_without_matplotlib_a_line_says_what_to_install(monkeypatch: pytest.Monk
 
 def test_matplotlib_is_loaded_only_for_a_figure_and_pyplot_never() -> None:
     code = (
-        "import sys; from pathlib import Path; from shapebias.core import plots, shape_bias; "
-        "assert 'matplotlib' not in sys.modules; plots.shape_bias_figure(shape_bias.published()); "
+        "import sys; from shapebias.core.figures import shape_bias; "
+        "from shapebias.core.shape_bias import observers; "
+        "assert 'matplotlib' not in sys.modules; shape_bias.shape_bias_figure(observers.published()); "
         "assert 'matplotlib' in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

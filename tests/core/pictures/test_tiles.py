@@ -9,8 +9,9 @@ from PIL import Image
 
 from shapebias.core.pictures import tiles as grid
 from shapebias.core.pictures.tiles import BACKGROUND, Photo, UnitImage, View, compose, subject_tiles, unit_tiles
+from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
-from shapebias.core.store.reader import Store, StoreError, Unit
+from shapebias.core.store.reader import Store, Unit
 
 SIDE = 32  # of the tiny network's input, and of its thumbnails
 

@@ -112,7 +112,8 @@ def test_equal_means_give_the_first_and_nonsense_no_decision() -> None:
 def decisions_of(rows: list[tuple[int, int, int]], categories: int = 4, images: list[str] | None = None) -> Decisions:
     shape, texture, decision = np.array(rows, np.int32).reshape(-1, 3).T
     names = images or [f"image{row}" for row in range(len(rows))]
-    return Decisions([chr(ord("a") + index) for index in range(categories)], names, shape, texture, decision)
+    letters = [chr(ord("a") + index) for index in range(categories)]
+    return Decisions(categories=letters, images=names, shape=shape, texture=texture, decision=decision)
 
 
 ROWS = st.lists(

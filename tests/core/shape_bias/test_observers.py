@@ -21,10 +21,22 @@ from shapebias.core.shape_bias.observers import (
 )
 
 
+def decisions(categories: list[str], rows: list[tuple[int, int, int]], excluded: int = 0) -> Decisions:
+    """Decisions for images whose shape, texture and decision are the rows."""
+    shape, texture, decision = np.array(rows, np.int32).T
+    return Decisions(
+        categories=categories,
+        images=[f"image{row}" for row in range(len(rows))],
+        shape=shape,
+        texture=texture,
+        decision=decision,
+        excluded=excluded,
+    )
+
+
 def tiny(name: str = "Net", source: str = "a.zarr") -> Observer:
-    rows = np.array([(0, 1, 0), (0, 1, 1), (0, 1, 0), (1, 0, 2)], np.int32)
-    names = [f"image{row}" for row in range(4)]
-    return observe(name, source, False, Decisions(["cat", "dog", "knife"], names, *rows.T, excluded=2))
+    rows = [(0, 1, 0), (0, 1, 1), (0, 1, 0), (1, 0, 2)]
+    return observe(name, source, False, decisions(["cat", "dog", "knife"], rows, excluded=2))
 
 
 def test_published_figures_agree_with_themselves_and_the_paper() -> None:
@@ -55,8 +67,8 @@ def test_the_table_of_categories_shows_those_that_have_images() -> None:
 
 
 def test_people_stay_out_of_a_table_of_other_categories() -> None:
-    rows = np.array([(0, 1, 0), (1, 0, 1)], np.int32)  # a drawn bottle is not a photo's
-    shapes = observe("S", "demo.zarr", False, Decisions(["circle", "bottle"], ["1", "2"], *rows.T))
+    drawn = decisions(["circle", "bottle"], [(0, 1, 0), (1, 0, 1)])  # a drawn bottle is not a photo's
+    shapes = observe("S", "demo.zarr", False, drawn)
     assert shape_categories([*published(), shapes]) == ["circle", "bottle"]
     assert "people" not in categories_text([*published(), shapes])
 

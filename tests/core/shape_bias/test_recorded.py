@@ -154,7 +154,7 @@ def decisions(draw: st.DrawFn) -> Decisions:
     names = [
         f"{SIXTEEN[first]}/{SIXTEEN[first]}{count}-{SIXTEEN[second]}{count}.png" for first, second, _, count in rows
     ]
-    return Decisions(SIXTEEN, names, shape, texture, decision)
+    return Decisions(categories=SIXTEEN, images=names, shape=shape, texture=texture, decision=decision)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -178,8 +178,9 @@ def texture_by_the_published_rule(imagename: str) -> str:
 
 def test_the_file_is_one_that_the_published_analysis_reads(tmp_path: Path) -> None:
     names = ["circle/circle-dots-00012.png", "star/star1-circle2.png"]
-    columns = [np.array(each, np.int32) for each in ([0, 1], [1, 0], [1, -1])]
-    (path,) = export_decisions(tmp_path / "new/folder", {"small_R 2": Decisions(["circle", "star"], names, *columns)})
+    shape, texture, decision = (np.array(column, np.int32) for column in ([0, 1], [1, 0], [1, -1]))
+    written = Decisions(categories=["circle", "star"], images=names, shape=shape, texture=texture, decision=decision)
+    (path,) = export_decisions(tmp_path / "new/folder", {"small_R 2": written})
     assert path.name == "style-transfer-512-nomask-experiment_small-R-2_session-1.csv"
     text = path.read_text()
     assert text.splitlines()[0] == HEADER
@@ -195,8 +196,13 @@ def test_the_file_is_one_that_the_published_analysis_reads(tmp_path: Path) -> No
     assert rows[1]["imagename"] == "star1-circle2.png"
 
 
+def one_decision() -> Decisions:
+    zero, one = np.array([0], np.int32), np.array([1], np.int32)
+    return Decisions(categories=["cat", "dog"], images=["cat1-dog1.png"], shape=zero, texture=one, decision=zero)
+
+
 def test_models_with_alike_names_get_a_file_each(tmp_path: Path) -> None:
-    one = Decisions(["cat", "dog"], ["cat1-dog1.png"], *(np.array([each], np.int32) for each in (0, 1, 0)))
+    one = one_decision()
     paths = export_decisions(tmp_path, {"net_a": one, "net a": one, "net-a": one, "猫": one})
     assert len(set(paths)) == 4
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in paths}
@@ -205,6 +211,5 @@ def test_models_with_alike_names_get_a_file_each(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    one = Decisions(["cat", "dog"], ["cat1-dog1.png"], *(np.array([each], np.int32) for each in (0, 1, 0)))
     with pytest.raises(ShapebiasError, match="cannot be written"):
-        export_decisions(tmp_path / "file", {"net": one})
+        export_decisions(tmp_path / "file", {"net": one_decision()})

@@ -9,9 +9,11 @@ import pytest
 
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.store.errors import StoreError
 from shapebias.core.store.joined import JoinedStore, open_stores
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
+from shapebias.core.store.single import SingleStore
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import load_units
 from shapebias.tui.jump import find_place
@@ -29,15 +31,16 @@ def joined(small_store: Path, other_store: Path) -> Store:
 
 
 def test_one_store_is_itself(small_store: Path) -> None:
-    assert type(open_stores([small_store])) is Store
-    assert type(open_stores([small_store, small_store])) is Store
+    assert isinstance(open_stores([small_store]), SingleStore)
+    assert isinstance(open_stores([small_store, small_store]), SingleStore)
 
 
 def test_the_models_of_all_are_there(joined: Store, small_store: Path, other_store: Path) -> None:
     assert list(joined.models) == ["Tiny", "Tiny@other"]
     for label, path in (("Tiny", small_store), ("Tiny@other", other_store)):
         store = open_store(path)
-        assert joined.plain(label)[0].path == path
+        assert joined.owner(label).store.path == path
+        assert joined.image_paths_of(label) == store.image_paths
         table, own = load_units(joined, label, "block2"), load_units(store, "Tiny", "block2")
         assert list(table.columns) == list(own.columns)
         for name, values in own.columns.items():
@@ -93,14 +96,21 @@ def test_three_of_one_name_differ(small_store: Path, tmp_path: Path) -> None:
     assert list(open_stores(paths).models) == ["Tiny", "Tiny@small", "Tiny@small-2"]
 
 
+def test_errors_are_of_the_store_that_owns_the_model(joined: Store, other_store: Path) -> None:
+    with pytest.raises(StoreError) as error:
+        joined.thumbnail("Tiny@other", 10_000)
+    assert error.value.path == other_store
+
+
 def test_a_damaged_one_is_one_line(small_store: Path, store_copy: Path) -> None:
     (store_copy / "models/Tiny/zarr.json").write_text("{")
     with pytest.raises(ShapebiasError, match=r"copy\.zarr is damaged"):
         open_stores([small_store, store_copy])
 
 
-def test_it_is_a_whole_store() -> None:
-    """Whatever reads by path goes through what is overridden."""
-    inherited = {"check_layer", "check_model", "filters", "identity", "metric", "thumbnail", "unit"}
-    own = {name for name in vars(Store) if not name.startswith("_")}
-    assert own - set(vars(JoinedStore)) == inherited
+@pytest.mark.parametrize("implementation", [SingleStore, JoinedStore])
+def test_both_are_whole_stores(implementation: type[Store]) -> None:
+    """What they share is only what `Store` makes of their own methods."""
+    shared = {"check_layer", "check_model", "filters", "identity", "image_paths_of", "metric", "thumbnail", "unit"}
+    public = {name for name in vars(Store) if not name.startswith("_")}
+    assert public - set(vars(implementation)) == shared

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import zarr
 
+from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
-from shapebias.core.store.reader import Store, StoreError
 from tests.support.damaged_store import attributes, one_line
 
 LAYER = "models/Tiny/layers/block2"
@@ -61,7 +61,7 @@ def test_a_store_without_models(store_copy: Path) -> None:
 
 
 def test_a_store_is_opened_for_reading_only(small_store: Path) -> None:
-    store: Store = open_store(small_store)
+    store = open_store(small_store)
     with pytest.raises(Exception, match="read"):
         store.array(f"{LAYER}/metrics/max")[:] = 0
 

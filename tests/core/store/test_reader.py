@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from shapebias.core.analysis.describe import store_facts, store_text
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.pictures.tiles import View
+from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
-from shapebias.core.store.reader import StoreError, Unit
+from shapebias.core.store.reader import Unit
+from shapebias.core.text import printable
 from shapebias.core.units.table import load_units, unit_records
 from shapebias.tui.show import unit_picture, unit_text
 from tests.support.damaged_store import attributes, flip, one_line
@@ -207,6 +209,21 @@ def test_a_removed_array_is_found(store_copy: Path, array: str) -> None:
     shutil.rmtree(store_copy / array)
     with pytest.raises(StoreError):
         open_store(store_copy).read(array)
+
+
+def test_an_error_says_of_which_store_where_and_what(store_copy: Path) -> None:
+    array = f"{LAYER}/metrics/max"
+    flip(chunks(store_copy / array)[0])
+    with pytest.raises(StoreError) as error:
+        open_store(store_copy).read(array)
+    assert (error.value.path, error.value.where) == (store_copy, array)
+    assert str(error.value) == f"{printable(str(store_copy))} is damaged at {array}: {error.value.what}"
+
+
+def test_an_error_of_a_whole_store_has_no_place(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as error:
+        open_store(tmp_path / "none")
+    assert (error.value.path, error.value.where, error.value.what) == (tmp_path / "none", "", str(error.value))
 
 
 def test_offsets_that_do_not_fit_are_damage(store_copy: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 import zarr
 
 from shapebias.core.analysis.describe import store_facts, store_text
+from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
-from shapebias.core.store.reader import StoreError
 from tests.support.cue_conflict_store import STIMULI
 
 IMAGES, DECISIONS = "images/cue-conflict", "models/Tiny/cue_conflict"

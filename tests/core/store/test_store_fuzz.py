@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.comparison import compare
 from shapebias.core.analysis.describe import store_facts, store_text
-from shapebias.core.analysis.dissection import concepts_of, count_detectors, read_concepts
+from shapebias.core.analysis.dissection import concepts_of, count_detectors
 from shapebias.core.analysis.histogram import activation_histogram
 from shapebias.core.analysis.verify import verify_store
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.pictures.tiles import View, unit_tiles
+from shapebias.core.store.concepts import read_concepts
 from shapebias.core.store.opening import open_store
 from shapebias.core.units.table import load_units, unit_records
 from shapebias.tui.show import unit_text

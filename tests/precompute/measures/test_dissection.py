@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from shapebias.core.analysis.dissection import count_detectors, detectors_text, layer_concepts, read_concepts, tally_csv
+from shapebias.core.analysis.dissection import count_detectors, detectors_text, tally_csv
 from shapebias.core.concepts import Concepts, LayerConcepts
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.store.concepts import layer_concepts, read_concepts
+from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
-from shapebias.core.store.reader import Store, StoreError
+from shapebias.core.store.reader import Store
 from shapebias.core.units.filter import filter_mask
 from shapebias.core.units.table import load_units, unit_records
 from shapebias.precompute.device import choose_device
@@ -207,7 +209,7 @@ def test_detectors_are_counted_by_category(dissected: Store) -> None:
 def test_equal_ious_are_of_the_first_category_and_none_of_no_concept() -> None:
     label = np.array([[0, 1], [0, 1], [0, -1]], np.int32)
     counts = np.array([[5, 5], [0, 0], [0, 0]], np.int64)
-    found = LayerConcepts(label, counts, counts * 2, counts * 2)
+    found = LayerConcepts(label=label, intersection=counts, activation=counts * 2, truth=counts * 2)
     assert found.best.tolist() == [0, -1, -1]
     assert found.concept.tolist() == [0, -1, -1]
     assert found.score.tolist() == [pytest.approx(5 / 15), 0, 0]

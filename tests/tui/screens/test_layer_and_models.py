@@ -12,8 +12,9 @@ from zarr.codecs import Crc32cCodec
 
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.comparison import living
-from shapebias.core.analysis.dissection import count_detectors, read_concepts
+from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.metrics import METRICS
+from shapebias.core.store.concepts import read_concepts
 from shapebias.core.store.joined import open_stores
 from shapebias.core.store.opening import open_store
 from shapebias.tui.screens.layer import LayerScreen

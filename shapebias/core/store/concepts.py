@@ -1,0 +1,65 @@
+"""The concepts of a store's dissection: their names, what every layer has of them, and each unit's best one."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.concepts import Concepts, LayerConcepts
+from shapebias.core.store import schema
+from shapebias.core.store.errors import damaged
+from shapebias.core.store.reader import Store
+
+
+def read_concepts(store: Store) -> Concepts | None:
+    """Return the concepts of a store's dissection; None where there was none. Raises StoreError."""
+    if not store.has(schema.CONCEPTS):
+        return None
+    facts = store.attributes_of(schema.CONCEPTS)
+    try:
+        names, category, categories = (tuple(facts[key]) for key in ("names", "category", "categories"))
+        texts = all(isinstance(name, str) for name in names + categories)
+        if not texts or len(names) != len(category) or not set(category) <= set(range(len(categories))):
+            raise ValueError("names and categories do not fit")
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(store.path, "its names make no sense", schema.CONCEPTS) from error
+    return Concepts(names, category, categories)
+
+
+def was_dissected(store: Store, model: str, layer: str) -> bool:
+    """Return whether there are counts of concepts for a layer."""
+    return store.has(f"{schema.layer_path(model, layer)}/concepts")
+
+
+def layer_concepts(store: Store, concepts: Concepts, model: str, layer: str) -> LayerConcepts:
+    """Return what dissection found about a layer. Raises StoreError where that is missing or makes no sense."""
+    path = f"{schema.layer_path(model, layer)}/concepts"
+    shape = [store.layers(model)[layer].units, len(concepts.categories)]
+    label, intersection, activation, truth = (
+        store.read(f"{path}/{name}", shape=shape) for name in ("label", "intersection", "activation", "truth")
+    )
+    if label.size and not -1 <= label.min() <= label.max() < len(concepts):
+        raise damaged(store.path, "a label that is no concept", path)
+    return LayerConcepts(
+        label=label.astype(np.int32),
+        intersection=intersection.astype(np.int64),
+        activation=activation.astype(np.int64),
+        truth=truth.astype(np.int64),
+    )
+
+
+def unit_concepts(store: Store, model: str, layer: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the best concept and its category of every unit, texts (object [units]), empty where there is none.
+
+    Raises StoreError.
+    """
+    owner, label = store.owner(model)  # joined stores may have different concepts
+    concepts = read_concepts(owner)
+    if concepts is None or not was_dissected(owner, label, layer):
+        nothing = np.full(owner.layers(label)[layer].units, "", object)
+        return nothing, nothing
+    counts = layer_concepts(owner, concepts, label, layer)
+    return (
+        np.array([concepts.names[index] if index >= 0 else "" for index in counts.concept], object),
+        np.array([concepts.categories[index] if index >= 0 else "" for index in counts.best], object),
+    )

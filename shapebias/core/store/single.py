@@ -1,0 +1,255 @@
+"""A single store, in a folder or on a server: its arrays, checked as they are read."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.metrics import in_order
+from shapebias.core.shape_bias.decisions import Decisions
+from shapebias.core.store import schema
+from shapebias.core.store.errors import StoreError, damaged, store_name
+from shapebias.core.store.ragged import Ragged
+from shapebias.core.store.reader import Owner, Part, Store, TopImages, Unit
+from shapebias.core.text import printable
+
+
+class SingleStore(Store):
+    """One store. What its methods return is said in `Store`."""
+
+    def __init__(self, path: Path | str, group: zarr.Group) -> None:
+        """Raises StoreError where the facts about the store or a model make no sense."""
+        self.path = path
+        self._group = group
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: of which images, and pictures
+        self._layers: dict[str, dict[str, schema.Layer]] = {}
+        with self._reading("attributes"):
+            self.attributes = dict(group.attrs)
+            if not isinstance(group["models"], zarr.Group):
+                raise TypeError("models is not a group")
+            labels = [str(label) for label in self.attributes["models"]]
+            self.models = {label: self._model(label) for label in labels}
+        if not self.models:
+            raise StoreError(f"{store_name(path)} holds no model: make it again with `shapebias precompute`", path)
+
+    @contextmanager
+    def _reading(self, where: str) -> Iterator[None]:
+        """Turn whatever the storage layer raises on damage into one line that says where."""
+        try:
+            yield
+        except ShapebiasError:
+            raise
+        except MemoryError as error:
+            what = f"not enough memory to read {printable(where)}"
+            raise StoreError(
+                f"{store_name(self.path)}: {what}", self.path, where=printable(where), what=what
+            ) from error
+        except Exception as error:  # zarr, its codecs and its JSON raise nearly every kind
+            raise damaged(self.path, printable(str(error) or type(error).__name__, 120), where) from error
+
+    def _model(self, label: str) -> schema.Model:
+        path = f"models/{label}"
+        with self._reading(path):
+            model = schema.Model.from_attributes(dict(self._group[path].attrs))
+            if model.label != label or not all(map(schema.is_safe_name, (label, *model.layers))):
+                raise ValueError("a name that shapebias would not write")
+            return model
+
+    @property
+    def parts(self) -> list[Part]:
+        return [Part(self, {label: label for label in self.models})]
+
+    def owner(self, model: str) -> Owner:
+        return Owner(self, model)
+
+    # Groups and arrays, by their paths
+
+    def has(self, path: str) -> bool:
+        if isinstance(self.path, Path):
+            return (self.path / path / "zarr.json").is_file()
+        with self._reading(path):
+            return path in self._group
+
+    def attributes_of(self, path: str) -> dict[str, Any]:
+        with self._reading(path):
+            return dict(self._group[path].attrs)
+
+    def array(self, path: str, shape: Sequence[int | None] | None = None) -> "zarr.Array[Any]":
+        if path not in self._arrays:
+            with self._reading(path):
+                array = self._group[path]
+                if not isinstance(array, zarr.Array):
+                    raise TypeError("not an array")
+                if shape is not None and not _fits(array.shape, shape):
+                    raise ValueError(f"its shape is {array.shape}")
+                self._check_files(path, array)
+                self._arrays[path] = array
+        return self._arrays[path]
+
+    def _check_files(self, path: str, array: "zarr.Array[Any]") -> None:
+        """Raise ValueError where the file of a chunk is missing: zarr would read it as fill values, but here every
+        chunk was written. (`RemoteFiles` finds that out when it reads one.)"""
+        if isinstance(self.path, str):
+            return
+        pieces = math.prod(
+            -(-extent // piece) for extent, piece in zip(array.shape, array.shards or array.chunks, strict=True)
+        )
+        files = (file for file in (self.path / path / "c").rglob("*") if file.is_file())
+        present = sum(file.stat().st_size > 0 for file in files)
+        if present < pieces:
+            raise ValueError(f"{pieces - present} of its {pieces} files are missing or empty")
+
+    def read(self, path: str, *selection: Any, shape: Sequence[int | None] | None = None) -> NDArray[Any]:
+        array = self.array(path, shape)
+        with self._reading(path):
+            return np.asarray(array[selection if selection else ...])
+
+    def ragged(self, path: str) -> Ragged:
+        with self._reading(path):
+            return Ragged(self.array(f"{path}/data", [None]), self.read(f"{path}/offsets", shape=[None]))
+
+    def _byte_strings(self, path: str) -> list[bytes]:
+        ragged = self.ragged(path)
+        with self._reading(path):
+            return ragged.all()
+
+    # Images
+
+    @cached_property
+    def image_paths(self) -> list[bytes]:
+        return self._byte_strings(f"{schema.PROBE}/path")
+
+    @cached_property
+    def labels(self) -> NDArray[np.int32]:
+        return self.read(f"{schema.PROBE}/label", shape=[len(self.image_paths)]).astype(np.int32)
+
+    @cached_property
+    def _probe_attributes(self) -> dict[str, Any]:
+        return self.attributes_of(schema.PROBE)
+
+    @property
+    def class_names(self) -> list[str]:
+        with self._reading(f"{schema.PROBE} class_names"):
+            return [_text(name) for name in self._probe_attributes["class_names"]]
+
+    @property
+    def skipped(self) -> list[dict[str, str]]:
+        with self._reading(f"{schema.PROBE} skipped"):
+            images = self._probe_attributes["skipped"]
+            return [{"path": _text(image["path"]), "reason": _text(image["reason"])} for image in images]
+
+    def image_name(self, image: int) -> str:
+        if not 0 <= image < len(self.image_paths):
+            raise damaged(self.path, f"a top list names image {image}, which it does not have")
+        return os.fsdecode(self.image_paths[image])
+
+    def class_of(self, image: int) -> str:
+        label = int(self.labels[image])
+        return self.class_names[label] if 0 <= label < len(self.class_names) else ""
+
+    def find_thumbnail(self, model: str, image: int) -> bytes | None:
+        geometry = self.models[model].thumbnails
+        path = f"{schema.PROBE}/thumbnails/{geometry}"
+        if geometry not in self._thumbnails:
+            self._thumbnails[geometry] = (self.read(f"{path}/image", shape=[None]), self.ragged(path))
+        images, pictures = self._thumbnails[geometry]
+        row = int(np.searchsorted(images, image))
+        if row == len(images) or images[row] != image:
+            return None
+        with self._reading(path):
+            return pictures[row]
+
+    def cue_conflict(self, model: str) -> Decisions | None:
+        images, path = schema.CUE_CONFLICT, schema.decisions_path(model)
+        if not self.has(path):
+            return None
+        names = [os.fsdecode(name) for name in self._cue_conflict_paths]
+        with self._reading(images):
+            facts = schema.CueConflictImages.from_attributes(dict(self._group[images].attrs))
+            if not all(map(schema.is_safe_name, facts.categories)):
+                raise ValueError("a name that shapebias would not write")
+        arrays = (f"{images}/shape", f"{images}/texture", f"{path}/decision")
+        shape, texture, decision = (self.read(array, shape=[len(names)]).astype(np.int32) for array in arrays)
+        with self._reading(path):
+            return Decisions(
+                categories=facts.categories,
+                images=names,
+                shape=shape,
+                texture=texture,
+                decision=decision,
+                excluded=facts.excluded,
+            )
+
+    @cached_property
+    def _cue_conflict_paths(self) -> list[bytes]:
+        return self._byte_strings(f"{schema.CUE_CONFLICT}/path")
+
+    # Layers and units
+
+    def layers(self, model: str) -> dict[str, schema.Layer]:
+        if model not in self._layers:
+            layers = {}
+            for name in self.models[model].layers:
+                path = schema.layer_path(model, name)
+                with self._reading(path):
+                    layers[name] = schema.Layer.from_attributes(dict(self._group[path].attrs))
+            self._layers[model] = layers
+        return self._layers[model]
+
+    def metric_names(self, model: str, layer: str) -> list[str]:
+        path = f"{schema.layer_path(model, layer)}/metrics"
+        with self._reading(path):
+            group = self._group[path]
+            assert isinstance(group, zarr.Group)
+            return in_order(group.array_keys())
+
+    @lru_cache(maxsize=256)  # noqa: B019 (a store is open as long as the program runs)
+    def top(self, unit: Unit) -> TopImages:
+        path = f"{schema.layer_path(unit.model, unit.layer)}/top"
+        layer = self.layers(unit.model)[unit.layer]
+        image = self.read(f"{path}/image", unit.index, shape=[layer.units, None])
+        lists = [layer.units, len(image)]
+        value = self.read(f"{path}/value", unit.index, shape=lists)
+        position = self.read(f"{path}/position", unit.index, shape=[*lists, 2])
+        maps = self.read(f"{path}/map", unit.index, shape=[*lists, layer.map_height, layer.map_width])
+        filled = int((image >= 0).sum())
+        return TopImages(value[:filled], image[:filled], position[:filled], maps[:filled])
+
+    def top_lists(self, model: str, layer: str, name: str) -> NDArray[Any]:
+        shape = [self.layers(model)[layer].units, None, *([2] if name == "position" else [])]
+        return self.read(f"{schema.layer_path(model, layer)}/top/{name}", shape=shape)
+
+    def activations(self, model: str, layer: str, kind: str) -> "zarr.Array[Any]":
+        shape = [len(self.image_paths), self.layers(model)[layer].units]
+        return self.array(f"{schema.layer_path(model, layer)}/activations/{kind}", shape)
+
+    def activation_column(self, unit: Unit, most: int, block: int) -> NDArray[np.float16]:
+        array = self.activations(unit.model, unit.layer, "max")
+        path = f"{schema.layer_path(unit.model, unit.layer)}/activations/max"
+        images = array.shape[0]
+        blocks = -(-images // block)
+        chosen = range(blocks) if images <= most else np.linspace(0, blocks - 1, most // block).astype(int).tolist()
+        with self._reading(path):
+            parts = [np.asarray(array[number * block : (number + 1) * block, unit.index]) for number in chosen]
+            return np.concatenate([np.zeros(0, np.float16), *parts])
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(
+        need is None or extent == need for extent, need in zip(shape, wanted, strict=True)
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} instead of text")
+    return value
