@@ -11,9 +11,10 @@ from shapebias.tui.widgets.layer_list import LayerKey
 
 
 def find_place(store: Store, text: str, model: str) -> tuple[LayerKey, int | None]:
-    """The layer, and the unit in it where one is named; without a model, `model` is looked through first.
+    """Return the layer that a text names, and the index of the unit in it where it names one.
 
-    Raises UsageError that says what there is.
+    Where the text names no model, `model` is looked through before the others. Raises UsageError that says what there
+    is.
     """
     name = text.strip().removeprefix(":").strip()
     parts = name.split("/")
@@ -23,24 +24,24 @@ def find_place(store: Store, text: str, model: str) -> tuple[LayerKey, int | Non
     if parts[0] in store.models and not (len(parts) == 2 and parts[0] in store.layers(model)):
         layers = list(store.layers(parts[0]))
         return (parts[0], store.check_layer(parts[0], parts[1]) if len(parts) == 2 else layers[0]), None
-    key = _layer(store, parts[0], model)
-    return key, store.unit("/".join((*key, parts[1]))).index if len(parts) == 2 else None
+    layer = _find_layer(store, parts[0], model)
+    return layer, store.unit("/".join((*layer, parts[1]))).index if len(parts) == 2 else None
 
 
-def _layer(store: Store, name: str, model: str) -> LayerKey:
-    """The first layer of that name, or of that module, in `model` or else in another one."""
+def _find_layer(store: Store, name: str, model: str) -> LayerKey:
+    """Return the first layer of that name, or of that module, in `model` or else in another model."""
     for label in (model, *store.models):
         with suppress(UsageError):
             return label, store.check_layer(label, name)
     return model, store.check_layer(model, name)  # raises: it says what there is
 
 
-def find_number(shown: NDArray[np.int32], wanted: str, start: int, step: int) -> int | None:
-    """The place in `shown` (unit numbers) of the number `wanted`, else of one that contains these digits.
+def find_number(numbers: NDArray[np.int32], wanted: str, start: int, step: int) -> int | None:
+    """Return the position in `numbers` of the number `wanted`, else of one that contains these digits.
 
-    The first from `start` on in the direction of `step` (1 or -1), and around; None where there is none.
+    It is the first one from `start` on in the direction of `step` (1 or -1), and around; None where there is none.
     """
-    found = np.flatnonzero(shown == int(wanted)).tolist() if len(wanted) < 10 else []
-    if not found:
-        found = [place for place, number in enumerate(shown.tolist()) if wanted in str(number)]
-    return min(found, key=lambda place: (place - start) * step % len(shown), default=None)
+    positions = np.flatnonzero(numbers == int(wanted)).tolist() if len(wanted) < 10 else []
+    if not positions:
+        positions = [position for position, number in enumerate(numbers.tolist()) if wanted in str(number)]
+    return min(positions, key=lambda position: (position - start) * step % len(numbers), default=None)

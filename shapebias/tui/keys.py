@@ -1,82 +1,214 @@
-"""The explorer's keys, in the footer's order; what they do is in app.py, what the help says of them in help.py."""
+"""The explorer's keys: one table, of which its bindings, its help and its command palette are made."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from textual.app import SystemCommand
+from textual.binding import Binding, BindingType
+from textual.keys import key_to_character
 
 from shapebias.core.metrics import METRICS
 from shapebias.core.text import printable
+from shapebias.tui.widgets.layer_list import LayerKey
 
-if TYPE_CHECKING:
-    from shapebias.tui.app import Explorer
 
-from textual.binding import Binding, BindingType
+@dataclass(frozen=True)
+class Command:
+    """Something that the explorer does at a key, from its command palette, or at both.
 
-KEYS: list[BindingType] = [
-    Binding("question_mark", "screen('help')", "Help", key_display="?"),
-    Binding("slash,colon", "search", "Find", key_display="/"),
-    Binding("n", "match(1)", "Next match", show=False),
-    Binding("N", "match(-1)", "Previous match", show=False),
-    Binding("f", "filter", "Filter"),
-    Binding("s", "table('sort_next(1)')", "Sort"),
-    Binding("S", "table('sort_next(-1)')", "Sort by the previous column", show=False),
-    Binding("r", "table('reverse')", "Reverse", show=False),
-    Binding("v", "view", "View"),
-    Binding("enter", "screen('zoom')", "Zoom"),
-    Binding("d", "screen('details')", "Details"),
-    Binding("l", "screen('layer')", "Layer"),
-    Binding("o", "screen('models')", "Models"),
-    Binding("t", "screen('twins')", "Twins"),
-    Binding("i", "screen('by_image')", "By image"),
-    Binding("m", "mark", "Mark"),
-    Binding("M", "note", "Note", show=False),
-    Binding("greater_than_sign", "marked(1)", "Next marked", show=False),
-    Binding("less_than_sign", "marked(-1)", "Previous marked", show=False),
-    Binding("c", "screen('columns')", "Columns"),
-    Binding("p", "save_picture", "Save the picture", show=False),
-    Binding("e", "save_table", "Save the table", show=False),
-    Binding("tab", "other_side", "Layers", priority=True),
-    Binding("left_square_bracket", "layer(-1)", "Previous layer", show=False),
-    Binding("right_square_bracket", "layer(1)", "Layer", show=False),
-    Binding("escape", "escape", "Clear the filter", show=False),
-    Binding("ctrl+z", "suspend_process", "Stop, until fg", show=False),
-    Binding("q", "quit", "Quit"),
-]
+    `keys` are Textual's names, with commas between; empty where there is no key. `action` is `NAME` or `NAME(VALUES)`,
+    for the app's method `action_NAME`. `label` names it in Textual's list of keys and, if `show`, in the footer;
+    `key_display` is the key there, where it is not the usual one. `priority` means before the widget that has the
+    focus. `palette` is a title and an explanation; without it the command is not in the palette.
+    """
+
+    keys: str
+    action: str
+    label: str = ""
+    _: KW_ONLY
+    show: bool = True
+    key_display: str | None = None
+    priority: bool = False
+    palette: tuple[str, str] | None = None
+
+    @property
+    def key(self) -> str:
+        """The first key, as people write it: `f`, `[`, `Tab`, `Ctrl-z`."""
+        name = self.keys.split(",")[0]
+        character = self.key_display or key_to_character(name)
+        return character if character and character.isprintable() else name.replace("ctrl+", "Ctrl-").capitalize()
+
+    @property
+    def binding(self) -> Binding:
+        """The binding of its keys."""
+        return Binding(
+            self.keys,
+            self.action,
+            self.label,
+            show=self.show,
+            key_display=self.key_display,
+            priority=self.priority,
+        )
+
+
+class HelpLine:
+    """A line of the help and the commands that it explains; without a `text` they are not in the help.
+
+    `order` is the place of the commands in the footer, in Textual's list of keys and in the palette. `keys` are what
+    the line explains where that is not a command of the app.
+    """
+
+    def __init__(self, text: str, *commands: Command, order: int = 0, keys: str = "") -> None:
+        self.text, self.commands, self.order = text, commands, order
+        self.keys = keys or " ".join(command.key for command in commands if command.keys)
+
+
+HELP_LINES = (
+    HelpLine("", Command("question_mark", "screen('help')", "Help", key_display="?"), order=1),
+    HelpLine("next, previous unit", keys="j k ↓ ↑"),
+    HelpLine("first, last unit", keys="g G"),
+    HelpLine("a page down, up", keys="Ctrl-d Ctrl-u"),
+    HelpLine("layers ↔ units", Command("tab", "other_side", "Layers", priority=True), order=16),
+    HelpLine(
+        "previous, next layer",
+        Command("left_square_bracket", "layer(-1)", "Previous layer", show=False),
+        Command("right_square_bracket", "layer(1)", "Layer", show=False),
+        order=17,
+    ),
+    HelpLine(
+        "sort by the next, previous column (or click its header)",
+        Command("s", "table('sort_next(1)')", "Sort"),
+        Command("S", "table('sort_next(-1)')", "Sort by the previous column", show=False),
+        order=4,
+    ),
+    HelpLine("reverse the order", Command("r", "table('reverse')", "Reverse", show=False), order=5),
+    HelpLine(
+        "filter: max > 2 and not top 10% selectivity; Escape clears it",
+        Command("f", "filter", "Filter", palette=("Filter units", "Show only those that satisfy an expression")),
+        order=3,
+    ),
+    HelpLine(
+        "find a unit or layer: 42, conv5, conv5/42, Model/conv5/42; next, previous match",
+        Command("slash,colon", "search", "Find", key_display="/"),
+        Command("n", "match(1)", "Next match", show=False),
+        Command("N", "match(-1)", "Previous match", show=False),
+        order=2,
+    ),
+    HelpLine(
+        "choose the columns, and with ← → their widths",
+        Command(
+            "c", "screen('columns')", "Columns", palette=("Choose columns", "Which metrics the table shows, how wide")
+        ),
+        order=14,
+    ),
+    HelpLine(
+        "mark the unit, write a note",
+        Command("m", "mark", "Mark", palette=("Mark the unit", "Or take its mark away")),
+        Command("M", "note", "Note", show=False, palette=("Write a note", "Marks the unit, too")),
+        order=12,
+    ),
+    HelpLine(
+        "next, previous marked unit",
+        Command("greater_than_sign", "marked(1)", "Next marked", show=False),
+        Command("less_than_sign", "marked(-1)", "Previous marked", show=False),
+        order=13,
+    ),
+    HelpLine(
+        "save the picture (PNG), the table (CSV)",
+        Command(
+            "p",
+            "save_picture",
+            "Save the picture",
+            show=False,
+            palette=("Save the picture", "The unit's images as PNG"),
+        ),
+        Command(
+            "e",
+            "save_table",
+            "Save the table",
+            show=False,
+            palette=("Save the table", "The shown rows and columns as CSV"),
+        ),
+        Command("", "save_marks", palette=("Save the marks", "Marked units as Markdown with pictures")),
+        order=15,
+    ),
+    HelpLine(
+        "crops around the maximum, images with the activation mask, whole images",
+        Command("v", "view", "View"),
+        order=6,
+    ),
+    HelpLine(
+        "the unit on the whole screen; again, or 1 to 9, or a click: one image with its activation map",
+        Command("enter", "screen('zoom')", "Zoom"),
+        order=7,
+    ),
+    HelpLine(
+        "all numbers of the unit with rank and meaning, its concepts, its images",
+        Command(
+            "d", "screen('details')", "Details", palette=("Details of the unit", "Every number, concept and image")
+        ),
+        order=8,
+    ),
+    HelpLine(
+        "the layer as a whole, beside that of other models; the models: shape bias, accuracy, sources",
+        Command("l", "screen('layer')", "Layer", palette=("Layer as a whole", "Metrics, noise, detectors, filters")),
+        Command("o", "screen('models')", "Models", palette=("Models", "Shape bias, accuracy, sources")),
+        order=9,
+    ),
+    HelpLine(
+        "twins: the units that fire on the same images, in other models and in this one; Enter goes to one",
+        Command("t", "screen('twins')", "Twins", palette=("Twins", "Units that fire on the same images")),
+        order=10,
+    ),
+    HelpLine(
+        "by image: what fires on an image, how the models decided for it; / finds images, n N next, previous",
+        Command(
+            "i",
+            "screen('by_image')",
+            "By image",
+            palette=("By image", "What fires on an image, how the models decided"),
+        ),
+        Command("", "screen('image')", palette=("One image", "Its activation map, path, class, value")),
+        order=11,
+    ),
+    HelpLine("back, from every screen", Command("escape", "escape", "Clear the filter", show=False), order=18),
+    HelpLine("every command by name: themes, layers, sorts, the marks as Markdown", keys="Ctrl-p"),
+    HelpLine(
+        "back to the shell, whose fg returns here",
+        Command("ctrl+z", "suspend_process", "Stop, until fg", show=False),
+        order=19,
+    ),
+    HelpLine("quit", Command("q", "quit", "Quit"), order=20),
+)
+_COMMANDS = [
+    command for line in sorted(HELP_LINES, key=lambda line: line.order) for command in line.commands
+]  # in the order of the footer
+KEYS: list[BindingType] = [command.binding for command in _COMMANDS if command.keys]
 CURSOR_ONLY = ("table", "layer", "match", "marked", "mark", "save_picture", "save_table", "view")  # where it is seen
 PANES_ONLY = ("other_side", "search", "screen", "filter", "note", "escape")  # not over another screen
 
 
-def explorer_commands(app: "Explorer") -> Iterator[SystemCommand]:
-    """The commands for what is shown now."""
-    yield SystemCommand("Filter units", "Show only those that satisfy an expression (f)", app.action_filter)
-    yield SystemCommand(
-        "Choose columns", "Which metrics the table shows, how wide (c)", partial(app.action_screen, "columns")
-    )
-    yield SystemCommand(
-        "Details of the unit", "Every number, concept and image (d)", partial(app.action_screen, "details")
-    )
-    yield SystemCommand(
-        "Layer as a whole", "Metrics, noise, detectors, filters (l)", partial(app.action_screen, "layer")
-    )
-    yield SystemCommand("Models", "Shape bias, accuracy, sources (o)", partial(app.action_screen, "models"))
-    yield SystemCommand("Twins", "Units that fire on the same images (t)", partial(app.action_screen, "twins"))
-    yield SystemCommand(
-        "By image", "What fires on an image, how the models decided (i)", partial(app.action_screen, "by_image")
-    )
-    yield SystemCommand("One image", "Its activation map, path, class, value", partial(app.action_screen, "image"))
-    yield SystemCommand("Mark the unit", "Or take its mark away (m)", app.action_mark)
-    yield SystemCommand("Write a note", "Marks the unit, too (M)", app.action_note)
-    yield SystemCommand("Save the picture", "The unit's images as PNG (p)", app.action_save_picture)
-    yield SystemCommand("Save the table", "The shown rows and columns as CSV (e)", app.action_save_table)
-    yield SystemCommand("Save the marks", "Marked units as Markdown with pictures", app.action_save_marks)
-    for name in app.units.columns[1:]:
+def app_commands(run: Callable[[str], None]) -> Iterator[SystemCommand]:
+    """Yield the palette's commands of the table above; `run` runs an action."""
+    for command in _COMMANDS:
+        if command.palette is not None:
+            title, explanation = command.palette
+            key = f" ({command.key})" if command.keys else ""
+            yield SystemCommand(title, f"{explanation}{key}", partial(run, command.action))
+
+
+def sort_commands(metrics: Sequence[str], sort: Callable[[str, bool], None]) -> Iterator[SystemCommand]:
+    """Yield two commands a metric; `sort` gets its name and whether the smallest values come first."""
+    for name in metrics:
         metric = METRICS[name]
-        high, low = f"Sort by {metric.title}, largest first", f"Sort by {metric.title}, smallest first"
-        yield SystemCommand(high, metric.high, partial(app.units.sort, name, False))
-        yield SystemCommand(low, metric.low, partial(app.units.sort, name, True))
-    for key in app.layers.keys:
-        name = escape(printable("/".join(key), 60))  # the palette reads markup
-        yield SystemCommand(f"Layer {name}", "Show its units", partial(app.go_to_layer, key))
+        for extreme, meaning, ascending in (("largest", metric.high, False), ("smallest", metric.low, True)):
+            yield SystemCommand(f"Sort by {metric.title}, {extreme} first", meaning, partial(sort, name, ascending))
+
+
+def layer_commands(layers: Sequence[LayerKey], show: Callable[[LayerKey], None]) -> Iterator[SystemCommand]:
+    """Yield a command a layer, which `show` gets."""
+    for layer in layers:
+        name = escape(printable("/".join(layer), 60))  # the palette reads markup
+        yield SystemCommand(f"Layer {name}", "Show its units", partial(show, layer))

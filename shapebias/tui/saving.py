@@ -15,7 +15,7 @@ from shapebias.tui.show import save_picture, unit_picture
 
 
 def free_path(stem: str, suffix: str = "") -> Path:
-    """A path in the current folder that does not exist yet: STEM.suffix, STEM-2.suffix, and so on."""
+    """Return a path in the current folder that does not exist yet: STEM.suffix, STEM-2.suffix, and so on."""
     number, path = 1, Path(f"{stem}{suffix}")
     while path.exists() or path.is_symlink():
         number += 1
@@ -24,14 +24,14 @@ def free_path(stem: str, suffix: str = "") -> Path:
 
 
 def save_unit_picture(store: Store, unit: Unit, view: View) -> Path:
-    """Saves a unit's top images as a grid with captions. Raises ShapebiasError."""
+    """Save a unit's top images as a grid with captions; return the path. Raises ShapebiasError."""
     path = free_path(f"{unit.model}-{unit.layer}-{unit.index}-{view}", ".png")
     save_picture(unit_picture(store, unit, view), path)
     return path
 
 
 def save_table(store: Store, table: UnitTable) -> Path:
-    """Saves a layer's rows as CSV. Raises ShapebiasError."""
+    """Save the rows of a layer as CSV; return the path. Raises ShapebiasError."""
     model, layer = table.layers[0]
     path = free_path(f"{model}-{layer}", ".csv")
     write_units_file(store, table, "csv", path)
@@ -39,7 +39,7 @@ def save_table(store: Store, table: UnitTable) -> Path:
 
 
 def save_marks(store: Store, marks: Marks, folder: Path | None = None) -> Path:
-    """Saves the marked units as marks.md and a picture of each, in a folder. Returns the path of marks.md.
+    """Save the marked units as marks.md and a picture of each, in a folder; return the path of marks.md.
 
     Raises ShapebiasError where nothing is marked or a file cannot be written.
     """
@@ -64,25 +64,29 @@ def save_marks(store: Store, marks: Marks, folder: Path | None = None) -> Path:
 
 
 def _section(store: Store, unit: Unit, note: str) -> list[str]:
-    """A heading, the note, the metrics in a table."""
+    """Return the lines of a unit: a heading, the note, the metrics in a table."""
     names = store.metric_names(unit.model, unit.layer)
     values = [float(store.metric(unit.model, unit.layer, name)[unit.index]) for name in names]
-    shown = [METRICS[name].format(value) for name, value in zip(names, values, strict=True)]
+    cells = [METRICS[name].format(value) for name, value in zip(names, values, strict=True)]
     return [
         f"## {_plain(str(unit))}",
         "",
         *([_plain(note, 2000), ""] if note else []),
         _table_row([METRICS[name].title for name in names]),
         _table_row(["---:"] * len(names)),
-        _table_row(shown),
+        _table_row(cells),
         "",
     ]
 
 
 def _table_row(cells: list[str]) -> str:
+    """Return a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def _plain(text: str, limit: int = 200) -> str:
-    """Text that Markdown shows as it is."""
-    return "".join(f"\\{each}" if each in "\\`*_{}[]<>()#+!|~&" else each for each in printable(text, limit))
+    """Return text that Markdown shows as it is."""
+    escaped = (
+        f"\\{character}" if character in "\\`*_{}[]<>()#+!|~&" else character for character in printable(text, limit)
+    )
+    return "".join(escaped)

@@ -11,8 +11,10 @@ from shapebias.core.pictures.tiles import View
 
 @dataclass
 class Settings:
-    """The user's choices. `hidden` names the metrics that are no columns, so that metrics to come are shown; `widths`
-    the cells of the columns that are not as wide as usual."""
+    """The user's choices. `widths` are the cells of the columns that are not as wide as usual.
+
+    `hidden` are the metrics that are no columns, and not those that are, so that metrics of later versions are shown.
+    """
 
     view: View = View.CROP
     hidden: list[str] = field(default_factory=list)
@@ -20,19 +22,19 @@ class Settings:
     widths: dict[str, int] = field(default_factory=dict)
 
     def save(self) -> None:
-        """Writes them down; where that is not possible, the next run begins anew."""
+        """Write the settings to the user's state folder; where that is not possible, the next run begins anew."""
         with contextlib.suppress(ShapebiasError):
             write_state(_path(), asdict(self))
 
 
 def load_settings() -> Settings:
-    """The last saved settings; whatever is missing or makes no sense is as at first."""
+    """Return the settings that were saved last; whatever is missing or makes no sense is as at first."""
     settings = Settings()
     with contextlib.suppress(ShapebiasError):
-        found = read_state(_path()) or {}
+        state = read_state(_path()) or {}
         with contextlib.suppress(ValueError):
-            settings.view = View(found.get("view", ""))
-        hidden, widths, theme = (found.get(name) for name in ("hidden", "widths", "theme"))
+            settings.view = View(state.get("view", ""))
+        hidden, widths, theme = (state.get(name) for name in ("hidden", "widths", "theme"))
         if isinstance(hidden, list):
             settings.hidden = [name for name in hidden if isinstance(name, str)]
         if isinstance(widths, dict):
@@ -43,4 +45,5 @@ def load_settings() -> Settings:
 
 
 def _path() -> Path:
+    """Return the file that keeps the settings."""
     return state_folder() / "explorer.json"

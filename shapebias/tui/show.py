@@ -26,7 +26,7 @@ _LISTED = 10
 
 
 def show_unit(store: Store, unit: Unit, output: Path | None, view: str, graphics: str) -> None:
-    """Prints a unit and, to a terminal with graphics or into the PNG file `output`, its grid of top images.
+    """Print a unit and, to a terminal with graphics or into the PNG file `output`, its grid of top images.
 
     Raises UsageError for an unknown view or graphics, ShapebiasError where the file cannot be written.
     """
@@ -46,7 +46,7 @@ def show_unit(store: Store, unit: Unit, output: Path | None, view: str, graphics
 
 
 def unit_text(store: Store, unit: Unit) -> str:
-    """The unit's metrics and its strongest images, a line each."""
+    """Return the unit's metrics and its strongest images, with one line for each."""
     lines = [str(unit)]
     for name in store.metric_names(unit.model, unit.layer):
         metric = METRICS[name]
@@ -65,7 +65,7 @@ def unit_text(store: Store, unit: Unit) -> str:
 
 
 def unit_picture(store: Store, unit: Unit, view: View, tile: int = 2 * _TILE) -> Image.Image:
-    """All top images as a grid with captions: the class, or the file's name, and the value."""
+    """Return all top images as a grid with captions: the value, and the class, or the file's name without one."""
     top = store.top(unit)
     tiles = unit_tiles(store, unit, len(top.image), tile, view)
     captions = []
@@ -77,7 +77,7 @@ def unit_picture(store: Store, unit: Unit, view: View, tile: int = 2 * _TILE) ->
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Writes a PNG file. Raises UsageError where its name says otherwise, ShapebiasError where it cannot be written."""
+    """Write a PNG file. Raises UsageError where its name says otherwise, ShapebiasError where it cannot be written."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"{printable(str(path))}: the picture is a PNG file, so its name must end in .png")
     encoded = io.BytesIO()
@@ -89,7 +89,7 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
 
 def _print_picture(store: Store, unit: Unit, view: View, kind: Graphics, terminal: Terminal) -> None:
-    """The strongest images, as many columns as the terminal is wide."""
+    """Print the strongest images, in as many columns as the terminal is wide."""
     width = shutil.get_terminal_size().columns
     tile = width // _COLUMNS - 1 if kind is Graphics.HALFCELL else _TILE
     pixels = width if kind is Graphics.HALFCELL else min(width * terminal.cell_width, MAX_SIDE)

@@ -1,4 +1,4 @@
-"""What an app needs in a real terminal: updates as quick as the line takes them, pictures repaired, a clean end."""
+"""What an app needs in a real terminal: updates only as quick as it takes them, pictures repaired, a clean end."""
 
 import os
 import signal
@@ -12,27 +12,27 @@ from textual.screen import Screen
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
 from shapebias.tui.terminal.debug_stats import MoveStats, counting_driver
-from shapebias.tui.terminal.driver import LineDriver, line_of
+from shapebias.tui.terminal.driver import LinkDriver, link_of
 from shapebias.tui.widgets.grid_view import GridView
 
-_BACKLOG = 0.15  # seconds that the line may be busy before updates of the screen are held back
-_AGAIN = 0.01  # seconds between looks at a busy line
+_BACKLOG = 0.15  # seconds that the link to the terminal may be busy before updates of the screen are held back
+_AGAIN = 0.01  # seconds between looks at a busy link
 
 
 class TerminalApp(App[None]):
-    """Runs with a `LineDriver`; tests without a terminal have another one, whose line is never busy."""
+    """An app with a `LinkDriver`; tests without a terminal have another driver, whose link is never busy."""
 
     def __init__(self, stats: MoveStats | None) -> None:
-        super().__init__(driver_class=LineDriver if stats is None else counting_driver(stats))
-        self._held: set[Region] = set()  # parts of the screen that changed while the line was busy
+        super().__init__(driver_class=LinkDriver if stats is None else counting_driver(stats))
+        self._held: set[Region] = set()  # parts of the screen that changed while the link was busy
 
     def run_to_end(self) -> None:
-        """Runs; ends the process by the signal that ended the app.
+        """Run the app to its end, and end the process by the signal that ended the app, if one did.
 
         Raises ShapebiasError, with its cause, where a mistake in the program ended it.
         """
         self.run()
-        number = self._driver.ended_by if isinstance(self._driver, LineDriver) else None
+        number = self._driver.ended_by if isinstance(self._driver, LinkDriver) else None
         if number is not None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
@@ -44,11 +44,12 @@ class TerminalApp(App[None]):
             ) from self._exception
 
     def _fatal_error(self) -> None:
-        """Ends without Textual's pages of local variables: `run_to_end` says what happened."""
+        """End without Textual's pages of local variables: `run_to_end` says what happened."""
         self._close_messages_no_wait()
 
     def action_suspend_process(self) -> None:
-        if isinstance(self._driver, LineDriver):
+        """Stop the program, as Ctrl-Z does in a shell."""
+        if isinstance(self._driver, LinkDriver):
             self.app_suspend_signal.publish(self)
             self._driver.suspend()
 
@@ -56,8 +57,8 @@ class TerminalApp(App[None]):
         self.app_resume_signal.subscribe(self, lambda app: self.screen.refresh())
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
-        """Sends an update of the screen, or holds it back until the line is free; paints the pictures that it hit."""
-        if renderable is not None and not line_of(self).has_room(_BACKLOG):
+        """Send an update of the screen, or hold it back until the link is free; paint the pictures that it hit anew."""
+        if renderable is not None and not link_of(self).has_room(_BACKLOG):
             if not self._held:
                 self.set_timer(_AGAIN, self._send_held)
             self._held |= _regions(renderable)
@@ -69,7 +70,7 @@ class TerminalApp(App[None]):
                     grid.repair()
 
     def _send_held(self) -> None:
-        """Tries again, with what the changed parts of the screen show by now."""
+        """Try again, with what the changed parts of the screen show by now."""
         changed, self._held = self._held, set()
         if not self.screen_stack:  # it is ending
             return
@@ -80,7 +81,7 @@ class TerminalApp(App[None]):
 
 
 def _regions(update: CompositorUpdate | None) -> set[Region]:
-    """The cells that an update of the screen writes."""
+    """Return the cells that an update of the screen writes."""
     if isinstance(update, ChopsUpdate):
         return {Region(left, y, right - left, 1) for y, left, right in update.spans}
     return {update.region} if isinstance(update, LayoutUpdate) else set()

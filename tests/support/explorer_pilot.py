@@ -9,9 +9,15 @@ from textual.widgets import Input
 
 from shapebias.core.store.reader import Store
 from shapebias.tui.app import Explorer
+from shapebias.tui.session import Session
 from shapebias.tui.terminal.query import Graphics, Terminal
 
 XTERM = Terminal(sixel=True, kitty=False, cell_width=8, cell_height=17, answered=True)
+
+
+def session_of(store: Store) -> Session:
+    """Return what a screen needs that is looked at without the app."""
+    return Session(store, XTERM, Graphics.NONE)
 
 
 @asynccontextmanager
@@ -29,7 +35,7 @@ async def settled(app: Explorer, pilot: Pilot[None]) -> None:
     for _ in range(200):
         await pilot.pause(0.01)
         grid = app.panel.grid
-        if app.graphics is Graphics.NONE or grid.grid_layout() is None or app.units.unit is None:
+        if app.session.graphics is Graphics.NONE or grid.grid_layout() is None or app.units.unit is None:
             return
         if grid.picture is None or grid.picture.request.layout != grid.grid_layout():
             continue
@@ -52,7 +58,7 @@ async def write(app: Explorer, pilot: Pilot[None], text: str) -> None:
 
 def shown(app: Explorer) -> list[int]:
     """The numbers of the units in the table, from the top."""
-    return app.units.shown_numbers.tolist()
+    return app.units.unit_numbers.tolist()
 
 
 def status(app: Explorer) -> str:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 ENTERED = {1049, 25, 1000, 1003, 1006, 2004, 1004}  # alternate screen, cursor, mouse, pastes, focus
 CRASHING = """
 import sys
-from shapebias.tui.unit_table import UnitTableView
+from shapebias.tui.widgets.unit_table import UnitTableView
 UnitTableView.action_reverse = lambda self: {}["evil \\x1b]0;owned\\x07"]
 from shapebias.cli import main
 main(sys.argv[1:])

@@ -97,7 +97,7 @@ async def test_marks_work_in_the_zoom_and_where_nothing_can_be_kept(store: Store
         await pilot.press("m", "v", "f", "c", "M")
         assert isinstance(app.screen, ZoomScreen), "prompts and lists belong to the panes below"
         assert "●" in str(app.screen.panel.query_one(".numbers").render())
-        assert store.unit("Tiny/block1/0") in app.marks
+        assert store.unit("Tiny/block1/0") in app.session.marks
         assert app.is_running
 
 
@@ -130,7 +130,7 @@ async def test_columns_are_made_wider_and_narrower_and_stay_so(store: Store) -> 
         assert app.units.render_line(1).text.split()[1] == usual.split()[1]
         assert app.units.render_line(1).text.index(usual.split()[1]) == usual.index(usual.split()[1]) + 2
     async with exploring(store) as (app, pilot):
-        assert app.settings.widths == {"smoothness": 10, "class_diversity": 8}
+        assert app.session.settings.widths == {"smoothness": 10, "class_diversity": 8}
         await pilot.press("c", *["left"] * 5, "escape")
         assert app.units.render_line(1).text[: len(usual) - 8] == usual[: len(usual) - 8], "no narrower than its values"
 

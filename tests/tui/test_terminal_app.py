@@ -1,4 +1,4 @@
-"""Updates of the screen that are held back while the line is busy."""
+"""Updates of the screen that are held back while the link is busy."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def store(small_store: Path) -> Store:
 
 
 class Busy:
-    """A line without room as long as one says so."""
+    """A link without room as long as one says so."""
 
     def __init__(self) -> None:
         self.busy = True
@@ -33,8 +33,8 @@ async def test_a_widget_that_changes_while_another_update_is_held_is_painted_too
 ) -> None:
     painted: list[Any] = []
     async with exploring(store) as (app, pilot):
-        line = Busy()
-        monkeypatch.setattr(terminal_app, "line_of", lambda app: line)
+        link = Busy()
+        monkeypatch.setattr(terminal_app, "link_of", lambda app: link)
         monkeypatch.setattr(App, "_display", lambda self, screen, update: painted.append(update))
         app.units.refresh()
         for _ in range(100):
@@ -45,7 +45,7 @@ async def test_a_widget_that_changes_while_another_update_is_held_is_painted_too
         assert all(update is None for update in painted)
         app.panel.grid.refresh()  # as when its picture has come
         app.screen._dirty_widgets.add(app.panel.grid)  # which the screen hears a moment later
-        line.busy = False
+        link.busy = False
         app._send_held()
         spans = [span for update in painted if isinstance(update, ChopsUpdate) for span in update.spans]
         for widget in (app.units, app.panel.grid):

@@ -18,18 +18,22 @@ class GridLayout:
 
     @property
     def count(self) -> int:
+        """How many tiles there are."""
         return self.columns * self.rows
 
-    def place(self, index: int) -> tuple[int, int]:
-        """The cell (x, y) where a tile starts, in reading order."""
+    def cell_of(self, index: int) -> tuple[int, int]:
+        """Return the cell (x, y) where a tile starts; tiles are numbered in reading order, from 0."""
         return index % self.columns * self.cell_columns, index // self.columns * self.cell_rows
 
 
 def fit_grid(
-    width: int, height: int, cell: tuple[int, int], wanted: int, smallest: int = _SMALLEST, gap: int = GAP
+    width: int, height: int, cell: tuple[int, int], wanted: int, *, smallest: int = _SMALLEST, gap: int = GAP
 ) -> GridLayout | None:
-    """The largest tiles of which `wanted` fit into width x height cells of `cell` (w, h) pixels; where they would be
-    smaller than `smallest` pixels, as many of that size as fit. None where not one does."""
+    """Return the grid with the largest tiles of which `wanted` fit into width x height cells of `cell` (w, h) pixels.
+
+    Where they would be smaller than `smallest` pixels, as many of that size as fit. None where not one does. Between
+    tiles are at least `gap` pixels.
+    """
     best: GridLayout | None = None
     sizes = {columns * cell[0] for columns in range(1, width + 1)} | {rows * cell[1] for rows in range(1, height + 1)}
     for step in sorted(sizes):

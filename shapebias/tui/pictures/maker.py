@@ -1,4 +1,4 @@
-"""Pictures, made on a thread of their own: the newest request first, neighbours ahead, the rest dropped."""
+"""Pictures, made on a thread of their own: the newest request first, neighbours ahead, all others dropped."""
 
 import math
 import threading
@@ -19,14 +19,14 @@ from shapebias.tui.pictures.layout import GAP, GridLayout
 from shapebias.tui.terminal.query import Graphics
 
 _CACHED = 48
-_PAUSE = 0.05  # seconds without a wish before pictures are made ahead
+_PAUSE = 0.05  # seconds without a request before pictures are made ahead
 _HANDS = 2  # threads that draw and encode tiles
 _BYTES = 245_000  # of sixel for a grid of at most 768 x 512 pixels; larger ones get more
 
 
 @dataclass(frozen=True)
 class Request:
-    """A picture: everything that it depends on. `limit` is the bytes of a coarse one (sixel only)."""
+    """Everything that a picture depends on. `limit` is the bytes of a coarse sixel picture, None for a refined one."""
 
     subject: Subject
     view: View
@@ -37,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished picture: one sixel string a tile, or an image for the other graphics, or why there is none."""
+    """A finished picture: one sixel string for each tile, or an image for the other graphics, or why there is none."""
 
     request: Request
     tiles: Sequence[bytes] = ()
@@ -46,7 +46,7 @@ class Picture:
 
 
 def make_picture(store: Store, request: Request, apply: Callable[..., Any] = map) -> Picture:
-    """Reads, scales and encodes the tiles of a request."""
+    """Read, scale and encode the tiles of a request; `apply` is `map`, or does the same on several threads."""
     layout = request.layout
     try:
         tiles = subject_tiles(store, request.subject, layout.count, layout.size, request.view, apply)
@@ -63,14 +63,14 @@ def make_picture(store: Store, request: Request, apply: Callable[..., Any] = map
 
 
 def detail(subject: Subject) -> int:
-    """How many times as long as a grid of the same size a picture may be: one image is looked at more closely."""
+    """Return how many times as long as a grid of its size a picture may be: one image is looked at more closely."""
     return 1 if isinstance(subject, Unit) else 2
 
 
 def coarse_limit(layout: GridLayout, affordable: float) -> int | None:
-    """The `limit` of a request for a line that takes so many bytes; None where a picture as usual is short enough.
+    """Return the `limit` of a request for a link that takes `affordable` bytes; None where any picture is short enough.
 
-    Of two powers of two and what is halfway between them the next below: pictures of many limits would fill the cache.
+    It is a power of two or 1.5 times one, the largest that is affordable: pictures of many limits would fill the cache.
     """
     if affordable >= _bytes_of(layout.count * layout.size**2):
         return None
@@ -79,12 +79,12 @@ def coarse_limit(layout: GridLayout, affordable: float) -> int | None:
 
 
 def _bytes_of(pixels: int) -> int:
-    """How long the sixel of a grid usually is."""
+    """Return how many bytes the sixel of a grid usually has."""
     return _BYTES * pixels // (768 * 512)
 
 
 class PictureMaker:
-    """A thread with a cache. `ready` is called on that thread with every wanted picture that is still wanted."""
+    """A thread with a cache. It calls `ready` with every picture that is still wanted when it is made."""
 
     def __init__(self, store: Store, ready: Callable[[Picture], None]) -> None:
         self._store, self._ready = store, ready
@@ -97,33 +97,35 @@ class PictureMaker:
         self._thread.start()
 
     def want(self, request: Request, ahead: Sequence[Request] = ()) -> Picture | None:
-        """The picture, where it is in the cache; else it is made next. `ahead` are made when there is time."""
+        """Return a picture if it is in the cache, else have it made next; those `ahead` are made when there is time."""
         with self._changed:
-            found = self._cached(request)
-            self._wanted = None if found else request
-            self._ahead = [each for each in reversed(ahead) if each not in self._cache]
+            picture = self._cached(request)
+            self._wanted = None if picture else request
+            self._ahead = [neighbour for neighbour in reversed(ahead) if neighbour not in self._cache]
             self._changed.notify()
-            return found
+            return picture
 
     def prepare(self, request: Request) -> None:
-        """A picture that may be wanted next is made ahead of all others."""
+        """Have a picture made that may be wanted next, ahead of the others that may be."""
         with self._changed:
             if request not in self._cache:
                 self._ahead = [request]
                 self._changed.notify()
 
     def stop(self) -> None:
-        """Ends the thread after the picture it is at."""
+        """End the thread after the picture it is at."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
 
     def _cached(self, request: Request) -> Picture | None:
+        """Return a picture from the cache, where it stays longer from now on."""
         if request in self._cache:
             self._cache.move_to_end(request)
         return self._cache.get(request)
 
     def _next(self) -> Request | None:
+        """Return what is to be made next, once there is something; None when the thread shall end."""
         with self._changed:
             while not self._stopped:
                 if self._wanted is not None:
@@ -134,10 +136,12 @@ class PictureMaker:
         return None
 
     def _run(self) -> None:
+        """Make pictures until the end. This is the thread."""
         with ThreadPoolExecutor(_HANDS, "tiles") as hands:
             self._make(hands.map)
 
     def _make(self, apply: Callable[..., Any]) -> None:
+        """Make pictures, keep them, and deliver those that are still wanted."""
         while (request := self._next()) is not None:
             picture = make_picture(self._store, request, apply)
             with self._changed:

@@ -11,9 +11,10 @@ from shapebias.tui.terminal.query import Graphics
 
 
 def library_picture(image: Image.Image, graphics: Graphics, cell: tuple[int, int] | None = None) -> Any:
-    """A rich renderable of `image` with a `cleanup()`. Half cells: a pixel a column, two pixels a line.
+    """Return a rich renderable of `image` with a `cleanup()`, in kitty graphics or half cells.
 
-    `cell` is the size of a terminal cell in pixels, where it was asked for already.
+    In half cells a pixel is as wide as a column and half as high as a line. `cell` is the size (width, height) of a
+    terminal's cell in pixels, where the terminal was asked for it already.
     """
     with _without_queries():
         from textual_image._terminal import CellSize, get_cell_size
@@ -29,7 +30,7 @@ def library_picture(image: Image.Image, graphics: Graphics, cell: tuple[int, int
 
 @contextmanager
 def _without_queries() -> Iterator[None]:
-    """textual-image asks the terminal when it is imported; its answers would arrive as keys."""
+    """Keep textual-image from asking the terminal when it is imported: the answers would arrive as keys."""
     stdout = sys.__stdout__
     sys.__stdout__ = None  # type: ignore[misc]  # Final in the stubs
     try:

@@ -1,6 +1,6 @@
 """One image: what every model decides for it, and the units of each layer that fire most on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,23 +12,23 @@ from textual.widgets import Footer, Input, OptionList, Static
 
 from shapebias.core.analysis.by_image import ImageList, ImageName, OnImage, on_image
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.store.reader import Store, Unit
+from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
-from shapebias.core.units.table import UnitTable
-from shapebias.tui.widgets.grid_view import GridView
+from shapebias.tui.messages import GoTo
+from shapebias.tui.session import Session
 from shapebias.tui.widgets.image_list import ImageListView
-from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.model_column import ModelColumn
 from shapebias.tui.widgets.prompt import PlainInput
 from shapebias.tui.widgets.text_plots import series
-from shapebias.tui.widgets.unit_panel import UnitPanel
 
 _ROOMY = 24  # rows of the screen from which there is a picture
 
 
 class ByImageScreen(Screen[None]):
-    """Images left, the chosen one with a column a model in the middle, the unit under the cursor right. `go` gets the
-    unit that Enter chooses."""
+    """Images left, the chosen `image` with one column for each model in the middle, the unit under the cursor right.
+
+    `results` are what each model makes of the image that was read last. Posts `GoTo` at Enter.
+    """
 
     DEFAULT_CSS = """
     ByImageScreen > Horizontal { height: 1fr; }
@@ -66,27 +66,19 @@ class ByImageScreen(Screen[None]):
         Binding("v", "view", "View"),
     ]
 
-    def __init__(
-        self,
-        store: Store,
-        image: ImageName,
-        unit: Unit,
-        load: Callable[[LayerKey], UnitTable],
-        new_panel: Callable[[], UnitPanel],
-        photo: GridView,
-        go: Callable[[Unit], None],
-    ) -> None:
+    def __init__(self, session: Session, image: ImageName, unit: Unit) -> None:
+        """Begin at an image, the cursor on `unit` where it is among those that fire on it."""
         super().__init__()
         self.image = image
-        self.found: list[OnImage] = []  # of the image last read
-        self._store, self._unit, self._load, self._go = store, unit, load, go
+        self.results: list[OnImage] = []
+        self._session, self._unit = session, unit
         self._images: ImageList | None = None
         self._reading: ImageName | None = None
-        self.panel, self.photo = new_panel(), photo
+        self.panel, self.photo = session.new_panel(), session.new_grid()
         self.panel.follows = False
         self.photo.add_class("photo")
         self.list = ImageListView()
-        colors = series(list(store.models))
+        colors = series(list(session.store.models))
         self.columns = {model: ModelColumn(color) for model, (color, _) in colors.items()}
         self._input, self._count = PlainInput(placeholder="path or class", compact=True), Static(classes="count")
         self._facts = Static(classes="facts")
@@ -118,20 +110,22 @@ class ByImageScreen(Screen[None]):
     # What is read, on threads
 
     def _list_images(self) -> None:
+        """Read the names of all images. Runs on a thread."""
         try:
-            images = ImageList(self._store)
+            images = ImageList(self._session.store)
         except ShapebiasError as error:
             self.app.call_later(self._count.update, Text(printable(str(error))))
         else:
             self.app.call_later(self._take_images, images)
 
     def _take_images(self, images: ImageList) -> None:
+        """List the images that were read."""
         if self.is_attached:
             self._images = images
             self._search()
 
     def show(self, image: ImageName) -> None:
-        """Shows an image. What fires on it is read on a thread; of those asked for meanwhile, only the last is."""
+        """Show an image. What fires on it is read on a thread; of those asked for meanwhile, only the last is."""
         self.image = image
         self._facts.update(self.facts())
         if self._reading is None:
@@ -139,47 +133,49 @@ class ByImageScreen(Screen[None]):
             self.run_worker(self._read, thread=True)
 
     def _read(self) -> None:
+        """Read what each model makes of the image. Runs on a thread."""
         image = self._reading
         assert image is not None
         try:
-            found: list[OnImage] | ShapebiasError = on_image(self._store, image)
+            results: list[OnImage] | ShapebiasError = on_image(self._session.store, image)
         except ShapebiasError as error:
-            found = error
-        self.app.call_later(self._take, image, found)
+            results = error
+        self.app.call_later(self._take, image, results)
 
-    def _take(self, image: ImageName, found: list[OnImage] | ShapebiasError) -> None:
+    def _take(self, image: ImageName, results: list[OnImage] | ShapebiasError) -> None:
+        """Show what was read of an image, or read the one that is wanted by now."""
         if not self.is_attached:
             return
         self._reading = None
         if image != self.image:
             self.show(self.image)
             return
-        if isinstance(found, ShapebiasError):
-            self._facts.update(Text(printable(str(found))))
+        if isinstance(results, ShapebiasError):
+            self._facts.update(Text(printable(str(results))))
             return
-        self.found = found
-        common = [line for line in found[0].missing if all(line in each.missing for each in found)]
+        self.results = results
+        common = [line for line in results[0].missing if all(line in result.missing for result in results)]
         self._facts.update(self.facts(common))
-        photo = next((each.photo for each in found if each.photo is not None), None)
+        photo = next((result.photo for result in results if result.photo is not None), None)
         self.set_class(photo is not None and self.photo.draws, "-pictured")
         self.photo.show(photo)
-        for each in found:
-            self.columns[each.model].show(each, common, self._unit)
+        for result in results:
+            self.columns[result.model].show(result, common, self._unit)
         self._show_unit()
 
     def _search(self) -> None:
-        """Lists the images that match what is written."""
+        """List the images that match what is written."""
         if self._images is None:
             return
-        rows = self._images.find(self._input.value)
-        self._count.update(f"{len(rows):,} of {len(self._images):,} images")
+        matches = self._images.find(self._input.value)
+        self._count.update(f"{len(matches):,} of {len(self._images):,} images")
         with self.prevent(ImageListView.Moved):
-            self.list.show(self._images.names, rows, self.image)
-        if len(rows) and self.list.name_at(self.list.cursor) != self.image and self._input.has_focus:
+            self.list.show(self._images.names, matches, self.image)
+        if len(matches) and self.list.name_at(self.list.cursor) != self.image and self._input.has_focus:
             self.show(self.list.name_at(self.list.cursor))
 
     def facts(self, missing: Sequence[str] = ()) -> Text:
-        """Path, class or shape and texture, and what is `missing` for all models."""
+        """Return lines with the path, the class or shape and texture, and what is `missing` for all models."""
         kind = "cue-conflict image" if self.image.is_cue_conflict else "probe image"
         lines = [
             Text(printable(self.image.path, 120), "bold"),
@@ -194,16 +190,18 @@ class ByImageScreen(Screen[None]):
 
     @property
     def column(self) -> ModelColumn:
-        """The one with the cursor."""
-        return next((each for each in self.columns.values() if each.units.has_focus), self.columns[self._unit.model])
+        """The column with the cursor."""
+        focused = (column for column in self.columns.values() if column.units.has_focus)
+        return next(focused, self.columns[self._unit.model])
 
     def _show_unit(self) -> None:
+        """Show the unit under the cursor at the right."""
         firing = self.column.firing
         if firing is None:
             return
         self._unit = firing.unit
         try:
-            self.panel.show(firing.unit, self._load((firing.unit.model, firing.unit.layer)), [])
+            self.panel.show(firing.unit, self._session.load((firing.unit.model, firing.unit.layer)), [])
         except ShapebiasError as error:
             self._facts.update(Text(printable(str(error))))
 
@@ -218,7 +216,7 @@ class ByImageScreen(Screen[None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         firing = self.column.firing
         if firing is not None:
-            self._go(firing.unit)
+            self.post_message(GoTo(firing.unit))
 
     # Keys and mouse
 
@@ -234,19 +232,22 @@ class ByImageScreen(Screen[None]):
         self.show(event.image)
 
     def action_find(self) -> None:
-        """To the images, and back."""
+        """Move the focus to the images, or back to the units."""
         (self.column.units if self._input.has_focus else self._input).focus()
 
     def action_back(self) -> None:
+        """Move the focus back to the units, or leave the screen where it is there."""
         if self._input.has_focus:
             self.column.units.focus()
         else:
             self.app.pop_screen()
 
     def action_image(self, step: int) -> None:
+        """Show the next image of the list for a `step` of 1, the previous one for -1."""
         self.list.action_move(step)
 
     def action_step(self, step: int) -> None:
+        """Move the cursor that has the focus: of the images, or of the units."""
         if self._input.has_focus:
             self.list.action_move(step)
         elif step > 0:
@@ -255,11 +256,14 @@ class ByImageScreen(Screen[None]):
             self.column.units.action_cursor_up()
 
     def action_page(self, pages: int) -> None:
+        """Move the images' cursor by so many pages."""
         self.list.action_page(pages)
 
     def action_model(self, step: int) -> None:
+        """Move the focus to the next model's column for a `step` of 1, to the previous one's for -1, or around."""
         columns = list(self.columns.values())
         columns[(columns.index(self.column) + step) % len(columns)].units.focus()
 
     def action_view(self) -> None:
+        """Show the unit's images in the next view."""
         self.panel.next_view()

@@ -1,6 +1,5 @@
 """The screen that chooses the table's columns and their widths."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -11,12 +10,14 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
 from shapebias.core.metrics import METRICS
+from shapebias.tui.messages import ColumnsChosen
+from shapebias.tui.session import Session
+from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.unit_table import column_width
 
 
 class ColumnsScreen(ModalScreen[None]):
-    """A list of metrics, switched by the space bar, with their widths; after every change `choose` gets the hidden ones
-    and the widths that are not as usual."""
+    """The metrics of a layer, switched by the space bar, with their widths. Posts `ColumnsChosen` at every change."""
 
     DEFAULT_CSS = """
     ColumnsScreen { align: center middle; }
@@ -40,17 +41,13 @@ class ColumnsScreen(ModalScreen[None]):
         Binding("k", "step('cursor_up')", show=False),
     ]
 
-    def __init__(
-        self,
-        metrics: Sequence[str],
-        hidden: Collection[str],
-        widths: Mapping[str, int],
-        choose: Callable[[list[str], dict[str, int]], None],
-    ) -> None:
+    def __init__(self, session: Session, layer: LayerKey) -> None:
+        """Begin with the columns that the settings have. Raises StoreError."""
         super().__init__()
-        self._metrics, self._choose = metrics, choose
-        self._hidden, self._widths = set(hidden).intersection(metrics), dict(widths)
-        self._list = OptionList(*map(self._line, metrics))
+        self._metrics = list(session.load(layer).columns)
+        self._hidden = set(session.settings.hidden).intersection(self._metrics)
+        self._widths = dict(session.settings.widths)
+        self._list = OptionList(*map(self._line, self._metrics))
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -62,6 +59,7 @@ class ColumnsScreen(ModalScreen[None]):
         self._list.highlighted = 0
 
     def _line(self, name: str) -> Text:
+        """Return a metric's line: whether it is shown, its title, its width, its meaning."""
         metric = METRICS[name]
         text = Text("  " if name in self._hidden else "✓ ", overflow="ellipsis", no_wrap=True)
         text.append(metric.title.ljust(max(map(len, self._metrics))))
@@ -70,33 +68,38 @@ class ColumnsScreen(ModalScreen[None]):
         return text
 
     def _change(self, hidden: set[str]) -> None:
+        """Hide these metrics, write all lines anew, and tell the app."""
         self._hidden = hidden
-        for place, name in enumerate(self._metrics):
-            self._list.replace_option_prompt_at_index(place, self._line(name))
-        self._choose([name for name in self._metrics if name in hidden], dict(self._widths))
+        for index, name in enumerate(self._metrics):
+            self._list.replace_option_prompt_at_index(index, self._line(name))
+        self.post_message(ColumnsChosen([name for name in self._metrics if name in hidden], dict(self._widths)))
 
     @property
     def _chosen(self) -> str | None:
-        place = self._list.highlighted
-        return None if place is None else self._metrics[place]
+        """The metric under the cursor."""
+        index = self._list.highlighted
+        return None if index is None else self._metrics[index]
 
     def action_switch(self) -> None:
+        """Show the metric under the cursor where it is hidden, else hide it."""
         if self._chosen is not None:
             self._change(self._hidden ^ {self._chosen})
 
     def action_show_all(self) -> None:
+        """Show every metric."""
         self._change(set())
 
     def action_widen(self, cells: int) -> None:
-        """Makes the column under the cursor wider by so many cells, as far as it goes."""
+        """Make the column under the cursor wider by so many cells, as far as it goes."""
         if self._chosen is not None:
             width = column_width(self._chosen, self._widths) + cells
             self._widths[self._chosen] = column_width(self._chosen, {self._chosen: width})
             self._change(self._hidden)
 
     async def action_step(self, action: str) -> None:
+        """Run an action of the list, which moves its cursor."""
         await self.app.run_action(action, self._list)
 
     def on_option_list_option_selected(self) -> None:
-        """A click."""
+        """Switch the metric that was clicked."""
         self.action_switch()

@@ -3,52 +3,44 @@
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.binding import BindingType
+from textual.widget import Widget
+from textual.widgets import Static
 
 from shapebias.core.analysis.dissection import concepts_of
 from shapebias.core.metrics import METRICS
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units.table import UnitTable
+from shapebias.tui.screens.reading import ReadingScreen, reading_keys
+from shapebias.tui.session import Session
 
 
-class DetailsScreen(Screen[None]):
-    """Scrolls; `table` is of the unit's layer."""
+class DetailsScreen(ReadingScreen):
+    """Everything about one unit."""
 
-    DEFAULT_CSS = "DetailsScreen > VerticalScroll { padding: 0 1; }"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,d,enter", "app.pop_screen", "Back"),
-        Binding("j", "scroll(1)", "Down"),
-        Binding("k", "scroll(-1)", "Up"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = reading_keys("d")
 
-    def __init__(self, store: Store, unit: Unit, table: UnitTable) -> None:
+    def __init__(self, session: Session, unit: Unit) -> None:
+        """Read the unit's layer. Raises StoreError."""
         super().__init__()
-        self._store, self._unit, self._table = store, unit, table
+        self._store, self._unit = session.store, unit
+        self._table = session.load((unit.model, unit.layer))
 
-    def compose(self) -> ComposeResult:
-        with VerticalScroll():
-            yield Static(Text(printable(str(self._unit), 100), style="bold"))
-            yield Static(metrics_table(self._table, self._unit), id="metrics")
-            yield Static(concepts_table(self._store, self._unit), id="concepts")
-            yield Static(images_table(self._store, self._unit), id="images")
-        yield Footer()
-
-    def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
-
-    def action_scroll(self, rows: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=3 * rows, animate=False)
+    def parts(self) -> list[Widget]:
+        return [
+            Static(Text(printable(str(self._unit), 100), style="bold")),
+            Static(metrics_table(self._table, self._unit), id="metrics"),
+            Static(concepts_table(self._store, self._unit), id="concepts"),
+            Static(images_table(self._store, self._unit), id="images"),
+        ]
 
 
 def metrics_table(table: UnitTable, unit: Unit) -> Table:
-    """Every metric: its value, its rank in the layer from the top, what it means."""
+    """Return a row for every metric of a unit of `table`: its value, its rank from the top, its meaning."""
     row = int((table.index == unit.index).argmax())
     grid = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "right"):
@@ -58,13 +50,16 @@ def metrics_table(table: UnitTable, unit: Unit) -> Table:
         metric = METRICS[name]
         value = table.cell(name, row)
         meaning = Text(metric.formula).append(f"\n{metric.low} … {metric.high}", style="dim")
-        place = "" if isinstance(value, str) else rank(np.asarray(values, np.float64), row)
-        grid.add_row(Text(metric.title, style="bold"), metric.format(value), Text(place, style="dim"), meaning)
+        rank_text = "" if isinstance(value, str) else rank(np.asarray(values, np.float64), row)
+        grid.add_row(Text(metric.title, style="bold"), metric.format(value), Text(rank_text, style="dim"), meaning)
     return grid
 
 
-def rank(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", row: int) -> str:
-    """The place of values[row] from the largest, equal ones sharing theirs; empty where it has no value."""
+def rank(values: NDArray[np.float64], row: int) -> str:
+    """Return the rank of values[row] from the largest, as `2 of 40`; "" where it is NaN.
+
+    Equal values share a rank, and NaN has none.
+    """
     known = values[~np.isnan(values)]
     if np.isnan(values[row]):
         return ""
@@ -72,19 +67,19 @@ def rank(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", row: int) -> st
 
 
 def concepts_table(store: Store, unit: Unit) -> Table:
-    """The best concept of each category; nothing where nothing was dissected."""
-    found = concepts_of(store, unit)
+    """Return a row for the best concept of each category; none where nothing was dissected."""
+    concepts = concepts_of(store, unit)
     grid = Table.grid(padding=(0, 2))
-    if found:
+    if concepts:
         grid.add_row("", "", "")
         grid.add_row(Text("concept", style="bold"), Text("IoU", style="bold"), Text("category", style="bold"))
-    for name, category, iou in found:
+    for name, category, iou in concepts:
         grid.add_row(printable(name, 40), f"{iou:.3f}", printable(category, 24))
     return grid
 
 
 def images_table(store: Store, unit: Unit) -> Table:
-    """The top images, strongest first: value, where the maximum is in the map, class, path."""
+    """Return a row for each top image, strongest first: value, where the maximum is in the map, class, path."""
     top = store.top(unit)
     grid = Table.grid(padding=(0, 2))
     grid.add_row("", "", "", "")

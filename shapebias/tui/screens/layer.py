@@ -4,57 +4,46 @@ from typing import ClassVar
 
 import numpy as np
 from rich.text import Text
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
-from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Static
 
 from shapebias.core.analysis.comparison import dead_units, living
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.figures.units import tiled_filters
 from shapebias.core.metrics import METRICS
 from shapebias.core.store.concepts import read_concepts
-from shapebias.core.store.reader import Store
 from shapebias.core.store.schema import layer_path
 from shapebias.core.text import printable
+from shapebias.tui.screens.reading import ReadingScreen, reading_keys
+from shapebias.tui.session import Session
+from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.text_plots import bar, picture, scatter, series, spread
 
 _SIDE = 110  # columns from which two parts stand side by side
 
 
-class LayerScreen(Screen[None]):
-    """Scrolls. Beside it, in every model that has a layer of that name."""
+class LayerScreen(ReadingScreen):
+    """A layer of one model, and the layer of the same name in every other model that has one."""
 
     DEFAULT_CSS = """
-    LayerScreen VerticalScroll { padding: 0 1; }
     LayerScreen Horizontal { height: auto; }
     LayerScreen #numbers { width: 1fr; height: auto; }
     LayerScreen #pictures { width: 1fr; height: auto; }
     LayerScreen.-one Horizontal { layout: vertical; }
     LayerScreen.-one #numbers, LayerScreen.-one #pictures { width: 100%; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,l,enter", "app.pop_screen", "Back"),
-        Binding("j", "scroll(1)", "Down"),
-        Binding("k", "scroll(-1)", "Up"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = reading_keys("l")
 
-    def __init__(self, store: Store, model: str, layer: str) -> None:
+    def __init__(self, session: Session, layer: LayerKey) -> None:
         super().__init__()
-        self._store, self._layer = store, layer
-        others = [each for each in store.models if each != model and layer in store.layers(each)]
-        self._models = [each for each in store.models if each == model or each in others]
+        self._store, (_, self._layer) = session.store, layer
+        self._models = [model for model in self._store.models if self._layer in self._store.layers(model)]
         self._marks = series(self._models)
 
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(), Horizontal():
-            yield Static(id="numbers")
-            yield Static(id="pictures")
-        yield Footer()
-
-    def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
+    def parts(self) -> list[Widget]:
+        return [Horizontal(Static(id="numbers"), Static(id="pictures"))]
 
     def on_resize(self) -> None:
         beside = self.size.width >= _SIDE
@@ -64,10 +53,8 @@ class LayerScreen(Screen[None]):
         pictures = [*self.noise(width, 16), *self.detectors(width), *self.filters(width)]
         self.query_one("#pictures", Static).update(Text("\n").join(pictures))
 
-    def action_scroll(self, rows: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=3 * rows, animate=False)
-
     def _heading(self) -> list[Text]:
+        """Return the layer's name, and one line of facts for each model."""
         lines = [Text(printable(self._layer, 60), style="bold")]
         for model, (color, mark) in self._marks.items():
             facts = self._store.layers(model)[self._layer]
@@ -77,7 +64,10 @@ class LayerScreen(Screen[None]):
         return [*lines, Text()]
 
     def metrics(self, width: int) -> list[Text]:
-        """How every metric spreads over the living units of each model, with its median, between the same two ends."""
+        """Return one line for each metric and model: the median and the spread over its living units.
+
+        The spreads of all models are between the same two ends. `width` is in cells.
+        """
         names = {name: None for model in self._models for name in self._store.metric_names(model, self._layer)}
         room = max(min(width - 44, 60), 8)
         lines = []
@@ -92,24 +82,24 @@ class LayerScreen(Screen[None]):
                 continue
             low, high = float(every.min()), float(every.max())
             title = METRICS[name].title
-            for model, each in values.items():
+            for model, living_values in values.items():
                 color, mark = self._marks[model]
-                median = METRICS[name].format(float(np.median(each))) if len(each) else "–"
+                median = METRICS[name].format(float(np.median(living_values))) if len(living_values) else "–"
                 line = Text(title[:13].ljust(14)).append(f"{mark} ", color).append(median.rjust(8))
                 line.append(f"{METRICS[name].format(low) if title else '':>9} ", "dim")
-                line.append(spread(each, low, high, room), color)
+                line.append(spread(living_values, low, high, room), color)
                 lines.append(line.append(f" {METRICS[name].format(high)}" if title else "", "dim"))
                 title = ""
         return lines
 
     def noise(self, width: int, height: int) -> list[Text]:
-        """Total variation on clean images against noisy ones, a mark a living unit."""
+        """Return a plot of total variation with one mark for each living unit: clean images across, noisy ones up."""
         points = {}
         for model in self._models:
             if "tv_noisy" in self._store.metric_names(model, self._layer):
                 alive = ~dead_units(self._store, model, self._layer)
-                tv = (self._store.metric(model, self._layer, name)[alive] for name in ("tv", "tv_noisy"))
-                clean, noisy = (each.astype(np.float64) for each in tv)
+                clean = self._store.metric(model, self._layer, "tv")[alive].astype(np.float64)
+                noisy = self._store.metric(model, self._layer, "tv_noisy")[alive].astype(np.float64)
                 points[self._marks[model]] = clean, noisy
         if not points:
             return [Text("no variation under noise: the store was made without --passes noise", style="dim"), Text()]
@@ -117,21 +107,26 @@ class LayerScreen(Screen[None]):
         return [title, *scatter(points, max(min(width - 2, 56), 10), height), Text()]
 
     def detectors(self, width: int) -> list[Text]:
-        """How many units detect a concept, by category."""
+        """Return one bar for each category and model: how many units detect a concept of that category."""
         concepts = read_concepts(self._store)
-        shown = [model for model in self._models if self._store.has(f"{layer_path(model, self._layer)}/concepts/label")]
-        if concepts is None or not shown:
+        dissected = [
+            model for model in self._models if self._store.has(f"{layer_path(model, self._layer)}/concepts/label")
+        ]
+        if concepts is None or not dissected:
             return [Text("no detectors: the store was made without --passes dissection", style="dim"), Text()]
-        found = {each.model: each for each in count_detectors(self._store, concepts, [(m, self._layer) for m in shown])}
-        most = max(max(each.detectors.values(), default=0) for each in found.values())
+        counts = {
+            layer.model: layer.detectors
+            for layer in count_detectors(self._store, concepts, [(model, self._layer) for model in dissected])
+        }
+        most = max(max(detectors.values(), default=0) for detectors in counts.values())
         lines = [Text("detectors (IoU of at least 0.04)", style="bold")]
         for category in concepts.categories:
-            if not any(each.detectors[category] for each in found.values()):
+            if not any(detectors[category] for detectors in counts.values()):
                 continue
             name = category
-            for model, each in found.items():
+            for model, detectors in counts.items():
                 color, mark = self._marks[model]
-                count = each.detectors[category]
+                count = detectors[category]
                 share = bar(count / most if most else 0.0, max(min(width - 24, 40), 6))
                 line = Text(printable(name, 12).ljust(14)).append(f"{mark} ", color)
                 lines.append(line.append(share, color).append(f" {count}"))
@@ -141,7 +136,7 @@ class LayerScreen(Screen[None]):
         return [*lines, Text()]
 
     def filters(self, width: int) -> list[Text]:
-        """The kernels of a first layer, as pictures."""
+        """Return the kernels of the models whose first layer this is, as pictures of at most `width` cells."""
         lines: list[Text] = []
         for model in self._models:
             kernels = self._store.filters(model) if self._store.models[model].layers[0] == self._layer else None

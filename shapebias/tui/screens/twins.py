@@ -1,6 +1,5 @@
 """A unit beside the units that fire on the same images: its twins in other models, those like it in its own."""
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from rich.text import Text
@@ -10,17 +9,17 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widgets import Footer, OptionList, Static
 
-from shapebias.core.analysis.twins import Candidate, Correlator, find_twins
+from shapebias.core.analysis.twins import Candidate, find_twins
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
-from shapebias.core.units.table import UnitTable
-from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.tui.messages import GoTo
+from shapebias.tui.session import Session
 from shapebias.tui.widgets.unit_panel import UnitPanel
 
 
 class TwinsScreen(Screen[None]):
-    """The unit left, the candidate chosen from the list below right. `go` gets the unit that Enter chooses."""
+    """The unit left, right the one of `candidates` that is chosen from the list below. Posts `GoTo` at Enter."""
 
     DEFAULT_CSS = """
     TwinsScreen > Horizontal { height: 1fr; }
@@ -40,23 +39,16 @@ class TwinsScreen(Screen[None]):
         Binding("v", "view", "View"),
     ]
 
-    def __init__(
-        self,
-        unit: Unit,
-        correlator: Correlator,
-        load: Callable[[LayerKey], UnitTable],
-        new_panel: Callable[[], UnitPanel],
-        go: Callable[[Unit], None],
-    ) -> None:
+    def __init__(self, session: Session, unit: Unit) -> None:
         super().__init__()
-        self._unit, self._correlator, self._load, self._go = unit, correlator, load, go
-        self.panel, self.other = new_panel(), new_panel()
+        self._session, self._unit = session, unit
+        self.panel, self.other = session.new_panel(), session.new_panel()
         self.panel.add_class("unit")
         for panel in (self.panel, self.other):
             panel.follows = False
         self._said = Static("looking for units that fire on the same images …", classes="said")
         self._list = OptionList(markup=False)
-        self.found: list[Candidate] = []
+        self.candidates: list[Candidate] = []
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -72,53 +64,60 @@ class TwinsScreen(Screen[None]):
         self.run_worker(self._find, thread=True)
 
     def _show(self, panel: UnitPanel, unit: Unit) -> None:
+        """Show a unit in one of the panels, or say why that is not possible."""
         try:
-            panel.show(unit, self._load((unit.model, unit.layer)), [])
+            panel.show(unit, self._session.load((unit.model, unit.layer)), [])
         except ShapebiasError as error:
             self._say(str(error))
 
     def _say(self, text: str) -> None:
+        """Write the line above the list."""
         self._said.update(Text(printable(text)), layout=False)
 
     def _find(self) -> None:
-        """On a thread: the first time it reads layers."""
+        """Find the candidates. Runs on a thread: the first time it reads layers."""
         try:
-            found = find_twins(self._correlator, self._unit)
+            candidates = find_twins(self._session.correlator, self._unit)
         except ShapebiasError as error:
             self.app.call_later(self._say, str(error))
         else:
-            self.app.call_later(self._take, found)
+            self.app.call_later(self._take, candidates)
 
-    def _take(self, found: list[Candidate]) -> None:
+    def _take(self, candidates: list[Candidate]) -> None:
+        """List the candidates that were found, the cursor on the first."""
         if not self.is_attached:
             return
-        self.found = found
+        self.candidates = candidates
         self._say(
             f"correlation with {self._unit} over the images"
-            if found
+            if candidates
             else f"no unit correlates with {self._unit}: it is the same for all images, or clipped"
         )
-        width = max((len(str(each.unit)) for each in found), default=0)
-        self._list.add_options([_line(each, width) for each in found])
-        self._list.highlighted = 0 if found else None
+        width = max((len(str(candidate.unit)) for candidate in candidates), default=0)
+        self._list.add_options([_line(candidate, width) for candidate in candidates])
+        self._list.highlighted = 0 if candidates else None
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        self._show(self.other, self.found[event.option_index].unit)
+        self._show(self.other, self.candidates[event.option_index].unit)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        self._go(self.found[event.option_index].unit)
+        self.post_message(GoTo(self.candidates[event.option_index].unit))
 
     async def action_step(self, action: str) -> None:
+        """Run an action of the list, which moves its cursor."""
         await self.app.run_action(action, self._list)
 
     def action_go(self) -> None:
+        """Select the candidate under the cursor."""
         self._list.action_select()
 
     def action_view(self) -> None:
+        """Show the images of both units in the next view."""
         for panel in (self.panel, self.other):
             panel.next_view()
 
 
 def _line(candidate: Candidate, width: int) -> Text:
+    """Return a candidate's line, its name filled up to `width` characters."""
     line = Text(f" {candidate.correlation:6.3f}  {printable(str(candidate.unit), 80).ljust(width)}")
     return line.append(f"  {candidate.group.value}", style="dim")

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from shapebias.tui.terminal.driver import LineDriver
+from shapebias.tui.terminal.driver import LinkDriver
 
 _QUIET = 0.25  # seconds without a byte: the move is done
 
 
 class MoveStats:
-    """Counts from one `begin` to the next; `written` is called on the terminal's thread."""
+    """Counts bytes and time from one `begin` to the next."""
 
     def __init__(self) -> None:
         self._begun = self._last = 0.0
@@ -18,19 +18,19 @@ class MoveStats:
         self._counting = False
 
     def begin(self) -> None:
-        """The cursor has moved."""
+        """Begin to count: the cursor has moved."""
         self._begun = self._last = time.perf_counter()
         self._bytes = 0
         self._counting = True
 
     def written(self, count: int) -> None:
-        """The terminal has taken so many bytes."""
+        """Take note that the terminal has taken so many bytes. Runs on the thread that writes to it."""
         if self._counting:
             self._bytes += count
             self._last = time.perf_counter()
 
     def finished(self) -> str | None:
-        """The figures of a move, once, as soon as nothing more is sent for it."""
+        """Return the figures of a move, once, as soon as nothing more is sent for it; else None."""
         if not self._counting or time.perf_counter() - self._last < _QUIET:
             return None
         self._counting = False
@@ -38,12 +38,13 @@ class MoveStats:
 
 
 class _CountedFile:
-    """A text file that says how many bytes went through it."""
+    """A text file that calls `written` with the number of bytes that went through it."""
 
     def __init__(self, file: IO[str], written: Callable[[int], None]) -> None:
         self._file, self._written = file, written
 
     def write(self, text: str) -> int:
+        """Write a text, and count it as UTF-8."""
         count = self._file.write(text)
         self._written(len(text.encode("utf-8", "replace")))
         return count
@@ -52,10 +53,10 @@ class _CountedFile:
         return getattr(self._file, name)
 
 
-def counting_driver(stats: MoveStats) -> type[LineDriver]:
-    """Textual's driver, its output counted."""
+def counting_driver(stats: MoveStats) -> type[LinkDriver]:
+    """Return a class of drivers whose output is counted in `stats`."""
 
-    class CountingDriver(LineDriver):
+    class CountingDriver(LinkDriver):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self._file: Any = _CountedFile(self._file, stats.written)

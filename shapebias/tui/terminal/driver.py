@@ -1,4 +1,4 @@
-"""Textual's driver for a terminal, which knows how quick the line is and leaves the terminal as it found it."""
+"""Textual's driver for a terminal, which knows how quick the terminal is and leaves it as it was."""
 
 import asyncio
 import os
@@ -11,51 +11,54 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.events import CursorPosition
 from textual.message import Message
 
-from shapebias.tui.terminal.line import Line
+from shapebias.tui.terminal.link import Link
 
 _ANSWERS = 1.0  # seconds that are waited for the last answers of the terminal
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
-class LineDriver(LinuxDriver):
-    """Counts what the terminal takes in `line`; stops and ends at a signal as a good citizen."""
+class LinkDriver(LinuxDriver):
+    """A driver that counts what the terminal takes in `link`, and stops and ends at signals as other programs do.
+
+    `ended_by` is the signal that ended it, None where it was none.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.line = Line()
+        self.link = Link()
         self.ended_by: signal.Signals | None = None
-        self._file: Any = _Outlet(self._file, self.line.written)
+        self._file: Any = _Outlet(self._file, self.link.written)
         self._suspended = False
 
     def start_application_mode(self) -> None:
-        self.line.open()
+        self.link.open()
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual's
         if self._writer_thread is not None:
-            self._writer_thread._queue.maxsize = 0  # a write never blocks: `line` says when to hold back
-        super().write(self.line.sending("", ask=True))  # alone: how long an answer takes on an empty line
+            self._writer_thread._queue.maxsize = 0  # a write never blocks: `link` says when to hold back
+        super().write(self.link.sending("", ask=True))  # alone: how long an answer takes on an empty link
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTSTP, self.suspend)
         loop.add_signal_handler(signal.SIGCONT, self._continued)
-        for each in _ENDS:
-            loop.add_signal_handler(each, self._end, each)
+        for number in _ENDS:
+            loop.add_signal_handler(number, self._end, number)
 
     def write(self, data: str) -> None:
-        super().write(self.line.sending(data))
+        super().write(self.link.sending(data))
 
     def process_message(self, message: Message) -> None:
-        """Called on the keyboard's thread."""
+        """Take note of answers, and pass everything else on. Runs on the thread of the keyboard."""
         if isinstance(message, CursorPosition):
-            self.line.answered()
+            self.link.answered()
         else:
             super().process_message(message)
 
     def disable_input(self) -> None:
         if self.ended_by is not signal.SIGHUP:  # nobody is there to answer
-            self.line.close(_ANSWERS)
+            self.link.close(_ANSWERS)
         super().disable_input()
 
     def close(self) -> None:
-        """Waits for the last byte; a terminal that takes none does not keep a killed program alive."""
+        """Wait for the last byte; a terminal that takes none does not keep a killed program alive."""
         if self._writer_thread is None or self.ended_by is None:
             super().close()
             return
@@ -63,7 +66,7 @@ class LineDriver(LinuxDriver):
         self._writer_thread.join(_ANSWERS)
 
     def suspend(self) -> None:
-        """Gives the terminal back and stops the whole job, as Ctrl-Z in a shell; comes back when it is continued.
+        """Give the terminal back and stop the whole job, as Ctrl-Z in a shell; come back when it is continued.
 
         Where no shell could continue it, the signal does nothing, and it comes back at once.
         """
@@ -77,32 +80,35 @@ class LineDriver(LinuxDriver):
         loop.call_later(0.1, self._awake)
 
     def _awake(self) -> None:
+        """Take note that the signals of its own stop are over."""
         self._suspended = False
 
     def _continued(self) -> None:
-        """Stopped by others, it left the terminal as it was; whoever had it since may have changed it."""
+        """Set the terminal up again after a stop by others: whoever had it since may have changed it."""
         if not self._suspended:
             self.suspend_application_mode()
             self._must_signal_resume = True
             self.resume_application_mode()
 
     def _end(self, number: signal.Signals) -> None:
+        """End the app because of a signal."""
         self.ended_by = number
         self._app.exit()
 
 
-def line_of(app: App[Any]) -> Line:
-    """The line to the app's terminal; one that takes everything where there is no terminal."""
-    return app._driver.line if isinstance(app._driver, LineDriver) else Line()
+def link_of(app: App[Any]) -> Link:
+    """Return the link to the app's terminal; without a terminal, one that takes everything."""
+    return app._driver.link if isinstance(app._driver, LinkDriver) else Link()
 
 
 class _Outlet:
-    """The driver's file, which tells how many characters went through it."""
+    """The driver's file; it calls `written` with the number of characters that went through it."""
 
     def __init__(self, file: Any, written: Callable[[int], None]) -> None:
         self._file, self._written = file, written
 
     def write(self, text: str) -> int:
+        """Write a text at once."""
         try:
             self._file.write(text)
             self._file.flush()
@@ -112,7 +118,8 @@ class _Outlet:
         return len(text)
 
     def flush(self) -> None:
-        """Done by `write`."""
+        """Do nothing: `write` has done it."""
 
     def fileno(self) -> int:
+        """Return the file's descriptor."""
         return int(self._file.fileno())

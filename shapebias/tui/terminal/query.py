@@ -15,7 +15,7 @@ from enum import StrEnum
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
-_TIMEOUT = 2.0  # seconds; every terminal answers the last question, so only a dead line takes as long
+_TIMEOUT = 2.0  # seconds; every terminal answers the last question, so only a dead link takes as long
 _KITTY = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"  # kitty graphics: OK, or no answer
 _QUESTIONS = (
     b"\x1b[16t"  # cell size in pixels
@@ -43,21 +43,27 @@ class Terminal:
     cell_height: int
     answered: bool
 
-    def choose(self, wish: str) -> Graphics:
-        """The graphics for `--graphics WISH`; `auto` is the best there is. Raises UsageError for an unknown wish."""
-        if wish == "auto":
+    def choose(self, requested: str) -> Graphics:
+        """Return the graphics for `--graphics REQUESTED`; `auto` is the best that the terminal has.
+
+        Raises UsageError for graphics that do not exist.
+        """
+        if requested == "auto":
             if self.kitty:
                 return Graphics.KITTY
             return Graphics.SIXEL if self.sixel else Graphics.HALFCELL
         try:
-            return Graphics(wish)
+            return Graphics(requested)
         except ValueError:
             known = ", ".join(Graphics)
-            raise UsageError(f"no --graphics {printable(wish)}: auto, {known}") from None
+            raise UsageError(f"no --graphics {printable(requested)}: auto, {known}") from None
 
 
 def query_terminal() -> Terminal:
-    """Asks the controlling terminal; must run before Textual reads the keyboard. Without a terminal: no graphics."""
+    """Ask the controlling terminal what it can show; without one there are no graphics.
+
+    It must be asked before Textual reads the keyboard.
+    """
     try:
         descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:
@@ -70,7 +76,10 @@ def query_terminal() -> Terminal:
 
 
 def read_answers(answers: bytes, window_cell: tuple[int, int] | None) -> Terminal:
-    """What the bytes that a terminal answered mean; `window_cell` is the kernel's idea of the cell size, if any."""
+    """Return what the bytes mean that a terminal answered.
+
+    `window_cell` is the size (width, height) of a cell in pixels that the kernel knows, if it knows one.
+    """
     attributes = re.search(rb"\x1b\[\?([\d;]*)c", answers)
     cell = re.search(rb"\x1b\[6;(\d+);(\d+)t", answers)
     size = (int(cell[2]), int(cell[1])) if cell else (0, 0)
@@ -86,7 +95,7 @@ def read_answers(answers: bytes, window_cell: tuple[int, int] | None) -> Termina
 
 
 def _ask(descriptor: int) -> bytes:
-    """Everything the terminal answers, up to its device attributes."""
+    """Ask the terminal; return everything that it answers, up to its device attributes."""
     before = termios.tcgetattr(descriptor)
     answers = b""
     try:
@@ -104,6 +113,7 @@ def _ask(descriptor: int) -> bytes:
 
 
 def _cell_of_window(descriptor: int) -> tuple[int, int] | None:
+    """Return the size (width, height) of a cell in pixels that the kernel knows, None where it knows none."""
     try:
         packed = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
     except OSError:
@@ -115,10 +125,10 @@ def _cell_of_window(descriptor: int) -> tuple[int, int] | None:
 
 
 def _in_multiplexer() -> bool:
-    """Whether this is tmux or screen: they have no kitty graphics, and take the question for a window's title."""
+    """Return whether this is tmux or screen: without kitty graphics, they take the question for a window's title."""
     return "TMUX" in os.environ or os.environ.get("TERM", "").startswith(("screen", "tmux"))
 
 
 def is_interactive() -> bool:
-    """Whether a person sits at both ends: keyboard and screen."""
+    """Return whether a person sits at both ends: keyboard and screen."""
     return sys.stdin.isatty() and sys.stdout.isatty()

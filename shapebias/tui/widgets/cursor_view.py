@@ -1,4 +1,4 @@
-"""Lines of any number with a cursor, of which only those in sight are drawn."""
+"""A list of any length with a cursor, of which only the lines in sight are drawn."""
 
 from typing import ClassVar
 
@@ -9,8 +9,10 @@ from textual.scroll_view import ScrollView
 
 
 class CursorView(ScrollView):
-    """Scrolls so that the cursor's line is in sight. `header` lines on top stay. Subclasses have `row_count` and
-    `render_line`, set the virtual size, and are told by `moved`."""
+    """A list that scrolls so that the cursor's row is in sight; the first `header` lines of the widget stay.
+
+    Subclasses have `row_count` and `render_line`, set `virtual_size`, and are told of moves by `moved`.
+    """
 
     header = 0
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -28,59 +30,68 @@ class CursorView(ScrollView):
 
     @property
     def row_count(self) -> int:
-        """How many lines there are."""
+        """How many rows there are."""
         raise NotImplementedError
 
     @property
     def _height(self) -> int:
+        """How many rows are in sight."""
         return max(self.size.height - self.header, 1)
 
     def moved(self, before: int) -> None:
-        """The cursor was on line `before`."""
+        """Take note that the cursor has moved; it was on row `before`."""
 
-    def move_to(self, place: int, again: bool = False) -> None:
-        """Puts the cursor there, in sight; `again` says so where it was there before, too."""
+    def move_to(self, row: int, again: bool = False) -> None:
+        """Put the cursor on a row, or the nearest that there is, in sight.
+
+        Where it was on that row before, nothing happens, unless `again`.
+        """
         if not self.row_count:
             return
-        place = min(max(place, 0), self.row_count - 1)
-        if place == self.cursor and not again:
+        row = min(max(row, 0), self.row_count - 1)
+        if row == self.cursor and not again:
             return
-        before, self.cursor = self.cursor, place
+        before, self.cursor = self.cursor, row
         first = int(self.scroll_offset.y)
-        if not first <= place < first + self._height:
-            self._scroll_to_row(place if place < first else place - self._height + 1)
+        if not first <= row < first + self._height:
+            self._scroll_to_row(row if row < first else row - self._height + 1)
             self.refresh()
         else:
             top = first - self.header
-            self.refresh(*(Region(0, row - top, self.size.width, 1) for row in (before, place)))
+            self.refresh(*(Region(0, changed - top, self.size.width, 1) for changed in (before, row)))
         self.moved(before)
 
-    def _scroll_to_row(self, y: int) -> None:
-        self.scroll_to(y=max(y, 0), animate=False, immediate=True, force=True)
+    def _scroll_to_row(self, row: int) -> None:
+        """Make a row the first in sight."""
+        self.scroll_to(y=max(row, 0), animate=False, immediate=True, force=True)
 
     def action_move(self, rows: int) -> None:
+        """Move the cursor down by so many rows, up where they are negative."""
         self.move_to(self.cursor + rows)
 
-    def action_jump(self, place: int) -> None:
-        self.move_to(place if place >= 0 else self.row_count + place)
+    def action_jump(self, row: int) -> None:
+        """Put the cursor on a row, counted from the end where it is negative."""
+        self.move_to(row if row >= 0 else self.row_count + row)
 
     def action_page(self, pages: int) -> None:
+        """Move the cursor down by so many pages, up where they are negative."""
         self.move_to(self.cursor + pages * max(self._height - 1, 1))
 
     def row_at(self, event: events.Click) -> int | None:
-        """The line that was clicked; None for a header and below the last."""
-        place = int(self.scroll_offset.y) + event.y - self.header
-        return place if event.y >= self.header and place < self.row_count else None
+        """Return the row that was clicked, None where it was the header or below the last row."""
+        row = int(self.scroll_offset.y) + event.y - self.header
+        return row if event.y >= self.header and row < self.row_count else None
 
     def on_resize(self) -> None:
         if self.row_count:
             self.call_after_refresh(self._keep_in_sight)
 
     def _keep_in_sight(self) -> None:
+        """Scroll to the cursor where it is not in sight."""
         first = int(self.scroll_offset.y)
         if not first <= self.cursor < first + self._height:
             self._scroll_to_row(self.cursor - self._height + 1)
 
     def visible_row_region(self) -> Region:
-        """Where the cursor's line is on the widget, for tests and the mouse."""
+        """Return where the cursor's row is on the widget."""
         return Region(0, self.cursor - int(self.scroll_offset.y) + self.header, self.size.width, 1)

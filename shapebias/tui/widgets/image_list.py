@@ -19,7 +19,7 @@ _ABOUT = 0.45  # of a line's width that the class may take
 
 
 class ImageListView(CursorView):
-    """A line an image, and a cursor. Posts `Moved` when it moves."""
+    """A list with a row for each image, and a cursor. Posts `Moved` when it moves."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"images--cursor"}
     DEFAULT_CSS = """
@@ -28,7 +28,7 @@ class ImageListView(CursorView):
     """
 
     class Moved(Message):
-        """The cursor is on `image`."""
+        """Says that the cursor is on `image`."""
 
         def __init__(self, image: ImageName) -> None:
             super().__init__()
@@ -37,41 +37,43 @@ class ImageListView(CursorView):
     def __init__(self) -> None:
         super().__init__()
         self._names: list[ImageName] = []
-        self._rows: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._numbers: NDArray[np.int64] = np.zeros(0, np.int64)  # the listed images, in `_names`
 
     @property
     def row_count(self) -> int:
-        return len(self._rows)
+        return len(self._numbers)
 
-    def name_at(self, place: int) -> ImageName:
-        """The image on a line."""
-        return self._names[int(self._rows[place])]
+    def name_at(self, row: int) -> ImageName:
+        """Return the image of a row."""
+        return self._names[int(self._numbers[row])]
 
-    def show(self, names: list[ImageName], rows: NDArray[np.int64], image: ImageName) -> None:
-        """Shows those of `names` whose places are `rows`, the cursor on `image` where it is among them, else on top."""
-        self._names, self._rows = names, rows
-        self.virtual_size = Size(0, len(rows))
-        here = names.index(image) if image in names else -1
-        places = np.flatnonzero(rows == here)
-        self.move_to(int(places[0]) if len(places) else 0, again=True)
+    def show(self, names: list[ImageName], numbers: NDArray[np.int64], image: ImageName) -> None:
+        """List the images of `names` with these `numbers` (their positions in it), in that order.
+
+        The cursor is on `image` where it is among them, else on the first.
+        """
+        self._names, self._numbers = names, numbers
+        self.virtual_size = Size(0, len(numbers))
+        rows = np.flatnonzero(numbers == (names.index(image) if image in names else -1))
+        self.move_to(int(rows[0]) if len(rows) else 0, again=True)
         self.refresh()
 
     def moved(self, before: int) -> None:
         self.post_message(self.Moved(self.name_at(self.cursor)))
 
     def on_click(self, event: events.Click) -> None:
-        place = self.row_at(event)
-        if place is not None:
-            self.move_to(place)
+        row = self.row_at(event)
+        if row is not None:
+            self.move_to(row)
 
     def render_line(self, y: int) -> Strip:
-        width, place = self.scrollable_content_region.width, int(self.scroll_offset.y) + y
-        if place >= self.row_count:
+        width, row = self.scrollable_content_region.width, int(self.scroll_offset.y) + y
+        if row >= self.row_count:
             text = " no image matches" if y == 0 and self._names else ""
             return Strip([Segment(text, self.rich_style)]).adjust_cell_length(width, self.rich_style)
-        name, style = self.name_at(place), self.rich_style
+        name, style = self.name_at(row), self.rich_style
         about_style = style + Style(dim=True)
-        if place == self.cursor:
+        if row == self.cursor:
             style = about_style = self.get_component_rich_style("images--cursor")
         about = printable(name.about, max(int(_ABOUT * width), 1)) if name.about else ""
         if name.is_cue_conflict and cell_width(about) + cell_width(printable(name.path)) + 2 > width:

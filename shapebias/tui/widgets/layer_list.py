@@ -1,4 +1,4 @@
-"""The models and their layers: how many units each has, how smooth they are on the mean, how many are detectors."""
+"""The models and their layers: how many units each layer has, their mean smoothness, how many are detectors."""
 
 import math
 from contextlib import suppress
@@ -18,14 +18,14 @@ from shapebias.core.store.reader import Store
 from shapebias.core.text import cell_width, padded, printable
 from shapebias.tui.widgets.text_plots import bar
 
-LayerKey = tuple[str, str]
+LayerKey = tuple[str, str]  # a model and one of its layers
 
 _NAME, _BAR = 20, 6  # cells for a name and for a bar of 0 to 1
 _LATER = 0.2  # seconds after the start when there is time to read every layer
 
 
 class LayerList(Tree[LayerKey | None]):
-    """Models as branches, layers as leaves that carry (model, layer). Selecting or moving onto a leaf shows it."""
+    """A tree with a branch for each model, and a leaf for each layer that carries (model, layer)."""
 
     DEFAULT_CSS = """
     LayerList { width: auto; max-width: 40; height: 1fr; padding: 0 1 0 0; scrollbar-size-vertical: 1; }
@@ -57,13 +57,14 @@ class LayerList(Tree[LayerKey | None]):
         self.set_timer(_LATER, lambda: self.run_worker(self._summarize, thread=True))
 
     def _line(self, key: LayerKey, smoothness: float = math.nan, detectors: int | None = None) -> Text:
-        """A layer's name, units, their mean smoothness and how many are detectors."""
-        units = self._store.layers(key[0])[key[1]].units
+        """Return a layer's line: its name, its units, a bar of their mean smoothness, how many are detectors."""
+        model, name = key
+        units = self._store.layers(model)[name].units
         numbers = f" {units:>5} {bar(smoothness, _BAR)}" + ("" if detectors is None else f" {detectors:>4}")
-        return Text.assemble(padded(printable(key[1], _NAME), self._widest), (numbers, "dim"))
+        return Text.assemble(padded(printable(name, _NAME), self._widest), (numbers, "dim"))
 
     def _summarize(self) -> None:
-        """On a thread: it reads every layer."""
+        """Write the numbers of every layer. Runs on a thread, as it reads them all."""
         with suppress(ShapebiasError):  # a store's damage is said where it is in the way
             for key in self._leaves:
                 smoothness = summarize(self._store, *key, "smoothness").mean
@@ -76,7 +77,7 @@ class LayerList(Tree[LayerKey | None]):
         return list(self._leaves)
 
     def go_to(self, key: LayerKey) -> None:
-        """Puts the cursor on a layer."""
+        """Put the cursor on a layer."""
         self.move_cursor(self._leaves[key])
 
     def render_label(self, node: TreeNode[LayerKey | None], base_style: Style, style: Style) -> Text:

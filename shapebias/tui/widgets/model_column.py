@@ -19,7 +19,7 @@ _VERDICTS = {"right": "$text-success", "wrong": "$text-error"}
 
 
 class ModelColumn(Vertical):
-    """What one model makes of the image: its decision, and the units that fire most, layer by layer."""
+    """A model's decision for an image, and the units that fire most on it, layer by layer."""
 
     DEFAULT_CSS = """
     ModelColumn { width: 1fr; min-width: 30; padding: 0 1; }
@@ -33,50 +33,56 @@ class ModelColumn(Vertical):
     def __init__(self, color: str) -> None:
         super().__init__()
         self._color = color
-        self._said = Static()
-        self._found: tuple[OnImage, Collection[str]] | None = None
+        self._head = Static()
+        self._result: tuple[OnImage, Collection[str]] | None = None
         self._firing: list[Firing] = []
         self._room = 0  # cells for bar and value
         self.units = OptionList(markup=False)
 
     def compose(self) -> ComposeResult:
-        yield self._said
+        yield self._head
         yield self.units
 
     @property
     def firing(self) -> Firing | None:
         """The unit under this column's cursor."""
-        place = self.units.highlighted
-        return self._firing[place] if place is not None and place < len(self._firing) else None
+        row = self.units.highlighted
+        return self._firing[row] if row is not None and row < len(self._firing) else None
 
     def on_resize(self) -> None:
-        if self._found is not None and self.firing is not None:
-            self.show(*self._found, self.firing.unit)
+        if self._result is not None and self.firing is not None:
+            self.show(*self._result, self.firing.unit)
 
-    def show(self, found: OnImage, known: Collection[str], unit: Unit) -> None:
-        """Shows what there is, but for what is missing and `known`; the cursor on `unit` where it is there, else on the
-        same line as before."""
+    def show(self, result: OnImage, known: Collection[str], unit: Unit) -> None:
+        """Show what a model makes of an image; of what is missing, the lines that are not `known` yet.
+
+        The cursor is on `unit` where it is there, else on the same row as before.
+        """
         before = self.units.highlighted or 0
-        self._found = found, known
-        self._firing = [each for units in found.layers.values() for each in units]
-        widest = max(cell_width(printable(layer, _LAYER)) for layer in ("layer", *found.layers))
+        self._result = result, known
+        self._firing = [firing for layer in result.layers.values() for firing in layer]
+        widest = max(cell_width(printable(layer, _LAYER)) for layer in ("layer", *result.layers))
         self._room = self.units.scrollable_content_region.width - widest - 14
-        self._said.update(_heading(found, known, self._line("layer".ljust(widest), "unit", "of max", "value").plain))
+        titles = self._line("layer".ljust(widest), "unit", "of max", "value").plain
+        self._head.update(_heading(result, known, titles))
         self.units.clear_options()
-        for layer, units in found.layers.items():
-            names = [padded(printable(layer, _LAYER), widest), *[" " * widest] * len(units)]
-            self.units.add_options([self._unit_line(name, each) for name, each in zip(names, units, strict=False)])
-        here = [place for place, each in enumerate(self._firing) if each.unit == unit]
-        place = here[0] if here else min(before, len(self._firing) - 1)
-        self.units.highlighted = place if self._firing else None
+        for layer, firings in result.layers.items():
+            names = [padded(printable(layer, _LAYER), widest), *[" " * widest] * len(firings)]
+            self.units.add_options(
+                [self._unit_line(name, firing) for name, firing in zip(names, firings, strict=False)]
+            )
+        rows = [row for row, firing in enumerate(self._firing) if firing.unit == unit]
+        row = rows[0] if rows else min(before, len(self._firing) - 1)
+        self.units.highlighted = row if self._firing else None
         self.call_after_refresh(self.units.scroll_to_highlight)  # once the heading has its height
 
     def _unit_line(self, layer: str, firing: Firing) -> Text:
+        """Return the line of a unit."""
         cells = str(firing.unit.index), f"{firing.relative:.3f}", f"{firing.activation:.4g}"
         return self._line(layer, *cells, firing.relative)
 
     def _line(self, layer: str, unit: str, relative: str, value: str, share: float = 0.0) -> Text:
-        """In narrow columns without the value, or without a bar."""
+        """Return a line of cells; in narrow columns it is without the value, or without a bar."""
         line = Text.assemble((layer, "dim"), f" {unit:>5}  {relative:>6}")
         valued, drawn = self._room >= _VALUE, min(self._room - _VALUE - 1, _BAR[-1])
         if drawn in _BAR:
@@ -84,11 +90,11 @@ class ModelColumn(Vertical):
         return line.append(value.rjust(_VALUE) if valued else "")
 
 
-def _heading(found: OnImage, known: Collection[str], titles: str) -> Content:
-    """The model's name and decision, what is missing, what the numbers are."""
-    lines = [Content(printable(found.model, 40)).stylize("bold")]
-    if found.decision is not None:
-        colour = _VERDICTS.get(found.decision.verdict or "", "$text")
-        lines.append(Content.assemble(("decides ", "$text-muted"), (decision_text(found.decision), colour)))
-    said = [printable(line) for line in found.missing if line not in known] + ([titles] if found.layers else [])
-    return Content("\n").join([*lines, *(Content(line).stylize("$text-muted") for line in said)])
+def _heading(result: OnImage, known: Collection[str], titles: str) -> Content:
+    """Return the model's name and decision, what is missing and not `known` yet, what the numbers below are."""
+    lines = [Content(printable(result.model, 40)).stylize("bold")]
+    if result.decision is not None:
+        colour = _VERDICTS.get(result.decision.verdict or "", "$text")
+        lines.append(Content.assemble(("decides ", "$text-muted"), (decision_text(result.decision), colour)))
+    muted = [printable(line) for line in result.missing if line not in known] + ([titles] if result.layers else [])
+    return Content("\n").join([*lines, *(Content(line).stylize("$text-muted") for line in muted)])

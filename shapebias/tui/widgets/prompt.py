@@ -1,4 +1,4 @@
-"""The line in which a unit is searched, a filter or a note is written, and the line below that says how it goes."""
+"""The line for the name of a unit, for a filter or for a note, and below it a line with hints and mistakes."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from shapebias.core.text import plain, printable
 
 
 class Purpose(StrEnum):
-    """What is being written, as the line's label."""
+    """What is being written, which is the line's label."""
 
     FIND = "find"
     FILTER = "filter"
@@ -32,14 +32,15 @@ HINTS = {
 
 
 class PlainInput(Input):
-    """Takes no hidden characters: Textual would send them to the terminal as they were pasted."""
+    """An input without hidden characters: Textual would send them to the terminal as they were pasted."""
 
     def validate_value(self, value: str) -> str:
+        """Return the value without hidden characters."""
         return plain(value)
 
 
 class Prompt(Vertical):
-    """Takes the places of the status line and the footer, so that nothing else moves. Posts what happens."""
+    """Two lines that stand where the status line and the footer are otherwise, so that nothing else moves."""
 
     DEFAULT_CSS = """
     Prompt { display: none; height: 2; }
@@ -55,17 +56,17 @@ class Prompt(Vertical):
     ]
 
     class Changed(Message):
-        """The text is another one, and not yet final."""
+        """Says that the text has changed, and is not final yet."""
 
         def __init__(self, purpose: Purpose, text: str) -> None:
             super().__init__()
             self.purpose, self.text = purpose, text
 
     class Submitted(Changed):
-        """Enter was pressed; who takes the text closes the prompt."""
+        """Says that Enter was pressed. Who takes the text closes the prompt."""
 
     class Cancelled(Changed):
-        """Escape was pressed, and the prompt has closed."""
+        """Says that Escape was pressed, and that the prompt has closed."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -81,7 +82,7 @@ class Prompt(Vertical):
         yield self._hint
 
     def open(self, purpose: Purpose, text: str, words: Sequence[str] = ()) -> None:
-        """Shows the prompt with a text to change and the keyboard's focus; Tab completes `words`."""
+        """Open the prompt with a text to change; Tab completes `words`."""
         self.purpose, self._words = purpose, words
         self._label.update(purpose.value)
         with self._input.prevent(Input.Changed):
@@ -92,29 +93,30 @@ class Prompt(Vertical):
         self._input.focus()
 
     def say(self, hint: str) -> None:
-        """Writes the line below the text."""
+        """Write the line below the text."""
         self._hint.remove_class("-error")
         self._hint.update(printable(f" {hint}"), layout=False)
 
     def complain(self, error: str, column: int) -> None:
-        """Says what is wrong with the text, an arrow below its `column` (in characters from 1)."""
+        """Write what is wrong with the text, with an arrow below its `column` (in characters from 1)."""
         before = cell_len(self._input.value[: column - 1]) - int(self._input.scroll_offset.x)
-        place = len(self.purpose) + 2 + max(before, 0)  # the label, its blank and the input's
-        room = self.size.width - place - 2
+        arrow = len(self.purpose) + 2 + max(before, 0)  # the label, its blank and the input's
+        room = self.size.width - arrow - 2
         message = printable(error)
-        if cell_len(message) <= room or place < cell_len(message) + 2:
-            text = f"{' ' * place}▲ {message}" if cell_len(message) <= room else f" ▲ {message}"
+        if cell_len(message) <= room or arrow < cell_len(message) + 2:
+            text = f"{' ' * arrow}▲ {message}" if cell_len(message) <= room else f" ▲ {message}"
         else:
-            text = f"{message} ▲".rjust(place + 1)
+            text = f"{message} ▲".rjust(arrow + 1)
         self._hint.add_class("-error")
         self._hint.update(text, layout=False)
 
     def close(self) -> None:
-        """Gives the place and the focus back."""
+        """Bring the status line, the footer and the focus of the table back."""
         self._swap(False)
         self.screen.query_one("#units").focus()
 
     def _swap(self, prompting: bool) -> None:
+        """Show the prompt, or the status line and the footer."""
         self.display = prompting
         for other in ("#status", "Footer"):
             self.screen.query_one(other).display = not prompting
@@ -128,11 +130,12 @@ class Prompt(Vertical):
         self.post_message(self.Submitted(self.purpose, event.value))
 
     def action_cancel(self) -> None:
+        """Close the prompt, and say so."""
         self.close()
         self.post_message(self.Cancelled(self.purpose, self._input.value))
 
     def action_complete(self) -> None:
-        """Writes what all words that go on like this have in common."""
+        """Write what all words that begin like the one at the cursor have in common."""
         begun = re.split(r"[^\w.]", self._input.value[: self._input.cursor_position])[-1]
         fitting = [word for word in self._words if word.startswith(begun)] if begun else []
         common = commonprefix(fitting)  # noqa: RUF071 (of strings, as is meant)

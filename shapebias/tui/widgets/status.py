@@ -11,7 +11,7 @@ from shapebias.tui.widgets.unit_table import UnitTableView
 
 
 class StatusLine(Static):
-    """One line. `figures` of the last move come first (`--debug-stats`)."""
+    """One line of text; the `figures` of the last move come first, if there are any (`--debug-stats`)."""
 
     DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; background: $surface; color: $text-muted; }"
 
@@ -21,18 +21,19 @@ class StatusLine(Static):
         self._said: tuple[str, Unit | None] = ("", None)
 
     def say(self, text: str, unit: Unit | None) -> None:
-        """From the next `show` on a text takes the filter's place, as long as the cursor is on `unit`."""
+        """From the next `show` on, write a text where the filter is otherwise, as long as the cursor is on `unit`."""
         self._said = (text, unit)
 
     def show(self, key: LayerKey, layer: Layer, units: UnitTableView, condition: str) -> None:
-        """Writes the line for a layer whose units the table shows, those that satisfy `condition`."""
-        said, unit = self._said
-        words = METRICS.get(units.sort_by)
+        """Write the line for a layer, of whose units the table `units` shows those that satisfy `condition`."""
+        text, unit = self._said
+        model, name = key
+        metric = METRICS.get(units.sort_by)
         count = f"{units.row_count} of {layer.units} units: {condition}" if condition else ""
         parts = [
             self.figures,
-            (said if unit == units.unit else "") or count,
-            f"{key[0]}  {key[1]}  {layer.units} units, maps {layer.map_height} × {layer.map_width}",
-            f"{words.title}: {words.low} … {words.high}" if words is not None else "",
+            (text if unit == units.unit else "") or count,
+            f"{model}  {name}  {layer.units} units, maps {layer.map_height} × {layer.map_width}",
+            f"{metric.title}: {metric.low} … {metric.high}" if metric is not None else "",
         ]
         self.update(printable("   ".join(filter(None, parts)), 400), layout=False)

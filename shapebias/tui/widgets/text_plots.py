@@ -14,19 +14,18 @@ from shapebias.core.analysis.histogram import bars
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHADES = "·░▒▓█"
-# As in the figures (core/plots.py): colours that people with colour blindness tell apart, and a mark each, so that
-# nothing is told by colour alone.
+# Colours that people with colour blindness tell apart, and a mark for each, so that nothing is told by colour alone.
 SERIES = (("#4aa3df", "○"), ("#e69f00", "■"), ("#2fbf8f", "▲"), ("#cc79a7", "◇"))
 PEOPLE = ("#ff6b6b", "+")
 
 
 def series(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """A colour and a mark for each of several models."""
+    """Return a colour and a mark for each of several models."""
     return dict(zip(names, cycle(SERIES), strict=False))
 
 
 def bar(share: float, width: int) -> str:
-    """A bar of `width` cells for a share of 0 to 1, to an eighth of a cell; blank for NaN."""
+    """Return a bar of `width` cells for a share of 0 to 1, to an eighth of a cell; blanks for NaN."""
     if not share > 0:
         return " " * width
     eighths = round(min(share, 1.0) * 8 * width)
@@ -35,7 +34,7 @@ def bar(share: float, width: int) -> str:
 
 
 def marked_line(values: Mapping[tuple[str, str], float], width: int) -> Text:
-    """A line from 0 to 1 with a mark (colour, character) at each value; of two in one cell, the last is seen."""
+    """Return a line from 0 to 1 with a mark (colour, character) at each value; of two in one cell, the last is seen."""
     quarters = {round(quarter / 4 * (width - 1)) for quarter in range(5)}
     cells = [("·", "dim") if cell in quarters else (" ", "") for cell in range(width)]
     for (color, mark), value in values.items():
@@ -45,7 +44,7 @@ def marked_line(values: Mapping[tuple[str, str], float], width: int) -> Text:
 
 
 def spread(values: NDArray[np.float64], low: float, high: float, width: int) -> str:
-    """How many values are where between `low` and `high`: a character of eighths a bin."""
+    """Return a histogram between `low` and `high`: one character, a bar in eighths of its height, for each bin."""
     if not high > low:
         return " " * width
     return bars(np.histogram(values, width, (low, high))[0])
@@ -54,22 +53,23 @@ def spread(values: NDArray[np.float64], low: float, high: float, width: int) -> 
 def scatter(
     points: Mapping[tuple[str, str], tuple[NDArray[np.float64], NDArray[np.float64]]], width: int, height: int
 ) -> list[Text]:
-    """x against y of several series (colour, mark), both axes logarithmic and alike, with the diagonal.
+    """Return a plot of y against x of several series (colour, mark), with the diagonal.
 
-    Their range is below. Values that are not positive are left out. Empty where nothing is left.
+    Both axes are logarithmic, with the same range, which is written below. Values that are not positive are left out;
+    where nothing is left, there are no lines.
     """
-    every = np.concatenate([np.zeros(0), *(each for pair in points.values() for each in pair)])
-    every = every[np.isfinite(every) & (every > 0)]
-    if not len(every):
+    drawn = np.concatenate([np.zeros(0), *(values for pair in points.values() for values in pair)])
+    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
+    if not len(drawn):
         return []
-    low, high = math.log(every.min()) - 0.02, math.log(every.max()) + 0.02
+    low, high = math.log(drawn.min()) - 0.02, math.log(drawn.max()) + 0.02
     cells = [[(" ", "") for _ in range(width)] for _ in range(height)]
     for column in range(width):
         cells[height - 1 - column * height // width][column] = ("·", "dim")
     for (color, mark), (x, y) in points.items():
-        shown = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
-        across = ((np.log(x[shown]) - low) / (high - low) * width).astype(int).clip(0, width - 1)
-        up = ((np.log(y[shown]) - low) / (high - low) * height).astype(int).clip(0, height - 1)
+        positive = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
+        across = ((np.log(x[positive]) - low) / (high - low) * width).astype(int).clip(0, width - 1)
+        up = ((np.log(y[positive]) - low) / (high - low) * height).astype(int).clip(0, height - 1)
         for column, row in zip(across.tolist(), up.tolist(), strict=True):
             cells[height - 1 - row][column] = (mark, color)
     lines = [Text.assemble(("│", "dim"), *row) for row in cells]
@@ -78,7 +78,7 @@ def scatter(
 
 
 def picture(pixels: NDArray[np.uint8]) -> list[Text]:
-    """Pixels uint8 [H, W, 3] as half cells, two rows of pixels a line."""
+    """Return pixels (uint8 [H, W, 3]) as half cells: a line for every two rows of pixels."""
     height, width = pixels.shape[:2]
     even = pixels if height % 2 == 0 else np.concatenate([pixels, np.zeros((1, width, 3), np.uint8)])
     lines = []
@@ -91,12 +91,12 @@ def picture(pixels: NDArray[np.uint8]) -> list[Text]:
 
 
 def shades(levels: NDArray[np.uint8], width: int, height: int) -> list[Text]:
-    """Levels uint8 [h, w] as characters from · for 0 to █ for 255, two cells a column of them where there is room.
+    """Return levels (uint8 [h, w]) as characters from · for 0 to █ for 255, each of them twice as it is half as wide.
 
-    Of larger maps a character is the largest of several rows and columns.
+    For maps that are larger than `width` x `height` cells, a character is the largest of several rows and columns.
     """
     step = max(-(-levels.shape[0] // max(height, 1)), -(-levels.shape[1] // max(width // 2, 1)))
     for axis, extent in enumerate(levels.shape):
         levels = np.maximum.reduceat(levels, range(0, extent, step), axis)
-    shown = -(-levels.astype(int) * (len(_SHADES) - 1) // 255)
-    return [Text("".join(2 * _SHADES[level] for level in row)) for row in shown.tolist()]
+    shade_numbers = -(-levels.astype(int) * (len(_SHADES) - 1) // 255)
+    return [Text("".join(2 * _SHADES[number] for number in row)) for row in shade_numbers.tolist()]

@@ -18,7 +18,6 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import UnitTable
-from shapebias.tui.terminal.query import Graphics, Terminal
 from shapebias.tui.widgets.grid_view import GridView
 
 _ROOMY = 24  # rows of the panel from which more is said than its numbers
@@ -31,7 +30,7 @@ _VIEWS = {
 
 
 class UnitPanel(Vertical):
-    """Numbers above, pictures below."""
+    """Numbers above, pictures below. It `follows` the table's cursor, unless a screen sets that to False."""
 
     DEFAULT_CSS = """
     UnitPanel { padding: 0 0 0 1; }
@@ -39,17 +38,15 @@ class UnitPanel(Vertical):
     UnitPanel.-roomy > .numbers { height: 6; }
     """
 
-    def __init__(
-        self, store: Store, marks: Marks, terminal: Terminal, graphics: Graphics, view: View, id: str | None = None
-    ) -> None:
+    def __init__(self, store: Store, marks: Marks, grid: GridView, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.follows = True  # the table's cursor
+        self.follows = True
         self._store, self._marks = store, marks
         self._numbers = Static(classes="numbers")
-        self.grid = GridView(store, terminal, graphics, view)
+        self.grid = grid
         self._unit: Unit | None = None
         self._values: dict[str, float | str] = {}
-        self._closer: _Closer | None = None
+        self._closer: _CloserLook | None = None
         self._resting: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -57,7 +54,7 @@ class UnitPanel(Vertical):
         yield self.grid
 
     def show(self, unit: Unit, table: UnitTable, neighbours: list[Unit]) -> None:
-        """Shows a unit of `table`."""
+        """Show a unit of `table`; the pictures of its `neighbours` are made ahead. Raises StoreError."""
         row = int((table.index == unit.index).argmax())
         self._unit = unit
         self._values = {name: table.cell(name, row) for name in table.columns}
@@ -72,7 +69,7 @@ class UnitPanel(Vertical):
         self.call_after_refresh(self.write)
 
     def _look_closer(self) -> None:
-        """Reads what takes longer than a move may, on a thread."""
+        """Read what takes longer than a move may, on a thread."""
         unit = self._unit
         if unit is None or not self.has_class("-roomy") or (self._closer and self._closer.unit == unit):
             return
@@ -80,26 +77,30 @@ class UnitPanel(Vertical):
 
         def read() -> None:
             try:
-                found = _Closer(unit, activation_histogram(self._store, unit, bins), concepts_of(self._store, unit))
+                histogram, concepts = activation_histogram(self._store, unit, bins), concepts_of(self._store, unit)
             except ShapebiasError:  # a store's damage is said where it is in the way
                 return
             if self.is_attached:
-                self.app.call_later(self._take_closer, found)
+                self.app.call_later(self._take_closer, _CloserLook(unit, histogram, concepts))
 
         self.run_worker(read, thread=True, exclusive=True, group="closer")
 
-    def _take_closer(self, found: "_Closer") -> None:
-        self._closer = found
+    def _take_closer(self, closer: "_CloserLook") -> None:
+        """Write what was read."""
+        self._closer = closer
         self.write()
 
     def next_view(self) -> None:
-        """Crops, masked images, whole images, in turn."""
+        """Show crops, images with the activation mask and whole images in turn."""
         self.grid.view = self.grid.view.next
         self.write()
 
     def write(self) -> None:
-        """What it is and its note, its strongest image; where there is room its activations and concepts; as many
-        numbers as fit (the table has them all)."""
+        """Write the lines above the pictures.
+
+        They are the unit's name and note, its strongest image, and as many numbers as fit (the table has them all);
+        where there is room, its activations and concepts, too.
+        """
         width = self._numbers.size.width
         if self._unit is None or not width:  # it is written when it has a place
             return
@@ -114,6 +115,7 @@ class UnitPanel(Vertical):
         self._numbers.update(Text("\n").join(lines), layout=False)
 
     def _strongest(self) -> Text:
+        """Return the line of the strongest image: its class, or its path where it has none."""
         assert self._unit is not None
         top = self._store.top(self._unit)
         if not len(top.image):
@@ -123,7 +125,7 @@ class UnitPanel(Vertical):
         return Text.assemble(("strongest ", "dim"), printable(name, 40))
 
     def _metrics(self, width: int) -> list[Text]:
-        """Titles and values in lines, none of them parted."""
+        """Return titles and values in lines of at most `width` cells, none of them parted."""
         lines = [Text()]
         for name, value in self._values.items():
             metric = METRICS[name]
@@ -134,7 +136,7 @@ class UnitPanel(Vertical):
 
 
 @dataclass(frozen=True)
-class _Closer:
+class _CloserLook:
     """What is read of a unit when the cursor rests on it."""
 
     unit: Unit
@@ -142,17 +144,18 @@ class _Closer:
     concepts: list[tuple[str, str, float]]
 
 
-def _histogram_line(found: Histogram | None) -> Text:
-    if found is None:
+def _histogram_line(histogram: Histogram | None) -> Text:
+    """Return the line of a unit's activations over the images; empty where the store has none."""
+    if histogram is None:
         return Text()
-    line = Text.assemble(("images ", "dim"), f"{found.low:.3g} {found.bars} {found.high:.3g}")
-    if found.zeros:
-        line.append(f"  {found.zeros / found.images:.0%} silent", style="dim")
+    line = Text.assemble(("images ", "dim"), f"{histogram.low:.3g} {histogram.bars} {histogram.high:.3g}")
+    if histogram.zeros:
+        line.append(f"  {histogram.zeros / histogram.images:.0%} silent", style="dim")
     return line
 
 
 def _concepts_line(concepts: list[tuple[str, str, float]], width: int) -> Text:
-    """The best concept of each category, as many as fit."""
+    """Return the line of the best concept of each category, as many as fit."""
     line = Text()
     for name, _, iou in concepts:
         piece = f"{printable(name, 24)} {iou:.2f}  "

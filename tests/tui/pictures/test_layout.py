@@ -18,7 +18,7 @@ def test_everything_is_inside_and_nothing_overlaps(
     assert layout.size + GAP <= layout.cell_rows * cell_height
     assert layout.columns * layout.cell_columns <= width
     assert layout.rows * layout.cell_rows <= height
-    places = [layout.place(index) for index in range(layout.count)]
+    places = [layout.cell_of(index) for index in range(layout.count)]
     assert len(set(places)) == layout.count
     assert max(x for x, _ in places) + layout.cell_columns <= width
 

@@ -39,7 +39,7 @@ async def read(screen: ByImageScreen, pilot: Pilot[None]) -> None:
     """Waits until the images are listed and the chosen one is shown."""
     for _ in range(300):
         await pilot.pause(0.01)
-        if screen.found and screen._reading is None and screen.list.row_count + ("no image" in listed(screen)):
+        if screen.results and screen._reading is None and screen.list.row_count + ("no image" in listed(screen)):
             return
     raise AssertionError("it was never read")
 
@@ -72,8 +72,8 @@ async def test_starts_at_the_units_strongest_image_with_the_unit_under_the_curso
         assert screen.image == screen.list.name_at(screen.list.cursor) == name
         assert name.path in said(screen)
         assert name.about in said(screen)
-        assert screen.found == on_image(store, name)
-        expected = [one for each in screen.found[0].layers.values() for one in each]
+        assert screen.results == on_image(store, name)
+        expected = [one for each in screen.results[0].layers.values() for one in each]
         for line, firing in zip(units(screen, "Tiny"), expected, strict=True):
             assert f"{firing.unit.index:>5}  {firing.relative:>6.3f}" in line
             assert line.endswith(f"{firing.activation:.4g}")
@@ -92,7 +92,7 @@ async def test_starts_at_the_units_strongest_image_with_the_unit_under_the_curso
 async def test_enter_goes_to_the_unit(store: Store) -> None:
     async with exploring(store, Graphics.NONE, unit=UNIT) as (app, pilot):
         screen = await opened(app, pilot)
-        expected = [one.unit for each in screen.found[0].layers.values() for one in each]
+        expected = [one.unit for each in screen.results[0].layers.values() for one in each]
         place = expected.index(store.unit(UNIT))
         await pilot.press("j", "down", "k", "j", "up", "j")
         assert screen.column.firing is not None
@@ -115,7 +115,7 @@ async def test_an_image_is_found_by_what_is_typed(store: Store) -> None:
         await pilot.press("down", "down", "up", "down")
         await read(screen, pilot)
         assert screen.image.path == "class3/image2.png"
-        assert screen.found == on_image(store, screen.image)
+        assert screen.results == on_image(store, screen.image)
         await pilot.press("enter")
         assert screen.column.units.has_focus
         await pilot.press("n", "n", "N")

@@ -98,7 +98,7 @@ async def test_a_click_on_an_image_opens_it(store: Store, graphics: Graphics) ->
     async with exploring(store, graphics, unit=UNIT) as (app, pilot):
         layout = app.panel.grid.grid_layout()
         assert layout is not None
-        x, y = layout.place(1) if graphics is Graphics.SIXEL else (0, 1)
+        x, y = layout.cell_of(1) if graphics is Graphics.SIXEL else (0, 1)
         await pilot.click(app.panel.grid, offset=(x + 1, y))
         await pilot.pause()
         assert image_screen(app).rank == 1

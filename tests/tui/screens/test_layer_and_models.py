@@ -19,7 +19,7 @@ from shapebias.core.store.joined import open_stores
 from shapebias.core.store.opening import open_store
 from shapebias.tui.screens.layer import LayerScreen
 from shapebias.tui.screens.models import ModelScreen
-from tests.support.explorer_pilot import exploring, press
+from tests.support.explorer_pilot import exploring, press, session_of
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def lines_of(screen: LayerScreen, part: str) -> list[str]:
 
 def test_a_layers_numbers_are_the_stores(rich_store: Path) -> None:
     store = open_store(rich_store)
-    screen = LayerScreen(store, "Tiny", "block2")
+    screen = LayerScreen(session_of(store), ("Tiny", "block2"))
     shown = lines_of(screen, "metrics")
     for name in ("smoothness", "max", "tv_noisy"):
         values = living(store, "Tiny", "block2", name)
@@ -76,25 +76,25 @@ def test_filters_are_shown_of_the_first_layer_only(rich_store: Path, tmp_path: P
         del group["filters"]
     group.create_array("filters", data=kernels, compressors=[Crc32cCodec()])
     store = open_store(copy)
-    assert lines_of(LayerScreen(store, "Tiny", "block2"), "filters") == []
-    shown = lines_of(LayerScreen(store, "Tiny", "block1"), "filters")
+    assert lines_of(LayerScreen(session_of(store), ("Tiny", "block2")), "filters") == []
+    shown = lines_of(LayerScreen(session_of(store), ("Tiny", "block1")), "filters")
     assert shown[0] == "filters of Tiny"
     assert {len(line) for line in shown[1:-1]} == {6 * 11 + 1}, "eleven in a row of 70 cells"
 
 
 def test_what_a_store_lacks_is_said(make_store: Callable[..., Path], tmp_path: Path) -> None:
     store = open_store(make_store(tmp_path / "bare.zarr", passes=()))
-    screen = LayerScreen(store, "Tiny", "block2")
+    screen = LayerScreen(session_of(store), ("Tiny", "block2"))
     assert "--passes noise" in screen.noise(70, 10)[0].plain
     assert "--passes dissection" in lines_of(screen, "detectors")[0]
-    text = ModelScreen(store).text(100).plain
+    text = ModelScreen(session_of(store)).text(100).plain
     assert "no shape bias: the store was made without --cue-conflict DIR" in text
     assert "without --passes distortions" in text
 
 
 def test_the_models_accuracies_are_the_stores(rich_store: Path) -> None:
     store = open_store(rich_store)
-    text = ModelScreen(store).text(120).plain
+    text = ModelScreen(session_of(store)).text(120).plain
     for each in accuracies(store):
         [line] = [line for line in text.splitlines() if line.startswith(f"{each.condition} ")]
         assert line.endswith(f"{each.accuracy:6.1%}")
@@ -102,7 +102,7 @@ def test_the_models_accuracies_are_the_stores(rich_store: Path) -> None:
 
 
 def test_shape_bias_is_by_category(cue_conflict_store: Path) -> None:
-    text = ModelScreen(open_store(cue_conflict_store)).text(120).plain
+    text = ModelScreen(session_of(open_store(cue_conflict_store))).text(120).plain
     assert "Tiny  0.667" in text, "of three decisions two are by shape"
     named = [line.split()[0] for line in text.splitlines() if line.startswith(("cat", "dog", "elephant"))]
     assert named == ["cat", "dog", "elephant"]
@@ -110,6 +110,6 @@ def test_shape_bias_is_by_category(cue_conflict_store: Path) -> None:
 
 def test_layers_of_the_same_name_are_side_by_side(small_store: Path, rich_store: Path) -> None:
     store = open_stores([small_store, rich_store])
-    shown = lines_of(LayerScreen(store, "Tiny@rich", "block2"), "metrics")
+    shown = lines_of(LayerScreen(session_of(store), ("Tiny@rich", "block2")), "metrics")
     first = next(index for index, line in enumerate(shown) if line.startswith("smooth "))
     assert ("○" in shown[first], "■" in shown[first + 1]) == (True, True)

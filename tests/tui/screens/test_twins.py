@@ -42,7 +42,7 @@ async def pictured(screen: TwinsScreen, pilot: Pilot[None]) -> str:
     for _ in range(200):
         await pilot.pause(0.01)
         place, picture = screen.query_one(OptionList).highlighted, screen.other.grid.picture
-        if place is not None and picture is not None and picture.request.subject == screen.found[place].unit:
+        if place is not None and picture is not None and picture.request.subject == screen.candidates[place].unit:
             return str(picture.request.subject)
     raise AssertionError("the picture never came")
 
@@ -51,7 +51,7 @@ async def test_both_units_are_shown_and_enter_goes_to_the_twin(store: Store) -> 
     expected = find_twins(Correlator(store), store.unit("Tiny/block2/3"))
     async with exploring(store, unit="Tiny/block2/3") as (app, pilot):
         screen = await opened(app, pilot)
-        assert screen.found == expected
+        assert screen.candidates == expected
         assert await pictured(screen, pilot) == str(expected[0].unit)
         assert screen.panel.grid.picture is not None
         assert str(screen.panel.grid.picture.request.subject) == "Tiny/block2/3"
@@ -70,7 +70,7 @@ async def test_escape_goes_back_and_the_cursor_stays(store: Store) -> None:
         await settled(app, pilot)
         assert len(app.screen_stack) == 1
         assert str(app.units.unit) == "Tiny/block2/3"
-        assert not app.marks.units()
+        assert not app.session.marks.units()
         assert not screen.is_attached
 
 

@@ -1,4 +1,4 @@
-"""The line to the terminal: how much of what was sent the terminal has taken, and how many bytes a second it takes.
+"""The link to the terminal: how much of what was sent the terminal has taken, and how many bytes a second it takes.
 
 Behind every few kB goes a question that each terminal answers: where is the cursor (ECMA-48, DSR 6)? That a write
 returns says little: the kernel, ssh and the sockets between hold hundreds of kB that no newer picture can overtake.
@@ -13,14 +13,14 @@ _EVERY = 4000  # bytes between two questions
 QUESTION = "\x1b7\x1b[2;1H\x1b[6n\x1b8"  # from row 2: an answer of row 1 could be shift-F3
 _SAMPLE = 32_000  # bytes that a speed is measured with: fewer are over before a busy process looks at its clock
 _SAMPLE_TIME = 0.25  # seconds after which fewer will do
-_SAMPLES = 6  # of them the fastest counts: what delays an answer is not always the line
+_SAMPLES = 6  # of them the fastest counts: what delays an answer is not always the link
 _ASSUMED = 640_000  # bytes a second, as long as nothing is known
 _PATIENCE = 2.0  # seconds that a question may take longer than the bytes before it
 _SLOWEST = 10_000  # bytes a second
 
 
-class Line:
-    """Counts bytes from `sent` to `answered`. Called from several threads."""
+class Link:
+    """Counts bytes from where they are sent to where they are answered for. Several threads may call it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,12 +34,15 @@ class Line:
 
     @property
     def speed(self) -> float:
-        """Bytes a second; infinite as long as it is unknown."""
+        """Bytes a second that the terminal takes; infinite as long as that is unknown."""
         return max(self._speeds, default=math.inf) if len(self._speeds) > 1 else math.inf
 
     @property
     def waiting(self) -> int:
-        """Bytes on their way: in front of a question, and not yet known to be taken."""
+        """Bytes on their way: sent before a question that is not answered yet.
+
+        Of a terminal that does not answer: bytes that the kernel has not taken.
+        """
         with self._lock:
             if self._questions:
                 position, when = self._questions[0]
@@ -49,16 +52,16 @@ class Line:
             return self._sent - self._written if self._silent else self._asked - self._taken
 
     def takes_within(self, seconds: float) -> float:
-        """How many bytes the line takes in so many seconds; infinite as long as its speed is unknown."""
+        """Return how many bytes the terminal takes in so many seconds; infinite as long as its speed is unknown."""
         return seconds * self.speed
 
     def has_room(self, seconds: float) -> bool:
-        """Whether less is on its way than the line takes in `seconds`."""
+        """Return whether less is on its way than the terminal takes in `seconds`."""
         speed = min(self.speed, 1e9) if len(self._speeds) > 1 else _ASSUMED
         return self.waiting <= speed * (seconds + (self._latency if self._latency < math.inf else 0))
 
     def sending(self, data: str, ask: bool = False) -> str:
-        """What must be sent instead of `data`: the same, with the question behind it where one is due."""
+        """Return what must be sent instead of `data`: the same, with a question behind it where one is due or `ask`."""
         with self._lock:
             self._sent += len(data)
             if self._silent or self._closed or not (ask or self._sent - self._asked >= _EVERY):
@@ -69,12 +72,12 @@ class Line:
             return data + QUESTION
 
     def written(self, count: int) -> None:
-        """The kernel has taken bytes: all that is known of a terminal that does not answer."""
+        """Take note that the kernel has taken bytes: all that is known of a terminal that does not answer."""
         with self._lock:
             self._written += count
 
     def answered(self) -> None:
-        """The terminal has answered the oldest question."""
+        """Take note that the terminal has answered the oldest question."""
         now = time.perf_counter()
         with self._lock:
             if not self._questions:
@@ -90,14 +93,14 @@ class Line:
                 self._bytes, self._seconds = 0, 0.0
 
     def open(self) -> None:
-        """Somebody answers from now on."""
+        """Begin to ask: somebody answers from now on."""
         with self._lock:
             self._closed = False
             self._taken = self._written = self._asked = self._sent
             self._questions.clear()
 
     def close(self, timeout: float) -> None:
-        """Asks no more, and waits for the answers that are to come: else the shell would get them as keys."""
+        """Ask no more, and wait for the answers that are to come: else the shell would get them as keys."""
         self._closed = True
         deadline = time.perf_counter() + timeout
         while self._questions and not self._silent and time.perf_counter() < deadline:

@@ -1,0 +1,43 @@
+"""What screens to read have in common: they scroll, and close at their own key, too."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
+
+_STEP = 3  # lines that j and k scroll by
+
+
+def reading_keys(key: str) -> list[BindingType]:
+    """Return the bindings of a `ReadingScreen` that `key` opens and closes."""
+    return [
+        Binding(f"escape,{key},enter", "app.pop_screen", "Back"),
+        Binding("j", "scroll(1)", "Down"),
+        Binding("k", "scroll(-1)", "Up"),
+    ]
+
+
+class ReadingScreen(Screen[None]):
+    """A screen to read. Subclasses set `BINDINGS` to their `reading_keys`, and return their `parts`."""
+
+    DEFAULT_CSS = "ReadingScreen > VerticalScroll { padding: 0 1; }"
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def parts(self) -> list[Widget]:
+        """Return what there is to read, from the top."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        yield VerticalScroll(*self.parts())
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+
+    def action_scroll(self, steps: int) -> None:
+        """Scroll down by so many steps, up where they are negative."""
+        self.query_one(VerticalScroll).scroll_relative(y=_STEP * steps, animate=False)

@@ -1,0 +1,48 @@
+"""What all panes and screens of the explorer share: the store, the terminal, the user's marks and settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+
+from shapebias.core.analysis.twins import Correlator
+from shapebias.core.pictures.tiles import View
+from shapebias.core.store.reader import Store
+from shapebias.core.units.marks import Marks
+from shapebias.core.units.table import UnitTable, load_units
+from shapebias.tui.settings import Settings, load_settings
+from shapebias.tui.terminal.query import Graphics, Terminal
+from shapebias.tui.widgets.grid_view import GridView
+from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.tui.widgets.unit_panel import UnitPanel
+
+_TABLES = 16  # layers whose unit tables are kept
+
+
+@dataclass
+class Session:
+    """One run of the explorer. `marks` are empty until they are loaded; `graphics` is how pictures are drawn."""
+
+    store: Store
+    terminal: Terminal
+    graphics: Graphics
+    settings: Settings = field(default_factory=load_settings)
+    marks: Marks = field(init=False)
+    correlator: Correlator = field(init=False)
+    _load_units: Callable[[str, str], UnitTable] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.marks = Marks(self.store)
+        self.correlator = Correlator(self.store)
+        self._load_units = lru_cache(_TABLES)(partial(load_units, self.store))
+
+    def load(self, layer: LayerKey) -> UnitTable:
+        """Return the units of a layer; the tables of the layers asked for last are kept. Raises StoreError."""
+        return self._load_units(*layer)
+
+    def new_grid(self, view: View = View.CROP) -> GridView:
+        """Return a widget for pictures, in the terminal's graphics."""
+        return GridView(self.store, self.terminal, self.graphics, view)
+
+    def new_panel(self, id: str | None = None) -> UnitPanel:
+        """Return a widget for one unit, in the view that the user chose last."""
+        return UnitPanel(self.store, self.marks, self.new_grid(self.settings.view), id=id)
