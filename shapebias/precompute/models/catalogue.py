@@ -134,7 +134,7 @@ def describe_layers(spec: ModelSpec) -> Layers:
     """
     model = load_model(spec, download=False)
     side = model.preprocessing.geometry.crop
-    trace = Trace(model.network, torch.zeros(2, 3, side, side))
+    trace = Trace(model.network, torch.zeros(1, 3, side, side))
     default, convolutions = trace.choose("paper"), trace.convolutions()
     by_place: dict[Place, WatchedLayer] = {}
     for layer in default + convolutions:

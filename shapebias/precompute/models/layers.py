@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
@@ -62,18 +63,18 @@ class Trace:
     """The operations and module calls of a network's forward, and the layers that can be watched."""
 
     def __init__(self, network: nn.Module, images: Tensor) -> None:
-        """Run `images` [2 or more, 3, H, W] through `network` once. What the network raises is raised.
+        """Run `images` [B, 3, H, W] through `network` once, a single one twice. What the network raises is raised.
 
         `result` is what the network returned.
         """
         self.network = network
-        self.result, self.recording = record(network, images)
+        self.result, self.recording = record(network, images if len(images) > 1 else torch.cat([images, images]))
         self._axes, self._norms = follow_axes(self.recording), Norms(self.recording)
         self._paths = {id(module): path for path, module in network.named_modules()}
         self._returned: dict[Value, ModuleCall] = {}
         for call in self.recording.calls:
-            if call.output is not None:
-                self._returned.setdefault(call.output, call)
+            if call.path and call.output is not None and _made_in(call, call.output):
+                self._returned[call.output] = call  # the outermost
         self._weighted = [each for each in self.recording.operations if is_convolution(each) or self._is_dense(each)]
         self._by_path: dict[str, list[ModuleCall]] = {}
         for call in self.recording.calls:
@@ -104,9 +105,10 @@ class Trace:
         return _watched(name, place, layout, activation.after, activation.signed)
 
     def _place(self, value: Value) -> _Tensor:
-        """By what a hook finds a value: the first module that returns it, else the function that computes it."""
+        """By what a hook finds a value: the outermost module that makes and returns it, else the function that
+        computes it."""
         call = self._returned.get(value)
-        if call is not None and call.path:
+        if call is not None:
             return _Tensor(value, call.path, call.number)
         operation = value.producer
         assert operation is not None
@@ -232,9 +234,13 @@ class Trace:
         return min(inside, default=0)
 
     def _has_maps(self, call: ModuleCall) -> bool:
-        """Whether a call returned maps with more than images and channels, or those of a layer that sees everything."""
-        layout = None if call.output is None or is_result(call.output) else self._layout(call.output)
-        return layout is not None and (layout.axes is None or layout.shape[2:] != (1, 1))
+        """Whether a call returned maps, if of one position each, and not the class scores."""
+        layout = None if call.output is None else self._layout(call.output)
+        if call.output is None or layout is None:
+            return False
+        height, width = call.output.shape[2:] if layout.axes is None else layout.shape[2:]
+        is_single = (height, width) == (1, 1)
+        return not is_single or (layout.axes is None and not is_result(call.output))
 
     def paper(self) -> list[WatchedLayer]:
         """The layers of the published studies where the network is one of theirs; the hidden neurons of transformers;
@@ -333,6 +339,11 @@ def _numbered(names: list[str]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         numbered.append(f"{name}#{seen[name]}" if names.count(name) > 1 else name)
     return numbered
+
+
+def _made_in(call: ModuleCall, value: Value) -> bool:
+    """Whether a value was computed while a module ran, and not handed through."""
+    return value.producer is not None and call.first <= value.producer.position < call.last
 
 
 def _words(request: str) -> list[str]:

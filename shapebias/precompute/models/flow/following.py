@@ -100,7 +100,8 @@ def is_signed(value: Value) -> bool:
 
 
 def sources_of(value: Value) -> list[Operation]:
-    """The convolutions and linear operations that a value is an elementwise function or a sum of, in their order."""
+    """The convolutions and linear operations that a value comes from through elementwise functions, norms, pooling and
+    sums, in their order."""
     sources: dict[Operation, None] = {}
     waiting, seen = [value], {value}
     while waiting:
@@ -109,7 +110,7 @@ def sources_of(value: Value) -> list[Operation]:
             continue
         if is_convolution(operation) or is_linear(operation):
             sources[operation] = None
-        elif _kind(operation) is not None or operation.name in known.SAME_ELEMENTS:
+        elif _kind(operation) is not None or operation.name in known.SAME_ELEMENTS | known.POOLING:
             fresh = [each for each in operation.inputs if each.depends and each not in seen]
             waiting += fresh
             seen |= set(fresh)
