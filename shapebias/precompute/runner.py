@@ -113,7 +113,8 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
     """Places the network and finds its layers by a small forward. Raises ShapebiasError where that fails."""
     network = device.place(model.network)
     crop = model.preprocessing.geometry.crop
-    noise = np.random.default_rng(0).integers(0, 256, (2, crop, crop, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
+    noise[1] += 128  # a dark image and a bright one: what depends on the batch differs
     sample = device.images(noise, model.preprocessing)
     try:
         with device.inference():

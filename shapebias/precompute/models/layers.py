@@ -15,7 +15,6 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.models.flow.axes import Axes
 from shapebias.precompute.models.flow.following import (
-    Activation,
     Norms,
     activation_of,
     ending_of,
@@ -93,16 +92,21 @@ class Trace:
 
     # Single layers
 
-    def _layer(self, name: str, value: Value, activation: Activation | None = None) -> WatchedLayer | None:
-        """The layer of that name whose tensor is `value`; None where its channels cannot be told, or it is no tensor of
-        maps."""
-        layout = self._layout(value)
+    def _activation(self, name: str, operation: Operation) -> WatchedLayer | None:
+        """The activation of a convolution or linear layer, by that name; None where its channels cannot be told."""
+        activation = activation_of(self._norms, operation)
+        layout = self._layout(activation.value)
         if layout is None:
             return None
-        place = self._place(value)
-        if activation is None:
-            return _watched(name, place, layout, ending_of(value), is_signed(value))
-        return _watched(name, place, layout, activation.after, activation.signed)
+        return _watched(name, self._place(activation.value), layout, activation.after, activation.signed)
+
+    def _output(self, name: str, call: ModuleCall) -> WatchedLayer | None:
+        """What a call of a module returned, by that name; None where its channels cannot be told."""
+        layout = None if call.output is None else self._layout(call.output)
+        if call.output is None or layout is None:
+            return None
+        place = _Tensor(call.output, call.path, call.number)
+        return _watched(name, place, layout, ending_of(call.output), is_signed(call.output))
 
     def _place(self, value: Value) -> _Tensor:
         """By what a hook finds a value: the outermost module that makes and returns it, else the function that
@@ -144,8 +148,7 @@ class Trace:
         names = self._names(self._weighted)
         found = []
         for name, operation in zip(names, self._weighted, strict=True):
-            activation = activation_of(self._norms, operation)
-            layer = self._layer(name, activation.value, activation)
+            layer = self._activation(name, operation)
             if layer is not None:
                 found.append(layer)
         return found
@@ -175,11 +178,10 @@ class Trace:
         for name, operation in zip(self._names(self._weighted), self._weighted, strict=True):
             if not is_pointwise(operation):
                 continue
-            activation = activation_of(self._norms, operation)
-            layer = self._layer(name, activation.value, activation)
-            if layer is None or activation.signed or (layer.height, layer.width) == (1, 1):
+            layer = self._activation(name, operation)
+            if layer is None or layer.signed or (layer.height, layer.width) == (1, 1):
                 continue
-            if _feeds_pointwise(activation.value):
+            if _feeds_pointwise(activation_of(self._norms, operation).value):
                 found.append(layer)
         return found
 
@@ -203,9 +205,8 @@ class Trace:
         assert call.output is not None
         producer = call.output.producer
         if producer is not None and producer in self._weighted and not self._has_parts(call):
-            activation = activation_of(self._norms, producer)
-            return self._layer(name, activation.value, activation)
-        return self._layer(name, call.output)
+            return self._activation(name, producer)
+        return self._output(name, call)
 
     def _has_parts(self, call: ModuleCall) -> bool:
         return next(self.network.get_submodule(call.path).children(), None) is not None
@@ -250,7 +251,7 @@ class Trace:
         if not known or any(module not in self._by_path for module in known.values()):
             return self.neurons() or self.blocks()
         calls = {name: self._by_path[module][0] for name, module in known.items()}
-        layers = [self._layer(name, call.output) for name, call in calls.items() if call.output is not None]
+        layers = [self._output(name, call) for name, call in calls.items()]
         return [layer for layer in layers if layer is not None]
 
     # Layers by name
@@ -293,9 +294,9 @@ class Trace:
         pairs = [(path, call) for path, own in aliases.items() for call in self._by_path.get(own, []) if path]
         names = _numbered([path for path, _ in pairs])
         layers = (
-            self._layer(name, call.output)
+            self._output(name, call)
             for name, (_, call) in zip(names, pairs, strict=True)
-            if call.output is not None and len(call.output.shape) > 2 and call.output.depends
+            if call.output is not None and call.output.depends
         )
         return [layer for layer in layers if layer is not None]
 

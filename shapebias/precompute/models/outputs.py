@@ -67,10 +67,10 @@ def _parts(result: Any) -> Iterator[tuple[str, Any, Any]]:
         yield from (("attribute", name, getattr(result, name)) for name in result._fields)
     elif isinstance(result, list | tuple):
         yield from (("item", index, item) for index, item in enumerate(result))
-    elif hasattr(result, "__dict__") and not isinstance(result, type | nn.Module):
-        yield from (("attribute", name, item) for name, item in vars(result).items())
-    elif hasattr(result, "__slots__"):
-        yield from (("attribute", name, getattr(result, name, None)) for name in result.__slots__)
+    elif not isinstance(result, type | nn.Module | str | int | float | None):
+        names = [name for name in dir(result) if not name.startswith("_")]
+        items = ((name, getattr(result, name, None)) for name in names)
+        yield from (("attribute", name, item) for name, item in items if isinstance(item, Tensor | dict | list | tuple))
 
 
 def find_scores(label: str, result: Any, classes: int | None, wanted: str | None) -> Leaf | None:

@@ -52,7 +52,7 @@ class Operation:
     options: dict[str, Any]
     inputs: list[Value]
     outputs: list[Value] = field(default_factory=list)
-    digest: list[float] = field(default_factory=list)  # the norm of its output, an image
+    digest: list[tuple[float, float]] = field(default_factory=list)  # of its output for each image, see `_digest`
 
     @property
     def name(self) -> str:
@@ -224,7 +224,7 @@ class _Recorder:
             self._keep(tensor, value)
         self.operations.append(operation)
         if self._batch and outputs and outputs[0].is_floating_point() and outputs[0].shape[:1] == (self._batch,):
-            operation.digest = outputs[0].detach().reshape(self._batch, -1).double().norm(dim=1).tolist()
+            operation.digest = _digest(outputs[0], self._batch)
         for tensor in written:
             self._write(tensor, operation)
 
@@ -245,6 +245,13 @@ def _after_write(old: Value, operation: Operation) -> Value:
     old.consumers.append(change)
     written.consumers.append(change)
     return change.output
+
+
+def _digest(output: Tensor, batch: int) -> list[tuple[float, float]]:
+    """Of each image a sum of a tensor's elements, weighted by their places, and their norm."""
+    rows = output.detach().reshape(batch, -1).double()
+    weights = torch.linspace(-1, 2, rows.shape[1], dtype=torch.float64, device=rows.device)
+    return list(zip((rows @ weights).tolist(), rows.norm(dim=1).tolist(), strict=True))
 
 
 def _storage(tensor: Tensor) -> int:
