@@ -63,7 +63,7 @@ class Contest:
             trace = Trace(self.network, self.inputs[0][:2])
         self.layers: list[WatchedLayer] = trace.paper()
         model = LoadedModel(name, self.network, name, name, imagenet_preprocessing())
-        self.runner = Runner(model, self.device, self.network, trace, self.layers, trace.outputs, None)
+        self.runner = Runner(model, self.device, self.network, trace, self.layers, None, None)
 
     def input(self, first: int) -> Tensor:
         return self.device.images(self.pixels[first : first + BATCH], imagenet_preprocessing())

@@ -1,5 +1,6 @@
 """What the commands share: how a function becomes a command, its errors, and options that several have."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -51,7 +52,9 @@ def _with_one_line_errors(function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            sys.stdout.flush()
+            return result
         except ShapebiasError as error:
             if program_options.debug:
                 raise
@@ -59,6 +62,12 @@ def _with_one_line_errors(function: Callable[P, T]) -> Callable[P, T]:
             raise typer.Exit(error.exit_code) from error
         except BrokenPipeError as error:  # `shapebias units ... | head`
             sys.stderr.close()
+            raise typer.Exit(1) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or error.filename is not None:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try once more at its end
+            print(f"shapebias: the output cannot be written: {os.strerror(error.errno).lower()}", file=sys.stderr)
             raise typer.Exit(1) from error
 
     return wrapped

@@ -29,8 +29,11 @@ class Device:
 
     def place(self, network: nn.Module) -> nn.Module:
         """`network` there, channels_last: the faster memory format for convolutions on CPUs and tensor cores."""
-        placed: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stubs know no format with a device
-        return placed
+        network = network.to(self.device)
+        for parameter in network.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        return network
 
     def images(self, pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:
         """uint8 [B, H, W, 3] as the network's input: float32 [B, 3, H, W], channels_last, normalised."""

@@ -16,9 +16,11 @@ from shapebias.precompute.device import Device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.models.classes import outputs_of_classes
+from shapebias.precompute.models.consistency import consistency_notes
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import LoadedModel, load_model
+from shapebias.precompute.models.outputs import find_scores, return_scores
 from shapebias.precompute.settings import Settings
 
 Pixels = NDArray[np.uint8]
@@ -111,13 +113,21 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
     """Places the network and finds its layers by a small forward. Raises ShapebiasError where that fails."""
     network = device.place(model.network)
     crop = model.preprocessing.geometry.crop
-    sample = device.images(np.full((2, crop, crop, 3), 128, np.uint8), model.preprocessing)
+    noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
+    noise[1] += 128  # a dark image and a bright one: what depends on the batch differs
+    sample = device.images(noise, model.preprocessing)
     try:
         with device.inference():
             trace = Trace(network, sample)
+            notes = consistency_notes(network, sample, trace.result)
     except Exception as error:
         raise _failed(model, error) from error
-    outputs = trace.outputs
+    scores = find_scores(model.label, trace.result, len(model.class_ids or images.class_ids) or None, model.output)
+    outputs = None if scores is None or scores.scores is None else scores.scores.shape[1]
+    if scores is not None:
+        return_scores(network, scores)
+    trace.result = None
+    model.notes += notes
     if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
     classes = outputs_of_classes(model.class_ids, outputs, images.class_ids)

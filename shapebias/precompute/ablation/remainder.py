@@ -85,6 +85,8 @@ class Rest:
 
         Raises NoRestError where the rest cannot be split off.
         """
+        if layer.function or layer.layout.axes is not None:
+            raise NoRestError("its maps are no module's output as it is")
         self._network, self._layer = network, layer
         self._image = images[:1]
         recorder, seen = _Recorder(), []

@@ -84,8 +84,6 @@ class UnitAblation:
         with Watch(self.runner.network, [self.layer], lambda _, output: seen.append(output.clone())):
             scores = first_tensor(self.runner.network(images))
         assert scores is not None
-        if seen[0].shape[:2] != (len(images), self.layer.units):
-            raise ShapebiasError(f"{self.runner.model.label}: {self.layer.name} has not one map a unit for every image")
         active = (seen[0] != 0).any(3).any(2)
         if self._linear is not None:
             inputs = self._linear.inputs(seen[0])

@@ -8,7 +8,7 @@ import torch
 
 from shapebias.core.text import printable
 from shapebias.precompute.models.architectures import torchvision_names
-from shapebias.precompute.models.hooks import WatchedLayer
+from shapebias.precompute.models.hooks import Place, WatchedLayer
 from shapebias.precompute.models.layers import STUDIED, Trace
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.receptive_field import receptive_fields
@@ -81,7 +81,8 @@ def architectures_text(architectures: list[Architecture], more: int) -> str:
 @dataclass(frozen=True)
 class LayerFacts:
     """A layer that can be watched: `field` is its receptive field in px (None = the whole image), `default` whether
-    `--layers paper` watches it, `convolution` the convolution that it is the activation of, if it is one."""
+    `--layers paper` watches it, `convolution` the convolution that it is the activation of, if it is one; `ending`
+    what it is: `after norm, relu`."""
 
     name: str
     module: str
@@ -91,6 +92,7 @@ class LayerFacts:
     field: int | None
     default: bool
     convolution: str | None
+    ending: str
 
 
 @dataclass(frozen=True)
@@ -113,13 +115,14 @@ class Layers:
         """A table for people."""
         width = max(len(printable(each.name, 60)) for each in self.layers)
         lines = [f"{printable(self.architecture)}, {self.input_size} px: {printable(self.preprocessing, 400)}"]
-        lines.append(f"   {'layer':{width}}  {'units':>6}  {'map':>9}  {'field':>11}  module")
+        lines.append(f"   {'layer':{width}}  {'units':>6}  {'map':>9}  {'field':>11}  module, what it gives")
         for each in self.layers:
             size = f"{each.map_height} x {each.map_width}"
             seen = "whole image" if each.field is None else f"{each.field} px"
             mark = "*" if each.default else " "
+            ending = f"  {each.ending}" if each.ending else ""
             name, module = printable(each.name, 60), printable(each.module, 80)
-            lines.append(f" {mark} {name:{width}}  {each.units:>6}  {size:>9}  {seen:>11}  {module}")
+            lines.append(f" {mark} {name:{width}}  {each.units:>6}  {size:>9}  {seen:>11}  {module}{ending}")
         lines.append("* watched by default (--layers paper); field: the receptive field")
         return "\n".join(lines)
 
@@ -133,12 +136,11 @@ def describe_layers(spec: ModelSpec) -> Layers:
     side = model.preprocessing.geometry.crop
     trace = Trace(model.network, torch.zeros(1, 3, side, side))
     default, convolutions = trace.choose("paper"), trace.convolutions()
-    by_place: dict[tuple[str, int], WatchedLayer] = {}
+    by_place: dict[Place, WatchedLayer] = {}
     for layer in default + convolutions:
-        by_place.setdefault((layer.module, layer.call), layer)
-    order = {(call.path, call.number): index for index, call in enumerate(trace.calls)}
-    layers = sorted(by_place.values(), key=lambda layer: order[layer.module, layer.call])
-    names = {(each.module, each.call): each.name for each in convolutions}
+        by_place.setdefault(layer.place, layer)
+    layers = sorted(by_place.values(), key=trace.position)
+    names = {layer.place: layer.name for layer in convolutions}
     fields = receptive_fields(model.network, layers, side)
     facts = [
         LayerFacts(
@@ -149,7 +151,8 @@ def describe_layers(spec: ModelSpec) -> Layers:
             each.width,
             seen,
             each in default,
-            names.get((each.module, each.call)),
+            names.get(each.place),
+            each.ending,
         )
         for each, seen in zip(layers, fields, strict=True)
     ]

@@ -1,17 +1,30 @@
 """What is hooked into a network: its layers, while they are watched, and modules with another forward for a while."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from torch import Tensor, nn
 
+from shapebias.precompute.models.flow.dispatch import intercepting
+from shapebias.precompute.models.flow.recording import tensors_in
+from shapebias.precompute.models.maps import CHANNELS_FIRST, Layout
+
+Place = tuple[str, int, str]  # module, call, function
+
 
 @dataclass(frozen=True)
 class WatchedLayer:
-    """A layer by the user's name for it: the output of the `call`-th call (in a forward) of the module at `module`."""
+    """A layer by the user's name for it: where in a forward its tensor appears, and how that tensor holds its maps.
+
+    It is the output of the `call`-th call (from 0, in the order in which calls end) of the module at the path `module`;
+    or, where the tensor appears only inside a forward, what the `call`-th call of the ATen function `function` gives.
+    `after` names what it went through behind its convolution (`norm`, `relu`) or, for the output of a block, its last
+    operations (`sum`, `relu`); `signed` tells whether no nonlinearity is among them.
+    """
 
     name: str
     module: str
@@ -19,56 +32,127 @@ class WatchedLayer:
     units: int
     height: int
     width: int
+    function: str = ""
+    layout: Layout = CHANNELS_FIRST
+    after: tuple[str, ...] = ()
+    signed: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where its tensor appears in a forward: layers of one place are one layer."""
+        return self.module, self.call, self.function
+
+    @property
+    def ending(self) -> str:
+        """What it is, in a few words: `after norm, relu`."""
+        words = f"after {', '.join(self.after)}" if self.after else ""
+        return ", ".join(filter(None, [words, "signed" if self.signed else ""]))
 
 
 class Watch:
-    """While entered, `see(i, output)` is called in every forward of `network` when the i-th layer has its output.
+    """While entered, `see(i, maps)` is called in every forward of `network` when the i-th layer has its output: with
+    its maps [B, units, h, w].
 
     It is called inside the forward, before a later in-place operation can change the output. The network goes on with
     what it returns, or with the output where that is None.
     """
 
     def __init__(
-        self, network: nn.Module, layers: list[WatchedLayer], see: Callable[[int, Tensor], Tensor | None]
+        self, network: nn.Module, layers: Sequence[WatchedLayer], see: Callable[[int, Tensor], Tensor | None]
     ) -> None:
         self._network, self._layers, self._see = network, layers, see
-        self._handles: list[Any] = []
-        self._calls: dict[str, int] = {}
+        self._calls: Counter[str] = Counter()
+        self._stack = ExitStack()
+        self._interception = _Interception(
+            {(layer.function, layer.call): index for index, layer in enumerate(layers) if layer.function}, self._changed
+        )
 
     def __enter__(self) -> Self:
-        self._handles = [self._network.register_forward_pre_hook(lambda *_: self._calls.clear())]
-        for path in dict.fromkeys(layer.module for layer in self._layers):
-            self._handles.append(self._network.get_submodule(path).register_forward_hook(self._hook(path)))
+        paths = dict.fromkeys(layer.module for layer in self._layers if not layer.function)
+        with ExitStack() as stack:
+            begun = self._network.register_forward_pre_hook(lambda *_: self._begin())
+            stack.callback(begun.remove)
+            for path in paths:
+                stack.callback(self._network.get_submodule(path).register_forward_hook(self._hook(path)).remove)
+            if self._interception.wanted:
+                stack.enter_context(intercepting(self._interception.run))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for handle in self._handles:
-            handle.remove()
+        self._stack.close()
+
+    def _begin(self) -> None:
+        self._calls.clear()
+        self._interception.calls.clear()
+
+    def _changed(self, index: int, output: Tensor) -> Tensor | None:
+        """What to go on with instead of a layer's output, None for the output."""
+        layout = self._layers[index].layout
+        maps = self._see(index, layout.maps(output))
+        return None if maps is None else layout.restore(maps, output)
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], Tensor | None]:
-        wanted = {layer.call: index for index, layer in enumerate(self._layers) if layer.module == path}
+        wanted = {
+            layer.call: index for index, layer in enumerate(self._layers) if layer.module == path and not layer.function
+        }
 
         def seen(module: nn.Module, inputs: Any, output: Any) -> Tensor | None:
-            call = self._calls.get(path, 0)
-            self._calls[path] = call + 1
+            call = self._calls[path]
+            self._calls[path] += 1
             tensor = first_tensor(output)
-            changed = self._see(wanted[call], tensor) if call in wanted and tensor is not None else None
-            if changed is None or isinstance(output, Tensor) or tensor is None:
-                return changed
-            tensor.copy_(changed)  # one of several outputs
+            if call not in wanted or tensor is None:
+                return None
+            with self._interception.paused():
+                changed = self._changed(wanted[call], tensor)
+                if changed is None or isinstance(output, Tensor):
+                    return changed
+                tensor.copy_(changed)  # one of several outputs
             return None
 
         return seen
 
 
+@dataclass
+class _Interception:
+    """Sees the results of ATen functions that no module returns. `wanted`: the layer of a function's call."""
+
+    wanted: dict[tuple[str, int], int]
+    changed: Callable[[int, Tensor], Tensor | None]
+    calls: Counter[str] = field(default_factory=Counter)
+    _paused: bool = False
+
+    def __post_init__(self) -> None:
+        self._functions = {name for name, _ in self.wanted}
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While a layer is looked at: what that computes does not count."""
+        before, self._paused = self._paused, True
+        try:
+            yield
+        finally:
+            self._paused = before
+
+    def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """The result of a function, changed where it is a layer that is changed."""
+        result = func(*args, **options)
+        name = func.overloadpacket.__name__
+        if self._paused or name not in self._functions:
+            return result
+        index = self.wanted.get((name, self.calls[name]))
+        self.calls[name] += 1
+        changed = None if index is None or not isinstance(result, Tensor) else self.changed(index, result)
+        if changed is None:
+            return result
+        return result.copy_(changed) if name.endswith("_") else changed
+
+
 def first_tensor(output: Any) -> Tensor | None:
     """The tensor that a module returned, the first where it returned several (GoogLeNet's, timm's tuples)."""
-    if isinstance(output, Tensor):
-        return output
-    values = output.values() if isinstance(output, dict) else output if isinstance(output, tuple | list) else ()
-    return next((value for value in values if isinstance(value, Tensor)), None)
+    return next(tensors_in(output), None)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
-"""Which layers of a network are watched, found by following one small batch through it."""
+"""Which layers of a network are watched, found by following the data of one small batch through it."""
 
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Any
 
 import torch
@@ -11,30 +13,24 @@ from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.models.hooks import WatchedLayer, first_tensor
-
-_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
-_FOLLOWERS = (  # what a convolution's output goes through before it counts as the unit's activation
-    nn.modules.batchnorm._BatchNorm,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.LocalResponseNorm,
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.ELU,
-    nn.SELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Hardswish,
-    nn.Sigmoid,
-    nn.Hardsigmoid,
-    nn.Tanh,
-    nn.Softplus,
-    nn.Identity,
+from shapebias.precompute.models.flow.axes import Axes
+from shapebias.precompute.models.flow.following import (
+    Norms,
+    activation_of,
+    ending_of,
+    is_convolution,
+    is_linear,
+    is_pointwise,
+    is_result,
+    is_signed,
+    sources_of,
 )
+from shapebias.precompute.models.flow.operations import ATTENTION
+from shapebias.precompute.models.flow.propagation import follow_axes
+from shapebias.precompute.models.flow.recording import ModuleCall, Operation, Value, record
+from shapebias.precompute.models.hooks import WatchedLayer
+from shapebias.precompute.models.maps import CHANNELS_FIRST, Layout, layout_by_hand, layout_of
+
 _INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 _PAPER: dict[str, dict[str, str]] = {  # class in torchvision.models: the studies' layers and their modules
     "AlexNet": {f"conv{number}": f"features.{index}" for number, index in enumerate((1, 4, 7, 9, 11), 1)},
@@ -48,164 +44,334 @@ _PAPER: dict[str, dict[str, str]] = {  # class in torchvision.models: the studie
     | {"conv2": "features.18"},
 }
 STUDIED = ("alexnet", "googlenet", "resnet50", "densenet161", "mobilenet_v2")  # the networks of the two studies
-_ENOUGH_BLOCKS = 3
+_FEW_BLOCKS, _ENOUGH_BLOCKS = 3, 5
+_OWN_AXIS = re.compile(r"(?P<name>.+)\[channels=(?P<axis>last|-?[0-9])\]")
 
 
-@dataclass
-class _Call:
-    """One call of a module during the traced forward. `output` is kept alive, so that its identity stays its own."""
+@dataclass(frozen=True)
+class _Tensor:
+    """A value of the traced forward, and by what a hook finds it: a call of a module, or of an ATen function."""
 
-    path: str
-    module: nn.Module
-    number: int
-    inputs: list[Tensor]
-    output: Tensor | None
-
-    def layer(self, name: str) -> WatchedLayer:
-        assert self.output is not None
-        _, units, height, width = self.output.shape
-        return WatchedLayer(name, self.path, self.number, units, height, width)
-
-    @property
-    def has_maps(self) -> bool:
-        return self.output is not None and self.output.ndim == 4
+    value: Value
+    module: str
+    call: int
+    function: str = ""
 
 
 class Trace:
-    """The calls of a network's modules in the order they ended, and the layers that can be watched."""
+    """The operations and module calls of a network's forward, and the layers that can be watched."""
 
     def __init__(self, network: nn.Module, images: Tensor) -> None:
-        """Runs `images` [B, 3, H, W] through `network` once. What the network raises is raised.
+        """Run `images` [B, 3, H, W] through `network` once, a single one twice. What the network raises is raised.
 
-        `outputs` is then the number of its class scores, None where it gives no [B, classes].
+        `result` is what the network returned.
         """
         self.network = network
-        self.calls: list[_Call] = []
-        self._convolutions = {
-            path: sum(isinstance(each, _CONVOLUTIONS) for each in module.modules())
-            for path, module in network.named_modules()
-        }
-        hooks = [module.register_forward_hook(self._recorder(path)) for path, module in network.named_modules() if path]
-        try:
-            with torch.inference_mode():
-                scores = first_tensor(network(images))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        self.outputs = scores.shape[1] if scores is not None and scores.ndim == 2 else None
-        self.by_path: dict[str, _Call] = {}
-        for call in self.calls:
-            self.by_path.setdefault(call.path, call)
+        self.result, self.recording = record(network, images if len(images) > 1 else torch.cat([images, images]))
+        self._axes, self._norms = follow_axes(self.recording), Norms(self.recording)
+        self._paths = {id(module): path for path, module in network.named_modules()}
+        self._returned: dict[Value, ModuleCall] = {}
+        for call in self.recording.calls:
+            if call.path and call.output is not None and _made_in(call, call.output):
+                self._returned[call.output] = call  # the outermost
+        self._weighted = [each for each in self.recording.operations if is_convolution(each) or self._is_dense(each)]
+        self._by_path: dict[str, list[ModuleCall]] = {}
+        for call in self.recording.calls:
+            self._by_path.setdefault(call.path, []).append(call)
 
-    def _recorder(self, path: str) -> Callable[[nn.Module, Any, Any], None]:
-        def record(module: nn.Module, inputs: Any, output: Any) -> None:
-            number = sum(call.path == path for call in self.calls)
-            tensors = [each for each in inputs if isinstance(each, Tensor)]
-            self.calls.append(_Call(path, module, number, tensors, first_tensor(output)))
+    def _is_dense(self, operation: Operation) -> bool:
+        """Whether an operation is a linear layer on maps: of more than one position an image."""
+        if not is_linear(operation):
+            return False
+        layout = self._layout(operation.output)
+        return layout is not None and layout.axes is not None and layout.shape[2:] != (1, 1)
 
-        return record
+    def _layout(self, value: Value) -> Layout | None:
+        axes: Axes | None = self._axes.get(value)
+        return None if axes is None else layout_of(axes, self.recording.batch)
 
-    def _activated(self, convolution: _Call) -> _Call:
-        """The call whose output is a convolution's activation: after its norm, its nonlinearity, its wrapper."""
-        end = convolution
-        following = self.calls[self.calls.index(convolution) + 1 :]
-        for call in following:
-            takes_it = any(each is end.output for each in call.inputs)
-            if takes_it and isinstance(call.module, _FOLLOWERS) and call.has_maps:
-                end = call
-            elif takes_it and not call.path.startswith(f"{convolution.path}."):
-                break
-        parent = convolution.path.rpartition(".")[0]
-        while parent and self._convolutions[parent] == 1:  # a wrapper may apply the nonlinearity as a function
-            call = self.by_path.get(parent, end)
-            if call.output is not None and end.output is not None and call.output.shape == end.output.shape:
-                end = call
-            parent = parent.rpartition(".")[0]
-        return end
+    # Single layers
+
+    def _activation(self, name: str, operation: Operation) -> WatchedLayer | None:
+        """The activation of a convolution or linear layer, by that name; None where its channels cannot be told."""
+        activation = activation_of(self._norms, operation)
+        layout = self._layout(activation.value)
+        if layout is None:
+            return None
+        return _watched(name, self._place(activation.value), layout, activation.after, activation.signed)
+
+    def _output(self, name: str, call: ModuleCall) -> WatchedLayer | None:
+        """What a call of a module returned, by that name; None where its channels cannot be told."""
+        layout = None if call.output is None else self._layout(call.output)
+        if call.output is None or layout is None:
+            return None
+        place = _Tensor(call.output, call.path, call.number)
+        return _watched(name, place, layout, ending_of(call.output), is_signed(call.output))
+
+    def _place(self, value: Value) -> _Tensor:
+        """By what a hook finds a value: the outermost module that makes and returns it, else the function that
+        computes it."""
+        call = self._returned.get(value)
+        if call is not None:
+            return _Tensor(value, call.path, call.number)
+        operation = value.producer
+        assert operation is not None
+        return _Tensor(value, operation.module, operation.occurrence, operation.function)
 
     def kernel(self, layer: WatchedLayer) -> Tensor | None:
-        """The weights [units, inputs, h, w] of the last convolution before a layer's output that has its units.
-
-        None where there is none: the layer joins several, or adds what has none.
-        """
-        last = next(
-            index for index, call in enumerate(self.calls) if (call.path, call.number) == (layer.module, layer.call)
-        )
-        for call in reversed(self.calls[: last + 1]):
-            if isinstance(call.module, nn.Conv2d) and call.module.out_channels == layer.units:
-                return call.module.weight.detach()
+        """The weights [units, inputs, h, w] of the last convolution that a layer's output comes from through norms,
+        nonlinearities and sums, and that has its units; None where there is none, as behind a concatenation."""
+        value = self.value_of(layer)
+        for operation in reversed(sources_of(value) if value is not None else []):
+            module = self.network.get_submodule(operation.module)
+            if isinstance(module, nn.Conv2d) and module.out_channels == layer.units:
+                return module.weight.detach()
         return None
 
+    def value_of(self, layer: WatchedLayer) -> Value | None:
+        """The value of the traced forward that a layer is."""
+        if layer.function:
+            ran = ((each.function, each.occurrence, each) for each in self.recording.operations)
+            return next((each.output for name, call, each in ran if (name, call) == (layer.function, layer.call)), None)
+        calls = self._by_path.get(layer.module, [])
+        return calls[layer.call].output if layer.call < len(calls) else None
+
+    def position(self, layer: WatchedLayer) -> int:
+        """How many operations of the forward come before a layer's output."""
+        value = self.value_of(layer)
+        return value.producer.position if value is not None and value.producer is not None else -1
+
+    # Layers by rule
+
     def convolutions(self) -> list[WatchedLayer]:
-        """Every convolution, by its module path, watched after its nonlinearity where it has one."""
-        found = [call for call in self.calls if isinstance(call.module, _CONVOLUTIONS) and call.has_maps]
-        return [self._activated(call).layer(call.path) for call in found if call.number == 0]
+        """Every convolution, and every linear layer on maps, by its module's path, with its norm and nonlinearity."""
+        names = self._names(self._weighted)
+        found = []
+        for name, operation in zip(names, self._weighted, strict=True):
+            layer = self._activation(name, operation)
+            if layer is not None:
+                found.append(layer)
+        return found
+
+    def _names(self, operations: list[Operation]) -> list[str]:
+        """The paths of the layers that operations are: of the module whose weights they use, else of the module that
+        ran them, with the function's name; with `#1`, `#2` … where one ran several times."""
+        bases = []
+        for operation in operations:
+            weights = operation.argument(1, "weight")
+            parameter = weights.parameter if isinstance(weights, Value) else ""
+            if parameter:
+                bases.append(parameter.removesuffix(".weight"))
+            elif isinstance(self.network.get_submodule(operation.module), nn.modules.conv._ConvNd | nn.Linear):
+                bases.append(operation.module)  # its weights are made for every forward, standardised say
+            else:
+                bases.append(f"{operation.module}.{operation.name}".lstrip("."))
+        return _numbered(bases)
+
+    def neurons(self) -> list[WatchedLayer]:
+        """The hidden neurons of a transformer's blocks: linear layers (or convolutions of one pixel) on tokens whose
+        nonlinearity another one follows; none for networks without attention."""
+        attention = (operation for operation in self.recording.operations if operation.name in ATTENTION)
+        if not any(operation.output.depends for operation in attention):
+            return []
+        found = []
+        for name, operation in zip(self._names(self._weighted), self._weighted, strict=True):
+            if not is_pointwise(operation):
+                continue
+            layer = self._activation(name, operation)
+            if layer is None or layer.signed or (layer.height, layer.width) == (1, 1):
+                continue
+            if _feeds_pointwise(activation_of(self._norms, operation).value):
+                found.append(layer)
+        return found
 
     def blocks(self) -> list[WatchedLayer]:
         """The outputs of the network's stages: its children, opened until there are a few blocks with maps."""
         opened = {""}
         while True:
             found = list(self._blocks_of("", opened))
-            blocks = [call for call in found if not isinstance(call.module, _CONVOLUTIONS)]
-            parts = [call.path for call in blocks if next(iter(call.module.children()), None) is not None]
-            if len(blocks) >= _ENOUGH_BLOCKS or not parts:
+            parts = [call.path for call in found if self._has_parts(call)]
+            large = [path for path in parts if self._is_container(path) and 2 * self._count(path) > self._count("")]
+            blocks = [call for call in found if self._count(call.path) != 1 or self._has_parts(call)]
+            if len(blocks) >= _ENOUGH_BLOCKS or not parts or (len(blocks) >= _FEW_BLOCKS and not large):
                 break
-            opened.add(max(parts, key=lambda path: self._convolutions[path]))
-        return [
-            (self._activated(call) if isinstance(call.module, _CONVOLUTIONS) else call).layer(call.path)
-            for call in found
-        ]
+            opened.add(max(large or parts, key=self._count))
+        paths = _numbered([call.path for call in found])
+        layers = [self._block(name, call) for name, call in zip(paths, found, strict=True)]
+        return [layer for layer in layers if layer is not None]
 
-    def _blocks_of(self, path: str, opened: set[str]) -> Iterator[_Call]:
+    def _block(self, name: str, call: ModuleCall) -> WatchedLayer | None:
+        """A block's output; of a single convolution, its activation."""
+        assert call.output is not None
+        producer = call.output.producer
+        if producer is not None and producer in self._weighted and not self._has_parts(call):
+            return self._activation(name, producer)
+        return self._output(name, call)
+
+    def _has_parts(self, call: ModuleCall) -> bool:
+        return next(self.network.get_submodule(call.path).children(), None) is not None
+
+    def _is_container(self, path: str) -> bool:
+        return isinstance(self.network.get_submodule(path), nn.Sequential | nn.ModuleList)
+
+    def _count(self, path: str) -> int:
+        """How many layers with weights run in a module."""
+        return sum(_is_within(operation.module, path) for operation in self._weighted)
+
+    def _blocks_of(self, path: str, opened: set[str]) -> Iterator[ModuleCall]:
         parent = self.network.get_submodule(path)
-        paths = [f"{path}.{name}" if path else name for name, _ in parent.named_children()]
-        ended = {call.path: index for index, call in reversed(list(enumerate(self.calls)))}
-        for child in sorted(paths, key=lambda child: ended.get(child, _first_inside(ended, child))):
-            if self._convolutions[child] == 0:
+        children = [self._paths[id(module)] for _, module in parent.named_children()]
+        for child in sorted(dict.fromkeys(children), key=self._first_position):
+            calls = [call for call in self._by_path.get(child, []) if self._has_maps(call)]
+            if self._count(child) == 0:
                 continue
-            call = self.by_path.get(child)
-            if call is not None and call.has_maps and child not in opened:
-                yield call
-            else:
+            if calls and child not in opened:
+                yield from calls
+            elif child != path:
                 yield from self._blocks_of(child, opened)
 
+    def _first_position(self, path: str) -> int:
+        inside = (call.first for call in self.recording.calls if _is_within(call.path, path))
+        return min(inside, default=0)
+
+    def _has_maps(self, call: ModuleCall) -> bool:
+        """Whether a call returned maps, if of one position each, and not the class scores."""
+        layout = None if call.output is None else self._layout(call.output)
+        if call.output is None or layout is None:
+            return False
+        height, width = call.output.shape[2:] if layout.axes is None else layout.shape[2:]
+        is_single = (height, width) == (1, 1)
+        return not is_single or (layout.axes is None and not is_result(call.output))
+
     def paper(self) -> list[WatchedLayer]:
-        """The layers of the published studies where the network is one of theirs, else its blocks."""
+        """The layers of the published studies where the network is one of theirs; the hidden neurons of transformers;
+        of other networks their blocks."""
         kind = type(self.network)
         known = _PAPER.get(kind.__name__, {}) if kind.__module__.startswith("torchvision.models") else {}
-        if not known or any(module not in self.by_path for module in known.values()):
-            return self.blocks()
-        return [self.by_path[module].layer(name) for name, module in known.items()]
+        if not known or any(module not in self._by_path for module in known.values()):
+            return self.neurons() or self.blocks()
+        calls = {name: self._by_path[module][0] for name, module in known.items()}
+        layers = [self._output(name, call) for name, call in calls.items()]
+        return [layer for layer in layers if layer is not None]
 
-    def choose(self, wish: str) -> list[WatchedLayer]:
+    # Layers by name
+
+    def choose(self, request: str) -> list[WatchedLayer]:
         """The layers that `--layers` names: `paper`, `all`, or names and globs separated by commas.
 
-        Raises UsageError for a name that is no layer, ShapebiasError where nothing has maps [N, C, H, W].
+        Raises UsageError for a name that is no layer or whose channels cannot be told, ShapebiasError where nothing has
+        activation maps.
         """
-        if wish == "all":
+        if request == "all":
             chosen = self.convolutions()
-        elif wish == "paper":
+        elif request == "paper":
             chosen = self.paper()
         else:
-            chosen = [layer for word in wish.split(",") if word.strip() for layer in self._named(word.strip())]
+            chosen = [layer for word in _words(request) for layer in self._named(word)]
         if not chosen:
             raise ShapebiasError(f"{type(self.network).__name__} has no layer with activation maps [N, C, H, W]")
-        return list({(layer.module, layer.call): layer for layer in chosen}.values())
+        return list({layer.place: layer for layer in chosen}.values())
 
     def _named(self, word: str) -> list[WatchedLayer]:
-        modules = [call.layer(call.path) for call in self.calls if call.has_maps and call.number == 0]
-        vocabularies = (self.paper(), self.convolutions(), modules)
-        for layers in vocabularies:
-            found = [layer for layer in layers if layer.name == word or fnmatchcase(layer.name, word)]
+        own = _OWN_AXIS.fullmatch(word)
+        if own:
+            return [self._with_axis(own["name"], -1 if own["axis"] == "last" else int(own["axis"]))]
+        vocabularies: tuple[Callable[[], list[WatchedLayer]], ...] = (self.paper, self.convolutions, self._modules)
+        for vocabulary in vocabularies:
+            found = [layer for layer in vocabulary() if _is_called(layer.name, word)]
             if found:
                 return found
-        if any(call.path == word for call in self.calls):
-            raise UsageError(f"layer {printable(word)} gives no activation maps [N, C, H, W]: name another")
-        names = [layer.name for layers in vocabularies for layer in layers]
+        if any(_is_called(call.path, word) for call in self.recording.calls):
+            call = next(call for call in self.recording.calls if _is_called(call.path, word))
+            raise UsageError(_undecided(word, call))
+        names = [layer.name for vocabulary in vocabularies for layer in vocabulary()]
         hint = ", ".join(dict.fromkeys(get_close_matches(word, names, 3) or names[:8]))
         raise UsageError(f"no layer {printable(word)}: there are {printable(hint)} … (`all`, names and globs work)")
 
+    def _modules(self) -> list[WatchedLayer]:
+        """The outputs of all modules that have maps, by every path that a module has."""
+        aliases = {path: self._paths[id(module)] for path, module in self.network.named_modules(remove_duplicate=False)}
+        pairs = [(path, call) for path, own in aliases.items() for call in self._by_path.get(own, []) if path]
+        names = _numbered([path for path, _ in pairs])
+        layers = (
+            self._output(name, call)
+            for name, (_, call) in zip(names, pairs, strict=True)
+            if call.output is not None and call.output.depends
+        )
+        return [layer for layer in layers if layer is not None]
 
-def _first_inside(ended: dict[str, int], path: str) -> int:
-    inside = [index for name, index in ended.items() if name.startswith(f"{path}.")]
-    return min(inside, default=0)
+    def _with_axis(self, name: str, channels: int) -> WatchedLayer:
+        """The output of the module `name`, whose channels are where the user says."""
+        calls = [call for call in self._by_path.get(name, []) if call.output is not None]
+        if not calls or calls[0].output is None:
+            raise UsageError(f"no layer {printable(name)}: [channels=…] is for the path of a module")
+        value = calls[0].output
+        layout = layout_by_hand(value.shape, channels)
+        if layout is None:
+            raise UsageError(f"layer {printable(name)} is {list(value.shape)}: it has no channels at axis {channels}")
+        place = _Tensor(value, calls[0].path, calls[0].number)
+        named = f"{name}[channels={'last' if channels == -1 else channels}]"
+        units = value.shape[channels]
+        return replace(_watched(named, place, layout, ending_of(value), is_signed(value)), units=units)
+
+
+def _watched(name: str, place: _Tensor, layout: Layout, after: tuple[str, ...], signed: bool) -> WatchedLayer:
+    plain = layout.axes is None
+    units, height, width = place.value.shape[1:] if plain else layout.shape[1:]
+    return WatchedLayer(
+        name=name,
+        module=place.module,
+        call=place.call,
+        function=place.function,
+        units=units,
+        height=height,
+        width=width,
+        layout=CHANNELS_FIRST if plain else layout,
+        after=after,
+        signed=signed,
+    )
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """Names with `#1`, `#2` … behind those that appear more than once."""
+    seen: dict[str, int] = {}
+    numbered = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        numbered.append(f"{name}#{seen[name]}" if names.count(name) > 1 else name)
+    return numbered
+
+
+def _made_in(call: ModuleCall, value: Value) -> bool:
+    """Whether a value was computed while a module ran, and not handed through."""
+    return value.producer is not None and call.first <= value.producer.position < call.last
+
+
+def _words(request: str) -> list[str]:
+    return [word.strip() for word in request.split(",") if word.strip()]
+
+
+def _is_called(name: str, word: str) -> bool:
+    """Whether a word of `--layers` names a layer: its name, its name without the number of the call, or a glob."""
+    return word in (name, name.partition("#")[0]) or fnmatchcase(name, word)
+
+
+def _is_within(path: str, outer: str) -> bool:
+    return not outer or path == outer or path.startswith(f"{outer}.")
+
+
+def _feeds_pointwise(value: Value) -> bool:
+    """Whether a linear layer follows, at once or behind one other operation."""
+    behind = chain(value.consumers, *(user.output.consumers for user in value.consumers if user.outputs))
+    return any(map(is_pointwise, behind))
+
+
+def _undecided(word: str, call: ModuleCall) -> str:
+    """What to say of a module whose output is no maps, or whose channels cannot be told."""
+    if call.output is None or not call.output.depends:
+        return f"layer {printable(word)} returns no tensor that is computed from the image: name another"
+    shape: Any = ["N", *call.output.shape[1:]]
+    return (
+        f"layer {printable(word)} gives [{', '.join(map(str, shape))}]: which of its axes are channels cannot be told; "
+        f"write '{printable(word)}[channels=last]', or the number of the axis"
+    )

@@ -28,13 +28,15 @@ from shapebias.precompute.models.preprocessing import (
 )
 from shapebias.precompute.models.spec import ModelSpec
 from shapebias.precompute.models.trained import SHIPPED, SMALL, SUFFIX, read_trained
+from shapebias.precompute.models.unwrapping import initialize, unwrap, use_float32
 
 
 @dataclass
 class LoadedModel:
     """A network, ready to look at. `architecture` is torchvision's or timm's name, else the module's class name.
 
-    `class_ids` names the classes of the outputs in order, None where nobody said; `notes` are lines for the user.
+    `class_ids` names the classes of the outputs in order, `output` the class scores among several outputs, None where
+    nobody said; `notes` are lines for the user.
     """
 
     label: str
@@ -43,6 +45,7 @@ class LoadedModel:
     source: str
     preprocessing: Preprocessing
     class_ids: list[str] | None = None
+    output: str | None = None
     file_digest: Future[str] | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -83,15 +86,20 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
         found = _from_library(spec.source, checkpoint, download) if from_library else _from_code(spec)
     network, architecture, preprocessing, class_ids = found
     weights = checkpoint.fill(network, replace=from_library) if checkpoint is not None else Weights({})
+    preprocessing = _normalized(preprocessing, weights, spec.preprocess)
+    notes = [] if spec.preprocess else weights.notes
+    network.eval()
+    _run(spec.source, lambda: initialize(network, preprocessing.geometry.crop))
     return LoadedModel(
         label=spec.label,
-        network=network.eval(),
+        network=network,
         architecture=architecture,
         source=source,
-        preprocessing=_normalized(preprocessing, weights, spec.preprocess),
+        preprocessing=preprocessing,
         class_ids=class_ids if classes is None else classes,
         file_digest=checkpoint.sha256 if checkpoint is not None else None,
-        notes=[] if spec.preprocess else weights.notes,
+        output=spec.output,
+        notes=[*notes, *use_float32(network)],
     )
 
 
@@ -153,6 +161,8 @@ def _from_code(spec: ModelSpec) -> _Source:
         kind = type(network).__name__
         raise ShapebiasError(f"{printable(spec.source)} returned {printable(kind)}, not a torch.nn.Module")
     cfg = getattr(network, "pretrained_cfg", None)
+    network = unwrap(network, spec.source)
+    cfg = cfg or getattr(network, "pretrained_cfg", None)
     return network, type(network).__name__, from_pretrained_cfg(cfg) if cfg else imagenet_preprocessing(), None
 
 

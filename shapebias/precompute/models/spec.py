@@ -1,4 +1,4 @@
-"""What the user writes after `--model`: `[LABEL=]SOURCE[@CHECKPOINT][,preprocess=NAME][,classes=FILE]`."""
+"""What the user writes after `--model`: `[LABEL=]SOURCE[@CHECKPOINT]` and options, such as `,preprocess=NAME`."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from shapebias.precompute.models.preprocessing import NORMALIZATIONS
 
 PAIR = ("demo-s", "demo-r")  # networks that come with the program: standard, and trained against attacks
 _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
-_OPTION = re.compile(r",(?=(?:preprocess|classes)=)")
+_OPTION = re.compile(r",(?=(?:preprocess|classes|output)=)")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class ModelSpec:
     """A network by its source and, where given, its weights.
 
     The source is a name, `timm:NAME`, `FILE.py:FUNCTION`, `module:FUNCTION`, or a `FILE.safetensors` that says what it
-    holds. `preprocess` is a name in `NORMALIZATIONS`; `classes` a file for `read_classes`.
+    holds. `preprocess` is a name in `NORMALIZATIONS`; `classes` a file for `read_classes`; `output` names the
+    class scores where the network returns several tensors.
     """
 
     label: str
@@ -27,6 +28,7 @@ class ModelSpec:
     checkpoint: Path | None
     preprocess: str | None = None
     classes: Path | None = None
+    output: str | None = None
 
 
 def parse_spec(text: str) -> ModelSpec:
@@ -36,7 +38,7 @@ def parse_spec(text: str) -> ModelSpec:
     could not name a model in a store.
     """
     plain, *options = _OPTION.split(text)
-    preprocess, classes = _options(text, options)
+    preprocess, classes, output = _options(text, options)
     labelled = _LABELLED.fullmatch(plain)
     rest = labelled["rest"] if labelled else plain
     source, at, checkpoint = rest.rpartition("@")
@@ -58,11 +60,11 @@ def parse_spec(text: str) -> ModelSpec:
             f"--model {printable(text)}: a label holds letters, digits, space and . _ + - and starts with a "
             "letter or digit"
         )
-    return ModelSpec(label, source, Path(checkpoint) if checkpoint else None, preprocess, classes)
+    return ModelSpec(label, source, Path(checkpoint) if checkpoint else None, preprocess, classes, output)
 
 
-def _options(text: str, options: list[str]) -> tuple[str | None, Path | None]:
-    """`preprocess=NAME` and `classes=FILE`, each once at most."""
+def _options(text: str, options: list[str]) -> tuple[str | None, Path | None, str | None]:
+    """`preprocess=NAME`, `classes=FILE` and `output=NAME`, each once at most."""
     found: dict[str, str] = {}
     for option in options:
         name, _, value = option.partition("=")
@@ -72,7 +74,7 @@ def _options(text: str, options: list[str]) -> tuple[str | None, Path | None]:
     preprocess, classes = found.get("preprocess"), found.get("classes")
     if preprocess is not None and preprocess not in NORMALIZATIONS:
         raise UsageError(f"no preprocess={printable(preprocess)}: there are {', '.join(NORMALIZATIONS)}")
-    return preprocess, Path(classes) if classes else None
+    return preprocess, Path(classes) if classes else None, found.get("output")
 
 
 def parse_specs(texts: list[str]) -> list[ModelSpec]:

@@ -6,7 +6,7 @@ from torch import nn
 
 from shapebias.precompute.ablation.next_linear import NextLinear
 from shapebias.precompute.ablation.remainder import NoRestError, Rest
-from shapebias.precompute.models.layers import Trace
+from shapebias.precompute.models.hooks import WatchedLayer
 
 
 def next_linear(*between: nn.Module) -> tuple[nn.Sequential, NextLinear]:
@@ -16,7 +16,7 @@ def next_linear(*between: nn.Module) -> tuple[nn.Sequential, NextLinear]:
     network.append(nn.Linear(8, 4)).eval()
     images = torch.randn(2, 3, 16, 16)
     with torch.inference_mode():
-        layer = next(call.layer("0") for call in Trace(network, images).calls if call.path == "0")
+        layer = WatchedLayer("0", "0", 0, 6, 16, 16)
         return network, NextLinear(network, layer, images, Rest(network, layer, images))
 
 

@@ -47,9 +47,10 @@ def masked(net: Chain, x: Tensor) -> Tensor:
 
 def layer_of(network: nn.Module, module: str, call: int = 0) -> WatchedLayer:
     with torch.inference_mode():
-        found = next(each for each in Trace(network, torch.zeros(2, 3, 64, 64)).calls if each.path == module)
-    assert found.output is not None
-    return WatchedLayer(module, module, call, *found.output.shape[1:])
+        recording = Trace(network, torch.zeros(2, 3, 64, 64)).recording
+    output = recording.calls_of(module)[0].output
+    assert output is not None
+    return WatchedLayer(module, module, call, *output.shape[1:])
 
 
 def make(around: Callable[[Chain, Tensor], Tensor]) -> Chain:

@@ -216,10 +216,14 @@ class Quarters(nn.Module):
         return scores
 
 
-def test_a_layer_without_one_map_an_image_is_refused() -> None:
+def test_quarters_that_are_seen_as_images_are_put_back_together(stimuli: Stream) -> None:
+    torch.manual_seed(3)
     runner = runner_of(Quarters(), "inner", 64, 7)
-    with pytest.raises(ShapebiasError, match="inner has not one map a unit for every image"):
-        UnitAblation(runner, runner.layers[0], MEMORY)
+    layer = runner.layers[0]
+    assert (layer.units, layer.height, layer.width) == (6, 60, 60)
+    ablation = UnitAblation(runner, layer, MEMORY)
+    assert ablation.why_whole is not None
+    check_decisions(runner, ablation, stimuli, range(6))
 
 
 @pytest.mark.parametrize("image", range(0, 24, 4))

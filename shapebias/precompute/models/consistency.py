@@ -1,0 +1,98 @@
+"""Whether a network is a function of each image: the same in every forward, whatever else is in the batch."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapebias.core.text import printable
+from shapebias.precompute.models.flow.recording import Operation, Recording, record
+from shapebias.precompute.models.outputs import leaves
+
+_TOLERANCE = 1e-3  # of the largest output: other batch sizes round otherwise
+_HALF_TOLERANCE = 3e-2
+
+
+def consistency_notes(network: nn.Module, images: Tensor, result: Any) -> list[str]:
+    """Return what to tell the user of a network whose outputs are random, depend on the batch or hold NaN.
+
+    `images` [2, 3, H, W] differ; `result` is what the network returned for them. Where it is one function of each
+    image, this costs a forward of one image.
+    """
+    notes = [f"{name} of its weights hold NaN or infinite values" for name in [_damaged(network)] if name]
+    with torch.inference_mode():
+        try:
+            alone = network(images[1:])
+        except Exception:  # it takes no single image
+            alone = network(images.flip(0)[:2])
+    same = list(zip(leaves(result), leaves(alone), strict=False))
+    pairs = [(two.tensor[1:], one.tensor[:1]) for two, one in same if two.tensor.shape[:1] == (2,)]
+    if any(_holds_nan(tensor) for tensor, _ in pairs):
+        return [*notes, f"its outputs hold NaN{_first(network, images, _nan_in)}"]
+    if all(_near(*pair) for pair in pairs):
+        return notes
+    return [*notes, _difference(network, images)]
+
+
+def _damaged(network: nn.Module) -> str:
+    """How many tensors of a state dict hold values that are no numbers, and the first of them."""
+    damaged = [
+        name
+        for name, tensor in network.state_dict().items()
+        if isinstance(tensor, Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all())
+    ]
+    return f"{len(damaged)} ({printable(damaged[0], 80)} …)" if damaged else ""
+
+
+def _holds_nan(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and bool(tensor.isnan().any())
+
+
+def _near(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape or not one.is_floating_point():
+        return True
+    tolerance = _TOLERANCE if one.dtype == torch.float32 else _HALF_TOLERANCE
+    scale = float(one.float().abs().max()) if one.numel() else 0.0
+    return bool((one.float() - other.float()).abs().max() <= tolerance * scale + 1e-12) if one.numel() else True
+
+
+def _difference(network: nn.Module, images: Tensor) -> str:
+    """Why outputs differ, and the layer where it begins: recorded twice, then with the images in another batch."""
+    first, again = (record(network, images, digests=True)[1] for _ in range(2))
+    position = _first_difference(first, again, slice(None), slice(None))
+    if position is not None:
+        return (
+            f"its outputs are random{_where(first.operations[position])}: two forwards of the same images differ, and "
+            "its numbers are those of one draw"
+        )
+    others = torch.stack([images[1], images[0].flip(-1)])
+    beside = record(network, others, digests=True)[1]
+    position = _first_difference(first, beside, slice(1, 2), slice(0, 1))
+    place = "" if position is None else _where(first.operations[position])
+    return f"its outputs for an image depend on the other images of the batch{place}: numbers depend on --batch-size"
+
+
+def _first_difference(one: Recording, other: Recording, rows: slice, other_rows: slice) -> int | None:
+    for position, (operation, same) in enumerate(zip(one.operations, other.operations, strict=False)):
+        if operation.function != same.function:
+            return position
+        for (total, norm), (other_total, _) in zip(operation.digest[rows], same.digest[other_rows], strict=False):
+            if abs(total - other_total) > _TOLERANCE * norm + 1e-12:
+                return position
+    return None
+
+
+def _nan_in(operations: Iterable[Operation]) -> Operation | None:
+    return next((each for each in operations if any(math.isnan(norm) for _, norm in each.digest)), None)
+
+
+def _first(network: nn.Module, images: Tensor, find: Any) -> str:
+    operation = find(record(network, images, digests=True)[1].operations)
+    return "" if operation is None else _where(operation)
+
+
+def _where(operation: Operation) -> str:
+    place = f" in {printable(operation.module, 80)}" if operation.module else ""
+    return f", from {operation.name}{place} on"

@@ -1,0 +1,26 @@
+"""Every ATen call of a block of code, handed to a function."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+
+Run = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class _Mode(TorchDispatchMode):
+    def __init__(self, run: Run) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's has no annotations
+        self._run = run
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._run(func, args, kwargs or {})
+
+
+@contextmanager
+def intercepting(run: Run) -> Iterator[None]:
+    """While the block runs, `run(function, arguments, options)` is called instead of every ATen function on tensors,
+    and returns its result. Whatever `run` itself computes is not intercepted."""
+    with _Mode(run):
+        yield

@@ -1,0 +1,227 @@
+"""Where the activation of a layer ends: a convolution's or linear layer's output, followed through its norm and its
+elementwise nonlinearity to the point where a second activation joins, another layer begins or the path forks."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shapebias.precompute.models.flow import operations as known
+from shapebias.precompute.models.flow.recording import ModuleCall, Operation, Recording, Value
+
+NORM, SCALE = "norm", "scale"
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The tensor that counts as a layer's activation, and the kinds of operations on the way to it (`norm`, `relu`)."""
+
+    value: Value
+    after: tuple[str, ...] = ()
+
+    @property
+    def signed(self) -> bool:
+        """Whether there is no nonlinearity on the way."""
+        return all(kind == NORM for kind in self.after)
+
+
+def is_convolution(operation: Operation) -> bool:
+    """Whether an operation is a convolution of activations with weights."""
+    return operation.name in known.CONVOLUTIONS and operation.output.depends
+
+
+def is_linear(operation: Operation) -> bool:
+    """Whether an operation is a linear layer: activations times a matrix of weights."""
+    weights = operation.argument(1, "other")
+    product = operation.name in known.PRODUCTS and isinstance(weights, Value) and not weights.depends
+    return (operation.name in known.LINEAR or product) and operation.output.depends
+
+
+def is_pointwise(operation: Operation) -> bool:
+    """Whether an operation is a linear layer, or a convolution with a kernel of one pixel."""
+    weights = operation.argument(1, "weight")
+    one_pixel = isinstance(weights, Value) and set(weights.shape[2:]) == {1}
+    return is_linear(operation) or (is_convolution(operation) and one_pixel)
+
+
+def activation_of(norms: "Norms", operation: Operation) -> Activation:
+    """Return where the activation of a convolution or linear operation ends; `norms` are those of its recording."""
+    reached = activation = Activation(operation.output)
+    while (step := _step(reached.value, norms)) is not None:
+        value, kinds = step
+        reached = Activation(value, (*reached.after, *(kind for kind in kinds if kind != SCALE)))
+        if reached.after != activation.after:
+            activation = reached
+    return activation
+
+
+def ending_of(value: Value) -> tuple[str, ...]:
+    """The kinds of the last operations before a value that joins several: `sum`, `relu` of a residual block, say."""
+    names: list[str] = []
+    while (operation := value.producer) is not None:
+        operands = [each for each in operation.inputs if each.depends]
+        if operation.name in ("add", "cat") and len(operands) > 1:
+            names.append("sum" if operation.name == "add" else "concatenation")
+            break
+        kind = _kind(operation)
+        if (kind is None and operation.name not in known.SAME_ELEMENTS) or len(operands) != 1:
+            break
+        if kind not in (None, SCALE):
+            names.append(str(kind))
+        value = operands[0]
+    return tuple(reversed(names))
+
+
+def is_result(value: Value) -> bool:
+    """Whether the network returns a value, in whatever shape."""
+    while not value.returned:
+        user = value.consumers[0] if len(value.consumers) == 1 else None
+        if user is None or user.name not in known.SAME_ELEMENTS or not user.outputs:
+            return False
+        value = user.output
+    return True
+
+
+def is_signed(value: Value) -> bool:
+    """Whether a value may be negative for want of a nonlinearity: on no path back to a layer with weights there is one,
+    or a norm or another layer is behind it. Of sums and concatenations, whether that holds for one of their parts."""
+    waiting, seen = [value], {value}
+    while waiting:
+        operation = waiting.pop().producer
+        if operation is None:
+            return True
+        kind = _kind(operation)
+        passes = operation.name in known.SAME_ELEMENTS | known.POOLING | {"cat", "slice"} or kind == SCALE
+        if kind == NORM or (kind is None and not passes):
+            return True
+        if kind in (None, SCALE):
+            fresh = [operand for operand in operation.inputs if operand.depends and operand not in seen]
+            waiting += fresh
+            seen |= set(fresh)
+    return False
+
+
+def sources_of(value: Value) -> list[Operation]:
+    """The convolutions and linear operations that a value comes from through elementwise functions, norms, pooling and
+    sums, in their order."""
+    sources: dict[Operation, None] = {}
+    waiting, seen = [value], {value}
+    while waiting:
+        operation = waiting.pop().producer
+        if operation is None:
+            continue
+        if is_convolution(operation) or is_linear(operation):
+            sources[operation] = None
+        elif _kind(operation) is not None or operation.name in known.SAME_ELEMENTS | known.POOLING:
+            fresh = [each for each in operation.inputs if each.depends and each not in seen]
+            waiting += fresh
+            seen |= set(fresh)
+    return sorted(sources, key=lambda operation: operation.position)
+
+
+def _kind(operation: Operation) -> str | None:
+    """What to call an elementwise operation or a norm; None for any other."""
+    if operation.name in known.NORMS:
+        return NORM
+    if operation.name in known.NONLINEAR:
+        return _nonlinearity(operation)
+    return SCALE if operation.name in known.ARITHMETIC else None
+
+
+def _nonlinearity(operation: Operation) -> str:
+    """Its name, with the limits of a clamp where they have a name of their own."""
+    low, high = operation.argument(1, "min_val"), operation.argument(2, "max_val")
+    if operation.name == "hardtanh" and (low, high) == (0, 6):
+        return "relu6"
+    if operation.name in ("clamp", "clamp_min", "clip"):
+        low, high = operation.argument(1, "min"), operation.argument(2, "max")
+        if low == 0 and high in (None, 6):
+            return "relu" if high is None else "relu6"
+    return known.NONLINEAR[operation.name]
+
+
+def _is_elementwise(operation: Operation) -> bool:
+    return (
+        operation.name in known.NONLINEAR or operation.name in known.ARITHMETIC or operation.name in known.SAME_ELEMENTS
+    )
+
+
+class Norms:
+    """The calls of modules that are norms by their class's name, whatever they compute with."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.operations = recording.operations
+        self._calls = [call for call in recording.calls if self._is_norm(call)]
+
+    def _is_norm(self, call: ModuleCall) -> bool:
+        named = "norm" in call.kind.__name__.lower() and call.output is not None and call.last > call.first
+        inside = self.operations[call.first : call.last] if named else []
+        return named and not any(is_convolution(operation) or is_linear(operation) for operation in inside)
+
+    def around(self, consumers: Iterable[Operation]) -> ModuleCall | None:
+        """The innermost call of a norm in which all of some operations ran."""
+        positions = [operation.position for operation in consumers]
+        around = [call for call in self._calls if call.first <= min(positions) and max(positions) < call.last]
+        return min(around, key=lambda call: call.last - call.first, default=None)
+
+
+def _step(value: Value, norms: "Norms") -> tuple[Value, tuple[str, ...]] | None:
+    """The next value that is a function of this one alone, element by element or by a norm, and that all which is
+    computed from this one goes through; with the kinds of operations on the way (none where the elements stayed what
+    they were)."""
+    if value.returned or not value.consumers:
+        return None
+    norm = norms.around(value.consumers)
+    if norm is not None and norm.output is not None and norm.output is not value and _is_alone(value, norm, norms):
+        return norm.output, _kinds_in(norm, norms)
+    operation = value.consumers[0]
+    if len(value.consumers) == 1 and operation.name in known.NORMS and _depends_only(operation, {value}):
+        return operation.output, (NORM,)
+    return _elementwise(value)
+
+
+def _kinds_in(call: ModuleCall, norms: "Norms") -> tuple[str, ...]:
+    """A norm, and the nonlinearity that its module ends with where it has one (timm's BatchNormAct2d)."""
+    kinds = [kind for kind in map(_kind, norms.operations[call.first : call.last]) if kind is not None]
+    return (NORM, kinds[-1]) if NORM in kinds and kinds[-1] not in (NORM, SCALE) else (NORM,)
+
+
+def _is_alone(value: Value, call: ModuleCall, norms: "Norms") -> bool:
+    """Whether the only activation from outside that operations in a call work on is `value`, and whether nothing but
+    what it returns is used outside."""
+    inside = set(norms.operations[call.first : call.last])
+    made = {output for operation in inside for output in operation.outputs}
+    given = {operand for operation in inside for operand in operation.inputs if operand.depends} - made
+    leaving = [one for one in made if one is not call.output and any(user not in inside for user in one.consumers)]
+    return given == {value} and not leaving and call.output in made
+
+
+def _depends_only(operation: Operation, allowed: set[Value]) -> bool:
+    return all(operand in allowed for operand in operation.inputs if operand.depends)
+
+
+def _elementwise(value: Value) -> tuple[Value, tuple[str, ...]] | None:
+    """As `_step`, for elementwise operations: one, or several that fork and join again (x * sigmoid(x))."""
+    region = {value}
+    waiting: set[Operation] = set(value.consumers)
+    kinds: list[str | None] = []
+    while waiting:
+        operation = min(waiting, key=lambda candidate: candidate.position)
+        waiting.discard(operation)
+        if not _is_elementwise(operation) or not _depends_only(operation, region) or len(operation.outputs) != 1:
+            return None
+        kinds.append(_kind(operation))
+        output = operation.output
+        region.add(output)
+        if not waiting:
+            return output, _summary(kinds)
+        if output.returned or not output.consumers:
+            return None
+        waiting |= set(output.consumers)
+    return None
+
+
+def _summary(kinds: list[str | None]) -> tuple[str, ...]:
+    """What to call several elementwise operations as one."""
+    nonlinear = tuple(dict.fromkeys(kind for kind in kinds if kind not in (None, SCALE)))
+    if len(kinds) > 1 and SCALE in kinds:
+        return ("product",) if not nonlinear else (f"product with {'+'.join(map(str, nonlinear))}",)
+    return tuple(map(str, nonlinear)) or ((SCALE,) if SCALE in kinds else ())

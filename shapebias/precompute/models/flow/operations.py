@@ -1,0 +1,39 @@
+"""Which ATen functions are convolutions, norms, elementwise or views, by name (without the `_` of in-place ones)."""
+
+
+def _names(*lines: str) -> frozenset[str]:
+    return frozenset(" ".join(lines).split())
+
+
+CONVOLUTIONS = _names(
+    "conv1d conv2d conv3d convolution _convolution conv_transpose1d conv_transpose2d conv_transpose3d",
+)
+LINEAR = _names("linear addmm")
+PRODUCTS = _names("matmul mm")
+ATTENTION = _names("scaled_dot_product_attention _native_multi_head_attention softmax _softmax")
+NORMS = _names(
+    "batch_norm native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit_no_training",
+    "layer_norm native_layer_norm group_norm native_group_norm instance_norm rms_norm",
+)
+NONLINEAR = {  # elementwise functions, and what to call those whose ATen name says little
+    **{
+        name: name
+        for name in _names(
+            "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh hardshrink",
+            "softshrink softplus sigmoid tanh abs exp square sin cos threshold log_sigmoid sqrt erf log1p expm1 sign",
+        )
+    },
+    **dict.fromkeys(("prelu", "_prelu_kernel"), "prelu"),
+    **dict.fromkeys(("clamp", "clamp_min", "clamp_max", "clip", "maximum", "minimum"), "clamp"),
+    "log_sigmoid_forward": "log_sigmoid",
+}
+ARITHMETIC = _names(  # elementwise too, by itself no nonlinearity
+    "add sub rsub subtract mul multiply div divide true_divide neg negative pow addcmul addcdiv lerp where",
+    "gt ge lt le eq ne rsqrt reciprocal masked_fill __and__ logical_and logical_not heaviside",
+)
+SAME_ELEMENTS = _names(  # the elements stay what they are, if perhaps not where they are
+    "permute transpose swapaxes movedim view reshape _unsafe_view flatten unflatten t reshape_as view_as unsqueeze",
+    "squeeze contiguous clone detach alias lift_fresh to _to_copy type_as float half bfloat16 dropout native_dropout",
+    "feature_dropout numpy_T view_copy _reshape_alias mT",
+)
+POOLING = _names("max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d mean amax")

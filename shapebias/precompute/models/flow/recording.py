@@ -1,0 +1,277 @@
+"""One forward of a network, recorded: every operation on tensors, and which module ran it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapebias.precompute.models.flow.dispatch import intercepting
+from shapebias.precompute.models.outputs import leaves
+
+_FOR_ITS_SHAPE = frozenset(("reshape_as", "view_as", "expand_as", "type_as"))  # that is what the second operand is for
+
+
+@dataclass(eq=False)
+class Value:
+    """What a tensor held between two operations; an in-place operation makes a new value of the same tensor.
+
+    `depends` tells whether it was computed from the network's input; `producer` is None for inputs and constants
+    (parameters, whose name is in `parameter`, buffers, tensors made in the forward of other things than the input).
+    """
+
+    shape: tuple[int, ...]
+    depends: bool
+    parameter: str = ""
+    producer: "Operation | None" = None
+    consumers: "list[Operation]" = field(default_factory=list)
+    returned: bool = False  # by the network
+
+    def __repr__(self) -> str:
+        return f"Value({list(self.shape)}, of {self.producer.function if self.producer else 'outside'})"
+
+
+@dataclass(eq=False)
+class Operation:
+    """A call of an ATen function. `function` is its name as PyTorch has it (`relu_`), `name` the same without the mark
+    of in-place functions; it was the `occurrence`-th call of `function` in the forward, from 0.
+
+    `arguments` are the positional ones, with a `Value` in the place of each tensor; `options` are those by keyword;
+    `module` and `call` name the innermost module that ran it, and which of its calls that was.
+    """
+
+    function: str
+    occurrence: int
+    position: int
+    module: str
+    call: int
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    inputs: list[Value]
+    outputs: list[Value] = field(default_factory=list)
+    digest: list[tuple[float, float]] = field(default_factory=list)  # of its output for each image, see `_digest`
+
+    @property
+    def name(self) -> str:
+        return self.function.removesuffix("_")
+
+    @property
+    def output(self) -> Value:
+        """Its first output."""
+        return self.outputs[0]
+
+    def argument(self, position: int, keyword: str, default: Any = None) -> Any:
+        """One of its arguments, however it was given."""
+        return self.arguments[position] if position < len(self.arguments) else self.options.get(keyword, default)
+
+
+@dataclass(eq=False)
+class ModuleCall:
+    """A call of the module at `path`: the `number`-th in the order in which its calls ended, from 0. `first` and `last`
+    bound the positions of the operations that ran in it (last excluded); `output` is the first tensor it returned."""
+
+    path: str
+    kind: type[nn.Module]
+    number: int = -1
+    first: int = 0
+    last: int = 0
+    output: Value | None = None
+
+
+@dataclass
+class Recording:
+    """A forward of a network on a batch: its operations in order, its module calls in the order in which they ended."""
+
+    batch: int
+    operations: list[Operation]
+    calls: list[ModuleCall]
+
+    def calls_of(self, path: str) -> list[ModuleCall]:
+        """The calls of one module, in the order in which they ended."""
+        return [call for call in self.calls if call.path == path]
+
+
+def record(network: nn.Module, images: Tensor, digests: bool = False) -> tuple[Any, Recording]:
+    """Run `images` [B, 3, H, W] through `network` once; return what it returned, and the recording.
+
+    With `digests`, each operation has sums of its output for each image, by which recordings can be compared. What the
+    network raises is raised.
+    """
+    recorder = _Recorder(len(images) if digests else 0)
+    recorder.value_of(images).depends = True
+    for name, parameter in network.named_parameters():
+        recorder.value_of(parameter).parameter = name
+    with recorder.following(network), torch.inference_mode(), intercepting(recorder.run):
+        result = network(images)
+    for leaf in leaves(result):
+        recorder.value_of(leaf.tensor).returned = True
+    return result, Recording(len(images), recorder.operations, recorder.calls)
+
+
+def tensors_in(nested: Any) -> Iterator[Tensor]:
+    """The tensors in nested lists, tuples, dictionaries and objects, in order."""
+    if isinstance(nested, Tensor):
+        yield nested
+    elif isinstance(nested, dict):
+        for item in nested.values():
+            yield from tensors_in(item)
+    elif isinstance(nested, list | tuple):
+        for item in nested:
+            yield from tensors_in(item)
+
+
+def _map_tensors(nested: Any, change: Callable[[Tensor], Any]) -> Any:
+    if isinstance(nested, Tensor):
+        return change(nested)
+    if isinstance(nested, dict):
+        return {key: _map_tensors(item, change) for key, item in nested.items()}
+    if isinstance(nested, list | tuple):
+        return [_map_tensors(item, change) for item in nested]
+    return nested
+
+
+class _Recorder:
+    """Sees every ATen call of a forward. It keeps all tensors until it is gone, so that each keeps its identity."""
+
+    def __init__(self, batch: int) -> None:
+        self.operations: list[Operation] = []
+        self.calls: list[ModuleCall] = []
+        self._batch = batch  # of the digests, 0 = none
+        self._values: dict[int, Value] = {}
+        self._tensors: list[Tensor] = []
+        self._sharing: dict[int, list[Tensor]] = defaultdict(list)  # tensors by their storage
+        self._changed: dict[int, Operation] = {}  # tensors whose memory was written to through another one
+        self._open: list[ModuleCall] = []
+        self._begun: Counter[str] = Counter()
+        self._ended: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def value_of(self, tensor: Tensor) -> Value:
+        """The value that a tensor has now; one that was never seen is a constant."""
+        if id(tensor) not in self._values:
+            same = (other for other in self._sharing.get(_storage(tensor), ()) if _is_alias(tensor, other))
+            known = next((self._values[id(other)] for other in same), None)
+            self._keep(tensor, known or Value(tuple(tensor.shape), depends=False))
+        elif id(tensor) in self._changed:
+            self._values[id(tensor)] = _after_write(self._values[id(tensor)], self._changed.pop(id(tensor)))
+        return self._values[id(tensor)]
+
+    def _keep(self, tensor: Tensor, value: Value) -> None:
+        if id(tensor) not in self._values:
+            self._tensors.append(tensor)
+            self._sharing[_storage(tensor)].append(tensor)
+        self._values[id(tensor)] = value
+
+    @contextmanager
+    def following(self, network: nn.Module) -> Iterator[None]:
+        """Hook every module of a network while the block runs, to know which of them runs an operation."""
+        handles = []
+        for path, module in network.named_modules():
+            handles.append(module.register_forward_pre_hook(lambda module, _, path=path: self._begin(path, module)))
+            handles.append(module.register_forward_hook(lambda module, inputs, output: self._end(output)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _begin(self, path: str, module: nn.Module) -> None:
+        self._open.append(ModuleCall(path, type(module), first=len(self.operations)))
+
+    def _end(self, output: Any) -> None:
+        call = self._open.pop()
+        call.number, call.last = self._ended[call.path], len(self.operations)
+        self._ended[call.path] += 1
+        tensor = next(tensors_in(output), None)
+        call.output = None if tensor is None else self.value_of(tensor)
+        self.calls.append(call)
+
+    def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Run an ATen function and record it."""
+        function = func.overloadpacket.__name__
+        operands = args[:1] if function in _FOR_ITS_SHAPE else [args, options]
+        inputs = [self.value_of(tensor) for tensor in tensors_in(operands)]
+        result = func(*args, **options)
+        outer = self._open[-1] if self._open else ModuleCall("", nn.Module)
+        operation = Operation(
+            function=function,
+            occurrence=self._counts[function],
+            position=len(self.operations),
+            module=outer.path,
+            call=self._ended[outer.path],
+            arguments=_map_tensors(tuple(args), self.value_of),
+            options=_map_tensors(options, self.value_of),
+            inputs=list(dict.fromkeys(inputs)),
+        )
+        self._counts[function] += 1
+        written = _written(func, args, options)
+        outputs = list(tensors_in(result))
+        if outputs and not written and all(any(output is given for given in tensors_in(args)) for output in outputs):
+            return result  # nothing was done: `contiguous` of what is contiguous, dropout in eval mode
+        self._record(operation, outputs, written)
+        return result
+
+    def _record(self, operation: Operation, outputs: list[Tensor], written: list[Tensor]) -> None:
+        depends = any(value.depends for value in operation.inputs)
+        for value in operation.inputs:
+            value.consumers.append(operation)
+        for tensor in outputs or written:
+            value = Value(tuple(tensor.shape), depends, producer=operation)
+            operation.outputs.append(value)
+            self._keep(tensor, value)
+        self.operations.append(operation)
+        if self._batch and outputs and outputs[0].is_floating_point() and outputs[0].shape[:1] == (self._batch,):
+            operation.digest = _digest(outputs[0], self._batch)
+        for tensor in written:
+            self._write(tensor, operation)
+
+    def _write(self, tensor: Tensor, operation: Operation) -> None:
+        """Note that other tensors in the same memory hold something else now."""
+        for other in self._sharing[_storage(tensor)]:
+            if other is not tensor and _is_alias(tensor, other):
+                self._values[id(other)] = self._values[id(tensor)]
+            elif other is not tensor:
+                self._changed[id(other)] = operation
+
+
+def _after_write(old: Value, operation: Operation) -> Value:
+    """The value of a tensor after an operation wrote to a part of it through another tensor."""
+    written = operation.output
+    change = Operation("write", 0, operation.position, operation.module, operation.call, (), {}, [old, written])
+    change.outputs = [Value(old.shape, old.depends or written.depends, producer=change)]
+    old.consumers.append(change)
+    written.consumers.append(change)
+    return change.output
+
+
+def _digest(output: Tensor, batch: int) -> list[tuple[float, float]]:
+    """Of each image a sum of a tensor's elements, weighted by their places, and their norm."""
+    rows = output.detach().reshape(batch, -1).double()
+    weights = torch.linspace(-1, 2, rows.shape[1], dtype=torch.float64, device=rows.device)
+    return list(zip((rows @ weights).tolist(), rows.norm(dim=1).tolist(), strict=True))
+
+
+def _storage(tensor: Tensor) -> int:
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (RuntimeError, NotImplementedError):  # sparse tensors have none
+        return id(tensor)
+
+
+def _is_alias(tensor: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one storage are the same elements in the same order."""
+    same = tensor.shape == other.shape and tensor.stride() == other.stride()
+    return bool(same and tensor.storage_offset() == other.storage_offset())
+
+
+def _written(func: Any, args: Any, options: dict[str, Any]) -> list[Tensor]:
+    """The tensors among the arguments that an ATen function changes, by its schema."""
+    written = []
+    for position, argument in enumerate(func._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            given = args[position] if position < len(args) else options.get(argument.name)
+            written += list(tensors_in(given))
+    return written

@@ -1,0 +1,120 @@
+"""The class scores in what a network returns: a tensor, or one of several in dictionaries, tuples and objects."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+_NAMES = frozenset(  # of scores, as networks call them
+    (
+        "logits",
+        "logit",
+        "out",
+        "output",
+        "outputs",
+        "scores",
+        "score",
+        "pred",
+        "preds",
+        "prediction",
+        "predictions",
+        "y",
+    )
+)
+_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A tensor in what a network returned: by which keys, indices and attributes it is found there."""
+
+    tensor: Tensor
+    steps: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`logits`, or `head.logits` where it is deeper."""
+        return ".".join(str(key) for _, key in self.steps)
+
+    @property
+    def scores(self) -> Tensor | None:
+        """The tensor as scores [B, classes], without further axes of size 1; None where it is of another shape."""
+        shape = self.tensor.shape
+        if not self.tensor.is_floating_point() or len(shape) < 2 or any(size != 1 for size in shape[2:]):
+            return None
+        return self.tensor.flatten(1)
+
+
+def leaves(result: Any, steps: tuple[tuple[str, Any], ...] = ()) -> Iterator[Leaf]:
+    """Return the tensors in what a network returned."""
+    if isinstance(result, Tensor):
+        yield Leaf(result, steps)
+        return
+    if len(steps) == _DEPTH:
+        return
+    for kind, key, item in _parts(result):
+        yield from leaves(item, (*steps, (kind, key)))
+
+
+def _parts(result: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(result, dict):
+        yield from (("item", key, item) for key, item in result.items())
+    elif isinstance(result, tuple) and hasattr(result, "_fields"):
+        yield from (("attribute", name, getattr(result, name)) for name in result._fields)
+    elif isinstance(result, list | tuple):
+        yield from (("item", index, item) for index, item in enumerate(result))
+    elif not isinstance(result, type | nn.Module | str | int | float | None):
+        names = [name for name in dir(result) if not name.startswith("_")]
+        items = ((name, getattr(result, name, None)) for name in names)
+        yield from (("attribute", name, item) for name, item in items if isinstance(item, Tensor | dict | list | tuple))
+
+
+def find_scores(label: str, result: Any, classes: int | None, wanted: str | None) -> Leaf | None:
+    """Return the class scores in what the network `label` returned; None where nothing looks like scores [B, classes].
+
+    They are what the user asked for (`wanted`), else the only candidate, else the one with a name for scores or with as
+    many columns as there are `classes`. Raises UsageError where several are left, or `wanted` is not there.
+    """
+    candidates = [leaf for leaf in leaves(result) if leaf.scores is not None]
+    if wanted is not None:
+        candidates = [leaf for leaf in candidates if wanted in (leaf.name, leaf.name.rpartition(".")[2])]
+        if len(candidates) != 1:
+            there = ", ".join(_described(leaf) for leaf in leaves(result)) or "nothing"
+            raise UsageError(f"{label}: output={printable(wanted)} names no class scores; it returns {there}")
+    for is_better in (_has_size(classes), _has_name):
+        better = [leaf for leaf in candidates if is_better(leaf)]
+        candidates = better if better and len(candidates) > 1 else candidates
+    if len(candidates) > 1:
+        there = ", ".join(map(_described, candidates))
+        raise UsageError(f"{label} returns {there}: say which are the class scores with output=NAME behind its source")
+    return candidates[0] if candidates else None
+
+
+def _has_size(classes: int | None) -> Callable[[Leaf], bool]:
+    return lambda leaf: leaf.scores is not None and leaf.scores.shape[1] == classes
+
+
+def _has_name(leaf: Leaf) -> bool:
+    last = leaf.name.rpartition(".")[2].lower()
+    return last in _NAMES or last.endswith("logits")
+
+
+def _described(leaf: Leaf) -> str:
+    return f"{printable(leaf.name, 60) or 'a tensor'} {['N', *leaf.tensor.shape[1:]]}".replace("'", "")
+
+
+def return_scores(network: nn.Module, leaf: Leaf) -> None:
+    """Make every forward of a network return its scores [B, classes] alone."""
+    if leaf.steps or leaf.tensor.ndim != 2:
+        network.register_forward_hook(lambda module, inputs, result: _at(result, leaf.steps).flatten(1))
+
+
+def _at(result: Any, steps: tuple[tuple[str, Any], ...]) -> Tensor:
+    for kind, key in steps:
+        result = result[key] if kind == "item" else getattr(result, key)
+    tensor: Tensor = result
+    return tensor

@@ -1,0 +1,64 @@
+"""The network inside of what wraps it: compiled, parallel and lazy networks, and those that cannot be looked into."""
+
+import torch
+from torch import nn
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+
+def unwrap(network: nn.Module, source: str) -> nn.Module:
+    """Return the plain network behind torch.compile, DataParallel and `module.compile()`, wherever in it they are.
+
+    Raises UsageError for scripted, traced and quantised networks, whose layers cannot be hooked.
+    """
+    network = _inside(network)
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            plain = _inside(child)
+            if plain is not child:
+                setattr(module, name, plain)
+    for path, module in network.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UsageError(
+                f"{printable(source)} is scripted or traced (torch.jit{_at(path)}), so that its layers cannot be "
+                "looked at: name the function that returns the network before torch.jit"
+            )
+        if "quantized" in type(module).__module__ or "quantization" in type(module).__module__:
+            raise UsageError(
+                f"{printable(source)} is quantised ({type(module).__name__}{_at(path)}), so that its layers hold no "
+                "floats: name the function that returns the network before it is quantised"
+            )
+        module.__dict__.pop("_compiled_call_impl", None)
+    return network
+
+
+def _at(path: str) -> str:
+    return f" at {printable(path, 60)}" if path else ""
+
+
+def _inside(module: nn.Module) -> nn.Module:
+    while True:
+        if isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
+            module = inner
+        elif isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        else:
+            return module
+
+
+def use_float32(network: nn.Module) -> list[str]:
+    """Turn weights of half precision into float32; return what to tell the user of it."""
+    kinds = {tensor.dtype for tensor in network.parameters() if tensor.dtype in (torch.float16, torch.bfloat16)}
+    if not kinds:
+        return []
+    network.float()
+    names = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+    return [f"its weights are {names}: they run as float32 (--dtype float16 or bfloat16 runs them in half precision)"]
+
+
+def initialize(network: nn.Module, side: int) -> None:
+    """Give lazy modules their weights, by a forward of one image of `side` x `side` px. What it raises is raised."""
+    if any(isinstance(module, nn.modules.lazy.LazyModuleMixin) for module in network.modules()):
+        with torch.no_grad():
+            network(torch.zeros(1, 3, side, side))
