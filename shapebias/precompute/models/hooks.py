@@ -10,8 +10,8 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from shapebias.precompute.models.flow.dispatch import intercepting
+from shapebias.precompute.models.flow.maps import CHANNELS_FIRST, Layout
 from shapebias.precompute.models.flow.recording import tensors_in
-from shapebias.precompute.models.maps import CHANNELS_FIRST, Layout
 
 Place = tuple[str, int, str]  # module, call, function
 

@@ -25,11 +25,11 @@ from shapebias.precompute.models.flow.following import (
     is_signed,
     sources_of,
 )
+from shapebias.precompute.models.flow.maps import CHANNELS_FIRST, Layout, layout_by_hand, layout_of
 from shapebias.precompute.models.flow.operations import ATTENTION
 from shapebias.precompute.models.flow.propagation import follow_axes
 from shapebias.precompute.models.flow.recording import ModuleCall, Operation, Value, record
 from shapebias.precompute.models.hooks import WatchedLayer
-from shapebias.precompute.models.maps import CHANNELS_FIRST, Layout, layout_by_hand, layout_of
 
 _INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 _PAPER: dict[str, dict[str, str]] = {  # class in torchvision.models: the studies' layers and their modules
