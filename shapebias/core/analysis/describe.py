@@ -81,11 +81,12 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     ]
     if model["cue_conflict"] is not None:
         lines.append(f"  {bias_sentence(model['cue_conflict'])}")
-    lines.append(f"  {'layer':20}  {'module':20}  {'units':>6}  {'map':>9}")
+    lines.append(f"  {'layer':20}  {'module':20}  {'units':>6}  {'map':>9}  what it is")
     for layer in model["layers"]:
         size = f"{layer['map_height']} x {layer['map_width']}"
         name, module = printable(layer["name"], 40), printable(layer["module"], 40)
-        lines.append(f"  {name:20}  {module:20}  {layer['units']:>6}  {size:>9}")
+        ending = printable(layer["ending"], 60)
+        lines.append(f"  {name:20}  {module:20}  {layer['units']:>6}  {size:>9}  {ending}".rstrip())
     return lines
 
 

@@ -74,6 +74,7 @@ class Layer(_Attributes):
     """A watched layer: `name` is the user's word for it (`conv5`), `module` its dotted path in the network.
 
     `left_out` counts activation maps (of an image and a unit) that held NaN or infinite values and were left out.
+    `ending` says what the layer's tensor went through, in words (`after norm, relu`); empty in early stores.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Layer(_Attributes):
     map_height: int
     map_width: int
     left_out: int = 0
+    ending: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,5 +129,5 @@ def decisions_path(model: str) -> str:
 
 
 def layer_path(model: str, layer: str) -> str:
-    """Return the group of a layer inside the store."""
-    return f"models/{model}/layers/{layer}"
+    """Return the group of a layer inside the store. The `#` of `block#2` is `~` there, as URLs end at a `#`."""
+    return f"models/{model}/layers/{layer.replace('~', '~~').replace('#', '~')}"

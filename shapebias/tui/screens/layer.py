@@ -60,6 +60,7 @@ class LayerScreen(ReadingScreen):
             facts = self._store.layers(model)[self._layer]
             dead = int(dead_units(self._store, model, self._layer).sum())
             size = f"{facts.units} units, {dead} dead, maps {facts.map_height} x {facts.map_width}"
+            size += f", {printable(facts.ending, 60)}" if facts.ending else ""
             lines.append(Text.assemble((mark, color), f" {printable(model, 40)}  ", (size, "dim")))
         return [*lines, Text()]
 
