@@ -50,7 +50,7 @@ def alexnet() -> Runner:
     torch.manual_seed(0)
     network = torchvision.models.alexnet(weights=None).eval()
     model = LoadedModel("AlexNet", network, "alexnet", "alexnet", imagenet_preprocessing())
-    images = ImageSet(Path(), [], np.zeros(0, np.int32), [], [], False)
+    images = ImageSet(root=Path(), paths=[], labels=np.zeros(0, np.int32))
     return prepare(model, images, choose_device("cpu", "auto"), "paper")
 
 

@@ -33,7 +33,9 @@ def write(writer: StoreWriter, label: str = "Net", paths: tuple[bytes, ...] = (b
     metrics = {"max": np.arange(3, dtype=np.float32), "mean": np.array([1, np.nan, 2], np.float32)}
     writer.layer(label, schema.Layer("conv", "features.0", 3, 4, 5), metrics, top)
     writer.model(schema.Model(label, "Net", "net.py:build", "00", {}, "square", ["conv"], 0.5, 10))
-    images = ImageSet(Path("root"), list(paths), np.zeros(len(paths), np.int32), ["c"], ["c"], False)
+    images = ImageSet(
+        root=Path("root"), paths=list(paths), labels=np.zeros(len(paths), np.int32), class_ids=["c"], class_names=["c"]
+    )
     writer.images(images, np.arange(len(paths)), [Skipped(b"\x1b[31m", "empty file")])
     writer.thumbnails("square", {index: b"png" * (index + 1) for index in range(len(paths))})
 

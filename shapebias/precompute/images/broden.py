@@ -109,7 +109,8 @@ def read_broden(folder: Path, limit: int | None = None) -> Broden:
     if not cells:
         reason = skipped[0].reason if skipped else "none has labels"
         raise UsageError(f"no image of {shown} can be used: {reason}")
-    images = ImageSet(folder / "images", list(cells), np.full(len(cells), -1, np.int32), [], [], False)
+    labels = np.full(len(cells), -1, np.int32)
+    images = ImageSet(root=folder / "images", paths=list(cells), labels=labels)
     if limit is not None:
         images = images.spread(limit)
         cells = {path: cells[path] for path in images.paths}

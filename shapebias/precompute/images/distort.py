@@ -41,7 +41,6 @@ class _Kind:
     change: Callable[[Pixels, float, np.random.Generator], Pixels]
     strength: float  # where the name gives none
     range: tuple[float, float]
-    meaning: str
     whole: bool = False  # its strength is a count
 
 
@@ -58,11 +57,6 @@ def parse_distortion(name: str) -> Distortion:
     if _KINDS[kind].whole and strength % 1:
         raise UsageError(f"{printable(name)}: the strength of {kind} is a whole number")
     return Distortion(name, kind, strength)
-
-
-def meanings() -> dict[str, str]:
-    """What each kind of distortion does, and its usual strength, in words."""
-    return {name: kind.meaning.format(kind.strength) for name, kind in _KINDS.items()}
 
 
 def generator(path: bytes, seed: int, name: str) -> np.random.Generator:
@@ -135,15 +129,15 @@ def _contour(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
 
 
 _KINDS = {
-    "grey": _Kind(_grey, 0, (0, 0), "no colour"),
-    "contrast": _Kind(_contrast, 0.3, (0, 1), "contrast times {:g}"),
-    "noise": _Kind(_noise, 0.1, (0, 10), "Gaussian noise, standard deviation {:g} for pixels in [0, 1]"),
-    "blur": _Kind(_blur, 2, (0, 224), "Gaussian blur, standard deviation {:g} px"),
-    "low-pass": _Kind(_blur, 7, (0, 224), "only coarse structure: Gaussian filter, standard deviation {:g} px"),
-    "high-pass": _Kind(_high_pass, 2, (0, 224), "only fine structure: the image less its Gaussian blur of {:g} px"),
-    "jpeg": _Kind(_jpeg, 10, (1, 100), "JPEG of quality {:g}", whole=True),
-    "shuffle": _Kind(_shuffle, 4, (2, 64), "{0:g} x {0:g} patches in a random order: texture without shape", True),
-    "contour": _Kind(_contour, _CONTOUR_BLUR, (0, 224), "edges (Canny) after a blur of {:g} px: shape without texture"),
+    "grey": _Kind(_grey, 0, (0, 0)),
+    "contrast": _Kind(_contrast, 0.3, (0, 1)),
+    "noise": _Kind(_noise, 0.1, (0, 10)),  # standard deviation, for pixels in [0, 1]
+    "blur": _Kind(_blur, 2, (0, 224)),  # standard deviation in px, as of the next two
+    "low-pass": _Kind(_blur, 7, (0, 224)),
+    "high-pass": _Kind(_high_pass, 2, (0, 224)),
+    "jpeg": _Kind(_jpeg, 10, (1, 100), whole=True),  # quality
+    "shuffle": _Kind(_shuffle, 4, (2, 64), whole=True),  # patches a side
+    "contour": _Kind(_contour, _CONTOUR_BLUR, (0, 224)),  # px, of the blur before edges are looked for
 }
 
 STANDARD = (

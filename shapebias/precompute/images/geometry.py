@@ -1,7 +1,6 @@
 """The geometry of a network's input: how an image of any size is resized and cropped."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -60,12 +59,3 @@ class Geometry:
     def key(self) -> str:
         """A name for the geometry, such as `resize256-crop224-bilinear`: equal geometries have equal keys."""
         return f"resize{self.resize}-crop{self.crop}-{self.interpolation}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields by name, ready for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "Geometry":
-        """The geometry that `to_dict` wrote."""
-        return cls(**fields)

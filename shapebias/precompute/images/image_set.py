@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Skipped:
     reason: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ImageSet:
     """The images below a folder, in a fixed order. Names are untrusted: print them with `core.text.printable`.
 
@@ -50,9 +50,8 @@ class ImageSet:
     root: Path | str
     paths: list[bytes]
     labels: npt.NDArray[np.int32]
-    class_ids: list[str]
-    class_names: list[str]
-    is_imagenet: bool
+    class_ids: list[str] = field(default_factory=list)
+    class_names: list[str] = field(default_factory=list)
     read: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
     mask: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
     annotate: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
@@ -89,7 +88,7 @@ class ImageSet:
 
 
 def no_images(root: Path | str, more: str = "") -> UsageError:
-    """What to raise then."""
+    """Return the error to raise where `root` holds no images; `more` is added to its text."""
     kinds = " ".join(extension.decode() for extension in EXTENSIONS)
     return UsageError(f"no images in {printable(os.fsencode(root))}: name a folder with files in {kinds}{more}")
 
@@ -138,7 +137,6 @@ def image_set(
         labels=np.array([number.get(each, -1) for each in classes or [None] * len(paths)], np.int32),
         class_ids=list(imagenet.wnids()) if is_imagenet else ids,
         class_names=list(imagenet.class_names()) if is_imagenet else list(ids),
-        is_imagenet=is_imagenet,
         **more,
     )
 

@@ -167,7 +167,7 @@ class Residual(nn.Module):
 def runner_of(network: nn.Module, layers: str, size: int, classes: int) -> Runner:
     preprocessing = Preprocessing(Geometry(size, size, "bilinear"), (0.5,) * 3, (0.25,) * 3, "this test")
     model = LoadedModel("Net", network.eval(), "Net", "Net", preprocessing, [str(each) for each in range(classes)])
-    return prepare(model, ImageSet(Path(), [], np.zeros(0, np.int32), [], [], False), DEVICE, layers)
+    return prepare(model, ImageSet(root=Path(), paths=[], labels=np.zeros(0, np.int32)), DEVICE, layers)
 
 
 def by_class(runner: Runner) -> Choice:

@@ -16,7 +16,7 @@ from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.sources.folder import list_images
 
-NO_IMAGES = ImageSet(Path("nowhere"), [], np.zeros(0, np.int32), [], [], False)
+NO_IMAGES = ImageSet(root=Path("nowhere"), paths=[], labels=np.zeros(0, np.int32))
 
 
 @settings(deadline=None, max_examples=60)

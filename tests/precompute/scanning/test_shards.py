@@ -55,7 +55,7 @@ def stream_of(images: ImageSet) -> Stream:
 @settings(deadline=None)
 @given(images=st.integers(1, 3_000_000), batch=st.integers(1, 300), size=st.none() | st.integers(1, 5000))
 def test_shards_cover_all_images_in_whole_batches(images: int, batch: int, size: int | None) -> None:
-    listing = ImageSet(Path(), [b""] * 0, np.zeros(0, np.int32), [], [], False)
+    listing = ImageSet(root=Path(), paths=[b""] * 0, labels=np.zeros(0, np.int32))
     scan = Scan("a", "a", listing, SQUARE, Brightness(), np.broadcast_to(np.int64(0), images), image_bytes=1000)
     shards = scan.shards(batch, size)
     assert all(one.stop == other.start for one, other in pairwise(shards))

@@ -57,7 +57,14 @@ def read(path: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def images(count: int = 30) -> ImageSet:
     labels = np.arange(count, dtype=np.int32) % 2
     paths = [b"%d" % number for number in range(count)]
-    return ImageSet(Path("/none"), paths, labels, ["across", "down"], ["across", "down"], False, read)
+    return ImageSet(
+        root=Path("/none"),
+        paths=paths,
+        labels=labels,
+        class_ids=["across", "down"],
+        class_names=["across", "down"],
+        read=read,
+    )
 
 
 def settings(output: Path, **changes: Any) -> TrainingSettings:

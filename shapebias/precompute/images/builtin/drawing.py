@@ -148,7 +148,6 @@ def builtin_set(split: str, count: int | None = None, seed: int = 0) -> ImageSet
         labels=np.array([shape for shape, _ in images], np.int32),
         class_ids=list(SHAPES),
         class_names=list(SHAPES),
-        is_imagenet=False,
         read=draw_path,
         mask=draw_silhouette,
         annotate=annotate_path,
