@@ -30,7 +30,7 @@ def parse_attack(text: str) -> Attack:
         epsilon = -1.0
     if norm not in NORMS or not 0 < epsilon < float("inf"):
         raise UsageError(f"--attack {printable(text)}: write NORM:EPSILON, such as l2:3 or linf:0.016")
-    return Attack(norm, epsilon, STEPS, 2.5 * epsilon / STEPS)
+    return Attack.reaching(norm, epsilon, STEPS)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class AttackedShard:
     def __init__(self, wanted: Attacking, runner: Runner) -> None:
         self._wanted, self._runner = wanted, runner
         preprocessing, device = runner.model.preprocessing, runner.device
-        self._network = Normalised(runner.network, preprocessing.mean, preprocessing.std, device.device, device.dtype)
+        self._network = Normalised(
+            runner.network, preprocessing.mean, preprocessing.std, device=device.device, dtype=device.dtype
+        )
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
@@ -68,7 +70,7 @@ class AttackedShard:
             if chosen:
                 with self._runner.guarded():
                     attacks = [wanted.attacks[index] for index in chosen]
-                    found = withstood(self._network, pixels, labels, attacks, generator)
+                    found = withstood(self._network, pixels, labels, attacks, generator=generator)
                 right[:, chosen] = found.T.cpu().numpy()
         self._rows.add(position=batch.positions, right=right)
 

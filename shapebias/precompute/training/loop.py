@@ -8,7 +8,7 @@ bits of an uninterrupted one, on the same machine's CPU; CUDA's kernels may diff
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import write_atomically
 from shapebias.core.text import printable
-from shapebias.precompute.attack import Normalised, robust_accuracy
+from shapebias.precompute.attack import Attack, Normalised, robust_accuracy
 from shapebias.precompute.device import Device, choose_device
 from shapebias.precompute.images.loader import default_workers
 from shapebias.precompute.models.trained import Trained, build_network, trained_bytes, usual_preprocessing
@@ -89,7 +89,7 @@ class _Run:
             raise UsageError(f"training needs at least 2 images besides the {held_out} that are held out")
         self.network = device.place(network)
         self._classifier = Normalised(
-            self.network, self.preprocessing.mean, self.preprocessing.std, device.device, dtype
+            self.network, self.preprocessing.mean, self.preprocessing.std, device=device.device, dtype=dtype
         )
         self.optimizer = torch.optim.SGD(
             _groups(self.network, settings.weight_decay),
@@ -157,19 +157,10 @@ class _Run:
         attack = self.settings.attack
         noise = torch.Generator(self.device.device).manual_seed(_seed(self.settings.seed, number))
         if attack is None:
-            return robust_accuracy(self._classifier, self._held_out_batches(), "l2", [0.0])[0], None
-        epsilons, start = [0.0, attack.epsilon], attack.random_start
-        accuracies = robust_accuracy(
-            self._classifier,
-            self._held_out_batches(),
-            attack.norm,
-            epsilons,
-            attack.steps,
-            attack.step_size,
-            start,
-            noise,
-        )
-        return accuracies[0], accuracies[1]
+            return robust_accuracy(self._classifier, self._held_out_batches(), [Attack.reaching("l2", 0.0, 1)])[0], None
+        attacks = [replace(attack, epsilon=0.0), attack]
+        accuracy, robust = robust_accuracy(self._classifier, self._held_out_batches(), attacks, noise)
+        return accuracy, robust
 
     def _held_out_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         for pixels, classes in self.data.batches(self._held_out, self.settings.batch_size):

@@ -29,7 +29,7 @@ from shapebias.precompute.training.data import augmented
 from shapebias.precompute.training.loop import Epoch, schedule, train
 from shapebias.precompute.training.settings import TrainingSettings
 
-ATTACK = Attack.usual("l2", 64, 0.5, 1)
+ATTACK = Attack.usual("l2", 64, 0.5, steps=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
