@@ -110,9 +110,9 @@ def ablate(runner: Runner, layer: WatchedLayer, pixels: NDArray[np.uint8]) -> tu
         image, unit, decided = ablation.decide_pixels(pixels[first : first + BATCH], CHOICE)
         found[unit, first + image] = decided
         rows += len(unit)
-    screen = ablation.screen
-    given_up = "" if screen.given_up is None else f" ({screen.given_up})"
-    return found, f"{rows:,} rows, {screen.rows:,} of them in bfloat16{given_up}, of these {screen.again:,} in float32"
+    check = ablation.check
+    given_up = "" if check.given_up is None else f" ({check.given_up})"
+    return found, f"{rows:,} rows, {check.rows:,} of them in bfloat16{given_up}, of these {check.again:,} in float32"
 
 
 if __name__ == "__main__":

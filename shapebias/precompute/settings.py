@@ -30,7 +30,7 @@ ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}  # what of e
 SHAPE_OR_TEXTURE = (SILHOUETTE, "contour", "shuffle-2", "shuffle-4", "shuffle-8", "grey", "noise")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """See `shapebias precompute --help`. `images`, `cue_conflict`: see `images.source.find_images`.
 

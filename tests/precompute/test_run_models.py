@@ -118,9 +118,9 @@ def test_standard_and_robust_share_decoding(
     monkeypatch.setattr(LocalEngine, "run", counted)
     specs = (f"S=squeezenet1_1@{tmp_path}/a.pth", f"R=squeezenet1_1@{tmp_path}/r.pt")
     settings = Settings(
-        parse_specs(list(specs)),
-        str(image_folder),
-        tmp_path / "a.zarr",
+        models=parse_specs(list(specs)),
+        images=str(image_folder),
+        store=tmp_path / "a.zarr",
         layers="features.0",
         limit=3,
         device="cpu",

@@ -262,7 +262,7 @@ def test_activations_come_back_however_they_came(batches: list[int], units: int,
     group = zarr.create_group({})
     count = sum(batches)
     values = np.random.default_rng(count).normal(size=(2, count, units)).astype(np.float16)
-    writer = ActivationsWriter(group, count + more, units)
+    writer = ActivationsWriter(group, count + more, units, ("max", "mean"))
     start = 0
     for size in batches:
         writer.append(values[0, start : start + size], values[1, start : start + size])

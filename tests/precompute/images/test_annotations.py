@@ -38,7 +38,15 @@ def test_what_is_packed_is_unpacked(
         pixels, rng.integers(0, 1201, (planes, height, width)).astype(np.uint16), np.array(whole, np.uint16)
     )
     every = Annotations(
-        NO_IMAGES, concepts, lambda _: image, Geometry(crop, crop), height, width, planes, len(whole), "test"
+        image_set=NO_IMAGES,
+        concepts=concepts,
+        read=lambda _: image,
+        geometry=Geometry(crop, crop),
+        height=height,
+        width=width,
+        planes=planes,
+        whole=len(whole),
+        source="test",
     )
     packed = every.pack(b"")
     assert packed.shape == (every.versions, crop, crop, 3)

@@ -205,7 +205,9 @@ def test_the_loader_draws_them(workers: int) -> None:
     images = builtin_set("cue-conflict", 20)
     paths = [*images.paths, b"circle/gone.png"]
     assert images.read is draw_path
-    with Loader(images.root, paths, Geometry(SIZE, SIZE), 8, workers, True, images.read) as loader:
+    with Loader(
+        images.root, paths, Geometry(SIZE, SIZE), 8, workers=workers, thumbnails=True, decode_function=images.read
+    ) as loader:
         seen = 0
         for batch in loader:
             for position, pixels, thumbnail in zip(batch.positions, batch.pixels, batch.thumbnails or [], strict=True):
