@@ -12,7 +12,7 @@ _SHOWN_SKIPPED = 5
 _ENOUGH_LABELLED = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelSummary:
     """One model of a run. `top1` and `chance` are fractions, of `labelled` images; rates are images a second."""
 
@@ -66,7 +66,7 @@ def _bias_text(bias: dict[str, Any]) -> str:
     return f"undefined ({counts})" if bias["shape_bias"] is None else f"{bias['shape_bias']:.3f} ({counts})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """A finished run."""
 

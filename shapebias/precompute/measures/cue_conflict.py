@@ -50,7 +50,14 @@ class CueConflict:
     def of(self, model: str) -> Decisions:
         """Return what one model decided."""
         names = [os.fsdecode(path) for path in self.paths]
-        return Decisions(self.categories, names, self.shape, self.texture, self.decisions[model], self.excluded)
+        return Decisions(
+            categories=self.categories,
+            images=names,
+            shape=self.shape,
+            texture=self.texture,
+            decision=self.decisions[model],
+            excluded=self.excluded,
+        )
 
 
 @dataclass(frozen=True)

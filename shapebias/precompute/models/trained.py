@@ -26,7 +26,7 @@ _MAX_CLASSES = 100_000
 _MAX_SIDE = 4096  # px
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trained:
     """What a file's header says: `architecture` is `small` or a torchvision classifier's name, `recipe` is JSON."""
 
@@ -139,4 +139,10 @@ def _parse(header: dict[str, str]) -> Trained:
     recipe = json.loads(header["recipe"])
     if not isinstance(recipe, dict):
         raise TypeError("the recipe is no object")
-    return Trained(header["architecture"], ids, names, Preprocessing(geometry, mean, std, "the weights' file"), recipe)
+    return Trained(
+        architecture=header["architecture"],
+        class_ids=ids,
+        class_names=names,
+        preprocessing=Preprocessing(geometry, mean, std, "the weights' file"),
+        recipe=recipe,
+    )

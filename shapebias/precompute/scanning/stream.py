@@ -25,7 +25,7 @@ class Stream:
     settings: Settings
     device: Device
     progress: Reporter
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list, init=False)
 
     def batches(
         self,

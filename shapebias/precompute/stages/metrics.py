@@ -131,7 +131,14 @@ def _annotated_scan(
 def _write_layers(run: Run, model: ModelRun) -> None:
     runner = model.runner
     for layer, metrics, top, result in zip(runner.layers, model.metrics, model.top, model.probe.layers, strict=True):
-        facts = schema.Layer(layer.name, layer.module, layer.units, layer.height, layer.width, result.left_out)
+        facts = schema.Layer(
+            name=layer.name,
+            module=layer.module,
+            units=layer.units,
+            map_height=layer.height,
+            map_width=layer.width,
+            left_out=result.left_out,
+        )
         run.writer.layer(model.label, facts, metrics, top)
     for layer, concepts in zip(runner.layers, model.concepts, strict=False):
         run.writer.layer_concepts(model.label, layer.name, concepts)

@@ -11,7 +11,7 @@ from torch import Tensor
 from shapebias.precompute.statistics import kernels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reduction:
     """Per image and unit, over the positions of the map: each [B, C] on the maps' device.
 
@@ -69,7 +69,15 @@ class Maps:
         if not all_finite:
             maximum = maximum.masked_fill(~finite, -torch.inf)
             total, squares, nonpositive = (each.masked_fill(~finite, 0) for each in (total, squares, nonpositive))
-        return Reduction(shift, maximum, total, squares, nonpositive, finite, all_finite)
+        return Reduction(
+            shift=shift,
+            maximum=maximum,
+            total=total,
+            squares=squares,
+            nonpositive=nonpositive,
+            finite=finite,
+            all_finite=all_finite,
+        )
 
     def _reduce_on_cpu(self) -> tuple[Tensor, ...]:
         shape = (self.images, self.units)

@@ -130,7 +130,8 @@ class Overlap(AttributeState):
                 chosen = members[iou[:, members].argmax(1)]
                 label[:, index], common[:, index] = chosen, shared[units, chosen]
                 truth[:, index] = self.truth[1:][chosen]
-        return LayerConcepts(label, common, activation, truth), (iou >= DETECTOR).sum(1).astype(np.float32)
+        best = LayerConcepts(label=label, intersection=common, activation=activation, truth=truth)
+        return best, (iou >= DETECTOR).sum(1).astype(np.float32)
 
 
 def _upsamplings(maps: Maps, labels: Labels) -> tuple[Upsampling, Upsampling]:

@@ -52,17 +52,32 @@ def train(
         resumed = len(history)
         for number in range(resumed + 1, settings.epochs + 1):
             history.append(run.epoch(number))
-            save_state(settings.output, recipe, run.network, run.optimizer, [asdict(epoch) for epoch in history])
+            save_state(
+                settings.output, recipe, run.network, run.optimizer, history=[asdict(epoch) for epoch in history]
+            )
             on_epoch(history[-1])
     classes = settings.images
     results = recipe | {"history": [asdict(epoch) for epoch in history]}
-    trained = Trained(settings.architecture, classes.class_ids, classes.class_names, run.preprocessing, results)
+    trained = Trained(
+        architecture=settings.architecture,
+        class_ids=classes.class_ids,
+        class_names=classes.class_names,
+        preprocessing=run.preprocessing,
+        recipe=results,
+    )
     content = trained_bytes(trained, run.network)
     write_atomically(settings.output, content)
     checkpoint_path(settings.output).unlink(missing_ok=True)
     parameters = sum(each.numel() for each in run.network.parameters())
     return TrainingSummary(
-        settings.output, len(content), parameters, str(device), len(run.data), history, resumed, run.data.skipped
+        output=settings.output,
+        bytes=len(content),
+        parameters=parameters,
+        device=str(device),
+        images=len(run.data),
+        epochs=history,
+        resumed=resumed,
+        skipped=run.data.skipped,
     )
 
 
@@ -106,7 +121,14 @@ class _Run:
             accuracy, robust = self._evaluate(number)
         except torch.cuda.OutOfMemoryError as error:
             raise ShapebiasError("training does not fit into GPU memory: try a smaller --batch-size") from error
-        return Epoch(number, loss, right, accuracy, robust, round(time.perf_counter() - started, 3))
+        return Epoch(
+            number=number,
+            loss=loss,
+            train_accuracy=right,
+            accuracy=accuracy,
+            robust_accuracy=robust,
+            seconds=round(time.perf_counter() - started, 3),
+        )
 
     def _learn(self, number: int) -> tuple[float, float]:
         """The mean loss and accuracy over the epoch's images."""

@@ -28,7 +28,7 @@ _RECIPE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """What the user asked for; see `shapebias train --help`.
 
@@ -75,7 +75,7 @@ class TrainingSettings:
         return recipe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Epoch:
     """What an epoch gave. `accuracy` and `robust_accuracy` are of held-out images, in [0, 1], None if not measured.
 
@@ -96,7 +96,7 @@ class Epoch:
         return f"epoch {self.number}: {', '.join(parts)} ({self.seconds:.0f} s)"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainingSummary:
     """What a run made."""
 

@@ -185,7 +185,9 @@ def test_standard_training_learns_and_its_file_loads(tmp_path: Path) -> None:
 
 def trained(architecture: str, classes: int = 3) -> Trained:
     ids = [f"class {number}" for number in range(classes)]
-    return Trained(architecture, ids, ids, usual_preprocessing(architecture))
+    return Trained(
+        architecture=architecture, class_ids=ids, class_names=ids, preprocessing=usual_preprocessing(architecture)
+    )
 
 
 @pytest.mark.parametrize("architecture", ["squeezenet1_1", "resnet18"])

@@ -45,7 +45,7 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]  # float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Drawing:
     """A built-in image and what each of its pixels shows. In the maps, 0 is nothing and n the n-th name of a list.
 
@@ -79,11 +79,11 @@ def draw(shape: int, texture: int, seed: int) -> Drawing:
     seen = cover >= 128
     part = np.where(seen, draw_parts(shape, _Placing(place.matrix / _FINE, place.offset / _FINE), SIZE), 0)
     return Drawing(
-        pixels,
-        seen * np.uint8(shape + 1),
-        part.astype(np.uint8),
-        seen * np.uint8(texture + 1),
-        name_colours(pixels),
+        pixels=pixels,
+        shape=seen * np.uint8(shape + 1),
+        part=part.astype(np.uint8),
+        texture=seen * np.uint8(texture + 1),
+        colour=name_colours(pixels),
     )
 
 
