@@ -114,8 +114,8 @@ class Settings:
     def file_digests(self) -> dict[str, str]:
         """SHA-256 of the files that say how networks are built, and what their classes and categories are."""
         code = [spec.source.rpartition(":")[0] for spec in self.models]
-        named = [*(Path(each) for each in code if each.endswith(".py")), *(spec.classes for spec in self.models)]
-        files = [each for each in (*named, self.categories) if each is not None]
+        named = [*(Path(path) for path in code if path.endswith(".py")), *(spec.classes for spec in self.models)]
+        files = [file for file in (*named, self.categories) if file is not None]
         return {printable(str(file), 4096): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def to_attributes(self) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class ModelSummary:
         if self.shape_bias is not None:
             lines.append(f"  shape bias      {_bias_text(self.shape_bias)}")
         if self.distorted:
-            shown = ", ".join(f"{name} {accuracy:.0%}" for name, accuracy in self.distorted.items())
-            lines.append(f"  accuracy of     {shown}")
+            accuracies = ", ".join(f"{name} {accuracy:.0%}" for name, accuracy in self.distorted.items())
+            lines.append(f"  accuracy of     {accuracies}")
         lines += [f"  note: {note}" for note in self.notes]
         if self.near_chance:
             lines.append("  warning: the accuracy is near chance: wrong preprocessing or class order?")
@@ -85,10 +85,10 @@ class Summary:
         lines = [line for model in self.models for line in model.lines()]
         lines.append(f"{self.images:,} images in {self.seconds:.1f} s on {self.device}")
         if self.skipped:
-            counts = Counter(each.reason for each in self.skipped)
+            counts = Counter(image.reason for image in self.skipped)
             reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common(8))
             lines.append(f"{len(self.skipped):,} images skipped: {reasons}")
-            lines += [f"  {printable(each.path, 80)}: {each.reason}" for each in self.skipped[:_SHOWN_SKIPPED]]
+            lines += [f"  {printable(image.path, 80)}: {image.reason}" for image in self.skipped[:_SHOWN_SKIPPED]]
             if len(self.skipped) > _SHOWN_SKIPPED:
                 lines.append("  … all of them: shapebias info --json")
         lines += [f"annotation: {line}" for line in self.annotation]
@@ -108,5 +108,5 @@ class Summary:
             "models": [asdict(model) for model in self.models],
             "annotation": self.annotation,
             "notes": self.notes,
-            "skipped": [{"path": printable(each.path, 4096), "reason": each.reason} for each in self.skipped],
+            "skipped": [{"path": printable(image.path, 4096), "reason": image.reason} for image in self.skipped],
         }

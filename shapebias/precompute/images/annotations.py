@@ -131,9 +131,9 @@ class Labels:
     def carried(self) -> npt.NDArray[np.bool_]:
         """bool [B, categories]: whether an image shows any concept of a category."""
         category = np.array(self.concepts.category, np.int64)
-        shown = self.pixels[:, 1:] > 0
-        columns = [shown[:, category == index].any(1) for index in range(len(self.concepts.categories))]
-        return np.stack(columns, 1) if columns else np.zeros((len(shown), 0), bool)
+        shows = self.pixels[:, 1:] > 0
+        columns = [shows[:, category == index].any(1) for index in range(len(self.concepts.categories))]
+        return np.stack(columns, 1) if columns else np.zeros((len(shows), 0), bool)
 
 
 def annotated_images(image_set: ImageSet, limit: int | None) -> ImageSet:

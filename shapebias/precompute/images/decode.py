@@ -58,7 +58,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints i
 
 def read_image(path: bytes | str | Path) -> Image.Image:
     """The image in a JPEG, PNG, WebP, BMP, GIF or TIFF file (its first frame), upright (EXIF), in mode RGB; `path` may
-    be a place (see `fetch`).
+    be an address (see `fetch`).
 
     Transparent images are laid over white. Grey deeper than 8 bits keeps its high byte when it fits 16 bits; other
     integers, and floats outside [0, 1], are scaled from their own range. Colour profiles are not applied, as in
@@ -137,9 +137,9 @@ def _open(path: str) -> BinaryIO:
     return Path(path).open("rb")
 
 
-def _fetched(place: str) -> BinaryIO:
+def _fetched(address: str) -> BinaryIO:
     try:
-        content = fetch(place)
+        content = fetch(address)
     except FileNotFoundError as error:
         raise ImageError("no such file") from error
     if not content:

@@ -81,7 +81,7 @@ class ImageSet:
         return self.take([index * len(self) // limit for index in range(limit)])
 
     def decoder(self, geometry: Geometry) -> Callable[[bytes], npt.NDArray[np.uint8]]:
-        """From an image's path (with `prefix` before it), or place, to uint8 [crop, crop, 3] or `ImageError`."""
+        """From an image's path (with `prefix` before it), or its address, to uint8 [crop, crop, 3] or `ImageError`."""
         if self.read is None:
             return partial(read_pixels, geometry=geometry)
         return partial(fit_pixels, read=self.read, geometry=geometry)
@@ -121,20 +121,20 @@ def image_set(
 ) -> ImageSet:
     """An image set of paths with a class each, or none: ImageNet's where all are WNIDs (or, with `numbers`, the numbers
     0 to 999, all of them named), otherwise theirs in order. `more` are further fields."""
-    named = {each for each in classes or () if each is not None}
+    named = {name for name in classes or () if name is not None}
     order = {os.fsencode(wnid): index for index, wnid in enumerate(imagenet.wnids())}
-    if numbers and named and all(_is_number(each) for each in named):
+    if numbers and named and all(_is_number(name) for name in named):
         most = max(map(int, named)) + 1
-        number: dict[bytes | None, int] = {each: int(each) for each in named}
+        number: dict[bytes | None, int] = {name: int(name) for name in named}
         ids, is_imagenet = [str(index) for index in range(most)], most == len(named) == len(order)
     else:
         is_imagenet = bool(named) and named <= order.keys()
-        number = {each: order[each] if is_imagenet else index for index, each in enumerate(sorted(named))}
-        ids = [os.fsdecode(each) for each in sorted(named)]
+        number = {name: order[name] if is_imagenet else index for index, name in enumerate(sorted(named))}
+        ids = [os.fsdecode(name) for name in sorted(named)]
     return ImageSet(
         root=root,
         paths=paths,
-        labels=np.array([number.get(each, -1) for each in classes or [None] * len(paths)], np.int32),
+        labels=np.array([number.get(name, -1) for name in classes or [None] * len(paths)], np.int32),
         class_ids=list(imagenet.wnids()) if is_imagenet else ids,
         class_names=list(imagenet.class_names()) if is_imagenet else list(ids),
         **more,

@@ -144,14 +144,15 @@ class Loader:
         results: list[Callable[[], list[Outcome]]] = []
         for start in range(first, last, self._chunk):
             stop = min(start + self._chunk, last)
-            image_places = [self._place(index) for index in range(start, stop)]
-            task = partial(self._decode, row + start - first, image_places)
+            addresses = [self._address(index) for index in range(start, stop)]
+            task = partial(self._decode, row + start - first, addresses)
             results.append(self._executor.submit(task).result if self._executor else task)
         self._pending.append(_Pending(first, self._memory[row : row + last - first], results))
 
-    def _place(self, index: int) -> bytes:
+    def _address(self, index: int) -> bytes:
+        """Return what a worker is told of an image, see `fetch`."""
         path = self._folder + b"/" + self._paths[index]
-        return path if self._members is None else self._members.place(path, index)
+        return path if self._members is None else self._members.address(path, index)
 
     def _decode(self, row: int, paths: list[bytes]) -> list[Outcome]:
         if self._executor is None:

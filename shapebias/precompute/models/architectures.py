@@ -29,7 +29,7 @@ def unset_network(name: str, classes: int | None = None) -> nn.Module:
 @contextmanager
 def _no_random_weights() -> Iterator[None]:
     """While entered, the functions of torch.nn.init leave tensors as they are."""
-    usual = {name: each for name, each in vars(nn.init).items() if name.endswith("_") and callable(each)}
+    usual = {name: function for name, function in vars(nn.init).items() if name.endswith("_") and callable(function)}
 
     def leave(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
         return tensor

@@ -127,7 +127,7 @@ def read_trained(path: Path) -> Trained | None:
 
 
 def _parse(header: dict[str, str]) -> Trained:
-    ids, names = ([str(each) for each in json.loads(header[key])] for key in ("class_ids", "class_names"))
+    ids, names = ([str(name) for name in json.loads(header[key])] for key in ("class_ids", "class_names"))
     if not (1 <= len(names) == len(ids) <= _MAX_CLASSES and header["classes"] == str(len(names))):
         raise ValueError("its classes do not agree")
     mean, std = (tuple(float(value) for value in json.loads(header[key])) for key in ("mean", "std"))

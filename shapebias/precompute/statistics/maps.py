@@ -68,7 +68,7 @@ class Maps:
             all_finite = bool(finite.all())
         if not all_finite:
             maximum = maximum.masked_fill(~finite, -torch.inf)
-            total, squares, nonpositive = (each.masked_fill(~finite, 0) for each in (total, squares, nonpositive))
+            total, squares, nonpositive = (sums.masked_fill(~finite, 0) for sums in (total, squares, nonpositive))
         return Reduction(
             shift=shift,
             maximum=maximum,

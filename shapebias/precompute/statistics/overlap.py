@@ -138,9 +138,9 @@ def _upsamplings(maps: Maps, labels: Labels) -> tuple[Upsampling, Upsampling]:
     return Upsampling.between(maps.height, labels.height), Upsampling.between(maps.width, labels.width)
 
 
-def _product(area: Tensor, shown: NDArray[np.bool_]) -> Tensor:
-    """Return the sum over images, int64 [C, n], of area int64 [B, C] where shown bool [B, n]. Exact: below 2^53."""
-    return (area.T.double() @ torch.from_numpy(shown).to(area.device).double()).long()
+def _product(area: Tensor, shows: NDArray[np.bool_]) -> Tensor:
+    """Return the sum over images, int64 [C, n], of area int64 [B, C] where shows bool [B, n]. Exact: below 2^53."""
+    return (area.T.double() @ torch.from_numpy(shows).to(area.device).double()).long()
 
 
 def _stretch(values: Tensor, to: Upsampling, dimension: int) -> Tensor:

@@ -34,7 +34,7 @@ class TrainingImages:
         return len(self.labels)
 
     def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield pixels uint8 [B, crop, crop, 3] and labels int64 [B] of the images `order` (int64, indices in this set)."""
+        """Yield pixels uint8 [B, crop, crop, 3] and labels int64 [B] of the images at `order`, int64 indices."""
         if self.pixels is not None:
             for chosen in torch.split(order, batch_size):
                 yield self.pixels[chosen], self.labels[chosen]

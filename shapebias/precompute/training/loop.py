@@ -68,7 +68,7 @@ def train(
     content = trained_bytes(trained, run.network)
     write_atomically(settings.output, content)
     checkpoint_path(settings.output).unlink(missing_ok=True)
-    parameters = sum(each.numel() for each in run.network.parameters())
+    parameters = sum(parameter.numel() for parameter in run.network.parameters())
     return TrainingSummary(
         output=settings.output,
         bytes=len(content),

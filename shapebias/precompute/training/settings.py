@@ -112,8 +112,8 @@ class TrainingSummary:
     def to_json(self) -> dict[str, Any]:
         """As JSON, for scripts."""
         facts = {key: value for key, value in vars(self).items() if key not in ("output", "skipped", "epochs")}
-        skipped = [{"path": printable(each.path), "reason": each.reason} for each in self.skipped]
-        epochs = [asdict(each) for each in self.epochs]
+        skipped = [{"path": printable(image.path), "reason": image.reason} for image in self.skipped]
+        epochs = [asdict(epoch) for epoch in self.epochs]
         return {"output": printable(str(self.output)), **facts, "epochs": epochs, "skipped": skipped}
 
     def text(self) -> str:

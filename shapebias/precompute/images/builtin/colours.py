@@ -33,8 +33,8 @@ def name_colours(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _table() -> npt.NDArray[np.uint8]:
     levels = np.arange(_LEVELS) * 8 + 4
     colours = _to_lab(np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1))
-    prototypes = _to_lab(np.array([each for colour in _PROTOTYPES.values() for each in colour]))
-    names = np.repeat(np.arange(1, 12, dtype=np.uint8), [len(each) for each in _PROTOTYPES.values()])
+    prototypes = _to_lab(np.array([prototype for colour in _PROTOTYPES.values() for prototype in colour]))
+    names = np.repeat(np.arange(1, 12, dtype=np.uint8), [len(shades) for shades in _PROTOTYPES.values()])
     nearest = np.zeros(colours.shape[:-1], np.intp)
     smallest = np.full(colours.shape[:-1], np.inf)
     for index, prototype in enumerate(prototypes):

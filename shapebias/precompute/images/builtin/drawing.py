@@ -66,8 +66,8 @@ class Drawing:
 def draw(shape: int, texture: int, seed: int) -> Drawing:
     """The image of a shape filled with a texture (indices into SHAPES and TEXTURES); equal seeds give equal images."""
     random = np.random.Generator(np.random.PCG64((seed, shape, texture)))
-    place = _Placing.random(shape, random)
-    mask = draw_mask(outline(shape), place, SIZE * _FINE)
+    placing = _Placing.random(shape, random)
+    mask = draw_mask(outline(shape), placing, SIZE * _FINE)
     cover = np.asarray(mask.reduce(_FINE))
     light = _direction(random)
     inside, outside = _colours(random)
@@ -77,7 +77,7 @@ def draw(shape: int, texture: int, seed: int) -> Drawing:
     alpha = cover[..., None].astype(np.float32) / 255
     pixels = np.rint(np.clip(ground + alpha * (surface - ground), 0, 1) * 255).astype(np.uint8)
     seen = cover >= 128
-    part = np.where(seen, draw_parts(shape, _Placing(place.matrix / _FINE, place.offset / _FINE), SIZE), 0)
+    part = np.where(seen, draw_parts(shape, _Placing(placing.matrix / _FINE, placing.offset / _FINE), SIZE), 0)
     return Drawing(
         pixels=pixels,
         shape=seen * np.uint8(shape + 1),
@@ -108,7 +108,7 @@ def annotate_path(path: bytes) -> Pixels:
     drawing = _drawing(path)
     maps = [drawing.colour, drawing.texture, drawing.part, drawing.shape]
     before = np.cumsum([0, len(COLOURS), len(TEXTURES), len(PARTS)]).astype(np.uint8)
-    return np.stack([(each > 0) * (each + first) for each, first in zip(maps, before, strict=True)])
+    return np.stack([(numbers > 0) * (numbers + first) for numbers, first in zip(maps, before, strict=True)])
 
 
 def parse_path(path: bytes) -> tuple[int, int, int]:

@@ -28,15 +28,15 @@ def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:
 
 
 def _list_root(root: Path) -> tuple[list[bytes], list[bytes]]:
-    shown = printable(os.fsencode(root))
+    root_text = printable(os.fsencode(root))
     try:
         return _list(os.fsencode(root))
     except FileNotFoundError:
-        raise UsageError(f"no folder {shown}: check the path of the images") from None
+        raise UsageError(f"no folder {root_text}: check the path of the images") from None
     except NotADirectoryError:
-        raise UsageError(f"{shown} is a file: name the folder that holds the images") from None
+        raise UsageError(f"{root_text} is a file: name the folder that holds the images") from None
     except OSError as error:
-        raise ShapebiasError(f"cannot list {shown}: {_reason(error)}") from None
+        raise ShapebiasError(f"cannot list {root_text}: {_reason(error)}") from None
 
 
 def _search(root: bytes, folder: bytes, skipped: list[Skipped]) -> list[bytes]:

@@ -23,29 +23,29 @@ def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Sk
     Classes that are all numbers are those numbers. An image that is named again is left out. Raises UsageError where
     the file is no such list.
     """
-    shown = printable(name)
+    text = printable(name)
     if b"\0" in content:
-        raise UsageError(f"{shown} is no list of images: name a folder, a tar file, or a text with a path a line")
-    found: dict[bytes, bytes | None] = {}
+        raise UsageError(f"{text} is no list of images: name a folder, a tar file, or a text with a path a line")
+    label_of: dict[bytes, bytes | None] = {}
     skipped = []
     for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         path, label = parse_line(line)
         if not path.strip():
             continue
         whole = _whole(path, os.fsencode(folder))
-        if whole in found:
+        if whole in label_of:
             skipped.append(Skipped(whole, "listed before"))
-        found.setdefault(whole, label)
-    if not found:
-        raise UsageError(f"no images in {shown}: write a path a line")
-    shared = shared_folder(found)
-    remote = {_is_url(each) for each in found}
+        label_of.setdefault(whole, label)
+    if not label_of:
+        raise UsageError(f"no images in {text}: write a path a line")
+    shared = shared_folder(label_of)
+    remote = {_is_url(whole) for whole in label_of}
     if len(remote) > 1 or (True in remote and not shared):
-        raise UsageError(f"{shown} names images here and on servers, or on several kinds of them: make a list of each")
+        raise UsageError(f"{text} names images here and on servers, or on several kinds of them: make a list of each")
     root = os.fsdecode(shared)
-    paths = [each[len(shared) + 1 :] for each in found]
-    labelled = any(label is not None for label in found.values())
-    classes = list(found.values()) if labelled else class_folders(paths)
+    paths = [whole[len(shared) + 1 :] for whole in label_of]
+    labelled = any(label is not None for label in label_of.values())
+    classes = list(label_of.values()) if labelled else class_folders(paths)
     return image_set(root if True in remote else Path(root or "/"), paths, classes, numbers=labelled), skipped
 
 

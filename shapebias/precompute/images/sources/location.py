@@ -153,10 +153,10 @@ class RemoteLocation:
     def _files(self) -> dict[str, Any]:
         """What the server says of the files below the folder, by their paths in it; hidden ones are left out."""
         files, path = self._server
-        found = _ask(self.text, lambda: files.find(path, detail=True))
-        if not found:
+        facts_of = _ask(self.text, lambda: files.find(path, detail=True))
+        if not facts_of:
             raise UsageError(f"nothing is in {printable(self.text)}: check the URL")
-        names = {name.removeprefix(path.rstrip("/")).lstrip("/"): facts for name, facts in found.items()}
+        names = {name.removeprefix(path.rstrip("/")).lstrip("/"): facts for name, facts in facts_of.items()}
         return {name: facts for name, facts in names.items() if not any(part[:1] == "." for part in name.split("/"))}
 
     def tar_files(self) -> list[str]:

@@ -57,12 +57,12 @@ class _Index:
     classes: dict[bytes, bytes] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
 
-    def keep(self, places: Iterable[int]) -> None:
-        """Only the images at these places."""
-        kept = list(places)
-        self.names = [self.names[place] for place in kept]
+    def keep(self, positions: Iterable[int]) -> None:
+        """Only the images at these positions."""
+        kept = list(positions)
+        self.names = [self.names[position] for position in kept]
         self.offsets, self.sizes = (
-            array("q", [values[place] for place in kept]) for values in (self.offsets, self.sizes)
+            array("q", [values[position] for position in kept]) for values in (self.offsets, self.sizes)
         )
 
 
@@ -76,27 +76,27 @@ def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skippe
     is no such file, a compressed one, or no image.
     """
     with ThreadPoolExecutor(_AT_ONCE if is_url(root) else 1) as pool:
-        found = list(pool.map(_read, archives))
-    _name_apart(found)
-    keyed = any(index.classes for index in found)
-    paths = [name for index in found for name in index.names]
-    skipped = [each for index in found for each in index.skipped]
+        indices = list(pool.map(_read, archives))
+    _name_apart(indices)
+    keyed = any(index.classes for index in indices)
+    paths = [name for index in indices for name in index.names]
+    skipped = [image for index in indices for image in index.skipped]
     if not paths:
         reason = f": {printable(skipped[0].path)}: {skipped[0].reason}" if skipped else ""
         raise UsageError(f"no images in {printable(root)}{reason}")
     classes: Sequence[bytes | None] | None
     if keyed:
-        classes = [index.classes.get(_key(name)) for index in found for name in index.names]
+        classes = [index.classes.get(_key(name)) for index in indices for name in index.names]
     else:
         paths = _without_shared_folders(paths)
         classes = class_folders(paths)
     members = Members(
-        [os.fsencode(index.archive) for index in found],
-        np.repeat(np.arange(len(found), dtype=np.int32), [len(index.names) for index in found]),
-        np.concatenate([np.array(index.offsets, np.int64) for index in found]),
-        np.concatenate([np.array(index.sizes, np.int64) for index in found]),
+        [os.fsencode(index.archive) for index in indices],
+        np.repeat(np.arange(len(indices), dtype=np.int32), [len(index.names) for index in indices]),
+        np.concatenate([np.array(index.offsets, np.int64) for index in indices]),
+        np.concatenate([np.array(index.sizes, np.int64) for index in indices]),
     )
-    stamps = b"".join(index.stamp for index in found)
+    stamps = b"".join(index.stamp for index in indices)
     images = image_set(root, paths, classes, numbers=keyed, members=members, stamp=stamps)
     return images.take(in_order(paths)), skipped
 
@@ -109,8 +109,8 @@ def _read(archive: str) -> _Index:
             head = file.read(8)
             for magic, command in _COMPRESSED.items():
                 if head.startswith(magic):
-                    shown = printable(archive)
-                    raise UsageError(f"{shown} is compressed, so that no image in it can be found: {command} {shown}")
+                    name = printable(archive)
+                    raise UsageError(f"{name} is compressed, so that no image in it can be found: {command} {name}")
             file.seek(0)
             for member in _headers(file, index):
                 _add(member, file, index)
@@ -118,10 +118,10 @@ def _read(archive: str) -> _Index:
         raise
     except Exception as error:  # each protocol has its own
         raise unreachable(archive, error) from error
-    last = {name: place for place, name in enumerate(index.names)}  # as unpacking would leave it
+    last = {name: position for position, name in enumerate(index.names)}  # as unpacking would leave it
     index.keep(last.values())
     if index.classes:  # of a sample KEY.seg.png is no image of its own
-        index.keep(place for place, name in enumerate(index.names) if name.rpartition(b"/")[2].count(b".") == 1)
+        index.keep(position for position, name in enumerate(index.names) if name.rpartition(b"/")[2].count(b".") == 1)
     return index
 
 
@@ -198,17 +198,17 @@ def _key(name: bytes) -> bytes:
     return folder + slash + base.partition(b".")[0]
 
 
-def _name_apart(found: Sequence[_Index]) -> None:
+def _name_apart(indices: Sequence[_Index]) -> None:
     """Gives every image a name of its own, and those of archives that are classes a folder."""
-    stems = [Path(index.archive).stem for index in found]
-    flat = not any(b"/" in name for index in found for name in index.names)
+    stems = [Path(index.archive).stem for index in indices]
+    flat = not any(b"/" in name for index in indices for name in index.names)
     if not (flat and set(stems) <= set(imagenet.wnids())):
-        times = Counter(name for index in found for name in index.names)
+        times = Counter(name for index in indices for name in index.names)
         if max(times.values(), default=0) < 2:
             return
-        shared = len(shared_folder([os.fsencode(index.archive) for index in found]))
-        stems = [os.fsdecode(os.fsencode(index.archive)[shared:]).strip("/").removesuffix(".tar") for index in found]
-    for stem, index in zip(stems, found, strict=True):
+        shared = len(shared_folder([os.fsencode(index.archive) for index in indices]))
+        stems = [os.fsdecode(os.fsencode(index.archive)[shared:]).strip("/").removesuffix(".tar") for index in indices]
+    for stem, index in zip(stems, indices, strict=True):
         folder = os.fsencode(stem) + b"/"
         index.names = [folder + name for name in index.names]
         index.classes = {folder + key: text for key, text in index.classes.items()}

@@ -35,21 +35,21 @@ def is_safetensors(path: Path) -> bool:
 
 def check_kind(path: Path) -> None:
     """Raises an error of one line that says what the file is, where it can hold no weights that are read here."""
-    shown = printable(str(path))
+    path_text = printable(str(path))
     if path.is_dir():
         model = (path / "saved_model.pb").exists()
         what = "a TensorFlow SavedModel, not a PyTorch checkpoint" if model else "a folder: name the file in it"
-        raise UsageError(f"the checkpoint {shown} is {what}")
+        raise UsageError(f"the checkpoint {path_text} is {what}")
     if not path.exists():
-        raise UsageError(f"the checkpoint {shown} does not exist")
+        raise UsageError(f"the checkpoint {path_text} does not exist")
     try:
         said = _what(path)
     except zipfile.BadZipFile:
         said = "is a damaged zip: download it again"
     except OSError as error:
-        raise ShapebiasError(f"the checkpoint {shown} cannot be read: {printable(str(error.strerror))}") from error
+        raise ShapebiasError(f"the checkpoint {path_text} cannot be read: {printable(str(error.strerror))}") from error
     if said:
-        raise ShapebiasError(f"the checkpoint {shown} {said}")
+        raise ShapebiasError(f"the checkpoint {path_text} {said}")
 
 
 def _what(path: Path) -> str:

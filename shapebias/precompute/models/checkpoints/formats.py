@@ -45,9 +45,9 @@ def weights_for(content: Any, wanted: Collection[str]) -> Weights:
     Raises ShapebiasError for a normaliser that makes no sense.
     """
     readings = list(_readings(_tensors(content)))
-    best = max(readings, key=lambda found: sum(name in wanted for name in found.state))
+    best = max(readings, key=lambda weights: sum(name in wanted for name in weights.state))
     if not any(name in wanted for name in best.state):
-        best = max(readings, key=lambda found: sum(_known_name(name, wanted) in wanted for name in found.state))
+        best = max(readings, key=lambda weights: sum(_known_name(name, wanted) in wanted for name in weights.state))
     state = {_known_name(name, wanted): value for name, value in best.state.items()}
     return _without_extras(Weights(state, best.mean, best.std, best.notes), wanted)
 
@@ -68,7 +68,7 @@ def _readings(state: State) -> Iterator[Weights]:
     if any(name.startswith(("attacker.", "normalizer.")) for name in state):
         inner = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
         mean, std = _normalizer(state)
-        yield from (Weights(each.state, mean, std, each.notes) for each in _readings(inner))
+        yield from (Weights(weights.state, mean, std, weights.notes) for weights in _readings(inner))
     for prefix in _PREFIXES:
         if state and all(name.startswith(prefix) for name in state):
             yield from _readings({name.removeprefix(prefix): value for name, value in state.items()})
@@ -76,11 +76,11 @@ def _readings(state: State) -> Iterator[Weights]:
 
 def _normalizer(state: State) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
     """MadryLab's `robustness` keeps mean and std [3, 1, 1] as buffers of the network."""
-    found = []
+    values = []
     for name in ("new_mean", "new_std"):
         value = state.get(f"normalizer.{name}", state.get(f"attacker.normalize.{name}"))
-        found.append(None if value is None else tuple(value.flatten().to(torch.float64).tolist()))
-    mean, std = found
+        values.append(None if value is None else tuple(value.flatten().to(torch.float64).tolist()))
+    mean, std = values
     if mean is None or std is None:
         return None, None
     if not (len(mean) == len(std) == 3 and all(map(math.isfinite, mean + std)) and min(std) > 0):

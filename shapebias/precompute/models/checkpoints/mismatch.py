@@ -33,7 +33,7 @@ def explain_mismatch(file: str, network: str, wanted: Mapping[str, Tensor], stat
     missing, unexpected, reshaped = mismatch(wanted, state) or ([], [], [])
     shapes = [_shapes(name, wanted, state) for name in reshaped[:_SHOWN]] + reshaped[_SHOWN:]
     names = ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
-    first = ", ".join(_listed(*each) for each in names)
+    first = ", ".join(_listed(*group) for group in names)
     return f"{file} does not fit {network}: {first}; {_reason(wanted, state, bool(missing or unexpected), reshaped)}"
 
 

@@ -133,7 +133,7 @@ class SafeUnpickler(pickle.Unpickler):
         if not (self._storage and isinstance(reference, tuple) and len(reference) >= 5 and reference[0] == "storage"):
             return Placeholder
         _, dtype, key, _, elements, *view = reference
-        if not (isinstance(dtype, torch.dtype) and isinstance(elements, int)) or any(each is not None for each in view):
+        if not (isinstance(dtype, torch.dtype) and isinstance(elements, int)) or any(size is not None for size in view):
             return Placeholder
         return self._storage(str(key), elements * dtype.itemsize), dtype
 
@@ -152,7 +152,7 @@ def read_pickled(path: Path) -> Any:
 
 def _read_zip(archive: zipfile.ZipFile, limit: int) -> Any:
     """PyTorch's format since 1.6: a pickle, and a file for every storage."""
-    (name,) = (each for each in archive.namelist() if each.endswith("data.pkl"))
+    (name,) = (member for member in archive.namelist() if member.endswith("data.pkl"))
     root = name.removesuffix("data.pkl")
     if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != sys.byteorder.encode():
         raise ValueError("its numbers are of another byte order")

@@ -36,7 +36,7 @@ def write(path: Path, members: Iterable[tuple[str, bytes]], kind: bytes = tarfil
 def contents(images: ImageSet) -> dict[bytes, bytes]:
     assert images.members is not None
     return {
-        path: fetch(os.fsdecode(images.members.place(images.prefix + b"/" + path, index)))
+        path: fetch(os.fsdecode(images.members.address(images.prefix + b"/" + path, index)))
         for index, path in enumerate(images.paths)
     }
 
@@ -188,9 +188,9 @@ def test_an_archive_that_was_cut_after_it_was_listed(tmp_path: Path) -> None:
     images, _ = find_images(write(path, [("a/0.jpg", bytes(700)), ("a/1.jpg", bytes(700))]))
     path.write_bytes(path.read_bytes()[:2000])
     assert images.members is not None
-    assert fetch(os.fsdecode(images.members.place(b"0.jpg", 0))) == bytes(700)
+    assert fetch(os.fsdecode(images.members.address(b"0.jpg", 0))) == bytes(700)
     with pytest.raises(EOFError):
-        fetch(os.fsdecode(images.members.place(b"1.jpg", 1)))
+        fetch(os.fsdecode(images.members.address(b"1.jpg", 1)))
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", bytes(1024)])
