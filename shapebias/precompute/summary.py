@@ -32,6 +32,7 @@ class ModelSummary:
     distorted: dict[str, float] = field(default_factory=dict)  # accuracy by condition
 
     def lines(self) -> list[str]:
+        """Return the lines about the model, for people."""
         share = self.images_per_second / self.network_images_per_second
         accuracy = "no labels that fit its classes" if self.top1 is None else f"{self.top1:.1%}"
         lines = [
@@ -62,6 +63,7 @@ class ModelSummary:
 
 
 def _bias_text(bias: dict[str, Any]) -> str:
+    """Return a shape bias and the counts that it is from, in words."""
     counts = f"{bias['shape']} shape, {bias['texture']} texture, {bias['other']} other"
     return f"undefined ({counts})" if bias["shape_bias"] is None else f"{bias['shape_bias']:.3f} ({counts})"
 
@@ -81,7 +83,7 @@ class Summary:
     notes: list[str] = field(default_factory=list)  # how the run went
 
     def text(self) -> str:
-        """Several lines for people."""
+        """Return several lines for people."""
         lines = [line for model in self.models for line in model.lines()]
         lines.append(f"{self.images:,} images in {self.seconds:.1f} s on {self.device}")
         if self.skipped:
@@ -98,7 +100,7 @@ class Summary:
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """For scripts: `precompute --json` prints it as its last line."""
+        """Return the summary as JSON, for scripts: `precompute --json` prints it as its last line."""
         return {
             "store": printable(self.store, 4096),
             "store_bytes": self.store_bytes,

@@ -32,7 +32,7 @@ class Distortion:
     strength: float
 
     def __call__(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
-        """The changed image."""
+        """Return the changed image."""
         return _KINDS[self.kind].change(pixels, self.strength, random)
 
 
@@ -45,7 +45,8 @@ class _Kind:
 
 
 def parse_distortion(name: str) -> Distortion:
-    """The distortion `KIND` or `KIND-STRENGTH`. Raises UsageError for an unknown kind or a strength it cannot have."""
+    """Return the distortion `KIND` or `KIND-STRENGTH`. Raises UsageError for an unknown kind or a strength it cannot
+    have."""
     match = _NAME.fullmatch(name)
     kind = match[1] if match else ""
     if match is None or kind not in _KINDS:
@@ -60,7 +61,7 @@ def parse_distortion(name: str) -> Distortion:
 
 
 def generator(path: bytes, seed: int, name: str) -> np.random.Generator:
-    """Random numbers for one image (its path in the set), one seed of the run and one distortion."""
+    """Return random numbers for one image (its path in the set), one seed of the run and one distortion."""
     digest = hashlib.blake2b(path, digest_size=16, person=f"{seed}".encode()[:16], salt=name.encode()[:16]).digest()
     return np.random.Generator(np.random.SFC64(int.from_bytes(digest, "little")))
 
@@ -102,7 +103,8 @@ def _jpeg(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
 
 
 def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
-    """n x n patches in another order. Where n does not divide a side, its last rows or columns stay as they are."""
+    """Return n x n patches in another order. Where n does not divide a side, its last rows or columns stay as they
+    are."""
     n = round(strength)
     height, width = pixels.shape[0] // n, pixels.shape[1] // n
     shuffled = pixels.copy()
@@ -113,7 +115,7 @@ def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pi
 
 
 def _derangement(count: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    """A random order in which nothing keeps its place."""
+    """Return a random order in which nothing keeps its place."""
     while True:
         order: npt.NDArray[np.int64] = random.permutation(count)
         if count < 2 or (order != np.arange(count)).all():

@@ -29,28 +29,28 @@ class Members:
     size: npt.NDArray[np.int64]
 
     def address(self, path: bytes, index: int) -> bytes:
-        """The address of an image with this path."""
+        """Return the address of an image with this path."""
         archive = self.archives[self.archive[index]]
         return b"%b\0%b\0%d\0%d" % (path, archive, self.offset[index], self.size[index])
 
     def take(self, positions: npt.NDArray[np.int64]) -> "Members":
-        """Those of the images at some positions."""
+        """Return those of the images at some positions."""
         return Members(self.archives, self.archive[positions], self.offset[positions], self.size[positions])
 
 
 def path_of(address: bytes) -> bytes:
-    """The path in an address."""
+    """Return the path in an address."""
     return address.partition(b"\0")[0]
 
 
 def is_file(address: str) -> bool:
-    """Whether an address is the path of a file."""
+    """Return whether an address is the path of a file."""
     return "\0" not in address and not is_url(address)
 
 
 def fetch(address: str) -> bytes:
-    """The bytes at an address. Raises OSError with a number where there is no such file or it cannot be read, EOFError
-    where an archive ends before, ShapebiasError where a server cannot be reached."""
+    """Return the bytes at an address. Raises OSError with a number where there is no such file or it cannot be read,
+    EOFError where an archive ends before, ShapebiasError where a server cannot be reached."""
     _, *member = address.split("\0")
     if not member:
         return _download(address, 0, None)  # from 0: else s3fs asks for the size first
@@ -85,8 +85,9 @@ def _download(url: str, start: int, stop: int | None) -> bytes:
 
 
 def _given_up(url: str, error: Exception) -> Exception:
-    """What to raise: OSError where the server's answer concerns this file. Else (no connection, no credentials any
-    more, too many requests) the images that follow would be lost, too: ShapebiasError, which stops a run."""
+    """Return the error to raise: OSError where the server's answer concerns this file. Else (no connection, no
+    credentials any more, too many requests) the images that follow would be lost, too: ShapebiasError, which stops a
+    run."""
     names = [kind.__name__ for kind in type(error).__mro__]
     lasting = isinstance(error, PermissionError) or any("Connect" in name or "Timeout" in name for name in names)
     if isinstance(error, OSError) and not lasting and error.errno != errno.EBUSY:

@@ -34,8 +34,8 @@ class Geometry:
             raise ValueError(f"interpolation must be bilinear, bicubic, nearest or lanczos, not {self.interpolation!r}")
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """The pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller than that.
-        (An image with one channel gives uint8 [crop, crop].)
+        """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller than
+        that. (An image with one channel gives uint8 [crop, crop].)
 
         Raises `ImageError` if the image is so long and thin that its long side would exceed 40,000 pixels.
         """
@@ -50,7 +50,8 @@ class Geometry:
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
     def _offset(self, side: int) -> int:
-        """Where the crop starts on a side: negative where the side is shorter, rounded as torchvision rounds it."""
+        """Return where the crop starts on a side: negative where the side is shorter, rounded as torchvision rounds
+        it."""
         if side < self.crop:
             return -((self.crop - side) // 2)
         return round((side - self.crop) / 2.0)

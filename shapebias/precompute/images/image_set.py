@@ -68,20 +68,21 @@ class ImageSet:
         return os.fsencode(self.root if isinstance(self.root, str) else self.root.absolute())
 
     def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> "ImageSet":
-        """The images at some positions."""
+        """Return the images at some positions."""
         chosen = np.asarray(positions, np.int64)
         paths = [self.paths[index] for index in chosen.tolist()]
         members = None if self.members is None else self.members.take(chosen)
         return replace(self, paths=paths, labels=self.labels[chosen], members=members)
 
     def spread(self, limit: int) -> "ImageSet":
-        """At most `limit` of the images, evenly spread over the listing."""
+        """Return at most `limit` of the images, evenly spread over the listing."""
         if limit >= len(self):
             return self
         return self.take([index * len(self) // limit for index in range(limit)])
 
     def decoder(self, geometry: Geometry) -> Callable[[bytes], npt.NDArray[np.uint8]]:
-        """From an image's path (with `prefix` before it), or its address, to uint8 [crop, crop, 3] or `ImageError`."""
+        """Return a function from an image's path (with `prefix` before it), or its address, to uint8 [crop, crop, 3] or
+        `ImageError`."""
         if self.read is None:
             return partial(read_pixels, geometry=geometry)
         return partial(fit_pixels, read=self.read, geometry=geometry)
@@ -94,14 +95,14 @@ def no_images(root: Path | str, more: str = "") -> UsageError:
 
 
 def class_folders(paths: Sequence[bytes]) -> list[bytes] | None:
-    """The first folder of every path; None where one of them has none."""
+    """Return the first folder of every path; None where one of them has none."""
     if any(b"/" not in path for path in paths):
         return None
     return [path.partition(b"/")[0] for path in paths]
 
 
 def shared_folder(paths: Iterable[bytes]) -> bytes:
-    """The deepest folder that holds all paths, empty where there is none."""
+    """Return the deepest folder that holds all paths, empty where there is none."""
     folders = [folder.split(b"/") for folder in {path.rpartition(b"/")[0] for path in paths}]
     first, last = min(folders), max(folders)
     differing = (depth for depth, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
@@ -109,7 +110,7 @@ def shared_folder(paths: Iterable[bytes]) -> bytes:
 
 
 def in_order(paths: Sequence[bytes]) -> list[int]:
-    """The positions of paths in the order that `list_images` gives them."""
+    """Return the positions of paths in the order that `list_images` gives them."""
     classes = class_folders(paths)
     if classes is None:
         return sorted(range(len(paths)), key=paths.__getitem__)
@@ -119,8 +120,8 @@ def in_order(paths: Sequence[bytes]) -> list[int]:
 def image_set(
     root: Path | str, paths: list[bytes], classes: Sequence[bytes | None] | None, numbers: bool = False, **more: Any
 ) -> ImageSet:
-    """An image set of paths with a class each, or none: ImageNet's where all are WNIDs (or, with `numbers`, the numbers
-    0 to 999, all of them named), otherwise theirs in order. `more` are further fields."""
+    """Return an image set of paths with a class each, or none: ImageNet's where all are WNIDs (or, with `numbers`, the
+    numbers 0 to 999, all of them named), otherwise theirs in order. `more` are further fields."""
     named = {name for name in classes or () if name is not None}
     order = {os.fsencode(wnid): index for index, wnid in enumerate(imagenet.wnids())}
     if numbers and named and all(_is_number(name) for name in named):

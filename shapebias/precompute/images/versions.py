@@ -35,7 +35,7 @@ class Versions:
     mask: Callable[[bytes], Pixels]
 
     def __call__(self, path: bytes) -> Pixels:
-        """Raises `ImageError` if the image cannot be read."""
+        """Return the versions of an image. Raises `ImageError` if it cannot be read."""
         pixels = self.decode(path)
         relative = path_of(path).removeprefix(self.root).lstrip(b"/")
         return np.stack([self._version(name, pixels, path, relative) for name in self.names])

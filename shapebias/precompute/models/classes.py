@@ -14,7 +14,7 @@ _MAX_BYTES = 50_000_000
 
 
 def read_classes(path: Path) -> list[str]:
-    """The classes of a network in the order of its outputs, by the names that the image folders have.
+    """Return the classes of a network in the order of its outputs, by the names that the image folders have.
 
     A JSON list; a JSON object {index: class}, {index: [class, name, …]} or {class: index}; or a text, one class a line.
     Raises UsageError, one line, for anything else.
@@ -64,7 +64,8 @@ def _from_json(content: Any) -> list[str]:
 def outputs_of_classes(
     network_ids: list[str] | None, outputs: int | None, image_ids: list[str]
 ) -> NDArray[np.int64] | None:
-    """The network's output for every class of the images, int64 [image classes], -1 = none; None where nobody knows.
+    """Return the network's output for every class of the images, int64 [image classes], -1 = none; None where nobody
+    knows.
 
     By the classes' names where the network's are known, else by position if there are as many.
     """

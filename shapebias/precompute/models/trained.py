@@ -37,11 +37,11 @@ class Trained:
     recipe: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
-        """The network without its weights. Raises UsageError for an architecture that does not exist."""
+        """Return the network without its weights. Raises UsageError for an architecture that does not exist."""
         return build_network(self.architecture, len(self.class_names))
 
     def to_header(self) -> dict[str, str]:
-        """As safetensors' metadata: a map of strings; structured values are JSON."""
+        """Return the header as safetensors' metadata: a map of strings; structured values are JSON."""
         geometry = self.preprocessing.geometry
         return {
             "format": "shapebias",
@@ -59,7 +59,7 @@ class Trained:
 
 
 def build_network(architecture: str, classes: int) -> nn.Module:
-    """A network with random weights: `small`, or a torchvision classifier without training-only heads.
+    """Return a network with random weights: `small`, or a torchvision classifier without training-only heads.
 
     Raises UsageError for any other name.
     """
@@ -74,7 +74,8 @@ def build_network(architecture: str, classes: int) -> nn.Module:
 
 
 def usual_preprocessing(architecture: str) -> Preprocessing:
-    """What an architecture's images go through: 64 px for `small`, else as torchvision does. Raises UsageError."""
+    """Return what an architecture's images go through: 64 px for `small`, else as torchvision does. Raises
+    UsageError."""
     if architecture == SMALL:
         return Preprocessing(Geometry(SIZE, SIZE, "bilinear"), IMAGENET_MEAN, IMAGENET_STD, "the small network")
     import torchvision
@@ -94,7 +95,7 @@ def _check_name(architecture: str) -> None:
 
 
 def trained_bytes(trained: Trained, network: nn.Module) -> bytes:
-    """The file: the network's state dict behind its header."""
+    """Return the file: the network's state dict behind its header."""
     tensors = {
         name: value.detach().to("cpu", memory_format=torch.contiguous_format)
         for name, value in network.state_dict().items()
@@ -103,7 +104,7 @@ def trained_bytes(trained: Trained, network: nn.Module) -> bytes:
 
 
 def read_trained(path: Path) -> Trained | None:
-    """The header of a safetensors file; None where `shapebias train` did not write it.
+    """Return the header of a safetensors file; None where `shapebias train` did not write it.
 
     Raises UsageError where there is no file, ShapebiasError where it is no safetensors file or its header is wrong.
     """

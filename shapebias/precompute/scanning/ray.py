@@ -54,7 +54,7 @@ class RayEngine:
         return self._halving.notes
 
     def __enter__(self) -> Self:
-        """Raises ShapebiasError where the cluster cannot be reached, or has no room for a worker."""
+        """Reach the cluster. Raises ShapebiasError where it cannot be reached, or has no room for a worker."""
         if not ray.is_initialized():
             address = os.environ.get("RAY_ADDRESS")
             try:

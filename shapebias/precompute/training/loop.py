@@ -35,7 +35,7 @@ _EVALUATED = 1000  # held-out images looked at after an epoch
 def train(
     settings: TrainingSettings, progress: Reporter, on_epoch: Callable[[Epoch], None] = lambda _: None
 ) -> TrainingSummary:
-    """Trains a network, or goes on where a run with the same settings was stopped, and writes its weights.
+    """Train a network, or go on where a run with the same settings was stopped, and write its weights.
 
     After every epoch OUTPUT.checkpoint is written; the end replaces it by OUTPUT. Raises ShapebiasError; then the last
     good checkpoint is left.
@@ -114,7 +114,7 @@ class _Run:
         )
 
     def epoch(self, number: int) -> Epoch:
-        """Learns from every image once; `number` counts from 1."""
+        """Learn from every image once; `number` counts from 1."""
         started = time.perf_counter()
         try:
             loss, right = self._learn(number)
@@ -131,7 +131,7 @@ class _Run:
         )
 
     def _learn(self, number: int) -> tuple[float, float]:
-        """The mean loss and accuracy over the epoch's images."""
+        """Learn from the epoch's images, and return their mean loss and accuracy."""
         settings, device = self.settings, self.device
         seed = _seed(settings.seed, number)
         torch.manual_seed(seed)  # dropout
@@ -164,7 +164,8 @@ class _Run:
         return loss, right
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """One step of the optimizer; the sum of the losses and the number of right answers, [2], on the device."""
+        """Take one step of the optimizer; return the sum of the losses and the number of right answers, [2], on the
+        device."""
         scores = self._classifier(images)
         loss = F.cross_entropy(scores, labels)
         self.optimizer.zero_grad(set_to_none=True)
@@ -173,7 +174,7 @@ class _Run:
         return torch.stack([loss.detach() * len(labels), (scores.detach().argmax(1) == labels).sum()])
 
     def _evaluate(self, number: int) -> tuple[float | None, float | None]:
-        """The accuracy of the held-out images and, in adversarial training, that under the same attack."""
+        """Return the accuracy of the held-out images and, in adversarial training, that under the same attack."""
         if not len(self._held_out):
             return None, None
         attack = self.settings.attack
@@ -190,19 +191,21 @@ class _Run:
 
 
 def schedule(progress: float) -> float:
-    """The learning rate, as a fraction of the largest, at `progress` in [0, 1): linear warm-up, then a cosine to 0."""
+    """Return the learning rate, as a fraction of the largest, at `progress` in [0, 1): linear warm-up, then a cosine to
+    0."""
     if progress < _WARM_UP:
         return 0.04 + 0.96 * progress / _WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for kernels and matrices only: norms and biases (one axis) are not pulled to 0."""
+    """Return groups of parameters with weight decay for kernels and matrices only: norms and biases (one axis) are not
+    pulled to 0."""
     decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def _seed(seed: int, epoch: int) -> int:
-    """Of an epoch's random numbers: 63 bits that neighbouring seeds and epochs do not share."""
+    """Return the seed of an epoch's random numbers: 63 bits that neighbouring seeds and epochs do not share."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))

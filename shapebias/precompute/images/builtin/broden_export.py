@@ -13,7 +13,7 @@ from shapebias.precompute.progress import Reporter
 
 
 def write_broden(images: ImageSet, folder: Path, progress: Reporter) -> None:
-    """Writes images, segmentations and CSV files into a new folder. Raises OSError."""
+    """Write images, segmentations and CSV files into a new folder. Raises OSError."""
     categories = CONCEPTS.categories
     frequency = np.zeros(len(CONCEPTS) + 1, np.int64)
     pixels = np.zeros(len(CONCEPTS) + 1, np.int64)

@@ -64,7 +64,8 @@ class Drawing:
 
 
 def draw(shape: int, texture: int, seed: int) -> Drawing:
-    """The image of a shape filled with a texture (indices into SHAPES and TEXTURES); equal seeds give equal images."""
+    """Return the image of a shape filled with a texture (indices into SHAPES and TEXTURES); equal seeds give equal
+    images."""
     random = np.random.Generator(np.random.PCG64((seed, shape, texture)))
     placing = _Placing.random(shape, random)
     mask = draw_mask(outline(shape), placing, SIZE * _FINE)
@@ -88,7 +89,7 @@ def draw(shape: int, texture: int, seed: int) -> Drawing:
 
 
 def draw_path(path: bytes) -> Pixels:
-    """The pixels of the built-in image with this path, whatever folder it is in. Raises `ImageError`."""
+    """Return the pixels of the built-in image with this path, whatever folder it is in. Raises `ImageError`."""
     return _drawing(path).pixels
 
 
@@ -98,13 +99,14 @@ def _drawing(path: bytes) -> Drawing:
 
 
 def draw_silhouette(path: bytes) -> Pixels:
-    """Where the built-in image with this path shows its shape: uint8 [SIZE, SIZE], 0 or 255. Raises `ImageError`."""
+    """Return where the built-in image with this path shows its shape: uint8 [SIZE, SIZE], 0 or 255. Raises
+    `ImageError`."""
     return (_drawing(path).shape > 0) * np.uint8(255)
 
 
 def annotate_path(path: bytes) -> Pixels:
-    """What each pixel of the built-in image with this path shows, uint8 [4, SIZE, SIZE]: 0 or a number of CONCEPTS, in
-    the order of its categories. Raises `ImageError`."""
+    """Return what each pixel of the built-in image with this path shows, uint8 [4, SIZE, SIZE]: 0 or a number of
+    CONCEPTS, in the order of its categories. Raises `ImageError`."""
     drawing = _drawing(path)
     maps = [drawing.colour, drawing.texture, drawing.part, drawing.shape]
     before = np.cumsum([0, len(COLOURS), len(TEXTURES), len(PARTS)]).astype(np.uint8)
@@ -112,7 +114,7 @@ def annotate_path(path: bytes) -> Pixels:
 
 
 def parse_path(path: bytes) -> tuple[int, int, int]:
-    """Shape, texture and seed of the built-in image with this path. Raises `ImageError`."""
+    """Return shape, texture and seed of the built-in image with this path. Raises `ImageError`."""
     match = _PATH.fullmatch(path)
     if match is None:
         raise ImageError("not the name of a built-in image")
@@ -123,7 +125,8 @@ def parse_path(path: bytes) -> tuple[int, int, int]:
 
 
 def builtin_set(split: str, count: int | None = None, seed: int = 0) -> ImageSet:
-    """The first `count` (None: as SPLITS says) built-in images of a split, in the order that `list_images` gives files.
+    """Return the first `count` (None: as SPLITS says) built-in images of a split, in the order that `list_images` gives
+    files.
 
     `train` and `probe` (different images) fill shape i with texture i, the class; `cue-conflict` fills it with each of
     the other textures in turn. Labels are of shapes. Any 16 images that follow in number show each shape and each
@@ -167,7 +170,7 @@ class _Placing:
 
     @classmethod
     def random(cls, shape: int, random: np.random.Generator) -> "_Placing":
-        """A random size, rotation, stretch, mirroring and position, in the pixels of the fine silhouette."""
+        """Return a random size, rotation, stretch, mirroring and position, in the pixels of the fine silhouette."""
         side = SIZE * _FINE
         kind = outline(shape)
         angle = np.deg2rad(random.uniform(-kind.turn, kind.turn))
@@ -185,7 +188,7 @@ class _Placing:
 
 
 def _modulation(texture: int, mask: Image.Image, cover: Pixels, random: np.random.Generator) -> Floats:
-    """A texture with the same mean (0) and spread for all textures, over the shape, float32 [SIZE, SIZE]."""
+    """Return a texture with the same mean (0) and spread for all textures, over the shape, float32 [SIZE, SIZE]."""
     side = SIZE * _FINE // 2
     field = texture_field(texture, side, random)
     inside = np.asarray(mask)[1::2, 1::2] > 0
@@ -202,7 +205,7 @@ def _modulation(texture: int, mask: Image.Image, cover: Pixels, random: np.rando
 
 
 def _colours(random: np.random.Generator) -> tuple[Floats, Floats]:
-    """A colour for the shape and one for the background, easily told apart, float32 [3]."""
+    """Return a colour for the shape and one for the background, easily told apart, float32 [3]."""
     inside = 0.2 + 0.62 * random_colour(random)
     while True:
         outside = 0.12 + 0.76 * random_colour(random)
@@ -211,7 +214,7 @@ def _colours(random: np.random.Generator) -> tuple[Floats, Floats]:
 
 
 def _tint(random: np.random.Generator) -> Floats:
-    """The direction in which a texture changes the colour: lighter or darker, and a little to one hue."""
+    """Return the direction in which a texture changes the colour: lighter or darker, and a little to one hue."""
     sign = random.choice([-1, 1])
     return np.asarray(sign * (1 + random.uniform(-0.35, 0.35, 3)), np.float32)
 
@@ -222,14 +225,14 @@ def _direction(random: np.random.Generator) -> Floats:
 
 
 def _ramp(direction: Floats) -> Floats:
-    """Rises from -1 to 1 across the image."""
+    """Return what rises from -1 to 1 across the image."""
     steps = np.linspace(-1, 1, SIZE, dtype=np.float32)
     ramp: Floats = direction[0] * steps + direction[1] * steps[:, None]
     return ramp
 
 
 def _lighting(cover: Pixels, light: Floats) -> Floats:
-    """How bright the shape's surface is: brighter towards the light, with a soft bevel at its edge."""
+    """Return how bright the shape's surface is: brighter towards the light, with a soft bevel at its edge."""
     soft = np.asarray(Image.fromarray(cover).filter(ImageFilter.GaussianBlur(1.5)), np.float32) / 255
     bevel = np.zeros_like(soft)
     bevel[:, 1:-1] = light[0] * (soft[:, :-2] - soft[:, 2:])
@@ -238,7 +241,7 @@ def _lighting(cover: Pixels, light: Floats) -> Floats:
 
 
 def _shadow(cover: Pixels, light: Floats) -> Floats:
-    """How bright the background is: darker beside the shape, away from the light."""
+    """Return how bright the background is: darker beside the shape, away from the light."""
     left, up = np.rint(3 * light).astype(int).tolist()
     blurred = Image.fromarray(cover).filter(ImageFilter.GaussianBlur(3))
     shifted = np.asarray(blurred.transform(blurred.size, Image.Transform.AFFINE, (1, 0, left, 0, 1, up)), np.float32)
@@ -246,7 +249,7 @@ def _shadow(cover: Pixels, light: Floats) -> Floats:
 
 
 def _background(colour: Floats, random: np.random.Generator) -> Floats:
-    """Smooth noise of a few scales around a colour, with a gradient, float32 [SIZE, SIZE, 3]."""
+    """Return smooth noise of a few scales around a colour, with a gradient, float32 [SIZE, SIZE, 3]."""
     noise = np.zeros((SIZE, SIZE, 3), np.float32)
     for cells, strength in ((3, 0.12), (7, 0.05)):
         coarse = Image.fromarray(random.integers(0, 256, (cells, cells, 3), np.uint8))

@@ -187,7 +187,7 @@ PARTS = tuple(f"{name} {part}" for name, shape in zip(SHAPES, _OUTLINES, strict=
 
 @cache
 def outline(shape: int) -> Shape:
-    """A shape's polygons, scaled so that the area is 1: at one scale, all shapes cover as much of an image."""
+    """Return a shape's polygons, scaled so that the area is 1: at one scale, all shapes cover as much of an image."""
     raw = _OUTLINES[shape]
     mask = draw_mask(raw, lambda polygon: polygon * 200 + 256, 512)
     scale = (np.count_nonzero(np.asarray(mask)) / 200**2) ** -0.5
@@ -200,7 +200,7 @@ def outline(shape: int) -> Shape:
 
 
 def draw_mask(shape: Shape, placing: Callable[[Polygon], Polygon], side: int) -> Image.Image:
-    """The silhouette, 0 or 255, mode L, its polygons brought to pixels by `placing`."""
+    """Return the silhouette, 0 or 255, mode L, its polygons brought to pixels by `placing`."""
     image = Image.new("L", (side, side))
     pen = ImageDraw.Draw(image)
     for fill, polygons in ((255, shape.solids), (0, shape.holes)):
@@ -210,7 +210,7 @@ def draw_mask(shape: Shape, placing: Callable[[Polygon], Polygon], side: int) ->
 
 
 def draw_parts(shape: int, placing: Callable[[Polygon], Polygon], side: int) -> npt.NDArray[np.uint8]:
-    """The parts' regions, uint8 [side, side]: an index in PARTS + 1."""
+    """Return the parts' regions, uint8 [side, side]: an index in PARTS + 1."""
     image = Image.new("L", (side, side))
     pen = ImageDraw.Draw(image)
     first = sum(len(shape_outline.parts) for shape_outline in _OUTLINES[:shape])

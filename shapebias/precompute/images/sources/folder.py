@@ -9,7 +9,7 @@ from shapebias.precompute.images.image_set import EXTENSIONS, ImageSet, Skipped,
 
 
 def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:
-    """The images below `root` and the sub-folders that cannot be listed.
+    """Return the images below `root` and the sub-folders that cannot be listed.
 
     A folder with images of its own is flat: sub-folders are searched too, and nothing has a label. Otherwise each of
     its folders that holds images, at whatever depth, is a class; when all of them are named by ImageNet WNIDs, labels
@@ -40,7 +40,8 @@ def _list_root(root: Path) -> tuple[list[bytes], list[bytes]]:
 
 
 def _search(root: bytes, folder: bytes, skipped: list[Skipped]) -> list[bytes]:
-    """The images at any depth below a folder (b"" is the root itself), sorted; each real folder is searched once."""
+    """Return the images at any depth below a folder (b"" is the root itself), sorted; each real folder is searched
+    once."""
     images: list[bytes] = []
     waiting = [folder]
     searched = {_identity(root)} if folder else set()  # a link back to the root would bring in every other class
@@ -63,7 +64,7 @@ def _search(root: bytes, folder: bytes, skipped: list[Skipped]) -> list[bytes]:
 
 
 def _list(folder: bytes) -> tuple[list[bytes], list[bytes]]:
-    """The names of the images and of the folders in a folder, hidden ones left out."""
+    """Return the names of the images and of the folders in a folder, hidden ones left out."""
     files, folders = [], []
     with os.scandir(folder) as entries:
         for entry in entries:

@@ -16,8 +16,8 @@ _NUMBERED = re.compile(rb"(.+(?:%b)) +([0-9]{1,6})" % b"|".join(map(re.escape, E
 
 
 def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Skipped]]:
-    """The images of a list with this content, in its order; `folder`: the absolute path or URL of what its lines are
-    relative to; `name`: what the list is called.
+    """Return the images of a list with this content, in its order; `folder`: the absolute path or URL of what its lines
+    are relative to; `name`: what the list is called.
 
     The set's root is the folder that all images share. Where no line names a class, folders do, as in `list_images`.
     Classes that are all numbers are those numbers. An image that is named again is left out. Raises UsageError where
@@ -50,7 +50,7 @@ def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Sk
 
 
 def parse_line(line: bytes) -> tuple[bytes, bytes | None]:
-    """The path in a line, and its class."""
+    """Return the path in a line, and its class."""
     line = line.removesuffix(b"\r")
     if match := _NUMBERED.fullmatch(line):
         return match[1], match[2]
@@ -59,7 +59,7 @@ def parse_line(line: bytes) -> tuple[bytes, bytes | None]:
 
 
 def _whole(path: bytes, folder: bytes) -> bytes:
-    """A path or URL from its line, without what means nothing in it."""
+    """Return a path or URL from its line, without what means nothing in it."""
     if not (path.startswith(b"/") or _is_url(path)):
         path = folder + b"/" + path
     scheme, colon, rest = path.partition(b"://") if _is_url(path) else (b"", b"", path)

@@ -39,7 +39,7 @@ _NAME = re.compile(r"\.(tar(\.\w{1,4})?|tgz|tbz2?|txz)$", re.IGNORECASE)
 
 
 def is_tar_name(name: str) -> bool:
-    """Whether a file is called as tar files are, compressed ones too."""
+    """Return whether a file is called as tar files are, compressed ones too."""
     return _NAME.search(name) is not None
 
 
@@ -58,7 +58,7 @@ class _Index:
     skipped: list[Skipped] = field(default_factory=list)
 
     def keep(self, positions: Iterable[int]) -> None:
-        """Only the images at these positions."""
+        """Keep only the images at these positions."""
         kept = list(positions)
         self.names = [self.names[position] for position in kept]
         self.offsets, self.sizes = (
@@ -67,7 +67,7 @@ class _Index:
 
 
 def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skipped]]:
-    """The images in tar files (paths or URLs), and what of them cannot be used; `root` is what the user wrote.
+    """Return the images in tar files (paths or URLs), and what of them cannot be used; `root` is what the user wrote.
 
     WebDataset's shards (with members KEY.cls): the images are the members KEY.EXTENSION, KEY without a dot; each one's
     class is the text of its KEY.cls, a number or a name. Otherwise members are as files of one folder: see
@@ -102,7 +102,7 @@ def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skippe
 
 
 def _read(archive: str) -> _Index:
-    """Reads the headers of an archive."""
+    """Read the headers of an archive."""
     file, index = _open(archive)
     try:
         with file:
@@ -143,7 +143,7 @@ def _open(archive: str) -> tuple[BinaryIO, _Index]:
 
 
 def _headers(file: BinaryIO, index: _Index) -> Iterator[tarfile.TarInfo]:
-    """The members of an archive, up to its end or the first damage, which is named."""
+    """Yield the members of an archive, up to its end or the first damage, which is named."""
     count = before = 0
     try:
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
@@ -169,7 +169,7 @@ def _is_plain(member: tarfile.TarInfo) -> bool:
 
 
 def _add(member: tarfile.TarInfo, file: BinaryIO, index: _Index) -> None:
-    """Adds a member to an index, if it is an image or a class."""
+    """Add a member to an index, if it is an image or a class."""
     parts = [part for part in member.name.encode("utf-8", "surrogateescape").split(b"/") if part not in (b"", b".")]
     name = b"/".join(parts)
     is_class = name.endswith(b".cls")
@@ -193,13 +193,13 @@ def _add(member: tarfile.TarInfo, file: BinaryIO, index: _Index) -> None:
 
 
 def _key(name: bytes) -> bytes:
-    """WebDataset's key of a member: its name up to the first dot behind its folder."""
+    """Return WebDataset's key of a member: its name up to the first dot behind its folder."""
     folder, slash, base = name.rpartition(b"/")
     return folder + slash + base.partition(b".")[0]
 
 
 def _name_apart(indices: Sequence[_Index]) -> None:
-    """Gives every image a name of its own, and those of archives that are classes a folder."""
+    """Give every image a name of its own, and those of archives that are classes a folder."""
     stems = [Path(index.archive).stem for index in indices]
     flat = not any(b"/" in name for index in indices for name in index.names)
     if not (flat and set(stems) <= set(imagenet.wnids())):
@@ -215,7 +215,7 @@ def _name_apart(indices: Sequence[_Index]) -> None:
 
 
 def _without_shared_folders(paths: list[bytes]) -> list[bytes]:
-    """Paths below the folder that they share, which stays where it is a class of ImageNet."""
+    """Return paths below the folder that they share, which stays where it is a class of ImageNet."""
     shared = shared_folder(paths)
     if os.fsdecode(shared.rpartition(b"/")[2]) in imagenet.wnids():
         shared = shared.rpartition(b"/")[0]

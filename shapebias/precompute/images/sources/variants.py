@@ -14,7 +14,7 @@ _DEPTH = 3  # folders above the class folders: ImageNet-C's corruption and sever
 
 
 def parse_variant(text: str) -> tuple[str, str]:
-    """`NAME=DIR`. Raises UsageError."""
+    """Return name and folder of `NAME=DIR`. Raises UsageError."""
     name, equals, folder = text.partition("=")
     if not name or not equals or not folder or not name.isprintable() or len(name) > 60:
         raise UsageError(f"--variant {printable(text)}: write NAME=DIR, such as sketch=imagenet-sketch")
@@ -22,7 +22,7 @@ def parse_variant(text: str) -> tuple[str, str]:
 
 
 def find_variants(name: str, folder: Path, class_ids: list[str]) -> list[tuple[str, ImageSet]]:
-    """The image sets in a folder: itself where it has folders of the classes, else those of its folders that do.
+    """Return the image sets in a folder: itself where it has folders of the classes, else those of its folders that do.
 
     Nested ones are called NAME/FOLDER (ImageNet-C: `C/fog/3`). Raises UsageError where there is none.
     """
@@ -48,7 +48,7 @@ def _search(name: str, folder: Path, classes: set[str], depth: int) -> list[tupl
 def pair_by_name(
     images: ImageSet, used: NDArray[np.int64], other: ImageSet
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The images of `other` that are named as used ones, but for folders above the class and the extension.
+    """Return the images of `other` that are named as used ones, but for folders above the class and the extension.
 
     Returns int64 [pairs] each: which of `used`, and which of `other`. Raises UsageError where there is none.
     """
