@@ -63,38 +63,38 @@ class Attack:
         return cls(norm, epsilon, steps, 2.5 * epsilon / max(steps, 1))
 
     def __call__(
-        self, network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator | None = None
+        self, network: nn.Module, batch: Tensor, labels: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Return images near `images` on which the cross entropy is large: `steps` steps of ascent, each projected.
+        """Return images near `batch` on which the cross entropy is large: `steps` steps of ascent, each projected.
 
         network:    takes float images in [0, 1] (see `Normalised`) and gives scores [B, classes]; it is attacked in
                     eval mode and with frozen parameters, and left as it was
-        images:     float [B, 3, H, W] in [0, 1]; labels: int64 [B]
-        generator:  of the random start, on any device; a start depends on it and the images' shape
+        batch:      float [B, 3, H, W] in [0, 1]; labels: int64 [B]
+        generator:  of the random start, on any device; a start depends on it and the batch's shape
 
-        The result is float [B, 3, H, W], in [0, 1] and within `epsilon` of `images`, without a gradient. Steps (Madry
+        The result is float [B, 3, H, W], in [0, 1] and within `epsilon` of `batch`, without a gradient. Steps (Madry
         et al. 2018): x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), g the gradient of the loss.
         """
-        images = images.detach()
+        batch = batch.detach()
         with _as_constant(network), torch.enable_grad():
-            attacked = images
+            attacked = batch
             if self.random_start:
-                attacked = self._within(images, _start(images, self.norm, self.epsilon, generator))
+                attacked = self._within(batch, _start(batch, self.norm, self.epsilon, generator))
             for _ in range(self.steps):
                 attacked = attacked.detach().requires_grad_()
                 loss = F.cross_entropy(network(attacked), labels, reduction="sum")
                 (gradient,) = torch.autograd.grad(loss, attacked)
                 with torch.no_grad():
-                    moved = _direction(gradient, self.norm).mul_(self.step_size).add_(attacked).sub_(images)
-                    attacked = self._within(images, moved)
+                    moved = _direction(gradient, self.norm).mul_(self.step_size).add_(attacked).sub_(batch)
+                    attacked = self._within(batch, moved)
         return attacked.detach()
 
-    def _within(self, images: Tensor, change: Tensor) -> Tensor:
-        """Return images + change, in the ball and in [0, 1].
+    def _within(self, batch: Tensor, change: Tensor) -> Tensor:
+        """Return batch + change, in the ball and in [0, 1].
 
         Clamping moves a value towards the image's, so it leaves no ball.
         """
-        return project(change, self.norm, self.epsilon).add_(images).clamp_(0, 1)
+        return project(change, self.norm, self.epsilon).add_(batch).clamp_(0, 1)
 
     def to_attributes(self) -> dict[str, Any]:
         """Return the fields by name, ready for JSON."""
@@ -122,10 +122,10 @@ class Normalised(nn.Module):
         shift = -torch.tensor(mean, dtype=torch.float32, device=device) * scale
         self.scale, self.shift = scale.view(1, 3, 1, 1), shift.view(1, 3, 1, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, batch: Tensor) -> Tensor:
         """Return class scores, float32 [B, classes]."""
-        inputs = torch.addcmul(self.shift, images, self.scale)
-        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        inputs = torch.addcmul(self.shift, batch, self.scale)
+        with torch.autocast(batch.device.type, self.dtype, enabled=self.dtype != torch.float32):
             scores: Tensor = self.network(inputs)
         return scores.float()
 
@@ -146,21 +146,21 @@ def robust_accuracy(
 ) -> list[float]:
     """Return the fraction of images, 0 to 1, that the network classifies correctly in spite of each attack.
 
-    batches: (images, labels) as an attack takes them; an attack of epsilon 0 gives the accuracy on the images
+    batches: (batch, labels) as an attack takes them; an attack of epsilon 0 gives the accuracy on the images
     themselves. See `withstood`. NaN without images.
     """
     right = torch.zeros(len(attacks), dtype=torch.int64)
     total = 0
-    for images, labels in batches:
+    for batch, labels in batches:
         total += len(labels)
-        right += withstood(network, images, labels, attacks, generator=generator).sum(1).cpu()
+        right += withstood(network, batch, labels, attacks, generator=generator).sum(1).cpu()
     return [count / total if total else math.nan for count in right.tolist()]
 
 
 @torch.no_grad()
 def withstood(
     network: nn.Module,
-    images: Tensor,
+    batch: Tensor,
     labels: Tensor,
     attacks: Sequence[Attack],
     *,
@@ -173,10 +173,10 @@ def withstood(
     """
     right = torch.zeros((len(attacks), len(labels)), dtype=torch.bool, device=labels.device)
     with _as_constant(network):
-        left = torch.nonzero(network(images).argmax(1) == labels)[:, 0]
+        left = torch.nonzero(network(batch).argmax(1) == labels)[:, 0]
         for index in sorted(range(len(attacks)), key=lambda index: attacks[index].epsilon):
             if attacks[index].epsilon > 0 and len(left):
-                attacked = attacks[index](network, images[left], labels[left], generator)
+                attacked = attacks[index](network, batch[left], labels[left], generator)
                 left = left[network(attacked).argmax(1) == labels[left]]
             right[index, left] = True
     return right
@@ -199,18 +199,18 @@ def _as_constant(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _start(images: Tensor, norm: str, epsilon: float, generator: torch.Generator | None) -> Tensor:
+def _start(batch: Tensor, norm: str, epsilon: float, generator: torch.Generator | None) -> Tensor:
     """Return a random change, uniform in the ball: for l2 a random direction times epsilon * u^(1 / dimensions)."""
-    device = generator.device if generator is not None else images.device
-    count, channels, height, width = images.shape
+    device = generator.device if generator is not None else batch.device
+    count, channels, height, width = batch.shape
     shape = (count, height, width, channels)  # drawn channels_last, as images are: PyTorch is slow to fill other orders
     if norm == "linf":
         uniform = torch.rand(shape, generator=generator, device=device).permute(0, 3, 1, 2)
-        return uniform.mul_(2 * epsilon).sub_(epsilon).to(images)
+        return uniform.mul_(2 * epsilon).sub_(epsilon).to(batch)
     change = torch.randn(shape, generator=generator, device=device).permute(0, 3, 1, 2)
     u = torch.rand((count, 1, 1, 1), generator=generator, device=device)
     radius = epsilon * u ** (1 / max(change[:1].numel(), 1))
-    return change.mul_(radius / _length(change).clamp_min(1e-30)).to(images)
+    return change.mul_(radius / _length(change).clamp_min(1e-30)).to(batch)
 
 
 def _direction(gradient: Tensor, norm: str) -> Tensor:

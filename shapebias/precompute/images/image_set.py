@@ -117,8 +117,8 @@ def in_order(paths: Sequence[bytes]) -> list[int]:
     return sorted(range(len(paths)), key=lambda index: (classes[index], paths[index]))
 
 
-def image_set(
-    root: Path | str, paths: list[bytes], classes: Sequence[bytes | None] | None, numbers: bool = False, **more: Any
+def make_image_set(
+    root: Path | str, paths: list[bytes], classes: Sequence[bytes | None] | None, *, numbers: bool = False, **more: Any
 ) -> ImageSet:
     """Return an image set of paths with a class each, or none: ImageNet's where all are WNIDs (or, with `numbers`, the
     numbers 0 to 999, all of them named), otherwise theirs in order. `more` are further fields."""

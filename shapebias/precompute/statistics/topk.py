@@ -59,7 +59,7 @@ class TopK(AttributeState):
         else:
             self._update_on_device(maps, torch.from_numpy(maps.positions).to(maps.tensor.device))
 
-    def _update_on_device(self, maps: Maps, images: Tensor) -> None:
+    def _update_on_device(self, maps: Maps, positions: Tensor) -> None:
         """Do the same with PyTorch's operations; maps are gathered only for entries that stay in a list."""
         maximum = maps.reduction.maximum
         known = self.value.shape[1]
@@ -73,7 +73,7 @@ class TopK(AttributeState):
         row = order[unit, rank] - known
         entry = maps.flat[row, :, unit]
         new = value[unit, rank]
-        self.image[unit, rank] = images[row]
+        self.image[unit, rank] = positions[row]
         self.position[unit, rank] = (entry == new[:, None]).int().argmax(1).int()
         share = entry.clamp(min=0) / new[:, None]
         self.kept[unit, rank] = (torch.where(new[:, None] > 0, share, 0.0) * 255 + 0.5).to(torch.uint8)

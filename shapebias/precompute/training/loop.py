@@ -149,11 +149,11 @@ class _Run:
             step = (number - 1 + index / batches) / settings.epochs
             for group in self.optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule(step)
-            images = augmented(to_inputs(pixels, device), settings.flip, settings.shift, generator)
+            batch = augmented(to_inputs(pixels, device), settings.flip, settings.shift, generator)
             labels = classes.to(device.device)
             if settings.attack is not None:
-                images = settings.attack(self._classifier, images, labels, noise)
-            total += self._step(images, labels)
+                batch = settings.attack(self._classifier, batch, labels, noise)
+            total += self._step(batch, labels)
             seen += len(labels)
             self._progress.advance(len(labels))
         loss, right = (total / max(seen, 1)).tolist()
@@ -163,10 +163,10 @@ class _Run:
             )
         return loss, right
 
-    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _step(self, batch: Tensor, labels: Tensor) -> Tensor:
         """Take one step of the optimizer; return the sum of the losses and the number of right answers, [2], on the
         device."""
-        scores = self._classifier(images)
+        scores = self._classifier(batch)
         loss = F.cross_entropy(scores, labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's

@@ -225,7 +225,7 @@ def test_a_layer_without_one_map_an_image_is_refused() -> None:
 @pytest.mark.parametrize("image", range(0, 24, 4))
 def test_decisions_too_close_for_bfloat16(stimuli: Stream, image: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is tuned so that without the unit its decision for the image is lost by a hair."""
-    monkeypatch.setattr(time, "process_time", lambda: 0.0)  # it is screened, however slow bfloat16 is here
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)  # bfloat16 is used, however slow it is here
     torch.manual_seed(1)
     network = nn.Sequential(nn.Conv2d(3, 32, 7, stride=4), nn.ReLU(), nn.Conv2d(32, 24, 3), nn.ReLU())
     network.extend([nn.Conv2d(24, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head := nn.Linear(16, 7)])

@@ -12,13 +12,13 @@ from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.progress import Reporter
 
 
-def write_broden(images: ImageSet, folder: Path, progress: Reporter) -> None:
+def write_broden(image_set: ImageSet, folder: Path, progress: Reporter) -> None:
     """Write images, segmentations and CSV files into a new folder. Raises OSError."""
     categories = CONCEPTS.categories
     frequency = np.zeros(len(CONCEPTS) + 1, np.int64)
     pixels = np.zeros(len(CONCEPTS) + 1, np.int64)
     rows = []
-    for name in map(bytes.decode, images.paths):
+    for name in map(bytes.decode, image_set.paths):
         target = folder / "images" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw_path(name.encode())).save(target)

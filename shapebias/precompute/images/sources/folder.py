@@ -5,7 +5,14 @@ from pathlib import Path
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.images.image_set import EXTENSIONS, ImageSet, Skipped, class_folders, image_set, no_images
+from shapebias.precompute.images.image_set import (
+    EXTENSIONS,
+    ImageSet,
+    Skipped,
+    class_folders,
+    make_image_set,
+    no_images,
+)
 
 
 def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:
@@ -24,7 +31,7 @@ def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:
     if not paths:
         unread = f"; {len(skipped)} of its folders cannot be listed" if skipped else ""
         raise no_images(root, unread)
-    return image_set(root, paths, None if files else class_folders(paths)), skipped
+    return make_image_set(root, paths, None if files else class_folders(paths)), skipped
 
 
 def _list_root(root: Path) -> tuple[list[bytes], list[bytes]]:

@@ -10,7 +10,14 @@ from pathlib import Path
 from shapebias.core.errors import UsageError
 from shapebias.core.remote import is_url
 from shapebias.core.text import printable
-from shapebias.precompute.images.image_set import EXTENSIONS, ImageSet, Skipped, class_folders, image_set, shared_folder
+from shapebias.precompute.images.image_set import (
+    EXTENSIONS,
+    ImageSet,
+    Skipped,
+    class_folders,
+    make_image_set,
+    shared_folder,
+)
 
 _NUMBERED = re.compile(rb"(.+(?:%b)) +([0-9]{1,6})" % b"|".join(map(re.escape, EXTENSIONS)), re.IGNORECASE)
 
@@ -46,7 +53,7 @@ def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Sk
     paths = [whole[len(shared) + 1 :] for whole in label_of]
     labelled = any(label is not None for label in label_of.values())
     classes = list(label_of.values()) if labelled else class_folders(paths)
-    return image_set(root if True in remote else Path(root or "/"), paths, classes, numbers=labelled), skipped
+    return make_image_set(root if True in remote else Path(root or "/"), paths, classes, numbers=labelled), skipped
 
 
 def parse_line(line: bytes) -> tuple[bytes, bytes | None]:

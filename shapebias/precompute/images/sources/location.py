@@ -15,8 +15,8 @@ from shapebias.precompute.images.image_set import (
     ImageSet,
     Skipped,
     class_folders,
-    image_set,
     in_order,
+    make_image_set,
     no_images,
 )
 from shapebias.precompute.images.sources.folder import list_images
@@ -172,7 +172,7 @@ class RemoteLocation:
             raise no_images(self.text)
         paths = [os.fsencode(name) for name in names]
         stamps = b"".join(stamp(name, self._files[name]) for name in names)
-        return image_set(self._root, paths, class_folders(paths), stamp=stamps).take(in_order(paths)), []
+        return make_image_set(self._root, paths, class_folders(paths), stamp=stamps).take(in_order(paths)), []
 
 
 def _is_image_name(name: str) -> bool:

@@ -26,8 +26,8 @@ from shapebias.precompute.images.image_set import (
     ImageSet,
     Skipped,
     class_folders,
-    image_set,
     in_order,
+    make_image_set,
     shared_folder,
 )
 
@@ -97,8 +97,8 @@ def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skippe
         np.concatenate([np.array(index.sizes, np.int64) for index in indices]),
     )
     stamps = b"".join(index.stamp for index in indices)
-    images = image_set(root, paths, classes, numbers=keyed, members=members, stamp=stamps)
-    return images.take(in_order(paths)), skipped
+    listed = make_image_set(root, paths, classes, numbers=keyed, members=members, stamp=stamps)
+    return listed.take(in_order(paths)), skipped
 
 
 def _read(archive: str) -> _Index:
