@@ -61,7 +61,7 @@ def write_store(path: Path, layers: list[int], images: int) -> Path:
     listed = [b"%06d.jpg" % number for number in range(max(images, 1))]
     labels = np.full(len(listed), -1, np.int32)
     with StoreWriter(path, False, {}) as writer:
-        writer.images(ImageSet(path, listed, labels, [], [], False), np.arange(len(listed)), [])
+        writer.images(ImageSet(root=path, paths=listed, labels=labels), np.arange(len(listed)), [])
         writer.thumbnails("none", {})
         names = [f"layer{number}" for number in range(len(layers))]
         for name, units in zip(names, layers, strict=True):

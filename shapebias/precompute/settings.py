@@ -30,7 +30,7 @@ ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}  # what of e
 SHAPE_OR_TEXTURE = (SILHOUETTE, "contour", "shuffle-2", "shuffle-4", "shuffle-8", "grey", "noise")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """See `shapebias precompute --help`. `images`, `cue_conflict`: see `images.source.find_images`.
 
@@ -99,7 +99,7 @@ class Settings:
         return tuple(dict.fromkeys(f"noise-{std:.4g}" for std in wanted))
 
     def identity(self) -> dict[str, Any]:
-        """All that a run's results depend on, as JSON: with it, an unfinished run can be gone on with."""
+        """Return all that a run's results depend on, as JSON: with it, an unfinished run can be gone on with."""
         return self.to_attributes() | {
             "models": [str(spec) for spec in self.models],
             "batch_size": self.batch_size,
@@ -112,14 +112,15 @@ class Settings:
         }
 
     def file_digests(self) -> dict[str, str]:
-        """SHA-256 of the files that say how networks are built, and what their classes and categories are."""
+        """Return the SHA-256 of the files that say how networks are built, and what their classes and categories
+        are."""
         code = [spec.source.rpartition(":")[0] for spec in self.models]
-        named = [*(Path(each) for each in code if each.endswith(".py")), *(spec.classes for spec in self.models)]
-        files = [each for each in (*named, self.categories) if each is not None]
+        named = [*(Path(path) for path in code if path.endswith(".py")), *(spec.classes for spec in self.models)]
+        files = [file for file in (*named, self.categories) if file is not None]
         return {printable(str(file), 4096): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def to_attributes(self) -> dict[str, Any]:
-        """As JSON, for the store."""
+        """Return the fields by name, as JSON, for the store."""
         return {
             "images": printable(self.images),
             "layers": self.layers,
@@ -137,8 +138,8 @@ class Settings:
 
 
 def parse_passes(text: str) -> tuple[str, ...]:
-    """`none`, or names separated by commas, in any order; `all` stands for all but `ablation`. Raises UsageError for an
-    unknown one."""
+    """Return the passes that a text names: `none`, or names separated by commas, in any order; `all` stands for all but
+    `ablation`. Raises UsageError for an unknown one."""
     wanted = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
     if "all" in wanted:
         wanted = [*(name for name in PASSES if name not in _BY_NAME_ONLY), *(name for name in wanted if name != "all")]

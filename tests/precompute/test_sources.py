@@ -100,7 +100,7 @@ def test_on_a_server(
     members = found["shards"].members
     assert members is not None
     for index in range(0, 50, 7):
-        content = fetch.fetch(members.place(names[index].encode(), index).decode())
+        content = fetch.fetch(members.address(names[index].encode(), index).decode())
         assert content == (image_folder / names[index]).read_bytes()
     files.pipe(f"{bucket}/images/{names[0]}", b"other")
     with tarfile.open(tmp_path / "0.tar", "w") as archive:

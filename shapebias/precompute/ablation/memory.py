@@ -19,12 +19,12 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        known = {_place(each) for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
-        for each in tree_leaves(output):
-            if isinstance(each, Tensor) and _place(each) not in known:
-                size = each.untyped_storage().nbytes()
+        known = {_address(tensor) for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)}
+        for tensor in tree_leaves(output):
+            if isinstance(tensor, Tensor) and _address(tensor) not in known:
+                size = tensor.untyped_storage().nbytes()
                 self.now += size
-                weakref.finalize(each, self._free, size)
+                weakref.finalize(tensor, self._free, size)
         self.peak = max(self.peak, self.now)
         return output
 
@@ -32,13 +32,13 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's
         self.now -= size
 
 
-def _place(tensor: Tensor) -> int:
+def _address(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
 def peak_bytes(action: Callable[[], Any]) -> int:
-    """The most bytes that tensors made while `action` runs take at once; what a library's kernels use inside themselves
-    is not seen."""
+    """Return the most bytes that tensors made while `action` runs take at once; what a library's kernels use inside
+    themselves is not seen."""
     tally = _Tally()
     with tally:
         action()

@@ -9,7 +9,7 @@ _ROWS = 1024
 
 
 def class_diversity(image: NDArray[np.int64], labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """float32 [units]: exp(entropy) of the classes of each unit's top images, the effective number of classes.
+    """Return exp(entropy) of the classes of each unit's top images, the effective number of classes: float32 [units].
 
     image int64 [units, k], -1 = none; labels int32 [images], -1 = none. 1 to k; NaN where no top image has a label.
     The exponential of Shannon's entropy as a number of kinds: Hill 1973 (order 1).
@@ -27,7 +27,7 @@ def class_diversity(image: NDArray[np.int64], labels: NDArray[np.int32]) -> NDAr
 def visual_diversity(
     lists: list[NDArray[np.int64]], embeddings: Iterator[tuple[int, NDArray[np.float16]]], size: int
 ) -> list[NDArray[np.float32]]:
-    """float32 [units] a layer: the mean cosine distance between a unit's top images, over all pairs of them.
+    """Return the mean cosine distance between a unit's top images, over all pairs of them: float32 [units] a layer.
 
     lists: each layer's top lists int64 [units, k], -1 = none; embeddings: (index of the first image, float16 [images,
     size]), all images in order. 0 for equal images, 1 for unrelated ones; NaN with fewer than two images. An image
@@ -51,7 +51,7 @@ def visual_diversity(
 
 
 def _by_image(image: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The images that top lists name, ascending, and the unit of each."""
+    """Return the images that top lists name, ascending, and the unit of each."""
     unit, rank = np.nonzero(image >= 0)
     order = np.argsort(image[unit, rank], kind="stable")
     return image[unit, rank][order], unit[order]

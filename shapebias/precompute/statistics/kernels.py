@@ -23,7 +23,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def in_threads(kernel: Callable[..., Any], count: int, *arguments: Any, block: int = 1) -> None:
-    """Calls kernel(*arguments, start, stop) for ranges that cover range(count), on as many threads as PyTorch uses."""
+    """Call kernel(*arguments, start, stop) for ranges that cover range(count), on as many threads as PyTorch uses."""
     blocks = -(-count // block)
     parts = min(torch.get_num_threads(), blocks)
     bounds = [min(count, blocks * part // parts * block) for part in range(parts + 1)]
@@ -34,7 +34,7 @@ def in_threads(kernel: Callable[..., Any], count: int, *arguments: Any, block: i
 
 
 def over_units(kernel: Callable[..., Any], units: int, *arguments: Any) -> None:
-    """As `in_threads`, over units, in blocks that share no cache line."""
+    """Call a kernel as `in_threads` does, over units, in blocks that share no cache line."""
     in_threads(kernel, units, *arguments, block=_UNIT_BLOCK)
 
 

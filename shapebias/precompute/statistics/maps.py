@@ -11,7 +11,7 @@ from torch import Tensor
 from shapebias.precompute.statistics import kernels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reduction:
     """Per image and unit, over the positions of the map: each [B, C] on the maps' device.
 
@@ -32,12 +32,14 @@ class Reduction:
 class Maps:
     """Activation maps [B, C, h, w] of one layer for a batch, float32, and what is computed from them once.
 
-    `positions` (int64 [B]) are the images' places in the listing: they seed what is random about an image.
+    positions:  int64 [B], where the images are in the listing: they name an image, and seed what is random about it
+    labels:     int64 [B], the images' classes, -1 for none (as where none are given)
     """
 
-    def __init__(self, maps: Tensor, positions: NDArray[np.int64]) -> None:
+    def __init__(self, maps: Tensor, positions: NDArray[np.int64], labels: NDArray[np.int64] | None = None) -> None:
         self.tensor = maps.detach().float().contiguous(memory_format=torch.channels_last)
         self.positions = positions
+        self.labels = np.full(len(positions), -1, np.int64) if labels is None else labels
         self.images, self.units, self.height, self.width = self.tensor.shape
 
     @property
@@ -46,18 +48,18 @@ class Maps:
 
     @cached_property
     def flat(self) -> Tensor:
-        """The maps as [B, h * w, C], a view."""
+        """Return the maps as [B, h * w, C], a view."""
         return self.tensor.permute(0, 2, 3, 1).reshape(self.images, self.height * self.width, self.units)
 
     @cached_property
     def array(self) -> NDArray[np.float32]:
-        """`flat` for the CPU kernels."""
+        """Return `flat` for the CPU kernels."""
         flat: NDArray[np.float32] = self.flat.numpy()
         return flat
 
     @cached_property
     def reduction(self) -> Reduction:
-        """One read of the maps."""
+        """Return what one read of the maps gives."""
         shift, maximum, total, squares, nonpositive = self._reduce_on_cpu() if self.on_cpu else self._reduce()
         finite = total.isfinite()
         all_finite = bool(finite.all())
@@ -66,8 +68,16 @@ class Maps:
             all_finite = bool(finite.all())
         if not all_finite:
             maximum = maximum.masked_fill(~finite, -torch.inf)
-            total, squares, nonpositive = (each.masked_fill(~finite, 0) for each in (total, squares, nonpositive))
-        return Reduction(shift, maximum, total, squares, nonpositive, finite, all_finite)
+            total, squares, nonpositive = (sums.masked_fill(~finite, 0) for sums in (total, squares, nonpositive))
+        return Reduction(
+            shift=shift,
+            maximum=maximum,
+            total=total,
+            squares=squares,
+            nonpositive=nonpositive,
+            finite=finite,
+            all_finite=all_finite,
+        )
 
     def _reduce_on_cpu(self) -> tuple[Tensor, ...]:
         shape = (self.images, self.units)
@@ -95,13 +105,13 @@ class Maps:
 
     @cached_property
     def usable(self) -> Tensor:
-        """`flat`, with -inf in place of every map that holds a value that is no number."""
+        """Return `flat`, with -inf in place of every map that holds a value that is no number."""
         reduction = self.reduction
         return self.flat if reduction.all_finite else self.flat.masked_fill(~reduction.finite[:, None], -torch.inf)
 
     @cached_property
     def variation(self) -> tuple[Tensor, Tensor]:
-        """Total variation and sum of |a| of every map, float64 [B, C] each: NaN or infinite where a value is so.
+        """Return total variation and sum of |a| of every map, float64 [B, C] each: NaN or infinite where a value is so.
 
         TV(a) = sum |a[y+1, x] - a[y, x]| + sum |a[y, x+1] - a[y, x]|.
         """

@@ -1,8 +1,6 @@
 """How the pixels where units fire overlap with the pixels that show a concept: Network Dissection's counts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +11,7 @@ from shapebias.core.concepts import DETECTOR, Concepts, LayerConcepts, intersect
 from shapebias.precompute.images.annotations import Labels
 from shapebias.precompute.statistics import kernels
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.state import Part, pack, unpack
+from shapebias.precompute.statistics.statistic import AttributeState
 
 _CHUNK = 1 << 24  # upsampled values at once on a device
 
@@ -31,12 +29,20 @@ class Upsampling:
 
     @classmethod
     def between(cls, size: int, length: int) -> "Upsampling":
-        place = np.maximum((np.arange(length) + 0.5) * (size / length) - 0.5, 0)
-        low = np.minimum(place.astype(np.int64), size - 1)
-        return cls(low, place - low)
+        position = np.maximum((np.arange(length) + 0.5) * (size / length) - 0.5, 0)
+        low = np.minimum(position.astype(np.int64), size - 1)
+        return cls(low, position - low)
 
 
-class Overlap:
+@dataclass(frozen=True)
+class AnnotatedMaps:
+    """A batch of maps, and what the pixels of its images show."""
+
+    maps: Maps
+    labels: Labels
+
+
+class Overlap(AttributeState):
     """The monoid of a layer's pixel counts, all exact: where a > T (upsampled to the annotation, in float64), where a
     concept is, where both are.
 
@@ -53,8 +59,9 @@ class Overlap:
         self.activation = torch.zeros((units, len(concepts.categories)), dtype=torch.int64, device=device)
         self.truth = np.zeros(len(concepts) + 1, np.int64)
 
-    def update(self, maps: Maps, labels: Labels) -> None:
-        """Takes in a batch."""
+    def update(self, batch: AnnotatedMaps) -> None:
+        """Take in a batch of annotated maps."""
+        maps, labels = batch.maps, batch.labels
         area = torch.zeros((maps.images, maps.units), dtype=torch.int64, device=self.shared.device)
         if maps.on_cpu:
             self._count_on_cpu(maps, labels, area)
@@ -99,26 +106,18 @@ class Overlap:
             pair, pixel = above.nonzero(as_tuple=True)
             row = unit[pair] * self.shared.shape[1]
             for plane in range(planes.shape[1]):
-                place = row + planes[image[pair], plane, pixel]
-                self.shared.view(-1).scatter_add_(0, place, torch.ones_like(place))
-
-    def state(self) -> Part:
-        """What `restore` needs."""
-        return pack(self, self._STATE)
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Becomes what gave `state`."""
-        unpack(self, self._STATE, state)
+                cell = row + planes[image[pair], plane, pixel]
+                self.shared.view(-1).scatter_add_(0, cell, torch.ones_like(cell))
 
     def merge(self, other: "Overlap") -> None:
-        """Takes in what `other` counted, with the same thresholds."""
+        """Take in what `other` counted, with the same thresholds."""
         self.shared += other.shared
         self.activation += other.activation
         self.truth += other.truth
 
     def result(self) -> tuple[LayerConcepts, NDArray[np.float32]]:
-        """Each category's best concept for every unit (the first of equal ones), and the units' number of concepts with
-        an IoU of at least 0.04, float32 [units]."""
+        """Return each category's best concept for every unit (the first of equal ones), and the units' number of
+        concepts with an IoU of at least 0.04, float32 [units]."""
         shared, activation = self.shared[:, 1:].cpu().numpy(), self.activation.cpu().numpy()
         category = np.array(self.concepts.category, np.int64)
         iou = intersection_over_union(shared, activation[:, category], np.broadcast_to(self.truth[1:], shared.shape))
@@ -139,14 +138,15 @@ def _upsamplings(maps: Maps, labels: Labels) -> tuple[Upsampling, Upsampling]:
     return Upsampling.between(maps.height, labels.height), Upsampling.between(maps.width, labels.width)
 
 
-def _product(area: Tensor, shown: NDArray[np.bool_]) -> Tensor:
-    """int64 [C, n]: the sum over images of area int64 [B, C] where shown bool [B, n]. Exact: below 2^53."""
-    return (area.T.double() @ torch.from_numpy(shown).to(area.device).double()).long()
+def _product(area: Tensor, shows: NDArray[np.bool_]) -> Tensor:
+    """Return the sum over images, int64 [C, n], of area int64 [B, C] where shows bool [B, n]. Exact: below 2^53."""
+    return (area.T.double() @ torch.from_numpy(shows).to(area.device).double()).long()
 
 
 def _stretch(values: Tensor, to: Upsampling, dimension: int) -> Tensor:
+    """Return values, upsampled in one dimension."""
     low = torch.from_numpy(to.low).to(values.device)
-    shape = [-1 if each == dimension else 1 for each in range(values.dim())]
+    shape = [-1 if axis == dimension else 1 for axis in range(values.dim())]
     weight = torch.from_numpy(to.weight).to(values.device).view(shape)
     before = values.index_select(dimension, low)
     behind = values.index_select(dimension, (low + 1).clamp(max=values.shape[dimension] - 1))

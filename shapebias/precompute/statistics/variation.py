@@ -1,17 +1,29 @@
 """Total variation of every unit's maps, and the smoothness that follows from it."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.state import Part, pack, unpack
+from shapebias.precompute.statistics.statistic import AttributeState
 
 
-class Variation:
+@dataclass(frozen=True)
+class VariationResult:
+    """float32 [units] each; NaN without images.
+
+    tv:          the mean over images of TV(a)
+    smoothness:  0 to 1: 1 - sum of TV / (4 * sum of |a|), as each value is in at most four differences. 1 where all is
+                 0 (a dead unit); NaN for maps of 1 x 1.
+    """
+
+    tv: NDArray[np.float32]
+    smoothness: NDArray[np.float32]
+
+
+class Variation(AttributeState):
     """The monoid of (sum of TV, sum of |a|, number of maps) a unit, float64 on the device.
 
     Maps with values that are no numbers are left out.
@@ -24,46 +36,30 @@ class Variation:
         self.total, self.absolute, self.images = torch.zeros((3, units), dtype=torch.float64, device=device)
 
     def update(self, maps: Maps) -> None:
-        """Takes in a batch."""
+        """Take in a batch of maps."""
         variation, absolute = maps.variation
         finite = variation.isfinite() & absolute.isfinite()
         self.total += variation.masked_fill(~finite, 0.0).sum(0)
         self.absolute += absolute.masked_fill(~finite, 0.0).sum(0)
         self.images += finite.sum(0)
 
-    def state(self) -> Part:
-        """What `restore` needs."""
-        return pack(self, self._STATE)
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Becomes what gave `state`."""
-        unpack(self, self._STATE, state)
-
     def merge(self, other: "Variation") -> None:
-        """Takes in what `other` saw."""
+        """Take in what `other` saw."""
         self.total += other.total
         self.absolute += other.absolute
         self.images += other.images
 
-    def tv(self) -> NDArray[np.float32]:
-        """float32 [units]: the mean over images of TV(a); NaN without images."""
-        tv: NDArray[np.float32] = (self.total / self.images).float().cpu().numpy()
-        return tv
-
-    def smoothness(self) -> NDArray[np.float32]:
-        """float32 [units], 0 to 1: 1 - sum of TV / (4 * sum of |a|). Each value is in at most four differences.
-
-        1 where all is 0 (a dead unit); NaN for maps of 1 x 1, and without images.
-        """
+    def result(self) -> VariationResult:
+        """Return both metrics."""
         share = torch.where(self.absolute > 0, self.total / (4 * self.absolute), 0.0)
         undefined = (self.images == 0) | (self.positions == 1)
         smoothness = (1 - share).clamp(0, 1).masked_fill(undefined, torch.nan)
-        result: NDArray[np.float32] = smoothness.float().cpu().numpy()
-        return result
+        tv = self.total / self.images
+        return VariationResult(tv.float().cpu().numpy(), smoothness.float().cpu().numpy())
 
 
 def filter_smoothness(kernels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 [units] from kernels float [units, inputs, h, w]: smoothness of the kernel as if it were a map.
+    """Return the smoothness of kernels float [units, inputs, h, w] as if they were maps, float32 [units].
 
     TV and |w| are summed over all input channels. NaN for 1 x 1 kernels; 1 where all is 0.
     """

@@ -27,7 +27,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("pair") / "pair.zarr"
     specs = parse_specs(["S=demo-s", "R=demo-r"])
-    settings = Settings(specs, "builtin:probe", path, limit=32, device="cpu", workers=0, passes=("noise",))
+    settings = Settings(
+        models=specs, images="builtin:probe", store=path, limit=32, device="cpu", workers=0, passes=("noise",)
+    )
     precompute(settings, Silent())
     return path
 

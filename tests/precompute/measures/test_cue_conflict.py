@@ -92,7 +92,7 @@ def early(plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path, 
     def begun(*_: object) -> None:
         raise BegunError
 
-    monkeypatch.setattr("shapebias.precompute.run.watch", begun)
+    monkeypatch.setattr("shapebias.precompute.run.measure_activations", begun)
 
     def run(**changes: object) -> None:
         models = parse_specs([f"Tiny={plain_run.path.parent}/net.py:tiny"])

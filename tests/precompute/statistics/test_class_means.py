@@ -30,7 +30,7 @@ def fed(maps: np.ndarray, labels: np.ndarray, classes: int, size: int) -> ClassM
     means = ClassMeans(maps.shape[1], classes, CPU)
     for start in range(0, len(maps), size):
         part = slice(start, start + size)
-        means.update(Maps(torch.from_numpy(maps[part]), np.arange(len(maps))[part]), labels[part])
+        means.update(Maps(torch.from_numpy(maps[part]), np.arange(len(maps))[part], labels[part]))
     return means
 
 

@@ -36,7 +36,7 @@ def effective_number(labels: list[int]) -> float:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_stores_diversities(plain_run: PlainRun, model: str) -> None:
-    """One ruler for both models: the last layer of the first."""
+    """One embedding model for both: the last layer of the first."""
     embeddings = plain_run.maps("Tiny", plain_run.pixels)["block3"].mean((2, 3))
     for layer in LAYERS:
         top = plain_run.store.top_lists(model, layer, "image")

@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 from shapebias.core.concepts import Concepts
 from shapebias.precompute.images.annotations import Labels
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.overlap import Overlap
+from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap
 
 CPU = torch.device("cpu")
 CONCEPTS = Concepts(tuple("abcdefg"), (0, 0, 1, 1, 1, 2, 2), ("color", "object", "scene"))
@@ -29,7 +29,7 @@ def random_labels(seed: int, images: int, height: int, width: int) -> Labels:
     planes[::3, 1] = 0
     whole = np.zeros((images, 2), np.uint16)
     whole[::2, 0], whole[::4, 1] = 6, 7
-    return Labels(planes, whole, CONCEPTS, height, width)
+    return Labels(planes, whole, CONCEPTS, height=height, width=width)
 
 
 def brute_force(maps: np.ndarray, threshold: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +76,7 @@ def test_counts_are_exactly_those_of_torch_in_float64(
     threshold[0], threshold[1], threshold[2] = 0, 0.29, np.nan
     labels = random_labels(2, 7, *annotation)
     overlap = Overlap(threshold, CONCEPTS, CPU)
-    overlap.update(kind(torch.from_numpy(maps), np.arange(7)), labels)
+    overlap.update(AnnotatedMaps(kind(torch.from_numpy(maps), np.arange(7)), labels))
     for found, expected in zip(counts(overlap), brute_force(maps, threshold, labels), strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -87,8 +87,8 @@ def test_batches_and_merged_halves_are_one() -> None:
     parts = []
     for first, last in ((0, 3), (3, 8)):
         part = Overlap(threshold, CONCEPTS, CPU)
-        some = Labels(labels.planes[first:last], labels.whole[first:last], CONCEPTS, 12, 12)
-        part.update(Maps(torch.from_numpy(maps[first:last]), np.arange(first, last)), some)
+        some = Labels(labels.planes[first:last], labels.whole[first:last], CONCEPTS, height=12, width=12)
+        part.update(AnnotatedMaps(Maps(torch.from_numpy(maps[first:last]), np.arange(first, last)), some))
         parts.append(part)
     parts[0].merge(parts[1])
     for found, expected in zip(counts(parts[0]), brute_force(maps, threshold, labels), strict=True):
@@ -103,7 +103,7 @@ def test_a_map_with_a_value_that_is_no_number_fires_nowhere(kind: type[Maps]) ->
     broken[1, 4, 2, 2], broken[2, 5, 0, 0] = np.nan, np.inf
     maps[1, 4] = maps[2, 5] = -9
     overlap = Overlap(threshold, CONCEPTS, CPU)
-    overlap.update(kind(torch.from_numpy(broken), np.arange(4)), labels)
+    overlap.update(AnnotatedMaps(kind(torch.from_numpy(broken), np.arange(4)), labels))
     for found, expected in zip(counts(overlap), brute_force(maps, threshold, labels), strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -111,7 +111,7 @@ def test_a_map_with_a_value_that_is_no_number_fires_nowhere(kind: type[Maps]) ->
 def test_the_best_concept_of_each_category() -> None:
     maps, labels = random_maps(7, 8, 20, 6, 6), random_labels(8, 8, 12, 12)
     overlap = Overlap(np.full(20, 0.7, np.float32), CONCEPTS, CPU)
-    overlap.update(Maps(torch.from_numpy(maps), np.arange(8)), labels)
+    overlap.update(AnnotatedMaps(Maps(torch.from_numpy(maps), np.arange(8)), labels))
     found, diversity = overlap.result()
     intersection, union = brute_force(maps, np.full(20, 0.7, np.float32), labels)
     iou = intersection / np.maximum(union, 1)
@@ -132,6 +132,6 @@ def test_values_of_a_plateau_are_not_above_it(kind: type[Maps]) -> None:
     maps = np.tile(values[None, :, None, None], (2, 1, 7, 7))
     maps[:, ::2, 3, 3] -= 1
     overlap = Overlap(values, CONCEPTS, CPU)
-    overlap.update(kind(torch.from_numpy(maps), np.arange(2)), random_labels(9, 2, 28, 28))
+    overlap.update(AnnotatedMaps(kind(torch.from_numpy(maps), np.arange(2)), random_labels(9, 2, 28, 28)))
     assert not overlap.shared.any()
     assert not overlap.activation.any()

@@ -34,10 +34,10 @@ def random_maps(seed: int, kind: str, shape: tuple[int, int, int, int]) -> np.nd
 
 
 def fed(maps: np.ndarray, images: np.ndarray, k: int, size: int) -> TopK:
-    top = TopK(maps.shape[1], k, *maps.shape[2:], CPU)
+    top = TopK(maps.shape[1], k, *maps.shape[2:], device=CPU)
     for start in range(0, len(maps), size):
         part = slice(start, start + size)
-        top.update(Maps(torch.from_numpy(maps[part]), images[part]), images[part])
+        top.update(Maps(torch.from_numpy(maps[part]), images[part]))
     return top
 
 
@@ -127,7 +127,7 @@ def test_updates_go_on_after_a_merge() -> None:
     images = np.arange(12)
     top = fed(maps[:4], images[:4], 5, 3)
     top.merge(fed(maps[4:8], images[4:8], 5, 2))
-    top.update(Maps(torch.from_numpy(maps[8:]), images[8:]), images[8:])
+    top.update(Maps(torch.from_numpy(maps[8:]), images[8:]))
     check(top.result(), maps, images, 5)
 
 

@@ -56,7 +56,7 @@ def fed(maps: np.ndarray, size: int = 4) -> Variation:
 
 
 def check(variation: Variation, maps: np.ndarray) -> None:
-    tv, smoothness = variation.tv(), variation.smoothness()
+    tv, smoothness = variation.result().tv, variation.result().smoothness
     assert tv.dtype == smoothness.dtype == np.float32
     np.testing.assert_allclose(tv, exact(maps)[0].mean(0), rtol=1e-5)
     np.testing.assert_allclose(smoothness, expected_smoothness(maps), rtol=1e-5, atol=1e-6)
@@ -115,8 +115,8 @@ def test_by_hand() -> None:
     """Rows 1 2 4 / 1 -1 0 / 0 0 3: down 0 3 4 + 1 1 3 = 12, across 1 2 + 2 1 + 0 3 = 9; sum of |a| 12."""
     maps = np.array([[1, 2, 4], [1, -1, 0], [0, 0, 3]], np.float32)[None, None]
     variation = fed(maps)
-    assert variation.tv() == [21]
-    assert variation.smoothness() == [np.float32(1 - 21 / 48)]
+    assert variation.result().tv == [21]
+    assert variation.result().smoothness == [np.float32(1 - 21 / 48)]
 
 
 def test_what_the_bounds_are() -> None:
@@ -124,28 +124,28 @@ def test_what_the_bounds_are() -> None:
     maps = np.zeros((2, 3, 7, 7), np.float32)
     maps[:, 0, 3, 3] = maps[:, 0, 1, 5] = 2.5
     maps[:, 1] = -4
-    np.testing.assert_array_equal(fed(maps).smoothness(), [0, 1, 1])
-    np.testing.assert_array_equal(fed(maps).tv(), [20, 0, 0])
+    np.testing.assert_array_equal(fed(maps).result().smoothness, [0, 1, 1])
+    np.testing.assert_array_equal(fed(maps).result().tv, [20, 0, 0])
 
 
 @pytest.mark.parametrize("factor", [1000, 1e-3, -1])
 def test_smoothness_does_not_depend_on_scale(factor: float) -> None:
     maps = random_maps(8, "relu", (6, 20, 9, 9))
     scaled = fed(maps * np.float32(factor))
-    np.testing.assert_allclose(scaled.smoothness(), fed(maps).smoothness(), rtol=1e-5)
-    np.testing.assert_allclose(scaled.tv(), fed(maps).tv() * abs(factor), rtol=1e-5)
+    np.testing.assert_allclose(scaled.result().smoothness, fed(maps).result().smoothness, rtol=1e-5)
+    np.testing.assert_allclose(scaled.result().tv, fed(maps).result().tv * abs(factor), rtol=1e-5)
 
 
 def test_maps_of_one_position_have_no_smoothness() -> None:
     variation = fed(random_maps(0, "normal", (3, 4, 1, 1)))
-    assert np.isnan(variation.smoothness()).all()
-    np.testing.assert_array_equal(variation.tv(), np.zeros(4))
+    assert np.isnan(variation.result().smoothness).all()
+    np.testing.assert_array_equal(variation.result().tv, np.zeros(4))
 
 
 def test_nothing_seen_is_nan() -> None:
     empty = Variation(3, 4, CPU)
-    assert np.isnan(empty.tv()).all()
-    assert np.isnan(empty.smoothness()).all()
+    assert np.isnan(empty.result().tv).all()
+    assert np.isnan(empty.result().smoothness).all()
 
 
 def test_a_large_layer_keeps_its_digits() -> None:
