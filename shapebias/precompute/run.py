@@ -94,7 +94,7 @@ def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> 
         runner.model.label: {
             "weights": runner.model.weights_sha256(),
             "preprocessing": runner.model.preprocessing.to_attributes(),
-            "layers": [layer.module for layer in runner.layers],
+            "layers": [list(layer.place) for layer in runner.layers],
         }
         for runner in runners
     }
