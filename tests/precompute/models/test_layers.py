@@ -299,13 +299,21 @@ def test_names_and_globs(resnet: Trace, wish: str, expected: list[str]) -> None:
     assert names(resnet.choose(wish)) == expected
 
 
-@pytest.mark.parametrize("wish", ["conv9", "fc", "layer1,nothing", "avgpool*x", "\x1b[31m"])
+@pytest.mark.parametrize("wish", ["conv9", "layer1,nothing", "avgpool*x", "\x1b[31m"])
 def test_unknown_names_are_usage_errors_that_say_what_there_is(resnet: Trace, wish: str) -> None:
     with pytest.raises(UsageError) as error:
         resnet.choose(wish)
     text = str(error.value)
     assert text.isprintable()
     assert "conv1" in text or "layer" in text
+
+
+def test_a_linear_layer_by_name_has_its_outputs_as_units(resnet: Trace) -> None:
+    (layer,) = resnet.choose("fc")
+    assert (layer.units, layer.height, layer.width) == (1000, 1, 1)
+    images = torch.rand(3, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(seen(resnet.network, [layer], images)["fc"].flatten(1), resnet.network(images))
 
 
 def test_a_typo_gets_a_hint(resnet: Trace) -> None:
