@@ -138,6 +138,7 @@ def use_everything(path: Path) -> None:
                 store.read(f"models/{model}/layers/{layer}/activations/{kind}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["", "images/probe", "models", "models/Tiny", LAYER, f"{LAYER}/metrics/max"])
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other", "removed", "a list", "a folder"])
 def test_a_damaged_zarr_json(store_copy: Path, place: str, damage: str) -> None:
@@ -315,6 +316,7 @@ def test_no_flipped_bit_of_a_chunk_gives_wrong_numbers(small_store: Path, store_
                 np.testing.assert_array_equal(open_store(store_copy).read(array), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("array", [each for each in CHUNKS if not each.startswith("images/probe/t")])
 @pytest.mark.parametrize("change", [-1, 1, "none"])
 def test_an_array_of_another_shape_is_an_error(fuzzed: Path, array: str, change: int | str) -> None:

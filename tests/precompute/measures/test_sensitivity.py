@@ -9,6 +9,7 @@ from tests.support.plain_run import LAYERS, MODELS, PlainRun
 CHANGES = {"color_sensitivity": "grey", "shape_sensitivity": "shuffle-4", "noise_sensitivity": "noise-0.1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("metric", CHANGES)
 def test_sensitivities(plain_run: PlainRun, model: str, metric: str) -> None:
