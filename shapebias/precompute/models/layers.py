@@ -209,7 +209,9 @@ class Trace:
         return self._output(name, call)
 
     def _has_parts(self, call: ModuleCall) -> bool:
-        return next(self.network.get_submodule(call.path).children(), None) is not None
+        """Whether layers with weights are inside of a module, which may have other children (its padding)."""
+        children = self.network.get_submodule(call.path).children()
+        return any(self._count(self._paths[id(child)]) for child in children)
 
     def _is_container(self, path: str) -> bool:
         return isinstance(self.network.get_submodule(path), nn.Sequential | nn.ModuleList)
