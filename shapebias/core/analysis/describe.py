@@ -84,7 +84,7 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     lines.append(f"  {'layer':20}  {'module':20}  {'units':>6}  {'map':>9}  what it is")
     for layer in model["layers"]:
         size = f"{layer['map_height']} x {layer['map_width']}"
-        name, module = printable(layer["name"], 40), printable(layer["module"], 40)
+        name, module = printable(layer["name"], 40), printable(layer["module"] or "(its forward)", 40)
         ending = printable(layer["ending"], 60)
         lines.append(f"  {name:20}  {module:20}  {layer['units']:>6}  {size:>9}  {ending}".rstrip())
     return lines
