@@ -114,7 +114,7 @@ _ALL = (
         name="iou",
         title="IoU",
         formula="intersection / union of {a > q995, a upsampled} with the concept's pixels, over the images that carry "
-        "its category",
+        "its category; undefined where q995 is the unit's maximum, so that a > q995 nowhere (saturated or dead)",
         range=(0.0, 1.0),
         low="detects no concept (below 0.04)",
         high="fires on the concept and nothing else",
@@ -205,6 +205,16 @@ _ALL = (
         low="weak",
         high="strong",
         source="largest activation over the probe images",
+    ),
+    Metric(
+        name="tied",
+        title="tied",
+        formula="number of images whose activation equals max",
+        range=(1.0, _INF),
+        low="its strongest image stands alone",
+        high="saturated: its list of top images is a choice among many, those with the largest mean of a",
+        source="ties at the maximum, as of ReLU6 (which ends at 6), or of a dead unit",
+        is_count=True,
     ),
     Metric(
         name="mean",

@@ -30,6 +30,7 @@ class ProbeMeasure:
 
     plan:             of the statistics
     labels:           int32 [images of the listing], -1 for none
+    keys:             int64 [images of the listing]: see `image_keys`
     noises:           the distortions of the noisy versions, which come after the clean one
     kinds:            which activations of each image are kept: max, mean
     embedding_model:  the model whose last layer's means are kept as the images' embeddings
@@ -38,6 +39,7 @@ class ProbeMeasure:
     models: tuple[int, ...]
     plan: StatisticsPlan
     labels: NDArray[np.int32]
+    keys: NDArray[np.int64]
     noises: tuple[str, ...]
     kinds: tuple[str, ...]
     embedding_model: int = 0
@@ -134,7 +136,7 @@ class ProbeShard:
         labels = self._measure.labels[batch.positions].astype(np.int64)
         clean = batch.pixels[:, 0] if self._measure.noises else batch.pixels
         for model in self._models:
-            model.feed(clean, batch.positions, labels)
+            model.feed(clean, batch.positions, labels, self._measure.keys[batch.positions])
             for version, noisy in enumerate(model.noisy, 1):
                 noisy.run(batch.pixels[:, version])
         self._positions.add({POSITION: batch.positions})
@@ -158,12 +160,18 @@ class _ModelShard:
         self._rows = Rows()
         self._seconds = 0.0
 
-    def feed(self, pixels: NDArray[np.uint8], positions: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
-        """Take in a batch of clean images uint8 [B, H, W, 3]; positions and labels int64 [B]."""
+    def feed(
+        self,
+        pixels: NDArray[np.uint8],
+        positions: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        keys: NDArray[np.int64],
+    ) -> None:
+        """Take in a batch of clean images uint8 [B, H, W, 3]; positions, labels and keys int64 [B]."""
         runner, section = self._runner, Section(self._model)
         start = time.perf_counter()
         with runner.guarded():
-            activations = self._activation.run(runner.inputs(pixels), positions, labels)
+            activations = self._activation.run(runner.inputs(pixels), positions, labels, keys)
             decided = runner.decide(activations.output)
         if len(decided):
             self._rows.add({section.name(_DECISION): decided})

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.image_set import image_keys
 from shapebias.precompute.measures.activation import StatisticsPlan
 from shapebias.precompute.measures.probe import ProbeMeasure
 from shapebias.precompute.measures.thumbnails import FEW, PictureMeasure, pictures_of
@@ -43,6 +44,7 @@ def _measure(run: Run, models: list[ModelRun]) -> ProbeMeasure:
         models=tuple(model.number for model in models),
         plan=StatisticsPlan(settings.top, len(image_set), len(image_set.class_ids), settings.seed),
         labels=image_set.labels,
+        keys=image_keys(image_set.paths, settings.seed),
         noises=settings.noises,
         kinds=ACTIVATIONS[settings.activations],
     )

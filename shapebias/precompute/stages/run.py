@@ -163,10 +163,21 @@ def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict |
         network_images_per_second=network_images / network_seconds,
         preprocessing=str(runner.model.preprocessing),
         labelled=int((model_run.target >= 0).sum()) if len(model_run.decision) else 0,
-        notes=[*runner.model.notes, *_left_out(model_run)],
+        notes=[*runner.model.notes, *_left_out(model_run), *_undecided(model_run)],
         shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(model_run.label))),
         distorted=model_run.distorted | variants,
     )
+
+
+def _undecided(model_run: ModelRun) -> list[str]:
+    """Return what to tell of units whose concept could not be decided, a line a layer."""
+    layers = zip(model_run.runner.layers, model_run.concepts, strict=False)  # none where nothing was dissected
+    return [
+        f"{layer.name}: {concepts.undecided.sum():,} of {layer.units:,} units are undecided: their threshold is their "
+        "maximum (saturated or dead), so they fire nowhere"
+        for layer, concepts in layers
+        if concepts.undecided.any()
+    ]
 
 
 def _left_out(model_run: ModelRun) -> list[str]:

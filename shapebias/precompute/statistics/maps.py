@@ -32,14 +32,22 @@ class Reduction:
 class Maps:
     """Activation maps [B, C, h, w] of one layer for a batch, float32, and what is computed from them once.
 
-    positions:  int64 [B], where the images are in the listing: they name an image, and seed what is random about it
+    positions:  int64 [B], where the images are in the listing: they name an image, and seed the sample of its values
     labels:     int64 [B], the images' classes, -1 for none (as where none are given)
+    keys:       int64 [B], one of each image wherever it is listed (`image_keys`); its position where none are given
     """
 
-    def __init__(self, maps: Tensor, positions: NDArray[np.int64], labels: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        maps: Tensor,
+        positions: NDArray[np.int64],
+        labels: NDArray[np.int64] | None = None,
+        keys: NDArray[np.int64] | None = None,
+    ) -> None:
         self.tensor = maps.detach().float().contiguous(memory_format=torch.channels_last)
         self.positions = positions
         self.labels = np.full(len(positions), -1, np.int64) if labels is None else labels
+        self.keys = positions if keys is None else keys
         self.images, self.units, self.height, self.width = self.tensor.shape
 
     @property
@@ -88,7 +96,6 @@ class Maps:
         kernels.in_threads(
             kernels.reduce_maps, self.images, self.array, shift, self.width, maximum, total, squares, nonpositive
         )
-        total += shift * np.float64(self.height * self.width)
         return tuple(torch.from_numpy(result) for result in (shift, maximum, total, squares, nonpositive))
 
     def _reduce(self) -> tuple[Tensor, ...]:
@@ -98,10 +105,15 @@ class Maps:
         return (
             shift,
             flat.amax(1),
-            moved.sum(1).double() + shift.double() * (self.height * self.width),
+            flat.sum(1, dtype=torch.float64),
             torch.linalg.vector_norm(moved, dim=1).double().square(),
             (flat <= 0).sum(1, dtype=torch.int32),
         )
+
+    @property
+    def average(self) -> Tensor:
+        """Return the mean of every map, float32 [B, C]: the same in any batch."""
+        return (self.reduction.total / (self.height * self.width)).float()
 
     @cached_property
     def usable(self) -> Tensor:
