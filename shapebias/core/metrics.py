@@ -62,6 +62,18 @@ _ALL = (
         source="total variation relative to its bound, so that units of any scale compare",
     ),
     Metric(
+        name="coherence",
+        title="coherent",
+        formula="1 - (sum over n of TV(a)) / (sum over n of the TV(a) to be expected with the map's values in random "
+        "places: neighbouring pairs times the mean of |a[p] - a[q]| over p != q, of at least 128 random pairs a map); "
+        "undefined for constant maps",
+        range=(-_INF, 1.0),
+        low="no spatial order: at 0 the values might be in any places, below it neighbours differ more than others",
+        high="spatial order: neighbours are alike, beside what values the maps have",
+        source="total variation relative to its expectation under random permutation, so that maps of any density, "
+        "offset and size compare",
+    ),
+    Metric(
         name="class_diversity",
         title="classes",
         formula="exp(entropy) of the true classes of the unit's top images: the effective number of classes",

@@ -71,7 +71,7 @@ class LayerStatistics(AttributeState):
         self.moments = Moments(units, device)
         self.top = TopK(units, plan.top, layer.height, layer.width, device=device)
         self.quantile = Quantile(units, positions, plan.planned_images, device, seed=plan.seed)
-        self.variation = Variation(units, positions, device)
+        self.variation = Variation(units, layer.height, layer.width, device, seed=plan.seed)
         self.classes = ClassMeans(units, plan.classes, device) if plan.classes else None
         self.left_out = 0  # maps with values that are no numbers
 
@@ -121,6 +121,7 @@ class LayerStatistics(AttributeState):
             "q995": self.quantile.result(),
             "tv": variation.tv,
             "smoothness": variation.smoothness,
+            "coherence": variation.coherence,
         }
         if self.classes is not None:
             metrics["selectivity"] = self.classes.result()

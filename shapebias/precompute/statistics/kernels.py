@@ -75,21 +75,36 @@ def reduce_maps(
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def vary_maps(maps: Any, row: int, variation: Any, absolute: Any, start: int, stop: int) -> None:
-    """For images [start, stop): the total variation and the sum of |a| of every map; one read.
+def vary_maps(
+    maps: Any,
+    row: int,
+    stride: Any,
+    offset: Any,
+    variation: Any,
+    absolute: Any,
+    apart: Any,
+    start: int,
+    stop: int,
+) -> None:
+    """For images [start, stop): the total variation and the sum of |a| of every map, and how far apart values at
+    partnered positions are; one read.
 
-    maps float32 [B, P, C], `row` positions wide; variation and absolute float64 [B, C] are filled. Sums run as in
-    `reduce_maps`.
+    maps float32 [B, P, C], `row` positions wide; variation, absolute and apart float64 [B, C] are filled, apart with
+    the sum of |a[p] - a[(offset + p * stride) modulo P]| over the pairings of the image: stride and
+    offset int64 [B, pairings]. Sums run as in `reduce_maps`.
     """
     positions, units = maps.shape[1], maps.shape[2]
     part = np.empty(units, np.float32)
     part_absolute = np.empty(units, np.float32)
+    part_apart = np.empty(units, np.float32)
     for image in range(start, stop):
         variation[image, :] = 0.0
         absolute[image, :] = 0.0
+        apart[image, :] = 0.0
         for first in range(0, positions, row):
             part[:] = 0.0
             part_absolute[:] = 0.0
+            part_apart[:] = 0.0
             for position in range(first, min(first + row, positions)):
                 values = maps[image, position]
                 for unit in range(units):
@@ -102,9 +117,14 @@ def vary_maps(maps: Any, row: int, variation: Any, absolute: Any, start: int, st
                     above = maps[image, position - row]
                     for unit in range(units):
                         part[unit] += abs(values[unit] - above[unit])
+                for pairing in range(stride.shape[1]):
+                    partner = maps[image, (offset[image, pairing] + position * stride[image, pairing]) % positions]
+                    for unit in range(units):
+                        part_apart[unit] += abs(values[unit] - partner[unit])
             for unit in range(units):
                 variation[image, unit] += part[unit]
                 absolute[image, unit] += part_absolute[unit]
+                apart[image, unit] += part_apart[unit]
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.precompute.statistics import kernels
+from shapebias.precompute.statistics.draws import Pairings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,17 +122,28 @@ class Maps:
         reduction = self.reduction
         return self.flat if reduction.all_finite else self.flat.masked_fill(~reduction.finite[:, None], -torch.inf)
 
-    @cached_property
-    def variation(self) -> tuple[Tensor, Tensor]:
-        """Return total variation and sum of |a| of every map, float64 [B, C] each: NaN or infinite where a value is so.
+    def vary(self, pairings: Pairings) -> tuple[Tensor, Tensor, Tensor]:
+        """Return total variation, sum of |a|, and the sum of |a[p] - a[q]| over the pairs (p, q) of positions, of every
+        map: float64 [B, C] each, NaN or infinite where a value is so.
 
         TV(a) = sum |a[y+1, x] - a[y, x]| + sum |a[y, x+1] - a[y, x]|.
         """
         if self.on_cpu:
-            variation, absolute = np.empty((2, self.images, self.units))
-            kernels.in_threads(kernels.vary_maps, self.images, self.array, self.width, variation, absolute)
-            return torch.from_numpy(variation), torch.from_numpy(absolute)
+            sums = np.empty((3, self.images, self.units))
+            pairs = (pairings.stride, pairings.offset)
+            kernels.in_threads(kernels.vary_maps, self.images, self.array, self.width, *pairs, *sums)
+            variation, absolute, apart = torch.from_numpy(sums)
+            return variation, absolute, apart
         maps = self.tensor
         down = (maps[:, :, 1:] - maps[:, :, :-1]).abs().sum((2, 3), dtype=torch.float64)
         across = (maps[:, :, :, 1:] - maps[:, :, :, :-1]).abs().sum((2, 3), dtype=torch.float64)
-        return down + across, maps.abs().sum((2, 3), dtype=torch.float64)
+        return down + across, maps.abs().sum((2, 3), dtype=torch.float64), self._apart(pairings)
+
+    def _apart(self, pairings: Pairings) -> Tensor:
+        """Return the sums over pairs of positions that `vary` returns, with PyTorch's operations."""
+        total = torch.zeros((self.images, self.units), dtype=torch.float64, device=self.tensor.device)
+        rows = self.flat.reshape(-1, self.units)
+        for partner in pairings.partners(self.height * self.width):
+            picked = rows.index_select(0, torch.from_numpy(partner.ravel()).to(rows.device))
+            total += (picked.view_as(self.flat) - self.flat).abs_().sum(1, dtype=torch.float64)
+        return total
