@@ -47,7 +47,7 @@ def precompute(
         str,
         typer.Option(
             metavar="all|none|NAME,...",
-            help="Beside the activations: noise (one more forward an image), sensitivity (three more for images in top "
+            help="Beside the activations: noise (one more forward an image), sensitivity (four more for images in top "
             "lists), distortions (one more for each distortion), dissection (one more: the concept each unit detects); "
             "not in all: ablation (minutes).",
             show_default="noise; all for the built-in networks",

@@ -160,6 +160,43 @@ _ALL = (
         source="activation lost under noise",
     ),
     Metric(
+        name="control_sensitivity",
+        title="control",
+        formula="1 - (mean activation on the unit's top images, mirrored and moved by up to 8 px) / (mean activation "
+        "on them)",
+        range=(-_INF, 1.0),
+        low="mirroring does not matter",
+        high="any change of the image silences it",
+        source="activation lost by a change that keeps colour, parts and texture: what choosing the maximum explains",
+    ),
+    Metric(
+        name="color_excess",
+        title="colour excess",
+        formula="color_sensitivity - control_sensitivity",
+        range=(-_INF, _INF),
+        low="loses no more than by mirroring",
+        high="needs colour more than that",
+        source="the sensitivity less its control",
+    ),
+    Metric(
+        name="shape_excess",
+        title="shape excess",
+        formula="shape_sensitivity - control_sensitivity",
+        range=(-_INF, _INF),
+        low="loses no more than by mirroring",
+        high="needs the arrangement of parts more than that",
+        source="the sensitivity less its control",
+    ),
+    Metric(
+        name="noise_excess",
+        title="noise excess",
+        formula="noise_sensitivity - control_sensitivity",
+        range=(-_INF, _INF),
+        low="loses no more than by mirroring",
+        high="noise takes more than that",
+        source="the sensitivity less its control",
+    ),
+    Metric(
         name="shape_score",
         title="shape score",
         formula="cue-conflict images that the model decides by shape, but no longer so when the unit's output is set "

@@ -14,7 +14,7 @@ from shapebias.precompute.models.spec import ModelSpec
 
 PASSES = {
     "noise": "every unit's total variation on noisy images",
-    "sensitivity": "what each unit's top images lose without colour, without shape, with noise",
+    "sensitivity": "what each unit's top images lose without colour, without shape, with noise, and mirrored (control)",
     "distortions": "accuracy without shape, without texture, with less detail",
     "dissection": "which concept each unit detects",
     "ablation": "cue-conflict decisions that each unit is responsible for, found by setting it to zero",
