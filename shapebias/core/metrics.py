@@ -230,12 +230,22 @@ _ALL = (
     Metric(
         name="selectivity",
         title="selectivity",
-        formula="(m1 - m2) / (m1 + m2): m1 the largest class mean of the activation, m2 the mean of the other class "
-        "means; 0 where m1 + m2 = 0; 0 to 1 unless activations are negative",
+        formula="(m1 - m2) / (m1 + m2): m1 the largest class mean of the activation (the maximum of a over p), m2 the "
+        "mean of the other class means; 0 where m1 + m2 = 0; undefined where a can be negative",
         range=(-_INF, _INF),
+        low="fires as strongly for every class",
+        high="fires strongly for one class",
+        source="as selectivity_mean, with the maximum over positions in place of the mean",
+    ),
+    Metric(
+        name="selectivity_mean",
+        title="sel. of mean",
+        formula="(m1 - m2) / (m1 + m2): m1 the largest class mean of the mean of a over p, m2 the mean of the other "
+        "class means; 0 where m1 + m2 = 0; undefined where a can be negative",
+        range=(0.0, 1.0),
         low="responds to every class alike",
         high="responds to one class",
-        source="class selectivity index (Morcos et al. 2018)",
+        source="class selectivity index as published (Morcos et al. 2018, arXiv 1803.06959)",
     ),
     Metric(
         name="sparsity",

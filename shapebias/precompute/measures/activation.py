@@ -72,7 +72,9 @@ class LayerStatistics(AttributeState):
         self.top = TopK(units, plan.top, layer.height, layer.width, device=device)
         self.quantile = Quantile(units, positions, plan.planned_images, device, seed=plan.seed)
         self.variation = Variation(units, layer.height, layer.width, device, seed=plan.seed)
+        self.is_signed = layer.signed
         self.classes = ClassMeans(units, plan.classes, device) if plan.classes else None
+        self.class_averages = ClassMeans(units, plan.classes, device, "average") if plan.classes else None
         self.left_out = 0  # maps with values that are no numbers
 
     def _all(self) -> dict[str, Statistic[Maps, Any]]:
@@ -83,7 +85,9 @@ class LayerStatistics(AttributeState):
             "quantile": self.quantile,
             "variation": self.variation,
         }
-        return statistics if self.classes is None else statistics | {"classes": self.classes}
+        if self.classes is not None and self.class_averages is not None:
+            statistics |= {"classes": self.classes, "class_averages": self.class_averages}
+        return statistics
 
     def update(self, maps: Maps) -> None:
         """Take in a batch of maps, whose positions in the listing are above all earlier ones."""
@@ -123,8 +127,9 @@ class LayerStatistics(AttributeState):
             "smoothness": variation.smoothness,
             "coherence": variation.coherence,
         }
-        if self.classes is not None:
-            metrics["selectivity"] = self.classes.result()
+        for name, means in (("selectivity", self.classes), ("selectivity_mean", self.class_averages)):
+            if means is not None:  # of negative activations it says nothing
+                metrics[name] = np.full_like(moments.max, np.nan) if self.is_signed else means.result()
         return LayerResult(metrics, top, self.left_out)
 
 

@@ -111,7 +111,7 @@ class Maps:
             (flat <= 0).sum(1, dtype=torch.int32),
         )
 
-    @property
+    @cached_property
     def average(self) -> Tensor:
         """Return the mean of every map, float32 [B, C]: the same in any batch."""
         return (self.reduction.total / (self.height * self.width)).float()

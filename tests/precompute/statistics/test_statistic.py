@@ -33,6 +33,7 @@ EMPTY: dict[str, Callable[[], Statistic[Any, Any]]] = {
     "quantile": lambda: Quantile(UNITS, SIDE * SIDE, PLANNED, CPU, q=0.9),
     "variation": lambda: Variation(UNITS, SIDE, SIDE, CPU, seed=0),
     "class means": lambda: ClassMeans(UNITS, CLASSES, CPU),
+    "class averages": lambda: ClassMeans(UNITS, CLASSES, CPU, "average"),
     "overlap": lambda: Overlap(np.linspace(-1, 1, UNITS).astype(np.float32), CONCEPTS, CPU),
     "layer": lambda: LayerStatistics(
         WatchedLayer("layer", "layer", 0, UNITS, SIDE, SIDE), StatisticsPlan(4, PLANNED, CLASSES), CPU
