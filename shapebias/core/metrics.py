@@ -86,11 +86,11 @@ _ALL = (
         name="visual_diversity",
         title="diversity",
         formula="mean cosine distance between the unit's top images, over all pairs, in the global-average-pooled last "
-        "layer of the store's first model",
+        "layer of every model of the store (the mean over the models), or of the --embedding",
         range=(0.0, 2.0),
         low="its top images look alike",
         high="its top images look different",
-        source="pairwise distance of embeddings, one embedding for all models",
+        source="pairwise distance of embeddings, the same rulers for all models: `info` names them",
     ),
     Metric(
         name="concept_diversity",

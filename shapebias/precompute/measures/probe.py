@@ -28,12 +28,11 @@ _DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds
 class ProbeMeasure:
     """Measures the models at `models` (of the run's) on the probe images.
 
-    plan:             of the statistics
-    labels:           int32 [images of the listing], -1 for none
-    keys:             int64 [images of the listing]: see `image_keys`
-    noises:           the distortions of the noisy versions, which come after the clean one
-    kinds:            which activations of each image are kept: max, mean
-    embedding_model:  the model whose last layer's means are kept as the images' embeddings
+    plan:    of the statistics
+    labels:  int32 [images of the listing], -1 for none
+    keys:    int64 [images of the listing]: see `image_keys`
+    noises:  the distortions of the noisy versions, which come after the clean one
+    kinds:   which activations of each image are kept: max, mean; the last layers' means are, always: embeddings
     """
 
     models: tuple[int, ...]
@@ -42,7 +41,6 @@ class ProbeMeasure:
     keys: NDArray[np.int64]
     noises: tuple[str, ...]
     kinds: tuple[str, ...]
-    embedding_model: int = 0
 
     def start(self, runners: Sequence[Runner]) -> "ProbeShard":
         """Return a new measure of one shard."""
@@ -55,12 +53,15 @@ class ProbeMeasure:
             return []
         return [part[Section(model, layer).name(kind)] for kind in self.kinds]
 
-    def embeddings(self, parts: Iterable[Mapping[str, NDArray[Any]]]) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        """Yield the index of the first image used, and float16 [images, size], of part after part."""
+    def embeddings(
+        self, parts: Iterable[Mapping[str, NDArray[Any]]], model: int
+    ) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """Yield the index of the first image used, and a model's embeddings float16 [images, size], of part after
+        part."""
         first = 0
         for part in parts:
             if POSITION in part:
-                block = part[Section(self.embedding_model).name(_EMBEDDING)]
+                block = part[Section(model).name(_EMBEDDING)]
                 yield first, block
                 first += len(block)
 
@@ -175,8 +176,7 @@ class _ModelShard:
             decided = runner.decide(activations.output)
         if len(decided):
             self._rows.add({section.name(_DECISION): decided})
-        if self._model == self._measure.embedding_model:
-            self._rows.add({section.name(_EMBEDDING): activations.mean[-1]})
+        self._rows.add({section.name(_EMBEDDING): activations.mean[-1]})
         for kind in self._measure.kinds:
             layers = {"max": activations.maximum, "mean": activations.mean}[kind]
             self._rows.add({Section(self._model, index).name(kind): values for index, values in enumerate(layers)})
