@@ -137,9 +137,14 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
 
 
 def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> list[Runner]:
-    """The networks of a run, on their device. Raises ShapebiasError."""
-    models = [load_model(spec) for spec in settings.models]
-    return [prepare(model, images, device, settings.layers) for model in models]
+    """Return the networks of a run, on their device; the one of `--embedding`, if there is one, comes last.
+
+    Raises ShapebiasError.
+    """
+    runners = [prepare(load_model(spec), images, device, settings.layers) for spec in settings.models]
+    if settings.embedding is not None:
+        runners.append(prepare(load_model(settings.embedding), images, device, "paper"))
+    return runners
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -51,8 +51,18 @@ def test_models_layers_and_metrics(small_store: Path) -> None:
         "block3": 33,
     }
     names = store.metric_names("Tiny", "block2")
-    assert names[:4] == ["smoothness", "class_diversity", "visual_diversity", "selectivity"]
-    assert names[4:] == ["sparsity", "max", "mean", "std", "q995", "tv", "filter_smoothness"]
+    assert names[:5] == ["smoothness", "coherence", "class_diversity", "visual_diversity", "selectivity"]
+    assert names[5:] == [
+        "selectivity_mean",
+        "sparsity",
+        "max",
+        "tied",
+        "mean",
+        "std",
+        "q995",
+        "tv",
+        "filter_smoothness",
+    ]
     assert store.metric("Tiny", "block2", "max").dtype == np.float32
 
 
