@@ -83,6 +83,14 @@ def precompute(
             show_default="the built-in ones for the built-in networks",
         ),
     ] = None,
+    stimuli: Annotated[
+        str,
+        typer.Option(
+            metavar="native|model",
+            help="Cue-conflict images as they are (resized only to an input of another size), or by the network's own "
+            "resize and crop.",
+        ),
+    ] = "native",
     categories: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
     ] = None,
@@ -155,6 +163,7 @@ def precompute(
         stylized=stylized,
         attacks=tuple(map(parse_attack, attack or [])),
         cue_conflict=cue_conflict or (None if model else "builtin:cue-conflict"),
+        stimuli=stimuli,
         categories=categories,
         broden=broden,
         ablate_accuracy=ablate_accuracy,

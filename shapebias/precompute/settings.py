@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shapebias.core.errors import UsageError
+from shapebias.core.shape_bias.decisions import NATIVE, STIMULI
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
 from shapebias.precompute.images.distort import STANDARD, parse_distortion
@@ -56,6 +57,7 @@ class Settings:
     stylized: str | None = None
     attacks: tuple[Attack, ...] = ()
     cue_conflict: str | None = None
+    stimuli: str = NATIVE  # how cue-conflict images are prepared: as they are, or by the network's own resize and crop
     categories: Path | None = None
     broden: Path | None = None
     memory: int = 1000  # MB, of the ablation pass
@@ -78,6 +80,8 @@ class Settings:
             raise UsageError("--ablate-accuracy is of the ablation pass: add --passes ablation")
         if self.activations not in ACTIVATIONS:
             raise UsageError(f"no --activations {printable(self.activations)}: there are {', '.join(ACTIVATIONS)}")
+        if self.stimuli not in STIMULI:
+            raise UsageError(f"no --stimuli {printable(self.stimuli)}: there are {', '.join(STIMULI)}")
         if self.engine not in ENGINES:
             raise UsageError(f"no --engine {printable(self.engine)}: there are {', '.join(ENGINES)}")
         for std in self.noise_std:
@@ -132,6 +136,7 @@ class Settings:
             "passes": list(self.passes),
             "noise_std": list(self.noise_std) if "noise" in self.passes else [],
             "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
+            "stimuli": None if self.cue_conflict is None else self.stimuli,
             "broden": None if self.broden is None else printable(str(self.broden)),
             "attacks": [asdict(attack) for attack in self.attacks],
         }

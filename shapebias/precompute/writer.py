@@ -222,7 +222,8 @@ class StoreWriter:
         """Write the cue-conflict images, and what every model decides for them."""
         group = self._root.create_group(schema.CUE_CONFLICT)
         skipped = _skipped(conflict.skipped)
-        group.attrs.update({"categories": conflict.categories, "excluded": conflict.excluded, "skipped": skipped})
+        facts = schema.CueConflictImages(categories=conflict.categories, excluded=0, stimuli=conflict.stimuli)
+        group.attrs.update(facts.to_attributes() | {"skipped": skipped})
         self._ragged(group.create_group("path"), conflict.paths)
         _create(group, "shape", conflict.shape, chunk=(1 << 16,))
         _create(group, "texture", conflict.texture, chunk=(1 << 16,))

@@ -352,7 +352,8 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _bias_line(model: str, scored: Score) -> str:
-    return f"{model}: shape bias {scored.counts.bias_text} ({scored.counts.text('d')})"
+    prepared = f", {scored.stimuli} stimuli" if scored.stimuli else ""
+    return f"{model}: shape bias {scored.counts.bias_text} ({scored.counts.text('d')}{prepared})"
 
 
 def _accuracy_table(known: list[Accuracy], pair: tuple[str, str], all_right: bool) -> str:

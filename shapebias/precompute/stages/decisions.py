@@ -33,7 +33,9 @@ def decide(run: Run) -> None:
             _vary(run, model, name, variant)
     if inputs.conflicting is not None:
         image_set, skipped = inputs.conflicting
-        run.cue_conflict = decide_cue_conflict(run.engine, run.runners, image_set, skipped, file=settings.categories)
+        run.cue_conflict = decide_cue_conflict(
+            run.engine, run.runners, image_set, skipped, file=settings.categories, stimuli_as=settings.stimuli
+        )
         run.writer.cue_conflict(run.cue_conflict)
 
 

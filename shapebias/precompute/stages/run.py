@@ -120,7 +120,7 @@ class Run:
 
     def groups(self) -> list[tuple[Geometry, list[ModelRun]]]:
         """Return the models that share the decoding of images."""
-        groups = by_geometry(self.runners)
+        groups = by_geometry([runner.geometry for runner in self.runners])
         return [(geometry, [self.models[number] for number in numbers]) for geometry, numbers in groups.items()]
 
     def scan_again(self, scan: Scan) -> Parts:
