@@ -206,6 +206,13 @@ class Score:
     stimuli: str = ""
 
 
+def count_decisions(decisions: Decisions) -> Counts:
+    """Return how many decisions for images with a conflict were by shape, by texture, and otherwise."""
+    decided = decisions.conflicting()
+    shape, texture = (int((decided.decision == cue).sum()) for cue in (decided.shape, decided.texture))
+    return Counts(shape, texture, len(decided.images) - shape - texture)
+
+
 def score(decisions: Decisions, seed: int = 0, resamples: int = RESAMPLES) -> Score:
     """Count shape, texture and other decisions, in all and by shape category (those without an image are left out), and
     bootstrap the interval of the shape bias. Images without a conflict are left out."""
@@ -222,7 +229,7 @@ def score(decisions: Decisions, seed: int = 0, resamples: int = RESAMPLES) -> Sc
         for index, name in enumerate(decisions.categories)
         if images[index]
     }
-    counts = Counts(sum(shape), sum(texture), sum(images) - sum(shape) - sum(texture))
+    counts = count_decisions(decisions)
     if not decisions.images:
         return Score(counts, NO_INTERVAL, categories, decisions.excluded, stimuli=decisions.stimuli)
     names, image = np.unique(np.array(decisions.images, object), return_inverse=True)
