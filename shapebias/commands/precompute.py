@@ -98,6 +98,13 @@ def precompute(
         Path | None,
         typer.Option(metavar="DIR", help="Dissect units on a Broden folder, else on the probe images."),
     ] = None,
+    iou_area: Annotated[
+        str,
+        typer.Option(
+            metavar="published|netdissect-lite",
+            help="Dissection: a unit's pixels count in all images that carry a category, or only where it fires on it.",
+        ),
+    ] = "published",
     ablate_accuracy: Annotated[
         bool, typer.Option("--ablate-accuracy", help="Ablation: each unit's part in the accuracy too.")
     ] = False,
@@ -164,6 +171,7 @@ def precompute(
         attacks=tuple(map(parse_attack, attack or [])),
         cue_conflict=cue_conflict or (None if model else "builtin:cue-conflict"),
         stimuli=stimuli,
+        iou_area=iou_area,
         categories=categories,
         broden=broden,
         ablate_accuracy=ablate_accuracy,

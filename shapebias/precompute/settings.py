@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from shapebias.core.concepts import IOU_AREAS, PUBLISHED
 from shapebias.core.errors import UsageError
 from shapebias.core.shape_bias.decisions import NATIVE, STIMULI
 from shapebias.core.text import printable
@@ -60,6 +61,7 @@ class Settings:
     stimuli: str = NATIVE  # how cue-conflict images are prepared: as they are, or by the network's own resize and crop
     categories: Path | None = None
     broden: Path | None = None
+    iou_area: str = PUBLISHED
     memory: int = 1000  # MB, of the ablation pass
     ablate_accuracy: bool = False
     activations: str = "all"  # of each image, kept in the store: none, max, or all (max and mean)
@@ -82,6 +84,8 @@ class Settings:
             raise UsageError(f"no --activations {printable(self.activations)}: there are {', '.join(ACTIVATIONS)}")
         if self.stimuli not in STIMULI:
             raise UsageError(f"no --stimuli {printable(self.stimuli)}: there are {', '.join(STIMULI)}")
+        if self.iou_area not in IOU_AREAS:
+            raise UsageError(f"no --iou-area {printable(self.iou_area)}: there are {', '.join(IOU_AREAS)}")
         if self.engine not in ENGINES:
             raise UsageError(f"no --engine {printable(self.engine)}: there are {', '.join(ENGINES)}")
         for std in self.noise_std:
@@ -138,6 +142,7 @@ class Settings:
             "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
             "stimuli": None if self.cue_conflict is None else self.stimuli,
             "broden": None if self.broden is None else printable(str(self.broden)),
+            "iou_area": self.iou_area if self.dissects else None,
             "attacks": [asdict(attack) for attack in self.attacks],
         }
 

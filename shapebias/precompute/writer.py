@@ -166,8 +166,9 @@ class StoreWriter:
         shard = (min(layer.units, max(1, (64 << 20) // int(np.prod(tile)))), *tile[1:])
         _create(group, "top/map", top.map, chunk=tile, shard=shard)
 
-    def concepts(self, annotations: Annotations, image_count: int) -> None:
-        """Write the concepts of a dissection, over how many images, and what of the annotation could not be used."""
+    def concepts(self, annotations: Annotations, image_count: int, iou_area: str) -> None:
+        """Write the concepts of a dissection, over how many images, where a unit's pixels counted, and what of the
+        annotation could not be used."""
         known = annotations.concepts
         self._root.require_group(schema.CONCEPTS).attrs.update(
             {
@@ -176,6 +177,7 @@ class StoreWriter:
                 "categories": list(known.categories),
                 "source": annotations.source,
                 "images": image_count,
+                "iou_area": iou_area,
                 "skipped": _skipped(annotations.skipped),
                 "problems": list(annotations.problems),
             }

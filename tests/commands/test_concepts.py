@@ -45,7 +45,8 @@ def test_a_tally_is_of_one_layer(concept_store: Path, tmp_path: Path) -> None:
     for row in rows:
         unit = units[int(row["unit"]) - 1]
         assert unit["iou"] == pytest.approx(float(row["score"]), rel=1e-6)
-        assert (unit["concept"] or "") == row["label"]
+        assert row["category"] == "color"
+        assert unit["concept"] == (row["label"] if float(row["score"]) > 0 else None)
     fails(2, "concepts", concept_store, "--format", "csv")
 
 

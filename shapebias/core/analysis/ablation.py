@@ -99,8 +99,8 @@ def _most_records(most: list[tuple[int, int]], shares: NDArray[np.float64]) -> l
 def ablation_text(layers: Sequence[LayerAblation]) -> str:
     """Return a table for people: a line for each model of a layer, with its units most responsible as UNIT:SCORE and
     the score's share of the model's decisions, whose numbers are below `of shape` and `of texture`."""
-    head = ("layer", "model", "units", "shape 0", "texture 0", "both 0", "of shape", "of texture")
-    head += ("most for shape", "most for texture")
+    scores = ("shape 0", "texture 0", "both 0", "of shape", "of texture")
+    head = ("layer", "model", "units", *scores, "most for shape", "most for texture")
     rows = [head, *map(_row, layers)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = []
