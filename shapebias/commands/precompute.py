@@ -83,6 +83,14 @@ def precompute(
             show_default="the built-in ones for the built-in networks",
         ),
     ] = None,
+    stimuli: Annotated[
+        str,
+        typer.Option(
+            metavar="native|model",
+            help="Cue-conflict images as they are (resized only to an input of another size), or by the network's own "
+            "resize and crop.",
+        ),
+    ] = "native",
     categories: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
     ] = None,
@@ -94,6 +102,13 @@ def precompute(
         str | None,
         typer.Option(metavar="SPEC", help="A network to measure visual diversity by, in place of the models."),
     ] = None,
+    iou_area: Annotated[
+        str,
+        typer.Option(
+            metavar="published|netdissect-lite",
+            help="Dissection: a unit's pixels count in all images that carry a category, or only where it fires on it.",
+        ),
+    ] = "published",
     ablate_accuracy: Annotated[
         bool, typer.Option("--ablate-accuracy", help="Ablation: each unit's part in the accuracy too.")
     ] = False,
@@ -159,6 +174,8 @@ def precompute(
         stylized=stylized,
         attacks=tuple(map(parse_attack, attack or [])),
         cue_conflict=cue_conflict or (None if model else "builtin:cue-conflict"),
+        stimuli=stimuli,
+        iou_area=iou_area,
         categories=categories,
         broden=broden,
         embedding=None if embedding is None else parse_spec(embedding),

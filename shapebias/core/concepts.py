@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 DETECTOR = 0.04  # the least IoU of a detector (Bau et al. 2017)
+# Where a unit's pixels count for a category: in all images that carry it, as published, or only in those where the unit
+# fires on a label of it, as in the code of NetDissect-Lite.
+PUBLISHED, NETDISSECT_LITE = IOU_AREAS = ("published", "netdissect-lite")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class LayerConcepts:
     """For every unit of a layer and every category the concept with the largest IoU, int [units, categories] each.
 
     label: index into the concepts, -1 where the category has none; intersection: pixels that the unit and the concept
-    share; activation: the unit's pixels, and truth: the concept's, both in the images that carry the category.
+    share; activation: the unit's pixels, and truth: the concept's, both in the images that carry the category (but see
+    IOU_AREAS for the unit's).
     """
 
     label: NDArray[np.int32]

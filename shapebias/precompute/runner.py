@@ -100,12 +100,11 @@ class Runner:
             self.seconds += time.perf_counter() - start
 
 
-def by_geometry(runners: Sequence[Runner]) -> dict[Geometry, tuple[int, ...]]:
-    """Which runners (their places) share the decoding of images."""
-    geometries = dict.fromkeys(runner.geometry for runner in runners)
+def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...]]:
+    """Return the numbers of the runners that share the decoding of images, from the geometry of each."""
     return {
-        geometry: tuple(place for place, runner in enumerate(runners) if runner.geometry == geometry)
-        for geometry in geometries
+        geometry: tuple(number for number, own in enumerate(geometries) if own == geometry)
+        for geometry in dict.fromkeys(geometries)
     }
 
 

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from shapebias.core.concepts import IOU_AREAS, PUBLISHED
 from shapebias.core.errors import UsageError
+from shapebias.core.shape_bias.decisions import NATIVE, STIMULI
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
 from shapebias.precompute.images.distort import STANDARD, parse_distortion
@@ -56,9 +58,11 @@ class Settings:
     stylized: str | None = None
     attacks: tuple[Attack, ...] = ()
     cue_conflict: str | None = None
+    stimuli: str = NATIVE  # how cue-conflict images are prepared: as they are, or by the network's own resize and crop
     categories: Path | None = None
     broden: Path | None = None
     embedding: ModelSpec | None = None  # the ruler of visual diversity, in place of the models
+    iou_area: str = PUBLISHED
     memory: int = 1000  # MB, of the ablation pass
     ablate_accuracy: bool = False
     activations: str = "all"  # of each image, kept in the store: none, max, or all (max and mean)
@@ -79,6 +83,10 @@ class Settings:
             raise UsageError("--ablate-accuracy is of the ablation pass: add --passes ablation")
         if self.activations not in ACTIVATIONS:
             raise UsageError(f"no --activations {printable(self.activations)}: there are {', '.join(ACTIVATIONS)}")
+        if self.stimuli not in STIMULI:
+            raise UsageError(f"no --stimuli {printable(self.stimuli)}: there are {', '.join(STIMULI)}")
+        if self.iou_area not in IOU_AREAS:
+            raise UsageError(f"no --iou-area {printable(self.iou_area)}: there are {', '.join(IOU_AREAS)}")
         if self.engine not in ENGINES:
             raise UsageError(f"no --engine {printable(self.engine)}: there are {', '.join(ENGINES)}")
         for std in self.noise_std:
@@ -135,7 +143,9 @@ class Settings:
             "noise_std": list(self.noise_std) if "noise" in self.passes else [],
             "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
             "embedding": None if self.embedding is None else printable(str(self.embedding), 4096),
+            "stimuli": None if self.cue_conflict is None else self.stimuli,
             "broden": None if self.broden is None else printable(str(self.broden)),
+            "iou_area": self.iou_area if self.dissects else None,
             "attacks": [asdict(attack) for attack in self.attacks],
         }
 

@@ -64,7 +64,7 @@ class ModelSummary:
 
 def _bias_text(bias: dict[str, Any]) -> str:
     """Return a shape bias and the counts that it is from, in words."""
-    counts = f"{bias['shape']} shape, {bias['texture']} texture, {bias['other']} other"
+    counts = f"{bias['shape']} shape, {bias['texture']} texture, {bias['other']} other, {bias['stimuli']} stimuli"
     return f"undefined ({counts})" if bias["shape_bias"] is None else f"{bias['shape_bias']:.3f} ({counts})"
 
 

@@ -172,8 +172,9 @@ class StoreWriter:
         shard = (min(layer.units, max(1, (64 << 20) // int(np.prod(tile)))), *tile[1:])
         _create(group, "top/map", top.map, chunk=tile, shard=shard)
 
-    def concepts(self, annotations: Annotations, image_count: int) -> None:
-        """Write the concepts of a dissection, over how many images, and what of the annotation could not be used."""
+    def concepts(self, annotations: Annotations, image_count: int, iou_area: str) -> None:
+        """Write the concepts of a dissection, over how many images, where a unit's pixels counted, and what of the
+        annotation could not be used."""
         known = annotations.concepts
         self._root.require_group(schema.CONCEPTS).attrs.update(
             {
@@ -182,6 +183,7 @@ class StoreWriter:
                 "categories": list(known.categories),
                 "source": annotations.source,
                 "images": image_count,
+                "iou_area": iou_area,
                 "skipped": _skipped(annotations.skipped),
                 "problems": list(annotations.problems),
             }
@@ -228,7 +230,8 @@ class StoreWriter:
         """Write the cue-conflict images, and what every model decides for them."""
         group = self._root.create_group(schema.CUE_CONFLICT)
         skipped = _skipped(conflict.skipped)
-        group.attrs.update({"categories": conflict.categories, "excluded": conflict.excluded, "skipped": skipped})
+        facts = schema.CueConflictImages(categories=conflict.categories, excluded=0, stimuli=conflict.stimuli)
+        group.attrs.update(facts.to_attributes() | {"skipped": skipped})
         self._ragged(group.create_group("path"), conflict.paths)
         _create(group, "shape", conflict.shape, chunk=(1 << 16,))
         _create(group, "texture", conflict.texture, chunk=(1 << 16,))

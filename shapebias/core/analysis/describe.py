@@ -5,6 +5,7 @@ from typing import Any
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.comparison import record, shape_bias_record, summarize
 from shapebias.core.analysis.dissection import dissection_facts
+from shapebias.core.concepts import PUBLISHED
 from shapebias.core.shape_bias.observers import bias_sentence
 from shapebias.core.store import schema
 from shapebias.core.store.errors import damaged
@@ -103,8 +104,9 @@ def _rulers_text(store: Store) -> str:
 def _dissection_lines(dissection: dict[str, Any]) -> list[str]:
     skipped = f", {len(dissection['skipped']):,} skipped" if dissection["skipped"] else ""
     source, images = printable(str(dissection["source"])), printable(str(dissection["images"]))
+    area = "" if dissection["iou_area"] == PUBLISHED else f", IoU area {printable(str(dissection['iou_area']), 40)}"
     return [
-        f"dissected: {dissection['concepts']} concepts, {images} images ({source}){skipped}",
+        f"dissected: {dissection['concepts']} concepts, {images} images ({source}){area}{skipped}",
         *(f"  {printable(str(problem))}" for problem in dissection["problems"]),
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from shapebias.core.concepts import DETECTOR, Concepts, LayerConcepts
+from shapebias.core.concepts import DETECTOR, PUBLISHED, Concepts, LayerConcepts
 from shapebias.core.store import schema
 from shapebias.core.store.concepts import layer_concepts, read_concepts, was_dissected
 from shapebias.core.store.reader import Store, Unit
@@ -17,14 +17,16 @@ from shapebias.core.text import aligned, printable
 
 
 def dissection_facts(store: Store) -> dict[str, Any] | None:
-    """Return what was dissected on, ready for JSON: source, images, number of concepts, skipped images ({path, reason}
-    of each), problems; None where nothing was. Raises StoreError."""
+    """Return what was dissected on, ready for JSON: source, images, number of concepts, where units' pixels counted
+    (one of IOU_AREAS), skipped images ({path, reason} of each), problems; None where nothing was. Raises StoreError."""
     concepts = read_concepts(store)
     if concepts is None:
         return None
     facts = store.attributes_of(schema.CONCEPTS)
     lists = {name: facts[name] if isinstance(facts.get(name), list) else [] for name in ("skipped", "problems")}
-    return {"source": facts.get("source"), "images": facts.get("images"), "concepts": len(concepts), **lists}
+    area = facts.get("iou_area", PUBLISHED)  # the only one in early stores
+    known = {"source": facts.get("source"), "images": facts.get("images"), "concepts": len(concepts)}
+    return known | {"iou_area": area} | lists
 
 
 def concepts_of(store: Store, unit: Unit) -> list[tuple[str, str, float]]:
@@ -120,20 +122,19 @@ def detectors_text(layers: Sequence[Detectors]) -> str:
 
 def tally_csv(concepts: Concepts, counts: LayerConcepts) -> str:
     """Return a layer in the format of NetDissect-Lite's tally.csv: a line a unit (numbered from 1), the largest IoU
-    first."""
+    first. A unit whose IoUs are all 0 is named after the first category that has concepts, as there."""
     fields = ("label", "truth", "activation", "intersect", "iou")
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     heads = [f"{category}-{field}" for category in concepts.categories for field in fields]
     writer.writerow(["unit", "category", "label", "score", *heads])
     for unit in np.argsort(-counts.score, kind="stable").tolist():
-        best = int(counts.best[unit])
-        concept = int(counts.concept[unit])
         cells: list[Any] = []
         for category in range(len(concepts.categories)):
             label = int(counts.label[unit, category])
             pixels = (int(kind[unit, category]) for kind in (counts.truth, counts.activation, counts.intersection))
             cells += [concepts.names[label] if label >= 0 else "", *pixels, float(counts.iou[unit, category])]
-        names = [concepts.categories[best], concepts.names[concept]] if best >= 0 else ["", ""]
+        best = int(np.where(counts.label[unit] >= 0, counts.iou[unit], -1.0).argmax())
+        names = [concepts.categories[best], concepts.names[int(counts.label[unit, best])]]
         writer.writerow([unit + 1, *names, float(counts.score[unit]), *cells])
     return output.getvalue()

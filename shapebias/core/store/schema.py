@@ -6,7 +6,7 @@ images/probe/              attributes: class_ids, class_names, skipped (of each:
   label                    int32 [images], index into class_ids, -1 = none
   thumbnails/GEOMETRY/     image int64 (ascending image indices), data + offsets: encoded pictures
 images/cue-conflict/       attributes: see CueConflictImages; only where a network decided for such images
-  path/{data,offsets}      as in images/probe, of the images used: those with a shape and a texture that differ
+  path/{data,offsets}      as in images/probe, of the images used; in early stores only those with two categories
   shape, texture           int32 [images], index into categories
 concepts/                  attributes: names, category (of each name, index into categories), categories, and of what
                            was dissected: source, images, skipped, problems; only where networks were dissected
@@ -123,11 +123,13 @@ class Ruler(_Attributes):
 
 @dataclass(frozen=True)
 class CueConflictImages(_Attributes):
-    """The cue-conflict images: the names of their categories, and how many images were left out because their shape
-    and texture are of one category."""
+    """The cue-conflict images: the names of their categories; how many images were left out because their shape and
+    texture are of one category (only in early stores); and how images were prepared, `native` or `model`: see
+    `shape_bias.decisions`. Early stores do not say it: by the network's own resize and crop."""
 
     categories: list[str]
     excluded: int
+    stimuli: str = "model"
 
 
 def is_safe_name(name: object) -> bool:

@@ -14,8 +14,9 @@ from shapebias.core.shape_bias.decisions import Counts, decide
 from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
 from shapebias.precompute.device import choose_device
+from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.sources.find import find_images
-from shapebias.precompute.measures.cue_conflict import label_images
+from shapebias.precompute.measures.cue_conflict import label_images, stimulus_geometry
 from shapebias.precompute.models.spec import ModelSpec
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner
@@ -98,12 +99,12 @@ class _Comparison:
         return None if index not in self._channels else output.index_fill(1, self._channels[index], 0)
 
     def _scores(
-        self, stream: Stream, title: str, positions: NDArray[np.int64]
+        self, stream: Stream, title: str, positions: NDArray[np.int64], geometry: Geometry
     ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
         """Yield indices into `positions`, the scores [B, classes] of the whole network, and those without the units,
         batch by batch."""
         runner = self._runner
-        for batch in stream.batches(f"{runner.model.label}: {title}", runner.geometry, positions):
+        for batch in stream.batches(f"{runner.model.label}: {title}", geometry, positions):
             before, after = runner.forward(batch.pixels), runner.forward(batch.pixels, self._silence)
             assert before is not None
             assert after is not None
@@ -117,7 +118,7 @@ class _Comparison:
         labelled int64: positions of the images in the listing; targets int32 [images of the listing].
         """
         right, seen = np.zeros(2, np.int64), 0
-        for rows, *scores in self._scores(stream, "accuracy", labelled):
+        for rows, *scores in self._scores(stream, "accuracy", labelled, self._runner.geometry):
             wanted = targets[labelled[rows]]
             right += [int((self._runner.decide(side) == wanted).sum()) for side in scores]
             seen += len(rows)
@@ -126,14 +127,17 @@ class _Comparison:
     def shape_or_texture(self, stream: Stream, file: Path | None) -> tuple[Counts, Counts]:
         """Return how many cue-conflict images are decided by shape, by texture, and otherwise, before and after.
 
-        `file` says which classes make a category. Raises ShapebiasError as `label_images` does.
+        `file` says which classes make a category. Images are prepared as the stream's settings say, and those without
+        a conflict left out. Raises ShapebiasError as `label_images` does.
         """
         mappings, stimuli = label_images([self._runner], stream.image_set, file)
         mapping = mappings[self._runner.model.label]
-        counts = np.zeros((2, 3), np.int64)
-        for rows, *scores in self._scores(stream, "cue conflict", stimuli.used):
+        counts, conflicting = np.zeros((2, 3), np.int64), stimuli.conflicting
+        cues = (stimuli.shape[conflicting], stimuli.texture[conflicting])
+        geometry = stimulus_geometry(self._runner.geometry, stream.settings.stimuli)
+        for rows, *scores in self._scores(stream, "cue conflict", stimuli.used[conflicting], geometry):
             for side, side_scores in enumerate(scores):
                 decided = decide(torch.softmax(side_scores.float(), 1).cpu().numpy(), mapping)
-                shape, texture = (int((decided == cue[rows]).sum()) for cue in (stimuli.shape, stimuli.texture))
+                shape, texture = (int((decided == cue[rows]).sum()) for cue in cues)
                 counts[side] += (shape, texture, len(rows) - shape - texture)
         return Counts(*counts[0].tolist()), Counts(*counts[1].tolist())

@@ -101,7 +101,7 @@ def _facts(runner: Runner, mapping: dict[str, list[int]]) -> dict[str, Any]:
 def _conflict_facts(stream: Stream, conflict: CueConflict, model: str) -> dict[str, Any]:
     """Return what identifies cue-conflict images, and a model's decisions for them."""
     content = digest(conflict.paths, conflict.shape, conflict.texture, conflict.decisions[model])
-    return {"root": _root(stream), "cue_conflict": content}
+    return {"root": _root(stream), "cue_conflict": content, "stimuli": conflict.stimuli}
 
 
 def _labelled_facts(labelled: Labelled) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, Choice, Rows, 
 from shapebias.precompute.ablation.memory import peak_bytes
 from shapebias.precompute.ablation.next_linear import NextLinear
 from shapebias.precompute.ablation.remainder import NoRestError, Rest, take_rows
-from shapebias.precompute.measures.cue_conflict import CueConflict
+from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.measures.cue_conflict import CueConflict, stimulus_geometry
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.stream import Stream
@@ -110,15 +111,15 @@ class UnitAblation:
         return scores
 
     def decisions(
-        self, title: str, stream: Stream, positions: NDArray[np.int64], choice: Choice
+        self, title: str, stream: Stream, positions: NDArray[np.int64], choice: Choice, *, geometry: Geometry
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
         """Yield images and units, int64 [R] each, and what the network then decides, int32 [R].
 
-        `positions`: which of the stream's images; the images given index it. Pairs whose unit is 0 everywhere on the
-        image are left out: zeroing it changes nothing.
+        `positions`: which of the stream's images; the images given index it; `geometry`: how they are prepared. Pairs
+        whose unit is 0 everywhere on the image are left out: zeroing it changes nothing.
         """
         self.check.begin()
-        for batch in stream.again(title, self.runner.geometry, positions):
+        for batch in stream.again(title, geometry, positions):
             for first in range(0, len(batch.positions), self.images):
                 some = slice(first, first + self.images)
                 image, unit, decided = self.decide_pixels(batch.pixels[some], choice)
@@ -154,11 +155,17 @@ def shape_and_texture_scores(
     cue-conflict images the model decides by shape (by texture), but not so without the unit (Chen, Agarwal & Nguyen
     2020)."""
     decision = conflict.decisions[ablation.runner.model.label]
-    by_cue = {"shape_score": decision == conflict.shape, "texture_score": decision == conflict.texture}
+    conflicting = conflict.shape != conflict.texture
+    by_cue = {
+        "shape_score": conflicting & (decision == conflict.shape),
+        "texture_score": conflicting & (decision == conflict.texture),
+    }
     rows = np.flatnonzero(by_cue["shape_score"] | by_cue["texture_score"])  # no other image can change a score
     lost = {name: np.zeros(ablation.layer.units, np.int64) for name in by_cue}
     choice = category_choice(mapping)
-    for image, unit, decided in ablation.decisions(title, stream, conflict.positions[rows], choice):
+    geometry = stimulus_geometry(ablation.runner.geometry, conflict.stimuli)
+    positions = conflict.positions[rows]
+    for image, unit, decided in ablation.decisions(title, stream, positions, choice, geometry=geometry):
         changed = decided != decision[rows[image]]
         for name, counted in by_cue.items():
             lost[name] += np.bincount(unit[changed & counted[rows[image]]], minlength=ablation.layer.units)
@@ -187,7 +194,8 @@ def accuracy_drop(ablation: UnitAblation, title: str, labelled: Labelled) -> dic
     rows = np.flatnonzero(target >= 0)
     lost = np.zeros(ablation.layer.units, np.float64)
     choice = Choice(ablation.runner.decide, lambda scores: scores)
-    for image, unit, decided in ablation.decisions(title, labelled.stream, labelled.positions[rows], choice):
+    positions, geometry = labelled.positions[rows], ablation.runner.geometry
+    for image, unit, decided in ablation.decisions(title, labelled.stream, positions, choice, geometry=geometry):
         wanted = target[rows[image]]
         change = (decision[rows[image]] == wanted).astype(float) - (decided == wanted)
         lost += np.bincount(unit, change, minlength=ablation.layer.units)

@@ -58,7 +58,7 @@ class Broden:
     def annotations(self, geometry: Geometry) -> Annotations:
         """Return the images as a network with this geometry takes them: whole, never cropped, since the labels are of
         the whole image."""
-        whole = Geometry(geometry.crop, geometry.crop, geometry.interpolation)
+        whole = geometry.whole
         kinds = [Counter(_is_label(entry) for entry in cell.split(";") if entry) for cell in self.cells.values()]
         read = partial(
             _read,

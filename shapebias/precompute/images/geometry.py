@@ -60,3 +60,25 @@ class Geometry:
     def key(self) -> str:
         """A name for the geometry, such as `resize256-crop224-bilinear`: equal geometries have equal keys."""
         return f"resize{self.resize}-crop{self.crop}-{self.interpolation}"
+
+    @property
+    def whole(self) -> "WholeImage":
+        """The geometry of the same input that shows whole images."""
+        return WholeImage(self.crop, self.crop, self.interpolation)
+
+
+class WholeImage(Geometry):
+    """How an image is brought to a network's input size with nothing cut off: pixel for pixel where it has that size,
+    else resized to `crop` x `crop`, whatever its proportions."""
+
+    def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only."""
+        size = (self.crop, self.crop)
+        if image.size != size:
+            image = image.resize(size, Image.Resampling[self.interpolation.upper()])
+        return np.asarray(image)
+
+    @property
+    def key(self) -> str:
+        """A name for the geometry, such as `whole224-bilinear`."""
+        return f"whole{self.crop}-{self.interpolation}"

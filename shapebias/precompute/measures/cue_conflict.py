@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.imagenet import class_names, wnids
 from shapebias.core.shape_bias.categories import identity_mapping, load_mapping, sixteen_classes
-from shapebias.core.shape_bias.decisions import Decisions, Stimuli, decide, label_stimuli
+from shapebias.core.shape_bias.decisions import NATIVE, Decisions, Stimuli, decide, label_stimuli
 from shapebias.core.text import printable
 from shapebias.precompute.images.builtin.drawing import SHAPES, TEXTURES
+from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.measures.decisions import name_decisions, read_decisions
@@ -32,8 +33,8 @@ class CueConflict:
 
     categories:  their names; the other arrays are indices into them
     positions:   int64 [images], of the images used, in the listing; paths: theirs
-    shape, texture:  int32 [images]
-    excluded:    how many images are of one category
+    shape, texture:  int32 [images]; one and the same in images without a conflict
+    stimuli:     how images were prepared: see `stimulus_geometry`
     skipped:     the images that could not be used
     decisions:   int32 [images] of every model by its label
     """
@@ -43,7 +44,7 @@ class CueConflict:
     paths: list[bytes]
     shape: NDArray[np.int32]
     texture: NDArray[np.int32]
-    excluded: int
+    stimuli: str
     skipped: list[Skipped]
     decisions: dict[str, NDArray[np.int32]]
 
@@ -56,7 +57,7 @@ class CueConflict:
             shape=self.shape,
             texture=self.texture,
             decision=self.decisions[model],
-            excluded=self.excluded,
+            stimuli=self.stimuli,
         )
 
 
@@ -92,18 +93,25 @@ class CueConflictShard:
 
 
 def decide_cue_conflict(
-    engine: Engine, runners: Sequence[Runner], image_set: ImageSet, skipped: list[Skipped], *, file: Path | None
+    engine: Engine,
+    runners: Sequence[Runner],
+    image_set: ImageSet,
+    skipped: list[Skipped],
+    *,
+    file: Path | None,
+    stimuli_as: str,
 ) -> CueConflict:
     """Return what every runner decides for the images.
 
-    `skipped` are those that their listing left out; `file` says which classes make a category, as JSON. Raises
-    ShapebiasError as `label_images` does, and where no image can be read.
+    `skipped` are those that their listing left out; `file` says which classes make a category, as JSON; `stimuli_as`:
+    see `stimulus_geometry`. Raises ShapebiasError as `label_images` does, and where no image can be read.
     """
     mappings, stimuli = label_images(runners, image_set, file)
     unreadable: dict[bytes, Skipped] = {}
     readable = np.ones(len(stimuli.used), bool)
     decisions: dict[str, NDArray[np.int32]] = {}
-    for geometry, models in by_geometry(runners).items():
+    geometries = [stimulus_geometry(runner.geometry, stimuli_as) for runner in runners]
+    for geometry, models in by_geometry(geometries).items():
         labels = {model: runners[model].model.label for model in models}
         scan = Scan(
             name=f"cue-conflict-{geometry.key}",
@@ -129,10 +137,16 @@ def decide_cue_conflict(
         paths=[image_set.paths[position] for position in used],
         shape=stimuli.shape[readable],
         texture=stimuli.texture[readable],
-        excluded=stimuli.excluded,
+        stimuli=stimuli_as,
         skipped=[*skipped, *misnamed, *unreadable.values()],
         decisions={runner.model.label: decisions[runner.model.label][readable] for runner in runners},
     )
+
+
+def stimulus_geometry(geometry: Geometry, stimuli_as: str) -> Geometry:
+    """Return how a network with a geometry of its own is shown cue-conflict images: NATIVE, whole and resized only
+    where they do not have the size of its input, as in the published decisions; or MODEL, as it sees any image."""
+    return geometry.whole if stimuli_as == NATIVE else geometry
 
 
 def label_images(
@@ -150,7 +164,7 @@ def label_images(
             raise ShapebiasError(f"{label} decides among other categories than {next(iter(mappings))}: run them apart")
     textures = list(TEXTURES) if categories == list(SHAPES) else None
     stimuli = label_stimuli([os.fsdecode(path) for path in image_set.paths], categories, textures)
-    if not len(stimuli.used):
+    if not stimuli.conflicting.any():
         reasons = ", ".join(dict.fromkeys(reason for _, reason in stimuli.unusable[:100])) or "shape is texture in all"
         raise ShapebiasError(f"no cue-conflict images in {printable(str(image_set.root))}: {reasons}")
     return mappings, stimuli

@@ -85,16 +85,18 @@ class ThresholdShard:
 
 @dataclass(frozen=True)
 class DissectionMeasure:
-    """Measures, of the models at `models`, how units and concepts overlap; thresholds of each of them and layer."""
+    """Measures, of the models at `models`, how units and concepts overlap; thresholds of each of them and layer;
+    `iou_area` is one of IOU_AREAS."""
 
     models: tuple[int, ...]
     annotations: Annotations
     thresholds: list[Thresholds]
+    iou_area: str
 
     def overlaps(self, model: int, device: torch.device) -> dict[str, Overlap]:
         """Return an empty overlap of every layer, in order, by its name in a part."""
         return {
-            str(Section(model, index)): Overlap(threshold, self.annotations.concepts, device)
+            str(Section(model, index)): Overlap(threshold, self.annotations.concepts, device, self.iou_area)
             for index, threshold in enumerate(self.thresholds[self.models.index(model)])
         }
 

@@ -126,14 +126,14 @@ def _dissect(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
         thresholds: list[Thresholds] = [[metrics["q995"] for metrics in model.metrics] for model in models]
     else:
         annotations, positions, thresholds = _find_thresholds(run, models, annotations)
-    measure = DissectionMeasure(numbers, annotations, thresholds)
+    measure = DissectionMeasure(numbers, annotations, thresholds, run.settings.iou_area)
     parts = run.scan_again(_annotated_scan(run, "dissection", measure, positions))
     for model in models:
         layers = measure.merge(model.number, parts)
         model.concepts = [concepts for concepts, _ in layers]
         for metrics, (_, more) in zip(model.metrics, layers, strict=True):
             metrics |= more
-    run.writer.concepts(annotations, len(positions))
+    run.writer.concepts(annotations, len(positions), run.settings.iou_area)
     run.annotations = annotations
 
 

@@ -125,7 +125,7 @@ class Run:
 
     def groups(self) -> list[tuple[Geometry, list[ModelRun]]]:
         """Return the models that share the decoding of images."""
-        groups = by_geometry([model.runner for model in self.models])
+        groups = by_geometry([model.runner.geometry for model in self.models])
         return [(geometry, [self.models[number] for number in numbers]) for geometry, numbers in groups.items()]
 
     def scan_again(self, scan: Scan) -> Parts:

@@ -1,13 +1,21 @@
 """How the pixels where units fire overlap with the pixels that show a concept: Network Dissection's counts."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapebias.core.concepts import DETECTOR, Concepts, LayerConcepts, intersection_over_union
+from shapebias.core.concepts import (
+    DETECTOR,
+    NETDISSECT_LITE,
+    PUBLISHED,
+    Concepts,
+    LayerConcepts,
+    intersection_over_union,
+)
 from shapebias.precompute.images.annotations import Labels
 from shapebias.precompute.statistics import kernels
 from shapebias.precompute.statistics.maps import Maps
@@ -41,18 +49,29 @@ class AnnotatedMaps:
     maps: Maps
     labels: Labels
 
+    def one_by_one(self) -> Iterator["AnnotatedMaps"]:
+        """Yield each image as a batch of its own."""
+        for image in range(self.maps.images):
+            some = slice(image, image + 1)
+            labels = replace(self.labels, planes=self.labels.planes[some], whole=self.labels.whole[some])
+            yield AnnotatedMaps(type(self.maps)(self.maps.tensor[some], self.maps.positions[some]), labels)
+
 
 class Overlap(AttributeState):
     """The monoid of a layer's pixel counts, all exact: where a > T (upsampled to the annotation, in float64), where a
     concept is, where both are.
 
-    threshold float32 [units]: T; NaN for none. Its memory is units x concepts, whatever the number of images.
+    threshold float32 [units]: T; NaN for none; iou_area: one of IOU_AREAS. Its memory is units x concepts, whatever the
+    number of images.
     """
 
     _STATE = ("shared", "activation", "truth")
 
-    def __init__(self, threshold: NDArray[np.float32], concepts: Concepts, device: torch.device) -> None:
+    def __init__(
+        self, threshold: NDArray[np.float32], concepts: Concepts, device: torch.device, iou_area: str = PUBLISHED
+    ) -> None:
         units = len(threshold)
+        self._only_where_lit = iou_area == NETDISSECT_LITE
         self.concepts = concepts
         self.threshold = torch.from_numpy(threshold).to(device)
         self.shared = torch.zeros((units, len(concepts) + 1), dtype=torch.int64, device=device)
@@ -61,18 +80,35 @@ class Overlap(AttributeState):
 
     def update(self, batch: AnnotatedMaps) -> None:
         """Take in a batch of annotated maps."""
+        if self._only_where_lit:
+            for image in batch.one_by_one():
+                before = self.shared.clone()
+                area = self._count(image)
+                self.activation += area.T * self._lit(self.shared - before)
+        else:
+            self.activation += _product(self._count(batch), batch.labels.carried)
+
+    def _lit(self, shared: Tensor) -> Tensor:
+        """Return on which categories units fire, int64 [units, categories], from the pixels that they share with each
+        concept, [units, concepts + 1]."""
+        of_category = np.equal.outer(self.concepts.category, np.arange(len(self.concepts.categories)))
+        fires = (shared[:, 1:] > 0).double()
+        return (fires @ torch.from_numpy(of_category).to(fires.device).double() > 0).long()
+
+    def _count(self, batch: AnnotatedMaps) -> Tensor:
+        """Count where concepts are, and where units fire on them. Return the units' pixels, int64 [images, units]."""
         maps, labels = batch.maps, batch.labels
         area = torch.zeros((maps.images, maps.units), dtype=torch.int64, device=self.shared.device)
         if maps.on_cpu:
             self._count_on_cpu(maps, labels, area)
         else:
             self._count_on_device(maps, labels, area)
-        self.activation += _product(area, labels.carried)
         covering = np.unique(labels.whole[labels.whole > 0]).astype(np.int64)
         if len(covering):
             covered = (labels.whole[:, :, None] == covering).any(1)
             self.shared[:, torch.from_numpy(covering).to(self.shared.device)] += _product(area, covered)
         self.truth += labels.pixels.sum(0)
+        return area
 
     def _count_on_cpu(self, maps: Maps, labels: Labels, area: Tensor) -> None:
         rows, columns = _upsamplings(maps, labels)

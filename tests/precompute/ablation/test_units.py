@@ -88,7 +88,7 @@ def naive_scores(
 
 def decide_with(runners: list[Runner], stimuli: Stream, folder: Path) -> CueConflict:
     engine = LocalEngine(runners, stimuli.settings, stimuli.device, Silent(), folder=folder)
-    return decide_cue_conflict(engine, runners, stimuli.image_set, [], file=None)
+    return decide_cue_conflict(engine, runners, stimuli.image_set, [], file=None, stimuli_as="native")
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -183,7 +183,8 @@ def check_decisions(runner: Runner, ablation: UnitAblation, stream: Stream, unit
     fires = (maps[0].amax((2, 3)) != 0).numpy()
     wanted = {(image, unit) for image, unit in np.argwhere(fires).tolist() if unit in units}
     found = {}
-    for image, unit, decided in ablation.decisions("", stream, np.arange(len(pixels)), by_class(runner)):
+    rows = np.arange(len(pixels))
+    for image, unit, decided in ablation.decisions("", stream, rows, by_class(runner), geometry=runner.geometry):
         found |= {(int(i), int(u)): int(d) for i, u, d in zip(image, unit, decided, strict=True) if u in units}
     assert set(found) == wanted
     changed = 0

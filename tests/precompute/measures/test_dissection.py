@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from shapebias.core.analysis.dissection import count_detectors, detectors_text, tally_csv
+from shapebias.core.analysis.describe import store_text
+from shapebias.core.analysis.dissection import count_detectors, detectors_text, dissection_facts, tally_csv
 from shapebias.core.concepts import Concepts, LayerConcepts
-from shapebias.core.errors import ShapebiasError
+from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.store.concepts import layer_concepts, read_concepts
 from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
@@ -196,11 +197,40 @@ def test_the_tally_is_in_the_reference_codes_format(dissected: Store) -> None:
     scores = [float(row["score"]) for row in rows]
     assert scores == sorted(scores, reverse=True)
     for row in rows:
-        if float(row["score"]) > 0:
-            assert float(row[f"{row['category']}-iou"]) == float(row["score"])
-            assert row[f"{row['category']}-label"] == row["label"]
+        assert float(row[f"{row['category']}-iou"]) == float(row["score"])
+        assert row[f"{row['category']}-label"] == row["label"] != ""
         shared, active, truth = (int(row[f"part-{each}"]) for each in ("intersect", "activation", "truth"))
         assert float(row["part-iou"]) == pytest.approx(shared / max(active + truth - shared, 1))
+
+
+def test_areas_as_in_netdissect_lite_are_recorded_and_smaller(
+    dissected: Store, make_store: Callable[..., Path], whole_network: Path, tmp_path: Path
+) -> None:
+    models = [parse_spec(f"Tiny={whole_network}:build")]
+    facts = {"models": models, "images": "builtin:cue-conflict", "passes": ("dissection",)}
+    lite = open_store(make_store(tmp_path / "lite.zarr", iou_area="netdissect-lite", **facts))
+    assert dissection_facts(lite)["iou_area"] == "netdissect-lite"
+    assert dissection_facts(dissected)["iou_area"] == "published"
+    assert "IoU area netdissect-lite" in store_text(lite)
+    for layer in lite.layers("Tiny"):
+        ours, theirs = (layer_concepts(store, known(store), "Tiny", layer) for store in (dissected, lite))
+        assert (theirs.activation <= ours.activation).all()
+        assert (theirs.score >= ours.score).all()
+    with pytest.raises(UsageError, match="no --iou-area mine: there are published, netdissect-lite"):
+        make_store(tmp_path / "mine.zarr", iou_area="mine", **facts)
+
+
+def test_a_unit_without_any_overlap_is_named_after_the_first_category() -> None:
+    concepts = Concepts(("red", "cat"), (1, 2), ("texture", "color", "object"))
+    label = np.array([[-1, 0, 1], [-1, 0, 1]], np.int32)
+    shared = np.array([[0, 0, 0], [0, 0, 5]], np.int64)
+    tally = tally_csv(concepts, LayerConcepts(label=label, intersection=shared, activation=shared, truth=shared + 5))
+    rows = list(csv.DictReader(io.StringIO(tally)))
+    assert [(row["unit"], row["category"], row["label"]) for row in rows] == [
+        ("2", "object", "cat"),
+        ("1", "color", "red"),
+    ]
+    assert float(rows[1]["score"]) == 0
 
 
 def test_detectors_are_counted_by_category(dissected: Store) -> None:

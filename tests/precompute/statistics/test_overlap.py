@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from shapebias.core.concepts import Concepts
+from shapebias.core.concepts import IOU_AREAS, Concepts
 from shapebias.precompute.images.annotations import Labels
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap
@@ -93,6 +93,36 @@ def test_batches_and_merged_halves_are_one() -> None:
     parts[0].merge(parts[1])
     for found, expected in zip(counts(parts[0]), brute_force(maps, threshold, labels), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def lite_areas(maps: np.ndarray, threshold: np.ndarray, labels: Labels) -> np.ndarray:
+    """A unit's pixels for each category, int64 [units, categories], as NetDissect-Lite's tally_job has it: an image's
+    count where the unit's pixels there, or its labels of the whole image, hold a label of the category."""
+    size = (labels.height, labels.width)
+    tally = np.zeros((maps.shape[1], len(CONCEPTS.categories)), np.int64)
+    for image, image_maps in enumerate(maps):
+        for unit, unit_map in enumerate(image_maps):
+            large = interpolate(torch.from_numpy(unit_map[None, None]).double(), size, mode="bilinear").flatten()
+            indexes = np.flatnonzero(large.numpy() > np.float64(threshold[unit]))
+            if len(indexes):
+                hit = [*labels.planes[image][:, indexes].ravel().tolist(), *labels.whole[image].tolist()]
+                for category in {CONCEPTS.category[label - 1] for label in hit if label > 0}:
+                    tally[unit, category] += len(indexes)
+    return tally
+
+
+@pytest.mark.parametrize("kind", [Maps, OnDevice])
+def test_areas_as_in_netdissect_lite(kind: type[Maps]) -> None:
+    maps, labels = random_maps(11, 9, 20, 6, 6), random_labels(12, 9, 12, 12)
+    labels.planes[:, :, 40:] = 0  # so that units fire off all labels, too
+    threshold = np.linspace(0.5, 2.2, 20).astype(np.float32)
+    published, lite = (Overlap(threshold, CONCEPTS, CPU, area) for area in IOU_AREAS)
+    for overlap in (published, lite):
+        overlap.update(AnnotatedMaps(kind(torch.from_numpy(maps), np.arange(9)), labels))
+    expected = lite_areas(maps, threshold, labels)
+    np.testing.assert_array_equal(lite.activation.numpy(), expected)
+    np.testing.assert_array_equal(lite.shared.numpy(), published.shared.numpy())
+    assert (expected < published.activation.numpy()).any()
 
 
 @pytest.mark.parametrize("kind", [Maps, OnDevice])
