@@ -47,7 +47,8 @@ class LayerConcepts:
     def undecided(self) -> NDArray[np.bool_]:
         """bool [units]: the unit fires in no image, since its threshold is its maximum: it saturates (ReLU6), or is
         dead. What it detects cannot be said by {a > T}."""
-        return ~self.activation.any(1)
+        undecided: NDArray[np.bool_] = ~np.any(self.activation > 0, axis=1)
+        return undecided
 
     @cached_property
     def best(self) -> NDArray[np.int64]:

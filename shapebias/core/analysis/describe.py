@@ -35,7 +35,11 @@ def store_facts(store: Store) -> dict[str, Any]:
                 "units": sum(layer.units for layer in store.layers(label).values()),
                 "accuracy": [record(known) for known in accuracy if known.model == label],
                 "layers": [
-                    {**layer.to_attributes(), "summary": _summaries(store, label, name)}
+                    {
+                        **layer.to_attributes(),
+                        "faint_units": _faint_units(store, label, name),
+                        "summary": _summaries(store, label, name),
+                    }
                     for name, layer in store.layers(label).items()
                 ],
                 "cue_conflict": shape_bias_record(store, label),
@@ -92,6 +96,17 @@ def store_text(store: Store) -> str:
     return "\n".join(lines)
 
 
+def _faint_units(store: Store, model: str, layer: str) -> int:
+    """Return how many units of a layer never exceed the numbers that float16 holds with full precision, but are not
+    dead: of them the activations of each image are coarse or 0 in the store; 0 where it has no such activations."""
+    path = f"{schema.layer_path(model, layer)}/activations"
+    kept = any(store.has(f"{path}/{kind}") for kind in ("max", "mean"))
+    if not kept or "max" not in store.metric_names(model, layer):
+        return 0
+    largest = store.metric(model, layer, "max")
+    return int(((largest > 0) & (largest < schema.FAINT)).sum())
+
+
 def _rulers_text(store: Store) -> str:
     """Return what visual diversity was measured by, in words."""
     names = [f"{printable(ruler.label, 40)} {printable(ruler.layer, 40)}" for ruler in rulers_of(store)]
@@ -125,6 +140,11 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
         name, module = printable(layer["name"], 40), printable(layer["module"] or "(its forward)", 40)
         ending = printable(layer["ending"], 60)
         lines.append(f"  {name:20}  {module:20}  {layer['units']:>6}  {size:>9}  {ending}".rstrip())
+        if layer["faint_units"]:
+            lines.append(
+                f"    {layer['faint_units']:,} of its units are below {schema.FAINT:.1e} for all images: their "
+                "activations are kept as float16, coarse or 0 there; metrics and top lists are exact"
+            )
     return lines
 
 

@@ -17,7 +17,8 @@ models/LABEL/              attributes: see Model
   adversarial/right        uint8 [attacks, images]: 1 = right in spite of the attack; attributes: attacks
   filters                  float32 [units, 3, h, w]: the first layer's kernels
   layers/NAME/             attributes: see Layer
-    activations/{max,mean} float16 [images, units]
+    activations/{max,mean} float16 [images, units]: larger than CLIPPED is stored as that, below FAINT it is coarse,
+                           and below 2^-25 it is 0. Metrics and top lists are float32, from what was computed
     top/value              float32 [units, k], descending; NaN where fewer than k images
     top/image              int32 [units, k], index into images/probe; -1 where fewer than k images
     top/position           int32 [units, k, 2], (y, x) of the maximum in the map
@@ -38,6 +39,9 @@ PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
 CONCEPTS = "concepts"
 CLIPPED = 65504.0  # float16's largest number: larger activations are stored as this
+FAINT = (
+    2.0**-14
+)  # float16's smallest number of full precision: activations below have fewer digits; below 2^-25 they are 0
 
 LABEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 

@@ -63,4 +63,5 @@ class Pairings:
 def _strides(positions: int) -> NDArray[np.int64]:
     """Return the numbers from 1 to `positions` that have no divisor in common with it."""
     numbers = np.arange(1, positions + 1)
-    return numbers[np.gcd(numbers, positions) == 1]
+    strides: NDArray[np.int64] = numbers[np.gcd(numbers, positions) == 1]
+    return strides
