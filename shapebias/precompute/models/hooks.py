@@ -62,6 +62,7 @@ class Watch:
     ) -> None:
         self._network, self._layers, self._see = network, layers, see
         self._calls: Counter[str] = Counter()
+        self._images = 0  # of the forward that runs
         self._stack = ExitStack()
         self._interception = _Interception(
             {(layer.function, layer.call): index for index, layer in enumerate(layers) if layer.function}, self._changed
@@ -70,7 +71,7 @@ class Watch:
     def __enter__(self) -> Self:
         paths = dict.fromkeys(layer.module for layer in self._layers if not layer.function)
         with ExitStack() as stack:
-            begun = self._network.register_forward_pre_hook(lambda *_: self._begin())
+            begun = self._network.register_forward_pre_hook(lambda _, inputs: self._begin(len(inputs[0])))
             stack.callback(begun.remove)
             for path in paths:
                 stack.callback(self._network.get_submodule(path).register_forward_hook(self._hook(path)).remove)
@@ -84,15 +85,19 @@ class Watch:
     ) -> None:
         self._stack.close()
 
-    def _begin(self) -> None:
+    def _begin(self, images: int) -> None:
+        self._images = images
         self._calls.clear()
         self._interception.calls.clear()
 
     def _changed(self, index: int, output: Tensor) -> Tensor | None:
         """What to go on with instead of a layer's output, None for the output."""
         layout = self._layers[index].layout
-        maps = self._see(index, layout.maps(output))
-        return None if maps is None else layout.restore(maps, output)
+        maps = layout.maps(output)
+        if layout.axes is not None and len(maps) != self._images:
+            raise ValueError(f"{self._layers[index].name} is not of the size that the network was traced with")
+        changed = self._see(index, maps)
+        return None if changed is None else layout.restore(changed, output)
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], Tensor | None]:
         wanted = {

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import ReferenceType, ref
 
 import torch
 from torch import Tensor, nn
@@ -134,15 +135,14 @@ def _map_tensors(nested: Any, change: Callable[[Tensor], Any]) -> Any:
 
 
 class _Recorder:
-    """Sees every ATen call of a forward. It keeps all tensors until it is gone, so that each keeps its identity."""
+    """Sees every ATen call of a forward. It knows tensors by their identity as long as they live, and keeps none."""
 
     def __init__(self, batch: int) -> None:
         self.operations: list[Operation] = []
         self.calls: list[ModuleCall] = []
         self._batch = batch  # of the digests, 0 = none
         self._values: dict[int, Value] = {}
-        self._tensors: list[Tensor] = []
-        self._sharing: dict[int, list[Tensor]] = defaultdict(list)  # tensors by their storage
+        self._sharing: dict[int, dict[int, ReferenceType[Tensor]]] = defaultdict(dict)  # tensors by their storage
         self._changed: dict[int, Operation] = {}  # tensors whose memory was written to through another one
         self._open: list[ModuleCall] = []
         self._begun: Counter[str] = Counter()
@@ -152,7 +152,7 @@ class _Recorder:
     def value_of(self, tensor: Tensor) -> Value:
         """The value that a tensor has now; one that was never seen is a constant."""
         if id(tensor) not in self._values:
-            same = (other for other in self._sharing.get(_storage(tensor), ()) if _is_alias(tensor, other))
+            same = (other for other in self._in_memory_of(tensor) if _is_alias(tensor, other))
             known = next((self._values[id(other)] for other in same), None)
             self._keep(tensor, known or Value(tuple(tensor.shape), depends=False))
         elif id(tensor) in self._changed:
@@ -161,9 +161,22 @@ class _Recorder:
 
     def _keep(self, tensor: Tensor, value: Value) -> None:
         if id(tensor) not in self._values:
-            self._tensors.append(tensor)
-            self._sharing[_storage(tensor)].append(tensor)
+            number, storage = id(tensor), _storage(tensor)
+            self._sharing[storage][number] = ref(tensor, lambda _: self._forget(number, storage))
         self._values[id(tensor)] = value
+
+    def _forget(self, number: int, storage: int) -> None:
+        """Forget a tensor that is gone: another one may get its number."""
+        del self._values[number]
+        self._changed.pop(number, None)
+        del self._sharing[storage][number]
+        if not self._sharing[storage]:
+            del self._sharing[storage]
+
+    def _in_memory_of(self, tensor: Tensor) -> list[Tensor]:
+        """The known tensors whose memory is a tensor's."""
+        alive = (reference() for reference in self._sharing.get(_storage(tensor), {}).values())
+        return [other for other in alive if other is not None]
 
     @contextmanager
     def following(self, network: nn.Module) -> Iterator[None]:
@@ -230,7 +243,7 @@ class _Recorder:
 
     def _write(self, tensor: Tensor, operation: Operation) -> None:
         """Note that other tensors in the same memory hold something else now."""
-        for other in self._sharing[_storage(tensor)]:
+        for other in self._in_memory_of(tensor):
             if other is not tensor and _is_alias(tensor, other):
                 self._values[id(other)] = self._values[id(tensor)]
             elif other is not tensor:
