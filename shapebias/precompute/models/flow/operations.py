@@ -24,11 +24,12 @@ NONLINEAR = {  # elementwise functions, and what to call those whose ATen name s
         )
     },
     **dict.fromkeys(("prelu", "_prelu_kernel"), "prelu"),
+    "pow": "power",
     **dict.fromkeys(("clamp", "clamp_min", "clamp_max", "clip", "maximum", "minimum"), "clamp"),
     "log_sigmoid_forward": "log_sigmoid",
 }
 ARITHMETIC = _names(  # elementwise too, by itself no nonlinearity
-    "add sub rsub subtract mul multiply div divide true_divide neg negative pow addcmul addcdiv lerp where",
+    "add sub rsub subtract mul multiply div divide true_divide neg negative addcmul addcdiv lerp where",
     "gt ge lt le eq ne rsqrt reciprocal masked_fill __and__ logical_and logical_not heaviside",
 )
 MOVING = _names(  # views: the elements stay what they are, but not where they are
@@ -43,6 +44,9 @@ POOLING = _names("max_pool2d max_pool2d_with_indices avg_pool2d adaptive_avg_poo
 REDUCTIONS = _names(
     "mean sum amax amin max min var var_mean std std_mean prod logsumexp norm linalg_vector_norm any all",
 )
+AVERAGING = _names("mean sum var std amax norm linalg_vector_norm avg_pool2d avg_pool3d pad expand expand_as")
+DIVISIONS = _names("div divide true_divide rsqrt reciprocal")
+IN_NORMS = frozenset(("sqrt", "square", "power", "abs", "clamp"))  # what a norm by hand has of nonlinearities
 ALIKE = (  # the axes of an output are those of the operands, of another size where elements were pooled
     NORMS
     | frozenset(NONLINEAR)
@@ -56,6 +60,6 @@ ALIKE = (  # the axes of an output are those of the operands, of another size wh
         "pad constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d max_unpool2d",
         "upsample_nearest1d upsample_nearest2d _upsample_nearest_exact2d upsample_linear1d upsample_bilinear2d",
         "_upsample_bilinear2d_aa upsample_bicubic2d _upsample_bicubic2d_aa grid_sampler grid_sampler_2d cumsum",
-        "channel_shuffle native_channel_shuffle bernoulli fill zero zeros_like ones_like write nan_to_num isnan",
+        "channel_shuffle native_channel_shuffle bernoulli fill zero write nan_to_num isnan",
     )
 )

@@ -13,7 +13,11 @@ from torch import Tensor, nn
 from shapebias.precompute.models.flow.dispatch import intercepting
 from shapebias.precompute.models.outputs import leaves
 
-_FOR_ITS_SHAPE = frozenset(("reshape_as", "view_as", "expand_as", "type_as"))  # that is what the second operand is for
+_SHAPED = ("reshape_as", "view_as", "expand_as", "type_as")  # like their second operand
+_FILLED = (  # with constants or noise, shaped like their first operand
+    *("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like"),
+    *("new_empty", "new_zeros", "new_ones", "new_full"),
+)
 
 
 @dataclass(eq=False)
@@ -205,7 +209,7 @@ class _Recorder:
     def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Run an ATen function and record it."""
         function = func.overloadpacket.__name__
-        operands = args[:1] if function in _FOR_ITS_SHAPE else [args, options]
+        operands = () if function in _FILLED else args[:1] if function in _SHAPED else (args, options)
         inputs = [self.value_of(tensor) for tensor in tensors_in(operands)]
         result = func(*args, **options)
         outer = self._open[-1] if self._open else ModuleCall("", nn.Module)
