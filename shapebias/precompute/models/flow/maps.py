@@ -1,6 +1,5 @@
 """How a layer's tensor holds its maps: which of its axes are channels, and which are rows and columns."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,15 +90,16 @@ class Layout:
         order = sorted(range(len(self._factors)), key=lambda index: _in_order(self._factors[index]))
         if len(self._factors) == len(self.axes) and self._factors == self._outer and not any(self._shifts):
             return tensor.permute(order)
-        if tensor.shape[1:] != tuple(map(size_of, self.axes[1:])) and len(self.axes[0]) == 1:
+        sizes = list(zip(tensor.shape, self.axes, strict=True))
+        if any(size != size_of(one) for size, one in sizes if IMAGES not in labels_of(one)):
             raise ValueError(f"a tensor of {list(tensor.shape)}, not of the size that the network was traced with")
-        images = tensor.numel() * self.batch // math.prod(map(size_of, self.axes))
+        images = next(size * self.batch // size_of(one) for size, one in sizes if IMAGES in labels_of(one))
         tensor = tensor.reshape([images if outer.label == IMAGES else outer.size for outer in self._outer])
         for position, outer in enumerate(self._outer):
             if outer.label == TOKENS:
                 tensor = tensor.narrow(position, outer.before, size_of(outer.inner))
-        sizes = [images if factor.label == IMAGES else factor.size for factor in self._factors]
-        return tensor.reshape(sizes).permute(order)
+        split = [images if factor.label == IMAGES else factor.size for factor in self._factors]
+        return tensor.reshape(split).permute(order)
 
 
 def _in_order(factor: Factor) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from weakref import ReferenceType, ref
 import torch
 from torch import Tensor, nn
 
-from shapebias.precompute.models.flow.dispatch import intercepting
+from shapebias.precompute.models.flow.dispatch import intercepting, part_by_part
 from shapebias.precompute.models.outputs import leaves
 
 _SHAPED = ("reshape_as", "view_as", "expand_as", "type_as")  # like their second operand
@@ -109,7 +109,7 @@ def record(network: nn.Module, images: Tensor, digests: bool = False) -> tuple[A
     recorder.value_of(images).depends = True
     for name, parameter in network.named_parameters():
         recorder.value_of(parameter).parameter = name
-    with recorder.following(network), torch.inference_mode(), intercepting(recorder.run):
+    with recorder.following(network), torch.inference_mode(), part_by_part(), intercepting(recorder.run):
         result = network(images)
     for leaf in leaves(result):
         recorder.value_of(leaf.tensor).returned = True
@@ -147,7 +147,7 @@ class _Recorder:
         self._batch = batch  # of the digests, 0 = none
         self._values: dict[int, Value] = {}
         self._sharing: dict[int, dict[int, ReferenceType[Tensor]]] = defaultdict(dict)  # tensors by their storage
-        self._changed: dict[int, Operation] = {}  # tensors whose memory was written to through another one
+        self._changed: dict[int, tuple[Operation, bool]] = {}  # tensors written to through another: by what, wholly
         self._open: list[ModuleCall] = []
         self._begun: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
@@ -160,7 +160,7 @@ class _Recorder:
             known = next((self._values[id(other)] for other in same), None)
             self._keep(tensor, known or Value(tuple(tensor.shape), depends=False))
         elif id(tensor) in self._changed:
-            self._values[id(tensor)] = _after_write(self._values[id(tensor)], self._changed.pop(id(tensor)))
+            self._values[id(tensor)] = _after_write(self._values[id(tensor)], *self._changed.pop(id(tensor)))
         return self._values[id(tensor)]
 
     def _keep(self, tensor: Tensor, value: Value) -> None:
@@ -251,16 +251,18 @@ class _Recorder:
             if other is not tensor and _is_alias(tensor, other):
                 self._values[id(other)] = self._values[id(tensor)]
             elif other is not tensor:
-                self._changed[id(other)] = operation
+                self._changed[id(other)] = operation, _is_view(tensor, other)
 
 
-def _after_write(old: Value, operation: Operation) -> Value:
-    """The value of a tensor after an operation wrote to a part of it through another tensor."""
+def _after_write(old: Value, operation: Operation, wholly: bool) -> Value:
+    """The value of a tensor after an operation wrote to it, to a part or wholly, through another tensor."""
     written = operation.output
-    change = Operation("write", 0, operation.position, operation.module, operation.call, (), {}, [old, written])
-    change.outputs = [Value(old.shape, old.depends or written.depends, producer=change)]
-    old.consumers.append(change)
-    written.consumers.append(change)
+    function, inputs = ("view", [written]) if wholly else ("write", [old, written])
+    place = (operation.position, operation.module, operation.call)
+    change = Operation(function, 0, *place, tuple(inputs), {}, inputs)
+    change.outputs = [Value(old.shape, any(value.depends for value in inputs), producer=change)]
+    for value in inputs:
+        value.consumers.append(change)
     return change.output
 
 
@@ -282,6 +284,12 @@ def _is_alias(tensor: Tensor, other: Tensor) -> bool:
     """Whether two tensors of one storage are the same elements in the same order."""
     same = tensor.shape == other.shape and tensor.stride() == other.stride()
     return bool(same and tensor.storage_offset() == other.storage_offset())
+
+
+def _is_view(tensor: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one storage are the same elements in the same order, in whatever shape."""
+    contiguous = tensor.is_contiguous() and other.is_contiguous() and tensor.numel() == other.numel()
+    return bool(contiguous and tensor.storage_offset() == other.storage_offset())
 
 
 def _written(func: Any, args: Any, options: dict[str, Any]) -> list[Tensor]:

@@ -259,6 +259,10 @@ def test_layouts_of_one_batch_hold_for_another() -> None:
     assert layout is not None
     images = torch.rand(5, 3, 8, 8)
     assert torch.equal(layout.maps(windows(images)), images)
+    sequences = Program([("flatten", 2), ("permute", 2, 0, 1)])  # as nn.MultiheadAttention works
+    layout, _ = layout_after(sequences, torch.rand(2, 3, 8, 8))
+    assert layout is not None
+    assert torch.equal(layout.maps(sequences(images)), images)
 
 
 def test_tokens_around_positions_are_left_out_and_stay_as_they_are() -> None:
