@@ -9,7 +9,9 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from shapebias.precompute.models.flow.dispatch import intercepting
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.text import printable
+from shapebias.precompute.models.flow.dispatch import intercepting, part_by_part
 from shapebias.precompute.models.flow.maps import CHANNELS_FIRST, Layout
 from shapebias.precompute.models.flow.recording import tensors_in
 
@@ -54,7 +56,8 @@ class Watch:
     its maps [B, units, h, w].
 
     It is called inside the forward, before a later in-place operation can change the output. The network goes on with
-    what it returns, or with the output where that is None.
+    what it returns, or with the output where that is None. A forward in which a layer does not run, or is of another
+    size than traced, raises ShapebiasError or ValueError.
     """
 
     def __init__(
@@ -62,6 +65,8 @@ class Watch:
     ) -> None:
         self._network, self._layers, self._see = network, layers, see
         self._calls: Counter[str] = Counter()
+        self._images = 0  # of the forward that runs
+        self._missing: set[int] = set()  # layers that it has not come to
         self._stack = ExitStack()
         self._interception = _Interception(
             {(layer.function, layer.call): index for index, layer in enumerate(layers) if layer.function}, self._changed
@@ -70,10 +75,12 @@ class Watch:
     def __enter__(self) -> Self:
         paths = dict.fromkeys(layer.module for layer in self._layers if not layer.function)
         with ExitStack() as stack:
-            begun = self._network.register_forward_pre_hook(lambda *_: self._begin())
+            begun = self._network.register_forward_pre_hook(lambda _, inputs: self._begin(len(inputs[0])))
             stack.callback(begun.remove)
+            stack.callback(self._network.register_forward_hook(lambda *_: self._end()).remove)
             for path in paths:
                 stack.callback(self._network.get_submodule(path).register_forward_hook(self._hook(path)).remove)
+            stack.enter_context(part_by_part())
             if self._interception.wanted:
                 stack.enter_context(intercepting(self._interception.run))
             self._stack = stack.pop_all()
@@ -84,15 +91,26 @@ class Watch:
     ) -> None:
         self._stack.close()
 
-    def _begin(self) -> None:
+    def _begin(self, images: int) -> None:
+        self._images = images
+        self._missing = set(range(len(self._layers)))
         self._calls.clear()
         self._interception.calls.clear()
 
+    def _end(self) -> None:
+        if self._missing:
+            name = printable(self._layers[min(self._missing)].name, 60)
+            raise ShapebiasError(f"layer {name} does not run for all images: leave it out of --layers")
+
     def _changed(self, index: int, output: Tensor) -> Tensor | None:
         """What to go on with instead of a layer's output, None for the output."""
-        layout = self._layers[index].layout
-        maps = self._see(index, layout.maps(output))
-        return None if maps is None else layout.restore(maps, output)
+        layer, layout = self._layers[index], self._layers[index].layout
+        maps = layout.maps(output)
+        if layout.axes is not None and maps.shape[:2] != (self._images, layer.units):
+            raise ValueError(f"{layer.name} is not of the size that the network was traced with")
+        self._missing.discard(index)
+        changed = self._see(index, maps)
+        return None if changed is None else layout.restore(changed, output)
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], Tensor | None]:
         wanted = {

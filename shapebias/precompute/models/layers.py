@@ -154,16 +154,16 @@ class Trace:
         return found
 
     def _names(self, operations: list[Operation]) -> list[str]:
-        """The paths of the layers that operations are: of the module whose weights they use, else of the module that
-        ran them, with the function's name; with `#1`, `#2` … where one ran several times."""
+        """The paths of the layers that operations are: of the module that is one, else of its weights, else of what ran
+        it, with the function's name; with `#1`, `#2` … where one ran several times."""
         bases = []
         for operation in operations:
             weights = operation.argument(1, "weight")
             parameter = weights.parameter if isinstance(weights, Value) else ""
-            if parameter:
-                bases.append(parameter.removesuffix(".weight"))
-            elif isinstance(self.network.get_submodule(operation.module), nn.modules.conv._ConvNd | nn.Linear):
-                bases.append(operation.module)  # its weights are made for every forward, standardised say
+            if isinstance(self.network.get_submodule(operation.module), nn.modules.conv._ConvNd | nn.Linear):
+                bases.append(operation.module)
+            elif parameter:
+                bases.append(re.sub("[._]weight$", "", parameter))
             else:
                 bases.append(f"{operation.module}.{operation.name}".lstrip("."))
         return _numbered(bases)

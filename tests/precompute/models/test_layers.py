@@ -293,6 +293,7 @@ def test_a_network_in_one_sequential_is_opened() -> None:
         ("layer1.0.conv?", ["layer1.0.conv1", "layer1.0.conv2", "layer1.0.conv3"]),
         ("layer1.0", ["layer1.0"]),
         ("maxpool", ["maxpool"]),
+        ("fc", ["fc"]),
     ],
 )
 def test_names_and_globs(resnet: Trace, wish: str, expected: list[str]) -> None:

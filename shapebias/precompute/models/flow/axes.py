@@ -1,26 +1,32 @@
 """What the axes of tensors mean, followed through a recorded forward.
 
 Each axis is a product of factors, the slowest first: images (N), channels (C), rows and columns of the map (H, W),
-other positions (P). A view that splits, joins or moves axes only moves factors, so that windows, tokens and heads can
-be put back where they came from. Tokens before or behind the positions (class and register tokens) are counted, not
-mixed with them.
+other positions (P), channels that a layer was applied to one by one, such as heads (G). A view that splits, joins or
+moves axes only moves factors, so that windows, tokens and heads can be put back where they came from. Tokens before or
+behind the positions (class and register tokens) are counted, not mixed with them.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-IMAGES, CHANNELS, ROWS, COLUMNS, POSITIONS, TOKENS, UNKNOWN = "N", "C", "H", "W", "P", "T", "?"
+IMAGES, CHANNELS, GROUPS, ROWS, COLUMNS, POSITIONS, TOKENS, UNKNOWN = "N", "C", "G", "H", "W", "P", "T", "?"
+_ON_A_MAP = frozenset((ROWS, COLUMNS, POSITIONS))
 
 
 @dataclass(frozen=True)
 class Factor:
-    """`size` steps along what `label` names, `stride` of the whole apart. Of label TOKENS: `inner` are the factors of
-    its positions, with `before` and `after` other tokens around them."""
+    """`size` steps along what `label` names, `stride` of the whole apart; the whole, of `whole` steps, is rolled by
+    `shift` to its end.
+
+    Of label TOKENS: `inner` are the factors of its positions, with `before` and `after` other tokens around them.
+    """
 
     label: str
     size: int
     stride: int = 1
+    shift: int = 0
+    whole: int = 0  # where it is rolled
     before: int = 0
     after: int = 0
     inner: "tuple[Factor, ...]" = ()
@@ -31,50 +37,79 @@ Axes = tuple[Axis, ...]
 
 
 def axis(label: str, size: int) -> Axis:
-    """An axis of one factor; of none where its size is 1."""
+    """Return an axis of one factor; of none where its size is 1."""
     return (Factor(label, size),) if size != 1 else ()
 
 
 def size_of(factors: Sequence[Factor]) -> int:
-    """The number of elements along an axis."""
+    """Return the number of elements along an axis."""
     return math.prod(factor.size for factor in factors)
 
 
 def unknown(shape: Sequence[int]) -> Axes:
-    """The axes of a tensor that nothing is known of."""
+    """Return the axes of a tensor that nothing is known of."""
     return tuple(axis(UNKNOWN, size) for size in shape)
 
 
+def labels_of(factors: Sequence[Factor]) -> set[str]:
+    """Return what an axis steps along, inside of its tokens too."""
+    return {factor.label for outer in factors for factor in outer.inner or (outer,)}
+
+
+def is_on_map(factors: Sequence[Factor]) -> bool:
+    """Return whether an axis steps along positions of the map, and nothing else."""
+    return bool(factors) and labels_of(factors) <= _ON_A_MAP
+
+
 def resized(factors: Axis, size: int) -> Axis:
-    """An axis with another number of elements along the same: pooled, cut, padded."""
-    if size_of(factors) == size:
+    """Return an axis with another number of elements along the same: pooled, cut, padded."""
+    length, labels = size_of(factors), {factor.label for factor in factors}
+    if length == size:
         return factors
-    labels = {factor.label for factor in factors}
-    if len(labels) == 1 and TOKENS not in labels:
+    if TOKENS in labels or any(factor.shift for factor in factors):
+        return axis(UNKNOWN, size)
+    if len(factors) == 1 and 1 < size < length and length % size == 0:
+        return (replace(factors[0], size=size, stride=factors[0].stride * length // size),)
+    if len(labels) == 1:
         return axis(next(iter(labels)), size)
-    return axis(POSITIONS if labels and labels <= {ROWS, COLUMNS, POSITIONS, TOKENS} else UNKNOWN, size)
+    return axis(POSITIONS if is_on_map(factors) else UNKNOWN, size)
 
 
 def cut(factors: Axis, start: int, stop: int, step: int = 1) -> Axis:
-    """The axis of the elements from `start` to `stop`. Of tokens, the positions stay as long as all are within."""
+    """Return the axis of the elements from `start` to `stop`. Of tokens, the positions stay as long as all are within;
+    what is cut out of the other tokens is of unknown meaning."""
     size = len(range(start, stop, step))
     if len(factors) == 1 and factors[0].label == TOKENS and step == 1:
         tokens = factors[0]
         first, last = tokens.before, tokens.size - tokens.after
         if start <= first and last <= stop:
             return join_tokens(tokens.inner, first - start, stop - last)
+        if stop <= first or last <= start:
+            return axis(UNKNOWN, size)
     return resized(factors, size)
 
 
+def rolled(factors: Axis, steps: int) -> Axis:
+    """Return the axis of elements moved by `steps` to the end, those from the end to the start. Rolled channels are
+    channels; of positions only those in one piece can be followed."""
+    size = size_of(factors)
+    if labels_of(factors) <= {CHANNELS} or size == 1:
+        return factors
+    if len(factors) == 1 and factors[0].label in _ON_A_MAP and factors[0].whole in (0, size):
+        shift = (factors[0].shift + steps) % size
+        return (replace(factors[0], shift=shift, whole=size if shift else 0),)
+    return axis(UNKNOWN, size)
+
+
 def join_tokens(inner: Axis, before: int, after: int) -> Axis:
-    """The axis of positions with other tokens around them."""
+    """Return the axis of positions with other tokens around them."""
     if before == after == 0:
         return inner
-    return (Factor(TOKENS, before + size_of(inner) + after, 1, before, after, inner),)
+    return (Factor(TOKENS, before + size_of(inner) + after, before=before, after=after, inner=inner),)
 
 
 def regroup(axes: Axes, shape: Sequence[int]) -> Axes | None:
-    """The axes of a tensor after a view as `shape`; None where an axis is cut where its factors cannot be."""
+    """Return the axes of a tensor after a view as `shape`; None where an axis is cut where its factors cannot be."""
     waiting = [factor for factors in axes for factor in factors][::-1]
     grouped = []
     for size in shape:
@@ -97,11 +132,12 @@ def regroup(axes: Axes, shape: Sequence[int]) -> Axes | None:
 
 
 def _merged(factors: Sequence[Factor]) -> Axis:
-    """An axis whose neighbouring factors are one where they step through the same without a gap."""
+    """Return an axis whose neighbouring factors are one where they step through the same without a gap."""
     merged: list[Factor] = []
     for factor in factors:
         last = merged[-1] if merged else None
-        if last is not None and last.label == factor.label != TOKENS and last.stride == factor.stride * factor.size:
+        alike = last is not None and (last.label, last.shift) == (factor.label, factor.shift) and not factor.inner
+        if last is not None and alike and last.stride == factor.stride * factor.size:
             merged[-1] = replace(factor, size=last.size * factor.size)
         else:
             merged.append(factor)
@@ -109,5 +145,5 @@ def _merged(factors: Sequence[Factor]) -> Axis:
 
 
 def relabelled(factors: Axis, old: str, new: str) -> Axis:
-    """An axis with another meaning of one kind of its factors."""
+    """Return an axis with another meaning of one kind of its factors."""
     return tuple(replace(factor, label=new) if factor.label == old else factor for factor in factors)

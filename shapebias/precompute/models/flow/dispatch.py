@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Run = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
@@ -24,3 +25,15 @@ def intercepting(run: Run) -> Iterator[None]:
     and returns its result. Whatever `run` itself computes is not intercepted."""
     with _Mode(run):
         yield
+
+
+@contextmanager
+def part_by_part() -> Iterator[None]:
+    """While the block runs, PyTorch's transformer layers run as their code says, and not as one fused function: fused
+    or not would depend on which modules have hooks."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)

@@ -19,8 +19,8 @@ class Activation:
 
     @property
     def signed(self) -> bool:
-        """Whether there is no nonlinearity on the way."""
-        return all(kind == NORM for kind in self.after)
+        """Whether there is no nonlinearity on the way, or a norm behind it."""
+        return not self.after or self.after[-1] == NORM
 
 
 def is_convolution(operation: Operation) -> bool:
@@ -92,11 +92,19 @@ def is_signed(value: Value) -> bool:
         passes = operation.name in known.SAME_ELEMENTS | known.POOLING | {"cat", "slice"} or kind == SCALE
         if kind == NORM or (kind is None and not passes):
             return True
-        if kind in (None, SCALE):
+        if kind in (None, SCALE) and not _is_nonlinear_product(operation):
             fresh = [operand for operand in operation.inputs if operand.depends and operand not in seen]
             waiting += fresh
             seen |= set(fresh)
     return False
+
+
+def _is_nonlinear_product(operation: Operation) -> bool:
+    """Return whether an operation ends a nonlinear function of one of its operands: x * sigmoid(x)."""
+    steps = (_elementwise(operand) for operand in operation.inputs if operand.depends and len(operand.consumers) > 1)
+    return any(
+        step is not None and step[0] is operation.output and step[1] not in ((NORM,), (SCALE,)) for step in steps
+    )
 
 
 def sources_of(value: Value) -> list[Operation]:
@@ -123,6 +131,10 @@ def _kind(operation: Operation) -> str | None:
         return NORM
     if operation.name in known.NONLINEAR:
         return _nonlinearity(operation)
+    if operation.name in ("max", "min") and isinstance(operation.argument(1, "other"), Value):
+        return "clamp"
+    if operation.name in ("mul", "multiply") and operation.arguments[0] is operation.argument(1, "other"):
+        return "square"
     return SCALE if operation.name in known.ARITHMETIC else None
 
 
@@ -136,12 +148,6 @@ def _nonlinearity(operation: Operation) -> str:
         if low == 0 and high in (None, 6):
             return "relu" if high is None else "relu6"
     return known.NONLINEAR[operation.name]
-
-
-def _is_elementwise(operation: Operation) -> bool:
-    return (
-        operation.name in known.NONLINEAR or operation.name in known.ARITHMETIC or operation.name in known.SAME_ELEMENTS
-    )
 
 
 class Norms:
@@ -199,29 +205,50 @@ def _depends_only(operation: Operation, allowed: set[Value]) -> bool:
 
 
 def _elementwise(value: Value) -> tuple[Value, tuple[str, ...]] | None:
-    """As `_step`, for elementwise operations: one, or several that fork and join again (x * sigmoid(x))."""
-    region = {value}
+    """As `_step`, for elementwise operations: one, or several that fork and join again (x * sigmoid(x)), with what they
+    are divided by (a norm written by hand)."""
+    region, operations = {value}, []
     waiting: set[Operation] = set(value.consumers)
-    kinds: list[str | None] = []
+    forks = len(waiting) > 1
     while waiting:
         operation = min(waiting, key=lambda candidate: candidate.position)
         waiting.discard(operation)
-        if not _is_elementwise(operation) or not _depends_only(operation, region) or len(operation.outputs) != 1:
+        fits = _is_elementwise(operation) or (forks and operation.name in known.AVERAGING)
+        if not fits or not _depends_only(operation, region) or len(operation.outputs) != 1:
             return None
-        kinds.append(_kind(operation))
+        operations.append(operation)
         output = operation.output
         region.add(output)
         if not waiting:
-            return output, _summary(kinds)
+            kinds = _summary(operations) if not forks or output.shape == value.shape else None
+            return None if kinds is None else (_rescaled(output) if forks else output, kinds)
         if output.returned or not output.consumers:
             return None
         waiting |= set(output.consumers)
     return None
 
 
-def _summary(kinds: list[str | None]) -> tuple[str, ...]:
-    """What to call several elementwise operations as one."""
+def _rescaled(value: Value) -> Value:
+    """Return what a value is multiplied with or divided by a number to, where that is all: x * relu6(x + 3) / 6."""
+    while len(value.consumers) == 1 and not value.returned:
+        operation = value.consumers[0]
+        if operation.name not in ("mul", "div") or isinstance(operation.argument(1, "other"), Value):
+            break
+        value = operation.output
+    return value
+
+
+def _is_elementwise(operation: Operation) -> bool:
+    return _kind(operation) not in (None, NORM) or operation.name in known.SAME_ELEMENTS
+
+
+def _summary(operations: list[Operation]) -> tuple[str, ...] | None:
+    """What to call several operations as one; None where they are neither elementwise nor a norm."""
+    kinds = [_kind(operation) for operation in operations]
     nonlinear = tuple(dict.fromkeys(kind for kind in kinds if kind not in (None, SCALE)))
+    names = {operation.name for operation in operations}
+    if names & known.AVERAGING:
+        return (NORM,) if names & known.DIVISIONS and set(nonlinear) <= known.IN_NORMS else None
     if len(kinds) > 1 and SCALE in kinds:
         return ("product",) if not nonlinear else (f"product with {'+'.join(map(str, nonlinear))}",)
     return tuple(map(str, nonlinear)) or ((SCALE,) if SCALE in kinds else ())

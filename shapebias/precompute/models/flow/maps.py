@@ -1,9 +1,10 @@
 """How a layer's tensor holds its maps: which of its axes are channels, and which are rows and columns."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
+from operator import mul
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from shapebias.precompute.models.flow.axes import (
     CHANNELS,
     COLUMNS,
+    GROUPS,
     IMAGES,
     POSITIONS,
     ROWS,
@@ -19,6 +21,7 @@ from shapebias.precompute.models.flow.axes import (
     Axis,
     Factor,
     axis,
+    labels_of,
     size_of,
 )
 
@@ -42,7 +45,8 @@ class Layout:
         if self.axes is None:
             return tensor
         ordered = self._ordered(tensor)
-        return ordered.reshape(_grouped(zip(self._order, ordered.shape, strict=True)))
+        maps = ordered.reshape(_grouped(zip(self._order, ordered.shape, strict=True)))
+        return maps.roll([-shift for shift in self._shifts], (2, 3)) if any(self._shifts) else maps
 
     def restore(self, maps: Tensor, tensor: Tensor) -> Tensor:
         """A tensor such as the given one, with other maps in it."""
@@ -50,6 +54,7 @@ class Layout:
             return maps
         changed = tensor.clone(memory_format=torch.contiguous_format)
         ordered = self._ordered(changed)
+        maps = maps.roll(self._shifts, (2, 3)) if any(self._shifts) else maps
         ordered.copy_(maps.reshape(ordered.shape))
         return changed
 
@@ -59,30 +64,42 @@ class Layout:
         return _grouped((factor, factor.size) for factor in self._factors)
 
     @cached_property
-    def _factors(self) -> list[Factor]:
+    def _outer(self) -> list[Factor]:
         """The factors of all axes in the order of the tensor; for an axis of one element one of that size."""
         assert self.axes is not None
-        whole = [factor for one in self.axes for factor in one or (Factor(POSITIONS, 1),)]
-        return [factor for outer in whole for factor in outer.inner or (outer,)]
+        return [factor for one in self.axes for factor in one or (Factor(POSITIONS, 1),)]
+
+    @cached_property
+    def _factors(self) -> list[Factor]:
+        """Those of `_outer`, with the positions among tokens in the place of all tokens."""
+        return [factor for outer in self._outer for factor in outer.inner or (outer,)]
 
     @cached_property
     def _order(self) -> list[Factor]:
         return sorted(self._factors, key=_in_order)
 
+    @cached_property
+    def _shifts(self) -> tuple[int, int]:
+        """By how many rows and columns the tensor's maps are rolled to the end."""
+        shifts = {factor.label: factor.shift for factor in self._factors}
+        return shifts.get(ROWS, 0), shifts.get(COLUMNS, 0) or shifts.get(POSITIONS, 0)
+
     def _ordered(self, tensor: Tensor) -> Tensor:
         """A view of the tensor with an axis a factor, in their order."""
         assert self.axes is not None
         order = sorted(range(len(self._factors)), key=lambda index: _in_order(self._factors[index]))
-        tokens = [(position, one[0]) for position, one in enumerate(self.axes) if one and one[0].label == TOKENS]
-        if len(self._factors) == len(self.axes) and not tokens:
+        if len(self._factors) == len(self.axes) and self._factors == self._outer and not any(self._shifts):
             return tensor.permute(order)
-        if tensor.shape[1:] != tuple(map(size_of, self.axes[1:])) and len(self.axes[0]) == 1:
+        sizes = list(zip(tensor.shape, self.axes, strict=True))
+        if any(size != size_of(one) for size, one in sizes if IMAGES not in labels_of(one)):
             raise ValueError(f"a tensor of {list(tensor.shape)}, not of the size that the network was traced with")
-        images = tensor.numel() * self.batch // math.prod(map(size_of, self.axes))
-        for position, factor in tokens:
-            tensor = tensor.narrow(position, factor.before, size_of(factor.inner))
-        sizes = [images if factor.label == IMAGES else factor.size for factor in self._factors]
-        return tensor.reshape(sizes).permute(order)
+        images = next(size * self.batch // size_of(one) for size, one in sizes if IMAGES in labels_of(one))
+        tensor = tensor.reshape([images if outer.label == IMAGES else outer.size for outer in self._outer])
+        for position, outer in enumerate(self._outer):
+            if outer.label == TOKENS:
+                tensor = tensor.narrow(position, outer.before, size_of(outer.inner))
+        split = [images if factor.label == IMAGES else factor.size for factor in self._factors]
+        return tensor.reshape(split).permute(order)
 
 
 def _in_order(factor: Factor) -> tuple[int, int]:
@@ -102,23 +119,44 @@ CHANNELS_FIRST = Layout()
 
 
 def layout_of(axes: Axes, batch: int) -> Layout | None:
-    """The layout of a tensor with these axes; None where it cannot be told which of them are channels."""
+    """Return the layout of a tensor with these axes; None where it cannot be told which of them are channels, or where
+    the positions are not all of a map's, each once."""
     axes = tuple(map(_as_channels, axes))
     factors = [factor for one in axes for outer in one for factor in outer.inner or (outer,)]
     labels = {factor.label for factor in factors}
     if not labels <= set(_ORDER) or [factor.size for factor in factors if factor.label == IMAGES] != [batch]:
         return None
-    plain = [{IMAGES}, {CHANNELS}, {ROWS}, {COLUMNS}]
-    meanings = [{factor.label for factor in one} for one in axes]
-    if len(axes) == 4 and all(meaning <= one for meaning, one in zip(meanings, plain, strict=True)):
+    if POSITIONS in labels and labels & {ROWS, COLUMNS}:
+        return None
+    if not all(_is_side([factor for factor in factors if factor.label == label]) for label in _ORDER[2:]):
+        return None
+    plain = (IMAGES, CHANNELS, ROWS, COLUMNS)
+    if len(axes) == 4 and all(_is_plain(one, label) for one, label in zip(axes, plain, strict=True)):
         return CHANNELS_FIRST
     return Layout(axes, batch)
+
+
+def _is_plain(factors: Axis, label: str) -> bool:
+    """Return whether an axis is one of [B, units, h, w] as it is: channels in any order, positions in theirs."""
+    in_order = label == CHANNELS or (len(factors) <= 1 and all(factor.shift == 0 for factor in factors))
+    return in_order and labels_of(factors) <= {label}
+
+
+def _is_side(factors: list[Factor]) -> bool:
+    """Return whether factors step along a side of a map without a gap, once through each position; a position may be
+    several pixels (where those within became channels)."""
+    steps = sorted(factors, key=lambda factor: factor.stride)
+    first = steps[0].stride if steps else 1
+    strides = accumulate((factor.size for factor in steps), mul, initial=first)
+    in_order = all(factor.stride == stride for factor, stride in zip(steps, strides, strict=False))
+    rolls = {(factor.shift, factor.whole) for factor in factors}
+    return in_order and (rolls <= {(0, 0)} or (len(rolls) == 1 and factors[0].whole == size_of(factors)))
 
 
 def _as_channels(factors: Axis) -> Axis:
     """An axis of channels and pixels, as space-to-depth makes them: each of its elements is a channel."""
     labels = {factor.label for factor in factors}
-    mixed = CHANNELS in labels and len(labels) > 1 and labels <= {CHANNELS, ROWS, COLUMNS, POSITIONS}
+    mixed = CHANNELS in labels and len(labels) > 1 and labels <= {CHANNELS, GROUPS, ROWS, COLUMNS, POSITIONS}
     return axis(CHANNELS, size_of(factors)) if mixed else factors
 
 

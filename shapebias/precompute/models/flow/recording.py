@@ -5,14 +5,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import ReferenceType, ref
 
 import torch
 from torch import Tensor, nn
 
-from shapebias.precompute.models.flow.dispatch import intercepting
+from shapebias.precompute.models.flow.dispatch import intercepting, part_by_part
 from shapebias.precompute.models.outputs import leaves
 
-_FOR_ITS_SHAPE = frozenset(("reshape_as", "view_as", "expand_as", "type_as"))  # that is what the second operand is for
+_SHAPED = ("reshape_as", "view_as", "expand_as", "type_as")  # like their second operand
+_FILLED = (  # with constants or noise, shaped like their first operand
+    *("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like"),
+    *("new_empty", "new_zeros", "new_ones", "new_full"),
+)
 
 
 @dataclass(eq=False)
@@ -104,7 +109,7 @@ def record(network: nn.Module, images: Tensor, digests: bool = False) -> tuple[A
     recorder.value_of(images).depends = True
     for name, parameter in network.named_parameters():
         recorder.value_of(parameter).parameter = name
-    with recorder.following(network), torch.inference_mode(), intercepting(recorder.run):
+    with recorder.following(network), torch.inference_mode(), part_by_part(), intercepting(recorder.run):
         result = network(images)
     for leaf in leaves(result):
         recorder.value_of(leaf.tensor).returned = True
@@ -134,16 +139,15 @@ def _map_tensors(nested: Any, change: Callable[[Tensor], Any]) -> Any:
 
 
 class _Recorder:
-    """Sees every ATen call of a forward. It keeps all tensors until it is gone, so that each keeps its identity."""
+    """Sees every ATen call of a forward. It knows tensors by their identity as long as they live, and keeps none."""
 
     def __init__(self, batch: int) -> None:
         self.operations: list[Operation] = []
         self.calls: list[ModuleCall] = []
         self._batch = batch  # of the digests, 0 = none
         self._values: dict[int, Value] = {}
-        self._tensors: list[Tensor] = []
-        self._sharing: dict[int, list[Tensor]] = defaultdict(list)  # tensors by their storage
-        self._changed: dict[int, Operation] = {}  # tensors whose memory was written to through another one
+        self._sharing: dict[int, dict[int, ReferenceType[Tensor]]] = defaultdict(dict)  # tensors by their storage
+        self._changed: dict[int, tuple[Operation, bool]] = {}  # tensors written to through another: by what, wholly
         self._open: list[ModuleCall] = []
         self._begun: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
@@ -152,18 +156,31 @@ class _Recorder:
     def value_of(self, tensor: Tensor) -> Value:
         """The value that a tensor has now; one that was never seen is a constant."""
         if id(tensor) not in self._values:
-            same = (other for other in self._sharing.get(_storage(tensor), ()) if _is_alias(tensor, other))
+            same = (other for other in self._in_memory_of(tensor) if _is_alias(tensor, other))
             known = next((self._values[id(other)] for other in same), None)
             self._keep(tensor, known or Value(tuple(tensor.shape), depends=False))
         elif id(tensor) in self._changed:
-            self._values[id(tensor)] = _after_write(self._values[id(tensor)], self._changed.pop(id(tensor)))
+            self._values[id(tensor)] = _after_write(self._values[id(tensor)], *self._changed.pop(id(tensor)))
         return self._values[id(tensor)]
 
     def _keep(self, tensor: Tensor, value: Value) -> None:
         if id(tensor) not in self._values:
-            self._tensors.append(tensor)
-            self._sharing[_storage(tensor)].append(tensor)
+            number, storage = id(tensor), _storage(tensor)
+            self._sharing[storage][number] = ref(tensor, lambda _: self._forget(number, storage))
         self._values[id(tensor)] = value
+
+    def _forget(self, number: int, storage: int) -> None:
+        """Forget a tensor that is gone: another one may get its number."""
+        del self._values[number]
+        self._changed.pop(number, None)
+        del self._sharing[storage][number]
+        if not self._sharing[storage]:
+            del self._sharing[storage]
+
+    def _in_memory_of(self, tensor: Tensor) -> list[Tensor]:
+        """The known tensors whose memory is a tensor's."""
+        alive = (reference() for reference in self._sharing.get(_storage(tensor), {}).values())
+        return [other for other in alive if other is not None]
 
     @contextmanager
     def following(self, network: nn.Module) -> Iterator[None]:
@@ -192,7 +209,7 @@ class _Recorder:
     def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Run an ATen function and record it."""
         function = func.overloadpacket.__name__
-        operands = args[:1] if function in _FOR_ITS_SHAPE else [args, options]
+        operands = () if function in _FILLED else args[:1] if function in _SHAPED else (args, options)
         inputs = [self.value_of(tensor) for tensor in tensors_in(operands)]
         result = func(*args, **options)
         outer = self._open[-1] if self._open else ModuleCall("", nn.Module)
@@ -230,20 +247,22 @@ class _Recorder:
 
     def _write(self, tensor: Tensor, operation: Operation) -> None:
         """Note that other tensors in the same memory hold something else now."""
-        for other in self._sharing[_storage(tensor)]:
+        for other in self._in_memory_of(tensor):
             if other is not tensor and _is_alias(tensor, other):
                 self._values[id(other)] = self._values[id(tensor)]
             elif other is not tensor:
-                self._changed[id(other)] = operation
+                self._changed[id(other)] = operation, _is_view(tensor, other)
 
 
-def _after_write(old: Value, operation: Operation) -> Value:
-    """The value of a tensor after an operation wrote to a part of it through another tensor."""
+def _after_write(old: Value, operation: Operation, wholly: bool) -> Value:
+    """The value of a tensor after an operation wrote to it, to a part or wholly, through another tensor."""
     written = operation.output
-    change = Operation("write", 0, operation.position, operation.module, operation.call, (), {}, [old, written])
-    change.outputs = [Value(old.shape, old.depends or written.depends, producer=change)]
-    old.consumers.append(change)
-    written.consumers.append(change)
+    function, inputs = ("view", [written]) if wholly else ("write", [old, written])
+    place = (operation.position, operation.module, operation.call)
+    change = Operation(function, 0, *place, tuple(inputs), {}, inputs)
+    change.outputs = [Value(old.shape, any(value.depends for value in inputs), producer=change)]
+    for value in inputs:
+        value.consumers.append(change)
     return change.output
 
 
@@ -265,6 +284,12 @@ def _is_alias(tensor: Tensor, other: Tensor) -> bool:
     """Whether two tensors of one storage are the same elements in the same order."""
     same = tensor.shape == other.shape and tensor.stride() == other.stride()
     return bool(same and tensor.storage_offset() == other.storage_offset())
+
+
+def _is_view(tensor: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one storage are the same elements in the same order, in whatever shape."""
+    contiguous = tensor.is_contiguous() and other.is_contiguous() and tensor.numel() == other.numel()
+    return bool(contiguous and tensor.storage_offset() == other.storage_offset())
 
 
 def _written(func: Any, args: Any, options: dict[str, Any]) -> list[Tensor]:
