@@ -68,7 +68,7 @@ _ALL = (
         "places: neighbouring pairs times the mean of |a[p] - a[q]| over p != q, of at least 128 random pairs a map); "
         "undefined for constant maps",
         range=(-_INF, 1.0),
-        low="no spatial order: at 0 the values might be in any places, below it neighbours differ more than others",
+        low="no spatial order (0), or neighbours that differ more than others (below 0)",
         high="spatial order: neighbours are alike, beside what values the maps have",
         source="total variation relative to its expectation under random permutation, so that maps of any density, "
         "offset and size compare",
@@ -239,7 +239,7 @@ _ALL = (
     ),
     Metric(
         name="selectivity_mean",
-        title="sel. of mean",
+        title="sel-mean",
         formula="(m1 - m2) / (m1 + m2): m1 the largest class mean of the mean of a over p, m2 the mean of the other "
         "class means; 0 where m1 + m2 = 0; undefined where a can be negative",
         range=(0.0, 1.0),
