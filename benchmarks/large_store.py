@@ -94,7 +94,8 @@ def top_lists(random: np.random.Generator, units: int, images: int) -> TopKResul
     shape = (units, TOP)
     value = np.sort(random.random(shape, dtype=np.float32), 1)[:, ::-1]
     image = random.integers(0, images, shape)
-    return TopKResult(value, image, np.zeros(shape, np.int64), np.zeros((*shape, MAP, MAP), np.uint8))
+    maps = np.zeros((*shape, MAP, MAP), np.uint8)
+    return TopKResult(value, image, np.zeros(shape, np.int32), maps, np.ones(units, np.int64))
 
 
 def row(name: str, value: str, budget: str = "") -> None:

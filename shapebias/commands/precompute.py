@@ -47,7 +47,7 @@ def precompute(
         str,
         typer.Option(
             metavar="all|none|NAME,...",
-            help="Beside the activations: noise (one more forward an image), sensitivity (three more for images in top "
+            help="Beside the activations: noise (one more forward an image), sensitivity (four more for images in top "
             "lists), distortions (one more for each distortion), dissection (one more: the concept each unit detects); "
             "not in all: ablation (minutes).",
             show_default="noise; all for the built-in networks",
@@ -98,6 +98,10 @@ def precompute(
         Path | None,
         typer.Option(metavar="DIR", help="Dissect units on a Broden folder, else on the probe images."),
     ] = None,
+    embedding: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="A network to measure visual diversity by, in place of the models."),
+    ] = None,
     iou_area: Annotated[
         str,
         typer.Option(
@@ -137,7 +141,7 @@ def precompute(
     """
     path = local(store, "written")
     share_processors()
-    from shapebias.precompute.models.spec import PAIR, parse_specs
+    from shapebias.precompute.models.spec import PAIR, parse_spec, parse_specs
 
     if not model and not images.startswith("builtin:"):
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
@@ -174,6 +178,7 @@ def precompute(
         iou_area=iou_area,
         categories=categories,
         broden=broden,
+        embedding=None if embedding is None else parse_spec(embedding),
         ablate_accuracy=ablate_accuracy,
         memory=memory,
         activations=activations,

@@ -85,19 +85,12 @@ def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> Non
     if inputs.stylized is not None:
         pair_by_name(inputs.image_set, np.arange(len(inputs.image_set)), inputs.stylized)
     if inputs.conflicting is not None:
-        label_images(runners, inputs.conflicting[0], settings.categories)
+        label_images(runners[: len(settings.models)], inputs.conflicting[0], settings.categories)
 
 
 def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> dict[str, object]:
     """Return all that the results depend on, as JSON."""
-    networks = {
-        runner.model.label: {
-            "weights": runner.model.weights_sha256(),
-            "preprocessing": runner.model.preprocessing.to_attributes(),
-            "layers": [list(layer.place) for layer in runner.layers],
-        }
-        for runner in runners
-    }
+    networks = {f"{number} {runner.model.label}": _network(runner) for number, runner in enumerate(runners)}
     kind = "cuda" if settings.engine == "ray" and settings.gpus_per_worker else runners[0].device.device.type
     device = {"kind": kind, "dtype": str(runners[0].device.dtype)}
     return settings.identity() | {
@@ -106,6 +99,15 @@ def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> 
         "networks": networks,
         "digests": inputs.digests(),
         "files": settings.file_digests(),
+    }
+
+
+def _network(runner: Runner) -> dict[str, object]:
+    """Return what a network's results depend on, as JSON."""
+    return {
+        "weights": runner.model.weights_sha256(),
+        "preprocessing": runner.model.preprocessing.to_attributes(),
+        "layers": [list(layer.place) for layer in runner.layers],
     }
 
 

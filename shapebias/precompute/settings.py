@@ -16,7 +16,7 @@ from shapebias.precompute.models.spec import ModelSpec
 
 PASSES = {
     "noise": "every unit's total variation on noisy images",
-    "sensitivity": "what each unit's top images lose without colour, without shape, with noise",
+    "sensitivity": "what each unit's top images lose without colour, without shape, with noise, and mirrored (control)",
     "distortions": "accuracy without shape, without texture, with less detail",
     "dissection": "which concept each unit detects",
     "ablation": "cue-conflict decisions that each unit is responsible for, found by setting it to zero",
@@ -61,6 +61,7 @@ class Settings:
     stimuli: str = NATIVE  # how cue-conflict images are prepared: as they are, or by the network's own resize and crop
     categories: Path | None = None
     broden: Path | None = None
+    embedding: ModelSpec | None = None  # the ruler of visual diversity, in place of the models
     iou_area: str = PUBLISHED
     memory: int = 1000  # MB, of the ablation pass
     ablate_accuracy: bool = False
@@ -122,8 +123,9 @@ class Settings:
     def file_digests(self) -> dict[str, str]:
         """Return the SHA-256 of the files that say how networks are built, and what their classes and categories
         are."""
-        code = [spec.source.rpartition(":")[0] for spec in self.models]
-        named = [*(Path(path) for path in code if path.endswith(".py")), *(spec.classes for spec in self.models)]
+        specs = [*self.models, *([self.embedding] if self.embedding is not None else [])]
+        code = [spec.source.rpartition(":")[0] for spec in specs]
+        named = [*(Path(path) for path in code if path.endswith(".py")), *(spec.classes for spec in specs)]
         files = [file for file in (*named, self.categories) if file is not None]
         return {printable(str(file), 4096): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
@@ -140,6 +142,7 @@ class Settings:
             "passes": list(self.passes),
             "noise_std": list(self.noise_std) if "noise" in self.passes else [],
             "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
+            "embedding": None if self.embedding is None else printable(str(self.embedding), 4096),
             "stimuli": None if self.cue_conflict is None else self.stimuli,
             "broden": None if self.broden is None else printable(str(self.broden)),
             "iou_area": self.iou_area if self.dissects else None,

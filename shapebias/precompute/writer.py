@@ -48,6 +48,7 @@ class StoreWriter:
         self.unfinished = UnfinishedRun(self.path)
         self._store = self.unfinished.folder / "store"
         self._models: list[str] = []
+        self._rulers: list[schema.Ruler] = []
         self._overwrite, self._settings = overwrite, settings
         self._check_free()
 
@@ -100,6 +101,7 @@ class StoreWriter:
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "settings": self._settings,
                 "models": self._models,
+                "rulers": [ruler.to_attributes() for ruler in self._rulers],
             }
         )
         write_manifest(self._store)
@@ -145,6 +147,10 @@ class StoreWriter:
         data = np.frombuffer(b"".join(items), np.uint8)
         _create(group, "data", data, chunk=(_RAGGED_CHUNK,), shard=(_RAGGED_SHARD,), compress=compress)
         _create(group, "offsets", offsets, chunk=(1 << 16,))
+
+    def rulers(self, rulers: Iterable[schema.Ruler]) -> None:
+        """Note what visual diversity was measured by."""
+        self._rulers = list(rulers)
 
     def model(self, model: schema.Model) -> None:
         """Write the facts of a model, once its layers are written."""

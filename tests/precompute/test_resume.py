@@ -32,6 +32,7 @@ class PowerCutError(BaseException):
     pass
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_any_shard(
     make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,8 @@ from shapebias.precompute.scanning.local import LocalEngine
 from shapebias.precompute.scanning.scan import Parts, Scan
 from tests.support.store_arrays import arrays_of
 
+pytestmark = pytest.mark.slow
+
 SETTINGS: dict[str, object] = {
     "passes": ("sensitivity", "distortions", "dissection"),
     "distortions": ("silhouette", "noise"),

@@ -29,6 +29,7 @@ def write(writer: StoreWriter, label: str = "Net", paths: tuple[bytes, ...] = (b
         np.tile(np.arange(2), (3, 1)),
         np.full((3, 2), 7, np.int32),
         np.ones((3, 2, 4, 5), np.uint8),
+        np.ones(3, np.int64),
     )
     metrics = {"max": np.arange(3, dtype=np.float32), "mean": np.array([1, np.nan, 2], np.float32)}
     layer = schema.Layer(name="conv", module="features.0", units=3, map_height=4, map_width=5)

@@ -8,6 +8,8 @@ from shapebias.core.analysis.comparison import record, shape_bias_record, summar
 from shapebias.core.analysis.dissection import dissection_facts
 from shapebias.core.concepts import PUBLISHED
 from shapebias.core.shape_bias.observers import bias_sentence
+from shapebias.core.store import schema
+from shapebias.core.store.errors import damaged
 from shapebias.core.store.reader import Store
 from shapebias.core.store.remote import read_metrics_ahead
 from shapebias.core.text import printable
@@ -28,6 +30,7 @@ def store_facts(store: Store) -> dict[str, Any]:
         "skipped": store.skipped,
         "class_diversity_by_chance": _chance(store),
         "dissection": dissection_facts(store),
+        "rulers": [ruler.to_attributes() for ruler in rulers_of(store)],
         "models": [
             {
                 **model.to_attributes(),
@@ -51,6 +54,29 @@ def _chance(store: Store) -> dict[str, Any] | None:
     return None if chance is None or chance[1] != chance[1] else {"images": chance[0], "classes": chance[1]}
 
 
+def rulers_of(store: Store) -> list[schema.Ruler]:
+    """Return the networks by which visual diversity was measured, each once; of joined stores those of all.
+
+    Raises StoreError where they make no sense.
+    """
+    rulers = [ruler for part in store.parts for ruler in _own_rulers(part.store)]
+    return list(dict.fromkeys(rulers))
+
+
+def _own_rulers(store: Store) -> list[schema.Ruler]:
+    if "rulers" not in store.attributes:  # an early store
+        model = next(iter(store.models.values()))
+        return [
+            schema.Ruler(
+                label=model.label, source=model.source, weights_sha256=model.weights_sha256, layer=model.layers[-1]
+            )
+        ]
+    try:
+        return [schema.Ruler.from_attributes(ruler) for ruler in store.attributes["rulers"]]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise damaged(store.path, "its rulers make no sense", "attributes") from error
+
+
 def _summaries(store: Store, model: str, layer: str) -> dict[str, dict[str, Any]]:
     """Return mean, median and quartiles of every metric over a layer's living units, by the metric's name."""
     return {name: record(summarize(store, model, layer, name)) for name in store.metric_names(model, layer)}
@@ -70,11 +96,21 @@ def store_text(store: Store) -> str:
         lines.append(f"class diversity {chance_text((chance['images'], chance['classes']))}")
     if facts["dissection"] is not None:
         lines += _dissection_lines(facts["dissection"])
+    lines.append(f"visual diversity by {_rulers_text(store)}")
     for model in facts["models"]:
         lines += ["", *_model_lines(model)]
     if facts["skipped"]:
         lines += ["", *_skipped_lines(facts["skipped"])]
     return "\n".join(lines)
+
+
+def _rulers_text(store: Store) -> str:
+    """Return what visual diversity was measured by, in words."""
+    names = [f"{printable(ruler.label, 40)} {printable(ruler.layer, 40)}" for ruler in rulers_of(store)]
+    alike = len({tuple(_own_rulers(part.store)) for part in store.parts}) == 1
+    if alike:
+        return ", ".join(names) + (" (the mean)" if len(names) > 1 else "")
+    return f"{', '.join(names)}: not the same in all these stores, so it does not compare between them"
 
 
 def _dissection_lines(dissection: dict[str, Any]) -> list[str]:
@@ -98,7 +134,7 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     lines.append(f"  {'layer':20}  {'module':20}  {'units':>6}  {'map':>9}  what it is")
     for layer in model["layers"]:
         size = f"{layer['map_height']} x {layer['map_width']}"
-        name, module = printable(layer["name"], 40), printable(layer["module"], 40)
+        name, module = printable(layer["name"], 40), printable(layer["module"] or "(its forward)", 40)
         ending = printable(layer["ending"], 60)
         lines.append(f"  {name:20}  {module:20}  {layer['units']:>6}  {size:>9}  {ending}".rstrip())
     return lines

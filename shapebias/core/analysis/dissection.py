@@ -48,11 +48,15 @@ def concepts_of(store: Store, unit: Unit) -> list[tuple[str, str, float]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Detectors:
-    """How many units of a layer detect a concept, and how many different concepts they detect, by category."""
+    """How many units of a layer detect a concept, and how many different concepts they detect, by category.
+
+    Of `undecided` units that cannot be said (see `LayerConcepts`): they are not among those that detect nothing.
+    """
 
     model: str
     layer: str
     units: int
+    undecided: int
     detectors: dict[str, int]
     unique: dict[str, int]
 
@@ -62,6 +66,7 @@ class Detectors:
             "model": self.model,
             "layer": self.layer,
             "units": self.units,
+            "undecided": self.undecided,
             "detectors": self.detectors,
             "unique_concepts": self.unique,
         }
@@ -88,6 +93,7 @@ def _count(concepts: Concepts, model: str, layer: str, counts: LayerConcepts) ->
         model=model,
         layer=layer,
         units=len(counts.label),
+        undecided=int(counts.undecided.sum()),
         detectors=_by_category(concepts, detected),
         unique=_by_category(concepts, set(detected)),
     )
@@ -105,12 +111,12 @@ def detectors_text(layers: Sequence[Detectors]) -> str:
     categories = list(layers[0].detectors) if layers else []
     heads = [printable(name, 24) for name in categories]
     order = list(dict.fromkeys(layer.layer for layer in layers))
-    rows = [["layer", "model", "units", "detectors", *heads]]
+    rows = [["layer", "model", "units", "undecided", "detectors", *heads]]
     for layer in sorted(layers, key=lambda layer: order.index(layer.layer)):
         cells = [f"{layer.detectors[name]} ({layer.unique[name]})" for name in categories]
         total, unique = sum(layer.detectors.values()), sum(layer.unique.values())
         names = [printable(layer.layer, 40), printable(layer.model, 40)]
-        rows.append([*names, str(layer.units), f"{total} ({unique})", *cells])
+        rows.append([*names, str(layer.units), str(layer.undecided), f"{total} ({unique})", *cells])
     return aligned(rows, left=2)
 
 

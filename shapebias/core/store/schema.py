@@ -1,6 +1,6 @@
 """The layout of a store (Zarr v3, format "shapebias" version 1): its names, and the facts kept as attributes.
 
-attributes                 format, version, shapebias_version, created, settings
+attributes                 format, version, shapebias_version, created, settings, rulers (see Ruler)
 images/probe/              attributes: class_ids, class_names, skipped (of each: path, reason)
   path/{data,offsets}      file names as raw bytes, one after the other, relative to the image folder
   label                    int32 [images], index into class_ids, -1 = none
@@ -106,6 +106,19 @@ class Model(_Attributes):
     parameters: int
     file_sha256: str | None = None
     variants: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruler(_Attributes):
+    """A network by whose `layer` visual diversity was measured; the metric is the mean over all rulers of a store.
+
+    Early stores name none: their ruler is their first model's last layer.
+    """
+
+    label: str
+    source: str
+    weights_sha256: str
+    layer: str
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,18 @@ def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pi
     return shuffled
 
 
+def _mirror(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
+    """Return the mirrored image, moved by up to `strength` px down or up and across; its edges are reflected."""
+    most = max(1, round(strength * pixels.shape[0] / 224))
+    while True:
+        down, across = random.integers(-most, most, 2, endpoint=True).tolist()
+        if down or across:
+            break
+    wide = np.pad(pixels[:, ::-1], ((most, most), (most, most), (0, 0)), mode="symmetric")
+    height, width = pixels.shape[:2]
+    return wide[most - down : most - down + height, most - across : most - across + width]
+
+
 def _derangement(count: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
     """Return a random order in which nothing keeps its place."""
     while True:
@@ -139,6 +151,7 @@ _KINDS = {
     "high-pass": _Kind(_high_pass, 2, (0, 224)),
     "jpeg": _Kind(_jpeg, 10, (1, 100), whole=True),  # quality
     "shuffle": _Kind(_shuffle, 4, (2, 64), whole=True),  # patches a side
+    "mirror": _Kind(_mirror, 8, (1, 112)),  # px, how far it is moved at most
     "contour": _Kind(_contour, _CONTOUR_BLUR, (0, 224)),  # px, of the blur before edges are looked for
 }
 

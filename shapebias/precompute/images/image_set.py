@@ -1,5 +1,6 @@
 """A set of images with their labels, wherever they come from."""
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -86,6 +87,14 @@ class ImageSet:
         if self.read is None:
             return partial(read_pixels, geometry=geometry)
         return partial(fit_pixels, read=self.read, geometry=geometry)
+
+
+def image_keys(paths: Iterable[bytes], seed: int) -> npt.NDArray[np.int64]:
+    """Return a number of every image, int64 [images], that looks random and follows from its path and the seed: it is
+    the same wherever the image is listed."""
+    person = f"{seed}".encode()[:16]
+    digests = b"".join(hashlib.blake2b(path, digest_size=8, person=person).digest() for path in paths)
+    return np.frombuffer(digests, "<i8").astype(np.int64)
 
 
 def no_images(root: Path | str, more: str = "") -> UsageError:

@@ -71,8 +71,10 @@ class LayerStatistics(AttributeState):
         self.moments = Moments(units, device)
         self.top = TopK(units, plan.top, layer.height, layer.width, device=device)
         self.quantile = Quantile(units, positions, plan.planned_images, device, seed=plan.seed)
-        self.variation = Variation(units, positions, device)
+        self.variation = Variation(units, layer.height, layer.width, device, seed=plan.seed)
+        self.is_signed = layer.signed
         self.classes = ClassMeans(units, plan.classes, device) if plan.classes else None
+        self.class_averages = ClassMeans(units, plan.classes, device, "average") if plan.classes else None
         self.left_out = 0  # maps with values that are no numbers
 
     def _all(self) -> dict[str, Statistic[Maps, Any]]:
@@ -83,7 +85,9 @@ class LayerStatistics(AttributeState):
             "quantile": self.quantile,
             "variation": self.variation,
         }
-        return statistics if self.classes is None else statistics | {"classes": self.classes}
+        if self.classes is not None and self.class_averages is not None:
+            statistics |= {"classes": self.classes, "class_averages": self.class_averages}
+        return statistics
 
     def update(self, maps: Maps) -> None:
         """Take in a batch of maps, whose positions in the listing are above all earlier ones."""
@@ -111,19 +115,22 @@ class LayerStatistics(AttributeState):
 
     def result(self) -> LayerResult:
         """Return every metric of the pass, and the top images."""
-        moments, variation = self.moments.result(), self.variation.result()
+        moments, variation, top = self.moments.result(), self.variation.result(), self.top.result()
         metrics = {
             "max": moments.max,
             "mean": moments.mean,
             "std": moments.std,
             "sparsity": moments.sparsity,
+            "tied": np.where(top.tied > 0, top.tied, np.nan).astype(np.float32),
             "q995": self.quantile.result(),
             "tv": variation.tv,
             "smoothness": variation.smoothness,
+            "coherence": variation.coherence,
         }
-        if self.classes is not None:
-            metrics["selectivity"] = self.classes.result()
-        return LayerResult(metrics, self.top.result(), self.left_out)
+        for name, means in (("selectivity", self.classes), ("selectivity_mean", self.class_averages)):
+            if means is not None:  # of negative activations it says nothing
+                metrics[name] = np.full_like(moments.max, np.nan) if self.is_signed else means.result()
+        return LayerResult(metrics, top, self.left_out)
 
 
 class ActivationPass:
@@ -136,18 +143,26 @@ class ActivationPass:
         self.network_images = 0
         self._statistics_seconds = 0.0
         self._positions = self._labels = np.zeros(0, np.int64)
+        self._keys: NDArray[np.int64] | None = None
         self._maximum: dict[int, Tensor] = {}
         self._mean: dict[int, Tensor] = {}
 
-    def run(self, inputs: Tensor, positions: NDArray[np.int64], labels: NDArray[np.int64]) -> BatchActivations:
+    def run(
+        self,
+        inputs: Tensor,
+        positions: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        keys: NDArray[np.int64] | None = None,
+    ) -> BatchActivations:
         """Run one forward.
 
         inputs:     [B, 3, H, W] on the device
         positions:  int64 [B], of the images in the listing, ascending from batch to batch: they seed what is random
                     about an image, and name it in the top lists
         labels:     int64 [B], the images' classes, -1 for none
+        keys:       int64 [B], of the images wherever they are listed: see `Maps`
         """
-        self._positions, self._labels = positions, labels
+        self._positions, self._labels, self._keys = positions, labels, keys
         self._maximum, self._mean = {}, {}
         self._statistics_seconds = 0.0
         if self.device.is_cuda and not self.network_images:
@@ -172,9 +187,9 @@ class ActivationPass:
 
     def _see(self, index: int, output: Tensor) -> None:
         start = time.perf_counter()
-        maps = Maps(output, self._positions, self._labels)
+        maps = Maps(output, self._positions, self._labels, self._keys)
         self.statistics[index].update(maps)
-        maximum, mean = maps.reduction.maximum, (maps.reduction.total / (maps.height * maps.width)).float()
+        maximum, mean = maps.reduction.maximum, maps.average
         if not maps.reduction.all_finite:
             maximum, mean = (values.masked_fill(~maps.reduction.finite, torch.nan) for values in (maximum, mean))
         self._maximum[index], self._mean[index] = maximum, mean

@@ -18,7 +18,7 @@ class NoisyVariation:
     def __init__(self, runner: Runner, device: torch.device | None = None) -> None:
         self._runner = runner
         statistics_device = device or runner.device.device
-        self.layers = [Variation(layer.units, layer.height * layer.width, statistics_device) for layer in runner.layers]
+        self.layers = [Variation(layer.units, layer.height, layer.width, statistics_device) for layer in runner.layers]
 
     def run(self, pixels: Pixels) -> None:
         """Run one forward of noisy images uint8 [B, H, W, 3]."""

@@ -28,19 +28,19 @@ _DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds
 class ProbeMeasure:
     """Measures the models at `models` (of the run's) on the probe images.
 
-    plan:             of the statistics
-    labels:           int32 [images of the listing], -1 for none
-    noises:           the distortions of the noisy versions, which come after the clean one
-    kinds:            which activations of each image are kept: max, mean
-    embedding_model:  the model whose last layer's means are kept as the images' embeddings
+    plan:    of the statistics
+    labels:  int32 [images of the listing], -1 for none
+    keys:    int64 [images of the listing]: see `image_keys`
+    noises:  the distortions of the noisy versions, which come after the clean one
+    kinds:   which activations of each image are kept: max, mean; the last layers' means are, always: embeddings
     """
 
     models: tuple[int, ...]
     plan: StatisticsPlan
     labels: NDArray[np.int32]
+    keys: NDArray[np.int64]
     noises: tuple[str, ...]
     kinds: tuple[str, ...]
-    embedding_model: int = 0
 
     def start(self, runners: Sequence[Runner]) -> "ProbeShard":
         """Return a new measure of one shard."""
@@ -53,12 +53,15 @@ class ProbeMeasure:
             return []
         return [part[Section(model, layer).name(kind)] for kind in self.kinds]
 
-    def embeddings(self, parts: Iterable[Mapping[str, NDArray[Any]]]) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        """Yield the index of the first image used, and float16 [images, size], of part after part."""
+    def embeddings(
+        self, parts: Iterable[Mapping[str, NDArray[Any]]], model: int
+    ) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """Yield the index of the first image used, and a model's embeddings float16 [images, size], of part after
+        part."""
         first = 0
         for part in parts:
             if POSITION in part:
-                block = part[Section(self.embedding_model).name(_EMBEDDING)]
+                block = part[Section(model).name(_EMBEDDING)]
                 yield first, block
                 first += len(block)
 
@@ -134,7 +137,7 @@ class ProbeShard:
         labels = self._measure.labels[batch.positions].astype(np.int64)
         clean = batch.pixels[:, 0] if self._measure.noises else batch.pixels
         for model in self._models:
-            model.feed(clean, batch.positions, labels)
+            model.feed(clean, batch.positions, labels, self._measure.keys[batch.positions])
             for version, noisy in enumerate(model.noisy, 1):
                 noisy.run(batch.pixels[:, version])
         self._positions.add({POSITION: batch.positions})
@@ -158,17 +161,22 @@ class _ModelShard:
         self._rows = Rows()
         self._seconds = 0.0
 
-    def feed(self, pixels: NDArray[np.uint8], positions: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
-        """Take in a batch of clean images uint8 [B, H, W, 3]; positions and labels int64 [B]."""
+    def feed(
+        self,
+        pixels: NDArray[np.uint8],
+        positions: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        keys: NDArray[np.int64],
+    ) -> None:
+        """Take in a batch of clean images uint8 [B, H, W, 3]; positions, labels and keys int64 [B]."""
         runner, section = self._runner, Section(self._model)
         start = time.perf_counter()
         with runner.guarded():
-            activations = self._activation.run(runner.inputs(pixels), positions, labels)
+            activations = self._activation.run(runner.inputs(pixels), positions, labels, keys)
             decided = runner.decide(activations.output)
         if len(decided):
             self._rows.add({section.name(_DECISION): decided})
-        if self._model == self._measure.embedding_model:
-            self._rows.add({section.name(_EMBEDDING): activations.mean[-1]})
+        self._rows.add({section.name(_EMBEDDING): activations.mean[-1]})
         for kind in self._measure.kinds:
             layers = {"max": activations.maximum, "mean": activations.mean}[kind]
             self._rows.add({Section(self._model, index).name(kind): values for index, values in enumerate(layers)})

@@ -1,4 +1,8 @@
-"""The sensitivity pass: what every unit's own top images lose without colour, without shape, and with noise."""
+"""The sensitivity pass: what every unit's own top images lose without colour, without shape, and with noise.
+
+Top images are chosen for their activation, so any change lowers it: what a change takes that keeps everything (the
+image mirrored, and moved by a few pixels) is the control.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +15,13 @@ from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 
-CHANGES = {"color_sensitivity": "grey", "shape_sensitivity": "shuffle-4", "noise_sensitivity": "noise-0.1"}
+CONTROL = "control_sensitivity"
+CHANGES = {
+    "color_sensitivity": "grey",
+    "shape_sensitivity": "shuffle-4",
+    "noise_sensitivity": "noise-0.1",
+    CONTROL: "mirror-8",
+}
 VERSIONS = tuple(CHANGES.values())
 
 
@@ -30,8 +40,9 @@ class SensitivityMeasure:
     def merge(
         self, parts: Iterable[Mapping[str, NDArray[Any]]], values: list[NDArray[np.float32]]
     ) -> list[dict[str, NDArray[np.float32]]]:
-        """Return `color_sensitivity`, `shape_sensitivity` and `noise_sensitivity` of every layer's units, float32
-        [units].
+        """Return `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity` of every
+        layer's units, and `color_excess`, `shape_excess`, `noise_excess`, by how much each is above the control:
+        float32 [units].
 
         1 - (mean activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the
         originals' mean is not above 0. values float32 [units, k]: each layer's largest activations, as in `lists`.
@@ -42,7 +53,7 @@ class SensitivityMeasure:
                 for metric, changed in sums.items():
                     changed += part[_array_name(metric, layer)]
         return [
-            {metric: _loss(changed, np.where(top >= 0, value, 0)) for metric, changed in sums.items()}
+            _with_excess({metric: _loss(changed, np.where(top >= 0, value, 0)) for metric, changed in sums.items()})
             for sums, top, value in zip(total, self.lists, values, strict=True)
         ]
 
@@ -93,6 +104,16 @@ class ChangedActivations:
 def _array_name(metric: str, layer: int) -> str:
     """Return what a part calls a metric's sums of a layer."""
     return f"{metric}.{layer}"
+
+
+def _with_excess(losses: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Return losses by metric, and by how much each is above the control's."""
+    excess = {
+        metric.replace("sensitivity", "excess"): loss - losses[CONTROL]
+        for metric, loss in losses.items()
+        if metric != CONTROL
+    }
+    return losses | excess
 
 
 def _loss(changed: NDArray[np.float64], values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -209,7 +209,9 @@ class Trace:
         return self._output(name, call)
 
     def _has_parts(self, call: ModuleCall) -> bool:
-        return next(self.network.get_submodule(call.path).children(), None) is not None
+        """Whether layers with weights are inside of a module, which may have other children (its padding)."""
+        children = self.network.get_submodule(call.path).children()
+        return any(self._count(self._paths[id(child)]) for child in children)
 
     def _is_container(self, path: str) -> bool:
         return isinstance(self.network.get_submodule(path), nn.Sequential | nn.ModuleList)
@@ -313,6 +315,20 @@ class Trace:
         named = f"{name}[channels={'last' if channels == -1 else channels}]"
         units = value.shape[channels]
         return replace(_watched(named, place, layout, ending_of(value), is_signed(value)), units=units)
+
+
+def repetition_notes(layers: list[WatchedLayer]) -> list[str]:
+    """Return what to tell the user of modules that run several times in a forward."""
+    names: dict[str, list[str]] = {}
+    for layer in layers:
+        base, mark, _ = layer.name.partition("#")
+        if mark:
+            names.setdefault(base, []).append(layer.name)
+    return [
+        f"{base} runs several times in a forward: {', '.join(own[:4])}{' …' if len(own) > 4 else ''} "
+        f"{'are layers of their own' if len(own) > 1 else 'is one of its calls'}"
+        for base, own in names.items()
+    ]
 
 
 def _watched(name: str, place: _Tensor, layout: Layout, after: tuple[str, ...], signed: bool) -> WatchedLayer:

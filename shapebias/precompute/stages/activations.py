@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.image_set import image_keys
 from shapebias.precompute.measures.activation import StatisticsPlan
 from shapebias.precompute.measures.probe import ProbeMeasure
 from shapebias.precompute.measures.thumbnails import FEW, PictureMeasure, pictures_of
@@ -27,7 +28,6 @@ def measure_activations(run: Run) -> None:
         if models[0] is run.models[0]:
             run.used = used
             run.skipped += skipped
-            run.embeddings = partial(measure.embeddings, parts)
         run.check_unchanged(run.image_set, np.array_equal(used, run.used))
         run.progress.stage("merging")
         for model in models:
@@ -43,14 +43,14 @@ def _measure(run: Run, models: list[ModelRun]) -> ProbeMeasure:
         models=tuple(model.number for model in models),
         plan=StatisticsPlan(settings.top, len(image_set), len(image_set.class_ids), settings.seed),
         labels=image_set.labels,
+        keys=image_keys(image_set.paths, settings.seed),
         noises=settings.noises,
         kinds=ACTIVATIONS[settings.activations],
     )
 
 
 def _scan(run: Run, geometry: Geometry, models: list[ModelRun], measure: ProbeMeasure) -> Scan:
-    embedding_layer = run.models[measure.embedding_model].runner.layers[-1]
-    embedding = embedding_layer.units if measure.embedding_model in measure.models else 0
+    embedding = sum(model.runner.layers[-1].units for model in models)
     units = sum(layer.units for model in models for layer in model.runner.layers)
     return Scan(
         name=f"activations-{geometry.key}",
@@ -66,6 +66,7 @@ def _scan(run: Run, geometry: Geometry, models: list[ModelRun], measure: ProbeMe
 
 def _merge(run: Run, model: ModelRun, measure: ProbeMeasure, parts: Parts) -> None:
     """Merge what the shards gave a model, and write its activations into the store."""
+    model.embeddings = partial(measure.embeddings, parts, model.number)
     model.probe_result = measure.merge(model.number, model.runner, parts)
     model.target = model.runner.targets(run.image_set.labels[run.used])
     model.top = [replace(layer.top, image=_indices(run, layer.top.image)) for layer in model.probe.layers]

@@ -34,7 +34,12 @@ def decide(run: Run) -> None:
     if inputs.conflicting is not None:
         image_set, skipped = inputs.conflicting
         run.cue_conflict = decide_cue_conflict(
-            run.engine, run.runners, image_set, skipped, file=settings.categories, stimuli_as=settings.stimuli
+            run.engine,
+            [model.runner for model in run.models],
+            image_set,
+            skipped,
+            file=settings.categories,
+            stimuli_as=settings.stimuli,
         )
         run.writer.cue_conflict(run.cue_conflict)
 

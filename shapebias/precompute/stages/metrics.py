@@ -6,14 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.store import schema
+from shapebias.core.text import printable
 from shapebias.precompute.images.annotations import Annotations, annotate, annotated_images
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.measures.dissection import DissectionMeasure, ThresholdMeasure, Thresholds
+from shapebias.precompute.measures.embedding import EmbeddingMeasure
 from shapebias.precompute.measures.sensitivity import VERSIONS, SensitivityMeasure
+from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import used_positions
 from shapebias.precompute.scanning.scan import Scan
 from shapebias.precompute.stages.run import ModelRun, Run, none_can_be_used
-from shapebias.precompute.statistics.diversity import class_diversity, visual_diversity
+from shapebias.precompute.statistics.diversity import class_diversity, mean_over_rulers, visual_diversity
 from shapebias.precompute.statistics.variation import filter_smoothness
 
 
@@ -46,19 +49,56 @@ def _metrics(model: ModelRun, index: int) -> dict[str, NDArray[np.float32]]:
 
 
 def _visual_diversity(run: Run) -> None:
-    """Measure it for all models by the same embeddings, of the last layer of the first model."""
-    size = run.models[0].runner.layers[-1].units
+    """Measure it for all models by the same rulers: by the last layer of every model, or of the `--embedding`."""
+    lists = [top.image for model in run.models for top in model.top]
+    if run.settings.embedding is None:
+        rulers = [model.runner for model in run.models]
+        distances = [visual_diversity(lists, model.embeddings(), model.runner.layers[-1].units) for model in run.models]
+    else:
+        rulers = run.runners[-1:]
+        distances = [_distances_by(run, rulers[0], lists)]
+    by_layer = iter(mean_over_rulers(distances))
     for model in run.models:
-        by_layer = visual_diversity([top.image for top in model.top], run.embeddings(), size)
-        for metrics, diversity in zip(model.metrics, by_layer, strict=True):
-            metrics["visual_diversity"] = diversity
+        for metrics in model.metrics:
+            metrics["visual_diversity"] = next(by_layer)
+    run.writer.rulers(
+        [
+            schema.Ruler(
+                label=ruler.model.label,
+                source=printable(ruler.model.source),
+                weights_sha256=ruler.model.weights_sha256(),
+                layer=ruler.layers[-1].name,
+            )
+            for ruler in rulers
+        ]
+    )
+
+
+def _distances_by(run: Run, ruler: Runner, lists: list[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
+    """Return the visual diversity of top lists by a network of its own, which sees the images that they name."""
+    named, rows = _named(lists)
+    measure = EmbeddingMeasure()
+    scan = Scan(
+        name="embedding",
+        title=f"{ruler.model.label}: embeddings",
+        image_set=run.image_set,
+        geometry=ruler.geometry,
+        measure=measure,
+        positions=run.used[named],
+        image_bytes=4 * ruler.layers[-1].units,
+    )
+    return visual_diversity(rows, measure.embeddings(run.scan_again(scan)), ruler.layers[-1].units)
+
+
+def _named(lists: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Return the images that top lists name, ascending, and the lists with indices into these; -1 stays."""
+    named = np.unique(np.concatenate([image.ravel() for image in lists]))
+    named = named[named >= 0]
+    return named, [np.where(image >= 0, np.searchsorted(named, image), -1) for image in lists]
 
 
 def _measure_sensitivity(run: Run, model: ModelRun) -> None:
-    images = [top.image for top in model.top]
-    named = np.unique(np.concatenate([image.ravel() for image in images]))
-    named = named[named >= 0]
-    lists = [np.where(image >= 0, np.searchsorted(named, image), -1) for image in images]
+    named, lists = _named([top.image for top in model.top])
     measure = SensitivityMeasure(model.number, lists)
     scan = Scan(
         name=f"sensitivity-{model.label}",

@@ -1,6 +1,6 @@
 """What the stages of a run share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from shapebias.precompute.runner import Runner, by_geometry
 from shapebias.precompute.scanning.scan import Engine, Parts, Scan
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
+from shapebias.precompute.statistics.diversity import Embeddings
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.summary import ModelSummary
 from shapebias.precompute.unfinished import StartAgainError
@@ -54,6 +55,7 @@ class ModelRun:
     """One model, the `number`-th of the run, and what the stages found out about it.
 
     probe_result:  of the first scan
+    embeddings:    returns what `visual_diversity` takes: of every image the means of the last layer's maps
     metrics:       of each layer, by name
     top:           of each layer; images are indices in the store
     concepts:      of each layer
@@ -64,6 +66,7 @@ class ModelRun:
     number: int
     runner: Runner
     probe_result: ProbeResult | None = None
+    embeddings: Embeddings = field(default=lambda: iter(()))
     metrics: list[dict[str, NDArray[np.float32]]] = field(default_factory=list)
     top: list[TopKResult] = field(default_factory=list)
     concepts: list[LayerConcepts] = field(default_factory=list)
@@ -94,7 +97,10 @@ class ModelRun:
 
 
 class Run:
-    """A run's images, models and stages. `used` int64 [images]: the positions in the listing of those in the store."""
+    """A run's images, models and stages. `used` int64 [images]: the positions in the listing of those in the store.
+
+    `runners` are the models', and behind them that of `--embedding`, if there is one.
+    """
 
     def __init__(
         self,
@@ -110,17 +116,16 @@ class Run:
         self.settings, self.progress, self.writer, self.inputs = settings, progress, writer, inputs
         self.runners, self.engine, self.device = runners, engine, device
         self.image_set, self.skipped = inputs.image_set, list(inputs.skipped)
-        self.models = [ModelRun(number=number, runner=runner) for number, runner in enumerate(runners)]
+        self.models = [
+            ModelRun(number=number, runner=runner) for number, runner in enumerate(runners[: len(settings.models)])
+        ]
         self.used = np.zeros(0, np.int64)
         self.cue_conflict: CueConflict | None = None
         self.annotations: Annotations | None = None
-        self.embeddings: Callable[[], Iterator[tuple[int, NDArray[np.float16]]]] = lambda: iter(
-            ()
-        )  # once they are known
 
     def groups(self) -> list[tuple[Geometry, list[ModelRun]]]:
         """Return the models that share the decoding of images."""
-        groups = by_geometry([runner.geometry for runner in self.runners])
+        groups = by_geometry([model.runner.geometry for model in self.models])
         return [(geometry, [self.models[number] for number in numbers]) for geometry, numbers in groups.items()]
 
     def scan_again(self, scan: Scan) -> Parts:
@@ -163,10 +168,21 @@ def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict |
         network_images_per_second=network_images / network_seconds,
         preprocessing=str(runner.model.preprocessing),
         labelled=int((model_run.target >= 0).sum()) if len(model_run.decision) else 0,
-        notes=[*runner.model.notes, *_left_out(model_run)],
+        notes=[*runner.model.notes, *_left_out(model_run), *_undecided(model_run)],
         shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(model_run.label))),
         distorted=model_run.distorted | variants,
     )
+
+
+def _undecided(model_run: ModelRun) -> list[str]:
+    """Return what to tell of units whose concept could not be decided, a line a layer."""
+    layers = zip(model_run.runner.layers, model_run.concepts, strict=False)  # none where nothing was dissected
+    return [
+        f"{layer.name}: {concepts.undecided.sum():,} of {layer.units:,} units are undecided: their threshold is their "
+        "maximum (saturated or dead), so they fire nowhere"
+        for layer, concepts in layers
+        if concepts.undecided.any()
+    ]
 
 
 def _left_out(model_run: ModelRun) -> list[str]:

@@ -1,7 +1,7 @@
-"""Class selectivity of every unit, from the mean activation on each class."""
+"""Class selectivity of every unit, from the mean activation on each class: of maps' maxima, or of their means."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,12 +16,16 @@ from shapebias.precompute.statistics.statistic import AttributeState
 class ClassMeans(AttributeState):
     """The monoid of (sum of activations, number of images) a class, float64 [classes, units] on the maps' device.
 
-    Maps with values that are no numbers are left out.
+    `activation` says what the activation of an image is: the `maximum` or the `average` of its map. Maps with values
+    that are no numbers are left out.
     """
 
     _STATE = ("total", "images")
 
-    def __init__(self, units: int, classes: int, device: torch.device) -> None:
+    def __init__(
+        self, units: int, classes: int, device: torch.device, activation: Literal["maximum", "average"] = "maximum"
+    ) -> None:
+        self._activation = activation
         self.total = torch.zeros((classes, units), dtype=torch.float64, device=device)
         self.images = torch.zeros(classes, dtype=torch.int64)
         self.left_out: Tensor | None = None  # int32 [classes, units], made when there is something to count
@@ -34,7 +38,8 @@ class ClassMeans(AttributeState):
             return
         device = self.total.device
         classes, rows = torch.from_numpy(labels[known]), torch.from_numpy(known).to(device)
-        activation = maps.reduction.maximum[rows].double()
+        every = maps.reduction.maximum if self._activation == "maximum" else maps.average
+        activation = every[rows].double()
         if not maps.reduction.all_finite:
             missing = ~maps.reduction.finite[rows]
             activation = activation.masked_fill(missing, 0.0)
@@ -67,7 +72,8 @@ class ClassMeans(AttributeState):
     def result(self) -> NDArray[np.float32]:
         """Return (m1 - m2) / (m1 + m2), m1 the largest class mean, m2 the mean of the others: float32 [units].
 
-        0 where m1 + m2 = 0; NaN with fewer than two classes. Source: Morcos et al. 2018, arXiv 1803.06959.
+        0 where m1 + m2 = 0; NaN with fewer than two classes, or where a class mean is below 0: the index is for
+        activations that are not. Source: Morcos et al. 2018, arXiv 1803.06959, where the activation is the average.
         """
         if not len(self.images):
             return np.full(self.total.shape[1], np.nan, np.float32)
@@ -78,6 +84,8 @@ class ClassMeans(AttributeState):
         largest = means.masked_fill(counts == 0, -torch.inf).amax(0)
         others = (means.sum(0) - largest) / (classes - 1)
         ratio = (largest - others) / (largest + others)
-        ratio = torch.where(largest + others == 0, 0.0, ratio).masked_fill(classes < 2, torch.nan)
+        ratio = torch.where(largest + others == 0, 0.0, ratio).masked_fill(
+            (classes < 2) | (means < 0).any(0), torch.nan
+        )
         result: NDArray[np.float32] = ratio.float().numpy()
         return result

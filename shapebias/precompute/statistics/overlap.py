@@ -153,7 +153,7 @@ class Overlap(AttributeState):
 
     def result(self) -> tuple[LayerConcepts, NDArray[np.float32]]:
         """Return each category's best concept for every unit (the first of equal ones), and the units' number of
-        concepts with an IoU of at least 0.04, float32 [units]."""
+        concepts with an IoU of at least 0.04, float32 [units], NaN where the unit is undecided."""
         shared, activation = self.shared[:, 1:].cpu().numpy(), self.activation.cpu().numpy()
         category = np.array(self.concepts.category, np.int64)
         iou = intersection_over_union(shared, activation[:, category], np.broadcast_to(self.truth[1:], shared.shape))
@@ -167,7 +167,7 @@ class Overlap(AttributeState):
                 label[:, index], common[:, index] = chosen, shared[units, chosen]
                 truth[:, index] = self.truth[1:][chosen]
         best = LayerConcepts(label=label, intersection=common, activation=activation, truth=truth)
-        return best, (iou >= DETECTOR).sum(1).astype(np.float32)
+        return best, np.where(best.undecided, np.nan, (iou >= DETECTOR).sum(1)).astype(np.float32)
 
 
 def _upsamplings(maps: Maps, labels: Labels) -> tuple[Upsampling, Upsampling]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shapebias.precompute.parts import Part
 from shapebias.precompute.statistics import kernels
+from shapebias.precompute.statistics.draws import uniform
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.statistic import AttributeState
 
@@ -63,9 +64,9 @@ class Quantile(AttributeState):
         if self.rate == self.positions:
             return np.broadcast_to(np.arange(self.positions, dtype=np.int32), (len(images), self.positions))
         whole = math.floor(self.rate)
-        more = _hash(self.seed, images[:, None], np.zeros((1, 1), np.uint64)) < self.rate - whole
+        more = uniform(self.seed, images[:, None], np.zeros((1, 1), np.uint64)) < self.rate - whole
         part = np.arange(self.per_image)
-        jitter = _hash(self.seed, images[:, None], (part + 1).astype(np.uint64)[None, :])
+        jitter = uniform(self.seed, images[:, None], (part + 1).astype(np.uint64)[None, :])
         parts = np.maximum(whole + more, 1)
         drawn = ((part + jitter) * (self.positions / parts)).astype(np.int32)
         return np.where(part < whole + more, np.minimum(drawn, self.positions - 1), np.int32(-1))
@@ -135,15 +136,3 @@ class Quantile(AttributeState):
         values = highest.gather(1, above[:, None])[:, 0].masked_fill(sampled == 0, torch.nan)
         result: NDArray[np.float32] = values.cpu().numpy()
         return result
-
-
-def _hash(seed: int, image: NDArray[np.int64], stream: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Return uniform numbers in [0, 1), the same for the same seed, image and stream (SplitMix64's finaliser)."""
-    with np.errstate(over="ignore"):
-        bits = image.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + stream * np.uint64(0xD1B54A32D192ED03)
-        bits = bits + np.uint64(seed) * np.uint64(0x8CB92BA72F3D8DD7)
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
-        bits ^= bits >> np.uint64(31)
-    uniform: NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return uniform

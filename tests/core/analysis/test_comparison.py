@@ -39,6 +39,7 @@ def store(pair: Path) -> Store:
     return open_store(pair)
 
 
+@pytest.mark.slow
 def test_differences_are_numpys_and_scipys(store: Store) -> None:
     differences, _ = compare(store, "S", "R", ["smoothness", "filter_smoothness"])
     assert [each.layer for each in differences] == [f"conv{number}" for number in range(1, 6)] * 2
@@ -145,6 +146,7 @@ def test_the_command(pair: Path) -> None:
     assert facts["accuracy"][0]["accuracy"] == 1.0  # of images that both get right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["variation", "filters"])
 def test_figures(pair: Path, tmp_path: Path, kind: str) -> None:
     from PIL import Image

@@ -26,6 +26,7 @@ def scores(path: Path) -> dict[str, list[float]]:
     }
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_was(
     make_store: Make, ablation_settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

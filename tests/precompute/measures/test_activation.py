@@ -49,12 +49,14 @@ def check(metrics: dict[str, np.ndarray], maps: np.ndarray, labels: np.ndarray) 
     np.testing.assert_allclose(metrics["sparsity"], (flat <= 0).mean(1), atol=2 / flat.shape[1])
     above = int(0.005 * flat.shape[1] + 1e-9)
     np.testing.assert_allclose(metrics["q995"], -np.sort(-flat, axis=1)[:, above], rtol=1e-4, atol=1e-5)
-    activation = exact.max((2, 3))
-    means = np.array([activation[labels == label].mean(0) for label in np.unique(labels[labels >= 0])])
-    others = (means.sum(0) - means.max(0)) / (len(means) - 1)
-    both = means.max(0) + others
-    selectivity = np.divide(means.max(0) - others, both, out=np.zeros_like(both), where=both != 0)
-    np.testing.assert_allclose(metrics["selectivity"], selectivity, rtol=1e-3, atol=1e-5)
+    for name, activation in (("selectivity", exact.max((2, 3))), ("selectivity_mean", exact.mean((2, 3)))):
+        means = np.array([activation[labels == label].mean(0) for label in np.unique(labels[labels >= 0])])
+        others = (means.sum(0) - means.max(0)) / (len(means) - 1)
+        both = means.max(0) + others
+        selectivity = np.divide(means.max(0) - others, both, out=np.zeros_like(both), where=both != 0)
+        if (exact < 0).any():  # the layer is signed
+            selectivity[:] = np.nan
+        np.testing.assert_allclose(metrics[name], selectivity, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 40])

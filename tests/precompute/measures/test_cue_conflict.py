@@ -69,6 +69,7 @@ def test_what_could_not_be_used_is_said(plain_run: PlainRun) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_built_in_pair(monkeypatch: pytest.MonkeyPatch, make_store: Callable[..., Path], tmp_path: Path) -> None:
     monkeypatch.setitem(SPLITS, "cue-conflict", 48)
     path = make_store(

@@ -44,6 +44,7 @@ def settings_of(images: Path, store: Path, spec: str, **changes: object) -> Sett
     return Settings(models=parse_specs([spec]), images=str(images), store=store, **(facts | changes))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_batches_are_halved_until_they_fit(hungry: Path, image_folder: Path, tmp_path: Path) -> None:
     summary = precompute(
         settings_of(image_folder, tmp_path / "a.zarr", f"A={hungry}:hungry", shard_size=32, passes=("sensitivity",)),

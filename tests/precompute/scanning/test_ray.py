@@ -66,6 +66,7 @@ def test_a_killed_worker_changes_no_byte(
     assert workers() == []
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_one_line(
     make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

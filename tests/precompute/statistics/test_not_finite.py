@@ -62,13 +62,15 @@ def selectivity(activation: np.ndarray, labels: np.ndarray) -> float:
     if len(present) < 2:
         return np.nan
     *others, first = np.sort([activation[labels == label].mean() for label in present])
+    if others[0] < 0:
+        return np.nan
     other = np.mean(others)
     return (first - other) / (first + other) if first + other else 0.0
 
 
 def expected(maps: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Every metric from the finite maps of each unit, float64."""
-    names = ("max", "mean", "std", "sparsity", "q995", "tv", "smoothness", "selectivity")
+    names = ("max", "mean", "std", "sparsity", "q995", "tv", "smoothness", "selectivity", "selectivity_mean")
     found = {name: np.full(maps.shape[1], np.nan) for name in names}
     for unit in range(maps.shape[1]):
         usable = finite_of(maps)[:, unit]
@@ -88,6 +90,7 @@ def expected(maps: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
             "tv": variation / len(chosen),
             "smoothness": np.nan if chosen[0].size == 1 else 1 - variation / (4 * absolute) if absolute else 1.0,
             "selectivity": selectivity(chosen.max((1, 2))[known >= 0], known[known >= 0]),
+            "selectivity_mean": selectivity(chosen.mean((1, 2))[known >= 0], known[known >= 0]),
         }
         for name, value in facts.items():
             found[name][unit] = value

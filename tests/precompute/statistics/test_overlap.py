@@ -145,11 +145,14 @@ def test_the_best_concept_of_each_category() -> None:
     found, diversity = overlap.result()
     intersection, union = brute_force(maps, np.full(20, 0.7, np.float32), labels)
     iou = intersection / np.maximum(union, 1)
-    np.testing.assert_allclose(found.score, iou.max(1))
-    assert found.concept[0] == -1  # dead
+    np.testing.assert_allclose(found.score[1:], iou.max(1)[1:])
+    assert found.undecided.tolist() == [True] + [False] * 19
+    assert np.isnan(found.score[0]), "it is dead"
+    assert found.concept[0] == -1
     np.testing.assert_array_equal(found.concept[1:], iou.argmax(1)[1:])
     np.testing.assert_array_equal(found.best[1:], np.array(CONCEPTS.category)[iou.argmax(1)[1:]])
-    np.testing.assert_array_equal(diversity, (iou >= 0.04).sum(1))
+    np.testing.assert_array_equal(diversity[1:], (iou >= 0.04).sum(1)[1:])
+    assert np.isnan(diversity[0])
     for index in range(3):
         members = [each for each, category in enumerate(CONCEPTS.category) if category == index]
         np.testing.assert_allclose(found.iou[:, index], iou[:, members].max(1))

@@ -31,8 +31,9 @@ EMPTY: dict[str, Callable[[], Statistic[Any, Any]]] = {
     "moments": lambda: Moments(UNITS, CPU),
     "top images": lambda: TopK(UNITS, 4, SIDE, SIDE, device=CPU),
     "quantile": lambda: Quantile(UNITS, SIDE * SIDE, PLANNED, CPU, q=0.9),
-    "variation": lambda: Variation(UNITS, SIDE * SIDE, CPU),
+    "variation": lambda: Variation(UNITS, SIDE, SIDE, CPU, seed=0),
     "class means": lambda: ClassMeans(UNITS, CLASSES, CPU),
+    "class averages": lambda: ClassMeans(UNITS, CLASSES, CPU, "average"),
     "overlap": lambda: Overlap(np.linspace(-1, 1, UNITS).astype(np.float32), CONCEPTS, CPU),
     "layer": lambda: LayerStatistics(
         WatchedLayer("layer", "layer", 0, UNITS, SIDE, SIDE), StatisticsPlan(4, PLANNED, CLASSES), CPU
@@ -123,7 +124,7 @@ def test_parts_are_merged_by_name() -> None:
     parts = [
         to_part({key: fed(name, first, last) for key, name in names.items()}) for first, last in ((0, 5), (5, IMAGES))
     ]
-    assert list(WithoutPrefix(parts[0], "b.c")) == ["total", "absolute", "images"]
+    assert list(WithoutPrefix(parts[0], "b.c")) == ["total", "expected", "absolute", "images"]
     merged = merge_parts(lambda: {key: EMPTY[name]() for key, name in names.items()}, parts)
     assert list(merged) == list(names)
     for key, name in names.items():
