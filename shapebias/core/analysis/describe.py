@@ -3,6 +3,7 @@
 from typing import Any
 
 from shapebias.core.analysis.accuracy import accuracies
+from shapebias.core.analysis.chance import chance_text, class_diversity_by_chance
 from shapebias.core.analysis.comparison import record, shape_bias_record, summarize
 from shapebias.core.analysis.dissection import dissection_facts
 from shapebias.core.concepts import PUBLISHED
@@ -27,6 +28,7 @@ def store_facts(store: Store) -> dict[str, Any]:
         "labelled": int((store.labels >= 0).sum()),
         "classes": len(store.class_names),
         "skipped": store.skipped,
+        "class_diversity_by_chance": _chance(store),
         "dissection": dissection_facts(store),
         "rulers": [ruler.to_attributes() for ruler in rulers_of(store)],
         "models": [
@@ -47,6 +49,13 @@ def store_facts(store: Store) -> dict[str, Any]:
             for label, model in store.models.items()
         ],
     }
+
+
+def _chance(store: Store) -> dict[str, Any] | None:
+    """Return the class diversity to expect of as many random images as a top list of the store names."""
+    first = next(iter(store.models))
+    chance = class_diversity_by_chance(store, first, next(iter(store.layers(first))))
+    return None if chance is None or chance[1] != chance[1] else {"images": chance[0], "classes": chance[1]}
 
 
 def rulers_of(store: Store) -> list[schema.Ruler]:
@@ -86,6 +95,9 @@ def store_text(store: Store) -> str:
         f"{facts['store']}: version {facts['version']}, made {created} by shapebias {version}",
         f"{facts['images']:,} images, {labels}, {len(facts['skipped']):,} skipped",
     ]
+    if facts["class_diversity_by_chance"] is not None:
+        chance = facts["class_diversity_by_chance"]
+        lines.append(f"class diversity {chance_text((chance['images'], chance['classes']))}")
     if facts["dissection"] is not None:
         lines += _dissection_lines(facts["dissection"])
     lines.append(f"visual diversity by {_rulers_text(store)}")

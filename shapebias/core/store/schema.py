@@ -9,7 +9,7 @@ images/cue-conflict/       attributes: see CueConflictImages; only where a netwo
   path/{data,offsets}      as in images/probe, of the images used; in early stores only those with two categories
   shape, texture           int32 [images], index into categories
 concepts/                  attributes: names, category (of each name, index into categories), categories, and of what
-                           was dissected: source, images, skipped, problems; only where networks were dissected
+                           was dissected: source, images, iou_area, skipped, problems; where any was dissected
 models/LABEL/              attributes: see Model
   cue_conflict/decision    int32 [images], index into categories, -1 = none; images of images/cue-conflict
   decision, target         int32 [images]: the output that the network decides for, and the right one, -1 = none

@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Static
 
+from shapebias.core.analysis.chance import chance_text, class_diversity_by_chance
 from shapebias.core.analysis.dissection import concepts_of
 from shapebias.core.metrics import METRICS
 from shapebias.core.store.reader import Store, Unit
@@ -29,18 +30,20 @@ class DetailsScreen(ReadingScreen):
         super().__init__()
         self._store, self._unit = session.store, unit
         self._table = session.load((unit.model, unit.layer))
+        self._chance = class_diversity_by_chance(session.store, unit.model, unit.layer)
 
     def parts(self) -> list[Widget]:
         return [
             Static(Text(printable(str(self._unit), 100), style="bold")),
-            Static(metrics_table(self._table, self._unit), id="metrics"),
+            Static(metrics_table(self._table, self._unit, self._chance), id="metrics"),
             Static(concepts_table(self._store, self._unit), id="concepts"),
             Static(images_table(self._store, self._unit), id="images"),
         ]
 
 
-def metrics_table(table: UnitTable, unit: Unit) -> Table:
-    """Return a row for every metric of a unit of `table`: its value, its rank from the top, its meaning."""
+def metrics_table(table: UnitTable, unit: Unit, chance: tuple[int, float] | None = None) -> Table:
+    """Return a row for every metric of a unit of `table`: its value, its rank from the top, its meaning, and the class
+    diversity by `chance`."""
     row = int((table.index == unit.index).argmax())
     grid = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "right"):
@@ -50,6 +53,8 @@ def metrics_table(table: UnitTable, unit: Unit) -> Table:
         metric = METRICS[name]
         value = table.cell(name, row)
         meaning = Text(metric.formula).append(f"\n{metric.low} … {metric.high}", style="dim")
+        if name == "class_diversity" and chance is not None:
+            meaning.append(f"\n{chance_text(chance)}", style="dim")
         rank_text = "" if isinstance(value, str) else rank(np.asarray(values, np.float64), row)
         grid.add_row(Text(metric.title, style="bold"), metric.format(value), Text(rank_text, style="dim"), meaning)
     return grid

@@ -9,6 +9,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Static
 
+from shapebias.core.analysis.chance import chance_text, class_diversity_by_chance
 from shapebias.core.analysis.comparison import dead_units, living
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.figures.units import tiled_filters
@@ -41,6 +42,8 @@ class LayerScreen(ReadingScreen):
         self._store, (_, self._layer) = session.store, layer
         self._models = [model for model in self._store.models if self._layer in self._store.layers(model)]
         self._marks = series(self._models)
+        chances = (class_diversity_by_chance(self._store, model, self._layer) for model in self._models)
+        self._chances = dict.fromkeys(chance_text(chance) for chance in chances if chance is not None)
 
     def parts(self) -> list[Widget]:
         return [Horizontal(Static(id="numbers"), Static(id="pictures"))]
@@ -91,6 +94,8 @@ class LayerScreen(ReadingScreen):
                 line.append(spread(living_values, low, high, room), color)
                 lines.append(line.append(f" {METRICS[name].format(high)}" if title else "", "dim"))
                 title = ""
+            if name == "class_diversity":
+                lines += [Text(f"{'':16}{chance}", style="dim") for chance in self._chances]
         return lines
 
     def noise(self, width: int, height: int) -> list[Text]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -40,6 +41,14 @@ def test_points_and_lines_are_the_numbers() -> None:
     assert axes.get_xlim() == (0, 1)
     labels = [text.get_text().strip() for text in figure.legends[0].get_texts()]
     assert labels == ["people, Geirhos et al. 2019: 0.96", "S: 0.20", "R: 0.70"]
+
+
+@pytest.mark.parametrize("stimuli", ["native", "model"])
+def test_how_stimuli_were_prepared_is_in_the_label(stimuli: str) -> None:
+    prepared = model("S", 2)
+    prepared = replace(prepared, score=replace(prepared.score, stimuli=stimuli))
+    labels = [text.get_text() for text in shape_bias_figure([prepared]).legends[0].get_texts()]
+    assert labels == [f" S, {stimuli} stimuli: 0.20"]
 
 
 def as_arrays(line):  # type: ignore[no-untyped-def]

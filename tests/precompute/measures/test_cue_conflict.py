@@ -9,9 +9,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from shapebias.cli import app
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.shape_bias.decisions import score
+from shapebias.core.shape_bias.recorded import read_decisions
 from shapebias.core.store.opening import open_store
 from shapebias.precompute.images.builtin.drawing import SHAPES, SPLITS, TEXTURES, draw_path
 from shapebias.precompute.models.load import SHIPPED
@@ -37,6 +40,21 @@ def test_decisions_by_a_file_of_categories(plain_run: PlainRun, model: str) -> N
     textures = [file.stem.split("-")[1].rstrip("0123456789") for file in files]
     assert [found.categories[each] for each in found.shape] == [file.parent.name for file in files]
     assert [found.categories[each] for each in found.texture] == textures
+
+
+def test_the_export_has_images_without_a_conflict_too(plain_run: PlainRun, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["cue-conflict", str(plain_run.path), "--export", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    exported = read_decisions([tmp_path], list(json.loads(plain_run.categories.read_text()))).subjects
+    for model in MODELS:
+        found = plain_run.store.cue_conflict(model)
+        assert found is not None
+        assert exported[model].images == [name.partition("/")[2] for name in found.images]
+        assert "cat90-cat1.png" in exported[model].images
+        assert exported[model].decision.tolist() == [
+            exported[model].categories.index(found.categories[index]) for index in found.decision
+        ]
+        assert score(exported[model]).counts == score(found).counts
 
 
 def test_what_could_not_be_used_is_said(plain_run: PlainRun) -> None:

@@ -215,9 +215,8 @@ def test_areas_as_in_netdissect_lite_are_recorded_and_smaller(
     for layer in lite.layers("Tiny"):
         ours, theirs = (layer_concepts(store, known(store), "Tiny", layer) for store in (dissected, lite))
         assert (theirs.activation <= ours.activation).all()
-        decided = ~np.isnan(theirs.score)
-        assert decided.any()
-        assert (theirs.score >= ours.score)[decided].all()
+        assert (theirs.iou >= ours.iou)[~np.isnan(theirs.iou)].all()
+        assert (theirs.iou > ours.iou).any()
     with pytest.raises(UsageError, match="no --iou-area mine: there are published, netdissect-lite"):
         make_store(tmp_path / "mine.zarr", iou_area="mine", **facts)
 
@@ -226,7 +225,8 @@ def test_a_unit_without_any_overlap_is_named_after_the_first_category() -> None:
     concepts = Concepts(("red", "cat"), (1, 2), ("texture", "color", "object"))
     label = np.array([[-1, 0, 1], [-1, 0, 1]], np.int32)
     shared = np.array([[0, 0, 0], [0, 0, 5]], np.int64)
-    tally = tally_csv(concepts, LayerConcepts(label=label, intersection=shared, activation=shared + 3, truth=shared + 5))
+    fires = np.full((2, 3), 5)
+    tally = tally_csv(concepts, LayerConcepts(label=label, intersection=shared, activation=fires, truth=fires))
     rows = list(csv.DictReader(io.StringIO(tally)))
     assert [(row["unit"], row["category"], row["label"]) for row in rows] == [
         ("2", "object", "cat"),

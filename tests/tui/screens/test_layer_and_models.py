@@ -106,6 +106,7 @@ def test_the_models_accuracies_are_the_stores(rich_store: Path) -> None:
 def test_shape_bias_is_by_category(cue_conflict_store: Path) -> None:
     text = ModelScreen(session_of(open_store(cue_conflict_store))).text(120).plain
     assert "Tiny  0.667" in text, "of three decisions two are by shape"
+    assert "(2 shape, 1 texture, 1 other, model stimuli)" in text, "a store that does not say it was made so"
     named = [line.split()[0] for line in text.splitlines() if line.startswith(("cat", "dog", "elephant"))]
     assert named == ["cat", "dog", "elephant"]
 
