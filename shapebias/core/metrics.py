@@ -171,7 +171,7 @@ _ALL = (
     ),
     Metric(
         name="color_excess",
-        title="colour excess",
+        title="colour-excess",
         formula="color_sensitivity - control_sensitivity",
         range=(-_INF, _INF),
         low="loses no more than by mirroring",
@@ -180,7 +180,7 @@ _ALL = (
     ),
     Metric(
         name="shape_excess",
-        title="shape excess",
+        title="shape-excess",
         formula="shape_sensitivity - control_sensitivity",
         range=(-_INF, _INF),
         low="loses no more than by mirroring",
@@ -189,7 +189,7 @@ _ALL = (
     ),
     Metric(
         name="noise_excess",
-        title="noise excess",
+        title="noise-excess",
         formula="noise_sensitivity - control_sensitivity",
         range=(-_INF, _INF),
         low="loses no more than by mirroring",
@@ -239,7 +239,7 @@ _ALL = (
     ),
     Metric(
         name="selectivity_mean",
-        title="sel. of mean",
+        title="mean-selectivity",
         formula="(m1 - m2) / (m1 + m2): m1 the largest class mean of the mean of a over p, m2 the mean of the other "
         "class means; 0 where m1 + m2 = 0; undefined where a can be negative",
         range=(0.0, 1.0),

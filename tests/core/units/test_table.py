@@ -90,7 +90,8 @@ def test_records_hold_metrics_and_top_images(store: Store) -> None:
     for record in records:
         unit = Unit("Tiny", "block3", record["unit"])
         for name in table.columns:
-            assert record[name] == store.metric("Tiny", "block3", name)[unit.index]
+            value = store.metric("Tiny", "block3", name)[unit.index]
+            assert record[name] == (None if np.isnan(value) else value)
         top = store.top(unit)
         assert [each["image"] for each in record["top"]] == [store.image_name(int(image)) for image in top.image]
         np.testing.assert_array_equal([each["value"] for each in record["top"]], top.value)
