@@ -171,7 +171,7 @@ _ALL = (
     ),
     Metric(
         name="color_excess",
-        title="colour excess",
+        title="colour-excess",
         formula="color_sensitivity - control_sensitivity",
         range=(-_INF, _INF),
         low="loses no more than by mirroring",
@@ -180,7 +180,7 @@ _ALL = (
     ),
     Metric(
         name="shape_excess",
-        title="shape excess",
+        title="shape-excess",
         formula="shape_sensitivity - control_sensitivity",
         range=(-_INF, _INF),
         low="loses no more than by mirroring",
@@ -189,7 +189,7 @@ _ALL = (
     ),
     Metric(
         name="noise_excess",
-        title="noise excess",
+        title="noise-excess",
         formula="noise_sensitivity - control_sensitivity",
         range=(-_INF, _INF),
         low="loses no more than by mirroring",

@@ -93,7 +93,7 @@ def vary_maps(
     the sum of |a[p] - a[(offset + p * stride) modulo P]| over the pairings of the image: stride and
     offset int64 [B, pairings]. Sums run as in `reduce_maps`.
     """
-    positions, units = maps.shape[1], maps.shape[2]
+    positions, units, pairings = maps.shape[1], maps.shape[2], stride.shape[1]
     part = np.empty(units, np.float32)
     part_absolute = np.empty(units, np.float32)
     part_apart = np.empty(units, np.float32)
@@ -107,17 +107,17 @@ def vary_maps(
             part_apart[:] = 0.0
             for position in range(first, min(first + row, positions)):
                 values = maps[image, position]
+                left = values if position == first else maps[image, position - 1]
+                above = values if first == 0 else maps[image, position - row]
+                partner = values
+                if pairings > 0:
+                    partner = maps[image, (offset[image, 0] + position * stride[image, 0]) % positions]
                 for unit in range(units):
-                    part_absolute[unit] += abs(values[unit])
-                if position > first:
-                    left = maps[image, position - 1]
-                    for unit in range(units):
-                        part[unit] += abs(values[unit] - left[unit])
-                if first > 0:
-                    above = maps[image, position - row]
-                    for unit in range(units):
-                        part[unit] += abs(values[unit] - above[unit])
-                for pairing in range(stride.shape[1]):
+                    value = values[unit]
+                    part[unit] += abs(value - left[unit]) + abs(value - above[unit])
+                    part_absolute[unit] += abs(value)
+                    part_apart[unit] += abs(value - partner[unit])
+                for pairing in range(1, pairings):
                     partner = maps[image, (offset[image, pairing] + position * stride[image, pairing]) % positions]
                     for unit in range(units):
                         part_apart[unit] += abs(values[unit] - partner[unit])
