@@ -187,7 +187,7 @@ class Trace:
 
     def paper(self) -> list[WatchedLayer]:
         """The layers of the published studies where the network is one of theirs; the hidden neurons of transformers,
-        with the outputs of stages that have several layers but no such neurons; of other networks their stages."""
+        with the outputs of stages before the last that have several layers but no such neurons; else the stages."""
         kind = type(self.network)
         known = PAPER.get(kind.__name__, {}) if kind.__module__.startswith("torchvision.models") else {}
         if known and all(module in self._by_path for module in known.values()):
@@ -196,10 +196,14 @@ class Trace:
         neurons = self.neurons()
         if not neurons:
             return self.blocks()
+        last = max(map(self.position, neurons))
         others = [
             layer
             for path, layer in self._stages()
-            if self._blocks.count(path) > 1 and not any(is_within(neuron.module, path) for neuron in neurons)
+            if self._blocks.count(path) > 1
+            and len(self._by_path[path]) == 1
+            and self.position(layer) < last
+            and not any(is_within(neuron.module, path) for neuron in neurons)
         ]
         return sorted(neurons + others, key=self.position)
 

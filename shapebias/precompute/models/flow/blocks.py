@@ -10,12 +10,13 @@ from shapebias.precompute.models.flow.following import (
     activation_of,
     is_convolution,
     is_depthwise,
+    is_elementwise,
     is_linear,
     is_pointwise,
     is_result,
     sources_of,
 )
-from shapebias.precompute.models.flow.operations import ATTENTION
+from shapebias.precompute.models.flow.operations import ATTENTION, NORMS
 from shapebias.precompute.models.flow.recording import ModuleCall, Operation, Recording, Value
 
 _FEW, _ENOUGH = 3, 5
@@ -114,9 +115,16 @@ def _before_depthwise(operation: Operation, norms: Norms) -> Operation | None:
 
 
 def _pointwise_behind(value: Value) -> Iterator[Operation]:
-    """Return the linear layers that follow, at once or behind one other operation."""
-    behind = chain(value.consumers, *(user.output.consumers for user in value.consumers if user.outputs))
-    return (operation for operation in behind if is_pointwise(operation))
+    """Return the linear layers that follow, at once or behind elementwise functions and norms."""
+    waiting, seen = [value], {value}
+    while waiting:
+        for operation in waiting.pop().consumers:
+            if is_pointwise(operation):
+                yield operation
+            elif is_elementwise(operation) or operation.name in NORMS:
+                fresh = set(operation.outputs) - seen
+                waiting += fresh
+                seen |= fresh
 
 
 def _inputs(operation: Operation) -> int:

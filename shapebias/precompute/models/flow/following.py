@@ -81,7 +81,7 @@ def is_result(value: Value) -> bool:
     """Whether the network returns a value, in whatever shape, or pooled over its positions."""
     while not value.returned:
         user = value.consumers[0] if len(value.consumers) == 1 else None
-        passes = user is not None and (_is_elementwise(user) or user.name in known.POOLING)
+        passes = user is not None and (is_elementwise(user) or user.name in known.POOLING)
         if user is None or not passes or not user.outputs or not _depends_only(user, {value}):
             return False
         value = user.output
@@ -221,7 +221,7 @@ def _elementwise(value: Value) -> tuple[Value, tuple[str, ...]] | None:
     while waiting:
         operation = min(waiting, key=lambda candidate: candidate.position)
         waiting.discard(operation)
-        fits = _is_elementwise(operation) or (forks and operation.name in known.AVERAGING)
+        fits = is_elementwise(operation) or (forks and operation.name in known.AVERAGING)
         if not fits or not _depends_only(operation, region) or len(operation.outputs) != 1:
             return None
         operations.append(operation)
@@ -246,7 +246,8 @@ def _rescaled(value: Value) -> Value:
     return value
 
 
-def _is_elementwise(operation: Operation) -> bool:
+def is_elementwise(operation: Operation) -> bool:
+    """Return whether an operation works on each element by itself, or only moves them."""
     return _kind(operation) not in (None, NORM) or operation.name in known.SAME_ELEMENTS
 
 
