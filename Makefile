@@ -1,6 +1,7 @@
 # make demo   install, precompute a store of the built-in networks on the built-in images, look at it
 #             IMAGES=folder STORE=photos.zarr: EfficientNet-Lite0 on your photos
-# make test   everything that CI checks: format, lint, types, tests
+# make check  format, lint, types and the fast tests, on two cores: before every commit
+# make test   everything that CI checks: format, lint, types, all tests
 # make bench  the benchmarks (IMAGES=folder of photos)
 
 PYTHON ?= python3
@@ -9,17 +10,22 @@ STORE ?= demo.zarr
 MODEL ?= Lite0=examples/efficientnet_lite0.py:build
 IMAGES ?=
 
-.PHONY: demo test bench clean
+.PHONY: demo check test lint bench clean
 
 demo: $(if $(IMAGES),.venv/lite0,.venv/installed)
 	@test -d "$(STORE)" || $(BIN)/shapebias precompute --store "$(STORE)" $(if $(IMAGES),--model "$(MODEL)" --images "$(IMAGES)")
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/shapebias explore "$(STORE)"; else $(BIN)/shapebias info "$(STORE)"; fi
 
-test: .venv/dev
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+
+test: lint
+	$(BIN)/pytest --durations=8
+
+lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --durations=8
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks.activation_pass

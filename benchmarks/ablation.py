@@ -50,7 +50,7 @@ def alexnet() -> Runner:
     torch.manual_seed(0)
     network = torchvision.models.alexnet(weights=None).eval()
     model = LoadedModel("AlexNet", network, "alexnet", "alexnet", imagenet_preprocessing())
-    images = ImageSet(Path(), [], np.zeros(0, np.int32), [], [], False)
+    images = ImageSet(root=Path(), paths=[], labels=np.zeros(0, np.int32))
     return prepare(model, images, choose_device("cpu", "auto"), "paper")
 
 
@@ -110,9 +110,9 @@ def ablate(runner: Runner, layer: WatchedLayer, pixels: NDArray[np.uint8]) -> tu
         image, unit, decided = ablation.decide_pixels(pixels[first : first + BATCH], CHOICE)
         found[unit, first + image] = decided
         rows += len(unit)
-    screen = ablation.screen
-    given_up = "" if screen.given_up is None else f" ({screen.given_up})"
-    return found, f"{rows:,} rows, {screen.rows:,} of them in bfloat16{given_up}, of these {screen.again:,} in float32"
+    check = ablation.check
+    given_up = "" if check.given_up is None else f" ({check.given_up})"
+    return found, f"{rows:,} rows, {check.rows:,} of them in bfloat16{given_up}, of these {check.again:,} in float32"
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapebias.precompute.device import Device, choose_device
-from shapebias.precompute.measures.activation import ActivationPass
-from shapebias.precompute.measures.noise import NoisyVariation
+from shapebias.precompute.measures.activation import ActivationPass, StatisticsPlan
+from shapebias.precompute.measures.noise import NoisyVariation, noisy_metrics
 from shapebias.precompute.models.hooks import Watch, WatchedLayer
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import LoadedModel
@@ -76,18 +76,17 @@ class Contest:
 
     def activation_pass(self, noise: bool = False) -> None:
         count = len(self.pixels)
-        noisy = NoisyVariation(self.runner, "noise-0.1")
-        running = ActivationPass(self.network, self.layers, self.device, 25, count, 1000)
+        noisy = NoisyVariation(self.runner)
+        running = ActivationPass(self.network, self.layers, self.device, StatisticsPlan(25, count, 1000))
         for first in range(0, count, BATCH):
             places = np.arange(first, min(first + BATCH, count))
-            running.run(self.input(first), places, places, places % 1000)
+            running.run(self.input(first), places, places % 1000)
             if noise:  # made by the processes that decode: here other pixels stand for them
                 noisy.run(self.pixels[count - first - len(places) : count - first])
         for index, layer in enumerate(running.statistics):
-            found = layer.metrics()
+            metrics = layer.result().metrics
             if noise:
-                noisy.metrics(index, found["tv"])
-            layer.top_images()
+                noisy_metrics("noise-0.1", noisy.layers[index].result().tv, metrics["tv"])
         self.device.synchronize()
 
     def smoothness_pass(self) -> None:
@@ -156,14 +155,13 @@ def report_peak(task: str, images: int) -> None:
         for _ in range(0, images, BATCH):
             contest.bare()
     else:
-        running = ActivationPass(contest.network, contest.layers, contest.device, 25, images, 1000)
+        running = ActivationPass(contest.network, contest.layers, contest.device, StatisticsPlan(25, images, 1000))
         for first in range(0, images, BATCH):
             places = np.arange(first, first + BATCH)
             contest.pixels[...] = np.roll(contest.pixels, 7, 2)
-            running.run(contest.input(0), places, places, places % 1000)
+            running.run(contest.input(0), places, places % 1000)
         for layer in running.statistics:
-            layer.metrics()
-            layer.top_images()
+            layer.result()
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     print(json.dumps(int(peak.split()[1]) * 1024))
 

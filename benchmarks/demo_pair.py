@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shapebias.precompute.attack import Normalised, robust_accuracy
+from shapebias.precompute.attack import Attack, Normalised, robust_accuracy
 from shapebias.precompute.images.builtin.drawing import builtin_set, draw_path, parse_path
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.spec import PAIR, parse_spec
@@ -113,7 +113,8 @@ def main() -> None:
         for norm, epsilons, rows in (("l2", EPSILONS, robust), ("linf", LINF, robust_linf)):
             generator = torch.Generator().manual_seed(0)
             chosen = batches(inputs[some], labels[some])
-            found = robust_accuracy(network, chosen, norm, list(epsilons), STEPS, generator=generator)
+            attacks = [Attack.reaching(norm, epsilon, STEPS) for epsilon in epsilons]
+            found = robust_accuracy(network, chosen, attacks, generator)
             rows.append([name, *(f"{each:.1%}" for each in found)])
 
     training, log = recipe()

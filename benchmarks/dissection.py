@@ -31,7 +31,7 @@ from shapebias.precompute.models.hooks import Watch
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.overlap import Overlap
+from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap
 from shapebias.precompute.statistics.quantile import Quantile
 
 BATCH = 32
@@ -64,7 +64,7 @@ class Contest:
             coarse = rng.integers(first, first + count, (images, cells, cells))
             planes[:, plane] = coarse.repeat(SIDE // cells, 1).repeat(SIDE // cells, 2)
         whole = np.stack([rng.integers(12, 59, images), rng.integers(909, 1201, images)], 1).astype(np.uint16)
-        return Labels(planes.reshape(images, 4, -1), whole, self.concepts, SIDE, SIDE)
+        return Labels(planes.reshape(images, 4, -1), whole, self.concepts, height=SIDE, width=SIDE)
 
     def forwards(self, see: Callable[..., None] | None) -> None:
         for number, first in enumerate(range(0, len(self.pixels), BATCH)):
@@ -97,7 +97,7 @@ class Contest:
 
         def see(index: int, output: torch.Tensor, batch: int) -> None:
             labels = self.labels[batch % len(self.labels)]
-            layers[index].update(Maps(output, np.arange(len(output))), labels)
+            layers[index].update(AnnotatedMaps(Maps(output, np.arange(len(output))), labels))
 
         self.forwards(see)
         for each in layers:
@@ -137,7 +137,7 @@ def speed(images: int, rounds: int) -> None:
 
 def _fresh(labels: Labels) -> Labels:
     """The same labels, nothing of them counted yet."""
-    return Labels(labels.planes, labels.whole, labels.concepts, labels.height, labels.width)
+    return Labels(labels.planes, labels.whole, labels.concepts, height=labels.height, width=labels.width)
 
 
 def peak_memory(images: int, what: str) -> int:
@@ -156,7 +156,7 @@ def report_peak(what: str, images: int) -> None:
     layers = [Overlap(each, contest.concepts, contest.device.device) for each in thresholds]
 
     def see(index: int, output: torch.Tensor, batch: int) -> None:
-        layers[index].update(Maps(output, np.arange(BATCH)), _fresh(contest.labels[0]))
+        layers[index].update(AnnotatedMaps(Maps(output, np.arange(BATCH)), _fresh(contest.labels[0])))
 
     for _ in range(images // BATCH):
         contest.forwards(None if what == "bare" else see)

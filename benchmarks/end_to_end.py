@@ -18,7 +18,7 @@ import torchvision
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.loader import Loader, default_workers
 from shapebias.precompute.images.sources.find import find_images
-from shapebias.precompute.measures.activation import ActivationPass
+from shapebias.precompute.measures.activation import ActivationPass, StatisticsPlan
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
 from shapebias.precompute.models.spec import ModelSpec
@@ -34,7 +34,7 @@ def decoding(folder: Path, limit: int) -> tuple[float, list[np.ndarray]]:
     images, _ = find_images(str(folder), limit)
     start = time.perf_counter()
     geometry = imagenet_preprocessing().geometry
-    with Loader(images.prefix, images.paths, geometry, BATCH, default_workers(), thumbnails=True) as loader:
+    with Loader(images.prefix, images.paths, geometry, BATCH, workers=default_workers(), thumbnails=True) as loader:
         batches = [batch.pixels.copy() for batch in loader]
     return len(images) / (time.perf_counter() - start), batches
 
@@ -47,12 +47,12 @@ def passing(network: str, batches: list[np.ndarray]) -> float:
     with device.inference():
         layers = Trace(placed, device.images(batches[0][:2], imagenet_preprocessing())).paper()
     count = sum(map(len, batches))
-    running = ActivationPass(placed, layers, device, 25, count, 1000)
+    running = ActivationPass(placed, layers, device, StatisticsPlan(25, count, 1000))
     start = time.perf_counter()
     first = 0
     for pixels in batches:
         places = np.arange(first, first + len(pixels))
-        running.run(device.images(pixels, imagenet_preprocessing()), places, places, places % 1000)
+        running.run(device.images(pixels, imagenet_preprocessing()), places, places % 1000)
         first += len(pixels)
     device.synchronize()
     return count / (time.perf_counter() - start)
@@ -78,7 +78,12 @@ def command(network: str, folder: Path, limit: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch) / "random.pth"
         torch.save(torchvision.models.get_model(network, weights=None).state_dict(), weights)
-        settings = Settings([ModelSpec(network, network, weights)], str(folder), Path(scratch) / "x.zarr", limit=limit)
+        settings = Settings(
+            models=[ModelSpec(network, network, weights)],
+            images=str(folder),
+            store=Path(scratch) / "x.zarr",
+            limit=limit,
+        )
         watch = Stopwatch()
         start = time.perf_counter()
         summary = precompute(settings, watch)

@@ -39,7 +39,7 @@ QUIET = 0.15  # seconds without a byte: the explorer is done
 WALKS = ("jjjjkjjjGkk[", "jjjjjjkjG[]k")  # in turn
 HELD, RATE = 30, 30.0  # a key held down: how often, how many a second
 
-IMPORTS = "import shapebias.cli, shapebias.core.store, shapebias.core.units, shapebias.tui.app"
+IMPORTS = "import shapebias.cli, shapebias.core.store.opening, shapebias.core.units.table, shapebias.tui.app"
 EMPTY_APP = f"""
 {IMPORTS}
 from textual.app import App

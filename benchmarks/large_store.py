@@ -61,7 +61,7 @@ def write_store(path: Path, layers: list[int], images: int) -> Path:
     listed = [b"%06d.jpg" % number for number in range(max(images, 1))]
     labels = np.full(len(listed), -1, np.int32)
     with StoreWriter(path, False, {}) as writer:
-        writer.images(ImageSet(path, listed, labels, [], [], False), np.arange(len(listed)), [])
+        writer.images(ImageSet(root=path, paths=listed, labels=labels), np.arange(len(listed)), [])
         writer.thumbnails("none", {})
         names = [f"layer{number}" for number in range(len(layers))]
         for name, units in zip(names, layers, strict=True):
@@ -94,7 +94,8 @@ def top_lists(random: np.random.Generator, units: int, images: int) -> TopKResul
     shape = (units, TOP)
     value = np.sort(random.random(shape, dtype=np.float32), 1)[:, ::-1]
     image = random.integers(0, images, shape)
-    return TopKResult(value, image, np.zeros(shape, np.int64), np.zeros((*shape, MAP, MAP), np.uint8))
+    maps = np.zeros((*shape, MAP, MAP), np.uint8)
+    return TopKResult(value, image, np.zeros(shape, np.int32), maps, np.ones(units, np.int64))
 
 
 def row(name: str, value: str, budget: str = "") -> None:

@@ -51,13 +51,13 @@ def wide():
 RUN = """
 import json, resource, sys, time
 from pathlib import Path
-from shapebias.cli.common import share_processors
+from shapebias.commands.common import share_processors
 share_processors()
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
 from shapebias.precompute.settings import Settings
-from shapebias.precompute.shards import Shards
+from shapebias.precompute.scanning.shards import Shards
 wanted = json.loads(sys.argv[1])
 keeping, kept = 0.0, []
 keep = Shards.keep

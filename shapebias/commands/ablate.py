@@ -41,6 +41,14 @@ def ablate(
         str | None,
         typer.Option(metavar="IMAGES", help="Cue-conflict images.", show_default="those of the store"),
     ] = None,
+    stimuli: Annotated[
+        str | None,
+        typer.Option(
+            metavar="native|model",
+            help="How cue-conflict images are prepared, as in `precompute`.",
+            show_default="as those of the store",
+        ),
+    ] = None,
     categories: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
     ] = None,
@@ -90,6 +98,7 @@ def ablate(
         dtype=_known(facts, "dtype") or "auto",
         workers=count("--workers", workers, 0),
         cue_conflict=cue_conflict or _known(facts, "cue_conflict"),
+        stimuli=stimuli or _stimuli(opened),
         categories=categories,
     )
     with console_progress() as progress:
@@ -97,6 +106,14 @@ def ablate(
             ablate_group(opened, spec, units_to_zero(chosen[spec.label], keep), settings, progress) for spec in specs
         ]
     print(json.dumps([_record(result) for result in results], indent=1) if as_json else _text(results))
+
+
+def _stimuli(store: "Store") -> str:
+    """Return how the store's cue-conflict images were prepared; NATIVE where it has none."""
+    from shapebias.core.shape_bias.decisions import NATIVE
+
+    decisions = (store.cue_conflict(label) for label in store.models)
+    return next((decided.stimuli for decided in decisions if decided is not None), NATIVE)
 
 
 def _known(facts: Any, name: str, kind: type = str) -> Any:

@@ -6,26 +6,68 @@ from typing import Annotated
 import typer
 
 from shapebias.commands.common import JsonOption, StoreArgument, command
+from shapebias.core.errors import UsageError
 
 
 @command(example="shapebias compare shapebias.zarr demo-s demo-r --metric smoothness")
 def compare(
     store: StoreArgument,
-    first: Annotated[str | None, typer.Argument(metavar="MODEL", help="The first of the store without it.")] = None,
-    second: Annotated[str | None, typer.Argument(metavar="MODEL", help="The second of the store without it.")] = None,
+    others: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL [MODEL]] | STORE...",
+            help="Two models, the first of the store without them; with --group more stores, joined to one.",
+        ),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MODEL,MODEL,...", help="Networks of one kind; name two groups to test over networks."
+        ),
+    ] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Only this metric. Repeatable.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="The standard network, whose total variation says what an outlier is.",
+            show_default="the first of the two",
+        ),
+    ] = None,
     all_right: Annotated[
         bool, typer.Option("--all-right", help="Accuracy only over images that all models get right when clean.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Two models side by side: accuracy under each distortion, shape bias, every metric layer by layer."""
+    """Two models side by side: accuracy under each distortion, shape bias, every metric layer by layer. Or two groups
+    of models, tested over networks."""
     from shapebias.core.analysis.comparison import comparison, comparison_text, pair_of
     from shapebias.core.store.opening import open_store
 
+    if group:
+        if reference is not None or all_right:
+            raise UsageError("--reference and --all-right are of two models: use them without --group")
+        _compare_groups([store, *(others or [])], group, metric, as_json)
+        return
+    if others is not None and len(others) > 2:
+        raise UsageError("two models are compared; several of each kind with --group NAME=MODEL,MODEL,...")
     opened = open_store(store)
-    one, two = pair_of(opened, first, second)
+    first, second = pair_of(opened, *[*(others or []), None, None][:2])
     if as_json:
-        print(json.dumps(comparison(opened, one, two, metrics=metric, all_right=all_right)))
+        facts = comparison(opened, first, second, metrics=metric, all_right=all_right, reference=reference)
+        print(json.dumps(facts))
     else:
-        print(comparison_text(opened, one, two, metrics=metric, all_right=all_right), end="")
+        text = comparison_text(opened, first, second, metrics=metric, all_right=all_right, reference=reference)
+        print(text, end="")
+
+
+def _compare_groups(stores: list[str], texts: list[str], metrics: list[str] | None, as_json: bool) -> None:
+    from shapebias.core.analysis.groups import groups_record, groups_text, parse_groups
+    from shapebias.core.store.joined import open_stores
+
+    opened = open_stores(stores)
+    groups = parse_groups(opened, texts)
+    if as_json:
+        print(json.dumps(groups_record(opened, groups, metrics)))
+    else:
+        print(groups_text(opened, groups, metrics), end="")

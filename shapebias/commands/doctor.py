@@ -1,10 +1,7 @@
 """`shapebias doctor`: what this machine and terminal can do, and how to get what is missing."""
 
-import importlib.metadata
-import importlib.util
 import json
 import os
-import platform
 import sys
 from typing import Any
 
@@ -18,6 +15,8 @@ _EXTRAS = {"pyarrow": "Parquet files: pip install 'shapebias[parquet]'"}
 
 def diagnose() -> dict[str, Any]:
     """The facts: versions (None where missing), CUDA, cores, the terminal's answers."""
+    import platform
+
     return {
         "shapebias": shapebias.__version__,
         "python": platform.python_version(),
@@ -30,15 +29,19 @@ def diagnose() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None
 
 
 def _cuda() -> dict[str, Any]:
     """Which GPUs PyTorch sees, or why it sees none."""
-    if importlib.util.find_spec("torch") is None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
         return {"available": False, "devices": [], "reason": "PyTorch is not installed"}
     import torch
 

@@ -24,6 +24,6 @@ def export_images(
     from shapebias.precompute.progress import console_progress
 
     with console_progress() as progress:
-        folders = export_builtin(folder, split, count, seed, progress, broden)
+        folders = export_builtin(folder, split, count, seed, progress, broden=broden)
     for path, images in folders.items():
         print(f"{images} images in {printable(str(path))}")

@@ -47,7 +47,7 @@ def precompute(
         str,
         typer.Option(
             metavar="all|none|NAME,...",
-            help="Beside the activations: noise (one more forward an image), sensitivity (three more for images in top "
+            help="Beside the activations: noise (one more forward an image), sensitivity (four more for images in top "
             "lists), distortions (one more for each distortion), dissection (one more: the concept each unit detects); "
             "not in all: ablation (minutes).",
             show_default="noise; all for the built-in networks",
@@ -83,6 +83,14 @@ def precompute(
             show_default="the built-in ones for the built-in networks",
         ),
     ] = None,
+    stimuli: Annotated[
+        str,
+        typer.Option(
+            metavar="native|model",
+            help="Cue-conflict images as they are (resized only to an input of another size), or by the network's own "
+            "resize and crop.",
+        ),
+    ] = "native",
     categories: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
     ] = None,
@@ -90,6 +98,17 @@ def precompute(
         Path | None,
         typer.Option(metavar="DIR", help="Dissect units on a Broden folder, else on the probe images."),
     ] = None,
+    embedding: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="A network to measure visual diversity by, in place of the models."),
+    ] = None,
+    iou_area: Annotated[
+        str,
+        typer.Option(
+            metavar="published|netdissect-lite",
+            help="Dissection: a unit's pixels count in all images that carry a category, or only where it fires on it.",
+        ),
+    ] = "published",
     ablate_accuracy: Annotated[
         bool, typer.Option("--ablate-accuracy", help="Ablation: each unit's part in the accuracy too.")
     ] = False,
@@ -122,7 +141,7 @@ def precompute(
     """
     path = local(store, "written")
     share_processors()
-    from shapebias.precompute.models.spec import PAIR, parse_specs
+    from shapebias.precompute.models.spec import PAIR, parse_spec, parse_specs
 
     if not model and not images.startswith("builtin:"):
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
@@ -155,8 +174,11 @@ def precompute(
         stylized=stylized,
         attacks=tuple(map(parse_attack, attack or [])),
         cue_conflict=cue_conflict or (None if model else "builtin:cue-conflict"),
+        stimuli=stimuli,
+        iou_area=iou_area,
         categories=categories,
         broden=broden,
+        embedding=None if embedding is None else parse_spec(embedding),
         ablate_accuracy=ablate_accuracy,
         memory=memory,
         activations=activations,

@@ -38,7 +38,16 @@ def verify(
         from shapebias.precompute.verify_units import verify_units
 
         with console_progress() as progress:
-            verify_units(path, sample, images, model or [], device, count("--workers", workers, 0), report, progress)
+            verify_units(
+                path,
+                sample,
+                report,
+                progress,
+                images=images,
+                models=model or [],
+                device=device,
+                workers=count("--workers", workers, 0),
+            )
     print(json.dumps(_record(report), indent=1) if as_json else _text(report))
     if report.wrong:
         raise typer.Exit(1)

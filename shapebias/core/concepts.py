@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 DETECTOR = 0.04  # the least IoU of a detector (Bau et al. 2017)
+# Where a unit's pixels count for a category: in all images that carry it, as published, or only in those where the unit
+# fires on a label of it, as in the code of NetDissect-Lite.
+PUBLISHED, NETDISSECT_LITE = IOU_AREAS = ("published", "netdissect-lite")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class LayerConcepts:
     """For every unit of a layer and every category the concept with the largest IoU, int [units, categories] each.
 
     label: index into the concepts, -1 where the category has none; intersection: pixels that the unit and the concept
-    share; activation: the unit's pixels, and truth: the concept's, both in the images that carry the category.
+    share; activation: the unit's pixels, and truth: the concept's, both in the images that carry the category (but see
+    IOU_AREAS for the unit's).
     """
 
     label: NDArray[np.int32]
@@ -40,6 +44,13 @@ class LayerConcepts:
         return intersection_over_union(self.intersection, self.activation, self.truth)
 
     @cached_property
+    def undecided(self) -> NDArray[np.bool_]:
+        """bool [units]: the unit fires in no image, since its threshold is its maximum: it saturates (ReLU6), or is
+        dead. What it detects cannot be said by {a > T}."""
+        undecided: NDArray[np.bool_] = ~np.any(self.activation > 0, axis=1)
+        return undecided
+
+    @cached_property
     def best(self) -> NDArray[np.int64]:
         """int64 [units]: the category of the largest IoU, the first of equal ones; -1 where every IoU is 0."""
         if not self.iou.shape[1]:
@@ -48,9 +59,8 @@ class LayerConcepts:
 
     @cached_property
     def score(self) -> NDArray[np.float64]:
-        """float64 [units]: the largest IoU."""
-        score: NDArray[np.float64] = self.iou.max(1, initial=0.0)
-        return score
+        """float64 [units]: the largest IoU, NaN where the unit is undecided."""
+        return np.where(self.undecided, np.nan, self.iou.max(1, initial=0.0))
 
     @property
     def concept(self) -> NDArray[np.int64]:

@@ -4,12 +4,9 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-
-from platformdirs import user_state_path
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
@@ -59,6 +56,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 def sync_tree(folder: Path) -> None:
     """Return when all in `folder` is on the disk, where a power cut takes nothing of it. Raises OSError."""
+    from concurrent.futures import ThreadPoolExecutor  # here, as every command imports this module
+
     with ThreadPoolExecutor(16) as pool:  # to wait for the disk together: one by one takes four times as long
         list(pool.map(sync, [*folder.rglob("*"), folder]))
 
@@ -75,6 +74,8 @@ def sync(path: Path) -> None:
 def state_folder() -> Path:
     """Return `$XDG_STATE_HOME/shapebias`, else what the system has for it (`~/.local/state/shapebias`); it may not
     exist."""
+    from platformdirs import user_state_path
+
     return user_state_path("shapebias")
 
 

@@ -62,6 +62,18 @@ _ALL = (
         source="total variation relative to its bound, so that units of any scale compare",
     ),
     Metric(
+        name="coherence",
+        title="coherent",
+        formula="1 - (sum over n of TV(a)) / (sum over n of the TV(a) to be expected with the map's values in random "
+        "places: neighbouring pairs times the mean of |a[p] - a[q]| over p != q, of at least 128 random pairs a map); "
+        "undefined for constant maps",
+        range=(-_INF, 1.0),
+        low="no spatial order: at 0 the values might be in any places, below it neighbours differ more than others",
+        high="spatial order: neighbours are alike, beside what values the maps have",
+        source="total variation relative to its expectation under random permutation, so that maps of any density, "
+        "offset and size compare",
+    ),
+    Metric(
         name="class_diversity",
         title="classes",
         formula="exp(entropy) of the true classes of the unit's top images: the effective number of classes",
@@ -74,11 +86,11 @@ _ALL = (
         name="visual_diversity",
         title="diversity",
         formula="mean cosine distance between the unit's top images, over all pairs, in the global-average-pooled last "
-        "layer of the store's first model",
+        "layer of every model of the store (the mean over the models), or of the --embedding",
         range=(0.0, 2.0),
         low="its top images look alike",
         high="its top images look different",
-        source="pairwise distance of embeddings, one embedding for all models",
+        source="pairwise distance of embeddings, the same rulers for all models: `info` names them",
     ),
     Metric(
         name="concept_diversity",
@@ -114,7 +126,7 @@ _ALL = (
         name="iou",
         title="IoU",
         formula="intersection / union of {a > q995, a upsampled} with the concept's pixels, over the images that carry "
-        "its category",
+        "its category; undefined where q995 is the unit's maximum, so that a > q995 nowhere (saturated or dead)",
         range=(0.0, 1.0),
         low="detects no concept (below 0.04)",
         high="fires on the concept and nothing else",
@@ -146,6 +158,43 @@ _ALL = (
         low="noise does not matter",
         high="noise silences it",
         source="activation lost under noise",
+    ),
+    Metric(
+        name="control_sensitivity",
+        title="control",
+        formula="1 - (mean activation on the unit's top images, mirrored and moved by up to 8 px) / (mean activation "
+        "on them)",
+        range=(-_INF, 1.0),
+        low="mirroring does not matter",
+        high="any change of the image silences it",
+        source="activation lost by a change that keeps colour, parts and texture: what choosing the maximum explains",
+    ),
+    Metric(
+        name="color_excess",
+        title="colour excess",
+        formula="color_sensitivity - control_sensitivity",
+        range=(-_INF, _INF),
+        low="loses no more than by mirroring",
+        high="needs colour more than that",
+        source="the sensitivity less its control",
+    ),
+    Metric(
+        name="shape_excess",
+        title="shape excess",
+        formula="shape_sensitivity - control_sensitivity",
+        range=(-_INF, _INF),
+        low="loses no more than by mirroring",
+        high="needs the arrangement of parts more than that",
+        source="the sensitivity less its control",
+    ),
+    Metric(
+        name="noise_excess",
+        title="noise excess",
+        formula="noise_sensitivity - control_sensitivity",
+        range=(-_INF, _INF),
+        low="loses no more than by mirroring",
+        high="noise takes more than that",
+        source="the sensitivity less its control",
     ),
     Metric(
         name="shape_score",
@@ -181,12 +230,22 @@ _ALL = (
     Metric(
         name="selectivity",
         title="selectivity",
-        formula="(m1 - m2) / (m1 + m2): m1 the largest class mean of the activation, m2 the mean of the other class "
-        "means; 0 where m1 + m2 = 0; 0 to 1 unless activations are negative",
+        formula="(m1 - m2) / (m1 + m2): m1 the largest class mean of the activation (the maximum of a over p), m2 the "
+        "mean of the other class means; 0 where m1 + m2 = 0; undefined where a can be negative",
         range=(-_INF, _INF),
+        low="fires as strongly for every class",
+        high="fires strongly for one class",
+        source="as selectivity_mean, with the maximum over positions in place of the mean",
+    ),
+    Metric(
+        name="selectivity_mean",
+        title="sel. of mean",
+        formula="(m1 - m2) / (m1 + m2): m1 the largest class mean of the mean of a over p, m2 the mean of the other "
+        "class means; 0 where m1 + m2 = 0; undefined where a can be negative",
+        range=(0.0, 1.0),
         low="responds to every class alike",
         high="responds to one class",
-        source="class selectivity index (Morcos et al. 2018)",
+        source="class selectivity index as published (Morcos et al. 2018, arXiv 1803.06959)",
     ),
     Metric(
         name="sparsity",
@@ -205,6 +264,16 @@ _ALL = (
         low="weak",
         high="strong",
         source="largest activation over the probe images",
+    ),
+    Metric(
+        name="tied",
+        title="tied",
+        formula="number of images whose activation equals max",
+        range=(1.0, _INF),
+        low="its strongest image stands alone",
+        high="saturated: its list of top images is a choice among many, those with the largest mean of a",
+        source="ties at the maximum, as of ReLU6 (which ends at 6), or of a dead unit",
+        is_count=True,
     ),
     Metric(
         name="mean",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ class Attack:
     epsilon: float
     steps: int
     step_size: float
-    random_start: bool = True
+    random_start: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
@@ -46,7 +46,7 @@ class Attack:
     def usual(
         cls, norm: str, size: int, epsilon: float | None = None, steps: int = 7, step_size: float | None = None
     ) -> "Attack":
-        """The published recipes where a value is None, for images of `size` px.
+        """Return the published recipe, for images of `size` px, where a value is None.
 
         l2: epsilon 3 at 224 px, 7 steps of 0.5; at other sizes the same root mean square a pixel. linf: epsilon 4/255.
         """
@@ -56,16 +56,48 @@ class Attack:
             step_size = _STEP_RATIOS.get(norm, 1.0) * epsilon / max(steps, 1)
         return cls(norm, epsilon, steps, step_size)
 
+    @classmethod
+    def reaching(cls, norm: str, epsilon: float, steps: int) -> "Attack":
+        """Return the attack whose steps reach any point of the ball from any other: 2.5 * epsilon / steps (Madry et
+        al.)."""
+        return cls(norm, epsilon, steps, 2.5 * epsilon / max(steps, 1))
+
     def __call__(
-        self, network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator | None = None
+        self, network: nn.Module, batch: Tensor, labels: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """The attacked images; see `pgd`."""
-        return pgd(
-            network, images, labels, self.norm, self.epsilon, self.steps, self.step_size, self.random_start, generator
-        )
+        """Return images near `batch` on which the cross entropy is large: `steps` steps of ascent, each projected.
+
+        network:    takes float images in [0, 1] (see `Normalised`) and gives scores [B, classes]; it is attacked in
+                    eval mode and with frozen parameters, and left as it was
+        batch:      float [B, 3, H, W] in [0, 1]; labels: int64 [B]
+        generator:  of the random start, on any device; a start depends on it and the batch's shape
+
+        The result is float [B, 3, H, W], in [0, 1] and within `epsilon` of `batch`, without a gradient. Steps (Madry
+        et al. 2018): x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), g the gradient of the loss.
+        """
+        batch = batch.detach()
+        with _as_constant(network), torch.enable_grad():
+            attacked = batch
+            if self.random_start:
+                attacked = self._within(batch, _start(batch, self.norm, self.epsilon, generator))
+            for _ in range(self.steps):
+                attacked = attacked.detach().requires_grad_()
+                loss = F.cross_entropy(network(attacked), labels, reduction="sum")
+                (gradient,) = torch.autograd.grad(loss, attacked)
+                with torch.no_grad():
+                    moved = _direction(gradient, self.norm).mul_(self.step_size).add_(attacked).sub_(batch)
+                    attacked = self._within(batch, moved)
+        return attacked.detach()
+
+    def _within(self, batch: Tensor, change: Tensor) -> Tensor:
+        """Return batch + change, in the ball and in [0, 1].
+
+        Clamping moves a value towards the image's, so it leaves no ball.
+        """
+        return project(change, self.norm, self.epsilon).add_(batch).clamp_(0, 1)
 
     def to_attributes(self) -> dict[str, Any]:
-        """As JSON, for a recipe."""
+        """Return the fields by name, ready for JSON."""
         return asdict(self)
 
 
@@ -80,6 +112,7 @@ class Normalised(nn.Module):
         network: nn.Module,
         mean: Sequence[float],
         std: Sequence[float],
+        *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -89,53 +122,16 @@ class Normalised(nn.Module):
         shift = -torch.tensor(mean, dtype=torch.float32, device=device) * scale
         self.scale, self.shift = scale.view(1, 3, 1, 1), shift.view(1, 3, 1, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Class scores, float32 [B, classes]."""
-        inputs = torch.addcmul(self.shift, images, self.scale)
-        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+    def forward(self, batch: Tensor) -> Tensor:
+        """Return class scores, float32 [B, classes]."""
+        inputs = torch.addcmul(self.shift, batch, self.scale)
+        with torch.autocast(batch.device.type, self.dtype, enabled=self.dtype != torch.float32):
             scores: Tensor = self.network(inputs)
         return scores.float()
 
 
-def pgd(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    norm: str,
-    epsilon: float,
-    steps: int,
-    step_size: float,
-    random_start: bool = True,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Images near `images` on which the network's cross entropy is large: `steps` steps of ascent, each projected.
-
-    network:    takes float images in [0, 1] (see `Normalised`) and gives scores [B, classes]; it is attacked in eval
-                mode and with frozen parameters, and left as it was
-    images:     float [B, 3, H, W] in [0, 1]; labels: int64 [B]
-    generator:  of the random start, on any device; a start depends on it and the images' shape
-
-    Returns float [B, 3, H, W], in [0, 1] and within `epsilon` of `images`, without a gradient. Steps (Madry et al.
-    2018): x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), g the gradient of the loss.
-    """
-    Attack(norm, epsilon, steps, step_size, random_start)  # checks them
-    images = images.detach()
-    with _as_constant(network), torch.enable_grad():
-        attacked = images
-        if random_start:
-            attacked = _within(images, _start(images, norm, epsilon, generator), norm, epsilon)
-        for _ in range(steps):
-            attacked = attacked.detach().requires_grad_()
-            loss = F.cross_entropy(network(attacked), labels, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, attacked)
-            with torch.no_grad():
-                moved = _direction(gradient, norm).mul_(step_size).add_(attacked).sub_(images)
-                attacked = _within(images, moved, norm, epsilon)
-    return attacked.detach()
-
-
 def project(change: Tensor, norm: str, epsilon: float) -> Tensor:
-    """The point nearest to `change` float [B, ...] in the ball of radius `epsilon` around 0, image by image."""
+    """Return the point nearest to `change` float [B, ...] in the ball of radius `epsilon` around 0, image by image."""
     if norm == "linf":
         return change.clamp(-epsilon, epsilon)
     length = _length(change)
@@ -145,49 +141,42 @@ def project(change: Tensor, norm: str, epsilon: float) -> Tensor:
 def robust_accuracy(
     network: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
-    norm: str,
-    epsilons: Sequence[float],
-    steps: int = 7,
-    step_size: float | None = None,
-    random_start: bool = True,
+    attacks: Sequence[Attack],
     generator: torch.Generator | None = None,
 ) -> list[float]:
-    """The fraction of images, 0 to 1, that the network classifies correctly in spite of the attack, for each epsilon.
+    """Return the fraction of images, 0 to 1, that the network classifies correctly in spite of each attack.
 
-    batches:    (images, labels) as in `pgd`; epsilon 0 is the accuracy on the images themselves
-    step_size:  2.5 * epsilon / steps where None: enough to reach any point of the ball from any other (Madry et al.)
-
-    See `withstood`. NaN without images.
+    batches: (batch, labels) as an attack takes them; an attack of epsilon 0 gives the accuracy on the images
+    themselves. See `withstood`. NaN without images.
     """
-    sizes = [2.5 * epsilon / max(steps, 1) if step_size is None else step_size for epsilon in epsilons]
-    attacks = [Attack(norm, epsilon, steps, size, random_start) for epsilon, size in zip(epsilons, sizes, strict=True)]
     right = torch.zeros(len(attacks), dtype=torch.int64)
     total = 0
-    for images, labels in batches:
+    for batch, labels in batches:
         total += len(labels)
-        right += withstood(network, images, labels, attacks, generator).sum(1).cpu()
+        right += withstood(network, batch, labels, attacks, generator=generator).sum(1).cpu()
     return [count / total if total else math.nan for count in right.tolist()]
 
 
 @torch.no_grad()
 def withstood(
     network: nn.Module,
-    images: Tensor,
+    batch: Tensor,
     labels: Tensor,
     attacks: Sequence[Attack],
+    *,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Which images the network classifies correctly in spite of each attack: bool [attacks, B], on their device.
+    """Return which images the network classifies correctly in spite of each attack: bool [attacks, B], on their device.
 
-    Attacks of one norm. An image is right at an epsilon if neither it nor what the attack found within any smaller or
-    equal epsilon is mistaken: the balls nest, so fewer images withstand a larger one.
+    The attacks are of one norm. An image is right at an epsilon if neither it nor what the attack found within any
+    smaller or equal epsilon is mistaken: the balls nest, so fewer images withstand a larger one.
     """
     right = torch.zeros((len(attacks), len(labels)), dtype=torch.bool, device=labels.device)
     with _as_constant(network):
-        left = torch.nonzero(network(images).argmax(1) == labels)[:, 0]
+        left = torch.nonzero(network(batch).argmax(1) == labels)[:, 0]
         for index in sorted(range(len(attacks)), key=lambda index: attacks[index].epsilon):
             if attacks[index].epsilon > 0 and len(left):
-                attacked = attacks[index](network, images[left], labels[left], generator)
+                attacked = attacks[index](network, batch[left], labels[left], generator)
                 left = left[network(attacked).argmax(1) == labels[left]]
             right[index, left] = True
     return right
@@ -195,7 +184,7 @@ def withstood(
 
 @contextmanager
 def _as_constant(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode, with parameters that need no gradient, while the block runs."""
+    """Keep the network in eval mode, with parameters that need no gradient, while the block runs."""
     modes = [(module, module.training) for module in network.modules()]
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     try:
@@ -210,33 +199,28 @@ def _as_constant(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _start(images: Tensor, norm: str, epsilon: float, generator: torch.Generator | None) -> Tensor:
-    """A random change, uniform in the ball: for l2 a random direction times epsilon * u^(1 / dimensions)."""
-    device = generator.device if generator is not None else images.device
-    count, channels, height, width = images.shape
+def _start(batch: Tensor, norm: str, epsilon: float, generator: torch.Generator | None) -> Tensor:
+    """Return a random change, uniform in the ball: for l2 a random direction times epsilon * u^(1 / dimensions)."""
+    device = generator.device if generator is not None else batch.device
+    count, channels, height, width = batch.shape
     shape = (count, height, width, channels)  # drawn channels_last, as images are: PyTorch is slow to fill other orders
     if norm == "linf":
         uniform = torch.rand(shape, generator=generator, device=device).permute(0, 3, 1, 2)
-        return uniform.mul_(2 * epsilon).sub_(epsilon).to(images)
+        return uniform.mul_(2 * epsilon).sub_(epsilon).to(batch)
     change = torch.randn(shape, generator=generator, device=device).permute(0, 3, 1, 2)
     u = torch.rand((count, 1, 1, 1), generator=generator, device=device)
     radius = epsilon * u ** (1 / max(change[:1].numel(), 1))
-    return change.mul_(radius / _length(change).clamp_min(1e-30)).to(images)
-
-
-def _within(images: Tensor, change: Tensor, norm: str, epsilon: float) -> Tensor:
-    """images + change, in the ball and in [0, 1]. Clamping moves a value towards the image's, so it leaves no ball."""
-    return project(change, norm, epsilon).add_(images).clamp_(0, 1)
+    return change.mul_(radius / _length(change).clamp_min(1e-30)).to(batch)
 
 
 def _direction(gradient: Tensor, norm: str) -> Tensor:
-    """The steepest ascent of length 1 in `norm`; 0 where the gradient is 0."""
+    """Return the steepest ascent of length 1 in `norm`; 0 where the gradient is 0."""
     if norm == "linf":
         return gradient.sign()
     return gradient / _length(gradient).clamp_min(1e-30)
 
 
 def _length(values: Tensor) -> Tensor:
-    """Euclidean, of each image: [B, 1, 1, 1]."""
+    """Return the Euclidean length of each image: [B, 1, 1, 1]."""
     length: Tensor = torch.linalg.vector_norm(values, dim=(1, 2, 3), keepdim=True)
     return length

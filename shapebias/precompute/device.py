@@ -28,7 +28,7 @@ class Device:
         return self.device.type == "cuda"
 
     def place(self, network: nn.Module) -> nn.Module:
-        """`network` there, channels_last: the faster memory format for convolutions on CPUs and tensor cores."""
+        """Return `network` there, channels_last: the faster memory format for convolutions on CPUs and tensor cores."""
         network = network.to(self.device)
         for parameter in network.parameters():
             if parameter.ndim == 4:
@@ -36,7 +36,7 @@ class Device:
         return network
 
     def images(self, pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:
-        """uint8 [B, H, W, 3] as the network's input: float32 [B, 3, H, W], channels_last, normalised."""
+        """Return uint8 [B, H, W, 3] as the network's input: float32 [B, 3, H, W], channels_last, normalised."""
         tensor = torch.from_numpy(pixels)
         if self.is_cuda:
             tensor = tensor.pin_memory().to(self.device, non_blocking=True)
@@ -46,7 +46,7 @@ class Device:
 
     @contextmanager
     def inference(self) -> Iterator[None]:
-        """Runs networks without gradients, in this dtype."""
+        """Run networks without gradients, in this dtype."""
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32),
@@ -54,7 +54,7 @@ class Device:
             yield
 
     def synchronize(self) -> None:
-        """Waits for what was started, so that a clock tells the truth."""
+        """Wait for what was started, so that a clock tells the truth."""
         if self.is_cuda:
             torch.cuda.synchronize(self.device)
 
@@ -64,7 +64,8 @@ class Device:
 
 
 def choose_device(device: str, dtype: str) -> Device:
-    """`auto`: CUDA where there is one, float32 (TF32 on CUDA, as PyTorch's convolutions do). Raises UsageError."""
+    """Return the device and dtype that the user asks for; `auto`: CUDA where there is one, float32 (TF32 on CUDA, as
+    PyTorch's convolutions do). Raises UsageError."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype != "auto" and dtype not in _DTYPES:

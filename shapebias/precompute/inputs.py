@@ -12,11 +12,16 @@ from shapebias.precompute.images.sources.variants import find_variants
 from shapebias.precompute.settings import Settings
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Inputs:
-    """`images` are the probe images; `skipped` what their listing left out; of cue-conflict images, both."""
+    """The images of a run.
 
-    images: ImageSet
+    image_set:    the probe images; `skipped` is what their listing left out
+    conflicting:  the cue-conflict images, and what their listing left out
+    variants:     sets of other images of the same classes, by name
+    """
+
+    image_set: ImageSet
     skipped: list[Skipped]
     conflicting: tuple[ImageSet, list[Skipped]] | None
     stylized: ImageSet | None
@@ -25,40 +30,40 @@ class Inputs:
 
     @classmethod
     def find(cls, settings: Settings) -> "Inputs":
-        """Lists what the settings name. Raises ShapebiasError."""
-        images, skipped = find_images(settings.images, settings.limit)
+        """List what the settings name. Raises ShapebiasError."""
+        image_set, skipped = find_images(settings.images, settings.limit)
         return cls(
-            images,
-            skipped,
-            None if settings.cue_conflict is None else find_images(settings.cue_conflict),
-            None if settings.stylized is None else find_images(settings.stylized)[0],
-            [
-                found
+            image_set=image_set,
+            skipped=skipped,
+            conflicting=None if settings.cue_conflict is None else find_images(settings.cue_conflict),
+            stylized=None if settings.stylized is None else find_images(settings.stylized)[0],
+            variants=[
+                variant
                 for name, folder in settings.variants
-                for found in find_variants(name, Path(folder), images.class_ids)
+                for variant in find_variants(name, Path(folder), image_set.class_ids)
             ],
-            None if settings.broden is None else read_broden(settings.broden, settings.limit),
+            broden=None if settings.broden is None else read_broden(settings.broden, settings.limit),
         )
 
     def digests(self) -> dict[str, str]:
-        """A digest of every set of images."""
-        sets = {"images": self.images, **dict(self.variants)}
+        """Return a digest of every set of images, by name."""
+        sets = {"images": self.image_set, **dict(self.variants)}
         if self.conflicting is not None:
             sets["cue_conflict"] = self.conflicting[0]
         if self.stylized is not None:
             sets["stylized"] = self.stylized
         if self.broden is not None:
-            sets["broden"] = self.broden.images
-        return {name: image_digest(images) for name, images in sets.items()}
+            sets["broden"] = self.broden.image_set
+        return {name: image_digest(image_set) for name, image_set in sets.items()}
 
 
-def image_digest(images: ImageSet) -> str:
-    """SHA-256 of the images' paths and labels and of what tells that a file changed: of files here their sizes and
-    times, of others their `stamp`."""
-    digest = hashlib.sha256(images.labels.tobytes() + images.stamp)
-    local = images.read is None and isinstance(images.root, Path)
-    root = images.prefix
-    for path in images.paths:
+def image_digest(image_set: ImageSet) -> str:
+    """Return the SHA-256 of the images' paths and labels and of what tells that a file changed: of files here their
+    sizes and times, of others their `stamp`."""
+    digest = hashlib.sha256(image_set.labels.tobytes() + image_set.stamp)
+    local = image_set.read is None and isinstance(image_set.root, Path)
+    root = image_set.prefix
+    for path in image_set.paths:
         digest.update(path + b"\0")
         if local:
             try:

@@ -16,10 +16,10 @@ class Reporter(Protocol):
     """Who is told how far a run is."""
 
     def stage(self, what: str, total: int | None = None) -> None:
-        """A new stage begins, of `total` steps where that is known."""
+        """Begin a new stage, of `total` steps where that is known."""
 
     def advance(self, steps: int) -> None:
-        """Some steps of the stage are done."""
+        """Take note that some steps of the stage are done."""
 
 
 class Silent:
@@ -51,7 +51,7 @@ class _Bar:
 
 @contextmanager
 def console_progress() -> Iterator[Reporter]:
-    """A bar on stderr while the block runs, where stderr is a terminal."""
+    """Show a bar on stderr while the block runs, where stderr is a terminal."""
     if not sys.stderr.isatty():
         yield Silent()
         return

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from shapebias.precompute.scanning.local import LocalEngine
 from shapebias.precompute.scanning.scan import Engine
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.stages.ablation import ablate
-from shapebias.precompute.stages.activations import watch
+from shapebias.precompute.stages.activations import measure_activations
 from shapebias.precompute.stages.decisions import decide
 from shapebias.precompute.stages.metrics import finish_layers
 from shapebias.precompute.stages.run import Run, summarize
@@ -28,20 +29,21 @@ from shapebias.precompute.writer import StoreWriter
 
 
 def precompute(settings: Settings, progress: Reporter) -> Summary:
-    """Passes the images through every model and commits the store. Raises ShapebiasError; then no store is left, but
-    what was done is kept beside its place, and the same settings go on from there."""
+    """Pass the images through every model and commit the store. Raises ShapebiasError; then no store is left, but what
+    was done is kept beside its place, and the same settings go on from there."""
     started = time.perf_counter()
     with StoreWriter(settings.store, settings.overwrite, settings.to_attributes()) as writer:
         device = choose_device(settings.device, settings.dtype)
         progress.stage("listing images")
         inputs = Inputs.find(settings)
         progress.stage("loading models")
-        runners = prepare_runners(settings, inputs.images, device)
+        runners = prepare_runners(settings, inputs.image_set, device)
         _check(settings, inputs, runners)
-        resumed = writer.workplace.begin(_identity(settings, inputs, runners), settings.restart)
-        with _engine(settings, inputs, runners, device, progress, writer) as engine:
-            run = Run(settings, progress, writer, inputs, runners, engine, device)
-            for stage in (watch, finish_layers, decide, ablate, write_models):
+        resumed = writer.unfinished.begin(_identity(settings, inputs, runners), settings.restart)
+        shards = writer.unfinished.shards
+        with _engine(settings, inputs, runners, device=device, progress=progress, folder=shards) as engine:
+            run = Run(settings, inputs, runners, engine, writer=writer, device=device, progress=progress)
+            for stage in (measure_activations, finish_layers, decide, ablate, write_models):
                 stage(run)
         size = writer.commit()
     notes = [*(["went on with a run that was not finished"] if resumed else []), *engine.notes]
@@ -51,7 +53,7 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
         device=str(device),
         images=len(run.used),
         seconds=time.perf_counter() - started,
-        models=[summarize(job, len(run.used), run.cue_conflict) for job in run.jobs],
+        models=[summarize(model, len(run.used), run.cue_conflict) for model in run.models],
         skipped=run.skipped,
         annotation=[] if run.annotations is None else run.annotations.notes(),
         notes=notes,
@@ -63,37 +65,32 @@ def _engine(
     settings: Settings,
     inputs: Inputs,
     runners: list[Runner],
+    *,
     device: Device,
     progress: Reporter,
-    writer: StoreWriter,
+    folder: Path,
 ) -> Iterator[Engine]:
+    """Yield the engine that the settings name; it keeps parts of shards in `folder`."""
     if settings.engine == "ray":
         from shapebias.precompute.scanning.ray import RayEngine
 
-        with RayEngine(settings, inputs.images, device, progress, writer.workplace.shards) as engine:
+        with RayEngine(settings, inputs.image_set, device, progress, folder=folder) as engine:
             yield engine
     else:
-        yield LocalEngine(runners, settings, device, progress, writer.workplace.shards)
+        yield LocalEngine(runners, settings, device, progress, folder=folder)
 
 
 def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> None:
-    """Finds mistakes before the long passes. Raises ShapebiasError."""
+    """Find mistakes before the long passes. Raises ShapebiasError."""
     if inputs.stylized is not None:
-        pair_by_name(inputs.images, np.arange(len(inputs.images)), inputs.stylized)
+        pair_by_name(inputs.image_set, np.arange(len(inputs.image_set)), inputs.stylized)
     if inputs.conflicting is not None:
-        label_images(runners, inputs.conflicting[0], settings.categories)
+        label_images(runners[: len(settings.models)], inputs.conflicting[0], settings.categories)
 
 
 def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> dict[str, object]:
-    """All that the results depend on, as JSON."""
-    networks = {
-        runner.model.label: {
-            "weights": runner.model.weights_sha256(),
-            "preprocessing": runner.model.preprocessing.to_attributes(),
-            "layers": [layer.module for layer in runner.layers],
-        }
-        for runner in runners
-    }
+    """Return all that the results depend on, as JSON."""
+    networks = {f"{number} {runner.model.label}": _network(runner) for number, runner in enumerate(runners)}
     kind = "cuda" if settings.engine == "ray" and settings.gpus_per_worker else runners[0].device.device.type
     device = {"kind": kind, "dtype": str(runners[0].device.dtype)}
     return settings.identity() | {
@@ -105,10 +102,19 @@ def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> 
     }
 
 
+def _network(runner: Runner) -> dict[str, object]:
+    """Return what a network's results depend on, as JSON."""
+    return {
+        "weights": runner.model.weights_sha256(),
+        "preprocessing": runner.model.preprocessing.to_attributes(),
+        "layers": [list(layer.place) for layer in runner.layers],
+    }
+
+
 def write_models(run: Run) -> None:
-    """The facts of every model."""
-    for job in run.jobs:
-        model = job.runner.model
+    """Write the facts of every model."""
+    for model_run in run.models:
+        model = model_run.runner.model
         run.writer.model(
             schema.Model(
                 label=model.label,
@@ -117,10 +123,10 @@ def write_models(run: Run) -> None:
                 weights_sha256=model.weights_sha256(),
                 preprocessing=model.preprocessing.to_attributes(),
                 thumbnails=model.preprocessing.geometry.key,
-                layers=[layer.name for layer in job.runner.layers],
-                top1=job.top1,
+                layers=[layer.name for layer in model_run.runner.layers],
+                top1=model_run.top1,
                 parameters=model.parameters,
                 file_sha256=model.file_sha256,
-                variants=[variant.to_attributes() for variant in job.variants],
+                variants=[variant.to_attributes() for variant in model_run.variants],
             )
         )

@@ -18,7 +18,7 @@ from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.models.classes import outputs_of_classes
 from shapebias.precompute.models.consistency import consistency_notes
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
-from shapebias.precompute.models.layers import Trace
+from shapebias.precompute.models.layers import Trace, repetition_notes
 from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.outputs import find_scores, return_scores
 from shapebias.precompute.settings import Settings
@@ -100,17 +100,17 @@ class Runner:
             self.seconds += time.perf_counter() - start
 
 
-def by_geometry(runners: Sequence[Runner]) -> dict[Geometry, tuple[int, ...]]:
-    """Which runners (their places) share the decoding of images."""
-    geometries = dict.fromkeys(runner.geometry for runner in runners)
+def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...]]:
+    """Return the numbers of the runners that share the decoding of images, from the geometry of each."""
     return {
-        geometry: tuple(place for place, runner in enumerate(runners) if runner.geometry == geometry)
-        for geometry in geometries
+        geometry: tuple(number for number, own in enumerate(geometries) if own == geometry)
+        for geometry in dict.fromkeys(geometries)
     }
 
 
 def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -> Runner:
-    """Places the network and finds its layers by a small forward. Raises ShapebiasError where that fails."""
+    """Place the network, find its layers and its class scores by a small forward, and check that it is a function of
+    each image. Raises ShapebiasError where that fails."""
     network = device.place(model.network)
     crop = model.preprocessing.geometry.crop
     noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
@@ -127,17 +127,23 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
     if scores is not None:
         return_scores(network, scores)
     trace.result = None
-    model.notes += notes
+    chosen = trace.choose(layers)
+    model.notes += [*notes, *repetition_notes(chosen)]
     if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
     classes = outputs_of_classes(model.class_ids, outputs, images.class_ids)
-    return Runner(model, device, network, trace, trace.choose(layers), outputs, classes)
+    return Runner(model, device, network, trace, chosen, outputs, classes)
 
 
 def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> list[Runner]:
-    """The networks of a run, on their device. Raises ShapebiasError."""
-    models = [load_model(spec) for spec in settings.models]
-    return [prepare(model, images, device, settings.layers) for model in models]
+    """Return the networks of a run, on their device; the one of `--embedding`, if there is one, comes last.
+
+    Raises ShapebiasError.
+    """
+    runners = [prepare(load_model(spec), images, device, settings.layers) for spec in settings.models]
+    if settings.embedding is not None:
+        runners.append(prepare(load_model(settings.embedding), images, device, "paper"))
+    return runners
 
 
 def _is_out_of_memory(error: Exception) -> bool:

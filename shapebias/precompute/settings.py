@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from shapebias.core.concepts import IOU_AREAS, PUBLISHED
 from shapebias.core.errors import UsageError
+from shapebias.core.shape_bias.decisions import NATIVE, STIMULI
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
 from shapebias.precompute.images.distort import STANDARD, parse_distortion
@@ -14,7 +16,7 @@ from shapebias.precompute.models.spec import ModelSpec
 
 PASSES = {
     "noise": "every unit's total variation on noisy images",
-    "sensitivity": "what each unit's top images lose without colour, without shape, with noise",
+    "sensitivity": "what each unit's top images lose without colour, without shape, with noise, and mirrored (control)",
     "distortions": "accuracy without shape, without texture, with less detail",
     "dissection": "which concept each unit detects",
     "ablation": "cue-conflict decisions that each unit is responsible for, found by setting it to zero",
@@ -30,7 +32,7 @@ ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}  # what of e
 SHAPE_OR_TEXTURE = (SILHOUETTE, "contour", "shuffle-2", "shuffle-4", "shuffle-8", "grey", "noise")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """See `shapebias precompute --help`. `images`, `cue_conflict`: see `images.source.find_images`.
 
@@ -56,8 +58,11 @@ class Settings:
     stylized: str | None = None
     attacks: tuple[Attack, ...] = ()
     cue_conflict: str | None = None
+    stimuli: str = NATIVE  # how cue-conflict images are prepared: as they are, or by the network's own resize and crop
     categories: Path | None = None
     broden: Path | None = None
+    embedding: ModelSpec | None = None  # the ruler of visual diversity, in place of the models
+    iou_area: str = PUBLISHED
     memory: int = 1000  # MB, of the ablation pass
     ablate_accuracy: bool = False
     activations: str = "all"  # of each image, kept in the store: none, max, or all (max and mean)
@@ -78,6 +83,10 @@ class Settings:
             raise UsageError("--ablate-accuracy is of the ablation pass: add --passes ablation")
         if self.activations not in ACTIVATIONS:
             raise UsageError(f"no --activations {printable(self.activations)}: there are {', '.join(ACTIVATIONS)}")
+        if self.stimuli not in STIMULI:
+            raise UsageError(f"no --stimuli {printable(self.stimuli)}: there are {', '.join(STIMULI)}")
+        if self.iou_area not in IOU_AREAS:
+            raise UsageError(f"no --iou-area {printable(self.iou_area)}: there are {', '.join(IOU_AREAS)}")
         if self.engine not in ENGINES:
             raise UsageError(f"no --engine {printable(self.engine)}: there are {', '.join(ENGINES)}")
         for std in self.noise_std:
@@ -99,7 +108,7 @@ class Settings:
         return tuple(dict.fromkeys(f"noise-{std:.4g}" for std in wanted))
 
     def identity(self) -> dict[str, Any]:
-        """All that a run's results depend on, as JSON: with it, an unfinished run can be gone on with."""
+        """Return all that a run's results depend on, as JSON: with it, an unfinished run can be gone on with."""
         return self.to_attributes() | {
             "models": [str(spec) for spec in self.models],
             "batch_size": self.batch_size,
@@ -112,14 +121,16 @@ class Settings:
         }
 
     def file_digests(self) -> dict[str, str]:
-        """SHA-256 of the files that say how networks are built, and what their classes and categories are."""
-        code = [spec.source.rpartition(":")[0] for spec in self.models]
-        named = [*(Path(each) for each in code if each.endswith(".py")), *(spec.classes for spec in self.models)]
-        files = [each for each in (*named, self.categories) if each is not None]
+        """Return the SHA-256 of the files that say how networks are built, and what their classes and categories
+        are."""
+        specs = [*self.models, *([self.embedding] if self.embedding is not None else [])]
+        code = [spec.source.rpartition(":")[0] for spec in specs]
+        named = [*(Path(path) for path in code if path.endswith(".py")), *(spec.classes for spec in specs)]
+        files = [file for file in (*named, self.categories) if file is not None]
         return {printable(str(file), 4096): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def to_attributes(self) -> dict[str, Any]:
-        """As JSON, for the store."""
+        """Return the fields by name, as JSON, for the store."""
         return {
             "images": printable(self.images),
             "layers": self.layers,
@@ -131,14 +142,17 @@ class Settings:
             "passes": list(self.passes),
             "noise_std": list(self.noise_std) if "noise" in self.passes else [],
             "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
+            "embedding": None if self.embedding is None else printable(str(self.embedding), 4096),
+            "stimuli": None if self.cue_conflict is None else self.stimuli,
             "broden": None if self.broden is None else printable(str(self.broden)),
+            "iou_area": self.iou_area if self.dissects else None,
             "attacks": [asdict(attack) for attack in self.attacks],
         }
 
 
 def parse_passes(text: str) -> tuple[str, ...]:
-    """`none`, or names separated by commas, in any order; `all` stands for all but `ablation`. Raises UsageError for an
-    unknown one."""
+    """Return the passes that a text names: `none`, or names separated by commas, in any order; `all` stands for all but
+    `ablation`. Raises UsageError for an unknown one."""
     wanted = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
     if "all" in wanted:
         wanted = [*(name for name in PASSES if name not in _BY_NAME_ONLY), *(name for name in wanted if name != "all")]

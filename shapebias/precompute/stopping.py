@@ -22,7 +22,7 @@ class _Stop(BaseException):
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """The signals that stop a run are handled after the block as before it."""
+    """Have the signals that stop a run handled after the block as before it."""
     if threading.current_thread() is not threading.main_thread():  # which alone gets them
         yield
         return
@@ -36,7 +36,7 @@ def signals_kept() -> Iterator[None]:
 
 @contextmanager
 def stoppable(seconds: float | None) -> Iterator[None]:
-    """In the main thread: SIGTERM, Ctrl-C and the end of `seconds` end the block with `RunStoppedError`."""
+    """Let SIGTERM, Ctrl-C and the end of `seconds` end the block with `RunStoppedError`, in the main thread."""
     told: list[str] = []
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -61,7 +61,7 @@ def stoppable(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Signals that stop a run are ignored in the block: it is as good as done."""
+    """Ignore signals that stop a run in the block: it is as good as done."""
     with signals_kept():
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:

@@ -12,7 +12,7 @@ _SHOWN_SKIPPED = 5
 _ENOUGH_LABELLED = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelSummary:
     """One model of a run. `top1` and `chance` are fractions, of `labelled` images; rates are images a second."""
 
@@ -32,6 +32,7 @@ class ModelSummary:
     distorted: dict[str, float] = field(default_factory=dict)  # accuracy by condition
 
     def lines(self) -> list[str]:
+        """Return the lines about the model, for people."""
         share = self.images_per_second / self.network_images_per_second
         accuracy = "no labels that fit its classes" if self.top1 is None else f"{self.top1:.1%}"
         lines = [
@@ -45,8 +46,8 @@ class ModelSummary:
         if self.shape_bias is not None:
             lines.append(f"  shape bias      {_bias_text(self.shape_bias)}")
         if self.distorted:
-            shown = ", ".join(f"{name} {accuracy:.0%}" for name, accuracy in self.distorted.items())
-            lines.append(f"  accuracy of     {shown}")
+            accuracies = ", ".join(f"{name} {accuracy:.0%}" for name, accuracy in self.distorted.items())
+            lines.append(f"  accuracy of     {accuracies}")
         lines += [f"  note: {note}" for note in self.notes]
         if self.near_chance:
             lines.append("  warning: the accuracy is near chance: wrong preprocessing or class order?")
@@ -62,11 +63,12 @@ class ModelSummary:
 
 
 def _bias_text(bias: dict[str, Any]) -> str:
-    counts = f"{bias['shape']} shape, {bias['texture']} texture, {bias['other']} other"
+    """Return a shape bias and the counts that it is from, in words."""
+    counts = f"{bias['shape']} shape, {bias['texture']} texture, {bias['other']} other, {bias['stimuli']} stimuli"
     return f"undefined ({counts})" if bias["shape_bias"] is None else f"{bias['shape_bias']:.3f} ({counts})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """A finished run."""
 
@@ -81,14 +83,14 @@ class Summary:
     notes: list[str] = field(default_factory=list)  # how the run went
 
     def text(self) -> str:
-        """Several lines for people."""
+        """Return several lines for people."""
         lines = [line for model in self.models for line in model.lines()]
         lines.append(f"{self.images:,} images in {self.seconds:.1f} s on {self.device}")
         if self.skipped:
-            counts = Counter(each.reason for each in self.skipped)
+            counts = Counter(image.reason for image in self.skipped)
             reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common(8))
             lines.append(f"{len(self.skipped):,} images skipped: {reasons}")
-            lines += [f"  {printable(each.path, 80)}: {each.reason}" for each in self.skipped[:_SHOWN_SKIPPED]]
+            lines += [f"  {printable(image.path, 80)}: {image.reason}" for image in self.skipped[:_SHOWN_SKIPPED]]
             if len(self.skipped) > _SHOWN_SKIPPED:
                 lines.append("  … all of them: shapebias info --json")
         lines += [f"annotation: {line}" for line in self.annotation]
@@ -98,7 +100,7 @@ class Summary:
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """For scripts: `precompute --json` prints it as its last line."""
+        """Return the summary as JSON, for scripts: `precompute --json` prints it as its last line."""
         return {
             "store": printable(self.store, 4096),
             "store_bytes": self.store_bytes,
@@ -108,5 +110,5 @@ class Summary:
             "models": [asdict(model) for model in self.models],
             "annotation": self.annotation,
             "notes": self.notes,
-            "skipped": [{"path": printable(each.path, 4096), "reason": each.reason} for each in self.skipped],
+            "skipped": [{"path": printable(image.path, 4096), "reason": image.reason} for image in self.skipped],
         }

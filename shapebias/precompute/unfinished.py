@@ -22,9 +22,12 @@ class StartAgainError(ShapebiasError):
     """The run failed, and what it has done is of no use any more."""
 
 
-class Workplace:
-    """`shards` and `ablation` are folders of what can be kept; `store` is made anew by every run. One run at a time has
-    it, by a lock on holder.json that goes with the process, however that ends."""
+class UnfinishedRun:
+    """The folder of a run beside its store's place, and what an earlier run left in it.
+
+    `shards` and `ablation` are folders of what can be kept; `store` is made anew by every run. One run at a time has
+    the folder, by a lock on holder.json that goes with the process, however that ends.
+    """
 
     def __init__(self, store: Path) -> None:
         self._store = store
@@ -35,18 +38,21 @@ class Workplace:
         self._identity = self.folder / "run.json"
 
     def open(self) -> None:
-        """Raises ShapebiasError where another run has it or it cannot be made, UsageError where it is not ours."""
+        """Make and lock the folder.
+
+        Raises ShapebiasError where another run has it or it cannot be made, UsageError where it is not ours.
+        """
         while not self._take():
             pass
-        if others := {each.name for each in self.folder.iterdir() if each.suffix != ".partial"} - _OURS:
+        if others := {entry.name for entry in self.folder.iterdir() if entry.suffix != ".partial"} - _OURS:
             self._holder.unlink()
             os.close(self._lock)
             named = printable(sorted(others)[0])
             raise UsageError(f"{printable(str(self.folder))} is needed for the new store, but holds {named}")
 
     def _take(self) -> bool:
-        """Whether it is locked now: not if the run that had it removed it in between."""
-        shown = printable(str(self._store))
+        """Return whether it is locked now: not if the run that had it removed it in between."""
+        store_text = printable(str(self._store))
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
             self.folder.mkdir(exist_ok=True)
@@ -63,60 +69,60 @@ class Workplace:
             return False
         except BlockingIOError as error:
             os.close(self._lock)
-            raise ShapebiasError(f"another run{self._who()} is writing {shown}: wait for it or stop it") from error
+            raise ShapebiasError(f"another run{self._who()} is writing {store_text}: wait for it or stop it") from error
         except OSError as error:
             raise cannot_write(self._store, error) from error
 
     def _who(self) -> str:
+        """Return who has the folder, in brackets, as far as that is known."""
         try:
             holder = json.loads(self._holder.read_text())
-            found = f" (process {int(holder['process'])} on {holder['host']}, since {holder['since']})"
+            text = f" (process {int(holder['process'])} on {holder['host']}, since {holder['since']})"
         except (OSError, ValueError, TypeError, KeyError):  # it is just beginning
             return ""
-        return printable(found, 200)
+        return printable(text, 200)
 
     def begin(self, identity: dict[str, Any], restart: bool) -> bool:
-        """Whether an unfinished run is gone on with, one of the same `identity` (JSON: all that results depend on).
+        """Return whether an unfinished run is gone on with, one of the same `identity` (JSON: all that results depend
+        on).
 
-        `restart` forgets it. Raises UsageError that says what differs.
+        `restart` forgets it. Raises UsageError, which says what differs, where it is of another identity.
         """
         if restart:
-            self._forget()
+            self.clear()
         known = self._known()
         if known is not None and (self.shards.exists() or self.ablation.exists()):
             different = _differences(known, json.loads(json.dumps(identity)))
             if not different:
                 return True
-            shown = "; ".join(different[:_SHOWN]) + ("; …" if len(different) > _SHOWN else "")
+            text = "; ".join(different[:_SHOWN]) + ("; …" if len(different) > _SHOWN else "")
             raise UsageError(
-                f"{printable(str(self.folder))} holds an unfinished run, but {shown}: give the command as it was to go "
+                f"{printable(str(self.folder))} holds an unfinished run, but {text}: give the command as it was to go "
                 "on with it, or pass --restart to forget it"
             )
-        self._forget()
+        self.clear()
         write_atomically(self._identity, json.dumps(identity, indent=1).encode())
         return False
 
     def _known(self) -> dict[str, Any] | None:
+        """Return the identity of the run that the folder is of; None where there is none."""
         try:
             known = json.loads(self._identity.read_text())
         except (OSError, ValueError):
             return None
         return known if isinstance(known, dict) else None
 
-    def _forget(self) -> None:
+    def clear(self) -> None:
+        """Remove what was kept."""
         for folder in (self.shards, self.ablation):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def clear(self) -> None:
-        """Removes what was kept: the store is whole."""
-        self._forget()
-
     def close(self) -> None:
-        """Lets go of it, and removes it if it keeps nothing."""
+        """Unlock the folder, and remove it if it keeps nothing."""
         kept = self.shards.exists() or self.ablation.exists()
         if not kept:
-            for each in sorted(self.folder.iterdir(), key=lambda each: each == self._holder):
-                shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink()
+            for entry in sorted(self.folder.iterdir(), key=lambda entry: entry == self._holder):
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
             # without holder.json another run may have the folder
         os.close(self._lock)
         if not kept:
@@ -125,7 +131,7 @@ class Workplace:
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """What differs between two JSON values, in words."""
+    """Return what differs between two JSON values, in words."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = dict.fromkeys([*old, *new])
         return [
@@ -133,7 +139,7 @@ def _differences(old: Any, new: Any, name: str = "") -> list[str]:
         ]
     if old == new:
         return []
-    shown = printable(name, 80)
-    if any(isinstance(each, str) and len(each) == 64 for each in (old, new)):  # digests
-        return [f"{shown} changed"]
-    return [f"{shown} was {printable(json.dumps(old), 60)} and is {printable(json.dumps(new), 60)}"]
+    name = printable(name, 80)
+    if any(isinstance(value, str) and len(value) == 64 for value in (old, new)):  # digests
+        return [f"{name} changed"]
+    return [f"{name} was {printable(json.dumps(old), 60)} and is {printable(json.dumps(new), 60)}"]

@@ -1,5 +1,6 @@
 """Some units of a store, computed again: a plain forward, reductions in NumPy's float64, no code of the passes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,19 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.sources.find import find_images
-from shapebias.precompute.models.load import load_model
-from shapebias.precompute.models.preprocessing import stored_preprocessing
 from shapebias.precompute.models.spec import ModelSpec, parse_spec, parse_specs
 from shapebias.precompute.progress import Reporter
-from shapebias.precompute.runner import Runner, prepare
+from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
+from shapebias.precompute.stored import stored_runner
 
 # The largest difference that is no error, relative to the unit's max (sparsity and smoothness: absolute): networks
 # round differently on other machines, and with other numbers of images at once.
 TOLERANCE = 1e-3
 
 
-class _Plain:
+class _PlainUnit:
     """What one unit gives over all images, in float64."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class _Plain:
         self.positions = 0
 
     def see(self, maps: NDArray[np.float64]) -> None:
-        """maps [B, h, w]."""
+        """Take in the unit's maps of a batch, [B, h, w]."""
         finite = np.isfinite(maps).all((1, 2))
         self.activation += np.where(finite, maps.max((1, 2)), -np.inf).tolist()
         maps = maps[finite]
@@ -48,6 +48,7 @@ class _Plain:
         self.positions += maps.size
 
     def metrics(self) -> dict[str, float]:
+        """Return the metrics that are checked, by name."""
         mean = self.total / self.positions
         images = np.isfinite(self.activation).sum()
         return {
@@ -60,86 +61,101 @@ class _Plain:
         }
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """A network of a store, and the store's images: `positions` int64 [images] are those in the stream's listing."""
+
+    runner: Runner
+    stream: Stream
+    positions: NDArray[np.int64]
+
+
 def verify_units(
     path: Path,
     sample: int,
+    report: Report,
+    progress: Reporter,
+    *,
     images: str | None,
     models: list[str],
     device: str,
     workers: int | None,
-    report: Report,
-    progress: Reporter,
 ) -> None:
-    """Computes `sample` units of every model again and adds to `report` what differs. Raises ShapebiasError where the
-    images or networks are not those of the store."""
+    """Compute `sample` units of every model again and add to `report` what differs.
+
+    `images` and `models` say where images and networks are now, if not where they were. Raises ShapebiasError where
+    they are not those of the store.
+    """
     store = open_store(path)
-    named = {spec.label: spec for spec in parse_specs(models)}
-    for label in named:
+    specs = {spec.label: spec for spec in parse_specs(models)}
+    for label in specs:
         store.check_model(label)
     facts: Any = store.attributes.get("settings")
     facts = facts if isinstance(facts, dict) else {}
-    limit = facts.get("limit") if images is None else None
-    settings = Settings([], images or str(facts.get("images")), path, device=device, workers=workers)
+    settings = Settings(
+        models=[],
+        images=images or str(facts.get("images")),
+        store=path,
+        layers=str(facts.get("layers")),
+        limit=facts.get("limit") if images is None else None,
+        device=device,
+        workers=workers,
+    )
     for label in store.models:
-        spec = named.get(label) or parse_spec(f"{label}={store.models[label].source}")
-        runner, stream, positions = _prepared(store, spec, settings, limit, str(facts.get("layers")), progress)
+        spec = specs.get(label) or parse_spec(f"{label}={store.models[label].source}")
+        prepared = _prepare(store, spec, settings, progress)
         chosen = _sample(store, label, sample)
         progress.stage(f"{label}: computing again")
-        found = _measure(runner, stream, positions, chosen)
-        for unit, plain in found.items():
+        for unit, plain in _measure(prepared, chosen).items():
             _compare(store, unit, plain, report)
-        report.units += len(found)
+        report.units += len(chosen)
 
 
-def _prepared(
-    store: Store, spec: ModelSpec, settings: Settings, limit: int | None, layers: str, progress: Reporter
-) -> tuple[Runner, Stream, NDArray[np.int64]]:
-    """A network, and the images of the store, by their paths."""
-    listing = find_images(settings.images, limit)[0]
-    by_path = {path: place for place, path in enumerate(listing.paths)}
+def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Reporter) -> _Prepared:
+    """Load a network, and find the images of the store by their paths."""
+    listing = find_images(settings.images, settings.limit)[0]
+    by_path = {path: position for position, path in enumerate(listing.paths)}
     missing = [path for path in store.image_paths if path not in by_path]
     if missing:
         raise ShapebiasError(
             f"{len(missing):,} images of the store are not in {printable(str(listing.root))}, such as "
             f"{printable(missing[0], 100)}: say where they are with --images"
         )
-    model, known = load_model(spec), store.models[spec.label]
-    if model.weights_sha256() != known.weights_sha256:
-        raise ShapebiasError(
-            f"{printable(model.source)} holds other weights than {spec.label} in the store: name the right ones with "
-            f"--model {spec.label}=SOURCE@FILE"
-        )
-    model.preprocessing = stored_preprocessing(known.preprocessing)
-    chosen = choose_device(settings.device, "float32")
-    runner = prepare(model, listing, chosen, layers)
-    return runner, Stream(listing, settings, chosen, progress), np.array([by_path[path] for path in store.image_paths])
+    device = choose_device(settings.device, "float32")
+    stored_text = f"than {spec.label} in the store"
+    runner = stored_runner(store, spec, listing, device, layers=settings.layers, stored_text=stored_text)
+    positions = np.array([by_path[path] for path in store.image_paths])
+    return _Prepared(runner, Stream(listing, settings, device, progress), positions)
 
 
 def _sample(store: Store, label: str, count: int) -> list[Unit]:
-    """So many units, at random."""
-    every = [(name, index) for name, layer in store.layers(label).items() for index in range(layer.units)]
+    """Return so many units of a model, at random."""
+    names = [(name, index) for name, layer in store.layers(label).items() for index in range(layer.units)]
     rng = np.random.default_rng()
-    return [Unit(label, *every[place]) for place in rng.permutation(len(every))[:count]]
+    return [Unit(label, *names[row]) for row in rng.permutation(len(names))[:count]]
 
 
-def _measure(runner: Runner, stream: Stream, positions: NDArray[np.int64], units: list[Unit]) -> dict[Unit, _Plain]:
-    found = {unit: _Plain() for unit in units}
+def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
+    """Return what units of one model give over all images."""
+    runner, plain = prepared.runner, {unit: _PlainUnit() for unit in units}
     names = [layer.name for layer in runner.layers]
-    watched = [(names.index(unit.layer), unit) for unit in units if unit.layer in names]
-    if len(watched) < len(units):
+    layers = [(names.index(unit.layer), unit) for unit in units if unit.layer in names]
+    if len(layers) < len(units):
         raise ShapebiasError(f"{units[0].model} has other layers than in the store: make the store again")
 
     def see(index: int, output: Tensor) -> None:
-        for layer, unit in watched:
+        for layer, unit in layers:
             if layer == index:
-                found[unit].see(output[:, unit.index].double().cpu().numpy())
+                plain[unit].see(output[:, unit.index].double().cpu().numpy())
 
-    for batch in stream.again(f"{units[0].model}: computing again", runner.geometry, positions):
+    title = f"{units[0].model}: computing again"
+    for batch in prepared.stream.again(title, runner.geometry, prepared.positions):
         runner.forward(batch.pixels, see)
-    return found
+    return plain
 
 
-def _compare(store: Store, unit: Unit, plain: _Plain, report: Report) -> None:
+def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: Report) -> None:
+    """Add to `report` what the store says otherwise of a unit."""
     expected = plain.metrics()
     scale = max(abs(expected["max"]), 1e-30)
     for name in set(expected) & set(store.metric_names(unit.model, unit.layer)):

@@ -56,12 +56,15 @@ class Command:
 class HelpLine:
     """A line of the help and the commands that it explains; without a `text` they are not in the help.
 
-    `order` is the place of the commands in the footer, in Textual's list of keys and in the palette. `keys` are what
-    the line explains where that is not a command of the app.
+    `order` is the place of the commands in the footer and in Textual's list of keys, and in the palette where there is
+    no `palette_order`. `keys` are what the line explains where that is not a command of the app.
     """
 
-    def __init__(self, text: str, *commands: Command, order: int = 0, keys: str = "") -> None:
+    def __init__(
+        self, text: str, *commands: Command, order: int = 0, palette_order: int | None = None, keys: str = ""
+    ) -> None:
         self.text, self.commands, self.order = text, commands, order
+        self.palette_order = order if palette_order is None else palette_order
         self.keys = keys or " ".join(command.key for command in commands if command.keys)
 
 
@@ -102,6 +105,7 @@ HELP_LINES = (
             "c", "screen('columns')", "Columns", palette=("Choose columns", "Which metrics the table shows, how wide")
         ),
         order=14,
+        palette_order=4,
     ),
     HelpLine(
         "mark the unit, write a note",
@@ -182,25 +186,30 @@ HELP_LINES = (
     ),
     HelpLine("quit", Command("q", "quit", "Quit"), order=20),
 )
-_COMMANDS = [
-    command for line in sorted(HELP_LINES, key=lambda line: line.order) for command in line.commands
-]  # in the order of the footer
-KEYS: list[BindingType] = [command.binding for command in _COMMANDS if command.keys]
-CURSOR_ONLY = ("table", "layer", "match", "marked", "mark", "save_picture", "save_table", "view")  # where it is seen
-PANES_ONLY = ("other_side", "search", "screen", "filter", "note", "escape")  # not over another screen
+KEYS: list[BindingType] = [
+    command.binding
+    for line in sorted(HELP_LINES, key=lambda line: line.order)
+    for command in line.commands
+    if command.keys
+]
+# Actions that move the cursor or are done to its unit: off where no panel shows where the cursor is.
+CURSOR_ONLY = ("table", "layer", "match", "marked", "mark", "save_picture", "save_table", "view")
+# Actions that belong to the panes: off over another screen.
+PANES_ONLY = ("other_side", "search", "screen", "filter", "note", "escape")
 
 
 def app_commands(run: Callable[[str], None]) -> Iterator[SystemCommand]:
     """Yield the palette's commands of the table above; `run` runs an action."""
-    for command in _COMMANDS:
-        if command.palette is not None:
-            title, explanation = command.palette
-            key = f" ({command.key})" if command.keys else ""
-            yield SystemCommand(title, f"{explanation}{key}", partial(run, command.action))
+    for line in sorted(HELP_LINES, key=lambda line: line.palette_order):
+        for command in line.commands:
+            if command.palette is not None:
+                title, explanation = command.palette
+                key = f" ({command.key})" if command.keys else ""
+                yield SystemCommand(title, f"{explanation}{key}", partial(run, command.action))
 
 
 def sort_commands(metrics: Sequence[str], sort: Callable[[str, bool], None]) -> Iterator[SystemCommand]:
-    """Yield two commands a metric; `sort` gets its name and whether the smallest values come first."""
+    """Yield two commands for each metric; `sort` gets its name and whether the smallest values come first."""
     for name in metrics:
         metric = METRICS[name]
         for extreme, meaning, ascending in (("largest", metric.high, False), ("smallest", metric.low, True)):
@@ -208,7 +217,7 @@ def sort_commands(metrics: Sequence[str], sort: Callable[[str, bool], None]) -> 
 
 
 def layer_commands(layers: Sequence[LayerKey], show: Callable[[LayerKey], None]) -> Iterator[SystemCommand]:
-    """Yield a command a layer, which `show` gets."""
+    """Yield a command for each layer; `show` gets the layer."""
     for layer in layers:
         name = escape(printable("/".join(layer), 60))  # the palette reads markup
         yield SystemCommand(f"Layer {name}", "Show its units", partial(show, layer))

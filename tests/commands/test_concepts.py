@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +16,13 @@ from tests.support.cli import LIGHT, fails, succeeds
 
 def test_the_table_has_a_line_a_layer(concept_store: Path) -> None:
     lines = [line.split() for line in succeeds("concepts", concept_store).splitlines()]
-    assert lines[0] == ["layer", "model", "units", "detectors", "color"]
-    assert [line[:3] for line in lines[1:]] == [
-        ["block1", "Tiny", "16"],
-        ["block2", "Tiny", "21"],
-        ["block3", "Tiny", "33"],
+    assert lines[0] == ["layer", "model", "units", "undecided", "detectors", "color"]
+    assert [line[:4] for line in lines[1:]] == [
+        ["block1", "Tiny", "16", "0"],
+        ["block2", "Tiny", "21", "2"],  # dead ones
+        ["block3", "Tiny", "33", "0"],
     ]
-    assert all(line[3] == line[5] for line in lines[1:])
+    assert all(line[4] == line[6] for line in lines[1:])
 
 
 def test_json_and_the_units_agree(concept_store: Path) -> None:
@@ -44,8 +45,10 @@ def test_a_tally_is_of_one_layer(concept_store: Path, tmp_path: Path) -> None:
     units = json.loads(succeeds("units", concept_store, "--layer", "block2", "--format", "json"))
     for row in rows:
         unit = units[int(row["unit"]) - 1]
-        assert unit["iou"] == pytest.approx(float(row["score"]), rel=1e-6)
-        assert (unit["concept"] or "") == row["label"]
+        iou = math.nan if unit["iou"] is None else unit["iou"]
+        assert iou == pytest.approx(float(row["score"]), rel=1e-6, nan_ok=True)
+        assert row["category"] in ("color", "")
+        assert (unit["concept"] or "") == (row["label"] if float(row["score"]) > 0 else "")
     fails(2, "concepts", concept_store, "--format", "csv")
 
 

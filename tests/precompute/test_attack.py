@@ -1,6 +1,7 @@
 """The attack: closed forms on a linear model, its ball, torchattacks, and accuracy under it."""
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from shapebias.core.errors import UsageError
-from shapebias.precompute.attack import Attack, Normalised, pgd, project, robust_accuracy
+from shapebias.precompute.attack import Attack, Normalised, project, robust_accuracy
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,14 +55,14 @@ def test_the_worst_change_of_a_linear_model_is_found(norm: str, random_start: bo
     worst = weight / weight.norm() if norm == "l2" else weight.sign()
     sign = torch.where(labels == 0, 1.0, -1.0)[:, None, None, None]
     generator = torch.Generator().manual_seed(3)
-    attacked = pgd(Linear(weight), images, labels, norm, epsilon, 60, 0.1, random_start, generator)
+    attacked = Attack(norm, epsilon, 60, 0.1, random_start=random_start)(Linear(weight), images, labels, generator)
     torch.testing.assert_close(attacked, images + sign * epsilon * worst, atol=2e-3, rtol=0)
 
 
 def test_one_step_is_the_gradient_step() -> None:
     weight = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1))
     images = torch.full((1, 3, 4, 4), 0.5)
-    attacked = pgd(Linear(weight), images, torch.tensor([0]), "l2", 1.0, 1, 0.25, random_start=False)
+    attacked = Attack("l2", 1.0, 1, 0.25, random_start=False)(Linear(weight), images, torch.tensor([0]))
     torch.testing.assert_close(attacked, images + 0.25 * weight / weight.norm())
 
 
@@ -81,7 +82,8 @@ def test_it_never_leaves_the_ball_nor_the_range(
     images = images.round() if saturated else images
     labels = torch.tensor([0, 1, 2])
     generator = torch.Generator().manual_seed(seed)
-    attacked = pgd(small_network(seed), images, labels, norm, epsilon, 2, step_size, random_start, generator)
+    attack = Attack(norm, epsilon, 2, step_size, random_start=random_start)
+    attacked = attack(small_network(seed), images, labels, generator)
     assert attacked.min() >= 0
     assert attacked.max() <= 1
     change = (attacked - images).flatten(1)
@@ -109,9 +111,9 @@ def test_a_random_start_is_uniform_in_the_ball() -> None:
     zero = Linear(torch.zeros(1, 1, 3))  # no gradient: nothing moves
     generator = torch.Generator().manual_seed(0)
     labels = torch.zeros(4000, dtype=torch.long)
-    l2 = (pgd(zero, images, labels, "l2", 0.4, 1, 0.1, True, generator) - images).flatten(1).norm(dim=1)
+    l2 = (Attack("l2", 0.4, 1, 0.1)(zero, images, labels, generator) - images).flatten(1).norm(dim=1)
     assert abs((l2 < 0.2).float().mean() - 1 / 8) < 0.02  # half the radius holds an eighth of a ball's volume
-    linf = pgd(zero, images, labels, "linf", 0.4, 1, 0.1, True, generator) - images
+    linf = Attack("linf", 0.4, 1, 0.1)(zero, images, labels, generator) - images
     assert abs((linf.abs() < 0.2).float().mean() - 1 / 2) < 0.02
 
 
@@ -121,7 +123,7 @@ def test_the_network_is_left_as_it_was() -> None:
     network[3].bias.requires_grad_(False)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     images, labels = random(4, 3, 8, 8), torch.zeros(4, dtype=torch.long)
-    pgd(network, images, labels, "l2", 1.0, 2, 0.5)
+    Attack("l2", 1.0, 2, 0.5)(network, images, labels)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert network.training
     assert not network[0][1].training
@@ -133,8 +135,9 @@ def test_the_network_is_left_as_it_was() -> None:
 def test_the_generator_decides_the_start() -> None:
     images, labels = random(4, 3, 8, 8), torch.zeros(4, dtype=torch.long)
     last = images.to(memory_format=torch.channels_last)
+    attack = Attack("l2", 1.0, 1, 0.0)
     runs = [
-        pgd(small_network(), each, labels, "l2", 1.0, 1, 0.0, True, torch.Generator().manual_seed(seed))
+        attack(small_network(), each, labels, torch.Generator().manual_seed(seed))
         for each, seed in ((images, 1), (last, 1), (images, 2))
     ]
     assert torch.equal(runs[0], runs[1])
@@ -186,10 +189,10 @@ def test_robust_accuracy_of_a_linear_model_is_its_margin() -> None:
     margins = torch.tensor([-0.1, 0.05, 0.15, 0.25, 0.35])
     images = centre + margins[:, None, None, None] * unit
     batches = [(images[:2], torch.ones(2, dtype=torch.long)), (images[2:], torch.ones(3, dtype=torch.long))]
-    epsilons = [0.3, 0.0, 0.1, 0.2]
-    found = robust_accuracy(Linear(weight), batches, "l2", epsilons, 30)
+    attacks = [Attack.reaching("l2", epsilon, 30) for epsilon in (0.3, 0.0, 0.1, 0.2)]
+    found = robust_accuracy(Linear(weight), batches, attacks)
     assert found == pytest.approx([0.2, 0.8, 0.6, 0.4])
-    assert robust_accuracy(Linear(weight), [], "l2", [0.1])[0] != 0  # NaN
+    assert math.isnan(robust_accuracy(Linear(weight), [], attacks[:1])[0])
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +217,8 @@ def learned() -> tuple[nn.Module, Tensor, Tensor]:
 
 def test_accuracies_never_rise_with_epsilon(learned: tuple[nn.Module, Tensor, Tensor]) -> None:
     network, images, labels = learned
-    found = robust_accuracy(network, [(images, labels)], "linf", [0, 0.01, 0.03, 0.1])
+    attacks = [Attack.reaching("linf", epsilon, 7) for epsilon in (0, 0.01, 0.03, 0.1)]
+    found = robust_accuracy(network, [(images, labels)], attacks)
     assert found[0] > 0.6
     assert all(a >= b for a, b in itertools.pairwise(found))
     assert found[-1] < found[0]
@@ -232,5 +236,5 @@ def test_it_is_as_strong_as_torchattacks(learned: tuple[nn.Module, Tensor, Tenso
     torch.manual_seed(0)
     theirs = (network(other(images, labels)).argmax(1) == labels).float().mean().item()
     generator = torch.Generator().manual_seed(0)
-    ours = robust_accuracy(network, [(images, labels)], norm, [epsilon], 10, step, True, generator)[0]
+    ours = robust_accuracy(network, [(images, labels)], [Attack(norm, epsilon, 10, step)], generator)[0]
     assert ours == pytest.approx(theirs, abs=0.02)

@@ -90,9 +90,9 @@ def test_every_hostile_image_is_used_or_named(
 ) -> None:
     summary = precompute(
         Settings(
-            parse_specs([f"Tiny={network_file}:build"]),
-            str(hostile_folder),
-            tmp_path / "a.zarr",
+            models=parse_specs([f"Tiny={network_file}:build"]),
+            images=str(hostile_folder),
+            store=tmp_path / "a.zarr",
             layers="block1",
             device="cpu",
             workers=1,

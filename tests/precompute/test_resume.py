@@ -16,11 +16,11 @@ import pytest
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.precompute.models.spec import parse_specs
+from shapebias.precompute.parts import Part
 from shapebias.precompute.scanning.local import LocalEngine
 from shapebias.precompute.scanning.scan import Parts, Scan
 from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.settings import Settings
-from shapebias.precompute.statistics.state import Part
 from shapebias.precompute.stopping import RunStoppedError, stoppable, uninterrupted
 from tests.support import killed_runs
 from tests.support.store_arrays import arrays_of
@@ -32,6 +32,7 @@ class PowerCutError(BaseException):
     pass
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_any_shard(
     make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,9 +163,9 @@ def test_a_run_that_is_told_to_stop_keeps_its_shards(
 def test_kill_at_random_moments_changes_no_byte(network_file: Path, image_folder: Path, tmp_path: Path) -> None:
     facts: dict[str, object] = {"top": 6, "device": "cpu", "workers": 0, "batch_size": 4}
     settings = Settings(
-        parse_specs([f"Tiny={network_file}:build"]),
-        str(image_folder),
-        tmp_path / "whole.zarr",
+        models=parse_specs([f"Tiny={network_file}:build"]),
+        images=str(image_folder),
+        store=tmp_path / "whole.zarr",
         **(facts | {"passes": ("noise", "dissection"), "shard_size": 8, "layers": "block1"}),  # type: ignore[arg-type]
     )
     (tmp_path / "settings").write_bytes(pickle.dumps(settings))

@@ -18,6 +18,7 @@ from shapebias.core.analysis.describe import store_facts
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.store.opening import open_store
 from shapebias.precompute.images.builtin.drawing import builtin_set, draw_path
+from shapebias.precompute.images.image_set import image_keys
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
@@ -105,6 +106,8 @@ def test_the_store_holds_what_a_plain_loop_finds(small_store: Path, network_file
         others = (means.sum(0) - means.max(0)) / 9
         both = means.max(0) + others
         selectivity = np.divide(means.max(0) - others, both, out=np.zeros_like(both), where=both != 0)
+        if name == "block3":  # signed
+            selectivity[:] = np.nan
         np.testing.assert_allclose(metric["selectivity"], selectivity, rtol=2e-3, atol=1e-5)
         for unit in range(exact.shape[1]):
             top = store.top(store.unit(f"Tiny/{name}/{unit}"))
@@ -114,18 +117,20 @@ def test_the_store_holds_what_a_plain_loop_finds(small_store: Path, network_file
             at = maps[name][top.image, unit][np.arange(6), top.position[:, 0], top.position[:, 1]]
             np.testing.assert_allclose(at, best, rtol=1e-4, atol=1e-5)
             ties = np.diff(top.value) == 0
-            assert (np.diff(top.image)[ties] > 0).all()
+            means = exact[top.image, unit].mean((1, 2))
+            assert (np.diff(means)[ties] <= 1e-5 * np.abs(means).max()).all()
 
 
-def test_equal_images_tie_in_their_order(small_store: Path) -> None:
+def test_equal_images_tie_in_the_order_of_their_keys(small_store: Path) -> None:
     """Every fifth image is the same picture."""
     store = open_store(small_store)
+    wanted = [image for image in np.argsort(image_keys(store.image_paths, 0)).tolist() if image % 5 == 4]
     found = 0
     for name in LAYERS:
         images = store.top_lists("Tiny", name, "image")
         for row in images[(images % 5 == 4).sum(1) >= 2]:
             same = row[row % 5 == 4]
-            np.testing.assert_array_equal(same, 4 + 5 * np.arange(len(same)))
+            np.testing.assert_array_equal(same, wanted[: len(same)])
             found += 1
     assert found
 

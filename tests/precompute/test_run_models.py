@@ -118,9 +118,9 @@ def test_standard_and_robust_share_decoding(
     monkeypatch.setattr(LocalEngine, "run", counted)
     specs = (f"S=squeezenet1_1@{tmp_path}/a.pth", f"R=squeezenet1_1@{tmp_path}/r.pt")
     settings = Settings(
-        parse_specs(list(specs)),
-        str(image_folder),
-        tmp_path / "a.zarr",
+        models=parse_specs(list(specs)),
+        images=str(image_folder),
+        store=tmp_path / "a.zarr",
         layers="features.0",
         limit=3,
         device="cpu",
@@ -146,7 +146,7 @@ def test_a_network_of_train_is_matched_by_the_names_it_learned(image_folder: Pat
     ids = [f"class{number}" for number in reversed(range(10))]
     torch.manual_seed(0)
     network: nn.Module = SmallCNN(10)
-    trained = Trained(SMALL, ids, ids, usual_preprocessing(SMALL))
+    trained = Trained(architecture=SMALL, class_ids=ids, class_names=ids, preprocessing=usual_preprocessing(SMALL))
     (tmp_path / "w.safetensors").write_bytes(trained_bytes(trained, network))
     summary = run(image_folder, tmp_path / "a.zarr", f"A={tmp_path}/w.safetensors")
     model = load_model(parse_specs([f"{tmp_path}/w.safetensors"])[0])
@@ -182,6 +182,19 @@ def fit(path: Path) -> Image.Image:
     ],
 )
 def test_the_warning_near_chance(top1: float | None, chance: float | None, labelled: int, warns: bool) -> None:
-    model = ModelSummary("A", "alexnet", top1, chance, 5, 100, 1000, 10.0, 11.0, "mean 0", labelled, ["a note"])
+    model = ModelSummary(
+        label="A",
+        architecture="alexnet",
+        top1=top1,
+        chance=chance,
+        layers=5,
+        units=100,
+        images=1000,
+        images_per_second=10.0,
+        network_images_per_second=11.0,
+        preprocessing="mean 0",
+        labelled=labelled,
+        notes=["a note"],
+    )
     assert ("near chance" in "\n".join(model.lines())) == warns
     assert "  note: a note" in model.lines()

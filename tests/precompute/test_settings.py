@@ -14,7 +14,7 @@ from shapebias.precompute.settings import PASSES, Settings, parse_passes
 
 
 def settings(**changes: object) -> Settings:
-    return Settings([], "images", Path("store"), **changes)  # type: ignore[arg-type]
+    return Settings(models=[], images="images", store=Path("store"), **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

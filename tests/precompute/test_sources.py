@@ -26,6 +26,8 @@ from shapebias.precompute.scanning.local import LocalEngine
 from shapebias.precompute.scanning.scan import Parts, Scan
 from tests.support.store_arrays import arrays_of
 
+pytestmark = pytest.mark.slow
+
 SETTINGS: dict[str, object] = {
     "passes": ("sensitivity", "distortions", "dissection"),
     "distortions": ("silhouette", "noise"),
@@ -100,7 +102,7 @@ def test_on_a_server(
     members = found["shards"].members
     assert members is not None
     for index in range(0, 50, 7):
-        content = fetch.fetch(members.place(names[index].encode(), index).decode())
+        content = fetch.fetch(members.address(names[index].encode(), index).decode())
         assert content == (image_folder / names[index]).read_bytes()
     files.pipe(f"{bucket}/images/{names[0]}", b"other")
     with tarfile.open(tmp_path / "0.tar", "w") as archive:

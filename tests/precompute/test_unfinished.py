@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.precompute.unfinished import Workplace
+from shapebias.precompute.unfinished import UnfinishedRun
 
 
-def place(tmp_path: Path) -> Workplace:
-    workplace = Workplace(tmp_path / "a.zarr")
-    workplace.open()
-    return workplace
+def place(tmp_path: Path) -> UnfinishedRun:
+    unfinished = UnfinishedRun(tmp_path / "a.zarr")
+    unfinished.open()
+    return unfinished
 
 
 def kept(tmp_path: Path, identity: dict[str, object]) -> None:
@@ -74,7 +74,7 @@ def test_who_holds_it_is_said(tmp_path: Path) -> None:
 
 def test_a_folder_that_goes_while_it_is_taken_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run before ends between the two steps of taking it."""
-    first, second = place(tmp_path), Workplace(tmp_path / "a.zarr")
+    first, second = place(tmp_path), UnfinishedRun(tmp_path / "a.zarr")
     lock = fcntl.flock
 
     def ends(descriptor: int, how: int) -> None:

@@ -29,6 +29,7 @@ def write(writer: StoreWriter, label: str = "Net", paths: tuple[bytes, ...] = (b
         np.tile(np.arange(2), (3, 1)),
         np.full((3, 2), 7, np.int32),
         np.ones((3, 2, 4, 5), np.uint8),
+        np.ones(3, np.int64),
     )
     metrics = {"max": np.arange(3, dtype=np.float32), "mean": np.array([1, np.nan, 2], np.float32)}
     layer = schema.Layer(name="conv", module="features.0", units=3, map_height=4, map_width=5)
@@ -46,7 +47,9 @@ def write(writer: StoreWriter, label: str = "Net", paths: tuple[bytes, ...] = (b
             parameters=10,
         )
     )
-    images = ImageSet(Path("root"), list(paths), np.zeros(len(paths), np.int32), ["c"], ["c"], False)
+    images = ImageSet(
+        root=Path("root"), paths=list(paths), labels=np.zeros(len(paths), np.int32), class_ids=["c"], class_names=["c"]
+    )
     writer.images(images, np.arange(len(paths)), [Skipped(b"\x1b[31m", "empty file")])
     writer.thumbnails("square", {index: b"png" * (index + 1) for index in range(len(paths))})
 
@@ -273,7 +276,7 @@ def test_activations_come_back_however_they_came(batches: list[int], units: int,
     group = zarr.create_group({})
     count = sum(batches)
     values = np.random.default_rng(count).normal(size=(2, count, units)).astype(np.float16)
-    writer = ActivationsWriter(group, count + more, units)
+    writer = ActivationsWriter(group, count + more, units, ("max", "mean"))
     start = 0
     for size in batches:
         writer.append(values[0, start : start + size], values[1, start : start + size])

@@ -92,6 +92,13 @@ def pixels(files: list[Path]) -> np.ndarray:
     return np.stack(found)
 
 
+def native_pixels(files: list[Path]) -> np.ndarray:
+    """As the networks see cue-conflict images: uint8 [images, 32, 32, 3], whole, resized where they are not 32 px."""
+    images = [Image.open(file).convert("RGB") for file in files]
+    whole = transforms.Resize((32, 32), transforms.InterpolationMode.BICUBIC)
+    return np.stack([np.asarray(image if image.size == (32, 32) else whole(image)) for image in images])
+
+
 def total_variation(maps: np.ndarray) -> np.ndarray:
     """Mean over images, of each unit."""
     return sum(np.abs(np.diff(maps, axis=axis)).sum((2, 3)).mean(0) for axis in (2, 3))

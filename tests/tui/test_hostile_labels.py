@@ -19,6 +19,8 @@ from shapebias.tui.screens import SCREENS
 from shapebias.tui.terminal.query import Graphics
 from tests.support.explorer_pilot import exploring, press, screen_lines, settled
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "\x1b]0;owned\x07\x9b31m\x1bP0;1q~\x1b\\\x08\u202e\u200bשלום日本e\u0301\ufe0f[red]x[/red][@click=app.quit]"
 LONG = HOSTILE + "長" * 10_000
 NAMES = {

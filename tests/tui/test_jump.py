@@ -11,6 +11,8 @@ from shapebias.core.store.reader import Store
 from shapebias.tui.jump import find_number, find_place
 from tests.support.explorer_pilot import exploring, press, status, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(small_store: Path) -> Store:

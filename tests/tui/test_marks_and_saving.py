@@ -17,6 +17,8 @@ from shapebias.tui.screens.columns import ColumnsScreen
 from shapebias.tui.screens.zoom import ZoomScreen
 from tests.support.explorer_pilot import exploring, hint, press, shown, status, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:

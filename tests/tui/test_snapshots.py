@@ -16,6 +16,8 @@ from shapebias.tui.screens import SCREENS as OPENED
 from shapebias.tui.terminal.query import Graphics
 from tests.support.explorer_pilot import exploring, press, screen_lines
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parent / "snapshots"
 WRITE = os.environ.get("SNAPSHOTS") == "write"
 SIZES = {"wide": (160, 48), "normal": (100, 30), "narrow": (60, 15)}

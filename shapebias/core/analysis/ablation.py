@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.shape_bias.decisions import Counts, Decisions, count_decisions
 from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
 
@@ -17,12 +18,27 @@ _MOST = 5
 
 @dataclass(frozen=True)
 class LayerAblation:
-    """The scores of a layer's units, float32 [units]: cue-conflict decisions that the model loses without the unit."""
+    """The scores of a layer's units, float32 [units]: cue-conflict decisions that the model loses without the unit.
+
+    `decisions` are what the whole model decides: scores of networks compare as shares of its decisions by shape, and by
+    texture.
+    """
 
     model: str
     layer: str
     shape: NDArray[np.float32]
     texture: NDArray[np.float32]
+    decisions: Counts
+
+    @property
+    def shape_share(self) -> NDArray[np.float64]:
+        """The shape scores as shares of the model's decisions by shape, float64 [units]; 0 where it has none."""
+        return self.shape.astype(np.float64) / max(self.decisions.shape, 1)
+
+    @property
+    def texture_share(self) -> NDArray[np.float64]:
+        """The texture scores as shares of the model's decisions by texture, float64 [units]; 0 where it has none."""
+        return self.texture.astype(np.float64) / max(self.decisions.texture, 1)
 
     def most(self, scores: NDArray[np.float32], count: int = _MOST) -> list[tuple[int, int]]:
         """Return the units most responsible, with their scores, largest first, ties by index; none whose score is 0."""
@@ -37,8 +53,11 @@ class LayerAblation:
 def layer_ablations(store: Store) -> list[LayerAblation]:
     """Return every layer with scores, those of one name beside each other (a standard network beside its robust twin),
     in the order of the first model's layers."""
+    decided = {model: _decided(store.cue_conflict(model)) for model in store.models}
     layers = [
-        LayerAblation(model, layer, store.metric(model, layer, SHAPE), store.metric(model, layer, TEXTURE))
+        LayerAblation(
+            model, layer, store.metric(model, layer, SHAPE), store.metric(model, layer, TEXTURE), decided[model]
+        )
         for model in store.models
         for layer in store.layers(model)
         if {SHAPE, TEXTURE} <= set(store.metric_names(model, layer))
@@ -47,35 +66,47 @@ def layer_ablations(store: Store) -> list[LayerAblation]:
     return sorted(layers, key=lambda scores: names.index(scores.layer))
 
 
+def _decided(decisions: Decisions | None) -> Counts:
+    return Counts(0, 0, 0) if decisions is None else count_decisions(decisions)
+
+
 def ablation_records(layers: Sequence[LayerAblation]) -> list[dict[str, Any]]:
-    """Return as JSON, of each layer, the units most responsible for shape and for texture, the sums of the scores, and
-    the fractions of units whose score is 0."""
+    """Return as JSON, of each layer, the units most responsible for shape and for texture with their shares of the
+    model's decisions, the sums of the scores, and the fractions of units whose score is 0."""
     return [
         {
             "model": layer.model,
             "layer": layer.layer,
             "units": len(layer.shape),
+            "shape_decisions": layer.decisions.shape,
+            "texture_decisions": layer.decisions.texture,
             "shape_total": int(layer.shape.sum()),
             "texture_total": int(layer.texture.sum()),
             "without_shape": layer.share_without(layer.shape),
             "without_texture": layer.share_without(layer.texture),
             "without_either": layer.share_without(layer.shape, layer.texture),
-            "shape": [{"unit": unit, "score": score} for unit, score in layer.most(layer.shape)],
-            "texture": [{"unit": unit, "score": score} for unit, score in layer.most(layer.texture)],
+            "shape": _most_records(layer.most(layer.shape), layer.shape_share),
+            "texture": _most_records(layer.most(layer.texture), layer.texture_share),
         }
         for layer in layers
     ]
 
 
+def _most_records(most: list[tuple[int, int]], shares: NDArray[np.float64]) -> list[dict[str, Any]]:
+    return [{"unit": unit, "score": score, "share": float(shares[unit])} for unit, score in most]
+
+
 def ablation_text(layers: Sequence[LayerAblation]) -> str:
-    """Return a table for people: a line for each model of a layer, with its units most responsible as UNIT:SCORE."""
-    head = ("layer", "model", "units", "shape 0", "texture 0", "both 0", "most for shape", "most for texture")
+    """Return a table for people: a line for each model of a layer, with its units most responsible as UNIT:SCORE and
+    the score's share of the model's decisions, whose numbers are below `of shape` and `of texture`."""
+    scores = ("shape 0", "texture 0", "both 0", "of shape", "of texture")
+    head = ("layer", "model", "units", *scores, "most for shape", "most for texture")
     rows = [head, *map(_row, layers)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = []
     for row in rows:
         cells = [
-            cell.rjust(width) if 2 <= column <= 5 else cell.ljust(width)
+            cell.rjust(width) if 2 <= column <= 7 else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
@@ -85,9 +116,13 @@ def ablation_text(layers: Sequence[LayerAblation]) -> str:
 def _row(layer: LayerAblation) -> tuple[str, ...]:
     shape, texture = layer.shape, layer.texture
     shares = (layer.share_without(*scores) for scores in ((shape,), (texture,), (shape, texture)))
-    most = (" ".join(f"{unit}:{score}" for unit, score in layer.most(scores)) for scores in (shape, texture))
+    most = (
+        " ".join(f"{unit}:{score} ({share[unit]:.0%})" for unit, score in layer.most(scores))
+        for scores, share in ((shape, layer.shape_share), (texture, layer.texture_share))
+    )
     names = (printable(layer.layer, 40), printable(layer.model, 40))
-    return (*names, str(len(shape)), *(f"{share:.0%}" for share in shares), *(text or "–" for text in most))
+    decided = (f"{layer.decisions.shape:,}", f"{layer.decisions.texture:,}")
+    return (*names, str(len(shape)), *(f"{share:.0%}" for share in shares), *decided, *(text or "–" for text in most))
 
 
 def check_ablated(store: Store, layers: Sequence[LayerAblation]) -> None:

@@ -90,7 +90,7 @@ class ImageList:
 
 
 class Verdict(StrEnum):
-    """What a decision is: for a probe image right or wrong, for a cue-conflict image by shape, texture or neither."""
+    """What a decision is: by shape, texture or neither for an image of two categories, for any other right or wrong."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -176,8 +176,11 @@ def _on_cue_conflict(store: Store, path: str, model: str) -> OnImage:
     decision = int(decisions.decision[row])
     if decision == NO_DECISION:
         return OnImage(model, missing=["no decision: its scores were no numbers", *missing])
-    kinds = {int(decisions.texture[row]): Verdict.TEXTURE, int(decisions.shape[row]): Verdict.SHAPE}
-    verdict = kinds.get(decision, Verdict.NEITHER)
+    shape, texture = int(decisions.shape[row]), int(decisions.texture[row])
+    if shape == texture:
+        verdict = Verdict.RIGHT if decision == shape else Verdict.WRONG
+    else:
+        verdict = {texture: Verdict.TEXTURE, shape: Verdict.SHAPE}.get(decision, Verdict.NEITHER)
     return OnImage(model, Decision(decisions.categories[decision], verdict), missing=missing)
 
 

@@ -1,14 +1,15 @@
-"""Two models of a store side by side: accuracy, shape bias, and every metric layer by layer, with intervals and
-permutation tests."""
+"""Two models of a store side by side: accuracy, shape bias, and every metric layer by layer, with the spread over
+units. Groups of networks are compared in `groups`."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.analysis.accuracy import Accuracy, accuracies
+from shapebias.core.analysis.resampling import exchange_test, holm, resampled_means
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS
 from shapebias.core.shape_bias.decisions import Score, score
@@ -17,8 +18,12 @@ from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, printable
 
 RESAMPLES = 2000
-OUTLIER = 0.2  # of the layer's mean clean TV, as in the code of Chen, Agarwal & Nguyen
-_AT_ONCE = 4_000_000  # values a block of resamples holds
+OUTLIER = 0.2  # of the reference model's mean clean TV in the layer, as in the code of Chen, Agarwal & Nguyen
+
+ONE_NETWORK = (
+    "The spread is over the units of these two networks (95 %); what their training does is a question about several "
+    "networks of each kind: --group"
+)
 
 # What it means that a metric is larger; of others "larger in METRIC".
 _WORDS = {
@@ -59,8 +64,10 @@ class LayerSummary:
 class Difference:
     """How a metric differs between two models in a layer: the second model's mean less the first's.
 
-    low, high: 95 % percentile bootstrap interval, units resampled in each model. p: two-sided permutation test of the
-    difference of means, units exchanged between the models; at least 1 / (RESAMPLES + 1).
+    low, high: the spread over units, a 95 % percentile bootstrap interval, units resampled in each model. p: two-sided
+    permutation test of the difference of means, units exchanged between the models; at least 1 / (RESAMPLES + 1).
+    p_holm: the same, corrected over the metric's layers. They are of these two networks: units of a network are not
+    independent, and two networks that differ in nothing but the seed differ in them.
     """
 
     layer: str
@@ -71,18 +78,18 @@ class Difference:
     low: float
     high: float
     p: float
+    p_holm: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overall:
-    """A metric over all layers: in how many of `layers` the second model has the larger mean, the mean difference in
-    units of the layers' standard deviations, and the p of a permutation test within layers."""
+    """A metric over all layers: in how many of `layers` the second model has the larger mean, and the mean difference
+    in standard deviations of the layers' units."""
 
     metric: str
     layers: int
     larger: int
     effect: float
-    p: float
 
 
 # What is compared
@@ -144,11 +151,15 @@ def summarize(store: Store, model: str, layer: str, metric: str) -> LayerSummary
     )
 
 
-def outliers(store: Store, model: str, layer: str) -> NDArray[np.int64]:
-    """Return the units whose |tv_shift| is at least 20 % of the layer's mean clean TV; none without the noise pass."""
+def outliers(store: Store, model: str, layer: str, reference: str) -> NDArray[np.int64]:
+    """Return a model's units whose |tv_shift| is at least 20 % of the layer's mean clean TV in the `reference` model.
+
+    The rule of the code of Chen, Agarwal & Nguyen, whose reference is the standard network, for the robust one too.
+    None without the noise pass, or where the reference has no living unit.
+    """
     if "tv_shift" not in store.metric_names(model, layer):
         return np.zeros(0, np.int64)
-    shift, clean = store.metric(model, layer, "tv_shift"), living(store, model, layer, "tv")
+    shift, clean = store.metric(model, layer, "tv_shift"), living(store, reference, layer, "tv")
     if not len(clean):
         return np.zeros(0, np.int64)
     return np.flatnonzero(np.abs(shift) >= OUTLIER * clean.mean())
@@ -172,124 +183,129 @@ def compare(
             raise UsageError(f"{printable(name)} is not a metric of both models: there are {', '.join(known)}")
     differences, overall = [], []
     for metric in metrics or known:
-        tests = [
-            _LayerTest(store, (first, second), layer, metric)
-            for layer in layers
-            if all(metric in store.metric_names(model, layer) for model in (first, second))
+        measured = [
+            layer for layer in layers if all(metric in store.metric_names(model, layer) for model in (first, second))
         ]
-        differences += [test.difference for test in tests]
-        overall.append(_overall(metric, tests))
+        own = [_difference(store, (first, second), layer, metric) for layer in measured]
+        corrected = holm([difference.p for difference in own])
+        differences += [replace(difference, p_holm=p) for difference, p in zip(own, corrected, strict=True)]
+        overall.append(_overall(store, metric, own))
     return differences, overall
 
 
-class _LayerTest:
-    """The difference of a metric in a layer, its effect in standard deviations, and the effects where units are
-    exchanged between the models at random."""
-
-    def __init__(self, store: Store, pair: tuple[str, str], layer: str, metric: str) -> None:
-        a, b = (living(store, model, layer, metric) for model in pair)
-        first, second = (summarize(store, model, layer, metric) for model in pair)
-        random = np.random.default_rng(0)
-        self.effect, self.effects = float("nan"), np.full(RESAMPLES, np.nan)
-        low = high = p = difference = float("nan")
-        if len(a) and len(b):
-            difference = float(b.mean() - a.mean())
-            low, high = np.quantile(_resampled(b, random) - _resampled(a, random), [0.025, 0.975])
-            permuted = _permuted(a, b, random)
-            p = _p_value(difference, permuted)
-            spread = float(np.concatenate([a, b]).std())
-            if spread > 0:
-                self.effect, self.effects = difference / spread, permuted / spread
-        self.difference = Difference(
-            layer=layer,
-            metric=metric,
-            first=first,
-            second=second,
-            difference=difference,
-            low=float(low),
-            high=float(high),
-            p=p,
-        )
+def _difference(store: Store, pair: tuple[str, str], layer: str, metric: str) -> Difference:
+    """Return the difference of a metric in a layer, its p not yet corrected."""
+    a, b = (living(store, model, layer, metric) for model in pair)
+    first, second = (summarize(store, model, layer, metric) for model in pair)
+    random = np.random.default_rng(0)
+    low = high = difference = float("nan")
+    if len(a) and len(b):
+        difference = float(b.mean() - a.mean())
+        resampled = resampled_means(b, RESAMPLES, random) - resampled_means(a, RESAMPLES, random)
+        low, high = np.quantile(resampled, [0.025, 0.975]).tolist()
+    p = exchange_test(a, b, draws=RESAMPLES, random=random).p
+    return Difference(
+        layer=layer,
+        metric=metric,
+        first=first,
+        second=second,
+        difference=difference,
+        low=low,
+        high=high,
+        p=p,
+        p_holm=p,
+    )
 
 
-def _overall(metric: str, tests: list[_LayerTest]) -> Overall:
-    known = [test for test in tests if not np.isnan(test.effect)]
-    if not known:
-        return Overall(metric=metric, layers=0, larger=0, effect=float("nan"), p=float("nan"))
-    effect = float(np.mean([test.effect for test in known]))
-    effects = np.mean([test.effects for test in known], axis=0)
-    larger = sum(test.difference.difference > 0 for test in known)
-    return Overall(metric=metric, layers=len(known), larger=larger, effect=effect, p=_p_value(effect, effects))
-
-
-def _resampled(values: Floats, random: np.random.Generator) -> Floats:
-    """Return the means of RESAMPLES samples with replacement."""
-    means = [
-        values[random.integers(0, len(values), (count, len(values)))].mean(1) for count in _block_sizes(len(values))
-    ]
-    return np.concatenate(means)
-
-
-def _permuted(a: Floats, b: Floats, random: np.random.Generator) -> Floats:
-    """Return the differences of means when units are dealt anew to the two models, RESAMPLES times."""
-    both = np.concatenate([a, b])
-    differences = []
-    for count in _block_sizes(len(both)):
-        dealt = random.permuted(np.broadcast_to(both, (count, len(both))), axis=1)
-        differences.append(dealt[:, len(a) :].mean(1) - dealt[:, : len(a)].mean(1))
-    return np.concatenate(differences)
-
-
-def _block_sizes(values: int) -> list[int]:
-    """Return how many of RESAMPLES samples of so many values are drawn at once, block by block."""
-    most = max(1, _AT_ONCE // max(values, 1))
-    return [min(most, RESAMPLES - start) for start in range(0, RESAMPLES, most)]
-
-
-def _p_value(observed: float, permuted: Floats) -> float:
-    """Return the two-sided p of a permutation test. The observed difference counts too (Phipson & Smyth 2010); ties by
-    rounding count as extreme."""
-    extreme = np.abs(permuted) >= abs(observed) * (1 - 1e-12)
-    return float((1 + extreme.sum()) / (1 + len(permuted)))
+def _overall(store: Store, metric: str, differences: list[Difference]) -> Overall:
+    effects = []
+    for row in differences:
+        units = [living(store, side.model, row.layer, metric) for side in (row.first, row.second)]
+        spread = float(np.concatenate(units).std()) if all(map(len, units)) else 0.0
+        if spread > 0:
+            effects.append(row.difference / spread)
+    larger = sum(effect > 0 for effect in effects)
+    effect = float(np.mean(effects)) if effects else float("nan")
+    return Overall(metric=metric, layers=len(effects), larger=larger, effect=effect)
 
 
 # All of it, as JSON and as text
 
 
 def comparison(
-    store: Store, first: str, second: str, *, metrics: list[str] | None = None, all_right: bool = False
+    store: Store,
+    first: str,
+    second: str,
+    *,
+    metrics: list[str] | None = None,
+    all_right: bool = False,
+    reference: str | None = None,
 ) -> dict[str, Any]:
-    """Return everything that two models of a store can be compared by, as JSON. Raises UsageError and StoreError."""
+    """Return everything that two models of a store can be compared by, as JSON. Raises UsageError and StoreError.
+
+    `reference` is the model whose total variation says which units are outliers, the first unless it is named.
+    """
     differences, overall = compare(store, first, second, metrics)
-    pair = (first, second)
+    pair, standard = (first, second), _reference(store, first, reference)
     return {
         "models": list(pair),
         "accuracy": [record(accuracy) for accuracy in _accuracies_of(store, pair, all_right)],
         "only_images_that_all_models_get_right": all_right,
         "shape_bias": {model: shape_bias_record(store, model) for model in pair},
+        "tests_over": "units",
         "overall": [record(result) for result in overall],
         "layers": [record(difference) for difference in differences],
+        "outlier_reference": standard,
         "outliers": {
-            model: {layer: outliers(store, model, layer).tolist() for layer in shared_layers(store, first, second)}
+            model: {layer: units.tolist() for layer, units in _outliers_of(store, pair, model, standard).items()}
             for model in pair
         },
     }
 
 
 def comparison_text(
-    store: Store, first: str, second: str, *, metrics: list[str] | None = None, all_right: bool = False
+    store: Store,
+    first: str,
+    second: str,
+    *,
+    metrics: list[str] | None = None,
+    all_right: bool = False,
+    reference: str | None = None,
 ) -> str:
     """Return what `comparison` does as tables and sentences."""
     differences, overall = compare(store, first, second, metrics)
-    pair = (first, second)
+    pair, standard = (first, second), _reference(store, first, reference)
     scores = {model: _shape_bias(store, model) for model in pair}
     parts = [
         _accuracy_table(_accuracies_of(store, pair, all_right), pair, all_right),
         _lines(_bias_line(model, scored) for model, scored in scores.items() if scored is not None),
         _layer_table(differences, pair),
-        _lines(sentence(result, second) for result in overall if result.layers),
+        _lines([*(sentence(result, second) for result in overall if result.layers), ONE_NETWORK]),
+        _lines(_outlier_lines(store, pair, standard)) if metrics is None or "tv_shift" in metrics else "",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _reference(store: Store, first: str, reference: str | None) -> str:
+    if reference is not None:
+        store.check_model(reference)
+    return reference or first
+
+
+def _outliers_of(store: Store, pair: tuple[str, str], model: str, reference: str) -> dict[str, NDArray[np.int64]]:
+    """Return a model's outliers in total variation by layer, in the layers that the reference has too."""
+    layers = [layer for layer in shared_layers(store, *pair) if layer in store.layers(reference)]
+    return {layer: outliers(store, model, layer, reference) for layer in layers}
+
+
+def _outlier_lines(store: Store, pair: tuple[str, str], reference: str) -> list[str]:
+    """Return how many outliers in total variation each model has; nothing without the noise pass."""
+    layers = shared_layers(store, *pair)
+    if not any("tv_shift" in store.metric_names(model, layer) for model in pair for layer in layers):
+        return []
+    counts = (f"{model} {sum(map(len, _outliers_of(store, pair, model, reference).values())):,}" for model in pair)
+    rule = f"|TV-shift| at least {OUTLIER:.0%} of the mean TV of {reference} in the layer"
+    return [f"units that are outliers under noise ({rule}): {', '.join(counts)}"]
 
 
 def shape_bias_record(store: Store, model: str) -> dict[str, Any] | None:
@@ -319,13 +335,16 @@ def _without_nan(value: Any) -> Any:
 
 
 def sentence(overall: Overall, second: str) -> str:
-    """Return such as `demo-r is smoother in 2 of 5 layers; over all +0.31 standard deviations (p = 0.003)`."""
-    words = _WORDS.get(overall.metric, f"larger in {overall.metric}")
-    p = "p < 0.001" if overall.p < 0.001 else f"p = {overall.p:.3f}"
+    """Return such as `demo-r is smoother in 2 of 5 layers; over all +0.31 standard deviations of their units`."""
     return (
-        f"{second} is {words} in {overall.larger} of {overall.layers} layers; "
-        f"over all {overall.effect:+.2f} standard deviations ({p})"
+        f"{second} is {larger_in_words(overall.metric)} in {overall.larger} of {overall.layers} layers; "
+        f"over all {overall.effect:+.2f} standard deviations of their units"
     )
+
+
+def larger_in_words(metric: str) -> str:
+    """Return what it means that a metric is larger, such as `smoother`."""
+    return _WORDS.get(metric, f"larger in {metric}")
 
 
 def _lines(lines: Iterable[str]) -> str:
@@ -333,7 +352,8 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _bias_line(model: str, scored: Score) -> str:
-    return f"{model}: shape bias {scored.counts.bias_text} ({scored.counts.text('d')})"
+    prepared = f", {scored.stimuli} stimuli" if scored.stimuli else ""
+    return f"{model}: shape bias {scored.counts.bias_text} ({scored.counts.text('d')}{prepared})"
 
 
 def _accuracy_table(known: list[Accuracy], pair: tuple[str, str], all_right: bool) -> str:
@@ -357,11 +377,10 @@ def _percent(accuracy: Accuracy | None) -> str:
 
 def _layer_table(differences: list[Difference], pair: tuple[str, str]) -> str:
     """Return a line a metric and layer."""
-    rows = [["metric", "layer", *pair, "difference", "95 % interval", "p", "dead"]]
+    rows = [["metric", "layer", *pair, "difference", "spread over units", "dead"]]
     for row in differences:
         show = METRICS[row.metric].format
-        p = "–" if row.p != row.p else f"{row.p:.4f}"
-        interval = f"{show(row.low)} to {show(row.high)}"
-        numbers = [show(row.first.mean), show(row.second.mean), show(row.difference), interval, p]
+        spread = f"{show(row.low)} to {show(row.high)}"
+        numbers = [show(row.first.mean), show(row.second.mean), show(row.difference), spread]
         rows.append([METRICS[row.metric].title, row.layer, *numbers, f"{row.first.dead}/{row.second.dead}"])
     return aligned(rows, left=2)

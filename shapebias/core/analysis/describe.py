@@ -5,7 +5,10 @@ from typing import Any
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.comparison import record, shape_bias_record, summarize
 from shapebias.core.analysis.dissection import dissection_facts
+from shapebias.core.concepts import PUBLISHED
 from shapebias.core.shape_bias.observers import bias_sentence
+from shapebias.core.store import schema
+from shapebias.core.store.errors import damaged
 from shapebias.core.store.reader import Store
 from shapebias.core.store.remote import read_metrics_ahead
 from shapebias.core.text import printable
@@ -25,13 +28,18 @@ def store_facts(store: Store) -> dict[str, Any]:
         "classes": len(store.class_names),
         "skipped": store.skipped,
         "dissection": dissection_facts(store),
+        "rulers": [ruler.to_attributes() for ruler in rulers_of(store)],
         "models": [
             {
                 **model.to_attributes(),
                 "units": sum(layer.units for layer in store.layers(label).values()),
                 "accuracy": [record(known) for known in accuracy if known.model == label],
                 "layers": [
-                    {**layer.to_attributes(), "summary": _summaries(store, label, name)}
+                    {
+                        **layer.to_attributes(),
+                        "faint_units": _faint_units(store, label, name),
+                        "summary": _summaries(store, label, name),
+                    }
                     for name, layer in store.layers(label).items()
                 ],
                 "cue_conflict": shape_bias_record(store, label),
@@ -39,6 +47,29 @@ def store_facts(store: Store) -> dict[str, Any]:
             for label, model in store.models.items()
         ],
     }
+
+
+def rulers_of(store: Store) -> list[schema.Ruler]:
+    """Return the networks by which visual diversity was measured, each once; of joined stores those of all.
+
+    Raises StoreError where they make no sense.
+    """
+    rulers = [ruler for part in store.parts for ruler in _own_rulers(part.store)]
+    return list(dict.fromkeys(rulers))
+
+
+def _own_rulers(store: Store) -> list[schema.Ruler]:
+    if "rulers" not in store.attributes:  # an early store
+        model = next(iter(store.models.values()))
+        return [
+            schema.Ruler(
+                label=model.label, source=model.source, weights_sha256=model.weights_sha256, layer=model.layers[-1]
+            )
+        ]
+    try:
+        return [schema.Ruler.from_attributes(ruler) for ruler in store.attributes["rulers"]]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise damaged(store.path, "its rulers make no sense", "attributes") from error
 
 
 def _summaries(store: Store, model: str, layer: str) -> dict[str, dict[str, Any]]:
@@ -57,6 +88,7 @@ def store_text(store: Store) -> str:
     ]
     if facts["dissection"] is not None:
         lines += _dissection_lines(facts["dissection"])
+    lines.append(f"visual diversity by {_rulers_text(store)}")
     for model in facts["models"]:
         lines += ["", *_model_lines(model)]
     if facts["skipped"]:
@@ -64,11 +96,32 @@ def store_text(store: Store) -> str:
     return "\n".join(lines)
 
 
+def _faint_units(store: Store, model: str, layer: str) -> int:
+    """Return how many units of a layer never exceed the numbers that float16 holds with full precision, but are not
+    dead: of them the activations of each image are coarse or 0 in the store; 0 where it has no such activations."""
+    path = f"{schema.layer_path(model, layer)}/activations"
+    kept = any(store.has(f"{path}/{kind}") for kind in ("max", "mean"))
+    if not kept or "max" not in store.metric_names(model, layer):
+        return 0
+    largest = store.metric(model, layer, "max")
+    return int(((largest > 0) & (largest < schema.FAINT)).sum())
+
+
+def _rulers_text(store: Store) -> str:
+    """Return what visual diversity was measured by, in words."""
+    names = [f"{printable(ruler.label, 40)} {printable(ruler.layer, 40)}" for ruler in rulers_of(store)]
+    alike = len({tuple(_own_rulers(part.store)) for part in store.parts}) == 1
+    if alike:
+        return ", ".join(names) + (" (the mean)" if len(names) > 1 else "")
+    return f"{', '.join(names)}: not the same in all these stores, so it does not compare between them"
+
+
 def _dissection_lines(dissection: dict[str, Any]) -> list[str]:
     skipped = f", {len(dissection['skipped']):,} skipped" if dissection["skipped"] else ""
     source, images = printable(str(dissection["source"])), printable(str(dissection["images"]))
+    area = "" if dissection["iou_area"] == PUBLISHED else f", IoU area {printable(str(dissection['iou_area']), 40)}"
     return [
-        f"dissected: {dissection['concepts']} concepts, {images} images ({source}){skipped}",
+        f"dissected: {dissection['concepts']} concepts, {images} images ({source}){area}{skipped}",
         *(f"  {printable(str(problem))}" for problem in dissection["problems"]),
     ]
 
@@ -84,9 +137,14 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     lines.append(f"  {'layer':20}  {'module':20}  {'units':>6}  {'map':>9}  what it is")
     for layer in model["layers"]:
         size = f"{layer['map_height']} x {layer['map_width']}"
-        name, module = printable(layer["name"], 40), printable(layer["module"], 40)
+        name, module = printable(layer["name"], 40), printable(layer["module"] or "(its forward)", 40)
         ending = printable(layer["ending"], 60)
         lines.append(f"  {name:20}  {module:20}  {layer['units']:>6}  {size:>9}  {ending}".rstrip())
+        if layer["faint_units"]:
+            lines.append(
+                f"    {layer['faint_units']:,} of its units are below {schema.FAINT:.1e} for all images: their "
+                "activations are kept as float16, coarse or 0 there; metrics and top lists are exact"
+            )
     return lines
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from shapebias.core.concepts import DETECTOR, Concepts, LayerConcepts
+from shapebias.core.concepts import DETECTOR, PUBLISHED, Concepts, LayerConcepts
 from shapebias.core.store import schema
 from shapebias.core.store.concepts import layer_concepts, read_concepts, was_dissected
 from shapebias.core.store.reader import Store, Unit
@@ -17,14 +17,16 @@ from shapebias.core.text import aligned, printable
 
 
 def dissection_facts(store: Store) -> dict[str, Any] | None:
-    """Return what was dissected on, ready for JSON: source, images, number of concepts, skipped images ({path, reason}
-    of each), problems; None where nothing was. Raises StoreError."""
+    """Return what was dissected on, ready for JSON: source, images, number of concepts, where units' pixels counted
+    (one of IOU_AREAS), skipped images ({path, reason} of each), problems; None where nothing was. Raises StoreError."""
     concepts = read_concepts(store)
     if concepts is None:
         return None
     facts = store.attributes_of(schema.CONCEPTS)
     lists = {name: facts[name] if isinstance(facts.get(name), list) else [] for name in ("skipped", "problems")}
-    return {"source": facts.get("source"), "images": facts.get("images"), "concepts": len(concepts), **lists}
+    area = facts.get("iou_area", PUBLISHED)  # the only one in early stores
+    known = {"source": facts.get("source"), "images": facts.get("images"), "concepts": len(concepts)}
+    return known | {"iou_area": area} | lists
 
 
 def concepts_of(store: Store, unit: Unit) -> list[tuple[str, str, float]]:
@@ -46,11 +48,15 @@ def concepts_of(store: Store, unit: Unit) -> list[tuple[str, str, float]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Detectors:
-    """How many units of a layer detect a concept, and how many different concepts they detect, by category."""
+    """How many units of a layer detect a concept, and how many different concepts they detect, by category.
+
+    Of `undecided` units that cannot be said (see `LayerConcepts`): they are not among those that detect nothing.
+    """
 
     model: str
     layer: str
     units: int
+    undecided: int
     detectors: dict[str, int]
     unique: dict[str, int]
 
@@ -60,6 +66,7 @@ class Detectors:
             "model": self.model,
             "layer": self.layer,
             "units": self.units,
+            "undecided": self.undecided,
             "detectors": self.detectors,
             "unique_concepts": self.unique,
         }
@@ -86,6 +93,7 @@ def _count(concepts: Concepts, model: str, layer: str, counts: LayerConcepts) ->
         model=model,
         layer=layer,
         units=len(counts.label),
+        undecided=int(counts.undecided.sum()),
         detectors=_by_category(concepts, detected),
         unique=_by_category(concepts, set(detected)),
     )
@@ -103,31 +111,30 @@ def detectors_text(layers: Sequence[Detectors]) -> str:
     categories = list(layers[0].detectors) if layers else []
     heads = [printable(name, 24) for name in categories]
     order = list(dict.fromkeys(layer.layer for layer in layers))
-    rows = [["layer", "model", "units", "detectors", *heads]]
+    rows = [["layer", "model", "units", "undecided", "detectors", *heads]]
     for layer in sorted(layers, key=lambda layer: order.index(layer.layer)):
         cells = [f"{layer.detectors[name]} ({layer.unique[name]})" for name in categories]
         total, unique = sum(layer.detectors.values()), sum(layer.unique.values())
         names = [printable(layer.layer, 40), printable(layer.model, 40)]
-        rows.append([*names, str(layer.units), f"{total} ({unique})", *cells])
+        rows.append([*names, str(layer.units), str(layer.undecided), f"{total} ({unique})", *cells])
     return aligned(rows, left=2)
 
 
 def tally_csv(concepts: Concepts, counts: LayerConcepts) -> str:
     """Return a layer in the format of NetDissect-Lite's tally.csv: a line a unit (numbered from 1), the largest IoU
-    first."""
+    first. A unit whose IoUs are all 0 is named after the first category that has concepts, as there."""
     fields = ("label", "truth", "activation", "intersect", "iou")
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     heads = [f"{category}-{field}" for category in concepts.categories for field in fields]
     writer.writerow(["unit", "category", "label", "score", *heads])
     for unit in np.argsort(-counts.score, kind="stable").tolist():
-        best = int(counts.best[unit])
-        concept = int(counts.concept[unit])
         cells: list[Any] = []
         for category in range(len(concepts.categories)):
             label = int(counts.label[unit, category])
             pixels = (int(kind[unit, category]) for kind in (counts.truth, counts.activation, counts.intersection))
             cells += [concepts.names[label] if label >= 0 else "", *pixels, float(counts.iou[unit, category])]
-        names = [concepts.categories[best], concepts.names[concept]] if best >= 0 else ["", ""]
+        best = int(np.where(counts.label[unit] >= 0, counts.iou[unit], -1.0).argmax())
+        names = [concepts.categories[best], concepts.names[int(counts.label[unit, best])]]
         writer.writerow([unit + 1, *names, float(counts.score[unit]), *cells])
     return output.getvalue()

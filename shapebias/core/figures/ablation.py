@@ -17,8 +17,9 @@ _SIDE = 2.6  # inches a panel
 
 
 def ablation_figure(layers: Sequence[LayerAblation]) -> "Figure":
-    """Draw shape score against texture score, a point a unit, larger where several units share it: a row of panels for
-    each model, a column for each layer name. The line marks equal scores."""
+    """Draw shape score against texture score, as shares of the model's decisions by shape and by texture in percent, a
+    point a unit, larger where several units share it: a row of panels for each model, a column for each layer name.
+    The line marks equal shares."""
     from matplotlib.figure import Figure
 
     models = list(dict.fromkeys(scores.model for scores in layers))
@@ -31,20 +32,22 @@ def ablation_figure(layers: Sequence[LayerAblation]) -> "Figure":
     for scores in layers:
         axes = grid[models.index(scores.model), names.index(scores.layer)]
         axes.set_visible(True)
-        points, times = np.unique(np.stack([scores.texture, scores.shape], 1), axis=0, return_counts=True)
+        points, times = np.unique(
+            100 * np.stack([scores.texture_share, scores.shape_share], 1), axis=0, return_counts=True
+        )
         axes.scatter(points[:, 0], points[:, 1], s=8 * np.sqrt(times), color=BLUE, alpha=0.6, linewidth=0)
         axes.axline((0, 0), slope=1, color="#999999", linewidth=0.8, zorder=0)
         title = axes.set_title(f"{printable(scores.model, 24)}: {printable(scores.layer, 24)}", fontsize=9)
         title.set_parse_math(False)
         column = [other for other in layers if other.layer == scores.layer]
-        axes.set_xlim(_limits([other.texture for other in column]))
-        axes.set_ylim(_limits([other.shape for other in column]))
-    figure.supxlabel("Texture score (images)", fontsize=9)
-    figure.supylabel("Shape score (images)", fontsize=9)
+        axes.set_xlim(_limits([100 * other.texture_share for other in column]))
+        axes.set_ylim(_limits([100 * other.shape_share for other in column]))
+    figure.supxlabel("Texture score (% of the decisions by texture)", fontsize=9)
+    figure.supylabel("Shape score (% of the decisions by shape)", fontsize=9)
     return figure
 
 
-def _limits(scores: "Sequence[NDArray[np.float32]]") -> tuple[float, float]:
+def _limits(scores: "Sequence[NDArray[np.float64]]") -> tuple[float, float]:
     """Return the limits of an axis that shows all scores, of every model."""
     highest = max(1.0, *(float(values.max()) for values in scores))
     return -0.06 * highest, 1.06 * highest

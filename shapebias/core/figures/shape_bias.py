@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shapebias.core.figures.output import MODELS, PEOPLE
+from shapebias.core.shape_bias.decisions import MODEL
 from shapebias.core.shape_bias.observers import Observer, saw_other_images, shape_categories
 from shapebias.core.text import printable
 
@@ -104,11 +105,13 @@ def _draw(axes: "Axes", observer: Observer, categories: list[str], color: str, m
 
 
 def _label(observer: Observer, drawn: Sequence[Observer]) -> str:
-    """Return name and shape bias, with the source where it is needed to tell observers apart. The leading space keeps a
+    """Return name and shape bias, with the source where it is needed to tell observers apart, and with how stimuli were
+    prepared where they were not shown as they are. The leading space keeps a
     name that begins with an underscore in the legend."""
     shares_name = sum(other.name == observer.name for other in drawn) > 1
     source = f", {printable(observer.source, 40)}" if observer.is_people or shares_name else ""
     images = ", other images" if saw_other_images(observer, drawn) else ""
+    images += ", its own crop" if observer.score.stimuli == MODEL else ""
     mean = observer.score.counts.shape_bias
     number = "undefined" if math.isnan(mean) else f"{mean:.2f}"
     return f" {printable(observer.name, 40)}{source}{images}: {number}"

@@ -5,16 +5,19 @@ A cue-conflict image has the shape of one category and the texture of another (G
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shapebias.core.shape_bias.bootstrap import NO_INTERVAL, Interval, crossed_interval, image_interval, sources_of
 from shapebias.core.shape_bias.categories import CATEGORY
 from shapebias.core.text import printable
 
 RESAMPLES = 10_000
+SOURCES, IMAGES = "shape and texture sources", "images"  # what an interval is over
 NO_DECISION = -1
+NATIVE, MODEL = STIMULI = ("native", "model")  # how stimuli are prepared: as they are, or by the network's own crop
 
 _STIMULUS = re.compile(rf"({CATEGORY.pattern})[0-9]*-({CATEGORY.pattern})(?:-?[0-9]+)?(?:\.[A-Za-z0-9]+)?")
 
@@ -52,38 +55,39 @@ def label_stimulus(name: str, categories: Sequence[str], textures: Sequence[str]
 
 @dataclass(frozen=True, kw_only=True)
 class Stimuli:
-    """The cue-conflict images among some files.
+    """The stimuli among some files.
 
-    used int64 [images]: which files; shape, texture int32 [images]: categories, always two different ones. `excluded`
-    counts files with one category for both; `unusable` lists the other files, each with the reason.
+    used int64 [images]: which files; shape, texture int32 [images]: their categories, which are one and the same in
+    those without a conflict. `unusable` lists the other files, each with the reason.
     """
 
     used: NDArray[np.int64]
     shape: NDArray[np.int32]
     texture: NDArray[np.int32]
-    excluded: int
     unusable: list[tuple[str, str]]
+
+    @property
+    def conflicting(self) -> NDArray[np.bool_]:
+        """Which of the images used are of two categories, bool [images]."""
+        differ: NDArray[np.bool_] = self.shape != self.texture
+        return differ
 
 
 def label_stimuli(names: Sequence[str], categories: Sequence[str], textures: Sequence[str] | None = None) -> Stimuli:
     """Return `label_stimulus` of many files: which can be used, and why the rest cannot. Raises nothing."""
-    used, excluded, unusable = [], 0, []
+    used, unusable = [], []
     for row, name in enumerate(names):
         try:
             shape, texture = label_stimulus(name, categories, textures)
         except ValueError as error:
             unusable.append((name, str(error)))
             continue
-        if shape == texture:
-            excluded += 1
-        else:
-            used.append((row, shape, texture))
+        used.append((row, shape, texture))
     table = np.array(used, np.int64).reshape(-1, 3)
     return Stimuli(
         used=table[:, 0],
         shape=table[:, 1].astype(np.int32),
         texture=table[:, 2].astype(np.int32),
-        excluded=excluded,
         unusable=unusable,
     )
 
@@ -103,11 +107,13 @@ def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[i
 
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
-    """What one observer, or several together, decided for cue-conflict images.
+    """What one observer, or several together, decided for cue-conflict images, and for stimuli without a conflict.
 
     shape, texture, decision int32 [images]: indices into `categories`; decision is NO_DECISION (-1) for none of them.
-    `images` holds the images' names (an image of several observers is there several times); `excluded` counts images
-    left out because their shape and texture are one category. Raises ValueError where these do not fit together.
+    `images` holds the images' names (an image of several observers is there several times). Those whose shape and
+    texture are one category do not enter the shape bias; early stores left them out and counted them, `excluded`.
+    `stimuli` says how the images were prepared, NATIVE or MODEL, empty where nobody knows. Raises ValueError where
+    these do not fit together.
     """
 
     categories: list[str]
@@ -116,6 +122,7 @@ class Decisions:
     texture: NDArray[np.int32]
     decision: NDArray[np.int32]
     excluded: int = 0
+    stimuli: str = ""
 
     def __post_init__(self) -> None:
         if len(set(self.categories)) < len(self.categories):
@@ -125,10 +132,22 @@ class Decisions:
         for values, least in ((self.shape, 0), (self.texture, 0), (self.decision, NO_DECISION)):
             if len(values) and not least <= values.min() <= values.max() < len(self.categories):
                 raise ValueError("a category that does not exist")
-        if (self.shape == self.texture).any():
-            raise ValueError("an image without a cue conflict")
         if self.excluded < 0:
             raise ValueError("a negative count")
+        if self.stimuli not in ("", *STIMULI):
+            raise ValueError("an unknown preparation of the stimuli")
+
+    def conflicting(self) -> "Decisions":
+        """Return those for images of two categories; the others are counted in `excluded`."""
+        kept = np.flatnonzero(self.shape != self.texture)
+        return replace(
+            self,
+            images=[self.images[row] for row in kept.tolist()],
+            shape=self.shape[kept],
+            texture=self.texture[kept],
+            decision=self.decision[kept],
+            excluded=self.excluded + len(self.images) - len(kept),
+        )
 
 
 def pool(observers: Sequence[Decisions]) -> Decisions:
@@ -140,6 +159,7 @@ def pool(observers: Sequence[Decisions]) -> Decisions:
         texture=np.concatenate([observer.texture for observer in observers]),
         decision=np.concatenate([observer.decision for observer in observers]),
         excluded=sum(observer.excluded for observer in observers),
+        stimuli=observers[0].stimuli if len({observer.stimuli for observer in observers}) == 1 else "",
     )
 
 
@@ -170,17 +190,33 @@ class Counts:
 
 @dataclass(frozen=True)
 class Score:
-    """Counts over all images and by shape category; `interval` is the 95 % interval of the shape bias (NaN: none)."""
+    """Counts over all images with a conflict, and by shape category.
+
+    `interval` is the 95 % interval of the shape bias (NaN: none) over `interval_over`, SOURCES where images' names say
+    of which shape and texture they were made, else IMAGES; `image_interval` is that over images. `excluded` counts
+    images without a conflict; `stimuli`: see `Decisions`.
+    """
 
     counts: Counts
-    interval: tuple[float, float]
+    interval: Interval
     categories: dict[str, Counts]
     excluded: int
+    image_interval: Interval = NO_INTERVAL
+    interval_over: str = ""
+    stimuli: str = ""
+
+
+def count_decisions(decisions: Decisions) -> Counts:
+    """Return how many decisions for images with a conflict were by shape, by texture, and otherwise."""
+    decided = decisions.conflicting()
+    shape, texture = (int((decided.decision == cue).sum()) for cue in (decided.shape, decided.texture))
+    return Counts(shape, texture, len(decided.images) - shape - texture)
 
 
 def score(decisions: Decisions, seed: int = 0, resamples: int = RESAMPLES) -> Score:
     """Count shape, texture and other decisions, in all and by shape category (those without an image are left out), and
-    bootstrap the interval of the shape bias."""
+    bootstrap the interval of the shape bias. Images without a conflict are left out."""
+    decisions = decisions.conflicting()
     is_shape = decisions.decision == decisions.shape
     is_texture = decisions.decision == decisions.texture
     kinds = len(decisions.categories)
@@ -193,29 +229,20 @@ def score(decisions: Decisions, seed: int = 0, resamples: int = RESAMPLES) -> Sc
         for index, name in enumerate(decisions.categories)
         if images[index]
     }
-    counts = Counts(sum(shape), sum(texture), sum(images) - sum(shape) - sum(texture))
-    interval = _bootstrap(decisions.images, is_shape, is_texture, seed, resamples)
-    return Score(counts, interval, categories, decisions.excluded)
-
-
-def _bootstrap(
-    images: list[str], is_shape: NDArray[np.bool_], is_texture: NDArray[np.bool_], seed: int, resamples: int
-) -> tuple[float, float]:
-    """The 95 % percentile interval of the shape bias over resampled images (Efron & Tibshirani 1993, ch. 13).
-
-    An image's decisions, one an observer, stay together: they are not independent. Images with the same number of shape
-    and texture decisions are alike here, so that a resample is one multinomial draw of how often each such kind comes.
-    Resamples without a shape or texture decision have no shape bias and are left out.
-    """
-    if not images:
-        return float("nan"), float("nan")
-    image = np.unique(np.array(images, object), return_inverse=True)[1]
-    per_image = np.stack([np.bincount(image, is_shape), np.bincount(image, is_texture)], 1)
-    kinds, times = np.unique(per_image, axis=0, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(len(per_image), times / len(per_image), resamples)
-    shape, texture = (drawn @ kinds).T
-    decided = shape + texture > 0
-    if not decided.any():
-        return float("nan"), float("nan")
-    low, high = np.percentile(shape[decided] / (shape + texture)[decided], [2.5, 97.5])
-    return float(low), float(high)
+    counts = count_decisions(decisions)
+    if not decisions.images:
+        return Score(counts, NO_INTERVAL, categories, decisions.excluded, stimuli=decisions.stimuli)
+    names, image = np.unique(np.array(decisions.images, object), return_inverse=True)
+    by_image = np.stack([np.bincount(image, kind) for kind in (is_shape, is_texture)], 1).astype(np.int64)
+    over_images = image_interval(by_image, seed=seed, resamples=resamples)
+    sources = sources_of([short_name(name) for name in names])
+    interval = over_images if sources is None else crossed_interval(by_image, *sources, seed=seed, resamples=resamples)
+    return Score(
+        counts,
+        interval,
+        categories,
+        decisions.excluded,
+        image_interval=over_images,
+        interval_over=IMAGES if sources is None else SOURCES,
+        stimuli=decisions.stimuli,
+    )

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from shapebias.core.shape_bias.decisions import Counts, Decisions, Score, score
+from shapebias.core.shape_bias.bootstrap import NO_INTERVAL
+from shapebias.core.shape_bias.decisions import NATIVE, Counts, Decisions, Score, score
 from shapebias.core.text import aligned, printable
 
-_NO_INTERVAL = (math.nan, math.nan)
 _UNDEFINED = "–"
 
 
@@ -45,7 +45,7 @@ def published() -> list[Observer]:
             name=name,
             source="Geirhos et al. 2019",
             is_people=name == "people",
-            score=Score(_counts(facts), _NO_INTERVAL, {}, 0),
+            score=Score(_counts(facts), NO_INTERVAL, {}, 0, stimuli=NATIVE),
             category_bias=facts.get("shape_bias_per_category", {}),
         )
         for name, facts in observers.items()
@@ -65,14 +65,14 @@ def saw_other_images(observer: Observer, observers: Iterable[Observer]) -> bool:
 
 def bias_text(observers: Sequence[Observer]) -> str:
     """Return a table, one line an observer."""
-    rows = [["", "from", "shape", "texture", "other", "shape bias", "95 % interval"]]
+    rows = [["", "from", "stimuli", "shape", "texture", "other", "shape bias", "95 % interval"]]
     for observer in observers:
         counts, bounds = observer.score.counts, observer.score.interval
         interval = _UNDEFINED if math.isnan(bounds[0]) else " to ".join(map(_number, bounds))
         numbers = [f"{count:,}" for count in (counts.shape, counts.texture, counts.other)]
-        names = [printable(observer.name), printable(observer.source)]
+        names = [printable(observer.name), printable(observer.source), observer.score.stimuli or _UNDEFINED]
         rows.append([*names, *numbers, _number(counts.shape_bias), interval])
-    return aligned(rows, left=2)
+    return aligned(rows, left=3)
 
 
 def categories_text(observers: Sequence[Observer]) -> str:
@@ -90,6 +90,9 @@ def bias_record(scored: Score) -> dict[str, Any]:
     return {
         **_counts_record(scored.counts),
         "interval": [_finite(bound) for bound in scored.interval],
+        "interval_over": scored.interval_over or None,
+        "image_interval": [_finite(bound) for bound in scored.image_interval],
+        "stimuli": scored.stimuli or None,
         "excluded": scored.excluded,
         "categories": {category: _counts_record(counts) for category, counts in scored.categories.items()},
     }
@@ -121,11 +124,13 @@ def bias_csv(observers: Iterable[Observer]) -> str:
 
 
 def bias_sentence(record: dict[str, Any]) -> str:
-    """Return what `bias_record` has, in one line: `shape bias 0.2531, 95 % interval ... to ...: 182 shape, ...`."""
+    """Return what `bias_record` has, in one line: `shape bias 0.2531, 95 % interval ... to ...: 182 shape, 537 texture,
+    481 other, native stimuli`."""
     counts = _counts(record)
     low, high = record["interval"]
     interval = "" if low is None else f", 95 % interval {low:.4f} to {high:.4f}"
-    return f"shape bias {counts.bias_text}{interval}: {counts.text()}"
+    prepared = "" if record["stimuli"] is None else f", {record['stimuli']} stimuli"
+    return f"shape bias {counts.bias_text}{interval}: {counts.text()}{prepared}"
 
 
 def _counts(record: dict[str, Any]) -> Counts:

@@ -44,7 +44,6 @@ class _Trials:
 
     images: list[str] = field(default_factory=list)
     rows: list[tuple[int, int, int]] = field(default_factory=list)  # shape, texture, decision
-    excluded: int = 0
 
 
 def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded:
@@ -77,7 +76,6 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded
             shape=shape,
             texture=texture,
             decision=decision,
-            excluded=own.excluded,
         )
     return Recorded(subjects, problems)
 
@@ -111,11 +109,8 @@ def _read_file(file: Path, categories: list[str], trials: defaultdict[str, _Tria
         known = response in categories
         if not known and response.lower() not in _NO_RESPONSE:
             odd[printable(response, 40)] += 1
-        if shape == texture:
-            trials[subject].excluded += 1
-        else:
-            trials[subject].images.append(image)
-            trials[subject].rows.append((shape, texture, categories.index(response) if known else NO_DECISION))
+        trials[subject].images.append(image)
+        trials[subject].rows.append((shape, texture, categories.index(response) if known else NO_DECISION))
     file_text = printable(str(file))
     lines = []
     if not rows:

@@ -1,12 +1,12 @@
 """The layout of a store (Zarr v3, format "shapebias" version 1): its names, and the facts kept as attributes.
 
-attributes                 format, version, shapebias_version, created, settings
+attributes                 format, version, shapebias_version, created, settings, rulers (see Ruler)
 images/probe/              attributes: class_ids, class_names, skipped (of each: path, reason)
   path/{data,offsets}      file names as raw bytes, one after the other, relative to the image folder
   label                    int32 [images], index into class_ids, -1 = none
   thumbnails/GEOMETRY/     image int64 (ascending image indices), data + offsets: encoded pictures
 images/cue-conflict/       attributes: see CueConflictImages; only where a network decided for such images
-  path/{data,offsets}      as in images/probe, of the images used: those with a shape and a texture that differ
+  path/{data,offsets}      as in images/probe, of the images used; in early stores only those with two categories
   shape, texture           int32 [images], index into categories
 concepts/                  attributes: names, category (of each name, index into categories), categories, and of what
                            was dissected: source, images, skipped, problems; only where networks were dissected
@@ -17,7 +17,8 @@ models/LABEL/              attributes: see Model
   adversarial/right        uint8 [attacks, images]: 1 = right in spite of the attack; attributes: attacks
   filters                  float32 [units, 3, h, w]: the first layer's kernels
   layers/NAME/             attributes: see Layer
-    activations/{max,mean} float16 [images, units]
+    activations/{max,mean} float16 [images, units]: larger than CLIPPED is stored as that, below FAINT it is coarse,
+                           and below 2^-25 it is 0. Metrics and top lists are float32, from what was computed
     top/value              float32 [units, k], descending; NaN where fewer than k images
     top/image              int32 [units, k], index into images/probe; -1 where fewer than k images
     top/position           int32 [units, k, 2], (y, x) of the maximum in the map
@@ -38,6 +39,9 @@ PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
 CONCEPTS = "concepts"
 CLIPPED = 65504.0  # float16's largest number: larger activations are stored as this
+FAINT = (
+    2.0**-14
+)  # float16's smallest number of full precision: activations below have fewer digits; below 2^-25 they are 0
 
 LABEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 
@@ -108,13 +112,28 @@ class Model(_Attributes):
     variants: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ruler(_Attributes):
+    """A network by whose `layer` visual diversity was measured; the metric is the mean over all rulers of a store.
+
+    Early stores name none: their ruler is their first model's last layer.
+    """
+
+    label: str
+    source: str
+    weights_sha256: str
+    layer: str
+
+
 @dataclass(frozen=True)
 class CueConflictImages(_Attributes):
-    """The cue-conflict images: the names of their categories, and how many images were left out because their shape
-    and texture are of one category."""
+    """The cue-conflict images: the names of their categories; how many images were left out because their shape and
+    texture are of one category (only in early stores); and how images were prepared, `native` or `model`: see
+    `shape_bias.decisions`. Early stores do not say it: by the network's own resize and crop."""
 
     categories: list[str]
     excluded: int
+    stimuli: str = "model"
 
 
 def is_safe_name(name: object) -> bool:

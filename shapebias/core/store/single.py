@@ -187,6 +187,7 @@ class SingleStore(Store):
                 texture=texture,
                 decision=decision,
                 excluded=facts.excluded,
+                stimuli=facts.stimuli,
             )
 
     @cached_property

@@ -20,20 +20,22 @@ _SAMPLE = 64  # rows that are run in both precisions before any is trusted
 _LATER_SAMPLE = 16  # of every further batch of images
 _LEAST = 8 * _SAMPLE  # rows; of fewer the sample would be a large part
 _SAFETY = 4.0  # times the largest error known: of 29,129 rows none was further off than 1.55 times (docs/ablation.md)
-_BEHIND = 0.8  # of the time in float32: a screen that is no faster costs more than it can save
+_BEHIND = 0.8  # of the time in float32: a check that is no faster costs more than it can save
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How scores [R, classes] become decisions: `decide` gives them, int32 [R]; `evidence` [R, choices] has its largest
-    value at the decision."""
+    """How scores [R, classes] become decisions.
+
+    `decide` returns them, int32 [R]; `evidence` returns [R, choices], whose largest value is at the decision.
+    """
 
     decide: Callable[[Tensor], NDArray[np.int32]]
     evidence: Callable[[Tensor], Tensor]
 
     def lead(self, scores: Tensor, decision: Tensor) -> Tensor:
-        """By how much `decision` int64 [R] is ahead of every other choice, [R]; negative where another is decided, NaN
-        where `decision` is none (-1)."""
+        """Return by how much `decision` int64 [R] is ahead of every other choice, [R]; negative where another is
+        decided, NaN where `decision` is none (-1)."""
         evidence = self.evidence(scores.float())
         chosen = decision.clamp(min=0)[:, None]
         others = evidence.scatter(1, chosen, -torch.inf).amax(1)
@@ -41,19 +43,20 @@ class Choice:
 
 
 def category_choice(mapping: Mapping[str, Sequence[int]]) -> Choice:
-    """The category with the largest mean probability; its evidence is the logarithm of that, but for a constant."""
+    """Return the choice of the category with the largest mean probability; its evidence is the logarithm of that, but
+    for a constant."""
 
     def decided(scores: Tensor) -> NDArray[np.int32]:
         return decide(torch.softmax(scores.float(), 1).cpu().numpy(), mapping)
 
     def evidence(scores: Tensor) -> Tensor:
-        means = [scores[:, list(each)].logsumexp(1) - math.log(len(each)) for each in mapping.values()]
+        means = [scores[:, list(classes)].logsumexp(1) - math.log(len(classes)) for classes in mapping.values()]
         return torch.stack(means, 1)
 
     return Choice(decided, evidence)
 
 
-class Screen:
+class Bfloat16Check:
     """Finds what float32 decides for rows most of which go on with a decision that is known.
 
     Some drawn rows are run in float32, all in bfloat16. A row keeps the known decision where that is ahead by more than
@@ -66,29 +69,29 @@ class Screen:
         """room: the bytes that a module's weights may take in bfloat16 while they are used."""
         self._network, self._device = network, device.device
         self._clock = time.perf_counter if device.is_cuda else time.process_time  # whatever else the CPU does
-        self.weight_bytes = max((each.numel() * 2 for each in network.parameters()), default=0)
+        self.weight_bytes = max((parameter.numel() * 2 for parameter in network.parameters()), default=0)
         self._possible = device.dtype == torch.float32 and self.weight_bytes <= room
         if not self._possible:
             self.weight_bytes = 0
         self.begin()
 
     def begin(self) -> None:
-        """Forgets what other images and another choice came to."""
+        """Forget what other images and another choice came to."""
         self._error = self._row_seconds = 0.0
         self.given_up: str | None = None
-        self.rows = self.again = 0  # screened, and of these run in float32
+        self.rows = self.again = 0  # run in bfloat16, and of these run in float32, too
 
     def share(self) -> str:
-        """Of the rows, those that were run in float32, for people."""
+        """Return which share of the rows was run in float32, for people."""
         why = "" if self.given_up is None else f" of the first rows, then all ({self.given_up})"
         return f"{self.again / self.rows:.0%}{why}"
 
     @contextmanager
     def _bfloat16(self) -> Iterator[None]:
-        """Runs the network in bfloat16, but for its last linear layer: there rounding would go into the scores
+        """Run the network in bfloat16, but for its last linear layer: there rounding would go into the scores
         themselves."""
         kind = self._device.type
-        heads = [each for each in self._network.modules() if isinstance(each, nn.Linear)][-1:]
+        heads = [module for module in self._network.modules() if isinstance(module, nn.Linear)][-1:]
 
         def exact(own: Callable[..., Any]) -> Callable[..., Any]:
             def forward(inputs: Tensor) -> Any:
@@ -104,7 +107,7 @@ class Screen:
             yield
 
     def decide(self, rows: "Rows") -> None:
-        """Makes `decided` what float32 decides."""
+        """Make the rows' `decided` what float32 decides."""
         if not self._possible or self.given_up is not None or len(rows.known) < _LEAST:
             rows.run_exactly(rows.unsure(0.0))
             return
@@ -119,13 +122,14 @@ class Screen:
             self.given_up = "too few rows were certain"
 
     def _sample(self, rows: "Rows") -> None:
+        """Run some drawn rows in float32, and know how long one takes."""
         start, size = self._clock(), _LATER_SAMPLE if self.rows else _SAMPLE
         drawn = np.random.default_rng(0).permutation(len(rows.known))[:size]
         rows.run_exactly(torch.from_numpy(drawn).to(self._device))
         self._row_seconds = self._row_seconds or (self._clock() - start) / size
 
     def _run_roughly(self, rows: "Rows") -> None:
-        """All rows, or as many as it takes to see that it is no faster."""
+        """Run all rows in bfloat16, or as many as it takes to see that it is no faster."""
         start = self._clock()
         for some in _chunks(torch.arange(len(rows.known), device=self._device), rows.most):
             try:
@@ -139,7 +143,7 @@ class Screen:
                 return
 
     def _bound(self, rows: "Rows") -> float:
-        """The lead with which bfloat16 is certain."""
+        """Return the lead with which bfloat16 is certain."""
         self._error = max(self._error, rows.largest_error())
         return _SAFETY * self._error
 
@@ -155,6 +159,7 @@ class Rows:
         scores: Callable[[Tensor], Tensor],
         choice: Choice,
         known: NDArray[np.int32],
+        *,
         device: torch.device,
         most: int,
     ) -> None:
@@ -168,7 +173,7 @@ class Rows:
         )
 
     def run_exactly(self, rows: Tensor) -> None:
-        """In float32: `decided` is then right."""
+        """Run rows in float32: `decided` is then right."""
         for some in _chunks(rows, self.most):
             scores = self._scores(some)
             self.decided[some.cpu().numpy()] = self._choice.decide(scores)
@@ -176,20 +181,20 @@ class Rows:
             self.done[some] = True
 
     def run_roughly(self, rows: Tensor) -> None:
-        """In the precision that is switched on."""
+        """Run rows in the precision that is switched on."""
         self._rough[rows] = self._choice.lead(self._scores(rows), self.known[rows])
         float(self._rough[rows[0]])  # waits for the device
 
     def largest_error(self) -> float:
-        """Of a lead, among the rows that were run in both precisions."""
+        """Return the largest error of a lead, among the rows that were run in both precisions."""
         return float((self._rough - self._exact).abs().nan_to_num(0.0, posinf=torch.inf).max())
 
     def unsure(self, bound: float) -> Tensor:
-        """int64: rows not run exactly whose lead is not above `bound`, or not known."""
+        """Return the rows not run exactly whose lead is not above `bound`, or not known, int64."""
         return (~((self._rough > bound) | self.done)).nonzero()[:, 0]
 
 
 def _chunks(rows: Tensor, most: int) -> Iterator[Tensor]:
-    """`most` of the rows at a time."""
+    """Yield `most` of the rows at a time."""
     for first in range(0, len(rows), most):
         yield rows[first : first + most]

@@ -26,27 +26,28 @@ class AblationCache:
         return self.folder / f"{digest[:32]}.npz"
 
     def get(self, facts: dict[str, Any], units: int) -> Scores | None:
-        """The scores that were kept under `facts` (JSON), float32 [units] each; None where there are none."""
+        """Return the scores that were kept under `facts` (JSON), float32 [units] each; None where there are none."""
         try:
             with np.load(self._file(facts), allow_pickle=False) as kept:
                 scores = {name: kept[name] for name in kept.files}
         except (OSError, ValueError, EOFError, KeyError, BadZipFile):  # none, or not one of ours
             return None
-        return scores if all(each.shape == (units,) and each.dtype == np.float32 for each in scores.values()) else None
+        right = all(values.shape == (units,) and values.dtype == np.float32 for values in scores.values())
+        return scores if right else None
 
     def put(self, facts: dict[str, Any], scores: Scores) -> None:
-        """Keeps `scores`. Raises ShapebiasError where they cannot be written."""
+        """Keep `scores`. Raises ShapebiasError where they cannot be written."""
         content = io.BytesIO()
         np.savez(content, **scores)  # type: ignore[arg-type]  # its stubs know one keyword of their own
         write_atomically(self._file(facts), content.getvalue())
 
 
 def digest(*arrays: NDArray[Any] | list[bytes]) -> str:
-    """Of arrays and file names."""
-    found = hashlib.sha256()
-    for each in arrays:
-        if isinstance(each, list):
-            found.update(b"\0".join(each))
+    """Return the SHA-256 of arrays and lists of file names."""
+    content = hashlib.sha256()
+    for array in arrays:
+        if isinstance(array, list):
+            content.update(b"\0".join(array))
         else:
-            found.update(f"{each.dtype} {each.shape}".encode() + each.tobytes())
-    return found.hexdigest()
+            content.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    return content.hexdigest()

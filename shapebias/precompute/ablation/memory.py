@@ -5,26 +5,27 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from shapebias.precompute.models.flow.dispatch import intercepting
+from shapebias.precompute.models.flow.recording import tensors_in
 
 
-class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's
+class _Tally:
     """Adds up the new tensors that operations return, as long as they live."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's
         self.now: int = 0
         self.peak: int = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        output = func(*args, **(kwargs or {}))
-        known = {_place(each) for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
-        for each in tree_leaves(output):
-            if isinstance(each, Tensor) and _place(each) not in known:
-                size = each.untyped_storage().nbytes()
+    def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Run an ATen function and count what it returns."""
+        output = func(*args, **options)
+        known = {_address(tensor) for tensor in tensors_in([args, options])}
+        for tensor in tensors_in(output):
+            if _address(tensor) not in known:
+                size = tensor.untyped_storage().nbytes()
                 self.now += size
-                weakref.finalize(each, self._free, size)
+                weakref.finalize(tensor, self._free, size)
         self.peak = max(self.peak, self.now)
         return output
 
@@ -32,14 +33,14 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's
         self.now -= size
 
 
-def _place(tensor: Tensor) -> int:
+def _address(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
 def peak_bytes(action: Callable[[], Any]) -> int:
-    """The most bytes that tensors made while `action` runs take at once; what a library's kernels use inside themselves
-    is not seen."""
+    """Return the most bytes that tensors made while `action` runs take at once; what a library's kernels use inside
+    themselves is not seen."""
     tally = _Tally()
-    with tally:
+    with intercepting(tally.run):
         action()
     return tally.peak

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.precompute.ablation.bfloat16 import Choice, Rows, Screen, category_choice
+from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, Choice, Rows, category_choice
 from shapebias.precompute.ablation.memory import peak_bytes
 from shapebias.precompute.ablation.next_linear import NextLinear
 from shapebias.precompute.ablation.remainder import NoRestError, Rest, take_rows
-from shapebias.precompute.measures.cue_conflict import CueConflict
+from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.measures.cue_conflict import CueConflict, stimulus_geometry
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.stream import Stream
@@ -24,9 +25,13 @@ _KEPT_SHARE = 0.25  # of the memory, for what is kept of the images whose units 
 
 @dataclass
 class _Kept:
-    """Of some images: what the rows of forwards start from, [B, ...], where each unit is not 0 throughout, bool
-    [B, units], the whole network's scores [B, classes], and the output of the linear operation behind the layer where
-    there is one."""
+    """What is kept of some images while their units are ablated.
+
+    start:   what the rows of forwards start from, [B, ...]
+    active:  where each unit is not 0 throughout, bool [B, units]
+    scores:  the whole network's, [B, classes]
+    linear:  the output of the linear operation behind the layer, where there is one
+    """
 
     start: Tensor
     active: Tensor
@@ -39,7 +44,7 @@ class UnitAblation:
 
     Where the rest of the network behind the layer can be split off (see `Rest`), only that is run, from behind the
     next linear operation where a unit's share of it can be taken away (see `NextLinear`); else the whole network, with
-    a hook that zeroes another unit in every row. `why_whole` says why, None where the rest is run. `screen` decides in
+    a hook that zeroes another unit in every row. `why_whole` says why, None where the rest is run. `check` decides in
     bfloat16 what that can.
     """
 
@@ -47,71 +52,74 @@ class UnitAblation:
         """memory: the bytes that tensors may take. Raises ShapebiasError where one row does not fit, or the layer has
         not one output [B, units, h, w] of all images."""
         self.runner, self.layer = runner, layer
-        self._rest: Rest | None = None
+        self._remainder: Rest | None = None
         self._linear: NextLinear | None = None
         self.why_whole: str | None = None
         crop = runner.geometry.crop
         noise = np.random.default_rng(0).integers(0, 256, (2, crop, crop, 3), dtype=np.uint8)
         with runner.guarded(), runner.device.inference():
-            images = runner.inputs(noise)
+            batch = runner.inputs(noise)
             try:
-                self._rest = Rest(runner.network, layer, images)
-                self._linear = self._next_linear(images, self._rest)
+                self._remainder = Rest(runner.network, layer, batch)
+                self._linear = self._next_linear(batch, self._remainder)
             except NoRestError as error:
                 self.why_whole = str(error)
-            kept = self._keep(images)
-            rows = torch.arange(2, device=images.device)
+            kept = self._keep(batch)
+            rows = torch.arange(2, device=batch.device)
             row_bytes = peak_bytes(lambda: self._scores(kept, rows, rows % layer.units)) // 2
-            image_bytes = peak_bytes(lambda: self._keep(images)) // 2
+            image_bytes = peak_bytes(lambda: self._keep(batch)) // 2
         self.images = max(1, int(memory * _KEPT_SHARE) // image_bytes)
         room, most = int(memory * (1 - _KEPT_SHARE)), _MOST_ROWS[runner.device.device.type]
         if room < row_bytes:
             needed = int(row_bytes / (1 - _KEPT_SHARE)) // 1_000_000 + 1
             raise ShapebiasError(f"{runner.model.label}: ablating {layer.name} needs --memory {needed} at least")
-        self.screen = Screen(runner.network, runner.device, room // 2)
-        self.rows = min((room - self.screen.weight_bytes) // row_bytes, most)
+        self.check = Bfloat16Check(runner.network, runner.device, room // 2)
+        self.rows = min((room - self.check.weight_bytes) // row_bytes, most)
 
-    def _next_linear(self, images: Tensor, rest: Rest) -> NextLinear | None:
+    def _next_linear(self, batch: Tensor, remainder: Rest) -> NextLinear | None:
+        """Return the linear operation behind the layer, None where there is none of the kind."""
         if self.runner.device.dtype != torch.float32:
             return None  # a difference of rounded numbers would be worse than the numbers
         try:
-            return NextLinear(self.runner.network, self.layer, images, rest)
+            return NextLinear(self.runner.network, self.layer, batch, remainder)
         except NoRestError:
             return None
 
-    def _keep(self, images: Tensor) -> _Kept:
+    def _keep(self, batch: Tensor) -> _Kept:
+        """Run the whole network on a batch [B, 3, H, W]."""
         seen: list[Tensor] = []
         with Watch(self.runner.network, [self.layer], lambda _, output: seen.append(output.clone())):
-            scores = first_tensor(self.runner.network(images))
+            scores = first_tensor(self.runner.network(batch))
         assert scores is not None
         active = (seen[0] != 0).any(3).any(2)
         if self._linear is not None:
             inputs = self._linear.inputs(seen[0])
             return _Kept(inputs, active, scores, self._linear.module(inputs))
-        return _Kept(images if self._rest is None else seen[0], active, scores)
+        return _Kept(batch if self._remainder is None else seen[0], active, scores)
 
     def _scores(self, kept: _Kept, images: Tensor, units: Tensor) -> Tensor:
-        """[R, classes] for rows (image, unit), int64 [R] each, a unit's together; `images` index `kept`."""
+        """Return the scores [R, classes] of rows (image, unit), int64 [R] each, a unit's together; `images` index
+        `kept`."""
         if self._linear is not None and kept.linear is not None:
             return self._linear.rest(self._linear.without(kept.start, kept.linear, images, units))
         start = take_rows(kept.start, images)
-        if self._rest is not None:
-            return self._rest(_zeroed(start, units))
+        if self._remainder is not None:
+            return self._remainder(_zeroed(start, units))
         with Watch(self.runner.network, [self.layer], lambda _, output: _zeroed(output.clone(), units)):
             scores = first_tensor(self.runner.network(start))
         assert scores is not None
         return scores
 
     def decisions(
-        self, title: str, stream: Stream, positions: NDArray[np.int64], choice: Choice
+        self, title: str, stream: Stream, positions: NDArray[np.int64], choice: Choice, *, geometry: Geometry
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
-        """Images and units, int64 [R] each, and what the network then decides, int32 [R].
+        """Yield images and units, int64 [R] each, and what the network then decides, int32 [R].
 
-        `positions`: which of the stream's images; the images given index it. Pairs whose unit is 0 everywhere on the
-        image are left out: zeroing it changes nothing.
+        `positions`: which of the stream's images; the images given index it; `geometry`: how they are prepared. Pairs
+        whose unit is 0 everywhere on the image are left out: zeroing it changes nothing.
         """
-        self.screen.begin()
-        for batch in stream.again(title, self.runner.geometry, positions):
+        self.check.begin()
+        for batch in stream.again(title, geometry, positions):
             for first in range(0, len(batch.positions), self.images):
                 some = slice(first, first + self.images)
                 image, unit, decided = self.decide_pixels(batch.pixels[some], choice)
@@ -120,7 +128,7 @@ class UnitAblation:
     def decide_pixels(
         self, pixels: NDArray[np.uint8], choice: Choice
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-        """As `decisions`, of uint8 [B, H, W, 3], `self.images` of them at most to keep to the memory."""
+        """Return as `decisions` for uint8 [B, H, W, 3], `self.images` of them at most to keep to the memory."""
         with self.runner.guarded(), self.runner.device.inference():
             kept = self._keep(self.runner.inputs(pixels))
             unit, image = kept.active.T.nonzero().unbind(1)
@@ -129,51 +137,65 @@ class UnitAblation:
             def scores(some: Tensor) -> Tensor:
                 return self._scores(kept, image[some], unit[some])
 
-            rows = Rows(scores, choice, known, image.device, self.rows)
-            self.screen.decide(rows)
+            rows = Rows(scores, choice, known, device=image.device, most=self.rows)
+            self.check.decide(rows)
         return image.cpu().numpy(), unit.cpu().numpy(), rows.decided
 
 
 def _zeroed(maps: Tensor, units: Tensor) -> Tensor:
-    """maps [R, C, h, w] with channel units[r] of row r set to 0, in place."""
+    """Return maps [R, C, h, w] with channel units[r] of row r set to 0, in place."""
     maps[torch.arange(len(maps), device=maps.device), units] = 0
     return maps
 
 
 def shape_and_texture_scores(
-    ablation: UnitAblation, title: str, stream: Stream, found: CueConflict, mapping: dict[str, list[int]]
+    ablation: UnitAblation, title: str, stream: Stream, conflict: CueConflict, *, mapping: dict[str, list[int]]
 ) -> dict[str, NDArray[np.float32]]:
-    """`shape_score` and `texture_score` of the layer's units, float32 [units]: how many of the stream's cue-conflict
-    images the model decides by shape (by texture), but not so without the unit (Chen, Agarwal & Nguyen 2020)."""
-    decision = found.decisions[ablation.runner.model.label]
-    by_cue = {"shape_score": decision == found.shape, "texture_score": decision == found.texture}
+    """Return `shape_score` and `texture_score` of the layer's units, float32 [units]: how many of the stream's
+    cue-conflict images the model decides by shape (by texture), but not so without the unit (Chen, Agarwal & Nguyen
+    2020)."""
+    decision = conflict.decisions[ablation.runner.model.label]
+    conflicting = conflict.shape != conflict.texture
+    by_cue = {
+        "shape_score": conflicting & (decision == conflict.shape),
+        "texture_score": conflicting & (decision == conflict.texture),
+    }
     rows = np.flatnonzero(by_cue["shape_score"] | by_cue["texture_score"])  # no other image can change a score
     lost = {name: np.zeros(ablation.layer.units, np.int64) for name in by_cue}
     choice = category_choice(mapping)
-    for image, unit, decided in ablation.decisions(title, stream, found.positions[rows], choice):
+    geometry = stimulus_geometry(ablation.runner.geometry, conflict.stimuli)
+    positions = conflict.positions[rows]
+    for image, unit, decided in ablation.decisions(title, stream, positions, choice, geometry=geometry):
         changed = decided != decision[rows[image]]
         for name, counted in by_cue.items():
             lost[name] += np.bincount(unit[changed & counted[rows[image]]], minlength=ablation.layer.units)
     return {name: counts.astype(np.float32) for name, counts in lost.items()}
 
 
-def accuracy_drop(
-    ablation: UnitAblation,
-    title: str,
-    stream: Stream,
-    positions: NDArray[np.int64],
-    decision: NDArray[np.int32],
-    target: NDArray[np.int32],
-) -> dict[str, NDArray[np.float32]]:
-    """`accuracy_drop` of the layer's units, float32 [units]: the model's top-1 accuracy less that without the unit.
+@dataclass(frozen=True)
+class Labelled:
+    """Images whose right output is known.
 
-    positions int64 [images]: the images in the stream; decision, target int32 [images]: what the model decides for
-    them, and the right output (-1 = none: the image is not counted).
+    positions:  int64 [images], in the stream's listing
+    decision:   int32 [images], what the model decides for them
+    target:     int32 [images], the right output; -1 for none: the image is not counted
     """
+
+    stream: Stream
+    positions: NDArray[np.int64]
+    decision: NDArray[np.int32]
+    target: NDArray[np.int32]
+
+
+def accuracy_drop(ablation: UnitAblation, title: str, labelled: Labelled) -> dict[str, NDArray[np.float32]]:
+    """Return `accuracy_drop` of the layer's units, float32 [units]: the model's top-1 accuracy less that without the
+    unit."""
+    decision, target = labelled.decision, labelled.target
     rows = np.flatnonzero(target >= 0)
     lost = np.zeros(ablation.layer.units, np.float64)
     choice = Choice(ablation.runner.decide, lambda scores: scores)
-    for image, unit, decided in ablation.decisions(title, stream, positions[rows], choice):
+    positions, geometry = labelled.positions[rows], ablation.runner.geometry
+    for image, unit, decided in ablation.decisions(title, labelled.stream, positions, choice, geometry=geometry):
         wanted = target[rows[image]]
         change = (decision[rows[image]] == wanted).astype(float) - (decided == wanted)
         lost += np.bincount(unit, change, minlength=ablation.layer.units)

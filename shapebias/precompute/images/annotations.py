@@ -6,7 +6,7 @@ Imports Pillow and numpy only: worker processes start fast.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -36,13 +36,19 @@ class LabelledImage:
     whole: Numbers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Annotations:
-    """Annotated images: `read` makes a LabelledImage from a path (with the images' root before it) or raises
-    `ImageError`; worker processes import it. At most `planes` planes of `height` x `width` and `whole` labels of the
-    whole image come with one. `skipped` and `problems` tell what of the annotation cannot be used."""
+    """Annotated images.
 
-    images: ImageSet
+    read:           makes a LabelledImage from a path (with the images' root before it) or raises `ImageError`; worker
+                    processes import it
+    height, width:  of an image's planes of labels, of which there are `planes` at most
+    whole:          how many labels of the whole image come with one at most
+    source:         what the annotation is called
+    skipped, problems:  what of the annotation cannot be used
+    """
+
+    image_set: ImageSet
     concepts: Concepts
     read: Callable[[bytes], LabelledImage]
     geometry: Geometry
@@ -55,8 +61,8 @@ class Annotations:
     problems: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
-        """What of the annotation could not be used, a line each."""
-        reasons = Counter(each.reason for each in self.skipped)
+        """Return what of the annotation could not be used, in lines."""
+        reasons = Counter(image.reason for image in self.skipped)
         counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(8))
         left_out = [f"{len(self.skipped):,} annotated images skipped: {counted}"] if self.skipped else []
         return [*left_out, *self.problems]
@@ -72,19 +78,20 @@ class Annotations:
 
     @property
     def pack(self) -> Callable[[bytes], Pixels]:
-        """From a path to uint8 [versions, crop, crop, 3], for worker processes."""
+        """A function from a path to uint8 [versions, crop, crop, 3], for worker processes."""
         return partial(_pack, read=self.read, versions=self.versions, whole=self.whole, numbers=self._numbers)
 
     def unpack(self, packed: Pixels) -> tuple[Pixels, "Labels"]:
-        """Pixels uint8 [B, crop, crop, 3] and labels from what `pack` made of B images."""
-        rest = np.ascontiguousarray(packed[:, 1:]).reshape(len(packed), -1)[:, : 2 * self._numbers]
-        numbers = np.ascontiguousarray(rest).view(np.uint16)
+        """Return pixels uint8 [B, crop, crop, 3] and labels from what `pack` made of B images."""
+        packed_labels = np.ascontiguousarray(packed[:, 1:]).reshape(len(packed), -1)[:, : 2 * self._numbers]
+        numbers = np.ascontiguousarray(packed_labels).view(np.uint16)
         planes = numbers[:, self.whole :].reshape(len(packed), self.planes, self.height * self.width)
-        labels = Labels(planes, numbers[:, : self.whole], self.concepts, self.height, self.width)
+        labels = Labels(planes, numbers[:, : self.whole], self.concepts, height=self.height, width=self.width)
         return np.ascontiguousarray(packed[:, 0]), labels
 
 
-def _pack(path: bytes, read: Callable[[bytes], LabelledImage], versions: int, whole: int, numbers: int) -> Pixels:
+def _pack(path: bytes, *, read: Callable[[bytes], LabelledImage], versions: int, whole: int, numbers: int) -> Pixels:
+    """Return an image and its labels in one array, as `Annotations.unpack` takes it."""
     image = read(path)
     flat = np.zeros(numbers, np.uint16)
     covering = np.unique(image.whole[image.whole > 0])
@@ -107,8 +114,8 @@ class Labels:
     planes: Numbers
     whole: Numbers
     concepts: Concepts
-    height: int
-    width: int
+    height: int = field(kw_only=True)
+    width: int = field(kw_only=True)
 
     @cached_property
     def pixels(self) -> npt.NDArray[np.int64]:
@@ -124,33 +131,49 @@ class Labels:
     def carried(self) -> npt.NDArray[np.bool_]:
         """bool [B, categories]: whether an image shows any concept of a category."""
         category = np.array(self.concepts.category, np.int64)
-        shown = self.pixels[:, 1:] > 0
-        each = [shown[:, category == index].any(1) for index in range(len(self.concepts.categories))]
-        return np.stack(each, 1) if each else np.zeros((len(shown), 0), bool)
+        shows = self.pixels[:, 1:] > 0
+        columns = [shows[:, category == index].any(1) for index in range(len(self.concepts.categories))]
+        return np.stack(columns, 1) if columns else np.zeros((len(shows), 0), bool)
 
 
-def annotated_images(images: ImageSet, limit: int | None) -> ImageSet:
-    """The images to dissect on: those of a folder themselves; for built-in ones those (`limit` at most) in which any
-    shape comes with any texture, so that the one is not taken for the other."""
-    if images.annotate is None or images.root == builtin_set("cue-conflict", 1).root:
-        return images
-    every = builtin_set("cue-conflict")
-    return every if limit is None else every.spread(limit)
+def annotated_images(image_set: ImageSet, limit: int | None) -> ImageSet:
+    """Return the images to dissect on: those of a folder themselves; for built-in ones those (`limit` at most) in which
+    any shape comes with any texture, so that the one is not taken for the other."""
+    if image_set.annotate is None or image_set.root == builtin_set("cue-conflict", 1).root:
+        return image_set
+    conflicting = builtin_set("cue-conflict")
+    return conflicting if limit is None else conflicting.spread(limit)
 
 
-def annotate(images: ImageSet, geometry: Geometry) -> Annotations:
-    """Images with their own annotation where they have one (the built-in images), else with the eleven basic colours,
-    at most 112 x 112, in the geometry in which a network sees them."""
+def annotate(image_set: ImageSet, geometry: Geometry) -> Annotations:
+    """Return images with their own annotation where they have one (the built-in images), else with the eleven basic
+    colours, at most 112 x 112, in the geometry in which a network sees them."""
     side = min(geometry.crop, _SIDE)
+    decode = image_set.decoder(geometry)
+    if image_set.annotate is None or image_set.concepts is None:
+        return Annotations(
+            image_set=image_set,
+            concepts=Concepts(COLOURS, (0,) * len(COLOURS), CATEGORIES[:1]),
+            read=partial(_read_colours, decode=decode, side=side),
+            geometry=geometry,
+            height=side,
+            width=side,
+            planes=1,
+            whole=0,
+            source="colours",
+        )
     scaled = Geometry(max(1, round(geometry.resize * side / geometry.crop)), side, "nearest")
-    decode = images.decoder(geometry)
-    if images.annotate is None or images.concepts is None:
-        concepts = Concepts(COLOURS, (0,) * len(COLOURS), CATEGORIES[:1])
-        read = partial(_read_colours, decode=decode, side=side)
-        return Annotations(images, concepts, read, geometry, side, side, 1, 0, "colours")
-    read = partial(_read_annotated, decode=decode, annotate=images.annotate, geometry=scaled)
-    planes = len(images.concepts.categories)
-    return Annotations(images, images.concepts, read, geometry, side, side, planes, 0, "built-in")
+    return Annotations(
+        image_set=image_set,
+        concepts=image_set.concepts,
+        read=partial(_read_annotated, decode=decode, annotate=image_set.annotate, geometry=scaled),
+        geometry=geometry,
+        height=side,
+        width=side,
+        planes=len(image_set.concepts.categories),
+        whole=0,
+        source="built-in",
+    )
 
 
 def _read_colours(path: bytes, decode: Callable[[bytes], Pixels], side: int) -> LabelledImage:

@@ -37,7 +37,7 @@ _MOST_LABELS = (1 << 16) - 1
 Row = dict[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Broden:
     """A folder that was read: the images that may be used, their rows of the index, and what cannot be used.
 
@@ -45,7 +45,7 @@ class Broden:
     labels of the files the concept's number, 0 = no label.
     """
 
-    images: ImageSet
+    image_set: ImageSet
     concepts: Concepts
     cells: dict[bytes, str]
     size: tuple[int, int]
@@ -56,13 +56,13 @@ class Broden:
     problems: tuple[str, ...]
 
     def annotations(self, geometry: Geometry) -> Annotations:
-        """The images as a network with this geometry takes them: whole, never cropped, since the labels are of the
-        whole image."""
-        whole = Geometry(geometry.crop, geometry.crop, geometry.interpolation)
+        """Return the images as a network with this geometry takes them: whole, never cropped, since the labels are of
+        the whole image."""
+        whole = geometry.whole
         kinds = [Counter(_is_label(entry) for entry in cell.split(";") if entry) for cell in self.cells.values()]
         read = partial(
             _read,
-            root=self.images.prefix,
+            root=self.image_set.prefix,
             cells=self.cells,
             size=self.size,
             shape=(self.height, self.width),
@@ -70,29 +70,29 @@ class Broden:
             geometry=whole,
         )
         return Annotations(
-            self.images,
-            self.concepts,
-            read,
-            whole,
-            self.height,
-            self.width,
-            max(each[False] for each in kinds),
-            max(each[True] for each in kinds),
-            "Broden",
-            self.skipped,
-            self.problems,
+            image_set=self.image_set,
+            concepts=self.concepts,
+            read=read,
+            geometry=whole,
+            height=self.height,
+            width=self.width,
+            planes=max(counts[False] for counts in kinds),
+            whole=max(counts[True] for counts in kinds),
+            source="Broden",
+            skipped=self.skipped,
+            problems=self.problems,
         )
 
 
 def read_broden(folder: Path, limit: int | None = None) -> Broden:
-    """Reads the index and the labels of a Broden folder; with `limit`, of so many images, evenly spread.
+    """Read the index and the labels of a Broden folder; with `limit`, of so many images, evenly spread.
 
     Raises UsageError for another folder, or one without an image that can be used.
     """
-    shown = printable(str(folder))
+    folder_text = printable(str(folder))
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
-        raise UsageError(f"{shown} is no Broden folder: no {', '.join(missing)} in it")
+        raise UsageError(f"{folder_text} is no Broden folder: no {', '.join(missing)} in it")
     problems: list[str] = []
     categories = [row.get("name", "") for row in _rows(folder / "category.csv")]
     concepts, numbers = _read_labels(folder, categories, problems)
@@ -100,26 +100,36 @@ def read_broden(folder: Path, limit: int | None = None) -> Broden:
     unknown = [name for name in (rows[0] if rows else {}) if name not in (*_META, *categories)]
     problems += [f"index.csv has a category {printable(name, 40)} that category.csv lacks" for name in unknown]
     sizes = Counter((row.get("sh"), row.get("sw"), row.get("ih"), row.get("iw")) for row in rows)
-    usual = [int(each) for each in sizes.most_common(1)[0][0] if each and each.isdecimal()] if rows else []
+    usual = [int(size) for size in sizes.most_common(1)[0][0] if size and size.isdecimal()] if rows else []
     if not rows or len(usual) < 4 or not len(concepts) or not 0 < max(usual[:2]) <= _LARGEST or not min(usual):
-        raise UsageError(f"{shown} is no Broden folder: index.csv, label.csv and category.csv describe no images")
+        raise UsageError(f"{folder_text} is no Broden folder: index.csv, label.csv and category.csv describe no images")
     cells, skipped, bare = _read_index(rows, categories, usual)
     if bare:
         problems.append(f"{bare:,} images of index.csv have no labels")
     if not cells:
         reason = skipped[0].reason if skipped else "none has labels"
-        raise UsageError(f"no image of {shown} can be used: {reason}")
-    images = ImageSet(folder / "images", list(cells), np.full(len(cells), -1, np.int32), [], [], False)
+        raise UsageError(f"no image of {folder_text} can be used: {reason}")
+    labels = np.full(len(cells), -1, np.int32)
+    image_set = ImageSet(root=folder / "images", paths=list(cells), labels=labels)
     if limit is not None:
-        images = images.spread(limit)
-        cells = {path: cells[path] for path in images.paths}
+        image_set = image_set.spread(limit)
+        cells = {path: cells[path] for path in image_set.paths}
     height, width, image_height, image_width = usual
-    size = (image_width, image_height)
-    return Broden(images, concepts, cells, size, numbers, height, width, tuple(skipped), tuple(problems))
+    return Broden(
+        image_set=image_set,
+        concepts=concepts,
+        cells=cells,
+        size=(image_width, image_height),
+        numbers=numbers,
+        height=height,
+        width=width,
+        skipped=tuple(skipped),
+        problems=tuple(problems),
+    )
 
 
 def _rows(file: Path) -> Iterator[Row]:
-    """A CSV file's rows by column. Raises UsageError where it is none."""
+    """Yield a CSV file's rows by column. Raises UsageError where it is none."""
     try:
         with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
             for row in csv.DictReader(text):
@@ -130,7 +140,7 @@ def _rows(file: Path) -> Iterator[Row]:
 
 
 def _read_labels(folder: Path, categories: list[str], problems: list[str]) -> tuple[Concepts, Numbers]:
-    """The concepts in the order of label.csv, and their numbers by the files' labels; adds to `problems`."""
+    """Return the concepts in the order of label.csv, and their numbers by the files' labels; add to `problems`."""
     names: dict[int, str] = {}
     listed: dict[int, list[tuple[float, int]]] = {}
     for row in _rows(folder / "label.csv"):
@@ -147,10 +157,9 @@ def _read_labels(folder: Path, categories: list[str], problems: list[str]) -> tu
             if label in listed:
                 listed[label].append((_real(row.get("coverage", "")), index))
         if not any(label in listed for label, _ in known):
-            shown = printable(category, 40)
-            problems.append(
-                f"the category {shown} is empty: c_{shown}.csv {'lists no label' if members else 'is missing or empty'}"
-            )
+            name = printable(category, 40)
+            why = "lists no label" if members else "is missing or empty"
+            problems.append(f"the category {name} is empty: c_{name}.csv {why}")
     homeless = [label for label in names if not listed[label]]
     if homeless:
         problems.append(
@@ -166,7 +175,7 @@ def _read_labels(folder: Path, categories: list[str], problems: list[str]) -> tu
 def _read_index(
     rows: list[Row], categories: list[str], usual: list[int]
 ) -> tuple[dict[bytes, str], list[Skipped], int]:
-    """Labels by image, the images that cannot be used, and how many have no labels."""
+    """Return labels by image, the images that cannot be used, and how many have no labels."""
     cells: dict[bytes, str] = {}
     skipped = []
     bare = 0
@@ -190,6 +199,7 @@ def _read_index(
 
 def _read(
     path: bytes,
+    *,
     root: bytes,
     cells: dict[bytes, str],
     size: tuple[int, int],
@@ -197,6 +207,7 @@ def _read(
     numbers: Numbers,
     geometry: Geometry,
 ) -> LabelledImage:
+    """Return an image with its labels. Raises ImageError where it, or its annotation, cannot be used."""
     image = read_image(path)
     if image.size != size:
         raise ImageError("its size is not that of the index")
@@ -220,27 +231,28 @@ def _read_segmentation(path: bytes, shape: tuple[int, int]) -> npt.NDArray[np.in
 
 
 def _number(labels: npt.NDArray[np.int64], numbers: Numbers) -> Numbers:
-    """From the files' labels to concepts. Raises ImageError for one that label.csv lacks."""
-    found = numbers[np.minimum(labels, len(numbers) - 1)]
-    if ((labels >= len(numbers)) | ((labels > 0) & (found == 0))).any():
+    """Return the concepts that the files' labels mean. Raises ImageError for one that label.csv lacks."""
+    concepts = numbers[np.minimum(labels, len(numbers) - 1)]
+    if ((labels >= len(numbers)) | ((labels > 0) & (concepts == 0))).any():
         raise ImageError("a label that label.csv lacks")
-    return found
+    return concepts
 
 
 def _leaves(path: str) -> bool:
+    """Return whether a path leads out of its folder."""
     return path.startswith("/") or "\0" in path or ".." in path.split("/")
 
 
 def _is_label(entry: str) -> bool:
-    """Whether an entry of the index is a label of the whole image; else it is a file."""
+    """Return whether an entry of the index is a label of the whole image; else it is a file."""
     return re.fullmatch("[0-9]{1,9}", entry, re.ASCII) is not None
 
 
 def _integer(text: str) -> int:
-    """The number that a text is, 0 for another text."""
+    """Return the number that a text is, 0 for another text."""
     return int(text) if re.fullmatch("[0-9]{1,9}", text.strip(), re.ASCII) else 0
 
 
 def _real(text: str) -> float:
-    """The number that a text is, 0 for another text."""
+    """Return the number that a text is, 0 for another text."""
     return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,20})?", text.strip(), re.ASCII) else 0.0

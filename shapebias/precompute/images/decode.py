@@ -57,8 +57,8 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints i
 
 
 def read_image(path: bytes | str | Path) -> Image.Image:
-    """The image in a JPEG, PNG, WebP, BMP, GIF or TIFF file (its first frame), upright (EXIF), in mode RGB; `path` may
-    be a place (see `fetch`).
+    """Return the image in a JPEG, PNG, WebP, BMP, GIF or TIFF file (its first frame), upright (EXIF), in mode RGB;
+    `path` may be an address (see `fetch`).
 
     Transparent images are laid over white. Grey deeper than 8 bits keeps its high byte when it fits 16 bits; other
     integers, and floats outside [0, 1], are scaled from their own range. Colour profiles are not applied, as in
@@ -86,12 +86,12 @@ def _read(path: bytes | str | Path, convert: Callable[[Image.Image], Image.Image
 
 
 def read_pixels(path: bytes | str | Path, geometry: Geometry) -> npt.NDArray[np.uint8]:
-    """The pixels of an image file in a geometry: uint8 [crop, crop, 3]. Raises `ImageError`."""
+    """Return the pixels of an image file in a geometry: uint8 [crop, crop, 3]. Raises `ImageError`."""
     return geometry(read_image(path))
 
 
 def read_mask(path: bytes | str | Path, geometry: Geometry) -> npt.NDArray[np.uint8]:
-    """Where an image file shows something: its opacity in a geometry, uint8 [crop, crop], 255 = opaque.
+    """Return where an image file shows something: its opacity in a geometry, uint8 [crop, crop], 255 = opaque.
 
     Raises `ImageError` as `read_image` does, and for an image that has no transparency.
     """
@@ -101,7 +101,8 @@ def read_mask(path: bytes | str | Path, geometry: Geometry) -> npt.NDArray[np.ui
 def fit_pixels(
     path: bytes, read: Callable[[bytes], npt.NDArray[np.uint8]], geometry: Geometry
 ) -> npt.NDArray[np.uint8]:
-    """As `read_pixels`, of an image that is no file: `read` makes its pixels, uint8 [H, W, 3], from its path.
+    """Return pixels as `read_pixels` does, of an image that is no file: `read` makes them, uint8 [H, W, 3], from its
+    path.
 
     Or as `read_mask`, of a mask uint8 [H, W].
     """
@@ -109,7 +110,8 @@ def fit_pixels(
 
 
 def encode_thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """An image file for pixels uint8 [H, W, 3]: PNG up to 96 px a side, else JPEG, its long side at most 256 px."""
+    """Return an image file for pixels uint8 [H, W, 3]: PNG up to 96 px a side, else JPEG, its long side at most 256
+    px."""
     image = Image.fromarray(pixels)
     buffer = io.BytesIO()
     if max(image.size) <= 96:
@@ -121,7 +123,7 @@ def encode_thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _open(path: str) -> BinaryIO:
-    """The file, open, if it is a regular file with something in it: opening a FIFO would wait for its writer."""
+    """Open the file if it is a regular file with something in it: opening a FIFO would wait for its writer."""
     if not is_file(path):
         return _fetched(path)
     try:
@@ -137,9 +139,9 @@ def _open(path: str) -> BinaryIO:
     return Path(path).open("rb")
 
 
-def _fetched(place: str) -> BinaryIO:
+def _fetched(address: str) -> BinaryIO:
     try:
-        content = fetch(place)
+        content = fetch(address)
     except FileNotFoundError as error:
         raise ImageError("no such file") from error
     if not content:
@@ -168,7 +170,7 @@ def _too_large() -> ImageError:
 
 @contextmanager
 def _silence(tiff: bool) -> Iterator[None]:
-    """No warnings from Pillow and, while a TIFF is read, none from libtiff, which writes to stderr itself."""
+    """Keep warnings of Pillow and, while a TIFF is read, of libtiff, which writes to stderr itself, from the user."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not tiff:
@@ -185,7 +187,7 @@ def _silence(tiff: bool) -> Iterator[None]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8. Metadata that cannot be read does not condemn an image."""
+    """Return the EXIF orientation, 1 to 8. Metadata that cannot be read does not condemn an image."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:
@@ -210,7 +212,7 @@ def _opacity(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """A grey image of integers or floats in mode L; infinities and NaN become its ends and black."""
+    """Return a grey image of integers or floats in mode L; infinities and NaN become its ends and black."""
     values = np.asarray(image)
     if image.mode != "F" and values.min() >= 0 and values.max() <= 0xFFFF:
         return Image.fromarray((values >> 8).astype(np.uint8))

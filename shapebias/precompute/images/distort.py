@@ -32,7 +32,7 @@ class Distortion:
     strength: float
 
     def __call__(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
-        """The changed image."""
+        """Return the changed image."""
         return _KINDS[self.kind].change(pixels, self.strength, random)
 
 
@@ -41,12 +41,12 @@ class _Kind:
     change: Callable[[Pixels, float, np.random.Generator], Pixels]
     strength: float  # where the name gives none
     range: tuple[float, float]
-    meaning: str
     whole: bool = False  # its strength is a count
 
 
 def parse_distortion(name: str) -> Distortion:
-    """The distortion `KIND` or `KIND-STRENGTH`. Raises UsageError for an unknown kind or a strength it cannot have."""
+    """Return the distortion `KIND` or `KIND-STRENGTH`. Raises UsageError for an unknown kind or a strength it cannot
+    have."""
     match = _NAME.fullmatch(name)
     kind = match[1] if match else ""
     if match is None or kind not in _KINDS:
@@ -60,13 +60,8 @@ def parse_distortion(name: str) -> Distortion:
     return Distortion(name, kind, strength)
 
 
-def meanings() -> dict[str, str]:
-    """What each kind of distortion does, and its usual strength, in words."""
-    return {name: kind.meaning.format(kind.strength) for name, kind in _KINDS.items()}
-
-
 def generator(path: bytes, seed: int, name: str) -> np.random.Generator:
-    """Random numbers for one image (its path in the set), one seed of the run and one distortion."""
+    """Return random numbers for one image (its path in the set), one seed of the run and one distortion."""
     digest = hashlib.blake2b(path, digest_size=16, person=f"{seed}".encode()[:16], salt=name.encode()[:16]).digest()
     return np.random.Generator(np.random.SFC64(int.from_bytes(digest, "little")))
 
@@ -108,7 +103,8 @@ def _jpeg(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
 
 
 def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
-    """n x n patches in another order. Where n does not divide a side, its last rows or columns stay as they are."""
+    """Return n x n patches in another order. Where n does not divide a side, its last rows or columns stay as they
+    are."""
     n = round(strength)
     height, width = pixels.shape[0] // n, pixels.shape[1] // n
     shuffled = pixels.copy()
@@ -118,8 +114,20 @@ def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pi
     return shuffled
 
 
+def _mirror(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
+    """Return the mirrored image, moved by up to `strength` px down or up and across; its edges are reflected."""
+    most = max(1, round(strength * pixels.shape[0] / 224))
+    while True:
+        down, across = random.integers(-most, most, 2, endpoint=True).tolist()
+        if down or across:
+            break
+    wide = np.pad(pixels[:, ::-1], ((most, most), (most, most), (0, 0)), mode="symmetric")
+    height, width = pixels.shape[:2]
+    return wide[most - down : most - down + height, most - across : most - across + width]
+
+
 def _derangement(count: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    """A random order in which nothing keeps its place."""
+    """Return a random order in which nothing keeps its place."""
     while True:
         order: npt.NDArray[np.int64] = random.permutation(count)
         if count < 2 or (order != np.arange(count)).all():
@@ -135,15 +143,16 @@ def _contour(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
 
 
 _KINDS = {
-    "grey": _Kind(_grey, 0, (0, 0), "no colour"),
-    "contrast": _Kind(_contrast, 0.3, (0, 1), "contrast times {:g}"),
-    "noise": _Kind(_noise, 0.1, (0, 10), "Gaussian noise, standard deviation {:g} for pixels in [0, 1]"),
-    "blur": _Kind(_blur, 2, (0, 224), "Gaussian blur, standard deviation {:g} px"),
-    "low-pass": _Kind(_blur, 7, (0, 224), "only coarse structure: Gaussian filter, standard deviation {:g} px"),
-    "high-pass": _Kind(_high_pass, 2, (0, 224), "only fine structure: the image less its Gaussian blur of {:g} px"),
-    "jpeg": _Kind(_jpeg, 10, (1, 100), "JPEG of quality {:g}", whole=True),
-    "shuffle": _Kind(_shuffle, 4, (2, 64), "{0:g} x {0:g} patches in a random order: texture without shape", True),
-    "contour": _Kind(_contour, _CONTOUR_BLUR, (0, 224), "edges (Canny) after a blur of {:g} px: shape without texture"),
+    "grey": _Kind(_grey, 0, (0, 0)),
+    "contrast": _Kind(_contrast, 0.3, (0, 1)),
+    "noise": _Kind(_noise, 0.1, (0, 10)),  # standard deviation, for pixels in [0, 1]
+    "blur": _Kind(_blur, 2, (0, 224)),  # standard deviation in px, as of the next two
+    "low-pass": _Kind(_blur, 7, (0, 224)),
+    "high-pass": _Kind(_high_pass, 2, (0, 224)),
+    "jpeg": _Kind(_jpeg, 10, (1, 100), whole=True),  # quality
+    "shuffle": _Kind(_shuffle, 4, (2, 64), whole=True),  # patches a side
+    "mirror": _Kind(_mirror, 8, (1, 112)),  # px, how far it is moved at most
+    "contour": _Kind(_contour, _CONTOUR_BLUR, (0, 224)),  # px, of the blur before edges are looked for
 }
 
 STANDARD = (

@@ -1,6 +1,6 @@
 """The bytes of images that are no files of their own: in tar files and on servers. Imported by worker processes.
 
-What a worker is told of such an image is its *place*: a URL, or the image's path, its archive (a path or URL), offset
+What a worker is told of such an image is its *address*: a URL, or the image's path, its archive (a path or URL), offset
 and size, with NUL, which no path has, between them.
 """
 
@@ -28,32 +28,32 @@ class Members:
     offset: npt.NDArray[np.int64]
     size: npt.NDArray[np.int64]
 
-    def place(self, path: bytes, index: int) -> bytes:
-        """The place of an image with this path."""
+    def address(self, path: bytes, index: int) -> bytes:
+        """Return the address of an image with this path."""
         archive = self.archives[self.archive[index]]
         return b"%b\0%b\0%d\0%d" % (path, archive, self.offset[index], self.size[index])
 
     def take(self, positions: npt.NDArray[np.int64]) -> "Members":
-        """Those of the images at some positions."""
+        """Return those of the images at some positions."""
         return Members(self.archives, self.archive[positions], self.offset[positions], self.size[positions])
 
 
-def path_of(place: bytes) -> bytes:
-    """The path in a place."""
-    return place.partition(b"\0")[0]
+def path_of(address: bytes) -> bytes:
+    """Return the path in an address."""
+    return address.partition(b"\0")[0]
 
 
-def is_file(place: str) -> bool:
-    """Whether a place is the path of a file."""
-    return "\0" not in place and not is_url(place)
+def is_file(address: str) -> bool:
+    """Return whether an address is the path of a file."""
+    return "\0" not in address and not is_url(address)
 
 
-def fetch(place: str) -> bytes:
-    """The bytes at a place. Raises OSError with a number where there is no such file or it cannot be read, EOFError
-    where an archive ends before, ShapebiasError where a server cannot be reached."""
-    _, *member = place.split("\0")
+def fetch(address: str) -> bytes:
+    """Return the bytes at an address. Raises OSError with a number where there is no such file or it cannot be read,
+    EOFError where an archive ends before, ShapebiasError where a server cannot be reached."""
+    _, *member = address.split("\0")
     if not member:
-        return _download(place, 0, None)  # from 0: else s3fs asks for the size first
+        return _download(address, 0, None)  # from 0: else s3fs asks for the size first
     archive, offset, size = member[0], int(member[1]), int(member[2])
     if size > _LARGEST:
         raise OSError(errno.EFBIG, "")
@@ -85,8 +85,9 @@ def _download(url: str, start: int, stop: int | None) -> bytes:
 
 
 def _given_up(url: str, error: Exception) -> Exception:
-    """What to raise: OSError where the server's answer concerns this file. Else (no connection, no credentials any
-    more, too many requests) the images that follow would be lost, too: ShapebiasError, which stops a run."""
+    """Return the error to raise: OSError where the server's answer concerns this file. Else (no connection, no
+    credentials any more, too many requests) the images that follow would be lost, too: ShapebiasError, which stops a
+    run."""
     names = [kind.__name__ for kind in type(error).__mro__]
     lasting = isinstance(error, PermissionError) or any("Connect" in name or "Timeout" in name for name in names)
     if isinstance(error, OSError) and not lasting and error.errno != errno.EBUSY:

@@ -1,7 +1,6 @@
 """The geometry of a network's input: how an image of any size is resized and cropped."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +34,8 @@ class Geometry:
             raise ValueError(f"interpolation must be bilinear, bicubic, nearest or lanczos, not {self.interpolation!r}")
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """The pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller than that.
-        (An image with one channel gives uint8 [crop, crop].)
+        """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller than
+        that. (An image with one channel gives uint8 [crop, crop].)
 
         Raises `ImageError` if the image is so long and thin that its long side would exceed 40,000 pixels.
         """
@@ -51,7 +50,8 @@ class Geometry:
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
     def _offset(self, side: int) -> int:
-        """Where the crop starts on a side: negative where the side is shorter, rounded as torchvision rounds it."""
+        """Return where the crop starts on a side: negative where the side is shorter, rounded as torchvision rounds
+        it."""
         if side < self.crop:
             return -((self.crop - side) // 2)
         return round((side - self.crop) / 2.0)
@@ -61,11 +61,24 @@ class Geometry:
         """A name for the geometry, such as `resize256-crop224-bilinear`: equal geometries have equal keys."""
         return f"resize{self.resize}-crop{self.crop}-{self.interpolation}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields by name, ready for JSON."""
-        return asdict(self)
+    @property
+    def whole(self) -> "WholeImage":
+        """The geometry of the same input that shows whole images."""
+        return WholeImage(self.crop, self.crop, self.interpolation)
 
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "Geometry":
-        """The geometry that `to_dict` wrote."""
-        return cls(**fields)
+
+class WholeImage(Geometry):
+    """How an image is brought to a network's input size with nothing cut off: pixel for pixel where it has that size,
+    else resized to `crop` x `crop`, whatever its proportions."""
+
+    def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only."""
+        size = (self.crop, self.crop)
+        if image.size != size:
+            image = image.resize(size, Image.Resampling[self.interpolation.upper()])
+        return np.asarray(image)
+
+    @property
+    def key(self) -> str:
+        """A name for the geometry, such as `whole224-bilinear`."""
+        return f"whole{self.crop}-{self.interpolation}"

@@ -19,7 +19,7 @@ from shapebias.precompute.images.decode import read_pixels
 from shapebias.precompute.images.fetch import Members
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
-from shapebias.precompute.images.versions import versions
+from shapebias.precompute.images.versions import make_versions
 from shapebias.precompute.images.worker import Job, Outcome, Pixels, Worker, anonymous_file, map_pixels
 
 _SLOTS = 3  # batches in memory: one that the caller uses, two that the workers fill
@@ -43,7 +43,7 @@ class Batch:
 class Loader:
     """An iterator over the images of a listing in batches of `batch_size`, and a context manager that cleans up.
 
-        with Loader(images.root, images.paths, geometry, batch_size=64, workers=2) as loader:
+        with Loader(image_set.root, image_set.paths, geometry, batch_size=64, workers=2) as loader:
             for batch in loader:
                 ...
 
@@ -52,9 +52,9 @@ class Loader:
     when the loader is made; `workers=0` decodes in this process. A loader is used once. A worker's death (a decoder's
     crash, the system's out-of-memory killer) costs only the image that kills a fresh worker too. `decode_function`
     (path -> uint8 [crop, crop, 3], or `ImageError`) can stand in for `decode.read_pixels`; workers must be able to
-    import it. Whatever else it raises comes out of the iteration. With `versions` it gives as many versions of each
-    image, uint8 [versions, crop, crop, 3], the first of which is the thumbnail's. `members`: where the images are, if
-    in tar files.
+    import it. Whatever else it raises comes out of the iteration. With `version_count` it gives as many versions of
+    each image, uint8 [versions, crop, crop, 3], the first of which is the thumbnail's. `members`: where the images are,
+    if in tar files.
     """
 
     def __init__(
@@ -63,10 +63,11 @@ class Loader:
         paths: Sequence[bytes],
         geometry: Geometry,
         batch_size: int,
+        *,
         workers: int,
         thumbnails: bool = False,
         decode_function: Callable[[bytes], Pixels] | None = None,
-        versions: int | None = None,
+        version_count: int | None = None,
         members: Members | None = None,
     ) -> None:
         self.skipped: list[Skipped] = []
@@ -75,8 +76,9 @@ class Loader:
         self._members = members
         self._batch_size = min(batch_size, max(len(paths), 1))
         slots = _SLOTS if workers else 1
-        each = (geometry.crop, geometry.crop, 3) if versions is None else (versions, geometry.crop, geometry.crop, 3)
-        shape = (slots * self._batch_size, *each)
+        image = (geometry.crop, geometry.crop, 3)
+        versions = () if version_count is None else (version_count,)
+        shape = (slots * self._batch_size, *versions, *image)
         self._job = Job(decode_function or partial(read_pixels, geometry=geometry), thumbnails, shape)
         self._chunk = min(_CHUNK, -(-self._batch_size // workers)) if workers else self._batch_size
         self._next = 0
@@ -142,14 +144,15 @@ class Loader:
         results: list[Callable[[], list[Outcome]]] = []
         for start in range(first, last, self._chunk):
             stop = min(start + self._chunk, last)
-            places = [self._place(index) for index in range(start, stop)]
-            task = partial(self._decode, row + start - first, places)
+            addresses = [self._address(index) for index in range(start, stop)]
+            task = partial(self._decode, row + start - first, addresses)
             results.append(self._executor.submit(task).result if self._executor else task)
         self._pending.append(_Pending(first, self._memory[row : row + last - first], results))
 
-    def _place(self, index: int) -> bytes:
+    def _address(self, index: int) -> bytes:
+        """Return what a worker is told of an image, see `fetch`."""
         path = self._folder + b"/" + self._paths[index]
-        return path if self._members is None else self._members.place(path, index)
+        return path if self._members is None else self._members.address(path, index)
 
     def _decode(self, row: int, paths: list[bytes]) -> list[Outcome]:
         if self._executor is None:
@@ -186,27 +189,38 @@ class _Pending:
 
 
 def load(
-    images: ImageSet,
+    image_set: ImageSet,
     geometry: Geometry,
     batch_size: int,
     workers: int,
+    *,
     thumbnails: bool = False,
-    names: tuple[str, ...] | None = None,
+    versions: tuple[str, ...] | None = None,
     seed: int = 0,
     packed: tuple[Callable[[bytes], Pixels], int] | None = None,
 ) -> Loader:
-    """A loader of an image set, whether its images are files or drawn.
+    """Return a loader of an image set, whether its images are files or drawn.
 
-    With `names` (see `versions.Versions`; `seed` is theirs) it gives those versions of every image; with `packed`, what
-    that function makes of each path, so many versions.
+    With `versions` (see `versions.Versions`; `seed` is theirs) it gives those versions of every image; with `packed`,
+    what that function makes of each path, so many versions.
     """
-    decode, count = (images.decoder(geometry), None) if packed is None else packed
-    if names is not None:
-        decode, count = versions(images, geometry, names, seed), len(names)
-    return Loader(images.prefix, images.paths, geometry, batch_size, workers, thumbnails, decode, count, images.members)
+    decode, count = (image_set.decoder(geometry), None) if packed is None else packed
+    if versions is not None:
+        decode, count = make_versions(image_set, geometry, versions, seed), len(versions)
+    return Loader(
+        image_set.prefix,
+        image_set.paths,
+        geometry,
+        batch_size,
+        workers=workers,
+        thumbnails=thumbnails,
+        decode_function=decode,
+        version_count=count,
+        members=image_set.members,
+    )
 
 
 def default_workers() -> int:
-    """How many workers to use: one for each processor that this process may run on, 1 to 8."""
+    """Return how many workers to use: one for each processor that this process may run on, 1 to 8."""
     count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     return max(1, min(8, count or 1))

@@ -19,7 +19,7 @@ SILHOUETTE = "silhouette"  # black on white, from annotation or opacity; nothing
 Pixels = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Versions:
     """From the path of an image to its versions uint8 [versions, crop, crop, 3], in the order of `names`.
 
@@ -35,7 +35,7 @@ class Versions:
     mask: Callable[[bytes], Pixels]
 
     def __call__(self, path: bytes) -> Pixels:
-        """Raises `ImageError` if the image cannot be read."""
+        """Return the versions of an image. Raises `ImageError` if it cannot be read."""
         pixels = self.decode(path)
         relative = path_of(path).removeprefix(self.root).lstrip(b"/")
         return np.stack([self._version(name, pixels, path, relative) for name in self.names])
@@ -57,12 +57,13 @@ class Versions:
 
 
 def _nothing(path: bytes) -> Pixels:
+    """Stand in for the masks of images that have none."""
     raise ImageError("has no mask")
 
 
-def versions(images: ImageSet, geometry: Geometry, names: tuple[str, ...], seed: int) -> Versions:
-    """The versions of an image set's images."""
+def make_versions(image_set: ImageSet, geometry: Geometry, names: tuple[str, ...], seed: int) -> Versions:
+    """Return the function that makes the versions `names` of an image set's images."""
     mask: Callable[[bytes], Pixels] = partial(read_mask, geometry=geometry)
-    if images.read is not None:
-        mask = partial(fit_pixels, read=images.mask or _nothing, geometry=geometry)
-    return Versions(names, seed, images.prefix, images.decoder(geometry), mask)
+    if image_set.read is not None:
+        mask = partial(fit_pixels, read=image_set.mask or _nothing, geometry=geometry)
+    return Versions(names=names, seed=seed, root=image_set.prefix, decode=image_set.decoder(geometry), mask=mask)

@@ -81,7 +81,7 @@ class Worker:
             self._end()
 
     def _ask(self, row: int, paths: list[bytes]) -> list[Outcome] | None:
-        """The answer to a task, or None if the process died of it; there is a new one then."""
+        """Return the answer to a task, or None if the process died of it; there is a new one then."""
         tasks, answers = _pipes(self._process)
         try:
             if not self._ready:
@@ -139,7 +139,7 @@ def _pipes(process: "subprocess.Popen[bytes]") -> tuple[IO[bytes], IO[bytes]]:
 
 
 def anonymous_file() -> IO[bytes]:
-    """A file in memory without a name (where the system has that), gone when the last process lets go of it."""
+    """Return a file in memory without a name (where the system has that), gone when the last process lets go of it."""
     if sys.platform == "linux":
         return open(os.memfd_create("shapebias-images"), "r+b")  # noqa: PTH123 (a descriptor has no path)
     else:
@@ -149,13 +149,15 @@ def anonymous_file() -> IO[bytes]:
 
 
 def map_pixels(descriptor: int, shape: tuple[int, ...]) -> Pixels:
-    """The file's memory as pixels uint8 [images, H, W, 3], shared by all who map it; freed with the last array."""
+    """Return the file's memory as pixels uint8 [images, H, W, 3], shared by all who map it; freed with the last
+    array."""
     memory = mmap.mmap(descriptor, int(np.prod(shape)))
     return np.frombuffer(memory, np.uint8).reshape(shape)
 
 
 def _work(tasks: IO[bytes], memory: int) -> None:
-    """A worker's life: a job, then tasks, each answered by the outcomes of its images, until the caller is gone."""
+    """Live a worker's life: a job, then tasks, each answered by the outcomes of its images, until the caller is
+    gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(5)  # the network comes first
     job: Job = pickle.load(tasks)

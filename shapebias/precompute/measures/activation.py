@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from shapebias.precompute.device import Device
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
+from shapebias.precompute.parts import Part, WithoutPrefix
 from shapebias.precompute.statistics.class_means import ClassMeans
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.moments import Moments
 from shapebias.precompute.statistics.quantile import Quantile
-from shapebias.precompute.statistics.state import Inside, Part, pack, prefixed, unpack
+from shapebias.precompute.statistics.statistic import AttributeState, Statistic, to_part
 from shapebias.precompute.statistics.topk import TopK, TopKResult
 from shapebias.precompute.statistics.variation import Variation
 
@@ -30,108 +31,138 @@ class BatchActivations:
     mean: list[NDArray[np.float16]]
 
 
-class LayerStatistics:
-    """The running statistics of one layer: together a monoid, as each of them is."""
+@dataclass(frozen=True)
+class StatisticsPlan:
+    """What the statistics of every layer are made for.
 
-    def __init__(
-        self, layer: WatchedLayer, top: int, planned_images: int, classes: int, seed: int, device: torch.device
-    ) -> None:
-        self.moments = Moments(layer.units, device)
-        self.top = TopK(layer.units, top, layer.height, layer.width, device)
-        self.quantile = Quantile(layer.units, layer.height * layer.width, planned_images, device, seed=seed)
-        self.variation = Variation(layer.units, layer.height * layer.width, device)
-        self.classes = ClassMeans(layer.units, classes, device) if classes else None
+    top:             how many images a unit's list of top images holds
+    planned_images:  how many images will come, about; it bounds the memory of quantiles
+    classes:         how many classes the images' labels tell apart, 0 for images without labels
+    seed:            of what is drawn at random
+    """
+
+    top: int
+    planned_images: int
+    classes: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """What a layer's statistics amount to.
+
+    metrics:   by name, float32 [units]
+    top:       the units' top images
+    left_out:  how many maps (of an image and a unit) were left out, as they held values that are no numbers
+    """
+
+    metrics: dict[str, NDArray[np.float32]]
+    top: TopKResult
+    left_out: int
+
+
+class LayerStatistics(AttributeState):
+    """The running statistics of one layer: together a statistic, as each of them is."""
+
+    _STATE = ("left_out",)
+
+    def __init__(self, layer: WatchedLayer, plan: StatisticsPlan, device: torch.device) -> None:
+        units, positions = layer.units, layer.height * layer.width
+        self.moments = Moments(units, device)
+        self.top = TopK(units, plan.top, layer.height, layer.width, device=device)
+        self.quantile = Quantile(units, positions, plan.planned_images, device, seed=plan.seed)
+        self.variation = Variation(units, layer.height, layer.width, device, seed=plan.seed)
+        self.is_signed = layer.signed
+        self.classes = ClassMeans(units, plan.classes, device) if plan.classes else None
+        self.class_averages = ClassMeans(units, plan.classes, device, "average") if plan.classes else None
         self.left_out = 0  # maps with values that are no numbers
 
-    def update(self, maps: Maps, images: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
-        """Takes in a batch: `images` int64 [B], ascending indices; `labels` int64 [B], -1 = none."""
-        self.moments.update(maps)
-        self.top.update(maps, images)
-        self.quantile.update(maps)
-        self.variation.update(maps)
+    def _all(self) -> dict[str, Statistic[Maps, Any]]:
+        """Return the statistics by the names of their states."""
+        statistics: dict[str, Statistic[Maps, Any]] = {
+            "moments": self.moments,
+            "top": self.top,
+            "quantile": self.quantile,
+            "variation": self.variation,
+        }
+        if self.classes is not None and self.class_averages is not None:
+            statistics |= {"classes": self.classes, "class_averages": self.class_averages}
+        return statistics
+
+    def update(self, maps: Maps) -> None:
+        """Take in a batch of maps, whose positions in the listing are above all earlier ones."""
+        for statistic in self._all().values():
+            statistic.update(maps)
         if not maps.reduction.all_finite:
             self.left_out += int((~maps.reduction.finite).sum())
-        if self.classes is not None:
-            self.classes.update(maps, labels)
 
     def merge(self, other: "LayerStatistics") -> None:
-        """Takes in what `other` saw, of later images."""
-        self.moments.merge(other.moments)
-        self.top.merge(other.top)
-        self.quantile.merge(other.quantile)
-        self.variation.merge(other.variation)
+        """Take in what `other` saw, of later images."""
+        others = other._all()
+        for name, statistic in self._all().items():
+            statistic.merge(others[name])
         self.left_out += other.left_out
-        if self.classes is not None and other.classes is not None:
-            self.classes.merge(other.classes)
 
-    def _parts(self) -> dict[str, Moments | TopK | Quantile | Variation | ClassMeans]:
-        parts: dict[str, Moments | TopK | Quantile | Variation | ClassMeans]
-        parts = {"moments": self.moments, "top": self.top, "quantile": self.quantile, "variation": self.variation}
-        return parts if self.classes is None else {**parts, "classes": self.classes}
+    def state_dict(self) -> Part:
+        """Return the states of all statistics, each under its name."""
+        return super().state_dict() | to_part(self._all())
 
-    def state(self) -> Part:
-        """What `restore` needs."""
-        state = pack(self, ("left_out",))
-        for name, part in self._parts().items():
-            state |= prefixed(name, part.state())
-        return state
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Become what returned `state`."""
+        super().load_state_dict(state)
+        for name, statistic in self._all().items():
+            statistic.load_state_dict(WithoutPrefix(state, name))
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Becomes what gave `state`."""
-        unpack(self, ("left_out",), state)
-        for name, part in self._parts().items():
-            part.restore(Inside(state, name))
-
-    def metrics(self) -> dict[str, NDArray[np.float32]]:
-        """Every metric of the pass by name, float32 [units]."""
-        moments = self.moments.result()
+    def result(self) -> LayerResult:
+        """Return every metric of the pass, and the top images."""
+        moments, variation, top = self.moments.result(), self.variation.result(), self.top.result()
         metrics = {
             "max": moments.max,
             "mean": moments.mean,
             "std": moments.std,
             "sparsity": moments.sparsity,
+            "tied": np.where(top.tied > 0, top.tied, np.nan).astype(np.float32),
             "q995": self.quantile.result(),
-            "tv": self.variation.tv(),
-            "smoothness": self.variation.smoothness(),
+            "tv": variation.tv,
+            "smoothness": variation.smoothness,
+            "coherence": variation.coherence,
         }
-        if self.classes is not None:
-            metrics["selectivity"] = self.classes.result()
-        return metrics
-
-    def top_images(self) -> TopKResult:
-        return self.top.result()
+        for name, means in (("selectivity", self.classes), ("selectivity_mean", self.class_averages)):
+            if means is not None:  # of negative activations it says nothing
+                metrics[name] = np.full_like(moments.max, np.nan) if self.is_signed else means.result()
+        return LayerResult(metrics, top, self.left_out)
 
 
 class ActivationPass:
     """Runs a network over batches of images and feeds the statistics of its watched layers."""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        layers: list[WatchedLayer],
-        device: Device,
-        top: int,
-        planned_images: int,
-        classes: int,
-        seed: int = 0,
-    ) -> None:
-        self.network, self.layers, self.device, self.classes = network, layers, device, classes
-        self.statistics = [
-            LayerStatistics(layer, top, planned_images, classes, seed, device.device) for layer in layers
-        ]
+    def __init__(self, network: nn.Module, layers: list[WatchedLayer], device: Device, plan: StatisticsPlan) -> None:
+        self.network, self.layers, self.device = network, layers, device
+        self.statistics = [LayerStatistics(layer, plan, device.device) for layer in layers]
         self.network_seconds = 0.0
         self.network_images = 0
         self._statistics_seconds = 0.0
-        self._positions = self._images = self._labels = np.zeros(0, np.int64)
+        self._positions = self._labels = np.zeros(0, np.int64)
+        self._keys: NDArray[np.int64] | None = None
         self._maximum: dict[int, Tensor] = {}
         self._mean: dict[int, Tensor] = {}
 
     def run(
-        self, inputs: Tensor, positions: NDArray[np.int64], images: NDArray[np.int64], labels: NDArray[np.int64]
+        self,
+        inputs: Tensor,
+        positions: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        keys: NDArray[np.int64] | None = None,
     ) -> BatchActivations:
-        """One forward. `inputs` [B, 3, H, W] on the device; int64 [B] each: the images' positions in the listing (what
-        is random about an image depends on it), their indices in the store (ascending) and labels (-1 = none)."""
-        self._positions, self._images, self._labels = positions, images, labels
+        """Run one forward.
+
+        inputs:     [B, 3, H, W] on the device
+        positions:  int64 [B], of the images in the listing, ascending from batch to batch: they seed what is random
+                    about an image, and name it in the top lists
+        labels:     int64 [B], the images' classes, -1 for none
+        keys:       int64 [B], of the images wherever they are listed: see `Maps`
+        """
+        self._positions, self._labels, self._keys = positions, labels, keys
         self._maximum, self._mean = {}, {}
         self._statistics_seconds = 0.0
         if self.device.is_cuda and not self.network_images:
@@ -145,7 +176,7 @@ class ActivationPass:
         return BatchActivations(output, self._half(self._maximum), self._half(self._mean))
 
     def _time_network(self, inputs: Tensor) -> None:
-        """The bare forward of one batch, after a first one that warms up."""
+        """Time the bare forward of one batch, after a first one that warms up."""
         for _ in range(2):
             self.device.synchronize()
             start = time.perf_counter()
@@ -156,17 +187,20 @@ class ActivationPass:
 
     def _see(self, index: int, output: Tensor) -> None:
         start = time.perf_counter()
-        maps = Maps(output, self._positions)
-        self.statistics[index].update(maps, self._images, self._labels)
-        maximum, mean = maps.reduction.maximum, (maps.reduction.total / (maps.height * maps.width)).float()
+        maps = Maps(output, self._positions, self._labels, self._keys)
+        self.statistics[index].update(maps)
+        maximum, mean = maps.reduction.maximum, maps.average
         if not maps.reduction.all_finite:
-            maximum, mean = (each.masked_fill(~maps.reduction.finite, torch.nan) for each in (maximum, mean))
+            maximum, mean = (values.masked_fill(~maps.reduction.finite, torch.nan) for values in (maximum, mean))
         self._maximum[index], self._mean[index] = maximum, mean
         self._statistics_seconds += time.perf_counter() - start
 
     def _half(self, by_layer: dict[int, Tensor]) -> list[NDArray[np.float16]]:
-        """float16 [B, units] a layer, in one transfer; what is beyond float16's range stays at its end, NaN is NaN."""
-        parts = [by_layer[index] for index in range(len(self.layers))]
+        """Return float16 [B, units] of each layer, in one transfer.
+
+        What is beyond float16's range stays at its end; NaN stays NaN.
+        """
+        values = [by_layer[index] for index in range(len(self.layers))]
         largest = torch.finfo(torch.float16).max
-        joined = torch.cat(parts, 1).clamp(-largest, largest).half().cpu().numpy()
-        return np.split(joined, np.cumsum([part.shape[1] for part in parts])[:-1], axis=1)
+        joined = torch.cat(values, 1).clamp(-largest, largest).half().cpu().numpy()
+        return np.split(joined, np.cumsum([tensor.shape[1] for tensor in values])[:-1], axis=1)

@@ -11,15 +11,17 @@ from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.attack import NORMS, Attack, Normalised, withstood
 from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
-from shapebias.precompute.scanning.scan import Rows
-from shapebias.precompute.statistics.state import Part
+from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
+from shapebias.precompute.scanning.scan import Parts
 
 STEPS = 20
+_RIGHT = "right"
 
 
 def parse_attack(text: str) -> Attack:
-    """`NORM:EPSILON`, such as `l2:3` or `linf:0.016`: 20 steps of 2.5 * epsilon / 20, for images in [0, 1].
+    """Return the attack `NORM:EPSILON`, such as `l2:3` or `linf:0.016`, of 20 steps of 2.5 * epsilon / 20 each.
 
     Raises UsageError.
     """
@@ -30,48 +32,60 @@ def parse_attack(text: str) -> Attack:
         epsilon = -1.0
     if norm not in NORMS or not 0 < epsilon < float("inf"):
         raise UsageError(f"--attack {printable(text)}: write NORM:EPSILON, such as l2:3 or linf:0.016")
-    return Attack(norm, epsilon, STEPS, 2.5 * epsilon / STEPS)
+    return Attack.reaching(norm, epsilon, STEPS)
 
 
 @dataclass(frozen=True)
-class Attacking:
-    """Measures which images a model gets right under each attack, see `attack.withstood`. listing int64 [images of the
-    scan]: their positions in the listing; targets int32 likewise: the right outputs."""
+class AttackMeasure:
+    """Measures which images a model gets right under each attack, see `attack.withstood`.
+
+    listing:  int64 [images of the scan], their positions in the listing: they seed the attacks' random starts
+    targets:  int32 [images of the scan], the right outputs
+    """
 
     model: int
     attacks: tuple[Attack, ...]
     listing: NDArray[np.int64]
     targets: NDArray[np.int32]
 
-    def start(self, runners: Sequence[Runner]) -> "AttackedShard":
-        return AttackedShard(self, runners[self.model])
+    def start(self, runners: Sequence[Runner]) -> "AttackShard":
+        """Return a new measure of one shard."""
+        return AttackShard(self, runners[self.model])
+
+    def merge(self, parts: Parts) -> NDArray[np.bool_]:
+        """Return which images withstand each attack, bool [attacks, images of the scan]."""
+        _, rows = rows_by_image(parts, len(self.listing), [_RIGHT])
+        withstanding: NDArray[np.bool_] = rows[_RIGHT].T > 0
+        return withstanding
 
 
-class AttackedShard:
+class AttackShard:
     """What is measured of one shard."""
 
-    def __init__(self, wanted: Attacking, runner: Runner) -> None:
-        self._wanted, self._runner = wanted, runner
+    def __init__(self, measure: AttackMeasure, runner: Runner) -> None:
+        self._measure, self._runner = measure, runner
         preprocessing, device = runner.model.preprocessing, runner.device
-        self._network = Normalised(runner.network, preprocessing.mean, preprocessing.std, device.device, device.dtype)
+        self._network = Normalised(
+            runner.network, preprocessing.mean, preprocessing.std, device=device.device, dtype=device.dtype
+        )
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Takes in a batch."""
-        wanted, place = self._wanted, self._runner.device.device
-        pixels = torch.from_numpy(batch.pixels).to(place).permute(0, 3, 1, 2).float().div_(255)
-        labels = torch.from_numpy(wanted.targets[batch.positions].astype(np.int64)).to(place)
-        generator = torch.Generator(place).manual_seed(int(wanted.listing[batch.positions[0]]))
-        right = np.zeros((len(pixels), len(wanted.attacks)), np.int8)
+        """Take in a batch."""
+        attacks, device = self._measure.attacks, self._runner.device.device
+        pixels = torch.from_numpy(batch.pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
+        labels = torch.from_numpy(self._measure.targets[batch.positions].astype(np.int64)).to(device)
+        generator = torch.Generator(device).manual_seed(int(self._measure.listing[batch.positions[0]]))
+        right = np.zeros((len(pixels), len(attacks)), np.int8)
         for norm in NORMS:
-            chosen = [index for index, attack in enumerate(wanted.attacks) if attack.norm == norm]
-            if chosen:
+            columns = [index for index, attack in enumerate(attacks) if attack.norm == norm]
+            if columns:
+                of_norm = [attacks[index] for index in columns]
                 with self._runner.guarded():
-                    attacks = [wanted.attacks[index] for index in chosen]
-                    found = withstood(self._network, pixels, labels, attacks, generator)
-                right[:, chosen] = found.T.cpu().numpy()
-        self._rows.add(position=batch.positions, right=right)
+                    withstanding = withstood(self._network, pixels, labels, of_norm, generator=generator)
+                right[:, columns] = withstanding.T.cpu().numpy()
+        self._rows.add({POSITION: batch.positions, _RIGHT: right})
 
     def part(self) -> Part:
-        """`position`, and `right` int8 [images, attacks]."""
+        """Return the positions, and which images are right under each attack, int8 [images, attacks]."""
         return self._rows.part()

@@ -8,35 +8,36 @@ from numpy.typing import NDArray
 
 from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.images.versions import SILHOUETTE
+from shapebias.precompute.parts import Part, Section
 from shapebias.precompute.runner import Runner
-from shapebias.precompute.scanning.scan import Parts, Rows, by_image
-from shapebias.precompute.statistics.state import Part
+from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
+from shapebias.precompute.scanning.scan import Parts
 
 NOT_SHOWN = -1  # an image that could not be used, or that has no such version
 
 
 @dataclass(frozen=True)
-class Deciding:
+class DecisionMeasure:
     """Measures the decisions of the models at `models` (of the run's) for every version of a scan's images."""
 
     models: tuple[int, ...]
     versions: tuple[str, ...] | None = None
 
-    def start(self, runners: Sequence[Runner]) -> "DecidedShard":
+    def start(self, runners: Sequence[Runner]) -> "DecisionShard":
+        """Return a new measure of one shard."""
         chosen = {model: runners[model] for model in self.models if runners[model].outputs is not None}
-        return DecidedShard(chosen, self.versions)
+        return DecisionShard(chosen, self.versions)
 
 
-class DecidedShard:
-    """What is measured of one shard."""
+class DecisionShard:
+    """What models decide for the images of one shard."""
 
     def __init__(self, runners: dict[int, Runner], versions: tuple[str, ...] | None) -> None:
         self._runners, self._versions = runners, versions
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Takes in a batch."""
-        self._rows.add(position=batch.positions)
+        """Take in a batch."""
         pixels = batch.pixels if self._versions is not None else batch.pixels[:, None]
         decided = {model: np.full(pixels.shape[:2], NOT_SHOWN, np.int32) for model in self._runners}
         for version, name in enumerate(self._versions or ("",)):
@@ -46,17 +47,26 @@ class DecidedShard:
                 continue
             for model, runner in self._runners.items():
                 decided[model][shown, version] = runner.decide(runner.forward(changed))[shown]
-        for model, decisions in decided.items():
-            self._rows.add(**{str(model): decisions})
+        self._rows.add({POSITION: batch.positions} | name_decisions(decided))
 
     def part(self) -> Part:
-        """`position`, and int32 [images, versions] by each model's number."""
+        """Return the positions, and int32 [images, versions] of each model."""
         return self._rows.part()
 
 
-def decisions_of(parts: Parts, images: int, models: Sequence[int]) -> dict[int, NDArray[np.int32]]:
-    """int32 [images, versions] by model, NOT_SHOWN where there is none; of no model that decides nothing."""
-    deciding = {name for part in parts for name in part}
-    known = [model for model in models if str(model) in deciding]
-    found = by_image(parts, images, [str(model) for model in known])
-    return {model: found[str(model)] for model in known}
+def name_decisions(by_model: dict[int, NDArray[np.int32]]) -> Part:
+    """Return the decisions of models as they are called in a part."""
+    return {str(Section(model)): decisions for model, decisions in by_model.items()}
+
+
+def read_decisions(
+    parts: Parts, image_count: int, models: Sequence[int]
+) -> tuple[NDArray[np.bool_], dict[int, NDArray[np.int32]]]:
+    """Return which of a scan's images could be used, bool [images], and the decisions of models, int32 [images, ...].
+
+    NOT_SHOWN where there is none; nothing of a model that decides nothing.
+    """
+    known = {name for part in parts for name in part}
+    names = {model: str(Section(model)) for model in models if str(Section(model)) in known}
+    seen, rows = rows_by_image(parts, image_count, list(names.values()))
+    return seen, {model: rows[name] for model, name in names.items()}

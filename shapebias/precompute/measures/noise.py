@@ -1,4 +1,4 @@
-"""The smoothness pass: every unit's total variation on noisy images, through the hooks that watch clean ones."""
+"""The smoothness pass: every unit's total variation on noisy images, through the hooks that see clean ones."""
 
 import numpy as np
 import torch
@@ -13,25 +13,26 @@ _USUAL = "noise-0.1"
 
 
 class NoisyVariation:
-    """The running total variation of every watched layer under the noise that a distortion such as `noise-0.2` adds."""
+    """The running total variation of every layer on noisy images."""
 
-    def __init__(self, runner: Runner, noise: str, device: torch.device | None = None) -> None:
+    def __init__(self, runner: Runner, device: torch.device | None = None) -> None:
         self._runner = runner
-        self._suffix = "" if noise == _USUAL else f"@{noise.removeprefix('noise-')}"
-        place = device or runner.device.device
-        self.layers = [Variation(layer.units, layer.height * layer.width, place) for layer in runner.layers]
+        statistics_device = device or runner.device.device
+        self.layers = [Variation(layer.units, layer.height, layer.width, statistics_device) for layer in runner.layers]
 
     def run(self, pixels: Pixels) -> None:
-        """One forward of noisy images uint8 [B, H, W, 3]."""
+        """Run one forward of noisy images uint8 [B, H, W, 3]."""
         self._runner.forward(pixels, self._see)
 
     def _see(self, index: int, output: Tensor) -> None:
         self.layers[index].update(Maps(output, np.zeros(0, np.int64)))
 
-    def metrics(self, index: int, tv: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """`tv_noisy` and `tv_shift` of a layer, float32 [units]; `tv` is of the clean images.
 
-        They are called so for noise of 0.1; of another strength they are NAME@STRENGTH (see `core.metrics`).
-        """
-        noisy = self.layers[index].tv()
-        return {f"tv_noisy{self._suffix}": noisy, f"tv_shift{self._suffix}": noisy - tv}
+def noisy_metrics(noise: str, noisy: NDArray[np.float32], clean: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Return `tv_noisy` and `tv_shift` of a layer from its total variation on noisy and on clean images, float32
+    [units].
+
+    They are called so for noise of 0.1; of another strength they are NAME@STRENGTH (see `core.metrics`).
+    """
+    suffix = "" if noise == _USUAL else f"@{noise.removeprefix('noise-')}"
+    return {f"tv_noisy{suffix}": noisy, f"tv_shift{suffix}": noisy - clean}

@@ -10,161 +10,180 @@ import torch
 from numpy.typing import NDArray
 
 from shapebias.precompute.images.loader import Batch
-from shapebias.precompute.measures.activation import ActivationPass, LayerStatistics
-from shapebias.precompute.measures.noise import NoisyVariation
+from shapebias.precompute.measures.activation import ActivationPass, LayerResult, LayerStatistics, StatisticsPlan
+from shapebias.precompute.measures.noise import NoisyVariation, noisy_metrics
 from shapebias.precompute.measures.thumbnails import Pictures
+from shapebias.precompute.parts import Part, Section
 from shapebias.precompute.runner import Runner
-from shapebias.precompute.scanning.scan import Rows
-from shapebias.precompute.statistics.state import Inside, Part, prefixed
+from shapebias.precompute.scanning.rows import POSITION, Rows
+from shapebias.precompute.statistics.maps import Maps
+from shapebias.precompute.statistics.statistic import Statistic, merge_parts, to_part
+from shapebias.precompute.statistics.variation import VariationResult
 
-EMBEDDING = "embedding"
+CPU = torch.device("cpu")
+_DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds", "statistics"  # kinds of arrays
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeMeasure:
+    """Measures the models at `models` (of the run's) on the probe images.
+
+    plan:    of the statistics
+    labels:  int32 [images of the listing], -1 for none
+    keys:    int64 [images of the listing]: see `image_keys`
+    noises:  the distortions of the noisy versions, which come after the clean one
+    kinds:   which activations of each image are kept: max, mean; the last layers' means are, always: embeddings
+    """
+
+    models: tuple[int, ...]
+    plan: StatisticsPlan
+    labels: NDArray[np.int32]
+    keys: NDArray[np.int64]
+    noises: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+    def start(self, runners: Sequence[Runner]) -> "ProbeShard":
+        """Return a new measure of one shard."""
+        return ProbeShard(self, runners)
+
+    def activations(self, part: Mapping[str, NDArray[Any]], model: int, layer: int) -> list[NDArray[np.float16]]:
+        """Return what a part keeps of each image: float16 [images, units] of each kind; nothing where it has no
+        image."""
+        if POSITION not in part:
+            return []
+        return [part[Section(model, layer).name(kind)] for kind in self.kinds]
+
+    def embeddings(
+        self, parts: Iterable[Mapping[str, NDArray[Any]]], model: int
+    ) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """Yield the index of the first image used, and a model's embeddings float16 [images, size], of part after
+        part."""
+        first = 0
+        for part in parts:
+            if POSITION in part:
+                block = part[Section(model).name(_EMBEDDING)]
+                yield first, block
+                first += len(block)
+
+    def merge(self, model: int, runner: Runner, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "ProbeResult":
+        """Return what a model gave over all images: the parts merged in order, on the CPU, wherever they were
+        measured."""
+
+        def empty() -> dict[str, Statistic[Maps, Any]]:
+            layers = [LayerStatistics(layer, self.plan, CPU) for layer in runner.layers]
+            return _by_name(model, layers, [NoisyVariation(runner, CPU) for _ in self.noises])
+
+        merged = merge_parts(empty, parts)
+        sections = [Section(model, index) for index in range(len(runner.layers))]
+        layers: list[LayerResult] = [merged[section.name(_STATISTICS)].result() for section in sections]
+        noisy: list[dict[str, NDArray[np.float32]]] = [{} for _ in layers]
+        for number, noise in enumerate(self.noises):
+            for section, layer, metrics in zip(sections, layers, noisy, strict=True):
+                variation: VariationResult = merged[section.name(_noise(number))].result()
+                metrics |= noisy_metrics(noise, variation.tv, layer.metrics["tv"])
+        decisions, seconds = [np.zeros(0, np.int32)], np.zeros(3)
+        for part in parts:
+            seconds = seconds + part[Section(model).name(_SECONDS)]
+            if Section(model).name(_DECISION) in part:
+                decisions.append(part[Section(model).name(_DECISION)])
+        return ProbeResult(layers, noisy, np.concatenate(decisions), seconds)
 
 
 @dataclass(frozen=True)
-class Watching:
-    """Measures the models at `models` (of the run's). `planned`: images of the run; `labels` int32 [images of the
-    listing], -1 = none; `kinds`: which activations of each image are kept; `ruler`: the model whose last layer's means
-    are kept as the images' embeddings."""
+class ProbeResult:
+    """What a model gave over all probe images that could be used.
 
-    models: tuple[int, ...]
-    planned: int
-    classes: int
-    labels: NDArray[np.int32]
-    top: int
-    seed: int
-    noises: tuple[str, ...]
-    kinds: tuple[str, ...]
-    ruler: int
+    layers:    of every layer; images in the top lists are positions in the listing
+    noisy:     further metrics of every layer, of noisy images
+    decision:  int32 [images used]; empty where the network decides nothing
+    seconds:   of the pass, of the network alone, and over how many images: float64 [3]
+    """
 
-    def start(self, runners: Sequence[Runner]) -> "WatchedShard":
-        return WatchedShard(self, runners)
-
-    def statistics(self, runner: Runner, device: torch.device) -> list[LayerStatistics]:
-        """Empty ones of every layer."""
-        return [
-            LayerStatistics(layer, self.top, self.planned, self.classes, self.seed, device) for layer in runner.layers
-        ]
+    layers: list[LayerResult]
+    noisy: list[dict[str, NDArray[np.float32]]]
+    decision: NDArray[np.int32]
+    seconds: NDArray[np.float64]
 
 
-class WatchedShard:
+def _noise(number: int) -> str:
+    """Return what a part calls the noisy variation of a layer under the `number`-th noise."""
+    return f"noise{number}"
+
+
+def _by_name(
+    model: int, layers: Sequence[LayerStatistics], noisy: Sequence[NoisyVariation]
+) -> dict[str, Statistic[Maps, Any]]:
+    """Return the running statistics of a model, of every layer and of every noise, by their names in a part."""
+    statistics: dict[str, Statistic[Maps, Any]] = {}
+    for index, layer in enumerate(layers):
+        statistics[Section(model, index).name(_STATISTICS)] = layer
+    for number, variations in enumerate(noisy):
+        for index, variation in enumerate(variations.layers):
+            statistics[Section(model, index).name(_noise(number))] = variation
+    return statistics
+
+
+class ProbeShard:
     """What is measured of one shard: of a scan of all images, so that positions are those in the listing."""
 
-    def __init__(self, wanted: Watching, runners: Sequence[Runner]) -> None:
-        self._wanted = wanted
-        self._models = [(model, _WatchedModel(wanted, model, runners[model])) for model in wanted.models]
+    def __init__(self, measure: ProbeMeasure, runners: Sequence[Runner]) -> None:
+        self._measure = measure
+        self._models = [_ModelShard(measure, model, runners[model]) for model in measure.models]
         self._positions = Rows()
         self._pictures = Pictures()
 
     def feed(self, batch: Batch) -> None:
-        """Takes in a batch."""
-        labels = self._wanted.labels[batch.positions].astype(np.int64)
-        clean = batch.pixels[:, 0] if self._wanted.noises else batch.pixels
-        for _, model in self._models:
-            model.feed(clean, batch.positions, labels)
+        """Take in a batch."""
+        labels = self._measure.labels[batch.positions].astype(np.int64)
+        clean = batch.pixels[:, 0] if self._measure.noises else batch.pixels
+        for model in self._models:
+            model.feed(clean, batch.positions, labels, self._measure.keys[batch.positions])
             for version, noisy in enumerate(model.noisy, 1):
                 noisy.run(batch.pixels[:, version])
-        self._positions.add(position=batch.positions)
+        self._positions.add({POSITION: batch.positions})
         self._pictures.feed(batch)
 
     def part(self) -> Part:
-        """`position`, pictures, and what each model gave under its number."""
+        """Return the positions, pictures, and what each model gave."""
         part = self._positions.part() | self._pictures.part()
-        for number, model in self._models:
-            part |= prefixed(str(number), model.part())
+        for model in self._models:
+            part |= model.part()
         return part
 
 
-class _WatchedModel:
-    def __init__(self, wanted: Watching, number: int, runner: Runner) -> None:
-        self._runner, self._kinds = runner, wanted.kinds
-        self._activation = ActivationPass(
-            runner.network, runner.layers, runner.device, wanted.top, wanted.planned, wanted.classes, wanted.seed
-        )
-        self.noisy = [NoisyVariation(runner, noise) for noise in wanted.noises]
-        self._is_ruler = number == wanted.ruler
+class _ModelShard:
+    """What one model gives of one shard."""
+
+    def __init__(self, measure: ProbeMeasure, model: int, runner: Runner) -> None:
+        self._measure, self._model, self._runner = measure, model, runner
+        self._activation = ActivationPass(runner.network, runner.layers, runner.device, measure.plan)
+        self.noisy = [NoisyVariation(runner) for _ in measure.noises]
         self._rows = Rows()
         self._seconds = 0.0
 
-    def feed(self, pixels: NDArray[np.uint8], positions: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
-        runner = self._runner
+    def feed(
+        self,
+        pixels: NDArray[np.uint8],
+        positions: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        keys: NDArray[np.int64],
+    ) -> None:
+        """Take in a batch of clean images uint8 [B, H, W, 3]; positions, labels and keys int64 [B]."""
+        runner, section = self._runner, Section(self._model)
         start = time.perf_counter()
         with runner.guarded():
-            seen = self._activation.run(runner.inputs(pixels), positions, positions, labels)
-            decided = runner.decide(seen.output)
+            activations = self._activation.run(runner.inputs(pixels), positions, labels, keys)
+            decided = runner.decide(activations.output)
         if len(decided):
-            self._rows.add(decision=decided)
-        if self._is_ruler:
-            self._rows.add(**{EMBEDDING: seen.mean[-1]})
-        for kind in self._kinds:
-            values = {"max": seen.maximum, "mean": seen.mean}[kind]
-            self._rows.add(**{f"{index}.{kind}": each for index, each in enumerate(values)})
+            self._rows.add({section.name(_DECISION): decided})
+        self._rows.add({section.name(_EMBEDDING): activations.mean[-1]})
+        for kind in self._measure.kinds:
+            layers = {"max": activations.maximum, "mean": activations.mean}[kind]
+            self._rows.add({Section(self._model, index).name(kind): values for index, values in enumerate(layers)})
         self._seconds += time.perf_counter() - start
 
     def part(self) -> Part:
-        part = self._rows.part()
-        for index, statistics in enumerate(self._activation.statistics):
-            part |= prefixed(f"{index}.statistics", statistics.state())
-        for number, noisy in enumerate(self.noisy):
-            for index, layer in enumerate(noisy.layers):
-                part |= prefixed(f"{index}.noise{number}", layer.state())
+        """Return the rows of each image, the statistics' states, and the seconds it took."""
+        part = self._rows.part() | to_part(_by_name(self._model, self._activation.statistics, self.noisy))
         speed = (self._seconds, self._activation.network_seconds, self._activation.network_images)
-        return part | {"seconds": np.array(speed, np.float64)}
-
-
-@dataclass
-class Watched:
-    """What a model gave over all images: statistics of every layer; the noisy variations of each noise; decision int32
-    [images used]; seconds of the pass, of the network alone, and over how many images."""
-
-    statistics: list[LayerStatistics]
-    noisy: list[NoisyVariation]
-    decision: NDArray[np.int32]
-    seconds: NDArray[np.float64]
-
-    @classmethod
-    def merge(
-        cls, wanted: Watching, model: int, runner: Runner, parts: Iterable[Mapping[str, NDArray[Any]]]
-    ) -> "Watched":
-        """Merges the shards' parts in order, on the CPU, wherever they were measured."""
-        device = torch.device("cpu")
-
-        def empty() -> Watched:
-            noisy = [NoisyVariation(runner, noise, device) for noise in wanted.noises]
-            return cls(wanted.statistics(runner, device), noisy, np.zeros(0, np.int32), np.zeros(3))
-
-        total, one = empty(), empty()
-        decisions = [total.decision]
-        for whole in parts:
-            part = Inside(whole, str(model))
-            one._restore(part)
-            total._merge(one)
-            if "decision" in part:
-                decisions.append(part["decision"])
-        total.decision = np.concatenate(decisions)
-        return total
-
-    def _restore(self, part: Inside) -> None:
-        for index, statistics in enumerate(self.statistics):
-            statistics.restore(Inside(part, f"{index}.statistics"))
-        for number, noisy in enumerate(self.noisy):
-            for index, layer in enumerate(noisy.layers):
-                layer.restore(Inside(part, f"{index}.noise{number}"))
-        self.seconds = part["seconds"]
-
-    def _merge(self, other: "Watched") -> None:
-        for mine, theirs in zip(self.statistics, other.statistics, strict=True):
-            mine.merge(theirs)
-        for noisy, other_noisy in zip(self.noisy, other.noisy, strict=True):
-            for layer, other_layer in zip(noisy.layers, other_noisy.layers, strict=True):
-                layer.merge(other_layer)
-        self.seconds = self.seconds + other.seconds
-
-
-def embeddings(parts: Iterable[Mapping[str, NDArray[Any]]], ruler: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
-    """The index of the first image, and float16 [images, size], of shard after shard."""
-    first = 0
-    for part in parts:
-        if "position" in part:
-            block = part[f"{ruler}.{EMBEDDING}"]
-            yield first, block
-            first += len(block)
+        return part | {Section(self._model).name(_SECONDS): np.array(speed, np.float64)}

@@ -1,4 +1,8 @@
-"""The sensitivity pass: what every unit's own top images lose without colour, without shape, and with noise."""
+"""The sensitivity pass: what every unit's own top images lose without colour, without shape, and with noise.
+
+Top images are chosen for their activation, so any change lowers it: what a change takes that keeps everything (the
+image mirrored, and moved by a few pixels) is the control.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,84 +12,108 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
-from shapebias.precompute.statistics.state import Part
 
-CHANGES = {"color_sensitivity": "grey", "shape_sensitivity": "shuffle-4", "noise_sensitivity": "noise-0.1"}
+CONTROL = "control_sensitivity"
+CHANGES = {
+    "color_sensitivity": "grey",
+    "shape_sensitivity": "shuffle-4",
+    "noise_sensitivity": "noise-0.1",
+    CONTROL: "mirror-8",
+}
 VERSIONS = tuple(CHANGES.values())
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class SensitivityMeasure:
     """Measures the activations of a model's units on their own top images, changed. `lists`: each layer's top lists,
     int64 [units, k], indices into the scan's images, -1 = none."""
 
     model: int
     lists: list[NDArray[np.int64]]
 
-    def start(self, runners: Sequence[Runner]) -> "ChangedShard":
-        return ChangedShard(runners[self.model], self.lists)
+    def start(self, runners: Sequence[Runner]) -> "SensitivityShard":
+        """Return a new measure of one shard."""
+        return SensitivityShard(runners[self.model], self.lists)
+
+    def merge(
+        self, parts: Iterable[Mapping[str, NDArray[Any]]], values: list[NDArray[np.float32]]
+    ) -> list[dict[str, NDArray[np.float32]]]:
+        """Return `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity` of every
+        layer's units, and `color_excess`, `shape_excess`, `noise_excess`, by how much each is above the control:
+        float32 [units].
+
+        1 - (mean activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the
+        originals' mean is not above 0. values float32 [units, k]: each layer's largest activations, as in `lists`.
+        """
+        total = [{metric: np.zeros(len(top), np.float64) for metric in CHANGES} for top in self.lists]
+        for part in parts:
+            for layer, sums in enumerate(total):
+                for metric, changed in sums.items():
+                    changed += part[_array_name(metric, layer)]
+        return [
+            _with_excess({metric: _loss(changed, np.where(top >= 0, value, 0)) for metric, changed in sums.items()})
+            for sums, top, value in zip(total, self.lists, values, strict=True)
+        ]
 
 
-class ChangedShard:
+class SensitivityShard:
     """What is measured of one shard."""
 
     def __init__(self, runner: Runner, lists: list[NDArray[np.int64]]) -> None:
         self._runner = runner
-        self._changed = [[ChangedActivations(image) for image in lists] for _ in CHANGES]
+        self._changed = {metric: [ChangedActivations(top) for top in lists] for metric in CHANGES}
 
     def feed(self, batch: Batch) -> None:
-        """Takes in a batch."""
-        for version, sums in enumerate(self._changed):
-            for each, maximum in zip(sums, self._runner.activations(batch.pixels[:, version]), strict=True):
-                each.update(maximum, batch.positions)
+        """Take in a batch."""
+        for version, layers in enumerate(self._changed.values()):
+            maxima = self._runner.activations(batch.pixels[:, version])
+            for changed, maximum in zip(layers, maxima, strict=True):
+                changed.update(maximum, batch.positions)
 
     def part(self) -> Part:
-        """METRIC.LAYER: float64 [units], the sum of the activations."""
+        """Return the sum of the activations of each metric and layer, float64 [units]."""
         return {
-            f"{metric}.{index}": each.total
-            for metric, sums in zip(CHANGES, self._changed, strict=True)
-            for index, each in enumerate(sums)
+            _array_name(metric, layer): changed.total
+            for metric, layers in self._changed.items()
+            for layer, changed in enumerate(layers)
         }
 
 
 class ChangedActivations:
     """The sum of the activations of one layer's units on their own top images, changed.
 
-    image int64 [units, k]: the top images' indices, -1 = none.
+    top int64 [units, k]: the top images' indices, -1 = none.
     """
 
-    def __init__(self, image: NDArray[np.int64]) -> None:
-        self.total = np.zeros(len(image), np.float64)
-        unit, rank = np.nonzero(image >= 0)
-        order = np.argsort(image[unit, rank], kind="stable")
-        self._unit, self._image = unit[order], image[unit, rank][order]
+    def __init__(self, top: NDArray[np.int64]) -> None:
+        self.total = np.zeros(len(top), np.float64)
+        unit, rank = np.nonzero(top >= 0)
+        order = np.argsort(top[unit, rank], kind="stable")
+        self._unit, self._image = unit[order], top[unit, rank][order]
 
     def update(self, maximum: NDArray[np.float32], images: NDArray[np.int64]) -> None:
-        """maximum float32 [B, units]; images int64 [B], ascending indices."""
+        """Take in the maxima of a batch, float32 [B, units]; images int64 [B], ascending indices."""
         for row, image in enumerate(images):
             first, last = np.searchsorted(self._image, [image, image + 1])
             units = self._unit[first:last]
             self.total[units] += maximum[row, units]
 
 
-def sensitivities(
-    parts: Iterable[Mapping[str, NDArray[Any]]], images: list[NDArray[np.int64]], values: list[NDArray[np.float32]]
-) -> list[dict[str, NDArray[np.float32]]]:
-    """`color_sensitivity`, `shape_sensitivity` and `noise_sensitivity` of every layer's units, float32 [units].
+def _array_name(metric: str, layer: int) -> str:
+    """Return what a part calls a metric's sums of a layer."""
+    return f"{metric}.{layer}"
 
-    1 - (mean activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the
-    originals' mean is not above 0. images int64 and values float32 [units, k]: each layer's top lists.
-    """
-    total = [{metric: np.zeros(len(image), np.float64) for metric in CHANGES} for image in images]
-    for part in parts:
-        for index, sums in enumerate(total):
-            for metric, changed in sums.items():
-                changed += part[f"{metric}.{index}"]
-    return [
-        {metric: _loss(changed, np.where(image >= 0, value, 0)) for metric, changed in sums.items()}
-        for sums, image, value in zip(total, images, values, strict=True)
-    ]
+
+def _with_excess(losses: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Return losses by metric, and by how much each is above the control's."""
+    excess = {
+        metric.replace("sensitivity", "excess"): loss - losses[CONTROL]
+        for metric, loss in losses.items()
+        if metric != CONTROL
+    }
+    return losses | excess
 
 
 def _loss(changed: NDArray[np.float64], values: NDArray[np.float32]) -> NDArray[np.float32]:

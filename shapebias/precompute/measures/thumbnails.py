@@ -8,50 +8,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
-from shapebias.precompute.statistics.state import Part
 
-FEW = 4096  # images: so many pictures are kept while the images are watched; of more, the named ones are read again
+FEW = 4096  # images: the first scan keeps all pictures of so many; of more, those that top lists name are read again
 
 
 class Pictures:
-    """Collects encoded pictures, where a batch comes with them: `picture_image` int64 [n], the positions, and
-    `picture_data` uint8, one after another, each up to its `picture_end` int64 [n]."""
+    """Collects encoded pictures, where a batch comes with them.
+
+    In a part they are `picture_image` int64 [n], the positions, and `picture_data` uint8, one after another, each up
+    to its `picture_end` int64 [n].
+    """
 
     def __init__(self) -> None:
         self._positions: list[int] = []
         self._pictures: list[bytes] = []
 
     def feed(self, batch: Batch) -> None:
-        """Takes in a batch."""
+        """Take in a batch."""
         if batch.thumbnails is not None:
             self._positions += batch.positions.tolist()
             self._pictures += batch.thumbnails
 
     def part(self) -> Part:
-        """As arrays."""
+        """Return the pictures as arrays."""
         return {
             "picture_image": np.array(self._positions, np.int64),
             "picture_data": np.frombuffer(b"".join(self._pictures), np.uint8),
-            "picture_end": np.cumsum([len(each) for each in self._pictures], dtype=np.int64),
+            "picture_end": np.cumsum([len(picture) for picture in self._pictures], dtype=np.int64),
         }
 
 
 @dataclass(frozen=True)
-class Picturing:
-    """Measures nothing: the pictures of a scan's images."""
+class PictureMeasure:
+    """Measures nothing: it collects the pictures of a scan's images."""
 
     def start(self, runners: Sequence[Runner]) -> Pictures:
+        """Return a new collection for one shard."""
         return Pictures()
 
 
 def pictures_of(parts: Iterable[Mapping[str, NDArray[Any]]], wanted: NDArray[np.int64]) -> dict[int, bytes]:
-    """The pictures of the images at positions `wanted` (ascending), by position, as far as the parts have them."""
-    found: dict[int, bytes] = {}
+    """Return the pictures of the images at positions `wanted` (ascending), by position, as far as the parts have
+    them."""
+    pictures: dict[int, bytes] = {}
     for part in parts:
         images, ends = part["picture_image"], part["picture_end"]
         chosen = np.flatnonzero(np.isin(images, wanted))
         data = bytes(part["picture_data"]) if len(chosen) else b""
         for index in chosen:
-            found[int(images[index])] = data[ends[index - 1] if index else 0 : ends[index]]
-    return found
+            pictures[int(images[index])] = data[ends[index - 1] if index else 0 : ends[index]]
+    return pictures

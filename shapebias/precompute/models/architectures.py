@@ -23,7 +23,7 @@ _WITH_HEADS = ("googlenet", "inception_v3")
 
 
 def torchvision_names() -> list[str]:
-    """Every classifier, in alphabetical order."""
+    """Return every classifier, in alphabetical order."""
     import torchvision
 
     names: list[str] = torchvision.models.list_models(torchvision.models)
@@ -31,7 +31,8 @@ def torchvision_names() -> list[str]:
 
 
 def unset_network(name: str, classes: int | None = None) -> nn.Module:
-    """A classifier whose weights are whatever was in memory: setting random ones takes longer than reading a file."""
+    """Return a classifier whose weights are whatever was in memory: setting random ones takes longer than reading a
+    file."""
     with _no_random_weights():
         network = _build(name, classes)
     if any(module._non_persistent_buffers_set for module in network.modules()):  # no checkpoint would fill them
@@ -41,8 +42,8 @@ def unset_network(name: str, classes: int | None = None) -> nn.Module:
 
 @contextmanager
 def _no_random_weights() -> Iterator[None]:
-    """While entered, the functions of torch.nn.init leave tensors as they are."""
-    usual = {name: each for name, each in vars(nn.init).items() if name.endswith("_") and callable(each)}
+    """Make the functions of torch.nn.init leave tensors as they are while the block runs."""
+    usual = {name: function for name, function in vars(nn.init).items() if name.endswith("_") and callable(function)}
 
     def leave(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
         return tensor

@@ -121,7 +121,7 @@ class Layers:
             seen = "whole image" if each.field is None else f"{each.field} px"
             mark = "*" if each.default else " "
             ending = f"  {each.ending}" if each.ending else ""
-            name, module = printable(each.name, 60), printable(each.module, 80)
+            name, module = printable(each.name, 60), printable(each.module or "(its forward)", 80)
             lines.append(f" {mark} {name:{width}}  {each.units:>6}  {size:>9}  {seen:>11}  {module}{ending}")
         lines.append("* watched by default (--layers paper); field: the receptive field")
         return "\n".join(lines)

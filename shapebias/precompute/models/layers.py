@@ -269,6 +269,20 @@ class Trace:
         return replace(_watched(named, place, layout, ending_of(value), is_signed(value)), units=units)
 
 
+def repetition_notes(layers: list[WatchedLayer]) -> list[str]:
+    """Return what to tell the user of modules that run several times in a forward."""
+    names: dict[str, list[str]] = {}
+    for layer in layers:
+        base, mark, _ = layer.name.partition("#")
+        if mark:
+            names.setdefault(base, []).append(layer.name)
+    return [
+        f"{base} runs several times in a forward: {', '.join(own[:4])}{' …' if len(own) > 4 else ''} "
+        f"{'are layers of their own' if len(own) > 1 else 'is one of its calls'}"
+        for base, own in names.items()
+    ]
+
+
 def _watched(name: str, place: _Tensor, layout: Layout, after: tuple[str, ...], signed: bool) -> WatchedLayer:
     plain = layout.axes is None
     units, height, width = place.value.shape[1:] if plain else layout.shape[1:]

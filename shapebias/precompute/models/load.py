@@ -76,6 +76,7 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
     Without `download`, networks whose weights would come from the internet get zeros: enough to look at the layers.
     """
     source = spec.source if spec.checkpoint is None else f"{spec.source}@{spec.checkpoint}"
+    source += f",output={spec.output}" if spec.output else ""
     spec = _shipped(spec)
     classes = read_classes(spec.classes) if spec.classes is not None else None
     found = _from_training(spec)

@@ -30,7 +30,7 @@ class Preprocessing:
     origin: str
 
     def to_attributes(self) -> dict[str, Any]:
-        """As JSON, for the store."""
+        """Return the fields by name, as JSON, for the store."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Preprocessing:
 
 
 def stored_preprocessing(attributes: dict[str, Any]) -> Preprocessing:
-    """Reads `Preprocessing.to_attributes` back. Raises ShapebiasError where it makes no sense."""
+    """Read `Preprocessing.to_attributes` back. Raises ShapebiasError where it makes no sense."""
     try:
         geometry = Geometry(**attributes["geometry"])
         mean, std = (tuple(float(value) for value in attributes[name]) for name in ("mean", "std"))
@@ -57,12 +57,12 @@ def stored_preprocessing(attributes: dict[str, Any]) -> Preprocessing:
 
 
 def imagenet_preprocessing() -> Preprocessing:
-    """The usual one for ImageNet networks: short side 256, centre crop 224."""
+    """Return the usual preprocessing for ImageNet networks: short side 256, centre crop 224."""
     return Preprocessing(Geometry(256, 224, "bilinear"), IMAGENET_MEAN, IMAGENET_STD, "ImageNet's usual values")
 
 
 def from_pretrained_cfg(cfg: Any) -> Preprocessing:
-    """Reads timm's `pretrained_cfg` (a dict, or an object with `to_dict`); what it leaves out is ImageNet's.
+    """Read timm's `pretrained_cfg` (a dict, or an object with `to_dict`); what it leaves out is ImageNet's.
 
     timm resizes the short side to floor(input size / crop_pct). Raises ShapebiasError where a value makes no sense.
     """
@@ -88,7 +88,7 @@ def from_pretrained_cfg(cfg: Any) -> Preprocessing:
 
 
 def from_torchvision(weights: Any, origin: str) -> Preprocessing:
-    """Reads the evaluation transform of a torchvision weights enum (nothing is downloaded)."""
+    """Read the evaluation transform of a torchvision weights enum (nothing is downloaded)."""
     transform = weights.transforms()
     geometry = Geometry(int(transform.resize_size[0]), int(transform.crop_size[0]), str(transform.interpolation.value))
     return Preprocessing(geometry, tuple(transform.mean), tuple(transform.std), origin)

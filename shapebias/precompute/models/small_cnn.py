@@ -24,7 +24,7 @@ class SmallCNN(nn.Module):
         self.classifier = nn.Linear(160, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores; any input of at least 16 px works, 64 px is what it is trained on."""
+        """Return class scores; any input of at least 16 px works, 64 px is what it is trained on."""
         x = self.conv2(self.pool(self.conv1(images)))
         x = self.conv4(self.conv3(self.pool(x)))
         x = self.conv5(self.pool(x))

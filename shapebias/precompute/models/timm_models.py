@@ -12,7 +12,7 @@ from shapebias.precompute.models.preprocessing import Preprocessing, from_pretra
 
 
 def timm_library() -> Any:
-    """The timm package. Raises UsageError where it is not installed."""
+    """Return the timm package. Raises UsageError where it is not installed."""
     try:
         import timm
     except ImportError as error:
@@ -21,7 +21,7 @@ def timm_library() -> Any:
 
 
 def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
-    """A network with timm's weights, downloaded once. Raises UsageError or ShapebiasError."""
+    """Return a network with timm's weights, downloaded once. Raises UsageError or ShapebiasError."""
     timm = timm_library()
     _check_name(name)
     try:
@@ -36,7 +36,8 @@ def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
 
 
 def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Preprocessing]:
-    """A network that `checkpoint` can fill, with as many classes as the file has. Raises UsageError, ShapebiasError."""
+    """Return a network that `checkpoint` can fill, with as many classes as the file has. Raises UsageError,
+    ShapebiasError."""
     network = _build(name)
     classes = checkpoint.classes_for(network)
     if classes is not None:
@@ -45,7 +46,7 @@ def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
 
 
 def without_weights(name: str) -> tuple[nn.Module, Preprocessing]:
-    """A network with random weights. Raises UsageError for a name that does not exist."""
+    """Return a network with random weights. Raises UsageError for a name that does not exist."""
     network = _build(name)
     return network, from_pretrained_cfg(network.pretrained_cfg)
 
@@ -59,7 +60,8 @@ def _build(name: str, classes: int | None = None) -> nn.Module:
 
 
 def _check_name(name: str) -> None:
-    """An architecture of timm's, with or without its weights' tag; nothing from elsewhere (`hf-hub:`, a folder)."""
+    """Check that a name is an architecture of timm's, with or without its weights' tag; nothing from elsewhere
+    (`hf-hub:`, a folder)."""
     timm = timm_library()
     if ":" in name or "/" in name or not timm.is_model(name.partition(".")[0]):
         near = ", ".join(get_close_matches(name, timm.list_models(), 3)) or "resnet50, convnext_tiny"

@@ -18,7 +18,7 @@ _HASH = re.compile(r"-([0-9a-f]{8})\.pth$")
 
 
 def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
-    """A classifier with torchvision's best weights, downloaded once. Raises UsageError or ShapebiasError."""
+    """Return a classifier with torchvision's best weights, downloaded once. Raises UsageError or ShapebiasError."""
     import torchvision
 
     _check_name(name)
@@ -35,7 +35,7 @@ def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
 
 
 def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Preprocessing]:
-    """A classifier that `checkpoint` can fill, with as many classes as the file has.
+    """Return a classifier that `checkpoint` can fill, with as many classes as the file has.
 
     A file that torchvision publishes is known by its digest: its preprocessing is that of its weights, and a GoogLeNet
     or Inception rescales its input as those weights want. Raises UsageError for a name that does not exist.
@@ -57,7 +57,7 @@ def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
 
 
 def without_weights(name: str) -> tuple[nn.Module, Preprocessing]:
-    """A classifier whose weights are 0: enough to look at its layers. Raises UsageError for an unknown name."""
+    """Return a classifier whose weights are 0: enough to look at its layers. Raises UsageError for an unknown name."""
     _check_name(name)
     network = unset_network(name)
     with torch.no_grad():

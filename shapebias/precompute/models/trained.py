@@ -26,7 +26,7 @@ _MAX_CLASSES = 100_000
 _MAX_SIDE = 4096  # px
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trained:
     """What a file's header says: `architecture` is `small` or a torchvision classifier's name, `recipe` is JSON."""
 
@@ -37,11 +37,11 @@ class Trained:
     recipe: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
-        """The network without its weights. Raises UsageError for an architecture that does not exist."""
+        """Return the network without its weights. Raises UsageError for an architecture that does not exist."""
         return build_network(self.architecture, len(self.class_names))
 
     def to_header(self) -> dict[str, str]:
-        """As safetensors' metadata: a map of strings; structured values are JSON."""
+        """Return the header as safetensors' metadata: a map of strings; structured values are JSON."""
         geometry = self.preprocessing.geometry
         return {
             "format": "shapebias",
@@ -59,7 +59,7 @@ class Trained:
 
 
 def build_network(architecture: str, classes: int) -> nn.Module:
-    """A network with random weights: `small`, or a torchvision classifier without training-only heads.
+    """Return a network with random weights: `small`, or a torchvision classifier without training-only heads.
 
     Raises UsageError for any other name.
     """
@@ -74,7 +74,8 @@ def build_network(architecture: str, classes: int) -> nn.Module:
 
 
 def usual_preprocessing(architecture: str) -> Preprocessing:
-    """What an architecture's images go through: 64 px for `small`, else as torchvision does. Raises UsageError."""
+    """Return what an architecture's images go through: 64 px for `small`, else as torchvision does. Raises
+    UsageError."""
     if architecture == SMALL:
         return Preprocessing(Geometry(SIZE, SIZE, "bilinear"), IMAGENET_MEAN, IMAGENET_STD, "the small network")
     import torchvision
@@ -94,7 +95,7 @@ def _check_name(architecture: str) -> None:
 
 
 def trained_bytes(trained: Trained, network: nn.Module) -> bytes:
-    """The file: the network's state dict behind its header."""
+    """Return the file: the network's state dict behind its header."""
     tensors = {
         name: value.detach().to("cpu", memory_format=torch.contiguous_format)
         for name, value in network.state_dict().items()
@@ -103,7 +104,7 @@ def trained_bytes(trained: Trained, network: nn.Module) -> bytes:
 
 
 def read_trained(path: Path) -> Trained | None:
-    """The header of a safetensors file; None where `shapebias train` did not write it.
+    """Return the header of a safetensors file; None where `shapebias train` did not write it.
 
     Raises UsageError where there is no file, ShapebiasError where it is no safetensors file or its header is wrong.
     """
@@ -127,7 +128,7 @@ def read_trained(path: Path) -> Trained | None:
 
 
 def _parse(header: dict[str, str]) -> Trained:
-    ids, names = ([str(each) for each in json.loads(header[key])] for key in ("class_ids", "class_names"))
+    ids, names = ([str(name) for name in json.loads(header[key])] for key in ("class_ids", "class_names"))
     if not (1 <= len(names) == len(ids) <= _MAX_CLASSES and header["classes"] == str(len(names))):
         raise ValueError("its classes do not agree")
     mean, std = (tuple(float(value) for value in json.loads(header[key])) for key in ("mean", "std"))
@@ -139,4 +140,10 @@ def _parse(header: dict[str, str]) -> Trained:
     recipe = json.loads(header["recipe"])
     if not isinstance(recipe, dict):
         raise TypeError("the recipe is no object")
-    return Trained(header["architecture"], ids, names, Preprocessing(geometry, mean, std, "the weights' file"), recipe)
+    return Trained(
+        architecture=header["architecture"],
+        class_ids=ids,
+        class_names=names,
+        preprocessing=Preprocessing(geometry, mean, std, "the weights' file"),
+        recipe=recipe,
+    )

@@ -13,13 +13,14 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device, choose_device
 from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.parts import Part
 from shapebias.precompute.progress import Reporter, Silent
-from shapebias.precompute.runner import OutOfMemoryError, prepare_runners
+from shapebias.precompute.runner import prepare_runners
+from shapebias.precompute.scanning.halving import BatchHalving
 from shapebias.precompute.scanning.scan import Scan, measure_shards
 from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
-from shapebias.precompute.statistics.state import Part
 from shapebias.precompute.stopping import signals_kept
 
 try:
@@ -37,18 +38,23 @@ class RayEngine:
     Every worker has its own networks and its own processes that decode. One that dies is started again.
     """
 
-    def __init__(self, settings: Settings, images: ImageSet, device: Device, progress: Reporter, folder: Path) -> None:
+    def __init__(
+        self, settings: Settings, image_set: ImageSet, device: Device, progress: Reporter, *, folder: Path
+    ) -> None:
         self._settings, self._progress, self._folder = settings, progress, folder
         kind = torch.device("cuda") if settings.gpus_per_worker else torch.device("cpu")
         self._device = Device(kind, device.dtype)  # the workers', which need not be this process's
-        self._classes = images.take([])
-        self._largest: int | None = None
+        self._classes = image_set.take([])  # without images: their classes only
+        self._halving = BatchHalving()
         self._workers: list[Any] = []
         self._started = False
-        self.notes: list[str] = []
+
+    @property
+    def notes(self) -> list[str]:
+        return self._halving.notes
 
     def __enter__(self) -> Self:
-        """Raises ShapebiasError where the cluster cannot be reached, or has no room for a worker."""
+        """Reach the cluster. Raises ShapebiasError where it cannot be reached, or has no room for a worker."""
         if not ray.is_initialized():
             address = os.environ.get("RAY_ADDRESS")
             try:
@@ -73,27 +79,23 @@ class RayEngine:
             ray.kill(worker)
 
     def run(self, scan: Scan) -> Shards:
-        """Every shard of a scan, measured. Raises ShapebiasError."""
-        stream = Stream(scan.images, self._settings, self._device, self._progress)
+        """Measure every shard of a scan. Raises ShapebiasError."""
+        stream = Stream(scan.image_set, self._settings, self._device, self._progress)
         batch_size = stream.batch_size(scan.geometry, scan.arrays)
         shards = Shards(self._folder / scan.name, scan.shards(batch_size, self._settings.shard_size))
         self._progress.stage(scan.title, len(scan))
         self._progress.advance(len(scan) - sum(len(shards.ranges[number]) for number in shards.missing()))
-        while missing := shards.missing():
-            fitting = min(batch_size, self._largest or batch_size)
-            try:
-                for number, part in self._measured(scan, shards, missing, fitting):
-                    shards.keep(number, part)
-                    self._progress.advance(len(shards.ranges[number]))
-            except OutOfMemoryError:
-                if fitting == 1:
-                    raise
-                self._largest = fitting // 2
-                self.notes.append(f"not enough memory for {fitting} images at once: went on with {self._largest}")
+
+        def measure(missing: list[int], fitting: int) -> Iterator[tuple[int, Part]]:
+            for number, part in self._measured(scan, shards, missing, fitting):
+                yield number, part
+                self._progress.advance(len(shards.ranges[number]))
+
+        self._halving.measure_all(shards, batch_size, measure)
         return shards
 
     def _measured(self, scan: Scan, shards: Shards, missing: list[int], batch_size: int) -> Iterator[tuple[int, Part]]:
-        """Shards as they are done, whatever their order."""
+        """Yield shards as they are done, whatever their order."""
         if not self._workers:
             self._workers = self._start(len(missing))
         sent = ray.put(scan)
@@ -115,7 +117,7 @@ class RayEngine:
             give(worker)
 
     def _start(self, shards: int) -> list[Any]:
-        """As many workers as there is room for, and no more than shards."""
+        """Start as many workers as there is room for, and no more than shards."""
         settings = self._settings
         room = ray.cluster_resources()
         fitting = int(room.get("CPU", 0) // settings.cpus_per_worker)
@@ -139,7 +141,7 @@ class RayEngine:
 
 
 def _result(done: Any) -> Part:
-    """What a worker gave back, or what it raised."""
+    """Return what a worker gave back. Raises what the worker raised, and ShapebiasError where it died."""
     try:
         part: Part = ray.get(done)
         return part
@@ -166,10 +168,10 @@ class _Worker:
         self._scan: tuple[Any, Scan] | None = None
 
     def measure(self, sent: list[Any], shard: range, batch_size: int) -> Part:
-        """The part of a shard. `sent`: a reference to the scan, read once."""
+        """Return the part of a shard. `sent` holds a reference to the scan, which is read once."""
         if self._scan is None or self._scan[0] != sent[0]:
             self._scan = (sent[0], ray.get(sent[0]))
         scan = self._scan[1]
-        stream = Stream(scan.images, self._settings, self._device, Silent())
-        [part] = measure_shards(scan, [shard], self._runners, stream, batch_size)
+        stream = Stream(scan.image_set, self._settings, self._device, Silent())
+        [part] = measure_shards(scan, [shard], self._runners, stream, batch_size=batch_size)
         return part

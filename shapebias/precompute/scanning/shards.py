@@ -13,8 +13,8 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.files import atomic_file
 from shapebias.core.text import printable
 from shapebias.precompute.images.image_set import Skipped
+from shapebias.precompute.parts import Part
 from shapebias.precompute.scanning.scan import skipped_images
-from shapebias.precompute.statistics.state import Part
 
 
 class Shards:
@@ -28,11 +28,11 @@ class Shards:
         return self.folder / f"{number:06d}.npz"
 
     def missing(self) -> list[int]:
-        """The shards that are still to be measured."""
+        """Return the numbers of the shards that are still to be measured."""
         return [number for number in range(len(self.ranges)) if not self._file(number).is_file()]
 
     def keep(self, number: int, part: Part) -> None:
-        """Writes a part, to the disk, then under its name. Raises ShapebiasError."""
+        """Write a part, to the disk, then under its name. Raises ShapebiasError."""
         with atomic_file(self._file(number)) as file:
             np.savez(file, **part)  # type: ignore[arg-type]  # its stubs know one keyword of their own
 
@@ -44,7 +44,7 @@ class Shards:
     @property
     def skipped(self) -> list[Skipped]:
         """The images that could not be used."""
-        return [each for part in self for each in skipped_images(part)]
+        return [image for part in self for image in skipped_images(part)]
 
 
 class KeptPart(Mapping[str, NDArray[Any]]):
@@ -65,8 +65,8 @@ class KeptPart(Mapping[str, NDArray[Any]]):
         if name not in self._arrays.files:
             raise KeyError(name)
         with self._reading():
-            found: NDArray[Any] = self._arrays[name]
-            return found
+            array: NDArray[Any] = self._arrays[name]
+            return array
 
     def __contains__(self, name: object) -> bool:
         return name in self._arrays.files
@@ -84,5 +84,5 @@ class KeptPart(Mapping[str, NDArray[Any]]):
         except (zipfile.BadZipFile, EOFError, ValueError, OSError) as error:
             with contextlib.suppress(OSError):
                 self._file.unlink(missing_ok=True)
-            shown = printable(str(self._file), 200)
-            raise ShapebiasError(f"{shown} was damaged and is removed: give the same command again") from error
+            name = printable(str(self._file), 200)
+            raise ShapebiasError(f"{name} was damaged and is removed: give the same command again") from error

@@ -21,62 +21,59 @@ from shapebias.precompute.settings import Settings
 class Stream:
     """Images of one set on their way to networks. `skipped` are those of the last pass over them, so far."""
 
-    images: ImageSet
+    image_set: ImageSet
     settings: Settings
     device: Device
     progress: Reporter
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list, init=False)
 
     def batches(
         self,
         title: str,
         geometry: Geometry,
         positions: NDArray[np.int64] | None = None,
-        names: tuple[str, ...] | None = None,
+        *,
+        versions: tuple[str, ...] | None = None,
         thumbnails: bool = False,
         annotations: Annotations | None = None,
         batch_size: int | None = None,
     ) -> Iterator[Batch]:
-        """Batches of the images at `positions` (None: of all) in a geometry, with versions `names` where given, or with
+        """Yield batches of the images at `positions` (None: of all) in a geometry, in `versions` where given, or with
         their `annotations`, packed.
 
         A batch's positions index `positions`. Progress is told under `title`.
         """
-        images = self.images if positions is None else self.images.take(positions)
-        workers = default_workers() if self.settings.workers is None else self.settings.workers
-        self.progress.stage(title, len(images))
+        image_set = self.image_set if positions is None else self.image_set.take(positions)
+        arrays = len(versions or "1") if annotations is None else annotations.versions
+        self.progress.stage(title, len(image_set))
         done = 0
         with load(
-            images,
+            image_set,
             geometry,
-            batch_size or self.batch_size(geometry, len(names or "1") if annotations is None else annotations.versions),
-            workers,
-            thumbnails,
-            names,
-            self.settings.seed,
-            None if annotations is None else (annotations.pack, annotations.versions),
+            batch_size or self.batch_size(geometry, arrays),
+            default_workers() if self.settings.workers is None else self.settings.workers,
+            thumbnails=thumbnails,
+            versions=versions,
+            seed=self.settings.seed,
+            packed=None if annotations is None else (annotations.pack, annotations.versions),
         ) as loader:
             self.skipped = loader.skipped
             for batch in loader:
                 yield batch
                 self.progress.advance(int(batch.positions[-1]) + 1 - done)
                 done = int(batch.positions[-1]) + 1
-            self.progress.advance(len(images) - done)
+            self.progress.advance(len(image_set) - done)
 
-    def again(
-        self, title: str, geometry: Geometry, positions: NDArray[np.int64], names: tuple[str, ...] | None = None
-    ) -> Iterator[Batch]:
-        """As `batches`, of images that could be read before. Raises ShapebiasError where one is gone."""
-        yield from self.batches(title, geometry, positions, names)
-        self.check_unchanged(not self.skipped)
-
-    def check_unchanged(self, same: bool) -> None:
-        """Raises ShapebiasError unless `same`."""
-        if not same:
-            raise ShapebiasError(f"images in {printable(str(self.images.root))} changed during the run: start again")
+    def again(self, title: str, geometry: Geometry, positions: NDArray[np.int64]) -> Iterator[Batch]:
+        """Yield batches as `batches` does, of images that could be read before. Raises ShapebiasError where one is
+        gone."""
+        yield from self.batches(title, geometry, positions)
+        if self.skipped:
+            root = printable(str(self.image_set.root))
+            raise ShapebiasError(f"images in {root} changed during the run: start again")
 
     def batch_size(self, geometry: Geometry, versions: int) -> int:
-        """As many images as the user says, or as all their versions have room for."""
+        """Return how many images a batch has: as many as the user says, or as all their versions have room for."""
         usual, room = (256, 256 << 20) if self.device.is_cuda else (32, 64 << 20)
         fitting = room // (geometry.crop**2 * 3 * versions)
         return self.settings.batch_size or max(1, min(usual, fitting))

@@ -1,18 +1,26 @@
 """The last stage: what every unit is responsible for."""
 
 from shapebias.precompute.ablation.cache import AblationCache
-from shapebias.precompute.ablation.scores import Labelled, score_units
+from shapebias.precompute.ablation.scores import score_units
+from shapebias.precompute.ablation.units import Labelled
 from shapebias.precompute.stages.run import Run
 
 
 def ablate(run: Run) -> None:
-    """What every unit is responsible for, into the store."""
+    """Find what every unit is responsible for, and write it into the store."""
     conflicting = run.inputs.conflicting
     if "ablation" not in run.settings.passes or conflicting is None or run.cue_conflict is None:
         return
-    stream, cache = run.stream(conflicting[0]), AblationCache(run.writer.workplace.ablation)
-    for job in run.jobs:
-        labelled = Labelled(run.stream(run.images), run.used, job.decision, job.target)
-        counted = labelled if run.settings.ablate_accuracy and len(job.decision) else None
-        for layer, scores in score_units(job.runner, stream, run.cue_conflict, counted, run.settings, cache):
-            run.writer.metrics(job.label, layer.name, scores)
+    stream, cache = run.stream(conflicting[0]), AblationCache(run.writer.unfinished.ablation)
+    for model in run.models:
+        labelled = Labelled(run.stream(run.image_set), run.used, model.decision, model.target)
+        scores_by_layer = score_units(
+            model.runner,
+            stream,
+            run.cue_conflict,
+            labelled if run.settings.ablate_accuracy and len(model.decision) else None,
+            settings=run.settings,
+            cache=cache,
+        )
+        for layer, scores in scores_by_layer:
+            run.writer.metrics(model.label, layer.name, scores)

@@ -8,107 +8,134 @@ from numpy.typing import NDArray
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.sources.variants import pair_by_name
-from shapebias.precompute.measures.adversarial import Attacking
+from shapebias.precompute.measures.adversarial import AttackMeasure
 from shapebias.precompute.measures.cue_conflict import decide_cue_conflict
-from shapebias.precompute.measures.decisions import NOT_SHOWN, Deciding, decisions_of
+from shapebias.precompute.measures.decisions import NOT_SHOWN, DecisionMeasure, read_decisions
 from shapebias.precompute.runner import Runner
-from shapebias.precompute.scanning.scan import Parts, Scan, by_image
-from shapebias.precompute.stages.run import Job, Run, Variant
+from shapebias.precompute.scanning.scan import Parts, Scan
+from shapebias.precompute.stages.run import ModelRun, Run, Variant
 
 
 def decide(run: Run) -> None:
-    """What the models decide: clean, distorted, attacked, for variants, for cue-conflict images."""
+    """Find what the models decide: clean, distorted, attacked, for variants, for cue-conflict images."""
     settings, inputs = run.settings, run.inputs
-    for job in run.jobs:
-        run.writer.decisions(job.label, job.decision, job.target)
+    for model in run.models:
+        run.writer.decisions(model.label, model.decision, model.target)
     if "distortions" in settings.passes:
-        for geometry, jobs in run.groups():
-            _distort(run, geometry, jobs)
-    for job in run.jobs:
+        for geometry, models in run.groups():
+            _distort(run, geometry, models)
+    for model in run.models:
         if inputs.stylized is not None:
-            _decide_stylized(run, job, inputs.stylized)
-        if settings.attacks and (job.target >= 0).any():
-            _attack(run, job)
+            _decide_stylized(run, model, inputs.stylized)
+        if settings.attacks and (model.target >= 0).any():
+            _attack(run, model)
         for name, variant in inputs.variants:
-            _vary(run, job, name, variant)
+            _vary(run, model, name, variant)
     if inputs.conflicting is not None:
-        images, skipped = inputs.conflicting
-        found = decide_cue_conflict(run.engine, run.runners, images, skipped, settings.categories)
-        run.writer.cue_conflict(found)
-        run.cue_conflict = found
+        image_set, skipped = inputs.conflicting
+        run.cue_conflict = decide_cue_conflict(
+            run.engine,
+            [model.runner for model in run.models],
+            image_set,
+            skipped,
+            file=settings.categories,
+            stimuli_as=settings.stimuli,
+        )
+        run.writer.cue_conflict(run.cue_conflict)
 
 
-def _distort(run: Run, geometry: Geometry, jobs: list[Job]) -> None:
-    names = run.settings.distortions
-    numbers = tuple(job.number for job in jobs)
-    title = f"{', '.join(job.label for job in jobs)}: distortions"
-    measure = Deciding(numbers, names)
-    scan = Scan(f"distortions-{geometry.key}", title, run.images, geometry, measure, run.used, names)
-    found = decisions_of(run.scan_again(scan), len(run.used), numbers)
-    for job in jobs:
-        decided = dict(zip(names, found[job.number].T, strict=True)) if job.number in found else {}
-        _keep_distorted(run, job, {name: each for name, each in decided.items() if (each != NOT_SHOWN).any()})
-
-
-def _decide(run: Run, job: Job, name: str, images: ImageSet, positions: NDArray[np.int64] | None) -> Parts:
-    title = f"{job.label}: {name}"
-    where = f"{quote(name, safe='')}-{job.label}"
-    return run.engine.run(Scan(where, title, images, job.runner.geometry, Deciding((job.number,)), positions))
-
-
-def _decide_stylized(run: Run, job: Job, other: ImageSet) -> None:
-    rows, positions = pair_by_name(run.images, run.used, other)
-    found = decisions_of(_decide(run, job, "stylized", other, positions), len(positions), [job.number])
-    decided = np.full(len(run.used), NOT_SHOWN, np.int32)
-    if job.number in found:
-        decided[rows] = found[job.number][:, 0]
-    _keep_distorted(run, job, {"stylized": decided})
-
-
-def _keep_distorted(run: Run, job: Job, decisions: dict[str, NDArray[np.int32]]) -> None:
-    run.writer.distortions(job.label, decisions)
-    for name, decided in decisions.items():
-        shown = (job.target >= 0) & (decided >= 0)
-        if shown.any():
-            job.distorted[name] = float((decided == job.target)[shown].mean())
-
-
-def _attack(run: Run, job: Job) -> None:
-    known = np.flatnonzero(job.target >= 0)
-    measure = Attacking(job.number, run.settings.attacks, run.used[known], job.target[known])
+def _distort(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
+    names, numbers = run.settings.distortions, tuple(model.number for model in models)
     scan = Scan(
-        f"attacks-{job.label}",
-        f"{job.label}: attacks",
-        run.images,
-        job.runner.geometry,
-        measure,
-        run.used[known],
+        name=f"distortions-{geometry.key}",
+        title=f"{', '.join(model.label for model in models)}: distortions",
+        image_set=run.image_set,
+        geometry=geometry,
+        measure=DecisionMeasure(numbers, names),
+        positions=run.used,
+        versions=names,
     )
-    found = by_image(run.scan_again(scan), len(known), ["right"])["right"]
+    _, by_model = read_decisions(run.scan_again(scan), len(run.used), numbers)
+    for model in models:
+        decided = dict(zip(names, by_model[model.number].T, strict=True)) if model.number in by_model else {}
+        shown = {name: decisions for name, decisions in decided.items() if (decisions != NOT_SHOWN).any()}
+        _keep_distorted(run, model, shown)
+
+
+def _decide(
+    run: Run, model: ModelRun, name: str, image_set: ImageSet, *, positions: NDArray[np.int64] | None = None
+) -> Parts:
+    """Return what a model decides for another set's images (at `positions` of its listing), as parts."""
+    scan = Scan(
+        name=f"{quote(name, safe='')}-{model.label}",
+        title=f"{model.label}: {name}",
+        image_set=image_set,
+        geometry=model.runner.geometry,
+        measure=DecisionMeasure((model.number,)),
+        positions=positions,
+    )
+    return run.engine.run(scan)
+
+
+def _decide_stylized(run: Run, model: ModelRun, stylized: ImageSet) -> None:
+    rows, positions = pair_by_name(run.image_set, run.used, stylized)
+    parts = _decide(run, model, "stylized", stylized, positions=positions)
+    _, by_model = read_decisions(parts, len(positions), [model.number])
+    decided = np.full(len(run.used), NOT_SHOWN, np.int32)
+    if model.number in by_model:
+        decided[rows] = by_model[model.number][:, 0]
+    _keep_distorted(run, model, {"stylized": decided})
+
+
+def _keep_distorted(run: Run, model: ModelRun, decisions: dict[str, NDArray[np.int32]]) -> None:
+    """Write decisions, int32 [images used], by the names of distortions, and keep the accuracies."""
+    run.writer.distortions(model.label, decisions)
+    for name, decided in decisions.items():
+        shown = (model.target >= 0) & (decided >= 0)
+        if shown.any():
+            model.distorted[name] = float((decided == model.target)[shown].mean())
+
+
+def _attack(run: Run, model: ModelRun) -> None:
+    known = np.flatnonzero(model.target >= 0)
+    measure = AttackMeasure(model.number, run.settings.attacks, run.used[known], model.target[known])
+    scan = Scan(
+        name=f"attacks-{model.label}",
+        title=f"{model.label}: attacks",
+        image_set=run.image_set,
+        geometry=model.runner.geometry,
+        measure=measure,
+        positions=run.used[known],
+    )
     right = np.zeros((len(run.settings.attacks), len(run.used)), bool)
-    right[:, known] = found.T > 0
-    run.writer.adversarial(job.label, run.settings.attacks, right)
+    right[:, known] = measure.merge(run.scan_again(scan))
+    run.writer.adversarial(model.label, run.settings.attacks, right)
 
 
-def _vary(run: Run, job: Job, name: str, images: ImageSet) -> None:
-    parts = _decide(run, job, f"variant-{name}", images, None)
-    found = by_image(parts, len(images), [str(job.number)] if job.runner.outputs is not None else [])
-    nothing = np.full((len(images), 1), NOT_SHOWN, np.int32)
-    decided = found.get(str(job.number), nothing)[:, 0]
-    job.variants.append(judge(name, decided, _targets(job.runner, run.images, images), found["seen"]))
+def _vary(run: Run, model: ModelRun, name: str, image_set: ImageSet) -> None:
+    parts = _decide(run, model, f"variant-{name}", image_set)
+    seen, by_model = read_decisions(parts, len(image_set), [model.number])
+    nothing = np.full((len(image_set), 1), NOT_SHOWN, np.int32)
+    decided = by_model.get(model.number, nothing)[:, 0]
+    model.variants.append(judge(name, decided, _targets(model.runner, run.image_set, image_set), seen))
 
 
-def _targets(runner: Runner, probe: ImageSet, images: ImageSet) -> NDArray[np.int32]:
-    """The right output for every image of another set, whose classes are named as the probe images' are."""
-    place = {name: index for index, name in enumerate(probe.class_ids)}
-    labels = [place.get(name, -1) for name in images.class_ids]
-    known = np.array([labels[label] if label >= 0 else -1 for label in images.labels], np.int32)
+def _targets(runner: Runner, probe: ImageSet, image_set: ImageSet) -> NDArray[np.int32]:
+    """Return the right output for every image of another set, whose classes are named as the probe images' are."""
+    index_of = {name: index for index, name in enumerate(probe.class_ids)}
+    labels = [index_of.get(name, -1) for name in image_set.class_ids]
+    known = np.array([labels[label] if label >= 0 else -1 for label in image_set.labels], np.int32)
     return runner.targets(known)
 
 
 def judge(name: str, decided: NDArray[np.int32], targets: NDArray[np.int32], seen: NDArray[np.bool_]) -> Variant:
-    """How a model does on a folder's images: its decisions, the right output of each (-1 = none), int32 [images], and
-    which of them could be used."""
+    """Return how a model does on a folder's images, from its decisions and the right output of each (-1 = none), int32
+    [images], and which of them could be used."""
     known = seen & (targets >= 0)
-    correct = int((decided == targets)[known].sum())
-    return Variant(name, int(seen.sum()), int(known.sum()), correct, int((~seen).sum()))
+    return Variant(
+        name=name,
+        images=int(seen.sum()),
+        labelled=int(known.sum()),
+        correct=int((decided == targets)[known].sum()),
+        skipped=int((~seen).sum()),
+    )

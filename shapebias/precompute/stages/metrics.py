@@ -6,134 +6,183 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.store import schema
+from shapebias.core.text import printable
 from shapebias.precompute.images.annotations import Annotations, annotate, annotated_images
 from shapebias.precompute.images.geometry import Geometry
-from shapebias.precompute.measures.dissection import Dissecting, Thresholding, Thresholds
-from shapebias.precompute.measures.probe import embeddings
-from shapebias.precompute.measures.sensitivity import VERSIONS, Sensitivity, sensitivities
+from shapebias.precompute.measures.dissection import DissectionMeasure, ThresholdMeasure, Thresholds
+from shapebias.precompute.measures.embedding import EmbeddingMeasure
+from shapebias.precompute.measures.sensitivity import VERSIONS, SensitivityMeasure
+from shapebias.precompute.runner import Runner
+from shapebias.precompute.scanning.rows import used_positions
 from shapebias.precompute.scanning.scan import Scan
-from shapebias.precompute.stages.run import Job, Run, none_can_be_used
-from shapebias.precompute.statistics.diversity import class_diversity, visual_diversity
+from shapebias.precompute.stages.run import ModelRun, Run, none_can_be_used
+from shapebias.precompute.statistics.diversity import class_diversity, mean_over_rulers, visual_diversity
 from shapebias.precompute.statistics.variation import filter_smoothness
 
 
 def finish_layers(run: Run) -> None:
-    """Every metric of every unit, into the store."""
-    labels = run.images.labels[run.used]
-    for job in run.jobs:
-        job.metrics = [_metrics(run, job, index) for index in range(len(job.runner.layers))]
-        if run.images.class_ids:
-            for metrics, top in zip(job.metrics, job.top, strict=True):
+    """Measure every metric of every unit, and write it into the store."""
+    labels = run.image_set.labels[run.used]
+    for model in run.models:
+        model.metrics = [_metrics(model, index) for index in range(len(model.runner.layers))]
+        if run.image_set.class_ids:
+            for metrics, top in zip(model.metrics, model.top, strict=True):
                 metrics["class_diversity"] = class_diversity(top.image, labels)
     _visual_diversity(run)
     if "sensitivity" in run.settings.passes:
-        for job in run.jobs:
-            _measure_sensitivity(run, job)
+        for model in run.models:
+            _measure_sensitivity(run, model)
     if run.settings.dissects:
-        for geometry, jobs in run.groups():
-            _dissect(run, geometry, jobs)
-    for job in run.jobs:
-        _write_layers(run, job)
+        for geometry, models in run.groups():
+            _dissect(run, geometry, models)
+    for model in run.models:
+        _write_layers(run, model)
 
 
-def _metrics(run: Run, job: Job, index: int) -> dict[str, NDArray[np.float32]]:
-    """The metrics of a layer that need no further forward."""
-    metrics = job.found.statistics[index].metrics()
-    kernel = job.runner.trace.kernel(job.runner.layers[index])
+def _metrics(model: ModelRun, index: int) -> dict[str, NDArray[np.float32]]:
+    """Return the metrics of a layer that need no further forward."""
+    metrics = dict(model.probe.layers[index].metrics)
+    kernel = model.runner.trace.kernel(model.runner.layers[index])
     if kernel is not None:
         metrics["filter_smoothness"] = filter_smoothness(kernel.float().cpu().numpy())
-    for noisy in job.found.noisy:
-        metrics |= noisy.metrics(index, metrics["tv"])
-    return metrics
+    return metrics | model.probe.noisy[index]
 
 
 def _visual_diversity(run: Run) -> None:
-    """By one ruler for all models: the last layer of the first model."""
-    assert run.watched is not None
-    for job in run.jobs:
-        size = run.jobs[0].runner.layers[-1].units
-        found = visual_diversity([top.image for top in job.top], embeddings(run.watched, 0), size)
-        for metrics, each in zip(job.metrics, found, strict=True):
-            metrics["visual_diversity"] = each
-
-
-def _measure_sensitivity(run: Run, job: Job) -> None:
-    images = [top.image for top in job.top]
-    named = np.unique(np.concatenate([image.ravel() for image in images]))
-    named = named[named >= 0]
-    measure = Sensitivity(job.number, [np.where(image >= 0, np.searchsorted(named, image), -1) for image in images])
-    scan = Scan(
-        f"sensitivity-{job.label}",
-        f"{job.label}: sensitivity",
-        run.images,
-        job.runner.geometry,
-        measure,
-        run.used[named],
-        VERSIONS,
+    """Measure it for all models by the same rulers: by the last layer of every model, or of the `--embedding`."""
+    lists = [top.image for model in run.models for top in model.top]
+    if run.settings.embedding is None:
+        rulers = [model.runner for model in run.models]
+        distances = [visual_diversity(lists, model.embeddings(), model.runner.layers[-1].units) for model in run.models]
+    else:
+        rulers = run.runners[-1:]
+        distances = [_distances_by(run, rulers[0], lists)]
+    by_layer = iter(mean_over_rulers(distances))
+    for model in run.models:
+        for metrics in model.metrics:
+            metrics["visual_diversity"] = next(by_layer)
+    run.writer.rulers(
+        [
+            schema.Ruler(
+                label=ruler.model.label,
+                source=printable(ruler.model.source),
+                weights_sha256=ruler.model.weights_sha256(),
+                layer=ruler.layers[-1].name,
+            )
+            for ruler in rulers
+        ]
     )
-    found = sensitivities(run.scan_again(scan), images, [top.value for top in job.top])
-    for metrics, each in zip(job.metrics, found, strict=True):
-        metrics |= each
 
 
-def _dissect(run: Run, geometry: Geometry, jobs: list[Job]) -> None:
-    """Which concept each unit detects in annotated images, else in the probe images, whose q995 is known."""
-    broden, numbers = run.inputs.broden, tuple(job.number for job in jobs)
+def _distances_by(run: Run, ruler: Runner, lists: list[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
+    """Return the visual diversity of top lists by a network of its own, which sees the images that they name."""
+    named, rows = _named(lists)
+    measure = EmbeddingMeasure()
+    scan = Scan(
+        name="embedding",
+        title=f"{ruler.model.label}: embeddings",
+        image_set=run.image_set,
+        geometry=ruler.geometry,
+        measure=measure,
+        positions=run.used[named],
+        image_bytes=4 * ruler.layers[-1].units,
+    )
+    return visual_diversity(rows, measure.embeddings(run.scan_again(scan)), ruler.layers[-1].units)
+
+
+def _named(lists: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Return the images that top lists name, ascending, and the lists with indices into these; -1 stays."""
+    named = np.unique(np.concatenate([image.ravel() for image in lists]))
+    named = named[named >= 0]
+    return named, [np.where(image >= 0, np.searchsorted(named, image), -1) for image in lists]
+
+
+def _measure_sensitivity(run: Run, model: ModelRun) -> None:
+    named, lists = _named([top.image for top in model.top])
+    measure = SensitivityMeasure(model.number, lists)
+    scan = Scan(
+        name=f"sensitivity-{model.label}",
+        title=f"{model.label}: sensitivity",
+        image_set=run.image_set,
+        geometry=model.runner.geometry,
+        measure=measure,
+        positions=run.used[named],
+        versions=VERSIONS,
+    )
+    by_layer = measure.merge(run.scan_again(scan), [top.value for top in model.top])
+    for metrics, sensitivities in zip(model.metrics, by_layer, strict=True):
+        metrics |= sensitivities
+
+
+def _dissect(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
+    """Find which concept each unit detects in annotated images, else in the probe images, whose q995 is known."""
+    broden, numbers = run.inputs.broden, tuple(model.number for model in models)
     if broden is not None:
         annotations = broden.annotations(geometry)
     else:
-        annotations = annotate(annotated_images(run.images, run.settings.limit), geometry)
-    if annotations.images is run.images:
+        annotations = annotate(annotated_images(run.image_set, run.settings.limit), geometry)
+    if annotations.image_set is run.image_set:
         positions = run.used
-        thresholds: list[Thresholds] = [[metrics["q995"] for metrics in job.metrics] for job in jobs]
+        thresholds: list[Thresholds] = [[metrics["q995"] for metrics in model.metrics] for model in models]
     else:
-        wanted = Thresholding(numbers, annotations, run.settings.seed)
-        parts = run.engine.run(_annotated_scan(run, "thresholds", annotations, wanted, None))
-        thresholds = [wanted.merge(job.number, job.runner, parts) for job in jobs]
-        positions = np.concatenate([np.zeros(0, np.int64), *(p["position"] for p in parts if "position" in p)])
-        annotations = replace(annotations, skipped=(*annotations.skipped, *parts.skipped))
-        if not len(positions):
-            raise none_can_be_used(annotations.images, parts.skipped, "annotated images")
-    measure = Dissecting(numbers, annotations, thresholds)
-    parts = run.scan_again(_annotated_scan(run, "dissection", annotations, measure, positions))
-    for job in jobs:
-        found = measure.merge(job.number, parts)
-        job.concepts = [concepts for concepts, _ in found]
-        for metrics, (_, more) in zip(job.metrics, found, strict=True):
+        annotations, positions, thresholds = _find_thresholds(run, models, annotations)
+    measure = DissectionMeasure(numbers, annotations, thresholds, run.settings.iou_area)
+    parts = run.scan_again(_annotated_scan(run, "dissection", measure, positions))
+    for model in models:
+        layers = measure.merge(model.number, parts)
+        model.concepts = [concepts for concepts, _ in layers]
+        for metrics, (_, more) in zip(model.metrics, layers, strict=True):
             metrics |= more
-    run.writer.concepts(annotations, len(positions))
+    run.writer.concepts(annotations, len(positions), run.settings.iou_area)
     run.annotations = annotations
 
 
+def _find_thresholds(
+    run: Run, models: list[ModelRun], annotations: Annotations
+) -> tuple[Annotations, NDArray[np.int64], list[Thresholds]]:
+    """Return the units' thresholds over annotated images of their own, of each model; and which images could be used.
+
+    The annotations that are returned name the others. Raises StartAgainError where none could be used.
+    """
+    measure = ThresholdMeasure(tuple(model.number for model in models), annotations, run.settings.seed)
+    parts = run.engine.run(_annotated_scan(run, "thresholds", measure, None))
+    thresholds = [measure.merge(model.number, model.runner, parts) for model in models]
+    positions = used_positions(parts)
+    if not len(positions):
+        raise none_can_be_used(annotations.image_set, parts.skipped, "annotated images")
+    return replace(annotations, skipped=(*annotations.skipped, *parts.skipped)), positions, thresholds
+
+
 def _annotated_scan(
-    run: Run,
-    name: str,
-    annotations: Annotations,
-    measure: Thresholding | Dissecting,
-    positions: NDArray[np.int64] | None,
+    run: Run, name: str, measure: ThresholdMeasure | DissectionMeasure, positions: NDArray[np.int64] | None
 ) -> Scan:
-    labels = ", ".join(run.jobs[number].label for number in measure.models)
-    geometry, title = annotations.geometry, f"{labels}: {name}"
+    annotations = measure.annotations
     return Scan(
-        f"{name}-{geometry.key}", title, annotations.images, geometry, measure, positions, annotations=annotations
+        name=f"{name}-{annotations.geometry.key}",
+        title=f"{', '.join(run.models[number].label for number in measure.models)}: {name}",
+        image_set=annotations.image_set,
+        geometry=annotations.geometry,
+        measure=measure,
+        positions=positions,
+        annotations=annotations,
     )
 
 
-def _write_layers(run: Run, job: Job) -> None:
-    for layer, metrics, top, statistics in zip(
-        job.runner.layers, job.metrics, job.top, job.found.statistics, strict=True
-    ):
+def _write_layers(run: Run, model: ModelRun) -> None:
+    runner = model.runner
+    for layer, metrics, top, result in zip(runner.layers, model.metrics, model.top, model.probe.layers, strict=True):
         facts = schema.Layer(
             name=layer.name,
             module=layer.module,
             units=layer.units,
             map_height=layer.height,
             map_width=layer.width,
-            left_out=statistics.left_out,
+            left_out=result.left_out,
+            ending=layer.ending,
         )
-        run.writer.layer(job.label, facts, metrics, top)
-    for layer, concepts in zip(job.runner.layers, job.concepts, strict=False):
-        run.writer.layer_concepts(job.label, layer.name, concepts)
-    kernel = job.runner.trace.kernel(job.runner.layers[0])
+        run.writer.layer(model.label, facts, metrics, top)
+    for layer, concepts in zip(runner.layers, model.concepts, strict=False):
+        run.writer.layer_concepts(model.label, layer.name, concepts)
+    kernel = runner.trace.kernel(runner.layers[0])
     if kernel is not None and kernel.shape[1] == 3 and kernel[0, 0].numel() > 1:
-        run.writer.filters(job.label, kernel.float().cpu().numpy())
+        run.writer.filters(model.label, kernel.float().cpu().numpy())

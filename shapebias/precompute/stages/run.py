@@ -17,19 +17,20 @@ from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.inputs import Inputs
 from shapebias.precompute.measures.cue_conflict import CueConflict
-from shapebias.precompute.measures.probe import Watched
+from shapebias.precompute.measures.probe import ProbeResult
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner, by_geometry
 from shapebias.precompute.scanning.scan import Engine, Parts, Scan
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
+from shapebias.precompute.statistics.diversity import Embeddings
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.summary import ModelSummary
 from shapebias.precompute.unfinished import StartAgainError
 from shapebias.precompute.writer import StoreWriter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """What a model made of a folder's images: how many it decided, how many have a class it knows, how many it got."""
 
@@ -45,123 +46,151 @@ class Variant:
         return self.correct / self.labelled if self.labelled else float("nan")
 
     def to_attributes(self) -> dict[str, Any]:
-        """As JSON, for the store."""
+        """Return the fields by name, as JSON, for the store."""
         return asdict(self)
 
 
-@dataclass
-class Job:
-    """One model, the `number`-th of the run, and what the passes found out about it. The images in `top` are indices in
-    the store."""
+@dataclass(kw_only=True)
+class ModelRun:
+    """One model, the `number`-th of the run, and what the stages found out about it.
+
+    probe_result:  of the first scan
+    embeddings:    returns what `visual_diversity` takes: of every image the means of the last layer's maps
+    metrics:       of each layer, by name
+    top:           of each layer; images are indices in the store
+    concepts:      of each layer
+    target:        int32 [images used], the right outputs, -1 for none
+    distorted:     accuracy by distortion
+    """
 
     number: int
     runner: Runner
-    watched: Watched | None = None
-    metrics: list[dict[str, NDArray[np.float32]]] = field(default_factory=list)  # of each layer
-    top: list[TopKResult] = field(default_factory=list)  # of each layer
-    concepts: list[LayerConcepts] = field(default_factory=list)  # of each layer
+    probe_result: ProbeResult | None = None
+    embeddings: Embeddings = field(default=lambda: iter(()))
+    metrics: list[dict[str, NDArray[np.float32]]] = field(default_factory=list)
+    top: list[TopKResult] = field(default_factory=list)
+    concepts: list[LayerConcepts] = field(default_factory=list)
     target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     variants: list[Variant] = field(default_factory=list)
-    distorted: dict[str, float] = field(default_factory=dict)  # accuracy by distortion
+    distorted: dict[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         return self.runner.model.label
 
     @property
-    def found(self) -> Watched:
-        """What the first scan found."""
-        assert self.watched is not None
-        return self.watched
+    def probe(self) -> ProbeResult:
+        """What the first scan found, once it is done."""
+        assert self.probe_result is not None
+        return self.probe_result
 
     @property
     def decision(self) -> NDArray[np.int32]:
         """int32 [images used]; empty where the network decides nothing."""
-        return self.found.decision
+        return self.probe.decision
 
     @property
     def top1(self) -> float | None:
+        """The fraction of the labelled images that the model gets right; None without any."""
         known = self.target >= 0
         return float((self.decision == self.target)[known].mean()) if known.any() and len(self.decision) else None
 
 
 class Run:
-    """A run's images, models and passes. `used` int64 [images]: the positions in the listing of those in the store."""
+    """A run's images, models and stages. `used` int64 [images]: the positions in the listing of those in the store.
+
+    `runners` are the models', and behind them that of `--embedding`, if there is one.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        progress: Reporter,
-        writer: StoreWriter,
         inputs: Inputs,
         runners: list[Runner],
         engine: Engine,
+        *,
+        writer: StoreWriter,
         device: Device,
+        progress: Reporter,
     ) -> None:
         self.settings, self.progress, self.writer, self.inputs = settings, progress, writer, inputs
         self.runners, self.engine, self.device = runners, engine, device
-        self.images, self.skipped = inputs.images, list(inputs.skipped)
-        self.jobs = [Job(number, runner) for number, runner in enumerate(runners)]
+        self.image_set, self.skipped = inputs.image_set, list(inputs.skipped)
+        self.models = [
+            ModelRun(number=number, runner=runner) for number, runner in enumerate(runners[: len(settings.models)])
+        ]
         self.used = np.zeros(0, np.int64)
         self.cue_conflict: CueConflict | None = None
         self.annotations: Annotations | None = None
-        self.watched: Parts | None = None  # what the first scan gave for the first model and those of its geometry
 
-    def groups(self) -> list[tuple[Geometry, list[Job]]]:
-        """The models that share the decoding of images."""
-        groups = by_geometry(self.runners)
-        return [(geometry, [self.jobs[number] for number in numbers]) for geometry, numbers in groups.items()]
+    def groups(self) -> list[tuple[Geometry, list[ModelRun]]]:
+        """Return the models that share the decoding of images."""
+        groups = by_geometry([model.runner.geometry for model in self.models])
+        return [(geometry, [self.models[number] for number in numbers]) for geometry, numbers in groups.items()]
 
     def scan_again(self, scan: Scan) -> Parts:
-        """As the engine does, of images that could be read before. Raises ShapebiasError where one is gone."""
+        """Run a scan of images that could be read before. Raises StartAgainError where one is gone."""
         parts = self.engine.run(scan)
-        self.check_unchanged(scan.images, not parts.skipped)
+        self.check_unchanged(scan.image_set, not parts.skipped)
         return parts
 
-    def stream(self, images: ImageSet) -> Stream:
-        """Images of a set, for passes without shards."""
-        return Stream(images, self.settings, self.device, self.progress)
+    def stream(self, image_set: ImageSet) -> Stream:
+        """Return a stream of a set's images, for passes without shards."""
+        return Stream(image_set, self.settings, self.device, self.progress)
 
     @staticmethod
-    def check_unchanged(images: ImageSet, same: bool) -> None:
-        """Raises StartAgainError unless `same`."""
+    def check_unchanged(image_set: ImageSet, same: bool) -> None:
+        """Do nothing if the images are the `same` as before. Raises StartAgainError if they are not."""
         if not same:
-            raise StartAgainError(f"images in {printable(str(images.root))} changed during the run: start again")
+            raise StartAgainError(f"images in {printable(str(image_set.root))} changed during the run: start again")
 
 
-def none_can_be_used(images: ImageSet, skipped: Sequence[Skipped], what: str = "images") -> StartAgainError:
-    """What to raise then."""
-    reasons = ", ".join(dict.fromkeys(each.reason for each in skipped[:100]))
-    return StartAgainError(f"none of the {len(images)} {what} in {printable(str(images.root))} can be used: {reasons}")
+def none_can_be_used(image_set: ImageSet, skipped: Sequence[Skipped], what: str = "images") -> StartAgainError:
+    """Return the error to raise where none of a set's images can be used, with the reasons."""
+    root, reasons = printable(str(image_set.root)), ", ".join(dict.fromkeys(image.reason for image in skipped[:100]))
+    return StartAgainError(f"none of the {len(image_set)} {what} in {root} can be used: {reasons}")
 
 
-def summarize(job: Job, images: int, cue_conflict: CueConflict | None) -> ModelSummary:
-    """What the end of a run says about a model; `images`: how many were used."""
-    runner = job.runner
-    seconds, network_seconds, network_images = job.found.seconds
+def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict | None) -> ModelSummary:
+    """Return what the end of a run says about a model; `image_count`: how many images were used."""
+    runner = model_run.runner
+    seconds, network_seconds, network_images = model_run.probe.seconds
+    variants = {variant.name: variant.accuracy for variant in model_run.variants if variant.labelled}
     return ModelSummary(
-        label=job.label,
+        label=model_run.label,
         architecture=runner.model.architecture,
-        top1=job.top1,
+        top1=model_run.top1,
         chance=1 / runner.outputs if runner.outputs else None,
         layers=len(runner.layers),
         units=sum(layer.units for layer in runner.layers),
-        images=images,
-        images_per_second=images / seconds,
+        images=image_count,
+        images_per_second=image_count / seconds,
         network_images_per_second=network_images / network_seconds,
         preprocessing=str(runner.model.preprocessing),
-        labelled=int((job.target >= 0).sum()) if len(job.decision) else 0,
-        notes=[*runner.model.notes, *_left_out(job)],
-        shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(job.label))),
-        distorted=job.distorted | {each.name: each.accuracy for each in job.variants if each.labelled},
+        labelled=int((model_run.target >= 0).sum()) if len(model_run.decision) else 0,
+        notes=[*runner.model.notes, *_left_out(model_run), *_undecided(model_run)],
+        shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(model_run.label))),
+        distorted=model_run.distorted | variants,
     )
 
 
-def _left_out(job: Job) -> list[str]:
-    """What to tell of maps that held NaN or infinite values."""
-    counts = {layer.name: each.left_out for layer, each in zip(job.runner.layers, job.found.statistics, strict=True)}
+def _undecided(model_run: ModelRun) -> list[str]:
+    """Return what to tell of units whose concept could not be decided, a line a layer."""
+    layers = zip(model_run.runner.layers, model_run.concepts, strict=False)  # none where nothing was dissected
     return [
-        f"{name}: {count:,} activation maps (of an image and a unit) held NaN or infinite values and were left out"
-        for name, count in counts.items()
-        if count
+        f"{layer.name}: {concepts.undecided.sum():,} of {layer.units:,} units are undecided: their threshold is their "
+        "maximum (saturated or dead), so they fire nowhere"
+        for layer, concepts in layers
+        if concepts.undecided.any()
+    ]
+
+
+def _left_out(model_run: ModelRun) -> list[str]:
+    """Return what to tell of maps that held NaN or infinite values, a line a layer."""
+    layers = zip(model_run.runner.layers, model_run.probe.layers, strict=True)
+    return [
+        f"{layer.name}: {result.left_out:,} activation maps (of an image and a unit) held NaN or infinite values and "
+        "were left out"
+        for layer, result in layers
+        if result.left_out
     ]

@@ -1,15 +1,16 @@
 """Diversity: how many kinds of images a unit's top images are. From the top lists; no network runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_ROWS = 1024
+Embeddings = Callable[[], Iterator[tuple[int, NDArray[Any]]]]  # the index of the first image, floats [images, size]
 
 
 def class_diversity(image: NDArray[np.int64], labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """float32 [units]: exp(entropy) of the classes of each unit's top images, the effective number of classes.
+    """Return exp(entropy) of the classes of each unit's top images, the effective number of classes: float32 [units].
 
     image int64 [units, k], -1 = none; labels int32 [images], -1 = none. 1 to k; NaN where no top image has a label.
     The exponential of Shannon's entropy as a number of kinds: Hill 1973 (order 1).
@@ -25,11 +26,11 @@ def class_diversity(image: NDArray[np.int64], labels: NDArray[np.int32]) -> NDAr
 
 
 def visual_diversity(
-    lists: list[NDArray[np.int64]], embeddings: Iterator[tuple[int, NDArray[np.float16]]], size: int
+    lists: list[NDArray[np.int64]], embeddings: Iterator[tuple[int, NDArray[Any]]], size: int
 ) -> list[NDArray[np.float32]]:
-    """float32 [units] a layer: the mean cosine distance between a unit's top images, over all pairs of them.
+    """Return the mean cosine distance between a unit's top images, over all pairs of them: float32 [units] a layer.
 
-    lists: each layer's top lists int64 [units, k], -1 = none; embeddings: (index of the first image, float16 [images,
+    lists: each layer's top lists int64 [units, k], -1 = none; embeddings: (index of the first image, floats [images,
     size]), all images in order. 0 for equal images, 1 for unrelated ones; NaN with fewer than two images. An image
     whose embedding is 0 has no direction and is left out.
 
@@ -50,8 +51,22 @@ def visual_diversity(
     return [_mean_distance(sums, n) for sums, n in zip(total, count, strict=True)]
 
 
+def mean_over_rulers(distances: list[list[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
+    """Return the mean of what several embeddings give, float32 [units] a layer; NaN where none gives anything.
+
+    distances: of each embedding what `visual_diversity` returns.
+    """
+    means = []
+    for by_ruler in zip(*distances, strict=True):
+        values = np.stack(by_ruler).astype(np.float64)
+        known = ~np.isnan(values)
+        total, count = np.where(known, values, 0).sum(0), known.sum(0)
+        means.append(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0).astype(np.float32))
+    return means
+
+
 def _by_image(image: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The images that top lists name, ascending, and the unit of each."""
+    """Return the images that top lists name, ascending, and the unit of each."""
     unit, rank = np.nonzero(image >= 0)
     order = np.argsort(image[unit, rank], kind="stable")
     return image[unit, rank][order], unit[order]

@@ -23,7 +23,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def in_threads(kernel: Callable[..., Any], count: int, *arguments: Any, block: int = 1) -> None:
-    """Calls kernel(*arguments, start, stop) for ranges that cover range(count), on as many threads as PyTorch uses."""
+    """Call kernel(*arguments, start, stop) for ranges that cover range(count), on as many threads as PyTorch uses."""
     blocks = -(-count // block)
     parts = min(torch.get_num_threads(), blocks)
     bounds = [min(count, blocks * part // parts * block) for part in range(parts + 1)]
@@ -34,7 +34,7 @@ def in_threads(kernel: Callable[..., Any], count: int, *arguments: Any, block: i
 
 
 def over_units(kernel: Callable[..., Any], units: int, *arguments: Any) -> None:
-    """As `in_threads`, over units, in blocks that share no cache line."""
+    """Call a kernel as `in_threads` does, over units, in blocks that share no cache line."""
     in_threads(kernel, units, *arguments, block=_UNIT_BLOCK)
 
 
@@ -42,11 +42,11 @@ def over_units(kernel: Callable[..., Any], units: int, *arguments: Any) -> None:
 def reduce_maps(
     maps: Any, shift: Any, row: int, maximum: Any, total: Any, squares: Any, nonpositive: Any, start: int, stop: int
 ) -> None:
-    """For images [start, stop): the maximum, count of a <= 0, and sums of a - shift and its square; one read.
+    """For images [start, stop): the maximum, count of a <= 0, and sums of a and of (a - shift)^2; one read.
 
     maps float32 [B, P, C]; shift float32 [C]; maximum float32, total and squares float64, nonpositive int32, each
     [B, C], are filled. Sums run in float32 over `row` positions at a time and in float64 beyond, which keeps nearly
-    float64's precision at float32's speed.
+    float64's precision at float32's speed. The sum of a does not depend on shift, which is of the batch.
     """
     positions, units = maps.shape[1], maps.shape[2]
     part = np.empty(units, np.float32)
@@ -66,7 +66,7 @@ def reduce_maps(
                     value = values[unit]
                     high[unit] = value if value > high[unit] else high[unit]
                     moved = value - shift[unit]
-                    part[unit] += moved
+                    part[unit] += value
                     part_squares[unit] += moved * moved
                     low_count[unit] += np.int32(value <= np.float32(0.0))
             for unit in range(units):
@@ -75,21 +75,36 @@ def reduce_maps(
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def vary_maps(maps: Any, row: int, variation: Any, absolute: Any, start: int, stop: int) -> None:
-    """For images [start, stop): the total variation and the sum of |a| of every map; one read.
+def vary_maps(
+    maps: Any,
+    row: int,
+    stride: Any,
+    offset: Any,
+    variation: Any,
+    absolute: Any,
+    apart: Any,
+    start: int,
+    stop: int,
+) -> None:
+    """For images [start, stop): the total variation and the sum of |a| of every map, and how far apart values at
+    partnered positions are; one read.
 
-    maps float32 [B, P, C], `row` positions wide; variation and absolute float64 [B, C] are filled. Sums run as in
-    `reduce_maps`.
+    maps float32 [B, P, C], `row` positions wide; variation, absolute and apart float64 [B, C] are filled, apart with
+    the sum of |a[p] - a[(offset + p * stride) modulo P]| over the pairings of the image: stride and
+    offset int64 [B, pairings]. Sums run as in `reduce_maps`.
     """
     positions, units = maps.shape[1], maps.shape[2]
     part = np.empty(units, np.float32)
     part_absolute = np.empty(units, np.float32)
+    part_apart = np.empty(units, np.float32)
     for image in range(start, stop):
         variation[image, :] = 0.0
         absolute[image, :] = 0.0
+        apart[image, :] = 0.0
         for first in range(0, positions, row):
             part[:] = 0.0
             part_absolute[:] = 0.0
+            part_apart[:] = 0.0
             for position in range(first, min(first + row, positions)):
                 values = maps[image, position]
                 for unit in range(units):
@@ -102,17 +117,35 @@ def vary_maps(maps: Any, row: int, variation: Any, absolute: Any, start: int, st
                     above = maps[image, position - row]
                     for unit in range(units):
                         part[unit] += abs(values[unit] - above[unit])
+                for pairing in range(stride.shape[1]):
+                    partner = maps[image, (offset[image, pairing] + position * stride[image, pairing]) % positions]
+                    for unit in range(units):
+                        part_apart[unit] += abs(values[unit] - partner[unit])
             for unit in range(units):
                 variation[image, unit] += part[unit]
                 absolute[image, unit] += part_absolute[unit]
+                apart[image, unit] += part_apart[unit]
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _precedes(
+    value: Any, mean: Any, key: Any, other_value: Any, other_mean: Any, other_key: Any
+) -> bool:  # the order of top lists
+    if value != other_value:
+        return bool(value > other_value)
+    return bool(mean > other_mean or (mean == other_mean and key < other_key))
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def insert_top(
     maps: Any,
     maximum: Any,
+    average: Any,
+    keys: Any,
     images: Any,
     value: Any,
+    mean: Any,
+    key: Any,
     image: Any,
     position: Any,
     slot: Any,
@@ -120,11 +153,13 @@ def insert_top(
     start: int,
     stop: int,
 ) -> None:
-    """For units [start, stop): inserts the batch's images into the sorted top lists, ties behind what is there.
+    """For units [start, stop): inserts the batch's images into the sorted top lists.
 
-    maps float32 [B, P, C], maximum float32 [B, C], images int64 [B]. The lists, [C, k]: value float32 descending, image
-    int64, position int32 (of the maximum, raster order), slot int32: the row of kept (uint8 [C, k, P]) that holds the
-    entry's map, scaled so that 255 is the entry's own value. Maps are read only for entries that stay in the list.
+    maps float32 [B, P, C]; maximum and average (the maps' means) float32 [B, C]; keys and images int64 [B]. The lists,
+    [C, k]: value float32, mean float32, key int64, image int64, position int32 (of the maximum, raster order), slot
+    int32: the row of kept (uint8 [C, k, P]) that holds the entry's map, scaled so that 255 is the entry's own value.
+    The largest value comes first, of equal ones the largest mean, of those the smallest key. Maps are read only for
+    entries that stay in the list.
     """
     size, k, positions = maps.shape[0], value.shape[1], maps.shape[1]
     for first in range(start, stop, _UNIT_BLOCK):
@@ -132,17 +167,25 @@ def insert_top(
         for unit in range(first, last):
             for row in range(size):
                 new = maximum[row, unit]
-                if not new > value[unit, k - 1]:
+                if new == -np.inf or new < value[unit, k - 1]:
+                    continue
+                new_mean, new_key = average[row, unit], keys[row]
+                last_ = k - 1
+                if not _precedes(new, new_mean, new_key, value[unit, last_], mean[unit, last_], key[unit, last_]):
                     continue
                 rank = k - 1
                 freed = slot[unit, k - 1]
-                while rank > 0 and new > value[unit, rank - 1]:
+                while rank > 0 and _precedes(
+                    new, new_mean, new_key, value[unit, rank - 1], mean[unit, rank - 1], key[unit, rank - 1]
+                ):
                     value[unit, rank] = value[unit, rank - 1]
+                    mean[unit, rank] = mean[unit, rank - 1]
+                    key[unit, rank] = key[unit, rank - 1]
                     image[unit, rank] = image[unit, rank - 1]
                     position[unit, rank] = position[unit, rank - 1]
                     slot[unit, rank] = slot[unit, rank - 1]
                     rank -= 1
-                value[unit, rank] = new
+                value[unit, rank], mean[unit, rank], key[unit, rank] = new, new_mean, new_key
                 image[unit, rank] = images[row]
                 position[unit, rank] = -1 - row  # its map is still to be read
                 slot[unit, rank] = freed

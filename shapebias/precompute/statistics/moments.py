@@ -1,8 +1,6 @@
 """Maximum, mean, standard deviation and sparsity of every unit, over all images and positions."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.state import Part, pack, unpack
+from shapebias.precompute.statistics.statistic import AttributeState
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class MomentsResult:
     sparsity: NDArray[np.float32]
 
 
-class Moments:
+class Moments(AttributeState):
     """The monoid of (count, maximum, mean, sum of squared deviations, count of a <= 0), in float64 on the device.
 
     Maps with values that are no numbers are left out.
@@ -40,7 +38,7 @@ class Moments:
         self.mean, self.deviations, self.nonpositive = torch.zeros((3, units), dtype=torch.float64, device=device)
 
     def update(self, maps: Maps) -> None:
-        """Takes in a batch."""
+        """Take in a batch of maps."""
         reduction = maps.reduction
         count = reduction.finite.sum(0).double() * (maps.height * maps.width)
         mean = reduction.total.sum(0) / count.clamp(min=1)
@@ -49,16 +47,8 @@ class Moments:
         self.maximum = torch.maximum(self.maximum, reduction.maximum.amax(0))
         self.nonpositive += reduction.nonpositive.sum(0)
 
-    def state(self) -> Part:
-        """What `restore` needs."""
-        return pack(self, self._STATE)
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Becomes what gave `state`."""
-        unpack(self, self._STATE, state)
-
     def merge(self, other: "Moments") -> None:
-        """Takes in what `other` saw."""
+        """Take in what `other` saw."""
         self._combine(other.count, other.mean, other.deviations)
         self.maximum = torch.maximum(self.maximum, other.maximum)
         self.nonpositive += other.nonpositive
@@ -72,7 +62,7 @@ class Moments:
         self.count = both
 
     def result(self) -> MomentsResult:
-        """std is the population's: sqrt(E[(a - E[a])^2])."""
+        """Return the four metrics; std is the population's: sqrt(E[(a - E[a])^2])."""
         seen = self.count > 0
         std = (self.deviations / self.count).sqrt()
         parts = (self.maximum, self.mean, std, self.nonpositive / self.count)

@@ -9,28 +9,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shapebias.precompute.parts import Part
 from shapebias.precompute.statistics import kernels
+from shapebias.precompute.statistics.draws import uniform
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.state import Part, pack, unpack
+from shapebias.precompute.statistics.statistic import AttributeState
 
 # With n sampled values the rank error's standard deviation is at most sqrt(0.005 * 0.995 / n) = 0.0001: a rank
 # error above 0.0005 is a 5 sigma event. Layers with fewer values in all are not sampled: their quantile is exact.
 SAMPLE = 512_000
 
 
-class Quantile:
+class Quantile(AttributeState):
     """The monoid of the `count` largest sampled values a unit, and of how many values were sampled.
 
     From every image the same number of positions is drawn (or one less, by chance, so that the mean is right), one at
     random from each of as many equal parts of the map: stratified, so the error is at most that of simple random
-    sampling. What is drawn is seeded by the image's place in the listing.
+    sampling. What is drawn is seeded by the image's position in the listing.
     A planned number of images bounds the memory: about 0.0075 * SAMPLE float32 values a unit, however many come.
     """
 
     _STATE = ("sampled", "left_out")
 
     def __init__(
-        self, units: int, positions: int, planned_images: int, device: torch.device, q: float = 0.995, seed: int = 0
+        self, units: int, positions: int, planned_images: int, device: torch.device, *, q: float = 0.995, seed: int = 0
     ) -> None:
         self.q, self.seed, self.positions = q, seed, positions
         self.rate = min(float(positions), SAMPLE / max(planned_images, 1))
@@ -44,7 +46,7 @@ class Quantile:
         self.threshold = torch.full((units,), -torch.inf, dtype=torch.float32)
 
     def update(self, maps: Maps) -> None:
-        """Takes in a batch."""
+        """Take in a batch of maps."""
         drawn = self._draw(maps.positions)
         row, column = np.nonzero(drawn >= 0)
         self.sampled += len(row)
@@ -58,19 +60,20 @@ class Quantile:
             self._keep_on_device(maps.usable[torch.from_numpy(row).to(device), position].T)
 
     def _draw(self, images: NDArray[np.int64]) -> NDArray[np.int32]:
-        """int32 [B, per_image]: the sampled positions of each image; the last one is -1 where it has one less."""
+        """Return the sampled positions of each image, int32 [B, per_image]; the last is -1 where it has one less."""
         if self.rate == self.positions:
             return np.broadcast_to(np.arange(self.positions, dtype=np.int32), (len(images), self.positions))
         whole = math.floor(self.rate)
-        more = _hash(self.seed, images[:, None], np.zeros((1, 1), np.uint64)) < self.rate - whole
+        more = uniform(self.seed, images[:, None], np.zeros((1, 1), np.uint64)) < self.rate - whole
         part = np.arange(self.per_image)
-        jitter = _hash(self.seed, images[:, None], (part + 1).astype(np.uint64)[None, :])
+        jitter = uniform(self.seed, images[:, None], (part + 1).astype(np.uint64)[None, :])
         parts = np.maximum(whole + more, 1)
         drawn = ((part + jitter) * (self.positions / parts)).astype(np.int32)
         return np.where(part < whole + more, np.minimum(drawn, self.positions - 1), np.int32(-1))
 
     def _keep_on_cpu(self, maps: NDArray[np.float32], drawn: NDArray[np.int32], start: int, stop: int) -> None:
-        kept, filled, threshold = (each.numpy() for each in (self.kept, self.filled, self.threshold))
+        """Take in the values of the units from `start` to `stop`; full lists are cut to their largest values."""
+        kept, filled, threshold = (tensor.numpy() for tensor in (self.kept, self.filled, self.threshold))
         row = 0
         while row < len(drawn):
             row = kernels.keep_above(maps, drawn, kept, filled, threshold, row, start, stop)
@@ -85,27 +88,28 @@ class Quantile:
                 filled[full] = self.count
 
     def _keep_on_device(self, values: Tensor) -> None:
-        """values [C, n]."""
+        """Take in values [C, n] of all units at once."""
         everything = torch.cat([self.kept, values], 1)
         self.kept = everything.topk(self.kept.shape[1], dim=1, sorted=False).values
 
-    def state(self) -> Part:
-        """What `restore` needs."""
+    def state_dict(self) -> Part:
+        """Return the kept values, the largest first, and the counts as arrays."""
         kept = self._clean()
         most = min(self.count, int((kept > -torch.inf).sum(1).max()))
         largest = kept.topk(most, dim=1).values
-        return pack(self, self._STATE) | {"kept": largest.cpu().numpy()}
+        return super().state_dict() | {"kept": largest.cpu().numpy()}
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Becomes what gave `state`."""
-        unpack(self, self._STATE, state)
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Become what returned `state`."""
+        super().load_state_dict(state)
         kept = torch.from_numpy(np.array(state["kept"])).to(self.kept.device)
         self.kept.fill_(-torch.inf)
         self.kept[:, : kept.shape[1]] = kept
         self.filled.fill_(kept.shape[1])
+        self.threshold.fill_(-torch.inf)
 
     def merge(self, other: "Quantile") -> None:
-        """Takes in what `other` sampled."""
+        """Take in what `other` sampled."""
         self.sampled += other.sampled
         self.left_out += other.left_out
         capacity = self.kept.shape[1]
@@ -117,29 +121,18 @@ class Quantile:
         assert self.kept.shape[1] == capacity
 
     def _clean(self) -> Tensor:
-        """The kept values, -inf beyond those in use."""
+        """Return the kept values, -inf beyond those in use."""
         if self.kept.device.type != "cpu":
             return self.kept
         unused = torch.arange(self.kept.shape[1])[None, :] >= self.filled[:, None]
         return self.kept.masked_fill(unused, -torch.inf)
 
     def result(self) -> NDArray[np.float32]:
-        """float32 [units]: T, a sampled value with a fraction of at most 1 - q of the sample above it; NaN for none."""
+        """Return T, a sampled value with a fraction of at most 1 - q of the sample above it; NaN for none: float32
+        [units]."""
         sampled = (self.sampled - self.left_out).double().to(self.kept.device)
         above = ((1 - self.q) * sampled + 1e-9).long().clamp(max=self.count - 1)
         highest = self._clean().topk(min(int(above.max()) + 1, self.kept.shape[1]), dim=1).values
         values = highest.gather(1, above[:, None])[:, 0].masked_fill(sampled == 0, torch.nan)
         result: NDArray[np.float32] = values.cpu().numpy()
         return result
-
-
-def _hash(seed: int, image: NDArray[np.int64], stream: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Uniform numbers in [0, 1), the same for the same seed, image and stream (SplitMix64's finaliser)."""
-    with np.errstate(over="ignore"):
-        bits = image.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + stream * np.uint64(0xD1B54A32D192ED03)
-        bits = bits + np.uint64(seed) * np.uint64(0x8CB92BA72F3D8DD7)
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
-        bits ^= bits >> np.uint64(31)
-    uniform: NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return uniform

@@ -1,4 +1,4 @@
-"""The k images with the largest activation of every unit: exact, ties in the order of the images."""
+"""The k images with the largest activation of every unit: exact, the same in any order of the images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,101 +9,140 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shapebias.precompute.parts import Part
 from shapebias.precompute.statistics import kernels
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.state import Part, pack, unpack
+from shapebias.precompute.statistics.statistic import AttributeState
+
+_LISTS = ("value", "mean", "key", "image", "position")
 
 
 @dataclass(frozen=True)
 class TopKResult:
-    """Strongest first. value float32 [C, k], NaN where empty; image int64 [C, k], -1 where empty; position int32
-    [C, k], of the maximum in raster order; map uint8 [C, k, h, w], 255 = the unit's largest value."""
+    """Lists of images, the strongest first.
+
+    value:     float32 [C, k], NaN where empty
+    image:     int64 [C, k], positions in the listing, -1 where empty
+    position:  int32 [C, k], of the maximum in raster order
+    map:       uint8 [C, k, h, w], 255 = the unit's largest value
+    tied:      int64 [C], how many images have that largest value, whether they are in the list or not
+    """
 
     value: NDArray[np.float32]
     image: NDArray[np.int64]
     position: NDArray[np.int32]
     map: NDArray[np.uint8]
+    tied: NDArray[np.int64]
 
 
-class TopK:
-    """The monoid of sorted lists of k entries (value, image, position of the maximum, map) a unit.
+class TopK(AttributeState):
+    """The monoid of sorted lists of k entries (value, mean and key of the image, the image, position of the maximum,
+    map) a unit, and of the number of images that have the largest value.
 
-    Maps are kept as uint8 with 255 = the entry's own value, a byte a position: the unit's maximum, by which the
-    result scales them, is known at the end only. Images must come in ascending order.
+    Units that saturate give many images one value. So the map's mean decides among equal values, and the image's key
+    among equal means: never the order in which images come. Maps are kept as uint8 with 255 = the entry's own value, a
+    byte a position: the unit's maximum, by which the result scales them, is known at the end only.
     """
 
-    _STATE = ("value", "image", "position", "kept")
+    _STATE = (*_LISTS, "kept", "tied")
 
-    def __init__(self, units: int, k: int, height: int, width: int, device: torch.device) -> None:
+    def __init__(self, units: int, k: int, height: int, width: int, *, device: torch.device) -> None:
         self.k, self.height, self.width = k, height, width
         shape = (units, k)
-        self.value = torch.full(shape, -torch.inf, dtype=torch.float32, device=device)
-        self.image = torch.full(shape, -1, dtype=torch.int64, device=device)
+        self.value, self.mean = torch.full((2, *shape), -torch.inf, dtype=torch.float32, device=device)
+        self.key, self.image = torch.full((2, *shape), -1, dtype=torch.int64, device=device)
         self.position = torch.zeros(shape, dtype=torch.int32, device=device)
-        self.slot = torch.arange(k, dtype=torch.int32, device=device).repeat(units, 1)
+        self.slot = self._in_order(k)
         self.kept = torch.zeros((*shape, height * width), dtype=torch.uint8, device=device)
+        self.tied = torch.zeros(units, dtype=torch.int64, device=device)
 
-    def update(self, maps: Maps, images: NDArray[np.int64]) -> None:
-        """Takes in a batch; images int64 [B] are their indices, above all earlier ones."""
+    def update(self, maps: Maps) -> None:
+        """Take in a batch of maps."""
+        maximum = maps.reduction.maximum
+        largest = maximum.amax(0)
+        self._count_ties(largest, (maximum == largest).sum(0))
         if maps.on_cpu:
-            lists = (each.numpy() for each in (self.value, self.image, self.position, self.slot, self.kept))
+            lists = (self.value, self.mean, self.key, self.image, self.position, self.slot, self.kept)
             kernels.over_units(
-                kernels.insert_top, maps.units, maps.array, maps.reduction.maximum.numpy(), images, *lists
+                kernels.insert_top,
+                maps.units,
+                maps.array,
+                maximum.numpy(),
+                maps.average.numpy(),
+                maps.keys,
+                maps.positions,
+                *(tensor.numpy() for tensor in lists),
             )
         else:
-            self._update_on_device(maps, torch.from_numpy(images).to(maps.tensor.device))
+            self._update_on_device(maps)
 
-    def _update_on_device(self, maps: Maps, images: Tensor) -> None:
-        """The same with PyTorch's operations; maps are gathered only for entries that stay in a list."""
-        maximum = maps.reduction.maximum
-        known = self.value.shape[1]
-        ranked = torch.cat([self.value, maximum.T.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)], 1)
-        value, order = ranked.sort(dim=1, descending=True, stable=True)
-        order = order[:, : self.k]
-        unit, rank = torch.nonzero((order >= known) & (value[:, : self.k] > -torch.inf), as_tuple=True)
-        self._take(value[:, : self.k], order.clamp(max=known - 1))
-        if len(unit) == 0:
-            return
-        row = order[unit, rank] - known
-        found = maps.flat[row, :, unit]
-        new = value[unit, rank]
-        self.image[unit, rank] = images[row]
-        self.position[unit, rank] = (found == new[:, None]).int().argmax(1).int()
-        share = found.clamp(min=0) / new[:, None]
+    def _count_ties(self, largest: Tensor, tied: Tensor) -> None:
+        """Count images with the largest value: `tied` [C] of those that come have `largest` [C], the most of theirs."""
+        known = self.value[:, 0]
+        self.tied = torch.where(largest >= known, tied, 0) + torch.where(largest <= known, self.tied, 0)
+
+    def _update_on_device(self, maps: Maps) -> None:
+        """Do the same with PyTorch's operations; maps are gathered only for entries that stay in a list."""
+        device, images = maps.tensor.device, (maps.units, maps.images)
+        keys, positions = (torch.from_numpy(numbers).to(device) for numbers in (maps.keys, maps.positions))
+        order = self._join(
+            {
+                "value": maps.reduction.maximum.T,
+                "mean": maps.average.T,
+                "key": keys.expand(images),
+                "image": positions.expand(images),
+                "position": torch.zeros(images, dtype=torch.int32, device=device),
+            }
+        )
+        self.kept = self._maps().gather(1, order.clamp(max=self.k - 1)[:, :, None].expand(self.kept.shape))
+        unit, rank = torch.nonzero((order >= self.k) & (self.value > -torch.inf), as_tuple=True)
+        entry = maps.flat[order[unit, rank] - self.k, :, unit]
+        new = self.value[unit, rank]
+        self.position[unit, rank] = (entry == new[:, None]).int().argmax(1).int()
+        share = entry.clamp(min=0) / new[:, None]
         self.kept[unit, rank] = (torch.where(new[:, None] > 0, share, 0.0) * 255 + 0.5).to(torch.uint8)
 
-    def _take(self, value: Tensor, order: Tensor) -> None:
-        """Makes the lists those entries of themselves that `order` [C, k] names, under new values."""
-        self.value = value.contiguous()
-        self.image = self.image.gather(1, order)
-        self.position = self.position.gather(1, order)
-        self.kept = self._maps().gather(1, order[:, :, None].expand(-1, -1, self.kept.shape[2]))
-        self.slot = torch.arange(self.k, dtype=torch.int32, device=order.device).repeat(len(order), 1)
+    def _join(self, others: Mapping[str, Tensor]) -> Tensor:
+        """Make the lists the best k of their entries and of `others`, [C, n] by name; maps are left as they are.
+
+        Return which they are, int64 [C, k]: indices into the lists with the others behind them.
+        """
+        joined = {name: torch.cat([getattr(self, name), others[name]], 1) for name in _LISTS}
+        by_key = joined["key"].argsort(dim=1, stable=True)
+        strength = (_whole(joined["value"]) << 32) + _whole(joined["mean"]) + (1 << 31)
+        by_strength = strength.gather(1, by_key).argsort(dim=1, descending=True, stable=True)
+        order = by_key.gather(1, by_strength[:, : self.k])
+        for name, entries in joined.items():
+            setattr(self, name, entries.gather(1, order))
+        return order
+
+    def _in_order(self, count: int) -> Tensor:
+        """Return the slots of `count` entries a unit, their maps being in the order of the lists: int32 [C, count]."""
+        return torch.arange(count, dtype=torch.int32, device=self.value.device).repeat(len(self.value), 1)
 
     def _maps(self) -> Tensor:
-        """The entries' maps in list order, [C, k, h * w]."""
+        """Return the entries' maps in list order, [C, k, h * w]."""
         return self.kept[torch.arange(len(self.kept), device=self.kept.device)[:, None], self.slot.long()]
 
-    def state(self) -> Part:
-        """What `restore` needs."""
-        return pack(self, self._STATE) | {"kept": self._maps().cpu().numpy()}
+    def state_dict(self) -> Part:
+        """Return the lists as arrays, maps in the order of the lists."""
+        return super().state_dict() | {"kept": self._maps().cpu().numpy()}
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Becomes what gave `state`."""
-        unpack(self, self._STATE, state)
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Become what returned `state`."""
+        super().load_state_dict(state)
+        self.slot = self._in_order(self.k)
 
     def merge(self, other: "TopK") -> None:
-        """Takes in the lists of `other`, whose images come after this one's."""
-        mine, theirs = self._maps(), other._maps()
-        value, order = torch.cat([self.value, other.value], 1).sort(dim=1, descending=True, stable=True)
-        order = order[:, : self.k]
-        self.image = torch.cat([self.image, other.image], 1)
-        self.position = torch.cat([self.position, other.position], 1)
-        self.kept = torch.cat([mine, theirs], 1)
-        self.slot = torch.arange(2 * self.k, dtype=torch.int32, device=order.device).repeat(len(order), 1)
-        self._take(value[:, : self.k], order)
+        """Take in the lists of `other`, of other images."""
+        self._count_ties(other.value[:, 0], other.tied)
+        maps = torch.cat([self._maps(), other._maps()], 1)
+        order = self._join({name: getattr(other, name) for name in _LISTS})
+        self.kept = maps.gather(1, order[:, :, None].expand(self.kept.shape))
+        self.slot = self._in_order(self.k)
 
     def result(self) -> TopKResult:
+        """Return the lists, their maps scaled by the units' largest values."""
         value = self.value.cpu().numpy()
         empty = np.isneginf(value)
         scale = np.divide(value, value[:, :1], out=np.zeros_like(value), where=(value > 0) & np.isfinite(value[:, :1]))
@@ -115,4 +154,11 @@ class TopK:
             np.where(empty, -1, self.image.cpu().numpy()),
             self.position.cpu().numpy(),
             maps.reshape(*value.shape, self.height, self.width),
+            self.tied.cpu().numpy(),
         )
+
+
+def _whole(values: Tensor) -> Tensor:
+    """Return int64 numbers in the order of float32 values, between -2^31 and 2^31; 0 and -0 are equal."""
+    bits = (values + 0.0).view(torch.int32)
+    return torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()

@@ -1,69 +1,89 @@
-"""Total variation of every unit's maps, and the smoothness that follows from it."""
+"""Total variation of every unit's maps, and the smoothness and coherence that follow from it."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shapebias.precompute.statistics.draws import Pairings
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.state import Part, pack, unpack
+from shapebias.precompute.statistics.statistic import AttributeState
 
 
-class Variation:
-    """The monoid of (sum of TV, sum of |a|, number of maps) a unit, float64 on the device.
+@dataclass(frozen=True)
+class VariationResult:
+    """float32 [units] each; NaN without images.
 
-    Maps with values that are no numbers are left out.
+    tv:          the mean over images of TV(a)
+    smoothness:  0 to 1: 1 - sum of TV / (4 * sum of |a|), as each value is in at most four differences. 1 where all is
+                 0 (a dead unit); NaN for maps of 1 x 1.
+    coherence:   at most 1: 1 - sum of TV / (sum of the TV to be expected if the map's values were in random places).
+                 NaN where all maps are constant.
     """
 
-    _STATE = ("total", "absolute", "images")
+    tv: NDArray[np.float32]
+    smoothness: NDArray[np.float32]
+    coherence: NDArray[np.float32]
 
-    def __init__(self, units: int, positions: int, device: torch.device) -> None:
-        self.positions = positions
-        self.total, self.absolute, self.images = torch.zeros((3, units), dtype=torch.float64, device=device)
+
+class Variation(AttributeState):
+    """The monoid of (sums of TV, of the TV expected by chance and of |a|, number of maps) a unit, in float64.
+
+    Maps with values that are no numbers are left out. `seed` is of the pairs of positions from which the expectation
+    is estimated; None leaves it out.
+
+    In random places two neighbours are any two different positions: TV is expected to be the number of neighbouring
+    pairs times the mean of |a[p] - a[q]| over p != q. The mean over random pairings (`Pairings`, in which p = q has
+    a chance of 1 in P) is an unbiased estimate of (P - 1) / P of it.
+    """
+
+    _STATE = ("total", "expected", "absolute", "images")
+
+    def __init__(self, units: int, height: int, width: int, device: torch.device, *, seed: int | None = None) -> None:
+        self.height, self.width, self.seed = height, width, seed
+        self.total, self.expected, self.absolute, self.images = torch.zeros(
+            (4, units), dtype=torch.float64, device=device
+        )
 
     def update(self, maps: Maps) -> None:
-        """Takes in a batch."""
-        variation, absolute = maps.variation
+        """Take in a batch of maps."""
+        positions = self.height * self.width
+        pairings = Pairings.none(maps.images)
+        if self.seed is not None and positions > 1:
+            pairings = Pairings.draw(maps.keys, positions, self.seed)
+        variation, absolute, apart = maps.vary(pairings)
         finite = variation.isfinite() & absolute.isfinite()
         self.total += variation.masked_fill(~finite, 0.0).sum(0)
         self.absolute += absolute.masked_fill(~finite, 0.0).sum(0)
         self.images += finite.sum(0)
-
-    def state(self) -> Part:
-        """What `restore` needs."""
-        return pack(self, self._STATE)
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Becomes what gave `state`."""
-        unpack(self, self._STATE, state)
+        neighbours = self.height * (self.width - 1) + self.width * (self.height - 1)
+        pairs = max(pairings.stride.shape[1] * (positions - 1), 1)
+        self.expected += apart.masked_fill(~finite, 0.0).sum(0) * (neighbours / pairs)
 
     def merge(self, other: "Variation") -> None:
-        """Takes in what `other` saw."""
+        """Take in what `other` saw."""
         self.total += other.total
+        self.expected += other.expected
         self.absolute += other.absolute
         self.images += other.images
 
-    def tv(self) -> NDArray[np.float32]:
-        """float32 [units]: the mean over images of TV(a); NaN without images."""
-        tv: NDArray[np.float32] = (self.total / self.images).float().cpu().numpy()
-        return tv
-
-    def smoothness(self) -> NDArray[np.float32]:
-        """float32 [units], 0 to 1: 1 - sum of TV / (4 * sum of |a|). Each value is in at most four differences.
-
-        1 where all is 0 (a dead unit); NaN for maps of 1 x 1, and without images.
-        """
+    def result(self) -> VariationResult:
+        """Return the metrics."""
         share = torch.where(self.absolute > 0, self.total / (4 * self.absolute), 0.0)
-        undefined = (self.images == 0) | (self.positions == 1)
+        undefined = (self.images == 0) | (self.height * self.width == 1)
         smoothness = (1 - share).clamp(0, 1).masked_fill(undefined, torch.nan)
-        result: NDArray[np.float32] = smoothness.float().cpu().numpy()
-        return result
+        coherence = (1 - self.total / self.expected).masked_fill(self.expected == 0, torch.nan)
+        return VariationResult(*(_numbers(metric) for metric in (self.total / self.images, smoothness, coherence)))
+
+
+def _numbers(values: torch.Tensor) -> NDArray[np.float32]:
+    numbers: NDArray[np.float32] = values.float().cpu().numpy()
+    return numbers
 
 
 def filter_smoothness(kernels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 [units] from kernels float [units, inputs, h, w]: smoothness of the kernel as if it were a map.
+    """Return the smoothness of kernels float [units, inputs, h, w] as if they were maps, float32 [units].
 
     TV and |w| are summed over all input channels. NaN for 1 x 1 kernels; 1 where all is 0.
     """

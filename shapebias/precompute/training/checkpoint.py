@@ -17,15 +17,16 @@ _VERSION = 1
 
 
 def checkpoint_path(output: Path) -> Path:
-    """Where the checkpoint of a run is."""
+    """Return where the checkpoint of a run is."""
     return output.with_name(f"{output.name}.checkpoint")
 
 
-def describe(images: ImageSet) -> str:
-    """A digest of the listing: paths, labels and classes, so that a resumed run sees the images it began with."""
-    digest = hashlib.sha256(b"\0".join(images.paths))
-    digest.update(images.labels.tobytes())
-    digest.update(repr(images.class_ids).encode())
+def describe(image_set: ImageSet) -> str:
+    """Return a digest of the listing: paths, labels and classes, so that a resumed run sees the images it began
+    with."""
+    digest = hashlib.sha256(b"\0".join(image_set.paths))
+    digest.update(image_set.labels.tobytes())
+    digest.update(repr(image_set.class_ids).encode())
     return digest.hexdigest()[:16]
 
 
@@ -34,9 +35,10 @@ def save_state(
     recipe: dict[str, Any],
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
+    *,
     history: list[dict[str, Any]],
 ) -> None:
-    """Replaces the checkpoint in one rename. Raises ShapebiasError; then the one before is still there."""
+    """Replace the checkpoint in one rename. Raises ShapebiasError; then the one before is still there."""
     memory = io.BytesIO()
     state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save({"version": _VERSION, "recipe": recipe, "history": history, **state}, memory)
@@ -51,37 +53,39 @@ def save_state(
 def load_state(
     output: Path, recipe: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> list[dict[str, Any]] | None:
-    """Fills the network and the optimizer from the checkpoint; what its epochs gave, None where there is none.
+    """Fill the network and the optimizer from the checkpoint, and return what its epochs gave; None without one.
 
     Raises UsageError where it is of other settings, ShapebiasError where it cannot be read.
     """
     path = checkpoint_path(output)
     if not path.exists():
         return None
-    shown = printable(str(path))
+    path_text = printable(str(path))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        found, history = dict(state["recipe"]), list(state["history"])
+        old_recipe, history = dict(state["recipe"]), list(state["history"])
         known = state["version"] == _VERSION
     except Exception as error:  # torch.load raises what it likes
-        raise ShapebiasError(f"{shown} is damaged: start anew with --overwrite, or delete it") from error
+        raise ShapebiasError(f"{path_text} is damaged: start anew with --overwrite, or delete it") from error
     differing = [
-        f"{key.replace('_', ' ')} {_show(found.get(key))}, now {_show(recipe.get(key))}"
-        for key in dict.fromkeys([*recipe, *found])
-        if found.get(key) != recipe.get(key)
+        f"{key.replace('_', ' ')} {_show(old_recipe.get(key))}, now {_show(recipe.get(key))}"
+        for key in dict.fromkeys([*recipe, *old_recipe])
+        if old_recipe.get(key) != recipe.get(key)
     ]
     if differing or not known:
         what = "; ".join(differing) or "another version"
-        raise UsageError(f"{shown} is of a run with other settings ({what}): use those, or start anew with --overwrite")
+        raise UsageError(
+            f"{path_text} is of a run with other settings ({what}): use those, or start anew with --overwrite"
+        )
     try:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
     except Exception as error:
-        raise ShapebiasError(f"{shown} does not fit: start anew with --overwrite, or delete it") from error
+        raise ShapebiasError(f"{path_text} does not fit: start anew with --overwrite, or delete it") from error
     return history
 
 
 def _show(value: Any) -> str:
     if isinstance(value, dict):
-        return " ".join(f"{key} {_show(each)}" for key, each in value.items())
+        return " ".join(f"{key} {_show(part)}" for key, part in value.items())
     return "none" if value is None else printable(str(value), 60)

@@ -8,7 +8,7 @@ bits of an uninterrupted one, on the same machine's CPU; CUDA's kernels may diff
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import write_atomically
 from shapebias.core.text import printable
-from shapebias.precompute.attack import Normalised, robust_accuracy
+from shapebias.precompute.attack import Attack, Normalised, robust_accuracy
 from shapebias.precompute.device import Device, choose_device
 from shapebias.precompute.images.loader import default_workers
 from shapebias.precompute.models.trained import Trained, build_network, trained_bytes, usual_preprocessing
@@ -35,7 +35,7 @@ _EVALUATED = 1000  # held-out images looked at after an epoch
 def train(
     settings: TrainingSettings, progress: Reporter, on_epoch: Callable[[Epoch], None] = lambda _: None
 ) -> TrainingSummary:
-    """Trains a network, or goes on where a run with the same settings was stopped, and writes its weights.
+    """Train a network, or go on where a run with the same settings was stopped, and write its weights.
 
     After every epoch OUTPUT.checkpoint is written; the end replaces it by OUTPUT. Raises ShapebiasError; then the last
     good checkpoint is left.
@@ -52,17 +52,32 @@ def train(
         resumed = len(history)
         for number in range(resumed + 1, settings.epochs + 1):
             history.append(run.epoch(number))
-            save_state(settings.output, recipe, run.network, run.optimizer, [asdict(epoch) for epoch in history])
+            save_state(
+                settings.output, recipe, run.network, run.optimizer, history=[asdict(epoch) for epoch in history]
+            )
             on_epoch(history[-1])
     classes = settings.images
     results = recipe | {"history": [asdict(epoch) for epoch in history]}
-    trained = Trained(settings.architecture, classes.class_ids, classes.class_names, run.preprocessing, results)
+    trained = Trained(
+        architecture=settings.architecture,
+        class_ids=classes.class_ids,
+        class_names=classes.class_names,
+        preprocessing=run.preprocessing,
+        recipe=results,
+    )
     content = trained_bytes(trained, run.network)
     write_atomically(settings.output, content)
     checkpoint_path(settings.output).unlink(missing_ok=True)
-    parameters = sum(each.numel() for each in run.network.parameters())
+    parameters = sum(parameter.numel() for parameter in run.network.parameters())
     return TrainingSummary(
-        settings.output, len(content), parameters, str(device), len(run.data), history, resumed, run.data.skipped
+        output=settings.output,
+        bytes=len(content),
+        parameters=parameters,
+        device=str(device),
+        images=len(run.data),
+        epochs=history,
+        resumed=resumed,
+        skipped=run.data.skipped,
     )
 
 
@@ -89,7 +104,7 @@ class _Run:
             raise UsageError(f"training needs at least 2 images besides the {held_out} that are held out")
         self.network = device.place(network)
         self._classifier = Normalised(
-            self.network, self.preprocessing.mean, self.preprocessing.std, device.device, dtype
+            self.network, self.preprocessing.mean, self.preprocessing.std, device=device.device, dtype=dtype
         )
         self.optimizer = torch.optim.SGD(
             _groups(self.network, settings.weight_decay),
@@ -99,17 +114,24 @@ class _Run:
         )
 
     def epoch(self, number: int) -> Epoch:
-        """Learns from every image once; `number` counts from 1."""
+        """Learn from every image once; `number` counts from 1."""
         started = time.perf_counter()
         try:
             loss, right = self._learn(number)
             accuracy, robust = self._evaluate(number)
         except torch.cuda.OutOfMemoryError as error:
             raise ShapebiasError("training does not fit into GPU memory: try a smaller --batch-size") from error
-        return Epoch(number, loss, right, accuracy, robust, round(time.perf_counter() - started, 3))
+        return Epoch(
+            number=number,
+            loss=loss,
+            train_accuracy=right,
+            accuracy=accuracy,
+            robust_accuracy=robust,
+            seconds=round(time.perf_counter() - started, 3),
+        )
 
     def _learn(self, number: int) -> tuple[float, float]:
-        """The mean loss and accuracy over the epoch's images."""
+        """Learn from the epoch's images, and return their mean loss and accuracy."""
         settings, device = self.settings, self.device
         seed = _seed(settings.seed, number)
         torch.manual_seed(seed)  # dropout
@@ -127,11 +149,11 @@ class _Run:
             step = (number - 1 + index / batches) / settings.epochs
             for group in self.optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule(step)
-            images = augmented(to_inputs(pixels, device), settings.flip, settings.shift, generator)
+            batch = augmented(to_inputs(pixels, device), settings.flip, settings.shift, generator)
             labels = classes.to(device.device)
             if settings.attack is not None:
-                images = settings.attack(self._classifier, images, labels, noise)
-            total += self._step(images, labels)
+                batch = settings.attack(self._classifier, batch, labels, noise)
+            total += self._step(batch, labels)
             seen += len(labels)
             self._progress.advance(len(labels))
         loss, right = (total / max(seen, 1)).tolist()
@@ -141,9 +163,10 @@ class _Run:
             )
         return loss, right
 
-    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """One step of the optimizer; the sum of the losses and the number of right answers, [2], on the device."""
-        scores = self._classifier(images)
+    def _step(self, batch: Tensor, labels: Tensor) -> Tensor:
+        """Take one step of the optimizer; return the sum of the losses and the number of right answers, [2], on the
+        device."""
+        scores = self._classifier(batch)
         loss = F.cross_entropy(scores, labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's
@@ -151,25 +174,16 @@ class _Run:
         return torch.stack([loss.detach() * len(labels), (scores.detach().argmax(1) == labels).sum()])
 
     def _evaluate(self, number: int) -> tuple[float | None, float | None]:
-        """The accuracy of the held-out images and, in adversarial training, that under the same attack."""
+        """Return the accuracy of the held-out images and, in adversarial training, that under the same attack."""
         if not len(self._held_out):
             return None, None
         attack = self.settings.attack
         noise = torch.Generator(self.device.device).manual_seed(_seed(self.settings.seed, number))
         if attack is None:
-            return robust_accuracy(self._classifier, self._held_out_batches(), "l2", [0.0])[0], None
-        epsilons, start = [0.0, attack.epsilon], attack.random_start
-        accuracies = robust_accuracy(
-            self._classifier,
-            self._held_out_batches(),
-            attack.norm,
-            epsilons,
-            attack.steps,
-            attack.step_size,
-            start,
-            noise,
-        )
-        return accuracies[0], accuracies[1]
+            return robust_accuracy(self._classifier, self._held_out_batches(), [Attack.reaching("l2", 0.0, 1)])[0], None
+        attacks = [replace(attack, epsilon=0.0), attack]
+        accuracy, robust = robust_accuracy(self._classifier, self._held_out_batches(), attacks, noise)
+        return accuracy, robust
 
     def _held_out_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         for pixels, classes in self.data.batches(self._held_out, self.settings.batch_size):
@@ -177,19 +191,21 @@ class _Run:
 
 
 def schedule(progress: float) -> float:
-    """The learning rate, as a fraction of the largest, at `progress` in [0, 1): linear warm-up, then a cosine to 0."""
+    """Return the learning rate, as a fraction of the largest, at `progress` in [0, 1): linear warm-up, then a cosine to
+    0."""
     if progress < _WARM_UP:
         return 0.04 + 0.96 * progress / _WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for kernels and matrices only: norms and biases (one axis) are not pulled to 0."""
+    """Return groups of parameters with weight decay for kernels and matrices only: norms and biases (one axis) are not
+    pulled to 0."""
     decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def _seed(seed: int, epoch: int) -> int:
-    """Of an epoch's random numbers: 63 bits that neighbouring seeds and epochs do not share."""
+    """Return the seed of an epoch's random numbers: 63 bits that neighbouring seeds and epochs do not share."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))

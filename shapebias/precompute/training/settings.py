@@ -28,7 +28,7 @@ _RECIPE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """What the user asked for; see `shapebias train --help`.
 
@@ -53,7 +53,7 @@ class TrainingSettings:
     overwrite: bool = False
 
     def check(self) -> None:
-        """Raises UsageError for a value out of range."""
+        """Check the values. Raises UsageError for one out of range."""
         if self.output.suffix != SUFFIX:
             raise UsageError(f"the output is a {SUFFIX} file, not {printable(str(self.output))}")
         if self.epochs < 1 or self.batch_size < 2:
@@ -66,7 +66,7 @@ class TrainingSettings:
             raise UsageError(f"no folder {printable(str(self.output.absolute().parent))}: make it first")
 
     def recipe(self, dtype: torch.dtype) -> dict[str, Any]:
-        """As JSON: what the result depends on, for the file and to compare a checkpoint with."""
+        """Return as JSON what the result depends on, for the file and to compare a checkpoint with."""
         recipe: dict[str, Any] = {name: getattr(self, name) for name in _RECIPE}
         recipe["attack"] = self.attack.to_attributes() if self.attack else None
         recipe["dtype"] = str(dtype).removeprefix("torch.")
@@ -75,7 +75,7 @@ class TrainingSettings:
         return recipe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Epoch:
     """What an epoch gave. `accuracy` and `robust_accuracy` are of held-out images, in [0, 1], None if not measured.
 
@@ -96,7 +96,7 @@ class Epoch:
         return f"epoch {self.number}: {', '.join(parts)} ({self.seconds:.0f} s)"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainingSummary:
     """What a run made."""
 
@@ -110,14 +110,14 @@ class TrainingSummary:
     skipped: list[Skipped] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON, for scripts."""
+        """Return the summary as JSON, for scripts."""
         facts = {key: value for key, value in vars(self).items() if key not in ("output", "skipped", "epochs")}
-        skipped = [{"path": printable(each.path), "reason": each.reason} for each in self.skipped]
-        epochs = [asdict(each) for each in self.epochs]
+        skipped = [{"path": printable(image.path), "reason": image.reason} for image in self.skipped]
+        epochs = [asdict(epoch) for epoch in self.epochs]
         return {"output": printable(str(self.output)), **facts, "epochs": epochs, "skipped": skipped}
 
     def text(self) -> str:
-        """Two lines for the user."""
+        """Return two lines for the user."""
         seconds = sum(epoch.seconds for epoch in self.epochs)
         skipped = f", {len(self.skipped)} images skipped" if self.skipped else ""
         return (

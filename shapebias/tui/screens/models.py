@@ -72,7 +72,8 @@ class ModelScreen(ReadingScreen):
             interval = "" if math.isnan(low) else f"  {low:.3f} to {high:.3f}"
             counts = observer.score.counts
             line = f" {printable(observer.name, 40)}  {_number(counts.shape_bias)}{interval}  "
-            line += f"({counts.shape:,} shape, {counts.texture:,} texture, {counts.other:,} other)"
+            prepared = f", {observer.score.stimuli} stimuli" if observer.score.stimuli else ""
+            line += f"({counts.shape:,} shape, {counts.texture:,} texture, {counts.other:,} other{prepared})"
             lines.append(Text.assemble((mark, color), line))
         room = max(min(width - _NAME - 2, 80), 10)
         ends = "texture".ljust(room - len("shape")) + "shape"

@@ -17,8 +17,8 @@ class ZoomScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.pop_screen", "Back"),
         Binding("enter", "app.image(0)", "An image"),
-        Binding("j,down", "app.table('move(1)')", "Next"),
-        Binding("k,up", "app.table('move(-1)')", "Previous"),
+        Binding("j,down", "move(1)", "Next"),
+        Binding("k,up", "move(-1)", "Previous"),
         *(Binding(str(number), f"app.image({number - 1})", f"Image {number}", show=False) for number in range(1, 10)),
     ]
 
@@ -34,3 +34,7 @@ class ZoomScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.panel.show(self._unit, self._table, [])
+
+    async def action_move(self, rows: int) -> None:
+        """Move the table's cursor, which the panel follows."""
+        await self.app.run_action(f"table('move({rows})')")

@@ -115,14 +115,21 @@ class UnitPanel(Vertical):
         self._numbers.update(Text("\n").join(lines), layout=False)
 
     def _strongest(self) -> Text:
-        """Return the line of the strongest image: its class, or its path where it has none."""
+        """Return the line of the strongest image: its class, or its path where it has none.
+
+        Where more images reach the unit's maximum than are listed, it says how many.
+        """
         assert self._unit is not None
         top = self._store.top(self._unit)
         if not len(top.image):
             return Text()
         image = int(top.image[0])
         name = self._store.class_of(image) or self._store.image_name(image)
-        return Text.assemble(("strongest ", "dim"), printable(name, 40))
+        line = Text.assemble(("strongest ", "dim"), printable(name, 40))
+        tied = self._values.get("tied")  # not in early stores
+        if isinstance(tied, float) and tied > len(top.image):
+            line.append(f"  one of {tied:,.0f} at the maximum", style="yellow")
+        return line
 
     def _metrics(self, width: int) -> list[Text]:
         """Return titles and values in lines of at most `width` cells, none of them parted."""

@@ -19,6 +19,7 @@ def change(store: Path, path: str, place: tuple[int, ...], value: float) -> None
     array[place] = value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "place", "value", "what"),
     [

@@ -10,6 +10,7 @@ def counts(model: str, layer: str, detectors: tuple[int, int], unique: tuple[int
         model=model,
         layer=layer,
         units=9,
+        undecided=0,
         detectors=dict(zip(names, detectors, strict=True)),
         unique=dict(zip(names, unique, strict=True)),
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,13 +49,13 @@ def test_any_category_is_read_from_a_name(shape: str, texture: str, first: int, 
         assert parse_stimulus(name) == (shape, texture)
 
 
-def test_stimuli_are_used_excluded_or_named_with_a_reason() -> None:
+def test_stimuli_are_used_or_named_with_a_reason() -> None:
     names = ["cat/cat1-dog1.png", "cat/cat1-cat2.png", "cat/x.png", "cat1-zebra1.png", "dog/cat1-dog1.png", "dog2-cat1"]
     stimuli = label_stimuli(names, ["cat", "dog"])
-    assert stimuli.used.tolist() == [0, 5]
-    assert stimuli.shape.tolist() == [0, 1]
-    assert stimuli.texture.tolist() == [1, 0]
-    assert stimuli.excluded == 1
+    assert stimuli.used.tolist() == [0, 1, 5]
+    assert stimuli.shape.tolist() == [0, 0, 1]
+    assert stimuli.texture.tolist() == [1, 0, 0]
+    assert stimuli.conflicting.tolist() == [True, False, True]
     assert stimuli.unusable == [
         ("cat/x.png", "not named like cat1-elephant2.png"),
         ("cat1-zebra1.png", "unknown category zebra"),
@@ -66,7 +67,8 @@ def test_textures_may_have_names_of_their_own() -> None:
     stimuli = label_stimuli(
         ["star/star-dots-00003.png", "star/star-waves-00004.png"], ["circle", "star"], ["dots", "waves"]
     )
-    assert (stimuli.shape.tolist(), stimuli.texture.tolist(), stimuli.excluded) == ([1], [0], 1)
+    assert (stimuli.shape.tolist(), stimuli.texture.tolist()) == ([1, 1], [0, 1])
+    assert stimuli.conflicting.tolist() == [True, False]
 
 
 def test_no_stimulus_is_no_error() -> None:
@@ -180,9 +182,18 @@ def test_equal_seeds_give_equal_intervals() -> None:
     assert score(decisions, seed=1, resamples=50).interval != score(decisions, resamples=50).interval
 
 
-@pytest.mark.parametrize("row", [(0, 0, 0), (4, 0, 0), (0, 4, 0), (0, 1, 4), (-1, 1, 0), (0, 1, -2)])
+def test_images_without_a_conflict_are_kept_but_do_not_enter_the_bias() -> None:
+    rows = [(0, 1, 0), (0, 1, 1), (2, 2, 2), (1, 1, 0), (1, 2, 2)]
+    scored, without = score(decisions_of(rows)), score(decisions_of([rows[0], rows[1], rows[4]]))
+    assert (scored.counts, scored.categories, scored.excluded) == (without.counts, without.categories, 2)
+    assert scored.counts == Counts(1, 2, 0)
+    assert score(replace(decisions_of(rows), excluded=3)).excluded == 5
+    assert score(decisions_of([(1, 1, 1)])).counts == Counts(0, 0, 0)
+
+
+@pytest.mark.parametrize("row", [(4, 0, 0), (0, 4, 0), (0, 1, 4), (-1, 1, 0), (0, 1, -2)])
 def test_decisions_that_do_not_fit_together(row: tuple[int, int, int]) -> None:
-    with pytest.raises(ValueError, match=r"categor|conflict"):
+    with pytest.raises(ValueError, match="category"):
         decisions_of([(0, 1, 2), row])
     with pytest.raises(ValueError, match="one shape"):
         decisions_of([(0, 1, 2)], images=["a", "b"])

@@ -33,7 +33,7 @@ def test_decisions_are_read(cue_conflict_store: Path) -> None:
     assert decisions.texture.tolist() == [1, 2, 0, 1]
     assert decisions.decision.tolist() == [0, 2, 3, 2]
     assert decisions.decision.dtype == np.int32
-    assert decisions.excluded == 1
+    assert (decisions.excluded, decisions.stimuli) == (1, "model")  # as in stores of early versions
 
 
 def test_a_store_without_them(small_store: Path) -> None:
@@ -45,7 +45,10 @@ def test_a_store_without_them(small_store: Path) -> None:
 
 def test_info_tells_the_shape_bias(cue_conflict_store: Path) -> None:
     store = open_store(cue_conflict_store)
-    assert "shape bias 0.6667, 95 % interval 0.0000 to 1.0000: 2 shape, 1 texture, 1 other" in store_text(store)
+    assert (
+        "shape bias 0.6667, 95 % interval 0.0000 to 1.0000: 2 shape, 1 texture, 1 other, model stimuli"
+        in store_text(store)
+    )
     facts = json.loads(json.dumps(store_facts(store), allow_nan=False))["models"][0]["cue_conflict"]
     assert (facts["shape"], facts["texture"], facts["other"], facts["excluded"]) == (2, 1, 1, 1)
     assert facts["shape_bias"] == pytest.approx(2 / 3)
@@ -108,6 +111,8 @@ def test_values_that_shapebias_would_not_write(cue_conflict_store: Path, array: 
         {"categories": ["cat", "dog", "elephant", "cat"]},
         {"excluded": -1},
         {"excluded": "1"},
+        {"stimuli": "squeezed"},
+        {"stimuli": 1},
     ],
 )
 def test_facts_that_shapebias_would_not_write(cue_conflict_store: Path, change: dict[str, object]) -> None:

@@ -23,6 +23,8 @@ from shapebias.core.store.opening import open_store
 from shapebias.core.units.table import load_units, unit_records
 from shapebias.tui.show import unit_text
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def whole(make_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:

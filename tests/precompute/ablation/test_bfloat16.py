@@ -1,12 +1,12 @@
-"""Rows screened in bfloat16: the decisions are those of float32, however close."""
+"""Rows checked in bfloat16: the decisions are those of float32, however close."""
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from shapebias.precompute.ablation.bfloat16 import Choice, Rows, Screen, category_choice
+from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, Choice, Rows, category_choice
 from shapebias.precompute.device import Device
 
 CPU = Device(torch.device("cpu"), torch.float32)
@@ -35,15 +35,16 @@ def rows_of(exact: Tensor, rough: Tensor, known: int, clock: Clock) -> Rows:
         clock.run(len(some))
         return (rough if torch.is_autocast_enabled("cpu") else exact)[some]
 
-    return Rows(scores, BY_CLASS, np.full(len(exact), known, np.int32), CPU.device, MOST)
+    return Rows(scores, BY_CLASS, np.full(len(exact), known, np.int32), device=CPU.device, most=MOST)
 
 
-def made(clock: Clock) -> Screen:
-    screen = Screen(nn.Linear(2, 2), CPU, ROOM)
-    screen._clock = clock
-    return screen
+def made(clock: Clock) -> Bfloat16Check:
+    check = Bfloat16Check(nn.Linear(2, 2), CPU, ROOM)
+    check._clock = clock
+    return check
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), spread=st.floats(0.01, 100), missing=st.booleans())
 def test_close_decisions_are_those_of_float32(seed: int, spread: float, missing: bool) -> None:
     """Leads from far within the errors to a hundred times as large, and scores that are not finite."""
@@ -54,16 +55,16 @@ def test_close_decisions_are_those_of_float32(seed: int, spread: float, missing:
     if missing:
         rough[::50] = torch.nan
     clock = Clock(1, 0.3)
-    screen, rows = made(clock), rows_of(exact, rough, 0, clock)
-    screen.decide(rows)
+    check, rows = made(clock), rows_of(exact, rough, 0, clock)
+    check.decide(rows)
     assert (rows.decided == exact.argmax(1).numpy()).all()
-    assert (screen.rows, screen.again) == (ROWS, int(rows.done.sum()))
+    assert (check.rows, check.again) == (ROWS, int(rows.done.sum()))
     if spread > 50:
-        assert screen.share() == f"{screen.again / ROWS:.0%}"
-        assert screen.again < ROWS / 2
+        assert check.share() == f"{check.again / ROWS:.0%}"
+        assert check.again < ROWS / 2
     if spread < 0.1:
         assert (rough.argmax(1) != exact.argmax(1)).any()
-        assert screen.share().endswith("% of the first rows, then all (too few rows were certain)")
+        assert check.share().endswith("% of the first rows, then all (too few rows were certain)")
 
 
 def test_a_model_that_decided_nothing_is_run_in_float32() -> None:
@@ -78,13 +79,13 @@ def test_a_model_that_decided_nothing_is_run_in_float32() -> None:
 def test_it_is_given_up_where_it_is_no_faster_or_fails() -> None:
     exact = torch.randn(ROWS, 5) + torch.tensor([100.0, 0, 0, 0, 0])
     clock = Clock(1, 0.9)
-    screen, rows = made(clock), rows_of(exact, exact, 0, clock)
-    screen.decide(rows)
-    assert screen.given_up == "bfloat16 is no faster here"
+    check, rows = made(clock), rows_of(exact, exact, 0, clock)
+    check.decide(rows)
+    assert check.given_up == "bfloat16 is no faster here"
     assert not rows.done[:MOST].all()
     assert rows.done[MOST:].all()  # the first forward was the only one
     before = clock.now
-    screen.decide(rows_of(exact, exact, 0, clock))
+    check.decide(rows_of(exact, exact, 0, clock))
     assert clock.now - before == ROWS  # nothing in bfloat16 any more
 
     def fails(some: Tensor) -> Tensor:
@@ -92,24 +93,24 @@ def test_it_is_given_up_where_it_is_no_faster_or_fails() -> None:
             raise RuntimeError("not in bfloat16")
         return exact[some]
 
-    screen, rows = made(clock), Rows(fails, BY_CLASS, np.zeros(ROWS, np.int32), CPU.device, MOST)
-    screen.decide(rows)
-    assert screen.given_up == "the network fails in bfloat16 (RuntimeError)"
+    check, rows = made(clock), Rows(fails, BY_CLASS, np.zeros(ROWS, np.int32), device=CPU.device, most=MOST)
+    check.decide(rows)
+    assert check.given_up == "the network fails in bfloat16 (RuntimeError)"
     assert rows.done.all()
 
 
-def test_few_rows_other_precisions_and_little_memory_are_not_screened() -> None:
+def test_few_rows_other_precisions_and_little_memory_are_not_checked() -> None:
     exact = torch.randn(ROWS, 5)
     clock = Clock(1, 0.3)
-    for screen, count in (
+    for check, count in (
         (made(clock), 400),
-        (Screen(nn.Linear(2, 2), Device(CPU.device, torch.bfloat16), ROOM), ROWS),
-        (Screen(nn.Linear(1000, 1000), CPU, ROOM), ROWS),
+        (Bfloat16Check(nn.Linear(2, 2), Device(CPU.device, torch.bfloat16), ROOM), ROWS),
+        (Bfloat16Check(nn.Linear(1000, 1000), CPU, ROOM), ROWS),
     ):
         rows = rows_of(exact[:count], exact[:count], 0, clock)
-        screen.decide(rows)
+        check.decide(rows)
         assert rows.done.all()
-        assert screen.rows == 0
+        assert check.rows == 0
 
 
 def test_the_evidence_of_a_category_is_its_mean_probability() -> None:

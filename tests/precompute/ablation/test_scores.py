@@ -26,6 +26,7 @@ def scores(path: Path) -> dict[str, list[float]]:
     }
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_was(
     make_store: Make, ablation_settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,11 +36,11 @@ def test_an_interrupted_run_goes_on_where_it_was(
     path, measured = tmp_path / "again.zarr", []
     measure = unit_scores.shape_and_texture_scores
 
-    def stopped(ablation, *rest):  # type: ignore[no-untyped-def]
+    def stopped(ablation, *arguments, **options):  # type: ignore[no-untyped-def]
         if len(measured) == 1:
             raise KeyboardInterrupt
         measured.append(ablation.layer.name)
-        return measure(ablation, *rest)
+        return measure(ablation, *arguments, **options)
 
     monkeypatch.setattr(unit_scores, "shape_and_texture_scores", stopped)
     with pytest.raises(KeyboardInterrupt):
@@ -83,6 +84,6 @@ def test_ablation_is_asked_for_by_name() -> None:
 
 def test_wishes_that_make_no_sense() -> None:
     with pytest.raises(UsageError, match="needs cue-conflict images"):
-        Settings([], "", Path("none.zarr"), passes=("ablation",))
+        Settings(models=[], images="", store=Path("none.zarr"), passes=("ablation",))
     with pytest.raises(UsageError, match="add --passes ablation"):
-        Settings([], "", Path("none.zarr"), ablate_accuracy=True)
+        Settings(models=[], images="", store=Path("none.zarr"), ablate_accuracy=True)

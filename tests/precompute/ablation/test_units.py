@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from shapebias.core.errors import ShapebiasError
 from shapebias.precompute.ablation.bfloat16 import Choice, category_choice
 from shapebias.precompute.ablation.memory import peak_bytes
-from shapebias.precompute.ablation.units import UnitAblation, accuracy_drop, shape_and_texture_scores
+from shapebias.precompute.ablation.units import Labelled, UnitAblation, accuracy_drop, shape_and_texture_scores
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
@@ -41,7 +41,7 @@ DEVICE = choose_device("cpu", "auto")
 
 
 def stream_of(images: ImageSet) -> Stream:
-    return Stream(images, Settings([], "", Path("none.zarr"), workers=0), DEVICE, Silent())
+    return Stream(images, Settings(models=[], images="", store=Path("none.zarr"), workers=0), DEVICE, Silent())
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def stimuli() -> Stream:
 @pytest.fixture(scope="module")
 def pair(stimuli: Stream) -> list[Runner]:
     return [
-        prepare(load_model(parse_spec(name)), stimuli.images, DEVICE, "conv2,conv4,conv5")
+        prepare(load_model(parse_spec(name)), stimuli.image_set, DEVICE, "conv2,conv4,conv5")
         for name in ("demo-s", "demo-r")
     ]
 
@@ -87,8 +87,8 @@ def naive_scores(
 
 
 def decide_with(runners: list[Runner], stimuli: Stream, folder: Path) -> CueConflict:
-    engine = LocalEngine(runners, stimuli.settings, stimuli.device, Silent(), folder)
-    return decide_cue_conflict(engine, runners, stimuli.images, [], None)
+    engine = LocalEngine(runners, stimuli.settings, stimuli.device, Silent(), folder=folder)
+    return decide_cue_conflict(engine, runners, stimuli.image_set, [], file=None, stimuli_as="native")
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -99,7 +99,7 @@ def test_scores_are_those_of_the_naive_way(pair: list[Runner], stimuli: Stream, 
         pixels = pixels_of(stimuli, runner)
         ablation = UnitAblation(runner, runner.layers[index], MEMORY)
         assert ablation.why_whole is None
-        scores = shape_and_texture_scores(ablation, "", stimuli, found, category_mapping(runner, None))
+        scores = shape_and_texture_scores(ablation, "", stimuli, found, mapping=category_mapping(runner, None))
         most = np.argsort(-scores["shape_score"] - scores["texture_score"], kind="stable")
         units = np.concatenate([most[:8], most[-4:]])
         shape, texture = naive_scores(runner, index, units, pixels, found)
@@ -120,7 +120,7 @@ def test_small_memory_gives_the_same_scores_in_more_forwards(
     assert small.images < usual.images
     pixels = pixels_of(stimuli, runner)[: small.images]
     assert peak_bytes(lambda: small.decide_pixels(pixels, category_choice(mapping))) < 2_000_000
-    first, second = (shape_and_texture_scores(each, "", stimuli, found, mapping) for each in (usual, small))
+    first, second = (shape_and_texture_scores(each, "", stimuli, found, mapping=mapping) for each in (usual, small))
     assert {name: values.tolist() for name, values in first.items()} == {
         name: values.tolist() for name, values in second.items()
     }
@@ -137,7 +137,7 @@ def test_accuracy_drops_as_in_the_naive_way(pair: list[Runner]) -> None:
     pixels = pixels_of(stream, runner)
     decision = probabilities(runner, pixels).argmax(1).astype(np.int32)
     ablation = UnitAblation(runner, runner.layers[0], MEMORY)
-    drop = accuracy_drop(ablation, "", stream, np.arange(24), decision, target)["accuracy_drop"]
+    drop = accuracy_drop(ablation, "", Labelled(stream, np.arange(24), decision, target))["accuracy_drop"]
     known = target >= 0
     for unit in (*np.argsort(drop)[:3], *np.argsort(drop)[-3:]):
         after = without(runner, 0, int(unit), pixels).argmax(1)
@@ -167,7 +167,7 @@ class Residual(nn.Module):
 def runner_of(network: nn.Module, layers: str, size: int, classes: int) -> Runner:
     preprocessing = Preprocessing(Geometry(size, size, "bilinear"), (0.5,) * 3, (0.25,) * 3, "this test")
     model = LoadedModel("Net", network.eval(), "Net", "Net", preprocessing, [str(each) for each in range(classes)])
-    return prepare(model, ImageSet(Path(), [], np.zeros(0, np.int32), [], [], False), DEVICE, layers)
+    return prepare(model, ImageSet(root=Path(), paths=[], labels=np.zeros(0, np.int32)), DEVICE, layers)
 
 
 def by_class(runner: Runner) -> Choice:
@@ -183,7 +183,8 @@ def check_decisions(runner: Runner, ablation: UnitAblation, stream: Stream, unit
     fires = (maps[0].amax((2, 3)) != 0).numpy()
     wanted = {(image, unit) for image, unit in np.argwhere(fires).tolist() if unit in units}
     found = {}
-    for image, unit, decided in ablation.decisions("", stream, np.arange(len(pixels)), by_class(runner)):
+    rows = np.arange(len(pixels))
+    for image, unit, decided in ablation.decisions("", stream, rows, by_class(runner), geometry=runner.geometry):
         found |= {(int(i), int(u)): int(d) for i, u, d in zip(image, unit, decided, strict=True) if u in units}
     assert set(found) == wanted
     changed = 0
@@ -229,7 +230,7 @@ def test_quarters_that_are_seen_as_images_are_put_back_together(stimuli: Stream)
 @pytest.mark.parametrize("image", range(0, 24, 4))
 def test_decisions_too_close_for_bfloat16(stimuli: Stream, image: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is tuned so that without the unit its decision for the image is lost by a hair."""
-    monkeypatch.setattr(time, "process_time", lambda: 0.0)  # it is screened, however slow bfloat16 is here
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)  # bfloat16 is used, however slow it is here
     torch.manual_seed(1)
     network = nn.Sequential(nn.Conv2d(3, 32, 7, stride=4), nn.ReLU(), nn.Conv2d(32, 24, 3), nn.ReLU())
     network.extend([nn.Conv2d(24, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head := nn.Linear(16, 7)])
@@ -243,8 +244,8 @@ def test_decisions_too_close_for_bfloat16(stimuli: Stream, image: int, monkeypat
     assert probabilities(runner, pixels)[image].argmax() == lost != gained
     ablation = UnitAblation(runner, runner.layers[0], MEMORY)
     check_decisions(runner, ablation, stimuli, range(32))
-    assert ablation.screen.given_up is None
-    assert 64 < ablation.screen.again < ablation.screen.rows
+    assert ablation.check.given_up is None
+    assert 64 < ablation.check.again < ablation.check.rows
 
 
 @pytest.mark.slow
@@ -255,5 +256,5 @@ def test_a_real_layer(stimuli: Stream) -> None:
     runner = runner_of(network, "conv5", 224, 1000)
     ablation = UnitAblation(runner, runner.layers[0], MEMORY)
     assert ablation.why_whole is None
-    few = stream_of(stimuli.images.spread(2))
+    few = stream_of(stimuli.image_set.spread(2))
     check_decisions(runner, ablation, few, range(0, 256, 32))

@@ -16,7 +16,7 @@ from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.sources.folder import list_images
 
-NO_IMAGES = ImageSet(Path("nowhere"), [], np.zeros(0, np.int32), [], [], False)
+NO_IMAGES = ImageSet(root=Path("nowhere"), paths=[], labels=np.zeros(0, np.int32))
 
 
 @settings(deadline=None, max_examples=60)
@@ -38,7 +38,15 @@ def test_what_is_packed_is_unpacked(
         pixels, rng.integers(0, 1201, (planes, height, width)).astype(np.uint16), np.array(whole, np.uint16)
     )
     every = Annotations(
-        NO_IMAGES, concepts, lambda _: image, Geometry(crop, crop), height, width, planes, len(whole), "test"
+        image_set=NO_IMAGES,
+        concepts=concepts,
+        read=lambda _: image,
+        geometry=Geometry(crop, crop),
+        height=height,
+        width=width,
+        planes=planes,
+        whole=len(whole),
+        source="test",
     )
     packed = every.pack(b"")
     assert packed.shape == (every.versions, crop, crop, 3)

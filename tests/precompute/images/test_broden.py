@@ -73,9 +73,9 @@ def index(folder: Path, *rows: list[object]) -> None:
 def read(annotations: Annotations) -> list[np.ndarray | str]:
     """What comes of each image, or why it does not."""
     found: list[np.ndarray | str] = []
-    for path in annotations.images.paths:
+    for path in annotations.image_set.paths:
         try:
-            found.append(annotations.pack(bytes(annotations.images.root.absolute()) + b"/" + path))
+            found.append(annotations.pack(bytes(annotations.image_set.root.absolute()) + b"/" + path))
         except ImageError as error:
             found.append(str(error))
     return found
@@ -108,10 +108,10 @@ def test_the_built_in_images_written_and_read_again(tmp_path: Path) -> None:
     assert broden.skipped == ()
     assert broden.concepts == CONCEPTS
     annotations = broden.annotations(Geometry(64, 64))
-    assert annotations.images.paths == builtin_set("cue-conflict", 32).paths
+    assert annotations.image_set.paths == builtin_set("cue-conflict", 32).paths
     packed = read(annotations)
     pixels, labels = annotations.unpack(np.stack([each for each in packed if not isinstance(each, str)]))
-    for path, image, planes in zip(annotations.images.paths, pixels, labels.planes, strict=True):
+    for path, image, planes in zip(annotations.image_set.paths, pixels, labels.planes, strict=True):
         np.testing.assert_array_equal(image, draw_path(path))
         np.testing.assert_array_equal(planes.reshape(4, 64, 64), annotate_path(path))
 
@@ -147,7 +147,7 @@ def test_a_row_that_cannot_be_used_is_named(folder: Path, changes: dict[str, obj
     good = ["a.png", "train", 8, 8, 4, 4, "color.png", "", ""]
     index(folder, good, good, row_b(**changes))
     broden = read_broden(folder)
-    assert broden.images.paths == [b"a.png"]
+    assert broden.image_set.paths == [b"a.png"]
     assert [each.reason for each in broden.skipped] == [reason]
     assert broden.annotations(GEOMETRY).notes() == [f"1 annotated images skipped: 1 {reason}"]
 

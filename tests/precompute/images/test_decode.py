@@ -279,6 +279,7 @@ FILES = [
 ]
 
 
+@pytest.mark.slow
 @given(st.sampled_from(FILES), st.floats(0, 1), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=4))
 @settings(max_examples=400, deadline=None)
 def test_a_damaged_file_gives_an_image_or_an_image_error(

@@ -47,10 +47,9 @@ def test_images_too_long_for_memory_are_refused(tmp_path: Path) -> None:
     assert Geometry(20, 16)(read_image(path)).shape == (16, 16, 3)  # 40,000 px are allowed
 
 
-def test_geometry_key_dict_and_validation() -> None:
+def test_geometry_key_and_validation() -> None:
     geometry = Geometry(256, 224, "bicubic")
     assert geometry.key == "resize256-crop224-bicubic"
-    assert Geometry.from_dict(geometry.to_dict()) == geometry
     for wrong in ((0, 224, "bilinear"), (256, 0, "bilinear"), (256, 224, "area")):
         with pytest.raises(ValueError, match="must be"):
             Geometry(*wrong)

@@ -74,7 +74,7 @@ def test_batches(photos: Path, workers: int, batch_size: int) -> None:
     images, _ = list_images(photos)
     bad = [0, 7, 15, 16, 17, 18, 19]
     seen: list[int] = []
-    with Loader(photos, images.paths, GEOMETRY, batch_size, workers, thumbnails=True) as loader:
+    with Loader(photos, images.paths, GEOMETRY, batch_size, workers=workers, thumbnails=True) as loader:
         for batch in loader:
             first = batch.positions[0] // batch_size * batch_size
             positions = [index for index in range(first, min(first + batch_size, 23)) if index not in bad]
@@ -94,9 +94,9 @@ def test_batches(photos: Path, workers: int, batch_size: int) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_no_images_and_thumbnails_not_asked_for(tmp_path: Path, workers: int) -> None:
-    with Loader(tmp_path, [], GEOMETRY, 4, workers) as loader:
+    with Loader(tmp_path, [], GEOMETRY, 4, workers=workers) as loader:
         assert list(loader) == []
-    with Loader(tmp_path, [b"n5"], GEOMETRY, 4, workers, decode_function=number) as loader:
+    with Loader(tmp_path, [b"n5"], GEOMETRY, 4, workers=workers, decode_function=number) as loader:
         (batch,) = loader
         assert batch.thumbnails is None
         assert batch.pixels.shape == (1, 16, 16, 3)
@@ -105,7 +105,7 @@ def test_no_images_and_thumbnails_not_asked_for(tmp_path: Path, workers: int) ->
 
 def test_relative_roots_survive_a_change_of_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos)
-    with Loader(Path(), [b"01.png"], GEOMETRY, 4, 1) as loader:
+    with Loader(Path(), [b"01.png"], GEOMETRY, 4, workers=1) as loader:
         monkeypatch.chdir("/")
         assert len(next(iter(loader)).positions) == 1
 
@@ -113,7 +113,7 @@ def test_relative_roots_survive_a_change_of_folder(photos: Path, monkeypatch: py
 @pytest.mark.parametrize("workers", [1, 2])
 def test_only_the_image_that_kills_a_fresh_worker_is_skipped(tmp_path: Path, workers: int) -> None:
     paths = [b"n1", b"n2", b"o3", b"n4", b"k5", b"e6", b"n7", b"p8", b"n9"]
-    with Loader(tmp_path, paths, GEOMETRY, 6, workers, decode_function=moody) as loader:
+    with Loader(tmp_path, paths, GEOMETRY, 6, workers=workers, decode_function=moody) as loader:
         kept = [pair for b in loader for pair in zip(b.positions.tolist(), b.pixels[:, 0, 0, 0].tolist(), strict=True)]
     assert kept == [(0, 1), (1, 2), (2, 3), (3, 4), (6, 7), (7, 8), (8, 9)]
     assert loader.skipped == [Skipped(b"k5", "the decoder crashed on it"), Skipped(b"e6", "damaged")]
@@ -121,21 +121,21 @@ def test_only_the_image_that_kills_a_fresh_worker_is_skipped(tmp_path: Path, wor
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_bugs_come_out(tmp_path: Path, workers: int) -> None:
-    loader = Loader(tmp_path, [b"n1", b"v2"], GEOMETRY, 1, workers, decode_function=moody)
+    loader = Loader(tmp_path, [b"n1", b"v2"], GEOMETRY, 1, workers=workers, decode_function=moody)
     with loader, pytest.raises(ValueError, match="a bug") as caught:
         list(loader)
     assert workers == 0 or "in moody" in caught.value.__notes__[0]
 
 
 def test_workers_are_nice_light_and_ignore_interrupts(tmp_path: Path) -> None:
-    with Loader(tmp_path, [b"n1"], GEOMETRY, 1, 1, decode_function=facts) as loader:
+    with Loader(tmp_path, [b"n1"], GEOMETRY, 1, workers=1, decode_function=facts) as loader:
         (batch,) = loader
         assert batch.pixels[0, 0, 0].tolist() == [min(os.nice(0) + 5, 19), 1, 1]
 
 
 def test_memory_is_bounded_and_decoding_waits_for_the_caller(tmp_path: Path) -> None:
     paths = [b"n%d" % (index % 256) for index in range(1000)]
-    with Loader(tmp_path, paths, GEOMETRY, 10, 2, decode_function=number) as loader:
+    with Loader(tmp_path, paths, GEOMETRY, 10, workers=2, decode_function=number) as loader:
         for index, batch in enumerate(loader):
             owner = batch.pixels
             while isinstance(owner, np.ndarray):
@@ -149,7 +149,7 @@ def test_memory_is_bounded_and_decoding_waits_for_the_caller(tmp_path: Path) -> 
 
 def test_workers_decode_before_they_are_asked(tmp_path: Path) -> None:
     paths = [b"n%d" % index for index in range(60)]
-    with Loader(tmp_path, paths, GEOMETRY, 20, 2, decode_function=slow) as loader:
+    with Loader(tmp_path, paths, GEOMETRY, 20, workers=2, decode_function=slow) as loader:
         iterator = iter(loader)
         next(iterator)
         time.sleep(1)
@@ -163,7 +163,7 @@ def test_every_way_out_cleans_up(photos: Path) -> None:
     paths = list_images(photos)[0].paths
 
     def start() -> Loader:
-        return Loader(photos, paths, GEOMETRY, 5, 1)
+        return Loader(photos, paths, GEOMETRY, 5, workers=1)
 
     batch = next(iter(start()))
     assert shared_memory() == 1  # the batch's: the generator was closed, though there was no `with`
@@ -181,12 +181,15 @@ def test_every_way_out_cleans_up(photos: Path) -> None:
     with pytest.raises(RuntimeError, match="closed"):
         next(iter(loader))
     with pytest.raises((AttributeError, TypeError)):  # not picklable: fails before anything is started
-        Loader(photos, paths, GEOMETRY, 5, 2, decode_function=lambda path: np.zeros(1, np.uint8))
+        Loader(photos, paths, GEOMETRY, 5, workers=2, decode_function=lambda path: np.zeros(1, np.uint8))
 
 
 def test_workers_that_do_not_start(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker.sys, "executable", "/bin/false")
-    with Loader(photos, [b"01.png"], GEOMETRY, 5, 2) as loader, pytest.raises(ShapebiasError, match="--workers 0"):
+    with (
+        Loader(photos, [b"01.png"], GEOMETRY, 5, workers=2) as loader,
+        pytest.raises(ShapebiasError, match="--workers 0"),
+    ):
         list(loader)
 
 
@@ -196,9 +199,9 @@ SCRIPT = """
     from shapebias.precompute.images.decode import Geometry
     from shapebias.precompute.images.loader import Loader
     root = Path(sys.argv[1])
-    loader = Loader(root, sorted(p.name.encode() for p in root.iterdir()), Geometry(20, 16), 5, 1)
+    loader = Loader(root, sorted(p.name.encode() for p in root.iterdir()), Geometry(20, 16), 5, workers=1)
     print(sum(len(batch.positions) for batch in loader), end=" ")
-    unclosed = Loader(root, [b"01.png"] * 9, Geometry(20, 16), 2, 1)
+    unclosed = Loader(root, [b"01.png"] * 9, Geometry(20, 16), 2, workers=1)
 """
 
 
@@ -221,7 +224,7 @@ def test_any_kind_of_caller(photos: Path, tmp_path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_their_caller(photos: Path, stop: signal.Signals) -> None:
-    code = textwrap.dedent(SCRIPT.split("print")[0]).replace("5, 1)", "5, 2); loader._paths *= 100_000")
+    code = textwrap.dedent(SCRIPT.split("print")[0]).replace("5, workers=1)", "5, workers=2); loader._paths *= 100_000")
     code += "print('ready', flush=True)\nfor _ in loader: pass\n"
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + code  # a shell may ignore it
     process = subprocess.Popen(

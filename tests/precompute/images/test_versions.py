@@ -16,7 +16,7 @@ from shapebias.precompute.images.geometry import Geometry, ImageError
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.loader import load
 from shapebias.precompute.images.sources.folder import list_images
-from shapebias.precompute.images.versions import CLEAN, SILHOUETTE, versions
+from shapebias.precompute.images.versions import CLEAN, SILHOUETTE, make_versions
 
 GEOMETRY = Geometry(40, 32)
 NAMES = (CLEAN, SILHOUETTE, *STANDARD, "noise-0.3")
@@ -46,7 +46,7 @@ def loaded(images: ImageSet, names: tuple[str, ...] | None = NAMES, workers: int
     """The versions of every image by its path."""
     settings = {"batch_size": 3, "seed": 0} | options
     found = {}
-    with load(images, GEOMETRY, settings["batch_size"], workers, names=names, seed=settings["seed"]) as loader:
+    with load(images, GEOMETRY, settings["batch_size"], workers, versions=names, seed=settings["seed"]) as loader:
         for batch in loader:
             found |= {images.paths[at]: each.copy() for at, each in zip(batch.positions, batch.pixels, strict=True)}
     return found
@@ -90,7 +90,7 @@ def test_without_names_there_are_no_versions(photos: Path) -> None:
 
 def test_thumbnails_are_of_the_first_version(photos: Path) -> None:
     images = list_images(photos)[0]
-    with load(images, GEOMETRY, 4, 0, thumbnails=True, names=("grey", CLEAN)) as loader:
+    with load(images, GEOMETRY, 4, 0, thumbnails=True, versions=("grey", CLEAN)) as loader:
         batch = next(iter(loader))
         assert batch.thumbnails == [encode_thumbnail(pixels[0]) for pixels in batch.pixels]
 
@@ -116,7 +116,7 @@ def test_the_silhouette_of_a_transparent_image_is_its_opacity(photos: Path) -> N
 def test_the_silhouette_of_a_builtin_image_is_its_annotation() -> None:
     images = builtin_set("cue-conflict", 16)
     geometry = Geometry(64, 64)
-    with load(images, geometry, 16, 0, names=(SILHOUETTE,)) as loader:
+    with load(images, geometry, 16, 0, versions=(SILHOUETTE,)) as loader:
         batch = next(iter(loader))
     assert {parse_path(path)[0] for path in images.paths} == set(range(len(SHAPES)))
     for path, pixels in zip(images.paths, batch.pixels[:, 0], strict=True):
@@ -187,6 +187,6 @@ def test_a_seed_changes_what_is_random(photos: Path) -> None:
 
 def test_an_image_that_cannot_be_read_has_no_versions(photos: Path) -> None:
     images = list_images(photos)[0]
-    make = versions(images, GEOMETRY, (CLEAN, SILHOUETTE), 0)
+    make = make_versions(images, GEOMETRY, (CLEAN, SILHOUETTE), 0)
     with pytest.raises(ImageError, match="not a JPEG"):
         make(os.fsencode(photos / "3.png"))

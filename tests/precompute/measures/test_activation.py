@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shapebias.precompute.device import choose_device
-from shapebias.precompute.measures.activation import ActivationPass
+from shapebias.precompute.measures.activation import ActivationPass, StatisticsPlan
 from shapebias.precompute.models.hooks import WatchedLayer
 from shapebias.precompute.models.layers import Trace
 
@@ -49,12 +49,14 @@ def check(metrics: dict[str, np.ndarray], maps: np.ndarray, labels: np.ndarray) 
     np.testing.assert_allclose(metrics["sparsity"], (flat <= 0).mean(1), atol=2 / flat.shape[1])
     above = int(0.005 * flat.shape[1] + 1e-9)
     np.testing.assert_allclose(metrics["q995"], -np.sort(-flat, axis=1)[:, above], rtol=1e-4, atol=1e-5)
-    activation = exact.max((2, 3))
-    means = np.array([activation[labels == label].mean(0) for label in np.unique(labels[labels >= 0])])
-    others = (means.sum(0) - means.max(0)) / (len(means) - 1)
-    both = means.max(0) + others
-    selectivity = np.divide(means.max(0) - others, both, out=np.zeros_like(both), where=both != 0)
-    np.testing.assert_allclose(metrics["selectivity"], selectivity, rtol=1e-3, atol=1e-5)
+    for name, activation in (("selectivity", exact.max((2, 3))), ("selectivity_mean", exact.mean((2, 3)))):
+        means = np.array([activation[labels == label].mean(0) for label in np.unique(labels[labels >= 0])])
+        others = (means.sum(0) - means.max(0)) / (len(means) - 1)
+        both = means.max(0) + others
+        selectivity = np.divide(means.max(0) - others, both, out=np.zeros_like(both), where=both != 0)
+        if (exact < 0).any():  # the layer is signed
+            selectivity[:] = np.nan
+        np.testing.assert_allclose(metrics[name], selectivity, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 40])
@@ -63,11 +65,11 @@ def test_the_pass_equals_a_plain_loop(network: nn.Module, batch: int) -> None:
     images = torch.randn(40, 3, 32, 32)
     labels = np.arange(40) % 4 - 1
     layers = Trace(network, images[:2]).choose("block1,block2,block3")
-    run = ActivationPass(network, layers, choose_device("cpu", "auto"), 5, 40, 3)
+    run = ActivationPass(network, layers, choose_device("cpu", "auto"), StatisticsPlan(5, 40, 3))
     maxima, means, outputs = [], [], []
     for start in range(0, 40, batch):
         places = np.arange(start, min(start + batch, 40))
-        seen = run.run(images[places], places, places, labels[places])
+        seen = run.run(images[places], places, labels[places])
         maxima.append(seen.maximum)
         means.append(seen.mean)
         outputs.append(seen.output)
@@ -76,12 +78,12 @@ def test_the_pass_equals_a_plain_loop(network: nn.Module, batch: int) -> None:
         torch.testing.assert_close(torch.cat(outputs), network(images), rtol=1e-4, atol=1e-5)
     for index, name in enumerate(LAYERS):
         maps = expected[name]
-        check(run.statistics[index].metrics(), maps, labels)
+        check(run.statistics[index].result().metrics, maps, labels)
         for rows, exact in ((maxima, maps.max((2, 3))), (means, maps.astype(np.float64).mean((2, 3)))):
             got = np.concatenate([each[index] for each in rows])
             assert got.dtype == np.float16
             np.testing.assert_allclose(got, exact, rtol=1e-3, atol=1e-5)
-        top = run.statistics[index].top_images()
+        top = run.statistics[index].result().top
         order = np.argsort(-maps.max((2, 3)), axis=0, kind="stable")[:5].T
         np.testing.assert_array_equal(top.image, order)
 
@@ -93,17 +95,17 @@ def test_two_passes_merged_are_one(network: nn.Module) -> None:
     device = choose_device("cpu", "auto")
     passes = []
     for start, stop in ((0, 20), (0, 9), (9, 20)):
-        run = ActivationPass(network, layers, device, 4, 20, 2)
+        run = ActivationPass(network, layers, device, StatisticsPlan(4, 20, 2))
         for image in range(start, stop):
             place = np.array([image])
-            run.run(images[place], place, place, labels[place])
+            run.run(images[place], place, labels[place])
         passes.append(run.statistics[0])
     whole, merged, second = passes
     merged.merge(second)
-    for name, values in whole.metrics().items():
-        np.testing.assert_allclose(merged.metrics()[name], values, rtol=1e-6)
+    for name, values in whole.result().metrics.items():
+        np.testing.assert_allclose(merged.result().metrics[name], values, rtol=1e-6)
     for field in ("value", "image", "position", "map"):
-        np.testing.assert_array_equal(getattr(merged.top_images(), field), getattr(whole.top_images(), field))
+        np.testing.assert_array_equal(getattr(merged.result().top, field), getattr(whole.result().top, field))
 
 
 class Large(nn.Module):
@@ -114,21 +116,21 @@ class Large(nn.Module):
 def test_what_float16_cannot_hold_stays_at_its_end() -> None:
     network = nn.Sequential(Large())
     layer = WatchedLayer("large", "0", 0, 3, 4, 4)
-    run = ActivationPass(network, [layer], choose_device("cpu", "auto"), 2, 1, 0)
+    run = ActivationPass(network, [layer], choose_device("cpu", "auto"), StatisticsPlan(2, 1, 0))
     images = torch.stack([torch.full((3, 4, 4), 1.0), torch.full((3, 4, 4), -1.0)])
-    seen = run.run(images, np.arange(2), np.arange(2), np.full(2, -1))
+    seen = run.run(images, np.arange(2), np.full(2, -1))
     np.testing.assert_array_equal(seen.maximum[0], [[65504] * 3, [-65504] * 3])
-    np.testing.assert_array_equal(run.statistics[0].metrics()["max"], [1e6] * 3)
+    np.testing.assert_array_equal(run.statistics[0].result().metrics["max"], [1e6] * 3)
 
 
 def test_an_in_place_operation_after_the_layer_changes_nothing() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)).eval()
     images = torch.randn(3, 3, 9, 9)
     layer = WatchedLayer("conv", "0", 0, 4, 7, 7)
-    run = ActivationPass(network, [layer], choose_device("cpu", "auto"), 2, 3, 0)
-    run.run(images, np.arange(3), np.arange(3), np.full(3, -1))
+    run = ActivationPass(network, [layer], choose_device("cpu", "auto"), StatisticsPlan(2, 3, 0))
+    run.run(images, np.arange(3), np.full(3, -1))
     with torch.inference_mode():
         expected = network[0](images)
-    metrics = run.statistics[0].metrics()
+    metrics = run.statistics[0].result().metrics
     np.testing.assert_allclose(metrics["mean"], expected.double().mean((0, 2, 3)).numpy(), rtol=1e-4, atol=1e-6)
     assert (metrics["sparsity"] == (expected <= 0).double().mean((0, 2, 3)).float().numpy()).all()

@@ -26,7 +26,7 @@ def test_the_store_says_which_images_withstand(plain_run: PlainRun) -> None:
         random = torch.Generator().manual_seed(first)
         for rows in ([0, 2], [1]):  # by norm
             attacks = [Attack(*ATTACKS[row], 20, 2.5 * ATTACKS[row][1] / 20) for row in rows]
-            expected[rows, part] = withstood(network, images, labels, attacks, random).numpy()
+            expected[rows, part] = withstood(network, images, labels, attacks, generator=random).numpy()
     found = plain_run.store.read(f"models/{model}/adversarial/right")
     np.testing.assert_array_equal(found, expected)
     clean = plain_run.decided(model, plain_run.pixels) == plain_run.labels

@@ -11,12 +11,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.shape_bias.decisions import score
 from shapebias.core.store.opening import open_store
 from shapebias.precompute.images.builtin.drawing import SHAPES, SPLITS, TEXTURES, draw_path
 from shapebias.precompute.models.load import SHIPPED
 from shapebias.precompute.models.small_cnn import SmallCNN
 from shapebias.precompute.models.spec import PAIR, parse_specs
-from tests.support.plain_run import MODELS, PlainRun, pixels
+from tests.support.plain_run import MODELS, PlainRun, native_pixels
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -26,9 +27,9 @@ def test_decisions_by_a_file_of_categories(plain_run: PlainRun, model: str) -> N
     categories = json.loads(plain_run.categories.read_text())
     assert found.categories == list(categories)
     files = [plain_run.conflict / name for name in found.images]
-    assert files == sorted(each for each in plain_run.conflict.glob("*/*-*.png") if each.stem[3:5] not in ("90", "91"))
-    assert len(files) == 18
-    scores = np.exp(plain_run.scores(model, pixels(files)).astype(np.float64))
+    assert files == sorted(each for each in plain_run.conflict.glob("*/*-*.png") if each.stem != "dog91-cat1")
+    assert len(files) == 19
+    scores = np.exp(plain_run.scores(model, native_pixels(files)).astype(np.float64))
     shares = scores / scores.sum(1, keepdims=True)
     means = np.stack([shares[:, classes].mean(1) for classes in categories.values()], 1)
     np.testing.assert_array_equal(found.decision, means.argmax(1))
@@ -40,13 +41,17 @@ def test_decisions_by_a_file_of_categories(plain_run: PlainRun, model: str) -> N
 
 def test_what_could_not_be_used_is_said(plain_run: PlainRun) -> None:
     facts = plain_run.store.attributes_of("images/cue-conflict")
-    assert facts["excluded"] == 1
+    assert (facts["excluded"], facts["stimuli"]) == (0, "native")
+    decisions = plain_run.store.cue_conflict("Tiny")
+    assert decisions is not None
+    assert score(decisions).excluded == 1
     assert facts["skipped"] == [
         {"path": "cat/a photo.png", "reason": "not named like cat1-elephant2.png"},
         {"path": "dog/dog91-cat1.png", "reason": "empty file"},
     ]
 
 
+@pytest.mark.slow
 def test_the_built_in_pair(monkeypatch: pytest.MonkeyPatch, make_store: Callable[..., Path], tmp_path: Path) -> None:
     monkeypatch.setitem(SPLITS, "cue-conflict", 48)
     path = make_store(
@@ -92,7 +97,7 @@ def early(plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path, 
     def begun(*_: object) -> None:
         raise BegunError
 
-    monkeypatch.setattr("shapebias.precompute.run.watch", begun)
+    monkeypatch.setattr("shapebias.precompute.run.measure_activations", begun)
 
     def run(**changes: object) -> None:
         models = parse_specs([f"Tiny={plain_run.path.parent}/net.py:tiny"])

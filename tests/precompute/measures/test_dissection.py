@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from shapebias.core.analysis.dissection import count_detectors, detectors_text, tally_csv
+from shapebias.core.analysis.describe import store_text
+from shapebias.core.analysis.dissection import count_detectors, detectors_text, dissection_facts, tally_csv
 from shapebias.core.concepts import Concepts, LayerConcepts
-from shapebias.core.errors import ShapebiasError
+from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.store.concepts import layer_concepts, read_concepts
 from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
@@ -33,6 +34,13 @@ from shapebias.precompute.progress import Silent
 from shapebias.precompute.runner import prepare
 
 IMAGES = 32
+SATURATED = """
+
+def saturated():
+    network = build()
+    network.block1.append(torch.nn.Hardtanh(0.0, 1e-4))
+    return network
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,8 +116,10 @@ def test_counts_are_those_of_a_brute_force(dissected: Store, whole_network: Path
             np.testing.assert_array_equal(found.intersection[:, index], intersection[units, best])
             both = found.activation[:, index] + found.truth[:, index] - found.intersection[:, index]
             np.testing.assert_array_equal(both, union[units, best])
-        np.testing.assert_allclose(dissected.metric("Tiny", name, "iou"), iou.max(1), rtol=1e-6)
-        np.testing.assert_array_equal(dissected.metric("Tiny", name, "concept_diversity"), (iou >= 0.04).sum(1))
+        undecided = ~above.any((0, 2))
+        best, diversity = (np.where(undecided, np.nan, numbers) for numbers in (iou.max(1), (iou >= 0.04).sum(1)))
+        np.testing.assert_allclose(dissected.metric("Tiny", name, "iou"), best, rtol=1e-6)
+        np.testing.assert_array_equal(dissected.metric("Tiny", name, "concept_diversity"), diversity)
 
 
 def test_a_broden_folder_gives_what_the_built_in_images_give(
@@ -187,11 +197,40 @@ def test_the_tally_is_in_the_reference_codes_format(dissected: Store) -> None:
     scores = [float(row["score"]) for row in rows]
     assert scores == sorted(scores, reverse=True)
     for row in rows:
-        if float(row["score"]) > 0:
-            assert float(row[f"{row['category']}-iou"]) == float(row["score"])
-            assert row[f"{row['category']}-label"] == row["label"]
+        assert float(row[f"{row['category']}-iou"]) == float(row["score"])
+        assert row[f"{row['category']}-label"] == row["label"] != ""
         shared, active, truth = (int(row[f"part-{each}"]) for each in ("intersect", "activation", "truth"))
         assert float(row["part-iou"]) == pytest.approx(shared / max(active + truth - shared, 1))
+
+
+def test_areas_as_in_netdissect_lite_are_recorded_and_smaller(
+    dissected: Store, make_store: Callable[..., Path], whole_network: Path, tmp_path: Path
+) -> None:
+    models = [parse_spec(f"Tiny={whole_network}:build")]
+    facts = {"models": models, "images": "builtin:cue-conflict", "passes": ("dissection",)}
+    lite = open_store(make_store(tmp_path / "lite.zarr", iou_area="netdissect-lite", **facts))
+    assert dissection_facts(lite)["iou_area"] == "netdissect-lite"
+    assert dissection_facts(dissected)["iou_area"] == "published"
+    assert "IoU area netdissect-lite" in store_text(lite)
+    for layer in lite.layers("Tiny"):
+        ours, theirs = (layer_concepts(store, known(store), "Tiny", layer) for store in (dissected, lite))
+        assert (theirs.activation <= ours.activation).all()
+        assert (theirs.score >= ours.score).all()
+    with pytest.raises(UsageError, match="no --iou-area mine: there are published, netdissect-lite"):
+        make_store(tmp_path / "mine.zarr", iou_area="mine", **facts)
+
+
+def test_a_unit_without_any_overlap_is_named_after_the_first_category() -> None:
+    concepts = Concepts(("red", "cat"), (1, 2), ("texture", "color", "object"))
+    label = np.array([[-1, 0, 1], [-1, 0, 1]], np.int32)
+    shared = np.array([[0, 0, 0], [0, 0, 5]], np.int64)
+    tally = tally_csv(concepts, LayerConcepts(label=label, intersection=shared, activation=shared, truth=shared + 5))
+    rows = list(csv.DictReader(io.StringIO(tally)))
+    assert [(row["unit"], row["category"], row["label"]) for row in rows] == [
+        ("2", "object", "cat"),
+        ("1", "color", "red"),
+    ]
+    assert float(rows[1]["score"]) == 0
 
 
 def test_detectors_are_counted_by_category(dissected: Store) -> None:
@@ -203,16 +242,47 @@ def test_detectors_are_counted_by_category(dissected: Store) -> None:
         units = [unit for unit in detecting if found.best[unit] == index]
         assert counted.detectors[category] == len(units)
         assert counted.unique[category] == len({found.concept[unit] for unit in units})
+    assert counted.undecided == sum(not found.activation[unit].any() for unit in range(16))
     assert f"{len(detecting)} (" in detectors_text([counted])
 
 
 def test_equal_ious_are_of_the_first_category_and_none_of_no_concept() -> None:
     label = np.array([[0, 1], [0, 1], [0, -1]], np.int32)
     counts = np.array([[5, 5], [0, 0], [0, 0]], np.int64)
-    found = LayerConcepts(label=label, intersection=counts, activation=counts * 2, truth=counts * 2)
+    found = LayerConcepts(label=label, intersection=counts, activation=counts * 2 + [[0], [1], [0]], truth=counts * 2)
     assert found.best.tolist() == [0, -1, -1]
     assert found.concept.tolist() == [0, -1, -1]
-    assert found.score.tolist() == [pytest.approx(5 / 15), 0, 0]
+    assert found.score[:2].tolist() == [pytest.approx(5 / 15), 0]
+    assert np.isnan(found.score[2]), "it fires nowhere: what it detects is undecided"
+    assert found.undecided.tolist() == [False, False, True]
+
+
+def test_units_whose_threshold_is_their_maximum_are_undecided(
+    make_store: Callable[..., Path], whole_network: Path, tmp_path: Path
+) -> None:
+    """Every unit of a layer that ends at 1e-4 has more than 0.5 % of its positions there, unless it is dead."""
+    text = whole_network.read_text()
+    code = tmp_path / "saturated.py"
+    code.write_text(text + SATURATED)
+    run: dict[str, object] = {"models": [parse_spec(f"Low={code}:saturated")], "images": "builtin:cue-conflict"}
+    store = open_store(make_store(tmp_path / "store.zarr", passes=("dissection",), **run))
+    name = next(iter(store.layers("Low")))
+    largest, threshold = (store.metric("Low", name, metric) for metric in ("max", "q995"))
+    np.testing.assert_array_equal(largest, threshold)
+    assert (largest > 0).any(), "not all are dead"
+    for metric in ("iou", "concept_diversity"):
+        assert np.isnan(store.metric("Low", name, metric)).all()
+    (counted,) = count_detectors(store, known(store), [("Low", name)])
+    assert counted.to_record() | {"detectors": 0, "unique_concepts": 0} == {
+        "model": "Low",
+        "layer": name,
+        "units": 16,
+        "undecided": 16,
+        "detectors": 0,
+        "unique_concepts": 0,
+    }
+    assert not any(counted.detectors.values())
+    assert set(load_units(store, "Low", name).columns["concept"]) == {""}
 
 
 def test_damage_is_one_line(dissected: Store, tmp_path: Path) -> None:

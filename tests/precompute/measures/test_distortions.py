@@ -11,6 +11,7 @@ from tests.support.plain_run import MODELS, PlainRun, pixels
 NAMES = ["silhouette", "shuffle-2", "grey", "noise", "low-pass", "jpeg-20", "stylized"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", NAMES[1:-1])
 def test_decisions_for_distorted_images(plain_run: PlainRun, model: str, name: str) -> None:

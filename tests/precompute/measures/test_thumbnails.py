@@ -12,7 +12,7 @@ from shapebias.core.store.opening import open_store
 from shapebias.precompute.measures.thumbnails import pictures_of
 from shapebias.precompute.scanning.local import LocalEngine
 from shapebias.precompute.scanning.scan import Parts, Scan
-from shapebias.precompute.stages import activations as watch
+from shapebias.precompute.stages import activations
 
 
 def pictures(store: Path) -> list[bytes]:
@@ -24,7 +24,7 @@ def pictures(store: Path) -> list[bytes]:
 def test_pictures_decoded_again_are_the_same(
     small_store: Path, make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "FEW", 40)  # of 50 images
+    monkeypatch.setattr(activations, "FEW", 40)  # of 50 images
     assert pictures(make_store(tmp_path / "a.zarr")) == pictures(small_store)
 
 
@@ -32,7 +32,7 @@ def test_an_image_that_is_gone_is_said(
     make_store: Callable[..., Path], image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(shutil.copytree(image_folder, tmp_path / "images"))
-    monkeypatch.setattr(watch, "FEW", 0)
+    monkeypatch.setattr(activations, "FEW", 0)
     usual = LocalEngine.run
 
     def late(self: LocalEngine, scan: Scan) -> Parts:

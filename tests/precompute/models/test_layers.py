@@ -309,6 +309,14 @@ def test_unknown_names_are_usage_errors_that_say_what_there_is(resnet: Trace, wi
     assert "conv1" in text or "layer" in text
 
 
+def test_a_linear_layer_by_name_has_its_outputs_as_units(resnet: Trace) -> None:
+    (layer,) = resnet.choose("fc")
+    assert (layer.units, layer.height, layer.width) == (1000, 1, 1)
+    images = torch.rand(3, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(seen(resnet.network, [layer], images)["fc"].flatten(1), resnet.network(images))
+
+
 def test_a_typo_gets_a_hint(resnet: Trace) -> None:
     with pytest.raises(UsageError, match="layer4"):
         resnet.choose("layr4")

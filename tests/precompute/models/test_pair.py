@@ -7,7 +7,7 @@ import torchattacks
 from torch import Tensor
 
 from shapebias.core.errors import UsageError
-from shapebias.precompute.attack import Normalised, robust_accuracy
+from shapebias.precompute.attack import Attack, Normalised, robust_accuracy
 from shapebias.precompute.images.builtin.drawing import SHAPES, builtin_set, draw_path, parse_path
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.spec import PAIR, parse_spec
@@ -69,7 +69,7 @@ def test_robustness_is_no_artefact_of_a_weak_attack() -> None:
     for name in PAIR:
         network = classifier(name)
         generator = torch.Generator().manual_seed(0)
-        found[name] = robust_accuracy(network, [(inputs, labels)], "l2", [2.0], 20, generator=generator)[0]
+        found[name] = robust_accuracy(network, [(inputs, labels)], [Attack.reaching("l2", 2.0, 20)], generator)[0]
         torch.manual_seed(0)
         other = torchattacks.PGDL2(network, eps=2.0, alpha=0.25, steps=20, random_start=True)
         theirs = (network(other(inputs, labels)).argmax(1) == labels).float().mean().item()

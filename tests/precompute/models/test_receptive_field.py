@@ -45,6 +45,7 @@ def by_gradient(network: nn.Module, layers: list[WatchedLayer], width: int) -> l
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "width", "published"),
     [

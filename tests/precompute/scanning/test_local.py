@@ -41,9 +41,10 @@ def hungry(network_file: Path, tmp_path: Path) -> Path:
 
 def settings_of(images: Path, store: Path, spec: str, **changes: object) -> Settings:
     facts: dict[str, object] = {"top": 6, "device": "cpu", "workers": 0, "batch_size": 16, "layers": "inner.block1"}
-    return Settings(parse_specs([spec]), str(images), store, **(facts | changes))  # type: ignore[arg-type]
+    return Settings(models=parse_specs([spec]), images=str(images), store=store, **(facts | changes))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_batches_are_halved_until_they_fit(hungry: Path, image_folder: Path, tmp_path: Path) -> None:
     summary = precompute(
         settings_of(image_folder, tmp_path / "a.zarr", f"A={hungry}:hungry", shard_size=32, passes=("sensitivity",)),

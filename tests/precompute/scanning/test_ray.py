@@ -10,11 +10,11 @@ import pytest
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.precompute.models.spec import parse_specs
+from shapebias.precompute.parts import Part
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
 from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.settings import Settings
-from shapebias.precompute.statistics.state import Part
 from tests.support.store_arrays import arrays_of
 
 RUN: dict[str, object] = {"shard_size": 4, "batch_size": 4, "layers": "block1", "passes": ("sensitivity",)}
@@ -48,9 +48,9 @@ def test_a_killed_worker_changes_no_byte(
     monkeypatch.setattr(Shards, "keep", kill_one)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     settings = Settings(
-        parse_specs([f"Tiny={network_file}:build"]),
-        str(image_folder),
-        tmp_path / "ray.zarr",
+        models=parse_specs([f"Tiny={network_file}:build"]),
+        images=str(image_folder),
+        store=tmp_path / "ray.zarr",
         top=6,
         device="cpu",
         workers=0,
@@ -66,6 +66,7 @@ def test_a_killed_worker_changes_no_byte(
     assert workers() == []
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_one_line(
     make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

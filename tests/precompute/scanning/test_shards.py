@@ -15,13 +15,14 @@ from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.images.sources.find import find_images
+from shapebias.precompute.parts import Part
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.runner import Runner
-from shapebias.precompute.scanning.scan import Rows, Scan, by_image, measure_shards, skipped_images
+from shapebias.precompute.scanning.rows import Rows, rows_by_image
+from shapebias.precompute.scanning.scan import Scan, measure_shards, skipped_images
 from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
-from shapebias.precompute.statistics.state import Part
 
 SQUARE = Geometry(32, 32)
 
@@ -38,25 +39,42 @@ class BrightnessShard:
         self.rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        self.rows.add(position=batch.positions, mean=batch.pixels.mean((1, 2, 3)))
+        self.rows.add({"position": batch.positions, "mean": batch.pixels.mean((1, 2, 3))})
 
     def part(self) -> Part:
         return self.rows.part()
 
 
 def scan_of(images: ImageSet, positions: Sequence[int] | None = None) -> Scan:
-    return Scan("a", "a", images, SQUARE, Brightness(), None if positions is None else np.array(positions))
+    return Scan(
+        name="a",
+        title="a",
+        image_set=images,
+        geometry=SQUARE,
+        measure=Brightness(),
+        positions=None if positions is None else np.array(positions),
+    )
 
 
 def stream_of(images: ImageSet) -> Stream:
-    return Stream(images, Settings([], "", Path(), workers=0), choose_device("cpu", "auto"), Silent())
+    return Stream(
+        images, Settings(models=[], images="", store=Path(), workers=0), choose_device("cpu", "auto"), Silent()
+    )
 
 
 @settings(deadline=None)
 @given(images=st.integers(1, 3_000_000), batch=st.integers(1, 300), size=st.none() | st.integers(1, 5000))
 def test_shards_cover_all_images_in_whole_batches(images: int, batch: int, size: int | None) -> None:
-    listing = ImageSet(Path(), [b""] * 0, np.zeros(0, np.int32), [], [], False)
-    scan = Scan("a", "a", listing, SQUARE, Brightness(), np.broadcast_to(np.int64(0), images), image_bytes=1000)
+    listing = ImageSet(root=Path(), paths=[b""] * 0, labels=np.zeros(0, np.int32))
+    scan = Scan(
+        name="a",
+        title="a",
+        image_set=listing,
+        geometry=SQUARE,
+        measure=Brightness(),
+        positions=np.broadcast_to(np.int64(0), images),
+        image_bytes=1000,
+    )
     shards = scan.shards(batch, size)
     assert all(one.stop == other.start for one, other in pairwise(shards))
     assert shards[0].start == 0
@@ -82,8 +100,8 @@ def test_a_shard_gives_the_same_alone_and_among_others(damaged: ImageSet, chosen
     scan = scan_of(damaged)
     shards = scan.shards(4, 8)
     assert len(shards) == 7
-    every = list(measure_shards(scan, shards, [], stream_of(damaged), 4))
-    some = list(measure_shards(scan, [shards[each] for each in chosen], [], stream_of(damaged), 4))
+    every = list(measure_shards(scan, shards, [], stream_of(damaged), batch_size=4))
+    some = list(measure_shards(scan, [shards[each] for each in chosen], [], stream_of(damaged), batch_size=4))
     for number, part in zip(chosen, some, strict=True):
         assert part.keys() == every[number].keys()
         for name, values in part.items():
@@ -95,12 +113,13 @@ def test_a_shard_gives_the_same_alone_and_among_others(damaged: ImageSet, chosen
 def test_rows_go_to_the_places_of_their_images(damaged: ImageSet) -> None:
     positions = [3, 9, 30, 25, 41]
     scan = scan_of(damaged, positions)
-    parts = list(measure_shards(scan, scan.shards(2, 2), [], stream_of(damaged), 2))
-    found = by_image(parts, len(positions), ["mean"])
-    assert found["seen"].tolist() == [True, False, True, False, True]
+    parts = list(measure_shards(scan, scan.shards(2, 2), [], stream_of(damaged), batch_size=2))
+    seen, found = rows_by_image(parts, len(positions), ["mean"])
+    assert seen.tolist() == [True, False, True, False, True]
     assert found["mean"][1] == found["mean"][3] == -1
     whole = scan_of(damaged)
-    everything = by_image(measure_shards(whole, whole.shards(8, None), [], stream_of(damaged), 8), 50, ["mean"])
+    every_part = measure_shards(whole, whole.shards(8, None), [], stream_of(damaged), batch_size=8)
+    _, everything = rows_by_image(every_part, 50, ["mean"])
     np.testing.assert_array_equal(found["mean"][[0, 2, 4]], everything["mean"][[3, 30, 41]])
 
 

@@ -1,5 +1,7 @@
 """ClassMeans against NumPy."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,13 @@ from shapebias.precompute.statistics.class_means import ClassMeans
 from shapebias.precompute.statistics.maps import Maps
 
 CPU = torch.device("cpu")
+Kind = Literal["maximum", "average"]
 
 
-def expected(maps: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(m1 - m2) / (m1 + m2) of the class means of the images' maxima, over the classes that have images."""
-    activation = maps.max((2, 3)).astype(np.float64)
+def expected(maps: np.ndarray, labels: np.ndarray, kind: Kind = "maximum") -> np.ndarray:
+    """(m1 - m2) / (m1 + m2) of the class means of the maps' maxima, or means, over the classes that have images."""
+    exact = maps.astype(np.float64)
+    activation = exact.max((2, 3)) if kind == "maximum" else exact.mean((2, 3))
     present = np.unique(labels[labels >= 0])
     if len(present) < 2:
         return np.full(maps.shape[1], np.nan)
@@ -22,15 +26,16 @@ def expected(maps: np.ndarray, labels: np.ndarray) -> np.ndarray:
     for unit in range(maps.shape[1]):
         means = np.sort([activation[labels == label, unit].mean() for label in present])
         first, others = means[-1], means[:-1].mean()
-        result.append((first - others) / (first + others) if first + others else 0.0)
+        index = (first - others) / (first + others) if first + others else 0.0
+        result.append(np.nan if means[0] < 0 else index)
     return np.array(result)
 
 
-def fed(maps: np.ndarray, labels: np.ndarray, classes: int, size: int) -> ClassMeans:
-    means = ClassMeans(maps.shape[1], classes, CPU)
+def fed(maps: np.ndarray, labels: np.ndarray, classes: int, size: int, kind: Kind = "maximum") -> ClassMeans:
+    means = ClassMeans(maps.shape[1], classes, CPU, kind)
     for start in range(0, len(maps), size):
         part = slice(start, start + size)
-        means.update(Maps(torch.from_numpy(maps[part]), np.arange(len(maps))[part]), labels[part])
+        means.update(Maps(torch.from_numpy(maps[part]), np.arange(len(maps))[part], labels[part]))
     return means
 
 
@@ -43,21 +48,23 @@ def fed(maps: np.ndarray, labels: np.ndarray, classes: int, size: int) -> ClassM
     size=st.integers(1, 21),
     cut=st.integers(0, 20),
     on_cpu=st.booleans(),
+    kind=st.sampled_from(["maximum", "average"]),
+    least=st.sampled_from([0.0, -0.3]),
 )
 def test_any_split_equals_numpy(
-    seed: int, images: int, units: int, classes: int, size: int, cut: int, on_cpu: bool
+    seed: int, images: int, units: int, classes: int, size: int, cut: int, on_cpu: bool, kind: Kind, least: float
 ) -> None:
     rng = np.random.default_rng(seed)
-    maps = np.maximum(rng.normal(size=(images, units, 3, 2)), 0).astype(np.float32)
+    maps = np.maximum(rng.normal(size=(images, units, 3, 2)), least).astype(np.float32)
     maps[:, 0] = 0
     labels = rng.integers(-1, classes, images)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
-        whole = fed(maps, labels, classes, size)
-        merged = fed(maps[:cut], labels[:cut], classes, size)
-        merged.merge(fed(maps[cut:], labels[cut:], classes, size))
-    np.testing.assert_allclose(whole.result(), expected(maps, labels), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(merged.result(), expected(maps, labels), rtol=1e-5, atol=1e-6)
+        whole = fed(maps, labels, classes, size, kind)
+        merged = fed(maps[:cut], labels[:cut], classes, size, kind)
+        merged.merge(fed(maps[cut:], labels[cut:], classes, size, kind))
+    np.testing.assert_allclose(whole.result(), expected(maps, labels, kind), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(merged.result(), expected(maps, labels, kind), rtol=1e-5, atol=1e-6)
 
 
 def test_a_unit_of_one_class_has_selectivity_1_and_a_dead_one_0() -> None:
@@ -70,3 +77,12 @@ def test_fewer_than_two_classes_are_nan() -> None:
     maps = np.ones((3, 2, 1, 1), np.float32)
     assert np.isnan(fed(maps, np.array([0, 0, -1]), 5, 2).result()).all()
     assert np.isnan(fed(maps, np.full(3, -1), 5, 2).result()).all()
+
+
+def test_the_maximum_and_the_mean_tell_units_apart() -> None:
+    """A unit that fires everywhere for class 1, and at one of four positions as strongly for class 0."""
+    maps = np.zeros((2, 1, 2, 2), np.float32)
+    maps[0, 0, 0, 0] = maps[1] = 3
+    labels = np.array([0, 1])
+    assert fed(maps, labels, 2, 2).result() == [0]
+    assert fed(maps, labels, 2, 2, "average").result() == [np.float32((3 - 0.75) / (3 + 0.75))]

@@ -1,16 +1,64 @@
 """Diversity of top images against brute force over all pairs."""
 
+import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapebias.precompute.statistics.diversity import class_diversity, visual_diversity
+from shapebias.core.analysis.describe import rulers_of, store_text
+from shapebias.core.store.errors import StoreError
+from shapebias.core.store.opening import open_store
+from shapebias.precompute.models.spec import parse_spec, parse_specs
+from shapebias.precompute.statistics.diversity import class_diversity, mean_over_rulers, visual_diversity
 from tests.support.plain_run import LAYERS, MODELS, PlainRun
+
+
+def test_a_third_network_is_the_only_ruler(make_store: Callable[..., Path], network_file: Path, tmp_path: Path) -> None:
+    """Of the same architecture, with other weights; it is in no other part of the store."""
+    code = tmp_path / "net.py"
+    code.write_text(network_file.read_text() + "\n\ndef other():\n    torch.manual_seed(9)\n    return Tiny()\n")
+    facts: dict[str, object] = {"models": parse_specs([f"A={code}:build"]), "shard_size": 16}
+    store = open_store(make_store(tmp_path / "a.zarr", embedding=parse_spec(f"Eye={code}:other"), **facts))
+    swapped = facts | {"models": parse_specs([f"A={code}:build", f"Eye={code}:other"])}
+    both = open_store(make_store(tmp_path / "b.zarr", **swapped))
+    alone = open_store(make_store(tmp_path / "c.zarr", **facts))
+    assert list(store.models) == ["A"]
+    assert [(ruler.label, ruler.layer) for ruler in rulers_of(store)] == [("Eye", "block3")]
+    assert [ruler.label for ruler in rulers_of(both)] == ["A", "Eye"]
+    assert rulers_of(both)[1] == rulers_of(store)[0]
+    assert "visual diversity by Eye block3" in store_text(store)
+    assert "visual diversity by A block3, Eye block3 (the mean)" in store_text(both)
+    for layer in LAYERS:
+        eye, mean, own = (each.metric("A", layer, "visual_diversity") for each in (store, both, alone))
+        np.testing.assert_allclose((eye + own) / 2, mean, rtol=1e-3, atol=1e-5)  # embeddings in float16 or float32
+        assert np.nanmax(np.abs(eye - own)) > 0.001
+
+
+def test_the_mean_is_over_the_rulers_that_say_something() -> None:
+    nan = np.nan
+    distances = [[np.float32([1, nan, 3, nan])], [np.float32([2, 5, nan, nan])]]
+    np.testing.assert_array_equal(mean_over_rulers(distances)[0], np.float32([1.5, 5, 3, nan]))
+
+
+def test_early_stores_and_joined_ones_say_their_rulers(small_store: Path, tmp_path: Path) -> None:
+    early = Path(shutil.copytree(small_store, tmp_path / "early.zarr"))
+    group = zarr.open_group(early, mode="a")
+    attributes = dict(group.attrs)
+    del attributes["rulers"]
+    group.attrs.put(attributes)
+    (early / "manifest.json").unlink()
+    assert [(ruler.label, ruler.layer) for ruler in rulers_of(open_store(early))] == [("Tiny", "block3")]
+    assert "visual diversity by Tiny block3" in store_text(open_store(early))
+    group.attrs["rulers"] = [{"label": "X"}]
+    with pytest.raises(StoreError, match="its rulers make no sense"):
+        rulers_of(open_store(early))
 
 
 def blocks(embeddings: np.ndarray, size: int = 7) -> Iterator[tuple[int, np.ndarray]]:
@@ -36,11 +84,11 @@ def effective_number(labels: list[int]) -> float:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_stores_diversities(plain_run: PlainRun, model: str) -> None:
-    """One ruler for both models: the last layer of the first."""
-    embeddings = plain_run.maps("Tiny", plain_run.pixels)["block3"].mean((2, 3))
+    """Two rulers for both: the last layer of either."""
+    rulers = [plain_run.maps(ruler, plain_run.pixels)["block3"].mean((2, 3)) for ruler in MODELS]
     for layer in LAYERS:
         top = plain_run.store.top_lists(model, layer, "image")
-        visual = [mean_distance(embeddings[row]) for row in top]
+        visual = [np.mean([mean_distance(embeddings[row]) for embeddings in rulers]) for row in top]
         np.testing.assert_allclose(
             plain_run.store.metric(model, layer, "visual_diversity"), visual, rtol=2e-2, atol=1e-4
         )

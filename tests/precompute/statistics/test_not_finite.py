@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from shapebias.precompute.device import choose_device
-from shapebias.precompute.measures.activation import ActivationPass, LayerStatistics
+from shapebias.precompute.measures.activation import ActivationPass, LayerStatistics, StatisticsPlan
 from shapebias.precompute.models.hooks import WatchedLayer
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.quantile import Quantile
@@ -47,13 +47,13 @@ def finite_of(maps: np.ndarray) -> np.ndarray:
 
 def fed(maps: np.ndarray, labels: np.ndarray, size: int = 4, first: int = 0) -> LayerStatistics:
     layer = WatchedLayer("layer", "layer", 0, *maps.shape[1:])
-    statistics = LayerStatistics(layer, TOP, 20, CLASSES, 0, CPU)
+    statistics = LayerStatistics(layer, StatisticsPlan(TOP, 20, CLASSES), CPU)
     for start in range(0, len(maps), size):
         part = slice(start, start + size)
         images = np.arange(first, first + len(maps))[part]
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            statistics.update(Maps(torch.from_numpy(maps[part]), images), images, labels[part])
+            statistics.update(Maps(torch.from_numpy(maps[part]), images, labels[part]))
     return statistics
 
 
@@ -62,13 +62,15 @@ def selectivity(activation: np.ndarray, labels: np.ndarray) -> float:
     if len(present) < 2:
         return np.nan
     *others, first = np.sort([activation[labels == label].mean() for label in present])
+    if others[0] < 0:
+        return np.nan
     other = np.mean(others)
     return (first - other) / (first + other) if first + other else 0.0
 
 
 def expected(maps: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Every metric from the finite maps of each unit, float64."""
-    names = ("max", "mean", "std", "sparsity", "q995", "tv", "smoothness", "selectivity")
+    names = ("max", "mean", "std", "sparsity", "q995", "tv", "smoothness", "selectivity", "selectivity_mean")
     found = {name: np.full(maps.shape[1], np.nan) for name in names}
     for unit in range(maps.shape[1]):
         usable = finite_of(maps)[:, unit]
@@ -88,6 +90,7 @@ def expected(maps: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
             "tv": variation / len(chosen),
             "smoothness": np.nan if chosen[0].size == 1 else 1 - variation / (4 * absolute) if absolute else 1.0,
             "selectivity": selectivity(chosen.max((1, 2))[known >= 0], known[known >= 0]),
+            "selectivity_mean": selectivity(chosen.mean((1, 2))[known >= 0], known[known >= 0]),
         }
         for name, value in facts.items():
             found[name][unit] = value
@@ -96,10 +99,10 @@ def expected(maps: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
 
 def check(statistics: LayerStatistics, maps: np.ndarray, labels: np.ndarray, first: int = 0) -> None:
     assert statistics.left_out == (~finite_of(maps)).sum()
-    metrics = statistics.metrics()
+    metrics = statistics.result().metrics
     for name, wanted in expected(maps, labels).items():
         np.testing.assert_allclose(metrics[name], wanted, rtol=1e-4, atol=1e-5, err_msg=name)
-    top = statistics.top_images()
+    top = statistics.result().top
     for unit in range(maps.shape[1]):
         usable = np.flatnonzero(finite_of(maps)[:, unit])
         activation = maps[usable, unit].max((1, 2))
@@ -161,11 +164,11 @@ def test_large_numbers_are_numbers(monkeypatch: pytest.MonkeyPatch, on_cpu: bool
     maps[0, 0, 1, 1] = np.nan
     statistics = fed(maps, np.array([0, 1]))
     assert statistics.left_out == 1
-    metrics = statistics.metrics()
+    metrics = statistics.result().metrics
     np.testing.assert_array_equal(metrics["max"], np.float32([1e38, 1e38]))
     np.testing.assert_array_equal(metrics["sparsity"], [0, 0])
     np.testing.assert_array_equal(metrics["q995"], np.float32([1e38, 1e38]))
-    np.testing.assert_array_equal(statistics.top_images().image, [[1, -1, -1], [0, 1, -1]])
+    np.testing.assert_array_equal(statistics.result().top.image, [[1, -1, -1], [0, 1, -1]])
 
 
 class Divide(nn.Module):
@@ -182,8 +185,8 @@ def test_a_networks_bad_activations_are_nan_in_its_rows(monkeypatch: pytest.Monk
     images[2, :, 1, 1] = 0
     images[4] = 0
     layer = WatchedLayer("divide", "0", 0, 3, 4, 4)
-    run = ActivationPass(nn.Sequential(Divide()), [layer], choose_device("cpu", "auto"), TOP, 5, 0)
-    seen = [run.run(images[[row]], np.array([row]), np.array([row]), np.array([-1])) for row in range(5)]
+    run = ActivationPass(nn.Sequential(Divide()), [layer], choose_device("cpu", "auto"), StatisticsPlan(TOP, 5, 0))
+    seen = [run.run(images[[row]], np.array([row]), np.array([-1])) for row in range(5)]
     rows = np.concatenate([each.maximum[0] for each in seen])
     means = np.concatenate([each.mean[0] for each in seen])
     maps = Divide()(images).numpy()

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from shapebias.core.concepts import Concepts
+from shapebias.core.concepts import IOU_AREAS, Concepts
 from shapebias.precompute.images.annotations import Labels
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.overlap import Overlap
+from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap
 
 CPU = torch.device("cpu")
 CONCEPTS = Concepts(tuple("abcdefg"), (0, 0, 1, 1, 1, 2, 2), ("color", "object", "scene"))
@@ -29,7 +29,7 @@ def random_labels(seed: int, images: int, height: int, width: int) -> Labels:
     planes[::3, 1] = 0
     whole = np.zeros((images, 2), np.uint16)
     whole[::2, 0], whole[::4, 1] = 6, 7
-    return Labels(planes, whole, CONCEPTS, height, width)
+    return Labels(planes, whole, CONCEPTS, height=height, width=width)
 
 
 def brute_force(maps: np.ndarray, threshold: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +76,7 @@ def test_counts_are_exactly_those_of_torch_in_float64(
     threshold[0], threshold[1], threshold[2] = 0, 0.29, np.nan
     labels = random_labels(2, 7, *annotation)
     overlap = Overlap(threshold, CONCEPTS, CPU)
-    overlap.update(kind(torch.from_numpy(maps), np.arange(7)), labels)
+    overlap.update(AnnotatedMaps(kind(torch.from_numpy(maps), np.arange(7)), labels))
     for found, expected in zip(counts(overlap), brute_force(maps, threshold, labels), strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -87,12 +87,42 @@ def test_batches_and_merged_halves_are_one() -> None:
     parts = []
     for first, last in ((0, 3), (3, 8)):
         part = Overlap(threshold, CONCEPTS, CPU)
-        some = Labels(labels.planes[first:last], labels.whole[first:last], CONCEPTS, 12, 12)
-        part.update(Maps(torch.from_numpy(maps[first:last]), np.arange(first, last)), some)
+        some = Labels(labels.planes[first:last], labels.whole[first:last], CONCEPTS, height=12, width=12)
+        part.update(AnnotatedMaps(Maps(torch.from_numpy(maps[first:last]), np.arange(first, last)), some))
         parts.append(part)
     parts[0].merge(parts[1])
     for found, expected in zip(counts(parts[0]), brute_force(maps, threshold, labels), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def lite_areas(maps: np.ndarray, threshold: np.ndarray, labels: Labels) -> np.ndarray:
+    """A unit's pixels for each category, int64 [units, categories], as NetDissect-Lite's tally_job has it: an image's
+    count where the unit's pixels there, or its labels of the whole image, hold a label of the category."""
+    size = (labels.height, labels.width)
+    tally = np.zeros((maps.shape[1], len(CONCEPTS.categories)), np.int64)
+    for image, image_maps in enumerate(maps):
+        for unit, unit_map in enumerate(image_maps):
+            large = interpolate(torch.from_numpy(unit_map[None, None]).double(), size, mode="bilinear").flatten()
+            indexes = np.flatnonzero(large.numpy() > np.float64(threshold[unit]))
+            if len(indexes):
+                hit = [*labels.planes[image][:, indexes].ravel().tolist(), *labels.whole[image].tolist()]
+                for category in {CONCEPTS.category[label - 1] for label in hit if label > 0}:
+                    tally[unit, category] += len(indexes)
+    return tally
+
+
+@pytest.mark.parametrize("kind", [Maps, OnDevice])
+def test_areas_as_in_netdissect_lite(kind: type[Maps]) -> None:
+    maps, labels = random_maps(11, 9, 20, 6, 6), random_labels(12, 9, 12, 12)
+    labels.planes[:, :, 40:] = 0  # so that units fire off all labels, too
+    threshold = np.linspace(0.5, 2.2, 20).astype(np.float32)
+    published, lite = (Overlap(threshold, CONCEPTS, CPU, area) for area in IOU_AREAS)
+    for overlap in (published, lite):
+        overlap.update(AnnotatedMaps(kind(torch.from_numpy(maps), np.arange(9)), labels))
+    expected = lite_areas(maps, threshold, labels)
+    np.testing.assert_array_equal(lite.activation.numpy(), expected)
+    np.testing.assert_array_equal(lite.shared.numpy(), published.shared.numpy())
+    assert (expected < published.activation.numpy()).any()
 
 
 @pytest.mark.parametrize("kind", [Maps, OnDevice])
@@ -103,7 +133,7 @@ def test_a_map_with_a_value_that_is_no_number_fires_nowhere(kind: type[Maps]) ->
     broken[1, 4, 2, 2], broken[2, 5, 0, 0] = np.nan, np.inf
     maps[1, 4] = maps[2, 5] = -9
     overlap = Overlap(threshold, CONCEPTS, CPU)
-    overlap.update(kind(torch.from_numpy(broken), np.arange(4)), labels)
+    overlap.update(AnnotatedMaps(kind(torch.from_numpy(broken), np.arange(4)), labels))
     for found, expected in zip(counts(overlap), brute_force(maps, threshold, labels), strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -111,15 +141,18 @@ def test_a_map_with_a_value_that_is_no_number_fires_nowhere(kind: type[Maps]) ->
 def test_the_best_concept_of_each_category() -> None:
     maps, labels = random_maps(7, 8, 20, 6, 6), random_labels(8, 8, 12, 12)
     overlap = Overlap(np.full(20, 0.7, np.float32), CONCEPTS, CPU)
-    overlap.update(Maps(torch.from_numpy(maps), np.arange(8)), labels)
+    overlap.update(AnnotatedMaps(Maps(torch.from_numpy(maps), np.arange(8)), labels))
     found, diversity = overlap.result()
     intersection, union = brute_force(maps, np.full(20, 0.7, np.float32), labels)
     iou = intersection / np.maximum(union, 1)
-    np.testing.assert_allclose(found.score, iou.max(1))
-    assert found.concept[0] == -1  # dead
+    np.testing.assert_allclose(found.score[1:], iou.max(1)[1:])
+    assert found.undecided.tolist() == [True] + [False] * 19
+    assert np.isnan(found.score[0]), "it is dead"
+    assert found.concept[0] == -1
     np.testing.assert_array_equal(found.concept[1:], iou.argmax(1)[1:])
     np.testing.assert_array_equal(found.best[1:], np.array(CONCEPTS.category)[iou.argmax(1)[1:]])
-    np.testing.assert_array_equal(diversity, (iou >= 0.04).sum(1))
+    np.testing.assert_array_equal(diversity[1:], (iou >= 0.04).sum(1)[1:])
+    assert np.isnan(diversity[0])
     for index in range(3):
         members = [each for each, category in enumerate(CONCEPTS.category) if category == index]
         np.testing.assert_allclose(found.iou[:, index], iou[:, members].max(1))
@@ -132,6 +165,6 @@ def test_values_of_a_plateau_are_not_above_it(kind: type[Maps]) -> None:
     maps = np.tile(values[None, :, None, None], (2, 1, 7, 7))
     maps[:, ::2, 3, 3] -= 1
     overlap = Overlap(values, CONCEPTS, CPU)
-    overlap.update(kind(torch.from_numpy(maps), np.arange(2)), random_labels(9, 2, 28, 28))
+    overlap.update(AnnotatedMaps(kind(torch.from_numpy(maps), np.arange(2)), random_labels(9, 2, 28, 28)))
     assert not overlap.shared.any()
     assert not overlap.activation.any()

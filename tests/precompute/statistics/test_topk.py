@@ -1,4 +1,4 @@
-"""TopK against a full stable sort, however the images come."""
+"""TopK against a full sort by value, mean and key, in whatever order the images come."""
 
 import warnings
 
@@ -12,7 +12,7 @@ from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.topk import TopK, TopKResult
 
 CPU = torch.device("cpu")
-KINDS = ["normal", "repeated", "relu", "negative", "constant", "zero", "sparse"]
+KINDS = ["normal", "repeated", "relu", "negative", "constant", "zero", "sparse", "saturated"]
 
 
 def random_maps(seed: int, kind: str, shape: tuple[int, int, int, int]) -> np.ndarray:
@@ -30,14 +30,22 @@ def random_maps(seed: int, kind: str, shape: tuple[int, int, int, int]) -> np.nd
         maps = np.zeros(shape)
     elif kind == "sparse":
         maps = np.where(rng.random(shape) < 0.05, rng.integers(1, 4, shape), 0)
+    elif kind == "saturated":  # as ReLU6
+        maps = np.clip(rng.normal(2, 3, shape), 0, 6)
     return maps.astype(np.float32)
 
 
+def key_of(images: np.ndarray) -> np.ndarray:
+    """Some order of the images that is not theirs; int64, of either sign."""
+    with np.errstate(over="ignore"):
+        return (images.astype(np.int64) + 1) * np.int64(-7046029254386353131)
+
+
 def fed(maps: np.ndarray, images: np.ndarray, k: int, size: int) -> TopK:
-    top = TopK(maps.shape[1], k, *maps.shape[2:], CPU)
+    top = TopK(maps.shape[1], k, *maps.shape[2:], device=CPU)
     for start in range(0, len(maps), size):
         part = slice(start, start + size)
-        top.update(Maps(torch.from_numpy(maps[part]), images[part]), images[part])
+        top.update(Maps(torch.from_numpy(maps[part]), images[part], keys=key_of(images[part])))
     return top
 
 
@@ -48,10 +56,12 @@ def check(result: TopKResult, maps: np.ndarray, images: np.ndarray, k: int) -> N
     for unit in range(units):
         flat = maps[:, unit].reshape(count, positions)
         activation = flat.max(1)
-        order = np.argsort(-activation, kind="stable")[:filled]
+        average = flat.astype(np.float64).mean(1).astype(np.float32)
+        order = np.lexsort((key_of(images), -average, -activation))[:filled]
         np.testing.assert_array_equal(result.value[unit, :filled], activation[order])
         np.testing.assert_array_equal(result.image[unit, :filled], images[order])
         np.testing.assert_array_equal(result.position[unit, :filled], flat[order].argmax(1))
+        assert result.tied[unit] == (activation == activation.max()).sum()
         assert np.isnan(result.value[unit, filled:]).all()
         assert (result.image[unit, filled:] == -1).all()
         peak = activation.max()
@@ -122,12 +132,34 @@ def test_the_device_path_equals_a_full_sort(
         check(merged.result(), maps, images, k)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(KINDS),
+    shape=SHAPES,
+    k=st.integers(1, 8),
+    size=st.integers(1, 15),
+    cut=st.integers(0, 14),
+    on_cpu=st.booleans(),
+)
+def test_the_order_of_the_images_changes_nothing(
+    seed: int, kind: str, shape: tuple[int, int, int, int], k: int, size: int, cut: int, on_cpu: bool
+) -> None:
+    maps = random_maps(seed, kind, shape)
+    images = np.random.default_rng(seed).permutation(len(maps))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
+        merged = fed(maps[cut:], images[cut:], k, size)
+        merged.merge(fed(maps[:cut], images[:cut], k, size))
+    check(merged.result(), maps, images, k)
+
+
 def test_updates_go_on_after_a_merge() -> None:
     maps = random_maps(8, "repeated", (12, 20, 3, 4))
     images = np.arange(12)
     top = fed(maps[:4], images[:4], 5, 3)
     top.merge(fed(maps[4:8], images[4:8], 5, 2))
-    top.update(Maps(torch.from_numpy(maps[8:]), images[8:]), images[8:])
+    top.update(Maps(torch.from_numpy(maps[8:]), images[8:], keys=key_of(images[8:])))
     check(top.result(), maps, images, 5)
 
 
@@ -148,7 +180,7 @@ def test_maps_of_extreme_size_are_scaled_too(monkeypatch: pytest.MonkeyPatch, on
     maps = np.tile((shape * size).astype(np.float32), (3, 2, 1, 1))
     monkeypatch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
     result = fed(maps, np.arange(3), 2, 2).result()
-    np.testing.assert_array_equal(result.image, [[0, 1]] * 2)
+    np.testing.assert_array_equal(result.image, [np.argsort(key_of(np.arange(3)))[:2]] * 2)
     assert np.abs(result.map[0, 0, 0].astype(int) - np.array([0, 64, 128, 255])).max() <= 1
 
 

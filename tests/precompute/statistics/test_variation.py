@@ -1,5 +1,8 @@
 """Total variation and smoothness against NumPy in float64, however the images come."""
 
+import itertools
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapebias.precompute.statistics import kernels
+from shapebias.precompute.statistics.draws import Pairings, _strides
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.variation import Variation, filter_smoothness
 
@@ -40,6 +44,27 @@ def exact(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return down + across, np.abs(maps).sum((2, 3))
 
 
+def apart(maps: np.ndarray, pairings: Pairings) -> np.ndarray:
+    """The sum of |a[p] - a[q]| over the pairs of each map, float64 [B, C], position by position."""
+    flat = maps.astype(np.float64).reshape(*maps.shape[:2], -1)
+    total = np.zeros(maps.shape[:2])
+    for image in range(len(maps)):
+        for stride, first in zip(pairings.stride[image], pairings.offset[image], strict=True):
+            for position in range(flat.shape[2]):
+                partner = (first + position * stride) % flat.shape[2]
+                total[image] += np.abs(flat[image, :, position] - flat[image, :, partner])
+    return total
+
+
+def shuffled_variation(maps: np.ndarray) -> np.ndarray:
+    """The mean TV of every map over all orders of its values, float64 [B, C]: from the mean over all pairs of them."""
+    flat = np.sort(maps.astype(np.float64).reshape(*maps.shape[:2], -1), 2)
+    positions, (height, width) = flat.shape[2], maps.shape[2:]
+    rank = 2 * np.arange(positions) - positions + 1  # how often a value is the larger less how often the smaller
+    mean = (flat * rank).sum(2) / (positions * (positions - 1) / 2)
+    return mean * (height * (width - 1) + width * (height - 1))
+
+
 def expected_smoothness(maps: np.ndarray) -> np.ndarray:
     if maps[0, 0].size == 1:
         return np.full(maps.shape[1], np.nan)
@@ -47,16 +72,16 @@ def expected_smoothness(maps: np.ndarray) -> np.ndarray:
     return np.where(absolute > 0, 1 - variation / np.where(absolute > 0, 4 * absolute, 1), 1)
 
 
-def fed(maps: np.ndarray, size: int = 4) -> Variation:
-    variation = Variation(maps.shape[1], maps[0, 0].size if len(maps) else 4, CPU)
+def fed(maps: np.ndarray, size: int = 4, first: int = 0) -> Variation:
+    variation = Variation(*maps.shape[1:], CPU, seed=5)
     for start in range(0, len(maps), size):
         part = torch.from_numpy(maps[start : start + size])
-        variation.update(Maps(part, np.arange(len(part))))
+        variation.update(Maps(part, np.arange(len(part)), keys=first + start + np.arange(len(part)) * 77))
     return variation
 
 
 def check(variation: Variation, maps: np.ndarray) -> None:
-    tv, smoothness = variation.tv(), variation.smoothness()
+    tv, smoothness = variation.result().tv, variation.result().smoothness
     assert tv.dtype == smoothness.dtype == np.float32
     np.testing.assert_allclose(tv, exact(maps)[0].mean(0), rtol=1e-5)
     np.testing.assert_allclose(smoothness, expected_smoothness(maps), rtol=1e-5, atol=1e-6)
@@ -80,7 +105,7 @@ def test_any_maps_in_any_batches_equal_float64(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
         check(fed(maps, size), maps)
-        merged = Variation(shape[1], shape[2] * shape[3], CPU)
+        merged = Variation(*shape[1:], CPU, seed=5)
         for part in (maps[:cut], maps[cut:]):
             if len(part):
                 merged.merge(fed(part, size))
@@ -91,11 +116,12 @@ def test_any_maps_in_any_batches_equal_float64(
 @pytest.mark.parametrize("shape", [(3, 17, 5, 6), (2, 5, 1, 8), (2, 5, 8, 1), (1, 33, 2, 2)])
 def test_the_device_path_equals_the_cpu_path(kind: str, shape: tuple[int, ...]) -> None:
     maps = random_maps(3, kind, shape)
-    on_cpu = Maps(torch.from_numpy(maps), np.arange(shape[0])).variation
+    pairings = Pairings.draw(np.arange(shape[0]) * 3, shape[2] * shape[3], 1)
+    on_cpu = Maps(torch.from_numpy(maps), np.arange(shape[0])).vary(pairings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Maps, "on_cpu", property(lambda _: False))
-        on_device = Maps(torch.from_numpy(maps), np.arange(shape[0])).variation
-    for one, other, wanted in zip(on_cpu, on_device, exact(maps), strict=True):
+        on_device = Maps(torch.from_numpy(maps), np.arange(shape[0])).vary(pairings)
+    for one, other, wanted in zip(on_cpu, on_device, (*exact(maps), apart(maps, pairings)), strict=True):
         assert one.dtype == other.dtype == torch.float64
         np.testing.assert_allclose(one.numpy(), wanted, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(other.numpy(), wanted, rtol=1e-6, atol=1e-6)
@@ -104,9 +130,10 @@ def test_the_device_path_equals_the_cpu_path(kind: str, shape: tuple[int, ...]) 
 def test_the_kernel_fills_only_its_images() -> None:
     maps = random_maps(0, "normal", (5, 3, 4, 6))
     flat = np.ascontiguousarray(maps.transpose(0, 2, 3, 1)).reshape(5, 24, 3)
-    variation, absolute = np.full((2, 5, 3), -1.0)
-    kernels.vary_maps(flat, 6, variation, absolute, 1, 4)
-    for found, wanted in zip((variation, absolute), exact(maps), strict=True):
+    sums = np.full((3, 5, 3), -1.0)
+    pairings = Pairings.draw(np.arange(5), 24, 0)
+    kernels.vary_maps(flat, 6, pairings.stride, pairings.offset, *sums, 1, 4)
+    for found, wanted in zip(sums, (*exact(maps), apart(maps, pairings)), strict=True):
         np.testing.assert_allclose(found[1:4], wanted[1:4], rtol=1e-6)
         assert (found[[0, 4]] == -1).all()
 
@@ -115,8 +142,8 @@ def test_by_hand() -> None:
     """Rows 1 2 4 / 1 -1 0 / 0 0 3: down 0 3 4 + 1 1 3 = 12, across 1 2 + 2 1 + 0 3 = 9; sum of |a| 12."""
     maps = np.array([[1, 2, 4], [1, -1, 0], [0, 0, 3]], np.float32)[None, None]
     variation = fed(maps)
-    assert variation.tv() == [21]
-    assert variation.smoothness() == [np.float32(1 - 21 / 48)]
+    assert variation.result().tv == [21]
+    assert variation.result().smoothness == [np.float32(1 - 21 / 48)]
 
 
 def test_what_the_bounds_are() -> None:
@@ -124,33 +151,118 @@ def test_what_the_bounds_are() -> None:
     maps = np.zeros((2, 3, 7, 7), np.float32)
     maps[:, 0, 3, 3] = maps[:, 0, 1, 5] = 2.5
     maps[:, 1] = -4
-    np.testing.assert_array_equal(fed(maps).smoothness(), [0, 1, 1])
-    np.testing.assert_array_equal(fed(maps).tv(), [20, 0, 0])
+    np.testing.assert_array_equal(fed(maps).result().smoothness, [0, 1, 1])
+    np.testing.assert_array_equal(fed(maps).result().tv, [20, 0, 0])
 
 
 @pytest.mark.parametrize("factor", [1000, 1e-3, -1])
 def test_smoothness_does_not_depend_on_scale(factor: float) -> None:
     maps = random_maps(8, "relu", (6, 20, 9, 9))
     scaled = fed(maps * np.float32(factor))
-    np.testing.assert_allclose(scaled.smoothness(), fed(maps).smoothness(), rtol=1e-5)
-    np.testing.assert_allclose(scaled.tv(), fed(maps).tv() * abs(factor), rtol=1e-5)
+    np.testing.assert_allclose(scaled.result().smoothness, fed(maps).result().smoothness, rtol=1e-5)
+    np.testing.assert_allclose(scaled.result().tv, fed(maps).result().tv * abs(factor), rtol=1e-5)
 
 
 def test_maps_of_one_position_have_no_smoothness() -> None:
     variation = fed(random_maps(0, "normal", (3, 4, 1, 1)))
-    assert np.isnan(variation.smoothness()).all()
-    np.testing.assert_array_equal(variation.tv(), np.zeros(4))
+    assert np.isnan(variation.result().smoothness).all()
+    np.testing.assert_array_equal(variation.result().tv, np.zeros(4))
 
 
 def test_nothing_seen_is_nan() -> None:
-    empty = Variation(3, 4, CPU)
-    assert np.isnan(empty.tv()).all()
-    assert np.isnan(empty.smoothness()).all()
+    empty = Variation(3, 2, 2, CPU, seed=0)
+    assert np.isnan(empty.result().tv).all()
+    assert np.isnan(empty.result().smoothness).all()
+    assert np.isnan(empty.result().coherence).all()
 
 
 def test_a_large_layer_keeps_its_digits() -> None:
     maps = random_maps(5, "relu", (9, 16, 112, 112))
     check(fed(maps), maps)
+
+
+# --- coherence -------------------------------------------------------------------------------------------------------
+
+
+def test_the_expectation_is_the_mean_over_all_orders() -> None:
+    """All 720 orders of six values: what `shuffled_variation` has from pairs."""
+    values = np.array([0.0, 1, 1, 4, -2, 7])
+    every = np.array(list(itertools.permutations(values))).reshape(-1, 1, 2, 3)
+    np.testing.assert_allclose(exact(every)[0].mean(), shuffled_variation(every[:1])[0, 0])
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 4), (1, 7), (5, 5)])
+def test_all_pairings_together_give_the_expectation_exactly(shape: tuple[int, int]) -> None:
+    maps = random_maps(1, "normal", (1, 6, *shape))
+    positions = shape[0] * shape[1]
+    stride, first = (pairs.reshape(1, -1) for pairs in np.meshgrid(_strides(positions), np.arange(positions)))
+    found = Maps(torch.from_numpy(maps), np.arange(1)).vary(Pairings(stride, first))[2].numpy()
+    mean = found / (stride.size * (positions - 1))
+    neighbours = shape[0] * (shape[1] - 1) + shape[1] * (shape[0] - 1)
+    np.testing.assert_allclose(mean * neighbours, shuffled_variation(maps), rtol=1e-5)
+
+
+@pytest.mark.parametrize("positions", [2, 7, 12, 49, 128, 3025])
+def test_a_pairing_is_a_permutation_and_follows_from_the_key(positions: int) -> None:
+    keys = np.array([5, -9, 2**62])
+    pairings = Pairings.draw(keys, positions, 3)
+    assert pairings.stride.shape[1] * positions >= 128
+    for partner in pairings.partners(positions):
+        np.testing.assert_array_equal(np.sort(partner, 1), np.arange(3 * positions).reshape(3, -1))
+    again = Pairings.draw(keys[1:], positions, 3)
+    np.testing.assert_array_equal(again.offset, pairings.offset[1:])
+    np.testing.assert_array_equal(again.stride, pairings.stride[1:])
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+@pytest.mark.parametrize("kind", ["normal", "relu", "offset", "smooth"])
+def test_coherence_is_near_that_of_the_exact_expectation(
+    monkeypatch: pytest.MonkeyPatch, on_cpu: bool, kind: str
+) -> None:
+    """200 images: values in random places have none, blurred ones much, whatever their offset and density."""
+    monkeypatch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
+    maps = random_maps(4, kind, (200, 20, 9, 7))
+    if kind == "smooth":
+        maps = maps.cumsum(2).cumsum(3)
+    coherence = fed(maps, 32).result().coherence
+    wanted = 1 - exact(maps)[0].sum(0) / shuffled_variation(maps).sum(0)
+    np.testing.assert_allclose(coherence, wanted, atol=0.03)
+    assert (coherence > 0.5).all() if kind == "smooth" else (np.abs(coherence) < 0.05).all()
+
+
+def test_coherence_of_single_peaks_by_hand() -> None:
+    """TV 4, and by chance 84 pairs of neighbours, each of them with the peak in 2 of 49 cases."""
+    maps = np.zeros((400, 2, 7, 7), np.float32)
+    maps[:, 0, 3, 3] = 2.5
+    maps[:, 1, 2, 5] = np.arange(1, 401)
+    np.testing.assert_allclose(fed(maps).result().coherence, 1 - 4 / (84 * 2 / 49), atol=0.02)
+
+
+@pytest.mark.parametrize("change", [lambda maps: 1000 * maps, lambda maps: maps + 64, lambda maps: -maps])
+def test_coherence_depends_neither_on_scale_nor_offset(change: Callable[[np.ndarray], np.ndarray]) -> None:
+    maps = np.round(random_maps(8, "relu", (6, 20, 9, 9)))
+    found = fed(change(maps)).result().coherence
+    np.testing.assert_allclose(found, fed(maps).result().coherence, rtol=1e-4, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(KINDS), shape=SHAPES, size=st.integers(1, 10))
+def test_coherence_does_not_depend_on_batches(seed: int, kind: str, shape: tuple[int, ...], size: int) -> None:
+    maps = random_maps(seed, kind, shape)
+    keys = np.random.default_rng(seed).integers(-(2**63), 2**63 - 1, len(maps))
+    found = []
+    for step in (size, 100):
+        variation = Variation(*shape[1:], CPU, seed=1)
+        for start in range(0, len(maps), step):
+            part = slice(start, start + step)
+            variation.update(Maps(torch.from_numpy(maps[part]), np.arange(len(maps[part])), keys=keys[part]))
+        found.append(variation.result().coherence)
+    np.testing.assert_allclose(*found, rtol=1e-6, atol=1e-6)
+
+
+def test_constant_maps_and_single_positions_have_no_coherence() -> None:
+    assert np.isnan(fed(random_maps(0, "constant", (3, 4, 5, 5))).result().coherence).all()
+    assert np.isnan(fed(random_maps(0, "normal", (3, 4, 1, 1))).result().coherence).all()
 
 
 # --- kernels ---------------------------------------------------------------------------------------------------------

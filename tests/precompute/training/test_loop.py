@@ -29,7 +29,7 @@ from shapebias.precompute.training.data import augmented
 from shapebias.precompute.training.loop import Epoch, schedule, train
 from shapebias.precompute.training.settings import TrainingSettings
 
-ATTACK = Attack.usual("l2", 64, 0.5, 1)
+ATTACK = Attack.usual("l2", 64, 0.5, steps=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,7 +57,14 @@ def read(path: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def images(count: int = 30) -> ImageSet:
     labels = np.arange(count, dtype=np.int32) % 2
     paths = [b"%d" % number for number in range(count)]
-    return ImageSet(Path("/none"), paths, labels, ["across", "down"], ["across", "down"], False, read)
+    return ImageSet(
+        root=Path("/none"),
+        paths=paths,
+        labels=labels,
+        class_ids=["across", "down"],
+        class_names=["across", "down"],
+        read=read,
+    )
 
 
 def settings(output: Path, **changes: Any) -> TrainingSettings:
@@ -178,7 +185,9 @@ def test_standard_training_learns_and_its_file_loads(tmp_path: Path) -> None:
 
 def trained(architecture: str, classes: int = 3) -> Trained:
     ids = [f"class {number}" for number in range(classes)]
-    return Trained(architecture, ids, ids, usual_preprocessing(architecture))
+    return Trained(
+        architecture=architecture, class_ids=ids, class_names=ids, preprocessing=usual_preprocessing(architecture)
+    )
 
 
 @pytest.mark.parametrize("architecture", ["squeezenet1_1", "resnet18"])

@@ -19,6 +19,8 @@ from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.terminal.query import Graphics
 from tests.support.explorer_pilot import exploring, settled
 
+pytestmark = pytest.mark.slow
+
 UNIT = "Tiny/block2/3"
 
 

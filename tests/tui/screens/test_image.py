@@ -16,6 +16,8 @@ from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.terminal.query import Graphics
 from tests.support.explorer_pilot import exploring, settled
 
+pytestmark = pytest.mark.slow
+
 UNIT = "Tiny/block2/3"
 
 

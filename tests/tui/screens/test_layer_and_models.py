@@ -21,6 +21,8 @@ from shapebias.tui.screens.layer import LayerScreen
 from shapebias.tui.screens.models import ModelScreen
 from tests.support.explorer_pilot import exploring, press, session_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def rich_store(make_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -14,6 +14,8 @@ from shapebias.tui.screens.twins import TwinsScreen
 from shapebias.tui.terminal.query import Graphics
 from tests.support.explorer_pilot import exploring, settled
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(small_store: Path) -> Store:

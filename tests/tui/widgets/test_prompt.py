@@ -12,6 +12,8 @@ from shapebias.core.units.filter import filter_mask
 from shapebias.core.units.table import UnitTable, load_units
 from tests.support.explorer_pilot import exploring, hint, press, shown, status, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(small_store: Path) -> Store:

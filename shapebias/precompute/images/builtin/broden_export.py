@@ -12,13 +12,13 @@ from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.progress import Reporter
 
 
-def write_broden(images: ImageSet, folder: Path, progress: Reporter) -> None:
-    """Writes images, segmentations and CSV files into a new folder. Raises OSError."""
+def write_broden(image_set: ImageSet, folder: Path, progress: Reporter) -> None:
+    """Write images, segmentations and CSV files into a new folder. Raises OSError."""
     categories = CONCEPTS.categories
     frequency = np.zeros(len(CONCEPTS) + 1, np.int64)
     pixels = np.zeros(len(CONCEPTS) + 1, np.int64)
     rows = []
-    for name in map(bytes.decode, images.paths):
+    for name in map(bytes.decode, image_set.paths):
         target = folder / "images" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw_path(name.encode())).save(target)
@@ -33,12 +33,12 @@ def write_broden(images: ImageSet, folder: Path, progress: Reporter) -> None:
         rows.append([name, "val", SIZE, SIZE, SIZE, SIZE, *cells])
         progress.advance(1)
     _write(folder / "index.csv", ["image", "split", "ih", "iw", "sh", "sw", *categories], rows)
-    _write_labels(folder, frequency.tolist(), [f"{each / SIZE**2:.6f}" for each in pixels])
+    _write_labels(folder, frequency.tolist(), [f"{count / SIZE**2:.6f}" for count in pixels])
 
 
 def _write_labels(folder: Path, frequency: Sequence[int], coverage: Sequence[str]) -> None:
     names, categories = CONCEPTS.names, CONCEPTS.categories
-    numbers: dict[str, list[int]] = {each: [] for each in categories}
+    numbers: dict[str, list[int]] = {category: [] for category in categories}
     labels = []
     for number, (name, index) in enumerate(zip(names, CONCEPTS.category, strict=True), 1):
         category = categories[index]
@@ -46,14 +46,14 @@ def _write_labels(folder: Path, frequency: Sequence[int], coverage: Sequence[str
         labels.append([number, name, f"{category}({frequency[number]})", frequency[number], coverage[number], ""])
     _write(folder / "label.csv", ["number", "name", "category", "frequency", "coverage", "syns"], labels)
     listed = [
-        [name, each[0], each[-1], len(each), max(frequency[number] for number in each)]
-        for name, each in numbers.items()
+        [name, members[0], members[-1], len(members), max(frequency[number] for number in members)]
+        for name, members in numbers.items()
     ]
     _write(folder / "category.csv", ["name", "first", "last", "count", "frequency"], listed)
-    for name, each in numbers.items():
+    for name, members in numbers.items():
         codes = [
             [code, number, names[number - 1], frequency[number], coverage[number]]
-            for code, number in enumerate(each, 1)
+            for code, number in enumerate(members, 1)
         ]
         _write(folder / f"c_{name}.csv", ["code", "number", "name", "frequency", "coverage"], codes)
 

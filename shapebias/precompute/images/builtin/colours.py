@@ -23,7 +23,7 @@ _LEVELS = 32  # of a channel: colours are named in steps of 8
 
 
 def name_colours(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The nearest basic colour (in CIELAB) of pixels uint8 [..., 3]: its index in COLOURS + 1, uint8 [...]."""
+    """Return the nearest basic colour (in CIELAB) of pixels uint8 [..., 3]: its index in COLOURS + 1, uint8 [...]."""
     red, green, blue = (pixels[..., channel] >> 3 for channel in range(3))
     names: npt.NDArray[np.uint8] = _table()[red, green, blue]
     return names
@@ -33,8 +33,8 @@ def name_colours(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _table() -> npt.NDArray[np.uint8]:
     levels = np.arange(_LEVELS) * 8 + 4
     colours = _to_lab(np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1))
-    prototypes = _to_lab(np.array([each for colour in _PROTOTYPES.values() for each in colour]))
-    names = np.repeat(np.arange(1, 12, dtype=np.uint8), [len(each) for each in _PROTOTYPES.values()])
+    prototypes = _to_lab(np.array([prototype for colour in _PROTOTYPES.values() for prototype in colour]))
+    names = np.repeat(np.arange(1, 12, dtype=np.uint8), [len(shades) for shades in _PROTOTYPES.values()])
     nearest = np.zeros(colours.shape[:-1], np.intp)
     smallest = np.full(colours.shape[:-1], np.inf)
     for index, prototype in enumerate(prototypes):
@@ -53,7 +53,7 @@ def _to_lab(rgb: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 def random_colour(random: np.random.Generator) -> npt.NDArray[np.float64]:
-    """A colour float64 [3] in [0, 1]: any hue, one in six nearly grey."""
+    """Return a colour float64 [3] in [0, 1]: any hue, one in six nearly grey."""
     hue, value = random.uniform(0, 6), random.uniform(0.25, 1)
     saturation = random.uniform(0.35, 1) if random.random() < 5 / 6 else random.uniform(0, 0.1)
     pure = np.clip(np.abs((hue - np.array([0.0, 2.0, 4.0]) + 3) % 6 - 3) * -1 + 2, 0, 1)

@@ -45,7 +45,7 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]  # float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Drawing:
     """A built-in image and what each of its pixels shows. In the maps, 0 is nothing and n the n-th name of a list.
 
@@ -64,10 +64,11 @@ class Drawing:
 
 
 def draw(shape: int, texture: int, seed: int) -> Drawing:
-    """The image of a shape filled with a texture (indices into SHAPES and TEXTURES); equal seeds give equal images."""
+    """Return the image of a shape filled with a texture (indices into SHAPES and TEXTURES); equal seeds give equal
+    images."""
     random = np.random.Generator(np.random.PCG64((seed, shape, texture)))
-    place = _Placing.random(shape, random)
-    mask = draw_mask(outline(shape), place, SIZE * _FINE)
+    placing = _Placing.random(shape, random)
+    mask = draw_mask(outline(shape), placing, SIZE * _FINE)
     cover = np.asarray(mask.reduce(_FINE))
     light = _direction(random)
     inside, outside = _colours(random)
@@ -77,18 +78,18 @@ def draw(shape: int, texture: int, seed: int) -> Drawing:
     alpha = cover[..., None].astype(np.float32) / 255
     pixels = np.rint(np.clip(ground + alpha * (surface - ground), 0, 1) * 255).astype(np.uint8)
     seen = cover >= 128
-    part = np.where(seen, draw_parts(shape, _Placing(place.matrix / _FINE, place.offset / _FINE), SIZE), 0)
+    part = np.where(seen, draw_parts(shape, _Placing(placing.matrix / _FINE, placing.offset / _FINE), SIZE), 0)
     return Drawing(
-        pixels,
-        seen * np.uint8(shape + 1),
-        part.astype(np.uint8),
-        seen * np.uint8(texture + 1),
-        name_colours(pixels),
+        pixels=pixels,
+        shape=seen * np.uint8(shape + 1),
+        part=part.astype(np.uint8),
+        texture=seen * np.uint8(texture + 1),
+        colour=name_colours(pixels),
     )
 
 
 def draw_path(path: bytes) -> Pixels:
-    """The pixels of the built-in image with this path, whatever folder it is in. Raises `ImageError`."""
+    """Return the pixels of the built-in image with this path, whatever folder it is in. Raises `ImageError`."""
     return _drawing(path).pixels
 
 
@@ -98,21 +99,22 @@ def _drawing(path: bytes) -> Drawing:
 
 
 def draw_silhouette(path: bytes) -> Pixels:
-    """Where the built-in image with this path shows its shape: uint8 [SIZE, SIZE], 0 or 255. Raises `ImageError`."""
+    """Return where the built-in image with this path shows its shape: uint8 [SIZE, SIZE], 0 or 255. Raises
+    `ImageError`."""
     return (_drawing(path).shape > 0) * np.uint8(255)
 
 
 def annotate_path(path: bytes) -> Pixels:
-    """What each pixel of the built-in image with this path shows, uint8 [4, SIZE, SIZE]: 0 or a number of CONCEPTS, in
-    the order of its categories. Raises `ImageError`."""
+    """Return what each pixel of the built-in image with this path shows, uint8 [4, SIZE, SIZE]: 0 or a number of
+    CONCEPTS, in the order of its categories. Raises `ImageError`."""
     drawing = _drawing(path)
     maps = [drawing.colour, drawing.texture, drawing.part, drawing.shape]
     before = np.cumsum([0, len(COLOURS), len(TEXTURES), len(PARTS)]).astype(np.uint8)
-    return np.stack([(each > 0) * (each + first) for each, first in zip(maps, before, strict=True)])
+    return np.stack([(numbers > 0) * (numbers + first) for numbers, first in zip(maps, before, strict=True)])
 
 
 def parse_path(path: bytes) -> tuple[int, int, int]:
-    """Shape, texture and seed of the built-in image with this path. Raises `ImageError`."""
+    """Return shape, texture and seed of the built-in image with this path. Raises `ImageError`."""
     match = _PATH.fullmatch(path)
     if match is None:
         raise ImageError("not the name of a built-in image")
@@ -123,7 +125,8 @@ def parse_path(path: bytes) -> tuple[int, int, int]:
 
 
 def builtin_set(split: str, count: int | None = None, seed: int = 0) -> ImageSet:
-    """The first `count` (None: as SPLITS says) built-in images of a split, in the order that `list_images` gives files.
+    """Return the first `count` (None: as SPLITS says) built-in images of a split, in the order that `list_images` gives
+    files.
 
     `train` and `probe` (different images) fill shape i with texture i, the class; `cue-conflict` fills it with each of
     the other textures in turn. Labels are of shapes. Any 16 images that follow in number show each shape and each
@@ -148,7 +151,6 @@ def builtin_set(split: str, count: int | None = None, seed: int = 0) -> ImageSet
         labels=np.array([shape for shape, _ in images], np.int32),
         class_ids=list(SHAPES),
         class_names=list(SHAPES),
-        is_imagenet=False,
         read=draw_path,
         mask=draw_silhouette,
         annotate=annotate_path,
@@ -168,7 +170,7 @@ class _Placing:
 
     @classmethod
     def random(cls, shape: int, random: np.random.Generator) -> "_Placing":
-        """A random size, rotation, stretch, mirroring and position, in the pixels of the fine silhouette."""
+        """Return a random size, rotation, stretch, mirroring and position, in the pixels of the fine silhouette."""
         side = SIZE * _FINE
         kind = outline(shape)
         angle = np.deg2rad(random.uniform(-kind.turn, kind.turn))
@@ -186,7 +188,7 @@ class _Placing:
 
 
 def _modulation(texture: int, mask: Image.Image, cover: Pixels, random: np.random.Generator) -> Floats:
-    """A texture with the same mean (0) and spread for all textures, over the shape, float32 [SIZE, SIZE]."""
+    """Return a texture with the same mean (0) and spread for all textures, over the shape, float32 [SIZE, SIZE]."""
     side = SIZE * _FINE // 2
     field = texture_field(texture, side, random)
     inside = np.asarray(mask)[1::2, 1::2] > 0
@@ -203,7 +205,7 @@ def _modulation(texture: int, mask: Image.Image, cover: Pixels, random: np.rando
 
 
 def _colours(random: np.random.Generator) -> tuple[Floats, Floats]:
-    """A colour for the shape and one for the background, easily told apart, float32 [3]."""
+    """Return a colour for the shape and one for the background, easily told apart, float32 [3]."""
     inside = 0.2 + 0.62 * random_colour(random)
     while True:
         outside = 0.12 + 0.76 * random_colour(random)
@@ -212,7 +214,7 @@ def _colours(random: np.random.Generator) -> tuple[Floats, Floats]:
 
 
 def _tint(random: np.random.Generator) -> Floats:
-    """The direction in which a texture changes the colour: lighter or darker, and a little to one hue."""
+    """Return the direction in which a texture changes the colour: lighter or darker, and a little to one hue."""
     sign = random.choice([-1, 1])
     return np.asarray(sign * (1 + random.uniform(-0.35, 0.35, 3)), np.float32)
 
@@ -223,14 +225,14 @@ def _direction(random: np.random.Generator) -> Floats:
 
 
 def _ramp(direction: Floats) -> Floats:
-    """Rises from -1 to 1 across the image."""
+    """Return what rises from -1 to 1 across the image."""
     steps = np.linspace(-1, 1, SIZE, dtype=np.float32)
     ramp: Floats = direction[0] * steps + direction[1] * steps[:, None]
     return ramp
 
 
 def _lighting(cover: Pixels, light: Floats) -> Floats:
-    """How bright the shape's surface is: brighter towards the light, with a soft bevel at its edge."""
+    """Return how bright the shape's surface is: brighter towards the light, with a soft bevel at its edge."""
     soft = np.asarray(Image.fromarray(cover).filter(ImageFilter.GaussianBlur(1.5)), np.float32) / 255
     bevel = np.zeros_like(soft)
     bevel[:, 1:-1] = light[0] * (soft[:, :-2] - soft[:, 2:])
@@ -239,7 +241,7 @@ def _lighting(cover: Pixels, light: Floats) -> Floats:
 
 
 def _shadow(cover: Pixels, light: Floats) -> Floats:
-    """How bright the background is: darker beside the shape, away from the light."""
+    """Return how bright the background is: darker beside the shape, away from the light."""
     left, up = np.rint(3 * light).astype(int).tolist()
     blurred = Image.fromarray(cover).filter(ImageFilter.GaussianBlur(3))
     shifted = np.asarray(blurred.transform(blurred.size, Image.Transform.AFFINE, (1, 0, left, 0, 1, up)), np.float32)
@@ -247,7 +249,7 @@ def _shadow(cover: Pixels, light: Floats) -> Floats:
 
 
 def _background(colour: Floats, random: np.random.Generator) -> Floats:
-    """Smooth noise of a few scales around a colour, with a gradient, float32 [SIZE, SIZE, 3]."""
+    """Return smooth noise of a few scales around a colour, with a gradient, float32 [SIZE, SIZE, 3]."""
     noise = np.zeros((SIZE, SIZE, 3), np.float32)
     for cells, strength in ((3, 0.12), (7, 0.05)):
         coarse = Image.fromarray(random.integers(0, 256, (cells, cells, 3), np.uint8))

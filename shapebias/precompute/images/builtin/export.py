@@ -16,9 +16,9 @@ from shapebias.precompute.progress import Reporter
 
 
 def export_builtin(
-    folder: Path, split: str, count: int | None, seed: int, progress: Reporter, broden: bool = False
+    folder: Path, split: str, count: int | None, seed: int, progress: Reporter, *, broden: bool = False
 ) -> dict[Path, int]:
-    """Writes splits ("all" or the name of one) into folders of `folder`; how many images are in each of them.
+    """Write splits ("all" or the name of one) into folders of `folder`; return how many images are in each of them.
 
     Nothing is in `folder` before everything is. `cue-conflict` gets the names of the public cue-conflict stimuli,
     such as `circle/circle12-dots3.png`: the shape's and the texture's 12th and 3rd image. With `broden` each split is a
@@ -33,17 +33,17 @@ def export_builtin(
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
             new = Path(scratch) / "images"
-            for name, images in sets.items():
-                progress.stage(name, len(images))
+            for name, image_set in sets.items():
+                progress.stage(name, len(image_set))
                 if broden:
-                    write_broden(images, new / name, progress)
+                    write_broden(image_set, new / name, progress)
                 else:
-                    _write(images, new / name, name == "cue-conflict", progress)
+                    _write(image_set, new / name, name == "cue-conflict", progress)
             new.rename(target)  # fails if there is something in it by now
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else "unknown error"
         raise ShapebiasError(f"cannot write images to {printable(str(folder))}: {reason}") from error
-    return {folder / name: len(images) for name, images in sets.items()}
+    return {folder / name: len(image_set) for name, image_set in sets.items()}
 
 
 def _check_empty(folder: Path) -> None:
@@ -53,21 +53,21 @@ def _check_empty(folder: Path) -> None:
         raise UsageError(f"{printable(str(folder))} is a file: name a new folder")
 
 
-def _write(images: ImageSet, folder: Path, is_cue_conflict: bool, progress: Reporter) -> None:
-    names = _stimulus_names(images) if is_cue_conflict else [path.decode() for path in images.paths]
+def _write(image_set: ImageSet, folder: Path, is_cue_conflict: bool, progress: Reporter) -> None:
+    names = _stimulus_names(image_set) if is_cue_conflict else [path.decode() for path in image_set.paths]
     for shape in sorted({name.partition("/")[0] for name in names}):
         (folder / shape).mkdir(parents=True)
-    for path, name in zip(images.paths, names, strict=True):
+    for path, name in zip(image_set.paths, names, strict=True):
         Image.fromarray(draw(*parse_path(path)).pixels).save(folder / name)
         progress.advance(1)
 
 
-def _stimulus_names(images: ImageSet) -> list[str]:
-    """For every image its shape and texture, each with how many images of it there have been."""
+def _stimulus_names(image_set: ImageSet) -> list[str]:
+    """Return for every image its shape and texture, each with how many images of it there have been."""
     shapes: Counter[int] = Counter()
     textures: Counter[int] = Counter()
     names = []
-    for shape, texture, _ in map(parse_path, images.paths):
+    for shape, texture, _ in map(parse_path, image_set.paths):
         shapes[shape] += 1
         textures[texture] += 1
         name, other = SHAPES[shape], TEXTURES[texture]

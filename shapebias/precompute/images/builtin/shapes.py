@@ -187,7 +187,7 @@ PARTS = tuple(f"{name} {part}" for name, shape in zip(SHAPES, _OUTLINES, strict=
 
 @cache
 def outline(shape: int) -> Shape:
-    """A shape's polygons, scaled so that the area is 1: at one scale, all shapes cover as much of an image."""
+    """Return a shape's polygons, scaled so that the area is 1: at one scale, all shapes cover as much of an image."""
     raw = _OUTLINES[shape]
     mask = draw_mask(raw, lambda polygon: polygon * 200 + 256, 512)
     scale = (np.count_nonzero(np.asarray(mask)) / 200**2) ** -0.5
@@ -199,21 +199,21 @@ def outline(shape: int) -> Shape:
     )
 
 
-def draw_mask(shape: Shape, place: Callable[[Polygon], Polygon], side: int) -> Image.Image:
-    """The silhouette, 0 or 255, mode L, its polygons brought to pixels by `place`."""
+def draw_mask(shape: Shape, placing: Callable[[Polygon], Polygon], side: int) -> Image.Image:
+    """Return the silhouette, 0 or 255, mode L, its polygons brought to pixels by `placing`."""
     image = Image.new("L", (side, side))
     pen = ImageDraw.Draw(image)
     for fill, polygons in ((255, shape.solids), (0, shape.holes)):
         for polygon in polygons:
-            pen.polygon([(x, y) for x, y in place(polygon).tolist()], fill=fill)
+            pen.polygon([(x, y) for x, y in placing(polygon).tolist()], fill=fill)
     return image
 
 
-def draw_parts(shape: int, place: Callable[[Polygon], Polygon], side: int) -> npt.NDArray[np.uint8]:
-    """The parts' regions, uint8 [side, side]: an index in PARTS + 1."""
+def draw_parts(shape: int, placing: Callable[[Polygon], Polygon], side: int) -> npt.NDArray[np.uint8]:
+    """Return the parts' regions, uint8 [side, side]: an index in PARTS + 1."""
     image = Image.new("L", (side, side))
     pen = ImageDraw.Draw(image)
-    first = sum(len(each.parts) for each in _OUTLINES[:shape])
+    first = sum(len(shape_outline.parts) for shape_outline in _OUTLINES[:shape])
     for number, polygon in enumerate(outline(shape).parts.values(), first + 1):
-        pen.polygon([(x, y) for x, y in place(polygon).tolist()], fill=number)
+        pen.polygon([(x, y) for x, y in placing(polygon).tolist()], fill=number)
     return np.asarray(image)

@@ -28,12 +28,12 @@ def _root(x: Field) -> Field:
 
 
 def _triangle_wave(x: Field) -> Field:
-    """Between 0 (at whole numbers) and 1, period 1."""
+    """Return values between 0 (at whole numbers) and 1, period 1."""
     return 1 - np.abs(2 * (x - _floor(x)) - 1)
 
 
 def _from_centre(x: Field) -> Field:
-    """The distance from the middle between whole numbers, 0 to 0.5, with its sign."""
+    """Return the distance from the middle between whole numbers, 0 to 0.5, with its sign."""
     return x - _floor(x) - np.float32(0.5)
 
 
@@ -94,7 +94,7 @@ def _ripples(u: Field, v: Field, random: Random) -> Field:
 
 
 def _scales(u: Field, v: Field, random: Random) -> Field:
-    """Rows of half discs, each row over the one below."""
+    """Return rows of half discs, each row over the one below."""
     row = _floor(2 * v)
     best = np.full_like(u, 0.5)
     for step in (-1, 0):  # a disc that begins in the row above hangs over this one
@@ -145,7 +145,8 @@ _ABOUT_A_POINT = {"rays", "ripples"}
 
 
 def texture_field(texture: int, side: int, random: Random) -> Field:
-    """A texture over a square image, float32 [side, side]: its scale varies by a fifth, its angle by 8 degrees."""
+    """Return a texture over a square image, float32 [side, side]: its scale varies by a fifth, its angle by 8
+    degrees."""
     name = TEXTURES[texture]
     period = side / 8 * random.uniform(0.85, 1.2)
     angle = np.deg2rad(random.uniform(-8, 8))

@@ -5,11 +5,18 @@ from pathlib import Path
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.images.image_set import EXTENSIONS, ImageSet, Skipped, class_folders, image_set, no_images
+from shapebias.precompute.images.image_set import (
+    EXTENSIONS,
+    ImageSet,
+    Skipped,
+    class_folders,
+    make_image_set,
+    no_images,
+)
 
 
 def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:
-    """The images below `root` and the sub-folders that cannot be listed.
+    """Return the images below `root` and the sub-folders that cannot be listed.
 
     A folder with images of its own is flat: sub-folders are searched too, and nothing has a label. Otherwise each of
     its folders that holds images, at whatever depth, is a class; when all of them are named by ImageNet WNIDs, labels
@@ -24,23 +31,24 @@ def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:
     if not paths:
         unread = f"; {len(skipped)} of its folders cannot be listed" if skipped else ""
         raise no_images(root, unread)
-    return image_set(root, paths, None if files else class_folders(paths)), skipped
+    return make_image_set(root, paths, None if files else class_folders(paths)), skipped
 
 
 def _list_root(root: Path) -> tuple[list[bytes], list[bytes]]:
-    shown = printable(os.fsencode(root))
+    root_text = printable(os.fsencode(root))
     try:
         return _list(os.fsencode(root))
     except FileNotFoundError:
-        raise UsageError(f"no folder {shown}: check the path of the images") from None
+        raise UsageError(f"no folder {root_text}: check the path of the images") from None
     except NotADirectoryError:
-        raise UsageError(f"{shown} is a file: name the folder that holds the images") from None
+        raise UsageError(f"{root_text} is a file: name the folder that holds the images") from None
     except OSError as error:
-        raise ShapebiasError(f"cannot list {shown}: {_reason(error)}") from None
+        raise ShapebiasError(f"cannot list {root_text}: {_reason(error)}") from None
 
 
 def _search(root: bytes, folder: bytes, skipped: list[Skipped]) -> list[bytes]:
-    """The images at any depth below a folder (b"" is the root itself), sorted; each real folder is searched once."""
+    """Return the images at any depth below a folder (b"" is the root itself), sorted; each real folder is searched
+    once."""
     images: list[bytes] = []
     waiting = [folder]
     searched = {_identity(root)} if folder else set()  # a link back to the root would bring in every other class
@@ -63,7 +71,7 @@ def _search(root: bytes, folder: bytes, skipped: list[Skipped]) -> list[bytes]:
 
 
 def _list(folder: bytes) -> tuple[list[bytes], list[bytes]]:
-    """The names of the images and of the folders in a folder, hidden ones left out."""
+    """Return the names of the images and of the folders in a folder, hidden ones left out."""
     files, folders = [], []
     with os.scandir(folder) as entries:
         for entry in entries:

@@ -26,8 +26,8 @@ from shapebias.precompute.images.image_set import (
     ImageSet,
     Skipped,
     class_folders,
-    image_set,
     in_order,
+    make_image_set,
     shared_folder,
 )
 
@@ -39,7 +39,7 @@ _NAME = re.compile(r"\.(tar(\.\w{1,4})?|tgz|tbz2?|txz)$", re.IGNORECASE)
 
 
 def is_tar_name(name: str) -> bool:
-    """Whether a file is called as tar files are, compressed ones too."""
+    """Return whether a file is called as tar files are, compressed ones too."""
     return _NAME.search(name) is not None
 
 
@@ -57,17 +57,17 @@ class _Index:
     classes: dict[bytes, bytes] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
 
-    def keep(self, places: Iterable[int]) -> None:
-        """Only the images at these places."""
-        kept = list(places)
-        self.names = [self.names[place] for place in kept]
+    def keep(self, positions: Iterable[int]) -> None:
+        """Keep only the images at these positions."""
+        kept = list(positions)
+        self.names = [self.names[position] for position in kept]
         self.offsets, self.sizes = (
-            array("q", [values[place] for place in kept]) for values in (self.offsets, self.sizes)
+            array("q", [values[position] for position in kept]) for values in (self.offsets, self.sizes)
         )
 
 
 def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skipped]]:
-    """The images in tar files (paths or URLs), and what of them cannot be used; `root` is what the user wrote.
+    """Return the images in tar files (paths or URLs), and what of them cannot be used; `root` is what the user wrote.
 
     WebDataset's shards (with members KEY.cls): the images are the members KEY.EXTENSION, KEY without a dot; each one's
     class is the text of its KEY.cls, a number or a name. Otherwise members are as files of one folder: see
@@ -76,41 +76,41 @@ def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skippe
     is no such file, a compressed one, or no image.
     """
     with ThreadPoolExecutor(_AT_ONCE if is_url(root) else 1) as pool:
-        found = list(pool.map(_read, archives))
-    _name_apart(found)
-    keyed = any(index.classes for index in found)
-    paths = [name for index in found for name in index.names]
-    skipped = [each for index in found for each in index.skipped]
+        indices = list(pool.map(_read, archives))
+    _name_apart(indices)
+    keyed = any(index.classes for index in indices)
+    paths = [name for index in indices for name in index.names]
+    skipped = [image for index in indices for image in index.skipped]
     if not paths:
         reason = f": {printable(skipped[0].path)}: {skipped[0].reason}" if skipped else ""
         raise UsageError(f"no images in {printable(root)}{reason}")
     classes: Sequence[bytes | None] | None
     if keyed:
-        classes = [index.classes.get(_key(name)) for index in found for name in index.names]
+        classes = [index.classes.get(_key(name)) for index in indices for name in index.names]
     else:
         paths = _without_shared_folders(paths)
         classes = class_folders(paths)
     members = Members(
-        [os.fsencode(index.archive) for index in found],
-        np.repeat(np.arange(len(found), dtype=np.int32), [len(index.names) for index in found]),
-        np.concatenate([np.array(index.offsets, np.int64) for index in found]),
-        np.concatenate([np.array(index.sizes, np.int64) for index in found]),
+        [os.fsencode(index.archive) for index in indices],
+        np.repeat(np.arange(len(indices), dtype=np.int32), [len(index.names) for index in indices]),
+        np.concatenate([np.array(index.offsets, np.int64) for index in indices]),
+        np.concatenate([np.array(index.sizes, np.int64) for index in indices]),
     )
-    stamps = b"".join(index.stamp for index in found)
-    images = image_set(root, paths, classes, numbers=keyed, members=members, stamp=stamps)
-    return images.take(in_order(paths)), skipped
+    stamps = b"".join(index.stamp for index in indices)
+    listed = make_image_set(root, paths, classes, numbers=keyed, members=members, stamp=stamps)
+    return listed.take(in_order(paths)), skipped
 
 
 def _read(archive: str) -> _Index:
-    """Reads the headers of an archive."""
+    """Read the headers of an archive."""
     file, index = _open(archive)
     try:
         with file:
             head = file.read(8)
             for magic, command in _COMPRESSED.items():
                 if head.startswith(magic):
-                    shown = printable(archive)
-                    raise UsageError(f"{shown} is compressed, so that no image in it can be found: {command} {shown}")
+                    name = printable(archive)
+                    raise UsageError(f"{name} is compressed, so that no image in it can be found: {command} {name}")
             file.seek(0)
             for member in _headers(file, index):
                 _add(member, file, index)
@@ -118,10 +118,10 @@ def _read(archive: str) -> _Index:
         raise
     except Exception as error:  # each protocol has its own
         raise unreachable(archive, error) from error
-    last = {name: place for place, name in enumerate(index.names)}  # as unpacking would leave it
+    last = {name: position for position, name in enumerate(index.names)}  # as unpacking would leave it
     index.keep(last.values())
     if index.classes:  # of a sample KEY.seg.png is no image of its own
-        index.keep(place for place, name in enumerate(index.names) if name.rpartition(b"/")[2].count(b".") == 1)
+        index.keep(position for position, name in enumerate(index.names) if name.rpartition(b"/")[2].count(b".") == 1)
     return index
 
 
@@ -143,7 +143,7 @@ def _open(archive: str) -> tuple[BinaryIO, _Index]:
 
 
 def _headers(file: BinaryIO, index: _Index) -> Iterator[tarfile.TarInfo]:
-    """The members of an archive, up to its end or the first damage, which is named."""
+    """Yield the members of an archive, up to its end or the first damage, which is named."""
     count = before = 0
     try:
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
@@ -169,7 +169,7 @@ def _is_plain(member: tarfile.TarInfo) -> bool:
 
 
 def _add(member: tarfile.TarInfo, file: BinaryIO, index: _Index) -> None:
-    """Adds a member to an index, if it is an image or a class."""
+    """Add a member to an index, if it is an image or a class."""
     parts = [part for part in member.name.encode("utf-8", "surrogateescape").split(b"/") if part not in (b"", b".")]
     name = b"/".join(parts)
     is_class = name.endswith(b".cls")
@@ -193,29 +193,29 @@ def _add(member: tarfile.TarInfo, file: BinaryIO, index: _Index) -> None:
 
 
 def _key(name: bytes) -> bytes:
-    """WebDataset's key of a member: its name up to the first dot behind its folder."""
+    """Return WebDataset's key of a member: its name up to the first dot behind its folder."""
     folder, slash, base = name.rpartition(b"/")
     return folder + slash + base.partition(b".")[0]
 
 
-def _name_apart(found: Sequence[_Index]) -> None:
-    """Gives every image a name of its own, and those of archives that are classes a folder."""
-    stems = [Path(index.archive).stem for index in found]
-    flat = not any(b"/" in name for index in found for name in index.names)
+def _name_apart(indices: Sequence[_Index]) -> None:
+    """Give every image a name of its own, and those of archives that are classes a folder."""
+    stems = [Path(index.archive).stem for index in indices]
+    flat = not any(b"/" in name for index in indices for name in index.names)
     if not (flat and set(stems) <= set(imagenet.wnids())):
-        times = Counter(name for index in found for name in index.names)
+        times = Counter(name for index in indices for name in index.names)
         if max(times.values(), default=0) < 2:
             return
-        shared = len(shared_folder([os.fsencode(index.archive) for index in found]))
-        stems = [os.fsdecode(os.fsencode(index.archive)[shared:]).strip("/").removesuffix(".tar") for index in found]
-    for stem, index in zip(stems, found, strict=True):
+        shared = len(shared_folder([os.fsencode(index.archive) for index in indices]))
+        stems = [os.fsdecode(os.fsencode(index.archive)[shared:]).strip("/").removesuffix(".tar") for index in indices]
+    for stem, index in zip(stems, indices, strict=True):
         folder = os.fsencode(stem) + b"/"
         index.names = [folder + name for name in index.names]
         index.classes = {folder + key: text for key, text in index.classes.items()}
 
 
 def _without_shared_folders(paths: list[bytes]) -> list[bytes]:
-    """Paths below the folder that they share, which stays where it is a class of ImageNet."""
+    """Return paths below the folder that they share, which stays where it is a class of ImageNet."""
     shared = shared_folder(paths)
     if os.fsdecode(shared.rpartition(b"/")[2]) in imagenet.wnids():
         shared = shared.rpartition(b"/")[0]

@@ -14,7 +14,7 @@ _DEPTH = 3  # folders above the class folders: ImageNet-C's corruption and sever
 
 
 def parse_variant(text: str) -> tuple[str, str]:
-    """`NAME=DIR`. Raises UsageError."""
+    """Return name and folder of `NAME=DIR`. Raises UsageError."""
     name, equals, folder = text.partition("=")
     if not name or not equals or not folder or not name.isprintable() or len(name) > 60:
         raise UsageError(f"--variant {printable(text)}: write NAME=DIR, such as sketch=imagenet-sketch")
@@ -22,18 +22,19 @@ def parse_variant(text: str) -> tuple[str, str]:
 
 
 def find_variants(name: str, folder: Path, class_ids: list[str]) -> list[tuple[str, ImageSet]]:
-    """The image sets in a folder: itself where it has folders of the classes, else those of its folders that do.
+    """Return the image sets in a folder: itself where it has folders of the classes, else those of its folders that do.
 
     Nested ones are called NAME/FOLDER (ImageNet-C: `C/fog/3`). Raises UsageError where there is none.
     """
-    found = list(_search(name, folder, set(class_ids), _DEPTH))
-    if not found:
-        shown = printable(str(folder))
-        raise UsageError(f"--variant {printable(name)}: no folders of the probe images' classes in {shown}")
-    return [(each, list_images(place)[0]) for each, place in found]
+    folders = _search(name, folder, set(class_ids), _DEPTH)
+    if not folders:
+        folder_text = printable(str(folder))
+        raise UsageError(f"--variant {printable(name)}: no folders of the probe images' classes in {folder_text}")
+    return [(variant, list_images(variant_folder)[0]) for variant, variant_folder in folders]
 
 
 def _search(name: str, folder: Path, classes: set[str], depth: int) -> list[tuple[str, Path]]:
+    """Return the folders that hold folders of the classes, at most `depth` folders below, each with its name."""
     try:
         children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
         if any(child.name in classes and any(child.iterdir()) for child in children):
@@ -42,18 +43,19 @@ def _search(name: str, folder: Path, classes: set[str], depth: int) -> list[tupl
         return []
     if depth == 0:
         return []
-    return [each for child in children for each in _search(f"{name}/{child.name}", child, classes, depth - 1)]
+    deeper = (_search(f"{name}/{child.name}", child, classes, depth - 1) for child in children)
+    return [variant for variants in deeper for variant in variants]
 
 
 def pair_by_name(
-    images: ImageSet, used: NDArray[np.int64], other: ImageSet
+    image_set: ImageSet, used: NDArray[np.int64], other: ImageSet
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The images of `other` that are named as used ones, but for folders above the class and the extension.
+    """Return the images of `other` that are named as used ones, but for folders above the class and the extension.
 
     Returns int64 [pairs] each: which of `used`, and which of `other`. Raises UsageError where there is none.
     """
     by_name = {_stem(path): index for index, path in enumerate(other.paths)}
-    pairs = [(row, by_name.get(_stem(images.paths[position]), -1)) for row, position in enumerate(used)]
+    pairs = [(row, by_name.get(_stem(image_set.paths[position]), -1)) for row, position in enumerate(used)]
     table = np.array([pair for pair in pairs if pair[1] >= 0], np.int64).reshape(-1, 2)
     if not len(table):
         raise UsageError(f"no image in {printable(str(other.root))} is named as a probe image is")

@@ -27,33 +27,34 @@ _TENSORFLOW = "is a TensorFlow {} file, not a PyTorch checkpoint: convert it fir
 
 
 def is_safetensors(path: Path) -> bool:
-    """By content: the length of a JSON header, then the header."""
+    """Return whether a file is safetensors, by its content: the length of a JSON header, then the header."""
     with path.open("rb") as file:
         length, brace = file.read(8), file.read(1)
     return brace == b"{" and int.from_bytes(length, "little") < 100_000_000
 
 
 def check_kind(path: Path) -> None:
-    """Raises an error of one line that says what the file is, where it can hold no weights that are read here."""
-    shown = printable(str(path))
+    """Check that a file may hold weights. Raises an error of one line that says what it is where it can hold none that
+    are read here."""
+    path_text = printable(str(path))
     if path.is_dir():
         model = (path / "saved_model.pb").exists()
         what = "a TensorFlow SavedModel, not a PyTorch checkpoint" if model else "a folder: name the file in it"
-        raise UsageError(f"the checkpoint {shown} is {what}")
+        raise UsageError(f"the checkpoint {path_text} is {what}")
     if not path.exists():
-        raise UsageError(f"the checkpoint {shown} does not exist")
+        raise UsageError(f"the checkpoint {path_text} does not exist")
     try:
         said = _what(path)
     except zipfile.BadZipFile:
         said = "is a damaged zip: download it again"
     except OSError as error:
-        raise ShapebiasError(f"the checkpoint {shown} cannot be read: {printable(str(error.strerror))}") from error
+        raise ShapebiasError(f"the checkpoint {path_text} cannot be read: {printable(str(error.strerror))}") from error
     if said:
-        raise ShapebiasError(f"the checkpoint {shown} {said}")
+        raise ShapebiasError(f"the checkpoint {path_text} {said}")
 
 
 def _what(path: Path) -> str:
-    """The sentence about it, empty where it may be a checkpoint."""
+    """Return the sentence about it, empty where it may be a checkpoint."""
     size = path.stat().st_size
     if size == 0:
         return "is empty: download it again"

@@ -39,21 +39,21 @@ class Weights:
 
 
 def weights_for(content: Any, wanted: Collection[str]) -> Weights:
-    """The tensors of a checkpoint's `content` by the names of a network's state dict, `wanted`.
+    """Return the tensors of a checkpoint's `content` by the names of a network's state dict, `wanted`.
 
     Of the ways to read the names the one is taken that gives most of `wanted`; names that fit nothing stay.
     Raises ShapebiasError for a normaliser that makes no sense.
     """
     readings = list(_readings(_tensors(content)))
-    best = max(readings, key=lambda found: sum(name in wanted for name in found.state))
+    best = max(readings, key=lambda weights: sum(name in wanted for name in weights.state))
     if not any(name in wanted for name in best.state):
-        best = max(readings, key=lambda found: sum(_known_name(name, wanted) in wanted for name in found.state))
+        best = max(readings, key=lambda weights: sum(_known_name(name, wanted) in wanted for name in weights.state))
     state = {_known_name(name, wanted): value for name, value in best.state.items()}
     return _without_extras(Weights(state, best.mean, best.std, best.notes), wanted)
 
 
 def _tensors(content: Any) -> State:
-    """The named tensors, without the wrappers around them."""
+    """Return the named tensors, without the wrappers around them."""
     while isinstance(content, dict):
         inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict)), None)
         if inner is None:
@@ -63,24 +63,24 @@ def _tensors(content: Any) -> State:
 
 
 def _readings(state: State) -> Iterator[Weights]:
-    """The state dict as it is, then with a prefix less each time, and without the parts of `robustness`."""
+    """Yield the state dict as it is, then with a prefix less each time, and without the parts of `robustness`."""
     yield Weights(state)
     if any(name.startswith(("attacker.", "normalizer.")) for name in state):
         inner = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
         mean, std = _normalizer(state)
-        yield from (Weights(each.state, mean, std, each.notes) for each in _readings(inner))
+        yield from (Weights(weights.state, mean, std, weights.notes) for weights in _readings(inner))
     for prefix in _PREFIXES:
         if state and all(name.startswith(prefix) for name in state):
             yield from _readings({name.removeprefix(prefix): value for name, value in state.items()})
 
 
 def _normalizer(state: State) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """MadryLab's `robustness` keeps mean and std [3, 1, 1] as buffers of the network."""
-    found = []
+    """Return mean and std where `robustness` (MadryLab) kept them, [3, 1, 1], as buffers of the network."""
+    values = []
     for name in ("new_mean", "new_std"):
         value = state.get(f"normalizer.{name}", state.get(f"attacker.normalize.{name}"))
-        found.append(None if value is None else tuple(value.flatten().to(torch.float64).tolist()))
-    mean, std = found
+        values.append(None if value is None else tuple(value.flatten().to(torch.float64).tolist()))
+    mean, std = values
     if mean is None or std is None:
         return None, None
     if not (len(mean) == len(std) == 3 and all(map(math.isfinite, mean + std)) and min(std) > 0):
@@ -99,7 +99,7 @@ def _known_name(name: str, wanted: Collection[str]) -> str:
 
 
 def _without_extras(weights: Weights, wanted: Collection[str]) -> Weights:
-    """Drops what only training needs, and adds the counters that PyTorch before 0.4.1 did not write."""
+    """Drop what only training needs, and add the counters that PyTorch before 0.4.1 did not write."""
     extra = {name for name in weights.state if name not in wanted}
     dropped = {name for name in extra if _TRAINING_ONLY.match(name) or _AUXILIARY_NORM in name}
     state = {name: value for name, value in weights.state.items() if name not in dropped}

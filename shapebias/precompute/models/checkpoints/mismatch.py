@@ -21,7 +21,7 @@ _GUESSES = (  # torchvision's networks that checkpoints are usually of
 def mismatch(
     wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]
 ) -> tuple[list[str], list[str], list[str]] | None:
-    """The names that are missing, unexpected and of another shape; None where everything fits."""
+    """Return the names that are missing, unexpected and of another shape; None where everything fits."""
     missing = [name for name in wanted if name not in state]
     unexpected = [name for name in state if name not in wanted]
     reshaped = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
@@ -29,11 +29,11 @@ def mismatch(
 
 
 def explain_mismatch(file: str, network: str, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    """One line: which names do not fit (counts and the first few), the likely reason, and what to try."""
+    """Return one line: which names do not fit (counts and the first few), the likely reason, and what to try."""
     missing, unexpected, reshaped = mismatch(wanted, state) or ([], [], [])
     shapes = [_shapes(name, wanted, state) for name in reshaped[:_SHOWN]] + reshaped[_SHOWN:]
     names = ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
-    first = ", ".join(_listed(*each) for each in names)
+    first = ", ".join(_listed(*group) for group in names)
     return f"{file} does not fit {network}: {first}; {_reason(wanted, state, bool(missing or unexpected), reshaped)}"
 
 
@@ -63,7 +63,8 @@ def _reason(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], names_dif
 
 
 def classes_of(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int | None:
-    """The classes that `state` has where it differs from `wanted` in their number only; None where it does not."""
+    """Return the classes that `state` has where it differs from `wanted` in their number only; None where it does
+    not."""
     reshaped = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
     if not 1 <= len(reshaped) <= 2 or any(not wanted[name].ndim or not state[name].ndim for name in reshaped):
         return None
@@ -73,7 +74,7 @@ def classes_of(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int
 
 
 def guess_architecture(state: Mapping[str, Tensor]) -> str | None:
-    """The torchvision network that has the names and shapes of `state`, whatever the number of classes."""
+    """Return the torchvision network that has the names and shapes of `state`, whatever the number of classes."""
     for name in _GUESSES:
         wanted = unset_network(name).state_dict()
         differs = mismatch(wanted, weights_for(dict(state), wanted).state)

@@ -39,12 +39,13 @@ class Checkpoint:
         return digest
 
     def classes_for(self, network: nn.Module) -> int | None:
-        """The number of classes of the file, where `network` fits but for theirs; else None. Raises ShapebiasError."""
+        """Return the number of classes of the file, where `network` fits but for theirs; else None. Raises
+        ShapebiasError."""
         wanted = network.state_dict()
         return classes_of(wanted, self.weights_for(wanted).state)
 
     def weights_for(self, wanted: Mapping[str, Tensor]) -> Weights:
-        """The file's tensors by the names of a state dict. Raises ShapebiasError where there are none."""
+        """Return the file's tensors by the names of a state dict. Raises ShapebiasError where there are none."""
         weights = weights_for(self.content, wanted)
         if not weights.state:
             what = "holds a pickled object" if self.content is Placeholder else "holds no state dict"
@@ -52,7 +53,7 @@ class Checkpoint:
         return weights
 
     def fill(self, network: nn.Module, replace: bool = False) -> Weights:
-        """Copies the weights into `network`, or `replace`s its tensors. Raises ShapebiasError if they do not fit."""
+        """Copy the weights into `network`, or `replace` its tensors. Raises ShapebiasError if they do not fit."""
         wanted = network.state_dict()
         weights = self.weights_for(wanted)
         if mismatch(wanted, weights.state):
@@ -64,7 +65,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads safetensors, or what `torch.save` wrote, onto the CPU. Raises UsageError or ShapebiasError, one line."""
+    """Read safetensors, or what `torch.save` wrote, onto the CPU. Raises UsageError or ShapebiasError, one line."""
     check_kind(path)
     try:
         content = _read_safetensors(path) if is_safetensors(path) else _read_torch(path)
@@ -77,7 +78,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """In memory: mapped tensors would change with the file, which the next epoch may replace."""
+    """Read into memory: mapped tensors would change with the file, which the next epoch may replace."""
     return {name: value.clone() for name, value in load_file(path).items()}
 
 

@@ -122,24 +122,24 @@ class SafeUnpickler(pickle.Unpickler):
         self._storage = storage
 
     def find_class(self, module: str, name: str) -> Any:
-        """Looks a name up; nothing is imported."""
+        """Look a name up; nothing is imported."""
         if (module == "torch" or module.startswith("torch.")) and name in _DTYPES:
             return _DTYPES[name]
         build = _BUILDERS.get((module, name))
         return Placeholder if build is None else _Builder(build)
 
     def persistent_load(self, reference: Any) -> Any:
-        """A storage that a tensor refers to, as (memory, dtype)."""
+        """Return a storage that a tensor refers to, as (memory, dtype)."""
         if not (self._storage and isinstance(reference, tuple) and len(reference) >= 5 and reference[0] == "storage"):
             return Placeholder
         _, dtype, key, _, elements, *view = reference
-        if not (isinstance(dtype, torch.dtype) and isinstance(elements, int)) or any(each is not None for each in view):
+        if not (isinstance(dtype, torch.dtype) and isinstance(elements, int)) or any(size is not None for size in view):
             return Placeholder
         return self._storage(str(key), elements * dtype.itemsize), dtype
 
 
 def read_pickled(path: Path) -> Any:
-    """The content of a checkpoint that `torch.save` wrote, in either of its formats.
+    """Return the content of a checkpoint that `torch.save` wrote, in either of its formats.
 
     Raises OSError, ValueError, EOFError, RuntimeError, TypeError or pickle.UnpicklingError where it is damaged.
     """
@@ -151,8 +151,8 @@ def read_pickled(path: Path) -> Any:
 
 
 def _read_zip(archive: zipfile.ZipFile, limit: int) -> Any:
-    """PyTorch's format since 1.6: a pickle, and a file for every storage."""
-    (name,) = (each for each in archive.namelist() if each.endswith("data.pkl"))
+    """Read PyTorch's format since 1.6: a pickle, and a file for every storage."""
+    (name,) = (member for member in archive.namelist() if member.endswith("data.pkl"))
     root = name.removesuffix("data.pkl")
     if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != sys.byteorder.encode():
         raise ValueError("its numbers are of another byte order")
@@ -173,7 +173,8 @@ def _read_zip(archive: zipfile.ZipFile, limit: int) -> Any:
 
 
 def _read_stream(file: IO[bytes], limit: int) -> Any:
-    """PyTorch's format before 1.6: five pickles one after the other, then the storages in the order of the last."""
+    """Read PyTorch's format before 1.6: five pickles one after the other, then the storages in the order of the
+    last."""
     if SafeUnpickler(file).load() != _MAGIC:
         raise ValueError("it is a pickle, but not one of PyTorch")
     SafeUnpickler(file).load()

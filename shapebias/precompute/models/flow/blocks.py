@@ -75,7 +75,8 @@ class Blocks:
         return min(inside, default=0)
 
     def _has_parts(self, call: ModuleCall) -> bool:
-        return next(self._network.get_submodule(call.path).children(), None) is not None
+        """Whether layers with weights are inside of a module, which may have other children (its padding)."""
+        return any(self.count(self._paths[id(child)]) for child in self._network.get_submodule(call.path).children())
 
     def _is_container(self, path: str) -> bool:
         return isinstance(self._network.get_submodule(path), nn.Sequential | nn.ModuleList)
@@ -89,15 +90,16 @@ def is_within(path: str, outer: str) -> bool:
 def hidden_neurons(recording: Recording, weighted: list[Operation], norms: Norms) -> Iterator[Operation]:
     """Return the operations whose activations are the hidden neurons of a transformer's blocks.
 
-    They are linear layers, or convolutions of one pixel, whose nonlinearity another one follows, to as many channels as
-    came in; or depthwise convolutions between two such layers. Networks without attention have none.
+    They are linear layers, or convolutions of one pixel, to as many channels or more, whose nonlinearity another one
+    follows, back to as many as came in; or depthwise convolutions between two such layers. Networks without attention
+    have none.
     """
     if not any(operation.name in ATTENTION and operation.output.depends for operation in recording.operations):
         return
     for operation in weighted:
         first = operation if is_pointwise(operation) else _before_depthwise(operation, norms)
         activation = activation_of(norms, operation)
-        if first is None or activation.signed:
+        if first is None or activation.signed or _outputs(first) < _inputs(first):
             continue
         if any(_outputs(following) == _inputs(first) for following in _pointwise_behind(activation.value)):
             yield operation

@@ -138,7 +138,7 @@ def test_a_split_is_balanced(split: str) -> None:
     images = builtin_set(split, 480, seed=2)
     assert len(images) == len(images.paths) == len(set(images.paths)) == 480
     assert images.class_ids == images.class_names == list(SHAPES)
-    assert (images.labels.dtype, images.is_imagenet) == (np.int32, False)
+    assert images.labels.dtype == np.int32
     facts = [parse_path(path) for path in images.paths]
     assert images.labels.tolist() == [shape for shape, _, _ in facts]
     assert images.paths == sorted(images.paths)
@@ -205,7 +205,9 @@ def test_the_loader_draws_them(workers: int) -> None:
     images = builtin_set("cue-conflict", 20)
     paths = [*images.paths, b"circle/gone.png"]
     assert images.read is draw_path
-    with Loader(images.root, paths, Geometry(SIZE, SIZE), 8, workers, True, images.read) as loader:
+    with Loader(
+        images.root, paths, Geometry(SIZE, SIZE), 8, workers=workers, thumbnails=True, decode_function=images.read
+    ) as loader:
         seen = 0
         for batch in loader:
             for position, pixels, thumbnail in zip(batch.positions, batch.pixels, batch.thumbnails or [], strict=True):

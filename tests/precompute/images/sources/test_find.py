@@ -4,7 +4,8 @@ import pytest
 
 from shapebias.core.errors import UsageError
 from shapebias.precompute.images.builtin.drawing import SHAPES, draw_path
-from shapebias.precompute.images.sources.find import expand, find_images
+from shapebias.precompute.images.sources.find import find_images
+from shapebias.precompute.images.sources.patterns import expand
 
 
 def test_a_folder(image_folder: Path) -> None:

@@ -28,7 +28,7 @@ def test_class_folders(tmp_path: Path) -> None:
     assert images.labels.tolist() == [0, 0, 1, 1]
     assert images.labels.dtype == np.int32
     assert images.class_ids == images.class_names == ["cat", "dog"]
-    assert (len(images), images.is_imagenet, images.root, skipped) == (4, False, tmp_path, [])
+    assert (len(images), images.root, skipped) == (4, tmp_path, [])
 
 
 def test_classes_keep_together_where_bytes_would_not(tmp_path: Path) -> None:
@@ -42,13 +42,11 @@ def test_imagenet_labels(tmp_path: Path) -> None:
     wnids = imagenet.wnids()
     make(tmp_path, f"{wnids[999]}/z.JPEG", f"{wnids[7]}/y.JPEG", ".hidden/x.jpg", "notes/readme.txt")
     images, _ = list_images(tmp_path)
-    assert images.is_imagenet
     assert images.labels.tolist() == [7, 999]
     assert images.class_ids == wnids
     assert images.class_names == imagenet.class_names()
     make(tmp_path, "n00000000/w.jpg")
     images, _ = list_images(tmp_path)
-    assert not images.is_imagenet
     assert images.class_ids == ["n00000000", wnids[7], wnids[999]]
 
 
@@ -57,7 +55,7 @@ def test_flat_folder_is_searched_throughout_without_labels(tmp_path: Path) -> No
     images, _ = list_images(tmp_path)
     assert images.paths == [b"a.gif", b"b.jpg", b"sub/c.bmp", b"sub/deeper/d.jpe"]
     assert images.labels.tolist() == [-1] * 4
-    assert (images.class_ids, images.class_names, images.is_imagenet) == ([], [], False)
+    assert (images.class_ids, images.class_names) == ([], [])
 
 
 def test_names_of_any_bytes(tmp_path: Path) -> None:

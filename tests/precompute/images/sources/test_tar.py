@@ -36,7 +36,7 @@ def write(path: Path, members: Iterable[tuple[str, bytes]], kind: bytes = tarfil
 def contents(images: ImageSet) -> dict[bytes, bytes]:
     assert images.members is not None
     return {
-        path: fetch(os.fsdecode(images.members.place(images.prefix + b"/" + path, index)))
+        path: fetch(os.fsdecode(images.members.address(images.prefix + b"/" + path, index)))
         for index, path in enumerate(images.paths)
     }
 
@@ -97,11 +97,10 @@ def test_webdataset_shards(tmp_path: Path) -> None:
 def test_numbers_0_to_999_are_imagenets(tmp_path: Path) -> None:
     members = [(f"{key:04d}.{end}", b"%d" % key) for key in range(1000) for end in ("jpg", "cls")]
     images = find_images(write(tmp_path / "a.tar", members))[0]
-    assert images.is_imagenet
     assert images.class_ids == WNIDS
     assert images.labels.tolist() == list(range(1000))
     few = find_images(write(tmp_path / "b.tar", members[:20]))[0]
-    assert not few.is_imagenet
+    assert few.class_ids == [str(number) for number in range(10)]
     names = find_images(write(tmp_path / "c.tar", [("0.jpg", b""), ("0.cls", b"cat"), ("1.jpg", b"")]))[0]
     assert (names.class_ids, names.labels.tolist()) == (["cat"], [0, -1])
 
@@ -189,9 +188,9 @@ def test_an_archive_that_was_cut_after_it_was_listed(tmp_path: Path) -> None:
     images, _ = find_images(write(path, [("a/0.jpg", bytes(700)), ("a/1.jpg", bytes(700))]))
     path.write_bytes(path.read_bytes()[:2000])
     assert images.members is not None
-    assert fetch(os.fsdecode(images.members.place(b"0.jpg", 0))) == bytes(700)
+    assert fetch(os.fsdecode(images.members.address(b"0.jpg", 0))) == bytes(700)
     with pytest.raises(EOFError):
-        fetch(os.fsdecode(images.members.place(b"1.jpg", 1)))
+        fetch(os.fsdecode(images.members.address(b"1.jpg", 1)))
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", bytes(1024)])
@@ -227,7 +226,7 @@ def test_any_damage_gives_images_or_one_line(tmp_path_factory: pytest.TempPathFa
     try:
         images, skipped = find_images(str(path))
     except UsageError as error:
-        images, skipped = ImageSet(path, [], np.zeros(0, np.int32), [], [], False), [Skipped(b"", str(error))]
+        images, skipped = ImageSet(root=path, paths=[], labels=np.zeros(0, np.int32)), [Skipped(b"", str(error))]
     assert all(each.reason.isprintable() for each in skipped)
     assert images.members is None or all(len(each) <= len(content) for each in contents(images).values())
 

@@ -82,7 +82,9 @@ def test_names_and_folders() -> None:
 
 
 def listing(*paths: bytes) -> ImageSet:
-    return ImageSet(Path("root"), list(paths), np.zeros(len(paths), np.int32), ["a"], ["a"], False)
+    return ImageSet(
+        root=Path("root"), paths=list(paths), labels=np.zeros(len(paths), np.int32), class_ids=["a"], class_names=["a"]
+    )
 
 
 def test_pairs_have_a_class_folder_and_a_stem_in_common() -> None:

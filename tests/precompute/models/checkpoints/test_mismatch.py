@@ -45,6 +45,7 @@ def test_a_guess_does_not_depend_on_classes_or_prefixes() -> None:
     assert guess_architecture({f"module.{name}": value for name, value in state.items()}) == "mobilenet_v2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "mobilenet_v2"])
 def test_a_network_of_another_number_of_classes_is_built_for_them(tmp_path: Path, name: str) -> None:
     torch.manual_seed(0)

@@ -1,0 +1,236 @@
+"""Two groups of networks, layer by layer: exact permutation tests over the networks, not over their units."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.analysis.comparison import larger_in_words, living, record
+from shapebias.core.analysis.resampling import Significance, exchange_test, holm, sign_flip_test
+from shapebias.core.errors import UsageError
+from shapebias.core.metrics import METRICS, in_order
+from shapebias.core.store.reader import Store
+from shapebias.core.text import aligned, printable
+
+DRAWS = 20_000  # of arrangements, where there are too many to go through
+OVERALL = ""  # stands for the layer where all layers are taken together
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Two groups of a store's models: their names, and the labels in each. `paired`: each model of the first group has
+    one partner in the second, the one at its place, of its own architecture."""
+
+    names: tuple[str, str]
+    models: tuple[list[str], list[str]]
+    paired: bool
+
+    @property
+    def blocks(self) -> list[list[str]]:
+        """The models within which labels are exchanged: each pair, or all."""
+        first, second = self.models
+        return [list(pair) for pair in zip(first, second, strict=True)] if self.paired else [[*first, *second]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupDifference:
+    """How a metric differs between two groups of networks in a layer: the second group's mean less the first's.
+
+    A network's value is the median over its living units; `values` has those of the networks of each group that have
+    one, by label. p: two-sided, exact, over networks exchanged between the groups, or within pairs. `smallest`: the
+    least p that so many networks can reach. p_holm: p, corrected over the metric's layers (Holm). Where the layer is
+    OVERALL, a network's value is its mean over the layers, each divided by the standard deviation of its units, and
+    p_holm is corrected over the metrics.
+    """
+
+    layer: str
+    metric: str
+    values: tuple[dict[str, float], dict[str, float]]
+    means: tuple[float, float]
+    difference: float
+    p: float
+    p_holm: float
+    smallest: float
+    exact: bool
+
+
+def parse_groups(store: Store, texts: Sequence[str]) -> Groups:
+    """Read two groups, each as `NAME=MODEL,MODEL,...`. Raises UsageError where they are not two, or overlap."""
+    if len(texts) != 2:
+        raise UsageError("compare two groups: --group S=MODEL,MODEL,... --group R=MODEL,MODEL,...")
+    names, models = [], []
+    for text in texts:
+        name, _, labels = text.partition("=")
+        members = [label.strip() for label in labels.split(",") if label.strip()]
+        if not name.strip() or not members:
+            raise UsageError(f"--group {printable(text, 60)}: write NAME=MODEL,MODEL,...")
+        for label in members:
+            store.check_model(label)
+        names.append(name.strip())
+        models.append(members)
+    if names[0] == names[1]:
+        raise UsageError(f"both groups are called {printable(names[0])}")
+    label, times = Counter([*models[0], *models[1]]).most_common(1)[0]
+    if times > 1:
+        raise UsageError(f"{printable(label)} is named {times} times: a network stands in one group, once")
+    return _paired_by_architecture(store, (names[0], names[1]), (models[0], models[1]))
+
+
+def _paired_by_architecture(store: Store, names: tuple[str, str], models: tuple[list[str], list[str]]) -> Groups:
+    """Return the groups, the second in the order of its partners where each architecture is once in both."""
+    first, second = ({store.models[label].architecture: label for label in members} for members in models)
+    is_paired = len(first) > 1 and first.keys() == second.keys() and len(models[0]) == len(models[1]) == len(first)
+    return Groups(names, (models[0], [second[kind] for kind in first]) if is_paired else models, is_paired)
+
+
+def compare_groups(store: Store, groups: Groups, metrics: list[str] | None = None) -> list[GroupDifference]:
+    """Compare every metric (or those named) in every layer that all networks have, and over all layers.
+
+    Seeded where arrangements are drawn. Raises UsageError for a metric that is not there, or without a layer that
+    networks share.
+    """
+    layers = [_shared_layers(store, block) for block in groups.blocks]
+    if not all(layers):
+        raise UsageError("the networks have no layers of one name: their layers cannot be compared")
+    everywhere = [layer for layer in layers[0] if all(layer in others for others in layers)]
+    known = in_order(
+        name
+        for block, names in zip(groups.blocks, layers, strict=True)
+        for name in store.metric_names(block[0], names[0])
+    )
+    for name in metrics or []:
+        if name not in known:
+            raise UsageError(f"{printable(name)} is not a metric of these networks: there are {', '.join(known)}")
+    by_layer, overall = [], []
+    for metric in metrics or known:
+        rows = [_difference(groups, metric, layer, _medians(store, groups, metric, layer)) for layer in everywhere]
+        by_layer += _corrected(rows)
+        overall.append(_difference(groups, metric, OVERALL, _overall_values(store, groups, metric, layers)))
+    return [*by_layer, *_corrected(overall)]
+
+
+def _shared_layers(store: Store, models: Sequence[str]) -> list[str]:
+    return [layer for layer in store.layers(models[0]) if all(layer in store.layers(model) for model in models)]
+
+
+def _units(store: Store, model: str, layer: str, metric: str) -> Floats:
+    return living(store, model, layer, metric) if metric in store.metric_names(model, layer) else np.zeros(0)
+
+
+def _medians(store: Store, groups: Groups, metric: str, layer: str) -> dict[str, float]:
+    """Return the median of a metric in a layer, of every network that has one."""
+    units = {model: _units(store, model, layer, metric) for block in groups.blocks for model in block}
+    return {model: float(np.median(values)) for model, values in units.items() if len(values)}
+
+
+def _overall_values(store: Store, groups: Groups, metric: str, layers: list[list[str]]) -> dict[str, float]:
+    """Return of every network the mean over its block's layers of its median, in standard deviations of the block's
+    units in that layer: a scale that does not depend on which network is in which group."""
+    values: dict[str, float] = {}
+    for block, names in zip(groups.blocks, layers, strict=True):
+        scaled: dict[str, list[float]] = {model: [] for model in block}
+        for layer in names:
+            units = {model: _units(store, model, layer, metric) for model in block}
+            spread = float(np.concatenate(list(units.values())).std()) if all(map(len, units.values())) else 0.0
+            for model in block:
+                if spread > 0:
+                    scaled[model].append(float(np.median(units[model])) / spread)
+        values |= {model: float(np.mean(own)) for model, own in scaled.items() if own}
+    return values
+
+
+def _difference(groups: Groups, metric: str, layer: str, values: dict[str, float]) -> GroupDifference:
+    """Return the difference between the groups, its p not yet corrected; of pairs those of which both have a value."""
+    if groups.paired:
+        whole = [pair for pair in groups.blocks if all(model in values for model in pair)]
+        known = ([pair[0] for pair in whole], [pair[1] for pair in whole])
+    else:
+        known = ([model for model in groups.models[0] if model in values], [m for m in groups.models[1] if m in values])
+    a, b = (np.array([values[model] for model in models]) for models in known)
+    random = np.random.default_rng(0)
+    tested: Significance = (
+        sign_flip_test(b - a, draws=DRAWS, random=random)
+        if groups.paired
+        else exchange_test(a, b, draws=DRAWS, random=random)
+    )
+    first, second = (float(side.mean()) if len(side) else float("nan") for side in (a, b))
+    return GroupDifference(
+        layer=layer,
+        metric=metric,
+        values=({model: values[model] for model in known[0]}, {model: values[model] for model in known[1]}),
+        means=(first, second),
+        difference=second - first,
+        p=tested.p,
+        p_holm=tested.p,
+        smallest=tested.smallest,
+        exact=tested.exact,
+    )
+
+
+def _corrected(family: list[GroupDifference]) -> list[GroupDifference]:
+    corrected = holm([row.p for row in family])
+    return [replace(row, p_holm=p) for row, p in zip(family, corrected, strict=True)]
+
+
+# As JSON and as text
+
+
+def groups_record(store: Store, groups: Groups, metrics: list[str] | None = None) -> dict[str, Any]:
+    """Return the comparison of two groups as JSON."""
+    rows = compare_groups(store, groups, metrics)
+    return {
+        "groups": dict(zip(groups.names, groups.models, strict=True)),
+        "tests_over": "networks",
+        "paired_by_architecture": groups.paired,
+        "value_of_a_network": "median over its living units",
+        "layers": [record(row) for row in rows if row.layer != OVERALL],
+        "overall": [record(row) for row in rows if row.layer == OVERALL],
+    }
+
+
+def groups_text(store: Store, groups: Groups, metrics: list[str] | None = None) -> str:
+    """Return the comparison of two groups as a table and a sentence a metric, with what so many networks can show."""
+    rows = compare_groups(store, groups, metrics)
+    layers, overall = ([row for row in rows if (row.layer == OVERALL) is over_all] for over_all in (False, True))
+    table = _layer_table(groups, layers) if layers else ""
+    lines = [_what_is_tested(groups, rows), *(_sentence(row, groups.names[1]) for row in overall if row.p == row.p)]
+    return "\n".join(part for part in (table, "".join(f"{line}\n" for line in lines)) if part)
+
+
+def _layer_table(groups: Groups, rows: Iterable[GroupDifference]) -> str:
+    lines = [["metric", "layer", *map(printable, groups.names), "difference", "networks", "p", "p (Holm)"]]
+    for row in rows:
+        show = METRICS[row.metric].format
+        numbers = [show(value) for value in (*row.means, row.difference)]
+        networks = "/".join(str(len(values)) for values in row.values)
+        lines.append([METRICS[row.metric].title, row.layer, *numbers, networks, _p(row.p), _p(row.p_holm)])
+    return aligned(lines, left=2)
+
+
+def _what_is_tested(groups: Groups, rows: list[GroupDifference]) -> str:
+    """Return which test was made, and the smallest p that it can give with so many networks."""
+    first, second = map(len, groups.models)
+    how = f"{first} pairs of one architecture, signs flipped" if groups.paired else f"{first} against {second} networks"
+    smallest = min((row.smallest for row in rows if row.smallest == row.smallest), default=float("nan"))
+    drawn = "" if all(row.exact for row in rows) else f", {DRAWS:,} arrangements drawn"
+    return (
+        f"permutation test of the networks' medians ({how}{drawn}): the smallest p that so many can reach is "
+        f"{_p(smallest)}"
+    )
+
+
+def _sentence(row: GroupDifference, second: str) -> str:
+    more = larger_in_words(row.metric)
+    return (
+        f"{printable(second)} is {more} by {row.difference:+.2f} standard deviations over all layers "
+        f"(p = {_p(row.p)}, Holm {_p(row.p_holm)})"
+    )
+
+
+def _p(value: float) -> str:
+    return "–" if value != value else f"{value:.4f}"

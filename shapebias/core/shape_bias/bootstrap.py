@@ -1,0 +1,80 @@
+"""How much a shape bias would differ with other stimuli of the kind: percentile bootstrap intervals."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Interval = tuple[float, float]
+NO_INTERVAL = (float("nan"), float("nan"))
+_AT_ONCE = 4_000_000  # values a block of resamples holds
+_SOURCES = re.compile(r"([^-]*[^\W\d_][0-9]+)-([^-]*[^\W\d_][0-9]+)(?:\.[A-Za-z0-9]+)?")
+
+
+def sources_of(names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Return for every stimulus which shape and which texture it was made of, int64 [images] each: of
+    `cat1-elephant2.png` the photo cat1 and the texture elephant2. None where a name does not say it."""
+    pairs = []
+    for name in names:
+        match = _SOURCES.fullmatch(name)
+        if match is None:
+            return None
+        pairs.append(match.groups())
+    shapes, textures = zip(*pairs, strict=True) if pairs else ((), ())
+    return _numbered(shapes), _numbered(textures)
+
+
+def _numbered(names: Sequence[str]) -> NDArray[np.int64]:
+    return np.unique(np.array(names, object), return_inverse=True)[1].astype(np.int64)
+
+
+def crossed_interval(
+    counts: NDArray[np.int64],
+    shape_source: NDArray[np.int64],
+    texture_source: NDArray[np.int64],
+    *,
+    seed: int,
+    resamples: int,
+) -> Interval:
+    """Return the 95 % interval of the shape bias over resampled shape sources and, crossed with them, texture sources.
+
+    counts int64 [images, 2]: an image's decisions by shape and by texture. Stimuli of one photo, or one texture, are
+    not independent: both kinds of sources are drawn with replacement, and an image counts as often as its shape was
+    drawn times as often as its texture was (the pigeonhole bootstrap of Owen 2007, doi:10.1214/07-AOAS122).
+    """
+    decided = np.flatnonzero(counts.any(1))
+    random = np.random.default_rng(seed)
+    shapes, textures = (int(source.max(initial=-1)) + 1 for source in (shape_source, texture_source))
+    totals = []
+    most = max(1, _AT_ONCE // max(shapes + textures + len(decided), 1))
+    for start in range(0, resamples, most):
+        size = min(most, resamples - start)
+        by_shape, by_texture = (
+            random.multinomial(count, np.full(count, 1 / count), size) for count in (shapes, textures)
+        )
+        weights = by_shape[:, shape_source[decided]] * by_texture[:, texture_source[decided]]
+        totals.append(weights.astype(np.float64) @ counts[decided])
+    return _percentiles(np.concatenate(totals))
+
+
+def image_interval(counts: NDArray[np.int64], *, seed: int, resamples: int) -> Interval:
+    """Return the 95 % interval of the shape bias over resampled images (Efron & Tibshirani 1993, ch. 13).
+
+    counts int64 [images, 2]: an image's decisions by shape and by texture. Images with the same counts are alike here,
+    so that a resample is one multinomial draw of how often each such kind comes.
+    """
+    kinds, times = np.unique(counts, axis=0, return_counts=True)
+    drawn = np.random.default_rng(seed).multinomial(len(counts), times / len(counts), resamples)
+    return _percentiles((drawn @ kinds).astype(np.float64))
+
+
+def _percentiles(totals: NDArray[np.float64]) -> Interval:
+    """Return the interval from resampled counts [resamples, 2]; those without a decision by shape or texture have no
+    shape bias and are left out."""
+    shape, texture = totals.T
+    decided = shape + texture > 0
+    if not decided.any():
+        return NO_INTERVAL
+    low, high = np.percentile(shape[decided] / (shape + texture)[decided], [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,187 @@
+"""What the user may name images by, here or on a server, and what there is to know of it before they are listed."""
+
+import glob
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.remote import filesystem, is_url, stamp, unreachable
+from shapebias.core.text import printable
+from shapebias.precompute.images.image_set import (
+    EXTENSIONS,
+    ImageSet,
+    Skipped,
+    class_folders,
+    in_order,
+    make_image_set,
+    no_images,
+)
+from shapebias.precompute.images.sources.folder import list_images
+from shapebias.precompute.images.sources.patterns import is_pattern
+from shapebias.precompute.images.sources.tar import is_tar_name
+
+Listing = tuple[ImageSet, list[Skipped]]
+T = TypeVar("T")
+_SUFFIXES = tuple(extension.decode() for extension in EXTENSIONS)
+
+
+class Location(Protocol):
+    """A name that the user gave: a path or a URL. Nothing is asked of a server before it matters."""
+
+    text: str
+
+    def is_pattern(self) -> bool:
+        """Return whether it is to be taken for a pattern."""
+
+    def is_tar(self) -> bool:
+        """Return whether it is to be taken for a tar file."""
+
+    def is_list(self) -> bool:
+        """Return whether it is a file that may be a list of images."""
+
+    def matches(self, pattern: str) -> list[str]:
+        """Return the names that a pattern with wildcards stands for, sorted."""
+
+    def read(self) -> bytes:
+        """Return the content of the file. Raises ShapebiasError where it cannot be read."""
+
+    def parent(self) -> str:
+        """Return the folder of the file, an absolute path or a URL."""
+
+    def tar_files(self) -> list[str]:
+        """Return the tar files of a folder that holds them and no images; else nothing."""
+
+    def list_folder(self) -> Listing:
+        """Return the images of the folder. Raises UsageError where it is none, or has no images."""
+
+
+def locate(text: str) -> Location:
+    """Return the location of this name."""
+    return RemoteLocation(text) if is_url(text) else LocalLocation(text)
+
+
+class LocalLocation:
+    """A path on this machine."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self._path = text, Path(text)
+
+    def is_pattern(self) -> bool:
+        """Return whether it looks like a pattern, and nothing is called so."""
+        return is_pattern(self.text) and not self._path.exists()
+
+    def is_tar(self) -> bool:
+        """Return whether it is called as tar files are, and is no folder."""
+        return is_tar_name(self._path.name) and not self._path.is_dir()
+
+    def is_list(self) -> bool:
+        """Return whether it is a file that is not called as images are."""
+        return self._path.is_file() and not _is_image_name(self._path.name)
+
+    def matches(self, pattern: str) -> list[str]:
+        """Return the paths that a pattern stands for."""
+        return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
+
+    def read(self) -> bytes:
+        """Return the content of the file."""
+        try:
+            return self._path.read_bytes()
+        except OSError as error:
+            raise ShapebiasError(f"cannot read {printable(self.text)}: {error.strerror}") from error
+
+    def parent(self) -> str:
+        """Return the absolute path of the file's folder."""
+        return os.path.abspath(self._path.parent)  # noqa: PTH100 (keeps links)
+
+    def tar_files(self) -> list[str]:
+        """Return the tar files of a folder that holds neither images nor folders beside them."""
+        if not self._path.is_dir():
+            return []
+        children = [child for child in sorted(self._path.iterdir()) if not child.name.startswith(".")]
+        if any(child.is_dir() or _is_image_name(child.name) for child in children):
+            return []
+        return [str(child) for child in children if is_tar_name(child.name) and child.is_file()]
+
+    def list_folder(self) -> Listing:
+        """Return the images of the folder, see `folder.list_images`."""
+        return list_images(self._path)
+
+
+class RemoteLocation:
+    """A URL."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self._root = text, text.rstrip("/")
+
+    @cached_property
+    def _server(self) -> tuple[Any, str]:
+        """The file system of the URL, and the path in it."""
+        return filesystem(self.text)
+
+    def is_pattern(self) -> bool:
+        """Return whether it looks like a pattern."""
+        return is_pattern(self.text)
+
+    def is_tar(self) -> bool:
+        """Return whether it is called as tar files are."""
+        return is_tar_name(self.text)
+
+    def is_list(self) -> bool:
+        """Return whether the server says that it is a file."""
+        files, path = self._server
+        return bool(_ask(self.text, lambda: files.isfile(path)))
+
+    def matches(self, pattern: str) -> list[str]:
+        """Return the URLs that a pattern stands for."""
+        files, path = filesystem(pattern)
+        return sorted(files.unstrip_protocol(name) for name in _ask(pattern, lambda: files.glob(path)))
+
+    def read(self) -> bytes:
+        """Return the content of the file."""
+        files, path = self._server
+        content: bytes = _ask(self.text, lambda: files.cat_file(path))
+        return content
+
+    def parent(self) -> str:
+        """Return the URL of the file's folder."""
+        return self._root.rpartition("/")[0]
+
+    @cached_property
+    def _files(self) -> dict[str, Any]:
+        """What the server says of the files below the folder, by their paths in it; hidden ones are left out."""
+        files, path = self._server
+        facts_of = _ask(self.text, lambda: files.find(path, detail=True))
+        if not facts_of:
+            raise UsageError(f"nothing is in {printable(self.text)}: check the URL")
+        names = {name.removeprefix(path.rstrip("/")).lstrip("/"): facts for name, facts in facts_of.items()}
+        return {name: facts for name, facts in names.items() if not any(part[:1] == "." for part in name.split("/"))}
+
+    def tar_files(self) -> list[str]:
+        """Return the tar files of a folder that holds no images, not in folders of it either."""
+        if any(map(_is_image_name, self._files)):
+            return []
+        return [f"{self._root}/{name}" for name in sorted(self._files) if is_tar_name(name) and "/" not in name]
+
+    def list_folder(self) -> Listing:
+        """Return the images below the URL, by class folder as in `folder.list_images`."""
+        names = sorted(filter(_is_image_name, self._files))
+        if not names:
+            raise no_images(self.text)
+        paths = [os.fsencode(name) for name in names]
+        stamps = b"".join(stamp(name, self._files[name]) for name in names)
+        return make_image_set(self._root, paths, class_folders(paths), stamp=stamps).take(in_order(paths)), []
+
+
+def _is_image_name(name: str) -> bool:
+    return name.lower().endswith(_SUFFIXES)
+
+
+def _ask(url: str, action: Callable[[], T]) -> T:
+    """Return what an action gives that asks a server. Raises ShapebiasError where it cannot be reached."""
+    try:
+        return action()
+    except Exception as error:  # each protocol has its own
+        raise unreachable(url, error) from error

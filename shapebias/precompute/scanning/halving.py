@@ -1,0 +1,34 @@
+"""Smaller batches where the device has too little memory for one."""
+
+from collections.abc import Callable, Iterable
+
+from shapebias.precompute.parts import Part
+from shapebias.precompute.runner import OutOfMemoryError
+from shapebias.precompute.scanning.shards import Shards
+
+MeasureMissing = Callable[[list[int], int], Iterable[tuple[int, Part]]]
+
+
+class BatchHalving:
+    """Halves batches, once and for all scans, where one does not fit into memory; `notes` say so."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._largest: int | None = None  # batch that fits, once that is known
+
+    def measure_all(self, shards: Shards, batch_size: int, measure: MeasureMissing) -> None:
+        """Keep the part of every missing shard.
+
+        `measure(missing, batch_size)` yields numbers of shards and their parts, of some of the missing ones at least;
+        a shard whose batches were too large is begun again. Raises OutOfMemoryError where even one image is too large.
+        """
+        while missing := shards.missing():
+            fitting = min(batch_size, self._largest or batch_size)
+            try:
+                for number, part in measure(missing, fitting):
+                    shards.keep(number, part)
+            except OutOfMemoryError:
+                if fitting == 1:
+                    raise
+                self._largest = fitting // 2
+                self.notes.append(f"not enough memory for {fitting} images at once: went on with {self._largest}")

@@ -1,0 +1,84 @@
+"""What all statistics have in common, and how their states become parts and parts are merged."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shapebias.precompute.parts import Part, WithoutPrefix, with_prefix
+
+Batch = TypeVar("Batch", contravariant=True)
+Result = TypeVar("Result", covariant=True)
+
+
+class Statistic(Protocol[Batch, Result]):
+    """A monoid over images: a new statistic is the empty one, and `merge` is its associative operation.
+
+    Whether images come in one batch or many, and are seen by one statistic or by several that are then merged in the
+    order of the images, the result is the same (sums but for rounding).
+    """
+
+    def update(self, batch: Batch, /) -> None:
+        """Take in a batch of images, which come after all that were seen."""
+
+    def merge(self, other: Self, /) -> None:
+        """Take in what `other` saw: images that come after this one's."""
+
+    def state_dict(self) -> Part:
+        """Return all that was seen as arrays, as `load_state_dict` takes them."""
+
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]], /) -> None:
+        """Become the statistic that returned `state`; it was made with the same arguments as this one."""
+
+    def result(self) -> Result:
+        """Return what the images seen so far amount to."""
+
+
+AnyStatistic = TypeVar("AnyStatistic", bound=Statistic[Any, Any])
+
+
+def to_part(statistics: Mapping[str, Statistic[Any, Any]]) -> Part:
+    """Return the states of statistics under their names, NAME.ARRAY."""
+    part: Part = {}
+    for name, statistic in statistics.items():
+        part |= with_prefix(name, statistic.state_dict())
+    return part
+
+
+def merge_parts(
+    empty: Callable[[], dict[str, AnyStatistic]], parts: Iterable[Mapping[str, NDArray[Any]]]
+) -> dict[str, AnyStatistic]:
+    """Return the statistics of all parts, merged in order; `empty` makes new ones, under the names in the parts."""
+    total, one = empty(), empty()
+    for part in parts:
+        for name, statistic in one.items():
+            statistic.load_state_dict(WithoutPrefix(part, name))
+            total[name].merge(statistic)
+    return total
+
+
+class AttributeState:
+    """A statistic whose state is some of its attributes: tensors, arrays and whole numbers."""
+
+    _STATE: ClassVar[tuple[str, ...]]
+
+    def state_dict(self) -> Part:
+        """Return the attributes as arrays."""
+        return {name: _array(getattr(self, name)) for name in self._STATE}
+
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Set the attributes, each to what it was: a tensor on its device, an array, an int."""
+        for name in self._STATE:
+            value: Any = state[name]
+            usual = getattr(self, name)
+            if isinstance(usual, torch.Tensor):
+                value = torch.from_numpy(np.array(value)).to(usual.device)
+            elif isinstance(usual, int):
+                value = int(value)
+            setattr(self, name, value)
+
+
+def _array(value: Any) -> NDArray[Any]:
+    return value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)

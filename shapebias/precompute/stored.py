@@ -1,0 +1,29 @@
+"""The networks of a store, loaded again."""
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.store.reader import Store
+from shapebias.core.text import printable
+from shapebias.precompute.device import Device
+from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.models.load import load_model
+from shapebias.precompute.models.preprocessing import stored_preprocessing
+from shapebias.precompute.models.spec import ModelSpec
+from shapebias.precompute.runner import Runner, prepare
+
+
+def stored_runner(
+    store: Store, spec: ModelSpec, image_set: ImageSet, device: Device, *, layers: str, stored_text: str
+) -> Runner:
+    """Return a runner of the store's model `spec.label`, with the preprocessing that it had.
+
+    Raises ShapebiasError where `spec` names other weights than the store's: its text says "other weights STORED_TEXT".
+    """
+    known = store.models[spec.label]
+    model = load_model(spec)
+    if model.weights_sha256() != known.weights_sha256:
+        raise ShapebiasError(
+            f"{printable(model.source)} holds other weights {stored_text}: name the right ones with "
+            f"--model {spec.label}=SOURCE@FILE"
+        )
+    model.preprocessing = stored_preprocessing(known.preprocessing)
+    return prepare(model, image_set, device, layers)
