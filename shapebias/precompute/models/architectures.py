@@ -1,4 +1,4 @@
-"""torchvision's classifiers without their weights, and without the heads that only training needs."""
+"""torchvision's classifiers, without their weights and the heads that only training needs; the studies' layers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,19 @@ from typing import Any
 
 from torch import Tensor, nn
 
+_INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+PAPER: dict[str, dict[str, str]] = {  # class in torchvision.models: the studies' layers and their modules
+    "AlexNet": {f"conv{number}": f"features.{index}" for number, index in enumerate((1, 4, 7, 9, 11), 1)},
+    "GoogLeNet": {f"conv{number}": f"conv{number}" for number in (1, 2, 3)}
+    | {f"inception{name}": f"inception{name}" for name in _INCEPTIONS},
+    "ResNet": {"conv1": "relu"} | {f"layer{number}": f"layer{number}" for number in (1, 2, 3, 4)},
+    "DenseNet": {"conv0": "features.relu0"}
+    | {f"denseblock{number}": f"features.denseblock{number}" for number in (1, 2, 3, 4)},
+    "MobileNetV2": {"conv1": "features.0"}  # its seven stages, as in table 2 of Sandler et al. 2018
+    | {f"bottleneck{number}": f"features.{index}" for number, index in enumerate((1, 3, 6, 10, 13, 16, 17), 1)}
+    | {"conv2": "features.18"},
+}
+STUDIED = ("alexnet", "googlenet", "resnet50", "densenet161", "mobilenet_v2")  # the networks of the two studies
 _WITH_HEADS = ("googlenet", "inception_v3")
 
 

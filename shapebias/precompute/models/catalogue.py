@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from shapebias.core.text import printable
-from shapebias.precompute.models.architectures import torchvision_names
+from shapebias.precompute.models.architectures import STUDIED, torchvision_names
 from shapebias.precompute.models.hooks import Place, WatchedLayer
-from shapebias.precompute.models.layers import STUDIED, Trace
+from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.receptive_field import receptive_fields
 from shapebias.precompute.models.spec import ModelSpec

@@ -1,11 +1,10 @@
 """Which layers of a network are watched, found by following the data of one small batch through it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from itertools import chain
 from typing import Any
 
 import torch
@@ -13,38 +12,24 @@ from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
+from shapebias.precompute.models.architectures import PAPER
 from shapebias.precompute.models.flow.axes import Axes
+from shapebias.precompute.models.flow.blocks import Blocks, hidden_neurons, is_within
 from shapebias.precompute.models.flow.following import (
     Norms,
     activation_of,
     ending_of,
     is_convolution,
     is_linear,
-    is_pointwise,
     is_result,
     is_signed,
     sources_of,
 )
 from shapebias.precompute.models.flow.maps import CHANNELS_FIRST, Layout, layout_by_hand, layout_of
-from shapebias.precompute.models.flow.operations import ATTENTION
 from shapebias.precompute.models.flow.propagation import follow_axes
 from shapebias.precompute.models.flow.recording import ModuleCall, Operation, Value, record
 from shapebias.precompute.models.hooks import WatchedLayer
 
-_INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
-_PAPER: dict[str, dict[str, str]] = {  # class in torchvision.models: the studies' layers and their modules
-    "AlexNet": {f"conv{number}": f"features.{index}" for number, index in enumerate((1, 4, 7, 9, 11), 1)},
-    "GoogLeNet": {f"conv{number}": f"conv{number}" for number in (1, 2, 3)}
-    | {f"inception{name}": f"inception{name}" for name in _INCEPTIONS},
-    "ResNet": {"conv1": "relu"} | {f"layer{number}": f"layer{number}" for number in (1, 2, 3, 4)},
-    "DenseNet": {"conv0": "features.relu0"}
-    | {f"denseblock{number}": f"features.denseblock{number}" for number in (1, 2, 3, 4)},
-    "MobileNetV2": {"conv1": "features.0"}  # its seven stages, as in table 2 of Sandler et al. 2018
-    | {f"bottleneck{number}": f"features.{index}" for number, index in enumerate((1, 3, 6, 10, 13, 16, 17), 1)}
-    | {"conv2": "features.18"},
-}
-STUDIED = ("alexnet", "googlenet", "resnet50", "densenet161", "mobilenet_v2")  # the networks of the two studies
-_FEW_BLOCKS, _ENOUGH_BLOCKS = 3, 5
 _OWN_AXIS = re.compile(r"(?P<name>.+)\[channels=(?P<axis>last|-?[0-9])\]")
 
 
@@ -69,12 +54,12 @@ class Trace:
         self.network = network
         self.result, self.recording = record(network, images if len(images) > 1 else torch.cat([images, images]))
         self._axes, self._norms = follow_axes(self.recording), Norms(self.recording)
-        self._paths = {id(module): path for path, module in network.named_modules()}
         self._returned: dict[Value, ModuleCall] = {}
         for call in self.recording.calls:
             if call.path and call.output is not None and _made_in(call, call.output):
                 self._returned[call.output] = call  # the outermost
         self._weighted = [each for each in self.recording.operations if is_convolution(each) or self._is_dense(each)]
+        self._blocks = Blocks(network, self.recording, self._weighted, self._has_maps)
         self._by_path: dict[str, list[ModuleCall]] = {}
         for call in self.recording.calls:
             self._by_path.setdefault(call.path, []).append(call)
@@ -169,72 +154,27 @@ class Trace:
         return _numbered(bases)
 
     def neurons(self) -> list[WatchedLayer]:
-        """The hidden neurons of a transformer's blocks: linear layers (or convolutions of one pixel) on tokens whose
-        nonlinearity another one follows; none for networks without attention."""
-        attention = (operation for operation in self.recording.operations if operation.name in ATTENTION)
-        if not any(operation.output.depends for operation in attention):
-            return []
-        found = []
-        for name, operation in zip(self._names(self._weighted), self._weighted, strict=True):
-            if not is_pointwise(operation):
-                continue
-            layer = self._activation(name, operation)
-            if layer is None or layer.signed or (layer.height, layer.width) == (1, 1):
-                continue
-            if _feeds_pointwise(activation_of(self._norms, operation).value):
-                found.append(layer)
-        return found
+        """The hidden neurons of a transformer's blocks that have positions; none for networks without attention."""
+        hidden = set(hidden_neurons(self.recording, self._weighted, self._norms))
+        named = zip(self._names(self._weighted), self._weighted, strict=True)
+        layers = [self._activation(name, operation) for name, operation in named if operation in hidden]
+        return [layer for layer in layers if layer is not None and (layer.height, layer.width) != (1, 1)]
 
     def blocks(self) -> list[WatchedLayer]:
         """The outputs of the network's stages: its children, opened until there are a few blocks with maps."""
-        opened = {""}
-        while True:
-            found = list(self._blocks_of("", opened))
-            parts = [call.path for call in found if self._has_parts(call)]
-            large = [path for path in parts if self._is_container(path) and 2 * self._count(path) > self._count("")]
-            blocks = [call for call in found if self._count(call.path) != 1 or self._has_parts(call)]
-            if len(blocks) >= _ENOUGH_BLOCKS or not parts or (len(blocks) >= _FEW_BLOCKS and not large):
-                break
-            opened.add(max(large or parts, key=self._count))
-        paths = _numbered([call.path for call in found])
-        layers = [self._block(name, call) for name, call in zip(paths, found, strict=True)]
-        return [layer for layer in layers if layer is not None]
+        return [layer for _, layer in self._stages()]
+
+    def _stages(self) -> list[tuple[str, WatchedLayer]]:
+        """Stages by their modules' paths, as layers."""
+        calls = self._blocks.find()
+        names = _numbered([call.path for call in calls])
+        layers = [self._block(name, call) for name, call in zip(names, calls, strict=True)]
+        return [(call.path, layer) for call, layer in zip(calls, layers, strict=True) if layer is not None]
 
     def _block(self, name: str, call: ModuleCall) -> WatchedLayer | None:
-        """A block's output; of a single convolution, its activation."""
-        assert call.output is not None
-        producer = call.output.producer
-        if producer is not None and producer in self._weighted and not self._has_parts(call):
-            return self._activation(name, producer)
-        return self._output(name, call)
-
-    def _has_parts(self, call: ModuleCall) -> bool:
-        """Whether layers with weights are inside of a module, which may have other children (its padding)."""
-        children = self.network.get_submodule(call.path).children()
-        return any(self._count(self._paths[id(child)]) for child in children)
-
-    def _is_container(self, path: str) -> bool:
-        return isinstance(self.network.get_submodule(path), nn.Sequential | nn.ModuleList)
-
-    def _count(self, path: str) -> int:
-        """How many layers with weights run in a module."""
-        return sum(_is_within(operation.module, path) for operation in self._weighted)
-
-    def _blocks_of(self, path: str, opened: set[str]) -> Iterator[ModuleCall]:
-        parent = self.network.get_submodule(path)
-        children = [self._paths[id(module)] for _, module in parent.named_children()]
-        for child in sorted(dict.fromkeys(children), key=self._first_position):
-            calls = [call for call in self._by_path.get(child, []) if self._has_maps(call)]
-            if self._count(child) == 0:
-                continue
-            if calls and child not in opened:
-                yield from calls
-            elif child != path:
-                yield from self._blocks_of(child, opened)
-
-    def _first_position(self, path: str) -> int:
-        inside = (call.first for call in self.recording.calls if _is_within(call.path, path))
-        return min(inside, default=0)
+        """A block's output; where that is a convolution's, its activation."""
+        producer = None if call.output is None else call.output.producer
+        return self._activation(name, producer) if producer in self._weighted else self._output(name, call)
 
     def _has_maps(self, call: ModuleCall) -> bool:
         """Whether a call returned maps, if of one position each, and not the class scores."""
@@ -246,15 +186,26 @@ class Trace:
         return not is_single or (layout.axes is None and not is_result(call.output))
 
     def paper(self) -> list[WatchedLayer]:
-        """The layers of the published studies where the network is one of theirs; the hidden neurons of transformers;
-        of other networks their blocks."""
+        """The layers of the published studies where the network is one of theirs; the hidden neurons of transformers,
+        with the outputs of stages before the last that have several layers but no such neurons; else the stages."""
         kind = type(self.network)
-        known = _PAPER.get(kind.__name__, {}) if kind.__module__.startswith("torchvision.models") else {}
-        if not known or any(module not in self._by_path for module in known.values()):
-            return self.neurons() or self.blocks()
-        calls = {name: self._by_path[module][0] for name, module in known.items()}
-        layers = [self._output(name, call) for name, call in calls.items()]
-        return [layer for layer in layers if layer is not None]
+        known = PAPER.get(kind.__name__, {}) if kind.__module__.startswith("torchvision.models") else {}
+        if known and all(module in self._by_path for module in known.values()):
+            outputs = [self._output(name, self._by_path[module][0]) for name, module in known.items()]
+            return [layer for layer in outputs if layer is not None]
+        neurons = self.neurons()
+        if not neurons:
+            return self.blocks()
+        last = max(map(self.position, neurons))
+        others = [
+            layer
+            for path, layer in self._stages()
+            if self._blocks.count(path) > 1
+            and len(self._by_path[path]) == 1
+            and self.position(layer) < last
+            and not any(is_within(neuron.module, path) for neuron in neurons)
+        ]
+        return sorted(neurons + others, key=self.position)
 
     # Layers by name
 
@@ -292,8 +243,9 @@ class Trace:
 
     def _modules(self) -> list[WatchedLayer]:
         """The outputs of all modules that have maps, by every path that a module has."""
-        aliases = {path: self._paths[id(module)] for path, module in self.network.named_modules(remove_duplicate=False)}
-        pairs = [(path, call) for path, own in aliases.items() for call in self._by_path.get(own, []) if path]
+        own = {id(module): path for path, module in self.network.named_modules()}
+        aliases = {path: own[id(module)] for path, module in self.network.named_modules(remove_duplicate=False)}
+        pairs = [(path, call) for path, first in aliases.items() for call in self._by_path.get(first, []) if path]
         names = _numbered([path for path, _ in pairs])
         layers = (
             self._output(name, call)
@@ -370,16 +322,6 @@ def _words(request: str) -> list[str]:
 def _is_called(name: str, word: str) -> bool:
     """Whether a word of `--layers` names a layer: its name, its name without the number of the call, or a glob."""
     return word in (name, name.partition("#")[0]) or fnmatchcase(name, word)
-
-
-def _is_within(path: str, outer: str) -> bool:
-    return not outer or path == outer or path.startswith(f"{outer}.")
-
-
-def _feeds_pointwise(value: Value) -> bool:
-    """Whether a linear layer follows, at once or behind one other operation."""
-    behind = chain(value.consumers, *(user.output.consumers for user in value.consumers if user.outputs))
-    return any(map(is_pointwise, behind))
 
 
 def _undecided(word: str, call: ModuleCall) -> str:

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from shapebias.cli import app
+from shapebias.precompute.models.architectures import STUDIED
 from shapebias.precompute.models.catalogue import describe_layers, list_architectures
-from shapebias.precompute.models.layers import STUDIED
 from shapebias.precompute.models.spec import parse_spec
 
 

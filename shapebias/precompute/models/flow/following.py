@@ -42,6 +42,13 @@ def is_pointwise(operation: Operation) -> bool:
     return is_linear(operation) or (is_convolution(operation) and one_pixel)
 
 
+def is_depthwise(operation: Operation) -> bool:
+    """Whether an operation is a convolution that filters each channel by itself."""
+    value, weights = operation.argument(0, "input"), operation.argument(1, "weight")
+    both = isinstance(value, Value) and isinstance(weights, Value) and is_convolution(operation)
+    return both and weights.shape[1] == 1 and value.shape[1] == operation.output.shape[1] > 1
+
+
 def activation_of(norms: "Norms", operation: Operation) -> Activation:
     """Return where the activation of a convolution or linear operation ends; `norms` are those of its recording."""
     reached = activation = Activation(operation.output)
@@ -71,10 +78,11 @@ def ending_of(value: Value) -> tuple[str, ...]:
 
 
 def is_result(value: Value) -> bool:
-    """Whether the network returns a value, in whatever shape."""
+    """Whether the network returns a value, in whatever shape, or pooled over its positions."""
     while not value.returned:
         user = value.consumers[0] if len(value.consumers) == 1 else None
-        if user is None or user.name not in known.SAME_ELEMENTS or not user.outputs:
+        passes = user is not None and (is_elementwise(user) or user.name in known.POOLING)
+        if user is None or not passes or not user.outputs or not _depends_only(user, {value}):
             return False
         value = user.output
     return True
@@ -213,7 +221,7 @@ def _elementwise(value: Value) -> tuple[Value, tuple[str, ...]] | None:
     while waiting:
         operation = min(waiting, key=lambda candidate: candidate.position)
         waiting.discard(operation)
-        fits = _is_elementwise(operation) or (forks and operation.name in known.AVERAGING)
+        fits = is_elementwise(operation) or (forks and operation.name in known.AVERAGING)
         if not fits or not _depends_only(operation, region) or len(operation.outputs) != 1:
             return None
         operations.append(operation)
@@ -238,7 +246,8 @@ def _rescaled(value: Value) -> Value:
     return value
 
 
-def _is_elementwise(operation: Operation) -> bool:
+def is_elementwise(operation: Operation) -> bool:
+    """Return whether an operation works on each element by itself, or only moves them."""
     return _kind(operation) not in (None, NORM) or operation.name in known.SAME_ELEMENTS
 
 
