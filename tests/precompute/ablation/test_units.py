@@ -209,7 +209,7 @@ class Quarters(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner, self.head = nn.Conv2d(3, 6, 3), nn.Linear(6, 7)
+        self.inner, self.head = nn.Conv2d(3, 6, 3, padding=1), nn.Linear(6, 7)
 
     def forward(self, images: Tensor) -> Tensor:
         quarters = images.unflatten(2, (2, -1)).unflatten(4, (2, -1)).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
@@ -221,7 +221,7 @@ def test_quarters_that_are_seen_as_images_are_put_back_together(stimuli: Stream)
     torch.manual_seed(3)
     runner = runner_of(Quarters(), "inner", 64, 7)
     layer = runner.layers[0]
-    assert (layer.units, layer.height, layer.width) == (6, 60, 60)
+    assert (layer.units, layer.height, layer.width) == (6, 64, 64)
     ablation = UnitAblation(runner, layer, MEMORY)
     assert ablation.why_whole is not None
     check_decisions(runner, ablation, stimuli, range(6))
