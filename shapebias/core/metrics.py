@@ -68,8 +68,8 @@ _ALL = (
         "places: neighbouring pairs times the mean of |a[p] - a[q]| over p != q, of at least 128 random pairs a map); "
         "undefined for constant maps",
         range=(-_INF, 1.0),
-        low="no spatial order (0), or neighbours that differ more than others (below 0)",
-        high="spatial order: neighbours are alike, beside what values the maps have",
+        low="at 0 no spatial order, below it neighbours differ most",
+        high="spatial order: neighbours are alike",
         source="total variation relative to its expectation under random permutation, so that maps of any density, "
         "offset and size compare",
     ),
@@ -271,7 +271,7 @@ _ALL = (
         formula="number of images whose activation equals max",
         range=(1.0, _INF),
         low="its strongest image stands alone",
-        high="saturated: its list of top images is a choice among many, those with the largest mean of a",
+        high="saturated: its top images are a choice among many",
         source="ties at the maximum, as of ReLU6 (which ends at 6), or of a dead unit",
         is_count=True,
     ),

@@ -108,12 +108,12 @@ async def test_columns_are_hidden_shown_and_remembered(store: Store) -> None:
         every = app.units.columns
         await press(app, pilot, "s")
         assert app.units.sort_by == "smoothness"
-        await pilot.press("c", "space", "j", "j", "space")
+        await pilot.press("c", "space", "j", "j", "j", "space")
         assert isinstance(app.screen, ColumnsScreen)
         assert app.units.columns == [each for each in every if each not in ("smoothness", "visual_diversity")]
         assert app.units.sort_by == "unit", "what is not shown is not what it is sorted by"
         await press(app, pilot, "escape", "s")
-        assert app.units.sort_by == "class_diversity"
+        assert app.units.sort_by == "coherence"
         assert "diversity" not in app.units.render_line(0).text
     async with exploring(store) as (app, pilot):
         assert app.units.columns == [each for each in every if each not in ("smoothness", "visual_diversity")]
@@ -132,7 +132,7 @@ async def test_columns_are_made_wider_and_narrower_and_stay_so(store: Store) -> 
         assert app.units.render_line(1).text.split()[1] == usual.split()[1]
         assert app.units.render_line(1).text.index(usual.split()[1]) == usual.index(usual.split()[1]) + 2
     async with exploring(store) as (app, pilot):
-        assert app.session.settings.widths == {"smoothness": 10, "class_diversity": 8}
+        assert app.session.settings.widths == {"smoothness": 10, "coherence": 9}
         await pilot.press("c", *["left"] * 5, "escape")
         assert app.units.render_line(1).text[: len(usual) - 8] == usual[: len(usual) - 8], "no narrower than its values"
 
