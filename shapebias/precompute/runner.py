@@ -16,11 +16,12 @@ from shapebias.precompute.device import Device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.models.classes import outputs_of_classes
-from shapebias.precompute.models.consistency import consistency_notes
+from shapebias.precompute.models.consistency import consistency_notes, forward_alone
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.models.layers import Trace, repetition_notes
 from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.outputs import find_scores, return_scores
+from shapebias.precompute.models.unwrapping import takes_videos
 from shapebias.precompute.settings import Settings
 
 Pixels = NDArray[np.uint8]
@@ -35,6 +36,7 @@ class Runner:
     """`outputs`: how many classes the network tells apart, None where it gives no scores [B, classes].
 
     `classes` int64 [classes of the images]: the output for each of them, -1 = none; None where nobody knows.
+    `takes_one` tells whether the network takes a batch of one image; else such an image is given twice.
     """
 
     model: LoadedModel
@@ -45,6 +47,7 @@ class Runner:
     outputs: int | None
     classes: NDArray[np.int64] | None
     seconds: float = 0.0
+    takes_one: bool = True
 
     @property
     def geometry(self) -> Geometry:
@@ -63,6 +66,9 @@ class Runner:
     def forward(self, pixels: Pixels, see: Callable[[int, Tensor], Tensor | None] | None = None) -> Tensor | None:
         """The network's scores [B, classes]; `see(layer, output)` is called for every watched layer, and may return
         what the network is to go on with instead."""
+        if len(pixels) == 1 and not self.takes_one:
+            scores = self.forward(np.repeat(pixels, 2, 0), None if see is None else _of_first(see))
+            return None if scores is None else scores[:1]
         with self.guarded(), self.device.inference():
             if see is None:
                 return first_tensor(self.network(self.inputs(pixels)))
@@ -100,6 +106,16 @@ class Runner:
             self.seconds += time.perf_counter() - start
 
 
+def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Tensor], Tensor | None]:
+    """Return a function that shows `see` the first of two images."""
+
+    def see_first(index: int, maps: Tensor) -> Tensor | None:
+        changed = see(index, maps[:1])
+        return None if changed is None else torch.cat([changed, maps[1:]])
+
+    return see_first
+
+
 def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...]]:
     """Return the numbers of the runners that share the decoding of images, from the geometry of each."""
     return {
@@ -119,7 +135,8 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
     try:
         with device.inference():
             trace = Trace(network, sample)
-            notes = consistency_notes(network, sample, trace.result)
+            alone = forward_alone(network, sample[:1], trace.result)
+            notes = consistency_notes(network, sample, trace.result, alone)
     except Exception as error:
         raise _failed(model, error) from error
     scores = find_scores(model.label, trace.result, len(model.class_ids or images.class_ids) or None, model.output)
@@ -132,7 +149,7 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
     if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
     classes = outputs_of_classes(model.class_ids, outputs, images.class_ids)
-    return Runner(model, device, network, trace, chosen, outputs, classes)
+    return Runner(model, device, network, trace, chosen, outputs, classes, takes_one=alone is not None)
 
 
 def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> list[Runner]:
@@ -154,4 +171,5 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _failed(model: LoadedModel, error: Exception) -> ShapebiasError:
     crop = model.preprocessing.geometry.crop
     reason = printable(f"{type(error).__name__}: {error}", 240)
-    return ShapebiasError(f"{model.label} ({printable(model.source)}) fails on {crop} x {crop} images: {reason}")
+    takes = "takes videos, not images" if takes_videos(model.network) else f"fails on {crop} x {crop} images"
+    return ShapebiasError(f"{model.label} ({printable(model.source)}) {takes}: {reason}")

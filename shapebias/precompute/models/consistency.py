@@ -15,25 +15,41 @@ _TOLERANCE = 1e-3  # of the largest output: other batch sizes round otherwise
 _HALF_TOLERANCE = 3e-2
 
 
-def consistency_notes(network: nn.Module, images: Tensor, result: Any) -> list[str]:
+def forward_alone(network: nn.Module, image: Tensor, result: Any) -> Any | None:
+    """Return what a network returns for one image [1, 3, H, W]; None where it fails on a batch of one, or returns
+    something without an axis of images. `result` is what it returned for two."""
+    try:
+        with torch.inference_mode():
+            alone = network(image)
+    except Exception:
+        return None
+    pairs = zip(leaves(result), leaves(alone), strict=False)
+    fits = (one.tensor.shape == (1, *two.tensor.shape[1:]) for two, one in pairs if two.tensor.shape[:1] == (2,))
+    return alone if all(fits) else None
+
+
+def consistency_notes(network: nn.Module, images: Tensor, result: Any, alone: Any | None) -> list[str]:
     """Return what to tell the user of a network whose outputs are random, depend on the batch or hold NaN.
 
-    `images` [2, 3, H, W] differ; `result` is what the network returned for them. Where it is one function of each
-    image, this costs a forward of one image.
+    `images` [2, 3, H, W] are a dark and a bright one; `result` is what the network returned for them, `alone` what it
+    returned for the first by itself, None where it takes no single image.
     """
     notes = [f"{name} of its weights hold NaN or infinite values" for name in [_damaged(network)] if name]
-    with torch.inference_mode():
-        try:
-            alone = network(images[1:])
-        except Exception:  # it takes no single image
-            alone = network(images.flip(0)[:2])
+    if alone is None:
+        with torch.inference_mode():
+            alone = network(_beside_itself(images))
     same = list(zip(leaves(result), leaves(alone), strict=False))
-    pairs = [(two.tensor[1:], one.tensor[:1]) for two, one in same if two.tensor.shape[:1] == (2,)]
+    pairs = [(two.tensor[:1], one.tensor[:1]) for two, one in same if two.tensor.shape[:1] == (2,)]
     if any(_holds_nan(tensor) for tensor, _ in pairs):
         return [*notes, f"its outputs hold NaN{_first(network, images, _nan_in)}"]
     if all(_near(*pair) for pair in pairs):
         return notes
     return [*notes, _difference(network, images)]
+
+
+def _beside_itself(images: Tensor) -> Tensor:
+    """Return a batch of the first image, and of the same with less contrast."""
+    return torch.stack([images[0], images[0] / 2])
 
 
 def _damaged(network: nn.Module) -> str:
@@ -67,9 +83,8 @@ def _difference(network: nn.Module, images: Tensor) -> str:
             f"its outputs are random{_where(first.operations[position])}: two forwards of the same images differ, and "
             "its numbers are those of one draw"
         )
-    others = torch.stack([images[1], images[0].flip(-1)])
-    beside = record(network, others, digests=True)[1]
-    position = _first_difference(first, beside, slice(1, 2), slice(0, 1))
+    beside = record(network, _beside_itself(images), digests=True)[1]
+    position = _first_difference(first, beside, slice(0, 1), slice(0, 1))
     place = "" if position is None else _where(first.operations[position])
     return f"its outputs for an image depend on the other images of the batch{place}: numbers depend on --batch-size"
 

@@ -106,7 +106,7 @@ class Watch:
         """What to go on with instead of a layer's output, None for the output."""
         layer, layout = self._layers[index], self._layers[index].layout
         maps = layout.maps(output)
-        if layout.axes is not None and maps.shape[:2] != (self._images, layer.units):
+        if layer.units and (maps.ndim != 4 or maps.shape[:2] != (self._images, layer.units)):
             raise ValueError(f"{layer.name} is not of the size that the network was traced with")
         self._missing.discard(index)
         changed = self._see(index, maps)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -222,11 +221,14 @@ class Trace:
         else:
             chosen = [layer for word in _words(request) for layer in self._named(word)]
         if not chosen:
-            raise ShapebiasError(f"{type(self.network).__name__} has no layer with activation maps [N, C, H, W]")
+            raise ShapebiasError(
+                f"{type(self.network).__name__} has no layer with activation maps [N, C, H, W]: name one of its modules"
+            )
         return list({layer.place: layer for layer in chosen}.values())
 
     def _named(self, word: str) -> list[WatchedLayer]:
         own = _OWN_AXIS.fullmatch(word)
+        word = self._own_name(word)
         if own:
             return [self._with_axis(own["name"], -1 if own["axis"] == "last" else int(own["axis"]))]
         vocabularies: tuple[Callable[[], list[WatchedLayer]], ...] = (self.paper, self.convolutions, self._modules)
@@ -240,6 +242,13 @@ class Trace:
         names = [layer.name for vocabulary in vocabularies for layer in vocabulary()]
         hint = ", ".join(dict.fromkeys(get_close_matches(word, names, 3) or names[:8]))
         raise UsageError(f"no layer {printable(word)}: there are {printable(hint)} … (`all`, names and globs work)")
+
+    def _own_name(self, word: str) -> str:
+        """A name with the path that the network has first for a module, where it has several."""
+        path, mark, rest = word.partition("#")
+        module = dict(self.network.named_modules(remove_duplicate=False)).get(path)
+        first = {id(known): own for own, known in self.network.named_modules()}
+        return word if module is None else f"{first[id(module)]}{mark}{rest}"
 
     def _modules(self) -> list[WatchedLayer]:
         """The outputs of all modules that have maps, by every path that a module has."""
@@ -262,7 +271,7 @@ class Trace:
         value = calls[0].output
         layout = layout_by_hand(value.shape, channels)
         if layout is None:
-            raise UsageError(f"layer {printable(name)} is {list(value.shape)}: it has no channels at axis {channels}")
+            raise UsageError(f"layer {printable(name)} gives {_shape(value)}: it has no channels at axis {channels}")
         place = _Tensor(value, calls[0].path, calls[0].number)
         named = f"{name}[channels={'last' if channels == -1 else channels}]"
         units = value.shape[channels]
@@ -328,8 +337,13 @@ def _undecided(word: str, call: ModuleCall) -> str:
     """What to say of a module whose output is no maps, or whose channels cannot be told."""
     if call.output is None or not call.output.depends:
         return f"layer {printable(word)} returns no tensor that is computed from the image: name another"
-    shape: Any = ["N", *call.output.shape[1:]]
+    if len(call.output.shape) > 4:
+        return f"layer {printable(word)} gives {_shape(call.output)}: maps have two axes beside images and channels"
     return (
-        f"layer {printable(word)} gives [{', '.join(map(str, shape))}]: which of its axes are channels cannot be told; "
+        f"layer {printable(word)} gives {_shape(call.output)}: which of its axes are channels cannot be told; "
         f"write '{printable(word)}[channels=last]', or the number of the axis"
     )
+
+
+def _shape(value: Value) -> str:
+    return f"[{', '.join(['N', *map(str, value.shape[1:])])}]"

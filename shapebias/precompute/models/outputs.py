@@ -1,7 +1,7 @@
 """The class scores in what a network returns: a tensor, or one of several in dictionaries, tuples and objects."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,8 +11,6 @@ from shapebias.core.text import printable
 
 _NAMES = frozenset(  # of scores, as networks call them
     (
-        "logits",
-        "logit",
         "out",
         "output",
         "outputs",
@@ -32,7 +30,7 @@ _DEPTH = 3
 class Leaf:
     """A tensor in what a network returned: by which keys, indices and attributes it is found there."""
 
-    tensor: Tensor
+    tensor: Tensor = field(compare=False)
     steps: tuple[tuple[str, Any], ...] = ()
 
     @property
@@ -76,8 +74,9 @@ def _parts(result: Any) -> Iterator[tuple[str, Any, Any]]:
 def find_scores(label: str, result: Any, classes: int | None, wanted: str | None) -> Leaf | None:
     """Return the class scores in what the network `label` returned; None where nothing looks like scores [B, classes].
 
-    They are what the user asked for (`wanted`), else the only candidate, else the one with a name for scores or with as
-    many columns as there are `classes`. Raises UsageError where several are left, or `wanted` is not there.
+    They are what the user asked for (`wanted`), else the only candidate, else the one called `logits`, else the one
+    with another name for scores or with as many columns as there are `classes`. Raises UsageError where several are
+    left, where a name and the number of classes speak for different ones, or where `wanted` is not there.
     """
     candidates = [leaf for leaf in leaves(result) if leaf.scores is not None]
     if wanted is not None:
@@ -85,22 +84,27 @@ def find_scores(label: str, result: Any, classes: int | None, wanted: str | None
         if len(candidates) != 1:
             there = ", ".join(_described(leaf) for leaf in leaves(result)) or "nothing"
             raise UsageError(f"{label}: output={printable(wanted)} names no class scores; it returns {there}")
-    for is_better in (_has_size(classes), _has_name):
-        better = [leaf for leaf in candidates if is_better(leaf)]
-        candidates = better if better and len(candidates) > 1 else candidates
+    elif len(candidates) > 1:
+        candidates = _best(candidates, classes)
     if len(candidates) > 1:
         there = ", ".join(map(_described, candidates))
         raise UsageError(f"{label} returns {there}: say which are the class scores with output=NAME behind its source")
     return candidates[0] if candidates else None
 
 
-def _has_size(classes: int | None) -> Callable[[Leaf], bool]:
-    return lambda leaf: leaf.scores is not None and leaf.scores.shape[1] == classes
+def _best(candidates: list[Leaf], classes: int | None) -> list[Leaf]:
+    """Return those of several candidates for which most speaks."""
+    surely = [leaf for leaf in candidates if _last_name(leaf).endswith(("logits", "logit"))]
+    if len(surely) == 1:
+        return surely
+    named = [leaf for leaf in candidates if leaf in surely or _last_name(leaf) in _NAMES]
+    sized = [leaf for leaf in candidates if leaf.tensor.shape[1] == classes]
+    both = [leaf for leaf in named if leaf in sized]
+    return both or named + sized or candidates
 
 
-def _has_name(leaf: Leaf) -> bool:
-    last = leaf.name.rpartition(".")[2].lower()
-    return last in _NAMES or last.endswith("logits")
+def _last_name(leaf: Leaf) -> str:
+    return leaf.name.rpartition(".")[2].lower()
 
 
 def _described(leaf: Leaf) -> str:

@@ -62,3 +62,9 @@ def initialize(network: nn.Module, side: int) -> None:
     if any(isinstance(module, nn.modules.lazy.LazyModuleMixin) for module in network.modules()):
         with torch.no_grad():
             network(torch.zeros(1, 3, side, side))
+
+
+def takes_videos(network: nn.Module) -> bool:
+    """Return whether the first convolution of a network is one over space and time."""
+    convolutions = (module for module in network.modules() if isinstance(module, nn.modules.conv._ConvNd))
+    return isinstance(next(convolutions, None), nn.Conv3d)
