@@ -62,6 +62,7 @@ def test_a_compiled_function_in_a_forward_is_followed() -> None:
     class WithFunction(Network):
         def __init__(self) -> None:
             super().__init__()
+            del self.relu
             self.relu = torch.compile(torch.tanh, backend="eager")
 
     layers = Trace(WithFunction().eval(), torch.rand(2, 3, 32, 32)).choose("all")
