@@ -15,6 +15,11 @@ from tests.support.cue_conflict_store import STIMULI, add_cue_conflict
 # cost more than they save (the suite takes half the time).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+SLOW = (  # beside what is marked itself: whole runs, whole screens
+    *("tui", "commands", "precompute/measures", "precompute/ablation", "precompute/training", "precompute/scanning"),
+    *("precompute/test_resume.py", "precompute/test_run.py", "precompute/test_run_models.py"),
+    *("precompute/test_code_styles.py", "precompute/images/sources/test_variants.py"),
+)
 CLASSES = 10
 NETWORK = '''
 """Three blocks; the last has no nonlinearity, so that its activations are negative too."""
@@ -56,6 +61,14 @@ def build():
     torch.manual_seed(0)
     return Tiny()
 '''
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of `SLOW` as slow: `make check` leaves them out."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

@@ -100,6 +100,7 @@ def test_outliers_shift_by_a_fifth_of_the_references_mean(store: Store, referenc
         assert outliers(store, model, "conv1", reference).tolist() == expected.tolist()
 
 
+@pytest.mark.slow
 def test_the_reference_of_outliers_is_the_first_model_unless_it_is_named(pair: Path, store: Store) -> None:
     for words, reference in (([], "S"), (["--reference", "R"], "R")):
         told = json.loads(CliRunner().invoke(app, ["compare", str(pair), "--json", *words]).output)

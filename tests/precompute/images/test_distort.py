@@ -144,6 +144,7 @@ def test_shuffle_moves_every_patch_and_loses_none(n: int, height: int, width: in
     np.testing.assert_array_equal(result[:, n * wide :], pixels[:, n * wide :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(224, 224), (64, 64), (65, 67)])
 @pytest.mark.parametrize("strength", [1, 8, 20])
 def test_mirror_turns_and_moves_the_image_by_a_few_pixels(height: int, width: int, strength: int) -> None:

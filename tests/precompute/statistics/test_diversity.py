@@ -20,6 +20,7 @@ from shapebias.precompute.statistics.diversity import class_diversity, mean_over
 from tests.support.plain_run import LAYERS, MODELS, PlainRun
 
 
+@pytest.mark.slow
 def test_a_third_network_is_the_only_ruler(make_store: Callable[..., Path], network_file: Path, tmp_path: Path) -> None:
     """Of the same architecture, with other weights; it is in no other part of the store."""
     code = tmp_path / "net.py"
