@@ -1,13 +1,25 @@
-"""One network in eight code styles: every number of a store, of all layers, is the same."""
+"""One network in eight code styles: every number of a store, of all layers, is the same, and that of a naive loop."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
 
+from shapebias.core.analysis.verify import Report
 from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store
 from shapebias.precompute.models.spec import parse_specs
+from shapebias.precompute.progress import Silent
+from shapebias.precompute.verify_units import verify_units
+from tests.support.naive_ablation import CATEGORIES, decisions, decisions_lost, read_stimuli, write_stimuli
 from tests.support.store_arrays import arrays_of
+
+pytestmark = pytest.mark.slow
 
 STYLES = ("module", "functional", "in_place", "keyword", "method", "sequential", "sum_in_place", "sum")
 NETWORKS = '''
@@ -28,7 +40,9 @@ def parts():
         nn.init.uniform_(norm.bias, -0.5, 0.5)
         nn.init.uniform_(norm.running_mean, -0.2, 0.2)
         nn.init.uniform_(norm.running_var, 0.2, 1.0)
-    return convolutions, norms, nn.Linear(12, 10)
+    head = nn.Linear(12, 10)  # decides for many classes
+    nn.init.normal_(head.weight, 0, 3)
+    return convolutions, norms, head
 
 
 class Network(nn.Module):
@@ -69,14 +83,14 @@ class Residual(nn.Sequential):
         return functional.relu(x + super().forward(x))
 
 
-def module(): return of()
+def module_style(): return of()
 def functional_style(): return of(functional.relu)
-def in_place(): return of(lambda x: functional.relu(x, inplace=True))
-def keyword(): return of(lambda x: functional.relu(input=x))
-def method(): return of(lambda x: x.relu_())
-def sum_in_place(): return of(add=add_to_second)
-def sum(): return of(add=lambda x, y: y + x)
-def sequential():
+def in_place_style(): return of(lambda x: functional.relu(x, inplace=True))
+def keyword_style(): return of(lambda x: functional.relu(input=x))
+def method_style(): return of(lambda x: x.relu_())
+def sum_in_place_style(): return of(add=add_to_second)
+def sum_style(): return of(add=lambda x, y: y + x)
+def sequential_style():
     c, n, head = parts()
     block = Residual(c[1], n[1], nn.ReLU(inplace=True), c[2], n[2])
     network = nn.Sequential(c[0], n[0], nn.ReLU(inplace=True), block, c[3], nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
@@ -86,14 +100,26 @@ def sequential():
 
 
 @pytest.fixture(scope="module")
-def store(make_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All styles in one store, with every pass that measures units."""
+def root(make_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder: all styles in one store, with every pass that measures units, and what it was made of."""
     root = tmp_path_factory.mktemp("styles")
-    (root / "nets.py").write_text(NETWORKS.replace("functional_style", "functional_"))
-    functions = [f"{style}_" if style == "functional" else style for style in STYLES]
-    models = [f"{style}={root}/nets.py:{name}" for style, name in zip(STYLES, functions, strict=True)]
-    passes = ("noise", "sensitivity", "dissection")
-    return make_store(root / "s.zarr", models=parse_specs(models), layers="all", passes=passes)
+    (root / "nets.py").write_text(NETWORKS)
+    (root / "categories.json").write_text(json.dumps(CATEGORIES))
+    write_stimuli(root / "conflict", 32)
+    make_store(
+        root / "s.zarr",
+        models=parse_specs([f"{style}={root}/nets.py:{style}_style" for style in STYLES]),
+        layers="all",
+        passes=("noise", "sensitivity", "dissection", "ablation"),
+        cue_conflict=str(root / "conflict"),
+        categories=root / "categories.json",
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def store(root: Path) -> Path:
+    return root / "s.zarr"
 
 
 def arrays(store: Path, style: str) -> dict[str, tuple[object, ...]]:
@@ -125,3 +151,49 @@ def test_every_number_is_the_same(store: Path, style: str) -> None:
     assert len(expected) > 40
     assert found.keys() == expected.keys()
     assert [path for path in expected if found[path] != expected[path]] == []
+
+
+# --- a naive loop ----------------------------------------------------------------------------------------------------
+
+
+def scores_without(network: Any, images: Tensor, layer: str, unit: int) -> Tensor:
+    """Return the scores of a network of the plain style, written again, with a layer's unit set to zero; with all for
+    unit -1."""
+
+    def silenced(name: str, maps: Tensor) -> Tensor:
+        if name == layer and unit >= 0:
+            maps = maps.clone()
+            maps[:, unit] = 0
+        return maps
+
+    x = silenced("conv1", functional.relu(network.norm1(network.conv1(images))))
+    y = silenced("conv2", functional.relu(network.norm2(network.conv2(x))))
+    x = functional.relu(x + silenced("conv3", network.norm3(network.conv3(y))))
+    scores: Tensor = network.head(silenced("conv4", network.conv4(x)).mean((2, 3)))
+    return scores
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_ablation_scores_are_those_of_a_naive_loop(root: Path, style: str) -> None:
+    space: dict[str, Any] = {}
+    exec((root / "nets.py").read_text(), space)
+    network = space["module_style"]().eval()
+    images, shapes, textures = read_stimuli(root / "conflict", (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+    store: Store = open_store(root / "s.zarr")
+    total = 0
+    with torch.inference_mode():
+        before = decisions(scores_without(network, images, "", -1))
+        for (layer, facts), name in zip(store.layers(style).items(), ("conv1", "conv2", "conv3", "conv4"), strict=True):
+            after = [decisions(scores_without(network, images, name, unit)) for unit in range(facts.units)]
+            for cue, labels in (("shape", shapes), ("texture", textures)):
+                lost = [decisions_lost(before, decided, labels) for decided in after]
+                assert store.metric(style, layer, f"{cue}_score").tolist() == lost
+                total += sum(lost)
+    assert total > 20
+
+
+def test_verify_computes_the_same_units_again(store: Path) -> None:
+    report = Report()
+    verify_units(store, 100, report, Silent(), images=None, models=[], device="cpu", workers=0)
+    assert report.units == len(STYLES) * 36
+    assert report.wrong == []
