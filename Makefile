@@ -31,6 +31,7 @@ bench: .venv/dev
 	$(BIN)/python -m benchmarks.activation_pass
 	$(BIN)/python -m benchmarks.builtin_images
 	$(BIN)/python -m benchmarks.load_model
+	$(BIN)/python -m benchmarks.layer_table
 	$(BIN)/python -m benchmarks.demo_pair
 	$(BIN)/python -m benchmarks.ablation
 	$(BIN)/python -m benchmarks.large_store

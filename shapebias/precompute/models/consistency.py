@@ -54,12 +54,15 @@ def _beside_itself(images: Tensor) -> Tensor:
 
 def _damaged(network: nn.Module) -> str:
     """How many tensors of a state dict hold values that are no numbers, and the first of them."""
-    damaged = [
-        name
-        for name, tensor in network.state_dict().items()
-        if isinstance(tensor, Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all())
-    ]
+    damaged = [name for name, tensor in network.state_dict().items() if not _is_finite(tensor)]
     return f"{len(damaged)} ({printable(damaged[0], 80)} …)" if damaged else ""
+
+
+def _is_finite(tensor: Any) -> bool:
+    """Whether a tensor of a state dict holds numbers; a sum finds what is not, but may be too large itself."""
+    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+        return True
+    return math.isfinite(tensor.sum()) or bool(tensor.isfinite().all())
 
 
 def _holds_nan(tensor: Tensor) -> bool:
