@@ -22,6 +22,7 @@ from shapebias.precompute.models.flow.following import (
     is_linear,
     is_result,
     is_signed,
+    parameter_of,
     sources_of,
 )
 from shapebias.precompute.models.flow.maps import CHANNELS_FIRST, Layout, layout_by_hand, layout_of
@@ -142,8 +143,7 @@ class Trace:
         it, with the function's name; with `#1`, `#2` … where one ran several times."""
         bases = []
         for operation in operations:
-            weights = operation.argument(1, "weight")
-            parameter = weights.parameter if isinstance(weights, Value) else ""
+            parameter = parameter_of(operation)
             if isinstance(self.network.get_submodule(operation.module), nn.modules.conv._ConvNd | nn.Linear):
                 bases.append(operation.module)
             elif parameter:

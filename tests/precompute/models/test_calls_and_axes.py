@@ -179,6 +179,13 @@ def test_functions_have_the_names_of_their_weights_or_their_own() -> None:
         torch.testing.assert_close(maps, expected)
 
 
+def test_names_are_those_of_the_weights_in_half_precision_too() -> None:
+    network, images = Functions().eval(), torch.randn(2, 3, 12, 12)
+    with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+        layers = Trace(network, images).choose("all")
+    assert names(layers) == ["filters", "second", "conv2d"]
+
+
 # --- axes ------------------------------------------------------------------------------------------------------------
 
 

@@ -35,6 +35,15 @@ def is_linear(operation: Operation) -> bool:
     return (operation.name in known.LINEAR or product) and operation.output.depends
 
 
+def parameter_of(operation: Operation) -> str:
+    """Return the name of the parameter that a convolution or linear operation has as its weights, in whatever precision
+    or shape; empty where they were computed."""
+    weights = operation.argument(1, "weight")
+    while isinstance(weights, Value) and weights.producer is not None and weights.producer.name in known.SAME_ELEMENTS:
+        weights = weights.producer.inputs[0]
+    return weights.parameter if isinstance(weights, Value) else ""
+
+
 def is_pointwise(operation: Operation) -> bool:
     """Whether an operation is a linear layer, or a convolution with a kernel of one pixel."""
     weights = operation.argument(1, "weight")
