@@ -18,7 +18,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SLOW = (  # beside what is marked itself: whole runs, whole screens
     *("tui", "commands", "precompute/measures", "precompute/ablation", "precompute/training", "precompute/scanning"),
     *("precompute/test_resume.py", "precompute/test_run.py", "precompute/test_run_models.py"),
-    *("precompute/test_code_styles.py", "precompute/images/sources/test_variants.py"),
+    *(
+        "precompute/test_code_styles.py",
+        "precompute/images/sources/test_variants.py",
+        "precompute/images/test_loader.py",
+    ),
 )
 CLASSES = 10
 NETWORK = '''
