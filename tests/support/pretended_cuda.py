@@ -7,7 +7,7 @@ counted as CUDA would.
 
 Operations check devices as CUDA's kernels do (`DeviceMismatchError`). Counted are `kernel`s, host synchronisations
 (`sync …`), copies (`copy …`) and their bytes. With `memory` an operation whose results are larger fails as CUDA does
-where memory is full. Gradients are walked in Python (`_gradients`), as PyTorch's own engine asks the driver for streams.
+where memory is full. Gradients are walked in Python (`_gradients`): PyTorch's own engine asks the driver for streams.
 """
 
 from collections import Counter
@@ -25,21 +25,68 @@ CUDA = torch.device("cuda:0")
 NAME = "Pretended GPU"
 
 _aten = torch.ops.aten
-_NO_KERNEL = set(
-    "view permute slice expand select unsqueeze t detach alias as_strided unbind split split_with_sizes transpose squeeze "
-    "_unsafe_view _reshape_alias lift_fresh chunk diagonal unfold empty empty_like new_empty empty_strided "
-    "new_empty_strided resize_ sym_size is_same_size _has_compatible_shallow_copy_type set_ view_as_real "
-    "requires_grad_".split()
-)
-_WAITING = set(
-    "_local_scalar_dense nonzero masked_select unique_consecutive _unique2 equal is_nonzero item unique_dim "
-    "repeat_interleave bincount".split()
-)
+_NO_KERNEL = {
+    "view",
+    "permute",
+    "slice",
+    "expand",
+    "select",
+    "unsqueeze",
+    "t",
+    "detach",
+    "alias",
+    "as_strided",
+    "unbind",
+    "split",
+    "split_with_sizes",
+    "transpose",
+    "squeeze",
+    "_unsafe_view",
+    "_reshape_alias",
+    "lift_fresh",
+    "chunk",
+    "diagonal",
+    "unfold",
+    "empty",
+    "empty_like",
+    "new_empty",
+    "empty_strided",
+    "new_empty_strided",
+    "resize_",
+    "sym_size",
+    "is_same_size",
+    "_has_compatible_shallow_copy_type",
+    "set_",
+    "view_as_real",
+    "requires_grad_",
+}
+_WAITING = {
+    "_local_scalar_dense",
+    "nonzero",
+    "masked_select",
+    "unique_consecutive",
+    "_unique2",
+    "equal",
+    "is_nonzero",
+    "item",
+    "unique_dim",
+    "repeat_interleave",
+    "bincount",
+}
 _BETWEEN_DEVICES = {"_to_copy", "copy_", "_pin_memory", "is_pinned"}
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
-_NEW_LIKE = set(
-    "_to_copy new_empty zeros_like ones_like empty_like full_like new_full new_zeros rand_like new_ones".split()
-)
+_NEW_LIKE = {
+    "_to_copy",
+    "new_empty",
+    "zeros_like",
+    "ones_like",
+    "empty_like",
+    "full_like",
+    "new_full",
+    "new_zeros",
+    "rand_like",
+    "new_ones",
+}
 
 
 class DeviceMismatchError(RuntimeError):
@@ -156,7 +203,7 @@ class PretendedGpu:
             self.counts["sync copy to the CPU"] += 1
         elif name == "copy_" and isinstance(args[0], CudaTensor) != isinstance(args[1], CudaTensor):
             if isinstance(args[0], CudaTensor):
-                self._count_upload(args[1], len(args) > 2 and bool(args[2]) or bool(kwargs.get("non_blocking")))
+                self._count_upload(args[1], (len(args) > 2 and bool(args[2])) or bool(kwargs.get("non_blocking")))
             else:
                 self.counts["sync copy to the CPU"] += 1
         elif name in _WAITING:
