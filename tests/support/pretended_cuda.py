@@ -25,68 +25,25 @@ CUDA = torch.device("cuda:0")
 NAME = "Pretended GPU"
 
 _aten = torch.ops.aten
-_NO_KERNEL = {
-    "view",
-    "permute",
-    "slice",
-    "expand",
-    "select",
-    "unsqueeze",
-    "t",
-    "detach",
-    "alias",
-    "as_strided",
-    "unbind",
-    "split",
-    "split_with_sizes",
-    "transpose",
-    "squeeze",
-    "_unsafe_view",
-    "_reshape_alias",
-    "lift_fresh",
-    "chunk",
-    "diagonal",
-    "unfold",
-    "empty",
-    "empty_like",
-    "new_empty",
-    "empty_strided",
-    "new_empty_strided",
-    "resize_",
-    "sym_size",
-    "is_same_size",
-    "_has_compatible_shallow_copy_type",
-    "set_",
-    "view_as_real",
-    "requires_grad_",
-}
-_WAITING = {
-    "_local_scalar_dense",
-    "nonzero",
-    "masked_select",
-    "unique_consecutive",
-    "_unique2",
-    "equal",
-    "is_nonzero",
-    "item",
-    "unique_dim",
-    "repeat_interleave",
-    "bincount",
-}
+
+
+def _names(text: str) -> set[str]:
+    return set(text.split())
+
+
+_NO_KERNEL = _names(
+    "view permute slice expand select unsqueeze t detach alias as_strided unbind split split_with_sizes "
+    "transpose squeeze _unsafe_view _reshape_alias lift_fresh chunk diagonal unfold empty empty_like new_empty "
+    "empty_strided new_empty_strided resize_ sym_size is_same_size _has_compatible_shallow_copy_type set_ "
+    "view_as_real requires_grad_"
+)
+_WAITING = _names(
+    "_local_scalar_dense nonzero masked_select unique_consecutive _unique2 equal is_nonzero item unique_dim "
+    "repeat_interleave bincount"
+)
 _BETWEEN_DEVICES = {"_to_copy", "copy_", "_pin_memory", "is_pinned"}
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
-_NEW_LIKE = {
-    "_to_copy",
-    "new_empty",
-    "zeros_like",
-    "ones_like",
-    "empty_like",
-    "full_like",
-    "new_full",
-    "new_zeros",
-    "rand_like",
-    "new_ones",
-}
+_NEW_LIKE = _names("_to_copy new_empty zeros_like ones_like empty_like full_like new_full new_zeros rand_like new_ones")
 
 
 class DeviceMismatchError(RuntimeError):
