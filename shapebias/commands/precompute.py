@@ -166,8 +166,8 @@ def precompute(
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
     specs = parse_specs(model or list(PAIR))
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
+    from shapebias.precompute.attacks.attack import parse_attack
     from shapebias.precompute.images.sources.variants import parse_variant
-    from shapebias.precompute.measures.adversarial import parse_attack
     from shapebias.precompute.progress import console_progress
     from shapebias.precompute.run import precompute as run
     from shapebias.precompute.settings import SHAPE_OR_TEXTURE, Settings, parse_passes

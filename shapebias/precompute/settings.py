@@ -9,7 +9,7 @@ from shapebias.core.concepts import IOU_AREAS, PUBLISHED
 from shapebias.core.errors import UsageError
 from shapebias.core.shape_bias.decisions import NATIVE, STIMULI
 from shapebias.core.text import printable
-from shapebias.precompute.attack import Attack
+from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.images.distort import STANDARD, parse_distortion
 from shapebias.precompute.images.versions import SILHOUETTE
 from shapebias.precompute.models.spec import ModelSpec

@@ -21,7 +21,7 @@ from shapebias.core.files import CannotWriteError, sync, sync_tree
 from shapebias.core.store import schema
 from shapebias.core.store.manifest import write_manifest
 from shapebias.core.text import printable
-from shapebias.precompute.attack import Attack
+from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.measures.cue_conflict import CueConflict
