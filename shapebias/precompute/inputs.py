@@ -31,7 +31,7 @@ class Inputs:
     @classmethod
     def find(cls, settings: Settings) -> "Inputs":
         """List what the settings name. Raises ShapebiasError."""
-        image_set, skipped = find_images(settings.images, settings.limit)
+        image_set, skipped = find_images(settings.images, settings.limit, settings.labels)
         return cls(
             image_set=image_set,
             skipped=skipped,

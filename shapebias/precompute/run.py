@@ -45,15 +45,17 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
             run = Run(settings, inputs, runners, engine, writer=writer, device=device, progress=progress)
             for stage in (measure_activations, finish_layers, decide, ablate, write_models):
                 stage(run)
+        models = [summarize(model, len(run.used), run.cue_conflict) for model in run.models]
+        notes = [*(["went on with a run that was not finished"] if resumed else []), *engine.notes, *run.notes]
+        writer.notes([*notes, *(f"{model.label}: {note}" for model in models for note in model.remarks())])
         size = writer.commit()
-    notes = [*(["went on with a run that was not finished"] if resumed else []), *engine.notes]
     return Summary(
         store=str(settings.store),
         store_bytes=size,
         device=str(device),
         images=len(run.used),
         seconds=time.perf_counter() - started,
-        models=[summarize(model, len(run.used), run.cue_conflict) for model in run.models],
+        models=models,
         skipped=run.skipped,
         annotation=[] if run.annotations is None else run.annotations.notes(),
         notes=notes,

@@ -12,7 +12,8 @@ from shapebias.core.errors import UsageError
 from shapebias.precompute.images.image_set import Skipped
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.images.sources.folder import list_images
-from shapebias.precompute.images.sources.listing import parse_line, read_list
+from shapebias.precompute.images.sources.labelled_lines import parse_line
+from shapebias.precompute.images.sources.listing import read_list
 
 WNIDS = imagenet.wnids()
 
@@ -78,7 +79,10 @@ def test_what_is_listed_again_and_what_is_no_list(tmp_path: Path) -> None:
         find_images(str(tmp_path / "a.jpg"))
 
 
-@given(st.binary(max_size=60).filter(lambda line: not {0, 9, 10} & set(line)), st.none() | st.from_regex(rb"\w{1,8}"))
+@given(
+    st.binary(max_size=60).filter(lambda line: not {0, 9, 10} & set(line)),
+    st.none() | st.from_regex(rb"\w{1,8}", fullmatch=True),
+)
 def test_any_path_and_class_come_back(path: bytes, label: bytes | None) -> None:
     path = path.rstrip(b"\r") + b"x"  # nothing that is read as a number behind a path
     label = label and label.strip()
