@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from shapebias.core.concepts import Concepts
 from shapebias.precompute.images.decode import fit_pixels, read_pixels
+from shapebias.precompute.images.depth import Scale
 from shapebias.precompute.images.fetch import Members
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.labels import label_images, name_by_folder
@@ -40,6 +41,7 @@ class ImageSet:
     annotate:     likewise, to uint8 [categories, H, W]: what each pixel shows, 0 or the number of one of `concepts`
     members:      where the images are in tar files
     stamp:        changes with the files where they are not of this machine, or in tar files
+    scales:       of images with more than 8 bits, by their kind: see `depth`
     notes:        what the user should know of the listing, such as the files that were left out
     """
 
@@ -55,6 +57,7 @@ class ImageSet:
     concepts: Concepts | None = None
     members: Members | None = None
     stamp: bytes = b""
+    scales: Mapping[str, Scale] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -68,6 +71,11 @@ class ImageSet:
     def prefix(self) -> bytes:
         """What comes before a path and its `/`, wherever this process goes."""
         return os.fsencode(self.root if isinstance(self.root, str) else self.root.absolute())
+
+    def address(self, index: int) -> bytes:
+        """Return what a decoder takes for an image: its path with `prefix` before it, or its address."""
+        path = self.prefix + b"/" + self.paths[index]
+        return path if self.members is None else self.members.address(path, index)
 
     def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> "ImageSet":
         """Return the images at some positions."""
@@ -86,7 +94,7 @@ class ImageSet:
         """Return a function from an image's path (with `prefix` before it), or its address, to uint8 [crop, crop, 3] or
         `ImageError`."""
         if self.read is None:
-            return partial(read_pixels, geometry=geometry)
+            return partial(read_pixels, geometry=geometry, scales=self.scales)
         return partial(fit_pixels, read=self.read, geometry=geometry)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.images.builtin.drawing import SPLITS, builtin_set
+from shapebias.precompute.images.deep_sets import with_scales
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.sources.label_file import label_by_file
 from shapebias.precompute.images.sources.listing import read_list
@@ -77,4 +78,5 @@ def find_images(source: str, limit: int | None = None, labels: Path | None = Non
     image_set, skipped = kind.list_images(location)
     if labels is not None:
         image_set = label_by_file(image_set, labels)
+    image_set = with_scales(image_set)
     return image_set if limit is None else image_set.spread(limit), skipped
