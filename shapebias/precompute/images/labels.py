@@ -177,10 +177,10 @@ def match_outputs(
     if network_ids is not None and not is_imagenet:
         known = _by_network(source_names, class_ids, network_ids)
         if known:
-            notes = _unknown(names, known, "no class of the network")
+            notes = _unknown(names, known, "the network's")
             return Match(outputs=_array(known, source_names, count), rule="by name", notes=notes)
     if numbers and max(numbers.values()) < outputs:
-        return _by_number(source_names, count, numbers, outputs)
+        return _by_number(source_names, count, numbers, outputs, any_order=network_ids is None)
     if is_imagenet:
         known = _by_imagenet(names)
         if known and (len(known) == len(names) or network_ids is not None or len(names) != outputs):
@@ -188,7 +188,7 @@ def match_outputs(
     if network_ids is None and len(names) == outputs:
         return _by_order(source_names, count)
     found = f"{len(names)} {'class' if len(names) == 1 else 'classes'} found ({_some(names)})"
-    if network_ids is not None:
+    if network_ids is not None and not is_imagenet:
         return Match(outputs=None, rule=f"{found}; none is of the network's {len(network_ids)} ({_some(network_ids)})")
     return Match(outputs=None, rule=f"{found}; the network has {outputs} outputs")
 
@@ -219,27 +219,32 @@ def _by_imagenet(names: Sequence[str]) -> dict[str, int]:
 
 
 def _imagenet_match(source_names: Mapping[str, int], count: int, known: Mapping[str, int]) -> Match:
-    names = list(source_names)
     wnids = sum(imagenet.index_of_wnid(name) is not None for name in known)
     rule = "by WordNet id" if 2 * wnids >= len(known) else "by ImageNet's class names"
-    notes = _unknown(names, known, "no class of ImageNet, or two (crane, maillot)" if not wnids else "not of ImageNet")
+    twofold = [name for name in source_names if name not in known and imagenet.plain(name) in imagenet.shared_names()]
+    notes = _unknown([name for name in source_names if name not in twofold], known, "ImageNet's")
+    if twofold:
+        notes.append(f"two classes of ImageNet each have the name {_some(twofold)}: these images have no label")
     return Match(outputs=_array(known, source_names, count), rule=rule, notes=notes)
 
 
-def _by_number(source_names: Mapping[str, int], count: int, numbers: Mapping[str, int], outputs: int) -> Match:
-    orders = {}
+def _by_number(
+    source_names: Mapping[str, int], count: int, numbers: Mapping[str, int], outputs: int, *, any_order: bool
+) -> Match:
+    orders, notes = {}, []
     if min(numbers.values()) > 0:
         less_one = {name: number - 1 for name, number in numbers.items()}
         orders["counted from 1"] = _array(less_one, source_names, count)
-    notes = []
-    by_characters = {name: position for position, name in enumerate(source_names)}
-    if len(numbers) == outputs and by_characters != dict(numbers):
-        orders["sorted by characters, as torchvision's ImageFolder does"] = _array(by_characters, source_names, count)
-        name = next(name for name in numbers if numbers[name] != by_characters[name])
-        notes.append(
-            f"class {name} is output {numbers[name]}, by number, as timm sorts folders; torchvision's ImageFolder "
-            f"sorts by characters and makes it output {by_characters[name]}"
-        )
+    by_characters = {name: output for output, name in enumerate(sorted(map(str, range(outputs))))}
+    differing = [name for name, number in numbers.items() if by_characters.get(name, number) != number]
+    if differing and numbers.keys() <= by_characters.keys():
+        sorted_so = {name: by_characters[name] for name in numbers}
+        orders["sorted by characters, as torchvision's ImageFolder does"] = _array(sorted_so, source_names, count)
+        if len(numbers) == outputs and any_order:
+            notes.append(
+                f"class {differing[0]} is output {numbers[differing[0]]}, by number, as timm sorts folders; "
+                f"torchvision's ImageFolder sorts by characters and makes it output {by_characters[differing[0]]}"
+            )
     return Match(outputs=_array(numbers, source_names, count), rule="by number", notes=notes, orders=orders)
 
 
@@ -272,13 +277,11 @@ def _array(known: Mapping[str, int], source_names: Mapping[str, int], count: int
     return outputs
 
 
-def _unknown(names: Sequence[str], known: Mapping[str, int], what: str) -> list[str]:
+def _unknown(names: Sequence[str], known: Mapping[str, int], whose: str) -> list[str]:
+    """Return what to tell of classes without an output."""
     missing = [name for name in names if name not in known]
-    if not missing:
-        return []
-    return [
-        f"{len(missing)} of {len(names)} classes have no output, {what}: {_some(missing)}; their images have no label"
-    ]
+    counted = f"{len(missing)} of {len(names)} classes are not {whose} ({_some(missing)})"
+    return [f"{counted}: their images have no label"] if missing else []
 
 
 def _some(names: Sequence[str]) -> str:

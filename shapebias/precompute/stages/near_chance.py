@@ -10,7 +10,8 @@ from shapebias.core.analysis.accuracy import is_better_than, is_near_chance
 from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from shapebias.precompute.stages.run import ModelRun, Run
 
-_MOST_IMAGES = 64  # that the network is shown anew
+_AT_ONCE = 8  # few, since the device may have had no room for more
+_MOST_IMAGES = 48  # that the network is shown anew
 _CONSISTENT = 0.3  # of pairs of images of one class, how many get the same decision where only the order is wrong
 _SCALES = {  # mean, std, and what to do where the network wants pixels so
     "ImageNet's mean and std": (IMAGENET_MEAN, IMAGENET_STD, "add ,preprocess=imagenet to its --model"),
@@ -52,7 +53,10 @@ def explain_near_chance(run: Run, model: ModelRun) -> str | None:
             "list them in that of its outputs, classes=FILE"
         )
     tried = "BGR, no normalisation, [-1, 1], 0 to 255" + (", another class order" if model.runner.match.orders else "")
-    return f"{said}, and not better with {tried}: are its weights trained, and on these classes?"
+    return (
+        f"{said}, and not better with {tried}: are its weights trained, on these classes and in this order (else "
+        "classes=FILE)?"
+    )
 
 
 def _other_order(run: Run, model: ModelRun, right: int, count: int) -> str | None:
@@ -74,8 +78,9 @@ def _fed_otherwise(run: Run, model: ModelRun, known: NDArray[np.int64]) -> str |
     rows = known[np.unique(np.linspace(0, len(known) - 1, min(_MOST_IMAGES, len(known))).astype(np.int64))]
     trials = list(_trials(model.runner.model.preprocessing))
     right = np.zeros(len(trials) + 1, np.int64)
+    stream = run.stream(run.image_set)
     title = f"{model.label}: why its accuracy is near chance"
-    for batch in run.stream(run.image_set).batches(title, model.runner.geometry, run.used[rows]):
+    for batch in stream.batches(title, model.runner.geometry, run.used[rows], batch_size=_AT_ONCE):
         target = model.target[rows[batch.positions]]
         right[-1] += int((model.decision[rows[batch.positions]] == target).sum())
         for number, trial in enumerate(trials):
