@@ -128,7 +128,7 @@ def to_8_bits(image: Image.Image, depth: Depth, file: BinaryIO, scales: Mapping[
     """Return a loaded image with its values as 0 to 255, by the scale of its kind, or else by its own range."""
     scale = scales.get(depth.kind)
     colours = depth.raw is not None
-    if colours and (scale.shift == 8 if scale is not None else np.asarray(image).max() >= 64):
+    if colours and (scale.shift == 8 if scale is not None else np.asarray(image)[..., :3].max() >= 64):
         return image  # of 16 bits in use: Pillow has kept the high ones
     values = read_values(image, depth, file)
     if scale is None:

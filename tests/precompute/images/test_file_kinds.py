@@ -22,8 +22,8 @@ def test_a_folder_says_what_it_leaves_out(tmp_path: Path) -> None:
     images, skipped = find_images(str(make(tmp_path)))
     assert (images.paths, skipped) == ([b"a.jfif", b"b.JPG"], [])
     assert images.notes == [
-        "files left out: 2 .heic (pillow-heif reads them), 1 .svg (cairosvg draws them), 2 hidden, 1 .odd\\x1b[2j, "
-        "1 .txt, 1 without extension"
+        "files left out: 2 .heic (pillow-heif reads them), 1 .svg (cairosvg draws them), 2 hidden, 1 without "
+        "extension, 1 .odd\\x1b[2j, 1 .txt"
     ]
 
 

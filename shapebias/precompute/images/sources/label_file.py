@@ -38,8 +38,8 @@ def label_by_file(image_set: ImageSet, file: Path) -> ImageSet:
         )
     labels = label_images(names)
     notes = [
-        *([f"{len(names) - used:,} images have no label in {text}"] if used < len(names) else []),
-        *([f"{len(lines) - used:,} lines of {text} name no image"] if used < len(lines) else []),
+        *([f"images that {text} does not name: {len(names) - used:,}"] if used < len(names) else []),
+        *([f"lines of {text} that name no image: {len(lines) - used:,}"] if used < len(lines) else []),
     ]
     return replace(
         image_set,

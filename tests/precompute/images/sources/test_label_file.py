@@ -38,7 +38,7 @@ def test_wordnet_ids_and_what_is_left_over(flat: Path) -> None:
     file.write_text("ImageId,PredictionString\nval_2,n01443537 10 10 90 90\nval_9,n01440764 1 1 2 2\n")
     images, _ = find_images(str(flat), limit=2, labels=file)
     assert (images.labels.tolist(), images.class_ids) == ([-1, 1], imagenet.wnids())
-    assert images.notes == [f"2 images have no label in {file}", f"1 lines of {file} name no image"]
+    assert images.notes == [f"images that {file} does not name: 2", f"lines of {file} that name no image: 1"]
 
 
 def test_a_name_that_several_have_is_no_name(tmp_path: Path) -> None:
