@@ -214,7 +214,7 @@ def _format(beginning: bytes) -> str:
         if beginning[8:12] in _HEIC_BRANDS:
             raise ImageError("a HEIC image: convert it, with pillow-heif")
     if name is None:
-        raise ImageError("not an image of a known kind")
+        raise ImageError("not a JPEG, PNG or other image of a known kind")
     return name
 
 

@@ -56,6 +56,17 @@ def test_classes() -> None:
     assert read(b"/one/1.jpg\n/two/2.jpg") == ([b"one/1.jpg", b"two/2.jpg"], [0, 1], ["one", "two"], "/")
 
 
+def test_lists_keep_what_labels_they_can() -> None:
+    val = "".join(f"val/{number:02d}.jpg {number}\n" for number in range(60)).encode()
+    assert read(val)[1] == list(range(60)), "a part of ImageNet's val.txt"
+    assert read(f"a.jpg {WNIDS[5]}\nb.jpg {WNIDS[900]}\n".encode())[1:3] == ([5, 900], WNIDS)
+    assert read(f"path,wnid\na.jpg,{WNIDS[5]}\n".encode())[1] == [5]
+    shared = read(f"{WNIDS[5]}/a.jpg\n{WNIDS[5]}/b.jpg\n".encode())
+    assert (shared[0], shared[1], shared[3]) == ([f"{WNIDS[5]}/{n}.jpg".encode() for n in "ab"], [5, 5], "/data")
+    skipped = read_list(b"cat/1.jpg\ndog/1.jpg\ndog/2.jpg\nsheet.jpg\n", "/data", "l")[1]
+    assert skipped == [Skipped(b"sheet.jpg", "beside the class folders")]
+
+
 def test_urls_in_lists() -> None:
     paths, _, ids, root = read(b"s3://bucket/x/cat/1.jpg\ns3://bucket/x/dog/2.jpg\n")
     assert (paths, ids, root) == ([b"cat/1.jpg", b"dog/2.jpg"], ["cat", "dog"], "s3://bucket/x")
