@@ -40,7 +40,8 @@ class ModelSummary:
         share = self.images_per_second / self.network_images_per_second
         accuracy = f"unknown: {self.classes}"
         if self.top1 is not None:
-            accuracy = f"{self.top1:.1%} ({self.labelled:,} images, classes {self.classes})"
+            images = f"{self.labelled:,} images" + ("" if self.labelled == self.images else f" of {self.images:,}")
+            accuracy = f"{self.top1:.1%} ({images}, classes {self.classes})"
         lines = [
             f"{self.label} ({self.architecture})",
             f"  top-1 accuracy  {accuracy}",
@@ -91,7 +92,7 @@ class Summary:
         lines.append(f"{self.images:,} images in {self.seconds:.1f} s on {self.device}")
         if self.skipped:
             counts = Counter(image.reason for image in self.skipped)
-            reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common(8))
+            reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts.most_common(8))
             lines.append(f"{len(self.skipped):,} images skipped: {reasons}")
             lines += [f"  {printable(image.path, 80)}: {image.reason}" for image in self.skipped[:_SHOWN_SKIPPED]]
             if len(self.skipped) > _SHOWN_SKIPPED:

@@ -7,6 +7,7 @@ network's output for every class. docs/images.md has the rule as a table.
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -98,21 +99,25 @@ def name_by_folder(paths: Sequence[bytes], source: str) -> FolderClasses:
     flat, and nothing has a class. Raises UsageError where the folders are the splits of a data set, such as train and
     val; `source` is what the user called the images.
     """
-    folders = [path.split(b"/")[:-1] for path in paths]
-    while all(len(names) > 1 for names in folders) and len({names[0] for names in folders}) == 1:
-        if is_wnid(folders[0][0]):
+    folder_of = [path.rpartition(b"/")[0] for path in paths]
+    times = Counter(folder_of)
+    parts = {folder: folder.split(b"/") if folder else [] for folder in times}
+    while all(len(names) > 1 for names in parts.values()) and len({names[0] for names in parts.values()}) == 1:
+        if is_wnid(next(iter(parts.values()))[0]):
             break
-        folders = [names[1:] for names in folders]
-    tops = {names[0] for names in folders if names}
+        parts = {folder: names[1:] for folder, names in parts.items()}
+    tops = {names[0] for names in parts.values() if names}
     splits = sorted(name for name in tops if os.fsdecode(name).lower() in SPLITS)
     if len(splits) > 1:
         raise UsageError(_splits_text(splits, source))
-    names: list[bytes | None] = _wnids_below(folders) or [names[0] if names else None for names in folders]
-    stray = [position for position, name in enumerate(names) if name is None]
+    depth = _depth_of_wnids(list(parts.values()))
+    class_of = {folder: names[depth] if names else None for folder, names in parts.items()}
+    outside = sum(times[folder] for folder, name in class_of.items() if name is None)
     in_classes = len(tops) > 1 or any(map(is_wnid, tops))
-    if (stray and not (in_classes and len(stray) < len(names) - len(stray))) or tops == set(splits):
+    if (outside and not (in_classes and outside < len(paths) - outside)) or tops == set(splits):
         return FolderClasses([None] * len(paths), [])
-    return FolderClasses(names, stray)
+    names = [class_of[folder] for folder in folder_of]
+    return FolderClasses(names, [position for position, name in enumerate(names) if name is None])
 
 
 def is_wnid(folder: bytes) -> bool:
@@ -120,12 +125,12 @@ def is_wnid(folder: bytes) -> bool:
     return imagenet.index_of_wnid(os.fsdecode(folder)) is not None
 
 
-def _wnids_below(folders: Sequence[list[bytes]]) -> list[bytes | None]:
-    """Return for every path the folder at the first depth at which all are WordNet ids; nothing where there is none."""
+def _depth_of_wnids(folders: Sequence[list[bytes]]) -> int:
+    """Return the first depth at which all folders are WordNet ids; 0 where there is none."""
     for depth in range(min(_DEPTH, min(map(len, folders), default=0))):
         if all(is_wnid(name) for name in {names[depth] for names in folders}):
-            return [names[depth] for names in folders]
-    return []
+            return depth
+    return 0
 
 
 def _splits_text(splits: Sequence[bytes], source: str) -> str:
