@@ -16,7 +16,7 @@ from shapebias.precompute.images.decode import fit_pixels, read_pixels
 from shapebias.precompute.images.depth import Scale
 from shapebias.precompute.images.fetch import Members
 from shapebias.precompute.images.geometry import Geometry
-from shapebias.precompute.images.labels import label_images, name_by_folder
+from shapebias.precompute.images.labels import FolderClasses, is_wnid, label_images, name_by_folder
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,16 @@ def image_set_by_folder(
     **more: Any,
 ) -> tuple[ImageSet, list[Skipped]]:
     """Return an image set of paths whose classes are their folders, and the pictures beside the class folders, which
-    are skipped.
+    are skipped. Where no folder is a class, the root is, if it is called by a WordNet id.
 
     With `sort` it is in the order of classes, then of paths, as bytes. `source` is what the user called the images;
     `folders` are the paths that have the folders, where they are others; `more` are further fields. Raises UsageError
     as `labels.name_by_folder` does.
     """
     classes = name_by_folder(folders or paths, source)
+    own = os.fsencode(os.path.basename(os.path.abspath(root)))  # noqa: PTH100, PTH119 (keeps links; URLs)
+    if is_wnid(own) and not any(classes.names):
+        classes = FolderClasses([own] * len(paths), [])
     stray = set(classes.stray)
     kept = [position for position in range(len(paths)) if position not in stray]
     if sort:

@@ -175,7 +175,7 @@ def match_outputs(
     if outputs is None:
         return Match(outputs=None, rule="the network gives no class scores")
     if not source_names:
-        return Match(outputs=None, rule=f"no image has a class; the network has {outputs} outputs")
+        return Match(outputs=None, rule=f"no folder, list or --labels names a class; the network has {outputs} outputs")
     names, count = list(source_names), len(class_ids)
     numbers = _numbers(names)
     is_imagenet = outputs == len(imagenet.wnids()) and network_ids in (None, imagenet.wnids())

@@ -1,6 +1,7 @@
 """Why a network is hardly ever right: the usual mistakes tried out, and the one named that mends it."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from shapebias.core.analysis.accuracy import is_better_than, is_near_chance
 from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from shapebias.precompute.runner import OutOfMemoryError
 from shapebias.precompute.stages.run import ModelRun, Run
 
 _AT_ONCE = 8  # few, since the device may have had no room for more
@@ -45,8 +47,9 @@ def explain_near_chance(run: Run, model: ModelRun) -> str | None:
         return f"{said}: {ordered}" if said else ordered
     if not near_chance:
         return None
-    if fed := _fed_otherwise(run, model, np.flatnonzero(known)):
-        return f"{said}: {fed}"
+    with suppress(OutOfMemoryError):
+        if fed := _fed_otherwise(run, model, np.flatnonzero(known)):
+            return f"{said}: {fed}"
     if _is_consistent(model.decision[known], model.target[known]):
         return (
             f"{said}, but images of one class mostly get the same decision: its classes seem to be in another order; "

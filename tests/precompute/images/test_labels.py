@@ -133,7 +133,7 @@ def test_what_was_found_and_what_was_needed() -> None:
         match(["a", "\x1b[31m"], 2, ["x", "y"]).rule
         == "2 classes found (\\x1b[31m, a); none is of the network's 2 (x, y)"
     )
-    assert match([], 10).rule == "no image has a class; the network has 10 outputs"
+    assert match([], 10).rule == "no folder, list or --labels names a class; the network has 10 outputs"
     assert match(["a"], None).rule == "the network gives no class scores"
 
 

@@ -50,6 +50,11 @@ def test_imagenet_labels(tmp_path: Path) -> None:
     assert images.class_ids == ["n00000000", wnids[7], wnids[999]]
 
 
+def test_a_folder_that_is_a_class_of_imagenet_itself(tmp_path: Path) -> None:
+    images, _ = list_images(make(tmp_path / imagenet.wnids()[7], "b.jpg", "a.jpg"))
+    assert (images.paths, images.labels.tolist()) == ([b"a.jpg", b"b.jpg"], [7, 7])
+
+
 def test_flat_folder_is_searched_throughout_without_labels(tmp_path: Path) -> None:
     make(tmp_path, "b.jpg", "a.gif", "sub/c.bmp", "sub/deeper/d.jpe", "sub/.hidden.jpg", ".secret/e.jpg", "f.txt")
     images, _ = list_images(tmp_path)
