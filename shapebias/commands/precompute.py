@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, command, count, local, share_processors
+from shapebias.commands.common import JsonOption, LabelsOption, command, count, local, share_processors
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
@@ -31,6 +31,7 @@ def precompute(
             "'train-{000..146}.tar'; a text file that lists images; any of them by URL (s3://…); or builtin:SPLIT.",
         ),
     ] = "builtin:probe",
+    labels: LabelsOption = None,
     store: Annotated[str, typer.Option(metavar="DIR", help="Where the store goes.")] = "shapebias.zarr",
     layers: Annotated[
         str,
@@ -176,6 +177,7 @@ def precompute(
     settings = Settings(
         models=specs,
         images=images,
+        labels=labels,
         store=path,
         layers=layers,
         top=top,

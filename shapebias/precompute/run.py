@@ -47,15 +47,17 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
                 stage(run)
         gpus = writer.unfinished.gpus()
         writer.device(_device_facts(measuring) | {"gpus": gpus})
+        models = [summarize(model, len(run.used), run.cue_conflict) for model in run.models]
+        notes = [*(["went on with a run that was not finished"] if resumed else []), *engine.notes, *run.notes]
+        writer.notes([*notes, *(f"{model.label}: {note}" for model in models for note in model.remarks())])
         size = writer.commit()
-    notes = [*(["went on with a run that was not finished"] if resumed else []), *engine.notes]
     return Summary(
         store=str(settings.store),
         store_bytes=size,
         device=f"{', '.join(gpus)}, {measuring.precision.text}" if gpus else str(device),
         images=len(run.used),
         seconds=time.perf_counter() - started,
-        models=[summarize(model, len(run.used), run.cue_conflict) for model in run.models],
+        models=models,
         skipped=run.skipped,
         annotation=[] if run.annotations is None else run.annotations.notes(),
         notes=notes,

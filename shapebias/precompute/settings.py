@@ -42,6 +42,7 @@ class Settings:
     models: list[ModelSpec]
     images: str
     store: Path
+    labels: Path | None = None  # a file that names the images' classes
     layers: str = "paper"
     top: int = 25
     limit: int | None = None
@@ -134,6 +135,7 @@ class Settings:
         """Return the fields by name, as JSON, for the store."""
         return {
             "images": printable(self.images),
+            "labels": None if self.labels is None else printable(str(self.labels), 4096),
             "layers": self.layers,
             "top": self.top,
             "limit": self.limit,

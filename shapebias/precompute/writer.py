@@ -50,6 +50,7 @@ class StoreWriter:
         self._models: list[str] = []
         self._rulers: list[schema.Ruler] = []
         self._device: dict[str, Any] = {}
+        self._notes: list[str] = []
         self._overwrite, self._settings = overwrite, settings
         self._check_free()
 
@@ -108,6 +109,7 @@ class StoreWriter:
                 "device": self._device,
                 "models": self._models,
                 "rulers": [ruler.to_attributes() for ruler in self._rulers],
+                "notes": self._notes,
             }
         )
         write_manifest(self._store)
@@ -138,6 +140,10 @@ class StoreWriter:
         )
         self._ragged(group.create_group("path"), [image_set.paths[position] for position in used])
         _create(group, "label", image_set.labels[used].astype(np.int32), chunk=(1 << 16,))
+
+    def notes(self, notes: Iterable[str]) -> None:
+        """Note what the user was told of the run."""
+        self._notes = [printable(note, 2000) for note in notes]
 
     def thumbnails(self, key: str, pictures: dict[int, bytes]) -> None:
         """Write the encoded pictures of a geometry, by image index."""

@@ -57,7 +57,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
     """
     device = choose_device(settings.device, settings.precision)
     progress.stage("loading models")
-    image_set, _ = find_images(settings.images, settings.limit)
+    image_set, _ = find_images(settings.images, settings.limit, settings.labels)
     store_text = printable(str(store.path))
     stored_text = f"now than {spec.label} in {store_text}"
     runner = stored_runner(store, spec, image_set, device, layers=settings.layers, stored_text=stored_text)
