@@ -91,13 +91,13 @@ class FolderClasses:
     stray: list[int]
 
 
-def name_by_folder(paths: Sequence[bytes], source: str) -> FolderClasses:
+def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = True) -> FolderClasses:
     """Return the classes of images by their folders: the first one below those that all share, or the first that is a
     WordNet id where each path has one.
 
     Images beside the class folders are stray where they are fewer than those in the folders; otherwise the folder is
     flat, and nothing has a class. Raises UsageError where the folders are the splits of a data set, such as train and
-    val; `source` is what the user called the images.
+    val; `source` is what the user called the images, a folder or (not `is_folder`) a file.
     """
     folder_of = [path.rpartition(b"/")[0] for path in paths]
     times = Counter(folder_of)
@@ -109,7 +109,7 @@ def name_by_folder(paths: Sequence[bytes], source: str) -> FolderClasses:
     tops = {names[0] for names in parts.values() if names}
     splits = sorted(name for name in tops if os.fsdecode(name).lower() in SPLITS)
     if len(splits) > 1:
-        raise UsageError(_splits_text(splits, source))
+        raise UsageError(_splits_text(splits, source, is_folder))
     depth = _depth_of_wnids(list(parts.values()))
     class_of = {folder: names[depth] if names else None for folder, names in parts.items()}
     outside = sum(times[folder] for folder, name in class_of.items() if name is None)
@@ -133,10 +133,12 @@ def _depth_of_wnids(folders: Sequence[list[bytes]]) -> int:
     return 0
 
 
-def _splits_text(splits: Sequence[bytes], source: str) -> str:
+def _splits_text(splits: Sequence[bytes], source: str, is_folder: bool) -> str:
     names, place = [printable(name, 40) for name in splits], printable(source)
-    held = f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{place} holds {held}, each with images: name one of them, such as {place.rstrip('/')}/{names[-1]}"
+    held = f"{place} holds {', '.join(names[:-1])} and {names[-1]}, each with images"
+    if is_folder:
+        return f"{held}: name one of them, such as {place.rstrip('/')}/{names[-1]}"
+    return f"{held}: make one of {names[-1]} alone"
 
 
 @dataclass(frozen=True, kw_only=True)

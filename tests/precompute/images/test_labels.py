@@ -86,6 +86,8 @@ def test_the_splits_of_a_data_set_are_asked_for_by_name() -> None:
     for paths in (["train/a/1.jpg", "val/a/1.jpg"], ["Train/1.jpg", "val/1.jpg", "stray.jpg"]):
         with pytest.raises(UsageError, match=r"holds [tT]rain and val, each with images: name one .*, such as p/val$"):
             name_by_folder([path.encode() for path in paths], "p/")
+    with pytest.raises(UsageError, match=r"a\.tar holds train and val, each with images: make one of val alone"):
+        name_by_folder([b"train/1.jpg", b"val/1.jpg"], "a.tar", is_folder=False)
     names = name_by_folder([b"train/1.jpg", b"bus/1.jpg"], "vehicles").names
     assert names == [b"train", b"bus"], "a class can be called train"
 
