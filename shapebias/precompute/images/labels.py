@@ -18,7 +18,7 @@ from shapebias.core import imagenet
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
-SPLITS = frozenset(("train", "training", "val", "valid", "validation", "eval", "test", "testing"))
+_SPLIT = re.compile(r"(?:.*[_-])?(train|val|test|eval|dev)(?:ing|id|idation)?(?:[_-]?(?:set|images|[0-9]{1,4}))?")
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _MOST_NUMBERED = 10_000  # classes up to which those without an image are listed too, so that a label is its number
 _DEPTH = 4  # folders below which WordNet ids are looked for
@@ -107,14 +107,14 @@ def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = Tru
             break
         parts = {folder: names[1:] for folder, names in parts.items()}
     tops = {names[0] for names in parts.values() if names}
-    splits = sorted(name for name in tops if os.fsdecode(name).lower() in SPLITS)
-    if len(splits) > 1:
-        raise UsageError(_splits_text(splits, source, is_folder))
+    splits = {name: match[1] for name in sorted(tops) if (match := _SPLIT.fullmatch(os.fsdecode(name).lower()))}
+    if len(set(splits.values())) > 1:
+        raise UsageError(_splits_text(list(splits), source, is_folder))
     depth = _depth_of_wnids(list(parts.values()))
     class_of = {folder: names[depth] if names else None for folder, names in parts.items()}
     outside = sum(times[folder] for folder, name in class_of.items() if name is None)
     in_classes = len(tops) > 1 or any(map(is_wnid, tops))
-    if (outside and not (in_classes and outside < len(paths) - outside)) or tops == set(splits):
+    if (outside and not (in_classes and outside < len(paths) - outside)) or len(splits) == len(tops) == 1:
         return FolderClasses([None] * len(paths), [])
     names = [class_of[folder] for folder in folder_of]
     return FolderClasses(names, [position for position, name in enumerate(names) if name is None])
@@ -219,16 +219,26 @@ def _by_network(names: Mapping[str, int], class_ids: Sequence[str], network_ids:
 
 
 def _by_imagenet(names: Sequence[str]) -> dict[str, int]:
-    """Return the classes of ImageNet that names stand for, where one is a WordNet id or more than half are names."""
+    """Return the classes of ImageNet that names stand for, where one is a WordNet id or more than half are names.
+
+    A name of two classes (`crane`) is that of which no other name is, if there is one.
+    """
     by_wnid = {name: index for name in names if (index := imagenet.index_of_wnid(name)) is not None}
     by_name = {name: index for name in names if (index := imagenet.index_of_name(name)) is not None}
-    return by_name | by_wnid if by_wnid or 2 * len(by_name) > len(names) else {}
+    if not by_wnid and 2 * len(by_name) <= len(names):
+        return {}
+    known = by_name | by_wnid
+    for name in names:
+        left = set(imagenet.indices_of_shared_name(name)) - set(known.values())
+        if name not in known and len(left) == 1:
+            known[name] = left.pop()
+    return known
 
 
 def _imagenet_match(source_names: Mapping[str, int], count: int, known: Mapping[str, int]) -> Match:
     wnids = sum(imagenet.index_of_wnid(name) is not None for name in known)
     rule = "by WordNet id" if 2 * wnids >= len(known) else "by ImageNet's class names"
-    twofold = [name for name in source_names if name not in known and imagenet.plain(name) in imagenet.shared_names()]
+    twofold = [name for name in source_names if name not in known and imagenet.indices_of_shared_name(name)]
     notes = _unknown([name for name in source_names if name not in twofold], known, "ImageNet's")
     if twofold:
         notes.append(f"two classes of ImageNet each have the name {_some(twofold)}: these images have no label")
