@@ -41,7 +41,7 @@ def train(
     if adversarial is None and not (epsilon is None and steps is None and step_size is None):
         raise UsageError("--epsilon, --steps and --step-size are of an attack: add --adversarial l2 or linf")
     processes = count("--workers", workers, 0)
-    from shapebias.precompute.attack import Attack
+    from shapebias.precompute.attacks.attack import Attack
     from shapebias.precompute.images.sources.find import find_images
     from shapebias.precompute.models.trained import usual_preprocessing
     from shapebias.precompute.progress import console_progress

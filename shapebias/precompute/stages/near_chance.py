@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.analysis.accuracy import is_better_than, is_near_chance
+from shapebias.precompute.memory import OutOfMemoryError
 from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from shapebias.precompute.runner import OutOfMemoryError
 from shapebias.precompute.stages.run import ModelRun, Run
 
 _AT_ONCE = 8  # few, since the device may have had no room for more
