@@ -102,9 +102,7 @@ def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = Tru
     folder_of = [path.rpartition(b"/")[0] for path in paths]
     times = Counter(folder_of)
     parts = {folder: folder.split(b"/") if folder else [] for folder in times}
-    while all(len(names) > 1 for names in parts.values()) and len({names[0] for names in parts.values()}) == 1:
-        if is_wnid(next(iter(parts.values()))[0]):
-            break
+    while _share_a_folder(list(parts.values())):
         parts = {folder: names[1:] for folder, names in parts.items()}
     tops = {names[0] for names in parts.values() if names}
     splits = {name: match[1] for name in sorted(tops) if (match := _SPLIT.fullmatch(os.fsdecode(name).lower()))}
@@ -123,6 +121,14 @@ def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = Tru
 def is_wnid(folder: bytes) -> bool:
     """Return whether a folder is called by a WordNet id of ImageNet."""
     return imagenet.index_of_wnid(os.fsdecode(folder)) is not None
+
+
+def _share_a_folder(folders: Sequence[list[bytes]]) -> bool:
+    """Return whether all folders begin with one that is no class: all are deeper, or there are class folders in it."""
+    if not all(folders) or len({names[0] for names in folders}) > 1 or is_wnid(folders[0][0]):
+        return False
+    below = {names[1] for names in folders if len(names) > 1}
+    return all(len(names) > 1 for names in folders) or len(below) > 1 or any(map(is_wnid, below))
 
 
 def _depth_of_wnids(folders: Sequence[list[bytes]]) -> int:
@@ -186,7 +192,7 @@ def match_outputs(
         if known:
             notes = _unknown(names, known, "the network's")
             return Match(outputs=_array(known, source_names, count), rule="by name", notes=notes)
-    if numbers and max(numbers.values()) < outputs:
+    if numbers and max(numbers.values()) < outputs + (min(numbers.values()) > 0):
         return _by_number(source_names, count, numbers, outputs, any_order=network_ids is None)
     if is_imagenet:
         known = _by_imagenet(names)
@@ -248,21 +254,26 @@ def _imagenet_match(source_names: Mapping[str, int], count: int, known: Mapping[
 def _by_number(
     source_names: Mapping[str, int], count: int, numbers: Mapping[str, int], outputs: int, *, any_order: bool
 ) -> Match:
+    """Return the match of numbers below `outputs`; or up to `outputs`, without 0, which count from 1. With `any_order`
+    the network may have been trained on folders in an order of their own."""
+    first = int(max(numbers.values()) == outputs)
+    by_number = {name: number - first for name, number in numbers.items()}
     orders, notes = {}, []
-    if min(numbers.values()) > 0:
+    if not first and min(numbers.values()) > 0:
         less_one = {name: number - 1 for name, number in numbers.items()}
         orders["counted from 1"] = _array(less_one, source_names, count)
-    by_characters = {name: output for output, name in enumerate(sorted(map(str, range(outputs))))}
-    differing = [name for name, number in numbers.items() if by_characters.get(name, number) != number]
-    if differing and numbers.keys() <= by_characters.keys():
-        sorted_so = {name: by_characters[name] for name in numbers}
-        orders["sorted by characters, as torchvision's ImageFolder does"] = _array(sorted_so, source_names, count)
+    in_order = {name: output for output, name in enumerate(sorted(map(str, range(first, first + outputs))))}
+    by_characters = {name: in_order[name] for name in numbers if name in in_order}
+    if len(by_characters) == len(numbers) and by_characters != by_number:
+        orders["sorted by characters, as torchvision's ImageFolder does"] = _array(by_characters, source_names, count)
         if len(numbers) == outputs and any_order:
+            name = next(name for name in numbers if by_characters[name] != by_number[name])
             notes.append(
-                f"class {differing[0]} is output {numbers[differing[0]]}, by number, as timm sorts folders; "
-                f"torchvision's ImageFolder sorts by characters and makes it output {by_characters[differing[0]]}"
+                f"class {name} is output {by_number[name]}, by number, as timm sorts folders; torchvision's "
+                f"ImageFolder sorts by characters and makes it output {by_characters[name]}"
             )
-    return Match(outputs=_array(numbers, source_names, count), rule="by number", notes=notes, orders=orders)
+    rule = "by number, counted from 1" if first else "by number"
+    return Match(outputs=_array(by_number, source_names, count), rule=rule, notes=notes, orders=orders)
 
 
 def _by_order(source_names: Mapping[str, int], count: int) -> Match:

@@ -74,6 +74,8 @@ def test_any_names_are_told_apart(names: list[bytes | None]) -> None:
         ("photos/cat/1 photos/dog/2", "cat dog", []),
         ("val/cat/1 val/dog/2", "cat dog", []),
         ("val/1 val/2", "- -", []),
+        ("photos/cat/1 photos/dog/2 photos/dog/3 photos/sheet", "cat dog dog -", [3]),
+        ("cat/1 cat/close/2", "cat cat", []),
         (f"part1/{WNIDS[3]}/1 part2/{WNIDS[3]}_shark/2", f"{WNIDS[3]} {WNIDS[3]}_shark", []),
         (f"{WNIDS[3]}/a/1 {WNIDS[3]}/b/2", f"{WNIDS[3]} {WNIDS[3]}", []),
     ],
@@ -127,11 +129,11 @@ def test_names_of_imagenets_classes() -> None:
     assert targets(["lemon", "banana"], 2) == [1, 0], "not of ImageNet's network"
 
 
-@pytest.mark.parametrize(("names", "fits"), [(["0", "1", "417"], True), (["1000", "2"], False)])
+@pytest.mark.parametrize(("names", "fits"), [(["0", "1", "417"], True), (["1001", "2"], False)])
 def test_numbers_that_fit(names: list[str], fits: bool) -> None:
     found = match(names, 1000)
     assert (found.outputs is not None) == fits
-    assert found.rule == ("by number" if fits else "2 classes found (1000, 2); the network has 1000 outputs")
+    assert found.rule == ("by number" if fits else "2 classes found (1001, 2); the network has 1000 outputs")
 
 
 def test_what_was_found_and_what_was_needed() -> None:
@@ -191,4 +193,9 @@ def test_numeric_folders_where_torchvision_and_timm_differ(tmp_path: Path) -> No
     assert f"makes it output {torchvision['10']}" in found.notes[0]
     assert not match([f"{number:02d}" for number in range(12)], 12).notes, "with leading zeros there is one order"
     assert not match(names, 1000, WNIDS).notes
+    from_one = match([str(number) for number in range(1, 13)], 12)
+    assert from_one.rule == "by number, counted from 1"
+    assert targets([str(number) for number in range(1, 13)], 12) == list(range(12))
+    assert "class 1 is output 0" not in from_one.notes[0]
+    assert targets(["12", "3"], 12) == [11, 2]
     assert match(["3", "10"], 12).orders["counted from 1"][[3, 10]].tolist() == [2, 9]
