@@ -41,8 +41,8 @@ class ModelSummary:
         share = self.images_per_second / self.network_images_per_second
         accuracy = f"unknown: {self.classes}"
         if self.top1 is not None:
-            images = f"{self.labelled:,} images" + ("" if self.labelled == self.images else f" of {self.images:,}")
-            accuracy = f"{self.top1:.1%} ({images}, classes {self.classes})"
+            images = f"{self.images:,}" if self.labelled == self.images else f"{self.labelled:,} of {self.images:,}"
+            accuracy = f"{self.top1:.1%} ({images} images, classes {self.classes})"
         lines = [
             f"{self.label} ({self.architecture})",
             f"  top-1 accuracy  {accuracy}",
