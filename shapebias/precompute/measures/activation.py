@@ -96,6 +96,11 @@ class LayerStatistics(AttributeState):
             statistics |= {"classes": self.classes, "class_averages": self.class_averages}
         return statistics
 
+    @property
+    def left_out(self) -> int:
+        """Return how many maps were left out, as they held values that are no numbers."""
+        return self.images * len(self.moments.count) - int(self.moments.count.sum()) // self._positions
+
     def update(self, maps: Maps) -> None:
         """Take in a batch of maps, whose positions in the listing are above all earlier ones."""
         for statistic in self._all().values():
@@ -136,8 +141,7 @@ class LayerStatistics(AttributeState):
         for name, means in (("selectivity", self.classes), ("selectivity_mean", self.class_averages)):
             if means is not None:  # of negative activations it says nothing
                 metrics[name] = np.full_like(moments.max, np.nan) if self.is_signed else means.result()
-        left_out = self.images * len(moments.max) - int(self.moments.count.sum()) // self._positions
-        return LayerResult(metrics, top, left_out)
+        return LayerResult(metrics, top, self.left_out)
 
 
 class ActivationPass:

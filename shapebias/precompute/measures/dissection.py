@@ -37,9 +37,7 @@ class ThresholdMeasure:
         """Return an empty quantile of every layer, in order, by its name in a part."""
         image_count = len(self.annotations.image_set)
         return {
-            str(Section(model, index)): Quantile(
-                layer.units, layer.height * layer.width, image_count, device
-            )
+            str(Section(model, index)): Quantile(layer.units, layer.height * layer.width, image_count, device)
             for index, layer in enumerate(runner.layers)
         }
 

@@ -66,10 +66,11 @@ class ShownConcepts:
     @classmethod
     def of(cls, labels: Labels, device: torch.device = CPU) -> Self:
         """Return what labels say, on a device: in one transfer."""
-        covering = np.unique(labels.whole[labels.whole > 0]).astype(np.int64)
-        covered = (labels.whole[:, :, None] == covering).any(1).astype(np.float64)
-        arrays = [labels.planes.astype(np.int32), covering, covered, labels.carried.astype(np.float64)]
-        return cls(*upload(arrays, device), labels.pixels, labels.height, labels.width)
+        labels_of_all = np.unique(labels.whole[labels.whole > 0]).astype(np.int64)
+        of_image = (labels.whole[:, :, None] == labels_of_all).any(1).astype(np.float64)
+        arrays = [labels.planes.astype(np.int32), labels_of_all, of_image, labels.carried.astype(np.float64)]
+        planes, covering, covered, carried = upload(arrays, device)
+        return cls(planes, covering, covered, carried, labels.pixels, labels.height, labels.width)
 
     def of_image(self, image: int) -> Self:
         """Return what one of the images shows."""

@@ -40,7 +40,9 @@ class Quantile(AttributeState):
         rate, per_image = self.sampling.rate, self.sampling.per_image
         self.count = math.floor((1 - q) * (1.01 * planned_images * rate + 4 * math.sqrt(planned_images))) + 8
         self.sampled = 0
-        self.left_out = torch.zeros(units, dtype=torch.int64, device=device)  # sampled, of maps that are not all numbers
+        self.left_out = torch.zeros(
+            units, dtype=torch.int64, device=device
+        )  # sampled, of maps that are not all numbers
         capacity = self.count + max(self.count // 2, 8 * per_image)  # room, so that it is sorted out rarely
         self.kept = torch.full((units, capacity), -torch.inf, dtype=torch.float32, device=device)
         self.filled = torch.zeros(units, dtype=torch.int32)  # how many are in use, on a GPU the same of all units

@@ -1,5 +1,7 @@
 """The operators by PyTorch's operations: on the CPU where they are not hot, and on a GPU where Triton cannot be used."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -39,7 +41,7 @@ def _apart(rows: Tensor, pairs: Tensor) -> Tensor:
     return total
 
 
-def combine_moments(totals: list[Tensor], count: Tensor, mean: Tensor, deviations: Tensor) -> None:
+def combine_moments(totals: Sequence[Tensor], count: Tensor, mean: Tensor, deviations: Tensor) -> None:
     """Add the moments of other values to `totals`, (count, mean, sum of squared deviations): each [C] float64."""
     own_count, own_mean, own_deviations = totals
     share = count / (own_count + count).clamp(min=1)
@@ -162,8 +164,8 @@ def count_concepts(
     step = max(1, _CHUNK // (len(rows[0]) * len(columns[0])))
     for first in range(0, len(images), step):
         image, unit = images[first : first + step], units[first : first + step]
-        values = _stretch(maps[image, unit].double(), *rows, 1)
-        above = (_stretch(values, *columns, 2) > threshold[unit, None, None]).flatten(1)
+        values = _stretch(maps[image, unit].double(), rows, 1)
+        above = (_stretch(values, columns, 2) > threshold[unit, None, None]).flatten(1)
         area[image, unit] += above.sum(1)
         pair, pixel = above.nonzero(as_tuple=True)
         for plane in range(planes.shape[1]):
@@ -171,8 +173,9 @@ def count_concepts(
             shared.view(-1).scatter_add_(0, cell, torch.ones_like(cell))
 
 
-def _stretch(values: Tensor, low: Tensor, weight: Tensor, dimension: int) -> Tensor:
-    """Return values, upsampled in one dimension: see `Upsampling`."""
+def _stretch(values: Tensor, upsampling: list[Tensor], dimension: int) -> Tensor:
+    """Return values, upsampled in one dimension by (low, weight): see `Upsampling`."""
+    low, weight = upsampling
     before = values.index_select(dimension, low)
     behind = values.index_select(dimension, (low + 1).clamp(max=values.shape[dimension] - 1))
     return before + weight.view([-1 if axis == dimension else 1 for axis in range(3)]) * (behind - before)

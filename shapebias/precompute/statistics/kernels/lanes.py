@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
+from numba import extending
 from numba.core import cgutils, types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import models, overload, register_model
 
 LANES = 16  # one cache line of float32
+intrinsic: Any = extending.intrinsic  # which takes fewer arguments than the function that makes it
 
 
 class LanesType(types.Type):  # type: ignore[misc]
@@ -41,7 +43,7 @@ def _pointer(context: Any, builder: Any, row_type: Any, row: Any, first: Any, ta
     return builder.bitcast(element, target.as_pointer())
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load(_: Any, row: Any, first: Any) -> Any:
     """Return row[first : first + 16] of an array float32 or int32."""
     lanes = _OF_ARRAY[row.dtype]
@@ -53,7 +55,7 @@ def load(_: Any, row: Any, first: Any) -> Any:
     return lanes(row, types.intp), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store(_: Any, row: Any, first: Any, values: Any) -> Any:
     """Set row[first : first + 16] of an array of the values' type."""
 
@@ -65,7 +67,7 @@ def store(_: Any, row: Any, first: Any, values: Any) -> Any:
     return types.void(row, types.intp, values), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def accumulate(_: Any, row: Any, first: Any, values: Any) -> Any:
     """Add float32 values to row[first : first + 16] of an array float64."""
     wide = ir.VectorType(ir.DoubleType(), LANES)
@@ -79,7 +81,7 @@ def accumulate(_: Any, row: Any, first: Any, values: Any) -> Any:
     return types.void(row, types.intp, values), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def prefetch(_: Any, row: Any, first: Any) -> Any:
     """Ask for the cache line of row[first], which is read soon."""
     byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -94,14 +96,14 @@ def prefetch(_: Any, row: Any, first: Any) -> Any:
     return types.void(row, types.intp), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def zeros(_: Any) -> Any:
     """Return zeros, float32."""
     return FLOATS(), lambda *_: ir.Constant(FLOATS.vector, [0.0] * LANES)
 
 
 def _elementwise(instruction: str) -> Callable[..., Any]:
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def apply(_: Any, one: Any, other: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return getattr(builder, instruction)(*arguments)
@@ -120,7 +122,7 @@ for _function, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), 
     overload(_function)(_elementwise(_instruction))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def distance(_: Any, one: Any, other: Any) -> Any:
     """Return |one - other|, float32."""
     function_type = ir.FunctionType(FLOATS.vector, [FLOATS.vector])
@@ -132,7 +134,7 @@ def distance(_: Any, one: Any, other: Any) -> Any:
     return FLOATS(one, other), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def larger(_: Any, one: Any, other: Any) -> Any:
     """Return `one` where it is larger than `other`, else `other`: float32. NaN is not larger."""
 
@@ -142,7 +144,7 @@ def larger(_: Any, one: Any, other: Any) -> Any:
     return FLOATS(one, other), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def count_nonpositive(_: Any, count: Any, values: Any) -> Any:
     """Return an int32 count, one more where a float32 value is at most 0."""
 
@@ -153,7 +155,7 @@ def count_nonpositive(_: Any, count: Any, values: Any) -> Any:
     return COUNTS(count, values), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def where_above(_: Any, values: Any, limits: Any) -> Any:
     """Return a number whose lowest 16 bits tell, from the lowest on, which values are above their limits."""
     bits = ir.IntType(LANES)
@@ -165,7 +167,7 @@ def where_above(_: Any, values: Any, limits: Any) -> Any:
     return types.uint64(values, limits), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def lowest_bit(_: Any, bits: Any) -> Any:
     """Return the place of the lowest 1 of a number that is not 0."""
 

@@ -208,7 +208,7 @@ def keep_above(
                 if sampled[image, index] < 0:
                     continue
                 values = maps[image, sampled[image, index]]
-                above = where_above(load(values, block), limits) & wanted
+                above: Any = where_above(load(values, block), limits) & wanted
                 while above:
                     unit = block + lowest_bit(above)
                     above &= above - np.uint64(1)

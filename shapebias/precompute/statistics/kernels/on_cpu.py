@@ -65,7 +65,8 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
         maximum = np.where(finite, maximum, -np.inf).astype(np.float32)
         nonpositive, sums = np.where(finite, nonpositive, 0), np.where(finite, sums, 0)
     np.maximum(sums[1], 0, out=sums[1])
-    return tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in (maximum, nonpositive, sums, finite))
+    parts = [torch.from_numpy(np.ascontiguousarray(part)) for part in (maximum, nonpositive, sums, finite)]
+    return parts[0], parts[1], parts[2], parts[3]
 
 
 def add_class_means(total: Tensor, left_out: Tensor, activation: Tensor, finite: Tensor, labels: Tensor) -> None:

@@ -15,7 +15,7 @@ import torch
 from shapebias.precompute.statistics.kernels import in_torch, on_cpu
 from shapebias.precompute.statistics.kernels.on_gpu import on_gpu
 
-_LIBRARY = torch.library.Library("shapebias", "DEF")
+_LIBRARY: Any = torch.library.Library("shapebias", "DEF")  # type: ignore[no-untyped-call]
 
 
 def _define(schema: str, on_the_cpu: Callable[..., Any], by_torch: Callable[..., Any]) -> Callable[..., Any]:
