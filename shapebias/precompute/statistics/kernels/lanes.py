@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator, no-untyped-call"  # of numba, and of what it compiles
 """Numbers of 16 neighbouring units in vector registers: a type for numba, with the few operations that kernels need.
 
 LLVM keeps arrays of running sums in memory, and does not vectorise loops over many arrays at all. Of a vector it makes
@@ -49,7 +50,7 @@ def load(_: Any, row: Any, first: Any) -> Any:
     lanes = _OF_ARRAY[row.dtype]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], *arguments, lanes.vector)
+        pointer = _pointer(context, builder, signature.args[0], *arguments[:2], lanes.vector)
         return builder.load(pointer, align=4)
 
     return lanes(row, types.intp), generate
@@ -89,7 +90,7 @@ def prefetch(_: Any, row: Any, first: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
-        pointer = _pointer(context, builder, signature.args[0], *arguments, ir.IntType(8))
+        pointer = _pointer(context, builder, signature.args[0], *arguments[:2], ir.IntType(8))
         builder.call(function, [pointer, number(0), number(3), number(1)])  # to read, into all caches, data
         return context.get_dummy_value()
 
