@@ -70,8 +70,12 @@ def upload(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]
     for start, array in zip(starts, arrays, strict=False):
         packed[start : start + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     there = torch.from_numpy(packed).pin_memory().to(device, non_blocking=True)
-    tensors = []
-    for start, array in zip(starts.tolist(), arrays, strict=False):
-        kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
-        tensors.append(there[start : start + array.nbytes].view(kind).view(array.shape))
-    return tensors
+    return [_taken(there, start, array) for start, array in zip(starts.tolist(), arrays, strict=False)]
+
+
+def _taken(packed: Tensor, start: int, array: NDArray[Any]) -> Tensor:
+    """Return the array whose bytes begin at `start`, a view."""
+    kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
+    if array.size == 0:
+        return torch.empty(array.shape, dtype=kind, device=packed.device)
+    return packed[start : start + array.nbytes].view(kind).view(array.shape)

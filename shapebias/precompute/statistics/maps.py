@@ -87,11 +87,11 @@ class Maps:
     @cached_property
     def reduction(self) -> Reduction:
         """Return what one read of the maps gives."""
-        if self._images is None:
-            pairs = torch.empty((self.count, 0, 2), dtype=torch.int32, device=self.tensor.device)
-        else:
-            pairs = self._images.drawn(self.pairing)
+        pairs = self._no_pairs() if self._images is None else self._images.drawn(self.pairing)
         return Reduction(*operators.reduce_maps(self.tensor, pairs))
+
+    def _no_pairs(self) -> Tensor:
+        return torch.empty((self.count, 0, 2), dtype=torch.int32, device=self.tensor.device)
 
     @cached_property
     def average(self) -> Tensor:
@@ -101,7 +101,9 @@ class Maps:
     @cached_property
     def finite(self) -> Tensor:
         """Return whether all of a map's values are numbers, bool [B, C]."""
-        if self.on_cpu and "reduction" not in self.__dict__:  # a sum alone costs less
-            total = self.tensor.sum((2, 3), dtype=torch.float32)
-            return total.isfinite() if total.isfinite().all() else self.tensor.isfinite().all(3).all(2)
-        return self.reduction.finite
+        if "reduction" in self.__dict__:
+            return self.reduction.finite
+        if self.on_cpu:  # a sum alone costs less
+            finite = self.tensor.sum((2, 3), dtype=torch.float32).isfinite()
+            return finite if finite.all() else self.tensor.isfinite().all(3).all(2)
+        return Reduction(*operators.reduce_maps(self.tensor, self._no_pairs())).finite

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,7 @@ class Quantile(AttributeState):
         if maps.count == 0:
             return
         if self.sampling.is_everything:
-            everything = torch.arange(self.sampling.positions, dtype=torch.int32, device=maps.tensor.device)
-            drawn, count = everything.expand(maps.count, -1), maps.count * self.sampling.positions
+            drawn, count = self._everything.expand(maps.count, -1), maps.count * self.sampling.positions
         else:
             drawn, count = maps.images.drawn(self.sampling), maps.images.drawn_count(self.sampling)
         self.sampled += count
@@ -70,6 +70,10 @@ class Quantile(AttributeState):
             first_column = self._make_room(drawn.numel())
             operators.sample_maps(self.kept, self.left_out, maps.tensor, maps.finite, drawn, first_column)
             self.filled += drawn.numel()
+
+    @cached_property
+    def _everything(self) -> Tensor:
+        return torch.arange(self.sampling.positions, dtype=torch.int32, device=self.kept.device)
 
     def _make_room(self, columns: int) -> int:
         """Keep the largest values alone where there is no room for so many more columns. Return the first free one."""

@@ -1,4 +1,4 @@
-"""The operators by PyTorch's operations: on the CPU where they are not hot, and on a GPU where Triton cannot be used."""
+"""The operators by PyTorch's operations: those that are not hot on the CPU, and all on a GPU without Triton."""
 
 from collections.abc import Sequence
 

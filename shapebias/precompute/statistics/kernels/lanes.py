@@ -1,4 +1,4 @@
-# mypy: disable-error-code="untyped-decorator, no-untyped-call"  # of numba, and of what it compiles
+# mypy: disable-error-code="untyped-decorator, no-untyped-call"
 """Numbers of 16 neighbouring units in vector registers: a type for numba, with the few operations that kernels need.
 
 LLVM keeps arrays of running sums in memory, and does not vectorise loops over many arrays at all. Of a vector it makes
@@ -18,7 +18,7 @@ LANES = 16  # one cache line of float32
 intrinsic: Any = extending.intrinsic  # which takes fewer arguments than the function that makes it
 
 
-class LanesType(types.Type):  # type: ignore[misc]
+class LanesType(types.Type):
     """numba's type of 16 numbers, `vector` in LLVM."""
 
     def __init__(self, scalar: types.Type, kind: ir.Type) -> None:
@@ -32,15 +32,15 @@ _OF_ARRAY = {types.float32: FLOATS, types.int32: COUNTS}
 
 
 @register_model(LanesType)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, lanes: LanesType) -> None:
         super().__init__(manager, lanes, lanes.vector)
 
 
-def _pointer(context: Any, builder: Any, row_type: Any, row: Any, first: Any, target: ir.Type) -> Any:
-    """Return a pointer to `target` at the element `first` of a row (an array of one dimension)."""
-    array = context.make_array(row_type)(context, builder, row)
-    element = cgutils.get_item_pointer(context, builder, row_type, array, [first], wraparound=False)
+def _pointer(context: Any, builder: Any, row_type: Any, arguments: Any, target: ir.Type) -> Any:
+    """Return a pointer to `target` at an element of a row (an array of one dimension): the first two arguments."""
+    array = context.make_array(row_type)(context, builder, arguments[0])
+    element = cgutils.get_item_pointer(context, builder, row_type, array, [arguments[1]], wraparound=False)
     return builder.bitcast(element, target.as_pointer())
 
 
@@ -50,7 +50,7 @@ def load(_: Any, row: Any, first: Any) -> Any:
     lanes = _OF_ARRAY[row.dtype]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], *arguments[:2], lanes.vector)
+        pointer = _pointer(context, builder, signature.args[0], arguments, lanes.vector)
         return builder.load(pointer, align=4)
 
     return lanes(row, types.intp), generate
@@ -61,7 +61,7 @@ def store(_: Any, row: Any, first: Any, values: Any) -> Any:
     """Set row[first : first + 16] of an array of the values' type."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], *arguments[:2], values.vector)
+        pointer = _pointer(context, builder, signature.args[0], arguments, values.vector)
         builder.store(arguments[2], pointer, align=4)
         return context.get_dummy_value()
 
@@ -74,7 +74,7 @@ def accumulate(_: Any, row: Any, first: Any, values: Any) -> Any:
     wide = ir.VectorType(ir.DoubleType(), LANES)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], *arguments[:2], wide)
+        pointer = _pointer(context, builder, signature.args[0], arguments, wide)
         total = builder.fadd(builder.load(pointer, align=8), builder.fpext(arguments[2], wide))
         builder.store(total, pointer, align=8)
         return context.get_dummy_value()
@@ -90,7 +90,7 @@ def prefetch(_: Any, row: Any, first: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
-        pointer = _pointer(context, builder, signature.args[0], *arguments[:2], ir.IntType(8))
+        pointer = _pointer(context, builder, signature.args[0], arguments, ir.IntType(8))
         builder.call(function, [pointer, number(0), number(3), number(1)])  # to read, into all caches, data
         return context.get_dummy_value()
 
