@@ -93,7 +93,7 @@ class Contest:
         ]
 
         def see(index: int, output: torch.Tensor, batch: int) -> None:
-            quantiles[index].update(Maps(output, images[batch]))
+            quantiles[index].update(Maps(output, images[batch], paired=False))
 
         self.forwards(see)
         return [each.result() for each in quantiles]

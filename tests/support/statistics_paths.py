@@ -2,10 +2,10 @@
 
 import pytest
 
-from shapebias.precompute.statistics.kernels import in_torch, on_gpu, operators
+from shapebias.precompute.statistics.kernels import in_torch, in_triton, operators
 from shapebias.precompute.statistics.maps import Maps
 
-PATHS = ("cpu", "torch")
+PATHS = ("cpu", "torch", "triton")
 OPERATORS = (
     "reduce_maps",
     "add_moments",
@@ -23,5 +23,4 @@ def take_path(patch: pytest.MonkeyPatch, path: str) -> None:
         return
     patch.setattr(Maps, "on_cpu", property(lambda _: False))
     for name in OPERATORS:
-        by_torch = getattr(in_torch, name)
-        patch.setattr(operators, name, by_torch if path == "torch" else on_gpu.launch(name))
+        patch.setattr(operators, name, getattr({"torch": in_torch, "triton": in_triton}[path], name))

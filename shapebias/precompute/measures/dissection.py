@@ -71,7 +71,7 @@ class ThresholdShard:
             images = ImageBatch(batch.positions, seed=self._seed, draws=draws, device=runner.device.device)
 
             def see(index: int, output: Tensor, layers: list[Quantile] = layers, images: ImageBatch = images) -> None:
-                layers[index].update(Maps(output, images))
+                layers[index].update(Maps(output, images, paired=False))
 
             runner.forward(pixels, see)
 

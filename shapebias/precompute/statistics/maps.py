@@ -55,12 +55,12 @@ class Reduction:
 class Maps:
     """Activation maps [B, C, h, w] of one layer for a batch, and what is computed from them once.
 
-    `images` says which images they are of; without it nothing is drawn at random about them.
+    `images` says which images they are of. Without it, or unless `paired`, no pairs of positions are drawn.
     """
 
-    def __init__(self, maps: Tensor, images: ImageBatch | None = None) -> None:
+    def __init__(self, maps: Tensor, images: ImageBatch | None = None, *, paired: bool = True) -> None:
         self.tensor = maps.detach()
-        self._images = images
+        self._images, self._paired = images, paired
         self.count, self.units, self.height, self.width = self.tensor.shape
 
     @property
@@ -87,11 +87,11 @@ class Maps:
     @cached_property
     def reduction(self) -> Reduction:
         """Return what one read of the maps gives."""
-        pairs = self._no_pairs() if self._images is None else self._images.drawn(self.pairing)
+        if self._images is None or not self._paired:
+            pairs = torch.empty((self.count, 0, 2), dtype=torch.int32, device=self.tensor.device)
+        else:
+            pairs = self._images.drawn(self.pairing)
         return Reduction(*operators.reduce_maps(self.tensor, pairs))
-
-    def _no_pairs(self) -> Tensor:
-        return torch.empty((self.count, 0, 2), dtype=torch.int32, device=self.tensor.device)
 
     @cached_property
     def average(self) -> Tensor:
@@ -99,11 +99,16 @@ class Maps:
         return (self.reduction.total / self.positions).float()
 
     @cached_property
+    def maximum(self) -> Tensor:
+        """Return the maximum of every map, float32 [B, C]; -inf where its values are not all numbers."""
+        if self.on_cpu and "reduction" not in self.__dict__:
+            return self.tensor.amax((2, 3)).float().masked_fill(~self.finite, -torch.inf)
+        return self.reduction.maximum
+
+    @cached_property
     def finite(self) -> Tensor:
         """Return whether all of a map's values are numbers, bool [B, C]."""
-        if "reduction" in self.__dict__:
-            return self.reduction.finite
-        if self.on_cpu:  # a sum alone costs less
+        if self.on_cpu and "reduction" not in self.__dict__:  # a sum costs less than all that a reduction is
             finite = self.tensor.sum((2, 3), dtype=torch.float32).isfinite()
             return finite if finite.all() else self.tensor.isfinite().all(3).all(2)
-        return Reduction(*operators.reduce_maps(self.tensor, self._no_pairs())).finite
+        return self.reduction.finite

@@ -147,7 +147,7 @@ class Overlap(AttributeState):
         area = torch.zeros((maps.count, maps.units), dtype=torch.int64, device=self.shared.device)
         upsampling = _upsampling(maps.height, maps.width, concepts.height, concepts.width, area.device)
         operators.count_concepts(
-            area, self.shared, maps.tensor, maps.finite, self.threshold, upsampling, concepts.planes
+            area, self.shared, maps.tensor, maps.maximum, self.threshold, upsampling, concepts.planes
         )
         self.shared.index_add_(1, concepts.covering, _product(area, concepts.covered))
         self.truth += concepts.pixels.sum(0)

@@ -153,7 +153,7 @@ def test_thresholds_and_noise_never_wait(gpu: PretendedGpu) -> None:
         images = ImageBatch(np.arange(IMAGES), draws=draws, device=CUDA)
 
         def see(index: int, output: torch.Tensor) -> None:
-            quantiles[index].update(Maps(output, images))
+            quantiles[index].update(Maps(output, images, paired=False))
             variations[index].update(Maps(output))
 
         with DEVICE.inference(), Watch(network_, layers, see):

@@ -152,15 +152,14 @@ def count_concepts(
     area: Tensor,
     shared: Tensor,
     maps: Tensor,
-    finite: Tensor,
+    maximum: Tensor,
     threshold: Tensor,
     upsampling: list[Tensor],
     planes: Tensor,
 ) -> None:
     """See `operators.count_concepts`."""
     rows, columns = upsampling[:2], upsampling[2:]
-    fires = finite & (maps.float().amax((2, 3)) > threshold)
-    images, units = fires.nonzero(as_tuple=True)
+    images, units = (maximum > threshold).nonzero(as_tuple=True)
     step = max(1, _CHUNK // (len(rows[0]) * len(columns[0])))
     for first in range(0, len(images), step):
         image, unit = images[first : first + step], units[first : first + step]

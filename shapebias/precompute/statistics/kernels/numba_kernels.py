@@ -220,7 +220,7 @@ def keep_above(
 def count_concepts(
     maps: Any,
     width: int,
-    finite: Any,
+    maximum: Any,
     threshold: Any,
     row_low: Any,
     row_weight: Any,
@@ -234,10 +234,10 @@ def count_concepts(
 ) -> None:
     """For units [start, stop): the pixels where the upsampled map is above the threshold, and the labels there.
 
-    maps float32 [B, P, C], `width` positions wide; finite bool [B, C]: of others nothing is counted; threshold float32
-    [C]; row_low, column_low int64 and row_weight,
-    column_weight float64: for every output row and column the map's row or column before it and the weight of the next;
-    planes uint16 [B, planes, pixels]; area int64 [B, C] and shared int64 [C, labels] are added to.
+    maps float32 [B, P, C], `width` positions wide; maximum float32 [B, C], of the maps; threshold float32 [C]; row_low,
+    column_low int64 and row_weight, column_weight float64: for every output row and column the map's row or column
+    before it and the weight of the next; planes int32 [B, planes, pixels]; area int64 [B, C] and shared int64
+    [C, labels] are added to.
 
     A value between others is above the threshold only where one of them is: all but few rows need not be made.
     """
@@ -246,16 +246,10 @@ def count_concepts(
     values = np.empty((height, width), np.float64)
     row_high = np.empty(height, np.float64)
     line = np.empty(width, np.float64)
-    high = np.empty(stop - start, np.float32)
     for image in range(maps.shape[0]):
-        high[:] = -np.inf
-        for position in range(maps.shape[1]):
-            seen = maps[image, position]
-            for unit in range(start, stop):
-                high[unit - start] = max(high[unit - start], seen[unit])
         for unit in range(start, stop):
             limit = np.float64(threshold[unit])
-            if not (high[unit - start] > limit and finite[image, unit]):
+            if not maximum[image, unit] > limit:
                 continue
             for y in range(height):
                 row_high[y] = -np.inf

@@ -101,7 +101,7 @@ def count_concepts(
     area: Tensor,
     shared: Tensor,
     maps: Tensor,
-    finite: Tensor,
+    maximum: Tensor,
     threshold: Tensor,
     upsampling: list[Tensor],
     planes: Tensor,
@@ -109,5 +109,5 @@ def count_concepts(
     """See `operators.count_concepts`."""
     units, width = maps.shape[1], maps.shape[3]
     rows = as_rows(maps)
-    arrays = [tensor.numpy() for tensor in (finite, threshold, *upsampling, planes, area, shared)]
+    arrays = [tensor.numpy() for tensor in (maximum, threshold, *upsampling, planes, area, shared)]
     over_units(numba_kernels.count_concepts, units, rows, width, *arrays)
