@@ -1,12 +1,12 @@
-"""The ways to the statistics' numbers, all on tensors of the CPU: numba's, and those of a GPU by PyTorch or Triton."""
+"""The ways to the statistics' numbers, on tensors of the CPU: numba's, and PyTorch's, as on a GPU without Triton."""
 
 import pytest
 
-from shapebias.precompute.statistics.kernels import in_torch, in_triton, operators
+from shapebias.precompute.statistics.kernels import in_torch, operators
 from shapebias.precompute.statistics.maps import Maps
 
-PATHS = ("cpu", "torch", "triton")
-OPERATORS = (
+PATHS = ("cpu", "torch")
+_OPERATORS = (
     "reduce_maps",
     "add_moments",
     "add_variation",
@@ -19,8 +19,7 @@ OPERATORS = (
 
 def take_path(patch: pytest.MonkeyPatch, path: str) -> None:
     """Compute statistics by a path from now on."""
-    if path == "cpu":
-        return
-    patch.setattr(Maps, "on_cpu", property(lambda _: False))
-    for name in OPERATORS:
-        patch.setattr(operators, name, getattr({"torch": in_torch, "triton": in_triton}[path], name))
+    if path == "torch":
+        patch.setattr(Maps, "on_cpu", property(lambda _: False))
+        for name in _OPERATORS:
+            patch.setattr(operators, name, getattr(in_torch, name))

@@ -1,12 +1,11 @@
+# mypy: disable-error-code="no-untyped-call"
 """The operators by Triton's kernels: what is launched, with which blocks."""
-
-from typing import Any
 
 import torch
 import triton
 from torch import Tensor
 
-from shapebias.precompute.statistics.kernels import triton_kernels
+from shapebias.precompute.statistics.kernels import triton_lists, triton_maps, triton_sums
 
 _POSITIONS, _UNITS = 32, 64  # of a block of a map, at most
 _OWNED = 128  # units of a program that adds to them: one for each thread, so that none reads what another wrote
@@ -23,11 +22,11 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     finite = maps.new_empty((images, units), dtype=torch.uint8)
     block = _block(units, _UNITS)
     with torch.cuda.device_of(maps):
-        triton_kernels.reduce_maps[images, triton.cdiv(units, block)](
+        triton_maps.reduce_maps[images, triton.cdiv(units, block)](
             *(maps, pairs, maximum, nonpositive, sums, finite),
             *(images, units, height, width, pairs.shape[1], *_strides(maps)),
-            POSITIONS=_block(height * width, _POSITIONS),
-            UNITS=block,
+            position_block=_block(height * width, _POSITIONS),
+            unit_block=block,
         )
     return maximum, nonpositive, sums, finite.view(torch.bool)
 
@@ -44,10 +43,10 @@ def add_moments(
     """See `operators.add_moments`."""
     images, units = maximum.shape
     with torch.cuda.device_of(sums):
-        triton_kernels.add_moments[(triton.cdiv(units, _OWNED),)](
+        triton_sums.add_moments[(triton.cdiv(units, _OWNED),)](
             *(*totals, highest, maximum, nonpositive, sums, finite.view(torch.uint8)),
             *(images, units, positions),
-            UNITS=_OWNED,
+            unit_block=_OWNED,
         )
 
 
@@ -55,8 +54,8 @@ def add_variation(totals: list[Tensor], sums: Tensor, finite: Tensor, share: flo
     """See `operators.add_variation`."""
     images, units = finite.shape
     with torch.cuda.device_of(sums):
-        triton_kernels.add_variation[(triton.cdiv(units, _OWNED),)](
-            *totals, sums, finite.view(torch.uint8), images, units, share, UNITS=_OWNED
+        triton_sums.add_variation[(triton.cdiv(units, _OWNED),)](
+            *totals, sums, finite.view(torch.uint8), images, units, share, unit_block=_OWNED
         )
 
 
@@ -64,8 +63,8 @@ def add_class_means(total: Tensor, left_out: Tensor, activation: Tensor, finite:
     """See `operators.add_class_means`."""
     images, units = activation.shape
     with torch.cuda.device_of(total):
-        triton_kernels.add_class_means[images, triton.cdiv(units, _OWNED)](
-            *(total, left_out, activation, finite.view(torch.uint8), labels), *(images, units), UNITS=_OWNED
+        triton_sums.add_class_means[images, triton.cdiv(units, _OWNED)](
+            *(total, left_out, activation, finite.view(torch.uint8), labels), *(images, units), unit_block=_OWNED
         )
 
 
@@ -85,16 +84,16 @@ def insert_top(
     new = [torch.empty_like(entries) for entries in (*lists, tied)]
     source, number, freed = (torch.empty_like(lists[-1]) for _ in range(3))
     with torch.cuda.device_of(maps):
-        triton_kernels.insert_top[(units,)](
+        triton_lists.insert_top[(units,)](
             *(*lists, tied, maximum, average, keys, images, *new, source, number, freed),
             *(len(maps), units, k),
-            ENTRIES=triton.next_power_of_2(k + len(maps)),
+            entry_block=triton.next_power_of_2(k + len(maps)),
         )
         value, _, _, _, position, slot, new_tied = new
-        triton_kernels.keep_maps[(units * k,)](
+        triton_lists.keep_maps[(units * k,)](
             *(maps, value, source, number, freed, position, slot, kept),
             *(k, kept.shape[2], *_strides(maps)),
-            POSITIONS=_block(kept.shape[2], 1024),
+            position_block=_block(kept.shape[2], 1024),
         )
     tied.copy_(new_tied)
     return new[:-1]
@@ -108,11 +107,11 @@ def sample_maps(
     images, units = finite.shape
     block = _block(units, _UNITS)
     with torch.cuda.device_of(maps):
-        triton_kernels.sample_maps[images, triton.cdiv(units, block)](
+        triton_maps.sample_maps[images, triton.cdiv(units, block)](
             *(kept, left_out, maps, finite.view(torch.uint8), sampled),
             *(units, sampled.shape[1], first_column, kept.shape[1], *_strides(maps), sampled.stride(0)),
-            POSITIONS=_block(sampled.shape[1], _POSITIONS),
-            UNITS=block,
+            position_block=_block(sampled.shape[1], _POSITIONS),
+            unit_block=block,
         )
 
 
@@ -130,10 +129,10 @@ def count_concepts(
     images, units, height, width = maps.shape
     rows, columns = len(upsampling[0]), len(upsampling[2])
     with torch.cuda.device_of(maps):
-        triton_kernels.count_concepts[images, units](
+        triton_maps.count_concepts[images, units](
             *(area, shared, maps, maximum, threshold, *upsampling, planes),
             *(units, height, width, rows, columns, planes.shape[1], shared.shape[1], *_strides(maps)),
-            PIXELS=_PIXELS,
+            pixel_block=_PIXELS,
             enable_fp_fusion=False,  # the values are those of the CPU to the bit, and so are the counts
         )
 
@@ -150,4 +149,4 @@ def _strides(maps: Tensor) -> tuple[int, int, int]:
 
 
 def _block(size: int, most: int) -> int:
-    return min(most, triton.next_power_of_2(size))
+    return min(most, int(triton.next_power_of_2(size)))

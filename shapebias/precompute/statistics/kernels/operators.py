@@ -82,9 +82,8 @@ sample_maps = _define(
 )
 
 # Count the pixels where the upsampled maps (float64) are above the threshold float32 [C]: in area int64 [B, C], and by
-# the labels that `planes`, int32 [B, planes, pixels], has there in shared int64 [C, labels]. maximum is that of each map;
-# of maps whose is not above the threshold nothing is read. upsampling: `low` and `weight` of the rows, then of the
-# columns (`Upsampling`).
+# the labels that `planes`, int32 [B, planes, pixels], has there in shared int64 [C, labels]. maximum float32 [B, C] is
+# that of each map. upsampling: `low` and `weight` of the rows, then of the columns (`Upsampling`).
 count_concepts = _define(
     "count_concepts(Tensor(a!) area, Tensor(b!) shared, Tensor maps, Tensor maximum, Tensor threshold, "
     "Tensor[] upsampling, Tensor planes) -> ()",
