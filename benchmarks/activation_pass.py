@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapebias.precompute.device import Device, choose_device
+from shapebias.precompute.images.labels import Match
 from shapebias.precompute.measures.activation import ActivationPass, StatisticsPlan
 from shapebias.precompute.measures.noise import NoisyVariation, noisy_metrics
 from shapebias.precompute.models.hooks import Watch, WatchedLayer
@@ -63,7 +64,8 @@ class Contest:
             trace = Trace(self.network, self.inputs[0][:2])
         self.layers: list[WatchedLayer] = trace.paper()
         model = LoadedModel(name, self.network, name, name, imagenet_preprocessing())
-        self.runner = Runner(model, self.device, self.network, trace, self.layers, None, None)
+        match = Match(outputs=None, rule="no class scores")
+        self.runner = Runner(model, self.device, self.network, trace, self.layers, None, match)
 
     def input(self, first: int) -> Tensor:
         return self.device.images(self.pixels[first : first + BATCH], imagenet_preprocessing())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, command, count, local, share_processors
+from shapebias.commands.common import JsonOption, LabelsOption, command, count, local, share_processors
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
@@ -31,6 +31,7 @@ def precompute(
             "'train-{000..146}.tar'; a text file that lists images; any of them by URL (s3://…); or builtin:SPLIT.",
         ),
     ] = "builtin:probe",
+    labels: LabelsOption = None,
     store: Annotated[str, typer.Option(metavar="DIR", help="Where the store goes.")] = "shapebias.zarr",
     layers: Annotated[
         str,
@@ -40,7 +41,15 @@ def precompute(
     limit: Annotated[int | None, typer.Option(min=1, help="Use only so many images, evenly spread.")] = None,
     batch_size: Annotated[str, typer.Option(metavar="auto|N", help="Images a forward.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16 (autocast).")] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            "--dtype",
+            metavar="auto|highest|tf32|bf16|fp16",
+            help="How networks round: highest is float32 throughout; auto is tf32 on GPUs that have it, else highest.",
+        ),
+    ] = "auto",
     workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
     passes: Annotated[
@@ -112,7 +121,15 @@ def precompute(
     ablate_accuracy: Annotated[
         bool, typer.Option("--ablate-accuracy", help="Ablation: each unit's part in the accuracy too.")
     ] = False,
-    memory: Annotated[int, typer.Option(min=1, metavar="MB", help="Ablation: what tensors may take.")] = 1000,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="MB",
+            help="Ablation: what tensors may take.",
+            show_default="1000 on the CPU, half of a GPU's free memory",
+        ),
+    ] = None,
     activations: Annotated[
         str, typer.Option(metavar="all|max|none", help="Which activations of every image the store keeps.")
     ] = "all",
@@ -133,6 +150,9 @@ def precompute(
     ] = "auto",
     cpus_per_worker: Annotated[float, typer.Option(min=0.1, help="Ray: processors of each.")] = 1,
     gpus_per_worker: Annotated[float, typer.Option(min=0, help="Ray: GPUs of each; parts of one are allowed.")] = 0,
+    mix_gpus: Annotated[
+        bool, typer.Option("--mix-gpus", help="Let GPUs of several kinds, which round differently, make one store.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Pass images through networks and store every unit's activations and statistics.
@@ -147,8 +167,8 @@ def precompute(
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
     specs = parse_specs(model or list(PAIR))
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
+    from shapebias.precompute.attacks.attack import parse_attack
     from shapebias.precompute.images.sources.variants import parse_variant
-    from shapebias.precompute.measures.adversarial import parse_attack
     from shapebias.precompute.progress import console_progress
     from shapebias.precompute.run import precompute as run
     from shapebias.precompute.settings import SHAPE_OR_TEXTURE, Settings, parse_passes
@@ -157,13 +177,14 @@ def precompute(
     settings = Settings(
         models=specs,
         images=images,
+        labels=labels,
         store=path,
         layers=layers,
         top=top,
         limit=limit,
         batch_size=batch,
         device=device,
-        dtype=dtype,
+        precision=precision,
         workers=processes,
         seed=seed,
         overwrite=overwrite,
@@ -188,6 +209,7 @@ def precompute(
         ray_workers=count("--ray-workers", ray_workers, 1),
         cpus_per_worker=cpus_per_worker,
         gpus_per_worker=gpus_per_worker,
+        mix_gpus=mix_gpus,
     )
     with console_progress() as progress, stoppable(time_limit):
         summary = run(settings, progress)

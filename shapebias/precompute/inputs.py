@@ -31,7 +31,7 @@ class Inputs:
     @classmethod
     def find(cls, settings: Settings) -> "Inputs":
         """List what the settings name. Raises ShapebiasError."""
-        image_set, skipped = find_images(settings.images, settings.limit)
+        image_set, skipped = find_images(settings.images, settings.limit, settings.labels)
         return cls(
             image_set=image_set,
             skipped=skipped,
@@ -40,7 +40,7 @@ class Inputs:
             variants=[
                 variant
                 for name, folder in settings.variants
-                for variant in find_variants(name, Path(folder), image_set.class_ids)
+                for variant in find_variants(name, Path(folder), [*image_set.class_ids, *image_set.source_names])
             ],
             broden=None if settings.broden is None else read_broden(settings.broden, settings.limit),
         )

@@ -1,6 +1,5 @@
 """A model on its way through the images: its network on the device, its layers, what it decided."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from shapebias.core.text import printable
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
-from shapebias.precompute.models.classes import outputs_of_classes
+from shapebias.precompute.images.labels import Match, match_outputs
+from shapebias.precompute.memory import OutOfMemoryError, is_out_of_memory
 from shapebias.precompute.models.consistency import consistency_notes, forward_alone
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.models.layers import Trace, repetition_notes
@@ -27,15 +27,11 @@ from shapebias.precompute.settings import Settings
 Pixels = NDArray[np.uint8]
 
 
-class OutOfMemoryError(ShapebiasError):
-    """The device has too little memory for a batch."""
-
-
 @dataclass
 class Runner:
     """`outputs`: how many classes the network tells apart, None where it gives no scores [B, classes].
 
-    `classes` int64 [classes of the images]: the output for each of them, -1 = none; None where nobody knows.
+    `match` has the output for each class of the images.
     `takes_one` tells whether the network takes a batch of one image; else such an image is given twice.
     """
 
@@ -45,8 +41,7 @@ class Runner:
     trace: Trace
     layers: list[WatchedLayer]
     outputs: int | None
-    classes: NDArray[np.int64] | None
-    seconds: float = 0.0
+    match: Match
     takes_one: bool = True
 
     @property
@@ -55,9 +50,7 @@ class Runner:
 
     def targets(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
         """The output that is right for each image, int32 [images], -1 = none; `labels` index the images' classes."""
-        if self.classes is None or not len(self.classes):
-            return np.full(len(labels), -1, np.int32)
-        return np.where(labels >= 0, self.classes[labels], -1).astype(np.int32)
+        return self.match.targets(labels)
 
     def inputs(self, pixels: Pixels) -> Tensor:
         """uint8 [B, H, W, 3] as the network takes it."""
@@ -91,19 +84,14 @@ class Runner:
     @contextmanager
     def guarded(self) -> Iterator[None]:
         """What the user's network raises becomes one line."""
-        start = time.perf_counter()
         try:
             yield
         except ShapebiasError:
             raise
         except Exception as error:
-            if _is_out_of_memory(error):
-                raise OutOfMemoryError(
-                    f"{self.model.label} does not fit into the memory of {self.device}: try a smaller --batch-size"
-                ) from error
+            if is_out_of_memory(error):
+                raise _does_not_fit(self.model, self.device) from error
             raise _failed(self.model, error) from error
-        finally:
-            self.seconds += time.perf_counter() - start
 
 
 def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Tensor], Tensor | None]:
@@ -127,19 +115,19 @@ def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...
 def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -> Runner:
     """Place the network, find its layers and its class scores by a small forward, and check that it is a function of
     each image. Raises ShapebiasError where that fails."""
-    network = device.place(model.network)
     crop = model.preprocessing.geometry.crop
     noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
     noise[1] += 128  # a dark image and a bright one: what depends on the batch differs
-    sample = device.images(noise, model.preprocessing)
     try:
-        with device.inference():
+        network = device.place(model.network)
+        sample = device.images(noise, model.preprocessing)
+        with device.exact.inference():
             trace = Trace(network, sample)
             alone = forward_alone(network, sample[:1], trace.result)
             notes = consistency_notes(network, sample, trace.result, alone)
     except Exception as error:
-        raise _failed(model, error) from error
-    scores = find_scores(model.label, trace.result, len(model.class_ids or images.class_ids) or None, model.output)
+        raise (_does_not_fit(model, device) if is_out_of_memory(error) else _failed(model, error)) from error
+    scores = find_scores(model.label, trace.result, len(model.class_ids or images.source_names) or None, model.output)
     outputs = None if scores is None or scores.scores is None else scores.scores.shape[1]
     if scores is not None:
         return_scores(network, scores)
@@ -148,8 +136,8 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
     model.notes += [*notes, *repetition_notes(chosen)]
     if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
-    classes = outputs_of_classes(model.class_ids, outputs, images.class_ids)
-    return Runner(model, device, network, trace, chosen, outputs, classes, takes_one=alone is not None)
+    match = match_outputs(images.source_names, images.class_ids, model.class_ids, outputs)
+    return Runner(model, device, network, trace, chosen, outputs, match, takes_one=alone is not None)
 
 
 def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> list[Runner]:
@@ -163,9 +151,10 @@ def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> lis
     return runners
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
-    return on_cpu or isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+def _does_not_fit(model: LoadedModel, device: Device) -> OutOfMemoryError:
+    return OutOfMemoryError(
+        f"{model.label} does not fit into the memory of {device}: try a smaller --batch-size, or --device cpu"
+    )
 
 
 def _failed(model: LoadedModel, error: Exception) -> ShapebiasError:

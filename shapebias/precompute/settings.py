@@ -9,7 +9,7 @@ from shapebias.core.concepts import IOU_AREAS, PUBLISHED
 from shapebias.core.errors import UsageError
 from shapebias.core.shape_bias.decisions import NATIVE, STIMULI
 from shapebias.core.text import printable
-from shapebias.precompute.attack import Attack
+from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.images.distort import STANDARD, parse_distortion
 from shapebias.precompute.images.versions import SILHOUETTE
 from shapebias.precompute.models.spec import ModelSpec
@@ -42,12 +42,13 @@ class Settings:
     models: list[ModelSpec]
     images: str
     store: Path
+    labels: Path | None = None  # a file that names the images' classes
     layers: str = "paper"
     top: int = 25
     limit: int | None = None
     batch_size: int | None = None
     device: str = "auto"
-    dtype: str = "auto"
+    precision: str = "auto"
     workers: int | None = None
     seed: int = 0
     overwrite: bool = False
@@ -63,7 +64,7 @@ class Settings:
     broden: Path | None = None
     embedding: ModelSpec | None = None  # the ruler of visual diversity, in place of the models
     iou_area: str = PUBLISHED
-    memory: int = 1000  # MB, of the ablation pass
+    memory: int | None = None  # MB, of the ablation pass; see `bytes_to_use`
     ablate_accuracy: bool = False
     activations: str = "all"  # of each image, kept in the store: none, max, or all (max and mean)
     shard_size: int | None = None
@@ -72,6 +73,7 @@ class Settings:
     ray_workers: int | None = None
     cpus_per_worker: float = 1
     gpus_per_worker: float = 0
+    mix_gpus: bool = False  # let GPUs of several kinds measure one store
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.passes if name not in PASSES]
@@ -133,10 +135,11 @@ class Settings:
         """Return the fields by name, as JSON, for the store."""
         return {
             "images": printable(self.images),
+            "labels": None if self.labels is None else printable(str(self.labels), 4096),
             "layers": self.layers,
             "top": self.top,
             "limit": self.limit,
-            "dtype": self.dtype,
+            "precision": self.precision,
             "activations": self.activations,
             "seed": self.seed,
             "passes": list(self.passes),

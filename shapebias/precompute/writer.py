@@ -21,7 +21,7 @@ from shapebias.core.files import CannotWriteError, sync, sync_tree
 from shapebias.core.store import schema
 from shapebias.core.store.manifest import write_manifest
 from shapebias.core.text import printable
-from shapebias.precompute.attack import Attack
+from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.measures.cue_conflict import CueConflict
@@ -49,6 +49,8 @@ class StoreWriter:
         self._store = self.unfinished.folder / "store"
         self._models: list[str] = []
         self._rulers: list[schema.Ruler] = []
+        self._device: dict[str, Any] = {}
+        self._notes: list[str] = []
         self._overwrite, self._settings = overwrite, settings
         self._check_free()
 
@@ -91,6 +93,10 @@ class StoreWriter:
             where = f" at {printable(str(error.filename), 200)}" if error.filename else ""
             raise ShapebiasError(f"{os.strerror(error.errno).lower()}{where}: {_PUT_RIGHT}") from error
 
+    def device(self, facts: dict[str, Any]) -> None:
+        """Note what the store was measured on, as JSON."""
+        self._device = facts
+
     def commit(self) -> int:
         """Put the finished store in its place, in one rename; the old one goes only then. Return its size in bytes."""
         self._root.attrs.update(
@@ -100,8 +106,10 @@ class StoreWriter:
                 "shapebias_version": shapebias.__version__,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "settings": self._settings,
+                "device": self._device,
                 "models": self._models,
                 "rulers": [ruler.to_attributes() for ruler in self._rulers],
+                "notes": self._notes,
             }
         )
         write_manifest(self._store)
@@ -132,6 +140,10 @@ class StoreWriter:
         )
         self._ragged(group.create_group("path"), [image_set.paths[position] for position in used])
         _create(group, "label", image_set.labels[used].astype(np.int32), chunk=(1 << 16,))
+
+    def notes(self, notes: Iterable[str]) -> None:
+        """Note what the user was told of the run."""
+        self._notes = [printable(note, 2000) for note in notes]
 
     def thumbnails(self, key: str, pictures: dict[int, bytes]) -> None:
         """Write the encoded pictures of a geometry, by image index."""

@@ -25,68 +25,25 @@ CUDA = torch.device("cuda:0")
 NAME = "Pretended GPU"
 
 _aten = torch.ops.aten
-_NO_KERNEL = {
-    "view",
-    "permute",
-    "slice",
-    "expand",
-    "select",
-    "unsqueeze",
-    "t",
-    "detach",
-    "alias",
-    "as_strided",
-    "unbind",
-    "split",
-    "split_with_sizes",
-    "transpose",
-    "squeeze",
-    "_unsafe_view",
-    "_reshape_alias",
-    "lift_fresh",
-    "chunk",
-    "diagonal",
-    "unfold",
-    "empty",
-    "empty_like",
-    "new_empty",
-    "empty_strided",
-    "new_empty_strided",
-    "resize_",
-    "sym_size",
-    "is_same_size",
-    "_has_compatible_shallow_copy_type",
-    "set_",
-    "view_as_real",
-    "requires_grad_",
-}
-_WAITING = {
-    "_local_scalar_dense",
-    "nonzero",
-    "masked_select",
-    "unique_consecutive",
-    "_unique2",
-    "equal",
-    "is_nonzero",
-    "item",
-    "unique_dim",
-    "repeat_interleave",
-    "bincount",
-}
+
+
+def _names(text: str) -> set[str]:
+    return set(text.split())
+
+
+_NO_KERNEL = _names(
+    "view permute slice expand select unsqueeze t detach alias as_strided unbind split split_with_sizes "
+    "transpose squeeze _unsafe_view _reshape_alias lift_fresh chunk diagonal unfold empty empty_like new_empty "
+    "empty_strided new_empty_strided resize_ sym_size is_same_size _has_compatible_shallow_copy_type set_ "
+    "view_as_real requires_grad_"
+)
+_WAITING = _names(
+    "_local_scalar_dense nonzero masked_select unique_consecutive _unique2 equal is_nonzero item unique_dim "
+    "repeat_interleave bincount"
+)
 _BETWEEN_DEVICES = {"_to_copy", "copy_", "_pin_memory", "is_pinned"}
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
-_NEW_LIKE = {
-    "_to_copy",
-    "new_empty",
-    "zeros_like",
-    "ones_like",
-    "empty_like",
-    "full_like",
-    "new_full",
-    "new_zeros",
-    "rand_like",
-    "new_ones",
-}
+_NEW_LIKE = _names("_to_copy new_empty zeros_like ones_like empty_like full_like new_full new_zeros rand_like new_ones")
 
 
 class DeviceMismatchError(RuntimeError):
@@ -140,12 +97,12 @@ class CudaTensor(torch.Tensor):
 class PretendedGpu:
     """What a run on the pretended CUDA did: `counts` of kernels, waits and copies, by kind; `log` of their names."""
 
-    def __init__(self, memory: int | None, full: Callable[[], Exception]) -> None:
+    def __init__(self, memory: int | None, full: Callable[[], Exception], function: str | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self.log: list[str] = []
         self.failures = 0
         self.memory = memory
-        self._full = full
+        self._full, self._function = full, function
         self._pinned: set[int] = set()  # addresses of storages
 
     @property
@@ -175,7 +132,7 @@ class PretendedGpu:
         stays = bool(on_gpu) and not (to_cpu and name in _NEW_LIKE)
         if not (stays or to_gpu):
             return result
-        if self.memory is not None and name not in _NO_KERNEL:
+        if self.memory is not None and name not in _NO_KERNEL and self._function in (None, name):
             size = sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(result) if torch.is_tensor(leaf))
             if size > self.memory:
                 self.failures += 1
@@ -390,7 +347,12 @@ class _Stream:
         return event or _Event()
 
 
-class _Generator:
+class _GeneratorType(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, _CpuGenerator)
+
+
+class _Generator(metaclass=_GeneratorType):
     """`torch.Generator`, where one of CUDA is one of the CPU."""
 
     def __new__(cls, device: Any = "cpu") -> Any:
@@ -424,6 +386,8 @@ def _patches(gpu: PretendedGpu, capacity: int) -> dict[str, Any]:
         "cuda.get_device_capability": lambda device=None: (9, 0),
         "cuda.mem_get_info": lambda device=None: (capacity, capacity),
         "cuda.empty_cache": lambda: None,
+        "cuda.get_rng_state": lambda device=None: None,
+        "cuda.set_rng_state": lambda state, device=None: None,
         "cuda.Event": _Event,
         "cuda.Stream": _Stream,
         "cuda.stream": lambda stream: stream or _Stream(),
@@ -437,14 +401,18 @@ def _patches(gpu: PretendedGpu, capacity: int) -> dict[str, Any]:
 
 @contextmanager
 def pretended_cuda(
-    *, memory: int | None = None, full: Callable[[], Exception] = out_of_memory, capacity: int = 80 << 30
+    *,
+    memory: int | None = None,
+    function: str | None = None,
+    full: Callable[[], Exception] = out_of_memory,
+    capacity: int = 80 << 30,
 ) -> Iterator[PretendedGpu]:
     """Pretend that there is one GPU while the block runs.
 
-    An operation whose results take more than `memory` bytes raises what `full` returns; `capacity` is what the GPU says
-    it has.
+    An operation (an ATen `function`, where one is named) whose results take more than `memory` bytes raises what `full`
+    returns; `capacity` is what the GPU says it has.
     """
-    gpu = PretendedGpu(memory, full)
+    gpu = PretendedGpu(memory, full, function)
     torch._C._ensureCUDADeviceGuardSet()  # as FakeTensorMode does: device guards that do nothing
     overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
     with ExitStack() as stack:

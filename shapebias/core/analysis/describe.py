@@ -23,11 +23,12 @@ def store_facts(store: Store) -> dict[str, Any]:
     accuracy = accuracies(store)
     return {
         "store": printable(str(store.path), 4096),
-        **{key: store.attributes.get(key) for key in ("version", "shapebias_version", "created", "settings")},
+        **{key: store.attributes.get(key) for key in ("version", "shapebias_version", "created", "settings", "device")},
         "images": len(store.labels),
         "labelled": int((store.labels >= 0).sum()),
         "classes": len(store.class_names),
         "skipped": store.skipped,
+        "notes": [note for part in store.parts for note in _notes(part.store)],
         "class_diversity_by_chance": _chance(store),
         "dissection": dissection_facts(store),
         "rulers": [ruler.to_attributes() for ruler in rulers_of(store)],
@@ -49,6 +50,14 @@ def store_facts(store: Store) -> dict[str, Any]:
             for label, model in store.models.items()
         ],
     }
+
+
+def _notes(store: Store) -> list[str]:
+    """Return what the user was told of the run that made a store; nothing of an early one."""
+    notes = store.attributes.get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise damaged(store.path, "its notes make no sense", "attributes")
+    return notes
 
 
 def _chance(store: Store) -> dict[str, Any] | None:
@@ -95,6 +104,7 @@ def store_text(store: Store) -> str:
         f"{facts['store']}: version {facts['version']}, made {created} by shapebias {version}",
         f"{facts['images']:,} images, {labels}, {len(facts['skipped']):,} skipped",
     ]
+    lines += _device_lines(facts["device"])
     if facts["class_diversity_by_chance"] is not None:
         chance = facts["class_diversity_by_chance"]
         lines.append(f"class diversity {chance_text((chance['images'], chance['classes']))}")
@@ -103,9 +113,20 @@ def store_text(store: Store) -> str:
     lines.append(f"visual diversity by {_rulers_text(store)}")
     for model in facts["models"]:
         lines += ["", *_model_lines(model)]
+    if facts["notes"]:
+        lines += ["", "notes:", *(f"  {printable(note, 2000)}" for note in facts["notes"])]
     if facts["skipped"]:
         lines += ["", *_skipped_lines(facts["skipped"])]
     return "\n".join(lines)
+
+
+def _device_lines(device: Any) -> list[str]:
+    """Return a line about what the store was measured on; none for an early store, which does not say."""
+    if not isinstance(device, dict) or not device:
+        return []
+    names = ", ".join(printable(str(name), 60) for name in device.get("gpus") or ["the CPU"])
+    precision, version = (printable(str(device.get(name)), 40) for name in ("precision", "torch"))
+    return [f"measured on {names}, precision {precision}, PyTorch {version}"]
 
 
 def _faint_units(store: Store, model: str, layer: str) -> int:

@@ -1,6 +1,5 @@
 """The activation pass: one forward a batch feeds the statistics of every watched layer."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from shapebias.precompute.statistics.quantile import Quantile
 from shapebias.precompute.statistics.statistic import AttributeState, Statistic, to_part
 from shapebias.precompute.statistics.topk import TopK, TopKResult
 from shapebias.precompute.statistics.variation import Variation
+from shapebias.precompute.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,8 @@ class ActivationPass:
     def __init__(self, network: nn.Module, layers: list[WatchedLayer], device: Device, plan: StatisticsPlan) -> None:
         self.network, self.layers, self.device = network, layers, device
         self.statistics = [LayerStatistics(layer, plan, device.device) for layer in layers]
-        self.network_seconds = 0.0
+        self.network_time = Stopwatch(device.device)  # of the forwards, without what is read from them
         self.network_images = 0
-        self._statistics_seconds = 0.0
         self._seed = plan.seed
         self._draws = [draw for statistics in self.statistics for draw in statistics.draws]
         self._images: ImageBatch | None = None
@@ -177,33 +176,16 @@ class ActivationPass:
             positions, labels, keys, seed=self._seed, draws=self._draws, device=self.device.device
         )
         self._seen = {}
-        self._statistics_seconds = 0.0
-        if self.device.is_cuda and not self.network_images:
-            self._time_network(inputs)
-        start = time.perf_counter()
-        with self.device.inference(), Watch(self.network, self.layers, self._see):
+        with self.device.inference(), Watch(self.network, self.layers, self._see), self.network_time.running():
             output = first_tensor(self.network(inputs))
-        if not self.device.is_cuda:  # there the hooks' time can be told apart from the network's
-            self.network_seconds += time.perf_counter() - start - self._statistics_seconds
-            self.network_images += len(inputs)
+        self.network_images += len(inputs)
         return BatchActivations(output, *self._activations())
 
-    def _time_network(self, inputs: Tensor) -> None:
-        """Time the bare forward of one batch, after a first one that warms up."""
-        for _ in range(2):
-            self.device.synchronize()
-            start = time.perf_counter()
-            with self.device.inference():
-                self.network(inputs)
-            self.device.synchronize()
-        self.network_seconds, self.network_images = time.perf_counter() - start, len(inputs)
-
     def _see(self, index: int, output: Tensor) -> None:
-        start = time.perf_counter()
-        maps = Maps(output, self._images)
-        self.statistics[index].update(maps)
-        self._seen[index] = maps.reduction.maximum, maps.average, maps.reduction.finite
-        self._statistics_seconds += time.perf_counter() - start
+        with self.network_time.paused():
+            maps = Maps(output, self._images)
+            self.statistics[index].update(maps)
+            self._seen[index] = maps.reduction.maximum, maps.average, maps.reduction.finite
 
     def _activations(self) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]]:
         """Return the maxima and the means of each layer, float16 [B, units], in one transfer.

@@ -1,6 +1,5 @@
 """The first scan: the probe images, and their noisy versions, through every model, with all statistics."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +18,11 @@ from shapebias.precompute.scanning.rows import POSITION, Rows
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.statistic import Statistic, merge_parts, to_part
 from shapebias.precompute.statistics.variation import VariationResult
+from shapebias.precompute.stopwatch import Stopwatch
 
 CPU = torch.device("cpu")
+_BRIGHTEST = "brightest"  # uint8 [images of the shard that could be used]: the largest value of any pixel
+_BLACK = 15  # of 255: what is no brighter is black
 _DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds", "statistics"  # kinds of arrays
 
 
@@ -64,6 +66,13 @@ class ProbeMeasure:
                 block = part[Section(model).name(_EMBEDDING)]
                 yield first, block
                 first += len(block)
+
+    def black(self, parts: Iterable[Mapping[str, NDArray[Any]]]) -> NDArray[np.int64]:
+        """Return the positions of black images, of which no pixel is brighter than 15 of 255, int64."""
+        none = np.zeros(0, np.int64)
+        return np.concatenate(
+            [none, *(part[POSITION][part[_BRIGHTEST] <= _BLACK] for part in parts if POSITION in part)]
+        )
 
     def merge(self, model: int, runner: Runner, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "ProbeResult":
         """Return what a model gave over all images: the parts merged in order, on the CPU, wherever they were
@@ -140,7 +149,7 @@ class ProbeShard:
             model.feed(clean, batch.positions, labels, self._measure.keys[batch.positions])
             for version, noisy in enumerate(model.noisy, 1):
                 noisy.run(batch.pixels[:, version])
-        self._positions.add({POSITION: batch.positions})
+        self._positions.add({POSITION: batch.positions, _BRIGHTEST: clean.max((1, 2, 3))})
         self._pictures.feed(batch)
 
     def part(self) -> Part:
@@ -159,7 +168,7 @@ class _ModelShard:
         self._activation = ActivationPass(runner.network, runner.layers, runner.device, measure.plan)
         self.noisy = [NoisyVariation(runner) for _ in measure.noises]
         self._rows = Rows()
-        self._seconds = 0.0
+        self._time = Stopwatch(runner.device.device)
 
     def feed(
         self,
@@ -170,8 +179,7 @@ class _ModelShard:
     ) -> None:
         """Take in a batch of clean images uint8 [B, H, W, 3]; positions, labels and keys int64 [B]."""
         runner, section = self._runner, Section(self._model)
-        start = time.perf_counter()
-        with runner.guarded():
+        with runner.guarded(), self._time.running():
             activations = self._activation.run(runner.inputs(pixels), positions, labels, keys)
             decided = runner.decide(activations.output)
         if len(decided):
@@ -180,10 +188,9 @@ class _ModelShard:
         for kind in self._measure.kinds:
             layers = {"max": activations.maximum, "mean": activations.mean}[kind]
             self._rows.add({Section(self._model, index).name(kind): values for index, values in enumerate(layers)})
-        self._seconds += time.perf_counter() - start
 
     def part(self) -> Part:
         """Return the rows of each image, the statistics' states, and the seconds it took."""
         part = self._rows.part() | to_part(_by_name(self._model, self._activation.statistics, self.noisy))
-        speed = (self._seconds, self._activation.network_seconds, self._activation.network_images)
+        speed = (self._time.seconds, self._activation.network_time.seconds, self._activation.network_images)
         return part | {Section(self._model).name(_SECONDS): np.array(speed, np.float64)}

@@ -146,6 +146,27 @@ def test_animations_give_their_first_frame(tmp_path: Path) -> None:
         assert set(map(tuple, pixels(path).reshape(-1, 3).tolist())) == {(200, 0, 0)}
 
 
+@pytest.mark.parametrize(
+    ("suffix", "kind", "options"),
+    [
+        ("jfif", "JPEG", {"quality": 100, "subsampling": 0}),
+        ("avif", "AVIF", {"quality": 100, "subsampling": "4:4:4"}),
+        ("jp2", "JPEG2000", {}),
+        ("j2k", "JPEG2000", {"no_jp2": True}),
+        ("ppm", "PPM", {}),
+    ],
+)
+def test_other_kinds_that_pillow_reads(tmp_path: Path, suffix: str, kind: str, options: dict[str, object]) -> None:
+    smooth = np.asarray(Image.fromarray(NOISE).resize((64, 64), Image.Resampling.BICUBIC))
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(smooth), format=kind, **options)
+    assert np.abs(pixels(path).astype(int) - smooth).max() <= (0 if suffix in ("jp2", "j2k", "ppm") else 12)
+
+
+def test_a_heic_image_is_named_whatever_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "IMG_1.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
+    assert reason(tmp_path / "IMG_1.jpg") == "a HEIC image: convert it, with pillow-heif"
+
+
 # --- orientation -----------------------------------------------------------------------------------------------------
 
 UPRIGHT = {
@@ -187,7 +208,7 @@ def test_reasons(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").symlink_to(tmp_path / "nowhere")
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     os.mkfifo(tmp_path / "fifo.jpg")
-    foreign = "not a JPEG, PNG, WebP, BMP, GIF or TIFF image"
+    foreign = "not a JPEG, PNG or other image of a known kind"
     assert reason(tmp_path / "empty.jpg") == "empty file"
     assert reason(tmp_path / "text.jpg") == foreign
     assert reason(tmp_path / "eps.jpg") == foreign
@@ -273,6 +294,9 @@ FILES = [
     encoded("PNG", Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 100)),
     encoded("GIF", SMALL, save_all=True, append_images=[SMALL.rotate(180)]),
     encoded("BMP", SMALL),
+    encoded("AVIF", SMALL),
+    encoded("JPEG2000", SMALL),
+    encoded("PPM", SMALL),
     encoded("WEBP", SMALL.convert("RGBA")),
     encoded("TIFF", SMALL, compression="tiff_lzw"),
     encoded("TIFF", Image.fromarray(np.linspace(-1, 1, 99, dtype=np.float32).reshape(9, 11))),

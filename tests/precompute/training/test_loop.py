@@ -15,8 +15,10 @@ from typer.testing import CliRunner, Result
 from shapebias.cli import app
 from shapebias.core import files
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.precompute.attack import Attack
+from shapebias.precompute.attacks.attack import Attack
+from shapebias.precompute.device import HIGHEST
 from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.memory import OutOfMemoryError
 from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.small_cnn import SmallCNN
 from shapebias.precompute.models.spec import parse_spec
@@ -28,6 +30,7 @@ from shapebias.precompute.training.checkpoint import checkpoint_path
 from shapebias.precompute.training.data import augmented
 from shapebias.precompute.training.loop import Epoch, schedule, train
 from shapebias.precompute.training.settings import TrainingSettings
+from tests.support.pretended_cuda import NAME, pretended_cuda
 
 ATTACK = Attack.usual("l2", 64, 0.5, steps=1)
 
@@ -320,3 +323,36 @@ def test_folders_that_nothing_can_be_learned_from(image_folder: Path, tmp_path: 
         assert result.exit_code == 2
         assert said in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+# --- on a GPU --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attack", [None, ATTACK, Attack.usual("linf", 64)])
+def test_a_gpu_learns_what_the_cpu_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: Any) -> None:
+    facts = {"epochs": 1, "attack": attack, "images": images(24)}
+    cpu = train(settings(tmp_path / "cpu.safetensors", **facts), Silent())
+    monkeypatch.setattr(training, "BF16", HIGHEST)
+    with pretended_cuda() as gpu:
+        cuda = train(settings(tmp_path / "cuda.safetensors", device="cuda", **facts), Silent())
+    assert gpu.counts["kernel"] > 300
+    assert cuda.epochs[0].loss == pytest.approx(cpu.epochs[0].loss, rel=1e-4)
+    assert cuda.epochs[0].robust_accuracy == cpu.epochs[0].robust_accuracy
+    learned, expected = weights(cuda.output), weights(cpu.output)
+    for name, value in expected.items():
+        torch.testing.assert_close(learned[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_training_says_the_precision_it_ran_in(tmp_path: Path) -> None:
+    with pretended_cuda():
+        summary = train(settings(tmp_path / "a.safetensors", device="cuda", epochs=1, attack=None), Silent())
+    assert f"on {NAME}, bfloat16" in summary.text()
+
+
+@pytest.mark.parametrize("memory", [500_000, 1000])
+def test_training_that_does_not_fit_is_one_line(tmp_path: Path, memory: int) -> None:
+    with (
+        pretended_cuda(memory=memory, full=lambda: RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")),
+        pytest.raises(OutOfMemoryError, match="training does not fit into memory: try a smaller --batch-size"),
+    ):
+        train(settings(tmp_path / "a.safetensors", device="cuda"), Silent())

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 """Kernels in Triton that read maps; `in_triton.py` launches them.
 
 A program owns the images or units that it writes, and goes through the others in order: what it adds up does not

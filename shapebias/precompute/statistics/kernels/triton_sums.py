@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 """Kernels in Triton that add up what maps amount to, image after image: as `triton_maps.py` says."""
 
 import triton
