@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from shapebias.core.concepts import Concepts
-from shapebias.precompute.device import Device
+from shapebias.precompute.device import CPU, Device
 from shapebias.precompute.images.annotations import Labels
 from shapebias.precompute.measures.activation import ActivationPass, StatisticsPlan
 from shapebias.precompute.models.hooks import Watch, WatchedLayer
@@ -23,7 +23,7 @@ from tests.support.pretended_cuda import CUDA, CudaTensor, PretendedGpu, pretend
 
 IMAGES, CLASSES, LAYERS = 6, 5, 4
 WAITS, OPERATIONS, READS = 2, 15, 2  # of the pass in a batch; of a layer; of an activation map
-DEVICE = Device(CUDA, torch.float32)
+DEVICE = Device(CUDA)
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_thresholds_and_noise_never_wait(gpu: PretendedGpu) -> None:
 
 def test_a_pass_on_the_gpu_gives_what_the_cpu_gives(gpu: PretendedGpu) -> None:
     run = Run()
-    here = ActivationPass(run.network.cpu(), run.layers, Device(torch.device("cpu"), torch.float32), run.plan)
+    here = ActivationPass(run.network.cpu(), run.layers, CPU, run.plan)
     for batch in range(3):
         images = np.arange(IMAGES) + IMAGES * batch
         here.run(run.inputs.cpu(), images, images % CLASSES)
