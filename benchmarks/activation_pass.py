@@ -62,7 +62,9 @@ class Contest:
             trace = Trace(self.network, self.input(np.arange(2)))
         self.layers: list[WatchedLayer] = trace.paper()
         model = LoadedModel(name, self.network, name, name, imagenet_preprocessing())
-        self.runner = Runner(model, self.device, self.network, trace, self.layers, None, Match())
+        self.runner = Runner(
+            model, self.device, self.network, trace, self.layers, None, Match(outputs=None, rule="no class scores")
+        )
 
     def input(self, images: NDArray[np.int64]) -> Tensor:
         return self.device.images(self.pixels[images], imagenet_preprocessing())

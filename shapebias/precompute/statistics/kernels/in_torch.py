@@ -1,4 +1,4 @@
-"""The operators by PyTorch's operations: those that are not hot on the CPU, and all on a GPU without Triton."""
+"""The operators by PyTorch's operations, for GPUs where Triton cannot be used."""
 
 from collections.abc import Sequence
 

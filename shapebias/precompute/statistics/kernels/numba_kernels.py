@@ -105,6 +105,18 @@ def _precedes(
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
+def _count_ties(maximum: Any, value: Any, tied: Any, start: int, stop: int) -> None:
+    """For units [start, stop): counts in tied int64 [C] the images with the largest value, of lists as yet without the
+    batch's images."""
+    for unit in range(start, stop):
+        largest = value[unit, 0]
+        for row in range(len(maximum)):
+            if maximum[row, unit] > largest:
+                largest, tied[unit] = maximum[row, unit], 0
+            tied[unit] += maximum[row, unit] == largest and largest > -np.inf
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def insert_top(
     maps: Any,
     maximum: Any,
@@ -118,6 +130,7 @@ def insert_top(
     position: Any,
     slot: Any,
     kept: Any,
+    tied: Any,
     start: int,
     stop: int,
 ) -> None:
@@ -127,11 +140,12 @@ def insert_top(
     [C, k]: value float32, mean float32, key int64, image int64, position int32 (of the maximum, raster order), slot
     int32: the row of kept (uint8 [C, k, P]) that holds the entry's map, scaled so that 255 is the entry's own value.
     The largest value comes first, of equal ones the largest mean, of those the smallest key. Maps are read only for
-    entries that stay in the list.
+    entries that stay in the list. tied int64 [C]: how many images have the largest value.
     """
     size, k, positions = maps.shape[0], value.shape[1], maps.shape[1]
     for first in range(start, stop, LANES):
         last = min(first + LANES, stop)
+        _count_ties(maximum, value, tied, first, last)
         for unit in range(first, last):
             for row in range(size):
                 new = maximum[row, unit]

@@ -1,6 +1,6 @@
 """The operators on the CPU, by numba's kernels, over as many threads as PyTorch uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapebias.precompute.statistics.kernels import in_torch, numba_kernels
+from shapebias.precompute.statistics.kernels import numba_kernels, numba_sums
 from shapebias.precompute.statistics.kernels.lanes import LANES
 
 
@@ -69,14 +69,28 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     return parts[0], parts[1], parts[2], parts[3]
 
 
+def add_moments(
+    totals: list[Tensor],
+    highest: Tensor,
+    maximum: Tensor,
+    nonpositive: Tensor,
+    sums: Tensor,
+    finite: Tensor,
+    positions: int,
+) -> None:
+    """See `operators.add_moments`."""
+    arrays = _arrays((*totals, highest, maximum, nonpositive, sums, finite))
+    numba_sums.add_moments(positions, *arrays)
+
+
+def add_variation(totals: list[Tensor], sums: Tensor, finite: Tensor, share: float) -> None:
+    """See `operators.add_variation`."""
+    numba_sums.add_variation(share, *_arrays((*totals, sums, finite)))
+
+
 def add_class_means(total: Tensor, left_out: Tensor, activation: Tensor, finite: Tensor, labels: Tensor) -> None:
     """See `operators.add_class_means`."""
-    known = labels >= 0
-    labels, activation, finite = labels[known], activation[known].double(), finite[known]
-    if not finite.all():
-        activation = activation.masked_fill(~finite, 0)
-        left_out.index_add_(0, labels, (~finite).int())
-    total.index_add_(0, labels, activation)
+    numba_sums.add_class_means(*_arrays((total, left_out, activation, finite, labels)))
 
 
 def insert_top(
@@ -90,9 +104,8 @@ def insert_top(
     images: Tensor,
 ) -> list[Tensor]:
     """See `operators.insert_top`."""
-    in_torch.count_ties_of_batch(tied, lists[0][:, 0], maximum)
     new = [entries.clone() for entries in lists]
-    arrays = [tensor.numpy() for tensor in (maximum, average, keys, images, *new, kept)]
+    arrays = _arrays((maximum, average, keys, images, *new, kept, tied))
     over_units(numba_kernels.insert_top, maps.shape[1], as_rows(maps), *arrays)
     return new
 
@@ -108,6 +121,9 @@ def count_concepts(
 ) -> None:
     """See `operators.count_concepts`."""
     units, width = maps.shape[1], maps.shape[3]
-    rows = as_rows(maps)
-    arrays = [tensor.numpy() for tensor in (maximum, threshold, *upsampling, planes, area, shared)]
-    over_units(numba_kernels.count_concepts, units, rows, width, *arrays)
+    arrays = _arrays((maximum, threshold, *upsampling, planes, area, shared))
+    over_units(numba_kernels.count_concepts, units, as_rows(maps), width, *arrays)
+
+
+def _arrays(tensors: Iterable[Tensor]) -> list[NDArray[Any]]:
+    return [tensor.numpy() for tensor in tensors]

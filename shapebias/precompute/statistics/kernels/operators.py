@@ -40,7 +40,7 @@ reduce_maps = _define(
 add_moments = _define(
     "add_moments(Tensor(a!)[] totals, Tensor(b!) highest, Tensor maximum, Tensor nonpositive, Tensor sums, "
     "Tensor finite, int positions) -> ()",
-    in_torch.add_moments,
+    on_cpu.add_moments,
     in_torch.add_moments,
 )
 
@@ -48,7 +48,7 @@ add_moments = _define(
 # of which one of the first two is no finite number are left out.
 add_variation = _define(
     "add_variation(Tensor(a!)[] totals, Tensor sums, Tensor finite, float share) -> ()",
-    in_torch.add_variation,
+    on_cpu.add_variation,
     in_torch.add_variation,
 )
 

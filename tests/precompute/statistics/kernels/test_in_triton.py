@@ -66,7 +66,7 @@ def test_maps_of_any_layout_are_read(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["normal", "damaged"])
 def test_moments_and_variation_are_added_as_on_the_cpu(kind: str, shape: tuple[int, ...]) -> None:
     states = []
-    for module in (in_triton, in_torch):
+    for module in (in_triton, on_cpu, in_torch):
         totals = list(torch.zeros((8, shape[1]), dtype=torch.float64))
         highest = torch.full((shape[1],), -torch.inf)
         for seed in range(2):
@@ -74,8 +74,8 @@ def test_moments_and_variation_are_added_as_on_the_cpu(kind: str, shape: tuple[i
             module.add_moments(totals[:4], highest, maximum, nonpositive, sums, finite, shape[2] * shape[3])
             module.add_variation(totals[4:], sums, finite, 0.3)
         states.append([*totals, highest])
-    for found, wanted in zip(*states, strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-9)
+    for state in states[1:]:
+        torch.testing.assert_close(states[0], state, rtol=1e-10, atol=1e-9)
 
 
 def test_classes_are_summed_up_as_on_the_cpu() -> None:
