@@ -161,18 +161,20 @@ def precompute(
     """
     path = local(store, "written")
     share_processors()
-    from shapebias.precompute.models.spec import PAIR, parse_spec, parse_specs
+    from shapebias.precompute.models.spec import PAIR, check_files, parse_spec, parse_specs
 
     if not model and not images.startswith("builtin:"):
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
-    specs = parse_specs(model or list(PAIR))
+    specs, rulers = parse_specs(model or list(PAIR)), [] if embedding is None else [parse_spec(embedding)]
+    check_files([*specs, *rulers])
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
     from shapebias.precompute.attacks.attack import parse_attack
     from shapebias.precompute.images.sources.variants import parse_variant
+    from shapebias.precompute.inputs import Inputs
     from shapebias.precompute.progress import console_progress
-    from shapebias.precompute.run import precompute as run
     from shapebias.precompute.settings import SHAPE_OR_TEXTURE, Settings, parse_passes
     from shapebias.precompute.stopping import stoppable
+    from shapebias.precompute.unfinished import check_free
 
     settings = Settings(
         models=specs,
@@ -199,7 +201,7 @@ def precompute(
         iou_area=iou_area,
         categories=categories,
         broden=broden,
-        embedding=None if embedding is None else parse_spec(embedding),
+        embedding=next(iter(rulers), None),
         ablate_accuracy=ablate_accuracy,
         memory=memory,
         activations=activations,
@@ -211,6 +213,11 @@ def precompute(
         gpus_per_worker=gpus_per_worker,
         mix_gpus=mix_gpus,
     )
+    check_free(path, overwrite)
     with console_progress() as progress, stoppable(time_limit):
-        summary = run(settings, progress)
+        progress.stage("listing images")
+        inputs = Inputs.find(settings)
+        from shapebias.precompute.run import precompute as run  # with PyTorch, which takes seconds: after any mistake
+
+        summary = run(settings, progress, inputs)
     print(json.dumps(summary.to_json()) if as_json else summary.text())

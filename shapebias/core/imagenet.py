@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections import Counter
 from functools import cache
 from importlib import resources
 
+_MORE_NAMES = {"crane bird": [134], "maillot tank suit": [639]}  # torchvision's, of classes that share theirs
 _WNID = re.compile(r"(n[0-9]{8})(?:[ _.,-].*)?", re.DOTALL)
 
 
@@ -41,18 +41,18 @@ def index_of_name(name: str) -> int | None:
     """Return the class of this name: as it is spelt here, or regardless of case and punctuation (`great_white_shark`);
     of several names with commas between them, of the first that is known. None for others, and where two classes have
     the name (`crane`, `maillot`)."""
-    exact, loose = _by_name()
     for text in (name, *name.split(",")):
-        index = exact.get(text.strip(), loose.get(plain(text)))
-        if index is not None:
-            return index
+        for indices in (_by_name().get(text.strip(), []), _by_plain_name().get(plain(text), [])):
+            if len(indices) == 1:
+                return indices[0]
     return None
 
 
-def shared_names() -> set[str]:
-    """Return the names that two classes have, as `plain` writes them."""
-    times = Counter(map(plain, class_names()))
-    return {name for name, count in times.items() if count > 1}
+def indices_of_shared_name(name: str) -> list[int]:
+    """Return the classes that all have this name, regardless of case and punctuation; nothing where fewer than two
+    have."""
+    indices = _by_plain_name().get(plain(name), [])
+    return indices if len(indices) > 1 else []
 
 
 def plain(name: str) -> str:
@@ -66,10 +66,18 @@ def _by_wnid() -> dict[str, int]:
 
 
 @cache
-def _by_name() -> tuple[dict[str, int], dict[str, int]]:
-    """Return the classes by their names, and by those in lower case; names of two classes are left out."""
-    tables: list[dict[str, int]] = []
-    for names in (class_names(), [plain(name) for name in class_names()]):
-        times = Counter(names)
-        tables.append({name: index for index, name in enumerate(names) if times[name] == 1})
-    return tables[0], tables[1]
+def _by_name() -> dict[str, list[int]]:
+    return _grouped(class_names())
+
+
+@cache
+def _by_plain_name() -> dict[str, list[int]]:
+    return _grouped([plain(name) for name in class_names()]) | _MORE_NAMES
+
+
+def _grouped(names: list[str]) -> dict[str, list[int]]:
+    """Return the positions of each name."""
+    positions: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        positions.setdefault(name, []).append(position)
+    return positions

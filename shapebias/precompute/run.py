@@ -29,14 +29,18 @@ from shapebias.precompute.summary import Summary
 from shapebias.precompute.writer import StoreWriter
 
 
-def precompute(settings: Settings, progress: Reporter) -> Summary:
-    """Pass the images through every model and commit the store. Raises ShapebiasError; then no store is left, but what
-    was done is kept beside its place, and the same settings go on from there."""
+def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = None) -> Summary:
+    """Pass the images through every model and commit the store; `inputs` are those of the settings, if listed already.
+
+    Raises ShapebiasError; then no store is left, but what was done is kept beside its place, and the same settings go
+    on from there.
+    """
     started = time.perf_counter()
     with StoreWriter(settings.store, settings.overwrite, settings.to_attributes()) as writer:
         measuring, device = _devices(settings)
-        progress.stage("listing images")
-        inputs = Inputs.find(settings)
+        if inputs is None:
+            progress.stage("listing images")
+            inputs = Inputs.find(settings)
         progress.stage("loading models")
         runners = prepare_runners(settings, inputs.image_set, device)
         _check(settings, inputs, runners)

@@ -1,6 +1,7 @@
 """What the user asked `precompute` for."""
 
 import hashlib
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ _BY_NAME_ONLY = ("ablation",)  # minutes, where the others take seconds: not in 
 
 
 ENGINES = ("local", "ray")
+PRECISIONS = ("highest", "tf32", "bf16", "fp16")
+EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16"}  # by --dtype, and in stores
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}  # what of each image and unit is stored
 
 
@@ -89,6 +93,10 @@ class Settings:
             raise UsageError(f"no --stimuli {printable(self.stimuli)}: there are {', '.join(STIMULI)}")
         if self.iou_area not in IOU_AREAS:
             raise UsageError(f"no --iou-area {printable(self.iou_area)}: there are {', '.join(IOU_AREAS)}")
+        if not _DEVICE.fullmatch(self.device):
+            raise UsageError(f"no --device {printable(self.device)}: auto, cpu, cuda or cuda:N")
+        if self.precision not in ("auto", *PRECISIONS, *EARLIER_PRECISIONS):
+            raise UsageError(f"no --precision {printable(self.precision)}: auto, {', '.join(PRECISIONS)}")
         if self.engine not in ENGINES:
             raise UsageError(f"no --engine {printable(self.engine)}: there are {', '.join(ENGINES)}")
         for std in self.noise_std:

@@ -27,7 +27,7 @@ from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.measures.cue_conflict import CueConflict
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.stopping import uninterrupted
-from shapebias.precompute.unfinished import StartAgainError, UnfinishedRun
+from shapebias.precompute.unfinished import StartAgainError, UnfinishedRun, check_free
 
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
 _PUT_RIGHT = "put that right and give the same command to go on"
@@ -52,23 +52,7 @@ class StoreWriter:
         self._device: dict[str, Any] = {}
         self._notes: list[str] = []
         self._overwrite, self._settings = overwrite, settings
-        self._check_free()
-
-    def _check_free(self) -> None:
-        if not os.path.lexists(self.path):
-            return
-        path_text = printable(str(self.path))
-        if not self._overwrite:
-            raise UsageError(f"{path_text} exists: pass --overwrite to replace it, or another --store")
-        if not self._is_ours():
-            raise UsageError(f"{path_text} is not a store, so it is not overwritten: choose another --store")
-
-    def _is_ours(self) -> bool:
-        """Return whether a store of shapebias is there, or an empty folder: nothing else is ever replaced."""
-        if not self.path.is_dir():
-            return False
-        root = self.path / "zarr.json"
-        return b'"shapebias"' in root.read_bytes() if root.is_file() else not any(self.path.iterdir())
+        check_free(self.path, self._overwrite)
 
     def __enter__(self) -> Self:
         self.unfinished.open()
@@ -114,7 +98,7 @@ class StoreWriter:
         )
         write_manifest(self._store)
         size = sum(file.stat().st_size for file in self._store.rglob("*") if file.is_file())
-        self._check_free()
+        check_free(self.path, self._overwrite)
         sync_tree(self._store)
         with uninterrupted():
             if os.path.lexists(self.path):

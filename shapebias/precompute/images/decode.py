@@ -30,7 +30,7 @@ from PIL import (  # the plugins by name: else Pillow looks for a format's plugi
 )
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.precompute.images.depth import Depth, Scale, depth_of, range_of, read_values, to_8_bits
+from shapebias.precompute.images.depth import Depth, Range, Scale, depth_of, range_of, read_values, to_8_bits
 from shapebias.precompute.images.fetch import fetch, is_file
 from shapebias.precompute.images.geometry import Geometry, ImageError
 
@@ -87,8 +87,8 @@ def deep_kind(path: bytes) -> str | None:
     return None if opened.depth is None else opened.depth.kind
 
 
-def deep_range(path: bytes) -> tuple[float, float]:
-    """Return the least and the largest value of an image with more than 8 bits. Raises as `read_image` does."""
+def deep_range(path: bytes) -> Range:
+    """Return the range of an image with more than 8 bits. Raises as `read_image` does."""
     return _read(path, _range)
 
 
@@ -279,10 +279,10 @@ def _opacity(opened: _Opened) -> Image.Image:
     return opened.upright(opened.image.convert("RGBA").getchannel("A"))
 
 
-def _range(opened: _Opened) -> tuple[float, float]:
-    assert opened.depth is not None
-    values = read_values(opened.image, opened.depth, opened.file)
-    return range_of(values if opened.depth.raw is None else values[..., :3])
+def _range(opened: _Opened) -> Range:
+    if opened.depth is None:
+        raise ImageError("changed while it was read")
+    return range_of(read_values(opened.image, opened.depth, opened.file), opened.depth)
 
 
 @cache

@@ -1,24 +1,23 @@
 """The images of a set that have more than 8 bits: one scale for all of a kind, found by looking at some of them."""
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import TypeVar
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.remote import is_url
 from shapebias.precompute.images.decode import deep_kind, deep_range
-from shapebias.precompute.images.depth import Scale, choose_scale
+from shapebias.precompute.images.depth import Range, Scale, choose_scale
 from shapebias.precompute.images.geometry import ImageError
 from shapebias.precompute.images.image_set import ImageSet
 
 _MAY_BE_DEEP = (b".png", b".tif", b".tiff", b".pgm", b".ppm", b".pnm", b".jp2", b".j2k", b".j2c", b".jpx", b".jpf")
 _LOOKED_AT = 1000  # files whose headers are read
-_READ = 256  # of a kind, files whose values are read
+_READ = 128  # of a kind, files whose values are read
 _REMOTE = 32  # the same, of files on servers
-_THREADS = 4
-
 T = TypeVar("T")
 
 
@@ -29,23 +28,24 @@ def with_scales(image_set: ImageSet) -> ImageSet:
     remote = is_url(os.fsdecode(image_set.prefix))
     candidates = [index for index, path in enumerate(image_set.paths) if path.lower().endswith(_MAY_BE_DEEP)]
     addresses = [image_set.address(index) for index in _some(candidates, _REMOTE if remote else _LOOKED_AT)]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        kinds = list(pool.map(_kind, addresses))
-        scales, notes = {}, []
-        for kind in sorted({kind for kind in kinds if kind is not None}):
-            of_kind = [address for address, own in zip(addresses, kinds, strict=True) if own == kind]
-            ranges = [found for found in pool.map(_range, _some(of_kind, _READ)) if found is not None]
-            if ranges:
-                low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-                scales[kind] = choose_scale(low, high, is_float=kind.startswith("float"))
-                notes.append(_note(kind, scales[kind], high, len(ranges)))
+    kinds = [_tried(deep_kind, address) for address in addresses]
+    scales, notes = {}, []
+    for kind in sorted({kind for kind in kinds if kind is not None}):
+        of_kind = [address for address, own in zip(addresses, kinds, strict=True) if own == kind]
+        tried = [_tried(deep_range, address) for address in _some(of_kind, _READ)]
+        ranges = [values for values in tried if values is not None]
+        if ranges:
+            together = reduce(or_, ranges)
+            scales[kind] = choose_scale(together, is_float=kind.startswith("float"))
+            notes.append(_note(kind, scales[kind], together, len(ranges)))
     return replace(image_set, scales=scales, notes=[*image_set.notes, *notes]) if scales else image_set
 
 
-def _note(kind: str, scale: Scale, high: float, count: int) -> str:
+def _note(kind: str, scale: Scale, values: Range, count: int) -> str:
     """Return what to tell of a kind's scale."""
-    images = "image" if count == 1 else "images"
-    return f"{kind}: {scale.text} becomes 0 to 255 (the largest value of {count:,} {images} is {high:,.6g})"
+    images = "1 image" if count == 1 else f"{count:,} images"
+    why = f"declared by {images}" if values.declared else f"the largest value of {images} is {values.high:,.6g}"
+    return f"{kind}: {scale.text} becomes 0 to 255 ({why})"
 
 
 def _some(items: Sequence[T], most: int) -> list[T]:
@@ -54,15 +54,9 @@ def _some(items: Sequence[T], most: int) -> list[T]:
     return [items[index * len(items) // count] for index in range(count)]
 
 
-def _kind(address: bytes) -> str | None:
+def _tried(read: Callable[[bytes], T], address: bytes) -> T | None:
+    """Return what is read of an image; None where it cannot be used, which is said when it is to be used."""
     try:
-        return deep_kind(address)
-    except (ImageError, ShapebiasError):  # it is named when it is to be used
-        return None
-
-
-def _range(address: bytes) -> tuple[float, float] | None:
-    try:
-        return deep_range(address)
+        return read(address)
     except (ImageError, ShapebiasError):
         return None

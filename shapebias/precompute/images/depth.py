@@ -53,14 +53,31 @@ class Scale:
         return f"{self.low:,.6g} to {self.high:,.6g}"
 
 
-def choose_scale(low: float, high: float, *, is_float: bool) -> Scale:
-    """Return the scale for values from `low` to `high`.
+@dataclass(frozen=True)
+class Range:
+    """The least and the largest value of an image or of several; `declared`: as their files say."""
 
-    Integers from 0 on are of the least usual number of bits that holds them (8, 10, 12, 14, 16); floats are from 0 to
-    1, -1 to 1, 0 to 255 or 0 to 65535 where they lie in there and fill more than a tenth; others are stretched.
+    low: float
+    high: float
+    declared: bool = False
+
+    def __or__(self, other: "Range") -> "Range":
+        """Return the range of the images of both."""
+        return Range(min(self.low, other.low), max(self.high, other.high), self.declared and other.declared)
+
+
+def choose_scale(values: Range, *, is_float: bool) -> Scale:
+    """Return the scale for values in a range: that one itself, where files declare it.
+
+    Otherwise integers from 0 on are of the least usual number of bits that holds them (8, 10, 12, 14, 16); floats are
+    from 0 to 1, -1 to 1, 0 to 255 or 0 to 65535 where they lie in there and fill more than a tenth; others are
+    stretched.
     """
-    if not is_float and low >= 0 and high < 1 << _BITS[-1]:
-        bits = next(bits for bits in _BITS if high < 1 << bits)
+    low, high = values.low, values.high
+    bits = next((bits for bits in _BITS if high < 1 << bits), None)
+    if values.declared and (is_float or low != 0 or bits is None or high != (1 << bits) - 1):
+        return Scale(low, high)
+    if not is_float and low >= 0 and bits is not None:
         return Scale(0, (1 << bits) - 1, bits - 8)
     if is_float:
         for least, most in _FLOAT_ENDS:
@@ -72,10 +89,11 @@ def choose_scale(low: float, high: float, *, is_float: bool) -> Scale:
 @dataclass(frozen=True)
 class Depth:
     """How an image file holds values of more than 8 bits. `kind` is such as `16-bit PNG`; `raw` is what Pillow calls
-    the layout of colours of 16 bits, None for grey."""
+    the layout of colours of 16 bits, None for grey; `declared` is the range that the file says its values have."""
 
     kind: str
-    raw: str | None
+    raw: str | None = None
+    declared: Range | None = None
 
     @property
     def is_float(self) -> bool:
@@ -90,13 +108,14 @@ def depth_of(image: Image.Image) -> Depth | None:
     """
     layout = _layout(image)
     if image.mode == "F":
-        return Depth(f"float {image.format}", None)
-    if image.mode.startswith("I;16") or (image.mode == "I" and ";16" in layout):
-        return Depth(f"{'signed ' if layout.endswith('S') else ''}16-bit {image.format}", None)
+        return Depth(f"float {image.format}", declared=_declared(image))
+    if image.mode.startswith("I;16") or (image.mode == "I" and (";16" in layout or image.format == "PPM")):
+        signed = "signed " if layout.endswith("S") else ""
+        return Depth(f"{signed}16-bit {image.format}", declared=_declared(image))
     if image.mode == "I":
-        return Depth(f"{'16-bit' if image.format == 'PPM' else '32-bit'} {image.format}", None)
+        return Depth(f"32-bit {image.format}", declared=_declared(image))
     if image.mode in ("RGB", "RGBA") and layout.startswith(f"{image.mode};16"):
-        return Depth(f"16-bit {image.format}", layout)
+        return Depth(f"16-bit {image.format}", layout, _declared(image))
     if image.format == "TIFF" and layout == "R" and max(image.tag_v2.get(258, (8,))) > 8:  # type: ignore[attr-defined]
         raise ImageError("16-bit TIFF in planes: convert it with tifffile")
     return None
@@ -118,10 +137,14 @@ def read_values(image: Image.Image, depth: Depth, file: BinaryIO) -> Values:
     return deep
 
 
-def range_of(values: Values) -> tuple[float, float]:
-    """Return the least and the largest finite value; 0 and 1 where there is none."""
-    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+def range_of(values: Values, depth: Depth) -> Range:
+    """Return the range that a file declares, where its values (without opacity) keep to it; else that of its finite
+    values, 0 to 1 where there is none."""
+    colours = values if depth.raw is None else values[..., :3]
+    finite = colours[np.isfinite(colours)] if colours.dtype.kind == "f" else colours
+    own = Range(float(finite.min()), float(finite.max())) if finite.size else Range(0, 1)
+    declared = depth.declared
+    return own if declared is None or own.low < declared.low or own.high > declared.high else declared
 
 
 def to_8_bits(image: Image.Image, depth: Depth, file: BinaryIO, scales: Mapping[str, Scale]) -> Image.Image:
@@ -132,11 +155,25 @@ def to_8_bits(image: Image.Image, depth: Depth, file: BinaryIO, scales: Mapping[
         return image  # of 16 bits in use: Pillow has kept the high ones
     values = read_values(image, depth, file)
     if scale is None:
-        scale = choose_scale(*range_of(values[..., :3] if colours else values), is_float=depth.is_float)
+        scale = choose_scale(range_of(values, depth), is_float=depth.is_float)
     if image.mode == "RGBA":  # opacity may fill its range where colours do not
         opacity = np.minimum(values[..., 3:] >> (scale.shift or 0), 255).astype(np.uint8)
         return Image.fromarray(np.concatenate([scale(values[..., :3]), opacity], 2))
     return Image.fromarray(scale(values))
+
+
+def _declared(image: Image.Image) -> Range | None:
+    """Return the range that a file says its values have: a TIFF by its tags (S)MinSampleValue and (S)MaxSampleValue; a
+    PPM by its largest value, which Pillow makes 65535 of. None where it says nothing."""
+    if image.format == "PPM":
+        (tile,) = getattr(image, "tile", None) or (None,)
+        return Range(0, 65535, True) if tile is not None and isinstance(tile[3], tuple) else None
+    tags = getattr(image, "tag_v2", {})
+    ends = [tags.get(signed, tags.get(plain)) for signed, plain in ((340, 280), (341, 281))]
+    low, high = (end[0] if isinstance(end, tuple) else end for end in ends)
+    if high is None or not float(low or 0) < float(high):
+        return None
+    return Range(float(low or 0), float(high), True)
 
 
 def _layout(image: Image.Image) -> str:

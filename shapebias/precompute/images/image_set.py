@@ -133,6 +133,7 @@ def image_set_by_folder(
     paths: list[bytes],
     source: str,
     *,
+    is_folder: bool = True,
     folders: Sequence[bytes] | None = None,
     sort: bool = True,
     **more: Any,
@@ -140,11 +141,11 @@ def image_set_by_folder(
     """Return an image set of paths whose classes are their folders, and the pictures beside the class folders, which
     are skipped. Where no folder is a class, the root is, if it is called by a WordNet id.
 
-    With `sort` it is in the order of classes, then of paths, as bytes. `source` is what the user called the images;
-    `folders` are the paths that have the folders, where they are others; `more` are further fields. Raises UsageError
-    as `labels.name_by_folder` does.
+    With `sort` it is in the order of classes, then of paths, as bytes. `source` is what the user called the images, a
+    folder or (not `is_folder`) a file; `folders` are the paths that have the folders, where they are others; `more` are
+    further fields. Raises UsageError as `labels.name_by_folder` does.
     """
-    classes = name_by_folder(folders or paths, source)
+    classes = name_by_folder(folders or paths, source, is_folder=is_folder)
     own = os.fsencode(os.path.basename(os.path.abspath(root)))  # noqa: PTH100, PTH119 (keeps links; URLs)
     if is_wnid(own) and not any(classes.names):
         classes = FolderClasses([own] * len(paths), [])

@@ -18,7 +18,7 @@ from shapebias.core import imagenet
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
-SPLITS = frozenset(("train", "training", "val", "valid", "validation", "eval", "test", "testing"))
+_SPLIT = re.compile(r"(?:.*[_-])?(train|val|test|eval|dev)(?:ing|id|idation)?(?:[_-]?(?:set|images|[0-9]{1,4}))?")
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _MOST_NUMBERED = 10_000  # classes up to which those without an image are listed too, so that a label is its number
 _DEPTH = 4  # folders below which WordNet ids are looked for
@@ -91,30 +91,28 @@ class FolderClasses:
     stray: list[int]
 
 
-def name_by_folder(paths: Sequence[bytes], source: str) -> FolderClasses:
+def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = True) -> FolderClasses:
     """Return the classes of images by their folders: the first one below those that all share, or the first that is a
     WordNet id where each path has one.
 
     Images beside the class folders are stray where they are fewer than those in the folders; otherwise the folder is
     flat, and nothing has a class. Raises UsageError where the folders are the splits of a data set, such as train and
-    val; `source` is what the user called the images.
+    val; `source` is what the user called the images, a folder or (not `is_folder`) a file.
     """
     folder_of = [path.rpartition(b"/")[0] for path in paths]
     times = Counter(folder_of)
     parts = {folder: folder.split(b"/") if folder else [] for folder in times}
-    while all(len(names) > 1 for names in parts.values()) and len({names[0] for names in parts.values()}) == 1:
-        if is_wnid(next(iter(parts.values()))[0]):
-            break
+    while _share_a_folder(list(parts.values())):
         parts = {folder: names[1:] for folder, names in parts.items()}
     tops = {names[0] for names in parts.values() if names}
-    splits = sorted(name for name in tops if os.fsdecode(name).lower() in SPLITS)
-    if len(splits) > 1:
-        raise UsageError(_splits_text(splits, source))
+    splits = {name: match[1] for name in sorted(tops) if (match := _SPLIT.fullmatch(os.fsdecode(name).lower()))}
+    if len(set(splits.values())) > 1:
+        raise UsageError(_splits_text(list(splits), source, is_folder))
     depth = _depth_of_wnids(list(parts.values()))
     class_of = {folder: names[depth] if names else None for folder, names in parts.items()}
     outside = sum(times[folder] for folder, name in class_of.items() if name is None)
     in_classes = len(tops) > 1 or any(map(is_wnid, tops))
-    if (outside and not (in_classes and outside < len(paths) - outside)) or tops == set(splits):
+    if (outside and not (in_classes and outside < len(paths) - outside)) or len(splits) == len(tops) == 1:
         return FolderClasses([None] * len(paths), [])
     names = [class_of[folder] for folder in folder_of]
     return FolderClasses(names, [position for position, name in enumerate(names) if name is None])
@@ -125,6 +123,14 @@ def is_wnid(folder: bytes) -> bool:
     return imagenet.index_of_wnid(os.fsdecode(folder)) is not None
 
 
+def _share_a_folder(folders: Sequence[list[bytes]]) -> bool:
+    """Return whether all folders begin with one that is no class: all are deeper, or there are class folders in it."""
+    if not all(folders) or len({names[0] for names in folders}) > 1 or is_wnid(folders[0][0]):
+        return False
+    below = {names[1] for names in folders if len(names) > 1}
+    return all(len(names) > 1 for names in folders) or len(below) > 1 or any(map(is_wnid, below))
+
+
 def _depth_of_wnids(folders: Sequence[list[bytes]]) -> int:
     """Return the first depth at which all folders are WordNet ids; 0 where there is none."""
     for depth in range(min(_DEPTH, min(map(len, folders), default=0))):
@@ -133,10 +139,12 @@ def _depth_of_wnids(folders: Sequence[list[bytes]]) -> int:
     return 0
 
 
-def _splits_text(splits: Sequence[bytes], source: str) -> str:
+def _splits_text(splits: Sequence[bytes], source: str, is_folder: bool) -> str:
     names, place = [printable(name, 40) for name in splits], printable(source)
-    held = f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{place} holds {held}, each with images: name one of them, such as {place.rstrip('/')}/{names[-1]}"
+    held = f"{place} holds {', '.join(names[:-1])} and {names[-1]}, each with images"
+    if is_folder:
+        return f"{held}: name one of them, such as {place.rstrip('/')}/{names[-1]}"
+    return f"{held}: make one of {names[-1]} alone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +192,7 @@ def match_outputs(
         if known:
             notes = _unknown(names, known, "the network's")
             return Match(outputs=_array(known, source_names, count), rule="by name", notes=notes)
-    if numbers and max(numbers.values()) < outputs:
+    if numbers and max(numbers.values()) < outputs + (min(numbers.values()) > 0):
         return _by_number(source_names, count, numbers, outputs, any_order=network_ids is None)
     if is_imagenet:
         known = _by_imagenet(names)
@@ -217,16 +225,26 @@ def _by_network(names: Mapping[str, int], class_ids: Sequence[str], network_ids:
 
 
 def _by_imagenet(names: Sequence[str]) -> dict[str, int]:
-    """Return the classes of ImageNet that names stand for, where one is a WordNet id or more than half are names."""
+    """Return the classes of ImageNet that names stand for, where one is a WordNet id or more than half are names.
+
+    A name of two classes (`crane`) is that of which no other name is, if there is one.
+    """
     by_wnid = {name: index for name in names if (index := imagenet.index_of_wnid(name)) is not None}
     by_name = {name: index for name in names if (index := imagenet.index_of_name(name)) is not None}
-    return by_name | by_wnid if by_wnid or 2 * len(by_name) > len(names) else {}
+    if not by_wnid and 2 * len(by_name) <= len(names):
+        return {}
+    known = by_name | by_wnid
+    for name in names:
+        left = set(imagenet.indices_of_shared_name(name)) - set(known.values())
+        if name not in known and len(left) == 1:
+            known[name] = left.pop()
+    return known
 
 
 def _imagenet_match(source_names: Mapping[str, int], count: int, known: Mapping[str, int]) -> Match:
     wnids = sum(imagenet.index_of_wnid(name) is not None for name in known)
     rule = "by WordNet id" if 2 * wnids >= len(known) else "by ImageNet's class names"
-    twofold = [name for name in source_names if name not in known and imagenet.plain(name) in imagenet.shared_names()]
+    twofold = [name for name in source_names if name not in known and imagenet.indices_of_shared_name(name)]
     notes = _unknown([name for name in source_names if name not in twofold], known, "ImageNet's")
     if twofold:
         notes.append(f"two classes of ImageNet each have the name {_some(twofold)}: these images have no label")
@@ -236,21 +254,26 @@ def _imagenet_match(source_names: Mapping[str, int], count: int, known: Mapping[
 def _by_number(
     source_names: Mapping[str, int], count: int, numbers: Mapping[str, int], outputs: int, *, any_order: bool
 ) -> Match:
+    """Return the match of numbers below `outputs`; or up to `outputs`, without 0, which count from 1. With `any_order`
+    the network may have been trained on folders in an order of their own."""
+    first = int(max(numbers.values()) == outputs)
+    by_number = {name: number - first for name, number in numbers.items()}
     orders, notes = {}, []
-    if min(numbers.values()) > 0:
+    if not first and min(numbers.values()) > 0:
         less_one = {name: number - 1 for name, number in numbers.items()}
         orders["counted from 1"] = _array(less_one, source_names, count)
-    by_characters = {name: output for output, name in enumerate(sorted(map(str, range(outputs))))}
-    differing = [name for name, number in numbers.items() if by_characters.get(name, number) != number]
-    if differing and numbers.keys() <= by_characters.keys():
-        sorted_so = {name: by_characters[name] for name in numbers}
-        orders["sorted by characters, as torchvision's ImageFolder does"] = _array(sorted_so, source_names, count)
+    in_order = {name: output for output, name in enumerate(sorted(map(str, range(first, first + outputs))))}
+    by_characters = {name: in_order[name] for name in numbers if name in in_order}
+    if len(by_characters) == len(numbers) and by_characters != by_number:
+        orders["sorted by characters, as torchvision's ImageFolder does"] = _array(by_characters, source_names, count)
         if len(numbers) == outputs and any_order:
+            name = next(name for name in numbers if by_characters[name] != by_number[name])
             notes.append(
-                f"class {differing[0]} is output {numbers[differing[0]]}, by number, as timm sorts folders; "
-                f"torchvision's ImageFolder sorts by characters and makes it output {by_characters[differing[0]]}"
+                f"class {name} is output {by_number[name]}, by number, as timm sorts folders; torchvision's "
+                f"ImageFolder sorts by characters and makes it output {by_characters[name]}"
             )
-    return Match(outputs=_array(numbers, source_names, count), rule="by number", notes=notes, orders=orders)
+    rule = "by number, counted from 1" if first else "by number"
+    return Match(outputs=_array(by_number, source_names, count), rule=rule, notes=notes, orders=orders)
 
 
 def _by_order(source_names: Mapping[str, int], count: int) -> Match:

@@ -1,36 +1,16 @@
 """Why a network is hardly ever right: the usual mistakes tried out, and the one named that mends it."""
 
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.analysis.accuracy import is_better_than, is_near_chance
-from shapebias.precompute.memory import OutOfMemoryError
-from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from shapebias.precompute.measures.decisions import read_decisions
+from shapebias.precompute.measures.trials import TrialMeasure, other_ways
+from shapebias.precompute.scanning.scan import Scan
 from shapebias.precompute.stages.run import ModelRun, Run
 
-_AT_ONCE = 8  # few, since the device may have had no room for more
 _MOST_IMAGES = 48  # that the network is shown anew
 _CONSISTENT = 0.3  # of pairs of images of one class, how many get the same decision where only the order is wrong
-_SCALES = {  # mean, std, and what to do where the network wants pixels so
-    "ImageNet's mean and std": (IMAGENET_MEAN, IMAGENET_STD, "add ,preprocess=imagenet to its --model"),
-    "no normalisation, pixels in [0, 1]": ((0.0,) * 3, (1.0,) * 3, "add ,preprocess=none to its --model"),
-    "pixels in [-1, 1]": ((0.5,) * 3, (0.5,) * 3, "add ,preprocess=inception to its --model"),
-    "pixels from 0 to 255": ((0.0,) * 3, (1 / 255,) * 3, "multiply its input by 255, with preprocess=none"),
-}
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A way to feed a network other than its own: `name` says which, `remedy` what to do where it is right."""
-
-    name: str
-    remedy: str
-    preprocessing: Preprocessing
-    bgr: bool
 
 
 def explain_near_chance(run: Run, model: ModelRun) -> str | None:
@@ -47,9 +27,8 @@ def explain_near_chance(run: Run, model: ModelRun) -> str | None:
         return f"{said}: {ordered}" if said else ordered
     if not near_chance:
         return None
-    with suppress(OutOfMemoryError):
-        if fed := _fed_otherwise(run, model, np.flatnonzero(known)):
-            return f"{said}: {fed}"
+    if fed := _fed_otherwise(run, model, np.flatnonzero(known)):
+        return f"{said}: {fed}"
     if _is_consistent(model.decision[known], model.target[known]):
         return (
             f"{said}, but images of one class mostly get the same decision: its classes seem to be in another order; "
@@ -79,36 +58,25 @@ def _other_order(run: Run, model: ModelRun, right: int, count: int) -> str | Non
 def _fed_otherwise(run: Run, model: ModelRun, known: NDArray[np.int64]) -> str | None:
     """Return what to say where the network is right much more often with other input; `known`: images with labels."""
     rows = known[np.unique(np.linspace(0, len(known) - 1, min(_MOST_IMAGES, len(known))).astype(np.int64))]
-    trials = list(_trials(model.runner.model.preprocessing))
-    right = np.zeros(len(trials) + 1, np.int64)
-    stream = run.stream(run.image_set)
-    title = f"{model.label}: why its accuracy is near chance"
-    for batch in stream.batches(title, model.runner.geometry, run.used[rows], batch_size=_AT_ONCE):
-        target = model.target[rows[batch.positions]]
-        right[-1] += int((model.decision[rows[batch.positions]] == target).sum())
-        for number, trial in enumerate(trials):
-            fed = replace(model.runner, model=replace(model.runner.model, preprocessing=trial.preprocessing))
-            pixels = np.ascontiguousarray(batch.pixels[..., ::-1]) if trial.bgr else batch.pixels
-            right[number] += int((fed.decide(fed.forward(pixels)) == target).sum())
-    best = int(right[:-1].argmax())
+    trials = other_ways(model.runner.model.preprocessing)
+    scan = Scan(
+        name=f"trials-{model.label}",
+        title=f"{model.label}: why its accuracy is near chance",
+        image_set=run.image_set,
+        geometry=model.runner.geometry,
+        measure=TrialMeasure(model.number, trials),
+        positions=run.used[rows],
+    )
+    _, decided = read_decisions(run.scan_again(scan), len(rows), [model.number])
+    right = (decided[model.number] == model.target[rows, None]).sum(0)
+    before, best = int((model.decision[rows] == model.target[rows]).sum()), int(right.argmax())
     assert model.runner.outputs is not None
-    if not is_better_than(int(right[best]), len(rows), max(right[-1] / len(rows), 1 / model.runner.outputs)):
+    if not is_better_than(int(right[best]), len(rows), max(before / len(rows), 1 / model.runner.outputs)):
         return None
     return (
-        f"with {trials[best].name}, {right[best]} of {len(rows)} images are right instead of {right[-1]}: "
+        f"with {trials[best].name}, {right[best]} of {len(rows)} images are right instead of {before}: "
         f"{trials[best].remedy}"
     )
-
-
-def _trials(own: Preprocessing) -> Iterator[Trial]:
-    """Yield the other ways to feed a network: other normalisations, and each, its own too, with blue first."""
-    flip = "let it flip its input's channels, x[:, [2, 1, 0]]"
-    yield Trial("BGR input", flip, own, bgr=True)
-    for name, (mean, std, remedy) in _SCALES.items():
-        if not (np.allclose(mean, own.mean, atol=1e-3) and np.allclose(std, own.std, atol=1e-3)):
-            changed = replace(own, mean=mean, std=std)
-            yield Trial(name, remedy, changed, bgr=False)
-            yield Trial(f"BGR input and {name}", f"{remedy}, and {flip}", changed, bgr=True)
 
 
 def _is_consistent(decision: NDArray[np.int32], target: NDArray[np.int32]) -> bool:

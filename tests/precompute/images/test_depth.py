@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hypothesis_numpy
 from PIL import Image
 
 from shapebias.precompute.images.decode import read_image
-from shapebias.precompute.images.depth import Scale, choose_scale
+from shapebias.precompute.images.depth import Range, Scale, choose_scale
 from shapebias.precompute.images.geometry import ImageError
 from shapebias.precompute.images.sources.find import find_images
 
@@ -89,7 +89,7 @@ def test_kinds_of_tiff_that_pillow_cannot_read_are_named(tmp_path: Path) -> None
     ],
 )
 def test_ranges(low: float, high: float, is_float: bool, expected: tuple[float, float]) -> None:
-    scale = choose_scale(low, high, is_float=is_float)
+    scale = choose_scale(Range(low, high), is_float=is_float)
     assert (scale.low, scale.high) == expected
 
 
@@ -99,6 +99,20 @@ def test_stretching_is_numpys_interpolation(values: np.ndarray) -> None:
     assume(high > low)
     shades = Scale(low, high, strict=False)(values).astype(float)
     assert np.abs(shades - np.interp(values.astype(float), [low, high], [0, 255])).max() <= 0.5 + 1e-6
+
+
+def test_ranges_that_files_declare(tmp_path: Path) -> None:
+    dark = RAMP * 3
+    tifffile.imwrite(tmp_path / "a.tif", dark, extratags=[(281, 3, 1, 4095, True)])
+    np.testing.assert_array_equal(pixels(tmp_path / "a.tif")[..., 0], dark >> 4)
+    tifffile.imwrite(tmp_path / "b.tif", (dark / 100).astype(np.float32), extratags=[(341, 11, 1, 10.0, True)])
+    assert np.abs(pixels(tmp_path / "b.tif")[..., 0] - dark / 1000 * 255).max() <= 0.5
+    tifffile.imwrite(tmp_path / "c.tif", dark, extratags=[(281, 3, 1, 100, True)])
+    np.testing.assert_array_equal(pixels(tmp_path / "c.tif")[..., 0], dark >> 2)  # what it declares is untrue
+    (tmp_path / "d.pgm").write_bytes(b"P5 256 4 4095\n" + dark.astype(">u2").tobytes())
+    assert np.abs(pixels(tmp_path / "d.pgm")[..., 0] - dark / 4095 * 255).max() <= 1
+    images, _ = find_images(str(tmp_path))
+    assert images.notes[0] == "16-bit PPM: 0 to 65,535 becomes 0 to 255 (declared by 1 image)"
 
 
 def test_one_scale_for_a_set(tmp_path: Path) -> None:

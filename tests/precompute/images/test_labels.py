@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.utils.misc import natural_key as timm_key
 from torchvision.datasets.folder import find_classes
+from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from shapebias.core import imagenet
 from shapebias.core.errors import UsageError
@@ -48,6 +49,7 @@ def test_numbers_are_themselves() -> None:
 
 
 @given(st.lists(st.none() | st.binary(min_size=1, max_size=6), max_size=12))
+@settings(max_examples=50)
 def test_any_names_are_told_apart(names: list[bytes | None]) -> None:
     labels = label_images(names)
     assert len(labels.class_ids) == len(labels.class_names)
@@ -72,6 +74,8 @@ def test_any_names_are_told_apart(names: list[bytes | None]) -> None:
         ("photos/cat/1 photos/dog/2", "cat dog", []),
         ("val/cat/1 val/dog/2", "cat dog", []),
         ("val/1 val/2", "- -", []),
+        ("photos/cat/1 photos/dog/2 photos/dog/3 photos/sheet", "cat dog dog -", [3]),
+        ("cat/1 cat/close/2", "cat cat", []),
         (f"part1/{WNIDS[3]}/1 part2/{WNIDS[3]}_shark/2", f"{WNIDS[3]} {WNIDS[3]}_shark", []),
         (f"{WNIDS[3]}/a/1 {WNIDS[3]}/b/2", f"{WNIDS[3]} {WNIDS[3]}", []),
     ],
@@ -86,6 +90,11 @@ def test_the_splits_of_a_data_set_are_asked_for_by_name() -> None:
     for paths in (["train/a/1.jpg", "val/a/1.jpg"], ["Train/1.jpg", "val/1.jpg", "stray.jpg"]):
         with pytest.raises(UsageError, match=r"holds [tT]rain and val, each with images: name one .*, such as p/val$"):
             name_by_folder([path.encode() for path in paths], "p/")
+    with pytest.raises(UsageError, match="holds coco_train2017 and coco_val2017"):
+        name_by_folder([b"coco_train2017/1.jpg", b"coco_val2017/1.jpg"], "coco")
+    assert name_by_folder([b"bullet-train/1.jpg", b"steam-train/1.jpg"], "trains").names[0] == b"bullet-train"
+    with pytest.raises(UsageError, match=r"a\.tar holds train and val, each with images: make one of val alone"):
+        name_by_folder([b"train/1.jpg", b"val/1.jpg"], "a.tar", is_folder=False)
     names = name_by_folder([b"train/1.jpg", b"bus/1.jpg"], "vehicles").names
     assert names == [b"train", b"bus"], "a class can be called train"
 
@@ -115,15 +124,16 @@ def test_names_of_imagenets_classes() -> None:
     assert targets(names, 1000) == [2, 0, 607, 264, 474]
     twofold = match(["crane", "tench", "goldfish"], 1000)
     assert twofold.notes == ["two classes of ImageNet each have the name crane: these images have no label"]
+    assert targets([name.replace(" ", "_") for name in _IMAGENET_CATEGORIES], 1000) == list(range(1000))
     assert match(["banana", "my cat", "my dog"], 1000).outputs is None, "one name may be a coincidence"
     assert targets(["lemon", "banana"], 2) == [1, 0], "not of ImageNet's network"
 
 
-@pytest.mark.parametrize(("names", "fits"), [(["0", "1", "417"], True), (["1000", "2"], False)])
+@pytest.mark.parametrize(("names", "fits"), [(["0", "1", "417"], True), (["1001", "2"], False)])
 def test_numbers_that_fit(names: list[str], fits: bool) -> None:
     found = match(names, 1000)
     assert (found.outputs is not None) == fits
-    assert found.rule == ("by number" if fits else "2 classes found (1000, 2); the network has 1000 outputs")
+    assert found.rule == ("by number" if fits else "2 classes found (1001, 2); the network has 1000 outputs")
 
 
 def test_what_was_found_and_what_was_needed() -> None:
@@ -150,6 +160,7 @@ folder_names = st.lists(
 
 
 @given(folder_names)
+@settings(max_examples=50)
 def test_orders_are_torchvisions_and_timms(names: list[str]) -> None:
     assert sorted(names, key=natural_key) == sorted(names, key=timm_key)
     found = match(names, len(names))
@@ -182,4 +193,9 @@ def test_numeric_folders_where_torchvision_and_timm_differ(tmp_path: Path) -> No
     assert f"makes it output {torchvision['10']}" in found.notes[0]
     assert not match([f"{number:02d}" for number in range(12)], 12).notes, "with leading zeros there is one order"
     assert not match(names, 1000, WNIDS).notes
+    from_one = match([str(number) for number in range(1, 13)], 12)
+    assert from_one.rule == "by number, counted from 1"
+    assert targets([str(number) for number in range(1, 13)], 12) == list(range(12))
+    assert "class 1 is output 0" not in from_one.notes[0]
+    assert targets(["12", "3"], 12) == [11, 2]
     assert match(["3", "10"], 12).orders["counted from 1"][[3, 10]].tolist() == [2, 9]

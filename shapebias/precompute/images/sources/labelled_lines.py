@@ -40,7 +40,7 @@ def parse_lines(content: bytes, name: str) -> list[Line]:
     if rows and (header := _header(rows)) is not None:
         delimiter, cells = header
         return list(_table(rows, delimiter, cells, name))
-    return [parse_line(line) for line in rows]
+    return [(path, label) for path, label in map(parse_line, rows) if path.strip()]
 
 
 def parse_line(line: bytes) -> Line:

@@ -48,7 +48,7 @@ def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Sk
     paths = [whole[len(shared) + 1 :] for whole in label_of]
     if any(label is not None for label in label_of.values()):
         return make_image_set(root, paths, list(label_of.values())), skipped
-    image_set, stray = image_set_by_folder(root, paths, shared_text, sort=False)
+    image_set, stray = image_set_by_folder(root, paths, name, is_folder=False, sort=False)
     return image_set, [*skipped, *stray]
 
 

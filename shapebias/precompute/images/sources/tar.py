@@ -100,7 +100,7 @@ def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skippe
         return image_set.take(sorted(range(len(paths)), key=paths.__getitem__)), skipped
     if paths == names:
         paths = names = _without_shared_folders(names)
-    image_set, stray = image_set_by_folder(root, paths, root, folders=names, **facts)
+    image_set, stray = image_set_by_folder(root, paths, root, folders=names, is_folder=False, **facts)
     return image_set, [*skipped, *stray]
 
 
