@@ -72,7 +72,8 @@ class Runner:
         """float32 [B, units] of every watched layer: the units' activations, the maxima of their maps."""
         seen: dict[int, Tensor] = {}
         self.forward(pixels, lambda index, output: seen.update({index: torch.amax(output, (2, 3))}))
-        return [seen[index].float().cpu().numpy() for index in range(len(self.layers))]
+        joined = torch.cat([seen[index].float() for index in range(len(self.layers))], 1).cpu().numpy()
+        return np.split(joined, np.cumsum([layer.units for layer in self.layers])[:-1], axis=1)
 
     def decide(self, scores: Tensor | None) -> NDArray[np.int32]:
         """int32 [B]: the class with the largest score; of no image where the network gives none."""
