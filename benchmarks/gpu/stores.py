@@ -1,0 +1,189 @@
+"""How far two stores are apart, and how far they may be."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.gpu.setup import Record
+from shapebias.core.metrics import METRICS
+from shapebias.core.store.reader import Store
+
+_OF_ACTIVATIONS = ("max", "mean", "std", "q995")
+_OF_VARIATION = ("tv", "tv_noisy", "tv_shift")
+_COUNTED = ("tied", "concept_diversity", "shape_score", "texture_score", "accuracy_drop")
+_OF_TOP_IMAGES = ("class_diversity", "visual_diversity")  # beside sensitivities and their excess
+
+
+DISTORTIONS = ("grey", "noise")  # of the runs that are compared
+DECISIONS = ("decision", "cue_conflict/decision", "adversarial/right", *(f"distortions/{name}" for name in DISTORTIONS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """How far a store may be from another.
+
+    largest, median:  of a metric's differences over all units, relative to the unit's maximum where the metric is an
+                      activation, to that times the number of positions where it is a total variation
+    top_sets:         the least share of top images that both have
+    decisions:        the least share of decisions that are equal, counts of decisions included
+    complete:         whether every metric and decision must be in both
+    """
+
+    largest: float = np.inf
+    median: float
+    top_sets: float
+    decisions: float = 0.0
+    complete: bool = False
+
+
+BOUNDS = {
+    "highest": Bounds(largest=1e-4, median=1e-4, top_sets=0.999, decisions=1.0, complete=True),
+    "tf32": Bounds(median=1e-3, top_sets=0.99),
+    "bf16": Bounds(median=1e-2, top_sets=0.94),
+}
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far two stores are apart, as `Bounds` has it; `metrics` are differences of all units, by name."""
+
+    metrics: dict[str, NDArray[np.float64]]
+    top_sets: float
+    decisions: float
+
+    def worst(self, kind: str) -> tuple[float, str]:
+        """Return the largest over metrics of their `max` or `median` differences, and the metric's name."""
+        reduce = {"max": np.max, "median": np.median}[kind]
+        return max(((float(reduce(some)), name) for name, some in self.metrics.items()), default=(0.0, "none"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the distance in a few numbers."""
+        (largest, where), (median, typical) = self.worst("max"), self.worst("median")
+        return {
+            "largest": f"{largest:.1e} ({where})",
+            "median": f"{median:.1e} ({typical})",
+            "top_sets": round(self.top_sets, 5),
+            "decisions": round(self.decisions, 5),
+        }
+
+
+def distance(store: Store, expected: Store) -> Distance:
+    """Return how far a store is from another of the same networks, layers and images, in what both have.
+
+    A value that is NaN in only one of them is infinitely far off. What follows from a unit's top images is compared where
+    these are the same.
+    """
+    metrics: dict[str, list[NDArray[np.float64]]] = {}
+    shared: list[NDArray[np.float64]] = []
+    equal: list[NDArray[np.bool_]] = _decisions_equal(store, expected)
+    for model in expected.models:
+        for layer in expected.layers(model):
+            common = _shared_top_images(store, expected, model, layer)
+            shared.append(common)
+            for name in _numbers(store, model, layer) & _numbers(expected, model, layer):
+                found, wanted = store.metric(model, layer, name), expected.metric(model, layer, name)
+                if name in _COUNTED:
+                    equal.append(_same(found, wanted))
+                    continue
+                apart = _apart(found, wanted) / _scale(expected, model, layer, name)
+                metrics.setdefault(name, []).append(apart[common == 1] if _follows_top_images(name) else apart)
+    joined = {name: np.concatenate(some) for name, some in metrics.items()}
+    return Distance(
+        {name: some for name, some in joined.items() if len(some)},
+        float(np.concatenate(shared).mean()),
+        float(np.concatenate(equal).mean()) if equal else 1.0,
+    )
+
+
+def check_distance(record: Record, name: str, *, store: Store, expected: Store, bounds: Bounds) -> None:
+    """Record how far a store is from another, and what of it is too far."""
+    apart = distance(store, expected)
+    record.measured[name] = apart.to_json()
+    if bounds.complete:
+        missing = _contents(expected) ^ _contents(store)
+        record.check(not missing, f"{name}: only one of the two has {', '.join(sorted(missing)[:4])}")
+    for kind, bound in (("max", bounds.largest), ("median", bounds.median)):
+        value, metric = apart.worst(kind)
+        record.check(value <= bound, f"{name}: {metric} differs by {value:.1e} ({kind} over units), not {bound:g}")
+    for what, value, bound in (
+        ("top images", apart.top_sets, bounds.top_sets),
+        ("decisions", apart.decisions, bounds.decisions),
+    ):
+        record.check(value >= bound, f"{name}: {value:.2%} of {what} are the same, not {bound:.1%}")
+
+
+def differing(store: Store, expected: Store) -> list[str]:
+    """Return the names of the arrays whose bits are not the same in two stores of the same networks and images."""
+    names = []
+    for model in expected.models:
+        for layer in expected.layers(model):
+            for name in _numbers(expected, model, layer):
+                if not np.array_equal(
+                    store.metric(model, layer, name), expected.metric(model, layer, name), equal_nan=True
+                ):
+                    names.append(f"{model}/{layer} {name}")
+            for kind in ("value", "image", "position"):
+                lists = (each.top_lists(model, layer, kind) for each in (store, expected))
+                if not np.array_equal(*lists, equal_nan=kind == "value"):
+                    names.append(f"{model}/{layer} top {kind}")
+            if not np.array_equal(*(each.activations(model, layer, "max")[:] for each in (store, expected))):
+                names.append(f"{model}/{layer} activations")
+    return names
+
+
+def _numbers(store: Store, model: str, layer: str) -> set[str]:
+    """Return the names of a layer's metrics that are numbers."""
+    return {name for name in store.metric_names(model, layer) if not METRICS[name].is_text}
+
+
+def _decisions(store: Store) -> set[str]:
+    """Return the paths of all decisions in a store."""
+    return {path for model in store.models for kind in DECISIONS if store.has(path := f"models/{model}/{kind}")}
+
+
+def _contents(store: Store) -> set[str]:
+    """Return the names of all metrics and decisions in a store."""
+    layers = [(model, layer) for model in store.models for layer in store.layers(model)]
+    metrics = {f"{model}/{layer} {name}" for model, layer in layers for name in _numbers(store, model, layer)}
+    return metrics | _decisions(store)
+
+
+def _decisions_equal(store: Store, expected: Store) -> list[NDArray[np.bool_]]:
+    """Return which decisions are the same, an array for each kind and network."""
+    paths = _decisions(store) & _decisions(expected)
+    return [(store.read(path) == expected.read(path)).ravel() for path in paths]
+
+
+def _shared_top_images(store: Store, expected: Store, model: str, layer: str) -> NDArray[np.float64]:
+    """Return the share of each unit's top images that both stores have, float64 [units]."""
+    lists = (each.top_lists(model, layer, "image") for each in (store, expected))
+    return np.array([len(np.intersect1d(one, other)) / len(np.unique(other)) for one, other in zip(*lists, strict=True)])
+
+
+def _follows_top_images(name: str) -> bool:
+    return name in _OF_TOP_IMAGES or name.endswith(("_sensitivity", "_excess"))
+
+
+def _scale(expected: Store, model: str, layer: str, name: str) -> NDArray[np.float64] | float:
+    """Return what a metric's differences are relative to, by unit."""
+    base = name.partition("@")[0]
+    if base not in (*_OF_ACTIVATIONS, *_OF_VARIATION):
+        return 1.0
+    largest = np.abs(expected.metric(model, layer, "max").astype(np.float64))
+    facts = expected.layers(model)[layer]
+    positions = facts.map_height * facts.map_width if base in _OF_VARIATION else 1
+    return np.where(largest > 0, largest, 1.0) * positions
+
+
+def _apart(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return |found - wanted|; 0 where both are the same or NaN, infinite where one is NaN."""
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(found.astype(np.float64) - wanted)
+    return np.where(_same(found, wanted), 0.0, np.nan_to_num(apart, nan=np.inf, posinf=np.inf))
+
+
+def _same(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+    return same
