@@ -15,8 +15,8 @@ torchvision, zarr (and triton, which comes with torch). Networks have random wei
 - G: memory.
 
 DIR/gpu_check.json is written after each section. The exit status is 1 where anything is not as it must be: a difference
-from the CPU, an error, a section that takes longer than its budget, at which it is stopped. With `--device cpu` the same
-is done with less of everything, and the CPU is compared with itself in batches of another size.
+from the CPU, an error, a section that takes longer than its budget, at which it is stopped. With `--device cpu` the
+same is done with less of everything, and the CPU is compared with itself in batches of another size.
 """
 
 import argparse

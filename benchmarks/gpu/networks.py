@@ -16,7 +16,7 @@ from shapebias.precompute.models.spec import ModelSpec
 from shapebias.precompute.runner import Runner, prepare
 
 _SIDE = 224
-_CALIBRATED_ON = 16  # images
+_CALIBRATED_ON = 8  # images
 
 
 def pixels(count: int, first: int = 0) -> NDArray[np.uint8]:

@@ -114,7 +114,8 @@ _DRAWN = 16  # different pictures in a batch
 
 
 def _decoder(path: bytes) -> Pixels:
-    return pixels(1, int(path.rpartition(b"/")[2]))[0]
+    drawn: Pixels = pixels(1, int(path.rpartition(b"/")[2]))[0]
+    return drawn
 
 
 class _Pictures(ImageSet):

@@ -93,7 +93,9 @@ def _annotations(images: int) -> Annotations:
     paths = [b"%d" % number for number in range(images)]
     return Annotations(
         image_set=ImageSet(root=Path(), paths=paths, labels=np.zeros(images, np.int32)),
-        concepts=Concepts(tuple(f"c{n}" for n in range(14)), (0,) * 6 + (1,) * 6 + (2,) * 2, ("color", "part", "scene")),
+        concepts=Concepts(
+            tuple(f"c{n}" for n in range(14)), (0,) * 6 + (1,) * 6 + (2,) * 2, ("color", "part", "scene")
+        ),
         read=_labelled,
         geometry=replace(imagenet_preprocessing().geometry, resize=_CROP, crop=_CROP),
         height=_SIDE,
@@ -157,19 +159,19 @@ def statistics(setup: Setup, record: Record) -> None:
     on_cpu, on_device = map(contest.probe, contest.runners)
     record.check(np.array_equal(on_cpu.decision, on_device.decision), "decisions differ")
     for number, (found, wanted) in enumerate(zip(on_device.layers, on_cpu.layers, strict=True)):
-        _check_layer(record, f"layer {number}", found, wanted)
+        check_layer(record, f"layer {number}", found, wanted)
         for name, values in on_cpu.noisy[number].items():
             _check_close(record, f"layer {number} {name}", on_device.noisy[number][name], values)
     thresholds = [contest.thresholds(runner) for runner in contest.runners]
-    for number, layers in enumerate(zip(*thresholds, strict=True)):
-        record.check(np.array_equal(*layers, equal_nan=True), f"layer {number}: thresholds differ")
+    for number, (first, second) in enumerate(zip(*thresholds, strict=True)):
+        record.check(np.array_equal(first, second, equal_nan=True), f"layer {number}: thresholds differ")
     both = [contest.dissection(runner, thresholds[0]) for runner in contest.runners]
-    for number, (first, second) in enumerate(zip(*both, strict=True)):
-        _check_overlap(record, f"layer {number}", first, second)
+    for number, (found_layer, wanted_layer) in enumerate(zip(both[1], both[0], strict=True)):
+        _check_overlap(record, f"layer {number}", found_layer, wanted_layer)
     record.measured |= {"layers": len(setup.sizes.maps), "images": setup.sizes.map_images}
 
 
-def _check_layer(record: Record, name: str, found: LayerResult, wanted: LayerResult) -> None:
+def check_layer(record: Record, name: str, found: LayerResult, wanted: LayerResult) -> None:
     """Check that a layer's metrics and top images are what they are on the CPU."""
     record.check(found.left_out == wanted.left_out, f"{name}: other maps are left out")
     _check_top(record, name, found.top, wanted.top)

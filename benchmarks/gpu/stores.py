@@ -1,6 +1,7 @@
 """How far two stores are apart, and how far they may be."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,14 @@ from numpy.typing import NDArray
 from benchmarks.gpu.setup import Record
 from shapebias.core.metrics import METRICS
 from shapebias.core.store.reader import Store
+from tests.support.store_arrays import arrays_of
 
-_OF_ACTIVATIONS = ("max", "mean", "std", "q995")
-_OF_VARIATION = ("tv", "tv_noisy", "tv_shift")
+_RELATIVE_TO = dict.fromkeys(("max", "mean", "std", "q995"), "max") | dict.fromkeys(
+    ("tv", "tv_noisy", "tv_shift"), "tv"
+)
+_LEAST = 1e-3  # of the layer's largest: a unit that stays below it is as good as dead
 _COUNTED = ("tied", "concept_diversity", "shape_score", "texture_score", "accuracy_drop")
+_TOP_VALUES = "values of top images"
 _OF_TOP_IMAGES = ("class_diversity", "visual_diversity")  # beside sensitivities and their excess
 
 
@@ -25,7 +30,7 @@ class Bounds:
     """How far a store may be from another.
 
     largest, median:  of a metric's differences over all units, relative to the unit's maximum where the metric is an
-                      activation, to that times the number of positions where it is a total variation
+                      activation, to its total variation where it is one
     top_sets:         the least share of top images that both have
     decisions:        the least share of decisions that are equal, counts of decisions included
     complete:         whether every metric and decision must be in both
@@ -55,8 +60,11 @@ class Distance:
 
     def worst(self, kind: str) -> tuple[float, str]:
         """Return the largest over metrics of their `max` or `median` differences, and the metric's name."""
-        reduce = {"max": np.max, "median": np.median}[kind]
-        return max(((float(reduce(some)), name) for name, some in self.metrics.items()), default=(0.0, "none"))
+        quantile = {"max": 1.0, "median": 0.5}[kind]
+        return max(
+            ((float(np.quantile(some, quantile, method="higher")), name) for name, some in self.metrics.items()),
+            default=(0.0, "none"),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the distance in a few numbers."""
@@ -72,8 +80,8 @@ class Distance:
 def distance(store: Store, expected: Store) -> Distance:
     """Return how far a store is from another of the same networks, layers and images, in what both have.
 
-    A value that is NaN in only one of them is infinitely far off. What follows from a unit's top images is compared where
-    these are the same.
+    A value that is NaN in only one of them is infinitely far off. What follows from a unit's top images is compared
+    where these are the same.
     """
     metrics: dict[str, list[NDArray[np.float64]]] = {}
     shared: list[NDArray[np.float64]] = []
@@ -82,6 +90,7 @@ def distance(store: Store, expected: Store) -> Distance:
         for layer in expected.layers(model):
             common = _shared_top_images(store, expected, model, layer)
             shared.append(common)
+            metrics.setdefault(_TOP_VALUES, []).append(_top_values_apart(store, expected, model, layer))
             for name in _numbers(store, model, layer) & _numbers(expected, model, layer):
                 found, wanted = store.metric(model, layer, name), expected.metric(model, layer, name)
                 if name in _COUNTED:
@@ -115,22 +124,9 @@ def check_distance(record: Record, name: str, *, store: Store, expected: Store, 
 
 
 def differing(store: Store, expected: Store) -> list[str]:
-    """Return the names of the arrays whose bits are not the same in two stores of the same networks and images."""
-    names = []
-    for model in expected.models:
-        for layer in expected.layers(model):
-            for name in _numbers(expected, model, layer):
-                if not np.array_equal(
-                    store.metric(model, layer, name), expected.metric(model, layer, name), equal_nan=True
-                ):
-                    names.append(f"{model}/{layer} {name}")
-            for kind in ("value", "image", "position"):
-                lists = (each.top_lists(model, layer, kind) for each in (store, expected))
-                if not np.array_equal(*lists, equal_nan=kind == "value"):
-                    names.append(f"{model}/{layer} top {kind}")
-            if not np.array_equal(*(each.activations(model, layer, "max")[:] for each in (store, expected))):
-                names.append(f"{model}/{layer} activations")
-    return names
+    """Return the paths of arrays that are not the same, bit for bit, in two stores of one file system."""
+    arrays, wanted = arrays_of(Path(store.path)), arrays_of(Path(expected.path))
+    return sorted(path for path in arrays.keys() | wanted.keys() if arrays.get(path) != wanted.get(path))
 
 
 def _numbers(store: Store, model: str, layer: str) -> set[str]:
@@ -159,7 +155,16 @@ def _decisions_equal(store: Store, expected: Store) -> list[NDArray[np.bool_]]:
 def _shared_top_images(store: Store, expected: Store, model: str, layer: str) -> NDArray[np.float64]:
     """Return the share of each unit's top images that both stores have, float64 [units]."""
     lists = (each.top_lists(model, layer, "image") for each in (store, expected))
-    return np.array([len(np.intersect1d(one, other)) / len(np.unique(other)) for one, other in zip(*lists, strict=True)])
+    return np.array(
+        [len(np.intersect1d(one, other)) / len(np.unique(other)) for one, other in zip(*lists, strict=True)]
+    )
+
+
+def _top_values_apart(store: Store, expected: Store, model: str, layer: str) -> NDArray[np.float64]:
+    """Return how far the values of each unit's top list are apart at most, relative to the unit's max."""
+    found, wanted = (each.top_lists(model, layer, "value") for each in (store, expected))
+    apart: NDArray[np.float64] = _apart(found, wanted).max(1) / _scale(expected, model, layer, "max")
+    return apart
 
 
 def _follows_top_images(name: str) -> bool:
@@ -168,13 +173,11 @@ def _follows_top_images(name: str) -> bool:
 
 def _scale(expected: Store, model: str, layer: str, name: str) -> NDArray[np.float64] | float:
     """Return what a metric's differences are relative to, by unit."""
-    base = name.partition("@")[0]
-    if base not in (*_OF_ACTIVATIONS, *_OF_VARIATION):
+    relative_to = _RELATIVE_TO.get(name.partition("@")[0])
+    if relative_to is None:
         return 1.0
-    largest = np.abs(expected.metric(model, layer, "max").astype(np.float64))
-    facts = expected.layers(model)[layer]
-    positions = facts.map_height * facts.map_width if base in _OF_VARIATION else 1
-    return np.where(largest > 0, largest, 1.0) * positions
+    usual = np.abs(expected.metric(model, layer, relative_to).astype(np.float64))
+    return np.maximum(usual, max(_LEAST * usual.max(), np.finfo(np.float32).tiny))
 
 
 def _apart(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float64]:

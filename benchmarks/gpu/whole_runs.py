@@ -108,9 +108,7 @@ def _compare(setup: Setup, record: Record, name: str, settings: Settings) -> Non
 
 def _rounding(settings: Settings, kind: str, precision: str) -> Settings:
     """Return the settings of a run on the device; one that rounds more than float32 measures activations only."""
-    here = replace(
-        settings, store=Path(f"{settings.store}-{precision}.zarr"), device=kind, precision=precision
-    )
+    here = replace(settings, store=Path(f"{settings.store}-{precision}.zarr"), device=kind, precision=precision)
     if precision == "highest":
         return here
     return replace(here, passes=("noise",), cue_conflict=None, ablate_accuracy=False, attacks=())
@@ -123,7 +121,9 @@ def _shards_and_stops(setup: Setup, record: Record) -> None:
     whole, _ = made(pair_settings(setup, "one-shard.zarr", shard_size=images))
     settings = pair_settings(setup, "four-shards.zarr", shard_size=images // 4)
     four, _ = made(settings)
-    check_distance(record, "4 shards, 1 shard", store=four, expected=whole, bounds=replace(BOUNDS["highest"], top_sets=1))
+    check_distance(
+        record, "4 shards, 1 shard", store=four, expected=whole, bounds=replace(BOUNDS["highest"], top_sets=1)
+    )
     stopped = replace(settings, store=setup.folder / "stopped.zarr")
     try:
         precompute(stopped, _StopAfter(images // 2))

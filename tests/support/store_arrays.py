@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import zarr
 
@@ -9,7 +10,7 @@ import zarr
 def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
     """Every array: its type, shape and bytes."""
 
-    def walk(group: zarr.Group) -> Iterator[zarr.Array]:
+    def walk(group: zarr.Group) -> Iterator["zarr.Array[Any]"]:
         for _, member in group.members():
             if isinstance(member, zarr.Array):
                 yield member
