@@ -44,13 +44,13 @@ from shapebias.core.files import write_atomically
 from shapebias.precompute.stopping import RunStoppedError, stoppable
 
 SECTIONS = (
-    Section("A", "JPEGs", 20, jpegs),
-    Section("B", "the same activations into both statistics", 25, statistics),
-    Section("C", "whole stores", 100, whole_runs),
-    Section("D", "too little memory", 20, short_memory),
-    Section("E", "speed", 110, speed),
-    Section("F", "from JPEGs to a store", 60, from_jpegs),
-    Section("G", "memory", 20, memory),
+    Section("A", "JPEGs", 15, jpegs),
+    Section("B", "the same activations into both statistics", 20, statistics),
+    Section("C", "whole stores", 95, whole_runs),
+    Section("D", "too little memory", 15, short_memory),
+    Section("E", "speed", 135, speed),
+    Section("F", "from JPEGs to a store", 55, from_jpegs),
+    Section("G", "memory", 15, memory),
 )
 RESULTS = "gpu_check.json"
 

@@ -37,8 +37,8 @@ def failing(_: Setup, __: Record) -> None:
 
 
 def test_budgets_leave_a_machine_in_six_minutes() -> None:
-    """With ten seconds to start."""
-    assert sum(section.seconds for section in gpu_check.SECTIONS) <= 350 + 10
+    """With ten seconds to start it."""
+    assert sum(section.seconds for section in gpu_check.SECTIONS) <= 350
     assert [section.letter for section in gpu_check.SECTIONS] == list("ABCDEFG")
 
 
@@ -104,4 +104,4 @@ def test_results_are_right_on_a_pretended_gpu(tmp_path: Path) -> None:
         records = gpu_check.check(sections, setup(tmp_path, "cuda"), tmp_path)
     assert [record.violations for record in records] == [[], [], [], []]
     assert gpu.counts["kernel"] > 10_000
-    assert records[2].measured["pair, tf32"]["top_sets"] == 1
+    assert records[2].measured["pair, tf32"]["top images"] == 1
