@@ -2,10 +2,11 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
-from typing import Any
+from functools import partial
+from typing import Any, Self
 from unittest import mock
 
 from benchmarks.gpu.networks import spec
@@ -13,15 +14,21 @@ from benchmarks.gpu.passes import Contest
 from benchmarks.gpu.setup import Record, Setup
 from benchmarks.gpu.speed import seconds
 from shapebias.precompute.device import Device
-from shapebias.precompute.images.loader import Loader, load
+from shapebias.precompute.images.loader import Batch, Loader, load
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
 from shapebias.precompute.run import precompute
+from shapebias.precompute.scanning import stream
 from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.writer import StoreWriter
 
 TARGET = 0.9  # of the slower of decoding and the pass
+_TIMED = (
+    ("copying", Device, "upload"),
+    ("writing parts", Shards, "keep"),
+    ("committing the store", StoreWriter, "commit"),
+)
 _BEFORE = ("listing images", "loading models")  # stages that do not grow with the images
 
 
@@ -45,10 +52,37 @@ class Stages:
         self._started = now
 
 
+class _TimedLoader:
+    """A loader; `spent` are the seconds for which its batches were waited."""
+
+    def __init__(self, loader: Loader, spent: Callable[[float], None]) -> None:
+        self._loader, self._spent = loader, spent
+        self.skipped = loader.skipped
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loader.close()
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = iter(self._loader)
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self._spent(time.perf_counter() - start)
+            if batch is None:
+                return
+            yield batch
+
+
 @contextmanager
-def timed(methods: Sequence[tuple[str, type, str]]) -> Iterator[defaultdict[str, float]]:
-    """Yield the seconds that are spent in methods, (title, class, name) each, by title, while the block runs."""
+def timed() -> Iterator[defaultdict[str, float]]:
+    """Yield the seconds that a run spends waiting for images, copying and writing, while the block runs."""
     spent: defaultdict[str, float] = defaultdict(float)
+
+    def add(title: str, took: float) -> None:
+        spent[title] += took
 
     def wrapped(title: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any, **options: Any) -> Any:
@@ -56,12 +90,16 @@ def timed(methods: Sequence[tuple[str, type, str]]) -> Iterator[defaultdict[str,
             try:
                 return method(*arguments, **options)
             finally:
-                spent[title] += time.perf_counter() - start
+                add(title, time.perf_counter() - start)
 
         return run
 
+    def timed_load(*arguments: Any, **options: Any) -> _TimedLoader:
+        return _TimedLoader(load(*arguments, **options), partial(add, "waiting for images"))
+
     with ExitStack() as stack:
-        for title, owner, name in methods:
+        stack.enter_context(mock.patch.object(stream, "load", timed_load))
+        for title, owner, name in _TIMED:
             stack.enter_context(mock.patch.object(owner, name, wrapped(title, getattr(owner, name))))
         yield spent
 
@@ -110,13 +148,7 @@ def _run(setup: Setup, record: Record, name: str, decoding: float) -> None:
     contest.passing()
     passing = contest.images / seconds(contest.passing)
     stages = Stages()
-    methods = [
-        ("waiting for images", Loader, "_collect"),
-        ("copying", Device, "upload"),
-        ("writing parts", Shards, "keep"),
-        ("committing the store", StoreWriter, "commit"),
-    ]
-    with timed(methods) as spent:
+    with timed() as spent:
         summary = precompute(_settings(setup, name), stages)
     stages.end()
     [model] = summary.models

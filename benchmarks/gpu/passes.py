@@ -27,10 +27,9 @@ Pixels = NDArray[np.uint8]
 
 
 class Contest:
-    """A network in one precision and the same batch of images, which comes `batches` times as other ones.
+    """A network in one precision and a batch of images, which comes several times, as other images.
 
-    `passing` is the run's own measure of the activations, from uint8 pixels on the host to parts on the host;
-    `bare` runs the network from the same pixels, and waits for nothing but the end.
+    What is measured is done as a run does it: from uint8 pixels on the host to parts on the host.
     """
 
     def __init__(self, setup: Setup, name: str, precision: str) -> None:
@@ -102,10 +101,12 @@ class Contest:
             self._packed = np.ascontiguousarray(np.resize(few, (self._batch, *few.shape[1:])))
         return self._packed
 
-    def ablated_rows(self, images: int) -> int:
-        """Ablate the units of the last layer but one on some images; return how many (image, unit) rows were run."""
-        layer = self.runner.layers[-2:][0]
-        ablation = UnitAblation(self.runner, layer, bytes_to_use(self.runner.device, None))
+    def ablation(self) -> UnitAblation:
+        """Return the ablation of the units of the last layer but one."""
+        return UnitAblation(self.runner, self.runner.layers[-2:][0], bytes_to_use(self.runner.device, None))
+
+    def ablated_rows(self, ablation: UnitAblation, images: int) -> int:
+        """Ablate units on some images; return how many (image, unit) rows were run."""
         _, units, _ = ablation.decide_pixels(self._pixels[:images], category_choice(sixteen_classes()))
         return len(units)
 

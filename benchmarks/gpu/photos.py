@@ -38,9 +38,14 @@ def write_photos(folder: Path, kinds: Kinds, processes: int) -> None:
     shares = [(str(folder), json.dumps(kinds), number, processes) for number in range(processes)]
     code = f"from {__name__} import write_share; write_share"
     commands = [[sys.executable, "-c", f"{code}{share}"] for share in shares]
-    for process in [subprocess.Popen(command) for command in commands]:
-        if process.wait():
-            raise subprocess.CalledProcessError(process.returncode, process.args)
+    running = [subprocess.Popen(command) for command in commands]
+    try:
+        for process in running:
+            if process.wait():
+                raise subprocess.CalledProcessError(process.returncode, process.args)
+    finally:
+        for process in running:
+            process.kill()
 
 
 def write_share(folder: str, kinds: str, first: int, step: int) -> None:

@@ -109,7 +109,7 @@ class Setup:
     @property
     def rounding(self) -> tuple[str, ...]:
         """The precisions beside `highest` that the check is about and the device has."""
-        return ("tf32", "bf16") if self.is_cuda else ("bf16",)
+        return ("tf32", "bf16") if self.device("auto").precision.tf32 else ("bf16",)
 
     @property
     def fast(self) -> tuple[str, ...]:
