@@ -136,7 +136,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sizes = FULL if on_cuda else SMALL
         setup = Setup(kind=options.device, folder=Path(folder), sizes=sizes, has_allocator=on_cuda)
         chosen = [section for section in SECTIONS if section.letter in letters]
-        records = check(chosen, setup, options.out, options.strict_speed)
+        try:
+            records = check(chosen, setup, options.out, options.strict_speed)
+        except RunStoppedError:
+            print(f"stopped: {options.out / RESULTS} has the sections that were done", file=sys.stderr)
+            return 1
     print(table(records))
     return 1 if any(record.violations for record in records) else 0
 

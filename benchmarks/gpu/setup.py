@@ -20,7 +20,7 @@ class Sizes:
     pair_layers:  their layers, as `--layers` has them
     pair_images:  how many probe images they see, and as many cue-conflict images
     trained_on:   how many images the epoch has
-    network:      of torchvision, for sections C, F and G, and how many images it sees in section C
+    network:      of torchvision, for sections C, D, F and G, its layers, and how many images it sees in section C
     batch:        images in a forward
     batches:      how many batches a measurement of speed takes
     networks:     of section E
@@ -39,6 +39,7 @@ class Sizes:
     pair_images: int
     trained_on: int
     network: str
+    network_layers: str
     network_images: int
     batch: int
     batches: int
@@ -59,6 +60,7 @@ FULL = Sizes(
     pair_images=128,
     trained_on=512,
     network="resnet50",
+    network_layers="paper",
     network_images=64,
     batch=256,
     batches=4,
@@ -75,9 +77,10 @@ SMALL = Sizes(
     map_batch=8,
     pair=("demo-r",),
     pair_layers="conv4,conv5",
-    pair_images=16,
+    pair_images=8,
     trained_on=32,
     network="resnet18",
+    network_layers="layer4",
     network_images=4,
     batch=2,
     batches=2,

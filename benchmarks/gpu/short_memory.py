@@ -30,6 +30,7 @@ def short_memory(setup: Setup, record: Record) -> None:
         models=[spec(setup, sizes.network)],
         images=str(setup.photos()),
         store=setup.folder / "enough.zarr",
+        layers=sizes.network_layers,
         limit=2 * sizes.network_images,
         batch_size=2 * sizes.network_images,
         device=setup.kind,

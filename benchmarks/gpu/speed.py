@@ -79,6 +79,7 @@ def _all_passes(setup: Setup, name: str) -> float:
         models=[spec(setup, name)],
         images=str(setup.photos()),
         store=setup.folder / "all.zarr",
+        layers=setup.sizes.network_layers,
         limit=images,
         batch_size=setup.sizes.batch,
         device=setup.kind,

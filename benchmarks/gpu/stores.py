@@ -154,9 +154,9 @@ def _shared_top_images(store: Store, expected: Store, model: str, layer: str) ->
 
 
 def _top_values_apart(store: Store, expected: Store, model: str, layer: str) -> NDArray[np.float64]:
-    """Return how far the values of each unit's top list are apart at most, relative to the unit's max."""
+    """Return how far the values of each unit's top list are apart on average, relative to the unit's max."""
     found, wanted = (each.top_lists(model, layer, "value") for each in (store, expected))
-    apart: NDArray[np.float64] = _apart(found, wanted).max(1) / _scale(expected, model, layer, "max")
+    apart: NDArray[np.float64] = _apart(found, wanted).mean(1) / _scale(expected, model, layer, "max")
     return apart
 
 

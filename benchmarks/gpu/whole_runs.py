@@ -70,6 +70,7 @@ def _network(setup: Setup, record: Record) -> None:
         models=[spec(setup, sizes.network)],
         images=str(setup.photos()),
         store=setup.folder / sizes.network,
+        layers=sizes.network_layers,
         limit=sizes.network_images,
         passes=("noise",),
         overwrite=True,

@@ -1,6 +1,7 @@
 """The check for GPUs finds what is planted, says what is not there, and passes on the CPU and on a pretended GPU."""
 
 import json
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +31,10 @@ def fine(_: Setup, record: Record) -> None:
 def slow(_: Setup, record: Record) -> None:
     record.measured["begun"] = True
     time.sleep(5)
+
+
+def interrupted(_: Setup, __: Record) -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 def failing(_: Setup, __: Record) -> None:
@@ -71,6 +76,16 @@ def test_the_exit_status(
 ) -> None:
     monkeypatch.setattr(gpu_check, "SECTIONS", (Section("X", "only", 5, action),))
     assert gpu_check.main(["--device", "cpu", "--out", str(tmp_path)]) == status
+
+
+def test_ctrl_c_ends_the_check_and_keeps_what_was_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sections = (Section("X", "first", 5, fine), Section("Y", "second", 5, interrupted), Section("Z", "third", 5, fine))
+    monkeypatch.setattr(gpu_check, "SECTIONS", sections)
+    assert gpu_check.main(["--device", "cpu", "--out", str(tmp_path)]) == 1
+    assert "stopped: " in capsys.readouterr().err
+    assert [section["section"] for section in results(tmp_path)] == ["X"]
 
 
 @pytest.mark.parametrize("strict", [False, True])
