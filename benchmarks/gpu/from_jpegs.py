@@ -134,6 +134,7 @@ def _settings(setup: Setup, name: str, **more: Any) -> Settings:
         models=[spec(setup, name)],
         images=str(setup.photos()),
         store=setup.folder / "end-to-end.zarr",
+        layers=setup.sizes.network_layers,
         batch_size=setup.sizes.batch,
         device=setup.kind,
         workers=setup.sizes.workers[-1],

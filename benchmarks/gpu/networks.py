@@ -7,6 +7,7 @@ import torch
 import torchvision
 from numpy.typing import NDArray
 from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from benchmarks.gpu.photos import picture
 from benchmarks.gpu.setup import Setup
@@ -17,6 +18,7 @@ from shapebias.precompute.runner import Runner, prepare
 
 _SIDE = 224
 _CALIBRATED_ON = 8  # images
+_BRANCH = 0.25  # the standard deviation of what a residual branch adds to a stream of about 1
 
 
 def pixels(count: int, first: int = 0) -> NDArray[np.uint8]:
@@ -25,9 +27,15 @@ def pixels(count: int, first: int = 0) -> NDArray[np.uint8]:
 
 
 def random_network(name: str) -> nn.Module:
-    """Return a network whose batch norms hold the statistics of some pictures, so that no activation grows or dies."""
+    """Return a network whose batch norms hold the statistics of some pictures, so that no activation grows or dies.
+
+    Residual branches are scaled down, as training does, so that rounding does not grow from block to block.
+    """
     torch.manual_seed(0)
     network: nn.Module = torchvision.models.get_model(name, weights=None)
+    for block in network.modules():
+        if isinstance(block, BasicBlock | Bottleneck):
+            nn.init.constant_((block.bn3 if isinstance(block, Bottleneck) else block.bn2).weight, _BRANCH)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     if norms:
         images = torch.from_numpy(pixels(_CALIBRATED_ON)).permute(0, 3, 1, 2).float() / 64 - 2
@@ -47,6 +55,6 @@ def spec(setup: Setup, name: str) -> ModelSpec:
 
 
 def runner(setup: Setup, name: str, precision: str) -> Runner:
-    """Return a network on the device, with the layers that are the default."""
+    """Return a network on the device, with the layers that are measured."""
     nothing = ImageSet(root=Path(), paths=[], labels=np.zeros(0, np.int32))
-    return prepare(load_model(spec(setup, name)), nothing, setup.device(precision), "paper")
+    return prepare(load_model(spec(setup, name)), nothing, setup.device(precision), setup.sizes.network_layers)

@@ -20,7 +20,7 @@ class Sizes:
     pair_layers:  their layers, as `--layers` has them
     pair_images:  how many probe images they see, and as many cue-conflict images
     trained_on:   how many images the epoch has
-    network:      of torchvision, for sections C, D, F and G, its layers, and how many images it sees in section C
+    network:      of torchvision, for sections C, D, F and G; how many images it sees in section C; the layers of all
     batch:        images in a forward
     batches:      how many batches a measurement of speed takes
     networks:     of section E

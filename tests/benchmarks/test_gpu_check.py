@@ -13,7 +13,7 @@ from benchmarks import gpu_check
 from benchmarks.gpu.setup import SMALL, Record, Section, Setup
 from tests.support.pretended_cuda import pretended_cuda
 
-TINY = replace(SMALL, patience=1)
+TINY = replace(SMALL, photos=((6, 100, 80),), pair_layers="conv5", network_images=3, patience=1)
 
 
 def setup(folder: Path, kind: str = "cpu") -> Setup:
@@ -114,9 +114,9 @@ def test_the_whole_check_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 def test_results_are_right_on_a_pretended_gpu(tmp_path: Path) -> None:
     """TF32 is float32 there."""
-    sections = [replace(section, seconds=600) for section in gpu_check.SECTIONS if section.letter in "ABCD"]
+    sections = [replace(section, seconds=600) for section in gpu_check.SECTIONS if section.letter in "BCD"]
     with pretended_cuda() as gpu:
         records = gpu_check.check(sections, setup(tmp_path, "cuda"), tmp_path)
-    assert [record.violations for record in records] == [[], [], [], []]
+    assert [record.violations for record in records] == [[], [], []]
     assert gpu.counts["kernel"] > 10_000
-    assert records[2].measured["pair, tf32"]["top images"] == 1
+    assert records[1].measured["pair, tf32"]["top images"] == 1

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
 
 
@@ -17,8 +18,8 @@ def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
             else:
                 yield from walk(member)
 
-    found = {}
+    found: dict[str, tuple[object, ...]] = {}
     for array in walk(zarr.open_group(store, mode="r")):
-        values = array[...]
+        values = np.asarray(array[...])
         found[array.path] = (values.dtype, values.shape, values.tobytes())
     return found
