@@ -40,7 +40,8 @@ class LocalEngine:
         start = time.perf_counter()
         stream = Stream(scan.image_set, self._settings, self._device, self._progress)
         batch_size = stream.batch_size(scan.geometry, scan.arrays)
-        shards = Shards(self._folder / scan.name, scan.shards(batch_size, self._settings.shard_size))
+        ranges = scan.shards(batch_size, self._settings.shard_size, self._device.device.type)
+        shards = Shards(self._folder / scan.name, ranges)
 
         def measure(missing: list[int], fitting: int) -> Iterable[tuple[int, Part]]:
             together = missing if fitting == batch_size else missing[:1]  # smaller batches may straddle shards
