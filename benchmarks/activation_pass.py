@@ -2,20 +2,19 @@
 
     python -m benchmarks.activation_pass [--images 512] [--rounds 2]
 
-Images are decoded already and in memory. In turns, in one process: the bare forward (channels_last), the pass (every
-metric of the paper's layers, from uint8 pixels to the finished results), the same with the noise pass's second forward,
-and the straightforward way to the same numbers (forward hooks with PyTorch's max with index, sum, sum of squares, count
-and a sampled quantile, results kept).
+Images are decoded already and in memory. In one process, batch by batch in turns, all from uint8 pixels: the bare
+forward (channels_last), the pass (every metric of the paper's layers, to the finished results), the same with the noise
+pass's second forward, and the straightforward way to the same numbers (forward hooks with PyTorch's max with index,
+sum, sum of squares, count and a sampled quantile, results kept).
 Then the peak memory of the pass over that of the bare network, for two numbers of images, each in a fresh process.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapebias.precompute.device import Device, choose_device
+from shapebias.precompute.images.labels import Match
 from shapebias.precompute.measures.activation import ActivationPass, StatisticsPlan
 from shapebias.precompute.measures.noise import NoisyVariation, noisy_metrics
 from shapebias.precompute.models.hooks import Watch, WatchedLayer
@@ -33,7 +33,6 @@ from shapebias.precompute.models.load import LoadedModel
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
 from shapebias.precompute.runner import Runner
 
-BATCH = 32
 NETWORKS = {"alexnet": 1, "resnet50": 2}  # of --images, this part: the slower one gets fewer
 
 
@@ -51,48 +50,52 @@ def photo_like(count: int) -> NDArray[np.uint8]:
 
 
 class Contest:
-    """One network, its inputs, and the ways to run it."""
+    """One network, its inputs, and the ways to run it: each goes on by one batch when it is asked for the next."""
 
     def __init__(self, name: str, images: int) -> None:
         torch.manual_seed(0)
         self.device: Device = choose_device("auto", "auto")
+        self.batch = 256 if self.device.is_cuda else 32
         self.network = self.device.place(torchvision.models.get_model(name, weights=None).eval())
         self.pixels = photo_like(images)
-        self.inputs = [self.input(first) for first in range(0, images, BATCH)]
         with self.device.inference():
-            trace = Trace(self.network, self.inputs[0][:2])
+            trace = Trace(self.network, self.input(np.arange(2)))
         self.layers: list[WatchedLayer] = trace.paper()
         model = LoadedModel(name, self.network, name, name, imagenet_preprocessing())
-        self.runner = Runner(model, self.device, self.network, trace, self.layers, None, None)
+        self.runner = Runner(
+            model, self.device, self.network, trace, self.layers, None, Match(outputs=None, rule="no class scores")
+        )
 
-    def input(self, first: int) -> Tensor:
-        return self.device.images(self.pixels[first : first + BATCH], imagenet_preprocessing())
+    def input(self, images: NDArray[np.int64]) -> Tensor:
+        return self.device.images(self.pixels[images], imagenet_preprocessing())
 
-    def bare(self) -> None:
-        with self.device.inference():
-            for inputs in self.inputs:
-                self.network(inputs)
-        self.device.synchronize()
+    def batches(self) -> list[NDArray[np.int64]]:
+        return np.split(np.arange(len(self.pixels)), range(self.batch, len(self.pixels), self.batch))
 
-    def activation_pass(self, noise: bool = False) -> None:
-        count = len(self.pixels)
+    def bare(self) -> Iterator[None]:
+        for images in self.batches():
+            with self.device.inference():
+                self.network(self.input(images))
+            yield
+
+    def activation_pass(self, noise: bool = False) -> Iterator[None]:
         noisy = NoisyVariation(self.runner)
-        running = ActivationPass(self.network, self.layers, self.device, StatisticsPlan(25, count, 1000))
-        for first in range(0, count, BATCH):
-            places = np.arange(first, min(first + BATCH, count))
-            running.run(self.input(first), places, places % 1000)
+        plan = StatisticsPlan(25, len(self.pixels), 1000)
+        running = ActivationPass(self.network, self.layers, self.device, plan)
+        for images in self.batches():
+            running.run(self.input(images), images, images % 1000)
             if noise:  # made by the processes that decode: here other pixels stand for them
-                noisy.run(self.pixels[count - first - len(places) : count - first])
+                noisy.run(self.pixels[len(self.pixels) - 1 - images])
+            yield
         for index, layer in enumerate(running.statistics):
             metrics = layer.result().metrics
             if noise:
                 noisy_metrics("noise-0.1", noisy.layers[index].result().tv, metrics["tv"])
-        self.device.synchronize()
 
-    def smoothness_pass(self) -> None:
-        self.activation_pass(noise=True)
+    def smoothness_pass(self) -> Iterator[None]:
+        return self.activation_pass(noise=True)
 
-    def plain_reductions(self) -> None:
+    def plain_reductions(self) -> Iterator[None]:
         kept: list[Tensor] = []
 
         def see(index: int, maps: Tensor) -> None:
@@ -100,42 +103,49 @@ class Contest:
             kept.extend(flat.max(2))
             kept.extend((flat.sum(2), (flat * flat).sum(2), (flat <= 0).sum(2), flat[:, :, ::8].quantile(0.995, dim=2)))
 
-        with self.device.inference(), Watch(self.network, self.layers, see):
-            for first in range(0, len(self.pixels), BATCH):
-                self.network(self.input(first))
-        self.device.synchronize()
+        for images in self.batches():
+            with self.device.inference(), Watch(self.network, self.layers, see):
+                self.network(self.input(images))
+            yield
 
 
-def seconds(action: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+WAYS: dict[str, Callable[[Contest], Iterator[None]]] = {
+    "bare forward": Contest.bare,
+    "activation pass": Contest.activation_pass,
+    "with noise": Contest.smoothness_pass,
+    "plain": Contest.plain_reductions,
+}
+
+
+def in_turns(contest: Contest) -> dict[str, NDArray[np.float64]]:
+    """Return the seconds (by the clock, of the processor) of every way; they take their batches in turns, so that what
+    else the machine does, and how warm it is, falls on all of them."""
+    running = {way: start(contest) for way, start in WAYS.items()}
+    seconds = {way: np.zeros(2) for way in WAYS}
+    for _ in range(len(contest.batches()) + 1):  # once more for the results
+        for way, iterator in running.items():
+            start = np.array([time.perf_counter(), time.process_time()])
+            next(iterator, None)
+            contest.device.synchronize()
+            seconds[way] += np.array([time.perf_counter(), time.process_time()]) - start
+    return seconds
 
 
 def speed(name: str, images: int, rounds: int) -> None:
+    in_turns(Contest(name, 32))  # compiles the kernels
     contest = Contest(name, images)
-    ways = {
-        "bare forward": contest.bare,
-        "activation pass": contest.activation_pass,
-        "with noise": contest.smoothness_pass,
-        "plain": contest.plain_reductions,
-    }
-    contest.inputs, everything = contest.inputs[:1], contest.inputs
-    contest.bare()
-    Contest(name, BATCH).activation_pass()  # compiles the kernels
-    contest.inputs = everything
-    times: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(rounds):
-        for way, action in ways.items():
-            times[way].append(seconds(action))
-    best = {way: min(some) for way, some in times.items()}
+    times = [in_turns(contest) for _ in range(rounds)]
     units = sum(layer.units for layer in contest.layers)
     print(f"{name}: {images} images, {units} units in {len(contest.layers)} layers, {contest.device}")
-    for way in ways:
-        ratio = statistics.median(bare / mine for bare, mine in zip(times["bare forward"], times[way], strict=True))
+    for way in WAYS:
+        clock, processor = np.median([round_["bare forward"] / round_[way] for round_ in times], axis=0)
+        best = min(round_[way][0] for round_ in times)
         forwards = 2 if way == "with noise" else 1
         beside = "two bare forwards" if forwards == 2 else "the bare forward"
-        print(f"  {way:16} {images / best[way]:7.1f} images/s   {forwards * ratio:.2f} of {beside}")
+        print(
+            f"  {way:16} {images / best:7.1f} images/s   {forwards * clock:.2f} of {beside} "
+            f"({forwards * processor:.2f} by processor time)"
+        )
 
 
 def peak_memory(name: str, images: int, what: str) -> int:
@@ -148,18 +158,18 @@ def peak_memory(name: str, images: int, what: str) -> int:
 def report_peak(task: str, images: int) -> None:
     """In the fresh process: batches come one at a time, as from a loader."""
     name, _, what = task.partition(":")
-    contest = Contest(name, BATCH)
-    contest.bare()
+    contest = Contest(name, 32)
+    (all_images,) = contest.batches()
+    list(contest.bare())
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant
     if what == "bare":
-        for _ in range(0, images, BATCH):
-            contest.bare()
+        for _ in range(0, images, 32):
+            list(contest.bare())
     else:
         running = ActivationPass(contest.network, contest.layers, contest.device, StatisticsPlan(25, images, 1000))
-        for first in range(0, images, BATCH):
-            places = np.arange(first, first + BATCH)
+        for first in range(0, images, 32):
             contest.pixels[...] = np.roll(contest.pixels, 7, 2)
-            running.run(contest.input(0), places, places % 1000)
+            running.run(contest.input(all_images), first + all_images, all_images)
         for layer in running.statistics:
             layer.result()
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))

@@ -30,8 +30,9 @@ from shapebias.precompute.images.annotations import Labels
 from shapebias.precompute.models.hooks import Watch
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
+from shapebias.precompute.statistics.image_batch import ImageBatch
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap
+from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap, ShownConcepts
 from shapebias.precompute.statistics.quantile import Quantile
 
 BATCH = 32
@@ -85,19 +86,24 @@ class Contest:
         quantiles = [
             Quantile(layer.units, layer.height * layer.width, count, self.device.device) for layer in self.layers
         ]
+        draws = [draw for quantile in quantiles for draw in quantile.draws]
+        images = [
+            ImageBatch(np.arange(first, min(first + BATCH, count)), draws=draws, device=self.device.device)
+            for first in range(0, count, BATCH)
+        ]
 
         def see(index: int, output: torch.Tensor, batch: int) -> None:
-            quantiles[index].update(Maps(output, np.arange(batch * BATCH, batch * BATCH + len(output))))
+            quantiles[index].update(Maps(output, images[batch], paired=False))
 
         self.forwards(see)
         return [each.result() for each in quantiles]
 
     def count(self, thresholds: list[NDArray[np.float32]]) -> None:
         layers = [Overlap(each, self.concepts, self.device.device) for each in thresholds]
+        shown = [ShownConcepts.of(labels, self.device.device) for labels in self.labels]
 
         def see(index: int, output: torch.Tensor, batch: int) -> None:
-            labels = self.labels[batch % len(self.labels)]
-            layers[index].update(AnnotatedMaps(Maps(output, np.arange(len(output))), labels))
+            layers[index].update(AnnotatedMaps(Maps(output), shown[batch]))
 
         self.forwards(see)
         for each in layers:
@@ -156,7 +162,8 @@ def report_peak(what: str, images: int) -> None:
     layers = [Overlap(each, contest.concepts, contest.device.device) for each in thresholds]
 
     def see(index: int, output: torch.Tensor, batch: int) -> None:
-        layers[index].update(AnnotatedMaps(Maps(output, np.arange(BATCH)), _fresh(contest.labels[0])))
+        shown = ShownConcepts.of(_fresh(contest.labels[0]), contest.device.device)
+        layers[index].update(AnnotatedMaps(Maps(output), shown))
 
     for _ in range(images // BATCH):
         contest.forwards(None if what == "bare" else see)

@@ -14,6 +14,7 @@ from tests.support.cue_conflict_store import STIMULI, add_cue_conflict
 # Before torch is imported, for it and all processes that tests start: their networks are so small that threads
 # cost more than they save (the suite takes half the time).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TRITON_INTERPRET", "1")  # kernels for GPUs run on the CPU, as Python
 
 SLOW = (  # beside what is marked itself: whole runs, whole screens
     *("tui", "commands", "precompute/measures", "precompute/ablation", "precompute/training", "precompute/scanning"),

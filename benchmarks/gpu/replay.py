@@ -14,6 +14,7 @@ from shapebias.core.concepts import PUBLISHED, Concepts
 from shapebias.precompute.device import CPU, Device
 from shapebias.precompute.images.annotations import Annotations, LabelledImage
 from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.images.labels import Match
 from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.measures.activation import LayerResult, StatisticsPlan
 from shapebias.precompute.measures.dissection import DissectionMeasure, LayerDissection, ThresholdMeasure, Thresholds
@@ -77,7 +78,7 @@ def _runner(maps: Maps, device: Device) -> Runner:
     with device.inference():
         trace = Trace(network, torch.zeros((2, 3, _CROP, _CROP), device=device.device))
     model = LoadedModel("Replay", network, "Replay", "replay", preprocessing)
-    return Runner(model, device, network, trace, layers, CLASSES, None)
+    return Runner(model, device, network, trace, layers, CLASSES, Match(outputs=None, rule="no labels"))
 
 
 def _labelled(path: bytes) -> LabelledImage:

@@ -9,9 +9,9 @@ from benchmarks.gpu.setup import Record, Setup
 from benchmarks.gpu.stores import BOUNDS, DISTORTIONS, check_distance, differing
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
+from shapebias.precompute.attacks.attack import parse_attack
 from shapebias.precompute.images.builtin.drawing import builtin_set
 from shapebias.precompute.images.builtin.export import export_builtin
-from shapebias.precompute.measures.adversarial import parse_attack
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute

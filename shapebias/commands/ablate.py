@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shapebias.commands.common import JsonOption, StoreArgument, command, count, share_processors
+from shapebias.commands.common import JsonOption, LabelsOption, StoreArgument, command, count, share_processors
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
@@ -37,6 +37,7 @@ def ablate(
         str | None,
         typer.Option(metavar="IMAGES", help="Labelled images.", show_default="those of the store"),
     ] = None,
+    labels: LabelsOption = None,
     cue_conflict: Annotated[
         str | None,
         typer.Option(metavar="IMAGES", help="Cue-conflict images.", show_default="those of the store"),
@@ -91,10 +92,12 @@ def ablate(
     settings = Settings(
         models=specs,
         images=images or _known(facts, "images") or "builtin:probe",
+        labels=labels or (Path(known) if not images and (known := _known(facts, "labels")) else None),
         store=Path(store),
         layers=_known(facts, "layers") or "paper",
         limit=limit if limit is not None or images else _known(facts, "limit", int),
         device=device,
+        decode=_known(facts, "decode") or "exact",
         precision=_known(facts, "precision") or _known(facts, "dtype") or "auto",
         workers=count("--workers", workers, 0),
         cue_conflict=cue_conflict or _known(facts, "cue_conflict"),

@@ -20,6 +20,10 @@ T = TypeVar("T")
 StoreArgument = Annotated[
     str, typer.Argument(help="The store, a folder made by `shapebias precompute`, or the URL of one (s3://…).")
 ]
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The images' classes: lines PATH CLASS, or a table (CSV) with path and label."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 

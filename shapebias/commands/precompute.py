@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, command, count, local, share_processors
+from shapebias.commands.common import JsonOption, LabelsOption, command, count, local, share_processors
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
@@ -31,6 +31,7 @@ def precompute(
             "'train-{000..146}.tar'; a text file that lists images; any of them by URL (s3://…); or builtin:SPLIT.",
         ),
     ] = "builtin:probe",
+    labels: LabelsOption = None,
     store: Annotated[str, typer.Option(metavar="DIR", help="Where the store goes.")] = "shapebias.zarr",
     layers: Annotated[
         str,
@@ -50,6 +51,14 @@ def precompute(
         ),
     ] = "auto",
     workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
+    decode: Annotated[
+        str,
+        typer.Option(
+            metavar="exact|fast",
+            help="fast decodes large JPEGs at a part of their size, two to three times as fast; exact decodes all of "
+            "their pixels, and every number is that of torchvision's resize.",
+        ),
+    ] = "exact",
     seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
     passes: Annotated[
         str,
@@ -160,22 +169,25 @@ def precompute(
     """
     path = local(store, "written")
     share_processors()
-    from shapebias.precompute.models.spec import PAIR, parse_spec, parse_specs
+    from shapebias.precompute.models.spec import PAIR, check_files, parse_spec, parse_specs
 
     if not model and not images.startswith("builtin:"):
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
-    specs = parse_specs(model or list(PAIR))
+    specs, rulers = parse_specs(model or list(PAIR)), [] if embedding is None else [parse_spec(embedding)]
+    check_files([*specs, *rulers])
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
+    from shapebias.precompute.attacks.attack import parse_attack
     from shapebias.precompute.images.sources.variants import parse_variant
-    from shapebias.precompute.measures.adversarial import parse_attack
+    from shapebias.precompute.inputs import Inputs
     from shapebias.precompute.progress import console_progress
-    from shapebias.precompute.run import precompute as run
     from shapebias.precompute.settings import SHAPE_OR_TEXTURE, Settings, parse_passes
     from shapebias.precompute.stopping import stoppable
+    from shapebias.precompute.unfinished import check_free
 
     settings = Settings(
         models=specs,
         images=images,
+        labels=labels,
         store=path,
         layers=layers,
         top=top,
@@ -184,6 +196,7 @@ def precompute(
         device=device,
         precision=precision,
         workers=processes,
+        decode=decode,
         seed=seed,
         overwrite=overwrite,
         passes=parse_passes(passes or ("noise" if model else "all")),
@@ -197,7 +210,7 @@ def precompute(
         iou_area=iou_area,
         categories=categories,
         broden=broden,
-        embedding=None if embedding is None else parse_spec(embedding),
+        embedding=next(iter(rulers), None),
         ablate_accuracy=ablate_accuracy,
         memory=memory,
         activations=activations,
@@ -209,6 +222,11 @@ def precompute(
         gpus_per_worker=gpus_per_worker,
         mix_gpus=mix_gpus,
     )
+    check_free(path, overwrite)
     with console_progress() as progress, stoppable(time_limit):
-        summary = run(settings, progress)
+        progress.stage("listing images")
+        inputs = Inputs.find(settings)
+        from shapebias.precompute.run import precompute as run  # with PyTorch, which takes seconds: after any mistake
+
+        summary = run(settings, progress, inputs)
     print(json.dumps(summary.to_json()) if as_json else summary.text())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, command, count
+from shapebias.commands.common import JsonOption, LabelsOption, command, count
 from shapebias.core.errors import UsageError
 
 
@@ -14,6 +14,7 @@ from shapebias.core.errors import UsageError
 def train(
     data: Annotated[str, typer.Option(metavar="IMAGES", help="Labelled images, as `precompute --images` takes them.")],
     output: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="Where the weights go.")],
+    labels: LabelsOption = None,
     architecture: Annotated[str, typer.Option(metavar="small|NAME", help="small (64 px), or torchvision's.")] = "small",
     epochs: Annotated[int, typer.Option(min=1, help="Times that every image is learned from.")] = 30,
     batch_size: Annotated[int, typer.Option(min=2, help="Images a step.")] = 128,
@@ -40,7 +41,7 @@ def train(
     if adversarial is None and not (epsilon is None and steps is None and step_size is None):
         raise UsageError("--epsilon, --steps and --step-size are of an attack: add --adversarial l2 or linf")
     processes = count("--workers", workers, 0)
-    from shapebias.precompute.attack import Attack
+    from shapebias.precompute.attacks.attack import Attack
     from shapebias.precompute.images.sources.find import find_images
     from shapebias.precompute.models.trained import usual_preprocessing
     from shapebias.precompute.progress import console_progress
@@ -49,7 +50,7 @@ def train(
 
     size = usual_preprocessing(architecture).geometry.crop
     attack = Attack.usual(adversarial, size, epsilon, 7 if steps is None else steps, step_size) if adversarial else None
-    images, skipped = find_images(data)
+    images, skipped = find_images(data, labels=labels)
     settings = TrainingSettings(
         images=images,
         output=output,

@@ -1,8 +1,12 @@
 """ImageNet's 1000 classes: WordNet ids in sorted order (the order of every ImageNet network's outputs) and names."""
 
 import json
+import re
 from functools import cache
 from importlib import resources
+
+_MORE_NAMES = {"crane bird": [134], "maillot tank suit": [639]}  # torchvision's, of classes that share theirs
+_WNID = re.compile(r"(n[0-9]{8})(?:[ _.,-].*)?", re.DOTALL)
 
 
 @cache
@@ -20,3 +24,60 @@ def wnids() -> list[str]:
 def class_names() -> list[str]:
     """Return the 1000 class names (`tench` first), in class order."""
     return _reference()["names"]
+
+
+def wnid_of(name: str) -> str | None:
+    """Return the WordNet id that a name is or begins with (`n01440764_tench`), of ImageNet or not; None for others."""
+    match = _WNID.fullmatch(name)
+    return match[1] if match else None
+
+
+def index_of_wnid(name: str) -> int | None:
+    """Return the class of a name that is or begins with a WordNet id of ImageNet; None for others."""
+    return _by_wnid().get(wnid_of(name) or "")
+
+
+def index_of_name(name: str) -> int | None:
+    """Return the class of this name: as it is spelt here, or regardless of case and punctuation (`great_white_shark`);
+    of several names with commas between them, of the first that is known. None for others, and where two classes have
+    the name (`crane`, `maillot`)."""
+    for text in (name, *name.split(",")):
+        for indices in (_by_name().get(text.strip(), []), _by_plain_name().get(plain(text), [])):
+            if len(indices) == 1:
+                return indices[0]
+    return None
+
+
+def indices_of_shared_name(name: str) -> list[int]:
+    """Return the classes that all have this name, regardless of case and punctuation; nothing where fewer than two
+    have."""
+    indices = _by_plain_name().get(plain(name), [])
+    return indices if len(indices) > 1 else []
+
+
+def plain(name: str) -> str:
+    """Return a name in lower case, with one space for everything that is neither letter nor digit."""
+    return " ".join(re.findall(r"[^\W_]+", name.casefold()))
+
+
+@cache
+def _by_wnid() -> dict[str, int]:
+    return {wnid: index for index, wnid in enumerate(wnids())}
+
+
+@cache
+def _by_name() -> dict[str, list[int]]:
+    return _grouped(class_names())
+
+
+@cache
+def _by_plain_name() -> dict[str, list[int]]:
+    return _grouped([plain(name) for name in class_names()]) | _MORE_NAMES
+
+
+def _grouped(names: list[str]) -> dict[str, list[int]]:
+    """Return the positions of each name."""
+    positions: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        positions.setdefault(name, []).append(position)
+    return positions

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.models.preprocessing import Preprocessing
+from shapebias.precompute.settings import EARLIER_PRECISIONS, PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ HIGHEST = Precision("highest", "float32", torch.float32, False, 1e-3, 1e-3)
 TF32 = Precision("tf32", "TF32", torch.float32, True, 3e-2, 6e-3)
 BF16 = Precision("bf16", "bfloat16", torch.bfloat16, False, 0.25, 0.05)
 FP16 = Precision("fp16", "float16", torch.float16, False, 3e-2, 6e-3)
-PRECISIONS = {precision.name: precision for precision in (HIGHEST, TF32, BF16, FP16)}
-_EARLIER_NAMES = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16"}  # of --dtype, and in stores
+_BY_NAME = {precision.name: precision for precision in (HIGHEST, TF32, BF16, FP16)}
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def choose_precision(name: str, has_tf32: bool) -> Precision:
     """Return the precision of a name; `auto` is TF32 on a device that has it. Raises UsageError."""
     if name == "auto":
         return TF32 if has_tf32 else HIGHEST
-    precision = PRECISIONS.get(_EARLIER_NAMES.get(name, name))
+    precision = _BY_NAME.get(EARLIER_PRECISIONS.get(name, name))
     if precision is None:
         raise UsageError(f"no --precision {printable(name)}: auto, {', '.join(PRECISIONS)}")
     if precision.tf32 and not has_tf32:

@@ -14,8 +14,8 @@ from shapebias.core.text import printable
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.images.labels import Match, match_outputs
 from shapebias.precompute.memory import OutOfMemoryError, is_out_of_memory
-from shapebias.precompute.models.classes import outputs_of_classes
 from shapebias.precompute.models.consistency import consistency_notes, forward_alone
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.models.layers import Trace, repetition_notes
@@ -31,7 +31,7 @@ Pixels = NDArray[np.uint8]
 class Runner:
     """`outputs`: how many classes the network tells apart, None where it gives no scores [B, classes].
 
-    `classes` int64 [classes of the images]: the output for each of them, -1 = none; None where nobody knows.
+    `match` has the output for each class of the images.
     `takes_one` tells whether the network takes a batch of one image; else such an image is given twice.
     """
 
@@ -41,7 +41,7 @@ class Runner:
     trace: Trace
     layers: list[WatchedLayer]
     outputs: int | None
-    classes: NDArray[np.int64] | None
+    match: Match
     takes_one: bool = True
 
     @property
@@ -50,9 +50,7 @@ class Runner:
 
     def targets(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
         """The output that is right for each image, int32 [images], -1 = none; `labels` index the images' classes."""
-        if self.classes is None or not len(self.classes):
-            return np.full(len(labels), -1, np.int32)
-        return np.where(labels >= 0, self.classes[labels], -1).astype(np.int32)
+        return self.match.targets(labels)
 
     def inputs(self, pixels: Pixels) -> Tensor:
         """uint8 [B, H, W, 3] as the network takes it."""
@@ -74,7 +72,8 @@ class Runner:
         """float32 [B, units] of every watched layer: the units' activations, the maxima of their maps."""
         seen: dict[int, Tensor] = {}
         self.forward(pixels, lambda index, output: seen.update({index: torch.amax(output, (2, 3))}))
-        return [seen[index].float().cpu().numpy() for index in range(len(self.layers))]
+        joined = torch.cat([seen[index].float() for index in range(len(self.layers))], 1).cpu().numpy()
+        return np.split(joined, np.cumsum([layer.units for layer in self.layers])[:-1], axis=1)
 
     def decide(self, scores: Tensor | None) -> NDArray[np.int32]:
         """int32 [B]: the class with the largest score; of no image where the network gives none."""
@@ -129,7 +128,7 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
             notes = consistency_notes(network, sample, trace.result, alone)
     except Exception as error:
         raise (_does_not_fit(model, device) if is_out_of_memory(error) else _failed(model, error)) from error
-    scores = find_scores(model.label, trace.result, len(model.class_ids or images.class_ids) or None, model.output)
+    scores = find_scores(model.label, trace.result, len(model.class_ids or images.source_names) or None, model.output)
     outputs = None if scores is None or scores.scores is None else scores.scores.shape[1]
     if scores is not None:
         return_scores(network, scores)
@@ -138,8 +137,8 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
     model.notes += [*notes, *repetition_notes(chosen)]
     if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
-    classes = outputs_of_classes(model.class_ids, outputs, images.class_ids)
-    return Runner(model, device, network, trace, chosen, outputs, classes, takes_one=alone is not None)
+    match = match_outputs(images.source_names, images.class_ids, model.class_ids, outputs)
+    return Runner(model, device, network, trace, chosen, outputs, match, takes_one=alone is not None)
 
 
 def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> list[Runner]:

@@ -1,6 +1,7 @@
 """What the user asked `precompute` for."""
 
 import hashlib
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from shapebias.core.concepts import IOU_AREAS, PUBLISHED
 from shapebias.core.errors import UsageError
 from shapebias.core.shape_bias.decisions import NATIVE, STIMULI
 from shapebias.core.text import printable
-from shapebias.precompute.attack import Attack
+from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.images.distort import STANDARD, parse_distortion
 from shapebias.precompute.images.versions import SILHOUETTE
 from shapebias.precompute.models.spec import ModelSpec
@@ -25,6 +26,11 @@ _BY_NAME_ONLY = ("ablation",)  # minutes, where the others take seconds: not in 
 
 
 ENGINES = ("local", "ray")
+EXACT, FAST = "exact", "fast"
+DECODINGS = (EXACT, FAST)  # of large JPEGs: whole, or at a part of their size
+PRECISIONS = ("highest", "tf32", "bf16", "fp16")
+EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16"}  # by --dtype, and in stores
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}  # what of each image and unit is stored
 
 
@@ -42,6 +48,7 @@ class Settings:
     models: list[ModelSpec]
     images: str
     store: Path
+    labels: Path | None = None  # a file that names the images' classes
     layers: str = "paper"
     top: int = 25
     limit: int | None = None
@@ -49,6 +56,7 @@ class Settings:
     device: str = "auto"
     precision: str = "auto"
     workers: int | None = None
+    decode: str = EXACT
     seed: int = 0
     overwrite: bool = False
     passes: tuple[str, ...] = ()
@@ -88,6 +96,12 @@ class Settings:
             raise UsageError(f"no --stimuli {printable(self.stimuli)}: there are {', '.join(STIMULI)}")
         if self.iou_area not in IOU_AREAS:
             raise UsageError(f"no --iou-area {printable(self.iou_area)}: there are {', '.join(IOU_AREAS)}")
+        if not _DEVICE.fullmatch(self.device):
+            raise UsageError(f"no --device {printable(self.device)}: auto, cpu, cuda or cuda:N")
+        if self.precision not in ("auto", *PRECISIONS, *EARLIER_PRECISIONS):
+            raise UsageError(f"no --precision {printable(self.precision)}: auto, {', '.join(PRECISIONS)}")
+        if self.decode not in DECODINGS:
+            raise UsageError(f"no --decode {printable(self.decode)}: there are {', '.join(DECODINGS)}")
         if self.engine not in ENGINES:
             raise UsageError(f"no --engine {printable(self.engine)}: there are {', '.join(ENGINES)}")
         for std in self.noise_std:
@@ -134,10 +148,12 @@ class Settings:
         """Return the fields by name, as JSON, for the store."""
         return {
             "images": printable(self.images),
+            "labels": None if self.labels is None else printable(str(self.labels), 4096),
             "layers": self.layers,
             "top": self.top,
             "limit": self.limit,
             "precision": self.precision,
+            "decode": self.decode,
             "activations": self.activations,
             "seed": self.seed,
             "passes": list(self.passes),

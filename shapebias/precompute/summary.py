@@ -1,20 +1,23 @@
 """What a run says at its end, for people and as JSON."""
 
-import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from shapebias.core.text import printable
 from shapebias.precompute.images.image_set import Skipped
+from shapebias.precompute.spending import Spending
 
 _SHOWN_SKIPPED = 5
-_ENOUGH_LABELLED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSummary:
-    """One model of a run. `top1` and `chance` are fractions, of `labelled` images; rates are images a second."""
+    """One model of a run. `top1` and `chance` are fractions, of `labelled` images; rates are images a second.
+
+    `classes` is the rule by which its outputs were matched with the images' classes, or why they were not; `warning`
+    what is wrong with the accuracy, None where nothing is.
+    """
 
     label: str
     architecture: str
@@ -27,6 +30,8 @@ class ModelSummary:
     network_images_per_second: float
     preprocessing: str
     labelled: int = 0
+    classes: str = ""
+    warning: str | None = None
     notes: list[str] = field(default_factory=list)
     shape_bias: dict[str, Any] | None = None
     distorted: dict[str, float] = field(default_factory=dict)  # accuracy by condition
@@ -34,7 +39,10 @@ class ModelSummary:
     def lines(self) -> list[str]:
         """Return the lines about the model, for people."""
         share = self.images_per_second / self.network_images_per_second
-        accuracy = "no labels that fit its classes" if self.top1 is None else f"{self.top1:.1%}"
+        accuracy = f"unknown: {self.classes}"
+        if self.top1 is not None:
+            images = f"{self.images:,}" if self.labelled == self.images else f"{self.labelled:,} of {self.images:,}"
+            accuracy = f"{self.top1:.1%} ({images} images, classes {self.classes})"
         lines = [
             f"{self.label} ({self.architecture})",
             f"  top-1 accuracy  {accuracy}",
@@ -49,17 +57,14 @@ class ModelSummary:
             accuracies = ", ".join(f"{name} {accuracy:.0%}" for name, accuracy in self.distorted.items())
             lines.append(f"  accuracy of     {accuracies}")
         lines += [f"  note: {note}" for note in self.notes]
-        if self.near_chance:
-            lines.append("  warning: the accuracy is near chance: wrong preprocessing or class order?")
+        if self.warning is not None:
+            lines.append(f"  warning: {self.warning}")
         return lines
 
-    @property
-    def near_chance(self) -> bool:
-        """Whether as many images would be right if the network guessed (up to three standard deviations, or twice)."""
-        if self.top1 is None or self.chance is None or self.labelled < _ENOUGH_LABELLED:
-            return False
-        spread = math.sqrt(self.chance * (1 - self.chance) / self.labelled)
-        return self.top1 <= self.chance + max(self.chance, 3 * spread)
+    def remarks(self) -> list[str]:
+        """Return what the store keeps of the lines: the accuracy's rule, the notes and the warning."""
+        rule = f"top-1 accuracy unknown: {self.classes}" if self.top1 is None else f"classes {self.classes}"
+        return [rule, *self.notes, *([f"warning: {self.warning}"] if self.warning is not None else [])]
 
 
 def _bias_text(bias: dict[str, Any]) -> str:
@@ -81,14 +86,17 @@ class Summary:
     skipped: list[Skipped]
     annotation: list[str] = field(default_factory=list)  # what of it could not be used
     notes: list[str] = field(default_factory=list)  # how the run went
+    spending: Spending | None = None  # None where another process spent them, too
 
     def text(self) -> str:
         """Return several lines for people."""
         lines = [line for model in self.models for line in model.lines()]
         lines.append(f"{self.images:,} images in {self.seconds:.1f} s on {self.device}")
+        if self.spending is not None:
+            lines.append(self.spending.text())
         if self.skipped:
             counts = Counter(image.reason for image in self.skipped)
-            reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common(8))
+            reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts.most_common(8))
             lines.append(f"{len(self.skipped):,} images skipped: {reasons}")
             lines += [f"  {printable(image.path, 80)}: {image.reason}" for image in self.skipped[:_SHOWN_SKIPPED]]
             if len(self.skipped) > _SHOWN_SKIPPED:
@@ -107,6 +115,7 @@ class Summary:
             "device": self.device,
             "images": self.images,
             "seconds": self.seconds,
+            "spending": None if self.spending is None else asdict(self.spending),
             "models": [asdict(model) for model in self.models],
             "annotation": self.annotation,
             "notes": self.notes,

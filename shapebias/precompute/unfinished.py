@@ -18,6 +18,26 @@ _OURS = {"store", "shards", "ablation", "run.json", "gpus.json", "holder.json"}
 _SHOWN = 4  # differences
 
 
+def check_free(store: Path, overwrite: bool) -> None:
+    """Raise UsageError where a store cannot be made at a path: something is there already and is not to go, or is no
+    store."""
+    if not os.path.lexists(store):
+        return
+    store_text = printable(str(store))
+    if not overwrite:
+        raise UsageError(f"{store_text} exists: pass --overwrite to replace it, or another --store")
+    if not _is_ours(store):
+        raise UsageError(f"{store_text} is not a store, so it is not overwritten: choose another --store")
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a store of shapebias is there, or an empty folder: nothing else is ever replaced."""
+    if not path.is_dir():
+        return False
+    root = path / "zarr.json"
+    return b'"shapebias"' in root.read_bytes() if root.is_file() else not any(path.iterdir())
+
+
 class StartAgainError(ShapebiasError):
     """The run failed, and what it has done is of no use any more."""
 

@@ -21,13 +21,13 @@ from shapebias.core.files import CannotWriteError, sync, sync_tree
 from shapebias.core.store import schema
 from shapebias.core.store.manifest import write_manifest
 from shapebias.core.text import printable
-from shapebias.precompute.attack import Attack
+from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.measures.cue_conflict import CueConflict
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.stopping import uninterrupted
-from shapebias.precompute.unfinished import StartAgainError, UnfinishedRun
+from shapebias.precompute.unfinished import StartAgainError, UnfinishedRun, check_free
 
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
 _PUT_RIGHT = "put that right and give the same command to go on"
@@ -50,24 +50,9 @@ class StoreWriter:
         self._models: list[str] = []
         self._rulers: list[schema.Ruler] = []
         self._device: dict[str, Any] = {}
+        self._notes: list[str] = []
         self._overwrite, self._settings = overwrite, settings
-        self._check_free()
-
-    def _check_free(self) -> None:
-        if not os.path.lexists(self.path):
-            return
-        path_text = printable(str(self.path))
-        if not self._overwrite:
-            raise UsageError(f"{path_text} exists: pass --overwrite to replace it, or another --store")
-        if not self._is_ours():
-            raise UsageError(f"{path_text} is not a store, so it is not overwritten: choose another --store")
-
-    def _is_ours(self) -> bool:
-        """Return whether a store of shapebias is there, or an empty folder: nothing else is ever replaced."""
-        if not self.path.is_dir():
-            return False
-        root = self.path / "zarr.json"
-        return b'"shapebias"' in root.read_bytes() if root.is_file() else not any(self.path.iterdir())
+        check_free(self.path, self._overwrite)
 
     def __enter__(self) -> Self:
         self.unfinished.open()
@@ -108,11 +93,12 @@ class StoreWriter:
                 "device": self._device,
                 "models": self._models,
                 "rulers": [ruler.to_attributes() for ruler in self._rulers],
+                "notes": self._notes,
             }
         )
         write_manifest(self._store)
         size = sum(file.stat().st_size for file in self._store.rglob("*") if file.is_file())
-        self._check_free()
+        check_free(self.path, self._overwrite)
         sync_tree(self._store)
         with uninterrupted():
             if os.path.lexists(self.path):
@@ -138,6 +124,10 @@ class StoreWriter:
         )
         self._ragged(group.create_group("path"), [image_set.paths[position] for position in used])
         _create(group, "label", image_set.labels[used].astype(np.int32), chunk=(1 << 16,))
+
+    def notes(self, notes: Iterable[str]) -> None:
+        """Note what the user was told of the run."""
+        self._notes = [printable(note, 2000) for note in notes]
 
     def thumbnails(self, key: str, pictures: dict[int, bytes]) -> None:
         """Write the encoded pictures of a geometry, by image index."""

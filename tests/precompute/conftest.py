@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapebias.precompute.measures.adversarial import parse_attack
+from shapebias.precompute.attacks.attack import parse_attack
 from shapebias.precompute.models.spec import parse_specs
 from tests.support.plain_run import PlainRun
 

@@ -10,9 +10,9 @@ import torch
 
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
-from shapebias.precompute.attack import Attack
+from shapebias.precompute.attacks import descent
+from shapebias.precompute.attacks.attack import Attack, parse_attack
 from shapebias.precompute.measures.activation import LayerStatistics
-from shapebias.precompute.measures.adversarial import parse_attack
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
@@ -130,15 +130,15 @@ def test_memory_that_is_short_outside_of_a_forward(method: str, run: Run, monkey
 
 
 def test_attacks_are_the_same_in_smaller_batches(on_cpu: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    attack, failures = Attack.__call__, []
+    attack_images, failures = descent.attack_images, []
 
-    def failing(self: Attack, network: Any, batch: torch.Tensor, *arguments: Any) -> torch.Tensor:
+    def failing(attack: Attack, network: Any, batch: torch.Tensor, *arguments: Any) -> torch.Tensor:
         if len(batch) > 6:
             failures.append(len(batch))
             raise out_of_memory()
-        return attack(self, network, batch, *arguments)
+        return attack_images(attack, network, batch, *arguments)
 
-    monkeypatch.setattr(Attack, "__call__", failing)
+    monkeypatch.setattr(descent, "attack_images", failing)
     store, summary = run("cpu", passes=(), cue_conflict=None, ablate_accuracy=False)
     assert failures
     assert "not enough memory for 12 images at once: went on with 6" in summary.notes

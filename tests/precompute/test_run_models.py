@@ -167,34 +167,30 @@ def fit(path: Path) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("top1", "chance", "labelled", "warns"),
+    ("top1", "warning", "line"),
     [
-        (0.001, 0.001, 50_000, True),
-        (0.004, 0.001, 50_000, False),
-        (0.02, 0.001, 100, False),
-        (0.01, 0.001, 100, True),
-        (0.5, 0.5, 60, True),
-        (0.2, 0.1, 1000, True),
-        (0.3, 0.1, 1000, False),
-        (0.0, 0.1, 49, False),
-        (None, 0.1, 0, False),
-        (0.1, None, 100, False),
+        (0.5, None, "  top-1 accuracy  50.0% (100 of 1,000 images, classes by number)"),
+        (0.01, "the accuracy is near chance", "  warning: the accuracy is near chance"),
+        (None, None, "  top-1 accuracy  unknown: by number"),
     ],
 )
-def test_the_warning_near_chance(top1: float | None, chance: float | None, labelled: int, warns: bool) -> None:
+def test_the_lines_of_a_model(top1: float | None, warning: str | None, line: str) -> None:
     model = ModelSummary(
         label="A",
         architecture="alexnet",
         top1=top1,
-        chance=chance,
+        chance=0.001,
         layers=5,
         units=100,
         images=1000,
         images_per_second=10.0,
         network_images_per_second=11.0,
         preprocessing="mean 0",
-        labelled=labelled,
+        labelled=100,
+        classes="by number",
+        warning=warning,
         notes=["a note"],
     )
-    assert ("near chance" in "\n".join(model.lines())) == warns
+    assert line in model.lines()
     assert "  note: a note" in model.lines()
+    assert ("warning: the accuracy is near chance" in model.remarks()) == (warning is not None)

@@ -1,5 +1,6 @@
 """How accurate the models of a store are: on the probe images, distorted, attacked, and on variants of them."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,10 @@ from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
 
 CLEAN = "clean"
+_NEAR = 0.1  # more than chance that still is near it, at most
+_DECENT = 0.25  # of what there is above chance, a share that a network in order may be expected to reach
+_SIGNIFICANT = 0.05
+_CERTAIN = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,3 +116,40 @@ def _variants(store: Store, model: str) -> list[Accuracy]:
         ]
     except (KeyError, TypeError) as error:
         raise damaged(store.path, f"the variants of {model} make no sense") from error
+
+
+def is_near_chance(right: int, images: int, chance: float) -> bool:
+    """Return whether an accuracy is near chance, and the images are enough to say so (binomial tests, 5 %).
+
+    Near: not significantly above chance, or above it by no more than chance itself (at most 0.1). Enough: a network
+    that reaches a quarter of the way from chance to 1 would hardly have so few right.
+    """
+    if not images:
+        return False
+    near = right <= (chance + min(chance, _NEAR)) * images or at_least(right, images, chance) > _SIGNIFICANT
+    return near and 1 - at_least(right + 1, images, chance + _DECENT * (1 - chance)) < _SIGNIFICANT
+
+
+def is_better_than(right: int, images: int, accuracy: float) -> bool:
+    """Return whether so many right images are certainly more than those of an accuracy (binomial test, 0.1 %)."""
+    return right > accuracy * images and at_least(right, images, accuracy) < _CERTAIN
+
+
+def at_least(successes: int, trials: int, probability: float) -> float:
+    """Return the probability of at least so many successes in independent trials (the binomial distribution)."""
+    if successes <= 0:
+        return 1.0
+    if not 0 < probability < 1:
+        return float(probability >= 1 and successes <= trials)
+    if successes <= trials * probability:  # the shorter sum
+        return 1 - at_least(trials - successes + 1, trials, 1 - probability)
+    odds = math.log(probability), math.log1p(-probability)
+    logs = (
+        math.lgamma(trials + 1)
+        - math.lgamma(count + 1)
+        - math.lgamma(trials - count + 1)
+        + count * odds[0]
+        + (trials - count) * odds[1]
+        for count in range(successes, trials + 1)
+    )
+    return min(1.0, math.fsum(map(math.exp, logs)))

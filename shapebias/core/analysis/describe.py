@@ -28,6 +28,7 @@ def store_facts(store: Store) -> dict[str, Any]:
         "labelled": int((store.labels >= 0).sum()),
         "classes": len(store.class_names),
         "skipped": store.skipped,
+        "notes": [note for part in store.parts for note in _notes(part.store)],
         "class_diversity_by_chance": _chance(store),
         "dissection": dissection_facts(store),
         "rulers": [ruler.to_attributes() for ruler in rulers_of(store)],
@@ -49,6 +50,14 @@ def store_facts(store: Store) -> dict[str, Any]:
             for label, model in store.models.items()
         ],
     }
+
+
+def _notes(store: Store) -> list[str]:
+    """Return what the user was told of the run that made a store; nothing of an early one."""
+    notes = store.attributes.get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise damaged(store.path, "its notes make no sense", "attributes")
+    return notes
 
 
 def _chance(store: Store) -> dict[str, Any] | None:
@@ -104,6 +113,8 @@ def store_text(store: Store) -> str:
     lines.append(f"visual diversity by {_rulers_text(store)}")
     for model in facts["models"]:
         lines += ["", *_model_lines(model)]
+    if facts["notes"]:
+        lines += ["", "notes:", *(f"  {printable(note, 2000)}" for note in facts["notes"])]
     if facts["skipped"]:
         lines += ["", *_skipped_lines(facts["skipped"])]
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """The geometry of a network's input: how an image of any size is resized and cropped."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ from PIL import (  # the plugins by name: else Pillow looks for a format's plugi
 )
 
 _MAX_SIDE = 40_000
+
+
+Pixels = npt.NDArray[np.uint8]
 
 
 class ImageError(Exception):
@@ -44,9 +48,9 @@ class Geometry:
         if long > _MAX_SIDE:
             raise ImageError(f"too long and thin: {image.width} x {image.height} pixels")
         size = (self.resize, long) if image.width <= image.height else (long, self.resize)
-        if size != image.size:
-            image = image.resize(size, Image.Resampling[self.interpolation.upper()])
         left, top = (self._offset(side) for side in size)
+        if size != image.size:
+            return _resize_crop(image, size, (left, top), self.crop, self.interpolation)
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
     def _offset(self, side: int) -> int:
@@ -82,3 +86,54 @@ class WholeImage(Geometry):
     def key(self) -> str:
         """A name for the geometry, such as `whole224-bilinear`."""
         return f"whole{self.crop}-{self.interpolation}"
+
+
+_ResizeCrop = Callable[[Image.Image, tuple[int, int], tuple[int, int], int, str], Pixels]
+
+
+class _Resizing:
+    """Resizes images and crops them: by Pillow or, once there are many, by `resample`, which gives the same bytes.
+
+    Loading its compiled loops takes a process as long as resizing some hundred images. They are used only after they
+    gave the bytes of the installed Pillow for one image.
+    """
+
+    _MANY = 500
+
+    def __init__(self) -> None:
+        self._images = 0
+        self._compiled: _ResizeCrop | None = None
+
+    def __call__(
+        self, image: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int, interpolation: str
+    ) -> Pixels:
+        """Return the pixels uint8 [crop, crop, 3] of an image that is resized to `size` (width, height), from `corner`
+        (left, top) on; of one with a single channel uint8 [crop, crop]."""
+        self._images += 1
+        inside = image.mode == "RGB" and min(corner) >= 0 and image.height <= 2 * image.width
+        if not inside or interpolation == "nearest" or self._images < self._MANY:
+            return _by_pillow(image, size, corner, crop, interpolation)
+        if self._compiled is None:
+            self._compiled = _checked(image, size, corner, crop, interpolation)
+        return self._compiled(image, size, corner, crop, interpolation)
+
+
+def _by_pillow(
+    image: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int, interpolation: str
+) -> Pixels:
+    left, top = corner
+    resized = image.resize(size, Image.Resampling[interpolation.upper()])
+    return np.asarray(resized.crop((left, top, left + crop, top + crop)))
+
+
+def _checked(
+    image: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int, interpolation: str
+) -> _ResizeCrop:
+    """Return the compiled way to resize if it gives what Pillow gives for an image, else Pillow's."""
+    from shapebias.precompute.images.resample import resize_crop
+
+    arguments = (image, size, corner, crop, interpolation)
+    return resize_crop if np.array_equal(resize_crop(*arguments), _by_pillow(*arguments)) else _by_pillow
+
+
+_resize_crop = _Resizing()

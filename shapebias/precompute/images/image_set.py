@@ -2,8 +2,7 @@
 
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,15 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shapebias.core import imagenet
 from shapebias.core.concepts import Concepts
-from shapebias.core.errors import UsageError
-from shapebias.core.text import printable
 from shapebias.precompute.images.decode import fit_pixels, read_pixels
+from shapebias.precompute.images.depth import Scale
 from shapebias.precompute.images.fetch import Members
 from shapebias.precompute.images.geometry import Geometry
-
-EXTENSIONS = (b".jpg", b".jpeg", b".jpe", b".png", b".webp", b".bmp", b".gif", b".tif", b".tiff")
+from shapebias.precompute.images.labels import FolderClasses, is_wnid, label_images, name_by_folder
 
 
 @dataclass(frozen=True)
@@ -38,14 +34,16 @@ class ImageSet:
     root:         the folder; str where it is none of this machine: a URL, or what tar files were named by
     paths:        relative to `root`, separated by `/`, as the file system has them (any bytes but NUL)
     labels:       int32 [images], an index into the class lists, -1 where an image has no label
-    class_ids:    the class folders' names, bytes that are not UTF-8 as surrogates; for ImageNet its 1000 WNIDs
-    class_names:  what to call the classes: the folders' names, or ImageNet's class names
+    class_ids, class_names, source_names:  see `labels.Labels`
     read:         from a path (with `root` before it) to pixels uint8 [H, W, 3], or `ImageError`, for images that are
                   no files; worker processes import it. None: files
     mask:         likewise, to uint8 [H, W], 255 where the image shows an object. None: a file's opacity
     annotate:     likewise, to uint8 [categories, H, W]: what each pixel shows, 0 or the number of one of `concepts`
     members:      where the images are in tar files
     stamp:        changes with the files where they are not of this machine, or in tar files
+    scales:       of images with more than 8 bits, by their kind: see `depth`
+    notes:        what the user should know of the listing, such as the files that were left out
+    reduced:      whether large JPEGs are decoded at a part of their size: see `read_pixels`
     """
 
     root: Path | str
@@ -53,12 +51,20 @@ class ImageSet:
     labels: npt.NDArray[np.int32]
     class_ids: list[str] = field(default_factory=list)
     class_names: list[str] = field(default_factory=list)
+    source_names: dict[str, int] = field(default_factory=dict)
     read: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
     mask: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
     annotate: Callable[[bytes], npt.NDArray[np.uint8]] | None = None
     concepts: Concepts | None = None
     members: Members | None = None
     stamp: bytes = b""
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    reduced: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.source_names:
+            self.source_names = {name: index for index, name in enumerate(self.class_ids)}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -67,6 +73,11 @@ class ImageSet:
     def prefix(self) -> bytes:
         """What comes before a path and its `/`, wherever this process goes."""
         return os.fsencode(self.root if isinstance(self.root, str) else self.root.absolute())
+
+    def address(self, index: int) -> bytes:
+        """Return what a decoder takes for an image: its path with `prefix` before it, or its address."""
+        path = self.prefix + b"/" + self.paths[index]
+        return path if self.members is None else self.members.address(path, index)
 
     def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> "ImageSet":
         """Return the images at some positions."""
@@ -85,7 +96,7 @@ class ImageSet:
         """Return a function from an image's path (with `prefix` before it), or its address, to uint8 [crop, crop, 3] or
         `ImageError`."""
         if self.read is None:
-            return partial(read_pixels, geometry=geometry)
+            return partial(read_pixels, geometry=geometry, scales=self.scales, reduced=self.reduced)
         return partial(fit_pixels, read=self.read, geometry=geometry)
 
 
@@ -97,19 +108,6 @@ def image_keys(paths: Iterable[bytes], seed: int) -> npt.NDArray[np.int64]:
     return np.frombuffer(digests, "<i8").astype(np.int64)
 
 
-def no_images(root: Path | str, more: str = "") -> UsageError:
-    """Return the error to raise where `root` holds no images; `more` is added to its text."""
-    kinds = " ".join(extension.decode() for extension in EXTENSIONS)
-    return UsageError(f"no images in {printable(os.fsencode(root))}: name a folder with files in {kinds}{more}")
-
-
-def class_folders(paths: Sequence[bytes]) -> list[bytes] | None:
-    """Return the first folder of every path; None where one of them has none."""
-    if any(b"/" not in path for path in paths):
-        return None
-    return [path.partition(b"/")[0] for path in paths]
-
-
 def shared_folder(paths: Iterable[bytes]) -> bytes:
     """Return the deepest folder that holds all paths, empty where there is none."""
     folders = [folder.split(b"/") for folder in {path.rpartition(b"/")[0] for path in paths}]
@@ -118,38 +116,44 @@ def shared_folder(paths: Iterable[bytes]) -> bytes:
     return b"/".join(first[: next(differing, min(len(first), len(last)))])
 
 
-def in_order(paths: Sequence[bytes]) -> list[int]:
-    """Return the positions of paths in the order that `list_images` gives them."""
-    classes = class_folders(paths)
-    if classes is None:
-        return sorted(range(len(paths)), key=paths.__getitem__)
-    return sorted(range(len(paths)), key=lambda index: (classes[index], paths[index]))
-
-
-def make_image_set(
-    root: Path | str, paths: list[bytes], classes: Sequence[bytes | None] | None, *, numbers: bool = False, **more: Any
-) -> ImageSet:
-    """Return an image set of paths with a class each, or none: ImageNet's where all are WNIDs (or, with `numbers`, the
-    numbers 0 to 999, all of them named), otherwise theirs in order. `more` are further fields."""
-    named = {name for name in classes or () if name is not None}
-    order = {os.fsencode(wnid): index for index, wnid in enumerate(imagenet.wnids())}
-    if numbers and named and all(_is_number(name) for name in named):
-        most = max(map(int, named)) + 1
-        number: dict[bytes | None, int] = {name: int(name) for name in named}
-        ids, is_imagenet = [str(index) for index in range(most)], most == len(named) == len(order)
-    else:
-        is_imagenet = bool(named) and named <= order.keys()
-        number = {name: order[name] if is_imagenet else index for index, name in enumerate(sorted(named))}
-        ids = [os.fsdecode(name) for name in sorted(named)]
+def make_image_set(root: Path | str, paths: list[bytes], names: Sequence[bytes | None], **more: Any) -> ImageSet:
+    """Return an image set of paths whose classes have these names, in this order. `more` are further fields."""
+    labels = label_images(names)
     return ImageSet(
         root=root,
         paths=paths,
-        labels=np.array([number.get(name, -1) for name in classes or [None] * len(paths)], np.int32),
-        class_ids=list(imagenet.wnids()) if is_imagenet else ids,
-        class_names=list(imagenet.class_names()) if is_imagenet else list(ids),
+        labels=labels.labels,
+        class_ids=labels.class_ids,
+        class_names=labels.class_names,
+        source_names=labels.source_names,
         **more,
     )
 
 
-def _is_number(text: bytes) -> bool:
-    return re.fullmatch(rb"[0-9]{1,6}", text) is not None
+def image_set_by_folder(
+    root: Path | str,
+    paths: list[bytes],
+    source: str,
+    *,
+    is_folder: bool = True,
+    folders: Sequence[bytes] | None = None,
+    sort: bool = True,
+    **more: Any,
+) -> tuple[ImageSet, list[Skipped]]:
+    """Return an image set of paths whose classes are their folders, and the pictures beside the class folders, which
+    are skipped. Where no folder is a class, the root is, if it is called by a WordNet id.
+
+    With `sort` it is in the order of classes, then of paths, as bytes. `source` is what the user called the images, a
+    folder or (not `is_folder`) a file; `folders` are the paths that have the folders, where they are others; `more` are
+    further fields. Raises UsageError as `labels.name_by_folder` does.
+    """
+    classes = name_by_folder(folders or paths, source, is_folder=is_folder)
+    own = os.fsencode(os.path.basename(os.path.abspath(root)))  # noqa: PTH100, PTH119 (keeps links; URLs)
+    if is_wnid(own) and not any(classes.names):
+        classes = FolderClasses([own] * len(paths), [])
+    stray = set(classes.stray)
+    kept = [position for position in range(len(paths)) if position not in stray]
+    if sort:
+        kept.sort(key=lambda position: (classes.names[position] or b"", paths[position]))
+    skipped = [Skipped(paths[position], "beside the class folders") for position in classes.stray]
+    return make_image_set(root, paths, classes.names, **more).take(kept), skipped

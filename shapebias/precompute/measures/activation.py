@@ -13,6 +13,8 @@ from shapebias.precompute.device import Device
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.parts import Part, WithoutPrefix
 from shapebias.precompute.statistics.class_means import ClassMeans
+from shapebias.precompute.statistics.draws import Draw, Pairing
+from shapebias.precompute.statistics.image_batch import ImageBatch
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.moments import Moments
 from shapebias.precompute.statistics.quantile import Quantile
@@ -64,18 +66,23 @@ class LayerResult:
 class LayerStatistics(AttributeState):
     """The running statistics of one layer: together a statistic, as each of them is."""
 
-    _STATE = ("left_out",)
+    _STATE = ("images",)
 
     def __init__(self, layer: WatchedLayer, plan: StatisticsPlan, device: torch.device) -> None:
         units, positions = layer.units, layer.height * layer.width
         self.moments = Moments(units, device)
         self.top = TopK(units, plan.top, layer.height, layer.width, device=device)
-        self.quantile = Quantile(units, positions, plan.planned_images, device, seed=plan.seed)
-        self.variation = Variation(units, layer.height, layer.width, device, seed=plan.seed)
+        self.quantile = Quantile(units, positions, plan.planned_images, device)
+        self.variation = Variation(units, layer.height, layer.width, device)
         self.is_signed = layer.signed
         self.classes = ClassMeans(units, plan.classes, device) if plan.classes else None
         self.class_averages = ClassMeans(units, plan.classes, device, "average") if plan.classes else None
-        self.left_out = 0  # maps with values that are no numbers
+        self.images, self._positions = 0, positions
+
+    @property
+    def draws(self) -> list[Draw]:
+        """Return what they ask batches of images for."""
+        return [Pairing(self._positions), *self.quantile.draws]
 
     def _all(self) -> dict[str, Statistic[Maps, Any]]:
         """Return the statistics by the names of their states."""
@@ -89,19 +96,23 @@ class LayerStatistics(AttributeState):
             statistics |= {"classes": self.classes, "class_averages": self.class_averages}
         return statistics
 
+    @property
+    def left_out(self) -> int:
+        """Return how many maps were left out, as they held values that are no numbers."""
+        return self.images * len(self.moments.count) - int(self.moments.count.sum()) // self._positions
+
     def update(self, maps: Maps) -> None:
         """Take in a batch of maps, whose positions in the listing are above all earlier ones."""
         for statistic in self._all().values():
             statistic.update(maps)
-        if not maps.reduction.all_finite:
-            self.left_out += int((~maps.reduction.finite).sum())
+        self.images += maps.count
 
     def merge(self, other: "LayerStatistics") -> None:
         """Take in what `other` saw, of later images."""
         others = other._all()
         for name, statistic in self._all().items():
             statistic.merge(others[name])
-        self.left_out += other.left_out
+        self.images += other.images
 
     def state_dict(self) -> Part:
         """Return the states of all statistics, each under its name."""
@@ -141,10 +152,10 @@ class ActivationPass:
         self.statistics = [LayerStatistics(layer, plan, device.device) for layer in layers]
         self.network_time = Stopwatch(device.device)  # of the forwards, without what is read from them
         self.network_images = 0
-        self._positions = self._labels = np.zeros(0, np.int64)
-        self._keys: NDArray[np.int64] | None = None
-        self._maximum: dict[int, Tensor] = {}
-        self._mean: dict[int, Tensor] = {}
+        self._seed = plan.seed
+        self._draws = [draw for statistics in self.statistics for draw in statistics.draws]
+        self._images: ImageBatch | None = None
+        self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # maximum, mean, whether they are numbers
 
     def run(
         self,
@@ -159,34 +170,32 @@ class ActivationPass:
         positions:  int64 [B], of the images in the listing, ascending from batch to batch: they seed what is random
                     about an image, and name it in the top lists
         labels:     int64 [B], the images' classes, -1 for none
-        keys:       int64 [B], of the images wherever they are listed: see `Maps`
+        keys:       int64 [B], of the images wherever they are listed: see `ImageBatch`
         """
-        self._positions, self._labels, self._keys = positions, labels, keys
-        self._maximum, self._mean = {}, {}
+        self._images = ImageBatch(
+            positions, labels, keys, seed=self._seed, draws=self._draws, device=self.device.device
+        )
+        self._seen = {}
         with self.device.inference(), Watch(self.network, self.layers, self._see), self.network_time.running():
             output = first_tensor(self.network(inputs))
         self.network_images += len(inputs)
-        return BatchActivations(output, self._half(self._maximum), self._half(self._mean))
+        return BatchActivations(output, *self._activations())
 
     def _see(self, index: int, output: Tensor) -> None:
         with self.network_time.paused():
-            self._read(index, output)
+            maps = Maps(output, self._images)
+            self.statistics[index].update(maps)
+            self._seen[index] = maps.reduction.maximum, maps.average, maps.reduction.finite
 
-    def _read(self, index: int, output: Tensor) -> None:
-        """Feed a layer's maps to its statistics."""
-        maps = Maps(output, self._positions, self._labels, self._keys)
-        self.statistics[index].update(maps)
-        maximum, mean = maps.reduction.maximum, maps.average
-        if not maps.reduction.all_finite:
-            maximum, mean = (values.masked_fill(~maps.reduction.finite, torch.nan) for values in (maximum, mean))
-        self._maximum[index], self._mean[index] = maximum, mean
+    def _activations(self) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]]:
+        """Return the maxima and the means of each layer, float16 [B, units], in one transfer.
 
-    def _half(self, by_layer: dict[int, Tensor]) -> list[NDArray[np.float16]]:
-        """Return float16 [B, units] of each layer, in one transfer.
-
-        What is beyond float16's range stays at its end; NaN stays NaN.
+        What is beyond float16's range stays at its end; of maps with values that are no numbers they are NaN.
         """
-        values = [by_layer[index] for index in range(len(self.layers))]
+        layers = range(len(self.layers))
+        maximum, mean, finite = (torch.cat([self._seen[layer][kind] for layer in layers], 1) for kind in range(3))
         largest = torch.finfo(torch.float16).max
-        joined = torch.cat(values, 1).clamp(-largest, largest).half().cpu().numpy()
-        return np.split(joined, np.cumsum([tensor.shape[1] for tensor in values])[:-1], axis=1)
+        both = torch.stack([maximum, mean]).clamp(-largest, largest).masked_fill(~finite, torch.nan)
+        on_host = both.half().cpu().numpy()
+        bounds = np.cumsum([layer.units for layer in self.layers])[:-1]
+        return np.split(on_host[0], bounds, axis=1), np.split(on_host[1], bounds, axis=1)

@@ -7,37 +7,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shapebias.core.errors import UsageError
-from shapebias.core.text import printable
-from shapebias.precompute.attack import NORMS, Attack, Normalised, withstood
+from shapebias.precompute.attacks.attack import NORMS, Attack
+from shapebias.precompute.attacks.descent import Normalised, withstood
 from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
 from shapebias.precompute.scanning.scan import Parts
 
-STEPS = 20
 _RIGHT = "right"
-
-
-def parse_attack(text: str) -> Attack:
-    """Return the attack `NORM:EPSILON`, such as `l2:3` or `linf:0.016`, of 20 steps of 2.5 * epsilon / 20 each.
-
-    Raises UsageError.
-    """
-    norm, _, number = text.partition(":")
-    try:
-        epsilon = float(number)
-    except ValueError:
-        epsilon = -1.0
-    if norm not in NORMS or not 0 < epsilon < float("inf"):
-        raise UsageError(f"--attack {printable(text)}: write NORM:EPSILON, such as l2:3 or linf:0.016")
-    return Attack.reaching(norm, epsilon, STEPS)
 
 
 @dataclass(frozen=True)
 class AttackMeasure:
-    """Measures which images a model gets right under each attack, see `attack.withstood`.
+    """Measures which images a model gets right under each attack, see `attacks.descent.withstood`.
 
     listing:  int64 [images of the scan], their positions in the listing: they seed the attacks' random starts, so that
               an image's attack is the same in any batch

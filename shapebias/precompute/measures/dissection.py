@@ -15,14 +15,14 @@ from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.parts import Part, Section
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows
+from shapebias.precompute.statistics.image_batch import CPU, ImageBatch
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap
+from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap, ShownConcepts
 from shapebias.precompute.statistics.quantile import Quantile
 from shapebias.precompute.statistics.statistic import merge_parts, to_part
 
 Thresholds = list[NDArray[np.float32]]  # of each layer, float32 [units]
 LayerDissection = tuple[LayerConcepts, dict[str, NDArray[np.float32]]]  # and the metrics that follow, float32 [units]
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,7 @@ class ThresholdMeasure:
         """Return an empty quantile of every layer, in order, by its name in a part."""
         image_count = len(self.annotations.image_set)
         return {
-            str(Section(model, index)): Quantile(
-                layer.units, layer.height * layer.width, image_count, device, seed=self.seed
-            )
+            str(Section(model, index)): Quantile(layer.units, layer.height * layer.width, image_count, device)
             for index, layer in enumerate(runner.layers)
         }
 
@@ -57,7 +55,7 @@ class ThresholdShard:
     """What is measured of one shard."""
 
     def __init__(self, measure: ThresholdMeasure, runners: dict[int, Runner]) -> None:
-        self._annotations, self._runners = measure.annotations, runners
+        self._annotations, self._runners, self._seed = measure.annotations, runners, measure.seed
         self._quantiles = {
             model: measure.quantiles(model, runner, runner.device.device) for model, runner in runners.items()
         }
@@ -69,9 +67,11 @@ class ThresholdShard:
         self._rows.add({POSITION: batch.positions})
         for model, runner in self._runners.items():
             layers = list(self._quantiles[model].values())
+            draws = [draw for layer in layers for draw in layer.draws]
+            images = ImageBatch(batch.positions, seed=self._seed, draws=draws, device=runner.device.device)
 
-            def see(index: int, output: Tensor, layers: list[Quantile] = layers) -> None:
-                layers[index].update(Maps(output, batch.positions))
+            def see(index: int, output: Tensor, layers: list[Quantile] = layers, images: ImageBatch = images) -> None:
+                layers[index].update(Maps(output, images, paired=False))
 
             runner.forward(pixels, see)
 
@@ -118,16 +118,18 @@ class DissectionShard:
 
     def __init__(self, measure: DissectionMeasure, runners: dict[int, Runner]) -> None:
         self._annotations, self._runners = measure.annotations, runners
+        self._device = next(iter(runners.values())).device.device  # of all of them
         self._overlaps = {model: measure.overlaps(model, runner.device.device) for model, runner in runners.items()}
 
     def feed(self, batch: Batch) -> None:
         """Take in a batch."""
         pixels, labels = self._annotations.unpack(batch.pixels)
+        concepts = ShownConcepts.of(labels, self._device)
         for model, runner in self._runners.items():
             layers = list(self._overlaps[model].values())
 
             def see(index: int, output: Tensor, layers: list[Overlap] = layers) -> None:
-                layers[index].update(AnnotatedMaps(Maps(output, batch.positions), labels))
+                layers[index].update(AnnotatedMaps(Maps(output), concepts))
 
             runner.forward(pixels, see)
 

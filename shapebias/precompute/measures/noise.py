@@ -25,7 +25,7 @@ class NoisyVariation:
         self._runner.forward(pixels, self._see)
 
     def _see(self, index: int, output: Tensor) -> None:
-        self.layers[index].update(Maps(output, np.zeros(0, np.int64)))
+        self.layers[index].update(Maps(output))
 
 
 def noisy_metrics(noise: str, noisy: NDArray[np.float32], clean: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

@@ -21,6 +21,8 @@ from shapebias.precompute.statistics.variation import VariationResult
 from shapebias.precompute.stopwatch import Stopwatch
 
 CPU = torch.device("cpu")
+_BRIGHTEST = "brightest"  # uint8 [images of the shard that could be used]: the largest value of any pixel
+_BLACK = 15  # of 255: what is no brighter is black
 _DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds", "statistics"  # kinds of arrays
 
 
@@ -64,6 +66,13 @@ class ProbeMeasure:
                 block = part[Section(model).name(_EMBEDDING)]
                 yield first, block
                 first += len(block)
+
+    def black(self, parts: Iterable[Mapping[str, NDArray[Any]]]) -> NDArray[np.int64]:
+        """Return the positions of black images, of which no pixel is brighter than 15 of 255, int64."""
+        none = np.zeros(0, np.int64)
+        return np.concatenate(
+            [none, *(part[POSITION][part[_BRIGHTEST] <= _BLACK] for part in parts if POSITION in part)]
+        )
 
     def merge(self, model: int, runner: Runner, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "ProbeResult":
         """Return what a model gave over all images: the parts merged in order, on the CPU, wherever they were
@@ -140,7 +149,7 @@ class ProbeShard:
             model.feed(clean, batch.positions, labels, self._measure.keys[batch.positions])
             for version, noisy in enumerate(model.noisy, 1):
                 noisy.run(batch.pixels[:, version])
-        self._positions.add({POSITION: batch.positions})
+        self._positions.add({POSITION: batch.positions, _BRIGHTEST: clean.max((1, 2, 3))})
         self._pictures.feed(batch)
 
     def part(self) -> Part:

@@ -1,11 +1,8 @@
-"""Which output of a network stands for which class of the images."""
+"""Files that name the classes of a network."""
 
 import json
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
@@ -59,19 +56,3 @@ def _from_json(content: Any) -> list[str]:
     if not names or not all(isinstance(name, str) for name in names):
         raise ValueError("a class that is no text")
     return names
-
-
-def outputs_of_classes(
-    network_ids: list[str] | None, outputs: int | None, image_ids: list[str]
-) -> NDArray[np.int64] | None:
-    """Return the network's output for every class of the images, int64 [image classes], -1 = none; None where nobody
-    knows.
-
-    By the classes' names where the network's are known, else by position if there are as many.
-    """
-    if outputs is None:
-        return None
-    if network_ids is not None:
-        output_of = {name: index for index, name in enumerate(network_ids)}
-        return np.array([output_of.get(name, -1) for name in image_ids], np.int64)
-    return np.arange(outputs, dtype=np.int64) if outputs == len(image_ids) else None

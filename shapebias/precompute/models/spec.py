@@ -77,6 +77,19 @@ def _options(text: str, options: list[str]) -> tuple[str | None, Path | None, st
     return preprocess, Path(classes) if classes else None, found.get("output")
 
 
+def check_files(specs: list[ModelSpec]) -> None:
+    """Raise UsageError where a file that a spec names does not exist."""
+    for spec in specs:
+        file, colon, _ = spec.source.rpartition(":")
+        code = [Path(file)] if colon and file.endswith(".py") else []
+        weights = [Path(spec.source)] if spec.source.endswith(".safetensors") else []
+        for path in (*code, *weights, *([spec.classes] if spec.classes is not None else [])):
+            if not path.is_file():
+                raise UsageError(f"{printable(str(path))} does not exist (from --model {printable(spec.source)})")
+        if spec.checkpoint is not None and not spec.checkpoint.exists():
+            raise UsageError(f"the checkpoint {printable(str(spec.checkpoint))} does not exist")
+
+
 def parse_specs(texts: list[str]) -> list[ModelSpec]:
     """Reads several; two of the same label are a UsageError."""
     specs = [parse_spec(text) for text in texts]

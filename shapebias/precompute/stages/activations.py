@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from shapebias.core.text import printable
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import image_keys
 from shapebias.precompute.measures.activation import StatisticsPlan
@@ -28,6 +29,7 @@ def measure_activations(run: Run) -> None:
         if models[0] is run.models[0]:
             run.used = used
             run.skipped += skipped
+            run.notes += _black_images(run, measure.black(parts))
         run.check_unchanged(run.image_set, np.array_equal(used, run.used))
         run.progress.stage("merging")
         for model in models:
@@ -35,6 +37,15 @@ def measure_activations(run: Run) -> None:
         _write_pictures(run, geometry, models, parts)
     run.progress.stage("writing the store")
     run.writer.images(run.image_set, run.used, run.skipped)
+
+
+def _black_images(run: Run, positions: NDArray[np.int64]) -> list[str]:
+    """Return what to tell of images at these positions, which come out black."""
+    if not len(positions):
+        return []
+    first = printable(run.image_set.paths[positions[0]], 60)
+    count = f"{len(positions):,} image{' comes' if len(positions) == 1 else 's come'}"
+    return [f"{count} out black, no pixel brighter than 15 of 255, such as {first}"]
 
 
 def _measure(run: Run, models: list[ModelRun]) -> ProbeMeasure:

@@ -13,6 +13,7 @@ from shapebias.precompute.measures.cue_conflict import decide_cue_conflict
 from shapebias.precompute.measures.decisions import NOT_SHOWN, DecisionMeasure, read_decisions
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.scan import Parts, Scan
+from shapebias.precompute.stages.near_chance import explain_near_chance
 from shapebias.precompute.stages.run import ModelRun, Run, Variant
 
 
@@ -21,6 +22,7 @@ def decide(run: Run) -> None:
     settings, inputs = run.settings, run.inputs
     for model in run.models:
         run.writer.decisions(model.label, model.decision, model.target)
+        model.warning = explain_near_chance(run, model)
     if "distortions" in settings.passes:
         for geometry, models in run.groups():
             _distort(run, geometry, models)

@@ -60,6 +60,7 @@ class ModelRun:
     top:           of each layer; images are indices in the store
     concepts:      of each layer
     target:        int32 [images used], the right outputs, -1 for none
+    warning:       what is wrong with the accuracy, None where nothing is
     distorted:     accuracy by distortion
     """
 
@@ -73,6 +74,7 @@ class ModelRun:
     target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     variants: list[Variant] = field(default_factory=list)
     distorted: dict[str, float] = field(default_factory=dict)
+    warning: str | None = None
 
     @property
     def label(self) -> str:
@@ -88,6 +90,12 @@ class ModelRun:
     def decision(self) -> NDArray[np.int32]:
         """int32 [images used]; empty where the network decides nothing."""
         return self.probe.decision
+
+    @property
+    def classes(self) -> str:
+        """The rule by which the images' classes have outputs, or why no image has a right one."""
+        match = self.runner.match
+        return "no image has a label" if self.top1 is None and match.outputs is not None else match.rule
 
     @property
     def top1(self) -> float | None:
@@ -120,6 +128,7 @@ class Run:
             ModelRun(number=number, runner=runner) for number, runner in enumerate(runners[: len(settings.models)])
         ]
         self.used = np.zeros(0, np.int64)
+        self.notes = list(inputs.image_set.notes)  # what to tell of the images
         self.cue_conflict: CueConflict | None = None
         self.annotations: Annotations | None = None
 
@@ -168,7 +177,9 @@ def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict |
         network_images_per_second=network_images / network_seconds,
         preprocessing=str(runner.model.preprocessing),
         labelled=int((model_run.target >= 0).sum()) if len(model_run.decision) else 0,
-        notes=[*runner.model.notes, *_left_out(model_run), *_undecided(model_run)],
+        classes=model_run.classes,
+        warning=model_run.warning,
+        notes=[*runner.match.notes, *runner.model.notes, *_left_out(model_run), *_undecided(model_run)],
         shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(model_run.label))),
         distorted=model_run.distorted | variants,
     )

@@ -1,9 +1,9 @@
 """What is drawn at random about an image: the same numbers in any batch, from its key and a seed."""
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,40 +23,74 @@ def uniform(seed: int, image: NDArray[np.int64], stream: NDArray[np.uint64]) -> 
     return numbers
 
 
+class Draw(Protocol):
+    """What is drawn for the images of a batch: whole numbers that follow from the image and the seed alone."""
+
+    def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
+        """Return int32 [B, ...] for the images at these positions in the listing, with these keys, int64 [B]."""
+
+
 @dataclass(frozen=True)
-class Pairings:
+class Pairing:
     """Ways to pair the positions p of an image's maps with one another: with (offset + p * stride) modulo their number.
 
-    stride, offset:  int64 [images, pairings]; stride has no divisor in common with the number of positions
+    They are at least 128 pairs of each map of `positions` positions, at least one pairing; none for maps of one
+    position. In a pairing every position is in two pairs: it misses nothing of maps that are 0 but in a few places.
     """
 
-    stride: NDArray[np.int64]
-    offset: NDArray[np.int64]
+    positions: int
 
-    @classmethod
-    def none(cls, images: int) -> Self:
-        """Return no pairing of any of so many images."""
-        return cls(*np.zeros((2, images, 0), np.int64))
+    @property
+    def count(self) -> int:
+        """Return how many pairings there are of an image."""
+        return -(-_PAIRS // self.positions) if self.positions > 1 else 0
 
-    @classmethod
-    def draw(cls, keys: NDArray[np.int64], positions: int, seed: int) -> Self:
-        """Return pairings of maps with so many positions: at least 128 pairs a map, at least one pairing.
+    def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
+        """Return (offset, stride) of every pairing, int32 [B, pairings, 2], from the images' keys.
 
-        keys int64 [images]: what is drawn for an image follows from its key and the seed. In a pairing every
-        position is in two pairs: it misses nothing of maps that are 0 but in a few places.
+        The stride has no divisor in common with the number of positions: a pairing is a permutation.
         """
-        numbers = np.arange(2 * -(-_PAIRS // positions), dtype=np.uint64)[None, :]
-        draws = uniform(seed, keys[:, None], numbers)
-        strides = _strides(positions)
+        draws = uniform(seed, keys[:, None], np.arange(2 * self.count, dtype=np.uint64)[None, :])
+        strides = _strides(self.positions)
         chosen, offset = np.split(draws, 2, axis=1)
-        return cls(strides[(chosen * len(strides)).astype(np.int64)], (offset * positions).astype(np.int64))
+        offset = (offset * self.positions).astype(np.int32)
+        return np.stack([offset, strides[(chosen * len(strides)).astype(np.int64)]], 2).astype(np.int32)
 
-    def partners(self, positions: int) -> Iterator[NDArray[np.int64]]:
-        """Yield for each pairing the partner of every position of every image, int64 [images, positions], as indices
-        into the positions of all images, one image after the other."""
-        image = np.arange(len(self.offset))[:, None] * positions
-        for stride, offset in zip(self.stride.T[..., None], self.offset.T[..., None], strict=True):
-            yield image + (offset + np.arange(positions) * stride) % positions
+
+@dataclass(frozen=True)
+class Sampling:
+    """Positions of an image's maps, `rate` of `positions` on average: one from each of as many equal parts of the map.
+
+    Stratified, so the error is at most that of simple random sampling.
+    """
+
+    positions: int
+    rate: float
+
+    @property
+    def per_image(self) -> int:
+        """Return how many positions of an image are drawn, at most."""
+        return math.ceil(self.rate)
+
+    @property
+    def is_everything(self) -> bool:
+        """Return whether every position is taken."""
+        return self.rate == self.positions
+
+    def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
+        """Return the sampled positions, int32 [B, per_image], from the images' positions in the listing.
+
+        The last is -1 where an image has one less, by chance, so that the mean is right.
+        """
+        if self.is_everything:
+            return np.broadcast_to(np.arange(self.positions, dtype=np.int32), (len(positions), self.positions))
+        whole = math.floor(self.rate)
+        more = uniform(seed, positions[:, None], np.zeros((1, 1), np.uint64)) < self.rate - whole
+        part = np.arange(self.per_image)
+        jitter = uniform(seed, positions[:, None], (part + 1).astype(np.uint64)[None, :])
+        parts = np.maximum(whole + more, 1)
+        drawn = ((part + jitter) * (self.positions / parts)).astype(np.int32)
+        return np.where(part < whole + more, np.minimum(drawn, self.positions - 1), np.int32(-1))
 
 
 @cache

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shapebias.precompute.statistics.kernels import operators
+from shapebias.precompute.statistics.kernels.in_torch import combine_moments
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.statistic import AttributeState
 
@@ -26,8 +28,8 @@ class Moments(AttributeState):
 
     Maps with values that are no numbers are left out.
 
-    Means and deviations of parts are combined by the formulas of Chan, Golub & LeVeque (1979), which lose no digits
-    where a unit's mean is large beside its deviation.
+    Means and deviations of maps, batches and parts are combined by the formulas of Chan, Golub & LeVeque (1979), which
+    lose no digits where a unit's mean is large beside its deviation.
     """
 
     _STATE = ("count", "maximum", "mean", "deviations", "nonpositive")
@@ -40,26 +42,23 @@ class Moments(AttributeState):
     def update(self, maps: Maps) -> None:
         """Take in a batch of maps."""
         reduction = maps.reduction
-        count = reduction.finite.sum(0).double() * (maps.height * maps.width)
-        mean = reduction.total.sum(0) / count.clamp(min=1)
-        deviations = reduction.squares.sum(0) - count * (mean - reduction.shift.double()).square()
-        self._combine(count, mean, deviations.clamp(min=0))
-        self.maximum = torch.maximum(self.maximum, reduction.maximum.amax(0))
-        self.nonpositive += reduction.nonpositive.sum(0)
+        operators.add_moments(
+            [self.count, self.mean, self.deviations, self.nonpositive],
+            self.maximum,
+            reduction.maximum,
+            reduction.nonpositive,
+            reduction.sums,
+            reduction.finite,
+            maps.positions,
+        )
 
     def merge(self, other: "Moments") -> None:
         """Take in what `other` saw."""
-        self._combine(other.count, other.mean, other.deviations)
+        combine_moments(
+            (self.count, self.mean, self.deviations), count=other.count, mean=other.mean, deviations=other.deviations
+        )
         self.maximum = torch.maximum(self.maximum, other.maximum)
         self.nonpositive += other.nonpositive
-
-    def _combine(self, count: Tensor, mean: Tensor, deviations: Tensor) -> None:
-        both = self.count + count
-        share = count / both.clamp(min=1)
-        apart = mean - self.mean
-        self.mean = self.mean + apart * share
-        self.deviations = self.deviations + deviations + apart.square() * (self.count * share)
-        self.count = both
 
     def result(self) -> MomentsResult:
         """Return the four metrics; std is the population's: sqrt(E[(a - E[a])^2])."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -17,11 +19,10 @@ from shapebias.core.concepts import (
     intersection_over_union,
 )
 from shapebias.precompute.images.annotations import Labels
-from shapebias.precompute.statistics import kernels
+from shapebias.precompute.statistics.image_batch import CPU, upload
+from shapebias.precompute.statistics.kernels import operators
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.statistic import AttributeState
-
-_CHUNK = 1 << 24  # upsampled values at once on a device
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,58 @@ class Upsampling:
 
 
 @dataclass(frozen=True)
+class ShownConcepts:
+    """What a batch's pixels show, as tensors on a device, for all layers.
+
+    planes:         int32 [B, planes, height * width], the labels of the pixels; 0 is none
+    covering:       int64 [n], the labels of whole images
+    covered:        float64 [B, n], 1 where they cover an image
+    carried:        float64 [B, categories], 1 where an image shows any concept of a category
+    pixels:         int64 [B, concepts + 1], how many pixels of an image show each concept; an array
+    height, width:  of the planes
+    """
+
+    planes: Tensor
+    covering: Tensor
+    covered: Tensor
+    carried: Tensor
+    pixels: NDArray[np.int64]
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, labels: Labels, device: torch.device = CPU) -> Self:
+        """Return what labels say, on a device: in one transfer."""
+        labels_of_all = np.unique(labels.whole[labels.whole > 0]).astype(np.int64)
+        of_image = (labels.whole[:, :, None] == labels_of_all).any(1).astype(np.float64)
+        arrays = [labels.planes.astype(np.int32), labels_of_all, of_image, labels.carried.astype(np.float64)]
+        planes, covering, covered, carried = upload(arrays, device)
+        return cls(planes, covering, covered, carried, labels.pixels, labels.height, labels.width)
+
+    def of_image(self, image: int) -> Self:
+        """Return what one of the images shows."""
+        some = slice(image, image + 1)
+        return replace(
+            self,
+            planes=self.planes[some],
+            covered=self.covered[some],
+            carried=self.carried[some],
+            pixels=self.pixels[some],
+        )
+
+
+@dataclass(frozen=True)
 class AnnotatedMaps:
     """A batch of maps, and what the pixels of its images show."""
 
     maps: Maps
-    labels: Labels
+    concepts: ShownConcepts
 
     def one_by_one(self) -> Iterator["AnnotatedMaps"]:
         """Yield each image as a batch of its own."""
-        for image in range(self.maps.images):
-            some = slice(image, image + 1)
-            labels = replace(self.labels, planes=self.labels.planes[some], whole=self.labels.whole[some])
-            yield AnnotatedMaps(type(self.maps)(self.maps.tensor[some], self.maps.positions[some]), labels)
+        for image in range(self.maps.count):
+            maps = type(self.maps)(self.maps.tensor[image : image + 1])
+            yield AnnotatedMaps(maps, self.concepts.of_image(image))
 
 
 class Overlap(AttributeState):
@@ -86,64 +127,31 @@ class Overlap(AttributeState):
                 area = self._count(image)
                 self.activation += area.T * self._lit(self.shared - before)
         else:
-            self.activation += _product(self._count(batch), batch.labels.carried)
+            self.activation += _product(self._count(batch), batch.concepts.carried)
 
     def _lit(self, shared: Tensor) -> Tensor:
         """Return on which categories units fire, int64 [units, categories], from the pixels that they share with each
         concept, [units, concepts + 1]."""
-        of_category = np.equal.outer(self.concepts.category, np.arange(len(self.concepts.categories)))
         fires = (shared[:, 1:] > 0).double()
-        return (fires @ torch.from_numpy(of_category).to(fires.device).double() > 0).long()
+        return (fires @ self._of_category > 0).long()
+
+    @cached_property
+    def _of_category(self) -> Tensor:
+        """Return which concepts are of which category, float64 [concepts, categories]."""
+        of_category = np.equal.outer(self.concepts.category, np.arange(len(self.concepts.categories)))
+        return torch.from_numpy(of_category.astype(np.float64)).to(self.shared.device)
 
     def _count(self, batch: AnnotatedMaps) -> Tensor:
         """Count where concepts are, and where units fire on them. Return the units' pixels, int64 [images, units]."""
-        maps, labels = batch.maps, batch.labels
-        area = torch.zeros((maps.images, maps.units), dtype=torch.int64, device=self.shared.device)
-        if maps.on_cpu:
-            self._count_on_cpu(maps, labels, area)
-        else:
-            self._count_on_device(maps, labels, area)
-        covering = np.unique(labels.whole[labels.whole > 0]).astype(np.int64)
-        if len(covering):
-            covered = (labels.whole[:, :, None] == covering).any(1)
-            self.shared[:, torch.from_numpy(covering).to(self.shared.device)] += _product(area, covered)
-        self.truth += labels.pixels.sum(0)
-        return area
-
-    def _count_on_cpu(self, maps: Maps, labels: Labels, area: Tensor) -> None:
-        rows, columns = _upsamplings(maps, labels)
-        kernels.over_units(
-            kernels.count_concepts,
-            maps.units,
-            maps.usable.numpy(),
-            maps.width,
-            self.threshold.numpy(),
-            rows.low,
-            rows.weight,
-            columns.low,
-            columns.weight,
-            labels.planes,
-            area.numpy(),
-            self.shared.numpy(),
+        maps, concepts = batch.maps, batch.concepts
+        area = torch.zeros((maps.count, maps.units), dtype=torch.int64, device=self.shared.device)
+        upsampling = _upsampling(maps.height, maps.width, concepts.height, concepts.width, area.device)
+        operators.count_concepts(
+            area, self.shared, maps.tensor, maps.maximum, self.threshold, upsampling, concepts.planes
         )
-
-    def _count_on_device(self, maps: Maps, labels: Labels, area: Tensor) -> None:
-        device = self.shared.device
-        rows, columns = _upsamplings(maps, labels)
-        planes = torch.from_numpy(labels.planes.astype(np.int32)).to(device)
-        usable = maps.tensor.isfinite().all(3).all(2)
-        images, units = (usable & (maps.tensor.amax((2, 3)) > self.threshold)).nonzero(as_tuple=True)
-        step = max(1, _CHUNK // (labels.height * labels.width))
-        for first in range(0, len(images), step):
-            image, unit = images[first : first + step], units[first : first + step]
-            values = _stretch(maps.tensor[image, unit].double(), rows, 1)
-            above = (_stretch(values, columns, 2) > self.threshold[unit, None, None]).flatten(1)
-            area[image, unit] = above.sum(1)
-            pair, pixel = above.nonzero(as_tuple=True)
-            row = unit[pair] * self.shared.shape[1]
-            for plane in range(planes.shape[1]):
-                cell = row + planes[image[pair], plane, pixel]
-                self.shared.view(-1).scatter_add_(0, cell, torch.ones_like(cell))
+        self.shared.index_add_(1, concepts.covering, _product(area, concepts.covered))
+        self.truth += concepts.pixels.sum(0)
+        return area
 
     def merge(self, other: "Overlap") -> None:
         """Take in what `other` counted, with the same thresholds."""
@@ -170,20 +178,16 @@ class Overlap(AttributeState):
         return best, np.where(best.undecided, np.nan, (iou >= DETECTOR).sum(1)).astype(np.float32)
 
 
-def _upsamplings(maps: Maps, labels: Labels) -> tuple[Upsampling, Upsampling]:
-    return Upsampling.between(maps.height, labels.height), Upsampling.between(maps.width, labels.width)
+@cache
+def _upsampling(height: int, width: int, rows: int, columns: int, device: torch.device) -> list[Tensor]:
+    """Return `low` and `weight` of the rows, then of the columns, from maps to planes, on a device."""
+    of_rows, of_columns = Upsampling.between(height, rows), Upsampling.between(width, columns)
+    return upload([of_rows.low, of_rows.weight, of_columns.low, of_columns.weight], device)
 
 
-def _product(area: Tensor, shows: NDArray[np.bool_]) -> Tensor:
-    """Return the sum over images, int64 [C, n], of area int64 [B, C] where shows bool [B, n]. Exact: below 2^53."""
-    return (area.T.double() @ torch.from_numpy(shows).to(area.device).double()).long()
+def _product(area: Tensor, shows: Tensor) -> Tensor:
+    """Return the sum over images, int64 [C, n], of area int64 [B, C] where shows float64 [B, n] is 1.
 
-
-def _stretch(values: Tensor, to: Upsampling, dimension: int) -> Tensor:
-    """Return values, upsampled in one dimension."""
-    low = torch.from_numpy(to.low).to(values.device)
-    shape = [-1 if axis == dimension else 1 for axis in range(values.dim())]
-    weight = torch.from_numpy(to.weight).to(values.device).view(shape)
-    before = values.index_select(dimension, low)
-    behind = values.index_select(dimension, (low + 1).clamp(max=values.shape[dimension] - 1))
-    return before + weight * (behind - before)
+    Exact: below 2^53.
+    """
+    return (area.T.double() @ shows).long()

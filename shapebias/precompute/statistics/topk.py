@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.precompute.parts import Part
-from shapebias.precompute.statistics import kernels
+from shapebias.precompute.statistics.kernels import operators
+from shapebias.precompute.statistics.kernels.in_torch import count_ties, in_order
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.statistic import AttributeState
 
@@ -58,63 +59,17 @@ class TopK(AttributeState):
 
     def update(self, maps: Maps) -> None:
         """Take in a batch of maps."""
-        maximum = maps.reduction.maximum
-        largest = maximum.amax(0)
-        self._count_ties(largest, (maximum == largest).sum(0))
-        if maps.on_cpu:
-            lists = (self.value, self.mean, self.key, self.image, self.position, self.slot, self.kept)
-            kernels.over_units(
-                kernels.insert_top,
-                maps.units,
-                maps.array,
-                maximum.numpy(),
-                maps.average.numpy(),
-                maps.keys,
-                maps.positions,
-                *(tensor.numpy() for tensor in lists),
-            )
-        else:
-            self._update_on_device(maps)
-
-    def _count_ties(self, largest: Tensor, tied: Tensor) -> None:
-        """Count images with the largest value: `tied` [C] of those that come have `largest` [C], the most of theirs."""
-        known = self.value[:, 0]
-        self.tied = torch.where(largest >= known, tied, 0) + torch.where(largest <= known, self.tied, 0)
-
-    def _update_on_device(self, maps: Maps) -> None:
-        """Do the same with PyTorch's operations; maps are gathered only for entries that stay in a list."""
-        device, images = maps.tensor.device, (maps.units, maps.images)
-        keys, positions = (torch.from_numpy(numbers).to(device) for numbers in (maps.keys, maps.positions))
-        order = self._join(
-            {
-                "value": maps.reduction.maximum.T,
-                "mean": maps.average.T,
-                "key": keys.expand(images),
-                "image": positions.expand(images),
-                "position": torch.zeros(images, dtype=torch.int32, device=device),
-            }
+        lists = [self.value, self.mean, self.key, self.image, self.position, self.slot]
+        self.value, self.mean, self.key, self.image, self.position, self.slot = operators.insert_top(
+            lists,
+            self.kept,
+            self.tied,
+            maps.tensor,
+            maps.reduction.maximum,
+            maps.average,
+            maps.images.keys,
+            maps.images.positions,
         )
-        self.kept = self._maps().gather(1, order.clamp(max=self.k - 1)[:, :, None].expand(self.kept.shape))
-        unit, rank = torch.nonzero((order >= self.k) & (self.value > -torch.inf), as_tuple=True)
-        entry = maps.flat[order[unit, rank] - self.k, :, unit]
-        new = self.value[unit, rank]
-        self.position[unit, rank] = (entry == new[:, None]).int().argmax(1).int()
-        share = entry.clamp(min=0) / new[:, None]
-        self.kept[unit, rank] = (torch.where(new[:, None] > 0, share, 0.0) * 255 + 0.5).to(torch.uint8)
-
-    def _join(self, others: Mapping[str, Tensor]) -> Tensor:
-        """Make the lists the best k of their entries and of `others`, [C, n] by name; maps are left as they are.
-
-        Return which they are, int64 [C, k]: indices into the lists with the others behind them.
-        """
-        joined = {name: torch.cat([getattr(self, name), others[name]], 1) for name in _LISTS}
-        by_key = joined["key"].argsort(dim=1, stable=True)
-        strength = (_whole(joined["value"]) << 32) + _whole(joined["mean"]) + (1 << 31)
-        by_strength = strength.gather(1, by_key).argsort(dim=1, descending=True, stable=True)
-        order = by_key.gather(1, by_strength[:, : self.k])
-        for name, entries in joined.items():
-            setattr(self, name, entries.gather(1, order))
-        return order
 
     def _in_order(self, count: int) -> Tensor:
         """Return the slots of `count` entries a unit, their maps being in the order of the lists: int32 [C, count]."""
@@ -135,9 +90,12 @@ class TopK(AttributeState):
 
     def merge(self, other: "TopK") -> None:
         """Take in the lists of `other`, of other images."""
-        self._count_ties(other.value[:, 0], other.tied)
+        count_ties(self.tied, self.value[:, 0], other.value[:, 0], other.tied)
+        joined = {name: torch.cat([getattr(self, name), getattr(other, name)], 1) for name in _LISTS}
+        order = in_order(joined["value"], joined["mean"], joined["key"])[:, : self.k]
+        for name, entries in joined.items():
+            setattr(self, name, entries.gather(1, order))
         maps = torch.cat([self._maps(), other._maps()], 1)
-        order = self._join({name: getattr(other, name) for name in _LISTS})
         self.kept = maps.gather(1, order[:, :, None].expand(self.kept.shape))
         self.slot = self._in_order(self.k)
 
@@ -156,9 +114,3 @@ class TopK(AttributeState):
             maps.reshape(*value.shape, self.height, self.width),
             self.tied.cpu().numpy(),
         )
-
-
-def _whole(values: Tensor) -> Tensor:
-    """Return int64 numbers in the order of float32 values, between -2^31 and 2^31; 0 and -0 are equal."""
-    bits = (values + 0.0).view(torch.int32)
-    return torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shapebias.precompute.statistics.draws import Pairings
+from shapebias.precompute.statistics.kernels import operators
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.statistic import AttributeState
 
@@ -30,36 +30,28 @@ class VariationResult:
 class Variation(AttributeState):
     """The monoid of (sums of TV, of the TV expected by chance and of |a|, number of maps) a unit, in float64.
 
-    Maps with values that are no numbers are left out. `seed` is of the pairs of positions from which the expectation
-    is estimated; None leaves it out.
+    Maps with values that are no numbers are left out. Where nobody says which images maps are of (`Maps`), nothing is
+    drawn for them, and there is no coherence.
 
     In random places two neighbours are any two different positions: TV is expected to be the number of neighbouring
-    pairs times the mean of |a[p] - a[q]| over p != q. The mean over random pairings (`Pairings`, in which p = q has
+    pairs times the mean of |a[p] - a[q]| over p != q. The mean over random pairings (`Pairing`, in which p = q has
     a chance of 1 in P) is an unbiased estimate of (P - 1) / P of it.
     """
 
     _STATE = ("total", "expected", "absolute", "images")
 
-    def __init__(self, units: int, height: int, width: int, device: torch.device, *, seed: int | None = None) -> None:
-        self.height, self.width, self.seed = height, width, seed
+    def __init__(self, units: int, height: int, width: int, device: torch.device) -> None:
+        self.height, self.width = height, width
         self.total, self.expected, self.absolute, self.images = torch.zeros(
             (4, units), dtype=torch.float64, device=device
         )
 
     def update(self, maps: Maps) -> None:
         """Take in a batch of maps."""
-        positions = self.height * self.width
-        pairings = Pairings.none(maps.images)
-        if self.seed is not None and positions > 1:
-            pairings = Pairings.draw(maps.keys, positions, self.seed)
-        variation, absolute, apart = maps.vary(pairings)
-        finite = variation.isfinite() & absolute.isfinite()
-        self.total += variation.masked_fill(~finite, 0.0).sum(0)
-        self.absolute += absolute.masked_fill(~finite, 0.0).sum(0)
-        self.images += finite.sum(0)
         neighbours = self.height * (self.width - 1) + self.width * (self.height - 1)
-        pairs = max(pairings.stride.shape[1] * (positions - 1), 1)
-        self.expected += apart.masked_fill(~finite, 0.0).sum(0) * (neighbours / pairs)
+        pairs = max(maps.pairing.count * (maps.positions - 1), 1)
+        totals = [self.total, self.absolute, self.expected, self.images]
+        operators.add_variation(totals, maps.reduction.sums, maps.reduction.finite, neighbours / pairs)
 
     def merge(self, other: "Variation") -> None:
         """Take in what `other` saw."""

@@ -79,7 +79,9 @@ def read_images(image_set: ImageSet, geometry: Geometry, workers: int, progress:
 def _check_labels(image_set: ImageSet) -> None:
     root = printable(str(image_set.root))
     if (image_set.labels < 0).any():
-        raise UsageError(f"{root} has images without a class: training needs a folder of class folders")
+        raise UsageError(
+            f"{root} has images without a class: training needs class folders, a list with classes, or --labels FILE"
+        )
     if len(np.unique(image_set.labels)) < 2:
         raise UsageError(f"{root} has one class only: training needs at least two class folders")
 

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import write_atomically
 from shapebias.core.text import printable
-from shapebias.precompute.attack import Attack, Normalised, robust_accuracy
+from shapebias.precompute.attacks.attack import Attack
+from shapebias.precompute.attacks.descent import Normalised, attack_images, robust_accuracy
 from shapebias.precompute.device import BF16, Device, choose_device
 from shapebias.precompute.images.loader import default_workers
 from shapebias.precompute.memory import memory_guarded
@@ -98,7 +99,7 @@ class _Run:
     def __init__(self, settings: TrainingSettings, device: Device, progress: Reporter) -> None:
         self.settings, self.device, self._progress = settings, device, progress
         self.preprocessing = usual_preprocessing(settings.architecture)
-        workers = default_workers() if settings.workers is None else settings.workers
+        workers = default_workers(len(settings.images)) if settings.workers is None else settings.workers
         self.data: TrainingImages = read_images(settings.images, self.preprocessing.geometry, workers, progress)
         torch.manual_seed(_seed(settings.seed, 0))
         network = build_network(settings.architecture, len(settings.images.class_ids))
@@ -152,7 +153,7 @@ class _Run:
             batch = augmented(to_inputs(pixels, device), settings.flip, settings.shift, generator)
             labels = classes.to(device.device)
             if settings.attack is not None:
-                batch = settings.attack(self._classifier, batch, labels, noise)
+                batch = attack_images(settings.attack, self._classifier, batch, labels, noise)
             total += self._step(batch, labels)
             seen += len(labels)
             self._progress.advance(len(labels))

@@ -7,7 +7,7 @@ from typing import Any
 
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.attack import Attack
+from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.models.trained import SMALL, SUFFIX

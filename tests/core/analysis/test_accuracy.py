@@ -8,8 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
 
-from shapebias.core.analysis.accuracy import Accuracy, accuracies, distorted_decisions
+from shapebias.core.analysis.accuracy import (
+    Accuracy,
+    accuracies,
+    at_least,
+    distorted_decisions,
+    is_better_than,
+    is_near_chance,
+)
 from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
 
@@ -123,3 +133,39 @@ def test_decisions_of_another_number_of_images_are_damage(two_models: Path) -> N
     write(two_models, "models/Tiny/distortions/grey", np.zeros(IMAGES - 1, np.int32))
     with pytest.raises(StoreError):
         distorted_decisions(open_store(two_models), "Tiny")
+
+
+@settings(deadline=None)
+@given(st.integers(0, 300), st.floats(0.001, 0.999), st.data())
+def test_binomial_tails_are_scipys(trials: int, probability: float, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, trials + 1))
+    expected = binom.sf(successes - 1, trials, probability)
+    assert at_least(successes, trials, probability) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("right", "images", "outputs", "near"),
+    [
+        (50, 50_000, 1000, True),
+        (200, 50_000, 1000, False),
+        (2, 100, 1000, False),
+        (1, 100, 1000, True),
+        (0, 11, 1000, True),
+        (0, 10, 1000, False),
+        (0, 49, 10, True),
+        (30, 60, 2, True),
+        (45, 60, 2, False),
+        (200, 1000, 10, True),
+        (300, 1000, 10, False),
+        (0, 0, 10, False),
+    ],
+)
+def test_near_chance_as_soon_as_the_images_say_so(right: int, images: int, outputs: int, near: bool) -> None:
+    assert is_near_chance(right, images, 1 / outputs) == near
+
+
+def test_what_is_certainly_better() -> None:
+    assert is_better_than(12, 48, 0.001)
+    assert not is_better_than(1, 48, 0.001)
+    assert not is_better_than(30, 48, 0.5)
+    assert not is_better_than(48, 48, 1.0)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from shapebias.precompute.images.decode import read_image
-from shapebias.precompute.images.geometry import ImageError
+from shapebias.precompute.images.decode import read_image, read_pixels
+from shapebias.precompute.images.geometry import Geometry, ImageError
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (40, 30, 3), dtype=np.uint8)
@@ -146,6 +146,27 @@ def test_animations_give_their_first_frame(tmp_path: Path) -> None:
         assert set(map(tuple, pixels(path).reshape(-1, 3).tolist())) == {(200, 0, 0)}
 
 
+@pytest.mark.parametrize(
+    ("suffix", "kind", "options"),
+    [
+        ("jfif", "JPEG", {"quality": 100, "subsampling": 0}),
+        ("avif", "AVIF", {"quality": 100, "subsampling": "4:4:4"}),
+        ("jp2", "JPEG2000", {}),
+        ("j2k", "JPEG2000", {"no_jp2": True}),
+        ("ppm", "PPM", {}),
+    ],
+)
+def test_other_kinds_that_pillow_reads(tmp_path: Path, suffix: str, kind: str, options: dict[str, object]) -> None:
+    smooth = np.asarray(Image.fromarray(NOISE).resize((64, 64), Image.Resampling.BICUBIC))
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(smooth), format=kind, **options)
+    assert np.abs(pixels(path).astype(int) - smooth).max() <= (0 if suffix in ("jp2", "j2k", "ppm") else 12)
+
+
+def test_a_heic_image_is_named_whatever_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "IMG_1.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
+    assert reason(tmp_path / "IMG_1.jpg") == "a HEIC image: convert it, with pillow-heif"
+
+
 # --- orientation -----------------------------------------------------------------------------------------------------
 
 UPRIGHT = {
@@ -187,7 +208,7 @@ def test_reasons(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").symlink_to(tmp_path / "nowhere")
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     os.mkfifo(tmp_path / "fifo.jpg")
-    foreign = "not a JPEG, PNG, WebP, BMP, GIF or TIFF image"
+    foreign = "not a JPEG, PNG or other image of a known kind"
     assert reason(tmp_path / "empty.jpg") == "empty file"
     assert reason(tmp_path / "text.jpg") == foreign
     assert reason(tmp_path / "eps.jpg") == foreign
@@ -273,6 +294,9 @@ FILES = [
     encoded("PNG", Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 100)),
     encoded("GIF", SMALL, save_all=True, append_images=[SMALL.rotate(180)]),
     encoded("BMP", SMALL),
+    encoded("AVIF", SMALL),
+    encoded("JPEG2000", SMALL),
+    encoded("PPM", SMALL),
     encoded("WEBP", SMALL.convert("RGBA")),
     encoded("TIFF", SMALL, compression="tiff_lzw"),
     encoded("TIFF", Image.fromarray(np.linspace(-1, 1, 99, dtype=np.float32).reshape(9, 11))),
@@ -299,3 +323,23 @@ def test_a_damaged_file_gives_an_image_or_an_image_error(
     else:
         assert image.mode == "RGB"
         assert image.width * image.height > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "decoded"), [((2048, 1536), (1024, 768)), ((500, 375), (500, 375)), ((4600, 4600), (575, 575))]
+)
+def test_large_jpegs_are_decoded_at_a_part_of_their_size(
+    tmp_path: Path, size: tuple[int, int], decoded: tuple[int, int]
+) -> None:
+    """Of which twice as many pixels are left as are needed."""
+    y, x = np.mgrid[: size[1], : size[0]]
+    waves = 128 + 100 * np.sin(x / 37) * np.cos(y / 53)
+    picture = Image.fromarray(np.stack([waves, waves[::-1], 255 - waves], 2).astype(np.uint8))
+    path = tmp_path / "a.jpg"
+    picture.save(path, quality=95)
+    geometry = Geometry(256, 224)
+    assert read_image(path, enough=512).size == decoded
+    difference = read_pixels(path, geometry, reduced=True).astype(int) - read_pixels(path, geometry)
+    assert np.abs(difference).mean() < 0.5
+    picture.save(tmp_path / "a.png", compress_level=1)
+    assert read_image(tmp_path / "a.png", enough=512).size == size

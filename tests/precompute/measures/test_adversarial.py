@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from shapebias.core.analysis.accuracy import accuracies
-from shapebias.core.errors import UsageError
-from shapebias.precompute.attack import Attack, Normalised, withstood
-from shapebias.precompute.measures.adversarial import parse_attack
+from shapebias.precompute.attacks.attack import Attack
+from shapebias.precompute.attacks.descent import Normalised, withstood
 from tests.support.plain_run import MEAN, STD, PlainRun
 
 ATTACKS = [("l2", 0.2), ("linf", 0.002), ("l2", 0.05)]
@@ -68,14 +67,3 @@ def test_an_image_withstands_what_does_not_reach_its_margin(norm: str) -> None:
     assert found.dtype == torch.bool
     expected = [[margin > attack.epsilon for margin in margins.tolist()] for attack in attacks]
     assert found.tolist() == expected
-
-
-@pytest.mark.parametrize(("text", "norm", "epsilon"), [("l2:3", "l2", 3), ("linf:0.016", "linf", 0.016)])
-def test_attacks_are_parsed(text: str, norm: str, epsilon: float) -> None:
-    assert parse_attack(text) == Attack(norm, epsilon, 20, 2.5 * epsilon / 20)
-
-
-@pytest.mark.parametrize("text", ["", "l2", "l2:", "l3:1", "l2:0", "l2:-1", "l2:nan", "linf:inf", "l2:1:2", "\x1b:1"])
-def test_attacks_that_are_none(text: str) -> None:
-    with pytest.raises(UsageError, match="NORM:EPSILON"):
-        parse_attack(text)

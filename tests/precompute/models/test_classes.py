@@ -1,16 +1,13 @@
-"""Classes of a network: the files that name them, and which output stands for which image folder."""
+"""Classes of a network: the files that name them."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shapebias.core.errors import UsageError
-from shapebias.precompute.models.classes import outputs_of_classes, read_classes
+from shapebias.precompute.models.classes import read_classes
 
 
 @pytest.mark.parametrize(
@@ -49,17 +46,3 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(UsageError, match="cannot be read"):
             read_classes(path)
-
-
-@given(st.permutations(list("abcdefgh")), st.lists(st.sampled_from("abcdefghxyz"), unique=True))
-def test_names_find_their_outputs(network: list[str], images: list[str]) -> None:
-    found = outputs_of_classes(network, 8, images)
-    assert found is not None
-    for name, output in zip(images, found, strict=True):
-        assert (network[output] == name) if name in network else output == -1
-
-
-def test_without_names_position_counts_where_the_numbers_agree() -> None:
-    np.testing.assert_array_equal(outputs_of_classes(None, 3, ["a", "b", "c"]), [0, 1, 2])
-    assert outputs_of_classes(None, 4, ["a", "b", "c"]) is None
-    assert outputs_of_classes(["a"], None, ["a"]) is None

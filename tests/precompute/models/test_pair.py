@@ -7,7 +7,8 @@ import torchattacks
 from torch import Tensor
 
 from shapebias.core.errors import UsageError
-from shapebias.precompute.attack import Attack, Normalised, robust_accuracy
+from shapebias.precompute.attacks.attack import Attack
+from shapebias.precompute.attacks.descent import Normalised, robust_accuracy
 from shapebias.precompute.images.builtin.drawing import SHAPES, builtin_set, draw_path, parse_path
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.spec import PAIR, parse_spec

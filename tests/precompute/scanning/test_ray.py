@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.precompute.ablation.units import UnitAblation
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.parts import Part
@@ -20,8 +21,6 @@ from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.settings import Settings
 from tests.support.pretended_cuda import pretended_cuda
 from tests.support.store_arrays import arrays_of
-
-RUN: dict[str, object] = {"shard_size": 4, "batch_size": 4, "layers": "block1", "passes": ("sensitivity",)}
 
 
 def workers() -> list[int]:
@@ -34,12 +33,13 @@ def workers() -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 def test_a_killed_worker_changes_no_byte(
     make_store: Callable[..., Path],
-    network_file: Path,
-    image_folder: Path,
+    ablation_settings: dict[str, object],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = arrays_of(make_store(tmp_path / "local.zarr", **RUN))
+    """In shards, and in the ablation of layers, which workers do as well."""
+    run = ablation_settings | {"shard_size": 4, "batch_size": 4, "passes": ("sensitivity", "ablation")}
+    whole = arrays_of(make_store(tmp_path / "local.zarr", **run))
     killed: list[int] = []
     keep = Shards.keep
 
@@ -50,24 +50,18 @@ def test_a_killed_worker_changes_no_byte(
             os.kill(killed[0], signal.SIGKILL)
 
     monkeypatch.setattr(Shards, "keep", kill_one)
+    monkeypatch.setattr(UnitAblation, "__init__", in_another_process)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    settings = Settings(
-        models=parse_specs([f"Tiny={network_file}:build"]),
-        images=str(image_folder),
-        store=tmp_path / "ray.zarr",
-        top=6,
-        device="cpu",
-        workers=0,
-        engine="ray",
-        cpus_per_worker=0.5,
-        ray_workers=2,
-        **RUN,  # type: ignore[arg-type]
-    )
-    summary = precompute(settings, Silent())
+    facts = run | {"store": tmp_path / "ray.zarr", "engine": "ray", "cpus_per_worker": 0.5, "ray_workers": 2}
+    summary = precompute(Settings(top=6, device="cpu", workers=0, **facts), Silent())  # type: ignore[arg-type]
     assert killed
     assert "measured by 2 Ray workers" in summary.notes
     assert arrays_of(tmp_path / "ray.zarr") == whole
     assert workers() == []
+
+
+def in_another_process(*_: object) -> None:
+    raise AssertionError("networks are run by Ray's workers, not here")
 
 
 @pytest.mark.slow

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapebias.precompute.statistics.class_means import ClassMeans
+from shapebias.precompute.statistics.image_batch import ImageBatch
 from shapebias.precompute.statistics.maps import Maps
+from tests.support.statistics_paths import take_path
 
 CPU = torch.device("cpu")
 Kind = Literal["maximum", "average"]
@@ -35,7 +37,7 @@ def fed(maps: np.ndarray, labels: np.ndarray, classes: int, size: int, kind: Kin
     means = ClassMeans(maps.shape[1], classes, CPU, kind)
     for start in range(0, len(maps), size):
         part = slice(start, start + size)
-        means.update(Maps(torch.from_numpy(maps[part]), np.arange(len(maps))[part], labels[part]))
+        means.update(Maps(torch.from_numpy(maps[part]), ImageBatch(np.arange(len(maps))[part], labels[part])))
     return means
 
 
@@ -47,19 +49,19 @@ def fed(maps: np.ndarray, labels: np.ndarray, classes: int, size: int, kind: Kin
     classes=st.integers(1, 6),
     size=st.integers(1, 21),
     cut=st.integers(0, 20),
-    on_cpu=st.booleans(),
+    path=st.sampled_from(["cpu", "torch"]),
     kind=st.sampled_from(["maximum", "average"]),
     least=st.sampled_from([0.0, -0.3]),
 )
 def test_any_split_equals_numpy(
-    seed: int, images: int, units: int, classes: int, size: int, cut: int, on_cpu: bool, kind: Kind, least: float
+    seed: int, images: int, units: int, classes: int, size: int, cut: int, path: str, kind: Kind, least: float
 ) -> None:
     rng = np.random.default_rng(seed)
     maps = np.maximum(rng.normal(size=(images, units, 3, 2)), least).astype(np.float32)
     maps[:, 0] = 0
     labels = rng.integers(-1, classes, images)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
+        take_path(patch, path)
         whole = fed(maps, labels, classes, size, kind)
         merged = fed(maps[:cut], labels[:cut], classes, size, kind)
         merged.merge(fed(maps[cut:], labels[cut:], classes, size, kind))

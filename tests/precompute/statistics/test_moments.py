@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.moments import Moments, MomentsResult
+from tests.support.statistics_paths import take_path
 
 CPU = torch.device("cpu")
 
@@ -32,11 +33,8 @@ KINDS = ["normal", "relu", "repeated", "negative", "constant", "zero"]
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1, 7), st.integers(1, 9))
 
 
-def batches(maps: np.ndarray, size: int, first: int = 0) -> list[Maps]:
-    return [
-        Maps(torch.from_numpy(maps[start : start + size]), np.arange(first + start, first + start + size)[: len(maps)])
-        for start in range(0, len(maps), size)
-    ]
+def batches(maps: np.ndarray, size: int) -> list[Maps]:
+    return [Maps(torch.from_numpy(maps[start : start + size])) for start in range(0, len(maps), size)]
 
 
 def fed(maps: np.ndarray, size: int) -> Moments:
@@ -87,7 +85,7 @@ def test_two_halves_merged_equal_the_whole(
 def test_the_device_path_equals_the_cpu_path(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     maps = random_maps(3, kind, (7, 19, 5, 6))
     on_cpu = fed(maps, 3).result()
-    monkeypatch.setattr(Maps, "on_cpu", property(lambda _: False))
+    take_path(monkeypatch, "torch")
     on_device = fed(maps, 3).result()
     check(on_device, maps)
     np.testing.assert_array_equal(on_device.max, on_cpu.max)
@@ -112,7 +110,7 @@ def test_the_memory_layout_does_not_matter(layout: str) -> None:
         maps = maps.astype(np.float16).astype(np.float32)
         tensor = torch.from_numpy(maps).half()
     moments = Moments(17, CPU)
-    moments.update(Maps(tensor, np.arange(4)))
+    moments.update(Maps(tensor))
     check(moments.result(), maps)
 
 
@@ -123,10 +121,9 @@ def test_a_large_layer_keeps_its_digits() -> None:
 
 def test_a_reduction_is_that_of_numpy() -> None:
     maps = random_maps(11, "normal", (5, 18, 7, 3))
-    reduction = Maps(torch.from_numpy(maps), np.arange(5)).reduction
+    reduction = Maps(torch.from_numpy(maps)).reduction
     exact = maps.astype(np.float64)
     np.testing.assert_array_equal(reduction.maximum.numpy(), maps.max((2, 3)))
     np.testing.assert_array_equal(reduction.nonpositive.numpy(), (maps <= 0).sum((2, 3)))
     np.testing.assert_allclose(reduction.total.numpy(), exact.sum((2, 3)), rtol=1e-5, atol=1e-4)
-    shift = reduction.shift.numpy()[:, None, None].astype(np.float64)
-    np.testing.assert_allclose(reduction.squares.numpy(), np.square(exact - shift).sum((2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(reduction.deviations.numpy(), exact.var((2, 3)) * 21, rtol=1e-5)

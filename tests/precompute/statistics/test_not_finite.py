@@ -12,19 +12,14 @@ from torch import nn
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.measures.activation import ActivationPass, LayerStatistics, StatisticsPlan
 from shapebias.precompute.models.hooks import WatchedLayer
+from shapebias.precompute.statistics.image_batch import ImageBatch
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.quantile import Quantile
+from tests.support.statistics_paths import PATHS, take_path
 
 CPU = torch.device("cpu")
 TOP, CLASSES = 3, 4
 BAD = [np.nan, np.inf, -np.inf]
-
-
-def choose_path(patch: pytest.MonkeyPatch, on_cpu: bool) -> None:
-    """The CPU's path, or that of other devices, with tensors that are on the CPU."""
-    if not on_cpu:
-        patch.setattr(Maps, "on_cpu", property(lambda _: False))
-        patch.setattr(Quantile, "_clean", lambda self: self.kept)  # there every place is always in use
 
 
 def damaged(seed: int, shape: tuple[int, ...], share: float) -> np.ndarray:
@@ -53,7 +48,7 @@ def fed(maps: np.ndarray, labels: np.ndarray, size: int = 4, first: int = 0) -> 
         images = np.arange(first, first + len(maps))[part]
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            statistics.update(Maps(torch.from_numpy(maps[part]), images, labels[part]))
+            statistics.update(Maps(torch.from_numpy(maps[part]), ImageBatch(images, labels[part])))
     return statistics
 
 
@@ -126,15 +121,15 @@ def check(statistics: LayerStatistics, maps: np.ndarray, labels: np.ndarray, fir
     share=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
     size=st.integers(1, 13),
     cut=st.integers(1, 11),
-    on_cpu=st.booleans(),
+    path=st.sampled_from(["cpu", "torch"]),
 )
 def test_metrics_are_those_of_the_finite_maps(
-    seed: int, shape: tuple[int, ...], share: float, size: int, cut: int, on_cpu: bool
+    seed: int, shape: tuple[int, ...], share: float, size: int, cut: int, path: str
 ) -> None:
     maps = damaged(seed, shape, share)
     labels = np.random.default_rng(seed).integers(-1, CLASSES, len(maps))
     with pytest.MonkeyPatch.context() as patch:
-        choose_path(patch, on_cpu)
+        take_path(patch, path)
         check(fed(maps, labels, size), maps, labels)
         merged = fed(maps[:cut], labels[:cut], size)
         merged.merge(fed(maps[cut:], labels[cut:], size, first=cut))
@@ -142,24 +137,23 @@ def test_metrics_are_those_of_the_finite_maps(
 
 
 @pytest.mark.parametrize("bad", BAD)
-@pytest.mark.parametrize("on_cpu", [True, False])
-def test_a_reduction_of_a_map_with_one_bad_value(monkeypatch: pytest.MonkeyPatch, bad: float, on_cpu: bool) -> None:
-    choose_path(monkeypatch, on_cpu)
+@pytest.mark.parametrize("path", PATHS)
+def test_a_reduction_of_a_map_with_one_bad_value(monkeypatch: pytest.MonkeyPatch, bad: float, path: str) -> None:
+    take_path(monkeypatch, path)
     maps = np.ones((2, 2, 3, 3), np.float32)
-    maps[0, 1, 2, 1] = bad  # in the first image, from which the shift is taken
-    reduction = Maps(torch.from_numpy(maps), np.arange(2)).reduction
-    assert not reduction.all_finite
+    maps[0, 1, 2, 1] = bad
+    reduction = Maps(torch.from_numpy(maps)).reduction
     assert reduction.finite.tolist() == [[True, False], [True, True]]
     assert reduction.maximum.tolist() == [[1, -np.inf], [1, 1]]
     assert reduction.total.tolist() == [[9, 0], [9, 9]]
     assert reduction.nonpositive.tolist() == [[0, 0], [0, 0]]
-    assert reduction.squares.isfinite().all()
+    assert reduction.deviations.isfinite().all()
 
 
-@pytest.mark.parametrize("on_cpu", [True, False])
-def test_large_numbers_are_numbers(monkeypatch: pytest.MonkeyPatch, on_cpu: bool) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_large_numbers_are_numbers(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """The sum of a map is beyond float32, but none of its values is."""
-    choose_path(monkeypatch, on_cpu)
+    take_path(monkeypatch, path)
     maps = np.full((2, 2, 4, 4), 1e38, np.float32)
     maps[0, 0, 1, 1] = np.nan
     statistics = fed(maps, np.array([0, 1]))
@@ -178,9 +172,9 @@ class Divide(nn.Module):
         return torch.cat([x[:, :1] / x[:, :1], 1 / x[:, 1:2], x[:, 2:]], 1)
 
 
-@pytest.mark.parametrize("on_cpu", [True, False])
-def test_a_networks_bad_activations_are_nan_in_its_rows(monkeypatch: pytest.MonkeyPatch, on_cpu: bool) -> None:
-    choose_path(monkeypatch, on_cpu)
+@pytest.mark.parametrize("path", PATHS)
+def test_a_networks_bad_activations_are_nan_in_its_rows(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    take_path(monkeypatch, path)
     images = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(0)) + 0.1
     images[2, :, 1, 1] = 0
     images[4] = 0
@@ -198,10 +192,10 @@ def test_a_networks_bad_activations_are_nan_in_its_rows(monkeypatch: pytest.Monk
     assert run.statistics[0].left_out == 4
 
 
-@pytest.mark.parametrize("on_cpu", [True, False])
-def test_a_sampled_quantile_is_of_the_finite_maps(monkeypatch: pytest.MonkeyPatch, on_cpu: bool) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_sampled_quantile_is_of_the_finite_maps(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Of a unit that has only every second map, as if only those images had come."""
-    choose_path(monkeypatch, on_cpu)
+    take_path(monkeypatch, path)
     monkeypatch.setattr("shapebias.precompute.statistics.quantile.SAMPLE", 3000)
     maps = np.random.default_rng(0).normal(size=(200, 2, 9, 9)).astype(np.float32)
     maps[1::2, 1, 4, 4] = np.nan
@@ -209,8 +203,8 @@ def test_a_sampled_quantile_is_of_the_finite_maps(monkeypatch: pytest.MonkeyPatc
     half = Quantile(2, 81, 200, CPU)
     for start in range(0, 200, 16):
         part = np.arange(start, min(start + 16, 200))
-        quantile.update(Maps(torch.from_numpy(maps[part]), part))
-        half.update(Maps(torch.from_numpy(maps[part[::2]]), part[::2]))
+        quantile.update(Maps(torch.from_numpy(maps[part]), ImageBatch(part)))
+        half.update(Maps(torch.from_numpy(maps[part[::2]]), ImageBatch(part[::2])))
     assert 0 < half.sampled < quantile.sampled < 3100
     assert quantile.result()[1] == half.result()[1]
     assert quantile.result()[0] != half.result()[0]

@@ -8,7 +8,8 @@ from torch.nn.functional import interpolate
 from shapebias.core.concepts import IOU_AREAS, Concepts
 from shapebias.precompute.images.annotations import Labels
 from shapebias.precompute.statistics.maps import Maps
-from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap
+from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap, ShownConcepts
+from tests.support.statistics_paths import PATHS, take_path
 
 CPU = torch.device("cpu")
 CONCEPTS = Concepts(tuple("abcdefg"), (0, 0, 1, 1, 1, 2, 2), ("color", "object", "scene"))
@@ -55,28 +56,21 @@ def counts(overlap: Overlap) -> tuple[np.ndarray, np.ndarray]:
     return intersection, activation + overlap.truth[1:] - intersection
 
 
-class OnDevice(Maps):
-    """Maps that are counted as on a GPU."""
-
-    @property
-    def on_cpu(self) -> bool:
-        return False
-
-
-@pytest.mark.parametrize("kind", [Maps, OnDevice])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     ("size", "annotation"),
     [((5, 7), (16, 12)), ((1, 1), (4, 4)), ((13, 13), (28, 28)), ((9, 9), (9, 9)), ((8, 8), (5, 3))],
 )
 def test_counts_are_exactly_those_of_torch_in_float64(
-    kind: type[Maps], size: tuple[int, int], annotation: tuple[int, int]
+    monkeypatch: pytest.MonkeyPatch, path: str, size: tuple[int, int], annotation: tuple[int, int]
 ) -> None:
+    take_path(monkeypatch, path)
     maps = random_maps(1, 7, 20, *size)
     threshold = np.linspace(-1, 2, 20).astype(np.float32)
     threshold[0], threshold[1], threshold[2] = 0, 0.29, np.nan
     labels = random_labels(2, 7, *annotation)
     overlap = Overlap(threshold, CONCEPTS, CPU)
-    overlap.update(AnnotatedMaps(kind(torch.from_numpy(maps), np.arange(7)), labels))
+    overlap.update(AnnotatedMaps(Maps(torch.from_numpy(maps)), ShownConcepts.of(labels)))
     for found, expected in zip(counts(overlap), brute_force(maps, threshold, labels), strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -88,7 +82,7 @@ def test_batches_and_merged_halves_are_one() -> None:
     for first, last in ((0, 3), (3, 8)):
         part = Overlap(threshold, CONCEPTS, CPU)
         some = Labels(labels.planes[first:last], labels.whole[first:last], CONCEPTS, height=12, width=12)
-        part.update(AnnotatedMaps(Maps(torch.from_numpy(maps[first:last]), np.arange(first, last)), some))
+        part.update(AnnotatedMaps(Maps(torch.from_numpy(maps[first:last])), ShownConcepts.of(some)))
         parts.append(part)
     parts[0].merge(parts[1])
     for found, expected in zip(counts(parts[0]), brute_force(maps, threshold, labels), strict=True):
@@ -111,29 +105,31 @@ def lite_areas(maps: np.ndarray, threshold: np.ndarray, labels: Labels) -> np.nd
     return tally
 
 
-@pytest.mark.parametrize("kind", [Maps, OnDevice])
-def test_areas_as_in_netdissect_lite(kind: type[Maps]) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_areas_as_in_netdissect_lite(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    take_path(monkeypatch, path)
     maps, labels = random_maps(11, 9, 20, 6, 6), random_labels(12, 9, 12, 12)
     labels.planes[:, :, 40:] = 0  # so that units fire off all labels, too
     threshold = np.linspace(0.5, 2.2, 20).astype(np.float32)
     published, lite = (Overlap(threshold, CONCEPTS, CPU, area) for area in IOU_AREAS)
     for overlap in (published, lite):
-        overlap.update(AnnotatedMaps(kind(torch.from_numpy(maps), np.arange(9)), labels))
+        overlap.update(AnnotatedMaps(Maps(torch.from_numpy(maps)), ShownConcepts.of(labels)))
     expected = lite_areas(maps, threshold, labels)
     np.testing.assert_array_equal(lite.activation.numpy(), expected)
     np.testing.assert_array_equal(lite.shared.numpy(), published.shared.numpy())
     assert (expected < published.activation.numpy()).any()
 
 
-@pytest.mark.parametrize("kind", [Maps, OnDevice])
-def test_a_map_with_a_value_that_is_no_number_fires_nowhere(kind: type[Maps]) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_map_with_a_value_that_is_no_number_fires_nowhere(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    take_path(monkeypatch, path)
     maps, labels = random_maps(5, 4, 20, 6, 6), random_labels(6, 4, 12, 12)
     threshold = np.full(20, 0.7, np.float32)
     broken = maps.copy()
     broken[1, 4, 2, 2], broken[2, 5, 0, 0] = np.nan, np.inf
     maps[1, 4] = maps[2, 5] = -9
     overlap = Overlap(threshold, CONCEPTS, CPU)
-    overlap.update(AnnotatedMaps(kind(torch.from_numpy(broken), np.arange(4)), labels))
+    overlap.update(AnnotatedMaps(Maps(torch.from_numpy(broken)), ShownConcepts.of(labels)))
     for found, expected in zip(counts(overlap), brute_force(maps, threshold, labels), strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -141,7 +137,7 @@ def test_a_map_with_a_value_that_is_no_number_fires_nowhere(kind: type[Maps]) ->
 def test_the_best_concept_of_each_category() -> None:
     maps, labels = random_maps(7, 8, 20, 6, 6), random_labels(8, 8, 12, 12)
     overlap = Overlap(np.full(20, 0.7, np.float32), CONCEPTS, CPU)
-    overlap.update(AnnotatedMaps(Maps(torch.from_numpy(maps), np.arange(8)), labels))
+    overlap.update(AnnotatedMaps(Maps(torch.from_numpy(maps)), ShownConcepts.of(labels)))
     found, diversity = overlap.result()
     intersection, union = brute_force(maps, np.full(20, 0.7, np.float32), labels)
     iou = intersection / np.maximum(union, 1)
@@ -158,13 +154,14 @@ def test_the_best_concept_of_each_category() -> None:
         np.testing.assert_allclose(found.iou[:, index], iou[:, members].max(1))
 
 
-@pytest.mark.parametrize("kind", [Maps, OnDevice])
-def test_values_of_a_plateau_are_not_above_it(kind: type[Maps]) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_values_of_a_plateau_are_not_above_it(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Bounded units (ReLU6) have many values that are T. Weighted sums of equal values are not always that value."""
+    take_path(monkeypatch, path)
     values = np.linspace(0.1, 6, 40).astype(np.float32)
     maps = np.tile(values[None, :, None, None], (2, 1, 7, 7))
     maps[:, ::2, 3, 3] -= 1
     overlap = Overlap(values, CONCEPTS, CPU)
-    overlap.update(AnnotatedMaps(kind(torch.from_numpy(maps), np.arange(2)), random_labels(9, 2, 28, 28)))
+    overlap.update(AnnotatedMaps(Maps(torch.from_numpy(maps)), ShownConcepts.of(random_labels(9, 2, 28, 28))))
     assert not overlap.shared.any()
     assert not overlap.activation.any()

@@ -1,16 +1,17 @@
 """Quantile against a full sort: exact where everything is sampled, within its rank error where not."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shapebias.precompute.statistics.image_batch import ImageBatch
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.quantile import SAMPLE, Quantile
+from tests.support.statistics_paths import take_path
 
 CPU = torch.device("cpu")
 RANK_ERROR = 0.0005
@@ -39,26 +40,17 @@ SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 35), st.integers(1, 12), s
 
 def fed(maps: np.ndarray, size: int, first: int = 0, planned: int | None = None, seed: int = 0) -> Quantile:
     positions = maps.shape[2] * maps.shape[3]
-    quantile = Quantile(maps.shape[1], positions, planned or len(maps), CPU, seed=seed)
-    feed(quantile, maps, size, first)
+    quantile = Quantile(maps.shape[1], positions, planned or len(maps), CPU)
+    feed(quantile, maps, size, first, seed)
     return quantile
 
 
-def feed(quantile: Quantile, maps: np.ndarray, size: int, first: int = 0) -> None:
+def feed(quantile: Quantile, maps: np.ndarray, size: int, first: int = 0, seed: int = 0) -> None:
     for start in range(0, len(maps), size):
         part = maps[start : start + size]
-        quantile.update(Maps(torch.from_numpy(part), np.arange(first + start, first + start + len(part))))
-
-
-@pytest.fixture
-def on_device(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Call it to take the path of other devices from then on, with tensors that are on the CPU."""
-
-    def switch() -> None:
-        monkeypatch.setattr(Maps, "on_cpu", property(lambda _: False))
-        monkeypatch.setattr(Quantile, "_clean", lambda self: self.kept)  # there every place is always in use
-
-    return switch
+        quantile.update(
+            Maps(torch.from_numpy(part), ImageBatch(np.arange(first + start, first + start + len(part)), seed=seed))
+        )
 
 
 def exact(maps: np.ndarray) -> np.ndarray:
@@ -99,7 +91,7 @@ def test_two_halves_merged_are_exact(
     check_exact(merged.result(), maps)
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     kind=st.sampled_from(KINDS),
@@ -107,14 +99,13 @@ def test_two_halves_merged_are_exact(
     size=st.integers(1, 13),
     cut=st.integers(0, 12),
 )
-def test_the_device_path_is_exact(
-    on_device: Callable[[], None], seed: int, kind: str, shape: tuple[int, int, int, int], size: int, cut: int
-) -> None:
-    on_device()
+def test_the_device_path_is_exact(seed: int, kind: str, shape: tuple[int, int, int, int], size: int, cut: int) -> None:
     maps = random_maps(seed, kind, shape)
-    check_exact(fed(maps, size).result(), maps)
-    merged = fed(maps[:cut], size, planned=len(maps))
-    merged.merge(fed(maps[cut:], size, first=cut, planned=len(maps)))
+    with pytest.MonkeyPatch.context() as patch:
+        take_path(patch, "torch")
+        check_exact(fed(maps, size).result(), maps)
+        merged = fed(maps[:cut], size, planned=len(maps))
+        merged.merge(fed(maps[cut:], size, first=cut, planned=len(maps)))
     check_exact(merged.result(), maps)
 
 
@@ -155,7 +146,7 @@ def test_a_sampled_layer_keeps_its_rank_error(kind: str, seed: int) -> None:
     assert rank_error(quantile.result(), maps) <= RANK_ERROR
 
 
-def test_a_sample_is_the_same_in_any_batches_and_halves_and_on_a_device(on_device: Callable[[], None]) -> None:
+def test_a_sample_is_the_same_in_any_batches_and_halves_and_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     maps = random_maps(6, "normal", (120, 2, 80, 80))
     whole = fed(maps, 120).result()
     np.testing.assert_array_equal(fed(maps, 11).result(), whole)
@@ -163,7 +154,7 @@ def test_a_sample_is_the_same_in_any_batches_and_halves_and_on_a_device(on_devic
     merged.merge(fed(maps[50:], 13, first=50, planned=120))
     np.testing.assert_array_equal(merged.result(), whole)
     assert (fed(maps, 120, seed=1).result() != whole).any()
-    on_device()
+    take_path(monkeypatch, "torch")
     np.testing.assert_array_equal(fed(maps, 50).result(), whole)
 
 

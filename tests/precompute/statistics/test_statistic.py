@@ -15,9 +15,10 @@ from shapebias.precompute.measures.activation import LayerStatistics, Statistics
 from shapebias.precompute.models.hooks import WatchedLayer
 from shapebias.precompute.parts import WithoutPrefix
 from shapebias.precompute.statistics.class_means import ClassMeans
+from shapebias.precompute.statistics.image_batch import ImageBatch
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.moments import Moments
-from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap
+from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap, ShownConcepts
 from shapebias.precompute.statistics.quantile import Quantile
 from shapebias.precompute.statistics.statistic import Statistic, merge_parts, to_part
 from shapebias.precompute.statistics.topk import TopK
@@ -31,7 +32,7 @@ EMPTY: dict[str, Callable[[], Statistic[Any, Any]]] = {
     "moments": lambda: Moments(UNITS, CPU),
     "top images": lambda: TopK(UNITS, 4, SIDE, SIDE, device=CPU),
     "quantile": lambda: Quantile(UNITS, SIDE * SIDE, PLANNED, CPU, q=0.9),
-    "variation": lambda: Variation(UNITS, SIDE, SIDE, CPU, seed=0),
+    "variation": lambda: Variation(UNITS, SIDE, SIDE, CPU),
     "class means": lambda: ClassMeans(UNITS, CLASSES, CPU),
     "class averages": lambda: ClassMeans(UNITS, CLASSES, CPU, "average"),
     "overlap": lambda: Overlap(np.linspace(-1, 1, UNITS).astype(np.float32), CONCEPTS, CPU),
@@ -49,12 +50,11 @@ def batch(name: str, first: int, last: int) -> Maps | AnnotatedMaps:
     labels = rng.integers(-1, CLASSES, IMAGES)
     planes = rng.integers(0, 4, (IMAGES, 1, 64)).astype(np.uint16)
     some = slice(first, last)
-    taken = Maps(torch.from_numpy(maps[some].copy()), np.arange(first, last), labels[some])
+    taken = Maps(torch.from_numpy(maps[some].copy()), ImageBatch(np.arange(first, last), labels[some]))
     if name != "overlap":
         return taken
-    return AnnotatedMaps(
-        taken, Labels(planes[some], np.zeros((last - first, 1), np.uint16), CONCEPTS, height=8, width=8)
-    )
+    shown = Labels(planes[some], np.zeros((last - first, 1), np.uint16), CONCEPTS, height=8, width=8)
+    return AnnotatedMaps(taken, ShownConcepts.of(shown))
 
 
 def fed(name: str, *bounds: int) -> Statistic[Any, Any]:

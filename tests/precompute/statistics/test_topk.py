@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shapebias.precompute.statistics.image_batch import ImageBatch
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.topk import TopK, TopKResult
+from tests.support.statistics_paths import PATHS, take_path
 
 CPU = torch.device("cpu")
 KINDS = ["normal", "repeated", "relu", "negative", "constant", "zero", "sparse", "saturated"]
@@ -45,7 +47,7 @@ def fed(maps: np.ndarray, images: np.ndarray, k: int, size: int) -> TopK:
     top = TopK(maps.shape[1], k, *maps.shape[2:], device=CPU)
     for start in range(0, len(maps), size):
         part = slice(start, start + size)
-        top.update(Maps(torch.from_numpy(maps[part]), images[part], keys=key_of(images[part])))
+        top.update(Maps(torch.from_numpy(maps[part]), ImageBatch(images[part], keys=key_of(images[part]))))
     return top
 
 
@@ -125,7 +127,7 @@ def test_the_device_path_equals_a_full_sort(
     maps = random_maps(seed, kind, shape)
     images = np.arange(len(maps)) + 3
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Maps, "on_cpu", property(lambda _: False))
+        take_path(patch, "torch")
         check(fed(maps, images, k, size).result(), maps, images, k)
         merged = fed(maps[:cut], images[:cut], k, size)
         merged.merge(fed(maps[cut:], images[cut:], k, size))
@@ -140,15 +142,15 @@ def test_the_device_path_equals_a_full_sort(
     k=st.integers(1, 8),
     size=st.integers(1, 15),
     cut=st.integers(0, 14),
-    on_cpu=st.booleans(),
+    path=st.sampled_from(["cpu", "torch"]),
 )
 def test_the_order_of_the_images_changes_nothing(
-    seed: int, kind: str, shape: tuple[int, int, int, int], k: int, size: int, cut: int, on_cpu: bool
+    seed: int, kind: str, shape: tuple[int, int, int, int], k: int, size: int, cut: int, path: str
 ) -> None:
     maps = random_maps(seed, kind, shape)
     images = np.random.default_rng(seed).permutation(len(maps))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
+        take_path(patch, path)
         merged = fed(maps[cut:], images[cut:], k, size)
         merged.merge(fed(maps[:cut], images[:cut], k, size))
     check(merged.result(), maps, images, k)
@@ -159,7 +161,7 @@ def test_updates_go_on_after_a_merge() -> None:
     images = np.arange(12)
     top = fed(maps[:4], images[:4], 5, 3)
     top.merge(fed(maps[4:8], images[4:8], 5, 2))
-    top.update(Maps(torch.from_numpy(maps[8:]), images[8:], keys=key_of(images[8:])))
+    top.update(Maps(torch.from_numpy(maps[8:]), ImageBatch(images[8:], keys=key_of(images[8:]))))
     check(top.result(), maps, images, 5)
 
 
@@ -167,29 +169,29 @@ def test_both_paths_keep_the_same_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     maps = random_maps(9, "normal", (20, 18, 6, 7))
     images = np.arange(20)
     on_cpu = fed(maps, images, 4, 6).result()
-    monkeypatch.setattr(Maps, "on_cpu", property(lambda _: False))
+    take_path(monkeypatch, "torch")
     on_device = fed(maps, images, 4, 6).result()
     assert np.abs(on_cpu.map.astype(int) - on_device.map).max() <= 1  # one may divide where the other multiplies
     np.testing.assert_array_equal(on_cpu.position, on_device.position)
 
 
-@pytest.mark.parametrize("on_cpu", [True, False])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("size", [1e-30, 1e-36, 1e-37, 1e30, 3e38])
-def test_maps_of_extreme_size_are_scaled_too(monkeypatch: pytest.MonkeyPatch, on_cpu: bool, size: float) -> None:
+def test_maps_of_extreme_size_are_scaled_too(monkeypatch: pytest.MonkeyPatch, path: str, size: float) -> None:
     shape = np.array([[0, 1, 2, 4]], np.float64) / 4
     maps = np.tile((shape * size).astype(np.float32), (3, 2, 1, 1))
-    monkeypatch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
+    take_path(monkeypatch, path)
     result = fed(maps, np.arange(3), 2, 2).result()
     np.testing.assert_array_equal(result.image, [np.argsort(key_of(np.arange(3)))[:2]] * 2)
     assert np.abs(result.map[0, 0, 0].astype(int) - np.array([0, 64, 128, 255])).max() <= 1
 
 
-@pytest.mark.parametrize("on_cpu", [True, False])
-def test_a_map_of_nan_takes_no_place(monkeypatch: pytest.MonkeyPatch, on_cpu: bool) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_map_of_nan_takes_no_place(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """A float16 forward can overflow; its images must not push the others out."""
     maps = random_maps(1, "normal", (6, 3, 2, 2))
     maps[2] = np.nan
-    monkeypatch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
+    take_path(monkeypatch, path)
     result = fed(maps, np.arange(6), 4, 2).result()
     sane = np.delete(np.arange(6), 2)
     check(result, maps[sane], sane, 4)

@@ -9,10 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapebias.precompute.statistics import kernels
-from shapebias.precompute.statistics.draws import Pairings, _strides
+from shapebias.precompute.statistics.draws import Pairing, _strides
+from shapebias.precompute.statistics.image_batch import ImageBatch
+from shapebias.precompute.statistics.kernels import operators
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.variation import Variation, filter_smoothness
+from tests.support.statistics_paths import PATHS, take_path
 
 CPU = torch.device("cpu")
 KINDS = ["normal", "relu", "offset", "rounded", "constant", "zero", "checkerboard"]
@@ -44,15 +46,18 @@ def exact(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return down + across, np.abs(maps).sum((2, 3))
 
 
-def apart(maps: np.ndarray, pairings: Pairings) -> np.ndarray:
-    """The sum of |a[p] - a[q]| over the pairs of each map, float64 [B, C], position by position."""
+def partners(pairs: np.ndarray, positions: int) -> np.ndarray:
+    """The partner of each position in each pairing (offset, stride): int64 [pairings, positions]."""
+    return (pairs[:, :1].astype(np.int64) + np.arange(positions) * pairs[:, 1:]) % positions
+
+
+def apart(maps: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The sum of |a[p] - a[q]| over the pairs of each map, float64 [B, C]; pairs [B, n, 2]."""
     flat = maps.astype(np.float64).reshape(*maps.shape[:2], -1)
     total = np.zeros(maps.shape[:2])
-    for image in range(len(maps)):
-        for stride, first in zip(pairings.stride[image], pairings.offset[image], strict=True):
-            for position in range(flat.shape[2]):
-                partner = (first + position * stride) % flat.shape[2]
-                total[image] += np.abs(flat[image, :, position] - flat[image, :, partner])
+    for image, pairings in enumerate(pairs):
+        for partner in partners(pairings, flat.shape[2]):
+            total[image] += np.abs(flat[image] - flat[image][:, partner]).sum(1)
     return total
 
 
@@ -73,10 +78,12 @@ def expected_smoothness(maps: np.ndarray) -> np.ndarray:
 
 
 def fed(maps: np.ndarray, size: int = 4, first: int = 0) -> Variation:
-    variation = Variation(*maps.shape[1:], CPU, seed=5)
+    variation = Variation(*maps.shape[1:], CPU)
     for start in range(0, len(maps), size):
         part = torch.from_numpy(maps[start : start + size])
-        variation.update(Maps(part, np.arange(len(part)), keys=first + start + np.arange(len(part)) * 77))
+        variation.update(
+            Maps(part, ImageBatch(np.arange(len(part)), keys=first + start + np.arange(len(part)) * 77, seed=5))
+        )
     return variation
 
 
@@ -96,46 +103,36 @@ def check(variation: Variation, maps: np.ndarray) -> None:
     shape=SHAPES,
     size=st.integers(1, 10),
     cut=st.integers(1, 8),
-    on_cpu=st.booleans(),
+    path=st.sampled_from(["cpu", "torch"]),
 )
 def test_any_maps_in_any_batches_equal_float64(
-    seed: int, kind: str, shape: tuple[int, ...], size: int, cut: int, on_cpu: bool
+    seed: int, kind: str, shape: tuple[int, ...], size: int, cut: int, path: str
 ) -> None:
     maps = random_maps(seed, kind, shape)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
+        take_path(patch, path)
         check(fed(maps, size), maps)
-        merged = Variation(*shape[1:], CPU, seed=5)
+        merged = Variation(*shape[1:], CPU)
         for part in (maps[:cut], maps[cut:]):
             if len(part):
                 merged.merge(fed(part, size))
         check(merged, maps)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [(3, 17, 5, 6), (2, 5, 1, 8), (2, 5, 8, 1), (1, 33, 2, 2)])
-def test_the_device_path_equals_the_cpu_path(kind: str, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", ["offset", "rounded"])
+@pytest.mark.parametrize("shape", [(3, 17, 5, 6), (2, 5, 1, 8), (2, 5, 8, 1), (1, 33, 2, 2), (2, 40, 9, 11)])
+def test_sums_of_a_map_are_those_of_float64(
+    monkeypatch: pytest.MonkeyPatch, path: str, kind: str, shape: tuple[int, ...]
+) -> None:
+    take_path(monkeypatch, path)
     maps = random_maps(3, kind, shape)
-    pairings = Pairings.draw(np.arange(shape[0]) * 3, shape[2] * shape[3], 1)
-    on_cpu = Maps(torch.from_numpy(maps), np.arange(shape[0])).vary(pairings)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Maps, "on_cpu", property(lambda _: False))
-        on_device = Maps(torch.from_numpy(maps), np.arange(shape[0])).vary(pairings)
-    for one, other, wanted in zip(on_cpu, on_device, (*exact(maps), apart(maps, pairings)), strict=True):
-        assert one.dtype == other.dtype == torch.float64
-        np.testing.assert_allclose(one.numpy(), wanted, rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(other.numpy(), wanted, rtol=1e-6, atol=1e-6)
-
-
-def test_the_kernel_fills_only_its_images() -> None:
-    maps = random_maps(0, "normal", (5, 3, 4, 6))
-    flat = np.ascontiguousarray(maps.transpose(0, 2, 3, 1)).reshape(5, 24, 3)
-    sums = np.full((3, 5, 3), -1.0)
-    pairings = Pairings.draw(np.arange(5), 24, 0)
-    kernels.vary_maps(flat, 6, pairings.stride, pairings.offset, *sums, 1, 4)
-    for found, wanted in zip(sums, (*exact(maps), apart(maps, pairings)), strict=True):
-        np.testing.assert_allclose(found[1:4], wanted[1:4], rtol=1e-6)
-        assert (found[[0, 4]] == -1).all()
+    images, pairing = ImageBatch(np.arange(shape[0]) * 3), Pairing(shape[2] * shape[3])
+    reduction = Maps(torch.from_numpy(maps), images).reduction
+    expected = (*exact(maps), apart(maps, images.drawn(pairing).numpy()))
+    for found, wanted in zip((reduction.variation, reduction.absolute, reduction.apart), expected, strict=True):
+        assert found.dtype == torch.float64
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-6, atol=1e-6)
 
 
 def test_by_hand() -> None:
@@ -170,7 +167,7 @@ def test_maps_of_one_position_have_no_smoothness() -> None:
 
 
 def test_nothing_seen_is_nan() -> None:
-    empty = Variation(3, 2, 2, CPU, seed=0)
+    empty = Variation(3, 2, 2, CPU)
     assert np.isnan(empty.result().tv).all()
     assert np.isnan(empty.result().smoothness).all()
     assert np.isnan(empty.result().coherence).all()
@@ -195,9 +192,9 @@ def test_the_expectation_is_the_mean_over_all_orders() -> None:
 def test_all_pairings_together_give_the_expectation_exactly(shape: tuple[int, int]) -> None:
     maps = random_maps(1, "normal", (1, 6, *shape))
     positions = shape[0] * shape[1]
-    stride, first = (pairs.reshape(1, -1) for pairs in np.meshgrid(_strides(positions), np.arange(positions)))
-    found = Maps(torch.from_numpy(maps), np.arange(1)).vary(Pairings(stride, first))[2].numpy()
-    mean = found / (stride.size * (positions - 1))
+    pairs = np.array(list(itertools.product(range(positions), _strides(positions))), np.int32)
+    found = operators.reduce_maps(torch.from_numpy(maps), torch.from_numpy(pairs[None]))[2][4].numpy()
+    mean = found / (len(pairs) * (positions - 1))
     neighbours = shape[0] * (shape[1] - 1) + shape[1] * (shape[0] - 1)
     np.testing.assert_allclose(mean * neighbours, shuffled_variation(maps), rtol=1e-5)
 
@@ -205,22 +202,19 @@ def test_all_pairings_together_give_the_expectation_exactly(shape: tuple[int, in
 @pytest.mark.parametrize("positions", [2, 7, 12, 49, 128, 3025])
 def test_a_pairing_is_a_permutation_and_follows_from_the_key(positions: int) -> None:
     keys = np.array([5, -9, 2**62])
-    pairings = Pairings.draw(keys, positions, 3)
-    assert pairings.stride.shape[1] * positions >= 128
-    for partner in pairings.partners(positions):
-        np.testing.assert_array_equal(np.sort(partner, 1), np.arange(3 * positions).reshape(3, -1))
-    again = Pairings.draw(keys[1:], positions, 3)
-    np.testing.assert_array_equal(again.offset, pairings.offset[1:])
-    np.testing.assert_array_equal(again.stride, pairings.stride[1:])
+    pairs = Pairing(positions).draw(keys, keys, 3)
+    assert pairs.shape[1] * positions >= 128
+    for pairings in pairs:
+        for partner in partners(pairings, positions):
+            np.testing.assert_array_equal(np.sort(partner), np.arange(positions))
+    np.testing.assert_array_equal(Pairing(positions).draw(keys[1:], keys[1:], 3), pairs[1:])
 
 
-@pytest.mark.parametrize("on_cpu", [True, False])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("kind", ["normal", "relu", "offset", "smooth"])
-def test_coherence_is_near_that_of_the_exact_expectation(
-    monkeypatch: pytest.MonkeyPatch, on_cpu: bool, kind: str
-) -> None:
+def test_coherence_is_near_that_of_the_exact_expectation(monkeypatch: pytest.MonkeyPatch, path: str, kind: str) -> None:
     """200 images: values in random places have none, blurred ones much, whatever their offset and density."""
-    monkeypatch.setattr(Maps, "on_cpu", property(lambda _: on_cpu))
+    take_path(monkeypatch, path)
     maps = random_maps(4, kind, (200, 20, 9, 7))
     if kind == "smooth":
         maps = maps.cumsum(2).cumsum(3)
@@ -252,10 +246,11 @@ def test_coherence_does_not_depend_on_batches(seed: int, kind: str, shape: tuple
     keys = np.random.default_rng(seed).integers(-(2**63), 2**63 - 1, len(maps))
     found = []
     for step in (size, 100):
-        variation = Variation(*shape[1:], CPU, seed=1)
+        variation = Variation(*shape[1:], CPU)
         for start in range(0, len(maps), step):
             part = slice(start, start + step)
-            variation.update(Maps(torch.from_numpy(maps[part]), np.arange(len(maps[part])), keys=keys[part]))
+            images = ImageBatch(np.arange(len(maps[part])), keys=keys[part], seed=1)
+            variation.update(Maps(torch.from_numpy(maps[part]), images))
         found.append(variation.result().coherence)
     np.testing.assert_allclose(*found, rtol=1e-6, atol=1e-6)
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from shapebias.cli import app
 from shapebias.core import files
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.precompute.attack import Attack
+from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.device import HIGHEST
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.memory import OutOfMemoryError

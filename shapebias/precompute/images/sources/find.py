@@ -3,11 +3,14 @@ built-in images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.images.builtin.drawing import SPLITS, builtin_set
+from shapebias.precompute.images.deep_sets import with_scales
 from shapebias.precompute.images.image_set import ImageSet, Skipped
+from shapebias.precompute.images.sources.label_file import label_by_file
 from shapebias.precompute.images.sources.listing import read_list
 from shapebias.precompute.images.sources.location import Listing, Location, locate
 from shapebias.precompute.images.sources.patterns import expand, has_wildcard
@@ -61,10 +64,10 @@ KINDS = (  # a location is of the first kind that recognises it
 )
 
 
-def find_images(source: str, limit: int | None = None) -> tuple[ImageSet, list[Skipped]]:
+def find_images(source: str, limit: int | None = None, labels: Path | None = None) -> tuple[ImageSet, list[Skipped]]:
     """Return the images of `builtin:SPLIT`, of a folder, of tar files (one, a folder of them, or a pattern such as
     `train-{000..146}.tar`) or of a list (see `listing`), of this machine or by URL, and what was left out; with
-    `limit`, that many, evenly spread.
+    `limit`, that many, evenly spread. `labels` is a file for `label_by_file`.
 
     Raises `UsageError` for an unknown split, where there are no images, and for `limit` < 1.
     """
@@ -73,4 +76,7 @@ def find_images(source: str, limit: int | None = None) -> tuple[ImageSet, list[S
     location = locate(source)
     kind = next(kind for kind in KINDS if kind.recognises(location))
     image_set, skipped = kind.list_images(location)
+    if labels is not None:
+        image_set = label_by_file(image_set, labels)
+    image_set = with_scales(image_set)
     return image_set if limit is None else image_set.spread(limit), skipped

@@ -1,43 +1,42 @@
 """Which images a folder holds, and their labels."""
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.images.image_set import (
-    EXTENSIONS,
-    ImageSet,
-    Skipped,
-    class_folders,
-    make_image_set,
-    no_images,
-)
+from shapebias.precompute.images.file_kinds import LeftOut, is_image_name, no_images
+from shapebias.precompute.images.image_set import ImageSet, Skipped, image_set_by_folder
+
+Identity = tuple[int, int]  # of a folder: its device and inode
 
 
 def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:
-    """Return the images below `root` and the sub-folders that cannot be listed.
+    """Return the images below `root`, at any depth; and the sub-folders that cannot be listed and the pictures beside
+    class folders, which are skipped.
 
-    A folder with images of its own is flat: sub-folders are searched too, and nothing has a label. Otherwise each of
-    its folders that holds images, at whatever depth, is a class; when all of them are named by ImageNet WNIDs, labels
-    are ImageNet's 0 to 999. Images are known by extension; hidden files and folders are ignored. Order: by class
-    folder, then by path, as bytes. Raises `UsageError` if there is no such folder, or no image in it.
+    Images are known by extension; other files and hidden ones are counted in the set's notes. What class an image is
+    of follows from its folder: see `labels.name_by_folder`. Order: by class, then by path, as bytes. Raises
+    `UsageError` if there is no such folder, or no image in it, or where it holds the splits of a data set.
     """
-    top = os.fsencode(root)
-    files, folders = _list_root(root)
+    left_out = LeftOut()
+    files, folders = _list_root(root, left_out)
     skipped: list[Skipped] = []
-    searched = [b""] if files else sorted(folders)
-    paths = [path for folder in searched for path in _search(top, folder, skipped)]
+    known = _identities(root, [b"", *folders])  # a link back to them would bring in every other class
+    paths = files + [path for folder in sorted(folders) for path in _search(root, folder, known, skipped, left_out)]
     if not paths:
         unread = f"; {len(skipped)} of its folders cannot be listed" if skipped else ""
-        raise no_images(root, unread)
-    return make_image_set(root, paths, None if files else class_folders(paths)), skipped
+        raise no_images(root, left_out, unread)
+    image_set, stray = image_set_by_folder(root, paths, os.fspath(root), notes=left_out.notes())
+    return image_set, [*skipped, *stray]
 
 
-def _list_root(root: Path) -> tuple[list[bytes], list[bytes]]:
+def _list_root(root: Path, left_out: LeftOut) -> tuple[list[bytes], list[bytes]]:
     root_text = printable(os.fsencode(root))
     try:
-        return _list(os.fsencode(root))
+        return _list(os.fsencode(root), left_out)
     except FileNotFoundError:
         raise UsageError(f"no folder {root_text}: check the path of the images") from None
     except NotADirectoryError:
@@ -46,42 +45,43 @@ def _list_root(root: Path) -> tuple[list[bytes], list[bytes]]:
         raise ShapebiasError(f"cannot list {root_text}: {_reason(error)}") from None
 
 
-def _search(root: bytes, folder: bytes, skipped: list[Skipped]) -> list[bytes]:
-    """Return the images at any depth below a folder (b"" is the root itself), sorted; each real folder is searched
-    once."""
+def _search(root: Path, top: bytes, known: set[Identity], skipped: list[Skipped], left_out: LeftOut) -> list[bytes]:
+    """Return the images at any depth below a folder of the root; each real folder is searched once, and those that are
+    `known` beside it are not."""
     images: list[bytes] = []
-    waiting = [folder]
-    searched = {_identity(root)} if folder else set()  # a link back to the root would bring in every other class
+    waiting = [top]
+    searched = known - _identities(root, [top])
     while waiting:
         current = waiting.pop()
-        full = root + b"/" + current
+        full = os.fsencode(root) + b"/" + current
         try:
             identity = _identity(full)
             if identity in searched:
                 continue
             searched.add(identity)
-            files, folders = _list(full)
+            files, folders = _list(full, left_out)
         except OSError as error:
             skipped.append(Skipped(current, f"cannot be listed: {_reason(error)}"))
             continue
-        prefix = current + b"/" if current else b""
-        images += [prefix + name for name in files]
-        waiting += [prefix + name for name in sorted(folders, reverse=True)]
-    return sorted(images)
+        images += [current + b"/" + name for name in files]
+        waiting += [current + b"/" + name for name in sorted(folders, reverse=True)]
+    return images
 
 
-def _list(folder: bytes) -> tuple[list[bytes], list[bytes]]:
-    """Return the names of the images and of the folders in a folder, hidden ones left out."""
+def _list(folder: bytes, left_out: LeftOut) -> tuple[list[bytes], list[bytes]]:
+    """Return the names of the images and of the folders in a folder; hidden ones and other files are left out."""
     files, folders = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
             if name.startswith(b"."):
-                continue
-            if _is_folder(entry):
+                left_out.add(name)
+            elif _is_folder(entry):
                 folders.append(name)
-            elif name.lower().endswith(EXTENSIONS):
+            elif is_image_name(name):
                 files.append(name)
+            else:
+                left_out.add(name)
     return files, folders
 
 
@@ -92,9 +92,18 @@ def _is_folder(entry: os.DirEntry[bytes]) -> bool:
         return False
 
 
-def _identity(folder: bytes) -> tuple[int, int]:
+def _identity(folder: bytes) -> Identity:
     status = os.stat(folder)  # noqa: PTH116 (pathlib knows no bytes)
     return status.st_dev, status.st_ino
+
+
+def _identities(root: Path, folders: Sequence[bytes]) -> set[Identity]:
+    """Return the identities of folders of the root, as far as they can be known."""
+    identities = set()
+    for folder in folders:
+        with suppress(OSError):
+            identities.add(_identity(os.fsencode(root) + b"/" + folder))
+    return identities
 
 
 def _reason(error: OSError) -> str:

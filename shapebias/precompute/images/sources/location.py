@@ -10,22 +10,14 @@ from typing import Any, Protocol, TypeVar
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.remote import filesystem, is_url, stamp, unreachable
 from shapebias.core.text import printable
-from shapebias.precompute.images.image_set import (
-    EXTENSIONS,
-    ImageSet,
-    Skipped,
-    class_folders,
-    in_order,
-    make_image_set,
-    no_images,
-)
+from shapebias.precompute.images.file_kinds import LeftOut, is_image_name, no_images
+from shapebias.precompute.images.image_set import ImageSet, Skipped, image_set_by_folder
 from shapebias.precompute.images.sources.folder import list_images
 from shapebias.precompute.images.sources.patterns import is_pattern
 from shapebias.precompute.images.sources.tar import is_tar_name
 
 Listing = tuple[ImageSet, list[Skipped]]
 T = TypeVar("T")
-_SUFFIXES = tuple(extension.decode() for extension in EXTENSIONS)
 
 
 class Location(Protocol):
@@ -151,32 +143,43 @@ class RemoteLocation:
 
     @cached_property
     def _files(self) -> dict[str, Any]:
-        """What the server says of the files below the folder, by their paths in it; hidden ones are left out."""
+        """What the server says of the files below the folder, by their paths in it."""
         files, path = self._server
         facts_of = _ask(self.text, lambda: files.find(path, detail=True))
         if not facts_of:
             raise UsageError(f"nothing is in {printable(self.text)}: check the URL")
-        names = {name.removeprefix(path.rstrip("/")).lstrip("/"): facts for name, facts in facts_of.items()}
-        return {name: facts for name, facts in names.items() if not any(part[:1] == "." for part in name.split("/"))}
+        return {name.removeprefix(path.rstrip("/")).lstrip("/"): facts for name, facts in facts_of.items()}
 
     def tar_files(self) -> list[str]:
         """Return the tar files of a folder that holds no images, not in folders of it either."""
-        if any(map(_is_image_name, self._files)):
+        names = [name for name in self._files if not _is_hidden(name)]
+        if any(map(_is_image_name, names)):
             return []
-        return [f"{self._root}/{name}" for name in sorted(self._files) if is_tar_name(name) and "/" not in name]
+        return [f"{self._root}/{name}" for name in sorted(names) if is_tar_name(name) and "/" not in name]
 
     def list_folder(self) -> Listing:
-        """Return the images below the URL, by class folder as in `folder.list_images`."""
-        names = sorted(filter(_is_image_name, self._files))
+        """Return the images below the URL, as in `folder.list_images`."""
+        left_out, names = LeftOut(), []
+        for name in sorted(self._files):
+            if _is_image_name(name) and not _is_hidden(name):
+                names.append(name)
+            else:
+                parts = name.split("/")
+                left_out.add(os.fsencode(next((part for part in parts if part.startswith(".")), parts[-1])))
         if not names:
-            raise no_images(self.text)
-        paths = [os.fsencode(name) for name in names]
+            raise no_images(self.text, left_out)
         stamps = b"".join(stamp(name, self._files[name]) for name in names)
-        return make_image_set(self._root, paths, class_folders(paths), stamp=stamps).take(in_order(paths)), []
+        paths = [os.fsencode(name) for name in names]
+        return image_set_by_folder(self._root, paths, self.text, stamp=stamps, notes=left_out.notes())
 
 
 def _is_image_name(name: str) -> bool:
-    return name.lower().endswith(_SUFFIXES)
+    return is_image_name(os.fsencode(name))
+
+
+def _is_hidden(name: str) -> bool:
+    """Return whether a file or one of its folders is hidden."""
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _ask(url: str, action: Callable[[], T]) -> T:

@@ -12,24 +12,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from shapebias.core import imagenet
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.remote import filesystem, is_url, stamp, unreachable
 from shapebias.core.text import printable
 from shapebias.precompute.images.fetch import Members
+from shapebias.precompute.images.file_kinds import LeftOut, is_image_name
 from shapebias.precompute.images.image_set import (
-    EXTENSIONS,
     ImageSet,
     Skipped,
-    class_folders,
-    in_order,
+    image_set_by_folder,
     make_image_set,
     shared_folder,
 )
+from shapebias.precompute.images.labels import is_wnid
 
 _COMPRESSED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 _AT_ONCE = 8  # archives on a server that are read at a time
@@ -45,8 +44,8 @@ def is_tar_name(name: str) -> bool:
 
 @dataclass
 class _Index:
-    """What one archive holds: its images' names, offsets and sizes, and WebDataset's classes by key. `stamp` changes
-    with the archive."""
+    """What one archive holds: its images' names, offsets and sizes, WebDataset's classes by key, and the class of each
+    image by them. `stamp` changes with the archive."""
 
     archive: str
     size: int
@@ -55,7 +54,9 @@ class _Index:
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
     sizes: "array[int]" = field(default_factory=lambda: array("q"))
     classes: dict[bytes, bytes] = field(default_factory=dict)
+    class_names: list[bytes | None] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def keep(self, positions: Iterable[int]) -> None:
         """Keep only the images at these positions."""
@@ -69,36 +70,48 @@ class _Index:
 def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skipped]]:
     """Return the images in tar files (paths or URLs), and what of them cannot be used; `root` is what the user wrote.
 
-    WebDataset's shards (with members KEY.cls): the images are the members KEY.EXTENSION, KEY without a dot; each one's
-    class is the text of its KEY.cls, a number or a name. Otherwise members are as files of one folder: see
-    `folder.list_images`; folders that all share are dropped, and a tar file without folders that is called by a WNID
-    is that class. Names that several archives have get their archive's name before them. Raises UsageError where there
-    is no such file, a compressed one, or no image.
+    WebDataset's shards (with members KEY.cls): the images are the members KEY.EXTENSION; each one's class is the text
+    of its KEY.cls. Otherwise members are as files of one folder: see `folder.list_images`; folders that all share are
+    dropped, and a tar file without folders that is called by a WordNet id is that class. Names that several archives
+    have get their archive's name before them. Raises UsageError where there is no such file, a compressed one, or no
+    image.
     """
     with ThreadPoolExecutor(_AT_ONCE if is_url(root) else 1) as pool:
         indices = list(pool.map(_read, archives))
-    _name_apart(indices)
-    keyed = any(index.classes for index in indices)
-    paths = [name for index in indices for name in index.names]
+    left_out = LeftOut()
+    for index in indices:
+        left_out.add_all(index.left_out)
     skipped = [image for index in indices for image in index.skipped]
-    if not paths:
+    if not any(index.names for index in indices):
         reason = f": {printable(skipped[0].path)}: {skipped[0].reason}" if skipped else ""
-        raise UsageError(f"no images in {printable(root)}{reason}")
-    classes: Sequence[bytes | None] | None
-    if keyed:
-        classes = [index.classes.get(_key(name)) for index in indices for name in index.names]
-    else:
-        paths = _without_shared_folders(paths)
-        classes = class_folders(paths)
-    members = Members(
+        held = f" (it has {left_out.text()})" if left_out else ""
+        raise UsageError(f"no images in {printable(root)}{held}{reason}")
+    facts: dict[str, Any] = {
+        "members": _members(indices),
+        "stamp": b"".join(index.stamp for index in indices),
+        "notes": left_out.notes(),
+    }
+    _name_by_archive(indices)
+    names = [name for index in indices for name in index.names]
+    paths = _told_apart(indices)
+    if any(index.classes for index in indices):
+        class_names = [name for index in indices for name in index.class_names]
+        image_set = make_image_set(root, paths, class_names, **facts)
+        return image_set.take(sorted(range(len(paths)), key=paths.__getitem__)), skipped
+    if paths == names:
+        paths = names = _without_shared_folders(names)
+    image_set, stray = image_set_by_folder(root, paths, root, folders=names, is_folder=False, **facts)
+    return image_set, [*skipped, *stray]
+
+
+def _members(indices: Sequence[_Index]) -> Members:
+    """Return where the images of all archives are."""
+    return Members(
         [os.fsencode(index.archive) for index in indices],
         np.repeat(np.arange(len(indices), dtype=np.int32), [len(index.names) for index in indices]),
         np.concatenate([np.array(index.offsets, np.int64) for index in indices]),
         np.concatenate([np.array(index.sizes, np.int64) for index in indices]),
     )
-    stamps = b"".join(index.stamp for index in indices)
-    listed = make_image_set(root, paths, classes, numbers=keyed, members=members, stamp=stamps)
-    return listed.take(in_order(paths)), skipped
 
 
 def _read(archive: str) -> _Index:
@@ -120,9 +133,32 @@ def _read(archive: str) -> _Index:
         raise unreachable(archive, error) from error
     last = {name: position for position, name in enumerate(index.names)}  # as unpacking would leave it
     index.keep(last.values())
-    if index.classes:  # of a sample KEY.seg.png is no image of its own
-        index.keep(position for position, name in enumerate(index.names) if name.rpartition(b"/")[2].count(b".") == 1)
+    if index.classes:
+        _pair(index)
+    else:
+        index.class_names = [None] * len(index.names)
     return index
+
+
+def _pair(index: _Index) -> None:
+    """Give each image of WebDataset's samples its class: that of its name without extension, which may hold dots, or of
+    its name up to the first dot where that sample has this image only. Other pictures of a sample are left out."""
+    keys = [name.rpartition(b".")[0] for name in index.names]
+    with_image = set(keys) & index.classes.keys()
+    alone = Counter(_first_key(name) for name in index.names)
+    for position, name in enumerate(index.names):
+        first = _first_key(name)
+        if keys[position] not in index.classes and first in index.classes.keys() - with_image and alone[first] == 1:
+            keys[position] = first
+    kept = [
+        position
+        for position, name in enumerate(index.names)
+        if keys[position] in index.classes or name.rpartition(b"/")[2].count(b".") == 1
+    ]
+    for _ in range(len(keys) - len(kept)):
+        index.left_out.add_companion()
+    index.keep(kept)
+    index.class_names = [index.classes.get(keys[position]) for position in kept]
 
 
 def _open(archive: str) -> tuple[BinaryIO, _Index]:
@@ -173,8 +209,11 @@ def _add(member: tarfile.TarInfo, file: BinaryIO, index: _Index) -> None:
     parts = [part for part in member.name.encode("utf-8", "surrogateescape").split(b"/") if part not in (b"", b".")]
     name = b"/".join(parts)
     is_class = name.endswith(b".cls")
-    hidden = any(part.startswith(b".") and part != b".." for part in parts)
-    if hidden or member.isdir() or not (is_class or name.lower().endswith(EXTENSIONS)):
+    hidden = next((part for part in parts if part.startswith(b".") and part != b".."), None)
+    if member.isdir():
+        return
+    if hidden or not (is_class or is_image_name(name)):
+        index.left_out.add(hidden or name.rpartition(b"/")[2])
         return
     if b".." in parts or b"\0" in name:
         index.skipped.append(Skipped(name, "a name that leads out of the archive"))
@@ -189,34 +228,36 @@ def _add(member: tarfile.TarInfo, file: BinaryIO, index: _Index) -> None:
         index.sizes.append(member.size)
     elif member.size <= _LONGEST_CLASS:
         file.seek(member.offset_data)
-        index.classes[_key(name)] = file.read(member.size).strip()
+        index.classes[name.removesuffix(b".cls")] = file.read(member.size).strip()
 
 
-def _key(name: bytes) -> bytes:
-    """Return WebDataset's key of a member: its name up to the first dot behind its folder."""
+def _first_key(name: bytes) -> bytes:
+    """Return a member's name up to the first dot behind its folder."""
     folder, slash, base = name.rpartition(b"/")
     return folder + slash + base.partition(b".")[0]
 
 
-def _name_apart(indices: Sequence[_Index]) -> None:
-    """Give every image a name of its own, and those of archives that are classes a folder."""
-    stems = [Path(index.archive).stem for index in indices]
-    flat = not any(b"/" in name for index in indices for name in index.names)
-    if not (flat and set(stems) <= set(imagenet.wnids())):
-        times = Counter(name for index in indices for name in index.names)
-        if max(times.values(), default=0) < 2:
-            return
-        shared = len(shared_folder([os.fsencode(index.archive) for index in indices]))
-        stems = [os.fsdecode(os.fsencode(index.archive)[shared:]).strip("/").removesuffix(".tar") for index in indices]
-    for stem, index in zip(stems, indices, strict=True):
-        folder = os.fsencode(stem) + b"/"
-        index.names = [folder + name for name in index.names]
-        index.classes = {folder + key: text for key, text in index.classes.items()}
+def _name_by_archive(indices: Sequence[_Index]) -> None:
+    """Put the images of archives that are called by WordNet ids, and hold no folders, in folders that are."""
+    stems = [os.fsencode(Path(index.archive).stem) for index in indices]
+    if all(map(is_wnid, stems)) and not any(b"/" in name for index in indices for name in index.names):
+        for stem, index in zip(stems, indices, strict=True):
+            index.names = [stem + b"/" + name for name in index.names]
+
+
+def _told_apart(indices: Sequence[_Index]) -> list[bytes]:
+    """Return a name for every image that no other has: where two archives have one, with the archives' names before."""
+    names = [name for index in indices for name in index.names]
+    if len(set(names)) == len(names):
+        return names
+    shared = len(shared_folder([os.fsencode(index.archive) for index in indices]))
+    stems = [os.fsencode(index.archive)[shared:].strip(b"/").removesuffix(b".tar") for index in indices]
+    return [stem + b"/" + name for stem, index in zip(stems, indices, strict=True) for name in index.names]
 
 
 def _without_shared_folders(paths: list[bytes]) -> list[bytes]:
     """Return paths below the folder that they share, which stays where it is a class of ImageNet."""
     shared = shared_folder(paths)
-    if os.fsdecode(shared.rpartition(b"/")[2]) in imagenet.wnids():
+    if is_wnid(shared.rpartition(b"/")[2]):
         shared = shared.rpartition(b"/")[0]
     return [path[len(shared) :].lstrip(b"/") for path in paths] if shared else paths

@@ -50,6 +50,11 @@ def test_imagenet_labels(tmp_path: Path) -> None:
     assert images.class_ids == ["n00000000", wnids[7], wnids[999]]
 
 
+def test_a_folder_that_is_a_class_of_imagenet_itself(tmp_path: Path) -> None:
+    images, _ = list_images(make(tmp_path / imagenet.wnids()[7], "b.jpg", "a.jpg"))
+    assert (images.paths, images.labels.tolist()) == ([b"a.jpg", b"b.jpg"], [7, 7])
+
+
 def test_flat_folder_is_searched_throughout_without_labels(tmp_path: Path) -> None:
     make(tmp_path, "b.jpg", "a.gif", "sub/c.bmp", "sub/deeper/d.jpe", "sub/.hidden.jpg", ".secret/e.jpg", "f.txt")
     images, _ = list_images(tmp_path)
@@ -88,8 +93,8 @@ def test_folders_that_all_link_to_each_other_are_searched_once(tmp_path: Path) -
     for name in names:
         for other in names:
             (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
-    images, _ = list_images(tmp_path)
-    assert len(images) == 13
+    images, skipped = list_images(tmp_path)
+    assert (len(images), skipped) == (12, [Skipped(b"top.jpg", "beside the class folders")])
     assert images.paths == list_images(tmp_path)[0].paths
 
 

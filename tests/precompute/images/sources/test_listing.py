@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapebias.core import imagenet
@@ -12,7 +12,8 @@ from shapebias.core.errors import UsageError
 from shapebias.precompute.images.image_set import Skipped
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.images.sources.folder import list_images
-from shapebias.precompute.images.sources.listing import parse_line, read_list
+from shapebias.precompute.images.sources.labelled_lines import parse_line
+from shapebias.precompute.images.sources.listing import read_list
 
 WNIDS = imagenet.wnids()
 
@@ -55,6 +56,17 @@ def test_classes() -> None:
     assert read(b"/one/1.jpg\n/two/2.jpg") == ([b"one/1.jpg", b"two/2.jpg"], [0, 1], ["one", "two"], "/")
 
 
+def test_lists_keep_what_labels_they_can() -> None:
+    val = "".join(f"val/{number:02d}.jpg {number}\n" for number in range(60)).encode()
+    assert read(val)[1] == list(range(60)), "a part of ImageNet's val.txt"
+    assert read(f"a.jpg {WNIDS[5]}\nb.jpg {WNIDS[900]}\n".encode())[1:3] == ([5, 900], WNIDS)
+    assert read(f"path,wnid\na.jpg,{WNIDS[5]}\n".encode())[1] == [5]
+    shared = read(f"{WNIDS[5]}/a.jpg\n{WNIDS[5]}/b.jpg\n".encode())
+    assert (shared[0], shared[1], shared[3]) == ([f"{WNIDS[5]}/{n}.jpg".encode() for n in "ab"], [5, 5], "/data")
+    skipped = read_list(b"cat/1.jpg\ndog/1.jpg\ndog/2.jpg\nsheet.jpg\n", "/data", "l")[1]
+    assert skipped == [Skipped(b"sheet.jpg", "beside the class folders")]
+
+
 def test_urls_in_lists() -> None:
     paths, _, ids, root = read(b"s3://bucket/x/cat/1.jpg\ns3://bucket/x/dog/2.jpg\n")
     assert (paths, ids, root) == ([b"cat/1.jpg", b"dog/2.jpg"], ["cat", "dog"], "s3://bucket/x")
@@ -78,13 +90,18 @@ def test_what_is_listed_again_and_what_is_no_list(tmp_path: Path) -> None:
         find_images(str(tmp_path / "a.jpg"))
 
 
-@given(st.binary(max_size=60).filter(lambda line: not {0, 9, 10} & set(line)), st.none() | st.from_regex(rb"\w{1,8}"))
+@settings(deadline=None)
+@given(
+    st.binary(max_size=60).filter(lambda line: not {0, 9, 10} & set(line)),
+    st.none() | st.from_regex(rb"\w{1,8}", fullmatch=True),
+)
 def test_any_path_and_class_come_back(path: bytes, label: bytes | None) -> None:
     path = path.rstrip(b"\r") + b"x"  # nothing that is read as a number behind a path
     label = label and label.strip()
     assert parse_line(path + (b"" if label is None else b"\t" + label) + b"\r") == (path, label)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_list_or_an_error(content: bytes) -> None:
     try:

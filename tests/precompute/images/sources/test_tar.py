@@ -73,7 +73,7 @@ def test_what_cannot_be_used_is_skipped_for_the_same_reasons(image_folder: Path,
     assert found[0] == found[1]
     assert [each.reason for each in found[0][1]] == [
         "empty file",
-        "not a JPEG, PNG, WebP, BMP, GIF or TIFF image",
+        "not a JPEG, PNG or other image of a known kind",
         "truncated",
     ]
 
@@ -92,6 +92,16 @@ def test_webdataset_shards(tmp_path: Path) -> None:
     assert len(find_images(str(tmp_path / "train-{0001..0002}.tar"))[0]) == 8
     with pytest.raises(UsageError, match=r"train-0003\.tar cannot be read: no such file"):
         find_images(str(tmp_path / "train-{0000..0003}.tar"))
+
+
+def test_webdataset_keys_with_dots_and_companion_pictures(tmp_path: Path) -> None:
+    sample = [("jpg", b"image"), ("cls", b"7"), ("seg.png", b"mask"), ("json", b"{}")]
+    dotted = [(f"img.v2.{key}.{end}", content) for key in "ab" for end, content in sample]
+    inputs = [("0001.input.jpg", b"image"), ("0001.cls", b"3")]
+    images, skipped = find_images(write(tmp_path / "a.tar", [*dotted, *inputs, ("alone.png", b"image")]))
+    assert images.paths == [b"0001.input.jpg", b"alone.png", b"img.v2.a.jpg", b"img.v2.b.jpg"]
+    assert (images.labels.tolist(), skipped) == ([3, -1, 7, 7], [])
+    assert images.notes == ["files left out: 2 .json, 2 companion pictures"]
 
 
 def test_numbers_0_to_999_are_imagenets(tmp_path: Path) -> None:
@@ -115,6 +125,15 @@ def test_classes_of_imagenet(tmp_path: Path) -> None:
     images = find_images(str(tmp_path / "classes"))[0]
     assert images.labels.tolist() == [3, 3, 999, 999]
     assert images.paths[0] == f"{WNIDS[3]}/{WNIDS[3]}_1.JPEG".encode()
+
+
+def test_archives_with_the_same_names_keep_the_classes_of_their_folders(tmp_path: Path) -> None:
+    for shard in range(2):
+        write(tmp_path / f"{shard}.tar", [("cat/1.jpg", b"%d" % shard), ("dog/1.jpg", b""), ("sheet.png", b"")])
+    images, skipped = find_images(str(tmp_path))
+    assert images.paths == [b"0/cat/1.jpg", b"1/cat/1.jpg", b"0/dog/1.jpg", b"1/dog/1.jpg"]
+    assert (images.class_ids, images.labels.tolist()) == (["cat", "dog"], [0, 0, 1, 1])
+    assert skipped == [Skipped(path, "beside the class folders") for path in (b"0/sheet.png", b"1/sheet.png")]
 
 
 def test_names_that_several_archives_have(tmp_path: Path) -> None:

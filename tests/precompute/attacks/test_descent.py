@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from shapebias.core.errors import UsageError
-from shapebias.precompute.attack import Attack, Normalised, project, robust_accuracy
+from shapebias.precompute.attacks.attack import Attack
+from shapebias.precompute.attacks.descent import Normalised, attack_images, project, robust_accuracy
 from shapebias.precompute.device import BF16, CPU, Device
 
 
@@ -56,14 +57,16 @@ def test_the_worst_change_of_a_linear_model_is_found(norm: str, random_start: bo
     worst = weight / weight.norm() if norm == "l2" else weight.sign()
     sign = torch.where(labels == 0, 1.0, -1.0)[:, None, None, None]
     generator = torch.Generator().manual_seed(3)
-    attacked = Attack(norm, epsilon, 60, 0.1, random_start=random_start)(Linear(weight), images, labels, generator)
+    attacked = attack_images(
+        Attack(norm, epsilon, 60, 0.1, random_start=random_start), Linear(weight), images, labels, generator
+    )
     torch.testing.assert_close(attacked, images + sign * epsilon * worst, atol=2e-3, rtol=0)
 
 
 def test_one_step_is_the_gradient_step() -> None:
     weight = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1))
     images = torch.full((1, 3, 4, 4), 0.5)
-    attacked = Attack("l2", 1.0, 1, 0.25, random_start=False)(Linear(weight), images, torch.tensor([0]))
+    attacked = attack_images(Attack("l2", 1.0, 1, 0.25, random_start=False), Linear(weight), images, torch.tensor([0]))
     torch.testing.assert_close(attacked, images + 0.25 * weight / weight.norm())
 
 
@@ -84,7 +87,7 @@ def test_it_never_leaves_the_ball_nor_the_range(
     labels = torch.tensor([0, 1, 2])
     generator = torch.Generator().manual_seed(seed)
     attack = Attack(norm, epsilon, 2, step_size, random_start=random_start)
-    attacked = attack(small_network(seed), images, labels, generator)
+    attacked = attack_images(attack, small_network(seed), images, labels, generator)
     assert attacked.min() >= 0
     assert attacked.max() <= 1
     change = (attacked - images).flatten(1)
@@ -112,9 +115,9 @@ def test_a_random_start_is_uniform_in_the_ball() -> None:
     zero = Linear(torch.zeros(1, 1, 3))  # no gradient: nothing moves
     generator = torch.Generator().manual_seed(0)
     labels = torch.zeros(4000, dtype=torch.long)
-    l2 = (Attack("l2", 0.4, 1, 0.1)(zero, images, labels, generator) - images).flatten(1).norm(dim=1)
+    l2 = (attack_images(Attack("l2", 0.4, 1, 0.1), zero, images, labels, generator) - images).flatten(1).norm(dim=1)
     assert abs((l2 < 0.2).float().mean() - 1 / 8) < 0.02  # half the radius holds an eighth of a ball's volume
-    linf = Attack("linf", 0.4, 1, 0.1)(zero, images, labels, generator) - images
+    linf = attack_images(Attack("linf", 0.4, 1, 0.1), zero, images, labels, generator) - images
     assert abs((linf.abs() < 0.2).float().mean() - 1 / 2) < 0.02
 
 
@@ -124,7 +127,7 @@ def test_the_network_is_left_as_it_was() -> None:
     network[3].bias.requires_grad_(False)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     images, labels = random(4, 3, 8, 8), torch.zeros(4, dtype=torch.long)
-    Attack("l2", 1.0, 2, 0.5)(network, images, labels)
+    attack_images(Attack("l2", 1.0, 2, 0.5), network, images, labels)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert network.training
     assert not network[0][1].training
@@ -138,7 +141,7 @@ def test_the_generator_decides_the_start() -> None:
     last = images.to(memory_format=torch.channels_last)
     attack = Attack("l2", 1.0, 1, 0.0)
     runs = [
-        attack(small_network(), each, labels, torch.Generator().manual_seed(seed))
+        attack_images(attack, small_network(), each, labels, torch.Generator().manual_seed(seed))
         for each, seed in ((images, 1), (last, 1), (images, 2))
     ]
     assert torch.equal(runs[0], runs[1])

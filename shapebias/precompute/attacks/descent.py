@@ -3,104 +3,52 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
-from shapebias.core.errors import UsageError
-from shapebias.core.text import printable
+from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.device import CPU, Device
 
 Randomness = torch.Generator | Sequence[torch.Generator] | None  # of a batch, or one for each of its images
 
-NORMS = ("l2", "linf")
-_STEP_RATIOS = {"l2": 7 / 6, "linf": 7 / 4}  # steps * step size / epsilon: 7 x 0.5 for 3; 7 x 2/255 for 8/255 (Madry)
 
+def attack_images(
+    attack: Attack, network: nn.Module, batch: Tensor, labels: Tensor, generator: Randomness = None
+) -> Tensor:
+    """Return images near `batch` on which the cross entropy is large: steps of ascent, each projected.
 
-@dataclass(frozen=True)
-class Attack:
-    """A projected gradient descent on images in [0, 1]. Raises UsageError for a value out of range.
+    network:    takes float images in [0, 1] (see `Normalised`) and gives scores [B, classes]; it is attacked in eval
+                mode and with frozen parameters, and left as it was
+    batch:      float [B, 3, H, W] in [0, 1]; labels: int64 [B]
+    generator:  of the random start, on any device. One for the batch is the fastest; with one for each image an image's
+                start is the same in any batch
 
-    epsilon:       the ball's radius: Euclidean over all pixels and colours of an image (l2), or of every value (linf)
-    step_size:     how far a step goes, in the same norm
-    random_start:  start at a random point of the ball, not at the image
+    The result is float [B, 3, H, W], in [0, 1] and within `epsilon` of `batch`, without a gradient. Steps (Madry et al.
+    2018): x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), g the gradient of the loss.
     """
+    batch = batch.detach()
+    with _as_constant(network), torch.enable_grad():
+        attacked = batch
+        if attack.random_start:
+            attacked = _within(attack, batch, _start(batch, attack.norm, attack.epsilon, generator))
+        for _ in range(attack.steps):
+            attacked = attacked.detach().requires_grad_()
+            loss = F.cross_entropy(network(attacked), labels, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, attacked)
+            with torch.no_grad():
+                moved = _direction(gradient, attack.norm).mul_(attack.step_size).add_(attacked).sub_(batch)
+                attacked = _within(attack, batch, moved)
+    return attacked.detach()
 
-    norm: str
-    epsilon: float
-    steps: int
-    step_size: float
-    random_start: bool = field(default=True, kw_only=True)
 
-    def __post_init__(self) -> None:
-        if self.norm not in NORMS:
-            raise UsageError(f"no norm {printable(self.norm)}: {' or '.join(NORMS)}")
-        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
-            raise UsageError(f"epsilon must be at least 0, not {self.epsilon:g}")
-        if self.steps < 1:
-            raise UsageError(f"the attack needs at least 1 step, not {self.steps}")
-        if not (math.isfinite(self.step_size) and self.step_size >= 0):
-            raise UsageError(f"the attack's step size must be at least 0, not {self.step_size:g}")
+def _within(attack: Attack, batch: Tensor, change: Tensor) -> Tensor:
+    """Return batch + change, in the attack's ball and in [0, 1].
 
-    @classmethod
-    def usual(
-        cls, norm: str, size: int, epsilon: float | None = None, steps: int = 7, step_size: float | None = None
-    ) -> "Attack":
-        """Return the published recipe, for images of `size` px, where a value is None.
-
-        l2: epsilon 3 at 224 px, 7 steps of 0.5; at other sizes the same root mean square a pixel. linf: epsilon 4/255.
-        """
-        if epsilon is None:
-            epsilon = 3 * size / 224 if norm == "l2" else 4 / 255
-        if step_size is None:
-            step_size = _STEP_RATIOS.get(norm, 1.0) * epsilon / max(steps, 1)
-        return cls(norm, epsilon, steps, step_size)
-
-    @classmethod
-    def reaching(cls, norm: str, epsilon: float, steps: int) -> "Attack":
-        """Return the attack whose steps reach any point of the ball from any other: 2.5 * epsilon / steps (Madry et
-        al.)."""
-        return cls(norm, epsilon, steps, 2.5 * epsilon / max(steps, 1))
-
-    def __call__(self, network: nn.Module, batch: Tensor, labels: Tensor, generator: Randomness = None) -> Tensor:
-        """Return images near `batch` on which the cross entropy is large: `steps` steps of ascent, each projected.
-
-        network:    takes float images in [0, 1] (see `Normalised`) and gives scores [B, classes]; it is attacked in
-                    eval mode and with frozen parameters, and left as it was
-        batch:      float [B, 3, H, W] in [0, 1]; labels: int64 [B]
-        generator:  of the random start, on any device. One for the batch is the fastest; with one for each image an
-                    image's start is the same in any batch
-
-        The result is float [B, 3, H, W], in [0, 1] and within `epsilon` of `batch`, without a gradient. Steps (Madry
-        et al. 2018): x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), g the gradient of the loss.
-        """
-        batch = batch.detach()
-        with _as_constant(network), torch.enable_grad():
-            attacked = batch
-            if self.random_start:
-                attacked = self._within(batch, _start(batch, self.norm, self.epsilon, generator))
-            for _ in range(self.steps):
-                attacked = attacked.detach().requires_grad_()
-                loss = F.cross_entropy(network(attacked), labels, reduction="sum")
-                (gradient,) = torch.autograd.grad(loss, attacked)
-                with torch.no_grad():
-                    moved = _direction(gradient, self.norm).mul_(self.step_size).add_(attacked).sub_(batch)
-                    attacked = self._within(batch, moved)
-        return attacked.detach()
-
-    def _within(self, batch: Tensor, change: Tensor) -> Tensor:
-        """Return batch + change, in the ball and in [0, 1].
-
-        Clamping moves a value towards the image's, so it leaves no ball.
-        """
-        return project(change, self.norm, self.epsilon).add_(batch).clamp_(0, 1)
-
-    def to_attributes(self) -> dict[str, Any]:
-        """Return the fields by name, ready for JSON."""
-        return asdict(self)
+    Clamping moves a value towards the image's, so it leaves no ball.
+    """
+    return project(change, attack.norm, attack.epsilon).add_(batch).clamp_(0, 1)
 
 
 class Normalised(nn.Module):
@@ -170,7 +118,8 @@ def withstood(
         left = torch.nonzero(network(batch).argmax(1) == labels)[:, 0]
         for index in sorted(range(len(attacks)), key=lambda index: attacks[index].epsilon):
             if attacks[index].epsilon > 0 and len(left):
-                attacked = attacks[index](network, batch[left], labels[left], _of_images(generator, left))
+                of_left = _of_images(generator, left)
+                attacked = attack_images(attacks[index], network, batch[left], labels[left], of_left)
                 left = left[network(attacked).argmax(1) == labels[left]]
             right[index, left] = True
     return right

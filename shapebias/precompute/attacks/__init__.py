@@ -1,0 +1,1 @@
+"""Adversarial attacks: which there are, and how they are carried out."""

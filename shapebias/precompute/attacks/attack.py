@@ -1,0 +1,77 @@
+"""Which attacks there are: projected gradient descents (Madry et al. 2018, arXiv 1706.06083), and their names."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+NORMS = ("l2", "linf")
+STEPS = 20  # of an attack that is named by norm and epsilon only
+_STEP_RATIOS = {"l2": 7 / 6, "linf": 7 / 4}  # steps * step size / epsilon: 7 x 0.5 for 3; 7 x 2/255 for 8/255 (Madry)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A projected gradient descent on images in [0, 1]. Raises UsageError for a value out of range.
+
+    epsilon:       the ball's radius: Euclidean over all pixels and colours of an image (l2), or of every value (linf)
+    step_size:     how far a step goes, in the same norm
+    random_start:  start at a random point of the ball, not at the image
+    """
+
+    norm: str
+    epsilon: float
+    steps: int
+    step_size: float
+    random_start: bool = field(default=True, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise UsageError(f"no norm {printable(self.norm)}: {' or '.join(NORMS)}")
+        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
+            raise UsageError(f"epsilon must be at least 0, not {self.epsilon:g}")
+        if self.steps < 1:
+            raise UsageError(f"the attack needs at least 1 step, not {self.steps}")
+        if not (math.isfinite(self.step_size) and self.step_size >= 0):
+            raise UsageError(f"the attack's step size must be at least 0, not {self.step_size:g}")
+
+    @classmethod
+    def usual(
+        cls, norm: str, size: int, epsilon: float | None = None, steps: int = 7, step_size: float | None = None
+    ) -> "Attack":
+        """Return the published recipe, for images of `size` px, where a value is None.
+
+        l2: epsilon 3 at 224 px, 7 steps of 0.5; at other sizes the same root mean square a pixel. linf: epsilon 4/255.
+        """
+        if epsilon is None:
+            epsilon = 3 * size / 224 if norm == "l2" else 4 / 255
+        if step_size is None:
+            step_size = _STEP_RATIOS.get(norm, 1.0) * epsilon / max(steps, 1)
+        return cls(norm, epsilon, steps, step_size)
+
+    @classmethod
+    def reaching(cls, norm: str, epsilon: float, steps: int) -> "Attack":
+        """Return the attack whose steps reach any point of the ball from any other: 2.5 * epsilon / steps (Madry et
+        al.)."""
+        return cls(norm, epsilon, steps, 2.5 * epsilon / max(steps, 1))
+
+    def to_attributes(self) -> dict[str, Any]:
+        """Return the fields by name, ready for JSON."""
+        return asdict(self)
+
+
+def parse_attack(text: str) -> Attack:
+    """Return the attack `NORM:EPSILON`, such as `l2:3` or `linf:0.016`, of 20 steps of 2.5 * epsilon / 20 each.
+
+    Raises UsageError.
+    """
+    norm, _, number = text.partition(":")
+    try:
+        epsilon = float(number)
+    except ValueError:
+        epsilon = -1.0
+    if norm not in NORMS or not 0 < epsilon < float("inf"):
+        raise UsageError(f"--attack {printable(text)}: write NORM:EPSILON, such as l2:3 or linf:0.016")
+    return Attack.reaching(norm, epsilon, STEPS)

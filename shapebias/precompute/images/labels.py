@@ -1,0 +1,318 @@
+"""The rule by which images get their labels, one for all sources, and the output of a network that is right for them.
+
+A source gives every image the name of its class, or none: what its list or its shard says, or its folder
+(`name_by_folder`). `label_images` makes labels of the names before any network is known; `match_outputs` then finds a
+network's output for every class. docs/images.md has the rule as a table.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from shapebias.core import imagenet
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+_SPLIT = re.compile(r"(?:.*[_-])?(train|val|test|eval|dev)(?:ing|id|idation)?(?:[_-]?(?:set|images|[0-9]{1,4}))?")
+_NUMBER = re.compile(r"[0-9]{1,6}")
+_MOST_NUMBERED = 10_000  # classes up to which those without an image are listed too, so that a label is its number
+_DEPTH = 4  # folders below which WordNet ids are looked for
+_SHOWN = 4
+
+Outputs = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What the images' classes are called, and which image is of which.
+
+    labels:       int32 [images], an index into the class lists, -1 where an image has no label
+    class_ids:    the classes' names; ImageNet's 1000 WordNet ids where they are WordNet ids, or the numbers 0 to 999
+    class_names:  what to call the classes: ImageNet's names, or the same
+    source_names: the classes as the source names them, in the order of their characters, with their index in the lists
+    """
+
+    labels: npt.NDArray[np.int32]
+    class_ids: list[str]
+    class_names: list[str]
+    source_names: dict[str, int]
+
+
+def label_images(names: Sequence[bytes | None]) -> Labels:
+    """Return the labels of images whose classes have these names (bytes that are not UTF-8 become surrogates).
+
+    Where all names are WordNet ids of ImageNet (also `n01440764_tench`) the classes are ImageNet's; where all are
+    numbers a class is its number; else the classes are the names in the order of their characters.
+    """
+    texts = {name: os.fsdecode(name) for name in sorted({name for name in names if name is not None})}
+    ids, index_of = _classes(list(texts.values()))
+    return Labels(
+        labels=np.array([-1 if name is None else index_of[texts[name]] for name in names], np.int32),
+        class_ids=list(ids),
+        class_names=list(imagenet.class_names() if ids == imagenet.wnids() else ids),
+        source_names=index_of,
+    )
+
+
+def _classes(names: list[str]) -> tuple[list[str], dict[str, int]]:
+    """Return the ids of classes with these names, each once, and the index of each name among them."""
+    by_wnid = {name: imagenet.index_of_wnid(name) for name in names}
+    known = {name: index for name, index in by_wnid.items() if index is not None}
+    if names and len(known) == len(names):
+        return imagenet.wnids(), known
+    numbers = _numbers(names)
+    if not numbers:
+        return names, {name: index for index, name in enumerate(names)}
+    if set(numbers.values()) == set(range(len(imagenet.wnids()))):
+        return imagenet.wnids(), numbers
+    largest = max(numbers.values())
+    kept = range(largest + 1) if largest < _MOST_NUMBERED else sorted(numbers.values())
+    position = {number: index for index, number in enumerate(kept)}
+    return [str(number) for number in kept], {name: position[number] for name, number in numbers.items()}
+
+
+def _numbers(names: Sequence[str]) -> dict[str, int]:
+    """Return the numbers that names are; nothing where one is none, or two are the same number."""
+    numbers = {name: int(name) for name in names if _NUMBER.fullmatch(name)}
+    return numbers if len(numbers) == len(names) == len(set(numbers.values())) else {}
+
+
+@dataclass(frozen=True)
+class FolderClasses:
+    """The class that each path has by its folder, None where it has none; and the positions of `stray` pictures beside
+    the class folders, which are to be skipped."""
+
+    names: list[bytes | None]
+    stray: list[int]
+
+
+def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = True) -> FolderClasses:
+    """Return the classes of images by their folders: the first one below those that all share, or the first that is a
+    WordNet id where each path has one.
+
+    Images beside the class folders are stray where they are fewer than those in the folders; otherwise the folder is
+    flat, and nothing has a class. Raises UsageError where the folders are the splits of a data set, such as train and
+    val; `source` is what the user called the images, a folder or (not `is_folder`) a file.
+    """
+    folder_of = [path.rpartition(b"/")[0] for path in paths]
+    times = Counter(folder_of)
+    parts = {folder: folder.split(b"/") if folder else [] for folder in times}
+    while _share_a_folder(list(parts.values())):
+        parts = {folder: names[1:] for folder, names in parts.items()}
+    tops = {names[0] for names in parts.values() if names}
+    splits = {name: match[1] for name in sorted(tops) if (match := _SPLIT.fullmatch(os.fsdecode(name).lower()))}
+    if len(set(splits.values())) > 1:
+        raise UsageError(_splits_text(list(splits), source, is_folder))
+    depth = _depth_of_wnids(list(parts.values()))
+    class_of = {folder: names[depth] if names else None for folder, names in parts.items()}
+    outside = sum(times[folder] for folder, name in class_of.items() if name is None)
+    in_classes = len(tops) > 1 or any(map(is_wnid, tops))
+    if (outside and not (in_classes and outside < len(paths) - outside)) or len(splits) == len(tops) == 1:
+        return FolderClasses([None] * len(paths), [])
+    names = [class_of[folder] for folder in folder_of]
+    return FolderClasses(names, [position for position, name in enumerate(names) if name is None])
+
+
+def is_wnid(folder: bytes) -> bool:
+    """Return whether a folder is called by a WordNet id of ImageNet."""
+    return imagenet.index_of_wnid(os.fsdecode(folder)) is not None
+
+
+def _share_a_folder(folders: Sequence[list[bytes]]) -> bool:
+    """Return whether all folders begin with one that is no class: all are deeper, or there are class folders in it."""
+    if not all(folders) or len({names[0] for names in folders}) > 1 or is_wnid(folders[0][0]):
+        return False
+    below = {names[1] for names in folders if len(names) > 1}
+    return all(len(names) > 1 for names in folders) or len(below) > 1 or any(map(is_wnid, below))
+
+
+def _depth_of_wnids(folders: Sequence[list[bytes]]) -> int:
+    """Return the first depth at which all folders are WordNet ids; 0 where there is none."""
+    for depth in range(min(_DEPTH, min(map(len, folders), default=0))):
+        if all(is_wnid(name) for name in {names[depth] for names in folders}):
+            return depth
+    return 0
+
+
+def _splits_text(splits: Sequence[bytes], source: str, is_folder: bool) -> str:
+    names, place = [printable(name, 40) for name in splits], printable(source)
+    held = f"{place} holds {', '.join(names[:-1])} and {names[-1]}, each with images"
+    if is_folder:
+        return f"{held}: name one of them, such as {place.rstrip('/')}/{names[-1]}"
+    return f"{held}: make one of {names[-1]} alone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """Which output of a network stands for which class of the images.
+
+    outputs: int64 [classes of the images], -1 for a class that the network does not know; None where nobody knows
+    rule:    by which rule, in words; without outputs, what was found and what was needed
+    notes:   what of it the user should know
+    orders:  outputs in the other orders that classes of such names are in, by what to call the order
+    """
+
+    outputs: Outputs | None
+    rule: str
+    notes: list[str] = field(default_factory=list)
+    orders: dict[str, Outputs] = field(default_factory=dict)
+
+    def targets(self, labels: npt.NDArray[np.int32], order: str | None = None) -> npt.NDArray[np.int32]:
+        """Return the right output for each image, int32 [images], -1 = none, from its label; in another of `orders`
+        where one is named."""
+        outputs = self.outputs if order is None else self.orders[order]
+        if outputs is None or not len(outputs):
+            return np.full(len(labels), -1, np.int32)
+        return np.where(labels >= 0, outputs[labels], -1).astype(np.int32)
+
+
+def match_outputs(
+    source_names: Mapping[str, int], class_ids: Sequence[str], network_ids: Sequence[str] | None, outputs: int | None
+) -> Match:
+    """Return a network's output for every class of the images, by the first rule that fits: the names of the network's
+    classes (`network_ids`), where they are known; numbers below `outputs`; ImageNet's classes, where there are 1000
+    outputs; the order of the names, where there are as many outputs.
+
+    `source_names` and `class_ids` are as in `Labels`; `outputs` is None where the network gives no class scores.
+    """
+    if outputs is None:
+        return Match(outputs=None, rule="the network gives no class scores")
+    if not source_names:
+        return Match(outputs=None, rule=f"no folder, list or --labels names a class; the network has {outputs} outputs")
+    names, count = list(source_names), len(class_ids)
+    numbers = _numbers(names)
+    is_imagenet = outputs == len(imagenet.wnids()) and network_ids in (None, imagenet.wnids())
+    if network_ids is not None and not is_imagenet:
+        known = _by_network(source_names, class_ids, network_ids)
+        if known:
+            notes = _unknown(names, known, "the network's")
+            return Match(outputs=_array(known, source_names, count), rule="by name", notes=notes)
+    if numbers and max(numbers.values()) < outputs + (min(numbers.values()) > 0):
+        return _by_number(source_names, count, numbers, outputs, any_order=network_ids is None)
+    if is_imagenet:
+        known = _by_imagenet(names)
+        if known and (len(known) == len(names) or network_ids is not None or len(names) != outputs):
+            return _imagenet_match(source_names, count, known)
+    if network_ids is None and len(names) == outputs:
+        return _by_order(source_names, count)
+    found = f"{len(names)} {'class' if len(names) == 1 else 'classes'} found ({_some(names)})"
+    if network_ids is not None and not is_imagenet:
+        return Match(outputs=None, rule=f"{found}; none is of the network's {len(network_ids)} ({_some(network_ids)})")
+    return Match(outputs=None, rule=f"{found}; the network has {outputs} outputs")
+
+
+def _by_network(names: Mapping[str, int], class_ids: Sequence[str], network_ids: Sequence[str]) -> dict[str, int]:
+    """Return the outputs of the classes that the network names, if by another name of the same class of ImageNet."""
+    exact = {name: output for output, name in enumerate(network_ids)}
+    loose = {imagenet.plain(name): output for output, name in enumerate(network_ids)}
+    known = {}
+    for name, index in names.items():
+        candidates = [name, class_ids[index]]
+        same = imagenet.index_of_wnid(name)
+        same = imagenet.index_of_name(name) if same is None else same
+        if same is not None:
+            candidates += [imagenet.wnids()[same], imagenet.class_names()[same]]
+        outputs = [exact.get(candidate) for candidate in candidates]
+        outputs += [loose.get(imagenet.plain(candidate)) for candidate in candidates]
+        if (output := next((output for output in outputs if output is not None), None)) is not None:
+            known[name] = output
+    return known
+
+
+def _by_imagenet(names: Sequence[str]) -> dict[str, int]:
+    """Return the classes of ImageNet that names stand for, where one is a WordNet id or more than half are names.
+
+    A name of two classes (`crane`) is that of which no other name is, if there is one.
+    """
+    by_wnid = {name: index for name in names if (index := imagenet.index_of_wnid(name)) is not None}
+    by_name = {name: index for name in names if (index := imagenet.index_of_name(name)) is not None}
+    if not by_wnid and 2 * len(by_name) <= len(names):
+        return {}
+    known = by_name | by_wnid
+    for name in names:
+        left = set(imagenet.indices_of_shared_name(name)) - set(known.values())
+        if name not in known and len(left) == 1:
+            known[name] = left.pop()
+    return known
+
+
+def _imagenet_match(source_names: Mapping[str, int], count: int, known: Mapping[str, int]) -> Match:
+    wnids = sum(imagenet.index_of_wnid(name) is not None for name in known)
+    rule = "by WordNet id" if 2 * wnids >= len(known) else "by ImageNet's class names"
+    twofold = [name for name in source_names if name not in known and imagenet.indices_of_shared_name(name)]
+    notes = _unknown([name for name in source_names if name not in twofold], known, "ImageNet's")
+    if twofold:
+        notes.append(f"two classes of ImageNet each have the name {_some(twofold)}: these images have no label")
+    return Match(outputs=_array(known, source_names, count), rule=rule, notes=notes)
+
+
+def _by_number(
+    source_names: Mapping[str, int], count: int, numbers: Mapping[str, int], outputs: int, *, any_order: bool
+) -> Match:
+    """Return the match of numbers below `outputs`; or up to `outputs`, without 0, which count from 1. With `any_order`
+    the network may have been trained on folders in an order of their own."""
+    first = int(max(numbers.values()) == outputs)
+    by_number = {name: number - first for name, number in numbers.items()}
+    orders, notes = {}, []
+    if not first and min(numbers.values()) > 0:
+        less_one = {name: number - 1 for name, number in numbers.items()}
+        orders["counted from 1"] = _array(less_one, source_names, count)
+    in_order = {name: output for output, name in enumerate(sorted(map(str, range(first, first + outputs))))}
+    by_characters = {name: in_order[name] for name in numbers if name in in_order}
+    if len(by_characters) == len(numbers) and by_characters != by_number:
+        orders["sorted by characters, as torchvision's ImageFolder does"] = _array(by_characters, source_names, count)
+        if len(numbers) == outputs and any_order:
+            name = next(name for name in numbers if by_characters[name] != by_number[name])
+            notes.append(
+                f"class {name} is output {by_number[name]}, by number, as timm sorts folders; torchvision's "
+                f"ImageFolder sorts by characters and makes it output {by_characters[name]}"
+            )
+    rule = "by number, counted from 1" if first else "by number"
+    return Match(outputs=_array(by_number, source_names, count), rule=rule, notes=notes, orders=orders)
+
+
+def _by_order(source_names: Mapping[str, int], count: int) -> Match:
+    by_characters = {name: position for position, name in enumerate(source_names)}
+    natural = {name: position for position, name in enumerate(sorted(source_names, key=natural_key))}
+    notes, orders = [], {}
+    if natural != by_characters:
+        orders["in natural order, as timm sorts folders"] = _array(natural, source_names, count)
+        name = next(name for name in by_characters if by_characters[name] != natural[name])
+        notes.append(
+            f"class {printable(name, 40)} is output {by_characters[name]}, by characters, as torchvision's ImageFolder "
+            f"sorts folders; timm sorts naturally and makes it output {natural[name]}"
+        )
+    outputs = _array(by_characters, source_names, count)
+    return Match(outputs=outputs, rule="in the order of their names", notes=notes, orders=orders)
+
+
+def natural_key(name: str) -> list[tuple[str, int]]:
+    """Return what timm sorts class folders by: the numbers in a name by value, what is between them in lower case."""
+    parts = re.split(r"([0-9]+)", name.lower())
+    return [(text, int(number)) for text, number in zip(parts[::2], [*parts[1::2], "-1"], strict=True)]
+
+
+def _array(known: Mapping[str, int], source_names: Mapping[str, int], count: int) -> Outputs:
+    """Return outputs by the classes' indices, int64 [classes], from outputs by their names."""
+    outputs = np.full(count, -1, np.int64)
+    for name, output in known.items():
+        outputs[source_names[name]] = output
+    return outputs
+
+
+def _unknown(names: Sequence[str], known: Mapping[str, int], whose: str) -> list[str]:
+    """Return what to tell of classes without an output."""
+    missing = [name for name in names if name not in known]
+    counted = f"{len(missing)} of {len(names)} classes are not {whose} ({_some(missing)})"
+    return [f"{counted}: their images have no label"] if missing else []
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first of some names, for people."""
+    more = ", …" if len(names) > _SHOWN else ""
+    return ", ".join(printable(name, 30) for name in names[:_SHOWN]) + more

@@ -1,0 +1,112 @@
+"""The lines of a list of images or of a file of labels: a path each, and its class, in the forms that people have.
+
+`PATH`, `PATH<tab>CLASS`, `PATH CLASS`, `PATH,CLASS`, and tables (CSV, TSV) with a header that names their columns.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.images.file_kinds import EXTENSIONS, is_image_name
+
+Line = tuple[bytes, bytes | None]
+
+_IMAGE = rb"(?:%b)" % b"|".join(map(re.escape, EXTENSIONS))
+_LABELLED = re.compile(rb"(.+" + _IMAGE + rb")(?: *[,;] *| +)(.*)", re.IGNORECASE | re.DOTALL)
+_TWO_WORDS = re.compile(rb"([^\s,;]+)[\s,;]+(.+)", re.DOTALL)
+_DELIMITERS = ("\t", ",", ";")
+# Columns as people call them, without case, blanks, - and _; the first that a table has counts.
+_PATH_COLUMNS = (
+    *("path", "filepath", "imagepath", "imgpath", "relpath", "filename", "file", "imagefile", "imagename", "imgname"),
+    *("image", "img", "imageid", "imgid", "uri", "url", "key", "id", "name"),
+)
+_LABEL_COLUMNS = (
+    *("wnid", "synset", "synsetid", "wordnetid", "label", "labels", "labelid", "class", "classid", "classindex"),
+    *("classidx", "target", "targets", "y", "gt", "groundtruth", "category", "categoryid", "classname", "labelname"),
+    *("categoryname", "classlabel", "predictionstring"),
+)
+
+
+def parse_lines(content: bytes, name: str) -> list[Line]:
+    """Return the path and the class (None where there is none) of each line that has a path, in order.
+
+    `name` is what the file is called. Raises UsageError for a table whose columns cannot be told, or that is none.
+    """
+    lines = [line.removesuffix(b"\r") for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
+    rows = [line for line in lines if line.strip()]
+    if rows and (header := _header(rows)) is not None:
+        delimiter, cells = header
+        return list(_table(rows, delimiter, cells, name))
+    return [(path, label) for path, label in map(parse_line, rows) if path.strip()]
+
+
+def parse_line(line: bytes) -> Line:
+    """Return the path in a line, and its class: what is behind a tab; or, where the path ends as images' names do,
+    behind a comma, a semicolon or blanks."""
+    line = line.removesuffix(b"\r")
+    path, tab, label = line.partition(b"\t")
+    if tab:
+        return path, _label(label.partition(b"\t")[0])
+    if line.startswith(b'"'):
+        cells = _cells(line, ",")
+        return os.fsencode(cells[0]), _label(os.fsencode(cells[1]) if len(cells) > 1 else b"")
+    match = _LABELLED.fullmatch(line)
+    if match is None or is_image_name(match[2].strip()):
+        return line, None
+    separated = line[match.end(1) : match.start(2)].strip()
+    return match[1], _label(match[2].partition(separated)[0] if separated else match[2])
+
+
+def parse_any_line(line: bytes) -> Line:
+    """Return the path and the class in a line that surely has both, though the path may lack its extension."""
+    path, label = parse_line(line)
+    match = _TWO_WORDS.fullmatch(line.strip()) if label is None else None
+    return (path, label) if match is None else (match[1], _label(match[2]))
+
+
+def _label(text: bytes) -> bytes | None:
+    return text.strip().strip(b'"').strip() or None
+
+
+def _cells(line: bytes, delimiter: str) -> list[str]:
+    """Return the cells of one line of a table; the line itself where it is none."""
+    text = os.fsdecode(line)
+    try:
+        return next(csv.reader([text], delimiter=delimiter, strict=True), [text]) or [text]
+    except csv.Error:
+        return [text]
+
+
+def _header(rows: Sequence[bytes]) -> tuple[str, list[str]] | None:
+    """Return the delimiter and the columns of a table with a header; None where the first line is none."""
+    for delimiter in _DELIMITERS:
+        cells = [_plain(cell) for cell in _cells(rows[0], delimiter)]
+        images = any(is_image_name(os.fsencode(cell)) for cell in _cells(rows[0], delimiter))
+        if len(cells) > 1 and not images and (set(cells) & {*_PATH_COLUMNS} or set(cells) & {*_LABEL_COLUMNS}):
+            return delimiter, cells
+    return None
+
+
+def _plain(cell: str) -> str:
+    return re.sub(r"[\s_-]", "", cell).lower()
+
+
+def _table(rows: Sequence[bytes], delimiter: str, columns: list[str], name: str) -> Iterator[Line]:
+    """Yield the path and the class of each row below the header."""
+    label_at = next((columns.index(column) for column in _LABEL_COLUMNS if column in columns), None)
+    path_at = next((columns.index(column) for column in _PATH_COLUMNS if column in columns), None)
+    if path_at is None and label_at is not None and len(columns) == 2:
+        path_at = 1 - label_at
+    if label_at is None and path_at is not None and len(columns) == 2:
+        label_at = 1 - path_at
+    if path_at is None or label_at is None:
+        missing = "path" if path_at is None else "label"
+        has = printable(", ".join(columns), 80)
+        raise UsageError(f"{printable(name)} has the columns {has}: call that of the {missing} `{missing}`")
+    for row in rows[1:]:
+        cells = [*_cells(row, delimiter), *[""] * len(columns)]
+        if cells[path_at].strip():
+            yield os.fsencode(cells[path_at].strip()), _label(os.fsencode(cells[label_at]))

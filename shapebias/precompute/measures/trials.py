@@ -1,0 +1,80 @@
+"""What a model decides for images that it is fed in other ways than its own."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.measures.decisions import name_decisions
+from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from shapebias.precompute.parts import Part
+from shapebias.precompute.runner import Runner
+from shapebias.precompute.scanning.rows import POSITION, Rows
+
+_SCALES = {  # mean, std, and what to do where the network wants pixels so
+    "ImageNet's mean and std": (IMAGENET_MEAN, IMAGENET_STD, "add ,preprocess=imagenet to its --model"),
+    "no normalisation, pixels in [0, 1]": ((0.0,) * 3, (1.0,) * 3, "add ,preprocess=none to its --model"),
+    "pixels in [-1, 1]": ((0.5,) * 3, (0.5,) * 3, "add ,preprocess=inception to its --model"),
+    "pixels from 0 to 255": ((0.0,) * 3, (1 / 255,) * 3, "multiply its input by 255, with preprocess=none"),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A way to feed a network: `name` says which, `remedy` what to do where it is the right one; `bgr`: blue first."""
+
+    name: str
+    remedy: str
+    preprocessing: Preprocessing
+    bgr: bool
+
+
+def other_ways(own: Preprocessing) -> tuple[Trial, ...]:
+    """Return the other ways to feed a network than its own: by other scales, and by all of them with blue first."""
+    return tuple(_other_ways(own))
+
+
+def _other_ways(own: Preprocessing) -> Iterator[Trial]:
+    flip = "let it flip its input's channels, x[:, [2, 1, 0]]"
+    yield Trial("BGR input", flip, own, bgr=True)
+    for name, (mean, std, remedy) in _SCALES.items():
+        if not (np.allclose(mean, own.mean, atol=1e-3) and np.allclose(std, own.std, atol=1e-3)):
+            changed = replace(own, mean=mean, std=std)
+            yield Trial(name, remedy, changed, bgr=False)
+            yield Trial(f"BGR input and {name}", f"{remedy}, and {flip}", changed, bgr=True)
+
+
+@dataclass(frozen=True)
+class TrialMeasure:
+    """Measures the decisions of the model at `model` (of the run's) in every trial."""
+
+    model: int
+    trials: tuple[Trial, ...]
+
+    def start(self, runners: Sequence[Runner]) -> "TrialShard":
+        """Return a new measure of one shard."""
+        return TrialShard(self, runners[self.model])
+
+
+class TrialShard:
+    """What a model decides for the images of one shard."""
+
+    def __init__(self, measure: TrialMeasure, runner: Runner) -> None:
+        self._measure = measure
+        models = [replace(runner.model, preprocessing=trial.preprocessing) for trial in measure.trials]
+        self._runners = [replace(runner, model=model) for model in models]
+        self._rows = Rows()
+
+    def feed(self, batch: Batch) -> None:
+        """Take in a batch."""
+        flipped = np.ascontiguousarray(batch.pixels[..., ::-1])
+        decided = [
+            runner.decide(runner.forward(flipped if trial.bgr else batch.pixels))
+            for trial, runner in zip(self._measure.trials, self._runners, strict=True)
+        ]
+        self._rows.add({POSITION: batch.positions} | name_decisions({self._measure.model: np.stack(decided, 1)}))
+
+    def part(self) -> Part:
+        """Return the positions, and int32 [images, trials]."""
+        return self._rows.part()

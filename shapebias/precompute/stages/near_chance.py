@@ -1,0 +1,90 @@
+"""Why a network is hardly ever right: the usual mistakes tried out, and the one named that mends it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.analysis.accuracy import is_better_than, is_near_chance
+from shapebias.precompute.measures.decisions import read_decisions
+from shapebias.precompute.measures.trials import TrialMeasure, other_ways
+from shapebias.precompute.scanning.scan import Scan
+from shapebias.precompute.stages.run import ModelRun, Run
+
+_MOST_IMAGES = 48  # that the network is shown anew
+_CONSISTENT = 0.3  # of pairs of images of one class, how many get the same decision where only the order is wrong
+
+
+def explain_near_chance(run: Run, model: ModelRun) -> str | None:
+    """Return what is to be said of a model's accuracy: that it is near chance, and by which change it is not; or that
+    another order of its classes fits better. None where there is nothing to say."""
+    known = model.target >= 0
+    count, outputs = int(known.sum()), model.runner.outputs
+    if not count or not outputs or not len(model.decision):
+        return None
+    right = int((model.decision == model.target)[known].sum())
+    near_chance = is_near_chance(right, count, 1 / outputs)
+    said = f"the accuracy is near chance ({right:,} of {count:,} images)" if near_chance else ""
+    if ordered := _other_order(run, model, right, count):
+        return f"{said}: {ordered}" if said else ordered
+    if not near_chance:
+        return None
+    if fed := _fed_otherwise(run, model, np.flatnonzero(known)):
+        return f"{said}: {fed}"
+    if _is_consistent(model.decision[known], model.target[known]):
+        return (
+            f"{said}, but images of one class mostly get the same decision: its classes seem to be in another order; "
+            "list them in that of its outputs, classes=FILE"
+        )
+    tried = "BGR, no normalisation, [-1, 1], 0 to 255" + (", another class order" if model.runner.match.orders else "")
+    return (
+        f"{said}, and not better with {tried}: are its weights trained, on these classes and in this order (else "
+        "classes=FILE)?"
+    )
+
+
+def _other_order(run: Run, model: ModelRun, right: int, count: int) -> str | None:
+    """Return what to say where the same decisions are right much more often under another order of the classes."""
+    match, labels = model.runner.match, run.image_set.labels[run.used]
+    right_in = {order: int((model.decision == match.targets(labels, order)).sum()) for order in match.orders}
+    best = max(right_in, key=right_in.__getitem__, default=None)
+    assert model.runner.outputs is not None
+    if best is None or not is_better_than(right_in[best], count, max(right / count, 1 / model.runner.outputs)):
+        return None
+    return (
+        f"with its classes {best}, {right_in[best]:,} of {count:,} images are right instead of {right:,}: list them in "
+        "that order, classes=FILE"
+    )
+
+
+def _fed_otherwise(run: Run, model: ModelRun, known: NDArray[np.int64]) -> str | None:
+    """Return what to say where the network is right much more often with other input; `known`: images with labels."""
+    rows = known[np.unique(np.linspace(0, len(known) - 1, min(_MOST_IMAGES, len(known))).astype(np.int64))]
+    trials = other_ways(model.runner.model.preprocessing)
+    scan = Scan(
+        name=f"trials-{model.label}",
+        title=f"{model.label}: why its accuracy is near chance",
+        image_set=run.image_set,
+        geometry=model.runner.geometry,
+        measure=TrialMeasure(model.number, trials),
+        positions=run.used[rows],
+    )
+    _, decided = read_decisions(run.scan_again(scan), len(rows), [model.number])
+    right = (decided[model.number] == model.target[rows, None]).sum(0)
+    before, best = int((model.decision[rows] == model.target[rows]).sum()), int(right.argmax())
+    assert model.runner.outputs is not None
+    if not is_better_than(int(right[best]), len(rows), max(before / len(rows), 1 / model.runner.outputs)):
+        return None
+    return (
+        f"with {trials[best].name}, {right[best]} of {len(rows)} images are right instead of {before}: "
+        f"{trials[best].remedy}"
+    )
+
+
+def _is_consistent(decision: NDArray[np.int32], target: NDArray[np.int32]) -> bool:
+    """Return whether two images of one class get the same decision much more often than any two images."""
+    pairs = same = 0
+    for output in np.unique(target):
+        counts = np.unique(decision[target == output], return_counts=True)[1]
+        pairs += int(counts.sum() * (counts.sum() - 1))
+        same += int((counts * (counts - 1)).sum())
+    shares = np.unique(decision, return_counts=True)[1] / len(decision)
+    return pairs > 0 and same / pairs > max(_CONSISTENT, 2 * float((shares**2).sum()))
