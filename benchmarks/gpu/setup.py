@@ -13,20 +13,22 @@ from shapebias.precompute.device import Device, choose_device
 class Sizes:
     """How much the sections do.
 
-    photos:       count, width and height of each kind of JPEG
-    processes:    how many write them
-    maps:         units and side of each layer of section B, and how many images there are of them, in which batches
-    pair:         the built-in networks of section C
-    pair_layers:  their layers, as `--layers` has them
-    pair_images:  how many probe images they see, and as many cue-conflict images
-    trained_on:   how many images the epoch has
-    network:      of torchvision, for sections C, D, F and G; how many images it sees in section C; the layers of all
-    batch:        images in a forward
-    batches:      how many batches a measurement of speed takes
-    networks:     of section E
-    ablated:      images in the measurement of ablation
-    workers:      how many processes decode in section F
-    patience:     what the sections' budgets are multiplied by
+    photos:          count, width and height of each kind of JPEG
+    processes:       how many write them
+    maps:            units and side of each layer of section B, and how many images there are of them, in which batches
+    pair:            the built-in networks of section C
+    pair_layers:     their layers, as `--layers` has them
+    pair_images:     how many probe images they see, and as many cue-conflict images
+    trained_on:      how many images the epoch has
+    network:         of torchvision, for sections C, D, F and G
+    network_layers:  of all networks of torchvision
+    network_images:  how many images it sees in section C
+    batch:           images in a forward
+    batches:         how many batches a measurement of speed takes
+    networks:        of section E
+    ablated:         images in the measurement of ablation
+    workers:         how many processes decode in section F
+    patience:        what the sections' budgets are multiplied by
     """
 
     photos: tuple[tuple[int, int, int], ...]

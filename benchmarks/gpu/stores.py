@@ -17,6 +17,8 @@ _RELATIVE_TO = dict.fromkeys(("max", "mean", "std", "q995"), "max") | dict.fromk
     ("tv", "tv_noisy", "tv_shift"), "tv"
 )
 _LEAST = 1e-3  # of the layer's largest: a unit that stays below it is as good as dead
+_IN_STEPS = ("sparsity", "iou")  # shares of positions and pixels: those at the border may change sides
+_STEPS = 10.0  # times as far apart as other shares they may be
 _COUNTED = ("tied", "concept_diversity", "shape_score", "texture_score", "accuracy_drop")
 _OF_TOP_IMAGES = ("class_diversity", "visual_diversity")  # beside sensitivities and their excess
 
@@ -31,7 +33,7 @@ class Bounds:
     """How far a store may be from another.
 
     largest, median:  of a metric's differences over all units, relative to the unit's maximum where the metric is an
-                      activation, to its total variation where it is one
+                      activation, to its total variation where it is one; a tenth of those of sparsity and IoU
     shares:           the least share that is equal: of top images (whatever their order in a list), decisions, counts
                       that units have, and of which images withstand attacks
     complete:         whether every metric and decision must be in both
@@ -168,7 +170,7 @@ def _scale(expected: Store, model: str, layer: str, name: str) -> NDArray[np.flo
     """Return what a metric's differences are relative to, by unit."""
     relative_to = _RELATIVE_TO.get(name.partition("@")[0])
     if relative_to is None:
-        return 1.0
+        return _STEPS if name in _IN_STEPS else 1.0
     usual = np.abs(expected.metric(model, layer, relative_to).astype(np.float64))
     return np.maximum(usual, max(_LEAST * usual.max(), np.finfo(np.float32).tiny))
 
