@@ -139,7 +139,8 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
             notes = consistency_notes(network, sample, trace.result, alone)
     except Exception as error:
         raise _failed(model, error) from error
-    scores = find_scores(model.label, trace.result, len(model.class_ids or images.class_ids) or None, model.output)
+    count = len(model.class_ids or images.class_ids) or None
+    scores = find_scores(model.label, trace.result, count, model.output) if model.decides else None
     outputs = None if scores is None or scores.scores is None else scores.scores.shape[1]
     if scores is not None:
         return_scores(network, scores)
