@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shapebias.core.store.reader import Store
 
 KINDS = {
-    "variation": "total variation on clean against noisy images, a point a unit",
+    "variation": "total variation on clean against noisy images, one point per unit",
     "distortions": "accuracy under each distortion, attack and variant",
     "filters": "the first layer's kernels",
 }

@@ -40,7 +40,15 @@ def precompute(
     limit: Annotated[int | None, typer.Option(min=1, help="Use only so many images, evenly spread.")] = None,
     batch_size: Annotated[str, typer.Option(metavar="auto|N", help="Images a forward.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16 (autocast).")] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            "--dtype",
+            metavar="auto|highest|tf32|bf16|fp16",
+            help="How networks round: highest is float32 throughout; auto is tf32 on GPUs that have it, else highest.",
+        ),
+    ] = "auto",
     workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
     passes: Annotated[
@@ -112,7 +120,15 @@ def precompute(
     ablate_accuracy: Annotated[
         bool, typer.Option("--ablate-accuracy", help="Ablation: each unit's part in the accuracy too.")
     ] = False,
-    memory: Annotated[int, typer.Option(min=1, metavar="MB", help="Ablation: what tensors may take.")] = 1000,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="MB",
+            help="Ablation: what tensors may take.",
+            show_default="1000 on the CPU, half of a GPU's free memory",
+        ),
+    ] = None,
     activations: Annotated[
         str, typer.Option(metavar="all|max|none", help="Which activations of every image the store keeps.")
     ] = "all",
@@ -133,6 +149,9 @@ def precompute(
     ] = "auto",
     cpus_per_worker: Annotated[float, typer.Option(min=0.1, help="Ray: processors of each.")] = 1,
     gpus_per_worker: Annotated[float, typer.Option(min=0, help="Ray: GPUs of each; parts of one are allowed.")] = 0,
+    mix_gpus: Annotated[
+        bool, typer.Option("--mix-gpus", help="Let GPUs of several kinds, which round differently, make one store.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Pass images through networks and store every unit's activations and statistics.
@@ -163,7 +182,7 @@ def precompute(
         limit=limit,
         batch_size=batch,
         device=device,
-        dtype=dtype,
+        precision=precision,
         workers=processes,
         seed=seed,
         overwrite=overwrite,
@@ -188,6 +207,7 @@ def precompute(
         ray_workers=count("--ray-workers", ray_workers, 1),
         cpus_per_worker=cpus_per_worker,
         gpus_per_worker=gpus_per_worker,
+        mix_gpus=mix_gpus,
     )
     with console_progress() as progress, stoppable(time_limit):
         summary = run(settings, progress)

@@ -17,7 +17,7 @@ class CannotWriteError(ShapebiasError):
 
 
 def cannot_write(path: Path, error: OSError) -> CannotWriteError:
-    """Return what to raise where a file that the user named cannot be written."""
+    """Return the error for a file that the user named and that cannot be written."""
     return CannotWriteError(f"{printable(str(path))} cannot be written: {error.strerror}")
 
 
@@ -104,5 +104,5 @@ def write_state(path: Path, content: dict[str, Any]) -> None:
 
 
 def damaged_state(path: Path) -> ShapebiasError:
-    """Return what to raise where a file in the state folder does not hold what it should."""
+    """Return the error for a file in the state folder that does not hold what it should."""
     return ShapebiasError(f"{printable(str(path))} is damaged: move it away")

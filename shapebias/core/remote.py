@@ -48,7 +48,7 @@ def stamp(path: str, facts: Mapping[str, Any]) -> bytes:
 
 
 def unreachable(url: str, error: Exception) -> ShapebiasError:
-    """Return what to raise where a server gave `error` instead of a file or listing."""
+    """Return the error for a server that gave `error` instead of a file or listing."""
     name = printable(url)
     if isinstance(error, FileNotFoundError):
         return UsageError(f"{name} does not exist: check the URL")

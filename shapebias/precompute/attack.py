@@ -1,7 +1,7 @@
 """Projected gradient descent (Madry et al. 2018, arXiv 1706.06083): the attack, and accuracy under it."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
+from shapebias.precompute.device import CPU, Device
+
+Randomness = torch.Generator | Sequence[torch.Generator] | None  # of a batch, or one for each of its images
 
 NORMS = ("l2", "linf")
 _STEP_RATIOS = {"l2": 7 / 6, "linf": 7 / 4}  # steps * step size / epsilon: 7 x 0.5 for 3; 7 x 2/255 for 8/255 (Madry)
@@ -62,15 +65,14 @@ class Attack:
         al.)."""
         return cls(norm, epsilon, steps, 2.5 * epsilon / max(steps, 1))
 
-    def __call__(
-        self, network: nn.Module, batch: Tensor, labels: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def __call__(self, network: nn.Module, batch: Tensor, labels: Tensor, generator: Randomness = None) -> Tensor:
         """Return images near `batch` on which the cross entropy is large: `steps` steps of ascent, each projected.
 
         network:    takes float images in [0, 1] (see `Normalised`) and gives scores [B, classes]; it is attacked in
                     eval mode and with frozen parameters, and left as it was
         batch:      float [B, 3, H, W] in [0, 1]; labels: int64 [B]
-        generator:  of the random start, on any device; a start depends on it and the batch's shape
+        generator:  of the random start, on any device. One for the batch is the fastest; with one for each image an
+                    image's start is the same in any batch
 
         The result is float [B, 3, H, W], in [0, 1] and within `epsilon` of `batch`, without a gradient. Steps (Madry
         et al. 2018): x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), g the gradient of the loss.
@@ -104,28 +106,20 @@ class Attack:
 class Normalised(nn.Module):
     """`network` as a function of float32 images [B, 3, H, W] in [0, 1]: (images - mean) / std, then the network.
 
-    With a `dtype` other than float32 the network runs under autocast; its output is float32 all the same.
+    The network runs in the device's precision; its output is float32 all the same.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        mean: Sequence[float],
-        std: Sequence[float],
-        *,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], device: Device = CPU) -> None:
         super().__init__()
-        self.network, self.dtype = network, dtype
-        scale = 1 / torch.tensor(std, dtype=torch.float32, device=device)
-        shift = -torch.tensor(mean, dtype=torch.float32, device=device) * scale
+        self.network, self._device = network, device
+        scale = 1 / torch.tensor(std, dtype=torch.float32, device=device.device)
+        shift = -torch.tensor(mean, dtype=torch.float32, device=device.device) * scale
         self.scale, self.shift = scale.view(1, 3, 1, 1), shift.view(1, 3, 1, 1)
 
     def forward(self, batch: Tensor) -> Tensor:
         """Return class scores, float32 [B, classes]."""
         inputs = torch.addcmul(self.shift, batch, self.scale)
-        with torch.autocast(batch.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with self._device.autocast():
             scores: Tensor = self.network(inputs)
         return scores.float()
 
@@ -142,7 +136,7 @@ def robust_accuracy(
     network: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
     attacks: Sequence[Attack],
-    generator: torch.Generator | None = None,
+    generator: Randomness = None,
 ) -> list[float]:
     """Return the fraction of images, 0 to 1, that the network classifies correctly in spite of each attack.
 
@@ -164,7 +158,7 @@ def withstood(
     labels: Tensor,
     attacks: Sequence[Attack],
     *,
-    generator: torch.Generator | None = None,
+    generator: Randomness = None,
 ) -> Tensor:
     """Return which images the network classifies correctly in spite of each attack: bool [attacks, B], on their device.
 
@@ -176,7 +170,7 @@ def withstood(
         left = torch.nonzero(network(batch).argmax(1) == labels)[:, 0]
         for index in sorted(range(len(attacks)), key=lambda index: attacks[index].epsilon):
             if attacks[index].epsilon > 0 and len(left):
-                attacked = attacks[index](network, batch[left], labels[left], generator)
+                attacked = attacks[index](network, batch[left], labels[left], _of_images(generator, left))
                 left = left[network(attacked).argmax(1) == labels[left]]
             right[index, left] = True
     return right
@@ -199,18 +193,34 @@ def _as_constant(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _start(batch: Tensor, norm: str, epsilon: float, generator: torch.Generator | None) -> Tensor:
+def _of_images(generator: Randomness, images: Tensor) -> Randomness:
+    """Return the generators of some of a batch's images, int64 indices; one for the whole batch as it is."""
+    if generator is None or isinstance(generator, torch.Generator):
+        return generator
+    return [generator[image] for image in images.tolist()]
+
+
+def _start(batch: Tensor, norm: str, epsilon: float, generator: Randomness) -> Tensor:
     """Return a random change, uniform in the ball: for l2 a random direction times epsilon * u^(1 / dimensions)."""
-    device = generator.device if generator is not None else batch.device
     count, channels, height, width = batch.shape
-    shape = (count, height, width, channels)  # drawn channels_last, as images are: PyTorch is slow to fill other orders
+    shape = (height, width, channels)  # drawn channels_last, as images are: PyTorch is slow to fill other orders
     if norm == "linf":
-        uniform = torch.rand(shape, generator=generator, device=device).permute(0, 3, 1, 2)
+        uniform = _draw(torch.rand, count, shape, generator, batch.device).permute(0, 3, 1, 2)
         return uniform.mul_(2 * epsilon).sub_(epsilon).to(batch)
-    change = torch.randn(shape, generator=generator, device=device).permute(0, 3, 1, 2)
-    u = torch.rand((count, 1, 1, 1), generator=generator, device=device)
+    change = _draw(torch.randn, count, shape, generator, batch.device).permute(0, 3, 1, 2)
+    u = _draw(torch.rand, count, (1, 1, 1), generator, batch.device)
     radius = epsilon * u ** (1 / max(change[:1].numel(), 1))
     return change.mul_(radius / _length(change).clamp_min(1e-30)).to(batch)
+
+
+def _draw(
+    draw: Callable[..., Tensor], count: int, shape: tuple[int, ...], generator: Randomness, device: torch.device
+) -> Tensor:
+    """Return float32 [count, *shape] from `draw`, on the generator's device; `device` where there is none."""
+    if generator is None or isinstance(generator, torch.Generator):
+        where = device if generator is None else generator.device
+        return draw((count, *shape), generator=generator, device=where)
+    return torch.stack([draw(shape, generator=own, device=own.device) for own in generator])
 
 
 def _direction(gradient: Tensor, norm: str) -> Tensor:

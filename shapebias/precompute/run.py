@@ -3,14 +3,15 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 
 import numpy as np
+import torch
 
 import shapebias
 from shapebias.core.store import schema
 from shapebias.core.text import printable
-from shapebias.precompute.device import Device, choose_device
+from shapebias.precompute.device import HIGHEST, Device, choose_device
 from shapebias.precompute.images.sources.variants import pair_by_name
 from shapebias.precompute.inputs import Inputs
 from shapebias.precompute.measures.cue_conflict import label_images
@@ -33,24 +34,25 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
     was done is kept beside its place, and the same settings go on from there."""
     started = time.perf_counter()
     with StoreWriter(settings.store, settings.overwrite, settings.to_attributes()) as writer:
-        device = choose_device(settings.device, settings.dtype)
+        measuring, device = _devices(settings)
         progress.stage("listing images")
         inputs = Inputs.find(settings)
         progress.stage("loading models")
         runners = prepare_runners(settings, inputs.image_set, device)
         _check(settings, inputs, runners)
-        resumed = writer.unfinished.begin(_identity(settings, inputs, runners), settings.restart)
-        shards = writer.unfinished.shards
-        with _engine(settings, inputs, runners, device=device, progress=progress, folder=shards) as engine:
+        resumed = writer.unfinished.begin(_identity(settings, inputs, runners, measuring), settings.restart)
+        with _engine(settings, inputs, runners, device=measuring, progress=progress, writer=writer) as engine:
             run = Run(settings, inputs, runners, engine, writer=writer, device=device, progress=progress)
             for stage in (measure_activations, finish_layers, decide, ablate, write_models):
                 stage(run)
+        gpus = writer.unfinished.gpus()
+        writer.device(_device_facts(measuring) | {"gpus": gpus})
         size = writer.commit()
     notes = [*(["went on with a run that was not finished"] if resumed else []), *engine.notes]
     return Summary(
         store=str(settings.store),
         store_bytes=size,
-        device=str(device),
+        device=f"{', '.join(gpus)}, {measuring.precision.text}" if gpus else str(device),
         images=len(run.used),
         seconds=time.perf_counter() - started,
         models=[summarize(model, len(run.used), run.cue_conflict) for model in run.models],
@@ -58,6 +60,17 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
         annotation=[] if run.annotations is None else run.annotations.notes(),
         notes=notes,
     )
+
+
+def _devices(settings: Settings) -> tuple[Device, Device]:
+    """Return the device that measures, and the one that holds this process's networks: with Ray, the CPU."""
+    if settings.engine == "ray":
+        from shapebias.precompute.scanning.ray import worker_device
+
+        measuring = worker_device(settings)
+        return measuring, Device(torch.device("cpu"), HIGHEST if measuring.precision.tf32 else measuring.precision)
+    device = choose_device(settings.device, settings.precision)
+    return device, device
 
 
 @contextmanager
@@ -68,15 +81,19 @@ def _engine(
     *,
     device: Device,
     progress: Reporter,
-    folder: Path,
+    writer: StoreWriter,
 ) -> Iterator[Engine]:
-    """Yield the engine that the settings name; it keeps parts of shards in `folder`."""
+    """Yield the engine that the settings name; it keeps parts of shards beside the store that is being made."""
+    folder = writer.unfinished.shards
     if settings.engine == "ray":
         from shapebias.precompute.scanning.ray import RayEngine
 
-        with RayEngine(settings, inputs.image_set, device, progress, folder=folder) as engine:
+        add_gpu = partial(writer.unfinished.add_gpu, mixing=settings.mix_gpus)
+        with RayEngine(settings, inputs.image_set, device, progress, folder=folder, add_gpu=add_gpu) as engine:
             yield engine
     else:
+        if device.gpu is not None:
+            writer.unfinished.add_gpu(device.gpu, settings.mix_gpus)
         yield LocalEngine(runners, settings, device, progress, folder=folder)
 
 
@@ -88,14 +105,17 @@ def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> Non
         label_images(runners[: len(settings.models)], inputs.conflicting[0], settings.categories)
 
 
-def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> dict[str, object]:
-    """Return all that the results depend on, as JSON."""
+def _device_facts(device: Device) -> dict[str, object]:
+    """Return what results depend on of the device that measures, but for the kind of GPU, as JSON."""
+    return {"kind": device.device.type, "precision": device.precision.name, "torch": torch.__version__}
+
+
+def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner], measuring: Device) -> dict[str, object]:
+    """Return all that the results depend on, but for the kind of GPU, as JSON."""
     networks = {f"{number} {runner.model.label}": _network(runner) for number, runner in enumerate(runners)}
-    kind = "cuda" if settings.engine == "ray" and settings.gpus_per_worker else runners[0].device.device.type
-    device = {"kind": kind, "dtype": str(runners[0].device.dtype)}
     return settings.identity() | {
         "shapebias": shapebias.__version__,
-        "device": device,
+        "device": _device_facts(measuring),
         "networks": networks,
         "digests": inputs.digests(),
         "files": settings.file_digests(),

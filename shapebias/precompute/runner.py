@@ -1,6 +1,5 @@
 """A model on its way through the images: its network on the device, its layers, what it decided."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from shapebias.core.text import printable
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.memory import OutOfMemoryError, is_out_of_memory
 from shapebias.precompute.models.classes import outputs_of_classes
 from shapebias.precompute.models.consistency import consistency_notes, forward_alone
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
@@ -25,10 +25,6 @@ from shapebias.precompute.models.unwrapping import takes_videos
 from shapebias.precompute.settings import Settings
 
 Pixels = NDArray[np.uint8]
-
-
-class OutOfMemoryError(ShapebiasError):
-    """The device has too little memory for a batch."""
 
 
 @dataclass
@@ -46,7 +42,6 @@ class Runner:
     layers: list[WatchedLayer]
     outputs: int | None
     classes: NDArray[np.int64] | None
-    seconds: float = 0.0
     takes_one: bool = True
 
     @property
@@ -91,19 +86,14 @@ class Runner:
     @contextmanager
     def guarded(self) -> Iterator[None]:
         """What the user's network raises becomes one line."""
-        start = time.perf_counter()
         try:
             yield
         except ShapebiasError:
             raise
         except Exception as error:
-            if _is_out_of_memory(error):
-                raise OutOfMemoryError(
-                    f"{self.model.label} does not fit into the memory of {self.device}: try a smaller --batch-size"
-                ) from error
+            if is_out_of_memory(error):
+                raise _does_not_fit(self.model, self.device) from error
             raise _failed(self.model, error) from error
-        finally:
-            self.seconds += time.perf_counter() - start
 
 
 def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Tensor], Tensor | None]:
@@ -127,18 +117,18 @@ def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...
 def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -> Runner:
     """Place the network, find its layers and its class scores by a small forward, and check that it is a function of
     each image. Raises ShapebiasError where that fails."""
-    network = device.place(model.network)
     crop = model.preprocessing.geometry.crop
     noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
     noise[1] += 128  # a dark image and a bright one: what depends on the batch differs
-    sample = device.images(noise, model.preprocessing)
     try:
-        with device.inference():
+        network = device.place(model.network)
+        sample = device.images(noise, model.preprocessing)
+        with device.exact.inference():
             trace = Trace(network, sample)
             alone = forward_alone(network, sample[:1], trace.result)
             notes = consistency_notes(network, sample, trace.result, alone)
     except Exception as error:
-        raise _failed(model, error) from error
+        raise (_does_not_fit(model, device) if is_out_of_memory(error) else _failed(model, error)) from error
     count = len(model.class_ids or images.class_ids) or None
     scores = find_scores(model.label, trace.result, count, model.output) if model.decides else None
     outputs = None if scores is None or scores.scores is None else scores.scores.shape[1]
@@ -164,9 +154,10 @@ def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> lis
     return runners
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
-    return on_cpu or isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+def _does_not_fit(model: LoadedModel, device: Device) -> OutOfMemoryError:
+    return OutOfMemoryError(
+        f"{model.label} does not fit into the memory of {device}: try a smaller --batch-size, or --device cpu"
+    )
 
 
 def _failed(model: LoadedModel, error: Exception) -> ShapebiasError:

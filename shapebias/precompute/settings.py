@@ -47,7 +47,7 @@ class Settings:
     limit: int | None = None
     batch_size: int | None = None
     device: str = "auto"
-    dtype: str = "auto"
+    precision: str = "auto"
     workers: int | None = None
     seed: int = 0
     overwrite: bool = False
@@ -63,7 +63,7 @@ class Settings:
     broden: Path | None = None
     embedding: ModelSpec | None = None  # the ruler of visual diversity, in place of the models
     iou_area: str = PUBLISHED
-    memory: int = 1000  # MB, of the ablation pass
+    memory: int | None = None  # MB, of the ablation pass; see `bytes_to_use`
     ablate_accuracy: bool = False
     activations: str = "all"  # of each image, kept in the store: none, max, or all (max and mean)
     shard_size: int | None = None
@@ -72,6 +72,7 @@ class Settings:
     ray_workers: int | None = None
     cpus_per_worker: float = 1
     gpus_per_worker: float = 0
+    mix_gpus: bool = False  # let GPUs of several kinds measure one store
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.passes if name not in PASSES]
@@ -136,7 +137,7 @@ class Settings:
             "layers": self.layers,
             "top": self.top,
             "limit": self.limit,
-            "dtype": self.dtype,
+            "precision": self.precision,
             "activations": self.activations,
             "seed": self.seed,
             "passes": list(self.passes),

@@ -14,7 +14,7 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import cannot_write, write_atomically
 from shapebias.core.text import printable
 
-_OURS = {"store", "shards", "ablation", "run.json", "holder.json"}
+_OURS = {"store", "shards", "ablation", "run.json", "gpus.json", "holder.json"}
 _SHOWN = 4  # differences
 
 
@@ -36,6 +36,7 @@ class UnfinishedRun:
         self.ablation = self.folder / "ablation"
         self._holder = self.folder / "holder.json"
         self._identity = self.folder / "run.json"
+        self._gpus = self.folder / "gpus.json"
 
     def open(self) -> None:
         """Make and lock the folder.
@@ -104,6 +105,29 @@ class UnfinishedRun:
         write_atomically(self._identity, json.dumps(identity, indent=1).encode())
         return False
 
+    def gpus(self) -> list[str]:
+        """Return the names of the GPUs that have measured, each once."""
+        try:
+            names = json.loads(self._gpus.read_text())
+        except (OSError, ValueError):
+            return []
+        return [str(name) for name in names] if isinstance(names, list) else []
+
+    def add_gpu(self, name: str, mixing: bool) -> None:
+        """Note which GPU measures from now on.
+
+        Raises UsageError where another kind has measured a part, unless `mixing`: it rounds otherwise.
+        """
+        known = self.gpus()
+        if name in known:
+            return
+        if known and not mixing:
+            raise UsageError(
+                f"parts of this run were measured on {printable(known[0], 60)}, and {printable(name, 60)} rounds "
+                "otherwise: go on there, pass --mix-gpus to have both in one store, or --restart to forget the parts"
+            )
+        write_atomically(self._gpus, json.dumps([*known, name]).encode())
+
     def _known(self) -> dict[str, Any] | None:
         """Return the identity of the run that the folder is of; None where there is none."""
         try:
@@ -116,6 +140,7 @@ class UnfinishedRun:
         """Remove what was kept."""
         for folder in (self.shards, self.ablation):
             shutil.rmtree(folder, ignore_errors=True)
+        self._gpus.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Unlock the folder, and remove it if it keeps nothing."""

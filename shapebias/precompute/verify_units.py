@@ -13,18 +13,15 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.precompute.device import choose_device
+from shapebias.precompute.device import Precision, choose_device, choose_precision
 from shapebias.precompute.images.sources.find import find_images
+from shapebias.precompute.memory import in_parts
 from shapebias.precompute.models.spec import ModelSpec, parse_spec, parse_specs
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.stored import stored_runner
-
-# The largest difference that is no error, relative to the unit's max (sparsity and smoothness: absolute): networks
-# round differently on other machines, and with other numbers of images at once.
-TOLERANCE = 1e-3
 
 
 class _PlainUnit:
@@ -121,7 +118,7 @@ def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Report
             f"{len(missing):,} images of the store are not in {printable(str(listing.root))}, such as "
             f"{printable(missing[0], 100)}: say where they are with --images"
         )
-    device = choose_device(settings.device, "float32")
+    device = choose_device(settings.device, "highest")
     stored_text = f"than {spec.label} in the store"
     runner = stored_runner(store, spec, listing, device, layers=settings.layers, stored_text=stored_text)
     positions = np.array([by_path[path] for path in store.image_paths])
@@ -143,24 +140,47 @@ def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
     if len(layers) < len(units):
         raise ShapebiasError(f"{units[0].model} has other layers than in the store: make the store again")
 
-    def see(index: int, output: Tensor) -> None:
-        for layer, unit in layers:
-            if layer == index:
-                plain[unit].see(output[:, unit.index].double().cpu().numpy())
+    def maps_of(pixels: NDArray[np.uint8]) -> dict[Unit, NDArray[np.float64]]:
+        maps: dict[Unit, NDArray[np.float64]] = {}
+
+        def see(index: int, output: Tensor) -> None:
+            for layer, unit in layers:
+                if layer == index:
+                    maps[unit] = output[:, unit.index].double().cpu().numpy()
+
+        runner.forward(pixels, see)
+        return maps
 
     title = f"{units[0].model}: computing again"
     for batch in prepared.stream.again(title, runner.geometry, prepared.positions):
-        runner.forward(batch.pixels, see)
+        for part in in_parts(maps_of, batch.pixels):
+            for unit, maps in part.items():
+                plain[unit].see(maps)
     return plain
+
+
+def _precision(store: Store) -> Precision:
+    """Return the precision in which a store was made: its tolerances say which differences are no errors.
+
+    Even in float32 networks round differently on other machines, and with other numbers of images at once.
+    """
+    device, settings = (store.attributes.get(name) for name in ("device", "settings"))
+    known = device if isinstance(device, dict) and device else {}
+    early = settings if isinstance(settings, dict) else {}
+    name = str(known.get("precision") or early.get("dtype") or "highest")
+    return choose_precision(name, has_tf32=name == "tf32")
 
 
 def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: Report) -> None:
     """Add to `report` what the store says otherwise of a unit."""
+    precision = _precision(store)
+    tolerance = precision.tolerance
     expected = plain.metrics()
     scale = max(abs(expected["max"]), 1e-30)
     for name in set(expected) & set(store.metric_names(unit.model, unit.layer)):
         stored = float(store.metric(unit.model, unit.layer, name)[unit.index])
-        allowed = TOLERANCE * {"sparsity": 1.0, "smoothness": 1.0, "tv": max(expected["tv"], scale)}.get(name, scale)
+        unit_of_metric = {"sparsity": 1.0, "smoothness": 1.0, "tv": max(expected["tv"], scale)}.get(name, scale)
+        allowed = (tolerance if name in ("max", "tv") else precision.of_means) * unit_of_metric
         if np.isnan(stored) and name == "smoothness":
             continue  # of maps of one position
         if not abs(stored - expected[name]) <= allowed:
@@ -168,7 +188,7 @@ def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: Report) -> Non
     top = store.top(unit)
     activation = np.array(plain.activation)
     best = np.sort(activation)[::-1][: len(top.value)]
-    if (np.abs(top.value - best) > TOLERANCE * scale).any():
+    if (np.abs(top.value - best) > tolerance * scale).any():
         report.add(str(unit), "its top images' values are not the largest computed again")
-    elif (np.abs(activation[top.image] - top.value) > TOLERANCE * scale).any():
+    elif (np.abs(activation[top.image] - top.value) > tolerance * scale).any():
         report.add(str(unit), "its top images are not those with the largest activations computed again")

@@ -49,6 +49,7 @@ class StoreWriter:
         self._store = self.unfinished.folder / "store"
         self._models: list[str] = []
         self._rulers: list[schema.Ruler] = []
+        self._device: dict[str, Any] = {}
         self._overwrite, self._settings = overwrite, settings
         self._check_free()
 
@@ -91,6 +92,10 @@ class StoreWriter:
             where = f" at {printable(str(error.filename), 200)}" if error.filename else ""
             raise ShapebiasError(f"{os.strerror(error.errno).lower()}{where}: {_PUT_RIGHT}") from error
 
+    def device(self, facts: dict[str, Any]) -> None:
+        """Note what the store was measured on, as JSON."""
+        self._device = facts
+
     def commit(self) -> int:
         """Put the finished store in its place, in one rename; the old one goes only then. Return its size in bytes."""
         self._root.attrs.update(
@@ -100,6 +105,7 @@ class StoreWriter:
                 "shapebias_version": shapebias.__version__,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "settings": self._settings,
+                "device": self._device,
                 "models": self._models,
                 "rulers": [ruler.to_attributes() for ruler in self._rulers],
             }

@@ -193,7 +193,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
         (["--model", "NET:build", "--layers", "nothing"], 2, "no layer"),
         (["--model", "NET:build", "--passes", "ablation"], 2, "name them with --cue-conflict DIR"),
         (["--model", "NET:build", "--images", "none"], 2, "no folder"),
-        (["--model", "NET:build", "--dtype", "int8"], 2, "--dtype"),
+        (["--model", "NET:build", "--dtype", "int8"], 2, "--precision"),
     ],
 )
 def test_wrong_usage_of_precompute(

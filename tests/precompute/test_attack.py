@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from shapebias.core.errors import UsageError
 from shapebias.precompute.attack import Attack, Normalised, project, robust_accuracy
+from shapebias.precompute.device import BF16, CPU, Device
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -149,7 +150,7 @@ def test_normalised_is_the_network_on_normalised_images() -> None:
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
     expected = network((images - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None])
     torch.testing.assert_close(Normalised(network, mean, std)(images), expected)
-    half = Normalised(network, mean, std, dtype=torch.bfloat16)(images)
+    half = Normalised(network, mean, std, Device(CPU.device, BF16))(images)
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, expected, atol=0.05, rtol=0.05)
 

@@ -302,7 +302,7 @@ def test_fewer_images_than_the_top_list_has_places(squares: Path, image_folder: 
         ("build", {"device": "cuda:99"}, UsageError, "--device"),
         ("build", {"device": "potato\x1b"}, UsageError, "--device"),
         ("build", {"device": "meta"}, UsageError, "--device"),
-        ("build", {"dtype": "float8"}, UsageError, "--dtype"),
+        ("build", {"precision": "float8"}, UsageError, "--precision"),
         ("missing", {}, UsageError, "no function"),
     ],
 )
@@ -386,7 +386,7 @@ def test_a_network_that_overflows_still_makes_a_store_that_can_be_read(tmp_path:
 
 
 def test_half_precision_is_near(small_store: Path, make_store: Callable[..., Path], tmp_path: Path) -> None:
-    other = open_store(make_store(tmp_path / "b.zarr", dtype="bfloat16", limit=20))
+    other = open_store(make_store(tmp_path / "b.zarr", precision="bf16", limit=20))
     same = open_store(make_store(tmp_path / "c.zarr", limit=20))
     a, b = (store.metric("Tiny", "block1", "max") for store in (other, same))
     np.testing.assert_allclose(a, b, rtol=0.05, atol=0.05)

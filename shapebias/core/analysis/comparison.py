@@ -357,7 +357,7 @@ def _bias_line(model: str, scored: Score) -> str:
 
 
 def _accuracy_table(known: list[Accuracy], pair: tuple[str, str], all_right: bool) -> str:
-    """Return a line a condition, a column a model; nothing where no accuracy is known."""
+    """Return one line per condition with one column per model; nothing where no accuracy is known."""
     if not known:
         return ""
     by_condition: dict[str, dict[str, Accuracy]] = {}
@@ -376,7 +376,7 @@ def _percent(accuracy: Accuracy | None) -> str:
 
 
 def _layer_table(differences: list[Difference], pair: tuple[str, str]) -> str:
-    """Return a line a metric and layer."""
+    """Return one line for each metric and layer."""
     rows = [["metric", "layer", *pair, "difference", "spread over units", "dead"]]
     for row in differences:
         show = METRICS[row.metric].format

@@ -23,7 +23,7 @@ def store_facts(store: Store) -> dict[str, Any]:
     accuracy = accuracies(store)
     return {
         "store": printable(str(store.path), 4096),
-        **{key: store.attributes.get(key) for key in ("version", "shapebias_version", "created", "settings")},
+        **{key: store.attributes.get(key) for key in ("version", "shapebias_version", "created", "settings", "device")},
         "images": len(store.labels),
         "labelled": int((store.labels >= 0).sum()),
         "classes": len(store.class_names),
@@ -95,6 +95,7 @@ def store_text(store: Store) -> str:
         f"{facts['store']}: version {facts['version']}, made {created} by shapebias {version}",
         f"{facts['images']:,} images, {labels}, {len(facts['skipped']):,} skipped",
     ]
+    lines += _device_lines(facts["device"])
     if facts["class_diversity_by_chance"] is not None:
         chance = facts["class_diversity_by_chance"]
         lines.append(f"class diversity {chance_text((chance['images'], chance['classes']))}")
@@ -106,6 +107,15 @@ def store_text(store: Store) -> str:
     if facts["skipped"]:
         lines += ["", *_skipped_lines(facts["skipped"])]
     return "\n".join(lines)
+
+
+def _device_lines(device: Any) -> list[str]:
+    """Return a line about what the store was measured on; none for an early store, which does not say."""
+    if not isinstance(device, dict) or not device:
+        return []
+    names = ", ".join(printable(str(name), 60) for name in device.get("gpus") or ["the CPU"])
+    precision, version = (printable(str(device.get(name)), 40) for name in ("precision", "torch"))
+    return [f"measured on {names}, precision {precision}, PyTorch {version}"]
 
 
 def _faint_units(store: Store, model: str, layer: str) -> int:

@@ -106,8 +106,10 @@ def _by_category(concepts: Concepts, indices: Iterable[int]) -> dict[str, int]:
 
 
 def detectors_text(layers: Sequence[Detectors]) -> str:
-    """Return a table, a line a layer and model, the models of a layer one below the other: detectors (unique concepts)
-    by category."""
+    """Return a table with one line per layer and model: detectors (unique concepts) by category.
+
+    The models of a layer stand one below the other.
+    """
     categories = list(layers[0].detectors) if layers else []
     heads = [printable(name, 24) for name in categories]
     order = list(dict.fromkeys(layer.layer for layer in layers))
@@ -121,8 +123,11 @@ def detectors_text(layers: Sequence[Detectors]) -> str:
 
 
 def tally_csv(concepts: Concepts, counts: LayerConcepts) -> str:
-    """Return a layer in the format of NetDissect-Lite's tally.csv: a line a unit (numbered from 1), the largest IoU
-    first. A unit whose IoUs are all 0 is named after the first category that has concepts, as there."""
+    """Return a layer in the format of NetDissect-Lite's tally.csv: one line per unit, the largest IoU first.
+
+    Units are numbered from 1. A unit whose IoUs are all 0 is named after the first category that has concepts, as
+    there.
+    """
     fields = ("label", "truth", "activation", "intersect", "iou")
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")

@@ -23,8 +23,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Groups:
-    """Two groups of a store's models: their names, and the labels in each. `paired`: each model of the first group has
-    one partner in the second, the one at its place, of its own architecture."""
+    """Two groups of a store's models.
+
+    names:   what the groups are called
+    models:  the labels of the models in each
+    paired:  whether the models at equal positions are partners of one architecture
+    """
 
     names: tuple[str, str]
     models: tuple[list[str], list[str]]

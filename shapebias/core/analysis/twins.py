@@ -173,7 +173,7 @@ def _best(correlator: Correlator, unit: Unit, model: str, layers: list[str], *, 
 
 
 def twins_text(unit: Unit, candidates: list[Candidate]) -> str:
-    """Return a table, a line a candidate."""
+    """Return a table with one line per candidate."""
     if not candidates:
         return f"{printable(str(unit))}: no unit correlates with it\n"
     rows = [["correlation", "unit", "found as"]]

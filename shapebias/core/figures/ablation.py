@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-_SIDE = 2.6  # inches a panel
+_SIDE = 2.6  # inches per panel
 
 
 def ablation_figure(layers: Sequence[LayerAblation]) -> "Figure":
-    """Draw shape score against texture score, as shares of the model's decisions by shape and by texture in percent, a
-    point a unit, larger where several units share it: a row of panels for each model, a column for each layer name.
-    The line marks equal shares."""
+    """Draw shape score against texture score, as shares of the model's decisions by shape and by texture in percent.
+
+    Each model has a row of panels and each layer name a column; each unit is one point, and a point is larger where
+    several units share it. The line marks equal shares.
+    """
     from matplotlib.figure import Figure
 
     models = list(dict.fromkeys(scores.model for scores in layers))

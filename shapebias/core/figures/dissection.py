@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def detectors_figure(counts: Sequence[Detectors]) -> "Figure":
-    """Draw a row a layer: left the detectors, right the different concepts they detect, a bar a category and model."""
+    """Draw the detectors (left) and the different concepts they detect (right).
+
+    Each layer has one row of panels, with one bar per category and model.
+    """
     from matplotlib.figure import Figure
 
     layers = list(dict.fromkeys(count.layer for count in counts))

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def shape_bias_figure(observers: Sequence[Observer]) -> "Figure":
-    """Draw the usual plot of shape bias (Geirhos et al. 2019): a row a shape category, a point an observer, and a
-    vertical line at each observer's shape bias over all images, with its 95 % interval.
+    """Draw the usual plot of shape bias (Geirhos et al. 2019), with one row per shape category.
+
+    Each observer has one point per row, and a vertical line at its shape bias over all images with the 95 % interval.
 
     Of published observers only people are drawn, and not where recorded people are given.
     """

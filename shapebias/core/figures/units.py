@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def variation_figure(store: Store) -> "Figure":
-    """Draw total variation on clean against noisy images: a panel a layer, a point a unit, the diagonal.
+    """Draw total variation on clean against noisy images: one panel per layer, one point per unit, and the diagonal.
 
     As figure 5 of Chen, Agarwal & Nguyen 2020. Raises UsageError for a store without the noise pass.
     """
@@ -79,7 +79,7 @@ def _scatter(axes: "Axes", store: Store, layer: str) -> None:
 
 
 def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
-    """Draw accuracy under each distortion, a bar a model.
+    """Draw accuracy under each distortion, with one bar per model.
 
     Raises UsageError for a store without the distortions pass.
     """

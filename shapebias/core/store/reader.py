@@ -61,8 +61,8 @@ class Part(NamedTuple):
 class Store(Protocol):
     """A store, open for reading: a single one (`SingleStore`), or several joined to one (`JoinedStore`).
 
-    Probe images are numbered as in `image_paths`, by `labels`, top lists and thumbnails too. Arrays under a model that
-    have a row an image (its decisions, its activations) count the images of the model's own store: see `owner`.
+    Probe images are numbered as in `image_paths`, by `labels`, top lists and thumbnails too. Arrays under a model with
+    one row per image (its decisions, its activations) count the images of the model's own store: see `owner`.
     Arrays are read when they are asked for. Whatever reads raises StoreError where the store is damaged.
     """
 

@@ -1,6 +1,7 @@
 """The layout of a store (Zarr v3, format "shapebias" version 1): its names, and the facts kept as attributes.
 
-attributes                 format, version, shapebias_version, created, settings, rulers (see Ruler)
+attributes                 format, version, shapebias_version, created, settings, rulers (see Ruler), device (what it
+                           was measured on: kind, gpus, precision, torch; {} in early stores)
 images/probe/              attributes: class_ids, class_names, skipped (of each: path, reason)
   path/{data,offsets}      file names as raw bytes, one after the other, relative to the image folder
   label                    int32 [images], index into class_ids, -1 = none

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from shapebias.core.shape_bias.decisions import decide
 from shapebias.precompute.device import Device
+from shapebias.precompute.memory import is_out_of_memory
 from shapebias.precompute.models.hooks import replaced
 
 _SAMPLE = 64  # rows that are run in both precisions before any is trusted
@@ -68,6 +69,7 @@ class Bfloat16Check:
     def __init__(self, network: nn.Module, device: Device, room: int) -> None:
         """room: the bytes that a module's weights may take in bfloat16 while they are used."""
         self._network, self._device = network, device.device
+        self._warms_up = device.is_cuda  # what runs first there loads its code and is launched, not measured
         self._clock = time.perf_counter if device.is_cuda else time.process_time  # whatever else the CPU does
         self.weight_bytes = max((parameter.numel() * 2 for parameter in network.parameters()), default=0)
         self._possible = device.dtype == torch.float32 and self.weight_bytes <= room
@@ -123,22 +125,36 @@ class Bfloat16Check:
 
     def _sample(self, rows: "Rows") -> None:
         """Run some drawn rows in float32, and know how long one takes."""
-        start, size = self._clock(), _LATER_SAMPLE if self.rows else _SAMPLE
-        drawn = np.random.default_rng(0).permutation(len(rows.known))[:size]
-        rows.run_exactly(torch.from_numpy(drawn).to(self._device))
+        size = _LATER_SAMPLE if self.rows else self._first_sample(rows)
+        drawn = torch.from_numpy(np.random.default_rng(0).permutation(len(rows.known))[:size]).to(self._device)
+        if self._warms_up and not self._row_seconds:
+            rows.run_exactly(drawn)
+        start = self._clock()
+        rows.run_exactly(drawn)
         self._row_seconds = self._row_seconds or (self._clock() - start) / size
+
+    def _first_sample(self, rows: "Rows") -> int:
+        """Return how many rows to time: on a GPU as many as it is given at once, as fewer take as long."""
+        return max(_SAMPLE, min(rows.most, len(rows.known) // 16)) if self._warms_up else _SAMPLE
 
     def _run_roughly(self, rows: "Rows") -> None:
         """Run all rows in bfloat16, or as many as it takes to see that it is no faster."""
-        start = self._clock()
-        for some in _chunks(torch.arange(len(rows.known), device=self._device), rows.most):
+        chunks = list(_chunks(torch.arange(len(rows.known), device=self._device), rows.most))
+        warming, count, start = chunks[:1] if self._warms_up and not self.rows else [], 0, self._clock()
+        for some in [*warming, *chunks]:
             try:
                 with self._bfloat16():
                     rows.run_roughly(some)
             except Exception as error:  # a forward of any kind
+                if is_out_of_memory(error):
+                    raise
                 self.given_up = f"the network fails in bfloat16 ({type(error).__name__})"
                 return
-            if self._clock() - start > _BEHIND * self._row_seconds * (int(some[-1]) + 1):
+            if warming:
+                warming, start = [], self._clock()
+                continue
+            count += len(some)
+            if self._clock() - start > _BEHIND * self._row_seconds * count:
                 self.given_up = "bfloat16 is no faster here"
                 return
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -13,6 +14,23 @@ from numpy.typing import NDArray
 from shapebias.core.files import write_atomically
 
 Scores = dict[str, NDArray[np.float32]]
+_HOW = "how"  # the array that holds what is no score, as JSON
+
+
+@dataclass
+class Ablated:
+    """What came of ablating the units of a layer.
+
+    scores:      by metric, float32 [units]
+    why_whole:   why the whole network was run, None where only the rest of it behind the layer was
+    in_float32:  which share of the rows was decided in float32 rather than bfloat16, for people; None where all were
+    notes:       what else to tell the user
+    """
+
+    scores: Scores
+    why_whole: str | None = None
+    in_float32: str | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class AblationCache:
@@ -25,20 +43,24 @@ class AblationCache:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return self.folder / f"{digest[:32]}.npz"
 
-    def get(self, facts: dict[str, Any], units: int) -> Scores | None:
-        """Return the scores that were kept under `facts` (JSON), float32 [units] each; None where there are none."""
+    def get(self, facts: dict[str, Any], units: int) -> Ablated | None:
+        """Return what was kept under `facts` (JSON) of a layer with so many units; None where there is nothing."""
         try:
             with np.load(self._file(facts), allow_pickle=False) as kept:
                 scores = {name: kept[name] for name in kept.files}
-        except (OSError, ValueError, EOFError, KeyError, BadZipFile):  # none, or not one of ours
+            how = json.loads(bytes(scores.pop(_HOW)))
+            ablated = Ablated(scores, why_whole=how["why_whole"], in_float32=how["in_float32"], notes=how["notes"])
+        except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile):  # none, or not one of ours
             return None
         right = all(values.shape == (units,) and values.dtype == np.float32 for values in scores.values())
-        return scores if right else None
+        return ablated if right else None
 
-    def put(self, facts: dict[str, Any], scores: Scores) -> None:
-        """Keep `scores`. Raises ShapebiasError where they cannot be written."""
+    def put(self, facts: dict[str, Any], ablated: Ablated) -> None:
+        """Keep what came of a layer. Raises ShapebiasError where it cannot be written."""
         content = io.BytesIO()
-        np.savez(content, **scores)  # type: ignore[arg-type]  # its stubs know one keyword of their own
+        how = {"why_whole": ablated.why_whole, "in_float32": ablated.in_float32, "notes": ablated.notes}
+        arrays = ablated.scores | {_HOW: np.frombuffer(json.dumps(how).encode(), np.uint8)}
+        np.savez(content, **arrays)  # type: ignore[arg-type]  # its stubs know one keyword of their own
         write_atomically(self._file(facts), content.getvalue())
 
 

@@ -17,6 +17,7 @@ from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.measures.cue_conflict import label_images, stimulus_geometry
+from shapebias.precompute.memory import in_parts
 from shapebias.precompute.models.spec import ModelSpec
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner
@@ -54,7 +55,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
 
     Raises ShapebiasError where `spec` gives another network than the store's, or nothing can be measured.
     """
-    device = choose_device(settings.device, settings.dtype)
+    device = choose_device(settings.device, settings.precision)
     progress.stage("loading models")
     image_set, _ = find_images(settings.images, settings.limit)
     store_text = printable(str(store.path))
@@ -105,10 +106,17 @@ class _Comparison:
         batch by batch."""
         runner = self._runner
         for batch in stream.batches(f"{runner.model.label}: {title}", geometry, positions):
-            before, after = runner.forward(batch.pixels), runner.forward(batch.pixels, self._silence)
-            assert before is not None
-            assert after is not None
-            yield batch.positions, before, after
+            first = 0
+            for before, after in in_parts(self._both, batch.pixels):
+                yield batch.positions[first : first + len(before)], before, after
+                first += len(before)
+
+    def _both(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        """Return the scores [B, classes] of the whole network, and those without the units."""
+        before, after = self._runner.forward(pixels), self._runner.forward(pixels, self._silence)
+        assert before is not None
+        assert after is not None
+        return before, after
 
     def accuracy(
         self, stream: Stream, labelled: NDArray[np.int64], targets: NDArray[np.int32]

@@ -1,13 +1,30 @@
-"""How much memory the tensors of a computation take at once."""
+"""How much memory ablation may take, and how much the tensors of a computation take at once."""
 
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from shapebias.precompute.device import Device
 from shapebias.precompute.models.flow.dispatch import intercepting
 from shapebias.precompute.models.flow.recording import tensors_in
+
+_USUAL = 1_000_000_000  # bytes, on the CPU
+_SHARE = 0.5  # of what a GPU has left: kernels of libraries need memory of their own
+
+
+def bytes_to_use(device: Device, megabytes: int | None) -> int:
+    """Return how many bytes tensors may take: as many as the user says, else 1 GB on the CPU and half of the free
+    memory of a GPU."""
+    if megabytes is not None:
+        return megabytes * 1_000_000
+    if not device.is_cuda:
+        return _USUAL
+    free, _ = torch.cuda.mem_get_info(device.device)
+    kept = torch.cuda.memory_reserved(device.device) - torch.cuda.memory_allocated(device.device)
+    return int((free + kept) * _SHARE)
 
 
 class _Tally:

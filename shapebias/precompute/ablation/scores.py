@@ -1,50 +1,83 @@
 """Ablation of all layers of a model: every unit's scores, layer by layer, kept until the store is whole."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from shapebias.core.text import printable
-from shapebias.precompute.ablation.cache import AblationCache, Scores, digest
+from shapebias.precompute.ablation.cache import Ablated, AblationCache, Scores, digest
+from shapebias.precompute.ablation.memory import bytes_to_use
 from shapebias.precompute.ablation.units import Labelled, UnitAblation, accuracy_drop, shape_and_texture_scores
+from shapebias.precompute.device import Device
+from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.measures.cue_conflict import CueConflict, category_mapping
 from shapebias.precompute.models.hooks import WatchedLayer
+from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner
+from shapebias.precompute.scanning.scan import Engine
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
 
 
-def score_units(
-    runner: Runner,
-    stream: Stream,
-    conflict: CueConflict,
-    labelled: Labelled | None,
-    *,
-    settings: Settings,
-    cache: AblationCache,
-) -> Iterator[tuple[WatchedLayer, Scores]]:
-    """Yield every layer of a model with `shape_score`, `texture_score` and, with `labelled`, `accuracy_drop` of its
-    units.
+@dataclass(frozen=True, kw_only=True)
+class ScoreTask:
+    """Ablates the units of one layer, wherever the networks are.
 
-    `stream` has the cue-conflict images of `conflict`. Adds to the model's notes how its layers were ablated.
+    model, layer:  their numbers in the run and in the model
+    images:        those that the network decides for, listed in `image_set`: cue-conflict or labelled ones
     """
-    mapping = category_mapping(runner, settings.categories)
-    facts = _facts(runner, mapping)
-    conflict_facts = _conflict_facts(stream, conflict, runner.model.label)
+
+    model: int
+    layer: int
+    image_set: ImageSet
+    images: CueConflict | Labelled
+    settings: Settings
+
+    def __call__(self, runners: Sequence[Runner], device: Device, progress: Reporter) -> Ablated:
+        """Return what comes of it. Raises ShapebiasError."""
+        runner = runners[self.model]
+        stream = Stream(self.image_set, self.settings, device, progress)
+        layer = runner.layers[self.layer]
+        ablation = UnitAblation(runner, layer, bytes_to_use(device, self.settings.memory))
+        title = f"{runner.model.label}: ablation {self.layer + 1}/{len(runner.layers)}"
+        if isinstance(self.images, Labelled):
+            scores = accuracy_drop(ablation, f"{title}, accuracy", stream, self.images)
+        else:
+            mapping = category_mapping(runner, self.settings.categories)
+            scores = shape_and_texture_scores(ablation, title, stream, self.images, mapping=mapping)
+        share = ablation.check.share() if ablation.check.rows else None
+        return Ablated(scores, ablation.why_whole, share, ablation.notes)
+
+    def facts(self, runner: Runner) -> dict[str, Any]:
+        """Return all that the scores depend on, as JSON."""
+        mapping = category_mapping(runner, self.settings.categories)
+        facts = _facts(runner, mapping) | {"layer": asdict(runner.layers[self.layer])}
+        root = printable(str(self.image_set.root), 4096)
+        if isinstance(self.images, Labelled):
+            return facts | {"root": root, "labelled": self.images.digest(self.image_set)}
+        return facts | {"root": root, "stimuli": self.images.stimuli, "cue_conflict": _digest(self.images, runner)}
+
+
+def score_units(
+    runner: Runner, tasks: Sequence[ScoreTask], engine: Engine, cache: AblationCache
+) -> Iterator[tuple[WatchedLayer, Scores]]:
+    """Yield every layer of a model with the scores of its units that `tasks` give, several of one layer one after the
+    other.
+
+    What an interrupted run found out is in the cache. Adds to the model's notes how its layers were ablated.
+    """
+    facts = [task.facts(runner) for task in tasks]
+    kept = [cache.get(own, runner.layers[task.layer].units) for own, task in zip(facts, tasks, strict=True)]
+    missing = [number for number, known in enumerate(kept) if known is None]
+    for number, ablated in engine.run_tasks([tasks[number] for number in missing]):
+        cache.put(facts[missing[number]], ablated)
+        kept[missing[number]] = ablated
     notes = _Notes(runner)
-    for number, layer in enumerate(runner.layers, 1):
-        ablation = UnitAblation(runner, layer, settings.memory * 1_000_000)
-        notes.add_way(ablation)
-        title = f"{runner.model.label}: ablation {number}/{len(runner.layers)}"
-        layer_facts = facts | {"layer": asdict(layer)}
-        measure = partial(shape_and_texture_scores, ablation, title, stream, conflict, mapping=mapping)
-        scores = _kept(cache, layer_facts | conflict_facts, layer, measure)
-        notes.add_check(ablation)
-        if labelled is not None:
-            measure = partial(accuracy_drop, ablation, f"{title}, accuracy", labelled)
-            scores = scores | _kept(cache, layer_facts | _labelled_facts(labelled), layer, measure)
-        yield layer, scores
+    for task, ablated in zip(tasks, kept, strict=True):
+        assert ablated is not None
+        layer = runner.layers[task.layer]
+        notes.add(layer, ablated, isinstance(task.images, Labelled))
+        yield layer, ablated.scores
     notes.finish()
 
 
@@ -56,18 +89,17 @@ class _Notes:
         self._split: list[str] = []
         self._checked: list[str] = []
 
-    def add_way(self, ablation: UnitAblation) -> None:
-        """Note whether only the network behind a layer is run."""
-        name = ablation.layer.name
-        if ablation.why_whole is None:
-            self._split.append(name)
+    def add(self, layer: WatchedLayer, ablated: Ablated, again: bool) -> None:
+        """Note how a layer was ablated; `again`: for further images, so that only what is new is told."""
+        self._notes += ablated.notes
+        if again:
+            return
+        if ablated.why_whole is None:
+            self._split.append(layer.name)
         else:
-            self._notes.append(f"ablation of {printable(name)} ran the whole network: {ablation.why_whole}")
-
-    def add_check(self, ablation: UnitAblation) -> None:
-        """Note what was decided in bfloat16, once a layer's cue-conflict images are done."""
-        if ablation.check.rows:
-            self._checked.append(f"{ablation.layer.name} {ablation.check.share()}")
+            self._notes.append(f"ablation of {printable(layer.name)} ran the whole network: {ablated.why_whole}")
+        if ablated.in_float32 is not None:
+            self._checked.append(f"{layer.name} {ablated.in_float32}")
 
     def finish(self) -> None:
         """Add what is noted of several layers at once."""
@@ -79,36 +111,17 @@ class _Notes:
             self._notes.append(f"ablation ran in bfloat16, and where that was not certain in float32: {shares}")
 
 
-def _kept(cache: AblationCache, facts: dict[str, Any], layer: WatchedLayer, measure: Callable[[], Scores]) -> Scores:
-    """Return what an interrupted run found out, or else what `measure` does, which is then kept."""
-    scores = cache.get(facts, layer.units)
-    if scores is None:
-        scores = measure()
-        cache.put(facts, scores)
-    return scores
-
-
 def _facts(runner: Runner, mapping: dict[str, list[int]]) -> dict[str, Any]:
     """Return what all scores of a model depend on, as JSON."""
     return {
         "weights": runner.model.weights_sha256(),
         "preprocessing": runner.model.preprocessing.to_attributes(),
-        "dtype": str(runner.device),
+        "gpu": runner.device.gpu,
+        "precision": runner.device.precision.name,
         "categories": mapping,
     }
 
 
-def _conflict_facts(stream: Stream, conflict: CueConflict, model: str) -> dict[str, Any]:
+def _digest(conflict: CueConflict, runner: Runner) -> str:
     """Return what identifies cue-conflict images, and a model's decisions for them."""
-    content = digest(conflict.paths, conflict.shape, conflict.texture, conflict.decisions[model])
-    return {"root": _root(stream), "cue_conflict": content, "stimuli": conflict.stimuli}
-
-
-def _labelled_facts(labelled: Labelled) -> dict[str, Any]:
-    """Return what identifies labelled images, and a model's decisions for them."""
-    paths = [labelled.stream.image_set.paths[position] for position in labelled.positions]
-    return {"root": _root(labelled.stream), "labelled": digest(paths, labelled.decision, labelled.target)}
-
-
-def _root(stream: Stream) -> str:
-    return printable(str(stream.image_set.root), 4096)
+    return digest(conflict.paths, conflict.shape, conflict.texture, conflict.decisions[runner.model.label])

@@ -10,11 +10,14 @@ from torch import Tensor
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, Choice, Rows, category_choice
+from shapebias.precompute.ablation.cache import digest
 from shapebias.precompute.ablation.memory import peak_bytes
 from shapebias.precompute.ablation.next_linear import NextLinear
 from shapebias.precompute.ablation.remainder import NoRestError, Rest, take_rows
 from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.measures.cue_conflict import CueConflict, stimulus_geometry
+from shapebias.precompute.memory import OutOfMemoryError, release
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.stream import Stream
@@ -55,15 +58,17 @@ class UnitAblation:
         self._remainder: Rest | None = None
         self._linear: NextLinear | None = None
         self.why_whole: str | None = None
+        self.notes: list[str] = []  # what to tell the user
         crop = runner.geometry.crop
         noise = np.random.default_rng(0).integers(0, 256, (2, crop, crop, 3), dtype=np.uint8)
-        with runner.guarded(), runner.device.inference():
+        with runner.guarded(), runner.device.exact.inference():  # checks compare what two ways give
             batch = runner.inputs(noise)
             try:
                 self._remainder = Rest(runner.network, layer, batch)
                 self._linear = self._next_linear(batch, self._remainder)
             except NoRestError as error:
                 self.why_whole = str(error)
+        with runner.guarded(), runner.device.inference():
             kept = self._keep(batch)
             rows = torch.arange(2, device=batch.device)
             row_bytes = peak_bytes(lambda: self._scores(kept, rows, rows % layer.units)) // 2
@@ -120,10 +125,25 @@ class UnitAblation:
         """
         self.check.begin()
         for batch in stream.again(title, geometry, positions):
-            for first in range(0, len(batch.positions), self.images):
+            first = 0
+            while first < len(batch.positions):
                 some = slice(first, first + self.images)
-                image, unit, decided = self.decide_pixels(batch.pixels[some], choice)
+                try:
+                    image, unit, decided = self.decide_pixels(batch.pixels[some], choice)
+                except OutOfMemoryError as error:
+                    self._take_less(error)
+                    continue
                 yield batch.positions[some][image], unit, decided
+                first = some.stop
+
+    def _take_less(self, error: OutOfMemoryError) -> None:
+        """Go on with half as many images and rows at once. Raises OutOfMemoryError where it is one already."""
+        if self.rows == 1:
+            label, name, device = self.runner.model.label, self.layer.name, self.runner.device
+            raise OutOfMemoryError(f"{label}: ablating {name} does not fit into the memory of {device}") from error
+        before, self.rows, self.images = self.rows, self.rows // 2, max(1, self.images // 2)
+        self.notes = [f"ablation of {self.layer.name}: not enough memory for {before} rows at once, took {self.rows}"]
+        release()
 
     def decide_pixels(
         self, pixels: NDArray[np.uint8], choice: Choice
@@ -176,26 +196,31 @@ def shape_and_texture_scores(
 class Labelled:
     """Images whose right output is known.
 
-    positions:  int64 [images], in the stream's listing
+    positions:  int64 [images], in their listing
     decision:   int32 [images], what the model decides for them
     target:     int32 [images], the right output; -1 for none: the image is not counted
     """
 
-    stream: Stream
     positions: NDArray[np.int64]
     decision: NDArray[np.int32]
     target: NDArray[np.int32]
 
+    def digest(self, image_set: ImageSet) -> str:
+        """Return what identifies the images of a listing, and the decisions for them."""
+        return digest([image_set.paths[position] for position in self.positions], self.decision, self.target)
 
-def accuracy_drop(ablation: UnitAblation, title: str, labelled: Labelled) -> dict[str, NDArray[np.float32]]:
+
+def accuracy_drop(
+    ablation: UnitAblation, title: str, stream: Stream, labelled: Labelled
+) -> dict[str, NDArray[np.float32]]:
     """Return `accuracy_drop` of the layer's units, float32 [units]: the model's top-1 accuracy less that without the
-    unit."""
+    unit. `stream` has the labelled images."""
     decision, target = labelled.decision, labelled.target
     rows = np.flatnonzero(target >= 0)
     lost = np.zeros(ablation.layer.units, np.float64)
     choice = Choice(ablation.runner.decide, lambda scores: scores)
     positions, geometry = labelled.positions[rows], ablation.runner.geometry
-    for image, unit, decided in ablation.decisions(title, labelled.stream, positions, choice, geometry=geometry):
+    for image, unit, decided in ablation.decisions(title, stream, positions, choice, geometry=geometry):
         wanted = target[rows[image]]
         change = (decision[rows[image]] == wanted).astype(float) - (decided == wanted)
         lost += np.bincount(unit, change, minlength=ablation.layer.units)

@@ -1,6 +1,5 @@
 """The activation pass: one forward a batch feeds the statistics of every watched layer."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from shapebias.precompute.statistics.quantile import Quantile
 from shapebias.precompute.statistics.statistic import AttributeState, Statistic, to_part
 from shapebias.precompute.statistics.topk import TopK, TopKResult
 from shapebias.precompute.statistics.variation import Variation
+from shapebias.precompute.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,8 @@ class ActivationPass:
     def __init__(self, network: nn.Module, layers: list[WatchedLayer], device: Device, plan: StatisticsPlan) -> None:
         self.network, self.layers, self.device = network, layers, device
         self.statistics = [LayerStatistics(layer, plan, device.device) for layer in layers]
-        self.network_seconds = 0.0
+        self.network_time = Stopwatch(device.device)  # of the forwards, without what is read from them
         self.network_images = 0
-        self._statistics_seconds = 0.0
         self._positions = self._labels = np.zeros(0, np.int64)
         self._keys: NDArray[np.int64] | None = None
         self._maximum: dict[int, Tensor] = {}
@@ -164,36 +163,23 @@ class ActivationPass:
         """
         self._positions, self._labels, self._keys = positions, labels, keys
         self._maximum, self._mean = {}, {}
-        self._statistics_seconds = 0.0
-        if self.device.is_cuda and not self.network_images:
-            self._time_network(inputs)
-        start = time.perf_counter()
-        with self.device.inference(), Watch(self.network, self.layers, self._see):
+        with self.device.inference(), Watch(self.network, self.layers, self._see), self.network_time.running():
             output = first_tensor(self.network(inputs))
-        if not self.device.is_cuda:  # there the hooks' time can be told apart from the network's
-            self.network_seconds += time.perf_counter() - start - self._statistics_seconds
-            self.network_images += len(inputs)
+        self.network_images += len(inputs)
         return BatchActivations(output, self._half(self._maximum), self._half(self._mean))
 
-    def _time_network(self, inputs: Tensor) -> None:
-        """Time the bare forward of one batch, after a first one that warms up."""
-        for _ in range(2):
-            self.device.synchronize()
-            start = time.perf_counter()
-            with self.device.inference():
-                self.network(inputs)
-            self.device.synchronize()
-        self.network_seconds, self.network_images = time.perf_counter() - start, len(inputs)
-
     def _see(self, index: int, output: Tensor) -> None:
-        start = time.perf_counter()
+        with self.network_time.paused():
+            self._read(index, output)
+
+    def _read(self, index: int, output: Tensor) -> None:
+        """Feed a layer's maps to its statistics."""
         maps = Maps(output, self._positions, self._labels, self._keys)
         self.statistics[index].update(maps)
         maximum, mean = maps.reduction.maximum, maps.average
         if not maps.reduction.all_finite:
             maximum, mean = (values.masked_fill(~maps.reduction.finite, torch.nan) for values in (maximum, mean))
         self._maximum[index], self._mean[index] = maximum, mean
-        self._statistics_seconds += time.perf_counter() - start
 
     def _half(self, by_layer: dict[int, Tensor]) -> list[NDArray[np.float16]]:
         """Return float16 [B, units] of each layer, in one transfer.

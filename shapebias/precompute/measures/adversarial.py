@@ -39,7 +39,8 @@ def parse_attack(text: str) -> Attack:
 class AttackMeasure:
     """Measures which images a model gets right under each attack, see `attack.withstood`.
 
-    listing:  int64 [images of the scan], their positions in the listing: they seed the attacks' random starts
+    listing:  int64 [images of the scan], their positions in the listing: they seed the attacks' random starts, so that
+              an image's attack is the same in any batch
     targets:  int32 [images of the scan], the right outputs
     """
 
@@ -64,25 +65,24 @@ class AttackShard:
 
     def __init__(self, measure: AttackMeasure, runner: Runner) -> None:
         self._measure, self._runner = measure, runner
-        preprocessing, device = runner.model.preprocessing, runner.device
-        self._network = Normalised(
-            runner.network, preprocessing.mean, preprocessing.std, device=device.device, dtype=device.dtype
-        )
+        preprocessing, device = runner.model.preprocessing, runner.device.with_gradients
+        self._network = Normalised(runner.network, preprocessing.mean, preprocessing.std, device)
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
         """Take in a batch."""
         attacks, device = self._measure.attacks, self._runner.device.device
-        pixels = torch.from_numpy(batch.pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
-        labels = torch.from_numpy(self._measure.targets[batch.positions].astype(np.int64)).to(device)
-        generator = torch.Generator(device).manual_seed(int(self._measure.listing[batch.positions[0]]))
+        listing = self._measure.listing[batch.positions].tolist()
+        pixels = self._runner.device.upload(batch.pixels).permute(0, 3, 1, 2).float().div_(255)
+        labels = self._runner.device.upload(self._measure.targets[batch.positions].astype(np.int64))
+        generators = [torch.Generator(device).manual_seed(position) for position in listing]
         right = np.zeros((len(pixels), len(attacks)), np.int8)
         for norm in NORMS:
             columns = [index for index, attack in enumerate(attacks) if attack.norm == norm]
             if columns:
                 of_norm = [attacks[index] for index in columns]
-                with self._runner.guarded():
-                    withstanding = withstood(self._network, pixels, labels, of_norm, generator=generator)
+                with self._runner.guarded(), self._runner.device.rounding():
+                    withstanding = withstood(self._network, pixels, labels, of_norm, generator=generators)
                 right[:, columns] = withstanding.T.cpu().numpy()
         self._rows.add({POSITION: batch.positions, _RIGHT: right})
 

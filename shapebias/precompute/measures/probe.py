@@ -1,6 +1,5 @@
 """The first scan: the probe images, and their noisy versions, through every model, with all statistics."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from shapebias.precompute.scanning.rows import POSITION, Rows
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.statistic import Statistic, merge_parts, to_part
 from shapebias.precompute.statistics.variation import VariationResult
+from shapebias.precompute.stopwatch import Stopwatch
 
 CPU = torch.device("cpu")
 _DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds", "statistics"  # kinds of arrays
@@ -159,7 +159,7 @@ class _ModelShard:
         self._activation = ActivationPass(runner.network, runner.layers, runner.device, measure.plan)
         self.noisy = [NoisyVariation(runner) for _ in measure.noises]
         self._rows = Rows()
-        self._seconds = 0.0
+        self._time = Stopwatch(runner.device.device)
 
     def feed(
         self,
@@ -170,8 +170,7 @@ class _ModelShard:
     ) -> None:
         """Take in a batch of clean images uint8 [B, H, W, 3]; positions, labels and keys int64 [B]."""
         runner, section = self._runner, Section(self._model)
-        start = time.perf_counter()
-        with runner.guarded():
+        with runner.guarded(), self._time.running():
             activations = self._activation.run(runner.inputs(pixels), positions, labels, keys)
             decided = runner.decide(activations.output)
         if len(decided):
@@ -180,10 +179,9 @@ class _ModelShard:
         for kind in self._measure.kinds:
             layers = {"max": activations.maximum, "mean": activations.mean}[kind]
             self._rows.add({Section(self._model, index).name(kind): values for index, values in enumerate(layers)})
-        self._seconds += time.perf_counter() - start
 
     def part(self) -> Part:
         """Return the rows of each image, the statistics' states, and the seconds it took."""
         part = self._rows.part() | to_part(_by_name(self._model, self._activation.statistics, self.noisy))
-        speed = (self._seconds, self._activation.network_seconds, self._activation.network_images)
+        speed = (self._time.seconds, self._activation.network_time.seconds, self._activation.network_images)
         return part | {Section(self._model).name(_SECONDS): np.array(speed, np.float64)}

@@ -54,7 +54,7 @@ def use_float32(network: nn.Module) -> list[str]:
         return []
     network.float()
     names = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
-    return [f"its weights are {names}: they run as float32 (--dtype float16 or bfloat16 runs them in half precision)"]
+    return [f"its weights are {names}: they run as float32 (--precision fp16 or bf16 runs them in half precision)"]
 
 
 def initialize(network: nn.Module, side: int) -> None:

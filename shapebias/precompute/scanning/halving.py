@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from shapebias.precompute.memory import OutOfMemoryError, release
 from shapebias.precompute.parts import Part
-from shapebias.precompute.runner import OutOfMemoryError
 from shapebias.precompute.scanning.shards import Shards
 
 MeasureMissing = Callable[[list[int], int], Iterable[tuple[int, Part]]]
@@ -32,3 +32,4 @@ class BatchHalving:
                     raise
                 self._largest = fitting // 2
                 self.notes.append(f"not enough memory for {fitting} images at once: went on with {self._largest}")
+            release()

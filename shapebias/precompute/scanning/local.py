@@ -1,14 +1,15 @@
 """Measures shards in this process."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from shapebias.precompute.device import Device
 from shapebias.precompute.parts import Part
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.halving import BatchHalving
-from shapebias.precompute.scanning.scan import Scan, measure_shards
+from shapebias.precompute.scanning.scan import Scan, Task, measure_shards
 from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
@@ -45,3 +46,8 @@ class LocalEngine:
 
         self._halving.measure_all(shards, batch_size, measure)
         return shards
+
+    def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        """Yield each task's number and result. Raises ShapebiasError."""
+        for number, task in enumerate(tasks):
+            yield number, task(self._runners, self._device, self._progress)

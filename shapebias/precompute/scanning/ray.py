@@ -1,7 +1,7 @@
 """Measures shards on a Ray cluster: the one that RAY_ADDRESS names, or one of this machine alone."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -11,13 +11,13 @@ import torch
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.device import Device, choose_device
+from shapebias.precompute.device import Device, choose_device, choose_precision
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.parts import Part
 from shapebias.precompute.progress import Reporter, Silent
 from shapebias.precompute.runner import prepare_runners
 from shapebias.precompute.scanning.halving import BatchHalving
-from shapebias.precompute.scanning.scan import Scan, measure_shards
+from shapebias.precompute.scanning.scan import Scan, Task, measure_shards
 from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
@@ -39,11 +39,18 @@ class RayEngine:
     """
 
     def __init__(
-        self, settings: Settings, image_set: ImageSet, device: Device, progress: Reporter, *, folder: Path
+        self,
+        settings: Settings,
+        image_set: ImageSet,
+        device: Device,
+        progress: Reporter,
+        *,
+        folder: Path,
+        add_gpu: Callable[[str], None],
     ) -> None:
+        """`device` is the workers' (`worker_device`); `add_gpu` is told the name of every GPU that measured a part."""
         self._settings, self._progress, self._folder = settings, progress, folder
-        kind = torch.device("cuda") if settings.gpus_per_worker else torch.device("cpu")
-        self._device = Device(kind, device.dtype)  # the workers', which need not be this process's
+        self._device, self._add_gpu = device, add_gpu
         self._classes = image_set.take([])  # without images: their classes only
         self._halving = BatchHalving()
         self._workers: list[Any] = []
@@ -96,25 +103,45 @@ class RayEngine:
 
     def _measured(self, scan: Scan, shards: Shards, missing: list[int], batch_size: int) -> Iterator[tuple[int, Part]]:
         """Yield shards as they are done, whatever their order."""
-        if not self._workers:
-            self._workers = self._start(len(missing))
         sent = ray.put(scan)
-        waiting = iter(missing)
+        yield from self._distribute(
+            missing, lambda worker, number: worker.measure.remote([sent], shards.ranges[number], batch_size)
+        )
+
+    def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        """Yield each task's number and result as they are done, whatever their order. Raises ShapebiasError."""
+        self._progress.stage("tasks of Ray's workers", len(tasks))
+        for number, result in self._distribute(
+            range(len(tasks)), lambda worker, number: worker.perform.remote(tasks[number])
+        ):
+            yield number, result
+            self._progress.advance(1)
+
+    def _distribute(self, numbers: Sequence[int], give: Callable[[Any, int], Any]) -> Iterator[tuple[int, Any]]:
+        """Yield numbers and what workers make of them; `give(worker, number)` starts one and returns its reference."""
+        if not numbers:
+            return
+        if not self._workers:
+            self._workers = self._start(len(numbers))
+        waiting = iter(numbers)
         running: dict[Any, tuple[int, Any]] = {}
 
-        def give(worker: Any) -> None:
+        def give_next(worker: Any) -> None:
             number = next(waiting, None)
             if number is not None:
-                running[worker.measure.remote([sent], shards.ranges[number], batch_size)] = (number, worker)
+                running[give(worker, number)] = (number, worker)
 
         for _ in range(_AHEAD):
             for worker in self._workers:
-                give(worker)
+                give_next(worker)
         while running:
             [done], _ = ray.wait(list(running), num_returns=1)
             number, worker = running.pop(done)
-            yield number, _result(done)
-            give(worker)
+            result, gpu = _result(done)
+            if gpu is not None:
+                self._add_gpu(gpu)
+            yield number, result
+            give_next(worker)
 
     def _start(self, shards: int) -> list[Any]:
         """Start as many workers as there is room for, and no more than shards."""
@@ -137,14 +164,31 @@ class RayEngine:
         )
         count = min(settings.ray_workers or fitting, fitting, shards)
         self.notes.append(f"measured by {count} Ray worker{'s' if count > 1 else ''}")
-        return [kind.remote(settings, self._classes, str(Path.cwd())) for _ in range(count)]
+        return [kind.remote(settings, self._classes, self._device, str(Path.cwd())) for _ in range(count)]
 
 
-def _result(done: Any) -> Part:
+def worker_device(settings: Settings) -> Device:
+    """Return the device of every worker: a GPU that Ray gives it where the settings give workers GPUs, else the CPU.
+
+    Raises UsageError where `--device` says otherwise.
+    """
+    asked = printable(settings.device)
+    if settings.gpus_per_worker:
+        if settings.device == "cpu":
+            raise UsageError("--device cpu leaves the GPUs of --gpus-per-worker idle: leave one of the two out")
+        if settings.device not in ("auto", "cuda"):
+            raise UsageError(f"--device {asked}: Ray gives each worker its own GPU, so write --device cuda")
+        return Device(torch.device("cuda"), choose_precision(settings.precision, has_tf32=True))
+    if settings.device not in ("auto", "cpu"):
+        raise UsageError(f"--device {asked} with --engine ray needs GPUs for the workers: --gpus-per-worker 1")
+    return choose_device("cpu", settings.precision)
+
+
+def _result(done: Any) -> tuple[Any, str | None]:
     """Return what a worker gave back. Raises what the worker raised, and ShapebiasError where it died."""
     try:
-        part: Part = ray.get(done)
-        return part
+        result, gpu = ray.get(done)
+        return result, gpu
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, ShapebiasError):
             raise error.cause from None
@@ -155,23 +199,31 @@ def _result(done: Any) -> Part:
 
 
 class _Worker:
-    """A process somewhere in the cluster, with networks of its own."""
+    """A process somewhere in the cluster, with networks of its own on `device`.
 
-    def __init__(self, settings: Settings, classes: ImageSet, folder: str) -> None:
+    Ray hides no GPU from a worker that is given none, so the worker does not choose by what it sees.
+    """
+
+    def __init__(self, settings: Settings, classes: ImageSet, device: Device, folder: str) -> None:
         if Path(folder).is_dir():  # relative names are as in the command
             os.chdir(folder)
         processors = max(1, int(settings.cpus_per_worker))
         torch.set_num_threads(processors)
         self._settings = settings if settings.workers is not None else replace(settings, workers=processors)
-        self._device = choose_device(settings.device, settings.dtype)
+        self._device = choose_device(device.device.type, device.precision.name)
         self._runners = prepare_runners(settings, classes, self._device)
         self._scan: tuple[Any, Scan] | None = None
 
-    def measure(self, sent: list[Any], shard: range, batch_size: int) -> Part:
-        """Return the part of a shard. `sent` holds a reference to the scan, which is read once."""
+    def measure(self, sent: list[Any], shard: range, batch_size: int) -> tuple[Part, str | None]:
+        """Return the part of a shard, and the GPU's name (None: the CPU). `sent` holds a reference to the scan, which
+        is read once."""
         if self._scan is None or self._scan[0] != sent[0]:
             self._scan = (sent[0], ray.get(sent[0]))
         scan = self._scan[1]
         stream = Stream(scan.image_set, self._settings, self._device, Silent())
         [part] = measure_shards(scan, [shard], self._runners, stream, batch_size=batch_size)
-        return part
+        return part, self._device.gpu
+
+    def perform(self, task: Task) -> tuple[Any, str | None]:
+        """Return the result of a task, and the GPU's name (None: the CPU)."""
+        return task(self._runners, self._device, Silent()), self._device.gpu

@@ -12,11 +12,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shapebias.precompute.device import Device
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.memory import memory_guarded
 from shapebias.precompute.parts import Part
+from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.stream import Stream
 
@@ -91,6 +94,13 @@ class Parts(Protocol):
     def skipped(self) -> list[Skipped]: ...
 
 
+class Task(Protocol):
+    """Something other than a scan that needs networks. It is pickled on its way to where they are."""
+
+    def __call__(self, runners: Sequence[Runner], device: Device, progress: Reporter) -> Any:
+        """Return its result; `runners` are all of the run, on `device`. Raises ShapebiasError."""
+
+
 class Engine(Protocol):
     """Who measures shards. `notes` tell the user how it went."""
 
@@ -100,16 +110,28 @@ class Engine(Protocol):
     def run(self, scan: Scan) -> Parts:
         """Measure every shard of a scan, once. Raises ShapebiasError."""
 
+    def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        """Yield each task's number and result, in the order in which they are done. Raises ShapebiasError."""
+
 
 def measure_shards(
     scan: Scan, shards: Sequence[range], runners: Sequence[Runner], stream: Stream, *, batch_size: int
 ) -> Iterator[Part]:
     """Yield the parts of some shards, ascending ones, from a single stream of images.
 
-    All shards but the last are of one size, a multiple of `batch_size`.
+    All shards but the last are of one size, a multiple of `batch_size`. Raises OutOfMemoryError where the device has
+    too little memory, wherever that is noticed.
     """
     if not shards:
         return
+    with memory_guarded(f"{scan.title} does not fit into the memory of {stream.device}: try a smaller --batch-size"):
+        yield from _measured(scan, shards, runners, stream, batch_size=batch_size)
+
+
+def _measured(
+    scan: Scan, shards: Sequence[range], runners: Sequence[Runner], stream: Stream, *, batch_size: int
+) -> Iterator[Part]:
+    """Yield the parts of shards, as `measure_shards` does."""
     chosen = np.concatenate([np.arange(shard.start, shard.stop) for shard in shards])
     batches = stream.batches(
         scan.title,

@@ -97,6 +97,8 @@ def _keep_distorted(run: Run, model: ModelRun, decisions: dict[str, NDArray[np.i
 
 
 def _attack(run: Run, model: ModelRun) -> None:
+    if run.device.with_gradients != run.device:
+        model.runner.model.notes.append("attacked in float32: gradients underflow in float16")
     known = np.flatnonzero(model.target >= 0)
     measure = AttackMeasure(model.number, run.settings.attacks, run.used[known], model.target[known])
     scan = Scan(

@@ -175,7 +175,7 @@ def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict |
 
 
 def _undecided(model_run: ModelRun) -> list[str]:
-    """Return what to tell of units whose concept could not be decided, a line a layer."""
+    """Return one line per layer about units whose concept could not be decided."""
     layers = zip(model_run.runner.layers, model_run.concepts, strict=False)  # none where nothing was dissected
     return [
         f"{layer.name}: {concepts.undecided.sum():,} of {layer.units:,} units are undecided: their threshold is their "
@@ -186,7 +186,7 @@ def _undecided(model_run: ModelRun) -> list[str]:
 
 
 def _left_out(model_run: ModelRun) -> list[str]:
-    """Return what to tell of maps that held NaN or infinite values, a line a layer."""
+    """Return one line per layer about maps that held NaN or infinite values."""
     layers = zip(model_run.runner.layers, model_run.probe.layers, strict=True)
     return [
         f"{layer.name}: {result.left_out:,} activation maps (of an image and a unit) held NaN or infinite values and "

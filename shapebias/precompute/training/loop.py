@@ -2,7 +2,8 @@
 
 Everything random is seeded by (seed, epoch): the order of the images, their augmentation, the attack's start, dropout.
 So a checkpoint after an epoch (weights, optimizer, what was measured) is all that a resumed run needs to end with the
-bits of an uninterrupted one, on the same machine's CPU; CUDA's kernels may differ in the last bits.
+bits of an uninterrupted one on the same CPU; on CUDA some gradients (of pooling and padding) add up in no fixed order,
+so that the last bits may differ.
 """
 
 import math
@@ -20,14 +21,16 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import write_atomically
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack, Normalised, robust_accuracy
-from shapebias.precompute.device import Device, choose_device
+from shapebias.precompute.device import BF16, Device, choose_device
 from shapebias.precompute.images.loader import default_workers
+from shapebias.precompute.memory import memory_guarded
 from shapebias.precompute.models.trained import Trained, build_network, trained_bytes, usual_preprocessing
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.training.checkpoint import checkpoint_path, load_state, save_state
 from shapebias.precompute.training.data import TrainingImages, augmented, read_images, to_inputs
 from shapebias.precompute.training.settings import Epoch, TrainingSettings, TrainingSummary
 
+_TOO_LARGE = "training does not fit into memory: try a smaller --batch-size"
 _WARM_UP = 0.15  # of all steps
 _EVALUATED = 1000  # held-out images looked at after an epoch
 
@@ -42,11 +45,13 @@ def train(
     """
     settings.check()
     device = choose_device(settings.device, "auto")
-    dtype = torch.bfloat16 if device.is_cuda else torch.float32
-    recipe = settings.recipe(dtype)
+    if device.is_cuda:
+        device = Device(device.device, BF16)
+    recipe = settings.recipe(device)
     _check_output(settings)
-    with torch.random.fork_rng(), torch.backends.cudnn.flags(enabled=True, deterministic=True):
-        run = _Run(settings, device, dtype, progress)
+    gpus = [device.device] if device.is_cuda else []
+    with torch.random.fork_rng(devices=gpus), device.rounding(), memory_guarded(_TOO_LARGE):
+        run = _Run(settings, device, progress)
         state = None if settings.overwrite else load_state(settings.output, recipe, run.network, run.optimizer)
         history = [Epoch(**facts) for facts in state] if state is not None else []
         resumed = len(history)
@@ -90,7 +95,7 @@ def _check_output(settings: TrainingSettings) -> None:
 class _Run:
     """A network on its way through the epochs."""
 
-    def __init__(self, settings: TrainingSettings, device: Device, dtype: torch.dtype, progress: Reporter) -> None:
+    def __init__(self, settings: TrainingSettings, device: Device, progress: Reporter) -> None:
         self.settings, self.device, self._progress = settings, device, progress
         self.preprocessing = usual_preprocessing(settings.architecture)
         workers = default_workers() if settings.workers is None else settings.workers
@@ -103,9 +108,7 @@ class _Run:
         if len(self._learned) < 2:
             raise UsageError(f"training needs at least 2 images besides the {held_out} that are held out")
         self.network = device.place(network)
-        self._classifier = Normalised(
-            self.network, self.preprocessing.mean, self.preprocessing.std, device=device.device, dtype=dtype
-        )
+        self._classifier = Normalised(self.network, self.preprocessing.mean, self.preprocessing.std, device)
         self.optimizer = torch.optim.SGD(
             _groups(self.network, settings.weight_decay),
             settings.learning_rate,
@@ -116,11 +119,8 @@ class _Run:
     def epoch(self, number: int) -> Epoch:
         """Learn from every image once; `number` counts from 1."""
         started = time.perf_counter()
-        try:
-            loss, right = self._learn(number)
-            accuracy, robust = self._evaluate(number)
-        except torch.cuda.OutOfMemoryError as error:
-            raise ShapebiasError("training does not fit into GPU memory: try a smaller --batch-size") from error
+        loss, right = self._learn(number)
+        accuracy, robust = self._evaluate(number)
         return Epoch(
             number=number,
             loss=loss,

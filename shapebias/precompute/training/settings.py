@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
+from shapebias.precompute.device import Device
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.models.trained import SMALL, SUFFIX
 from shapebias.precompute.training.checkpoint import describe
@@ -65,11 +64,11 @@ class TrainingSettings:
         if not self.output.absolute().parent.is_dir():
             raise UsageError(f"no folder {printable(str(self.output.absolute().parent))}: make it first")
 
-    def recipe(self, dtype: torch.dtype) -> dict[str, Any]:
+    def recipe(self, device: Device) -> dict[str, Any]:
         """Return as JSON what the result depends on, for the file and to compare a checkpoint with."""
         recipe: dict[str, Any] = {name: getattr(self, name) for name in _RECIPE}
         recipe["attack"] = self.attack.to_attributes() if self.attack else None
-        recipe["dtype"] = str(dtype).removeprefix("torch.")
+        recipe["dtype"] = str(device.dtype).removeprefix("torch.")
         recipe["images"] = len(self.images)
         recipe["images_sha256"] = describe(self.images)
         return recipe

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, Choice, Rows, category_choice
-from shapebias.precompute.device import Device
+from shapebias.precompute.device import BF16, CPU, Device
 
-CPU = Device(torch.device("cpu"), torch.float32)
 ROOM = 1_000_000
 ROWS, MOST = 700, 200
 BY_CLASS = Choice(lambda scores: scores.argmax(1).int().numpy(), lambda scores: scores)
@@ -104,7 +103,7 @@ def test_few_rows_other_precisions_and_little_memory_are_not_checked() -> None:
     clock = Clock(1, 0.3)
     for check, count in (
         (made(clock), 400),
-        (Bfloat16Check(nn.Linear(2, 2), Device(CPU.device, torch.bfloat16), ROOM), ROWS),
+        (Bfloat16Check(nn.Linear(2, 2), Device(CPU.device, BF16), ROOM), ROWS),
         (Bfloat16Check(nn.Linear(1000, 1000), CPU, ROOM), ROWS),
     ):
         rows = rows_of(exact[:count], exact[:count], 0, clock)

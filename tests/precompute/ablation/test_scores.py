@@ -10,7 +10,7 @@ import pytest
 from shapebias.core.errors import UsageError
 from shapebias.core.store.opening import open_store
 from shapebias.precompute.ablation import scores as unit_scores
-from shapebias.precompute.ablation.cache import AblationCache, digest
+from shapebias.precompute.ablation.cache import Ablated, AblationCache, digest
 from shapebias.precompute.settings import Settings, parse_passes
 
 Make = Callable[..., Path]
@@ -58,13 +58,14 @@ def test_an_interrupted_run_goes_on_where_it_was(
 
 def test_scores_are_kept_by_all_they_depend_on(tmp_path: Path) -> None:
     cache = AblationCache(tmp_path / "a.zarr")
-    found = {"shape_score": np.arange(3, dtype=np.float32)}
-    cache.put({"layer": 1}, found)
+    ablated = Ablated({"shape_score": np.arange(3, dtype=np.float32)}, "a reason", "3%", ["a note"])
+    cache.put({"layer": 1}, ablated)
     assert cache.get({"layer": 2}, 3) is None
     assert cache.get({"layer": 1}, 4) is None
     again = cache.get({"layer": 1}, 3)
     assert again is not None
-    assert again["shape_score"].tolist() == [0, 1, 2]
+    assert again.scores["shape_score"].tolist() == [0, 1, 2]
+    assert (again.why_whole, again.in_float32, again.notes) == ("a reason", "3%", ["a note"])
 
 
 def test_a_digest_is_of_values_shapes_and_names() -> None:

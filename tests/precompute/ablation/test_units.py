@@ -137,7 +137,7 @@ def test_accuracy_drops_as_in_the_naive_way(pair: list[Runner]) -> None:
     pixels = pixels_of(stream, runner)
     decision = probabilities(runner, pixels).argmax(1).astype(np.int32)
     ablation = UnitAblation(runner, runner.layers[0], MEMORY)
-    drop = accuracy_drop(ablation, "", Labelled(stream, np.arange(24), decision, target))["accuracy_drop"]
+    drop = accuracy_drop(ablation, "", stream, Labelled(np.arange(24), decision, target))["accuracy_drop"]
     known = target >= 0
     for unit in (*np.argsort(drop)[:3], *np.argsort(drop)[-3:]):
         after = without(runner, 0, int(unit), pixels).argmax(1)

@@ -23,7 +23,7 @@ def test_the_store_says_which_images_withstand(plain_run: PlainRun) -> None:
         part = slice(first, first + BATCH)
         images = torch.from_numpy(plain_run.pixels[part]).permute(0, 3, 1, 2).float() / 255
         labels = torch.from_numpy(plain_run.labels[part])
-        random = torch.Generator().manual_seed(first)
+        random = [torch.Generator().manual_seed(first + image) for image in range(len(labels))]
         for rows in ([0, 2], [1]):  # by norm
             attacks = [Attack(*ATTACKS[row], 20, 2.5 * ATTACKS[row][1] / 20) for row in rows]
             expected[rows, part] = withstood(network, images, labels, attacks, generator=random).numpy()

@@ -1,0 +1,63 @@
+"""How long a device works on something, without making it wait."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+class Stopwatch:
+    """Adds up the time that a device takes for the work that is given to it while the watch is running.
+
+    On the CPU that is the clock's time. CUDA works on while the program goes on, so there the device notes the times
+    itself, by events among its work; only reading `seconds` waits for it.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_cuda = device.type == "cuda"
+        self._seconds = 0.0
+        self._intervals: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._started: float | torch.cuda.Event = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Measure what is done in the block."""
+        self._start()
+        try:
+            yield
+        finally:
+            self._stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out what is done in the block, which is inside one of `running`."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._start()
+
+    def _start(self) -> None:
+        self._started = self._event() if self._on_cuda else time.perf_counter()
+
+    def _stop(self) -> None:
+        if isinstance(self._started, float):
+            self._seconds += time.perf_counter() - self._started
+        else:
+            self._intervals.append((self._started, self._event()))
+
+    @staticmethod
+    def _event() -> torch.cuda.Event:
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # PyTorch's
+        event.record()
+        return event
+
+    @property
+    def seconds(self) -> float:
+        """The seconds so far; on CUDA it waits until all of the work is done."""
+        if self._intervals:
+            self._intervals[-1][1].synchronize()
+            self._seconds += sum(start.elapsed_time(stop) for start, stop in self._intervals) / 1000
+            self._intervals.clear()
+        return self._seconds
