@@ -121,8 +121,7 @@ def _device_lines(device: Any) -> list[str]:
 def _faint_units(store: Store, model: str, layer: str) -> int:
     """Return how many units of a layer never exceed the numbers that float16 holds with full precision, but are not
     dead: of them the activations of each image are coarse or 0 in the store; 0 where it has no such activations."""
-    path = f"{schema.layer_path(model, layer)}/activations"
-    kept = any(store.has(f"{path}/{kind}") for kind in ("max", "mean"))
+    kept = any(store.layer_has(model, layer, f"activations/{kind}") for kind in ("max", "mean"))
     if not kept or "max" not in store.metric_names(model, layer):
         return 0
     largest = store.metric(model, layer, "max")
