@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import zarr
 from typer.testing import CliRunner
 
 from shapebias.cli import app
+from shapebias.core.store.opening import open_store
+from tests.support.layer_values import set_values
 
 Run = Callable[..., tuple[int, str]]
 
@@ -38,11 +39,10 @@ def test_units_computed_again_are_those_of_the_store(verify: Run, small_store: P
 
 
 def test_values_of_another_network_are_found(verify: Run, store_copy: Path) -> None:
-    root = zarr.open_group(store_copy, mode="r+")
+    store = open_store(store_copy)
     for name in ("mean", "std", "tv"):
-        values = root[f"models/Tiny/layers/block2/metrics/{name}"]
-        assert isinstance(values, zarr.Array)
-        values[...] = 1.1 * values[...] + 0.01
+        changed = 1.1 * store.metric("Tiny", "block2", name) + 0.01
+        set_values(store_copy, ("Tiny", "block2"), f"metrics/{name}", ..., changed)
     code, output = verify(store_copy, "--sample", 70, "--workers", 0)
     assert code == 1
     for name in ("mean", "std", "tv"):

@@ -97,7 +97,7 @@ def _check_files(path: Path, report: Report) -> None:
     report.files, report.bytes = len(files), sum(file.stat().st_size for file in files)
     differences = compare_with_manifest(path)
     if differences is None:
-        report.notes.append("the store has no manifest.json, as those of early versions: metadata could not be checked")
+        report.notes.append("the store has no manifest, as those of early versions: metadata could not be checked")
         return
     wrong, unknown = differences
     for name, what in wrong:

@@ -23,29 +23,30 @@ _PER_LAYER = 1  # version of stores that keep a group of arrays for every layer
 
 @dataclass(frozen=True)
 class Place:
-    """Part of an array: of what is at `row` of its first axis (None: of all), the entries `first` to `first` + `count`
-    of the axis of units; `count` None: the whole array."""
+    """Part of an array: the entries `first` to `first` + `count` of `total` along the axis of units; `count` None: the
+    whole array. Where there are `rows`, these are before that axis, and it is of one of them, `row`."""
 
     path: str
     axis: int = 0
     first: int = 0
     count: int | None = None
+    total: int = 0
     row: int | None = None
+    rows: int = 0
 
 
 class LayerArray:
     """A layer's part of an array, indexed as if it were an array of its own, by numbers and slices."""
 
     def __init__(self, array: "zarr.Array[Any]", place: Place) -> None:
-        """Raises ValueError where the array is too small for it."""
+        """Raises ValueError where the array is of another shape."""
         self._array, self._place = array, place
         shape = array.shape if place.row is None else array.shape[1:]
-        if place.count is not None:
-            if len(shape) <= place.axis or shape[place.axis] < place.first + place.count:
-                raise ValueError(f"its shape is {array.shape}")
-            shape = (*shape[: place.axis], place.count, *shape[place.axis + 1 :])
-        if place.row is not None and not 0 <= place.row < array.shape[0]:
+        fits = place.count is None or (len(shape) > place.axis and shape[place.axis] == place.total)
+        if not fits or (place.row is not None and array.shape[0] != place.rows):
             raise ValueError(f"its shape is {array.shape}")
+        if place.count is not None:
+            shape = (*shape[: place.axis], place.count, *shape[place.axis + 1 :])
         self.shape: tuple[int, ...] = shape
 
     @property
@@ -97,17 +98,23 @@ class Layout:
         """
         if self.version == _PER_LAYER:
             return Place(f"{schema.layer_path(self.model, layer)}/{name}")
-        path, facts = f"models/{self.model}", self.layers[layer]
+        path, facts, (first, first_map) = f"models/{self.model}", self.layers[layer], self._firsts[layer]
         if name.startswith(f"{METRICS}/"):
             metric = name.removeprefix(f"{METRICS}/")
             if metric not in self.metric_names(layer):
                 raise KeyError(f"no metric {metric}")
             row = self.metrics.index(metric)
-            return Place(f"{path}/{METRICS}", 0, self._firsts[layer][0], facts.units, row)
-        first, first_map = self._firsts[layer]
+            return Place(f"{path}/{METRICS}", 0, first, facts.units, self.units, row, len(self.metrics))
         if name == MAPS:
-            return Place(f"{path}/{MAPS}/{map_group(facts)}", 0, first_map, facts.units)
-        return Place(f"{path}/{name}", int(name.startswith(ACTIVATIONS)), first, facts.units)
+            size = map_group(facts)
+            total = sum(other.units for other in self.layers.values() if map_group(other) == size)
+            return Place(f"{path}/{MAPS}/{size}", 0, first_map, facts.units, total)
+        return Place(f"{path}/{name}", int(name.startswith(ACTIVATIONS)), first, facts.units, self.units)
+
+    @cached_property
+    def units(self) -> int:
+        """The number of units of all layers."""
+        return sum(facts.units for facts in self.layers.values())
 
     @cached_property
     def _firsts(self) -> dict[str, tuple[int, int]]:

@@ -269,8 +269,8 @@ class SingleStore(Store):
         layout = self._layout(model)
         with self._reading(f"{model}/{layer}/{METRICS}/{name}"):
             place = layout.place(layer, f"{METRICS}/{name}")
-        units = sum(facts.units for facts in layout.layers.values())
-        return replace(place, first=0, count=units) if self._version > 1 and units <= _AT_ONCE else place
+        together = self._version > 1 and layout.units <= _AT_ONCE
+        return replace(place, first=0, count=layout.units) if together else place
 
     @lru_cache(maxsize=256)  # noqa: B019 (a store is open as long as the program runs)
     def top(self, unit: Unit) -> TopImages:
