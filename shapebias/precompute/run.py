@@ -51,7 +51,7 @@ def precompute(settings: Settings, progress: Reporter) -> Summary:
     notes = [*(["went on with a run that was not finished"] if resumed else []), *engine.notes]
     return Summary(
         store=str(settings.store),
-        store_bytes=size,
+        size=size,
         device=f"{', '.join(gpus)}, {measuring.precision.text}" if gpus else str(device),
         images=len(run.used),
         seconds=time.perf_counter() - started,

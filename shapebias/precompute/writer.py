@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import shapebias
 from shapebias.core.concepts import LayerConcepts
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.files import CannotWriteError, sync, sync_tree
+from shapebias.core.files import CannotWriteError, Size, sync, sync_tree
 from shapebias.core.metrics import in_order
 from shapebias.core.store import schema
 from shapebias.core.store.arrays import GrowingArray, create, create_ragged
@@ -101,8 +101,8 @@ class StoreWriter:
         """Note what the store was measured on, as JSON."""
         self._device = facts
 
-    def commit(self) -> int:
-        """Put the finished store in its place, in one rename; the old one goes only then. Return its size in bytes."""
+    def commit(self) -> Size:
+        """Put the finished store in its place, in one rename; the old one goes only then. Return its size."""
         self._root.attrs.update(
             {
                 "format": schema.FORMAT,
@@ -116,9 +116,9 @@ class StoreWriter:
             }
         )
         write_manifest(self._store)
-        size = sum(file.stat().st_size for file in self._store.rglob("*") if file.is_file())
         self._check_free()
         sync_tree(self._store)
+        size = Size.of(self._store)
         with uninterrupted():
             if os.path.lexists(self.path):
                 old = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.old-", dir=self.path.parent))
@@ -141,7 +141,7 @@ class StoreWriter:
                 "skipped": _skipped(skipped),
             }
         )
-        create_ragged(group.create_group("path"), [image_set.paths[position] for position in used])
+        create_ragged(group.create_group("path"), [image_set.paths[position] for position in used], "path")
         create(group, "label", image_set.labels[used].astype(np.int32), ("image",), chunk=_LIST)
 
     def thumbnails(self, key: str, pictures: dict[int, bytes]) -> None:
@@ -149,7 +149,7 @@ class StoreWriter:
         group = self._root.create_group(f"{schema.PROBE}/thumbnails/{key}")
         indices = sorted(pictures)
         create(group, "image", np.array(indices, np.int64), ("picture",), chunk=_LIST)
-        create_ragged(group, [pictures[index] for index in indices], compress=False)
+        create_ragged(group, [pictures[index] for index in indices], "picture", compress=False)
 
     def rulers(self, rulers: Iterable[schema.Ruler]) -> None:
         """Note what visual diversity was measured by."""
@@ -259,7 +259,7 @@ class StoreWriter:
         skipped = _skipped(conflict.skipped)
         facts = schema.CueConflictImages(categories=conflict.categories, excluded=0, stimuli=conflict.stimuli)
         group.attrs.update(facts.to_attributes() | {"skipped": skipped})
-        create_ragged(group.create_group("path"), conflict.paths)
+        create_ragged(group.create_group("path"), conflict.paths, "path")
         create(group, "shape", conflict.shape, ("stimulus",), chunk=_LIST)
         create(group, "texture", conflict.texture, ("stimulus",), chunk=_LIST)
         for model, decision in conflict.decisions.items():

@@ -33,12 +33,12 @@ def store_facts(store: Store) -> dict[str, Any]:
         "rulers": [ruler.to_attributes() for ruler in rulers_of(store)],
         "models": [
             {
-                **model.to_attributes(),
+                **model.facts(),
                 "units": sum(layer.units for layer in store.layers(label).values()),
                 "accuracy": [record(known) for known in accuracy if known.model == label],
                 "layers": [
                     {
-                        **layer.to_attributes(),
+                        **layer.facts(),
                         "faint_units": _faint_units(store, label, name),
                         "summary": _summaries(store, label, name),
                     }

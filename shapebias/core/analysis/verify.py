@@ -76,6 +76,8 @@ class Report:
 def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> Report:
     """Read all of a store. `advance` is told every array's path. Raises StoreError where it cannot be opened."""
     report = Report()
+    if path.is_file():
+        raise StoreError(f"{printable(str(path))} is verified as a folder: unzip it first", path)
     _check_files(path, report)
     store = open_store(path)
     arrays = dict(_arrays(path, report))

@@ -30,13 +30,14 @@ def create(
         array[...] = values
 
 
-def create_ragged(group: zarr.Group, items: Sequence[bytes], compress: bool = True) -> None:
-    """Write byte strings one after another, `data`, and where each begins and ends, `offsets`."""
+def create_ragged(group: zarr.Group, items: Sequence[bytes], axis: str, compress: bool = True) -> None:
+    """Write byte strings one after another, `data`, and where each begins and ends, `offsets`. `axis` names what they
+    are: an axis of one name has one length in a group and those in it."""
     offsets = np.zeros(len(items) + 1, np.int64)
     np.cumsum([len(item) for item in items], out=offsets[1:])
     data = np.frombuffer(b"".join(items), np.uint8)
-    create(group, "data", data, ("byte",), chunk=(_RAGGED_CHUNK,), compress=compress)
-    create(group, "offsets", offsets, ("bound",), chunk=(1 << 16,))
+    create(group, "data", data, (f"{axis}_byte",), chunk=(_RAGGED_CHUNK,), compress=compress)
+    create(group, "offsets", offsets, (f"{axis}_bound",), chunk=(1 << 16,))
 
 
 class GrowingArray:

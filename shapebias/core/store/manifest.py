@@ -33,7 +33,7 @@ def write_manifest(store: Path) -> None:
         chunks=(len(content),),
         compressors=None,
         fill_value=0,
-        dimension_names=("byte",),
+        dimension_names=("manifest_byte",),
     )
     array[:] = np.frombuffer(content, np.uint8)
 

@@ -49,6 +49,7 @@ FAINT = (
     2.0**-14
 )  # float16's smallest number of full precision: activations below have fewer digits; below 2^-25 they are 0
 
+_LAYOUT = ("layer_facts", "metrics", "lacks")  # facts of the layout, not of networks
 LABEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 
 
@@ -59,6 +60,10 @@ class _Attributes:
     def to_attributes(self) -> dict[str, Any]:
         """Return it as JSON."""
         return asdict(self)
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON without what only says where numbers are in the store."""
+        return {name: value for name, value in self.to_attributes().items() if name not in _LAYOUT}
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:

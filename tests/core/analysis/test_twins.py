@@ -37,8 +37,9 @@ class Memory:
             layer: type("Layer", (), {"units": each.shape[1]}) for (m, layer), each in self.values.items() if m == model
         }
 
-    def read(self, path: str, rows: slice, units: object = slice(None), shape: object = None) -> NDArray[np.float16]:
-        _, model, _, layer, *_ = path.split("/")
+    def layer_read(
+        self, model: str, layer: str, _: str, rows: slice, units: object = slice(None), shape: object = None
+    ) -> NDArray[np.float16]:
         self.reads += [] if isinstance(units, int) else [rows.start]
         return self.values[model, layer][rows, units]  # type: ignore[index]
 
