@@ -33,6 +33,7 @@ from shapebias.precompute.stopping import uninterrupted
 from shapebias.precompute.unfinished import StartAgainError, UnfinishedRun
 
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
+_UNITS = 1024  # units a chunk of the top lists holds
 _PUT_RIGHT = "put that right and give the same command to go on"
 _LIST = (1 << 16,)  # a chunk of a list with a number for every image
 
@@ -303,9 +304,10 @@ class ActivationsWriter:
 
 
 def _grow(group: zarr.Group, name: str, row: tuple[int, ...], dtype: Any) -> GrowingArray:
-    """Return a top list's array, to be given the units of layer after layer."""
+    """Return a top list's array, to be given the units of layer after layer. A shard would be a second read for every
+    unit."""
     axes = ("unit", "rank", "yx")[: len(row) + 1]
-    return GrowingArray(group, name, row, dtype, axes, chunk=(256, *row))
+    return GrowingArray(group, name, row, dtype, axes, chunk=(_UNITS, *row), shard_rows=_UNITS)
 
 
 def _grow_maps(group: zarr.Group, layer: schema.Layer, k: int) -> GrowingArray:
