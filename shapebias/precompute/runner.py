@@ -135,7 +135,12 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
     if scores is not None:
         return_scores(network, scores)
     trace.result = None
-    chosen = trace.choose(layers)
+    try:
+        chosen = trace.choose(layers)
+    except ShapebiasError:
+        raise
+    except Exception as error:
+        raise _failed(model, error) from error
     model.notes += [*notes, *repetition_notes(chosen)]
     if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")

@@ -1,6 +1,7 @@
 """The layout of a store (Zarr v3, format "shapebias" version 2): its names, and the facts kept as attributes.
 
-attributes                 format, version, shapebias_version, created, settings, device, rulers (see Ruler)
+attributes                 format, version, shapebias_version, created, settings, folder (where the run was started),
+                           device, rulers (see Ruler)
 manifest                   uint8: the bytes of a JSON file, see manifest.py
 images/probe/              attributes: class_ids, class_names, skipped (of each: path, reason)
   path/{data,offsets}      file names as raw bytes, one after the other, relative to the image folder

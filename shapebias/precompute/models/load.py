@@ -64,7 +64,11 @@ class LoadedModel:
         """Of the state dict's names, shapes and bytes, in order: the same weights give the same digest anywhere."""
         digest = hashlib.sha256()
         for name, value in sorted(self.network.state_dict().items()):
+            if not isinstance(value, torch.Tensor):  # what a module keeps beside its weights
+                digest.update(f"{name} {value!r}\n".encode())
+                continue
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
+            value = value.to_dense() if value.layout != torch.strided else value
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         return digest.hexdigest()
 
