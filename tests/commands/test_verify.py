@@ -10,6 +10,10 @@ from typer.testing import CliRunner
 
 from shapebias.cli import app
 from shapebias.core.store.opening import open_store
+from shapebias.precompute.models.spec import parse_specs
+from shapebias.precompute.progress import Silent
+from shapebias.precompute.run import precompute
+from shapebias.precompute.settings import Settings
 from tests.support.layer_values import set_values
 
 Run = Callable[..., tuple[int, str]]
@@ -70,3 +74,19 @@ def test_no_store_is_one_line(verify: Run, tmp_path: Path) -> None:
     code, output = verify(tmp_path / "a.zarr")
     assert code == 1
     assert "does not exist" in output
+
+
+def test_paths_that_were_relative_are_found_from_where_the_run_was_started(
+    verify: Run, image_folder: Path, network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "photos").symlink_to(image_folder)
+    (tmp_path / "net.py").write_text(network_file.read_text())
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(
+        models=parse_specs(["Tiny=net.py:build"]), images="photos", store=Path("runs/a.zarr"), limit=6, workers=0
+    )
+    precompute(settings, Silent())
+    monkeypatch.chdir("/")
+    code, output = verify(tmp_path / "runs/a.zarr", "--sample", 2, "--workers", 0)
+    assert (code, "2 units computed again: all right" in output) == (0, True), output

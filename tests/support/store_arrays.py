@@ -5,9 +5,11 @@ from pathlib import Path
 
 import zarr
 
+from shapebias.core.store import manifest
+
 
 def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
-    """Every array: its type, shape and bytes."""
+    """Every array but the manifest, which tells when the store was made: its type, shape and bytes."""
 
     def walk(group: zarr.Group) -> Iterator[zarr.Array]:
         for _, member in group.members():
@@ -18,6 +20,8 @@ def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
 
     found = {}
     for array in walk(zarr.open_group(store, mode="r")):
+        if array.path == manifest.ARRAY:
+            continue
         values = array[...]
         found[array.path] = (values.dtype, values.shape, values.tobytes())
     return found

@@ -68,8 +68,8 @@ class LoadedModel:
                 digest.update(f"{name} {value!r}\n".encode())
                 continue
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
-            value = value.to_dense() if value.layout != torch.strided else value
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            dense: torch.Tensor = value if value.layout == torch.strided else value.to_dense()
+            digest.update(dense.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         return digest.hexdigest()
 
 
