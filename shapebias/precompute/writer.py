@@ -20,9 +20,7 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import CannotWriteError, Size, sync, sync_tree
 from shapebias.core.metrics import in_order
 from shapebias.core.store import schema
-from shapebias.core.store.arrays import GrowingArray, create, create_ragged
 from shapebias.core.store.layout import METRICS, map_group
-from shapebias.core.store.manifest import write_manifest
 from shapebias.core.text import printable
 from shapebias.precompute.attack import Attack
 from shapebias.precompute.images.annotations import Annotations
@@ -31,6 +29,8 @@ from shapebias.precompute.measures.cue_conflict import CueConflict
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.stopping import uninterrupted
 from shapebias.precompute.unfinished import StartAgainError, UnfinishedRun
+from shapebias.precompute.writing.arrays import GrowingArray, create, create_ragged
+from shapebias.precompute.writing.manifest import write_manifest
 
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
 _UNITS = 1024  # units a chunk of the top lists holds

@@ -10,9 +10,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import zarr
-
 from shapebias.core.store.errors import damaged
 
 ARRAY = "manifest"
@@ -21,24 +18,7 @@ EARLY_NAME = "manifest.json"
 METADATA = "zarr.json"
 
 
-def write_manifest(store: Path) -> None:
-    """Write the list of all files of a store into it: sizes in bytes, and what is in files of metadata."""
-    sizes = _sizes(store)
-    metadata = {name: json.loads((store / name).read_bytes()) for name in sizes if Path(name).name == METADATA}
-    content = json.dumps({"files": sizes, "metadata": metadata}, separators=(",", ":")).encode()
-    array = zarr.open_group(store, mode="a").create_array(
-        ARRAY,
-        shape=(len(content),),
-        dtype=np.uint8,
-        chunks=(len(content),),
-        compressors=None,
-        fill_value=0,
-        dimension_names=("manifest_byte",),
-    )
-    array[:] = np.frombuffer(content, np.uint8)
-
-
-def _sizes(store: Path) -> dict[str, int]:
+def file_sizes(store: Path) -> dict[str, int]:
     """Return the size in bytes of every file of a store but the manifest, by its path in the store."""
     files = sorted(path for path in store.rglob("*") if path.is_file())
     sizes = {path.relative_to(store).as_posix(): path.stat().st_size for path in files}
@@ -70,7 +50,7 @@ def compare_with_manifest(store: Path) -> tuple[list[tuple[str, str]], list[str]
         listed, metadata = read_manifest((store / name).read_bytes())
     except (OSError, ValueError) as error:
         raise damaged(store, "it cannot be read", name) from error
-    sizes = _sizes(store)
+    sizes = file_sizes(store)
     wrong = []
     for name, size in listed.items():
         if name not in sizes:
