@@ -69,7 +69,7 @@ class LoadedModel:
                 continue
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
             dense: torch.Tensor = value if value.layout == torch.strided else value.to_dense()
-            digest.update(memoryview(dense.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()))
+            digest.update(dense.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
 
