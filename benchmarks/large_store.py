@@ -64,15 +64,21 @@ def write_store(path: Path, layers: list[int], images: int) -> Path:
         writer.images(ImageSet(root=path, paths=listed, labels=labels), np.arange(len(listed)), [])
         writer.thumbnails("none", {})
         names = [f"layer{number}" for number in range(len(layers))]
-        for name, units in zip(names, layers, strict=True):
-            metrics = {each: random.random(units, dtype=np.float32) for each in NUMBERS}
-            facts = schema.Layer(name=name, module=name, units=units, map_height=MAP, map_width=MAP)
-            writer.layer("M", facts, metrics, top_lists(random, units, len(listed)))
-            if images:
-                activations = writer.activations("M", name, images, units)
-                values = random.standard_normal((images, units)).astype(np.float16)
+        writer.layers(
+            "M",
+            [
+                schema.Layer(name=name, module=name, units=units, map_height=MAP, map_width=MAP)
+                for name, units in zip(names, layers, strict=True)
+            ],
+            [{metric: random.random(units, dtype=np.float32) for metric in NUMBERS} for units in layers],
+            [top_lists(random, units, len(listed)) for units in layers],
+        )
+        if images:
+            activations = writer.activations("M", sum(layers))
+            for first in range(0, images, 1024):
+                values = random.standard_normal((min(1024, images - first), sum(layers))).astype(np.float16)
                 activations.append(values, values)
-                activations.close()
+            activations.close()
         writer.model(
             schema.Model(
                 label="M",

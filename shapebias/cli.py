@@ -8,7 +8,7 @@ import typer
 
 import shapebias
 from shapebias.commands.ablate import ablate
-from shapebias.commands.common import Command, program_options
+from shapebias.commands.common import Command, exit_code_of, open_missing_streams, program_options
 from shapebias.commands.compare import compare
 from shapebias.commands.concepts import concepts
 from shapebias.commands.cue_conflict import cue_conflict
@@ -61,8 +61,9 @@ def _options(
 
 
 def main(*arguments: Any) -> None:
-    """Run the `shapebias` command with the given arguments, by default those of the process."""
+    """Run the `shapebias` command with the given arguments, by default those of the process, and end the process."""
+    open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows what it can
-    app(*arguments, prog_name="shapebias")
+    sys.exit(exit_code_of(lambda: app(*arguments, prog_name="shapebias", standalone_mode=False)))

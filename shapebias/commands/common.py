@@ -1,5 +1,6 @@
 """What the commands share: how a function becomes a command, its errors, and options that several have."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -14,6 +15,7 @@ import typer
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -59,22 +61,72 @@ def _with_one_line_errors(function: Callable[P, T]) -> Callable[P, T]:
             result = function(*args, **kwargs)
             sys.stdout.flush()
             return result
-        except ShapebiasError as error:
-            if program_options.debug:
+        except (ShapebiasError, OSError) as error:
+            if program_options.debug or not _is_expected(error):
                 raise
-            print(f"shapebias: {error}", file=sys.stderr)
-            raise typer.Exit(error.exit_code) from error
-        except BrokenPipeError as error:  # `shapebias units ... | head`
-            sys.stderr.close()
-            raise typer.Exit(1) from error
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or error.filename is not None:
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try once more at its end
-            print(f"shapebias: the output cannot be written: {os.strerror(error.errno).lower()}", file=sys.stderr)
-            raise typer.Exit(1) from error
+            raise typer.Exit(_said(error)) from error
 
     return wrapped
+
+
+def exit_code_of(program: Callable[[], object]) -> int:
+    """Run the whole program and return its exit code. Whatever ends it, wrong usage and mistakes in it included, is one
+    line on stderr, unless `--debug` asks for the traceback."""
+    try:
+        code = program()
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except Exception as error:
+        if program_options.debug and not hasattr(error, "format_message"):
+            raise
+        return _said(error)
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether an error is a user's mistake, or of the program's output: a closed pipe, a full disk."""
+    if isinstance(error, OSError):
+        return isinstance(error, BrokenPipeError) or (error.errno in _UNWRITABLE and error.filename is None)
+    return isinstance(error, ShapebiasError)
+
+
+def _said(error: Exception) -> int:
+    """Say in one line what ended the program, and return its exit code."""
+    if hasattr(error, "format_message"):  # of the command line's library: wrong usage
+        message = " ".join(str(error.format_message()).split())
+        say(f"{printable(message, 300)} (see --help)" if message else "see --help")
+        return int(getattr(error, "exit_code", 2))
+    if isinstance(error, ShapebiasError):
+        say(str(error))
+        return error.exit_code
+    if isinstance(error, OSError) and _is_expected(error):
+        with contextlib.suppress(OSError, ValueError):  # or Python would try once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # `shapebias units ... | head` is no mistake
+            say(f"the output cannot be written: {os.strerror(error.errno or 0).lower()}")
+    elif isinstance(error, typer.Abort):
+        say("stopped")
+    else:
+        reason = printable(f"{type(error).__name__}: {error}".rstrip(": "), 240)
+        say(f"it cannot go on ({reason}): `shapebias --debug …` shows where; if it is a mistake of ours, report it")
+    return 1
+
+
+def say(text: str) -> None:
+    """Print a line on stderr, if that can be."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"shapebias: {text}", file=sys.stderr, flush=True)
+
+
+def open_missing_streams() -> None:
+    """Give a program that was started without stdin, stdout or stderr empty ones: else Python has none, and the first
+    file that is opened gets their place."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 (as long as the program runs)
 
 
 def local(store: str, what: str) -> Path:

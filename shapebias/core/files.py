@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,6 +53,24 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             beside.unlink(missing_ok=True)
         reason = os.strerror(error.errno).lower() if error.errno else "unknown error"
         raise CannotWriteError(f"cannot write {printable(str(path))}: {reason}") from error
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the files of a folder hold, and what they take up on the disk, whose blocks they fill in part."""
+
+    files: int
+    bytes: int
+    disk_bytes: int
+
+    @classmethod
+    def of(cls, folder: Path) -> "Size":
+        """Return the size of all files in a folder and its folders."""
+        facts = [file.stat() for file in folder.rglob("*") if file.is_file()]
+        return cls(len(facts), sum(fact.st_size for fact in facts), sum(512 * fact.st_blocks for fact in facts))
+
+    def __str__(self) -> str:
+        return f"{self.bytes / 1e6:.1f} MB in {self.files:,} files, {self.disk_bytes / 1e6:.1f} MB on the disk"
 
 
 def sync_tree(folder: Path) -> None:

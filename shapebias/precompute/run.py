@@ -59,7 +59,7 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
     seconds = time.perf_counter() - started
     return Summary(
         store=str(settings.store),
-        store_bytes=size,
+        size=size,
         device=f"{', '.join(gpus)}, {measuring.precision.text}" if gpus else str(device),
         images=len(run.used),
         seconds=seconds,

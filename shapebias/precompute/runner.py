@@ -128,12 +128,18 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
             notes = consistency_notes(network, sample, trace.result, alone)
     except Exception as error:
         raise (_does_not_fit(model, device) if is_out_of_memory(error) else _failed(model, error)) from error
-    scores = find_scores(model.label, trace.result, len(model.class_ids or images.source_names) or None, model.output)
+    count = len(model.class_ids or images.source_names) or None
+    scores = find_scores(model.label, trace.result, count, model.output) if model.decides else None
     outputs = None if scores is None or scores.scores is None else scores.scores.shape[1]
     if scores is not None:
         return_scores(network, scores)
     trace.result = None
-    chosen = trace.choose(layers)
+    try:
+        chosen = trace.choose(layers)
+    except ShapebiasError:
+        raise
+    except Exception as error:
+        raise _failed(model, error) from error
     model.notes += [*notes, *repetition_notes(chosen)]
     if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from shapebias.core.files import Size
 from shapebias.core.text import printable
 from shapebias.precompute.images.image_set import Skipped
 from shapebias.precompute.spending import Spending
@@ -78,7 +79,7 @@ class Summary:
     """A finished run."""
 
     store: str
-    store_bytes: int
+    size: Size
     device: str
     images: int
     seconds: float
@@ -103,7 +104,7 @@ class Summary:
                 lines.append("  … all of them: shapebias info --json")
         lines += [f"annotation: {line}" for line in self.annotation]
         lines += [f"note: {line}" for line in self.notes]
-        lines.append(f"{printable(self.store)}: {self.store_bytes / 1e6:.1f} MB")
+        lines.append(f"{printable(self.store)}: {self.size}")
         lines.append(f"look at it: shapebias explore {printable(self.store)}")
         return "\n".join(lines)
 
@@ -111,7 +112,9 @@ class Summary:
         """Return the summary as JSON, for scripts: `precompute --json` prints it as its last line."""
         return {
             "store": printable(self.store, 4096),
-            "store_bytes": self.store_bytes,
+            "store_bytes": self.size.bytes,
+            "store_disk_bytes": self.size.disk_bytes,
+            "store_files": self.size.files,
             "device": self.device,
             "images": self.images,
             "seconds": self.seconds,

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 from datetime import datetime
@@ -16,6 +17,19 @@ from shapebias.core.text import printable
 
 _OURS = {"store", "shards", "ablation", "run.json", "gpus.json", "holder.json"}
 _SHOWN = 4  # differences
+_WORDS = (  # names in a run's identity, and what users call them
+    (r"digests images", "the list of images, or a size or time of one,"),
+    (r"digests (cue_conflict|stylized|broden)", r"an image for --\1"),
+    (r"digests (.+)", r"an image of the variant \1"),
+    (r"networks (?:\d+ )?(.+) weights", r"the weights of \1"),
+    (r"networks (?:\d+ )?(.+) layers", r"the layers of \1"),
+    (r"networks (?:\d+ )?(.+?) preprocessing (.+)", r"the preprocessing of \1 (\2)"),
+    (r"networks (?:\d+ )?(.+)", r"the network \1"),
+    (r"files (.+)", r"the file \1"),
+    (r"models", "--model"),
+    (r"shapebias", "the version of shapebias"),
+    (r"device (.+)", r"the device's \1"),
+)
 
 
 def check_free(store: Path, overwrite: bool) -> None:
@@ -184,7 +198,15 @@ def _differences(old: Any, new: Any, name: str = "") -> list[str]:
         ]
     if old == new:
         return []
-    name = printable(name, 80)
+    name = printable(_in_words(name), 120)
     if any(isinstance(value, str) and len(value) == 64 for value in (old, new)):  # digests
         return [f"{name} changed"]
     return [f"{name} was {printable(json.dumps(old), 60)} and is {printable(json.dumps(new), 60)}"]
+
+
+def _in_words(name: str) -> str:
+    """Return what the parts of a run's identity are called by users: `digests images` are the images."""
+    for pattern, words in _WORDS:
+        if found := re.fullmatch(pattern, name):
+            return found.expand(words)
+    return name.replace("_", " ")

@@ -1,6 +1,6 @@
 """Some units of a store, computed again: a plain forward, reductions in NumPy's float64, no code of the passes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shapebias.core.analysis.verify import Report
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.remote import is_url
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
@@ -91,7 +92,7 @@ def verify_units(
     facts = facts if isinstance(facts, dict) else {}
     settings = Settings(
         models=[],
-        images=images or str(facts.get("images")),
+        images=images or _where_it_was(store, str(facts.get("images"))),
         store=path,
         layers=str(facts.get("layers")),
         limit=facts.get("limit") if images is None else None,
@@ -100,13 +101,33 @@ def verify_units(
         decode=str(facts.get("decode", EXACT)),
     )
     for label in store.models:
-        spec = specs.get(label) or parse_spec(f"{label}={store.models[label].source}")
+        spec = specs.get(label) or _spec_where_it_was(store, label)
         prepared = _prepare(store, spec, settings, progress)
         chosen = _sample(store, label, sample)
         progress.stage(f"{label}: computing again")
         for unit, plain in _measure(prepared, chosen).items():
             _compare(store, unit, plain, report)
         report.units += len(chosen)
+
+
+def _where_it_was(store: Store, path: str) -> str:
+    """Return a path of a run where it is now: as it is written, else from the folder in which the run was started, or
+    from that of the store."""
+    if is_url(path) or path.startswith("builtin:") or Path(path).is_absolute() or Path(path).exists():
+        return path
+    folders = [str(store.attributes.get("folder") or "."), str(Path(store.path).absolute().parent)]
+    return next((place for folder in folders if Path(place := f"{folder}/{path}").exists()), path)
+
+
+def _spec_where_it_was(store: Store, label: str) -> ModelSpec:
+    """Return the model of a store with the paths of its files as they are now."""
+    spec = parse_spec(f"{label}={store.models[label].source}")
+    file, colon, function = spec.source.rpartition(":")
+    source = f"{_where_it_was(store, file)}:{function}" if colon and file.endswith(".py") else spec.source
+    if source.endswith(".safetensors"):
+        source = _where_it_was(store, source)
+    checkpoint = None if spec.checkpoint is None else Path(_where_it_was(store, str(spec.checkpoint)))
+    return replace(spec, source=source, checkpoint=checkpoint)
 
 
 def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Reporter) -> _Prepared:

@@ -3,7 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -12,14 +13,14 @@ from typing import Any, Self
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
 import shapebias
 from shapebias.core.concepts import LayerConcepts
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.files import CannotWriteError, sync, sync_tree
+from shapebias.core.files import CannotWriteError, Size, sync, sync_tree
+from shapebias.core.metrics import in_order
 from shapebias.core.store import schema
-from shapebias.core.store.manifest import write_manifest
+from shapebias.core.store.layout import METRICS, map_group
 from shapebias.core.text import printable
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.images.annotations import Annotations
@@ -28,10 +29,13 @@ from shapebias.precompute.measures.cue_conflict import CueConflict
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.stopping import uninterrupted
 from shapebias.precompute.unfinished import StartAgainError, UnfinishedRun, check_free
+from shapebias.precompute.writing.arrays import GrowingArray, create, create_ragged
+from shapebias.precompute.writing.manifest import write_manifest
 
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
+_UNITS = 1024  # units a chunk of the top lists holds
 _PUT_RIGHT = "put that right and give the same command to go on"
-_RAGGED_CHUNK, _RAGGED_SHARD = 1 << 20, 1 << 26
+_LIST = (1 << 16,)  # a chunk of a list with a number for every image
 
 
 class StoreWriter:
@@ -48,6 +52,8 @@ class StoreWriter:
         self.unfinished = UnfinishedRun(self.path)
         self._store = self.unfinished.folder / "store"
         self._models: list[str] = []
+        self._layers: dict[str, list[schema.Layer]] = {}  # by model
+        self._metrics: dict[str, list[dict[str, NDArray[np.float32]]]] = {}  # of each of these layers
         self._rulers: list[schema.Ruler] = []
         self._device: dict[str, Any] = {}
         self._notes: list[str] = []
@@ -81,8 +87,8 @@ class StoreWriter:
         """Note what the store was measured on, as JSON."""
         self._device = facts
 
-    def commit(self) -> int:
-        """Put the finished store in its place, in one rename; the old one goes only then. Return its size in bytes."""
+    def commit(self) -> Size:
+        """Put the finished store in its place, in one rename; the old one goes only then. Return its size."""
         self._root.attrs.update(
             {
                 "format": schema.FORMAT,
@@ -90,6 +96,7 @@ class StoreWriter:
                 "shapebias_version": shapebias.__version__,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "settings": self._settings,
+                "folder": printable(os.getcwd(), 4096),  # noqa: PTH109 (paths in settings may begin there)
                 "device": self._device,
                 "models": self._models,
                 "rulers": [ruler.to_attributes() for ruler in self._rulers],
@@ -97,9 +104,9 @@ class StoreWriter:
             }
         )
         write_manifest(self._store)
-        size = sum(file.stat().st_size for file in self._store.rglob("*") if file.is_file())
         check_free(self.path, self._overwrite)
         sync_tree(self._store)
+        size = Size.of(self._store)
         with uninterrupted():
             if os.path.lexists(self.path):
                 old = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.old-", dir=self.path.parent))
@@ -122,8 +129,8 @@ class StoreWriter:
                 "skipped": _skipped(skipped),
             }
         )
-        self._ragged(group.create_group("path"), [image_set.paths[position] for position in used])
-        _create(group, "label", image_set.labels[used].astype(np.int32), chunk=(1 << 16,))
+        create_ragged(group.create_group("path"), [image_set.paths[position] for position in used], "path")
+        create(group, "label", image_set.labels[used].astype(np.int32), ("image",), chunk=_LIST)
 
     def notes(self, notes: Iterable[str]) -> None:
         """Note what the user was told of the run."""
@@ -133,40 +140,56 @@ class StoreWriter:
         """Write the encoded pictures of a geometry, by image index."""
         group = self._root.create_group(f"{schema.PROBE}/thumbnails/{key}")
         indices = sorted(pictures)
-        _create(group, "image", np.array(indices, np.int64), chunk=(1 << 16,))
-        self._ragged(group, [pictures[index] for index in indices], compress=False)
-
-    def _ragged(self, group: zarr.Group, items: list[bytes], compress: bool = True) -> None:
-        """Write byte strings one after another, and where each begins and ends."""
-        offsets = np.zeros(len(items) + 1, np.int64)
-        np.cumsum([len(item) for item in items], out=offsets[1:])
-        data = np.frombuffer(b"".join(items), np.uint8)
-        _create(group, "data", data, chunk=(_RAGGED_CHUNK,), shard=(_RAGGED_SHARD,), compress=compress)
-        _create(group, "offsets", offsets, chunk=(1 << 16,))
+        create(group, "image", np.array(indices, np.int64), ("picture",), chunk=_LIST)
+        create_ragged(group, [pictures[index] for index in indices], "picture", compress=False)
 
     def rulers(self, rulers: Iterable[schema.Ruler]) -> None:
         """Note what visual diversity was measured by."""
         self._rulers = list(rulers)
 
     def model(self, model: schema.Model) -> None:
-        """Write the facts of a model, once its layers are written."""
+        """Write the facts of a model and the metrics of its layers, once all of them are known."""
+        layers, metrics = self._layers[model.label], self._metrics[model.label]
+        names = in_order({name for values in metrics for name in values})
+        units = sum(layer.units for layer in layers)
+        values, first = np.full((len(names), units), np.nan, np.float32), 0
+        for layer, known in zip(layers, metrics, strict=True):
+            for name, numbers in known.items():
+                values[names.index(name), first : first + layer.units] = numbers
+            first += layer.units
+        group = self._root.require_group(f"models/{model.label}")
+        create(group, METRICS, values, ("metric", "unit"), chunk=(1, 1 << 14))
+        facts = [
+            replace(layer, lacks=[name for name in names if name not in known]).to_attributes()
+            for layer, known in zip(layers, metrics, strict=True)
+        ]
         self._models.append(model.label)
-        self._root.require_group(f"models/{model.label}").attrs.update(model.to_attributes())
+        group.attrs.update(replace(model, layer_facts=facts, metrics=names).to_attributes())
 
-    def layer(self, model: str, layer: schema.Layer, metrics: dict[str, NDArray[np.float32]], top: TopKResult) -> None:
-        """Write what the pass gave a layer, in the shapes of the schema."""
-        group = self._root.require_group(schema.layer_path(model, layer.name))
-        group.attrs.update(layer.to_attributes())
-        self.metrics(model, layer.name, metrics)
-        y, x = np.divmod(top.position, max(layer.map_width, 1))
-        k = top.value.shape[1]
-        lists = (min(4096, layer.units), k)
-        _create(group, "top/value", top.value, chunk=lists)
-        _create(group, "top/image", top.image.astype(np.int32), chunk=lists)
-        _create(group, "top/position", np.stack([y, x], 2).astype(np.int32), chunk=(*lists, 2))
-        tile = (1, k, layer.map_height, layer.map_width)
-        shard = (min(layer.units, max(1, (64 << 20) // int(np.prod(tile)))), *tile[1:])
-        _create(group, "top/map", top.map, chunk=tile, shard=shard)
+    def layers(
+        self,
+        model: str,
+        layers: Sequence[schema.Layer],
+        metrics: Sequence[dict[str, NDArray[np.float32]]],
+        tops: Sequence[TopKResult],
+    ) -> None:
+        """Write what the pass gave all layers of a model, in the shapes of the schema."""
+        self._layers[model], self._metrics[model] = list(layers), [dict(known) for known in metrics]
+        group = self._root.require_group(f"models/{model}/top")
+        k = tops[0].value.shape[1]
+        lists = _grow(group, "value", (k,), np.float32), _grow(group, "image", (k,), np.int32)
+        positions = _grow(group, "position", (k, 2), np.int32)
+        maps: dict[str, GrowingArray] = {}
+        for layer, top in zip(layers, tops, strict=True):
+            lists[0].append(top.value)
+            lists[1].append(top.image)
+            positions.append(np.stack(np.divmod(top.position, max(layer.map_width, 1)), 2))
+            size = map_group(layer)
+            if size not in maps:
+                maps[size] = _grow_maps(group.require_group("map"), layer, k)
+            maps[size].append(top.map)
+        for array in (*lists, positions, *maps.values()):
+            array.close()
 
     def concepts(self, annotations: Annotations, image_count: int, iou_area: str) -> None:
         """Write the concepts of a dissection, over how many images, where a unit's pixels counted, and what of the
@@ -185,42 +208,42 @@ class StoreWriter:
             }
         )
 
-    def layer_concepts(self, model: str, layer: str, concepts: LayerConcepts) -> None:
-        """Write what dissection found about a layer."""
-        group = self._root.require_group(f"{schema.layer_path(model, layer)}/concepts")
+    def layer_concepts(self, model: str, layers: Sequence[LayerConcepts]) -> None:
+        """Write what dissection found about all layers of a model."""
+        group = self._root.require_group(f"models/{model}/concepts")
         for name in ("label", "intersection", "activation", "truth"):
-            values = getattr(concepts, name)
-            _create(group, name, values, chunk=(1 << 16, values.shape[1]))
+            values = np.concatenate([getattr(concepts, name) for concepts in layers])
+            create(group, name, values, ("unit", "category"), chunk=(1 << 12, values.shape[1]))
 
     def metrics(self, model: str, layer: str, metrics: dict[str, NDArray[np.float32]]) -> None:
-        """Write metrics of a layer's units, float32 [units] by name: all of them, or some more."""
-        group = self._root.require_group(schema.layer_path(model, layer))
-        for name, values in metrics.items():
-            _create(group, f"metrics/{name}", values.astype(np.float32), chunk=(1 << 16,))
+        """Take some more metrics of a layer's units, float32 [units] by name."""
+        number = [known.name for known in self._layers[model]].index(layer)
+        self._metrics[model][number] |= metrics
 
     def filters(self, model: str, kernels: NDArray[np.float32]) -> None:
         """Write the first layer's kernels, float32 [units, 3, h, w]."""
-        _create(self._root.require_group(f"models/{model}"), "filters", kernels, chunk=kernels.shape)
+        group, axes = self._root.require_group(f"models/{model}"), ("filter", "colour", "filter_y", "filter_x")
+        create(group, "filters", kernels, axes, chunk=kernels.shape)
 
     def decisions(self, model: str, decision: NDArray[np.int32], target: NDArray[np.int32]) -> None:
         """Write what a model decides for every probe image, and the output that is right, int32 [images]."""
         group = self._root.require_group(f"models/{model}")
         if len(decision):
-            _create(group, "decision", decision, chunk=(1 << 16,))
-            _create(group, "target", target, chunk=(1 << 16,))
+            create(group, "decision", decision, ("image",), chunk=_LIST)
+            create(group, "target", target, ("image",), chunk=_LIST)
 
     def distortions(self, model: str, decisions: dict[str, NDArray[np.int32]]) -> None:
         """Write what a model decides for every probe image, distorted: int32 [images] by the distortion's name."""
         group = self._root.require_group(f"models/{model}/distortions")
         for name, decided in decisions.items():
-            _create(group, name, decided, chunk=(1 << 16,))
+            create(group, name, decided, ("image",), chunk=_LIST)
         group.attrs["names"] = [*group.attrs.get("names", []), *decisions]  # type: ignore[misc]  # JSON of any kind to mypy
 
     def adversarial(self, model: str, attacks: Iterable[Attack], right: NDArray[np.bool_]) -> None:
         """Write which probe images withstand each attack, bool [attacks, images]."""
         group = self._root.require_group(f"models/{model}/adversarial")
         group.attrs["attacks"] = [attack.to_attributes() for attack in attacks]
-        _create(group, "right", right.astype(np.uint8), chunk=(1, 1 << 16))
+        create(group, "right", right.astype(np.uint8), ("attack", "image"), chunk=(1, *_LIST))
 
     def cue_conflict(self, conflict: CueConflict) -> None:
         """Write the cue-conflict images, and what every model decides for them."""
@@ -228,105 +251,64 @@ class StoreWriter:
         skipped = _skipped(conflict.skipped)
         facts = schema.CueConflictImages(categories=conflict.categories, excluded=0, stimuli=conflict.stimuli)
         group.attrs.update(facts.to_attributes() | {"skipped": skipped})
-        self._ragged(group.create_group("path"), conflict.paths)
-        _create(group, "shape", conflict.shape, chunk=(1 << 16,))
-        _create(group, "texture", conflict.texture, chunk=(1 << 16,))
+        create_ragged(group.create_group("path"), conflict.paths, "path")
+        create(group, "shape", conflict.shape, ("stimulus",), chunk=_LIST)
+        create(group, "texture", conflict.texture, ("stimulus",), chunk=_LIST)
         for model, decision in conflict.decisions.items():
-            _create(self._root.require_group(schema.decisions_path(model)), "decision", decision, chunk=(1 << 16,))
+            group = self._root.require_group(schema.decisions_path(model))
+            create(group, "decision", decision, ("stimulus",), chunk=_LIST)
 
-    def activations(
-        self, model: str, layer: str, image_count: int, units: int, *, kinds: tuple[str, ...] = ("max", "mean")
-    ) -> "ActivationsWriter":
-        """Return a writer of the activations of a layer by image, `image_count` at most; `close` it before `commit`."""
-        return ActivationsWriter(self._root.require_group(schema.layer_path(model, layer)), image_count, units, kinds)
+    def activations(self, model: str, units: int, kinds: tuple[str, ...] = ("max", "mean")) -> "ActivationsWriter":
+        """Return a writer of the activations of all layers of a model, `units` in all, by image; `close` it before
+        `commit`."""
+        return ActivationsWriter(self._root.require_group(f"models/{model}"), units, kinds)
 
 
 class ActivationsWriter:
     """Appends to activations/max and activations/mean, or one of them, a shard of rows at a time."""
 
-    def __init__(self, group: zarr.Group, image_count: int, units: int, kinds: tuple[str, ...]) -> None:
-        self._filled = self._written = 0
-        self.units = units
-        self._arrays = []
-        self._buffers = []
-        rows = min(_ROWS, max(image_count, 1))
-        chunk = (min(256, rows), min(64, units))
-        shard = tuple(-(-extent // size) * size for extent, size in zip((rows, units), chunk, strict=True))
-        for kind in kinds:
-            shape = (max(image_count, 1), units)
-            self._arrays.append(_array(group, f"activations/{kind}", shape, np.float16, chunk=chunk, shard=shard))
-            self._buffers.append(np.empty((shard[0], units), np.float16))
+    def __init__(self, group: zarr.Group, units: int, kinds: tuple[str, ...]) -> None:
+        self._arrays = [
+            GrowingArray(
+                group.require_group("activations"),
+                kind,
+                (units,),
+                np.float16,
+                ("image", "unit"),
+                chunk=(256, 64),
+                shard_rows=_ROWS,
+            )
+            for kind in kinds
+        ]
 
     def append(self, *rows: NDArray[np.float16]) -> None:
-        """Append the next B images, float16 [B, units] of each kind."""
-        taken, count = 0, len(rows[0]) if rows else 0
-        while taken < count:
-            room = min(len(self._buffers[0]) - self._filled, count - taken)
-            for buffer, values in zip(self._buffers, rows, strict=True):
-                buffer[self._filled : self._filled + room] = values[taken : taken + room]
-            self._filled += room
-            taken += room
-            if self._filled == len(self._buffers[0]):
-                self._flush()
-
-    def _flush(self) -> None:
-        for array, buffer in zip(self._arrays, self._buffers, strict=True):
-            array[self._written : self._written + self._filled] = buffer[: self._filled]
-        self._written += self._filled
-        self._filled = 0
+        """Append the next B images, float16 [B, units] of each kind; nothing where there are none."""
+        if not rows:
+            return
+        for array, values in zip(self._arrays, rows, strict=True):
+            array.append(values)
 
     def close(self) -> None:
-        """Write what is left and cut the arrays to the images that came."""
-        self._flush()
+        """Write what is left."""
         for array in self._arrays:
-            array.resize((self._written, self.units))
+            array.close()
+
+
+def _grow(group: zarr.Group, name: str, row: tuple[int, ...], dtype: Any) -> GrowingArray:
+    """Return a top list's array, to be given the units of layer after layer. A shard would be a second read for every
+    unit."""
+    axes = ("unit", "rank", "yx")[: len(row) + 1]
+    return GrowingArray(group, name, row, dtype, axes, chunk=(_UNITS, *row), shard_rows=_UNITS)
+
+
+def _grow_maps(group: zarr.Group, layer: schema.Layer, k: int) -> GrowingArray:
+    """Return the array of maps of a layer's size, in chunks of about 64 kB: a unit's maps are read at once."""
+    size, row = map_group(layer), (k, layer.map_height, layer.map_width)
+    axes = (f"unit_{size}", "rank", f"y_{layer.map_height}", f"x_{layer.map_width}")
+    together = max(1, (1 << 16) // max(1, int(np.prod(row))))
+    return GrowingArray(group, size, row, np.uint8, axes, chunk=(together, *row))
 
 
 def _skipped(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
     """Return images that were left out, and why, as JSON."""
     return [{"path": printable(image.path), "reason": image.reason} for image in skipped]
-
-
-def _array(
-    group: zarr.Group,
-    name: str,
-    shape: tuple[int, ...],
-    dtype: Any,
-    *,
-    chunk: tuple[int, ...],
-    shard: tuple[int, ...] | None,
-    compress: bool = True,
-) -> "zarr.Array[Any]":
-    """Create an array with a checksum on every chunk; chunks of nothing but fill values are written too, so that a
-    missing file is never mistaken for one."""
-    return group.create_array(
-        name,
-        shape=shape,
-        dtype=dtype,
-        chunks=chunk,
-        shards=shard,
-        compressors=[ZstdCodec(level=1), Crc32cCodec()] if compress else [Crc32cCodec()],
-        fill_value=np.nan if np.issubdtype(dtype, np.floating) else 0,
-        config={"write_empty_chunks": True},
-    )
-
-
-def _create(
-    group: zarr.Group,
-    name: str,
-    values: NDArray[Any],
-    *,
-    chunk: tuple[int, ...],
-    shard: tuple[int, ...] | None = None,
-    compress: bool = True,
-) -> None:
-    """Write `values` as an array; chunks and shards shrink to it."""
-    chunk = tuple(max(1, min(size, extent)) for size, extent in zip(chunk, values.shape, strict=True))
-    if shard is not None:
-        shard = tuple(
-            max(size, min(whole, -(-extent // size) * size) // size * size)
-            for whole, size, extent in zip(shard, chunk, values.shape, strict=True)
-        )
-    array = _array(group, name, values.shape, values.dtype, chunk=chunk, shard=shard, compress=compress)
-    if values.size:
-        array[...] = values

@@ -74,7 +74,7 @@ def test_info(small_store: Path) -> None:
     assert "50 images, 50 with labels, 0 skipped" in text
     assert "Tiny: Tiny" in text
     facts = json.loads(succeeds("info", small_store, "--json"))
-    assert (facts["images"], facts["classes"], facts["version"]) == (50, 10, 1)
+    assert (facts["images"], facts["classes"], facts["version"]) == (50, 10, 2)
     (model,) = facts["models"]
     assert model["units"] == 70
     assert [layer["units"] for layer in model["layers"]] == [16, 21, 33]

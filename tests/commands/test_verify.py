@@ -6,10 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import zarr
 from typer.testing import CliRunner
 
 from shapebias.cli import app
+from shapebias.core.store.opening import open_store
+from shapebias.precompute.models.spec import parse_specs
+from shapebias.precompute.progress import Silent
+from shapebias.precompute.run import precompute
+from shapebias.precompute.settings import Settings
+from tests.support.layer_values import set_values
 
 Run = Callable[..., tuple[int, str]]
 
@@ -38,11 +43,10 @@ def test_units_computed_again_are_those_of_the_store(verify: Run, small_store: P
 
 
 def test_values_of_another_network_are_found(verify: Run, store_copy: Path) -> None:
-    root = zarr.open_group(store_copy, mode="r+")
+    store = open_store(store_copy)
     for name in ("mean", "std", "tv"):
-        values = root[f"models/Tiny/layers/block2/metrics/{name}"]
-        assert isinstance(values, zarr.Array)
-        values[...] = 1.1 * values[...] + 0.01
+        changed = 1.1 * store.metric("Tiny", "block2", name) + 0.01
+        set_values(store_copy, ("Tiny", "block2"), f"metrics/{name}", ..., changed)
     code, output = verify(store_copy, "--sample", 70, "--workers", 0)
     assert code == 1
     for name in ("mean", "std", "tv"):
@@ -70,3 +74,19 @@ def test_no_store_is_one_line(verify: Run, tmp_path: Path) -> None:
     code, output = verify(tmp_path / "a.zarr")
     assert code == 1
     assert "does not exist" in output
+
+
+def test_paths_that_were_relative_are_found_from_where_the_run_was_started(
+    verify: Run, image_folder: Path, network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "photos").symlink_to(image_folder)
+    (tmp_path / "net.py").write_text(network_file.read_text())
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(
+        models=parse_specs(["Tiny=net.py:build"]), images="photos", store=Path("runs/a.zarr"), limit=6, workers=0
+    )
+    precompute(settings, Silent())
+    monkeypatch.chdir("/")
+    code, output = verify(tmp_path / "runs/a.zarr", "--sample", 2, "--workers", 0)
+    assert (code, "2 units computed again: all right" in output) == (0, True), output

@@ -78,7 +78,7 @@ def test_another_run_is_refused_with_what_differs_or_starts_anew(
     monkeypatch.setattr(LocalEngine, "run", usual)
     with pytest.raises(UsageError, match="holds an unfinished run, but top was 6 and is 7: give the command as it was"):
         make_store(tmp_path / "a.zarr", top=7)
-    with pytest.raises(UsageError, match="digests images changed"):
+    with pytest.raises(UsageError, match="the list of images, or a size or time of one, changed"):
         make_store(tmp_path / "a.zarr", limit=20)
     make_store(tmp_path / "a.zarr", top=7, restart=True)
     assert [each.name for each in tmp_path.iterdir()] == ["a.zarr"]
@@ -94,7 +94,7 @@ def test_other_code_or_categories_are_another_run(
         make_store(tmp_path / "a.zarr", models=parse_specs([f"{code}:build"]))
     monkeypatch.setattr(LocalEngine, "run", usual)
     code.write_text(code.read_text().replace("nn.ReLU()", "nn.ELU()"))
-    with pytest.raises(UsageError, match=r"files .*tiny\.py changed"):
+    with pytest.raises(UsageError, match=r"the file .*tiny\.py changed"):
         make_store(tmp_path / "a.zarr", models=parse_specs([f"{code}:build"]))
 
 

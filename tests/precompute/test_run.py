@@ -74,8 +74,8 @@ def test_images_that_are_no_files(network_file: Path, tmp_path: Path) -> None:
         drawn, files = (zarr.open_array(tmp_path / name / path, mode="r")[:] for name in ("drawn.zarr", "files.zarr"))
         assert np.array_equal(drawn, files)
     for layer in LAYERS:
-        path = f"models/Tiny/layers/{layer}/activations/max"
-        drawn, files = (zarr.open_array(tmp_path / name / path, mode="r")[:] for name in ("drawn.zarr", "files.zarr"))
+        stores = [open_store(tmp_path / name) for name in ("drawn.zarr", "files.zarr")]
+        drawn, files = (store.layer_read("Tiny", layer, "activations/max") for store in stores)
         assert np.array_equal(drawn, files)
 
 
@@ -91,10 +91,10 @@ def test_the_store_holds_what_a_plain_loop_finds(small_store: Path, network_file
         flat = exact.transpose(1, 0, 2, 3).reshape(exact.shape[1], -1)
         size = np.abs(flat).max(1)
         activation = exact.max((2, 3))
-        path = f"models/Tiny/layers/{name}/activations"
-        assert store.array(f"{path}/max").dtype == store.array(f"{path}/mean").dtype == np.float16
-        np.testing.assert_allclose(store.read(f"{path}/max"), activation, rtol=2e-3, atol=1e-3)
-        np.testing.assert_allclose(store.read(f"{path}/mean"), exact.mean((2, 3)), rtol=2e-3, atol=1e-3)
+        stored = {kind: store.activations("Tiny", name, kind)[...] for kind in ("max", "mean")}
+        assert stored["max"].dtype == stored["mean"].dtype == np.float16
+        np.testing.assert_allclose(stored["max"], activation, rtol=2e-3, atol=1e-3)
+        np.testing.assert_allclose(stored["mean"], exact.mean((2, 3)), rtol=2e-3, atol=1e-3)
         metric = {each: store.metric("Tiny", name, each) for each in store.metric_names("Tiny", name)}
         np.testing.assert_allclose(metric["max"], flat.max(1), rtol=1e-4, atol=1e-5)
         assert (np.abs(metric["mean"] - flat.mean(1)) <= 1e-4 * size).all()
@@ -212,7 +212,7 @@ def test_broken_images_are_named_with_reasons(broken_folder: Path, network_file:
     # the rows are those of the images that were used
     good = [broken_folder / store.image_name(each) for each in range(14)]
     maps, decided = expected(network_file, good)
-    activations = store.read("models/Tiny/layers/block2/activations/max")
+    activations = store.layer_read("Tiny", "block2", "activations/max")
     np.testing.assert_allclose(activations, maps["block2"].max((2, 3)), rtol=2e-3, atol=1e-3)
     labels = np.array([int(file.parent.name[-1]) for file in good])
     np.testing.assert_array_equal(store.labels, labels)

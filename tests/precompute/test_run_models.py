@@ -133,7 +133,7 @@ def test_standard_and_robust_share_decoding(
     assert "mean 0.25 0.25 0.25" in summary.text()
     store = open_store(tmp_path / "a.zarr")
     assert len(list((tmp_path / "a.zarr/images/probe/thumbnails").glob("*/zarr.json"))) == 1
-    means = [store.read(f"models/{label}/layers/{next(iter(store.layers(label)))}/activations/mean") for label in "SR"]
+    means = [store.layer_read(label, next(iter(store.layers(label))), "activations/mean") for label in "SR"]
     assert not np.allclose(*means)
     assert store.models["S"].weights_sha256 == store.models["R"].weights_sha256
     facts = {model["label"]: model["file_sha256"] for model in store_facts(store)["models"]}

@@ -13,6 +13,7 @@ from shapebias.core.units.table import load_units
 from shapebias.precompute.images.image_set import image_keys
 from shapebias.precompute.models.spec import parse_spec
 from tests.support.explorer_pilot import exploring
+from tests.support.old_store import as_version_1
 
 LOW = """
 
@@ -89,7 +90,7 @@ async def test_the_explorer_says_how_many_tie(stores: tuple[Store, Store]) -> No
 
 
 async def test_an_early_store_does_not_know_them(stores: tuple[Store, Store], tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(stores[0].path, tmp_path / "early.zarr"))
+    copy = as_version_1(Path(stores[0].path), tmp_path / "early.zarr")
     shutil.rmtree(copy / "models/Low/layers/block2/metrics/tied")
     (copy / "manifest.json").unlink()
     store = open_store(copy)

@@ -38,7 +38,7 @@ def test_the_same_run_goes_on(tmp_path: Path) -> None:
     ("identity", "said"),
     [
         ({"top": 5}, "top was 25 and is 5"),
-        ({"networks": {"A": {"weights": "b" * 64}}}, "networks A weights changed"),
+        ({"networks": {"A": {"weights": "b" * 64}}}, "the weights of A changed"),
         ({"noise": [1]}, "noise was null and is"),
     ],
 )

@@ -21,7 +21,7 @@ from shapebias.precompute.writer import ActivationsWriter, StoreWriter
 def write(writer: StoreWriter, label: str = "Net", paths: tuple[bytes, ...] = (b"a.png", b"b.png")) -> None:
     """A store of one model with one layer of three units."""
     rng = np.random.default_rng(0)
-    rows = writer.activations(label, "conv", len(paths), 3)
+    rows = writer.activations(label, 3)
     rows.append(*(rng.normal(size=(2, len(paths), 3)).astype(np.float16)))
     rows.close()
     top = TopKResult(
@@ -33,7 +33,7 @@ def write(writer: StoreWriter, label: str = "Net", paths: tuple[bytes, ...] = (b
     )
     metrics = {"max": np.arange(3, dtype=np.float32), "mean": np.array([1, np.nan, 2], np.float32)}
     layer = schema.Layer(name="conv", module="features.0", units=3, map_height=4, map_width=5)
-    writer.layer(label, layer, metrics, top)
+    writer.layers(label, [layer], [metrics], [top])
     writer.model(
         schema.Model(
             label=label,
@@ -87,6 +87,8 @@ def test_every_chunk_has_a_checksum(tmp_path: Path) -> None:
     found = arrays(zarr.open_group(tmp_path / "a.zarr", mode="r"))
     assert len(found) > 10
     for array in found:
+        if array.path == "manifest":
+            continue
         assert any(type(codec).__name__ == "Crc32cCodec" for codec in array.compressors), array.path
 
 
@@ -103,7 +105,7 @@ def test_all_of_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeyp
 
     def sync_tree(folder: Path) -> None:
         assert not (tmp_path / "a.zarr").exists()
-        assert (folder / "manifest.json").exists()
+        assert (folder / "manifest/c/0").exists()
         synced.append(folder)
 
     monkeypatch.setattr(writer_module, "sync_tree", sync_tree)
@@ -226,7 +228,7 @@ def test_a_second_run_at_the_same_place_is_refused(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
     path, saved = tmp_path / "run" / "a.zarr", tmp_path / "saved"
     with StoreWriter(path, False, {}) as writer:
-        writer.activations("Net", "conv", 10, 3)
+        writer.activations("Net", 3)
         shutil.copytree(path.parent, saved)
     assert around(path) == []
     shutil.copytree(saved, path.parent, dirs_exist_ok=True)
@@ -268,15 +270,12 @@ def test_any_paths_and_thumbnails_come_back(tmp_path_factory: pytest.TempPathFac
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    batches=st.lists(st.integers(1, 700), min_size=1, max_size=6), units=st.integers(1, 70), more=st.integers(0, 900)
-)
-def test_activations_come_back_however_they_came(batches: list[int], units: int, more: int) -> None:
-    """`more` images were planned and skipped."""
+@given(batches=st.lists(st.integers(1, 700), min_size=1, max_size=6), units=st.integers(1, 70))
+def test_activations_come_back_however_they_came(batches: list[int], units: int) -> None:
     group = zarr.create_group({})
     count = sum(batches)
     values = np.random.default_rng(count).normal(size=(2, count, units)).astype(np.float16)
-    writer = ActivationsWriter(group, count + more, units, ("max", "mean"))
+    writer = ActivationsWriter(group, units, ("max", "mean"))
     start = 0
     for size in batches:
         writer.append(values[0, start : start + size], values[1, start : start + size])

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import zarr
 
+from shapebias.core.store import manifest
+
 
 def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
-    """Every array: its type, shape and bytes."""
+    """Every array but the manifest, which tells when the store was made: its type, shape and bytes."""
 
     def walk(group: zarr.Group) -> Iterator["zarr.Array[Any]"]:
         for _, member in group.members():
@@ -20,6 +22,8 @@ def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
 
     found: dict[str, tuple[object, ...]] = {}
     for array in walk(zarr.open_group(store, mode="r")):
+        if array.path == manifest.ARRAY:
+            continue
         values = np.asarray(array[...])
         found[array.path] = (values.dtype, values.shape, values.tobytes())
     return found

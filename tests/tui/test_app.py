@@ -1,5 +1,6 @@
 """The explorer through Textual's Pilot: every key, on the small store (3 layers, 70 units)."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from shapebias.tui.screens.help import HelpScreen, help_text
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.terminal.query import Graphics
 from tests.support.explorer_pilot import exploring, press, settled
+from tests.support.old_store import as_version_1
 
 
 @pytest.fixture
@@ -223,9 +225,9 @@ async def test_the_other_graphics_make_a_grid(store: Store, graphics: Graphics) 
 
 
 async def test_a_damaged_layer_is_said_and_the_app_goes_on(store_copy: Path) -> None:
-    with (store_copy / "models/Tiny/layers/block2/metrics/max/c/0").open("r+b") as chunk:
-        chunk.write(b"\xff\xff\xff\xff")
-    async with exploring(open_store(store_copy)) as (app, pilot):
+    early = as_version_1(store_copy, store_copy.with_name("early.zarr"))
+    shutil.rmtree(early / "models/Tiny/layers/block2/metrics/max/c")
+    async with exploring(open_store(early)) as (app, pilot):
         await pilot.press("right_square_bracket")
         await pilot.pause()
         assert str(app.units.unit) == "Tiny/block1/0"

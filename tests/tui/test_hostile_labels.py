@@ -33,18 +33,13 @@ NAMES = {
 @pytest.fixture(scope="module")
 def hostile_store(concept_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = Path(shutil.copytree(concept_store, tmp_path_factory.mktemp("hostile") / "hostile.zarr"))
-    for old, new in (
-        ("models/Tiny/layers/block1", "block1"),
-        ("models/Tiny/layers/block3", "block3"),
-        ("models/Tiny", "Tiny"),
-    ):
-        (path / old).rename((path / old).with_name(NAMES[new]))
+    (path / "models/Tiny").rename(path / f"models/{NAMES['Tiny']}")
     root = zarr.open_group(path, mode="a")
     model = root[f"models/{NAMES['Tiny']}"]
     root.attrs["models"] = [NAMES["Tiny"]]
     model.attrs.update({"label": NAMES["Tiny"], "layers": [NAMES.get(name, name) for name in model.attrs["layers"]]})
-    for name in ("block1", "block3"):
-        model[f"layers/{NAMES[name]}"].attrs["name"] = NAMES[name]
+    facts = model.attrs["layer_facts"]
+    model.attrs["layer_facts"] = [layer | {"name": NAMES.get(layer["name"], layer["name"])} for layer in facts]
     probe = root["images/probe"]
     probe.attrs["class_names"] = [LONG if number % 2 else HOSTILE for number in range(10)]
     root["concepts"].attrs["names"] = [f"{HOSTILE}{number}" for number, _ in enumerate(root["concepts"].attrs["names"])]

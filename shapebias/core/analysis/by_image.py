@@ -205,7 +205,7 @@ def _on_probe(store: Store, path: str, model: str, *, layer: str | None, limit: 
         result.missing.append("no picture: a store keeps those of images in top lists")
     layers = [name for name in store.layers(model) if layer in (None, name)]
     for name in layers:
-        if store.has(f"{schema.layer_path(model, name)}/activations/max"):
+        if store.layer_has(model, name, "activations/max"):
             result.layers[name] = _firing(store, model, name, row=row, limit=limit)
     if not result.layers:
         result.missing.append("no units: the store was made with --activations none" if layers else f"no layer {layer}")
@@ -213,9 +213,7 @@ def _on_probe(store: Store, path: str, model: str, *, layer: str | None, limit: 
 
 
 def _firing(store: Store, model: str, layer: str, *, row: int, limit: int) -> list[Firing]:
-    activations = store.activations(model, layer, "max")
-    path = f"{schema.layer_path(model, layer)}/activations/max"
-    values = store.read(path, row, shape=activations.shape).astype(np.float64)
+    values = store.layer_read(model, layer, "activations/max", row).astype(np.float64)
     with np.errstate(over="ignore"):  # as the activations were rounded, so that the largest one is 1
         largest = store.metric(model, layer, "max").astype(np.float16).astype(np.float64)
     relative = np.zeros(len(values))

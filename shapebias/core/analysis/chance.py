@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.store.reader import Store
-from shapebias.core.store.schema import layer_path
 
 DRAWS = 2000  # the expectation's standard error is then below 0.1 for up to 1000 images
 
@@ -39,7 +38,7 @@ def class_diversity_by_chance(store: Store, model: str, layer: str) -> tuple[int
     if "class_diversity" not in store.metric_names(model, layer):
         return None
     units = store.layers(model)[layer].units
-    count: int = store.array(f"{layer_path(model, layer)}/top/image", [units, None]).shape[1]
+    count: int = store.layer_array(model, layer, "top/image", [units, None]).shape[1]
     return count, chance_class_diversity(store.owner(model).store.labels, count)
 
 

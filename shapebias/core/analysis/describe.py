@@ -34,12 +34,12 @@ def store_facts(store: Store) -> dict[str, Any]:
         "rulers": [ruler.to_attributes() for ruler in rulers_of(store)],
         "models": [
             {
-                **model.to_attributes(),
+                **model.facts(),
                 "units": sum(layer.units for layer in store.layers(label).values()),
                 "accuracy": [record(known) for known in accuracy if known.model == label],
                 "layers": [
                     {
-                        **layer.to_attributes(),
+                        **layer.facts(),
                         "faint_units": _faint_units(store, label, name),
                         "summary": _summaries(store, label, name),
                     }
@@ -132,8 +132,7 @@ def _device_lines(device: Any) -> list[str]:
 def _faint_units(store: Store, model: str, layer: str) -> int:
     """Return how many units of a layer never exceed the numbers that float16 holds with full precision, but are not
     dead: of them the activations of each image are coarse or 0 in the store; 0 where it has no such activations."""
-    path = f"{schema.layer_path(model, layer)}/activations"
-    kept = any(store.has(f"{path}/{kind}") for kind in ("max", "mean"))
+    kept = any(store.layer_has(model, layer, f"activations/{kind}") for kind in ("max", "mean"))
     if not kept or "max" not in store.metric_names(model, layer):
         return 0
     largest = store.metric(model, layer, "max")

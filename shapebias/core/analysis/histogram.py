@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.store.reader import Store, Unit
-from shapebias.core.store.schema import layer_path
 
 MOST = 16_384  # images read, in blocks spread over the store
 _BLOCK = 1024  # images: as many as lie together in a store
@@ -42,7 +41,7 @@ def activation_histogram(store: Store, unit: Unit, bins: int) -> Histogram | Non
 
     Raises StoreError.
     """
-    if not store.has(f"{layer_path(unit.model, unit.layer)}/activations/max"):
+    if not store.layer_has(unit.model, unit.layer, "activations/max"):
         return None
     column = store.activation_column(unit, MOST, _BLOCK)
     return histogram(column, bins)

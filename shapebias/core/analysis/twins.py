@@ -80,16 +80,16 @@ class Correlator:
         clipped: NDArray[np.float64] = np.clip(correlations, -1.0, 1.0)
         return clipped
 
-    def _array(self, model: str, layer: str) -> tuple[str, list[int]]:
-        """Return where a layer's activations are, and their shape."""
-        images = len(self.store.image_paths_of(model))
-        return f"{schema.layer_path(model, layer)}/activations/max", [images, self.store.layers(model)[layer].units]
+    def _read(self, model: str, layer: str, *selection: Any) -> NDArray[Any]:
+        """Return activations of a layer, float16 [images, units], or a selection of them."""
+        shape = [len(self.store.image_paths_of(model)), self.store.layers(model)[layer].units]
+        return self.store.layer_read(model, layer, "activations/max", *selection, shape=shape)
 
     def _standardised(self, unit: Unit) -> NDArray[np.float32]:
         """Return a unit's activations with mean 0 and norm 1, float32 [images]; all NaN where it has no correlation."""
-        path, shape = self._array(unit.model, unit.layer)
-        blocks = [slice(first, first + self._block) for first in range(0, shape[0], self._block)]
-        parts = [self.store.read(path, rows, unit.index, shape=shape) for rows in blocks]
+        images = len(self.store.image_paths_of(unit.model))
+        blocks = [slice(first, first + self._block) for first in range(0, images, self._block)]
+        parts = [self._read(unit.model, unit.layer, rows, unit.index) for rows in blocks]
         values = np.concatenate([np.zeros(0), *parts])
         if not len(values) or not np.all(np.abs(values) < schema.CLIPPED) or (values == values[0]).all():
             return np.full(len(values), np.nan, np.float32)
@@ -115,14 +115,13 @@ class Correlator:
     def _blocks(self, model: str, layer: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield a layer's activations less those of its first image, float32 [block, units], NaN where clipped, with
         the number of each block's first image. So units that are the same for all images are exactly zero."""
-        path, shape = self._array(model, layer)
         origin: NDArray[np.float32] | None = None
-        for first in range(0, shape[0], self._block):
+        for first in range(0, len(self.store.image_paths_of(model)), self._block):
             key = (model, layer, first)
             if key not in self._kept:
                 if origin is None:
-                    origin = self.store.read(path, slice(0, 1), shape=shape).astype(np.float32)
-                values = self.store.read(path, slice(first, first + self._block), shape=shape).astype(np.float32)
+                    origin = self._read(model, layer, slice(0, 1)).astype(np.float32)
+                values = self._read(model, layer, slice(first, first + self._block)).astype(np.float32)
                 values[~(np.abs(values) < schema.CLIPPED)] = np.nan
                 self._keep(key, values - origin)
             self._kept.move_to_end(key)

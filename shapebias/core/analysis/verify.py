@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shapebias.core.metrics import METRICS
-from shapebias.core.store import schema
-from shapebias.core.store.concepts import layer_concepts, read_concepts
+from shapebias.core.store import manifest, schema
+from shapebias.core.store.concepts import layer_concepts, read_concepts, was_dissected
 from shapebias.core.store.errors import StoreError
 from shapebias.core.store.manifest import compare_with_manifest
 from shapebias.core.store.opening import open_store
@@ -25,8 +25,9 @@ from shapebias.core.text import printable
 _BLOCK = 64 << 20  # bytes read at once
 _LARGEST = 8 << 30  # bytes of a shard
 _MOST = 20_000  # how many times as large as the store an array can be
-_LAYER = r"models/[^/]+/layers/[^/]+/"
+_LAYER = r"models/[^/]+/(layers/[^/]+/)?"  # of version 1 one for every layer
 _EXPECTED = {  # by path: the type, and how many axes
+    manifest.ARRAY: ("uint8", 1),
     r"images/[^/]+/(path|thumbnails/[^/]+)/data": ("uint8", 1),
     r"images/[^/]+/(path|thumbnails/[^/]+)/offsets": ("int64", 1),
     r"images/probe/thumbnails/[^/]+/image": ("int64", 1),
@@ -38,7 +39,8 @@ _EXPECTED = {  # by path: the type, and how many axes
     _LAYER + r"top/value": ("float32", 2),
     _LAYER + r"top/image": ("int32", 2),
     _LAYER + r"top/position": ("int32", 3),
-    _LAYER + r"top/map": ("uint8", 4),
+    _LAYER + r"top/map(/\d+x\d+)?": ("uint8", 4),
+    r"models/[^/]+/metrics": ("float32", 2),
     _LAYER + r"metrics/[^/]+": ("float32", 1),
     _LAYER + r"concepts/label": ("int32", 2),
     _LAYER + r"concepts/(intersection|activation|truth)": ("int64", 2),
@@ -74,6 +76,8 @@ class Report:
 def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> Report:
     """Read all of a store. `advance` is told every array's path. Raises StoreError where it cannot be opened."""
     report = Report()
+    if path.is_file():
+        raise StoreError(f"{printable(str(path))} is verified as a folder: unzip it first", path)
     _check_files(path, report)
     store = open_store(path)
     arrays = dict(_arrays(path, report))
@@ -95,7 +99,7 @@ def _check_files(path: Path, report: Report) -> None:
     report.files, report.bytes = len(files), sum(file.stat().st_size for file in files)
     differences = compare_with_manifest(path)
     if differences is None:
-        report.notes.append("the store has no manifest.json, as those of early versions: metadata could not be checked")
+        report.notes.append("the store has no manifest, as those of early versions: metadata could not be checked")
         return
     wrong, unknown = differences
     for name, what in wrong:
@@ -179,18 +183,18 @@ def _check_models(store: Store, report: Report) -> None:
             try:
                 _check_layer(store, model, layer, report)
             except StoreError as error:
-                report.add_error(error, schema.layer_path(model, layer))
+                report.add_error(error, f"{model}/{layer}")
 
 
 def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
-    path, facts = schema.layer_path(model, layer), store.layers(model)[layer]
+    path, facts = f"{model}/{layer}", store.layers(model)[layer]
     metrics = {name: store.metric(model, layer, name) for name in store.metric_names(model, layer)}
     for name, values in metrics.items():
         low, high = METRICS[name].range
         slack = 1e-5 * max(1.0, abs(low) if math.isfinite(low) else 0, abs(high) if math.isfinite(high) else 0)
         report.check_range(f"{path}/metrics/{name}", values[~np.isnan(values)], low - slack, high + slack)
     for kind in ("max", "mean"):
-        if store.has(f"{path}/activations/{kind}"):
+        if store.layer_has(model, layer, f"activations/{kind}"):
             store.activations(model, layer, kind)
     image, value, position = (store.top_lists(model, layer, name) for name in ("image", "value", "position"))
     report.check_range(f"{path}/top/image", image, -1, len(store.image_paths) - 1)
@@ -221,8 +225,8 @@ def _check_values(
 
 
 def _check_concepts(store: Store, model: str, layer: str, report: Report) -> None:
-    path, concepts = f"{schema.layer_path(model, layer)}/concepts", read_concepts(store)
-    if concepts is None or not store.has(f"{path}/label"):
+    path, concepts = f"{model}/{layer}/concepts", read_concepts(store)
+    if concepts is None or not was_dissected(store, model, layer):
         return
     counts = layer_concepts(store, concepts, model, layer)
     kinds = {"intersection": counts.intersection, "activation": counts.activation, "truth": counts.truth}

@@ -28,18 +28,18 @@ def read_concepts(store: Store) -> Concepts | None:
 
 def was_dissected(store: Store, model: str, layer: str) -> bool:
     """Return whether there are counts of concepts for a layer."""
-    return store.has(f"{schema.layer_path(model, layer)}/concepts")
+    return store.layer_has(model, layer, "concepts/label")
 
 
 def layer_concepts(store: Store, concepts: Concepts, model: str, layer: str) -> LayerConcepts:
     """Return what dissection found about a layer. Raises StoreError where that is missing or makes no sense."""
-    path = f"{schema.layer_path(model, layer)}/concepts"
     shape = [store.layers(model)[layer].units, len(concepts.categories)]
     label, intersection, activation, truth = (
-        store.read(f"{path}/{name}", shape=shape) for name in ("label", "intersection", "activation", "truth")
+        store.layer_read(model, layer, f"concepts/{name}", shape=shape)
+        for name in ("label", "intersection", "activation", "truth")
     )
     if label.size and not -1 <= label.min() <= label.max() < len(concepts):
-        raise damaged(store.path, "a label that is no concept", path)
+        raise damaged(store.path, "a label that is no concept", f"{model}/{layer}/concepts")
     return LayerConcepts(
         label=label.astype(np.int32),
         intersection=intersection.astype(np.int64),

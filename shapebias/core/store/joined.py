@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shapebias.core.shape_bias.decisions import Decisions
 from shapebias.core.store import schema
+from shapebias.core.store.layout import LayerArray, Place
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.ragged import Ragged
 from shapebias.core.store.reader import Owner, Part, Store, TopImages, Unit
@@ -96,6 +97,20 @@ class JoinedStore(Store):
         store, own_path = self._path_in_owner(path)
         return store.ragged(own_path)
 
+    def layer_has(self, model: str, layer: str, name: str) -> bool:
+        store, label = self.owner(model)
+        return store.layer_has(label, layer, name)
+
+    def layer_array(self, model: str, layer: str, name: str, shape: Sequence[int | None] | None = None) -> LayerArray:
+        store, label = self.owner(model)
+        return store.layer_array(label, layer, name, shape)
+
+    def layer_read(
+        self, model: str, layer: str, name: str, *selection: Any, shape: Sequence[int | None] | None = None
+    ) -> NDArray[Any]:
+        store, label = self.owner(model)
+        return store.layer_read(label, layer, name, *selection, shape=shape)
+
     # Images
 
     @cached_property
@@ -158,6 +173,14 @@ class JoinedStore(Store):
         store, label = self.owner(model)
         return store.metric_names(label, layer)
 
+    def metric(self, model: str, layer: str, name: str) -> NDArray[np.float32]:
+        store, label = self.owner(model)
+        return store.metric(label, layer, name)
+
+    def metric_place(self, model: str, layer: str, name: str) -> Place:
+        store, label = self.owner(model)
+        return store.metric_place(label, layer, name)
+
     def top(self, unit: Unit) -> TopImages:
         store, own_unit = self._owner_of(unit)
         top = store.top(own_unit)
@@ -168,7 +191,7 @@ class JoinedStore(Store):
         lists = store.top_lists(label, layer, name)
         return np.where(lists >= 0, lists + self._first_image_of(model), -1) if name == "image" else lists
 
-    def activations(self, model: str, layer: str, kind: str) -> "zarr.Array[Any]":
+    def activations(self, model: str, layer: str, kind: str) -> LayerArray:
         store, label = self.owner(model)
         return store.activations(label, layer, kind)
 

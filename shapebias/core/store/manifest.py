@@ -1,7 +1,8 @@
 """The list of a store's files, written when it is finished: what is missing, cut or changed later can be told.
 
 Chunks have checksums of their own. Metadata is repeated here, so that it can be told from what it was, and come in one
-piece over a network.
+piece over a network. The list is JSON, kept as the only chunk of an array of bytes, as Zarr wonders at other files; in
+stores of version 1 it is a file beside the root's zarr.json.
 """
 
 import hashlib
@@ -11,21 +12,17 @@ from typing import Any
 
 from shapebias.core.store.errors import damaged
 
-NAME = "manifest.json"
+ARRAY = "manifest"
+NAME = f"{ARRAY}/c/0"
+EARLY_NAME = "manifest.json"
 METADATA = "zarr.json"
 
 
-def write_manifest(store: Path) -> None:
-    """Write the list of all files of a store into it: sizes in bytes, and what is in files of metadata."""
-    sizes = _sizes(store)
-    metadata = {name: json.loads((store / name).read_bytes()) for name in sizes if Path(name).name == METADATA}
-    (store / NAME).write_text(json.dumps({"files": sizes, "metadata": metadata}, separators=(",", ":")), "utf-8")
-
-
-def _sizes(store: Path) -> dict[str, int]:
+def file_sizes(store: Path) -> dict[str, int]:
     """Return the size in bytes of every file of a store but the manifest, by its path in the store."""
     files = sorted(path for path in store.rglob("*") if path.is_file())
-    return {path.relative_to(store).as_posix(): path.stat().st_size for path in files if path != store / NAME}
+    sizes = {path.relative_to(store).as_posix(): path.stat().st_size for path in files}
+    return {name: size for name, size in sizes.items() if name != EARLY_NAME and not name.startswith(f"{ARRAY}/")}
 
 
 def read_manifest(content: bytes) -> tuple[dict[str, int], dict[str, Any]]:
@@ -46,14 +43,14 @@ def compare_with_manifest(store: Path) -> tuple[list[tuple[str, str]], list[str]
 
     Raises StoreError where the manifest cannot be read.
     """
-    file = store / NAME
-    if not file.is_file():
+    name = next((name for name in (NAME, EARLY_NAME) if (store / name).is_file()), None)
+    if name is None:
         return None
     try:
-        listed, metadata = read_manifest(file.read_bytes())
+        listed, metadata = read_manifest((store / name).read_bytes())
     except (OSError, ValueError) as error:
-        raise damaged(store, "it cannot be read", NAME) from error
-    sizes = _sizes(store)
+        raise damaged(store, "it cannot be read", name) from error
+    sizes = file_sizes(store)
     wrong = []
     for name, size in listed.items():
         if name not in sizes:

@@ -1,15 +1,18 @@
 """Opens stores: a folder, or a URL."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import zarr
+from zarr.storage import ZipStore
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.remote import is_url
 from shapebias.core.store import schema
 from shapebias.core.store.errors import StoreError, damaged, store_name
+from shapebias.core.store.files import Files, FolderFiles, ZippedFiles
 from shapebias.core.store.reader import Store
 from shapebias.core.store.single import SingleStore
 from shapebias.core.text import printable
@@ -21,10 +24,10 @@ def open_store(location: Path | str) -> Store:
     """Open the store at a path or URL for reading. Raises StoreError: missing, no store, newer version, damaged."""
     if isinstance(location, str) and is_url(location):
         path: Path | str = location.rstrip("/")
-        group = _open_remote(location.rstrip("/"))
+        group, files = _open_remote(location.rstrip("/")), None
     else:
         path = Path(location)
-        group = _open_folder(path)
+        group, files = _open_zip(path) if path.is_file() else _open_folder(path)
     attributes = dict(group.attrs)
     if attributes.get("format") != schema.FORMAT:
         raise StoreError(f"{store_name(path)} is a Zarr store, but not of shapebias", path)
@@ -37,16 +40,27 @@ def open_store(location: Path | str) -> Store:
             "with `pip install -U shapebias`",
             path,
         )
-    return SingleStore(path, group)
+    return SingleStore(path, group, files)
 
 
-def _open_folder(path: Path) -> zarr.Group:
+def _open_folder(path: Path) -> tuple[zarr.Group, Files]:
     name = store_name(path)
     if not path.exists():
         raise StoreError(f"{name} does not exist: make it with `shapebias precompute --store {name}`", path)
     if not (path / "zarr.json").is_file():
         raise StoreError(f"{name} is not a shapebias store: it has no zarr.json", path)
-    return _read(path, lambda: zarr.open_group(path, mode="r"))
+    return _read(path, lambda: zarr.open_group(path, mode="r")), FolderFiles(path)
+
+
+def _open_zip(path: Path) -> tuple[zarr.Group, Files]:
+    """Open a store in a zip, which is read as it is, not unpacked."""
+    if not zipfile.is_zipfile(path):
+        raise StoreError(f"{store_name(path)} is not a shapebias store: it is a file, neither a folder nor a zip", path)
+    files = _read(path, lambda: ZippedFiles(path))
+    if not files.has("zarr.json"):
+        raise StoreError(f"{store_name(path)} is a zip without a shapebias store: it has no zarr.json", path)
+    archive = ZipStore(path, mode="r")
+    return _read(path, lambda: zarr.open_group(archive, path=files.prefix.rstrip("/"), mode="r")), files
 
 
 def _open_remote(url: str) -> zarr.Group:

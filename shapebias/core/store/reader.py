@@ -14,6 +14,7 @@ from shapebias.core.errors import UsageError
 from shapebias.core.shape_bias.decisions import Decisions
 from shapebias.core.store import schema
 from shapebias.core.store.errors import damaged
+from shapebias.core.store.layout import LayerArray, Place
 from shapebias.core.store.ragged import Ragged
 from shapebias.core.text import printable
 
@@ -106,6 +107,19 @@ class Store(Protocol):
     def ragged(self, path: str) -> Ragged:
         """Return the list of byte strings at `path`."""
 
+    # A layer's arrays, by their names: `top/value`, `top/map`, `activations/max`, `concepts/label`
+
+    def layer_has(self, model: str, layer: str, name: str) -> bool:
+        """Return whether a layer has such an array."""
+
+    def layer_array(self, model: str, layer: str, name: str, shape: Sequence[int | None] | None = None) -> LayerArray:
+        """Return an array of a layer, to be indexed. Raises StoreError as `array` does."""
+
+    def layer_read(
+        self, model: str, layer: str, name: str, *selection: Any, shape: Sequence[int | None] | None = None
+    ) -> NDArray[Any]:
+        """Return the values of a layer's array, all or a basic selection."""
+
     # Images
 
     @property
@@ -163,8 +177,9 @@ class Store(Protocol):
 
     def metric(self, model: str, layer: str, name: str) -> NDArray[np.float32]:
         """Return a metric of a layer's units, float32 [units]."""
-        units = self.layers(model)[layer].units
-        return self.read(f"{schema.layer_path(model, layer)}/metrics/{name}", shape=[units])
+
+    def metric_place(self, model: str, layer: str, name: str) -> Place:
+        """Return what `metric` reads: the same for several layers where it reads the metric of all together."""
 
     def top(self, unit: Unit) -> TopImages:
         """Return the top images of one unit with their maps; reads only that unit's part of the store."""
@@ -172,7 +187,7 @@ class Store(Protocol):
     def top_lists(self, model: str, layer: str, name: str) -> NDArray[Any]:
         """Return `value`, `image` or `position` of the top lists of a whole layer, [units, k] or [units, k, 2]."""
 
-    def activations(self, model: str, layer: str, kind: str) -> "zarr.Array[Any]":
+    def activations(self, model: str, layer: str, kind: str) -> LayerArray:
         """Return the `max` or `mean` activations, float16 [images of the model's own store, units]; index the array
         to read a part."""
 

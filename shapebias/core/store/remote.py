@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from zarr.abc.store import OffsetByteRequest
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.storage import FsspecStore
 
 from shapebias.core.remote import filesystem, unreachable
 from shapebias.core.store.errors import damaged
-from shapebias.core.store.manifest import METADATA, NAME, read_manifest
+from shapebias.core.store.manifest import EARLY_NAME, METADATA, NAME, read_manifest
 from shapebias.core.store.reader import Store
-from shapebias.core.store.schema import layer_path
 from shapebias.core.text import printable
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 _REQUESTS = 32  # at a time
 _SMALL = 1 << 20  # bytes of a read that is kept
 _KEPT = 64 << 20  # bytes kept
+_KEPT_WHOLE = 256 << 20  # bytes of whole files kept
 
 
 class RemoteFiles(FsspecStore):
@@ -31,8 +31,10 @@ class RemoteFiles(FsspecStore):
 
     url: str
     _metadata: dict[str, bytes] | None
+    _sizes: dict[str, int]
     _kept: "OrderedDict[tuple[str, ByteRequest | None], Buffer]"
     _kept_bytes: int
+    _whole: "OrderedDict[str, Buffer]"  # files of a server that knows no ranges
 
     @classmethod
     def open_url(cls, url: str) -> "RemoteFiles":
@@ -40,17 +42,21 @@ class RemoteFiles(FsspecStore):
         files, path = filesystem(url)
         opened = cls.from_url(url, read_only=True)
         assert isinstance(opened, cls)
-        opened.url, opened._kept, opened._kept_bytes = url, OrderedDict(), 0
-        try:
-            _, metadata = read_manifest(files.cat_file(f"{path}/{NAME}", start=0))
-            known = {name: json.dumps(content).encode() for name, content in metadata.items()}
-            opened._metadata = None if any(isinstance(content, str) for content in metadata.values()) else known
-        except FileNotFoundError:  # of an early version
-            opened._metadata = None
-        except ValueError as error:
-            raise damaged(url, "it cannot be read", NAME) from error
-        except Exception as error:  # each protocol has its own
-            raise unreachable(url, error) from error
+        opened.url, opened._kept, opened._kept_bytes, opened._whole = url, OrderedDict(), 0, OrderedDict()
+        opened._sizes, opened._metadata = {}, None
+        for name in (NAME, EARLY_NAME):
+            try:
+                sizes, metadata = read_manifest(files.cat_file(f"{path}/{name}", start=0))
+            except FileNotFoundError:  # of an earlier version
+                continue
+            except ValueError as error:
+                raise damaged(url, "it cannot be read", name) from error
+            except Exception as error:  # each protocol has its own
+                raise unreachable(url, error) from error
+            opened._sizes = sizes
+            if not any(isinstance(content, str) for content in metadata.values()):
+                opened._metadata = {name: json.dumps(content).encode() for name, content in metadata.items()}
+            break
         return opened
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
@@ -74,16 +80,34 @@ class RemoteFiles(FsspecStore):
         if (key, byte_range) in self._kept:
             self._kept.move_to_end((key, byte_range))
             return self._kept[key, byte_range]
-        try:
-            whole = OffsetByteRequest(0)  # else s3fs asks for the size first
-            value = await super().get(key, prototype, byte_range or whole)
-        except Exception as error:  # each protocol has its own
-            raise unreachable(f"{self.url}/{key}", error) from error
+        value = await self._fetch(key, prototype, self._as_range(key, byte_range))
         if value is not None:
             self._keep((key, byte_range), value)
         elif not is_metadata:
             raise damaged(self.url, f"its file {printable(key)} is missing")
         return value
+
+    def _as_range(self, key: str, byte_range: "ByteRequest | None") -> "ByteRequest":
+        """Return a request that no server needs to be asked for a file's size for."""
+        if isinstance(byte_range, SuffixByteRequest) and key in self._sizes:
+            size = self._sizes[key]
+            return RangeByteRequest(max(0, size - byte_range.suffix), size)
+        return byte_range or OffsetByteRequest(0)  # else s3fs asks for the size first
+
+    async def _fetch(self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest") -> "Buffer | None":
+        """Return what a server gives; of a whole file, from a server that knows no ranges, the range of it."""
+        if key in self._whole:
+            return _part(self._whole[key], byte_range)
+        try:
+            value = await super().get(key, prototype, byte_range)
+        except Exception as error:  # each protocol has its own
+            raise unreachable(f"{self.url}/{key}", error) from error
+        if value is None or len(value) <= _length(byte_range, len(value)):
+            return value
+        self._whole[key] = value
+        while len(self._whole) > 1 and sum(map(len, self._whole.values())) > _KEPT_WHOLE:
+            self._whole.popitem(last=False)
+        return _part(value, byte_range)
 
     def _keep(self, read: "tuple[str, ByteRequest | None]", value: "Buffer") -> None:
         if len(value) > _SMALL or read in self._kept:  # two may have asked for it at the same time
@@ -94,15 +118,29 @@ class RemoteFiles(FsspecStore):
             self._kept_bytes -= len(self._kept.popitem(last=False)[1])
 
 
+def _length(byte_range: "ByteRequest", size: int) -> int:
+    """Return how many bytes a request is for, of a file of `size` bytes."""
+    if isinstance(byte_range, RangeByteRequest):
+        return byte_range.end - byte_range.start
+    return byte_range.suffix if isinstance(byte_range, SuffixByteRequest) else size
+
+
+def _part(whole: "Buffer", byte_range: "ByteRequest") -> "Buffer":
+    if isinstance(byte_range, RangeByteRequest):
+        return whole[byte_range.start : byte_range.end]
+    first = len(whole) - byte_range.suffix if isinstance(byte_range, SuffixByteRequest) else byte_range.offset
+    return whole[max(first, 0) :]
+
+
 def read_metrics_ahead(store: Store, layers: Iterable[tuple[str, str]]) -> None:
     """Fetch all metrics of some layers, (model, layer), together where each would be a request to a server, for
     `store.metric` to find them. Raises StoreError."""
     if any(isinstance(part.store.path, str) for part in store.parts):
-        paths = [
-            f"{layer_path(model, layer)}/metrics/{name}"
+        reads = {
+            (model, store.metric_place(model, layer, name)): (model, layer, name)
             for model, layer in layers
             for name in store.metric_names(model, layer)
-        ]
+        }
         with ThreadPoolExecutor(_REQUESTS) as pool:
-            for _ in pool.map(store.read, paths):
+            for _ in pool.map(lambda read: store.metric(*read), reads.values()):
                 pass

@@ -1,7 +1,8 @@
-"""The layout of a store (Zarr v3, format "shapebias" version 1): its names, and the facts kept as attributes.
+"""The layout of a store (Zarr v3, format "shapebias" version 2): its names, and the facts kept as attributes.
 
-attributes                 format, version, shapebias_version, created, settings, rulers (see Ruler), device (what it
-                           was measured on: kind, gpus, precision, torch; {} in early stores)
+attributes                 format, version, shapebias_version, created, settings, folder (where the run was started),
+                           device, rulers (see Ruler)
+manifest                   uint8: the bytes of a JSON file, see manifest.py
 images/probe/              attributes: class_ids, class_names, skipped (of each: path, reason)
   path/{data,offsets}      file names as raw bytes, one after the other, relative to the image folder
   label                    int32 [images], index into class_ids, -1 = none
@@ -11,22 +12,27 @@ images/cue-conflict/       attributes: see CueConflictImages; only where a netwo
   shape, texture           int32 [images], index into categories
 concepts/                  attributes: names, category (of each name, index into categories), categories, and of what
                            was dissected: source, images, iou_area, skipped, problems; where any was dissected
-models/LABEL/              attributes: see Model
+models/LABEL/              attributes: see Model, with the facts of every layer. Units are those of all layers, one
+                           layer after the other
+  metrics                  float32 [metrics, units], in the order of the attribute `metrics`; NaN where a layer
+                           lacks one
+  activations/{max,mean}   float16 [images, units]: larger than CLIPPED is stored as that, below FAINT it is coarse,
+                           and below 2^-25 it is 0. Metrics and top lists are float32, from what was computed
+  top/value                float32 [units, k], descending; NaN where fewer than k images
+  top/image                int32 [units, k], index into images/probe; -1 where fewer than k images
+  top/position             int32 [units, k, 2], (y, x) of the maximum in the map
+  top/map/HEIGHTxWIDTH     uint8 [units with maps of that size, k, h, w], 255 = the unit's max, values <= 0 are 0
+  concepts/label           int32 [units, categories]: each category's best concept, index into names, -1 = none
+  concepts/{intersection,activation,truth}   int64 [units, categories]: pixel counts, see core/concepts.py
   cue_conflict/decision    int32 [images], index into categories, -1 = none; images of images/cue-conflict
   decision, target         int32 [images]: the output that the network decides for, and the right one, -1 = none
   distortions/NAME         int32 [images]: what it decides for the distorted image, -1 = no such version of it
   adversarial/right        uint8 [attacks, images]: 1 = right in spite of the attack; attributes: attacks
   filters                  float32 [units, 3, h, w]: the first layer's kernels
-  layers/NAME/             attributes: see Layer
-    activations/{max,mean} float16 [images, units]: larger than CLIPPED is stored as that, below FAINT it is coarse,
-                           and below 2^-25 it is 0. Metrics and top lists are float32, from what was computed
-    top/value              float32 [units, k], descending; NaN where fewer than k images
-    top/image              int32 [units, k], index into images/probe; -1 where fewer than k images
-    top/position           int32 [units, k, 2], (y, x) of the maximum in the map
-    top/map                uint8 [units, k, h, w], 255 = the unit's max, values <= 0 are 0
-    metrics/METRIC         float32 [units]
-    concepts/label         int32 [units, categories]: each category's best concept, index into names, -1 = none
-    concepts/{intersection,activation,truth}   int64 [units, categories]: pixel counts, see core/concepts.py
+
+Version 1, which is still read, had a group models/LABEL/layers/LAYER with arrays of its own for every layer:
+metrics/METRIC [units], top/map [units, k, h, w], the others as above; the layer's facts were its attributes, and
+manifest.json stood beside the root's zarr.json.
 """
 
 import re
@@ -35,7 +41,7 @@ from types import UnionType
 from typing import Any, Self, get_origin, get_type_hints
 
 FORMAT = "shapebias"
-VERSION = 1
+VERSION = 2
 PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
 CONCEPTS = "concepts"
@@ -44,6 +50,7 @@ FAINT = (
     2.0**-14
 )  # float16's smallest number of full precision: activations below have fewer digits; below 2^-25 they are 0
 
+_LAYOUT = ("layer_facts", "metrics", "lacks")  # facts of the layout, not of networks
 LABEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 
 
@@ -54,6 +61,10 @@ class _Attributes:
     def to_attributes(self) -> dict[str, Any]:
         """Return it as JSON."""
         return asdict(self)
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON without what only says where numbers are in the store."""
+        return {name: value for name, value in self.to_attributes().items() if name not in _LAYOUT}
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
@@ -79,7 +90,8 @@ class Layer(_Attributes):
     """A watched layer: `name` is the user's word for it (`conv5`), `module` its dotted path in the network.
 
     `left_out` counts activation maps (of an image and a unit) that held NaN or infinite values and were left out.
-    `ending` says what the layer's tensor went through, in words (`after norm, relu`); empty in early stores.
+    `ending` says what the layer's tensor went through, in words (`after norm, relu`); empty in early stores. `lacks`
+    names the model's metrics that the layer does not have.
     """
 
     name: str
@@ -89,6 +101,7 @@ class Layer(_Attributes):
     map_width: int
     left_out: int = 0
     ending: str = ""
+    lacks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +111,8 @@ class Model(_Attributes):
     `weights_sha256` is of the state dict, `file_sha256` of the file that it came from (None: no file of the user's).
     `thumbnails` names the geometry under images/probe/thumbnails that shows what this network saw. `variants`: of each
     folder of ready-made variants its name, and how many images it had, with a label, classified correctly.
+    `layer_facts` are the attributes of each Layer, in order, and `metrics` the rows of the array of that name; both are
+    empty in version 1.
     """
 
     label: str
@@ -111,6 +126,8 @@ class Model(_Attributes):
     parameters: int
     file_sha256: str | None = None
     variants: list[dict[str, Any]] = field(default_factory=list)
+    layer_facts: list[dict[str, Any]] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,5 +166,5 @@ def decisions_path(model: str) -> str:
 
 
 def layer_path(model: str, layer: str) -> str:
-    """Return the group of a layer inside the store. The `#` of `block#2` is `~` there, as URLs end at a `#`."""
+    """Return the group of a layer in a store of version 1. The `#` of `block#2` is `~` there, as URLs end at a `#`."""
     return f"models/{model}/layers/{layer.replace('~', '~~').replace('#', '~')}"

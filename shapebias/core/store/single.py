@@ -4,7 +4,8 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from dataclasses import replace
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,32 @@ from shapebias.core.metrics import in_order
 from shapebias.core.shape_bias.decisions import Decisions
 from shapebias.core.store import schema
 from shapebias.core.store.errors import StoreError, damaged, store_name
+from shapebias.core.store.files import Files
+from shapebias.core.store.layout import MAPS, METRICS, LayerArray, Layout, Place
 from shapebias.core.store.ragged import Ragged
 from shapebias.core.store.reader import Owner, Part, Store, TopImages, Unit
 from shapebias.core.text import printable
+
+_AT_ONCE = 1 << 16  # units of a model whose metrics are read for all layers together
 
 
 class SingleStore(Store):
     """One store. What its methods return is said in `Store`."""
 
-    def __init__(self, path: Path | str, group: zarr.Group) -> None:
-        """Raises StoreError where the facts about the store or a model make no sense."""
+    def __init__(self, path: Path | str, group: zarr.Group, files: Files | None = None) -> None:
+        """`files`: which files there are, of a store on this machine. Raises StoreError where the facts about the store
+        or a model make no sense."""
         self.path = path
-        self._group = group
+        self._group, self._files = group, files
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: of which images, and pictures
-        self._layers: dict[str, dict[str, schema.Layer]] = {}
+        self._layouts: dict[str, Layout] = {}
+        self._metrics: dict[Place, NDArray[np.float32]] = {}  # of all layers of a model
         with self._reading("attributes"):
             self.attributes = dict(group.attrs)
             if not isinstance(group["models"], zarr.Group):
                 raise TypeError("models is not a group")
+            self._version = int(self.attributes["version"])
             labels = [str(label) for label in self.attributes["models"]]
             self.models = {label: self._model(label) for label in labels}
         if not self.models:
@@ -74,8 +82,8 @@ class SingleStore(Store):
     # Groups and arrays, by their paths
 
     def has(self, path: str) -> bool:
-        if isinstance(self.path, Path):
-            return (self.path / path / "zarr.json").is_file()
+        if self._files is not None:
+            return self._files.has(f"{path}/zarr.json")
         with self._reading(path):
             return path in self._group
 
@@ -98,13 +106,12 @@ class SingleStore(Store):
     def _check_files(self, path: str, array: "zarr.Array[Any]") -> None:
         """Raise ValueError where the file of a chunk is missing: zarr would read it as fill values, but here every
         chunk was written. (`RemoteFiles` finds that out when it reads one.)"""
-        if isinstance(self.path, str):
+        if self._files is None:
             return
         pieces = math.prod(
             -(-extent // piece) for extent, piece in zip(array.shape, array.shards or array.chunks, strict=True)
         )
-        files = (file for file in (self.path / path / "c").rglob("*") if file.is_file())
-        present = sum(file.stat().st_size > 0 for file in files)
+        present = self._files.count(f"{path}/c")
         if present < pieces:
             raise ValueError(f"{pieces - present} of its {pieces} files are missing or empty")
 
@@ -197,49 +204,100 @@ class SingleStore(Store):
     # Layers and units
 
     def layers(self, model: str) -> dict[str, schema.Layer]:
-        if model not in self._layers:
-            layers = {}
-            for name in self.models[model].layers:
-                path = schema.layer_path(model, name)
-                with self._reading(path):
-                    layers[name] = schema.Layer.from_attributes(dict(self._group[path].attrs))
-            self._layers[model] = layers
-        return self._layers[model]
+        return dict(self._layout(model).layers)
+
+    def _layout(self, model: str) -> Layout:
+        if model not in self._layouts:
+            facts = self.models[model]
+            if self._version == 1:
+                layers = {name: self._layer_of_version_1(model, name) for name in facts.layers}
+            else:
+                with self._reading(f"models/{model}"):
+                    known = [schema.Layer.from_attributes(dict(attributes)) for attributes in facts.layer_facts]
+                    layers = {layer.name: layer for layer in known}
+                    if list(layers) != facts.layers or not all(isinstance(name, str) for name in facts.metrics):
+                        raise ValueError("the names of its layers do not fit")
+            self._layouts[model] = Layout(model, self._version, layers, tuple(facts.metrics))
+        return self._layouts[model]
+
+    def _layer_of_version_1(self, model: str, name: str) -> schema.Layer:
+        path = schema.layer_path(model, name)
+        with self._reading(path):
+            return schema.Layer.from_attributes(dict(self._group[path].attrs))
+
+    def layer_has(self, model: str, layer: str, name: str) -> bool:
+        return self.has(self._layout(model).place(layer, name).path)
+
+    def layer_array(self, model: str, layer: str, name: str, shape: Sequence[int | None] | None = None) -> LayerArray:
+        with self._reading(f"{model}/{layer}/{name}"):
+            place = self._layout(model).place(layer, name)
+        array = self.array(place.path)
+        with self._reading(place.path):
+            part = LayerArray(array, place)
+            if shape is not None and not _fits(part.shape, shape):
+                raise ValueError(f"its shape is {array.shape}")
+            return part
+
+    def layer_read(
+        self, model: str, layer: str, name: str, *selection: Any, shape: Sequence[int | None] | None = None
+    ) -> NDArray[Any]:
+        array = self.layer_array(model, layer, name, shape)
+        with self._reading(array.path):
+            return array[selection if selection else ...]
 
     def metric_names(self, model: str, layer: str) -> list[str]:
+        if self._version > 1:
+            return in_order(self._layout(model).metric_names(layer))
         path = f"{schema.layer_path(model, layer)}/metrics"
         with self._reading(path):
             group = self._group[path]
             assert isinstance(group, zarr.Group)
             return in_order(group.array_keys())
 
+    def metric(self, model: str, layer: str, name: str) -> NDArray[np.float32]:
+        place = self.metric_place(model, layer, name)
+        own = self._layout(model).place(layer, f"{METRICS}/{name}")
+        if place == own:
+            return self.layer_read(model, layer, f"{METRICS}/{name}", shape=[self.layers(model)[layer].units])
+        with self._reading(f"{place.path} {name}"):
+            if place not in self._metrics:  # of all layers at once: a read takes longer than its bytes
+                self._metrics[place] = LayerArray(self.array(place.path), place)[...]
+                self._metrics[place].flags.writeable = False
+            return self._metrics[place][own.first : own.first + (own.count or 0)]
+
+    def metric_place(self, model: str, layer: str, name: str) -> Place:
+        layout = self._layout(model)
+        with self._reading(f"{model}/{layer}/{METRICS}/{name}"):
+            place = layout.place(layer, f"{METRICS}/{name}")
+        together = self._version > 1 and layout.units <= _AT_ONCE
+        return replace(place, first=0, count=layout.units) if together else place
+
     @lru_cache(maxsize=256)  # noqa: B019 (a store is open as long as the program runs)
     def top(self, unit: Unit) -> TopImages:
-        path = f"{schema.layer_path(unit.model, unit.layer)}/top"
         layer = self.layers(unit.model)[unit.layer]
-        image = self.read(f"{path}/image", unit.index, shape=[layer.units, None])
+        read = partial(self.layer_read, unit.model, unit.layer)
+        image = read("top/image", unit.index, shape=[layer.units, None])
         lists = [layer.units, len(image)]
-        value = self.read(f"{path}/value", unit.index, shape=lists)
-        position = self.read(f"{path}/position", unit.index, shape=[*lists, 2])
-        maps = self.read(f"{path}/map", unit.index, shape=[*lists, layer.map_height, layer.map_width])
+        value = read("top/value", unit.index, shape=lists)
+        position = read("top/position", unit.index, shape=[*lists, 2])
+        maps = read(MAPS, unit.index, shape=[*lists, layer.map_height, layer.map_width])
         filled = int((image >= 0).sum())
         return TopImages(value[:filled], image[:filled], position[:filled], maps[:filled])
 
     def top_lists(self, model: str, layer: str, name: str) -> NDArray[Any]:
         shape = [self.layers(model)[layer].units, None, *([2] if name == "position" else [])]
-        return self.read(f"{schema.layer_path(model, layer)}/top/{name}", shape=shape)
+        return self.layer_read(model, layer, f"top/{name}", shape=shape)
 
-    def activations(self, model: str, layer: str, kind: str) -> "zarr.Array[Any]":
+    def activations(self, model: str, layer: str, kind: str) -> LayerArray:
         shape = [len(self.image_paths), self.layers(model)[layer].units]
-        return self.array(f"{schema.layer_path(model, layer)}/activations/{kind}", shape)
+        return self.layer_array(model, layer, f"activations/{kind}", shape)
 
     def activation_column(self, unit: Unit, most: int, block: int) -> NDArray[np.float16]:
         array = self.activations(unit.model, unit.layer, "max")
-        path = f"{schema.layer_path(unit.model, unit.layer)}/activations/max"
         images = array.shape[0]
         blocks = -(-images // block)
         chosen = range(blocks) if images <= most else np.linspace(0, blocks - 1, most // block).astype(int).tolist()
-        with self._reading(path):
+        with self._reading(array.path):
             parts = [np.asarray(array[number * block : (number + 1) * block, unit.index]) for number in chosen]
             return np.concatenate([np.zeros(0, np.float16), *parts])
 

@@ -34,17 +34,16 @@ def consistency_notes(network: nn.Module, images: Tensor, result: Any, alone: An
     `images` [2, 3, H, W] are a dark and a bright one; `result` is what the network returned for them, `alone` what it
     returned for the first by itself, None where it takes no single image.
     """
-    notes = [f"{name} of its weights hold NaN or infinite values" for name in [_damaged(network)] if name]
     if alone is None:
         with torch.inference_mode():
             alone = network(_beside_itself(images))
     same = list(zip(leaves(result), leaves(alone), strict=False))
     pairs = [(two.tensor[:1], one.tensor[:1]) for two, one in same if two.tensor.shape[:1] == (2,)]
     if any(_holds_nan(tensor) for tensor, _ in pairs):
-        return [*notes, f"its outputs hold NaN{_first(network, images, _nan_in)}"]
+        return [f"its outputs hold NaN{_first(network, images, _nan_in)}"]
     if all(_near(*pair) for pair in pairs):
-        return notes
-    return [*notes, _difference(network, images)]
+        return []
+    return [_difference(network, images)]
 
 
 def _beside_itself(images: Tensor) -> Tensor:
@@ -52,10 +51,12 @@ def _beside_itself(images: Tensor) -> Tensor:
     return torch.stack([images[0], images[0] / 2])
 
 
-def _damaged(network: nn.Module) -> str:
-    """How many tensors of a state dict hold values that are no numbers, and the first of them."""
+def damaged_weights(network: nn.Module) -> list[str]:
+    """Return what to tell the user where tensors of a network's state dict hold values that are no numbers."""
     damaged = [name for name, tensor in network.state_dict().items() if not _is_finite(tensor)]
-    return f"{len(damaged)} ({printable(damaged[0], 80)} …)" if damaged else ""
+    if not damaged:
+        return []
+    return [f"{len(damaged)} ({printable(damaged[0], 80)} …) of its weights hold NaN or infinite values"]
 
 
 def _is_finite(tensor: Any) -> bool:

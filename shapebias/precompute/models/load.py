@@ -20,6 +20,7 @@ from shapebias.precompute.models import timm_models, torchvision_models
 from shapebias.precompute.models.checkpoints.formats import Weights
 from shapebias.precompute.models.checkpoints.read import Checkpoint, read_checkpoint
 from shapebias.precompute.models.classes import read_classes
+from shapebias.precompute.models.consistency import damaged_weights
 from shapebias.precompute.models.preprocessing import (
     NORMALIZATIONS,
     Preprocessing,
@@ -36,7 +37,7 @@ class LoadedModel:
     """A network, ready to look at. `architecture` is torchvision's or timm's name, else the module's class name.
 
     `class_ids` names the classes of the outputs in order, `output` the class scores among several outputs, None where
-    nobody said; `notes` are lines for the user.
+    nobody said; `decides` is false where the weights are without the network's head. `notes` are lines for the user.
     """
 
     label: str
@@ -46,6 +47,7 @@ class LoadedModel:
     preprocessing: Preprocessing
     class_ids: list[str] | None = None
     output: str | None = None
+    decides: bool = True
     file_digest: Future[str] | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -62,8 +64,12 @@ class LoadedModel:
         """Of the state dict's names, shapes and bytes, in order: the same weights give the same digest anywhere."""
         digest = hashlib.sha256()
         for name, value in sorted(self.network.state_dict().items()):
+            if not isinstance(value, torch.Tensor):  # what a module keeps beside its weights
+                digest.update(f"{name} {value!r}\n".encode())
+                continue
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            dense: torch.Tensor = value if value.layout == torch.strided else value.to_dense()
+            digest.update(dense.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
 
@@ -75,20 +81,21 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
 
     Without `download`, networks whose weights would come from the internet get zeros: enough to look at the layers.
     """
-    source = spec.source if spec.checkpoint is None else f"{spec.source}@{spec.checkpoint}"
-    source += f",output={spec.output}" if spec.output else ""
+    source = spec.network
     spec = _shipped(spec)
     classes = read_classes(spec.classes) if spec.classes is not None else None
     found = _from_training(spec)
     path = Path(spec.source) if spec.checkpoint is None and spec.source.endswith(SUFFIX) else spec.checkpoint
-    checkpoint = read_checkpoint(path) if path is not None else None
+    if spec.weights is not None and path is None:
+        raise UsageError(f"weights={printable(spec.weights)} chooses in a checkpoint: name one, as SOURCE@FILE")
+    checkpoint = read_checkpoint(path, spec.weights) if path is not None else None
     from_library = found is None and not _is_code(spec.source)
     if found is None:
         found = _from_library(spec.source, checkpoint, download) if from_library else _from_code(spec)
     network, architecture, preprocessing, class_ids = found
     weights = checkpoint.fill(network, replace=from_library) if checkpoint is not None else Weights({})
     preprocessing = _normalized(preprocessing, weights, spec.preprocess)
-    notes = [] if spec.preprocess else weights.notes
+    notes = [note for note in weights.notes if not (spec.preprocess and "preprocess=" in note)]
     network.eval()
     _run(spec.source, lambda: initialize(network, preprocessing.geometry.crop))
     return LoadedModel(
@@ -100,7 +107,8 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
         class_ids=class_ids if classes is None else classes,
         file_digest=checkpoint.sha256 if checkpoint is not None else None,
         output=spec.output,
-        notes=[*notes, *use_float32(network)],
+        decides=not weights.without_head,
+        notes=[*notes, *damaged_weights(network), *use_float32(network)],
     )
 
 

@@ -1,6 +1,7 @@
 """What the user writes after `--model`: `[LABEL=]SOURCE[@CHECKPOINT]` and options, such as `,preprocess=NAME`."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from shapebias.precompute.models.preprocessing import NORMALIZATIONS
 
 PAIR = ("demo-s", "demo-r")  # networks that come with the program: standard, and trained against attacks
 _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
-_OPTION = re.compile(r",(?=(?:preprocess|classes|output)=)")
+_CODE = re.compile(r"(?P<source>.+?\.py:[^@/]*)(?:@(?P<checkpoint>.*))?", re.DOTALL)
+_OPTION = re.compile(r",(?=(?:preprocess|classes|output|weights)=)")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class ModelSpec:
 
     The source is a name, `timm:NAME`, `FILE.py:FUNCTION`, `module:FUNCTION`, or a `FILE.safetensors` that says what it
     holds. `preprocess` is a name in `NORMALIZATIONS`; `classes` a file for `read_classes`; `output` names the
-    class scores where the network returns several tensors.
+    class scores where the network returns several tensors; `weights` is `ema`, `raw` or a key where the checkpoint
+    holds several.
     """
 
     label: str
@@ -29,52 +32,108 @@ class ModelSpec:
     preprocess: str | None = None
     classes: Path | None = None
     output: str | None = None
+    weights: str | None = None
+
+    def __str__(self) -> str:
+        """Return what the user could write after `--model`."""
+        options = {"preprocess": self.preprocess, "classes": self.classes}
+        return f"{self.label}={self.network}" + _written(options)
+
+    @property
+    def network(self) -> str:
+        """The source, its checkpoint and what says which tensors are meant, as the user could write them."""
+        file = "" if self.checkpoint is None else f"@{self.checkpoint}"
+        return f"{self.source}{file}" + _written({"output": self.output, "weights": self.weights})
+
+
+def _written(options: Mapping[str, object]) -> str:
+    return "".join(f",{name}={value}" for name, value in options.items() if value is not None)
 
 
 def parse_spec(text: str) -> ModelSpec:
     """Reads `[LABEL=]SOURCE[@CHECKPOINT]` and its options. Without a label it is the source's function, name, or stem.
 
-    Raises UsageError for an empty source or checkpoint, an option without a value or of an unknown one, or a label that
-    could not name a model in a store.
+    A `~` before a path is the home folder. Raises UsageError for an empty source or checkpoint, an option without a
+    value or of an unknown one, or a label that could not name a model in a store.
     """
     plain, *options = _OPTION.split(text)
-    preprocess, classes, output = _options(text, options)
+    chosen = _options(text, options)
     labelled = _LABELLED.fullmatch(plain)
-    rest = labelled["rest"] if labelled else plain
-    source, at, checkpoint = rest.rpartition("@")
-    if not at:
-        source, checkpoint = rest, ""
-    if not source or (at and not checkpoint):
+    if labelled and _is_file(plain) and not _is_file(labelled["rest"]):
+        labelled = None  # an = in a folder's name
+    source, checkpoint = _parts(labelled["rest"] if labelled else plain)
+    if not source or checkpoint == "":
         raise UsageError(f"--model {printable(text)}: write [LABEL=]SOURCE[@CHECKPOINT], such as AlexNet=alexnet@a.pth")
-    if labelled:
-        label = labelled["label"]
-    else:
-        name, colon, function = source.rpartition(":")
-        if source.endswith(".safetensors"):
-            label = Path(source).stem
-        else:
-            label = (Path(name).stem if function == "build" else function) if colon else source
-        label = re.sub(r"[^A-Za-z0-9._+-]", "-", label).lstrip("._+-") or "model"
+    label = labelled["label"] if labelled else _usual_label(source)
     if not LABEL_PATTERN.fullmatch(label):
         raise UsageError(
             f"--model {printable(text)}: a label holds letters, digits, space and . _ + - and starts with a "
             "letter or digit"
         )
-    return ModelSpec(label, source, Path(checkpoint) if checkpoint else None, preprocess, classes, output)
+    classes = chosen.get("classes")
+    return ModelSpec(
+        label=label,
+        source=_at_home(source),
+        checkpoint=None if checkpoint is None else Path(_at_home(checkpoint)),
+        preprocess=chosen.get("preprocess"),
+        classes=None if classes is None else Path(_at_home(classes)),
+        output=chosen.get("output"),
+        weights=chosen.get("weights"),
+    )
 
 
-def _options(text: str, options: list[str]) -> tuple[str | None, Path | None, str | None]:
-    """`preprocess=NAME`, `classes=FILE` and `output=NAME`, each once at most."""
-    found: dict[str, str] = {}
+def _parts(text: str) -> tuple[str, str | None]:
+    """Return source and checkpoint, None without one. Only files' names hold an @ of their own."""
+    code = _CODE.fullmatch(text)
+    if code:
+        return code["source"], code["checkpoint"]
+    if "@" not in text or (text.endswith(".safetensors") and _is_file(text)):
+        return text, None
+    source, _, checkpoint = text.partition("@")
+    return source, checkpoint
+
+
+def _is_file(source: str) -> bool:
+    """Whether a source is, or lies in, a file that is there."""
+    code = _CODE.fullmatch(source)
+    path = code["source"].rpartition(":")[0] if code else source
+    try:
+        return Path(_at_home(path)).is_file()
+    except (OSError, ValueError):  # too long for a name, a zero byte
+        return False
+
+
+def _at_home(path: str) -> str:
+    """Return a path with the user's home folder for `~`, which no shell sees behind an @ or an =."""
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as error:
+        raise UsageError(f"{printable(path)}: there is no such home folder") from error
+
+
+def _usual_label(source: str) -> str:
+    name, colon, function = source.rpartition(":")
+    if source.endswith(".safetensors"):
+        label = Path(source).stem
+    else:
+        label = (Path(name).stem if function == "build" else function) if colon else source
+    return re.sub(r"[^A-Za-z0-9._+-]", "-", label).lstrip("._+-") or "model"
+
+
+def _options(text: str, options: list[str]) -> dict[str, str]:
+    """Return the values of `preprocess`, `classes`, `output` and `weights`, each given once at most."""
+    chosen: dict[str, str] = {}
     for option in options:
         name, _, value = option.partition("=")
-        if not value or name in found:
+        if not value or name in chosen:
             raise UsageError(f"--model {printable(text)}: write {name}=VALUE once, after the checkpoint")
-        found[name] = value
-    preprocess, classes = found.get("preprocess"), found.get("classes")
+        chosen[name] = value
+    preprocess = chosen.get("preprocess")
     if preprocess is not None and preprocess not in NORMALIZATIONS:
         raise UsageError(f"no preprocess={printable(preprocess)}: there are {', '.join(NORMALIZATIONS)}")
-    return preprocess, Path(classes) if classes else None, found.get("output")
+    return chosen
 
 
 def check_files(specs: list[ModelSpec]) -> None:

@@ -81,15 +81,12 @@ def _merge(run: Run, model: ModelRun, measure: ProbeMeasure, parts: Parts) -> No
     model.probe_result = measure.merge(model.number, model.runner, parts)
     model.target = model.runner.targets(run.image_set.labels[run.used])
     model.top = [replace(layer.top, image=_indices(run, layer.top.image)) for layer in model.probe.layers]
-    writers = [
-        run.writer.activations(model.label, layer.name, len(run.used), layer.units, kinds=measure.kinds)
-        for layer in model.runner.layers
-    ]
+    layers = model.runner.layers
+    writer = run.writer.activations(model.label, sum(layer.units for layer in layers), measure.kinds)
     for part in parts:
-        for index, writer in enumerate(writers):
-            writer.append(*measure.activations(part, model.number, index))
-    for writer in writers:
-        writer.close()
+        of_layers = [measure.activations(part, model.number, index) for index in range(len(layers))]
+        writer.append(*(np.concatenate(kind, 1) for kind in zip(*of_layers, strict=True)))
+    writer.close()
 
 
 def _indices(run: Run, positions: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -170,8 +170,8 @@ def _annotated_scan(
 
 def _write_layers(run: Run, model: ModelRun) -> None:
     runner = model.runner
-    for layer, metrics, top, result in zip(runner.layers, model.metrics, model.top, model.probe.layers, strict=True):
-        facts = schema.Layer(
+    layers = [
+        schema.Layer(
             name=layer.name,
             module=layer.module,
             units=layer.units,
@@ -180,9 +180,11 @@ def _write_layers(run: Run, model: ModelRun) -> None:
             left_out=result.left_out,
             ending=layer.ending,
         )
-        run.writer.layer(model.label, facts, metrics, top)
-    for layer, concepts in zip(runner.layers, model.concepts, strict=False):
-        run.writer.layer_concepts(model.label, layer.name, concepts)
+        for layer, result in zip(runner.layers, model.probe.layers, strict=True)
+    ]
+    run.writer.layers(model.label, layers, model.metrics, model.top)
+    if model.concepts:
+        run.writer.layer_concepts(model.label, model.concepts)
     kernel = runner.trace.kernel(runner.layers[0])
     if kernel is not None and kernel.shape[1] == 3 and kernel[0, 0].numel() > 1:
         run.writer.filters(model.label, kernel.float().cpu().numpy())

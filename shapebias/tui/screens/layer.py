@@ -14,8 +14,7 @@ from shapebias.core.analysis.comparison import dead_units, living
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.figures.units import tiled_filters
 from shapebias.core.metrics import METRICS
-from shapebias.core.store.concepts import read_concepts
-from shapebias.core.store.schema import layer_path
+from shapebias.core.store.concepts import read_concepts, was_dissected
 from shapebias.core.text import printable
 from shapebias.tui.screens.reading import ReadingScreen, reading_keys
 from shapebias.tui.session import Session
@@ -115,9 +114,7 @@ class LayerScreen(ReadingScreen):
     def detectors(self, width: int) -> list[Text]:
         """Return one bar for each category and model: how many units detect a concept of that category."""
         concepts = read_concepts(self._store)
-        dissected = [
-            model for model in self._models if self._store.has(f"{layer_path(model, self._layer)}/concepts/label")
-        ]
+        dissected = [model for model in self._models if was_dissected(self._store, model, self._layer)]
         if concepts is None or not dissected:
             return [Text("no detectors: the store was made without --passes dissection", style="dim"), Text()]
         counts = {

@@ -14,6 +14,7 @@ from shapebias.core.pictures.tiles import Photo
 from shapebias.core.store.joined import open_stores
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
+from tests.support.layer_values import set_values
 
 CAT_DOG = ImageName("cat/cat1-dog2.png", "cat shape, dog texture", True)
 
@@ -50,19 +51,26 @@ def test_the_strongest_image_of_a_unit_is_at_its_maximum(store: Store) -> None:
     assert found.photo == Photo("Tiny", int(store.top(unit).image[0]))
 
 
+BLOCK = ("Tiny", "block1")
+
+
 def test_of_saturated_units_the_rarer_comes_first(store_copy: Path) -> None:
-    group = zarr.open_group(store_copy, mode="a")["models/Tiny/layers/block1"]
-    group["activations/max"][3] = np.full(16, 6, np.float16)
-    group["metrics/max"][:] = np.full(16, 6, np.float32)
-    group["metrics/mean"][:] = np.arange(16, 0, -1, dtype=np.float32)
+    set_values(store_copy, BLOCK, "activations/max", 3, np.full(16, 6, np.float16))
+    set_values(store_copy, BLOCK, "metrics/max", ..., np.full(16, 6, np.float32))
+    set_values(store_copy, BLOCK, "metrics/mean", ..., np.arange(16, 0, -1, dtype=np.float32))
     [found] = on_image(open_store(store_copy), named(open_store(store_copy), 3), layer="block1", limit=3)
     assert [each.unit.index for each in found.layers["block1"]] == [15, 14, 13]
 
 
 def test_clipped_dead_and_silent_units_are_left_out(store_copy: Path) -> None:
-    group = zarr.open_group(store_copy, mode="a")["models/Tiny/layers/block1"]
-    group["activations/max"][3] = np.array([65504, np.inf, np.nan, 0, -1, 2, 65504, *[0] * 9], np.float16)
-    group["metrics/max"][:] = np.array([1e9, 1e9, 1, 1, 1, 4, 65510, *[0] * 9], np.float32)
+    set_values(
+        store_copy,
+        BLOCK,
+        "activations/max",
+        3,
+        np.array([65504, np.inf, np.nan, 0, -1, 2, 65504, *[0] * 9], np.float16),
+    )
+    set_values(store_copy, BLOCK, "metrics/max", ..., np.array([1e9, 1e9, 1, 1, 1, 4, 65510, *[0] * 9], np.float32))
     [found] = on_image(open_store(store_copy), named(open_store(store_copy), 3), layer="block1", limit=16)
     assert [(each.unit.index, each.activation, each.relative) for each in found.layers["block1"]] == [(5, 2.0, 0.5)]
 
@@ -109,9 +117,9 @@ def test_cue_conflict_images_have_decisions_only(cue_conflict_store: Path) -> No
 
 
 def test_what_a_store_lacks_is_said(store_copy: Path) -> None:
-    for path in ("decision", "target", *(f"layers/block{number}/activations" for number in (1, 2, 3))):
+    for path in ("decision", "target", "activations"):
         folder = store_copy / "models/Tiny" / path
-        folder.rename(store_copy / f"gone-{path.replace('/', '-')}")
+        folder.rename(store_copy / f"gone-{path}")
     store = open_store(store_copy)
     [found] = on_image(store, named(store, 0))
     assert (found.decision, found.layers) == (None, {})

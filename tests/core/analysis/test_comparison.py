@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import zarr
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -15,6 +14,7 @@ from shapebias.core.analysis.comparison import compare, comparison_text, living,
 from shapebias.core.errors import UsageError
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
+from tests.support.layer_values import set_values
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +74,14 @@ def test_dead_units_are_left_out_and_counted(pair: Path, tmp_path: Path) -> None
     import shutil
 
     copy = Path(shutil.copytree(pair, tmp_path / "copy.zarr"))
-    array = zarr.open_array(copy / "models/S/layers/conv3/metrics/max")
-    array[:5] = 0.0
+    set_values(copy, ("S", "conv3"), "metrics/max", slice(5), 0.0)
     store = open_store(copy)
     values = store.metric("S", "conv3", "smoothness")[5:].astype(float)
     summary = summarize(store, "S", "conv3", "smoothness")
     assert (summary.dead, summary.units) == (5, 75)
     assert summary.mean == pytest.approx(values.mean())
     assert (summary.lower_quartile, summary.upper_quartile) == pytest.approx(tuple(np.quantile(values, [0.25, 0.75])))
-    array[:] = 0.0
+    set_values(copy, ("S", "conv3"), "metrics/max", ..., 0.0)
     gone = summarize(open_store(copy), "S", "conv3", "smoothness")
     assert (gone.dead, gone.units) == (80, 0)
     assert math.isnan(gone.mean)

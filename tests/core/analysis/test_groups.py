@@ -17,6 +17,7 @@ from shapebias.core.errors import UsageError
 from shapebias.core.store.joined import open_stores
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
+from tests.support.layer_values import set_values
 
 LABELS = [f"n{number}" for number in range(6)]
 
@@ -36,8 +37,8 @@ def make(path: Path, labels: Iterable[str]) -> Path:
         random = np.random.default_rng(int(label[1:]))
         shift = 0.2 if int(label[1:]) >= 3 else 0.0
         for layer in ("conv1", "conv2"):
-            array = zarr.open_array(path / f"models/{label}/layers/{layer}/metrics/smoothness")
-            array[:] = random.uniform(0.2, 0.6, array.shape) + shift
+            units = open_store(path).layers(label)[layer].units
+            set_values(path, (label, layer), "metrics/smoothness", ..., random.uniform(0.2, 0.6, units) + shift)
     return path
 
 

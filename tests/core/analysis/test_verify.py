@@ -1,6 +1,7 @@
 """What a check of a store finds, and where."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,15 @@ import zarr
 
 from shapebias.core.analysis.verify import verify_store
 from tests.support.damaged_store import attributes
+from tests.support.layer_values import set_values
 
 
 def change(store: Path, path: str, place: tuple[int, ...], value: float) -> None:
     """Writes a value through zarr: checksums are right, the manifest may say that a file has another size."""
+    if path.startswith("Tiny/"):
+        model, layer, name = path.split("/", 2)
+        set_values(store, (model, layer), name, place, value)
+        return
     array = zarr.open_group(store, mode="r+")[path]
     assert isinstance(array, zarr.Array)
     array[place] = value
@@ -25,13 +31,13 @@ def change(store: Path, path: str, place: tuple[int, ...], value: float) -> None
     [
         ("images/probe/label", (3,), 99, "of 10 classes"),
         ("models/Tiny/decision", (3,), -7, "where -1 is possible"),
-        ("models/Tiny/layers/block1/top/image", (2, 1), 5000, "where -1 to 49 is possible"),
-        ("models/Tiny/layers/block1/top/position", (2, 1, 0), 77, "is possible"),
-        ("models/Tiny/layers/block1/top/value", (2, 0), 77, "not the unit's max"),
-        ("models/Tiny/layers/block1/top/value", (2, 5), 77, "not sorted"),
-        ("models/Tiny/layers/block1/top/value", (2, 5), np.nan, "values and images do not fit"),
-        ("models/Tiny/layers/block1/metrics/sparsity", (2,), 1.5, "is possible"),
-        ("models/Tiny/layers/block1/metrics/smoothness", (2,), -0.5, "is possible"),
+        ("Tiny/block1/top/image", (2, 1), 5000, "where -1 to 49 is possible"),
+        ("Tiny/block1/top/position", (2, 1, 0), 77, "is possible"),
+        ("Tiny/block1/top/value", (2, 0), 77, "not the unit's max"),
+        ("Tiny/block1/top/value", (2, 5), 77, "not sorted"),
+        ("Tiny/block1/top/value", (2, 5), np.nan, "values and images do not fit"),
+        ("Tiny/block1/metrics/sparsity", (2,), 1.5, "is possible"),
+        ("Tiny/block1/metrics/smoothness", (2,), -0.5, "is possible"),
     ],
 )
 def test_numbers_that_cannot_be_are_named(
@@ -43,19 +49,17 @@ def test_numbers_that_cannot_be_are_named(
 
 
 def test_more_of_both_than_of_one_is_wrong(concept_store: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = Path(shutil.copytree(concept_store, tmp_path / "copy.zarr"))
-    path = "models/Tiny/layers/block1/concepts/intersection"
+    path = "Tiny/block1/concepts/intersection"
     change(copy, path, (0, 0), 10**9)
     assert (path, "it is larger than one of its parts") in verify_store(copy).wrong
 
 
 def test_a_store_without_a_manifest_is_checked_but_for_its_metadata(store_copy: Path) -> None:
-    (store_copy / "manifest.json").unlink()
+    shutil.rmtree(store_copy / "manifest")
     report = verify_store(store_copy)
     assert not report.wrong
-    assert "no manifest.json" in report.notes[0]
+    assert "no manifest" in report.notes[0]
 
 
 def test_files_of_nobody_are_noted_and_unknown_arrays_too(store_copy: Path) -> None:
@@ -89,8 +93,8 @@ def test_what_cannot_be_read_is_told_by_its_path_whatever_that_holds(store_copy:
     (store_copy / "models/Tiny").rename(store_copy / f"models/{label}")
     attributes(store_copy / f"models/{label}/zarr.json", lambda facts: facts.update(label=label))
     attributes(store_copy / "zarr.json", lambda facts: facts.update(models=[label]))
-    attributes(store_copy / f"models/{label}/layers/block1/zarr.json", lambda facts: facts.pop("units"))
-    assert (f"models/{label}/layers/block1", "'units'") in verify_store(store_copy).wrong
+    attributes(store_copy / f"models/{label}/zarr.json", lambda facts: facts["layer_facts"][0].pop("units"))
+    assert (f"models/{label}", "'units'") in verify_store(store_copy).wrong
 
 
 @pytest.mark.parametrize("kinds", ["none", "max"])

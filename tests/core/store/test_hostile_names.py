@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,9 +33,11 @@ def test_evil_facts_of_a_model_are_not_printed_raw(store_copy: Path, key: str) -
 
 
 def evil_layer(store_copy: Path) -> Path:
-    (store_copy / "models/Tiny/layers/block2").rename(store_copy / f"models/Tiny/layers/{EVIL}")
-    attributes(store_copy / "models/Tiny/zarr.json", lambda facts: facts.update(layers=["block1", EVIL, "block3"]))
-    attributes(store_copy / f"models/Tiny/layers/{EVIL}/zarr.json", lambda facts: facts.update(name=EVIL, module=EVIL))
+    def rename(facts: dict[str, Any]) -> None:
+        facts["layers"][1] = EVIL
+        facts["layer_facts"][1] |= {"name": EVIL, "module": EVIL}
+
+    attributes(store_copy / "models/Tiny/zarr.json", rename)
     return store_copy
 
 

@@ -25,7 +25,7 @@ from shapebias.tui.show import unit_picture, unit_text
 from tests.support.damaged_store import attributes, flip, one_line
 
 EXAMPLES = 25
-LAYER = "models/Tiny/layers/block2"
+MODEL = "models/Tiny"
 
 
 # --- what it holds ---------------------------------------------------------------------------------------------------
@@ -145,11 +145,11 @@ def use_everything(path: Path) -> None:
         for layer in store.layers(model):
             for kind in ("max", "mean"):
                 store.activations(model, layer, kind)
-                store.read(f"models/{model}/layers/{layer}/activations/{kind}")
+                store.layer_read(model, layer, f"activations/{kind}")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["", "images/probe", "models", "models/Tiny", LAYER, f"{LAYER}/metrics/max"])
+@pytest.mark.parametrize("place", ["", "images/probe", "models", MODEL, f"{MODEL}/metrics", f"{MODEL}/top/image"])
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other", "removed", "a list", "a folder"])
 def test_a_damaged_zarr_json(store_copy: Path, place: str, damage: str) -> None:
     path = store_copy / place / "zarr.json"
@@ -169,14 +169,13 @@ def test_a_damaged_zarr_json(store_copy: Path, place: str, damage: str) -> None:
 
 
 CHUNKS = [
-    f"{LAYER}/metrics/max",
-    f"{LAYER}/metrics/selectivity",
-    f"{LAYER}/top/value",
-    f"{LAYER}/top/image",
-    f"{LAYER}/top/position",
-    f"{LAYER}/top/map",
-    f"{LAYER}/activations/max",
-    f"{LAYER}/activations/mean",
+    f"{MODEL}/metrics",
+    f"{MODEL}/top/value",
+    f"{MODEL}/top/image",
+    f"{MODEL}/top/position",
+    f"{MODEL}/top/map/8x8",
+    f"{MODEL}/activations/max",
+    f"{MODEL}/activations/mean",
     "images/probe/label",
     "images/probe/path/data",
     "images/probe/path/offsets",
@@ -223,7 +222,7 @@ def test_a_removed_array_is_found(store_copy: Path, array: str) -> None:
 
 
 def test_an_error_says_of_which_store_where_and_what(store_copy: Path) -> None:
-    array = f"{LAYER}/metrics/max"
+    array = f"{MODEL}/metrics"
     flip(chunks(store_copy / array)[0])
     with pytest.raises(StoreError) as error:
         open_store(store_copy).read(array)

@@ -11,7 +11,12 @@ from torchvision import transforms
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.precompute.device import choose_device
-from shapebias.precompute.models.preprocessing import from_pretrained_cfg, from_torchvision, imagenet_preprocessing
+from shapebias.precompute.models.preprocessing import (
+    from_pretrained_cfg,
+    from_torchvision,
+    imagenet_preprocessing,
+    stored_preprocessing,
+)
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (301, 407, 3), dtype=np.uint8))
 
@@ -72,6 +77,32 @@ def test_a_pretrained_cfg_is_read_as_timm_reads_it() -> None:
     torch.testing.assert_close(fed(preprocessing, PICTURE), timm(PICTURE)[None], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(301, 407), (407, 301), (90, 333), (224, 224), (50, 61)])
+@pytest.mark.parametrize("crop_pct", [0.875, 1.0, 1.15])
+@pytest.mark.parametrize("mode", ["center", "squash", "border"])
+def test_crop_modes_are_timms_own(mode: str, crop_pct: float, size: tuple[int, int]) -> None:
+    data = pytest.importorskip("timm.data")
+    cfg = {
+        "input_size": (3, 224, 224),
+        "crop_pct": crop_pct,
+        "crop_mode": mode,
+        "interpolation": "bicubic",
+        "mean": (0.5, 0.4, 0.3),
+        "std": (0.1, 0.2, 0.3),
+    }
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8))
+    expected = data.create_transform(**cfg, is_training=False)(picture)[None]
+    preprocessing = from_pretrained_cfg(cfg)
+    torch.testing.assert_close(fed(preprocessing, picture), expected, rtol=1e-5, atol=1e-5)
+    assert stored_preprocessing(preprocessing.to_attributes()) == preprocessing
+
+
+def test_crop_modes_have_keys_of_their_own() -> None:
+    modes = ("center", "squash", "border")
+    keys = {from_pretrained_cfg({"crop_mode": mode}).geometry.key for mode in modes}
+    assert len(keys) == 3
+
+
 class Cfg:
     def __init__(self, **facts: Any) -> None:
         self.facts = facts
@@ -102,7 +133,8 @@ def test_interpolation_for_training_is_bicubic() -> None:
         {"input_size": "abc"},
         {"input_size": (3, "a", "a")},
         {"crop_pct": -1},
-        {"crop_pct": 1.5},
+        {"crop_pct": 2.5},
+        {"crop_mode": "tile"},
         {"crop_pct": float("nan")},
         {"crop_pct": "x"},
         {"mean": (0.5,)},

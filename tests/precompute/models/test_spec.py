@@ -23,7 +23,7 @@ from shapebias.precompute.models.spec import ModelSpec, parse_spec, parse_specs
         ("/a=b/nets.py:small", "small", "/a=b/nets.py:small", None),
         ("package.module:make", "make", "package.module:make", None),
         ("Net 1.0+x=nets.py:small@w=1.pth", "Net 1.0+x", "nets.py:small", "w=1.pth"),
-        ("A=nets.py:small@a=b@c.pth", "A", "nets.py:small@a=b", "c.pth"),
+        ("A=nets.py:small@a=b@c.pth", "A", "nets.py:small", "a=b@c.pth"),
     ],
 )
 def test_examples(text: str, label: str, source: str, checkpoint: str | None) -> None:

@@ -181,8 +181,7 @@ async def test_cue_conflict_images_show_decisions(cue_conflict_store: Path) -> N
 
 
 async def test_what_a_store_lacks_is_said_and_nothing_fails(store_copy: Path) -> None:
-    for layer in ("block1", "block2", "block3"):
-        shutil.rmtree(store_copy / f"models/Tiny/layers/{layer}/activations")
+    shutil.rmtree(store_copy / "models/Tiny/activations")
     shutil.rmtree(store_copy / "models/Tiny/decision")
     async with exploring(open_store(store_copy), Graphics.NONE, unit=UNIT) as (app, pilot):
         screen = await opened(app, pilot)
@@ -193,7 +192,7 @@ async def test_what_a_store_lacks_is_said_and_nothing_fails(store_copy: Path) ->
 
 
 async def test_damage_is_said(store_copy: Path) -> None:
-    for chunk in (store_copy / "models/Tiny/layers/block1/activations/max").glob("c/*/*"):
+    for chunk in (store_copy / "models/Tiny/activations/max").glob("c/*/*"):
         chunk.write_bytes(b"\xff" * 40)
     async with exploring(open_store(store_copy), Graphics.NONE, unit=UNIT) as (app, pilot):
         await pilot.press("i")

@@ -15,6 +15,7 @@ from shapebias.tui.screens.image import ImageScreen
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.terminal.query import Graphics
 from tests.support.explorer_pilot import exploring, settled
+from tests.support.layer_values import set_values
 
 pytestmark = pytest.mark.slow
 
@@ -131,9 +132,7 @@ async def test_i_shows_what_else_fires_on_it(store: Store) -> None:
 
 
 async def test_a_unit_without_images_says_so(store_copy: Path) -> None:
-    import zarr
-
-    zarr.open_group(store_copy, mode="a")["models/Tiny/layers/block1/top/image"][0] = -1
+    set_values(store_copy, ("Tiny", "block1"), "top/image", 0, -1)
     async with exploring(open_store(store_copy), Graphics.NONE) as (app, pilot):
         await pilot.press("enter", "enter")
         await settled(app, pilot)

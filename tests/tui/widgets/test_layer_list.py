@@ -12,6 +12,7 @@ from shapebias.tui.app import Explorer
 from shapebias.tui.terminal.query import Graphics
 from shapebias.tui.widgets.text_plots import bar
 from tests.support.explorer_pilot import exploring
+from tests.support.old_store import as_version_1
 
 
 async def lines(app: Explorer, pilot: Pilot[None]) -> list[str]:
@@ -47,8 +48,9 @@ async def test_without_dissection_there_are_no_detectors(small_store: Path) -> N
 
 
 async def test_damage_elsewhere_does_not_matter(store_copy: Path) -> None:
-    shutil.rmtree(store_copy / "models/Tiny/layers/block2/metrics/smoothness")
-    (store_copy / "models/Tiny/layers/block3/metrics/smoothness/c/0").write_bytes(b"\xff" * 4)
-    async with exploring(open_store(store_copy), Graphics.NONE) as (app, pilot):
+    early = as_version_1(store_copy, store_copy.with_name("early.zarr"))
+    shutil.rmtree(early / "models/Tiny/layers/block2/metrics/smoothness")
+    (early / "models/Tiny/layers/block3/metrics/smoothness/c/0").write_bytes(b"\xff" * 4)
+    async with exploring(open_store(early), Graphics.NONE) as (app, pilot):
         await pilot.pause(0.4)
         assert app.units.row_count == 16

@@ -33,6 +33,15 @@ def is_safetensors(path: Path) -> bool:
     return brace == b"{" and int.from_bytes(length, "little") < 100_000_000
 
 
+def is_numpy_archive(path: Path) -> bool:
+    """Return whether a file is NumPy's .npz, by its content: a zip of arrays alone."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
 def check_kind(path: Path) -> None:
     """Check that a file may hold weights. Raises an error of one line that says what it is where it can hold none that
     are read here."""
@@ -86,7 +95,7 @@ def _what_zip(path: Path, size: int) -> str:
     if "model.weights.h5" in names:
         return "is a Keras file, not a PyTorch checkpoint: convert it first"
     if any(name.endswith(".npy") for name in names):
-        return "is a NumPy archive (.npz), not a PyTorch checkpoint"
+        return ""
     return f"is a zip of {len(names)} files, not a PyTorch checkpoint: unpack it first"
 
 

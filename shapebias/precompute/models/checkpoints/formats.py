@@ -1,115 +1,133 @@
-"""Checkpoint formats: what trainers put around a state dict, and how they change its names."""
+"""Checkpoint formats: from the groups of tensors in a file to the state dict of a network."""
 
-import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
 
 import torch
 from torch import Tensor
 
-from shapebias.core.errors import ShapebiasError
+from shapebias.core.text import printable
+from shapebias.precompute.models.checkpoints.candidates import Choice, choose_candidate
+from shapebias.precompute.models.checkpoints.contents import Group, State
+from shapebias.precompute.models.checkpoints.heads import HEAD, head_elsewhere, head_notes, is_head
+from shapebias.precompute.models.checkpoints.naming import plain_name
+from shapebias.precompute.models.checkpoints.normaliser import find_normaliser, own_normaliser
+from shapebias.precompute.models.checkpoints.quantised import with_floats
 
-State = dict[str, Tensor]
-
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "model.", "_orig_mod.")  # DataParallel, a wrapper module, torch.compile
-_RENAMES = (  # (what a name holds, what to write instead), where the network knows the new name only
-    (re.compile(r"(^|\.)module\."), r"\1"),  # DataParallel around a part (AlexNet's and VGG's `features`)
-    (re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)"), r"\1\2"),  # torchvision's published DenseNets
-    (re.compile(r"^last_layer\."), "classifier.6."),  # AlexNet and VGG of `robustness`
-    (re.compile(r"(^|\.)branch4_conv\."), r"\1branch4.1."),  # GoogLeNet of `robustness`
-)
 _TRAINING_ONLY = re.compile(r"^(aux1|aux2|AuxLogits)\.")  # heads of GoogLeNet and Inception
 _AUXILIARY_NORM = ".aux_bn."  # AdvProp's second batch norms, for attacked images
+_BOOKKEEPING = re.compile(  # a second copy of `robustness`, counters and queues
+    r"^attacker\.|(^|\.)(n_averaged|num_updates|steps?|epoch|initted|decay|queue|queue_ptr|center|num_batches_tracked)$"
+)
+_ADVPROP = "the file is of AdvProp (it has auxiliary norms): add ,preprocess=advprop if x * 2 - 1 was its input"
+_COUNTER_OF_NORM = ".num_batches_tracked"
+_CONTRASTIVE = re.compile(r"(^|\.)encoder_[qk]\.$")  # MoCo: the last layer gives features, no classes
+_HEAD_VALUE = 1e-3  # of every weight of a head that the file lacks: outputs then follow what comes before it
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Weights:
     """A state dict by a network's names, and `notes`, lines for the user.
 
-    `mean` and `std` are 3 floats each, of RGB in [0, 1], where the file holds a normaliser.
+    `mean` and `std` are 3 floats each, of RGB in [0, 1], where the file holds a normaliser. `without_head`: the file
+    has no weights for the network's head, and `state` holds the network's own there.
     """
 
     state: State
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     notes: list[str] = field(default_factory=list)
+    without_head: bool = False
 
 
-def weights_for(content: Any, wanted: Collection[str]) -> Weights:
-    """Return the tensors of a checkpoint's `content` by the names of a network's state dict, `wanted`.
+def weights_for(groups: Sequence[Group], wanted: Mapping[str, Tensor], wish: str | None = None) -> Weights:
+    """Return the tensors of a file by the names of a network's state dict, `wanted`.
 
-    Of the ways to read the names the one is taken that gives most of `wanted`; names that fit nothing stay.
-    Raises ShapebiasError for a normaliser that makes no sense.
+    Of the file's groups and prefixes those are taken that give most of `wanted`, or those that `wish` names (`ema`,
+    `raw`, a key). Names that fit nothing stay where they look like the network's, else they are left aside. Raises
+    ShapebiasError for values that make no sense, UsageError where it is not clear which weights are meant.
     """
-    readings = list(_readings(_tensors(content)))
-    best = max(readings, key=lambda weights: sum(name in wanted for name in weights.state))
-    if not any(name in wanted for name in best.state):
-        best = max(readings, key=lambda weights: sum(_known_name(name, wanted) in wanted for name in weights.state))
-    state = {_known_name(name, wanted): value for name, value in best.state.items()}
-    return _without_extras(Weights(state, best.mean, best.std, best.notes), wanted)
+    choice = choose_candidate(groups, wanted, wish)
+    if choice is None:
+        largest = max(groups, key=lambda group: len(group.tensors), default=Group("", {}))
+        return Weights(dict(largest.tensors))
+    outermost = groups[-1].tensors if groups[-1].place == "" else {}
+    return _complete(choice, wanted, outermost)
 
 
-def _tensors(content: Any) -> State:
-    """Return the named tensors, without the wrappers around them."""
-    while isinstance(content, dict):
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict)), None)
-        if inner is None:
-            return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-        content = inner
-    return {}
+def _complete(choice: Choice, wanted: Mapping[str, Tensor], outermost: State) -> Weights:
+    """Return the chosen weights with their head, normaliser and notes; `outermost` are all tensors of the file."""
+    candidate = choice.candidate
+    tensors, names = candidate.group.tensors, dict(candidate.names)
+    contrastive = bool(_CONTRASTIVE.search(candidate.prefix))
+    if contrastive:
+        names = {known: name for known, name in names.items() if not HEAD.match(known)}
+    missing = {name for name in wanted if name not in names and not name.endswith(_COUNTER_OF_NORM)}
+    head = {} if contrastive else head_elsewhere(missing, wanted, _without(tensors, names.values()))
+    if not (head or contrastive):  # {"encoder": …, "fc": …}
+        head = head_elsewhere(missing, wanted, outermost)
+        tensors = {name: outermost[name] for name in head.values()} | tensors
+    names |= head
+    rest = _without(tensors, names.values())
+    state, scales, quantised = with_floats({known: tensors[name] for known, name in names.items()}, wanted, rest, names)
+    normaliser = find_normaliser(rest)
+    missing -= head.keys() | own_normaliser(missing, wanted)
+    without_head = is_head(missing, wanted)
+    state |= _added(state, wanted, missing if without_head else set())
+    aside = _without(rest, scales, normaliser.names, *(other.names.values() for other in choice.others))
+    places = {name.partition(".")[0] for name in (missing if without_head else ())}
+    unexpected = _unexpected(aside, candidate.prefix, None if missing and not without_head else wanted, places)
+    left = _left_aside(_without(aside, unexpected), candidate.prefix)
+    said = [*choice.notes, *head_notes(head, candidate.prefix), *quantised, *normaliser.notes, *left]
+    if without_head:
+        said.append(f"the file has no head for the network ({_some(sorted(missing))}): activations, but no decisions")
+    if any(_AUXILIARY_NORM in name for name in aside):
+        said.append(_ADVPROP)
+    known = {plain_name(name.removeprefix(candidate.prefix)): value for name, value in unexpected.items()}
+    return Weights(known | state, normaliser.mean, normaliser.std, said, without_head)
 
 
-def _readings(state: State) -> Iterator[Weights]:
-    """Yield the state dict as it is, then with a prefix less each time, and without the parts of `robustness`."""
-    yield Weights(state)
-    if any(name.startswith(("attacker.", "normalizer.")) for name in state):
-        inner = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
-        mean, std = _normalizer(state)
-        yield from (Weights(weights.state, mean, std, weights.notes) for weights in _readings(inner))
-    for prefix in _PREFIXES:
-        if state and all(name.startswith(prefix) for name in state):
-            yield from _readings({name.removeprefix(prefix): value for name, value in state.items()})
+def _added(state: State, wanted: Mapping[str, Tensor], head: set[str]) -> State:
+    """Return what a file may lack: the counters that PyTorch before 0.4.1 did not write, a normaliser that the network
+    has itself, and a `head`."""
+    missing = wanted.keys() - state.keys()
+    counters = {name: torch.tensor(0) for name in missing if name.endswith(_COUNTER_OF_NORM)}
+    own = {name: wanted[name] for name in own_normaliser(missing, wanted)}
+    return counters | own | {name: torch.full_like(wanted[name], _HEAD_VALUE) for name in head}
 
 
-def _normalizer(state: State) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Return mean and std where `robustness` (MadryLab) kept them, [3, 1, 1], as buffers of the network."""
-    values = []
-    for name in ("new_mean", "new_std"):
-        value = state.get(f"normalizer.{name}", state.get(f"attacker.normalize.{name}"))
-        values.append(None if value is None else tuple(value.flatten().to(torch.float64).tolist()))
-    mean, std = values
-    if mean is None or std is None:
-        return None, None
-    if not (len(mean) == len(std) == 3 and all(map(math.isfinite, mean + std)) and min(std) > 0):
-        raise ShapebiasError("the checkpoint's normaliser makes no sense: its mean and std are not three numbers each")
-    return mean, std
+def _without(tensors: Mapping[str, Tensor], *names: Iterable[str]) -> State:
+    dropped = set(chain(*names))
+    return {name: value for name, value in tensors.items() if name not in dropped}
 
 
-def _known_name(name: str, wanted: Collection[str]) -> str:
-    if name in wanted:
-        return name
-    for pattern, replacement in _RENAMES:
-        renamed = pattern.sub(replacement, name)
-        if renamed in wanted:
-            return renamed
-    return name
+def _unexpected(aside: State, prefix: str, wanted: Mapping[str, Tensor] | None, head: set[str]) -> State:
+    """Return the tensors that the network has no place for although they belong to modules that it has, but for the
+    modules of its `head`; of a network that nothing fits (None) all."""
+    modules = None if wanted is None else {name.partition(".")[0] for name in wanted} - head
+    unexpected = {}
+    for name, value in aside.items():
+        inner = plain_name(name.removeprefix(prefix))
+        training = _TRAINING_ONLY.match(inner) or _BOOKKEEPING.search(inner) or _AUXILIARY_NORM in inner
+        if not training and (modules is None or (name.startswith(prefix) and inner.partition(".")[0] in modules)):
+            unexpected[name] = value
+    return unexpected
 
 
-def _without_extras(weights: Weights, wanted: Collection[str]) -> Weights:
-    """Drop what only training needs, and add the counters that PyTorch before 0.4.1 did not write."""
-    extra = {name for name in weights.state if name not in wanted}
-    dropped = {name for name in extra if _TRAINING_ONLY.match(name) or _AUXILIARY_NORM in name}
-    state = {name: value for name, value in weights.state.items() if name not in dropped}
-    if state:
-        for name in wanted:
-            if name.endswith(".num_batches_tracked") and name not in state:
-                state[name] = torch.tensor(0)
-    notes = list(weights.notes)
-    if any(_AUXILIARY_NORM in name for name in dropped):
-        notes.append(
-            "the file is of AdvProp (it has auxiliary norms): add ,preprocess=advprop if x * 2 - 1 was its input"
-        )
-    return Weights(state, weights.mean, weights.std, notes)
+def _left_aside(aside: State, prefix: str) -> list[str]:
+    """Return a note on the tensors that are no part of the network, but for what training alone needs."""
+    names = [plain_name(name.removeprefix(prefix)) for name in aside]
+    modules = dict.fromkeys(
+        name.partition(".")[0]
+        for name in names
+        if not _TRAINING_ONLY.search(name) and not _BOOKKEEPING.search(name) and _AUXILIARY_NORM not in name
+    )
+    return [f"left aside, as the network has no such parts: {_some(list(modules))}"] if modules else []
+
+
+def _some(names: list[str]) -> str:
+    some = ", ".join(printable(name, 60) for name in names[:_SHOWN])
+    return some + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -1,21 +1,18 @@
 """Why a checkpoint does not fit a network, in one line."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
 from shapebias.core.text import printable
-from shapebias.precompute.models.architectures import unset_network
-from shapebias.precompute.models.checkpoints.formats import weights_for
+from shapebias.precompute.models.checkpoints.contents import Group, keys_in_words
+from shapebias.precompute.models.checkpoints.nearest import nearest_architecture
 
 _SHOWN = 2
-_GUESSES = (  # torchvision's networks that checkpoints are usually of
-    *("alexnet", "googlenet", "inception_v3", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small"),
-    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d"),
-    *("densenet121", "densenet161", "densenet169", "densenet201", "squeezenet1_0", "squeezenet1_1"),
-    *("vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
-    *("efficientnet_b0", "shufflenet_v2_x1_0", "mnasnet1_0", "convnext_tiny", "vit_b_16", "swin_t"),
-)
+_EMPTY = (0,)
+_STATISTICS = re.compile(r"\.(running_mean|running_var)$")
 
 
 def mismatch(
@@ -28,13 +25,22 @@ def mismatch(
     return (missing, unexpected, reshaped) if missing or unexpected or reshaped else None
 
 
-def explain_mismatch(file: str, network: str, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    """Return one line: which names do not fit (counts and the first few), the likely reason, and what to try."""
+def explain_mismatch(
+    network: str,
+    wanted: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    *,
+    content: Any,
+    groups: Sequence[Group],
+) -> str:
+    """Return one line behind a file's name: which names do not fit (counts and the first few), what the file holds, the
+    likely reason, and what to try. `content` is what the file holds, `groups` its tensors."""
     missing, unexpected, reshaped = mismatch(wanted, state) or ([], [], [])
     shapes = [_shapes(name, wanted, state) for name in reshaped[:_SHOWN]] + reshaped[_SHOWN:]
     names = ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
     first = ", ".join(_listed(*group) for group in names)
-    return f"{file} does not fit {network}: {first}; {_reason(wanted, state, bool(missing or unexpected), reshaped)}"
+    own = f"; {keys_in_words(content)}" if len(missing) * 2 > len(wanted) else ""
+    return f"does not fit {network}: {first}{own}; {_reason(wanted, state, (missing, unexpected, reshaped), groups)}"
 
 
 def _shapes(name: str, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
@@ -51,15 +57,32 @@ def _listed(names: list[str], what: str) -> str:
     return f"{len(names)} {what}" + (f" ({some}{more})" if names else "")
 
 
-def _reason(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], names_differ: bool, reshaped: list[str]) -> str:
-    classes = None if names_differ else classes_of(wanted, state)
+def _reason(
+    wanted: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    names: tuple[list[str], list[str], list[str]],
+    groups: Sequence[Group],
+) -> str:
+    missing, unexpected, reshaped = names
+    classes = None if missing or unexpected else classes_of(wanted, state)
     if classes is not None:
         network = len(wanted[reshaped[0]])
         return f"it is of a network with {classes} classes, not {network}: build the network with {classes}"
-    guess = guess_architecture(state)
-    if guess:
-        return f"it looks like torchvision's {guess}: try --model {guess}@FILE"
-    return "it is of another architecture: name the one that it was trained with"
+    if any(state[name].shape == _EMPTY for name in reshaped):
+        return "its tensors are empty, as where DeepSpeed (ZeRO-3) keeps them in other files: join them first"
+    if missing and not unexpected and not reshaped and all(_STATISTICS.search(name) for name in missing):
+        return "the norms' running statistics are missing: it holds parameters alone, as some averages do"
+    nearest = nearest_architecture(groups)
+    if nearest is None:
+        return "it is of another architecture: name the one that it was trained with"
+    if nearest.names_fit:
+        return f"it looks like torchvision's {nearest.name}: try --model {nearest.name}@FILE"
+    if nearest.is_same:
+        return f"its shapes are those of torchvision's {nearest.name}, its names are not"
+    return (
+        f"it is of another architecture: {nearest.common} of its {nearest.weights} weights have the shapes of "
+        f"torchvision's {nearest.name}"
+    )
 
 
 def classes_of(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int | None:
@@ -71,16 +94,3 @@ def classes_of(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int
     rows = {(len(wanted[name]), len(state[name])) for name in reshaped}
     same_inputs = all(wanted[name].shape[1:] == state[name].shape[1:] for name in reshaped)
     return next(iter(rows))[1] if len(rows) == 1 and same_inputs else None
-
-
-def guess_architecture(state: Mapping[str, Tensor]) -> str | None:
-    """Return the torchvision network that has the names and shapes of `state`, whatever the number of classes."""
-    for name in _GUESSES:
-        wanted = unset_network(name).state_dict()
-        differs = mismatch(wanted, weights_for(dict(state), wanted).state)
-        if differs is None:
-            return name
-        missing, unexpected, reshaped = differs
-        if not (missing or unexpected) and all(len(wanted[key]) == 1000 for key in reshaped):
-            return name
-    return None

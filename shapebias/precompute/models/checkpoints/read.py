@@ -1,7 +1,6 @@
 """Weights from a file into a network. Nothing in the file is executed."""
 
 import hashlib
-import mmap
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -11,30 +10,42 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
-from shapebias.core.errors import ShapebiasError
+from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.models.checkpoints.file_kinds import check_kind, is_safetensors
+from shapebias.precompute.models.checkpoints.arrays import tensor_of
+from shapebias.precompute.models.checkpoints.contents import Group, keys_in_words, tensor_groups
+from shapebias.precompute.models.checkpoints.file_kinds import check_kind, is_numpy_archive, is_safetensors
 from shapebias.precompute.models.checkpoints.formats import Weights, weights_for
 from shapebias.precompute.models.checkpoints.mismatch import classes_of, explain_mismatch, mismatch
 from shapebias.precompute.models.checkpoints.unpickle import Placeholder, read_pickled
 
+_CHUNK = 2**26  # bytes that are read at once: other threads go on while they are summed up
+_Moment = tuple[int, int, int]  # a file's number, size and time of change
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file that was read: `content` is a state dict in whatever its trainer wrapped around it."""
+    """A file that was read, at a `moment`: `content` is whatever its trainer wrote, `groups` the tensors in it, and
+    `wish` which of several weights the user wants (`ema`, `raw`, a key)."""
 
     path: Path
     content: Any = field(repr=False)
+    groups: list[Group] = field(repr=False)
+    moment: _Moment | None
+    wish: str | None = None
+    _known: dict[tuple[Any, ...], Weights] = field(default_factory=dict, repr=False)
 
     @cached_property
     def sha256(self) -> Future[str]:
-        """Of the file, in hexadecimal; from the first look on it is computed beside all else."""
+        """Of the file, in hexadecimal; from the first look on it is computed beside all else. Its result raises
+        ShapebiasError where the file is no longer the one that was read."""
         pool = ThreadPoolExecutor(1)
-        digest = pool.submit(_sha256, self.path)
+        digest = pool.submit(_sha256, self.path, self.moment)
         pool.shutdown(wait=False)
         return digest
 
@@ -45,11 +56,21 @@ class Checkpoint:
         return classes_of(wanted, self.weights_for(wanted).state)
 
     def weights_for(self, wanted: Mapping[str, Tensor]) -> Weights:
-        """Return the file's tensors by the names of a state dict. Raises ShapebiasError where there are none."""
-        weights = weights_for(self.content, wanted)
+        """Return the file's tensors by the names of a state dict. Raises UsageError or ShapebiasError where there are
+        none."""
+        name = printable(str(self.path))
+        shapes = tuple((key, tuple(value.shape)) for key, value in wanted.items())
+        try:
+            weights = self._known.get(shapes) or weights_for(self.groups, wanted, self.wish)
+        except UsageError as error:
+            raise UsageError(f"{name}: {error}") from error
+        except ShapebiasError as error:
+            raise ShapebiasError(f"{name}: {error}") from error
         if not weights.state:
             what = "holds a pickled object" if self.content is Placeholder else "holds no state dict"
-            raise ShapebiasError(f"{printable(str(self.path))} {what}: save the network's state_dict() instead")
+            keys = "" if self.content is Placeholder else f" ({keys_in_words(self.content)})"
+            raise ShapebiasError(f"{name} {what}{keys}: save the network's state_dict() instead")
+        self._known[shapes] = weights
         return weights
 
     def fill(self, network: nn.Module, replace: bool = False) -> Weights:
@@ -57,32 +78,56 @@ class Checkpoint:
         wanted = network.state_dict()
         weights = self.weights_for(wanted)
         if mismatch(wanted, weights.state):
-            name = printable(str(self.path))
-            raise ShapebiasError(explain_mismatch(name, type(network).__name__, wanted, weights.state))
+            why = explain_mismatch(
+                type(network).__name__, wanted, weights.state, content=self.content, groups=self.groups
+            )
+            raise ShapebiasError(f"{printable(str(self.path))} {why}")
         state = {name: value.to(wanted[name].dtype) for name, value in weights.state.items()}
         network.load_state_dict(state, assign=replace)
         return weights
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read safetensors, or what `torch.save` wrote, onto the CPU. Raises UsageError or ShapebiasError, one line."""
+def read_checkpoint(path: Path, wish: str | None = None) -> Checkpoint:
+    """Read safetensors, NumPy's .npz, or what `torch.save` wrote, onto the CPU.
+
+    `wish` names the weights that are meant where the file holds several. Raises UsageError or ShapebiasError, one line;
+    one of a file that another program writes meanwhile says so.
+    """
     check_kind(path)
+    moment = _moment(path)
     try:
-        content = _read_safetensors(path) if is_safetensors(path) else _read_torch(path)
+        content = _read(path)
+        groups = tensor_groups(content)
     except Exception as error:
+        _check_unchanged(path, moment)
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
         raise ShapebiasError(
             f"{printable(str(path))} is not a checkpoint that can be read safely, or is cut off: {reason}"
         ) from error
-    return Checkpoint(path, content)
+    _check_unchanged(path, moment)
+    return Checkpoint(path, content, groups, moment, wish)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Read into memory: mapped tensors would change with the file, which the next epoch may replace."""
-    return {name: value.clone() for name, value in load_file(path).items()}
+def _moment(path: Path) -> _Moment | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
-def _read_torch(path: Path) -> Any:
+def _check_unchanged(path: Path, moment: _Moment | None) -> None:
+    if moment is None or _moment(path) != moment:
+        raise ShapebiasError(f"{printable(str(path))} changed while it was read: start again when it is written")
+
+
+def _read(path: Path) -> Any:
+    if is_safetensors(path):
+        return load(path.read_bytes())  # not mapped: a file that becomes shorter would end the program
+    if is_numpy_archive(path):
+        with np.load(path, allow_pickle=False) as arrays:
+            tensors = {name: tensor_of(arrays[name]) for name in arrays.files}
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a pickle's protocol
@@ -91,6 +136,10 @@ def _read_torch(path: Path) -> Any:
         return read_pickled(path)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return hashlib.sha256(content).hexdigest()  # in one call, so that other threads go on
+def _sha256(path: Path, moment: _Moment | None) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    _check_unchanged(path, moment)
+    return digest.hexdigest()

@@ -15,6 +15,14 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from shapebias.precompute.models.checkpoints.arrays import (
+    PickledArray,
+    PickledType,
+    array_from_buffer,
+    encoded,
+    scalar,
+)
+
 _MAGIC = 0x1950A86A20F9469CFC6C  # the first of the five pickles that PyTorch wrote before 1.6
 _DTYPES = {
     "FloatStorage": torch.float32,
@@ -102,7 +110,7 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
-_BUILDERS = {
+_BUILDERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): _mapping,
     ("collections", "defaultdict"): lambda *_: _Items(),
     ("torch._utils", "_rebuild_tensor"): _tensor,
@@ -110,6 +118,15 @@ _BUILDERS = {
     ("torch._utils", "_rebuild_tensor_v3"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
+    ("_codecs", "encode"): encoded,
+    ("__builtin__", "bytes"): encoded,  # of an empty array
+    ("builtins", "bytes"): encoded,
+    ("numpy", "dtype"): PickledType,
+}
+_NUMPY_BUILDERS: dict[tuple[str, str], Callable[..., Any]] = {  # NumPy 1 has them in numpy.core, NumPy 2 in numpy._core
+    ("multiarray", "_reconstruct"): PickledArray,
+    ("multiarray", "scalar"): scalar,
+    ("numeric", "_frombuffer"): array_from_buffer,
 }
 
 
@@ -118,14 +135,15 @@ class SafeUnpickler(pickle.Unpickler):
 
     def __init__(self, file: IO[bytes], storage: Callable[[str, int], torch.UntypedStorage] | None = None) -> None:
         """`storage` gives the memory of a key, of so many bytes, for the tensors in the file."""
-        super().__init__(file, encoding="utf-8", errors="replace")  # Python 2's texts
+        super().__init__(file, encoding="latin1")  # Python 2's texts, and the bytes of its arrays
         self._storage = storage
 
     def find_class(self, module: str, name: str) -> Any:
         """Look a name up; nothing is imported."""
         if (module == "torch" or module.startswith("torch.")) and name in _DTYPES:
             return _DTYPES[name]
-        build = _BUILDERS.get((module, name))
+        inner = module.removeprefix("numpy.core.").removeprefix("numpy._core.")
+        build = _BUILDERS.get((module, name)) or _NUMPY_BUILDERS.get((inner, name))
         return Placeholder if build is None else _Builder(build)
 
     def persistent_load(self, reference: Any) -> Any:
@@ -174,8 +192,11 @@ def _read_zip(archive: zipfile.ZipFile, limit: int) -> Any:
 
 def _read_stream(file: IO[bytes], limit: int) -> Any:
     """Read PyTorch's format before 1.6: five pickles one after the other, then the storages in the order of the
-    last."""
-    if SafeUnpickler(file).load() != _MAGIC:
+    last. A plain pickle of a dictionary is returned as it is: other libraries keep arrays so."""
+    first = SafeUnpickler(file).load()
+    if isinstance(first, dict):
+        return first
+    if first != _MAGIC:
         raise ValueError("it is a pickle, but not one of PyTorch")
     SafeUnpickler(file).load()
     SafeUnpickler(file).load()

@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -34,12 +33,6 @@ def torch_file() -> bytes:
     return buffer.getvalue()
 
 
-def numpy_archive() -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, a=np.ones(3))
-    return buffer.getvalue()
-
-
 def tar() -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -61,7 +54,6 @@ KINDS: dict[str, tuple[str, bytes, str]] = {  # a name, what is in the file, wha
     "TensorFlow Lite": ("m.tflite", b"\x1c\x00\x00\x00TFL3" + bytes(30), "is a TensorFlow Lite file"),
     "ONNX": ("m.onnx", b"\x08\x07\x12\x07pytorch" + bytes(9), "is an ONNX file"),
     "TorchScript": ("m.pt", zipped("m/data.pkl", "m/constants.pkl", "m/code/x.py"), "is a TorchScript archive"),
-    "NumPy": ("m.npz", numpy_archive(), "is a NumPy archive"),
     "zip": ("m.zip", zipped("alexnet.pth"), "is a zip of 1 files"),
     "gzip": ("m.pth", b"\x1f\x8b\x08" + bytes(30), "is compressed (gzip)"),
     "tar": ("m.pth", tar(), "is a tar archive"),

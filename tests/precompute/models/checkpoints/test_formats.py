@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError
+from shapebias.precompute.models.checkpoints.contents import tensor_groups
 from shapebias.precompute.models.checkpoints.formats import weights_for
 from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.preprocessing import IMAGENET_MEAN
@@ -170,8 +171,10 @@ def build():
 )
 def test_names_of_old_networks(name: str, renamed: str) -> None:
     value = torch.ones(2)
-    assert weights_for({"model": {f"module.{name}": value}}, {renamed}).state == {renamed: value}
-    assert weights_for({name: value}, {name}).state == {name: value}  # a network that has the old name keeps it
+    in_file = tensor_groups({"model": {f"module.{name}": value}})
+    assert weights_for(in_file, {renamed: value}).state == {renamed: value}
+    bare = tensor_groups({name: value})
+    assert weights_for(bare, {name: value}).state == {name: value}  # a network that has the old name keeps it
 
 
 def test_training_only_heads_are_dropped(tmp_path: Path) -> None:
@@ -189,7 +192,7 @@ def test_torchvisions_own_file_is_known_by_its_digest(tmp_path: Path, monkeypatc
     torch.save(network.state_dict(), tmp_path / "g.pt")
     digest = "1378be20" + "0" * 56  # as in googlenet-1378be20.pth
     assert load(f"googlenet@{tmp_path}/g.pt").network.transform_input is False
-    monkeypatch.setattr("shapebias.precompute.models.checkpoints.read._sha256", lambda _: digest)
+    monkeypatch.setattr("shapebias.precompute.models.checkpoints.read._sha256", lambda *_: digest)
     published = torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1
     assert load(f"googlenet@{tmp_path}/g.pt").network.transform_input is False  # of another size
     monkeypatch.setitem(published.meta, "_file_size", round((tmp_path / "g.pt").stat().st_size / 2**20, 3))

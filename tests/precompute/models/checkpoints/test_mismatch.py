@@ -7,7 +7,8 @@ import torch
 import torchvision
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.precompute.models.checkpoints.mismatch import guess_architecture
+from shapebias.precompute.models.checkpoints.contents import tensor_groups
+from shapebias.precompute.models.checkpoints.nearest import nearest_architecture
 from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.spec import parse_spec
 
@@ -42,7 +43,9 @@ def test_an_architecture_that_nobody_knows(tmp_path: Path) -> None:
 
 def test_a_guess_does_not_depend_on_classes_or_prefixes() -> None:
     state = torchvision.models.mobilenet_v2(num_classes=3).state_dict()
-    assert guess_architecture({f"module.{name}": value for name, value in state.items()}) == "mobilenet_v2"
+    nearest = nearest_architecture(tensor_groups({f"module.{name}": value for name, value in state.items()}))
+    assert nearest is not None
+    assert (nearest.name, nearest.names_fit) == ("mobilenet_v2", True)
 
 
 @pytest.mark.slow

@@ -1,0 +1,85 @@
+"""NumPy's arrays in a pickle, rebuilt from their bytes: the pickle calls nothing of NumPy."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_KINDS = "fiub"  # floats, signed and unsigned integers, truth values
+
+
+class PickledType:
+    """The type of an array's numbers, as `numpy.dtype` pickles it: `f4`, and the byte order afterwards."""
+
+    __slots__ = ("_code", "_order")
+
+    def __init__(self, code: object = "", *_: Any) -> None:
+        self._code, self._order = code, "|"
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
+            self._order = state[1]
+
+    def dtype(self) -> np.dtype[Any] | None:
+        """Return the type; None for one that is not of plain numbers."""
+        code = self._code.decode("latin1") if isinstance(self._code, bytes) else self._code
+        if not (isinstance(code, str) and len(code) in (2, 3) and code[0] in _KINDS and code[1:].isdigit()):
+            return None
+        return np.dtype(self._order + code)
+
+
+class PickledArray:
+    """An array whose shape, type and bytes a pickle tells after it has made it."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, *_: Any) -> None:
+        self._state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: Any) -> None:
+        self._state = state if isinstance(state, tuple) else ()
+
+    def tensor(self) -> Tensor | None:
+        """Return the array; None where it does not hold numbers. Raises ValueError where shape and bytes disagree."""
+        if len(self._state) < 4:
+            return None
+        shape, kind, by_columns, content = self._state[-4:]
+        dtype = kind.dtype() if isinstance(kind, PickledType) else None
+        if dtype is None or not isinstance(content, bytes | bytearray):
+            return None
+        if math.prod(shape) * dtype.itemsize != len(content):
+            raise ValueError("an array is not as long as its shape says")
+        array = np.frombuffer(content, dtype).reshape(tuple(shape), order="F" if by_columns else "C")
+        return tensor_of(array)
+
+
+def array_from_buffer(content: object = b"", kind: object = None, shape: object = (), order: object = "C") -> Any:
+    """Return an array of a pickle of protocol 5."""
+    array = PickledArray()
+    array.__setstate__((shape, kind, order == "F", content))
+    return array
+
+
+def scalar(kind: object = None, content: object = b"") -> Any:
+    """Return a single number of NumPy."""
+    array = PickledArray()
+    array.__setstate__(((), kind, False, content))
+    return array
+
+
+def encoded(text: object = "", *_: Any) -> bytes:
+    """Return the bytes that a pickle of protocol 2 writes as a text of Latin-1."""
+    return text.encode("latin1") if isinstance(text, str) else b""
+
+
+def tensor_of(array: np.ndarray[Any, Any]) -> Tensor | None:
+    """Return an array of numbers as a tensor with memory of its own; None for one of other things."""
+    if array.dtype.kind not in _KINDS:
+        return None
+    own = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    try:
+        return torch.from_numpy(own)
+    except TypeError:  # a type that PyTorch does not have, as float128
+        return None

@@ -1,0 +1,75 @@
+"""The torchvision network that a file's weights are of, by names and shapes or by shapes alone."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from shapebias.precompute.models.architectures import torchvision_names, unset_network
+from shapebias.precompute.models.checkpoints.contents import Group
+from shapebias.precompute.models.checkpoints.formats import weights_for
+
+_COMPARED = 8  # networks of about as many parameters as the file
+_NEAR = 0.7  # share of the weights' shapes that a near network has, too
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A network of torchvision. `names_fit`: a file fits it as it is, but for the number of classes; `common` of the
+    file's `weights` (convolutions and linear layers) have its shapes; `is_same`: all have, but for those classes."""
+
+    name: str
+    names_fit: bool
+    is_same: bool
+    common: int
+    weights: int
+
+
+def nearest_architecture(groups: Sequence[Group]) -> Nearest | None:
+    """Return the torchvision network whose weights have most of the shapes of a file's largest group; None where none
+    is near."""
+    tensors = max(groups, key=lambda group: len(group.tensors), default=Group("", {})).tensors
+    shapes = _shapes(tensors)
+    if not shapes:
+        return None
+    best, best_share = None, _NEAR
+    for name in _of_about_the_size(tensors):
+        wanted = unset_network(name).state_dict()
+        theirs = _shapes(wanted)
+        common = (shapes & theirs).total()
+        share = (common + 1) / max(shapes.total(), theirs.total())
+        if share > best_share:
+            best_share = share
+            best = Nearest(name, _names_fit(groups, wanted), _are_same(shapes, theirs), common, shapes.total())
+    return best
+
+
+def _are_same(shapes: Counter[tuple[int, ...]], theirs: Counter[tuple[int, ...]]) -> bool:
+    """Whether shapes are the same, or differ in one layer's outputs."""
+    (own, other) = (list((one - another).elements()) for one, another in ((shapes, theirs), (theirs, shapes)))
+    return not (own or other) or (len(own) == len(other) == 1 and own[0][1:] == other[0][1:])
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> Counter[tuple[int, ...]]:
+    return Counter(tuple(value.shape) for value in tensors.values() if value.ndim >= 2)
+
+
+def _of_about_the_size(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the networks with the nearest numbers of parameters: torchvision tells those without building any."""
+    import torchvision
+
+    count = sum(value.numel() for name, value in tensors.items() if name.rpartition(".")[2] not in _BUFFERS)
+    sizes = {
+        name: next(iter(torchvision.models.get_model_weights(name))).meta["num_params"] for name in torchvision_names()
+    }
+    return sorted(sizes, key=lambda name: abs(math.log(max(count, 1) / sizes[name])))[:_COMPARED]
+
+
+def _names_fit(groups: Sequence[Group], wanted: Mapping[str, Tensor]) -> bool:
+    """Whether a file has a network's names and shapes, whatever the number of classes."""
+    state = weights_for(groups, wanted).state
+    reshaped = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
+    return state.keys() == wanted.keys() and all(len(wanted[name]) == 1000 for name in reshaped)
