@@ -158,7 +158,7 @@ class StoreWriter:
                 values[names.index(name), first : first + layer.units] = numbers
             first += layer.units
         group = self._root.require_group(f"models/{model.label}")
-        create(group, METRICS, values, ("metric", "unit"), chunk=(1, 1 << 14))
+        create(group, METRICS, values, ("metric", "unit"), chunk=(max(1, (1 << 16) // max(units, 1)), 1 << 14))
         facts = [
             replace(layer, lacks=[name for name in names if name not in known]).to_attributes()
             for layer, known in zip(layers, metrics, strict=True)

@@ -136,11 +136,15 @@ def read_metrics_ahead(store: Store, layers: Iterable[tuple[str, str]]) -> None:
     """Fetch all metrics of some layers, (model, layer), together where each would be a request to a server, for
     `store.metric` to find them. Raises StoreError."""
     if any(isinstance(part.store.path, str) for part in store.parts):
-        reads = {
+        reads: dict[object, tuple[str, str, str]] = {
             (model, store.metric_place(model, layer, name)): (model, layer, name)
             for model, layer in layers
             for name in store.metric_names(model, layer)
         }
+        if not reads:
+            return
+        first, *others = reads.values()
+        store.metric(*first)  # what it shares with the others is kept
         with ThreadPoolExecutor(_REQUESTS) as pool:
-            for _ in pool.map(lambda read: store.metric(*read), reads.values()):
+            for _ in pool.map(lambda read: store.metric(*read), others):
                 pass
