@@ -34,7 +34,9 @@ def decoding(folder: Path, limit: int) -> tuple[float, list[np.ndarray]]:
     images, _ = find_images(str(folder), limit)
     start = time.perf_counter()
     geometry = imagenet_preprocessing().geometry
-    with Loader(images.prefix, images.paths, geometry, BATCH, workers=default_workers(), thumbnails=True) as loader:
+    with Loader(
+        images.prefix, images.paths, geometry, BATCH, workers=default_workers(len(images)), thumbnails=True
+    ) as loader:
         batches = [batch.pixels.copy() for batch in loader]
     return len(images) / (time.perf_counter() - start), batches
 

@@ -97,6 +97,7 @@ def ablate(
         layers=_known(facts, "layers") or "paper",
         limit=limit if limit is not None or images else _known(facts, "limit", int),
         device=device,
+        decode=_known(facts, "decode") or "exact",
         precision=_known(facts, "precision") or _known(facts, "dtype") or "auto",
         workers=count("--workers", workers, 0),
         cue_conflict=cue_conflict or _known(facts, "cue_conflict"),

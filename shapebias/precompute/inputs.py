@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shapebias.precompute.images.broden import Broden, read_broden
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.images.sources.variants import find_variants
-from shapebias.precompute.settings import Settings
+from shapebias.precompute.settings import FAST, Settings
 
 
 @dataclass(kw_only=True)
@@ -31,16 +31,17 @@ class Inputs:
     @classmethod
     def find(cls, settings: Settings) -> "Inputs":
         """List what the settings name. Raises ShapebiasError."""
-        image_set, skipped = find_images(settings.images, settings.limit, settings.labels)
+        image_set, skipped = list_images(settings)
+        reduced = image_set.reduced
         return cls(
             image_set=image_set,
             skipped=skipped,
             conflicting=None if settings.cue_conflict is None else find_images(settings.cue_conflict),
-            stylized=None if settings.stylized is None else find_images(settings.stylized)[0],
+            stylized=None if settings.stylized is None else replace(find_images(settings.stylized)[0], reduced=reduced),
             variants=[
-                variant
+                (variant, replace(other, reduced=reduced))
                 for name, folder in settings.variants
-                for variant in find_variants(name, Path(folder), [*image_set.class_ids, *image_set.source_names])
+                for variant, other in find_variants(name, Path(folder), [*image_set.class_ids, *image_set.source_names])
             ],
             broden=None if settings.broden is None else read_broden(settings.broden, settings.limit),
         )
@@ -55,6 +56,13 @@ class Inputs:
         if self.broden is not None:
             sets["broden"] = self.broden.image_set
         return {name: image_digest(image_set) for name, image_set in sets.items()}
+
+
+def list_images(settings: Settings) -> tuple[ImageSet, list[Skipped]]:
+    """Return the images that the settings name, to be decoded as they say, and what was left out. Raises
+    ShapebiasError."""
+    image_set, skipped = find_images(settings.images, settings.limit, settings.labels)
+    return replace(image_set, reduced=settings.decode == FAST), skipped
 
 
 def image_digest(image_set: ImageSet) -> str:

@@ -20,6 +20,7 @@ from shapebias.precompute.runner import Runner, prepare_runners
 from shapebias.precompute.scanning.local import LocalEngine
 from shapebias.precompute.scanning.scan import Engine
 from shapebias.precompute.settings import Settings
+from shapebias.precompute.spending import Spending
 from shapebias.precompute.stages.ablation import ablate
 from shapebias.precompute.stages.activations import measure_activations
 from shapebias.precompute.stages.decisions import decide
@@ -55,12 +56,14 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         notes = [*(["went on with a run that was not finished"] if resumed else []), *engine.notes, *run.notes]
         writer.notes([*notes, *(f"{model.label}: {note}" for model in models for note in model.remarks())])
         size = writer.commit()
+    seconds = time.perf_counter() - started
     return Summary(
         store=str(settings.store),
         store_bytes=size,
         device=f"{', '.join(gpus)}, {measuring.precision.text}" if gpus else str(device),
         images=len(run.used),
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
+        spending=None if resumed or not isinstance(engine, LocalEngine) else _spending(run, engine, seconds),
         models=models,
         skipped=run.skipped,
         annotation=[] if run.annotations is None else run.annotations.notes(),
@@ -109,6 +112,18 @@ def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> Non
         pair_by_name(inputs.image_set, np.arange(len(inputs.image_set)), inputs.stylized)
     if inputs.conflicting is not None:
         label_images(runners[: len(settings.models)], inputs.conflicting[0], settings.categories)
+
+
+def _spending(run: Run, engine: LocalEngine, seconds: float) -> Spending:
+    """Return where the seconds of a run went that were spent in this process."""
+    pass_seconds, network_seconds, _ = np.sum([model.probe.seconds for model in run.models], axis=0).tolist()
+    return Spending(
+        images=engine.waited,
+        networks=network_seconds,
+        statistics=pass_seconds - network_seconds,
+        passes=max(0.0, engine.seconds - engine.waited - pass_seconds),
+        writing=max(0.0, seconds - engine.seconds),
+    )
 
 
 def _device_facts(device: Device) -> dict[str, object]:

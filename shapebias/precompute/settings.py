@@ -26,6 +26,8 @@ _BY_NAME_ONLY = ("ablation",)  # minutes, where the others take seconds: not in 
 
 
 ENGINES = ("local", "ray")
+EXACT, FAST = "exact", "fast"
+DECODINGS = (EXACT, FAST)  # of large JPEGs: whole, or at a part of their size
 PRECISIONS = ("highest", "tf32", "bf16", "fp16")
 EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16"}  # by --dtype, and in stores
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -54,6 +56,7 @@ class Settings:
     device: str = "auto"
     precision: str = "auto"
     workers: int | None = None
+    decode: str = EXACT
     seed: int = 0
     overwrite: bool = False
     passes: tuple[str, ...] = ()
@@ -97,6 +100,8 @@ class Settings:
             raise UsageError(f"no --device {printable(self.device)}: auto, cpu, cuda or cuda:N")
         if self.precision not in ("auto", *PRECISIONS, *EARLIER_PRECISIONS):
             raise UsageError(f"no --precision {printable(self.precision)}: auto, {', '.join(PRECISIONS)}")
+        if self.decode not in DECODINGS:
+            raise UsageError(f"no --decode {printable(self.decode)}: there are {', '.join(DECODINGS)}")
         if self.engine not in ENGINES:
             raise UsageError(f"no --engine {printable(self.engine)}: there are {', '.join(ENGINES)}")
         for std in self.noise_std:
@@ -148,6 +153,7 @@ class Settings:
             "top": self.top,
             "limit": self.limit,
             "precision": self.precision,
+            "decode": self.decode,
             "activations": self.activations,
             "seed": self.seed,
             "passes": list(self.passes),

@@ -6,6 +6,7 @@ from typing import Any
 
 from shapebias.core.text import printable
 from shapebias.precompute.images.image_set import Skipped
+from shapebias.precompute.spending import Spending
 
 _SHOWN_SKIPPED = 5
 
@@ -40,8 +41,8 @@ class ModelSummary:
         share = self.images_per_second / self.network_images_per_second
         accuracy = f"unknown: {self.classes}"
         if self.top1 is not None:
-            images = f"{self.labelled:,} images" + ("" if self.labelled == self.images else f" of {self.images:,}")
-            accuracy = f"{self.top1:.1%} ({images}, classes {self.classes})"
+            images = f"{self.images:,}" if self.labelled == self.images else f"{self.labelled:,} of {self.images:,}"
+            accuracy = f"{self.top1:.1%} ({images} images, classes {self.classes})"
         lines = [
             f"{self.label} ({self.architecture})",
             f"  top-1 accuracy  {accuracy}",
@@ -85,11 +86,14 @@ class Summary:
     skipped: list[Skipped]
     annotation: list[str] = field(default_factory=list)  # what of it could not be used
     notes: list[str] = field(default_factory=list)  # how the run went
+    spending: Spending | None = None  # None where another process spent them, too
 
     def text(self) -> str:
         """Return several lines for people."""
         lines = [line for model in self.models for line in model.lines()]
         lines.append(f"{self.images:,} images in {self.seconds:.1f} s on {self.device}")
+        if self.spending is not None:
+            lines.append(self.spending.text())
         if self.skipped:
             counts = Counter(image.reason for image in self.skipped)
             reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts.most_common(8))
@@ -111,6 +115,7 @@ class Summary:
             "device": self.device,
             "images": self.images,
             "seconds": self.seconds,
+            "spending": None if self.spending is None else asdict(self.spending),
             "models": [asdict(model) for model in self.models],
             "annotation": self.annotation,
             "notes": self.notes,

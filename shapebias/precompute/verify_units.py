@@ -14,13 +14,13 @@ from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.precompute.device import Precision, choose_device, choose_precision
-from shapebias.precompute.images.sources.find import find_images
+from shapebias.precompute.inputs import list_images
 from shapebias.precompute.memory import in_parts
 from shapebias.precompute.models.spec import ModelSpec, parse_spec, parse_specs
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.stream import Stream
-from shapebias.precompute.settings import Settings
+from shapebias.precompute.settings import EXACT, Settings
 from shapebias.precompute.stored import stored_runner
 
 
@@ -97,6 +97,7 @@ def verify_units(
         limit=facts.get("limit") if images is None else None,
         device=device,
         workers=workers,
+        decode=str(facts.get("decode", EXACT)),
     )
     for label in store.models:
         spec = specs.get(label) or parse_spec(f"{label}={store.models[label].source}")
@@ -110,7 +111,7 @@ def verify_units(
 
 def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Reporter) -> _Prepared:
     """Load a network, and find the images of the store by their paths."""
-    listing = find_images(settings.images, settings.limit)[0]
+    listing = list_images(settings)[0]
     by_path = {path: position for position, path in enumerate(listing.paths)}
     missing = [path for path in store.image_paths if path not in by_path]
     if missing:

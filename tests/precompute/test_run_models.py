@@ -169,7 +169,7 @@ def fit(path: Path) -> Image.Image:
 @pytest.mark.parametrize(
     ("top1", "warning", "line"),
     [
-        (0.5, None, "  top-1 accuracy  50.0% (100 images, classes by number)"),
+        (0.5, None, "  top-1 accuracy  50.0% (100 of 1,000 images, classes by number)"),
         (0.01, "the accuracy is near chance", "  warning: the accuracy is near chance"),
         (None, None, "  top-1 accuracy  unknown: by number"),
     ],

@@ -2,22 +2,24 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import zarr
 
 
 def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
     """Every array: its type, shape and bytes."""
 
-    def walk(group: zarr.Group) -> Iterator[zarr.Array]:
+    def walk(group: zarr.Group) -> Iterator["zarr.Array[Any]"]:
         for _, member in group.members():
             if isinstance(member, zarr.Array):
                 yield member
             else:
                 yield from walk(member)
 
-    found = {}
+    found: dict[str, tuple[object, ...]] = {}
     for array in walk(zarr.open_group(store, mode="r")):
-        values = array[...]
+        values = np.asarray(array[...])
         found[array.path] = (values.dtype, values.shape, values.tobytes())
     return found

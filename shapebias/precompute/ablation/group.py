@@ -16,6 +16,7 @@ from shapebias.core.text import printable
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.sources.find import find_images
+from shapebias.precompute.inputs import list_images
 from shapebias.precompute.measures.cue_conflict import label_images, stimulus_geometry
 from shapebias.precompute.memory import in_parts
 from shapebias.precompute.models.spec import ModelSpec
@@ -57,7 +58,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
     """
     device = choose_device(settings.device, settings.precision)
     progress.stage("loading models")
-    image_set, _ = find_images(settings.images, settings.limit, settings.labels)
+    image_set, _ = list_images(settings)
     store_text = printable(str(store.path))
     stored_text = f"now than {spec.label} in {store_text}"
     runner = stored_runner(store, spec, image_set, device, layers=settings.layers, stored_text=stored_text)

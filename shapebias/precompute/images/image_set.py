@@ -43,6 +43,7 @@ class ImageSet:
     stamp:        changes with the files where they are not of this machine, or in tar files
     scales:       of images with more than 8 bits, by their kind: see `depth`
     notes:        what the user should know of the listing, such as the files that were left out
+    reduced:      whether large JPEGs are decoded at a part of their size: see `read_pixels`
     """
 
     root: Path | str
@@ -59,6 +60,7 @@ class ImageSet:
     stamp: bytes = b""
     scales: Mapping[str, Scale] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    reduced: bool = False
 
     def __post_init__(self) -> None:
         if not self.source_names:
@@ -94,7 +96,7 @@ class ImageSet:
         """Return a function from an image's path (with `prefix` before it), or its address, to uint8 [crop, crop, 3] or
         `ImageError`."""
         if self.read is None:
-            return partial(read_pixels, geometry=geometry, scales=self.scales)
+            return partial(read_pixels, geometry=geometry, scales=self.scales, reduced=self.reduced)
         return partial(fit_pixels, read=self.read, geometry=geometry)
 
 

@@ -23,6 +23,7 @@ from shapebias.precompute.images.versions import make_versions
 from shapebias.precompute.images.worker import Job, Outcome, Pixels, Worker, anonymous_file, map_pixels
 
 _SLOTS = 3  # batches in memory: one that the caller uses, two that the workers fill
+_WORTH = 32  # images: for fewer a worker is not worth its start
 _CHUNK = 16  # images a task: few, so that the first batch comes early; enough that messages cost nothing
 
 
@@ -220,7 +221,8 @@ def load(
     )
 
 
-def default_workers() -> int:
-    """Return how many workers to use: one for each processor that this process may run on, 1 to 8."""
+def default_workers(images: int) -> int:
+    """Return how many workers to use for so many images: one for each processor that this process may run on, but none
+    for less than `_WORTH` images."""
     count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    return max(1, min(8, count or 1))
+    return max(1, min(count or 1, -(-images // _WORTH)))

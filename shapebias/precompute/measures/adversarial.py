@@ -54,11 +54,11 @@ class AttackShard:
 
     def feed(self, batch: Batch) -> None:
         """Take in a batch."""
-        attacks, device = self._measure.attacks, self._runner.device.device
+        attacks = self._measure.attacks
         listing = self._measure.listing[batch.positions].tolist()
         pixels = self._runner.device.upload(batch.pixels).permute(0, 3, 1, 2).float().div_(255)
         labels = self._runner.device.upload(self._measure.targets[batch.positions].astype(np.int64))
-        generators = [torch.Generator(device).manual_seed(position) for position in listing]
+        generators = [torch.Generator().manual_seed(position) for position in listing]  # the CPU's, on any device
         right = np.zeros((len(pixels), len(attacks)), np.int8)
         for norm in NORMS:
             columns = [index for index, attack in enumerate(attacks) if attack.norm == norm]

@@ -25,8 +25,7 @@ class BatchHalving:
         while missing := shards.missing():
             fitting = min(batch_size, self._largest or batch_size)
             try:
-                for number, part in measure(missing, fitting):
-                    shards.keep(number, part)
+                shards.keep_all(measure(missing, fitting))
             except OutOfMemoryError:
                 if fitting == 1:
                     raise

@@ -1,5 +1,6 @@
 """Measures shards in this process."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ class LocalEngine:
     """Keeps the parts of shards in `folder`; what is there already is not measured again.
 
     Where the device has too little memory for a batch, batches are halved: see `BatchHalving`; `notes` say so.
+    `seconds` are those of all scans and tasks so far, `waited` those of them in which images were waited for.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class LocalEngine:
         self._runners, self._settings, self._device, self._progress = runners, settings, device, progress
         self._folder = folder
         self._halving = BatchHalving()
+        self.seconds = self.waited = 0.0
 
     @property
     def notes(self) -> list[str]:
@@ -34,9 +37,11 @@ class LocalEngine:
 
     def run(self, scan: Scan) -> Shards:
         """Measure every shard of a scan. Raises ShapebiasError."""
+        start = time.perf_counter()
         stream = Stream(scan.image_set, self._settings, self._device, self._progress)
         batch_size = stream.batch_size(scan.geometry, scan.arrays)
-        shards = Shards(self._folder / scan.name, scan.shards(batch_size, self._settings.shard_size))
+        ranges = scan.shards(batch_size, self._settings.shard_size, self._device.device.type)
+        shards = Shards(self._folder / scan.name, ranges)
 
         def measure(missing: list[int], fitting: int) -> Iterable[tuple[int, Part]]:
             together = missing if fitting == batch_size else missing[:1]  # smaller batches may straddle shards
@@ -45,9 +50,14 @@ class LocalEngine:
             return zip(together, parts, strict=True)
 
         self._halving.measure_all(shards, batch_size, measure)
+        self.seconds += time.perf_counter() - start
+        self.waited += stream.waited
         return shards
 
     def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         """Yield each task's number and result. Raises ShapebiasError."""
         for number, task in enumerate(tasks):
-            yield number, task(self._runners, self._device, self._progress)
+            start = time.perf_counter()
+            result = task(self._runners, self._device, self._progress)
+            self.seconds += time.perf_counter() - start
+            yield number, result

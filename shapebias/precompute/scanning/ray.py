@@ -89,7 +89,8 @@ class RayEngine:
         """Measure every shard of a scan. Raises ShapebiasError."""
         stream = Stream(scan.image_set, self._settings, self._device, self._progress)
         batch_size = stream.batch_size(scan.geometry, scan.arrays)
-        shards = Shards(self._folder / scan.name, scan.shards(batch_size, self._settings.shard_size))
+        ranges = scan.shards(batch_size, self._settings.shard_size, self._device.device.type)
+        shards = Shards(self._folder / scan.name, ranges)
         self._progress.stage(scan.title, len(scan))
         self._progress.advance(len(scan) - sum(len(shards.ranges[number]) for number in shards.missing()))
 

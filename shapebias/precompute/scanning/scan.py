@@ -24,7 +24,7 @@ from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.stream import Stream
 
 _SHARDS = 128  # about so many, however many images there are
-_LEAST = 16  # batches a shard: fewer are not worth a file
+_LEAST = {"cpu": 16, "cuda": 64}  # batches a shard: fewer are not worth a file, nor that a GPU waits for its end
 _LARGEST = 256 << 20  # bytes of what a shard keeps of its images, one by one
 _SKIPPED = "skipped"  # in every part: the shard's images that could not be used, as JSON
 
@@ -77,10 +77,10 @@ class Scan:
         """How many arrays uint8 [crop, crop, 3] come with each image."""
         return len(self.versions or "1") if self.annotations is None else self.annotations.versions
 
-    def shards(self, batch_size: int, shard_size: int | None) -> list[range]:
+    def shards(self, batch_size: int, shard_size: int | None, kind: str = "cpu") -> list[range]:
         """Return which images are in each shard: whole batches, so that a shard's batches are the same whoever cuts
         them."""
-        size = shard_size or max(_LEAST * batch_size, min(-(-len(self) // _SHARDS), _LARGEST // self.image_bytes))
+        size = shard_size or max(_LEAST[kind] * batch_size, min(-(-len(self) // _SHARDS), _LARGEST // self.image_bytes))
         size = -(-size // batch_size) * batch_size
         return [range(first, min(first + size, len(self))) for first in range(0, len(self), size)]
 

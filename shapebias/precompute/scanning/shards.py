@@ -2,7 +2,8 @@
 
 import contextlib
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +46,20 @@ class Shards:
     def skipped(self) -> list[Skipped]:
         """The images that could not be used."""
         return [image for part in self for image in skipped_images(part)]
+
+    def keep_all(self, parts: Iterable[tuple[int, Part]]) -> None:
+        """Write parts by their numbers, each while the next is measured. Raises ShapebiasError.
+
+        What was measured is written, however the measuring of the next ends.
+        """
+        with ThreadPoolExecutor(1, "parts") as writer:
+            written: Future[None] | None = None
+            for number, part in parts:
+                if written is not None:
+                    written.result()
+                written = writer.submit(self.keep, number, part)
+            if written is not None:
+                written.result()
 
 
 class KeptPart(Mapping[str, NDArray[Any]]):

@@ -1,5 +1,6 @@
 """The images of a run, decoded by worker processes, batch by batch, as often as a pass needs them."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,20 +13,24 @@ from shapebias.precompute.device import Device
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
-from shapebias.precompute.images.loader import Batch, default_workers, load
+from shapebias.precompute.images.loader import Batch, Loader, default_workers, load
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.settings import Settings
 
 
 @dataclass
 class Stream:
-    """Images of one set on their way to networks. `skipped` are those of the last pass over them, so far."""
+    """Images of one set on their way to networks.
+
+    `skipped` are those of the last pass over them, so far; `waited` the seconds spent waiting for images in all.
+    """
 
     image_set: ImageSet
     settings: Settings
     device: Device
     progress: Reporter
     skipped: list[Skipped] = field(default_factory=list, init=False)
+    waited: float = field(default=0.0, init=False)
 
     def batches(
         self,
@@ -51,18 +56,29 @@ class Stream:
             image_set,
             geometry,
             batch_size or self.batch_size(geometry, arrays),
-            default_workers() if self.settings.workers is None else self.settings.workers,
+            default_workers(len(image_set)) if self.settings.workers is None else self.settings.workers,
             thumbnails=thumbnails,
             versions=versions,
             seed=self.settings.seed,
             packed=None if annotations is None else (annotations.pack, annotations.versions),
         ) as loader:
             self.skipped = loader.skipped
-            for batch in loader:
+            for batch in self._timed(loader):
                 yield batch
                 self.progress.advance(int(batch.positions[-1]) + 1 - done)
                 done = int(batch.positions[-1]) + 1
             self.progress.advance(len(image_set) - done)
+
+    def _timed(self, loader: Loader) -> Iterator[Batch]:
+        """Yield the loader's batches, and count the seconds until each is there."""
+        batches = iter(loader)
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self.waited += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
 
     def again(self, title: str, geometry: Geometry, positions: NDArray[np.int64]) -> Iterator[Batch]:
         """Yield batches as `batches` does, of images that could be read before. Raises ShapebiasError where one is

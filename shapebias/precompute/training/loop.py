@@ -99,7 +99,7 @@ class _Run:
     def __init__(self, settings: TrainingSettings, device: Device, progress: Reporter) -> None:
         self.settings, self.device, self._progress = settings, device, progress
         self.preprocessing = usual_preprocessing(settings.architecture)
-        workers = default_workers() if settings.workers is None else settings.workers
+        workers = default_workers(len(settings.images)) if settings.workers is None else settings.workers
         self.data: TrainingImages = read_images(settings.images, self.preprocessing.geometry, workers, progress)
         torch.manual_seed(_seed(settings.seed, 0))
         network = build_network(settings.architecture, len(settings.images.class_ids))

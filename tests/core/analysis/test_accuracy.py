@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -135,6 +135,7 @@ def test_decisions_of_another_number_of_images_are_damage(two_models: Path) -> N
         distorted_decisions(open_store(two_models), "Tiny")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.floats(0.001, 0.999), st.data())
 def test_binomial_tails_are_scipys(trials: int, probability: float, data: st.DataObject) -> None:
     successes = data.draw(st.integers(0, trials + 1))

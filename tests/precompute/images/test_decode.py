@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from shapebias.precompute.images.decode import read_image
-from shapebias.precompute.images.geometry import ImageError
+from shapebias.precompute.images.decode import read_image, read_pixels
+from shapebias.precompute.images.geometry import Geometry, ImageError
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (40, 30, 3), dtype=np.uint8)
@@ -323,3 +323,23 @@ def test_a_damaged_file_gives_an_image_or_an_image_error(
     else:
         assert image.mode == "RGB"
         assert image.width * image.height > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "decoded"), [((2048, 1536), (1024, 768)), ((500, 375), (500, 375)), ((4600, 4600), (575, 575))]
+)
+def test_large_jpegs_are_decoded_at_a_part_of_their_size(
+    tmp_path: Path, size: tuple[int, int], decoded: tuple[int, int]
+) -> None:
+    """Of which twice as many pixels are left as are needed."""
+    y, x = np.mgrid[: size[1], : size[0]]
+    waves = 128 + 100 * np.sin(x / 37) * np.cos(y / 53)
+    picture = Image.fromarray(np.stack([waves, waves[::-1], 255 - waves], 2).astype(np.uint8))
+    path = tmp_path / "a.jpg"
+    picture.save(path, quality=95)
+    geometry = Geometry(256, 224)
+    assert read_image(path, enough=512).size == decoded
+    difference = read_pixels(path, geometry, reduced=True).astype(int) - read_pixels(path, geometry)
+    assert np.abs(difference).mean() < 0.5
+    picture.save(tmp_path / "a.png", compress_level=1)
+    assert read_image(tmp_path / "a.png", enough=512).size == size

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 from PIL import Image
@@ -93,6 +93,7 @@ def test_ranges(low: float, high: float, is_float: bool, expected: tuple[float, 
     assert (scale.low, scale.high) == expected
 
 
+@settings(deadline=None)
 @given(hypothesis_numpy.arrays(np.float32, 9, elements=st.floats(-(2**90), 2**90, width=32)))
 def test_stretching_is_numpys_interpolation(values: np.ndarray) -> None:
     low, high = float(values.min()), float(values.max())

@@ -49,7 +49,7 @@ def test_numbers_are_themselves() -> None:
 
 
 @given(st.lists(st.none() | st.binary(min_size=1, max_size=6), max_size=12))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_any_names_are_told_apart(names: list[bytes | None]) -> None:
     labels = label_images(names)
     assert len(labels.class_ids) == len(labels.class_names)
@@ -160,7 +160,7 @@ folder_names = st.lists(
 
 
 @given(folder_names)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_orders_are_torchvisions_and_timms(names: list[str]) -> None:
     assert sorted(names, key=natural_key) == sorted(names, key=timm_key)
     found = match(names, len(names))

@@ -253,9 +253,9 @@ def alive(pid: int) -> bool:
 
 
 def test_default_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cpus, expected in ((1, 1), (2, 2), (64, 8)):
+    for cpus, images, expected in ((1, 1000, 1), (2, 1000, 2), (64, 100_000, 64), (64, 100, 4), (64, 0, 1)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cpus=cpus: set(range(cpus)))
-        assert default_workers() == expected
+        assert default_workers(images) == expected
 
 
 def test_decoding_does_not_import_torch() -> None:

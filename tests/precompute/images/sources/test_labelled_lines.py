@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapebias.core.errors import UsageError
@@ -16,17 +16,20 @@ paths = st.from_regex(r"[a-zA-Z0-9_./ é-]{0,12}[a-z0-9]\.(jpg|JPEG|png|jfif)", 
 labels = st.from_regex(r"[0-9]{1,4}|n[0-9]{8}|[a-z]{1,8}( [a-z]{1,8})?", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(paths, labels, st.sampled_from(["\t", " ", "  ", ",", ", ", ";", "\t "]))
 def test_path_and_class_come_back(path: str, label: str, separator: str) -> None:
     line = f"{path}{separator}{label}\r".encode()
     assert parse_line(line) == (path.encode(), label.encode())
 
 
+@settings(deadline=None)
 @given(paths)
 def test_a_path_alone_has_no_class(path: str) -> None:
     assert parse_line(path.encode()) == (path.encode(), None)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1), labels), min_size=1
@@ -76,6 +79,7 @@ def test_tables_whose_columns_cannot_be_told(tmp_path: object) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_lines_or_an_error(content: bytes) -> None:
     try:

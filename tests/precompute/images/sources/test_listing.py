@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapebias.core import imagenet
@@ -90,6 +90,7 @@ def test_what_is_listed_again_and_what_is_no_list(tmp_path: Path) -> None:
         find_images(str(tmp_path / "a.jpg"))
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=60).filter(lambda line: not {0, 9, 10} & set(line)),
     st.none() | st.from_regex(rb"\w{1,8}", fullmatch=True),
@@ -100,6 +101,7 @@ def test_any_path_and_class_come_back(path: bytes, label: bytes | None) -> None:
     assert parse_line(path + (b"" if label is None else b"\t" + label) + b"\r") == (path, label)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_list_or_an_error(content: bytes) -> None:
     try:
