@@ -253,37 +253,48 @@ def count_concepts(
     before it and the weight of the next; planes int32 [B, planes, pixels]; area int64 [B, C] and shared int64
     [C, labels] are added to.
 
-    A value between others is above the threshold only where one of them is: all but few rows need not be made.
+    A value between others is above the threshold only where one of them is: all but few rows, and of these all but few
+    columns, need not be made.
     """
     height = maps.shape[1] // width
-    rows, columns = len(row_low), len(column_low)
-    values = np.empty((height, width), np.float64)
-    row_high = np.empty(height, np.float64)
+    begin = np.zeros(width + 1, np.int64)  # the first output column behind each column of the map
+    for low in column_low:
+        begin[low + 1 :] += 1
+    values = np.empty((LANES, height * width), np.float32)
+    row_high = np.empty((height, LANES), np.float32)
     line = np.empty(width, np.float64)
-    for image in range(maps.shape[0]):
-        for unit in range(start, stop):
-            limit = np.float64(threshold[unit])
-            if not maximum[image, unit] > limit:
+    for first in range(start, stop, LANES):
+        last = min(first + LANES, stop)
+        for image in range(maps.shape[0]):
+            if not (maximum[image, first:last] > threshold[first:last]).any():
                 continue
+            block = min(first, maps.shape[2] - LANES)  # of 16 units, the first of which may be another block's
             for y in range(height):
-                row_high[y] = -np.inf
-                for x in range(width):
-                    value = np.float64(maps[image, y * width + x, unit])
-                    values[y, x] = value
-                    row_high[y] = max(row_high[y], value)
-            above = 0
-            for row in range(rows):
-                low = row_low[row]
-                next_ = min(low + 1, height - 1)
-                if row_high[low] <= limit and row_high[next_] <= limit:
+                highest = load(maps[image, y * width], block)
+                for position in range(y * width, (y + 1) * width):
+                    highest = larger(load(maps[image, position], block), highest)
+                    for lane in range(LANES):
+                        values[lane, position] = maps[image, position, block + lane]
+                store(row_high[y], 0, highest)
+            for unit in range(first, last):
+                if not maximum[image, unit] > threshold[unit]:
                     continue
-                for x in range(width):
-                    line[x] = values[low, x] + row_weight[row] * (values[next_, x] - values[low, x])
-                for column in range(columns):
-                    left = line[column_low[column]]
-                    right = line[min(column_low[column] + 1, width - 1)]
-                    if left + column_weight[column] * (right - left) > limit:
-                        above += 1
-                        for plane in range(planes.shape[1]):
-                            shared[unit, planes[image, plane, row * columns + column]] += 1
-            area[image, unit] += above
+                limit, own = np.float64(threshold[unit]), values[unit - block].reshape(height, width)
+                above = 0
+                for row in range(len(row_low)):
+                    low, next_ = row_low[row], min(row_low[row] + 1, height - 1)
+                    if row_high[low, unit - block] <= limit and row_high[next_, unit - block] <= limit:
+                        continue
+                    upper, lower = own[low], own[next_]
+                    for x in range(width):
+                        line[x] = upper[x] + row_weight[row] * (np.float64(lower[x]) - np.float64(upper[x]))
+                    for x in range(width):
+                        left, right = line[x], line[min(x + 1, width - 1)]
+                        if left <= limit and right <= limit:
+                            continue
+                        for column in range(begin[x], begin[x + 1]):
+                            if left + column_weight[column] * (right - left) > limit:
+                                above += 1
+                                for plane in range(planes.shape[1]):
+                                    shared[unit, planes[image, plane, row * len(column_low) + column]] += 1
+                area[image, unit] += above
