@@ -38,7 +38,7 @@ class Panes(TerminalApp):
     ) -> None:
         """Begin at the unit `start`, or at the first one; with `debug_stats` the status line has figures of moves."""
         self._stats = MoveStats() if debug_stats else None
-        super().__init__(self._stats)
+        super().__init__(terminal, self._stats)
         self.session = Session(store, terminal, graphics)
         self._start = start
         self.table: UnitTable | None = None

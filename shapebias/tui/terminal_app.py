@@ -4,34 +4,50 @@ import os
 import signal
 from typing import Any
 
+from rich.color import ColorSystem
+from textual import constants
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
+from textual.driver import Driver
+from textual.events import AppFocus, Event, Key, Paste
 from textual.geometry import Region
 from textual.screen import Screen
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
+from shapebias.tui.key_queue import KeyQueue
 from shapebias.tui.terminal.debug_stats import MoveStats, counting_driver
 from shapebias.tui.terminal.driver import LinkDriver, link_of
+from shapebias.tui.terminal.graphics import Colours
+from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.widgets.grid_view import GridView
 
 _BACKLOG = 0.15  # seconds that the link to the terminal may be busy before updates of the screen are held back
 _AGAIN = 0.01  # seconds between looks at a busy link
+_COLOUR_SYSTEMS = {
+    Colours.TRUE: ColorSystem.TRUECOLOR,
+    Colours.INDEXED: ColorSystem.EIGHT_BIT,
+    Colours.FEW: ColorSystem.STANDARD,
+}
 
 
 class TerminalApp(App[None]):
     """An app with a `LinkDriver`; tests without a terminal have another driver, whose link is never busy."""
 
-    def __init__(self, stats: MoveStats | None) -> None:
+    def __init__(self, terminal: Terminal, stats: MoveStats | None) -> None:
         super().__init__(driver_class=LinkDriver if stats is None else counting_driver(stats))
+        self._terminal = terminal
         self._held: set[Region] = set()  # parts of the screen that changed while the link was busy
+        self._keys = KeyQueue(self, super().on_event)
+        if constants.COLOR_SYSTEM == "auto":
+            self.console._color_system = _COLOUR_SYSTEMS[terminal.colours]
 
     def run_to_end(self) -> None:
         """Run the app to its end, and end the process by the signal that ended the app, if one did.
 
         Raises ShapebiasError, with its cause, where a mistake in the program ended it.
         """
-        self.run()
+        self.run(mouse=self._terminal.multiplexer != "screen")  # where it swallows Escape for the mouse
         number = self._driver.ended_by if isinstance(self._driver, LinkDriver) else None
         if number is not None:
             signal.signal(number, signal.SIG_DFL)
@@ -42,6 +58,18 @@ class TerminalApp(App[None]):
             raise ShapebiasError(
                 f"the explorer failed by a mistake of its own: {reason} ({advice})"
             ) from self._exception
+
+    def _build_driver(self, *arguments: Any, **options: Any) -> Driver:
+        driver = super()._build_driver(*arguments, **options)
+        if isinstance(driver, LinkDriver):
+            driver.typed = self._terminal.conversation.typed
+        return driver
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            self._keys.add(event)
+        else:
+            await super().on_event(event)
 
     def _fatal_error(self) -> None:
         """End without Textual's pages of local variables: `run_to_end` says what happened."""
