@@ -29,7 +29,8 @@ from shapebias.core.units.table import load_units
 from shapebias.tui.app import Explorer
 from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.maker import Request, make_picture
-from shapebias.tui.terminal.query import Graphics, Terminal
+from shapebias.tui.terminal.graphics import Graphics
+from shapebias.tui.terminal.query import Terminal
 from tests.support.pty_terminal import PtyTerminal, Sixel
 
 CELL = (8, 16)

@@ -9,7 +9,7 @@ import shapebias
 from shapebias.commands.common import JsonOption, command
 from shapebias.core.text import printable
 
-_PACKAGES = ("torch", "torchvision", "numpy", "numba", "zarr", "pillow", "textual", "textual-image")
+_PACKAGES = ("torch", "torchvision", "numpy", "numba", "zarr", "pillow", "textual")
 _EXTRAS = {"pyarrow": "Parquet files: pip install 'shapebias[parquet]'"}
 
 

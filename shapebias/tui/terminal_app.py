@@ -9,13 +9,15 @@ from textual import constants
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.driver import Driver
-from textual.events import AppFocus, Event, Key, Paste
+from textual.events import Event, Key, Paste
 from textual.geometry import Region
 from textual.screen import Screen
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
 from shapebias.tui.key_queue import KeyQueue
+from shapebias.tui.pictures.maker import join_makers
+from shapebias.tui.pictures.painter import Painter
 from shapebias.tui.terminal.debug_stats import MoveStats, counting_driver
 from shapebias.tui.terminal.driver import LinkDriver, link_of
 from shapebias.tui.terminal.graphics import Colours
@@ -34,9 +36,10 @@ _COLOUR_SYSTEMS = {
 class TerminalApp(App[None]):
     """An app with a `LinkDriver`; tests without a terminal have another driver, whose link is never busy."""
 
-    def __init__(self, terminal: Terminal, stats: MoveStats | None) -> None:
+    def __init__(self, terminal: Terminal, painter: Painter | None, stats: MoveStats | None) -> None:
+        """`painter` is what paints the pictures, None where they are text."""
         super().__init__(driver_class=LinkDriver if stats is None else counting_driver(stats))
-        self._terminal = terminal
+        self._terminal, self._painter = terminal, painter
         self._held: set[Region] = set()  # parts of the screen that changed while the link was busy
         self._keys = KeyQueue(self, super().on_event)
         if constants.COLOR_SYSTEM == "auto":
@@ -48,6 +51,7 @@ class TerminalApp(App[None]):
         Raises ShapebiasError, with its cause, where a mistake in the program ended it.
         """
         self.run(mouse=self._terminal.multiplexer != "screen")  # where it swallows Escape for the mouse
+        join_makers()
         number = self._driver.ended_by if isinstance(self._driver, LinkDriver) else None
         if number is not None:
             signal.signal(number, signal.SIG_DFL)
@@ -63,6 +67,8 @@ class TerminalApp(App[None]):
         driver = super()._build_driver(*arguments, **options)
         if isinstance(driver, LinkDriver):
             driver.typed = self._terminal.conversation.typed
+            if self._painter is not None:
+                driver.farewell = self._painter.end
         return driver
 
     async def on_event(self, event: Event) -> None:
@@ -83,6 +89,18 @@ class TerminalApp(App[None]):
 
     def on_mount(self) -> None:
         self.app_resume_signal.subscribe(self, lambda app: self.screen.refresh())
+        self.screen_change_signal.subscribe(self, lambda screen: self._clear_pictures())
+
+    def on_app_focus(self) -> None:
+        """Paint the pictures again where the terminal may have lost them, while another window was shown."""
+        if self._terminal.multiplexer:
+            for grid in self.screen.query(GridView):
+                grid.repair()
+
+    def _clear_pictures(self) -> None:
+        """Take the pictures of the last screen away, where text over them does not."""
+        if self._painter is not None and isinstance(self._driver, LinkDriver) and (gone := self._painter.clear()):
+            self._driver.paint(gone)
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         """Send an update of the screen, or hold it back until the link is free; paint the pictures that it hit anew."""

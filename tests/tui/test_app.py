@@ -18,7 +18,7 @@ from shapebias.core.store.reader import Store
 from shapebias.tui.app import Explorer
 from shapebias.tui.screens.help import HelpScreen, help_text
 from shapebias.tui.screens.zoom import ZoomScreen
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 from tests.support.explorer_pilot import exploring, press, settled
 
 

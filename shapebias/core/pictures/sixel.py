@@ -10,7 +10,8 @@ A photo of 128 x 128 pixels needs far fewer colours than a grid of them: at the 
 are nearer to the photos than one palette for the whole grid.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -35,6 +36,11 @@ _BYTE = 1.5  # squared distance that a byte is worth, of the palette's own error
 _PART = 150_000  # bytes of pixels that are encoded at once where that may be stopped
 _OCTREE, _NO_DITHER = Image.Quantize.FASTOCTREE, Image.Dither.NONE
 _NEW, _AGAIN = 3.0, 1.2  # bytes that a colour takes in a column, without and with the same in the column before
+
+_PARTS = re.compile(  # of a tile as `_wrap` writes it
+    rb'\x1bP0;1q"1;1;\d+;(?P<height>\d+)(?P<palette>(?:#\d+;2;\d+;\d+;\d+)*)(?P<body>[^\x1b]*)\x1b\\'
+)
+_NUMBER = re.compile(rb"#(\d+)")
 
 Pixels = NDArray[np.uint8]
 _Marks = NDArray[np.uint32]
@@ -160,13 +166,37 @@ def _whole_bands(tiles: Pixels) -> Pixels:
 def _nearest(tiles: Pixels, colours: int) -> tuple[Pixels, NDArray[np.float32]]:
     """uint8 [n, height, width] and float32 [n, colours, 3]: the cells of an octree (Gervautz & Purgathofer 1988), each
     with the mean of its pixels as colour."""
-    index = np.stack([np.asarray(Image.fromarray(tile).quantize(colours, _OCTREE, dither=_NO_DITHER)) for tile in tiles])
+    index = np.stack(
+        [np.asarray(Image.fromarray(tile).quantize(colours, _OCTREE, dither=_NO_DITHER)) for tile in tiles]
+    )
     count = len(tiles)
     flat = (index.reshape(count, -1) + np.arange(count)[:, None] * colours).ravel()
     members = np.maximum(np.bincount(flat, minlength=count * colours), 1)
     means = [np.bincount(flat, tiles[..., channel].ravel(), count * colours) / members for channel in range(3)]
     palettes = np.stack(means, 1).reshape(count, colours, 3)
     return index, (np.rint(palettes / 2.55) * 2.55).astype(np.float32)
+
+
+def side_by_side(tiles: Sequence[bytes], width: int) -> bytes:
+    """One sixel string with several of `encode_tiles` beside each other, all `width` pixels wide and equally high.
+
+    Each tile keeps its colours, under numbers of its own.
+    """
+    matches = [match for tile in tiles if (match := _PARTS.fullmatch(tile))]
+    palettes, columns, first = [], [], 0
+    for match in matches:
+        renumber = partial(_NUMBER.sub, partial(_renumbered, first))
+        palettes.append(renumber(match["palette"]))
+        skip = b"!%d?" % (len(columns) * width) if columns else b""
+        columns.append([skip + band.replace(b"$", b"$" + skip) for band in renumber(match["body"]).split(b"-")])
+        first += match["palette"].count(b"#")
+    bands = b"-".join(b"$".join(parts) for parts in zip(*columns, strict=True))
+    raster = b'\x1bP0;1q"1;1;%d;%d' % (len(tiles) * width, int(matches[0]["height"]))
+    return b"".join((raster, *palettes, bands, b"\x1b\\"))
+
+
+def _renumbered(first: int, number: re.Match[bytes]) -> bytes:
+    return b"#%d" % (int(number[1]) + first)
 
 
 def _wrap(body: bytes, palette: NDArray[np.float32], width: int, height: int) -> bytes:

@@ -38,6 +38,7 @@ class LinkDriver(LinuxDriver):
         self.link = Link()
         self.ended_by: signal.Signals | None = None
         self.typed = b""  # before the input was read here
+        self.farewell: Callable[[], str] = str  # returns what is written before the terminal is left
         self._file: Any = _Outlet(sys.__stdout__, self.link.written)  # standard error may be a log
         self._suspended = self._left = False
 
@@ -56,6 +57,7 @@ class LinkDriver(LinuxDriver):
 
     def stop_application_mode(self) -> None:
         self._left = True
+        super().write(self.farewell())
         super().stop_application_mode()
 
     def write(self, data: str) -> None:

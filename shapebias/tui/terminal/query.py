@@ -18,7 +18,6 @@ from shapebias.tui.terminal.questions import (
     CELL_SIZE,
     KITTY,
     TRUE_COLOUR,
-    WINDOW_SIZE,
     XTVERSION,
     Conversation,
     ask,
@@ -53,7 +52,11 @@ class Terminal:
     @property
     def best_graphics(self) -> Graphics:
         """The best that the terminal has."""
-        for has, graphics in ((self.sixel, Graphics.SIXEL), (self.kitty, Graphics.KITTY), (self.iterm2, Graphics.ITERM2)):
+        for has, graphics in (
+            (self.sixel, Graphics.SIXEL),
+            (self.kitty, Graphics.KITTY),
+            (self.iterm2, Graphics.ITERM2),
+        ):
             if has:
                 return graphics
         return Graphics.NONE if self.colours is Colours.FEW else Graphics.HALFCELL
@@ -113,7 +116,9 @@ def conclude(
     iterm2, iterm2_reason = _iterm2(conversation, environment)
     colours, colours_reason = _colours(conversation, environment, features, sixel or kitty or iterm2)
     reasons += [
-        f"kitty graphics: {'yes' if kitty else 'no'}, by its answer" if not multiplexer else "kitty graphics: not asked",
+        f"kitty graphics: {'yes' if kitty else 'no'}, by its answer"
+        if not multiplexer
+        else "kitty graphics: not asked",
         f"iTerm2's images: {'yes' if iterm2 else 'no'}, {iterm2_reason}",
         f"colours: {colours}, {colours_reason}",
         f"a cell: {cell[0]} x {cell[1]} pixels, {cell_reason}",

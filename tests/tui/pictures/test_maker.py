@@ -9,7 +9,7 @@ from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Unit
 from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.maker import Picture, PictureMaker, Request
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 
 LAYOUT = GridLayout(3, 2, 8, 4, 60)
 

@@ -16,7 +16,7 @@ from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.tui.app import Explorer
 from shapebias.tui.screens.by_image import ByImageScreen
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 from tests.support.explorer_pilot import exploring, settled
 
 pytestmark = pytest.mark.slow

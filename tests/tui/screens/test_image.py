@@ -13,7 +13,7 @@ from shapebias.tui.app import Explorer
 from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.screens.image import ImageScreen
 from shapebias.tui.screens.zoom import ZoomScreen
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 from tests.support.explorer_pilot import exploring, settled
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapebias.core.errors import UsageError
-from shapebias.tui.terminal.query import Graphics, read_answers
+from shapebias.tui.terminal.graphics import Graphics
+from shapebias.tui.terminal.query import read_answers
 
 XTERM = b"\x1b[6;17;8t\x1b[?64;1;2;4;6;9;15;22c"
 KITTY = b"\x1b_Gi=31;OK\x1b\\\x1b[6;20;10t\x1b[?62;c"

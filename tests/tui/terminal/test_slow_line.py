@@ -12,7 +12,7 @@ from shapebias.core.pictures.tiles import View
 from shapebias.core.store.opening import open_store
 from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.maker import Request, coarse_limit, make_picture
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 from tests.support.pty_terminal import PtyTerminal, Sixel
 
 pytestmark = pytest.mark.slow
