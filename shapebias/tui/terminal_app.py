@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.color import ColorSystem
 from textual import constants
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
 from textual.driver import Driver
-from textual.events import Event, Key, Paste
+from textual.events import Event, Key, Paste, Resize
 from textual.geometry import Region
 from textual.screen import Screen
 
@@ -72,6 +72,8 @@ class TerminalApp(App[None]):
         return driver
 
     async def on_event(self, event: Event) -> None:
+        if isinstance(event, Resize) and isinstance(self._driver, LinkDriver):
+            self._driver.frame.forget()
         if isinstance(event, Key | Paste) and not event.is_forwarded:
             self._keys.add(event)
         else:
@@ -98,21 +100,28 @@ class TerminalApp(App[None]):
                 grid.repair()
 
     def _clear_pictures(self) -> None:
-        """Take the pictures of the last screen away, where text over them does not."""
-        if self._painter is not None and isinstance(self._driver, LinkDriver) and (gone := self._painter.clear()):
-            self._driver.paint(gone)
+        """Take the pictures of the last screen away: by what is written over them, or where that does not do it."""
+        if isinstance(self._driver, LinkDriver):
+            self._driver.uncover()
+            if self._painter is not None:
+                self._driver.paint(self._painter.clear())
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
-        """Send an update of the screen, or hold it back until the link is free; paint the pictures that it hit anew."""
-        if renderable is not None and not link_of(self).has_room(_BACKLOG):
+        """Send what an update of the screen changes, or hold it back until the link is free.
+
+        The pictures that it hits are painted anew.
+        """
+        driver = self._driver if isinstance(self._driver, LinkDriver) and not self._batch_count else None
+        if driver is None or not isinstance(renderable, ChopsUpdate | LayoutUpdate):
+            super()._display(screen, renderable)
+        elif not link_of(self).has_room(_BACKLOG):
             if not self._held:
                 self.set_timer(_AGAIN, self._send_held)
             self._held |= _regions(renderable)
-            return
-        super()._display(screen, renderable)
-        if renderable is not None and not self.is_headless and screen is self.screen:
-            for grid in screen.query(GridView):
-                if grid.damaged_by(renderable):
+        elif (change := driver.frame.change(renderable, self.size)).runs:
+            super()._display(screen, change)  # type: ignore[arg-type]  # written as Textual's own updates are
+            for grid in self.screen.query(GridView):
+                if grid.damaged_by(change):
                     grid.repair()
 
     def _send_held(self) -> None:
@@ -126,8 +135,8 @@ class TerminalApp(App[None]):
         screen._compositor_refresh()
 
 
-def _regions(update: CompositorUpdate | None) -> set[Region]:
+def _regions(update: ChopsUpdate | LayoutUpdate) -> set[Region]:
     """Return the cells that an update of the screen writes."""
     if isinstance(update, ChopsUpdate):
         return {Region(left, y, right - left, 1) for y, left, right in update.spans}
-    return {update.region} if isinstance(update, LayoutUpdate) else set()
+    return {update.region}

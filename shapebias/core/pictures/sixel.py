@@ -183,7 +183,7 @@ def side_by_side(tiles: Sequence[bytes], width: int) -> bytes:
     Each tile keeps its colours, under numbers of its own.
     """
     matches = [match for tile in tiles if (match := _PARTS.fullmatch(tile))]
-    palettes, columns, first = [], [], 0
+    palettes, columns, first = list[bytes](), list[list[bytes]](), 0
     for match in matches:
         renumber = partial(_NUMBER.sub, partial(_renumbered, first))
         palettes.append(renumber(match["palette"]))

@@ -61,7 +61,7 @@ def make_picture(store: Store, request: Request, painter: Painter | None, apply:
     if not tiles:
         return Picture(request)
     framed = np.full((len(tiles), *layout.frame[::-1], 3), request.background, np.uint8)
-    framed[:, : layout.size, : layout.size] = tiles
+    framed[:, : layout.size, : layout.size] = [np.asarray(tile) for tile in tiles]
     return Picture(request, pieces=painter.encode(framed, layout, request.limit, apply))
 
 
@@ -155,7 +155,7 @@ class PictureMaker:
                 self._ready(picture)
 
     def _stopping(self, apply: Callable[..., Any], request: Request) -> Callable[..., Any]:
-        """Return `apply` that raises _OvertakenError at the end, and for a refined picture as soon as another is wanted."""
+        """Return `apply` that raises _OvertakenError at the end, for a refined picture when another is wanted."""
         refined = request.limit is not None and request.limit > usual_bytes(request.layout)
 
         def run(function: Callable[..., Any], *parts: Any) -> Iterator[Any]:

@@ -8,15 +8,18 @@ import signal
 import sys
 import threading
 from codecs import getincrementaldecoder
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from rich.color import ColorSystem
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import CursorPosition
+from textual.geometry import Region
 from textual.message import Message
 
+from shapebias.tui.terminal.frame import Frame
 from shapebias.tui.terminal.link import Link
 from shapebias.tui.terminal.output import without_repeated_colours
 
@@ -37,6 +40,7 @@ class LinkDriver(LinuxDriver):
         super().__init__(*arguments, **options)
         self.link = Link()
         self.ended_by: signal.Signals | None = None
+        self.frame = Frame(self._app.console._color_system or ColorSystem.TRUECOLOR)
         self.typed = b""  # before the input was read here
         self.farewell: Callable[[], str] = str  # returns what is written before the terminal is left
         self._file: Any = _Outlet(sys.__stdout__, self.link.written)  # standard error may be a log
@@ -45,6 +49,7 @@ class LinkDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         self.link.open()
         self._left = False
+        self.frame.forget()
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual's
         if self._writer_thread is not None:
             self._writer_thread._queue.maxsize = 0  # a write never blocks: `link` says when to hold back
@@ -63,10 +68,19 @@ class LinkDriver(LinuxDriver):
     def write(self, data: str) -> None:
         super().write(self.link.sending(without_repeated_colours(data)))
 
-    def paint(self, pictures: str) -> None:
-        """Write pictures; none any more once the terminal is being left, or they would be on the shell's screen."""
-        if not self._left:
+    def paint(self, pictures: str, cells: Iterable[Region] = (), owner: object = None) -> None:
+        """Write pictures over cells, of an owner; none any more once the terminal is being left.
+
+        They would be on the shell's screen.
+        """
+        if pictures and not self._left:
             super().write(self.link.sending(pictures))
+            for region in cells:
+                self.frame.painted(region, owner)
+
+    def uncover(self, owner: object = None) -> None:
+        """Have blanks that are written from now on wipe the pictures of an owner, of all owners without one."""
+        self.frame.uncover(owner)
 
     def run_input_thread(self) -> None:
         """Hand on what is typed, until the input is to end, or does: nobody is there any more."""

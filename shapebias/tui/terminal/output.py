@@ -1,4 +1,4 @@
-"""Updates of the screen in fewer bytes: Textual sets all colours of every piece of text, and takes them back after it."""
+"""Updates of the screen in fewer bytes: each piece of text comes with all its colours."""
 
 import re
 from functools import lru_cache

@@ -46,7 +46,7 @@ class Terminal:
     iterm2: bool = False
     colours: Colours = Colours.TRUE
     multiplexer: str = ""
-    conversation: Conversation = Conversation()
+    conversation: Conversation = field(default_factory=Conversation, repr=False)
     reasons: tuple[str, ...] = field(default=(), repr=False)
 
     @property

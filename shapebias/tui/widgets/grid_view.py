@@ -5,11 +5,9 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from rich.text import Text
 from textual import events
-from textual._compositor import ChopsUpdate, CompositorUpdate
 from textual.app import RenderResult
 from textual.geometry import Region
 from textual.timer import Timer
@@ -25,6 +23,7 @@ from shapebias.tui.pictures.layout import GridLayout, fit_grid
 from shapebias.tui.pictures.maker import Picture, PictureMaker, Request
 from shapebias.tui.pictures.painter import Painter, Piece
 from shapebias.tui.terminal.driver import LinkDriver, link_of
+from shapebias.tui.terminal.frame import Change
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.widgets.text_plots import shades
@@ -105,10 +104,13 @@ class GridView(Widget):
             self._maker.prepare(self._first(subject, layout))
 
     def on_resize(self) -> None:
+        self._clear()
+        self.screen.refresh()  # what was painted over may be another widget's cells by now
         self._request()
 
     def on_hide(self) -> None:
         self._clear()
+        self.screen.refresh()
 
     def on_unmount(self) -> None:
         self._stop_painting()
@@ -193,7 +195,9 @@ class GridView(Widget):
         if same_cells:
             self.paint()
         else:
-            self.refresh()  # the cells are blanked, and the picture is painted over them
+            self._clear()
+            self.refresh()  # the cells are blanked
+            self.call_after_refresh(self.paint)
 
     def render(self) -> RenderResult:
         picture = self._picture
@@ -236,14 +240,11 @@ class GridView(Widget):
 
     # Painted over blank cells, past Textual, which would encode slowly and send every picture twice
 
-    def damaged_by(self, update: Any) -> bool:
-        """Return whether a screen update wrote over the picture's cells."""
-        if self._painter is None or self._picture is None or not isinstance(update, CompositorUpdate):
+    def damaged_by(self, change: Change) -> bool:
+        """Return whether a change of the screen wrote over the picture's cells."""
+        if self._painter is None or self._picture is None:
             return False
-        if not isinstance(update, ChopsUpdate):
-            return True
-        cells = self.content_region
-        return any(cells.overlaps(Region(left, y, right - left, 1)) for y, left, right in update.spans)
+        return any(self.content_region.overlaps(region) for region in change.regions)
 
     def repair(self) -> None:
         """Paint the picture again in a moment, unless a newer one is on its way by then: layouts come in bursts."""
@@ -291,7 +292,7 @@ class GridView(Widget):
             if not self._refining and self._is_too_long(picture, waiting):
                 self._request()
                 return
-            driver.paint(f"\x1b7{self._portion(picture, waiting)}\x1b8")
+            self._paint_some(driver, picture, waiting)
         await asyncio.sleep(_REST)
         if self._paintable(picture):
             self._refine()
@@ -301,18 +302,19 @@ class GridView(Widget):
         limit = self._first(picture.request.subject, picture.request.layout).limit
         return limit is not None and limit < (picture.request.limit or 0) and self._cost(waiting) > limit
 
-    def _portion(self, picture: Picture, waiting: deque[Piece]) -> str:
-        """Return what paints the next pieces, several where they are short; the first take others away."""
+    def _paint_some(self, driver: LinkDriver, picture: Picture, waiting: deque[Piece]) -> None:
+        """Paint the next pieces, several where they are short; the first take others away."""
         assert self._painter is not None
         left, top = self.content_region.offset
-        text = ""
+        text, cells = "", list[Region]()
         if len(waiting) == len(picture.pieces):
             text = self._painter.clear(self, [(left + piece.x, top + piece.y) for piece in picture.pieces])
         while waiting and len(text) < _PORTION:
             piece = waiting.popleft()
             x, y = left + piece.x, top + piece.y
             text += f"\x1b[{y + 1};{x + 1}H{self._painter.paint(piece, x, y, self)}"
-        return text
+            cells.append(Region(x, y, piece.columns, piece.rows))
+        driver.paint(f"\x1b7{text}\x1b8", cells, self)
 
     def _paintable(self, picture: Picture) -> bool:
         """Return whether a picture is still the newest that is wanted, in this place and size, with nothing over it."""
@@ -325,7 +327,9 @@ class GridView(Widget):
         )
 
     def _clear(self) -> None:
-        """Take the picture from the screen, where text over it does not."""
+        """Have the picture taken from the screen: by blanks, or where they do not do that."""
         driver = self.app._driver
-        if self._painter is not None and isinstance(driver, LinkDriver) and (gone := self._painter.clear(self)):
-            driver.paint(gone)
+        if isinstance(driver, LinkDriver):
+            driver.uncover(self)
+            if self._painter is not None:
+                driver.paint(self._painter.clear(self))
