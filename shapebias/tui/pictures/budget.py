@@ -6,7 +6,7 @@ from shapebias.core.pictures.tiles import Subject
 from shapebias.core.store.reader import Unit
 from shapebias.tui.pictures.layout import GridLayout
 
-_BYTES = 245_000  # of a grid of 768 x 512 pixels as it is first shown; larger ones get more
+_BYTES = 245_000  # of a grid of at most 768 x 512 pixels as it is first shown; larger ones get more
 _FIRST = 0.3  # seconds that the line may need for the first picture
 _REFINED = 0.25  # seconds for a better one than the usual, once the cursor rests
 _BEST = 4  # times as many bytes as usual are enough for any picture
@@ -14,12 +14,13 @@ _BEST = 4  # times as many bytes as usual are enough for any picture
 
 def usual_bytes(layout: GridLayout) -> int:
     """Return how many bytes the picture of a grid usually has."""
-    return _BYTES * layout.count * layout.size**2 // (768 * 512)
+    return max(_BYTES, _BYTES * layout.count * layout.size**2 // (768 * 512))
 
 
 def first_limit(layout: GridLayout, subject: Subject, speed: float) -> int:
     """Return the bytes of a subject's first picture on a line that takes `speed` bytes a second."""
-    return min(_usual(layout, subject), _rung(_FIRST * speed))
+    usual, affordable = _usual(layout, subject), _FIRST * speed
+    return usual if affordable >= usual else _rung(affordable)
 
 
 def refined_limit(layout: GridLayout, subject: Subject, speed: float) -> int:

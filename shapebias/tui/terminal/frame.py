@@ -12,7 +12,6 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.geometry import Region, Size
 from textual.strip import Strip
 
-_BRIDGE = 6  # unchanged cells that are sent, too: to move the cursor over them takes as many bytes
 _Cell = tuple[object, str]  # what is in it, and the selectors of its colours; the 2nd cell of a wide character is empty
 _UNKNOWN: _Cell = (None, "")
 
@@ -66,14 +65,14 @@ class Frame:
         """Return what an update changes on a screen of a size, and take note of it as sent."""
         if len(self._rows) != size.height or (self._rows and len(self._rows[0]) != size.width):
             self._rows = [[_UNKNOWN] * size.width for _ in range(size.height)]
-        runs = []
+        runs: list[tuple[int, int, list[_Cell]]] = []
         for y, x, strips in _written(update):
             cells = [cell for strip in strips for cell in self._cells(strip)]
             if 0 <= y < size.height:
                 row = self._rows[y]
                 del cells[max(size.width - x, 0) :]
-                runs += [(y, x + start, cells[start:end]) for start, end in self._differing(row[x:], cells)]
                 for start, end in self._differing(row[x:], cells):
+                    runs.append((y, x + start, cells[start:end]))
                     row[x + start : x + end] = cells[start:end]
         return Change(runs)
 
@@ -83,22 +82,40 @@ class Frame:
             yield from _cells(segment, self._colours)
 
     def _differing(self, before: list[_Cell], after: list[_Cell]) -> list[tuple[int, int]]:
-        """Return the parts (start, end) of cells that differ from before; blanks do not differ from a picture."""
+        """Return the parts (start, end) of cells that differ from before; blanks do not differ from a picture.
+
+        Parts are whole phrases, up to two blanks: most of what is near a change changes as well.
+        """
         if before[: len(after)] == after:
             return []
         parts: list[tuple[int, int]] = []
-        bridge = False  # whether the cells since the last part may be sent again
+        end = 0
         for index, (old, new) in enumerate(zip(before, after, strict=False)):
-            if old[0] in self._pictures and new[0] == " ":
-                bridge = False
-            elif old != new:
-                start, end = (index - (new[0] == "" and index > 0)), index + 1
-                if parts and bridge and start - parts[-1][1] <= _BRIDGE:
-                    parts[-1] = (parts[-1][0], end)
-                else:
-                    parts.append((start, end))
-                bridge = True
+            if index < end or old == new or (old[0] in self._pictures and new[0] == " "):
+                continue
+            start, end = _phrase(after, index, end)
+            if parts and start == parts[-1][1]:
+                start = parts.pop()[0]
+            parts.append((start, end))
         return parts
+
+
+def _phrase(cells: list[_Cell], index: int, first: int) -> tuple[int, int]:
+    """Return the start, not before `first`, and the end of the phrase around a cell, of blanks the cell alone."""
+    start, end = index, index + 1
+    if cells[index][0] == " ":
+        return start, end
+    while start > first and not _is_gap(cells, start - 1, -1):
+        start -= 1
+    while end < len(cells) and not _is_gap(cells, end, 1):
+        end += 1
+    return start, end
+
+
+def _is_gap(cells: list[_Cell], index: int, step: int) -> bool:
+    """Return whether a phrase ends at a cell: it and the next one are blank, or there is no next one."""
+    beyond = index + step
+    return cells[index][0] == " " and (not 0 <= beyond < len(cells) or cells[beyond][0] == " ")
 
 
 def _written(update: ChopsUpdate | LayoutUpdate) -> Iterator[tuple[int, int, Iterable[Strip]]]:

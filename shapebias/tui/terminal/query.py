@@ -23,6 +23,7 @@ from shapebias.tui.terminal.questions import (
     ask,
     multiplexer_in,
     questions_for,
+    says_true_colour,
 )
 
 _VT340_CELL = (10, 20)
@@ -163,13 +164,13 @@ def _iterm2(conversation: Conversation, environment: Mapping[str, str]) -> tuple
 def _colours(
     conversation: Conversation, environment: Mapping[str, str], tmux_features: list[str], graphics: bool
 ) -> tuple[Colours, str]:
-    """Return how many colours a terminal has, and how that is known: ssh hands COLORTERM on to nobody."""
+    """Return how many colours a terminal has, and how that is known."""
     kind = environment.get("TERM", "")
     multiplexer = multiplexer_in(environment)
     if multiplexer == "tmux":
         true = "RGB" in tmux_features
         return (Colours.TRUE, "by tmux") if true else (Colours.INDEXED, "by tmux, for the terminal around it")
-    if not multiplexer and environment.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+    if not multiplexer and says_true_colour(environment):
         return Colours.TRUE, "by COLORTERM"
     if graphics:
         return Colours.TRUE, "as it has graphics"

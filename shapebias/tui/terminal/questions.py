@@ -71,8 +71,13 @@ class Conversation:
 
 def questions_for(environment: Mapping[str, str]) -> tuple[Question, ...]:
     """Return what is asked in a terminal, by the variables that terminals and multiplexers set."""
-    multiplexer = multiplexer_in(environment)
-    return {"tmux": OF_TMUX, "screen": OF_SCREEN}.get(multiplexer, QUESTIONS)
+    asked = {"tmux": OF_TMUX, "screen": OF_SCREEN}.get(multiplexer_in(environment), QUESTIONS)
+    return tuple(question for question in asked if question is not TRUE_COLOUR or not says_true_colour(environment))
+
+
+def says_true_colour(environment: Mapping[str, str]) -> bool:
+    """Return whether the terminal says that it has 16 million colours: where ssh is between, nothing hands that on."""
+    return environment.get("COLORTERM", "").lower() in ("truecolor", "24bit")
 
 
 def multiplexer_in(environment: Mapping[str, str]) -> str:

@@ -41,7 +41,7 @@ async def pictured(screen: ImageScreen, pilot: Pilot[None]) -> int:
         await pilot.pause(0.01)
         picture = screen.grid.picture
         if picture is not None and picture.request.subject == UnitImage(screen._unit, screen.rank):
-            return len(picture.tiles)
+            return len(picture.pieces)
     raise AssertionError("the picture never came")
 
 
