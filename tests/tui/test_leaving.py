@@ -51,7 +51,9 @@ def check_clean(terminal: PtyTerminal) -> None:
     assert {mode for mode in ENTERED if found[mode]} == {25}, "only the cursor is on"
     assert found[7], "lines wrap"
     assert terminal.is_cooked(), "keys are echoed, lines are edited, Ctrl-C works"
-    assert len(re.findall(rb"\x1b\[>\d+u", output)) == output.count(b"\x1b[<u"), "the keyboard's protocol is the shell's"
+    assert len(re.findall(rb"\x1b\[>\d+u", output)) == output.count(b"\x1b[<u"), (
+        "the keyboard's protocol is the shell's"
+    )
     assert b"Traceback" not in output
 
 

@@ -10,6 +10,7 @@ A photo of 128 x 128 pixels needs far fewer colours than a grid of them: at the 
 are nearer to the photos than one palette for the whole grid.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
@@ -34,7 +35,7 @@ _SAMPLED = 500  # pixels of a tile that its palette is chosen from, at least
 _SPARSEST = 32  # of a large tile, every so many
 _BYTE = 1.5  # squared distance that a byte is worth, of the palette's own error
 _PART = 150_000  # bytes of pixels that are encoded at once where that may be stopped
-_OCTREE, _NO_DITHER = Image.Quantize.FASTOCTREE, Image.Dither.NONE
+_SAMPLED_FINE = 1700  # pixels of a tile that a fine palette is chosen from, at least
 _NEW, _AGAIN = 3.0, 1.2  # bytes that a colour takes in a column, without and with the same in the column before
 
 _PARTS = re.compile(  # of a tile as `_wrap` writes it
@@ -164,11 +165,15 @@ def _whole_bands(tiles: Pixels) -> Pixels:
 
 
 def _nearest(tiles: Pixels, colours: int) -> tuple[Pixels, NDArray[np.float32]]:
-    """uint8 [n, height, width] and float32 [n, colours, 3]: the cells of an octree (Gervautz & Purgathofer 1988), each
-    with the mean of its pixels as colour."""
-    index = np.stack(
-        [np.asarray(Image.fromarray(tile).quantize(colours, _OCTREE, dither=_NO_DITHER)) for tile in tiles]
-    )
+    """uint8 [n, height, width] and float32 [n, colours, 3]: the nearest colours of a palette (median cut of some pixels,
+    Heckbert 1982), each then the mean of its pixels."""
+    step = max(1, math.isqrt(tiles[0].size // 3 // _SAMPLED_FINE))
+    index = np.empty(tiles.shape[:3], np.uint8)
+    for numbers, tile in zip(index, tiles, strict=True):
+        palette = Image.fromarray(np.ascontiguousarray(tile[::step, ::step])).quantize(
+            colours, Image.Quantize.MEDIANCUT
+        )
+        numbers[...] = Image.fromarray(tile).quantize(palette=palette, dither=Image.Dither.NONE)
     count = len(tiles)
     flat = (index.reshape(count, -1) + np.arange(count)[:, None] * colours).ravel()
     members = np.maximum(np.bincount(flat, minlength=count * colours), 1)

@@ -8,7 +8,7 @@ from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.painter import Apply, Painter, Piece, Pixels, pieces_of
 
 # Bytes with so many colours in every tile, in those of a grid as it is first shown.
-_FINE = ((3.5, 256), (3.0, 160))
+_FINE = ((5.0, 256), (3.7, 128))
 
 
 class SixelPainter(Painter):

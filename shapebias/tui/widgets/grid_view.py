@@ -34,7 +34,8 @@ _REPAIR = 0.03  # seconds
 _BACKLOG = 0.05  # seconds that the link to the terminal may be busy before the next tiles are handed over
 _PORTION = 4000  # bytes that are handed over at once, at least
 _AT_ONCE = 0.1  # seconds that the link may need for a refined picture that was there before
-_REST = 0.2  # seconds without a move after which a picture is refined
+_ROWS_BELOW = 2  # of the screen, free of pictures: a terminal whose cells are smaller than it says would scroll
+_REST = 0.15  # seconds without a move after which a picture is refined
 
 
 class GridView(Widget):
@@ -120,10 +121,12 @@ class GridView(Widget):
     def grid_layout(self) -> GridLayout | None:
         """Return the tiles that fit into the widget now, None where not one does."""
         most = _MOST.get(type(self._subject), _MOST[Unit])
-        if self._graphics is Graphics.HALFCELL:
-            return fit_grid(*self.content_size, (1, 2), most, smallest=8, gap=1)
-        cell = (self._terminal.cell_width, self._terminal.cell_height)
-        return fit_grid(*self.content_size, cell, most)
+        width, height = self.content_size
+        if self._painter is None:
+            return fit_grid(width, height, (1, 2), most, smallest=8, gap=1)
+        below = self.screen.size.height - self.content_region.bottom
+        height -= max(_ROWS_BELOW - below, 0)
+        return fit_grid(width, height, (self._terminal.cell_width, self._terminal.cell_height), most)
 
     def _request(self) -> None:
         """Ask for the first picture of the subject, or take the refined one where that comes as soon."""

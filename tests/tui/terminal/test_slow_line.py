@@ -107,8 +107,8 @@ def test_the_limits_fit_the_line() -> None:
     layout, unit = GridLayout(6, 4, 16, 8, 124, (8, 16)), Unit("Tiny", "block1", 0)
     usual = usual_bytes(layout)
     assert first_limit(layout, unit, math.inf) == usual <= 250_000
-    assert refined_limit(layout, unit, math.inf) == 4 * usual
+    assert refined_limit(layout, unit, math.inf) == 6 * usual
     speeds = (1_000_000, 660_000, 330_000, 150_000, 125_000, 104_000)
     affordable = [usual, 196_608, 98_304, 32_768, 32_768, 24_576]
     assert [first_limit(layout, unit, speed) for speed in speeds] == affordable
-    assert [refined_limit(layout, unit, speed) for speed in (4e6, 2e6, 125e3)] == [4 * usual - 193_568, 393_216, usual]
+    assert [refined_limit(layout, unit, speed) for speed in (4e6, 2e6, 125e3)] == [786_432, 393_216, usual]
