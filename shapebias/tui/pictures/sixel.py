@@ -9,6 +9,7 @@ from shapebias.tui.pictures.painter import Apply, Painter, Piece, Pixels, pieces
 
 # Bytes with so many colours in every tile, in those of a grid as it is first shown.
 _FINE = ((5.0, 256), (3.7, 128))
+_APART = 0.87  # of the bytes of a row, those of its tiles: between them are moves
 
 
 class SixelPainter(Painter):
@@ -18,9 +19,9 @@ class SixelPainter(Painter):
         self._whole_rows = whole_rows
 
     def encode(self, tiles: Pixels, layout: GridLayout, limit: int, apply: Apply) -> list[Piece]:
-        pieces = pieces_of(_encode(tiles, layout, limit, apply), layout)
         if not self._whole_rows:
-            return pieces
+            return pieces_of(_encode(tiles, layout, limit, apply), layout)
+        pieces = pieces_of(_encode(tiles, layout, int(_APART * limit), apply), layout)
         width = layout.cell_columns * layout.cell[0]
         together = min(layout.columns, max(1, MAX_SIDE // width))
         rows = [pieces[first : first + layout.columns] for first in range(0, len(pieces), layout.columns)]

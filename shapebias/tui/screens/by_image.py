@@ -51,7 +51,7 @@ class ByImageScreen(Screen[None]):
     ByImageScreen.-narrow.-finding .find { width: 1fr; border-right: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back"),
+        Binding("escape,backspace", "back", "Back"),
         Binding("i", "app.pop_screen", "Back", show=False),
         Binding("slash,colon", "find", "Find an image", key_display="/"),
         Binding("tab", "find", "Images", show=False),

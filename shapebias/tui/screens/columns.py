@@ -32,7 +32,7 @@ class ColumnsScreen(ModalScreen[None]):
     ColumnsScreen Static { height: 1; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,c,q", "dismiss", "Close", priority=True),
+        Binding("escape,backspace,enter,c,q", "dismiss", "Close", priority=True),
         Binding("space", "switch", "Show, hide", priority=True),
         Binding("a", "show_all", "All"),
         Binding("right,plus", "widen(1)", "Wider"),

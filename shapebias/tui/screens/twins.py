@@ -32,7 +32,7 @@ class TwinsScreen(Screen[None]):
     TwinsScreen.-narrow .unit { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,t", "app.pop_screen", "Back"),
+        Binding("escape,backspace,t", "app.pop_screen", "Back"),
         Binding("enter", "go", "Go there"),
         Binding("j", "step('cursor_down')", "Next"),
         Binding("k", "step('cursor_up')", "Previous"),

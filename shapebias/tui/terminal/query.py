@@ -117,9 +117,7 @@ def conclude(
     iterm2, iterm2_reason = _iterm2(conversation, environment)
     colours, colours_reason = _colours(conversation, environment, features, sixel or kitty or iterm2)
     reasons += [
-        f"kitty graphics: {'yes' if kitty else 'no'}, by its answer"
-        if not multiplexer
-        else "kitty graphics: not asked",
+        f"kitty graphics: {'yes, by its answer' if kitty else 'no: not through a multiplexer' if multiplexer else 'no'}",
         f"iTerm2's images: {'yes' if iterm2 else 'no'}, {iterm2_reason}",
         f"colours: {colours}, {colours_reason}",
         f"a cell: {cell[0]} x {cell[1]} pixels, {cell_reason}",

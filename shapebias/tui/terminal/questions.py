@@ -33,11 +33,10 @@ TRUE_COLOUR = Question(
     re.compile(rb"\x1bP[01]\$r([^\x1b]*)\x1b\\"),
 )
 CELL_SIZE = Question("pixels of a cell (CSI 16 t)", b"\x1b[16t", re.compile(rb"\x1b\[6;([\d;]+)t"))
-WINDOW_SIZE = Question("pixels of the window (CSI 14 t)", b"\x1b[14t", re.compile(rb"\x1b\[4;([\d;]+)t"))
 ATTRIBUTES = Question("device attributes (DA1)", b"\x1b[c", re.compile(rb"\x1b\[\?([\d;]*)c"))
 
 # The last is one that every terminal answers, in order: with its answer all others are there.
-QUESTIONS = (XTVERSION, KITTY, TRUE_COLOUR, CELL_SIZE, WINDOW_SIZE, ATTRIBUTES)
+QUESTIONS = (XTVERSION, KITTY, TRUE_COLOUR, CELL_SIZE, ATTRIBUTES)
 # Without kitty graphics, tmux takes that question for a window's title; screen hands questions on to the terminal
 # around it, whose answers come late, as keys.
 OF_TMUX = (XTVERSION, CELL_SIZE, ATTRIBUTES)
