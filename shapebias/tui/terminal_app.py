@@ -111,14 +111,15 @@ class TerminalApp(App[None]):
 
         The pictures that it hits are painted anew.
         """
-        driver = self._driver if isinstance(self._driver, LinkDriver) and not self._batch_count else None
-        if driver is None or not isinstance(renderable, ChopsUpdate | LayoutUpdate):
+        if self._batch_count or not isinstance(renderable, ChopsUpdate | LayoutUpdate):
             super()._display(screen, renderable)
         elif not link_of(self).has_room(_BACKLOG):
             if not self._held:
                 self.set_timer(_AGAIN, self._send_held)
             self._held |= _regions(renderable)
-        elif (change := driver.frame.change(renderable, self.size)).runs:
+        elif not isinstance(self._driver, LinkDriver):
+            super()._display(screen, renderable)  # type: ignore[arg-type]  # Textual's own
+        elif (change := self._driver.frame.change(renderable, self.size)).runs:
             super()._display(screen, change)  # type: ignore[arg-type]  # written as Textual's own updates are
             for grid in self.screen.query(GridView):
                 if grid.damaged_by(change):

@@ -105,13 +105,17 @@ class GridView(Widget):
             self._maker.prepare(self._first(subject, layout))
 
     def on_resize(self) -> None:
-        self._clear()
-        self.screen.refresh()  # what was painted over may be another widget's cells by now
+        self._give_cells_back()
         self._request()
 
     def on_hide(self) -> None:
+        self._give_cells_back()
+
+    def _give_cells_back(self) -> None:
+        """Take the picture away, also from cells that are another widget's by now."""
         self._clear()
-        self.screen.refresh()
+        if self.is_attached:
+            self.screen.refresh()
 
     def on_unmount(self) -> None:
         self._stop_painting()
