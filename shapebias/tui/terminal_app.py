@@ -118,7 +118,7 @@ class TerminalApp(App[None]):
                 self.set_timer(_AGAIN, self._send_held)
             self._held |= _regions(renderable)
         elif not isinstance(self._driver, LinkDriver):
-            super()._display(screen, renderable)  # type: ignore[arg-type]  # Textual's own
+            super()._display(screen, renderable)
         elif (change := self._driver.frame.change(renderable, self.size)).runs:
             super()._display(screen, change)  # type: ignore[arg-type]  # written as Textual's own updates are
             for grid in self.screen.query(GridView):

@@ -21,7 +21,9 @@ COMMAND = re.compile(r"\x1b_G([^;\x1b]*)(?:;([^\x1b]*))?\x1b\\")
 
 def tiles(seed: int) -> Pixels:
     noise = np.random.default_rng(seed).integers(0, 256, (6, 8, 8, 3), np.uint8)
-    return np.stack([np.asarray(Image.fromarray(tile).resize(LAYOUT.frame, Image.Resampling.BICUBIC)) for tile in noise])
+    return np.stack(
+        [np.asarray(Image.fromarray(tile).resize(LAYOUT.frame, Image.Resampling.BICUBIC)) for tile in noise]
+    )
 
 
 class KittyTerminal:
