@@ -35,8 +35,8 @@ class Sixel:
 class PtyTerminal:
     """Runs a command in a terminal of columns x rows cells of `cell` (width, height) pixels. Times are monotonic.
 
-    `speed`: a line that takes so many bytes a second. `silent`: a terminal that answers nothing. `answers`: what another
-    terminal than an xterm with sixel says to questions, by their bytes.
+    `speed`: a line that takes so many bytes a second. `silent`: a terminal that answers nothing. `answers`: what a
+    terminal of another kind says to questions, by their bytes.
 
     >>> with PtyTerminal(["shapebias", "explore", "lite0.zarr"], 160, 40) as terminal:
     ...     terminal.wait_for(lambda: b"conv_stem" in terminal.text_since(0))

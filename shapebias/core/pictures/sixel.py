@@ -165,8 +165,8 @@ def _whole_bands(tiles: Pixels) -> Pixels:
 
 
 def _nearest(tiles: Pixels, colours: int) -> tuple[Pixels, NDArray[np.float32]]:
-    """uint8 [n, height, width] and float32 [n, colours, 3]: the nearest colours of a palette (median cut of some pixels,
-    Heckbert 1982), each then the mean of its pixels."""
+    """uint8 [n, height, width] and float32 [n, colours, 3]: the nearest colours of palettes (median cut of some pixels,
+    Heckbert 1982), each colour then the mean of its pixels."""
     step = max(1, math.isqrt(tiles[0].size // 3 // _SAMPLED_FINE))
     index = np.empty(tiles.shape[:3], np.uint8)
     for numbers, tile in zip(index, tiles, strict=True):

@@ -47,9 +47,11 @@ class KittyPainter(Painter):
         owners = list(self._placed) if owner is None else [owner]
         kept, gone = set(keep), ""
         for one in owners:
-            placed = self._placed.get(one, {})
+            placed = self._placed.pop(one, {})
             for cell in [cell for cell in placed if cell not in kept]:
                 gone += self._take_away(placed.pop(cell), *cell)
+            if placed:
+                self._placed[one] = placed
         return gone
 
     def end(self) -> str:

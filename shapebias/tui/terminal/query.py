@@ -116,8 +116,9 @@ def conclude(
     kitty = conversation.said(KITTY) == b"OK"
     iterm2, iterm2_reason = _iterm2(conversation, environment)
     colours, colours_reason = _colours(conversation, environment, features, sixel or kitty or iterm2)
+    no_kitty = "no: not through a multiplexer" if multiplexer else "no"
     reasons += [
-        f"kitty graphics: {'yes, by its answer' if kitty else 'no: not through a multiplexer' if multiplexer else 'no'}",
+        f"kitty graphics: {'yes, by its answer' if kitty else no_kitty}",
         f"iTerm2's images: {'yes' if iterm2 else 'no'}, {iterm2_reason}",
         f"colours: {colours}, {colours_reason}",
         f"a cell: {cell[0]} x {cell[1]} pixels, {cell_reason}",
