@@ -187,6 +187,8 @@ class GridView(Widget):
 
     def _take(self, picture: Picture) -> None:
         """Show a picture, if it is still wanted."""
+        if not self.is_attached:
+            return
         request = picture.request
         layout = self.grid_layout() or request.layout
         if (request.subject, request.view, request.layout) != (self._subject, self._view, layout):
