@@ -87,3 +87,21 @@ def test_errors_go_to_a_log_and_the_screen_does_not(small_store: Path, tmp_path:
         terminal.press("q")
         assert terminal.process.wait(20) == 0
     assert log.read_text() == ""
+
+
+def test_doctor_prints_questions_answers_and_conclusions() -> None:
+    command = [sys.executable, "-m", "shapebias", "doctor"]
+    with PtyTerminal(command, 160, 60, environment={"COLORTERM": ""}, answers=KITTY) as terminal:
+        assert terminal.process.wait(120) == 0
+        terminal.wait_quiet(0.2)
+        said = terminal.text_since(0).decode()
+    assert "pictures by kitty graphics" in said
+    for question, answer in (
+        ("XTVERSION", "kitty(0.26.5) ("),
+        ("kitty graphics (a=q)", "OK ("),
+        ("DECRQSS", "no answer"),
+    ):
+        (line,) = (line for line in said.splitlines() if question in line)
+        assert answer in line
+    assert "kitty graphics: yes, by its answer" in said
+    assert "a cell: 8 x 16 pixels" in said
