@@ -6,6 +6,7 @@ byte. No figure decides the exit code: a person reads them beside the peers' fig
 
 import argparse
 import asyncio
+import math
 import os
 import platform
 import re
@@ -27,9 +28,12 @@ from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.units.table import load_units
 from shapebias.tui.app import Explorer
+from shapebias.tui.pictures.budget import first_limit
 from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.maker import Request, make_picture
-from shapebias.tui.terminal.query import Graphics, Terminal
+from shapebias.tui.pictures.sixel import SixelPainter
+from shapebias.tui.terminal.graphics import Graphics
+from shapebias.tui.terminal.query import Terminal
 from tests.support.pty_terminal import PtyTerminal, Sixel
 
 CELL = (8, 16)
@@ -66,7 +70,8 @@ class Screen:
 class Moves:
     """What the explorer sent for every move of a series."""
 
-    latencies: list[float] = field(default_factory=list)  # ms
+    latencies: list[float] = field(default_factory=list)  # ms, to the last byte of the first picture
+    refined: list[float] = field(default_factory=list)  # ms, to the last byte of the refined one
     sizes: list[float] = field(default_factory=list)  # kB of sixel
     repeated: list[str] = field(default_factory=list)  # moves whose pictures did not come exactly once
     wrong: list[str] = field(default_factory=list)  # moves that ended with another picture
@@ -198,7 +203,7 @@ def measure_launches(explorer: list[str], store: Store, screen: Screen, launches
 def measure_grids(explorer: list[str], store: Store, start: Unit, screen: Screen, moves: int) -> None:
     """Time from a key to the last byte of the new grid, in one explorer for all series."""
     layout = screen.layout
-    tiles = len(make_picture(store, _request(start, screen)).tiles)
+    tiles = len(_wanted(store, start, screen))
     columns, rows = screen.grid
     part = tiles * layout.size**2 / (768 * 512)
     title(
@@ -229,35 +234,47 @@ def _settle(terminal: PtyTerminal) -> None:
     time.sleep(1.0)  # the neighbours are made
 
 
-def _request(unit: Unit, screen: Screen) -> Request:
-    return Request(unit, screen.view, screen.layout, Graphics.SIXEL)
+def _wanted(store: Store, unit: Unit, screen: Screen) -> list[bytes]:
+    """The tiles of a unit's first picture."""
+    limit = first_limit(screen.layout, unit, math.inf)
+    picture = make_picture(store, Request(unit, screen.view, screen.layout, limit), SixelPainter())
+    return [piece.data for piece in picture.pieces]
 
 
 def _pictures_after(terminal: PtyTerminal, mark: int, tiles: int, wanted: Sequence[bytes] = ()) -> list[Sixel]:
-    """The pictures since the mark, when no more come, and the `wanted` ones, where they are known, have come."""
+    """The pictures since the mark, when no more come, and the `wanted` ones, where they are known, have come.
+
+    They are those of the first picture that is whole, then those that refine it.
+    """
 
     def complete() -> bool:
         pictures = terminal.sixels_since(mark)
-        return len(pictures) >= tiles and (not wanted or _ends_with(pictures, wanted))
+        return len(pictures) >= tiles and (not wanted or _begins(pictures, wanted) is not None)
 
     time.sleep(LOOKING)
     terminal.wait_for(complete, 5.0)
     terminal.wait_quiet(QUIET)
-    return terminal.sixels_since(mark)
+    pictures = terminal.sixels_since(mark)
+    return pictures[_begins(pictures, wanted) or 0 :]
 
 
-def _ends_with(pictures: Sequence[Sixel], wanted: Sequence[bytes]) -> bool:
-    return [picture.data for picture in pictures[-len(wanted) :]] == list(wanted)
+def _begins(pictures: Sequence[Sixel], wanted: Sequence[bytes]) -> int | None:
+    """Where the wanted tiles begin among the pictures; None where they never came."""
+    data = [picture.data for picture in pictures]
+    return next((first for first in range(len(data)) if data[first : first + len(wanted)] == list(wanted)), None)
 
 
 def _take(moves: Moves, name: str, pressed: float, pictures: list[Sixel], tiles: int) -> float | None:
     """Adds a move; its latency in ms."""
+    pictures, refined = pictures[:tiles], pictures[tiles:]
     counts = Counter(picture.place for picture in pictures)
-    twice = sum(count - 1 for count in counts.values())
-    if len(counts) != tiles or twice:
-        moves.repeated.append(f"{name}: {len(counts)} of {tiles} tiles, {twice} again")
+    again = len(refined) - tiles if refined else 0
+    if len(counts) != tiles or again:
+        moves.repeated.append(f"{name}: {len(counts)} of {tiles} tiles, {again} more than refined")
     if not pictures:
         return None
+    if refined:
+        moves.refined.append((refined[-1].time - pressed) * 1000)
     moves.latencies.append((pictures[-1].time - pressed) * 1000)
     moves.sizes.append(sum(len(picture.data) for picture in pictures) / 1000)
     return moves.latencies[-1]
@@ -288,20 +305,20 @@ def jump(terminal: PtyTerminal, store: Store, screen: Screen, first: Unit, count
         for digit in str(number):
             terminal.press(digit)
             time.sleep(0.03)
-        wanted = make_picture(store, _request(Unit(first.model, first.layer, number), screen)).tiles
+        wanted = _wanted(store, Unit(first.model, first.layer, number), screen)
         terminal.wait_quiet(2 * QUIET)
         mark = terminal.mark()
         pressed = terminal.press("\r")
         pictures = _pictures_after(terminal, mark, len(wanted), wanted)
         _take(moves, f"to {number}", pressed, pictures, len(wanted))
-        if not _ends_with(pictures, wanted):
-            moves.wrong.append(f"to {number}: the last pictures are not this unit's")
+        if _begins(pictures, wanted) != 0:
+            moves.wrong.append(f"to {number}: the pictures are not this unit's")
     return moves
 
 
 def hold(terminal: PtyTerminal, store: Store, screen: Screen, last: Unit) -> None:
     """A key held down: out-of-date grids are dropped, the last one comes soon."""
-    wanted = make_picture(store, _request(last, screen)).tiles
+    wanted = _wanted(store, last, screen)
     mark = terminal.mark()
     start = time.monotonic()
     pressed = start
@@ -311,8 +328,10 @@ def hold(terminal: PtyTerminal, store: Store, screen: Screen, last: Unit) -> Non
     terminal.wait_quiet(0.5)
     pictures = terminal.sixels_since(mark)
     grids = Counter(picture.place for picture in pictures)
-    right = _ends_with(pictures, wanted)
-    row(f"j held, {HELD} times at {RATE:g} a second", f"last grid {(pictures[-1].time - pressed) * 1000:.0f} ms after")
+    first = _begins(pictures, wanted)
+    right = first is not None
+    came = pictures[first + len(wanted) - 1].time if first is not None else math.nan
+    row(f"j held, {HELD} times at {RATE:g} a second", f"last grid {(came - pressed) * 1000:.0f} ms after")
     row("  grids begun, finished", f"{max(grids.values())}, {min(grids.values())} of {HELD}")
     row("  sixel in all", f"{sum(len(picture.data) for picture in pictures) / 1000:.0f} kB")
     row("  the last grid is the last unit's", "yes" if right else "NO")
@@ -322,7 +341,12 @@ def report(name: str, moves: Moves) -> None:
     row(
         f"{name}: key to last byte", spread(moves.latencies, "ms"), beside(moves.latencies, (MEDIAN, "ms"), (P95, "ms"))
     )
-    row("  sixel a move", spread(moves.sizes, "kB"), beside(moves.sizes, (BYTES, "kB"), (BYTES, "kB")))
+    row("  key to last byte of the refined grid", spread(moves.refined, "ms"))
+    row(
+        "  sixel a move, without what refines it",
+        spread(moves.sizes, "kB"),
+        beside(moves.sizes, (BYTES, "kB"), (BYTES, "kB")),
+    )
     row(
         "  each picture sent exactly once", f"in {len(moves.latencies) - len(moves.repeated)} of {len(moves.latencies)}"
     )

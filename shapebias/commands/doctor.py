@@ -9,8 +9,17 @@ import shapebias
 from shapebias.commands.common import JsonOption, command
 from shapebias.core.text import printable
 
-_PACKAGES = ("torch", "torchvision", "numpy", "numba", "zarr", "pillow", "textual", "textual-image")
+_PACKAGES = ("torch", "torchvision", "numpy", "numba", "zarr", "pillow", "textual")
 _EXTRAS = {"pyarrow": "Parquet files: pip install 'shapebias[parquet]'"}
+
+
+_GRAPHICS = {
+    "sixel": "sixel",
+    "kitty": "kitty graphics",
+    "iterm2": "iTerm2's inline images",
+    "halfcell": "half cells",
+    "none": "nothing: paths as text",
+}
 
 
 def diagnose() -> dict[str, Any]:
@@ -58,17 +67,29 @@ def _terminal() -> dict[str, Any]:
 
     if not is_interactive():
         return {"interactive": False}
-    answers = query_terminal()
+    terminal = query_terminal()
     return {
         "interactive": True,
         "name": printable(os.environ.get("TERM_PROGRAM") or os.environ.get("TERM", "")),
-        "multiplexer": "tmux" if "TMUX" in os.environ else "screen" if "STY" in os.environ else "",
-        "graphics": str(answers.choose("auto")),
-        "sixel": answers.sixel,
-        "kitty": answers.kitty,
-        "cell": [answers.cell_width, answers.cell_height],
+        "multiplexer": terminal.multiplexer,
+        "graphics": str(terminal.choose("auto")),
+        "sixel": terminal.sixel,
+        "kitty": terminal.kitty,
+        "iterm2": terminal.iterm2,
+        "colours": str(terminal.colours),
+        "cell": [terminal.cell_width, terminal.cell_height],
         "columns": os.get_terminal_size(sys.stdout.fileno()).columns,
         "rows": os.get_terminal_size(sys.stdout.fileno()).lines,
+        "questions": [
+            {
+                "question": answer.question.title,
+                "sent": printable(answer.question.text),
+                "answer": None if answer.said is None else printable(answer.said),
+                "milliseconds": None if answer.seconds is None else round(1000 * answer.seconds, 1),
+            }
+            for answer in terminal.conversation.answers
+        ],
+        "conclusions": list(terminal.reasons),
     }
 
 
@@ -96,9 +117,15 @@ def _terminal_lines(terminal: dict[str, Any]) -> list[str]:
         return ["terminal    none: run `shapebias doctor` in one to see its graphics"]
     width, height = terminal["cell"]
     size = f"{terminal['columns']} x {terminal['rows']} cells of {width} x {height} px"
-    lines = [f"terminal    {terminal['name']}, {size}, pictures by {terminal['graphics']}"]
-    if terminal["graphics"] == "halfcell":
-        lines.append("            no sixel or kitty graphics: try xterm -ti vt340, foot, WezTerm, kitty or iTerm2")
+    lines = [f"terminal    {terminal['name']}, {size}, pictures by {_GRAPHICS[terminal['graphics']]}"]
+    for question in terminal["questions"]:
+        said = "no answer"
+        if question["answer"] is not None:
+            said = f"{question['answer'] or 'an empty answer'} ({question['milliseconds']} ms)"
+        lines.append(f"            {question['question']:36} {said}")
+    lines += [f"            {conclusion}" for conclusion in terminal["conclusions"]]
+    if terminal["graphics"] in ("halfcell", "none"):
+        lines.append("            no graphics: try xterm -ti vt340, foot, WezTerm, kitty or iTerm2")
         if terminal["multiplexer"]:
             lines.append(f"            {terminal['multiplexer']} may hide them: try outside of it")
     return lines

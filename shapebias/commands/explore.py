@@ -1,5 +1,6 @@
 """`shapebias explore`."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -20,7 +21,7 @@ def explore(
         ),
     ] = None,
     unit: Annotated[str | None, typer.Option(metavar="UNIT", help="Start at MODEL/LAYER/INDEX.")] = None,
-    graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, halfcell or none.")] = "auto",
+    graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, iterm2, halfcell or none.")] = "auto",
     debug_stats: Annotated[bool, typer.Option("--debug-stats", help="Show time and bytes of every move.")] = False,
 ) -> None:
     """Walk models, layers and units in the terminal, with pictures."""
@@ -28,6 +29,11 @@ def explore(
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("explore needs a terminal; in scripts use `shapebias units` or `shapebias show -o FILE.png`")
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        kind = os.environ.get("TERM") or "nothing"
+        raise UsageError(
+            f"this terminal says that it cannot be drawn on (TERM is {kind}); set TERM, or begin in another"
+        )
     opened = open_stores(store or ["shapebias.zarr"])
     start = opened.unit(unit) if unit is not None else None
     from shapebias.tui.app import run_explorer

@@ -14,7 +14,7 @@ def show(
     unit: Annotated[str, typer.Argument(metavar="UNIT", help="MODEL/LAYER/INDEX.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the picture to FILE.png.")] = None,
     view: Annotated[str, typer.Option(help="crop, mask or whole.")] = "mask",
-    graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, halfcell or none.")] = "auto",
+    graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, iterm2, halfcell or none.")] = "auto",
 ) -> None:
     """One unit: its numbers and its grid of top images, to the terminal or a file."""
     from shapebias.core.store.opening import open_store

@@ -177,7 +177,9 @@ HELP_LINES = (
         Command("", "screen('image')", palette=("One image", "Its activation map, path, class, value")),
         order=11,
     ),
-    HelpLine("back, from every screen", Command("escape", "escape", "Clear the filter", show=False), order=18),
+    HelpLine(
+        "back, from every screen", Command("escape,backspace", "escape", "Clear the filter", show=False), order=18
+    ),
     HelpLine("every command by name: themes, layers, sorts, the marks as Markdown", keys="Ctrl-p"),
     HelpLine(
         "back to the shell, whose fg returns here",

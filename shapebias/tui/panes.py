@@ -14,7 +14,8 @@ from shapebias.core.units.filter import FilterError, filter_mask
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.session import Session
 from shapebias.tui.terminal.debug_stats import MoveStats
-from shapebias.tui.terminal.query import Graphics, Terminal
+from shapebias.tui.terminal.graphics import Graphics
+from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.terminal_app import TerminalApp
 from shapebias.tui.theme import NO_COLOUR
 from shapebias.tui.widgets.layer_list import LayerKey, LayerList
@@ -38,8 +39,9 @@ class Panes(TerminalApp):
     ) -> None:
         """Begin at the unit `start`, or at the first one; with `debug_stats` the status line has figures of moves."""
         self._stats = MoveStats() if debug_stats else None
-        super().__init__(self._stats)
-        self.session = Session(store, terminal, graphics)
+        session = Session(store, terminal, graphics)
+        super().__init__(terminal, session.painter, self._stats)
+        self.session = session
         self._start = start
         self.table: UnitTable | None = None
         self.layer: LayerKey | None = None

@@ -9,8 +9,11 @@ from shapebias.core.pictures.tiles import View
 from shapebias.core.store.reader import Store
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import UnitTable, load_units
+from shapebias.tui.pictures.painter import Painter
+from shapebias.tui.pictures.painters import new_painter
 from shapebias.tui.settings import Settings, load_settings
-from shapebias.tui.terminal.query import Graphics, Terminal
+from shapebias.tui.terminal.graphics import Graphics
+from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.unit_panel import UnitPanel
@@ -28,11 +31,13 @@ class Session:
     settings: Settings = field(default_factory=load_settings)
     marks: Marks = field(init=False)
     correlator: Correlator = field(init=False)
+    painter: Painter | None = field(init=False)
     _load_units: Callable[[str, str], UnitTable] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.marks = Marks(self.store)
         self.correlator = Correlator(self.store)
+        self.painter = new_painter(self.graphics, self.terminal)
         self._load_units = lru_cache(_TABLES)(partial(load_units, self.store))
 
     def load(self, layer: LayerKey) -> UnitTable:
@@ -41,7 +46,7 @@ class Session:
 
     def new_grid(self, view: View = View.CROP) -> GridView:
         """Return a widget for pictures, in the terminal's graphics."""
-        return GridView(self.store, self.terminal, self.graphics, view)
+        return GridView(self.store, self.terminal, self.graphics, painter=self.painter, view=view)
 
     def new_panel(self, id: str | None = None) -> UnitPanel:
         """Return a widget for one unit, in the view that the user chose last."""

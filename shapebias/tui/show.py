@@ -1,27 +1,34 @@
 """`shapebias show`: one unit's numbers and pictures, printed to the terminal or saved as a PNG file."""
 
 import io
+import math
 import shutil
 import sys
+from itertools import groupby
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
+from rich.console import Console
 
 from shapebias.core.errors import UsageError
 from shapebias.core.files import cannot_write
 from shapebias.core.metrics import METRICS
-from shapebias.core.pictures.sixel import MAX_SIDE, encode_tiles
 from shapebias.core.pictures.tiles import View, compose, unit_tiles
 from shapebias.core.store.concepts import unit_concepts
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.tui.pictures.layout import GAP
-from shapebias.tui.pictures.textual_image import library_picture
-from shapebias.tui.terminal.query import Graphics, Terminal, is_interactive, query_terminal
+from shapebias.tui.pictures.budget import refined_limit
+from shapebias.tui.pictures.half_cells import half_cells
+from shapebias.tui.pictures.layout import GAP, GridLayout
+from shapebias.tui.pictures.maker import Request, make_picture
+from shapebias.tui.pictures.painter import Painter, Piece
+from shapebias.tui.pictures.painters import new_painter
+from shapebias.tui.terminal.graphics import Graphics
+from shapebias.tui.terminal.query import Terminal, is_interactive, query_terminal
 
 _TILE = 128
 _COLUMNS = 5
+_ROWS = 4
 _LISTED = 10
 
 
@@ -91,17 +98,27 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 def _print_picture(store: Store, unit: Unit, view: View, kind: Graphics, terminal: Terminal) -> None:
     """Print the strongest images, in as many columns as the terminal is wide."""
     width = shutil.get_terminal_size().columns
-    tile = width // _COLUMNS - 1 if kind is Graphics.HALFCELL else _TILE
-    pixels = width if kind is Graphics.HALFCELL else min(width * terminal.cell_width, MAX_SIDE)
-    columns = max(1, min(_COLUMNS + 1, pixels // (tile + GAP)))
-    tiles = unit_tiles(store, unit, 4 * columns, tile, view)
-    rows = [compose(tiles[first : first + columns], columns, 1, tile) for first in range(0, len(tiles), columns)]
-    if kind is Graphics.SIXEL:
-        for row in rows:
-            sys.stdout.buffer.write(encode_tiles(np.asarray(row)[None], colours=64)[0] + b"\n")
-        sys.stdout.buffer.flush()
-        return
-    from rich.console import Console
+    painter = new_painter(kind, terminal)
+    cell = (terminal.cell_width, terminal.cell_height) if painter is not None else (1, 2)
+    tile = _TILE if painter is not None else max(width // _COLUMNS - 1, 1)
+    gap = GAP if painter is not None else 1
+    cell_columns, cell_rows = (-(-(tile + gap) // side) for side in cell)
+    columns = max(1, min(_COLUMNS + 1, width // cell_columns))
+    layout = GridLayout(columns, _ROWS, cell_columns, cell_rows, tile, cell)
+    limit = refined_limit(layout, unit, math.inf) if painter is not None else None
+    picture = make_picture(store, Request(unit, view, layout, limit), painter)
+    if picture.image is not None:
+        Console().print(half_cells(picture.image, terminal.colours))
+    if painter is not None:
+        for _, pieces in groupby(picture.pieces, key=lambda piece: piece.y):
+            sys.stdout.write(_painted(list(pieces), painter))
 
-    for row in rows:
-        Console().print(library_picture(row, kind, (terminal.cell_width, terminal.cell_height)))
+
+def _painted(pieces: list[Piece], painter: Painter) -> str:
+    """Return what paints pieces of one row below the cursor, and leaves the cursor below them."""
+    rows = max(piece.rows for piece in pieces)
+    text = "\n" * rows + f"\x1b[{rows}A"
+    for piece in pieces:
+        right = f"\x1b[{piece.x}C" if piece.x else ""
+        text += f"\x1b7{right}{painter.paint(piece, piece.x, piece.y, None)}\x1b8"
+    return f"{text}\x1b[{rows}B"

@@ -4,34 +4,54 @@ import os
 import signal
 from typing import Any
 
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from rich.color import ColorSystem
+from textual import constants
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
+from textual.driver import Driver
+from textual.events import Event, Key, Paste, Resize
 from textual.geometry import Region
 from textual.screen import Screen
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
+from shapebias.tui.key_queue import KeyQueue
+from shapebias.tui.pictures.maker import join_makers
+from shapebias.tui.pictures.painter import Painter
 from shapebias.tui.terminal.debug_stats import MoveStats, counting_driver
 from shapebias.tui.terminal.driver import LinkDriver, link_of
+from shapebias.tui.terminal.graphics import Colours
+from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.widgets.grid_view import GridView
 
 _BACKLOG = 0.15  # seconds that the link to the terminal may be busy before updates of the screen are held back
 _AGAIN = 0.01  # seconds between looks at a busy link
+_COLOUR_SYSTEMS = {
+    Colours.TRUE: ColorSystem.TRUECOLOR,
+    Colours.INDEXED: ColorSystem.EIGHT_BIT,
+    Colours.FEW: ColorSystem.STANDARD,
+}
 
 
 class TerminalApp(App[None]):
     """An app with a `LinkDriver`; tests without a terminal have another driver, whose link is never busy."""
 
-    def __init__(self, stats: MoveStats | None) -> None:
+    def __init__(self, terminal: Terminal, painter: Painter | None, stats: MoveStats | None) -> None:
+        """`painter` is what paints the pictures, None where they are text."""
         super().__init__(driver_class=LinkDriver if stats is None else counting_driver(stats))
+        self._terminal, self._painter = terminal, painter
         self._held: set[Region] = set()  # parts of the screen that changed while the link was busy
+        self._keys = KeyQueue(self, super().on_event)
+        if constants.COLOR_SYSTEM == "auto":
+            self.console._color_system = _COLOUR_SYSTEMS[terminal.colours]
 
     def run_to_end(self) -> None:
         """Run the app to its end, and end the process by the signal that ended the app, if one did.
 
         Raises ShapebiasError, with its cause, where a mistake in the program ended it.
         """
-        self.run()
+        self.run(mouse=self._terminal.multiplexer != "screen")  # where it swallows Escape for the mouse
+        join_makers()
         number = self._driver.ended_by if isinstance(self._driver, LinkDriver) else None
         if number is not None:
             signal.signal(number, signal.SIG_DFL)
@@ -42,6 +62,22 @@ class TerminalApp(App[None]):
             raise ShapebiasError(
                 f"the explorer failed by a mistake of its own: {reason} ({advice})"
             ) from self._exception
+
+    def _build_driver(self, *arguments: Any, **options: Any) -> Driver:
+        driver = super()._build_driver(*arguments, **options)
+        if isinstance(driver, LinkDriver):
+            driver.typed = self._terminal.conversation.typed
+            if self._painter is not None:
+                driver.farewell = self._painter.end
+        return driver
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Resize) and isinstance(self._driver, LinkDriver):
+            self._driver.frame.forget()
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            self._keys.add(event)
+        else:
+            await super().on_event(event)
 
     def _fatal_error(self) -> None:
         """End without Textual's pages of local variables: `run_to_end` says what happened."""
@@ -55,18 +91,38 @@ class TerminalApp(App[None]):
 
     def on_mount(self) -> None:
         self.app_resume_signal.subscribe(self, lambda app: self.screen.refresh())
+        self.screen_change_signal.subscribe(self, lambda screen: self._clear_pictures())
+
+    def on_app_focus(self) -> None:
+        """Paint the pictures again where the terminal may have lost them, while another window was shown."""
+        if self._terminal.multiplexer:
+            for grid in self.screen.query(GridView):
+                grid.repair()
+
+    def _clear_pictures(self) -> None:
+        """Take the pictures of the last screen away: by what is written over them, or where that does not do it."""
+        if isinstance(self._driver, LinkDriver):
+            self._driver.uncover()
+            if self._painter is not None:
+                self._driver.paint(self._painter.clear())
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
-        """Send an update of the screen, or hold it back until the link is free; paint the pictures that it hit anew."""
-        if renderable is not None and not link_of(self).has_room(_BACKLOG):
+        """Send what an update of the screen changes, or hold it back until the link is free.
+
+        The pictures that it hits are painted anew.
+        """
+        if self._batch_count or not isinstance(renderable, ChopsUpdate | LayoutUpdate):
+            super()._display(screen, renderable)
+        elif not link_of(self).has_room(_BACKLOG):
             if not self._held:
                 self.set_timer(_AGAIN, self._send_held)
             self._held |= _regions(renderable)
-            return
-        super()._display(screen, renderable)
-        if renderable is not None and not self.is_headless and screen is self.screen:
-            for grid in screen.query(GridView):
-                if grid.damaged_by(renderable):
+        elif not isinstance(self._driver, LinkDriver):
+            super()._display(screen, renderable)
+        elif (change := self._driver.frame.change(renderable, self.size)).runs:
+            super()._display(screen, change)  # type: ignore[arg-type]  # written as Textual's own updates are
+            for grid in self.screen.query(GridView):
+                if grid.damaged_by(change):
                     grid.repair()
 
     def _send_held(self) -> None:
@@ -80,8 +136,8 @@ class TerminalApp(App[None]):
         screen._compositor_refresh()
 
 
-def _regions(update: CompositorUpdate | None) -> set[Region]:
+def _regions(update: ChopsUpdate | LayoutUpdate) -> set[Region]:
     """Return the cells that an update of the screen writes."""
     if isinstance(update, ChopsUpdate):
         return {Region(left, y, right - left, 1) for y, left, right in update.spans}
-    return {update.region} if isinstance(update, LayoutUpdate) else set()
+    return {update.region}

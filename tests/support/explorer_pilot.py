@@ -10,7 +10,8 @@ from textual.widgets import Input
 from shapebias.core.store.reader import Store
 from shapebias.tui.app import Explorer
 from shapebias.tui.session import Session
-from shapebias.tui.terminal.query import Graphics, Terminal
+from shapebias.tui.terminal.graphics import Graphics
+from shapebias.tui.terminal.query import Terminal
 
 XTERM = Terminal(sixel=True, kitty=False, cell_width=8, cell_height=17, answered=True)
 

@@ -35,7 +35,8 @@ class Sixel:
 class PtyTerminal:
     """Runs a command in a terminal of columns x rows cells of `cell` (width, height) pixels. Times are monotonic.
 
-    `speed`: a line that takes so many bytes a second. `silent`: a terminal that answers nothing.
+    `speed`: a line that takes so many bytes a second. `silent`: a terminal that answers nothing. `answers`: what a
+    terminal of another kind says to questions, by their bytes.
 
     >>> with PtyTerminal(["shapebias", "explore", "lite0.zarr"], 160, 40) as terminal:
     ...     terminal.wait_for(lambda: b"conv_stem" in terminal.text_since(0))
@@ -54,15 +55,20 @@ class PtyTerminal:
         environment: Mapping[str, str] | None = None,
         speed: float | None = None,
         silent: bool = False,
+        answers: Mapping[bytes, bytes] | None = None,
     ) -> None:
         self.columns, self.rows, self.cell = columns, rows, cell
-        self._speed, self._silent = speed, silent
+        self._speed, self._silent, self._answers = speed, silent, dict(answers or {})
+        questions = [re.escape(question) for question in self._answers] + [_QUESTION.pattern]
+        self._question = re.compile(b"|".join(questions))
         self._chunks: list[tuple[float, bytes]] = []
         self._master, self._slave = os.openpty()
         self._wake = os.pipe()  # a byte in it ends the reader's thread
         self.resize(columns, rows)
         variables = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | dict(environment or {})
         variables.pop("NO_COLOR", None)
+        for name in ("TMUX", "STY", "LC_TERMINAL", "TERM_PROGRAM"):  # of the terminal that the tests run in
+            variables.pop(name, None)
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             list(command),
@@ -208,13 +214,15 @@ class PtyTerminal:
 
     def _answer(self, data: bytes) -> bytes:
         """Answers the questions; the begin of one that the data ends with."""
-        for question in _QUESTION.finditer(data):
+        for question in self._question.finditer(data):
             os.write(self._master, self._answer_to(question))
         part = _PART_OF_QUESTION.search(data)
         return part[0] if part else b""
 
     def _answer_to(self, question: re.Match[bytes]) -> bytes:
         width, height = self.cell
+        if question[0] in self._answers:
+            return self._answers[question[0]]
         if question[2]:
             mode = int(question[2])
             return b"\x1b[?%d;%d$y" % (mode, _MODES.get(mode, 0))

@@ -19,7 +19,7 @@ from shapebias.core.store.reader import Store
 from shapebias.tui.app import Explorer
 from shapebias.tui.screens.help import HelpScreen, help_text
 from shapebias.tui.screens.zoom import ZoomScreen
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 from tests.support.explorer_pilot import exploring, press, settled
 from tests.support.old_store import as_version_1
 
@@ -34,7 +34,7 @@ async def test_starts_at_the_first_unit_with_its_picture(store: Store) -> None:
         assert str(app.units.unit) == "Tiny/block1/0"
         picture = app.panel.grid.picture
         assert picture is not None
-        assert len(picture.tiles) == 6, "a tile for each of the six top images"
+        assert len(picture.pieces) == 6, "a tile for each of the six top images"
         assert app.focused is app.units
 
 
@@ -134,7 +134,7 @@ async def test_views_take_turns(store: Store) -> None:
             seen.append(app.panel.grid.view)
             pictures.append(app.panel.grid.picture)
         assert seen == [View.CROP, View.MASK, View.WHOLE, View.CROP]
-        tiles = [picture.tiles for picture in pictures if picture is not None]
+        tiles = [picture.pieces for picture in pictures if picture is not None]
         assert tiles[0] != tiles[1] != tiles[2] != tiles[0]
         assert tiles[0] == tiles[3]
 
@@ -210,17 +210,19 @@ async def test_without_graphics_the_images_are_listed(store: Store) -> None:
         assert f"{top.value[0]:.3f}" in listing
 
 
-@pytest.mark.parametrize("graphics", [Graphics.HALFCELL, Graphics.KITTY])
+@pytest.mark.parametrize("graphics", [Graphics.HALFCELL, Graphics.KITTY, Graphics.ITERM2])
 async def test_the_other_graphics_make_a_grid(store: Store, graphics: Graphics) -> None:
     async with exploring(store, graphics) as (app, pilot):
         picture = app.panel.grid.picture
         assert picture is not None
-        assert picture.image is not None
         layout = app.panel.grid.grid_layout()
         assert layout is not None
         if graphics is Graphics.HALFCELL:
+            assert picture.image is not None
             assert picture.image.width <= app.panel.grid.content_size.width
             assert picture.image.height <= 2 * app.panel.grid.content_size.height
+        else:
+            assert len(picture.pieces) == 6
         await press(app, pilot, "j")
 
 

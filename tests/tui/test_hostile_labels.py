@@ -16,7 +16,7 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.units.marks import Marks
 from shapebias.tui.app import Explorer
 from shapebias.tui.screens import SCREENS
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 from tests.support.explorer_pilot import exploring, press, screen_lines, settled
 
 pytestmark = pytest.mark.slow

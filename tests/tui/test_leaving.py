@@ -51,7 +51,9 @@ def check_clean(terminal: PtyTerminal) -> None:
     assert {mode for mode in ENTERED if found[mode]} == {25}, "only the cursor is on"
     assert found[7], "lines wrap"
     assert terminal.is_cooked(), "keys are echoed, lines are edited, Ctrl-C works"
-    assert output.count(b"\x1b[>") == output.count(b"\x1b[<u"), "the keyboard's protocol is the shell's"
+    assert len(re.findall(rb"\x1b\[>\d+u", output)) == output.count(b"\x1b[<u"), (
+        "the keyboard's protocol is the shell's"
+    )
     assert b"Traceback" not in output
 
 
@@ -162,3 +164,33 @@ def test_resizing_while_a_picture_is_on_its_way(small_store: Path) -> None:
         assert size is not None
         assert all(place is not None and (place[0] - 1) * 16 + size[1] <= 29 * 16 for place in places)
         assert terminal.output_since(0).count(b"\x1bP") == len(terminal.sixels_since(0)), "no sixel string was cut"
+
+
+@pytest.mark.parametrize("speed", [None, 60_000])
+def test_leaving_at_once_leaves_no_picture_and_no_traceback(small_store: Path, speed: float | None) -> None:
+    command = [sys.executable, "-m", "shapebias", "explore", str(small_store), "--graphics", "sixel"]
+    with PtyTerminal(command, 160, 48, speed=speed) as terminal:
+        assert terminal.wait_for(lambda: len(terminal.sixels_since(0)) >= 6, timeout=60)
+        terminal.press("jjjq")
+        assert terminal.process.wait(20) == 0
+        check_clean(terminal)
+        assert b"\x1bP" not in terminal.output_since(0).rpartition(b"\x1b[?1049l")[2]
+
+
+WITHOUT_HANGUP = """
+import signal, sys, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()  # as a thread that reads from a dead server
+from shapebias.tui.terminal import driver
+driver._ENDS = (signal.SIGTERM,)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from shapebias.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_the_end_of_the_input_ends_it_whatever_its_threads_do(small_store: Path) -> None:
+    with explore("-c", WITHOUT_HANGUP, "explore", str(small_store)) as terminal:
+        terminal.hang_up()
+        start = time.monotonic()
+        assert terminal.process.wait(20) in (128 + signal.SIGHUP, -signal.SIGHUP)
+        assert time.monotonic() - start < 5

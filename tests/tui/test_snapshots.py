@@ -13,7 +13,7 @@ import pytest
 
 from shapebias.core.store.opening import open_store
 from shapebias.tui.screens import SCREENS as OPENED
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 from tests.support.explorer_pilot import exploring, press, screen_lines
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,9 @@ A photo of 128 x 128 pixels needs far fewer colours than a grid of them: at the 
 are nearer to the photos than one palette for the whole grid.
 """
 
-from collections.abc import Callable, Iterable
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -18,8 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MAX_SIDE = 1000  # pixels; xterm's default limit, and the 10 bits of column in a sort key
-_MAX_COLOURS = 64  # 6 bits of a sort key
-_MAX_BANDS = 1 << 10  # 10 bits of a sort key: bands of tiles encoded together
+_MAX_COLOURS = 256  # 8 bits of a sort key
+_MOST_FITTED = 64  # colours whose palette k-means may choose: more take too long
+_MAX_BANDS = 1 << 8  # 8 bits of a sort key: bands of tiles encoded together
 _FEWEST = 9  # colours a tile, however long that is
 _FEWEST_COARSE = 5  # where shorter matters more
 _FEWEST_SQUARES = 2  # of a tile of squares
@@ -31,7 +34,14 @@ _FILLED = 0.95  # of the bytes allowed: what is aimed at
 _SAMPLED = 500  # pixels of a tile that its palette is chosen from, at least
 _SPARSEST = 32  # of a large tile, every so many
 _BYTE = 1.5  # squared distance that a byte is worth, of the palette's own error
+_PART = 150_000  # bytes of pixels that are encoded at once where that may be stopped
+_SAMPLED_FINE = 1700  # pixels of a tile that a fine palette is chosen from, at least
 _NEW, _AGAIN = 3.0, 1.2  # bytes that a colour takes in a column, without and with the same in the column before
+
+_PARTS = re.compile(  # of a tile as `_wrap` writes it
+    rb'\x1bP0;1q"1;1;\d+;(?P<height>\d+)(?P<palette>(?:#\d+;2;\d+;\d+;\d+)*)(?P<body>[^\x1b]*)\x1b\\'
+)
+_NUMBER = re.compile(rb"#(\d+)")
 
 Pixels = NDArray[np.uint8]
 _Marks = NDArray[np.uint32]
@@ -93,7 +103,7 @@ def encode_within(
 
 def _fitting_colours(colours: int, factor: float, fewest: int) -> int:
     """How many colours make a picture of so many colours `factor` times as long."""
-    return int(np.clip(colours * factor ** (1 / 0.62), fewest, _MAX_COLOURS))
+    return int(np.clip(colours * factor ** (1 / 0.62), fewest, _MOST_FITTED))
 
 
 def _expected_bytes(tiles: Pixels) -> float:
@@ -113,20 +123,85 @@ def encode_tiles(tiles: Pixels, colours: int = 16) -> list[bytes]:
 
     `colours` (2 to 64) a tile: fewer make it shorter. Raises ValueError for tiles wider or higher than MAX_SIDE.
     """
+
+    def index(some: Pixels) -> tuple[Pixels, NDArray[np.float32]]:
+        palettes, error = _choose_palettes(some, min(colours, _MOST_FITTED))
+        return _index(_whole_bands(some), palettes, error), palettes
+
+    return _encode(tiles, index)
+
+
+def encode_fine(tiles: Pixels, colours: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
+    """As `encode_tiles`, with up to 256 colours a tile: each pixel gets the nearest, however long that is.
+
+    `apply` gets few tiles at once, so that it can stop between them.
+    """
+
+    def index(some: Pixels) -> tuple[Pixels, NDArray[np.float32]]:
+        return _nearest(_whole_bands(some), colours)
+
+    parts = np.array_split(tiles, -(-len(tiles) * tiles[0].size // _PART)) if len(tiles) else []
+    return [one for part in apply(partial(_encode, index=index), parts) for one in part]
+
+
+def _encode(tiles: Pixels, index: Callable[[Pixels], tuple[Pixels, NDArray[np.float32]]]) -> list[bytes]:
+    """Sixel strings of tiles; `index` returns colour numbers, uint8 [n, height + padding, width], and palettes."""
     count, height, width, _ = tiles.shape
     if max(height, width) > MAX_SIDE:
         raise ValueError(f"{width} x {height} pixels are more than {MAX_SIDE}")
-    bands = -(-height // 6)
+    bands = -(-height // _BAND)
     at_once = max(1, _MAX_BANDS // bands)
     encoded = []
     for first in range(0, count, at_once):
-        some = tiles[first : first + at_once]
-        palettes, error = _choose_palettes(some, min(colours, _MAX_COLOURS))
-        some = np.pad(some, ((0, 0), (0, -height % _BAND), (0, 0), (0, 0)), "edge")
-        index, palettes = _common_first(_index(some, palettes, error), palettes)
-        bodies = _bodies(index.reshape(len(some), bands, _BAND, width), height)
+        numbers, palettes = _common_first(*index(tiles[first : first + at_once]))
+        bodies = _bodies(numbers.reshape(-1, bands, _BAND, width), height)
         encoded += [_wrap(body, palette, width, height) for body, palette in zip(bodies, palettes, strict=True)]
     return encoded
+
+
+def _whole_bands(tiles: Pixels) -> Pixels:
+    """The tiles with their last row repeated up to a multiple of 6 rows."""
+    return np.pad(tiles, ((0, 0), (0, -tiles.shape[1] % _BAND), (0, 0), (0, 0)), "edge")
+
+
+def _nearest(tiles: Pixels, colours: int) -> tuple[Pixels, NDArray[np.float32]]:
+    """uint8 [n, height, width] and float32 [n, colours, 3]: the nearest colours of palettes (median cut of some pixels,
+    Heckbert 1982), each colour then the mean of its pixels."""
+    step = max(1, math.isqrt(tiles[0].size // 3 // _SAMPLED_FINE))
+    index = np.empty(tiles.shape[:3], np.uint8)
+    for numbers, tile in zip(index, tiles, strict=True):
+        palette = Image.fromarray(np.ascontiguousarray(tile[::step, ::step])).quantize(
+            colours, Image.Quantize.MEDIANCUT
+        )
+        numbers[...] = Image.fromarray(tile).quantize(palette=palette, dither=Image.Dither.NONE)
+    count = len(tiles)
+    flat = (index.reshape(count, -1) + np.arange(count)[:, None] * colours).ravel()
+    members = np.maximum(np.bincount(flat, minlength=count * colours), 1)
+    means = [np.bincount(flat, tiles[..., channel].ravel(), count * colours) / members for channel in range(3)]
+    palettes = np.stack(means, 1).reshape(count, colours, 3)
+    return index, (np.rint(palettes / 2.55) * 2.55).astype(np.float32)
+
+
+def side_by_side(tiles: Sequence[bytes], width: int) -> bytes:
+    """One sixel string with several of `encode_tiles` beside each other, all `width` pixels wide and equally high.
+
+    Each tile keeps its colours, under numbers of its own.
+    """
+    matches = [match for tile in tiles if (match := _PARTS.fullmatch(tile))]
+    palettes, columns, first = list[bytes](), list[list[bytes]](), 0
+    for match in matches:
+        renumber = partial(_NUMBER.sub, partial(_renumbered, first))
+        palettes.append(renumber(match["palette"]))
+        skip = b"!%d?" % (len(columns) * width) if columns else b""
+        columns.append([skip + band.replace(b"$", b"$" + skip) for band in renumber(match["body"]).split(b"-")])
+        first += match["palette"].count(b"#")
+    bands = b"-".join(b"$".join(parts) for parts in zip(*columns, strict=True))
+    raster = b'\x1bP0;1q"1;1;%d;%d' % (len(tiles) * width, int(matches[0]["height"]))
+    return b"".join((raster, *palettes, bands, b"\x1b\\"))
+
+
+def _renumbered(first: int, number: re.Match[bytes]) -> bytes:
+    return b"#%d" % (int(number[1]) + first)
 
 
 def _wrap(body: bytes, palette: NDArray[np.float32], width: int, height: int) -> bytes:
@@ -214,9 +289,9 @@ def _select_tokens(before: bytes) -> NDArray[np.uint64]:
 
 
 def _marks(index: Pixels) -> _Marks:
-    """Sorted band << 22 | colour << 16 | column << 6 | mask, of each colour of each column; index [bands, 6, width]."""
+    """Sorted band << 24 | colour << 16 | column << 6 | mask, of each colour of each column; index [bands, 6, width]."""
     bands, _, width = index.shape
-    place = np.arange(bands, dtype=np.uint32)[:, None] << 22 | np.arange(width, dtype=np.uint32) << 6
+    place = np.arange(bands, dtype=np.uint32)[:, None] << 24 | np.arange(width, dtype=np.uint32) << 6
     masks = np.empty((6, bands, width), np.uint8)
     masks[:] = 1 << np.arange(6, dtype=np.uint8)[:, None, None]
     first = np.ones(masks.shape, bool)  # is it the colour's first row in this column?
@@ -235,7 +310,7 @@ def _marks(index: Pixels) -> _Marks:
 
 def _places(marks: _Marks, width: int) -> NDArray[np.intp]:
     """band * width + column of each mark."""
-    return ((marks >> 22) * np.uint32(width) + (marks >> 6 & 1023)).astype(np.intp)
+    return ((marks >> 24) * np.uint32(width) + (marks >> 6 & 1023)).astype(np.intp)
 
 
 def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
@@ -249,7 +324,7 @@ def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
     span = (spot[start + size - 1] - spot[start] + 1).astype(np.intp)
     inside = np.arange(span.sum()) - np.repeat(np.cumsum(span) - span, span)
     fill = np.full(bands * width, -1, np.int16)
-    colour = (marks[start] >> 16 & 63).astype(np.int16)
+    colour = (marks[start] >> 16 & 255).astype(np.int16)
     fill[np.repeat(_places(marks[start], width), span) + inside] = np.repeat(colour, span)
     # what the others left is narrow, or empty: it takes the colour on its left
     start = np.flatnonzero(np.diff(fill, prepend=-2) | (np.arange(fill.size) % width == 0))
@@ -267,7 +342,7 @@ def _bodies(index: Pixels, height: int) -> list[bytes]:
     full[tile_bands - 1 :: tile_bands] = 63 >> -height % 6  # rows beyond the picture stay unpainted
     marks = _marks(index.reshape(bands, 6, width))
     fill = _fill(marks, bands, width)
-    marks = marks[fill[_places(marks, width)] != (marks >> 16 & 63)]
+    marks = marks[fill[_places(marks, width)] != (marks >> 16 & 255)]
     start = np.flatnonzero(np.diff(marks, prepend=np.uint32(0)) != 64)
     head, size = marks[start], np.diff(start, append=len(marks))
     column = (head >> 6 & 1023).astype(np.intp)
@@ -276,15 +351,15 @@ def _bodies(index: Pixels, height: int) -> list[bytes]:
     skip[1:] -= np.where(new[1:], 0, (column + size)[:-1])
     under = np.flatnonzero(np.diff(fill, prepend=-1) | (np.arange(fill.size) % width == 0))
     in_band = np.bincount(under // width, minlength=bands)
-    over_in_band = np.bincount((head >> 22).astype(np.intp), minlength=bands)
+    over_in_band = np.bincount((head >> 24).astype(np.intp), minlength=bands)
     # each band: its fill's cells, then the others'
     over_at = np.arange(len(head)) + np.repeat(np.cumsum(in_band), over_in_band)
     before = np.cumsum(over_in_band) - over_in_band
     under_at = np.arange(len(under)) + np.repeat(before, in_band)
     cells = np.zeros((len(head) + len(under), 3), np.uint64)
-    cells[over_at[new], 0] = _select_tokens(b"$")[head[new] >> 16 & 63]
+    cells[over_at[new], 0] = _select_tokens(b"$")[head[new] >> 16 & 255]
     cells[over_at, 1] = run[skip * 64]
-    cells[over_at, 2] = run[size * 64 + (head & full[head >> 22])]
+    cells[over_at, 2] = run[size * 64 + (head & full[head >> 24])]
     below = (under % width == 0) & (under // width % tile_bands > 0)
     cells[under_at, 0] = np.where(below, _select_tokens(b"-")[fill[under]], _select_tokens(b"")[fill[under]])
     cells[under_at, 2] = run[np.diff(under, append=fill.size) * 64 + full[under // width]]

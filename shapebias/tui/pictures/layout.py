@@ -2,19 +2,30 @@
 
 from dataclasses import dataclass
 
+from shapebias.core.pictures.sixel import MAX_SIDE
+
 _SMALLEST = 48  # pixels; below it a photo tells little, so fewer are shown instead
 GAP = 4  # pixels between tiles
 
 
 @dataclass(frozen=True)
 class GridLayout:
-    """A grid of square tiles of `size` pixels. A tile starts at a cell; it takes `cell_columns` x `cell_rows` cells."""
+    """A grid of square tiles of `size` pixels. A tile starts at a cell; it takes `cell_columns` x `cell_rows` cells.
+
+    `cell` is the size (width, height) of a cell in pixels.
+    """
 
     columns: int
     rows: int
     cell_columns: int
     cell_rows: int
     size: int
+    cell: tuple[int, int]
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """The width and height in pixels of the cells that a tile takes."""
+        return self.cell_columns * self.cell[0], self.cell_rows * self.cell[1]
 
     @property
     def count(self) -> int:
@@ -32,7 +43,7 @@ def fit_grid(
     """Return the grid with the largest tiles of which `wanted` fit into width x height cells of `cell` (w, h) pixels.
 
     Where they would be smaller than `smallest` pixels, as many of that size as fit. None where not one does. Between
-    tiles are at least `gap` pixels.
+    tiles are at least `gap` pixels. With its cells, no tile is wider or higher than terminals take a picture.
     """
     best: GridLayout | None = None
     sizes = {columns * cell[0] for columns in range(1, width + 1)} | {rows * cell[1] for rows in range(1, height + 1)}
@@ -41,7 +52,9 @@ def fit_grid(
         columns, rows = width // cell_columns, height // cell_rows
         if step - gap < smallest or not columns * rows:
             continue
-        layout = GridLayout(columns, min(rows, -(-wanted // columns)), cell_columns, cell_rows, step - gap)
+        layout = GridLayout(columns, min(rows, -(-wanted // columns)), cell_columns, cell_rows, step - gap, cell)
+        if max(layout.frame) > MAX_SIDE:
+            break
         if best is None or layout.count >= min(wanted, best.count):
             best = layout
     return best

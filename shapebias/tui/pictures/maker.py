@@ -1,93 +1,84 @@
 """Pictures, made on a thread of their own: the newest request first, neighbours ahead, all others dropped."""
 
-import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from PIL import Image
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.pictures.sixel import encode_coarse, encode_within
 from shapebias.core.pictures.tiles import BACKGROUND, Subject, View, compose, subject_tiles
-from shapebias.core.store.reader import Store, Unit
-from shapebias.tui.pictures.layout import GAP, GridLayout
-from shapebias.tui.terminal.query import Graphics
+from shapebias.core.store.reader import Store
+from shapebias.tui.pictures.budget import usual_bytes
+from shapebias.tui.pictures.layout import GridLayout
+from shapebias.tui.pictures.painter import Painter, Piece
 
 _CACHED = 48
 _PAUSE = 0.05  # seconds without a request before pictures are made ahead
 _HANDS = 2  # threads that draw and encode tiles
-_BYTES = 245_000  # of sixel for a grid of at most 768 x 512 pixels; larger ones get more
+_JOIN = 1.0  # seconds that its end is waited for
 
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that a picture depends on. `limit` is the bytes of a coarse sixel picture, None for a refined one."""
+    """Everything that a picture depends on: `limit` is the bytes that it may have, `background` what is around tiles.
+
+    Without a limit it is an image for half cells.
+    """
 
     subject: Subject
     view: View
     layout: GridLayout
-    graphics: Graphics
     limit: int | None = None
+    background: tuple[int, int, int] = BACKGROUND
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished picture: one sixel string for each tile, or an image for the other graphics, or why there is none."""
+    """A finished picture: its pieces for a painter, or an image for half cells, or why there is none."""
 
     request: Request
-    tiles: Sequence[bytes] = ()
+    pieces: Sequence[Piece] = ()
     image: Image.Image | None = None
     error: str = ""
 
 
-def make_picture(store: Store, request: Request, apply: Callable[..., Any] = map) -> Picture:
+def make_picture(store: Store, request: Request, painter: Painter | None, apply: Callable[..., Any] = map) -> Picture:
     """Read, scale and encode the tiles of a request; `apply` is `map`, or does the same on several threads."""
     layout = request.layout
     try:
         tiles = subject_tiles(store, request.subject, layout.count, layout.size, request.view, apply)
     except ShapebiasError as error:
         return Picture(request, error=str(error))
-    if request.graphics is Graphics.SIXEL:
-        pixels = np.stack([np.asarray(tile) for tile in tiles]) if tiles else np.empty((0, 1, 1, 3), np.uint8)
-        if request.limit is not None:
-            return Picture(request, tiles=encode_coarse(pixels, request.limit, apply))
-        usual = max(_BYTES, _bytes_of(pixels[..., 0].size))
-        return Picture(request, tiles=encode_within(pixels, usual * detail(request.subject), apply))
-    gap = 1 if request.graphics is Graphics.HALFCELL else GAP
-    return Picture(request, image=compose(tiles, layout.columns, layout.rows, layout.size, gap, BACKGROUND))
+    if painter is None or request.limit is None:
+        image = compose(tiles, layout.columns, layout.rows, layout.size, 1, request.background)
+        return Picture(request, image=image)
+    if not tiles:
+        return Picture(request)
+    framed = np.full((len(tiles), *layout.frame[::-1], 3), request.background, np.uint8)
+    framed[:, : layout.size, : layout.size] = [np.asarray(tile) for tile in tiles]
+    return Picture(request, pieces=painter.encode(framed, layout, request.limit, apply))
 
 
-def detail(subject: Subject) -> int:
-    """Return how many times as long as a grid of its size a picture may be: one image is looked at more closely."""
-    return 1 if isinstance(subject, Unit) else 2
+_threads: WeakSet[threading.Thread] = WeakSet()
 
 
-def coarse_limit(layout: GridLayout, affordable: float) -> int | None:
-    """Return the `limit` of a request for a link that takes `affordable` bytes; None where any picture is short enough.
-
-    It is a power of two or 1.5 times one, the largest that is affordable: pictures of many limits would fill the cache.
-    """
-    if affordable >= _bytes_of(layout.count * layout.size**2):
-        return None
-    power: int = 2 ** int(math.log2(max(affordable, 1)))
-    return power * 3 // 2 if affordable >= power * 3 // 2 else power
-
-
-def _bytes_of(pixels: int) -> int:
-    """Return how many bytes the sixel of a grid usually has."""
-    return _BYTES * pixels // (768 * 512)
+def join_makers() -> None:
+    """Wait for the threads of all makers that were stopped: they may not outlive the program."""
+    for thread in list(_threads):
+        thread.join(_JOIN)
 
 
 class PictureMaker:
     """A thread with a cache. It calls `ready` with every picture that is still wanted when it is made."""
 
-    def __init__(self, store: Store, ready: Callable[[Picture], None]) -> None:
-        self._store, self._ready = store, ready
+    def __init__(self, store: Store, painter: Painter | None, ready: Callable[[Picture], None]) -> None:
+        self._store, self._painter, self._ready = store, painter, ready
         self._cache: OrderedDict[Request, Picture] = OrderedDict()
         self._wanted: Request | None = None
         self._ahead: list[Request] = []
@@ -95,6 +86,7 @@ class PictureMaker:
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
         self._thread.start()
+        _threads.add(self._thread)
 
     def want(self, request: Request, ahead: Sequence[Request] = ()) -> Picture | None:
         """Return a picture if it is in the cache, else have it made next; those `ahead` are made when there is time."""
@@ -112,8 +104,13 @@ class PictureMaker:
                 self._ahead = [request]
                 self._changed.notify()
 
+    def cached(self, request: Request) -> Picture | None:
+        """Return a picture if it is in the cache."""
+        with self._changed:
+            return self._cached(request)
+
     def stop(self) -> None:
-        """End the thread after the picture it is at."""
+        """End the thread, after the part of a picture that it is at."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -143,7 +140,10 @@ class PictureMaker:
     def _make(self, apply: Callable[..., Any]) -> None:
         """Make pictures, keep them, and deliver those that are still wanted."""
         while (request := self._next()) is not None:
-            picture = make_picture(self._store, request, apply)
+            try:
+                picture = make_picture(self._store, request, self._painter, self._stopping(apply, request))
+            except _OvertakenError:
+                continue
             with self._changed:
                 self._cache[request] = picture
                 if len(self._cache) > _CACHED:
@@ -151,5 +151,21 @@ class PictureMaker:
                 wanted = self._wanted == request
                 if wanted:
                     self._wanted = None
-            if wanted:
+            if wanted and not self._stopped:
                 self._ready(picture)
+
+    def _stopping(self, apply: Callable[..., Any], request: Request) -> Callable[..., Any]:
+        """Return `apply` that raises _OvertakenError at the end, for a refined picture when another is wanted."""
+        refined = request.limit is not None and request.limit > usual_bytes(request.layout)
+
+        def run(function: Callable[..., Any], *parts: Any) -> Iterator[Any]:
+            for result in apply(function, *parts):
+                if self._stopped or (refined and self._wanted not in (None, request)):
+                    raise _OvertakenError
+                yield result
+
+        return run
+
+
+class _OvertakenError(Exception):
+    """A picture is not wanted any more."""

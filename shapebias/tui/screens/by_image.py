@@ -51,7 +51,7 @@ class ByImageScreen(Screen[None]):
     ByImageScreen.-narrow.-finding .find { width: 1fr; border-right: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back"),
+        Binding("escape,backspace", "back", "Back"),
         Binding("i", "app.pop_screen", "Back", show=False),
         Binding("slash,colon", "find", "Find an image", key_display="/"),
         Binding("tab", "find", "Images", show=False),
@@ -74,6 +74,7 @@ class ByImageScreen(Screen[None]):
         self._session, self._unit = session, unit
         self._images: ImageList | None = None
         self._reading: ImageName | None = None
+        self._unread = {"images", "units"}  # what is not read yet
         self.panel, self.photo = session.new_panel(), session.new_grid()
         self.panel.follows = False
         self.photo.add_class("photo")
@@ -109,18 +110,28 @@ class ByImageScreen(Screen[None]):
 
     # What is read, on threads
 
+    @property
+    def reading(self) -> bool:
+        """Whether what keys move among is still being read for the first time."""
+        return bool(self._unread)
+
     def _list_images(self) -> None:
         """Read the names of all images. Runs on a thread."""
         try:
             images = ImageList(self._session.store)
         except ShapebiasError as error:
-            self.app.call_later(self._count.update, Text(printable(str(error))))
+            self.app.call_later(self._take_images, error)
         else:
             self.app.call_later(self._take_images, images)
 
-    def _take_images(self, images: ImageList) -> None:
-        """List the images that were read."""
-        if self.is_attached:
+    def _take_images(self, images: ImageList | ShapebiasError) -> None:
+        """List the images that were read, or say why they could not be."""
+        self._unread.discard("images")
+        if not self.is_attached:
+            return
+        if isinstance(images, ShapebiasError):
+            self._count.update(Text(printable(str(images))))
+        else:
             self._images = images
             self._search()
 
@@ -150,6 +161,7 @@ class ByImageScreen(Screen[None]):
         if image != self.image:
             self.show(self.image)
             return
+        self._unread.discard("units")
         if isinstance(results, ShapebiasError):
             self._facts.update(Text(printable(str(results))))
             return

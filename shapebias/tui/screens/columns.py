@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import OptionList, Static
+from textual.widgets import Footer, OptionList, Static
 
 from shapebias.core.metrics import METRICS
 from shapebias.tui.messages import ColumnsChosen
@@ -32,7 +32,7 @@ class ColumnsScreen(ModalScreen[None]):
     ColumnsScreen Static { height: 1; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,c,q", "dismiss", "Close", priority=True),
+        Binding("escape,backspace,enter,c,q", "dismiss", "Close", priority=True),
         Binding("space", "switch", "Show, hide", priority=True),
         Binding("a", "show_all", "All"),
         Binding("right,plus", "widen(1)", "Wider"),
@@ -53,6 +53,7 @@ class ColumnsScreen(ModalScreen[None]):
         with Vertical():
             yield self._list
             yield Static("Space shows or hides, ← → width, a all, Escape closes")
+        yield Footer()
 
     def on_mount(self) -> None:
         self._list.focus()

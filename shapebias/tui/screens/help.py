@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Footer, Static
 
 from shapebias.core.metrics import METRICS
 from shapebias.tui.keys import HELP_LINES
@@ -24,11 +24,12 @@ class HelpScreen(ModalScreen[None]):
         background: $panel; border: round $primary;
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter", "dismiss", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,backspace,question_mark,q,enter", "dismiss", "Close")]
 
     def compose(self) -> ComposeResult:
         with VerticalScroll():
             yield Static(help_text())
+        yield Footer()
 
 
 def help_text() -> Table:

@@ -29,7 +29,7 @@ class ImageScreen(Screen[None]):
     ImageScreen > GridView { margin: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter", "app.pop_screen", "Back"),
+        Binding("escape,backspace,enter", "app.pop_screen", "Back"),
         Binding("right,down,j,space", "move(1)", "Next image"),
         Binding("left,up,k", "move(-1)", "Previous image"),
         Binding("g,home", "move(-1000000)", "Strongest", show=False),

@@ -15,7 +15,7 @@ _STEP = 3  # lines that j and k scroll by
 def reading_keys(key: str) -> list[BindingType]:
     """Return the bindings of a `ReadingScreen` that `key` opens and closes."""
     return [
-        Binding(f"escape,{key},enter", "app.pop_screen", "Back"),
+        Binding(f"escape,backspace,{key},enter", "app.pop_screen", "Back"),
         Binding("j", "scroll(1)", "Down"),
         Binding("k", "scroll(-1)", "Up"),
     ]

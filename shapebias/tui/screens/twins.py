@@ -32,7 +32,7 @@ class TwinsScreen(Screen[None]):
     TwinsScreen.-narrow .unit { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,t", "app.pop_screen", "Back"),
+        Binding("escape,backspace,t", "app.pop_screen", "Back"),
         Binding("enter", "go", "Go there"),
         Binding("j", "step('cursor_down')", "Next"),
         Binding("k", "step('cursor_up')", "Previous"),
@@ -49,6 +49,7 @@ class TwinsScreen(Screen[None]):
         self._said = Static("looking for units that fire on the same images …", classes="said")
         self._list = OptionList(markup=False)
         self.candidates: list[Candidate] = []
+        self.reading = True  # as long as there are no candidates to move among
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -79,15 +80,20 @@ class TwinsScreen(Screen[None]):
         try:
             candidates = find_twins(self._session.correlator, self._unit)
         except ShapebiasError as error:
-            self.app.call_later(self._say, str(error))
+            self.app.call_later(self._fail, error)
         else:
             self.app.call_later(self._take, candidates)
+
+    def _fail(self, error: ShapebiasError) -> None:
+        """Say why there are no candidates."""
+        self.reading = False
+        self._say(str(error))
 
     def _take(self, candidates: list[Candidate]) -> None:
         """List the candidates that were found, the cursor on the first."""
         if not self.is_attached:
             return
-        self.candidates = candidates
+        self.candidates, self.reading = candidates, False
         self._say(
             f"correlation with {self._unit} over the images"
             if candidates

@@ -15,7 +15,7 @@ class ZoomScreen(Screen[None]):
     """A panel for the unit under the table's cursor. The keys move that cursor, and the panel follows it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "app.pop_screen", "Back"),
+        Binding("escape,backspace", "app.pop_screen", "Back"),
         Binding("enter", "app.image(0)", "An image"),
         Binding("j,down", "move(1)", "Next"),
         Binding("k,up", "move(-1)", "Previous"),

@@ -2,18 +2,31 @@
 
 import asyncio
 import os
+import re
+import select
 import signal
-from collections.abc import Callable
+import sys
+import threading
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from rich.color import ColorSystem
+from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import CursorPosition
+from textual.geometry import Region
 from textual.message import Message
 
+from shapebias.tui.terminal.frame import Frame
 from shapebias.tui.terminal.link import Link
+from shapebias.tui.terminal.output import without_repeated_colours
 
 _ANSWERS = 1.0  # seconds that are waited for the last answers of the terminal
+_LAST = 0.7  # seconds that the program may still take when nobody is at the terminal any more
+_TICK = 0.1  # seconds between looks at whether the input is to end
+_LATE_ANSWER = re.compile(rb"\x1b[P_\]][^\x1b\x07]*(?:\x1b\\|\x07)")  # to a question of before: no keys
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -27,11 +40,16 @@ class LinkDriver(LinuxDriver):
         super().__init__(*arguments, **options)
         self.link = Link()
         self.ended_by: signal.Signals | None = None
-        self._file: Any = _Outlet(self._file, self.link.written)
-        self._suspended = False
+        self.frame = Frame(self._app.console._color_system or ColorSystem.TRUECOLOR)
+        self.typed = b""  # before the input was read here
+        self.farewell: Callable[[], str] = str  # returns what is written before the terminal is left
+        self._file: Any = _Outlet(sys.__stdout__, self.link.written)  # standard error may be a log
+        self._suspended = self._left = False
 
     def start_application_mode(self) -> None:
         self.link.open()
+        self._left = False
+        self.frame.forget()
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual's
         if self._writer_thread is not None:
             self._writer_thread._queue.maxsize = 0  # a write never blocks: `link` says when to hold back
@@ -42,8 +60,58 @@ class LinkDriver(LinuxDriver):
         for number in _ENDS:
             loop.add_signal_handler(number, self._end, number)
 
+    def stop_application_mode(self) -> None:
+        self._left = True
+        super().write(self.farewell())
+        super().stop_application_mode()
+
     def write(self, data: str) -> None:
-        super().write(self.link.sending(data))
+        super().write(self.link.sending(without_repeated_colours(data)))
+
+    def paint(self, pictures: str, cells: Iterable[Region] = (), owner: object = None) -> None:
+        """Write pictures over cells, of an owner; none any more once the terminal is being left.
+
+        They would be on the shell's screen.
+        """
+        if pictures and not self._left:
+            super().write(self.link.sending(pictures))
+            for region in cells:
+                self.frame.painted(region, owner)
+
+    def uncover(self, owner: object = None) -> None:
+        """Have blanks that are written from now on wipe the pictures of an owner, of all owners without one."""
+        self.frame.uncover(owner)
+
+    def run_input_thread(self) -> None:
+        """Hand on what is typed, until the input is to end, or does: nobody is there any more."""
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")(errors="replace").decode
+
+        def hand_on(data: bytes) -> None:
+            if text := decode(_LATE_ANSWER.sub(b"", data)):
+                for event in parser.feed(text):
+                    self.process_message(event)
+
+        typed, self.typed = self.typed, b""
+        hand_on(typed)
+        while not self.exit_event.is_set():
+            ready, _, _ = select.select([self.fileno], [], [], _TICK)
+            if ready:
+                data = self._read()
+                if not data:
+                    self._loop.call_soon_threadsafe(self._end, signal.SIGHUP)
+                    _end_soon(signal.SIGHUP)
+                    return
+                hand_on(data)
+            for event in parser.tick():
+                self.process_message(event)
+
+    def _read(self) -> bytes:
+        """Return what was typed; nothing at the end of the input, or where it is broken."""
+        try:
+            return os.read(self.fileno, 4096)
+        except OSError:
+            return b""
 
     def process_message(self, message: Message) -> None:
         """Take note of answers, and pass everything else on. Runs on the thread of the keyboard."""
@@ -92,6 +160,8 @@ class LinkDriver(LinuxDriver):
 
     def _end(self, number: signal.Signals) -> None:
         """End the app because of a signal."""
+        if number is signal.SIGHUP:
+            _end_soon(number)
         self.ended_by = number
         self._app.exit()
 
@@ -99,6 +169,13 @@ class LinkDriver(LinuxDriver):
 def link_of(app: App[Any]) -> Link:
     """Return the link to the app's terminal; without a terminal, one that takes everything."""
     return app._driver.link if isinstance(app._driver, LinkDriver) else Link()
+
+
+def _end_soon(number: signal.Signals) -> None:
+    """End the process in a moment, as after a signal, whatever its threads are at."""
+    timer = threading.Timer(_LAST, os._exit, [128 + number])
+    timer.daemon = True
+    timer.start()
 
 
 class _Outlet:

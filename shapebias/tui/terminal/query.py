@@ -1,47 +1,66 @@
-"""What the terminal can show, found by asking it: sixel or kitty graphics, the size of a cell in pixels."""
+"""What the terminal can show, concluded from its answers: graphics, colours, the size of a cell in pixels."""
 
 import fcntl
 import os
 import re
-import select
 import struct
+import subprocess
 import sys
 import termios
-import time
-import tty
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
-
-_TIMEOUT = 2.0  # seconds; every terminal answers the last question, so only a dead link takes as long
-_KITTY = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"  # kitty graphics: OK, or no answer
-_QUESTIONS = (
-    b"\x1b[16t"  # cell size in pixels
-    b"\x1b[c"  # primary device attributes: 4 is sixel
+from shapebias.tui.terminal.graphics import Colours, Graphics
+from shapebias.tui.terminal.questions import (
+    ATTRIBUTES,
+    CELL_SIZE,
+    KITTY,
+    TRUE_COLOUR,
+    XTVERSION,
+    Conversation,
+    ask,
+    multiplexer_in,
+    questions_for,
+    says_true_colour,
 )
+
 _VT340_CELL = (10, 20)
-
-
-class Graphics(StrEnum):
-    """How pictures are drawn."""
-
-    SIXEL = "sixel"
-    KITTY = "kitty"
-    HALFCELL = "halfcell"
-    NONE = "none"
+_ITERM2_NAMES = ("iTerm", "WezTerm", "mintty")  # terminals with its inline images, as they name themselves
+_TRUE_COLOUR_BACK = re.compile(rb"48[:;]2[:;][\d:;]*1[:;]2[:;]3")
+_TMUX_TIMEOUT = 1.0  # seconds
 
 
 @dataclass(frozen=True)
 class Terminal:
-    """A terminal's answers. `cell_width` and `cell_height` in pixels; `answered` is false where it kept silent."""
+    """What a terminal can show. `cell_width` and `cell_height` in pixels; `answered` is false where it kept silent.
+
+    `multiplexer` is `tmux`, `screen` or nothing; `reasons` say what was concluded, and from what.
+    """
 
     sixel: bool
     kitty: bool
     cell_width: int
     cell_height: int
     answered: bool
+    iterm2: bool = False
+    colours: Colours = Colours.TRUE
+    multiplexer: str = ""
+    conversation: Conversation = field(default_factory=Conversation, repr=False)
+    reasons: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def best_graphics(self) -> Graphics:
+        """The best that the terminal has."""
+        for has, graphics in (
+            (self.sixel, Graphics.SIXEL),
+            (self.kitty, Graphics.KITTY),
+            (self.iterm2, Graphics.ITERM2),
+        ):
+            if has:
+                return graphics
+        return Graphics.NONE if self.colours is Colours.FEW else Graphics.HALFCELL
 
     def choose(self, requested: str) -> Graphics:
         """Return the graphics for `--graphics REQUESTED`; `auto` is the best that the terminal has.
@@ -49,9 +68,7 @@ class Terminal:
         Raises UsageError for graphics that do not exist.
         """
         if requested == "auto":
-            if self.kitty:
-                return Graphics.KITTY
-            return Graphics.SIXEL if self.sixel else Graphics.HALFCELL
+            return self.best_graphics
         try:
             return Graphics(requested)
         except ValueError:
@@ -62,54 +79,117 @@ class Terminal:
 def query_terminal() -> Terminal:
     """Ask the controlling terminal what it can show; without one there are no graphics.
 
-    It must be asked before Textual reads the keyboard.
+    It must be asked before Textual reads the keyboard. What is typed meanwhile is in the conversation.
     """
     try:
         descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:
         return Terminal(False, False, *_VT340_CELL, answered=False)
     try:
-        answers = _ask(descriptor)
-        return read_answers(answers, _cell_of_window(descriptor))
+        said = ask(descriptor, questions_for(os.environ))
+        features = _features_of_tmux(said) if multiplexer_in(os.environ) == "tmux" else ""
+        return conclude(said, os.environ, _cell_of_window(descriptor), features)
     finally:
         os.close(descriptor)
 
 
-def read_answers(answers: bytes, window_cell: tuple[int, int] | None) -> Terminal:
-    """Return what the bytes mean that a terminal answered.
+def conclude(
+    conversation: Conversation,
+    environment: Mapping[str, str],
+    window_cell: tuple[int, int] | None = None,
+    tmux_features: str = "",
+) -> Terminal:
+    """Return what follows from a terminal's answers and from what it says of itself in the environment.
 
-    `window_cell` is the size (width, height) of a cell in pixels that the kernel knows, if it knows one.
+    `window_cell` is the size (width, height) of a cell in pixels that the kernel knows, if it knows one;
+    `tmux_features` what tmux says of the terminal around it.
     """
-    attributes = re.search(rb"\x1b\[\?([\d;]*)c", answers)
-    cell = re.search(rb"\x1b\[6;(\d+);(\d+)t", answers)
-    size = (int(cell[2]), int(cell[1])) if cell else (0, 0)
-    if min(size) == 0:
-        size = window_cell or _VT340_CELL
+    multiplexer = multiplexer_in(environment)
+    features = tmux_features.split(",")
+    cell, cell_reason = _cell(conversation, window_cell)
+    sixel = b"4" in (conversation.said(ATTRIBUTES) or b"").split(b";")
+    reasons = [f"sixel: {'yes' if sixel else 'no'}, by the device attributes"]
+    if sixel and multiplexer == "tmux":  # since 3.4 it claims sixel whatever the terminal around it has
+        sixel = "sixel" in features and cell_reason != _UNKNOWN_CELL
+        around = "has it" if "sixel" in features else "lacks it (tmux display -p '#{client_termfeatures}')"
+        reasons = [f"sixel: {'yes' if sixel else 'no'}: tmux has it, the terminal around it {around}"]
+    kitty = conversation.said(KITTY) == b"OK"
+    iterm2, iterm2_reason = _iterm2(conversation, environment)
+    colours, colours_reason = _colours(conversation, environment, features, sixel or kitty or iterm2)
+    no_kitty = "no: not through a multiplexer" if multiplexer else "no"
+    reasons += [
+        f"kitty graphics: {'yes, by its answer' if kitty else no_kitty}",
+        f"iTerm2's images: {'yes' if iterm2 else 'no'}, {iterm2_reason}",
+        f"colours: {colours}, {colours_reason}",
+        f"a cell: {cell[0]} x {cell[1]} pixels, {cell_reason}",
+    ]
     return Terminal(
-        sixel=attributes is not None and b"4" in attributes[1].split(b";"),
-        kitty=b"\x1b_Gi=31;OK" in answers,
-        cell_width=size[0],
-        cell_height=size[1],
-        answered=attributes is not None,
+        sixel=sixel,
+        kitty=kitty,
+        cell_width=cell[0],
+        cell_height=cell[1],
+        answered=conversation.said(ATTRIBUTES) is not None,
+        iterm2=iterm2,
+        colours=colours,
+        multiplexer=multiplexer,
+        conversation=conversation,
+        reasons=tuple(reasons),
     )
 
 
-def _ask(descriptor: int) -> bytes:
-    """Ask the terminal; return everything that it answers, up to its device attributes."""
-    before = termios.tcgetattr(descriptor)
-    answers = b""
+_UNKNOWN_CELL = "which is assumed: nothing says how large it is"
+
+
+def _cell(conversation: Conversation, window_cell: tuple[int, int] | None) -> tuple[tuple[int, int], str]:
+    """Return the size (width, height) of a cell in pixels, and who says so."""
+    height, _, width = (conversation.said(CELL_SIZE) or b"").partition(b";")
+    if width.isdigit() and height.isdigit() and min(int(width), int(height)) > 0:
+        return (int(width), int(height)), "by its answer"
+    if window_cell is not None and min(window_cell) > 0:
+        return window_cell, "by the size of its window"
+    return _VT340_CELL, _UNKNOWN_CELL
+
+
+def _iterm2(conversation: Conversation, environment: Mapping[str, str]) -> tuple[bool, str]:
+    """Return whether a terminal has iTerm2's inline images, and how that is known: by its name alone."""
+    if multiplexer_in(environment):
+        return False, "not through a multiplexer"
+    name = (conversation.said(XTVERSION) or b"").decode("ascii", "replace")
+    names = (name, environment.get("LC_TERMINAL", ""), environment.get("TERM_PROGRAM", ""))
+    known = next((name for name in names if name.startswith(_ITERM2_NAMES)), "")
+    return bool(known), f"by its name {printable(known, 40)}" if known else "by its name"
+
+
+def _colours(
+    conversation: Conversation, environment: Mapping[str, str], tmux_features: list[str], graphics: bool
+) -> tuple[Colours, str]:
+    """Return how many colours a terminal has, and how that is known."""
+    kind = environment.get("TERM", "")
+    multiplexer = multiplexer_in(environment)
+    if multiplexer == "tmux":
+        true = "RGB" in tmux_features
+        return (Colours.TRUE, "by tmux") if true else (Colours.INDEXED, "by tmux, for the terminal around it")
+    if not multiplexer and says_true_colour(environment):
+        return Colours.TRUE, "by COLORTERM"
+    if graphics:
+        return Colours.TRUE, "as it has graphics"
+    if _TRUE_COLOUR_BACK.search(conversation.said(TRUE_COLOUR) or b""):
+        return Colours.TRUE, "by its answer"
+    if kind.endswith("-direct"):
+        return Colours.TRUE, f"by TERM={printable(kind, 40)}"
+    indexed = "256" in kind
+    return (Colours.INDEXED if indexed else Colours.FEW), f"by TERM={printable(kind, 40)}"
+
+
+def _features_of_tmux(conversation: Conversation) -> str:
+    """Return what tmux says that the terminal around it can do; nothing where it cannot be asked."""
+    command = ["tmux", "display-message", "-p", "#{client_termfeatures},#{client_cell_width}"]
     try:
-        tty.setraw(descriptor, termios.TCSANOW)
-        os.write(descriptor, _QUESTIONS if _in_multiplexer() else _KITTY + _QUESTIONS)
-        deadline = time.monotonic() + _TIMEOUT
-        while not re.search(rb"\x1b\[\?[\d;]*c", answers):
-            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                break
-            answers += os.read(descriptor, 4096)
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSANOW, before)
-    return answers
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TMUX_TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    features, _, width = done.stdout.strip().rpartition(",")
+    return features if width.isdigit() and int(width) > 0 else features.replace("sixel", "")
 
 
 def _cell_of_window(descriptor: int) -> tuple[int, int] | None:
@@ -122,11 +202,6 @@ def _cell_of_window(descriptor: int) -> tuple[int, int] | None:
     if min(rows, columns, width, height) == 0:
         return None
     return width // columns, height // rows
-
-
-def _in_multiplexer() -> bool:
-    """Return whether this is tmux or screen: without kitty graphics, they take the question for a window's title."""
-    return "TMUX" in os.environ or os.environ.get("TERM", "").startswith(("screen", "tmux"))
 
 
 def is_interactive() -> bool:

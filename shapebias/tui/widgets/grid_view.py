@@ -1,14 +1,13 @@
-"""The widget for pictures of units and images: by sixel, kitty or half cells, or as text."""
+"""The widget for pictures of units and images: painted over its blank cells, or in half cells, or as text."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
-from PIL import Image
 from rich.text import Text
 from textual import events
-from textual._compositor import ChopsUpdate, CompositorUpdate
 from textual.app import RenderResult
 from textual.geometry import Region
 from textual.timer import Timer
@@ -18,11 +17,15 @@ from shapebias.core.pictures.tiles import Photo, Subject, UnitImage, View
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import OpenImage
+from shapebias.tui.pictures.budget import first_limit, refined_limit
+from shapebias.tui.pictures.half_cells import half_cells
 from shapebias.tui.pictures.layout import GridLayout, fit_grid
-from shapebias.tui.pictures.maker import Picture, PictureMaker, Request, coarse_limit, detail
-from shapebias.tui.pictures.textual_image import library_picture
-from shapebias.tui.terminal.driver import link_of
-from shapebias.tui.terminal.query import Graphics, Terminal
+from shapebias.tui.pictures.maker import Picture, PictureMaker, Request
+from shapebias.tui.pictures.painter import Painter, Piece
+from shapebias.tui.terminal.driver import LinkDriver, link_of
+from shapebias.tui.terminal.frame import Change
+from shapebias.tui.terminal.graphics import Graphics
+from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.widgets.text_plots import shades
 
 # Tiles shown. Of a unit's images 24: they divide well, and a 25th would make all of them smaller.
@@ -30,8 +33,9 @@ _MOST = {Unit: 24, UnitImage: 2, Photo: 1}
 _REPAIR = 0.03  # seconds
 _BACKLOG = 0.05  # seconds that the link to the terminal may be busy before the next tiles are handed over
 _PORTION = 4000  # bytes that are handed over at once, at least
-_FIRST = 0.3  # seconds that the link may need for the first picture of a unit
-_REST = 0.25  # seconds without a move after which a coarse picture is refined
+_AT_ONCE = 0.1  # seconds that the link may need for a refined picture that was there before
+_ROWS_BELOW = 2  # of the screen, free of pictures: a terminal whose cells are smaller than it says would scroll
+_REST = 0.15  # seconds without a move after which a picture is refined
 
 
 class GridView(Widget):
@@ -42,16 +46,23 @@ class GridView(Widget):
 
     DEFAULT_CSS = "GridView { height: 1fr; }"
 
-    def __init__(self, store: Store, terminal: Terminal, graphics: Graphics, view: View = View.CROP) -> None:
+    def __init__(
+        self,
+        store: Store,
+        terminal: Terminal,
+        graphics: Graphics,
+        *,
+        painter: Painter | None = None,
+        view: View = View.CROP,
+    ) -> None:
+        """`painter` is what all grids of the app paint with; None where the graphics are text."""
         super().__init__()
-        self._store, self._terminal, self._graphics = store, terminal, graphics
-        self._maker = PictureMaker(store, self._made)
+        self._store, self._terminal, self._graphics, self._painter = store, terminal, graphics, painter
+        self._maker = PictureMaker(store, painter, self._made)
         self._subject: Subject | None = None
         self._neighbours: Sequence[Subject] = ()
         self._view = view
         self._picture: Picture | None = None
-        self._renderable: Any = None
-        self._rendered: Image.Image | None = None
         self._painting: asyncio.Task[None] | None = None
         self._repairing: Timer | None = None
         self._refining = False
@@ -81,6 +92,7 @@ class GridView(Widget):
         self._subject, self._neighbours = subject, neighbours
         if subject is None:
             self._picture = None
+            self._clear()
         if self._graphics is Graphics.NONE or subject is None:
             self.refresh()
         else:
@@ -90,69 +102,111 @@ class GridView(Widget):
         """Have a picture made that may be wanted next."""
         layout = self.grid_layout()
         if layout is not None and self.draws:
-            self._maker.prepare(Request(subject, self._view, layout, self._graphics, self._limit(layout)))
+            self._maker.prepare(self._first(subject, layout))
 
     def on_resize(self) -> None:
+        self._give_cells_back()
         self._request()
 
+    def on_hide(self) -> None:
+        self._give_cells_back()
+
+    def _give_cells_back(self) -> None:
+        """Take the picture away, also from cells that are another widget's by now."""
+        self._clear()
+        if self.is_attached:
+            self.screen.refresh()
+
     def on_unmount(self) -> None:
+        self._stop_painting()
+        self._clear()
         self._maker.stop()
-        if self._painting is not None:
-            self._painting.cancel()
-        if self._renderable is not None:
-            self._renderable.cleanup()
 
     def grid_layout(self) -> GridLayout | None:
         """Return the tiles that fit into the widget now, None where not one does."""
         most = _MOST.get(type(self._subject), _MOST[Unit])
-        if self._graphics is Graphics.HALFCELL:
-            return fit_grid(*self.content_size, (1, 2), most, smallest=8, gap=1)
-        cell = (self._terminal.cell_width, self._terminal.cell_height)
-        return fit_grid(*self.content_size, cell, most)
+        width, height = self.content_size
+        if self._painter is None:
+            return fit_grid(width, height, (1, 2), most, smallest=8, gap=1)
+        below = self.screen.size.height - self.content_region.bottom
+        height -= max(_ROWS_BELOW - below, 0)
+        return fit_grid(width, height, (self._terminal.cell_width, self._terminal.cell_height), most)
 
-    def _request(self, refined: bool = False) -> None:
-        """Ask for the picture of the subject: a coarse one where the link is slow, unless `refined`."""
+    def _request(self) -> None:
+        """Ask for the first picture of the subject, or take the refined one where that comes as soon."""
         layout = self.grid_layout()
         if self._subject is None or layout is None or self._graphics is Graphics.NONE:
             return
-        limit, self._refining = self._limit(layout), refined
-        request, *ahead = (
-            Request(subject, self._view, layout, self._graphics, limit)
-            for subject in (self._subject, *self._neighbours)
-        )
-        picture = self._maker.want(replace(request, limit=None) if refined else request, ahead)
+        self._refining = False
+        first = self._first(self._subject, layout)
+        refined = self._maker.cached(self._refined(first))
+        if refined is not None and first.limit is not None and self._cost(refined.pieces) <= first.limit:
+            first = refined.request
+        self._want(first)
+
+    def _want(self, request: Request) -> None:
+        """Take a picture, now or when it is made; then those of the neighbours are made."""
+        picture = self._maker.want(request, [self._first(other, request.layout) for other in self._neighbours])
         if picture is not None:
             self._take(picture)
 
-    def _limit(self, layout: GridLayout) -> int | None:
-        """Return the bytes that the link takes soon enough, None where that is enough for any picture."""
-        if self._graphics is not Graphics.SIXEL or self._subject is None:
-            return None
-        return coarse_limit(layout, link_of(self.app).takes_within(_FIRST) / detail(self._subject))
+    def _refine(self) -> None:
+        """Ask for the picture that the link takes while one looks at it, where that is a better one."""
+        if self._picture is None or self._picture.request.limit is None:
+            return
+        request = self._refined(self._picture.request)
+        if request.limit is not None and request.limit > self._picture.request.limit:
+            self._refining = True
+            self._want(request)
+
+    def _first(self, subject: Subject, layout: GridLayout) -> Request:
+        """Return the request for the first picture of a subject."""
+        limit = None if self._painter is None else first_limit(layout, subject, link_of(self.app).speed)
+        return Request(subject, self._view, layout, limit, self._background)
+
+    def _refined(self, request: Request) -> Request:
+        """Return the request for the refined picture of the same."""
+        if request.limit is None:
+            return request
+        return replace(request, limit=refined_limit(request.layout, request.subject, link_of(self.app).speed))
+
+    @property
+    def _background(self) -> tuple[int, int, int]:
+        """The colour of the cells around the tiles."""
+        return self.background_colors[1].rgb
+
+    def _cost(self, pieces: Sequence[Piece]) -> int:
+        """Return how many bytes it takes to paint pieces of a picture now."""
+        return 0 if self._painter is None else self._painter.cost(pieces)
 
     def _made(self, picture: Picture) -> None:
         """Take a picture that was made. Runs on the thread of the maker."""
-        if self.is_attached:
-            self.app.call_later(self._take, picture)
+        with suppress(RuntimeError):  # the app has ended
+            if self.is_attached:
+                self.app.call_later(self._take, picture)
 
     def _take(self, picture: Picture) -> None:
         """Show a picture, if it is still wanted."""
+        if not self.is_attached:
+            return
         request = picture.request
         layout = self.grid_layout() or request.layout
-        if replace(request, limit=None) != Request(request.subject, self._view, layout, self._graphics):
-            return  # another view or size is wanted by now
-        if request.subject != self._subject or picture is self._picture:
+        if (request.subject, request.view, request.layout) != (self._subject, self._view, layout):
+            return  # another subject, view or size is wanted by now
+        if picture is self._picture or request.background != self._background:
             return
         before, self._picture = self._picture, picture
         same_cells = (
             before is not None
-            and before.request.layout == picture.request.layout
-            and len(before.tiles) == len(picture.tiles) > 0
+            and before.request.layout == request.layout
+            and len(before.pieces) == len(picture.pieces) > 0
         )
-        if same_cells and self._graphics is Graphics.SIXEL:
+        if same_cells:
             self.paint()
         else:
-            self.refresh()  # the cells are blanked, and the picture is painted over them
+            self._clear()
+            self.refresh()  # the cells are blanked
+            self.call_after_refresh(self.paint)
 
     def render(self) -> RenderResult:
         picture = self._picture
@@ -163,18 +217,8 @@ class GridView(Widget):
         if picture.error:
             return Text(picture.error, style="red")
         if picture.image is not None:
-            library: RenderResult = self._library_renderable(picture.image)
-            return library
-        return "" if picture.tiles else Text("no images", style="dim")
-
-    def _library_renderable(self, image: Image.Image) -> Any:
-        """Return textual-image's renderable, made once for each image: a new one would send the picture again."""
-        if self._rendered is not image:
-            if self._renderable is not None:
-                self._renderable.cleanup()
-            cell = (self._terminal.cell_width, self._terminal.cell_height)
-            self._rendered, self._renderable = image, library_picture(image, self._graphics, cell)
-        return self._renderable
+            return half_cells(picture.image, self._terminal.colours)
+        return "" if picture.pieces else Text("no images", style="dim")
 
     def on_click(self, event: events.Click) -> None:
         layout = self.grid_layout()
@@ -203,82 +247,98 @@ class GridView(Widget):
             lines.append(line[: self.content_size.width])
         return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
-    # Sixel: painted over blank cells, past Textual, which would encode slowly and send every picture twice
+    # Painted over blank cells, past Textual, which would encode slowly and send every picture twice
 
-    def damaged_by(self, update: Any) -> bool:
-        """Return whether a screen update wrote over the picture's cells."""
-        if self._graphics is not Graphics.SIXEL or self._picture is None or not isinstance(update, CompositorUpdate):
+    def damaged_by(self, change: Change) -> bool:
+        """Return whether a change of the screen wrote over the picture's cells."""
+        if self._painter is None or self._picture is None:
             return False
-        if not isinstance(update, ChopsUpdate):
-            return True
-        cells = self.content_region
-        return any(cells.overlaps(Region(left, y, right - left, 1)) for y, left, right in update.spans)
+        return any(self.content_region.overlaps(region) for region in change.regions)
 
     def repair(self) -> None:
         """Paint the picture again in a moment, unless a newer one is on its way by then: layouts come in bursts."""
         if self._repairing is None:
+            self._stop_painting()
             self._repairing = self.set_timer(_REPAIR, self._repair)
 
     def _repair(self) -> None:
-        """Paint the picture again; a refined one that takes long is preceded by a coarse one."""
+        """Paint the picture again; one that takes long is preceded by the first one."""
         self._repairing = None
         if self._picture is None or self._picture.request.subject != self._subject:
             return
-        if self._too_long(self._picture):
-            self._picture = None  # the coarse one comes again, and then this
+        limit = self._first(self._picture.request.subject, self._picture.request.layout).limit
+        at_once = max(_AT_ONCE * link_of(self.app).speed, limit or 0)
+        if self._cost(self._picture.pieces) > at_once and self._picture.request.limit != limit:
+            self._picture = None  # the first one comes again, and then this
             self._request()
         else:
             self.paint()
 
-    def _too_long(self, picture: Picture) -> bool:
-        """Return whether a refined picture would keep the link busy for long."""
-        return picture.request.limit is None and self._limit(picture.request.layout) is not None
-
     def paint(self) -> None:
-        """Hand the picture to the terminal, some tiles at a time; a picture on its way is dropped."""
-        if self._painting is not None:
-            self._painting.cancel()
-        if self._repairing is not None:  # this does it
-            self._repairing.stop()
-            self._repairing = None
+        """Hand the picture to the terminal, some pieces at a time; a picture on its way is dropped."""
+        self._stop_painting()
         self._painting = asyncio.create_task(self._paint())
 
+    def _stop_painting(self) -> None:
+        """Leave the picture that is on its way where it is."""
+        if self._painting is not None:
+            self._painting.cancel()
+        if self._repairing is not None:
+            self._repairing.stop()
+            self._repairing = None
+
     async def _paint(self) -> None:
-        """Write the tiles as the link takes them, as long as they are wanted; then ask for the refined picture."""
+        """Write the pieces as the link takes them, as long as they are wanted; then ask for the refined picture."""
         picture, driver = self._picture, self.app._driver
-        if picture is None or driver is None or self.app.is_headless:
+        if picture is None or not isinstance(driver, LinkDriver):
             return
-        link = link_of(self.app)
-        for portion in self._portions(picture):
+        link, waiting = link_of(self.app), deque(picture.pieces)
+        while waiting:
             while not link.has_room(_BACKLOG):
                 await asyncio.sleep(0.005)
             if not self._paintable(picture):
                 return
-            if self._too_long(picture) and not self._refining:
-                self._repair()
+            if not self._refining and self._is_too_long(picture, waiting):
+                self._request()
                 return
-            driver.write(f"\x1b7{portion}\x1b8")
-        if picture.request.limit is not None:
-            await asyncio.sleep(_REST)
-            if self._paintable(picture):
-                self._request(refined=True)
+            self._paint_some(driver, picture, waiting)
+        await asyncio.sleep(_REST)
+        if self._paintable(picture):
+            self._refine()
+
+    def _is_too_long(self, picture: Picture, waiting: Sequence[Piece]) -> bool:
+        """Return whether the link has turned out too slow for the rest of a subject's first picture."""
+        limit = self._first(picture.request.subject, picture.request.layout).limit
+        return limit is not None and limit < (picture.request.limit or 0) and self._cost(waiting) > limit
+
+    def _paint_some(self, driver: LinkDriver, picture: Picture, waiting: deque[Piece]) -> None:
+        """Paint the next pieces, several where they are short; the first take others away."""
+        assert self._painter is not None
+        left, top = self.content_region.offset
+        text, cells = "", list[Region]()
+        if len(waiting) == len(picture.pieces):
+            text = self._painter.clear(self, [(left + piece.x, top + piece.y) for piece in picture.pieces])
+        while waiting and len(text) < _PORTION:
+            piece = waiting.popleft()
+            x, y = left + piece.x, top + piece.y
+            text += f"\x1b[{y + 1};{x + 1}H{self._painter.paint(piece, x, y, self)}"
+            cells.append(Region(x, y, piece.columns, piece.rows))
+        driver.paint(f"\x1b7{text}\x1b8", cells, self)
 
     def _paintable(self, picture: Picture) -> bool:
         """Return whether a picture is still the newest that is wanted, in this place and size, with nothing over it."""
         return (
-            picture is self._picture
+            self.is_attached
+            and picture is self._picture
             and picture.request.subject == self._subject
             and picture.request.layout == self.grid_layout()
             and self.screen.is_active
         )
 
-    def _portions(self, picture: Picture) -> Iterator[str]:
-        """Yield the tiles, each behind a move of the cursor to its cell, several together where they are short."""
-        left, top = self.content_region.offset
-        portion = ""
-        for index, tile in enumerate(picture.tiles):
-            x, y = picture.request.layout.cell_of(index)
-            portion += f"\x1b[{top + y + 1};{left + x + 1}H{tile.decode('ascii')}"
-            if len(portion) >= _PORTION or index == len(picture.tiles) - 1:
-                yield portion
-                portion = ""
+    def _clear(self) -> None:
+        """Have the picture taken from the screen: by blanks, or where they do not do that."""
+        driver = self.app._driver
+        if isinstance(driver, LinkDriver):
+            driver.uncover(self)
+            if self._painter is not None:
+                driver.paint(self._painter.clear(self))

@@ -66,14 +66,26 @@ class UnitPanel(Vertical):
 
     def on_resize(self) -> None:
         self.set_class(self.size.height >= _ROOMY, "-roomy")
-        self.call_after_refresh(self.write)
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        """Write the lines anew for another width."""
+        if self._closer is not None and self._closer.bins != self._bins:
+            self._closer = None
+            self._look_closer()
+        self.write()
+
+    @property
+    def _bins(self) -> int:
+        """How many bars of a histogram there is room for."""
+        return min(max(self._numbers.size.width - 30, 8), 40)
 
     def _look_closer(self) -> None:
         """Read what takes longer than a move may, on a thread."""
         unit = self._unit
         if unit is None or not self.has_class("-roomy") or (self._closer and self._closer.unit == unit):
             return
-        bins = min(max(self._numbers.size.width - 30, 8), 40)
+        bins = self._bins
 
         def read() -> None:
             try:
@@ -81,7 +93,7 @@ class UnitPanel(Vertical):
             except ShapebiasError:  # a store's damage is said where it is in the way
                 return
             if self.is_attached:
-                self.app.call_later(self._take_closer, _CloserLook(unit, histogram, concepts))
+                self.app.call_later(self._take_closer, _CloserLook(unit, bins, histogram, concepts))
 
         self.run_worker(read, thread=True, exclusive=True, group="closer")
 
@@ -147,6 +159,7 @@ class _CloserLook:
     """What is read of a unit when the cursor rests on it."""
 
     unit: Unit
+    bins: int
     histogram: Histogram | None
     concepts: list[tuple[str, str, float]]
 

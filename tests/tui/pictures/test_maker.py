@@ -9,13 +9,13 @@ from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Unit
 from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.maker import Picture, PictureMaker, Request
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.pictures.sixel import SixelPainter
 
-LAYOUT = GridLayout(3, 2, 8, 4, 60)
+LAYOUT = GridLayout(3, 2, 8, 4, 60, (8, 16))
 
 
 def request(index: int) -> Request:
-    return Request(Unit("Tiny", "block3", index), View.CROP, LAYOUT, Graphics.SIXEL)
+    return Request(Unit("Tiny", "block3", index), View.CROP, LAYOUT, 20_000)
 
 
 def test_only_the_newest_wanted_picture_is_delivered(small_store: Path) -> None:
@@ -27,7 +27,7 @@ def test_only_the_newest_wanted_picture_is_delivered(small_store: Path) -> None:
         if picture.request == request(32):
             done.set()
 
-    maker = PictureMaker(open_store(small_store), ready)
+    maker = PictureMaker(open_store(small_store), SixelPainter(), ready)
     for index in range(33):
         assert maker.want(request(index)) is None
     assert done.wait(20)
@@ -38,7 +38,7 @@ def test_only_the_newest_wanted_picture_is_delivered(small_store: Path) -> None:
 
 def test_neighbours_are_made_ahead_and_come_from_the_cache(small_store: Path) -> None:
     delivered: list[Picture] = []
-    maker = PictureMaker(open_store(small_store), delivered.append)
+    maker = PictureMaker(open_store(small_store), SixelPainter(), delivered.append)
     assert maker.want(request(0), [request(1), request(2)]) is None
     deadline = time.monotonic() + 20
     while len(maker._cache) < 3 and time.monotonic() < deadline:
@@ -52,7 +52,7 @@ def test_neighbours_are_made_ahead_and_come_from_the_cache(small_store: Path) ->
 
 def test_what_is_to_be_made_ahead_may_change_as_the_pause_ends(small_store: Path) -> None:
     """The thread once died of it: then no picture came any more."""
-    maker = PictureMaker(open_store(small_store), lambda picture: None)
+    maker = PictureMaker(open_store(small_store), SixelPainter(), lambda picture: None)
     maker.stop()
     maker._thread.join(20)
 

@@ -16,7 +16,7 @@ from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.tui.app import Explorer
 from shapebias.tui.screens.by_image import ByImageScreen
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 from tests.support.explorer_pilot import exploring, settled
 
 pytestmark = pytest.mark.slow
@@ -88,7 +88,7 @@ async def test_starts_at_the_units_strongest_image_with_the_unit_under_the_curso
                 break
         assert screen.photo.picture is not None
         assert screen.photo.picture.request.subject == Photo("Tiny", number)
-        assert len(screen.photo.picture.tiles) == 1
+        assert len(screen.photo.picture.pieces) == 1
 
 
 async def test_enter_goes_to_the_unit(store: Store) -> None:

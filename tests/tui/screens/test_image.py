@@ -13,7 +13,7 @@ from shapebias.tui.app import Explorer
 from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.screens.image import ImageScreen
 from shapebias.tui.screens.zoom import ZoomScreen
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 from tests.support.explorer_pilot import exploring, settled
 from tests.support.layer_values import set_values
 
@@ -42,7 +42,7 @@ async def pictured(screen: ImageScreen, pilot: Pilot[None]) -> int:
         await pilot.pause(0.01)
         picture = screen.grid.picture
         if picture is not None and picture.request.subject == UnitImage(screen._unit, screen.rank):
-            return len(picture.tiles)
+            return len(picture.pieces)
     raise AssertionError("the picture never came")
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from shapebias.core.pictures.tiles import View, unit_tiles
 from shapebias.core.store.opening import open_store
+from shapebias.tui.pictures.layout import GAP
 from tests.support.pty_terminal import PtyTerminal
 from tests.support.sixel_decoder import decode_sixel
 
@@ -34,18 +35,22 @@ def terminal(small_store: Path) -> Iterator[PtyTerminal]:
 def test_the_pictures_on_the_screen_are_the_units_images(terminal: PtyTerminal, small_store: Path) -> None:
     mark = terminal.mark()
     terminal.press("j")
-    assert terminal.wait_for(lambda: len(terminal.sixels_since(mark)) >= 6)
+    assert terminal.wait_for(lambda: len(terminal.sixels_since(mark)) >= 12)
     terminal.wait_quiet(0.4)
     sixels = terminal.sixels_since(mark)
-    assert len(sixels) == 6, "each tile once"
+    assert len(sixels) == 12, "each tile once, and once refined"
     store = open_store(small_store)
     size = sixels[0].size
     assert size is not None
-    tiles = unit_tiles(store, store.unit("Tiny/block1/1"), 6, size[0], View.CROP)
-    for sixel, tile in zip(sixels, tiles, strict=True):
-        shown = decode_sixel(sixel.data, *size).astype(float)
-        assert np.abs(shown - np.asarray(tile, float)).mean() < 16
-    assert len({sixel.place for sixel in sixels}) == 6
+    side = min(size) - GAP
+    tiles = unit_tiles(store, store.unit("Tiny/block1/1"), 6, side, View.CROP)
+    for first, refined, tile in zip(sixels[:6], sixels[6:], tiles, strict=True):
+        errors = [
+            np.abs(decode_sixel(sixel.data, *size)[:side, :side] - np.asarray(tile, float)).mean()
+            for sixel in (first, refined)
+        ]
+        assert errors[1] < errors[0] < 16
+    assert len({sixel.place for sixel in sixels[:6]}) == 6
 
 
 def test_sixels_stay_inside_the_screen_and_off_the_footer(terminal: PtyTerminal) -> None:

@@ -10,12 +10,15 @@ import pytest
 
 from shapebias.core.pictures.tiles import View
 from shapebias.core.store.opening import open_store
-from shapebias.tui.pictures.layout import GridLayout
-from shapebias.tui.pictures.maker import Request, coarse_limit, make_picture
-from shapebias.tui.terminal.query import Graphics
+from shapebias.core.store.reader import Unit
+from shapebias.tui.pictures.budget import first_limit, refined_limit, usual_bytes
+from shapebias.tui.pictures.layout import GAP, GridLayout
+from shapebias.tui.pictures.maker import Request, make_picture
+from shapebias.tui.pictures.sixel import SixelPainter
 from tests.support.pty_terminal import PtyTerminal, Sixel
 
 pytestmark = pytest.mark.slow
+DARK = (18, 18, 18)  # the theme's background
 SPEED = 25_000  # bytes a second; the grids of the small store are shorter than those of photos, too
 
 
@@ -34,13 +37,13 @@ def slow(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def refined(store: Path, index: int, like: Sixel) -> list[bytes]:
-    """The tiles of a unit of the first layer, as large as one on the screen."""
+    """The tiles of a unit of the first layer as they usually are, as large as one on the screen."""
     assert like.size is not None
+    columns, rows = like.size[0] // 8, like.size[1] // 16
+    layout = GridLayout(6, 4, columns, rows, min(like.size) - GAP, (8, 16))
     opened = open_store(store)
-    request = Request(
-        opened.unit(f"Tiny/block1/{index}"), View.CROP, GridLayout(6, 4, 1, 1, like.size[0]), Graphics.SIXEL
-    )
-    return list(make_picture(opened, request).tiles)
+    request = Request(opened.unit(f"Tiny/block1/{index}"), View.CROP, layout, usual_bytes(layout), DARK)
+    return [piece.data for piece in make_picture(opened, request, SixelPainter()).pieces]
 
 
 def data(sixels: list[Sixel]) -> list[bytes]:
@@ -96,18 +99,16 @@ def test_a_silent_terminal_gets_its_pictures_too(small_store: Path) -> None:
         mark = terminal.mark()
         terminal.press("j")
         assert terminal.wait_for(lambda: len(terminal.sixels_since(mark)) >= 6)
-        sent = terminal.sixels_since(mark)
+        sent = terminal.sixels_since(mark)[:6]
         assert data(sent) == refined(small_store, 1, sent[0])
 
 
-def test_the_limit_fits_the_line() -> None:
-    layout = GridLayout(6, 4, 16, 8, 124)
-    assert coarse_limit(layout, math.inf) is None
-    assert coarse_limit(layout, 300_000) is None
-    assert [coarse_limit(layout, bytes) for bytes in (200_000, 100_000, 48_000, 37_500, 31_000)] == [
-        196_608,
-        98_304,
-        32_768,
-        32_768,
-        24_576,
-    ]
+def test_the_limits_fit_the_line() -> None:
+    layout, unit = GridLayout(6, 4, 16, 8, 124, (8, 16)), Unit("Tiny", "block1", 0)
+    usual = usual_bytes(layout)
+    assert first_limit(layout, unit, math.inf) == usual <= 250_000
+    assert refined_limit(layout, unit, math.inf) == 6 * usual
+    speeds = (1_000_000, 660_000, 330_000, 150_000, 125_000, 104_000)
+    affordable = [usual, 196_608, 98_304, 32_768, 32_768, 24_576]
+    assert [first_limit(layout, unit, speed) for speed in speeds] == affordable
+    assert [refined_limit(layout, unit, speed) for speed in (4e6, 2e6, 125e3)] == [786_432, 393_216, usual]

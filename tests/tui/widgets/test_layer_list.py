@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from shapebias.core.concepts import DETECTOR
 from shapebias.core.store.opening import open_store
 from shapebias.tui.app import Explorer
-from shapebias.tui.terminal.query import Graphics
+from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.widgets.text_plots import bar
 from tests.support.explorer_pilot import exploring
 from tests.support.old_store import as_version_1

@@ -1,0 +1,80 @@
+"""Tiles as PNG and JPEG files of as few bytes as are allowed, for terminals that take image files."""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+Apply = Callable[..., Iterable[bytes]]
+_SAMPLED = 4  # tiles that a way of encoding is tried on before all are
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A way to encode a tile: its sides divided by `shrunk`, with `colours` (None: all) or at a JPEG `quality`."""
+
+    shrunk: int = 1
+    colours: int | None = None
+    quality: int | None = None
+
+    def __call__(self, tile: Pixels) -> bytes:
+        """Return the file of a tile."""
+        image = Image.fromarray(tile)
+        if self.shrunk > 1:
+            image = image.resize([-(-side // self.shrunk) for side in image.size], Image.Resampling.BOX)
+        file = io.BytesIO()
+        if self.quality is not None:
+            image.save(file, "JPEG", quality=self.quality, subsampling=0 if self.quality > 80 else 2)
+            return file.getvalue()
+        if self.colours is not None:
+            image = image.quantize(self.colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        image.save(file, "PNG", compress_level=6)
+        return file.getvalue()
+
+
+# The best first. At the same number of bytes, half as wide and high is nearer to a photo than fewer than 32 colours.
+_PNG = tuple(
+    _Way(shrunk, colours)
+    for shrunk, colours in (
+        *((1, None), (1, 256), (1, 160), (1, 96), (1, 64), (1, 40), (2, None), (2, 128), (2, 48)),
+        *((3, 128), (3, 48), (4, 64), (6, 48), (8, 32), (12, 32)),
+    )
+)
+_JPEG = tuple(
+    _Way(shrunk, quality=quality)
+    for shrunk, quality in (
+        *((1, 97), (1, 95), (1, 92), (1, 88), (1, 82), (1, 75), (1, 60), (1, 45), (1, 30), (2, 60), (2, 40)),
+        *((3, 50), (4, 50), (6, 50), (8, 40)),
+    )
+)
+
+
+def png_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
+    """Return a PNG file for each tile, uint8 [n, height, width, 3], as good as `limit` bytes for all of them allow.
+
+    Coarse ones are smaller: a terminal makes them as large as their cells. `apply` is `map`, or that of an executor.
+    """
+    return _within(tiles, limit, _PNG, apply)
+
+
+def jpeg_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
+    """As `png_within`, as JPEG files: photos in a quarter of the bytes."""
+    return _within(tiles, limit, _JPEG, apply)
+
+
+def _within(tiles: Pixels, limit: int, ways: Sequence[_Way], apply: Apply) -> list[bytes]:
+    """Return the tiles in the best of several ways that keeps them within `limit` bytes, else in the last."""
+    if len(tiles) == 0:
+        return []
+    sample = tiles[:: -(-len(tiles) // _SAMPLED)]
+    for way in ways[:-1]:
+        if sum(map(len, map(way, sample))) * len(tiles) > limit * len(sample):
+            continue
+        files = list(apply(way, tiles))
+        if sum(map(len, files)) <= limit:
+            return files
+    return list(apply(ways[-1], tiles))

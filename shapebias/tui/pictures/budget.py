@@ -1,0 +1,40 @@
+"""How many bytes a picture may have: few enough to come soon at first, then what the line takes while one looks."""
+
+import math
+
+from shapebias.core.pictures.tiles import Subject
+from shapebias.core.store.reader import Unit
+from shapebias.tui.pictures.layout import GridLayout
+
+_BYTES = 245_000  # of a grid of at most 768 x 512 pixels as it is first shown; larger ones get more
+_FIRST = 0.3  # seconds that the line may need for the first picture
+_REFINED = 0.25  # seconds for a better one than the usual, once the cursor rests
+_BEST = 6  # times as many bytes as usual are enough for any picture
+
+
+def usual_bytes(layout: GridLayout) -> int:
+    """Return how many bytes the picture of a grid usually has."""
+    return max(_BYTES, _BYTES * layout.count * layout.size**2 // (768 * 512))
+
+
+def first_limit(layout: GridLayout, subject: Subject, speed: float) -> int:
+    """Return the bytes of a subject's first picture on a line that takes `speed` bytes a second."""
+    usual, affordable = _usual(layout, subject), _FIRST * speed
+    return usual if affordable >= usual else _rung(affordable)
+
+
+def refined_limit(layout: GridLayout, subject: Subject, speed: float) -> int:
+    """Return the bytes of the picture that is shown once the cursor rests: on a slow line those of the usual one."""
+    usual = _usual(layout, subject)
+    return max(usual, min(_BEST * usual, _rung(_REFINED * speed)))
+
+
+def _usual(layout: GridLayout, subject: Subject) -> int:
+    """Return how many bytes a picture usually has: one image is looked at more closely than the tiles of a grid."""
+    return usual_bytes(layout) * (1 if isinstance(subject, Unit) else 2)
+
+
+def _rung(affordable: float) -> int:
+    """Return the largest power of two, or 1.5 times one, that is affordable: many limits would fill the cache."""
+    power: int = 2 ** int(math.log2(min(max(affordable, 1), 2**40)))
+    return power * 3 // 2 if affordable >= power * 3 // 2 else power

@@ -1,0 +1,38 @@
+"""Pictures in half cells: two pixels a character, for terminals without graphics."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.color import Color, ColorSystem
+from rich.text import Text
+
+from shapebias.tui.terminal.graphics import Colours
+from shapebias.tui.widgets.text_plots import picture
+
+
+def half_cells(image: Image.Image, colours: Colours = Colours.TRUE) -> Text:
+    """Return a picture as text: a pixel is as wide as a column and half as high as a line.
+
+    With 256 colours it is dithered (Floyd & Steinberg 1976).
+    """
+    return Text("\n").join(picture(_dithered(image) if colours is Colours.INDEXED else np.asarray(image)))
+
+
+def _dithered(image: Image.Image) -> NDArray[np.uint8]:
+    """Return a picture in the colours of xterm's palette."""
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([level for colour in _indexed_colours() for level in colour])
+    return np.asarray(image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
+
+
+@cache
+def _indexed_colours() -> list[tuple[int, int, int]]:
+    """Return those of the 256 colours that Rich, which writes the text, makes itself of when it has but 256."""
+    colours = []
+    for number in range(16, 256):
+        colour = Color.from_ansi(number).get_truecolor()
+        if Color.from_triplet(colour).downgrade(ColorSystem.EIGHT_BIT).number == number:
+            colours.append((colour.red, colour.green, colour.blue))
+    return colours

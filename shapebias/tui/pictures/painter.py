@@ -1,0 +1,65 @@
+"""How the tiles of a picture get to a terminal: one protocol for all kinds of graphics that are painted over cells."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.tui.pictures.layout import GridLayout
+
+Pixels = NDArray[np.uint8]
+Apply = Callable[..., Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a picture that is sent at once: its data, and its cells, counted from the picture's upper left one."""
+
+    data: bytes
+    x: int
+    y: int
+    columns: int
+    rows: int
+
+
+class Painter(ABC):
+    """Encodes the tiles of pictures, and paints them at cells of the screen.
+
+    What is here holds for pictures that are sent whole each time, and wiped by any text that is written over them.
+    """
+
+    @abstractmethod
+    def encode(self, tiles: Pixels, layout: GridLayout, limit: int, apply: Apply) -> list[Piece]:
+        """Return the pieces of a picture, as good as `limit` bytes allow. Runs on the thread that makes pictures.
+
+        `tiles` are uint8 [n, height, width, 3], as large as their cells; `apply` is `map`, or that of an executor.
+        """
+
+    @abstractmethod
+    def paint(self, piece: Piece, x: int, y: int, owner: object) -> str:
+        """Return what paints a piece with its upper left corner at the cursor, in the cell (x, y), counted from 0."""
+
+    def cost(self, pieces: Sequence[Piece]) -> int:
+        """Return how many bytes it takes to paint the pieces now."""
+        return sum(len(piece.data) for piece in pieces)
+
+    def clear(self, owner: object = None, keep: Iterable[tuple[int, int]] = ()) -> str:
+        """Return what takes away the pieces that an owner painted, those of all owners without one.
+
+        Those stay that begin in the cells `keep`.
+        """
+        return ""
+
+    def end(self) -> str:
+        """Return what frees all that the terminal keeps; it has nothing from then on."""
+        return ""
+
+
+def pieces_of(data: Sequence[bytes], layout: GridLayout) -> list[Piece]:
+    """Return one piece for each tile."""
+    return [
+        Piece(tile, *layout.cell_of(index), layout.cell_columns, layout.cell_rows) for index, tile in enumerate(data)
+    ]

@@ -1,0 +1,119 @@
+"""The questions to a terminal, and asking them: all at once, each answer with the time that it took."""
+
+import os
+import re
+import select
+import termios
+import time
+import tty
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_TIMEOUT = 2.0  # seconds; every terminal answers the last question, so only a dead link takes as long
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is sent to a terminal, and the form of its answer, whose first group is what it says."""
+
+    title: str
+    text: bytes
+    answer: re.Pattern[bytes]
+
+
+XTVERSION = Question("name and version (XTVERSION)", b"\x1b[>0q", re.compile(rb"\x1bP>\|([^\x1b]*)\x1b\\"))
+KITTY = Question(
+    "kitty graphics (a=q)",
+    b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\",
+    re.compile(rb"\x1b_Gi=31[^;\x1b]*;([^\x1b]*)\x1b\\"),
+)
+TRUE_COLOUR = Question(
+    "a colour set and read back (DECRQSS)",
+    b"\x1b[48;2;1;2;3m\x1bP$qm\x1b\\\x1b[m",
+    re.compile(rb"\x1bP[01]\$r([^\x1b]*)\x1b\\"),
+)
+CELL_SIZE = Question("pixels of a cell (CSI 16 t)", b"\x1b[16t", re.compile(rb"\x1b\[6;([\d;]+)t"))
+ATTRIBUTES = Question("device attributes (DA1)", b"\x1b[c", re.compile(rb"\x1b\[\?([\d;]*)c"))
+
+# The last is one that every terminal answers, in order: with its answer all others are there.
+QUESTIONS = (XTVERSION, KITTY, TRUE_COLOUR, CELL_SIZE, ATTRIBUTES)
+# Without kitty graphics, tmux takes that question for a window's title; screen hands questions on to the terminal
+# around it, whose answers come late, as keys.
+OF_TMUX = (XTVERSION, CELL_SIZE, ATTRIBUTES)
+OF_SCREEN = (ATTRIBUTES,)
+
+# In the alternate screen, where nobody sees what a terminal writes that does not know a question; a terminal without
+# that screen has its line wiped.
+_BEFORE, _AFTER = b"\x1b[?1049h\x1b[H", b"\r\x1b[2K\x1b[?1049l"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a terminal said to a question, and after how many seconds; None for both where it said nothing."""
+
+    question: Question
+    said: bytes | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The answers to all questions, and what a person typed meanwhile, as the terminal sent it."""
+
+    answers: Sequence[Answer] = ()
+    typed: bytes = b""
+
+    def said(self, question: Question) -> bytes | None:
+        """Return what the terminal said to a question, None where it said nothing or was not asked."""
+        return next((answer.said for answer in self.answers if answer.question is question), None)
+
+
+def questions_for(environment: Mapping[str, str]) -> tuple[Question, ...]:
+    """Return what is asked in a terminal, by the variables that terminals and multiplexers set."""
+    asked = {"tmux": OF_TMUX, "screen": OF_SCREEN}.get(multiplexer_in(environment), QUESTIONS)
+    return tuple(question for question in asked if question is not TRUE_COLOUR or not says_true_colour(environment))
+
+
+def says_true_colour(environment: Mapping[str, str]) -> bool:
+    """Return whether the terminal says that it has 16 million colours: where ssh is between, nothing hands that on."""
+    return environment.get("COLORTERM", "").lower() in ("truecolor", "24bit")
+
+
+def multiplexer_in(environment: Mapping[str, str]) -> str:
+    """Return `tmux` or `screen` where the program runs in one of them, else nothing."""
+    kind = environment.get("TERM", "").partition("-")[0]
+    if "TMUX" in environment or kind == "tmux":
+        return "tmux"
+    return "screen" if "STY" in environment or kind == "screen" else ""
+
+
+def ask(descriptor: int, questions: Sequence[Question] = QUESTIONS) -> Conversation:
+    """Ask a terminal all questions at once, and wait for the answer to the last of them, at most two seconds."""
+    before = termios.tcgetattr(descriptor)
+    received, when = b"", dict[Question, float]()
+    try:
+        tty.setraw(descriptor, termios.TCSANOW)
+        start = time.monotonic()
+        os.write(descriptor, _BEFORE + b"".join(question.text for question in questions) + _AFTER)
+        while questions[-1] not in when:
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, start + _TIMEOUT - time.monotonic()))
+            more = os.read(descriptor, 4096) if ready else b""
+            if not more:
+                break
+            received += more
+            for question in questions:
+                if question not in when and question.answer.search(received):
+                    when[question] = time.monotonic() - start
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+    return conversation(received, questions, when)
+
+
+def conversation(received: bytes, questions: Sequence[Question], when: Mapping[Question, float]) -> Conversation:
+    """Return the answers in what was received; what is no answer was typed. `when` are seconds after the question."""
+    answers = []
+    for question in questions:
+        match = question.answer.search(received)
+        answers.append(Answer(question, match and match[1], when.get(question)))
+        received = question.answer.sub(b"", received)
+    return Conversation(answers, received)
