@@ -148,7 +148,7 @@ def test_layers_are_the_same_tensors(store: Path, style: str) -> None:
 @pytest.mark.parametrize("style", STYLES[1:])
 def test_every_number_is_the_same(store: Path, style: str) -> None:
     expected, found = arrays(store, STYLES[0]), arrays(store, style)
-    assert len(expected) > 40
+    assert len(expected) > 12  # arrays of all layers
     assert found.keys() == expected.keys()
     assert [path for path in expected if found[path] != expected[path]] == []
 

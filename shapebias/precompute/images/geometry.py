@@ -110,8 +110,8 @@ class _Resizing:
         """Return the pixels uint8 [crop, crop, 3] of an image that is resized to `size` (width, height), from `corner`
         (left, top) on; of one with a single channel uint8 [crop, crop]."""
         self._images += 1
-        inside = image.mode == "RGB" and min(corner) >= 0 and image.height <= 2 * image.width
-        if not inside or interpolation == "nearest" or self._images < self._MANY:
+        fits = image.mode == "RGB" and crop <= min(size) and image.height <= 2 * image.width
+        if not fits or interpolation == "nearest" or self._images < self._MANY:
             return _by_pillow(image, size, corner, crop, interpolation)
         if self._compiled is None:
             self._compiled = _checked(image, size, corner, crop, interpolation)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapebias.core.analysis.describe import rulers_of, store_text
+from shapebias.core.store import manifest
 from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
 from shapebias.precompute.models.spec import parse_spec, parse_specs
@@ -54,7 +55,7 @@ def test_early_stores_and_joined_ones_say_their_rulers(small_store: Path, tmp_pa
     attributes = dict(group.attrs)
     del attributes["rulers"]
     group.attrs.put(attributes)
-    (early / "manifest.json").unlink()
+    shutil.rmtree(early / manifest.ARRAY)
     assert [(ruler.label, ruler.layer) for ruler in rulers_of(open_store(early))] == [("Tiny", "block3")]
     assert "visual diversity by Tiny block3" in store_text(open_store(early))
     group.attrs["rulers"] = [{"label": "X"}]
