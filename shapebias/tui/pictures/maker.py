@@ -1,5 +1,9 @@
-"""Pictures, made on a thread of their own: the newest request first, neighbours ahead, all others dropped."""
+"""Pictures, made on a thread of their own: the newest request first, then its neighbours, all others dropped.
 
+What only refines a picture that is there comes last: the next key shall find its picture made, and a processor free.
+"""
+
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +25,7 @@ from shapebias.tui.pictures.painter import Painter, Piece
 _CACHED = 48
 _PAUSE = 0.05  # seconds without a request before pictures are made ahead
 _HANDS = 2  # threads that draw and encode tiles
+_PROCESSORS = os.cpu_count() or 1
 _JOIN = 1.0  # seconds that its end is waited for
 
 
@@ -125,10 +130,11 @@ class PictureMaker:
         """Return what is to be made next, once there is something; None when the thread shall end."""
         with self._changed:
             while not self._stopped:
-                if self._wanted is not None:
+                refines = self._wanted is not None and _refines(self._wanted)
+                if self._wanted is not None and not (refines and self._ahead):
                     return self._wanted
-                quiet = not self._changed.wait(_PAUSE if self._ahead else None)  # first what is wanted
-                if quiet and self._ahead and self._wanted is None:  # waiting lets others in, after its end too
+                quiet = refines or not self._changed.wait(_PAUSE if self._ahead else None)  # first what is wanted
+                if quiet and self._ahead and (refines or self._wanted is None):  # others were let in by waiting
                     return self._ahead.pop()
         return None
 
@@ -156,7 +162,9 @@ class PictureMaker:
 
     def _stopping(self, apply: Callable[..., Any], request: Request) -> Callable[..., Any]:
         """Return `apply` that raises _OvertakenError at the end, for a refined picture when another is wanted."""
-        refined = request.limit is not None and request.limit > usual_bytes(request.layout)
+        refined = _refines(request)
+        if refined and _PROCESSORS <= _HANDS:
+            apply = map
 
         def run(function: Callable[..., Any], *parts: Any) -> Iterator[Any]:
             for result in apply(function, *parts):
@@ -165,6 +173,11 @@ class PictureMaker:
                 yield result
 
         return run
+
+
+def _refines(request: Request) -> bool:
+    """Return whether a request is for a better picture than one that is shown first."""
+    return request.limit is not None and request.limit > usual_bytes(request.layout)
 
 
 class _OvertakenError(Exception):
