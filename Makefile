@@ -20,7 +20,8 @@ check: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 test: lint
-	$(BIN)/pytest --durations=8
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not alone" -n 2 --dist loadfile --durations=8
+	$(BIN)/pytest -m alone
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .

@@ -25,6 +25,7 @@ SLOW = (  # beside what is marked itself: whole runs, whole screens
         "precompute/images/test_loader.py",
     ),
 )
+ALONE = ("tui/terminal", "tui/test_leaving.py", "precompute/test_resume.py::test_signals_stop_a_run_in_one_line")
 CLASSES = 10
 NETWORK = '''
 """Three blocks; the last has no nonlinearity, so that its activations are negative too."""
@@ -69,11 +70,14 @@ def build():
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of `SLOW` as slow: `make check` leaves them out."""
+    """Mark the tests of `SLOW` as slow, which `make check` leaves out, and those of `ALONE`."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).as_posix().startswith(SLOW):
+        path = item.path.relative_to(here).as_posix()
+        if path.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+        if f"{path}::{item.name}".startswith(ALONE):
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(autouse=True)
