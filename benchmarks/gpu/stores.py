@@ -45,7 +45,7 @@ class Bounds:
     complete: bool = False
 
 
-# Attacks begin at random points, which CUDA draws otherwise than the CPU does.
+# Attacks begin at the same points, but an image at the border of withstanding one may be rounded across it.
 _EQUAL = {"top images": 0.999, "decisions": 1.0, "counts": 0.99, "attacks": 0.9}
 BOUNDS = {
     "highest": Bounds(largest=1e-4, median=1e-4, shares=_EQUAL, complete=True),

@@ -1,4 +1,4 @@
-"""The check for GPUs finds what is planted, says what is not there, and passes on the CPU and on a pretended GPU."""
+"""The GPU check finds what is planted and says what is absent; it passes on the CPU, section B on a pretended GPU."""
 
 import json
 import signal
@@ -14,11 +14,23 @@ from benchmarks.gpu.setup import SMALL, Record, Section, Setup
 from shapebias.precompute.settings import DECODINGS
 from tests.support.pretended_cuda import pretended_cuda
 
-TINY = replace(SMALL, photos=((6, 100, 80),), pair_layers="conv5", network_images=3, patience=1)
+TINY = replace(
+    SMALL,
+    photos=((6, 100, 80),),
+    pair_layers="conv5",
+    pair_images=4,
+    trained_on=16,
+    network="squeezenet1_1",
+    network_layers="features.12",
+    network_images=3,
+    batches=1,
+    networks=("squeezenet1_1",),
+    workers=(1,),
+)
 
 
 def setup(folder: Path, kind: str = "cpu") -> Setup:
-    return Setup(kind=kind, folder=folder, sizes=TINY, has_allocator=False)
+    return Setup(kind=kind, folder=folder, sizes=replace(TINY, patience=1), has_allocator=False)
 
 
 def results(folder: Path) -> list[dict]:
@@ -100,10 +112,11 @@ def test_a_missed_speed_is_a_violation_only_where_that_is_asked_for(strict: bool
 
 @pytest.mark.slow
 def test_the_whole_check_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_check, "SMALL", TINY)
     assert gpu_check.main(["--device", "cpu", "--out", str(tmp_path)]) == 0
     sections = {section["section"]: section for section in results(tmp_path)}
     assert list(sections) == list("ABCDEFG")
-    assert sections["A"]["measured"]["images"] == 16
+    assert sections["A"]["measured"]["images"] == 6
     assert sections["C"]["measured"]["resumed"] == "the same bits"
     assert sections["D"]["measured"]["halved"]
     assert ("gpu" in DECODINGS) != ("decoding on the GPU" in sections["F"]["absent"])
@@ -111,11 +124,10 @@ def test_the_whole_check_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
-def test_results_are_right_on_a_pretended_gpu(tmp_path: Path) -> None:
-    """TF32 is float32 there."""
-    sections = [replace(section, seconds=600) for section in gpu_check.SECTIONS if section.letter in "BCD"]
+def test_statistics_are_right_on_a_pretended_gpu(tmp_path: Path) -> None:
+    """Whole runs on it are in `tests/precompute/test_cuda.py`."""
+    sections = [replace(section, seconds=600) for section in gpu_check.SECTIONS if section.letter == "B"]
     with pretended_cuda() as gpu:
-        records = gpu_check.check(sections, setup(tmp_path, "cuda"), tmp_path)
-    assert [record.violations for record in records] == [[], [], []]
-    assert gpu.counts["kernel"] > 10_000
-    assert records[1].measured["pair, tf32"]["top images"] == 1
+        [record] = gpu_check.check(sections, setup(tmp_path, "cuda"), tmp_path)
+    assert record.violations == []
+    assert gpu.counts["kernel"] > 500
