@@ -24,11 +24,18 @@ class BatchHalving:
         """
         while missing := shards.missing():
             fitting = min(batch_size, self._largest or batch_size)
-            try:
-                shards.keep_all(measure(missing, fitting))
-            except OutOfMemoryError:
-                if fitting == 1:
-                    raise
+            if not self._measured(shards, measure(missing, fitting), last=fitting == 1):
+                release()
                 self._largest = fitting // 2
                 self.notes.append(f"not enough memory for {fitting} images at once: went on with {self._largest}")
-            release()
+
+    @staticmethod
+    def _measured(shards: Shards, parts: Iterable[tuple[int, Part]], *, last: bool) -> bool:
+        """Keep parts, and return whether there was enough memory; on the `last` attempt OutOfMemoryError is raised."""
+        try:
+            shards.keep_all(parts)
+        except OutOfMemoryError:
+            if last:
+                raise
+            return False
+        return True

@@ -14,6 +14,7 @@ from shapebias.precompute.scanning.scan import Scan, Task, measure_shards
 from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
+from shapebias.precompute.statistics.kernels.on_gpu import fault
 
 
 class LocalEngine:
@@ -33,7 +34,9 @@ class LocalEngine:
 
     @property
     def notes(self) -> list[str]:
-        return self._halving.notes
+        reason = fault() if self._device.is_cuda else None
+        slower = [] if reason is None else [f"statistics by PyTorch's own operations, which take longer: {reason}"]
+        return [*self._halving.notes, *slower]
 
     def run(self, scan: Scan) -> Shards:
         """Measure every shard of a scan. Raises ShapebiasError."""

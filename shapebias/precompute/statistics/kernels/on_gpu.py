@@ -1,11 +1,14 @@
 """The operators on a GPU: by Triton's kernels, or by PyTorch's operations where Triton cannot be used."""
 
+import importlib
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any
 
-import torch
+from shapebias.precompute.statistics.kernels.trial import find_fault
+
+_TRITON = "shapebias.precompute.statistics.kernels.in_triton"
 
 
 def on_gpu(by_torch: Callable[..., Any]) -> Callable[..., Any]:
@@ -20,15 +23,16 @@ def on_gpu(by_torch: Callable[..., Any]) -> Callable[..., Any]:
 
 @cache
 def _in_triton() -> ModuleType | None:
-    """Return the module of Triton's implementations; None where it is missing, or does not compile for this GPU."""
-    try:
-        from shapebias.precompute.statistics.kernels import in_triton
+    """Return the module of Triton's implementations; None where they cannot be used on this GPU: see `fault`."""
+    return None if fault() is not None else importlib.import_module(_TRITON)
 
-        sums, finite = (
-            torch.zeros((5, 1, 1), dtype=torch.float64, device="cuda"),
-            torch.ones(1, 1, device="cuda").bool(),
-        )
-        in_triton.add_variation(list(sums.new_zeros((4, 1))), sums, finite, 1.0)
-    except Exception:
-        return None
-    return in_triton
+
+@cache
+def fault() -> str | None:
+    """Return why Triton's implementations are not used on this GPU, for the user; None where they are."""
+    try:
+        module = importlib.import_module(_TRITON)
+    except ImportError:
+        return "Triton is not installed"
+    found = find_fault(module, "cuda")
+    return None if found is None else f"Triton's kernels fail on this GPU: {found}"
