@@ -37,6 +37,7 @@ bench: .venv/dev
 	$(BIN)/python -m benchmarks.ablation
 	$(BIN)/python -m benchmarks.large_store
 	$(BIN)/python -m benchmarks.scale
+	@test ! -d "$(IMAGES)" || $(BIN)/python -m benchmarks.decoding "$(IMAGES)"
 	@test ! -d "$(IMAGES)" || $(BIN)/python -m benchmarks.end_to_end "$(IMAGES)"
 	@test ! -d "$(STORE)" || $(BIN)/python -m benchmarks.explore "$(STORE)"
 	@test ! -d "$(STORE)" || $(BIN)/python -m benchmarks.encoders "$(STORE)"
