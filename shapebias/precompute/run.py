@@ -45,6 +45,7 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         progress.stage("loading models")
         runners = prepare_runners(settings, inputs.image_set, device)
         _check(settings, inputs, runners)
+        loading = time.perf_counter() - started
         resumed = writer.unfinished.begin(_identity(settings, inputs, runners, measuring), settings.restart)
         with _engine(settings, inputs, runners, device=measuring, progress=progress, writer=writer) as engine:
             run = Run(settings, inputs, runners, engine, writer=writer, device=device, progress=progress)
@@ -63,7 +64,7 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         device=f"{', '.join(gpus)}, {measuring.precision.text}" if gpus else str(device),
         images=len(run.used),
         seconds=seconds,
-        spending=None if resumed or not isinstance(engine, LocalEngine) else _spending(run, engine, seconds),
+        spending=None if resumed or not isinstance(engine, LocalEngine) else _spending(run, engine, loading, seconds),
         models=models,
         skipped=run.skipped,
         annotation=[] if run.annotations is None else run.annotations.notes(),
@@ -114,15 +115,16 @@ def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> Non
         label_images(runners[: len(settings.models)], inputs.conflicting[0], settings.categories)
 
 
-def _spending(run: Run, engine: LocalEngine, seconds: float) -> Spending:
-    """Return where the seconds of a run went that were spent in this process."""
+def _spending(run: Run, engine: LocalEngine, loading: float, seconds: float) -> Spending:
+    """Return where the seconds of a run went, all of which were spent in this process."""
     pass_seconds, network_seconds, _ = np.sum([model.probe.seconds for model in run.models], axis=0).tolist()
     return Spending(
+        loading=loading,
         images=engine.waited,
         networks=network_seconds,
         statistics=pass_seconds - network_seconds,
         passes=max(0.0, engine.seconds - engine.waited - pass_seconds),
-        writing=max(0.0, seconds - engine.seconds),
+        writing=max(0.0, seconds - loading - engine.seconds),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 class Spending:
     """The seconds of a run in this process.
 
+    loading:     listing images, loading networks and following their data
     images:      waiting for images that worker processes decode
     networks:    the networks' forwards over the images
     statistics:  reading their activations
@@ -14,6 +15,7 @@ class Spending:
     writing:     merging and writing
     """
 
+    loading: float = 0.0
     images: float = 0.0
     networks: float = 0.0
     statistics: float = 0.0
@@ -23,6 +25,7 @@ class Spending:
     def text(self) -> str:
         """Return a line for people, the largest share first."""
         named = {
+            "loading": self.loading,
             "waiting for images": self.images,
             "networks": self.networks,
             "statistics": self.statistics,
