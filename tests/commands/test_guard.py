@@ -54,6 +54,33 @@ def test_any_command_line_ends_in_one_line(
     assert "cannot go on" not in said, said
 
 
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    command=st.sampled_from([("precompute", "--images", "nothing"), ("train", "--data", "nothing", "--output", "a")]),
+    words=st.lists(
+        st.sampled_from([*WORDS, *VALUES, "--store", "--passes", "--attack", "--device", "--precision", "--labels"])
+        | st.text(max_size=6),
+        max_size=5,
+    ),
+)
+def test_any_run_over_images_that_are_not_there_ends_in_one_line(
+    outside: Path,
+    command: tuple[str, ...],
+    words: list[str],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(outside)
+    name, *options = command
+    with pytest.raises(SystemExit) as end:
+        main([name, *words, *options])
+    said = capfd.readouterr().err
+    assert end.value.code in (0, 1, 2)
+    assert said.count("\n") == (end.value.code != 0), said
+    assert "cannot go on" not in said, said
+    assert sorted(outside.glob("*.zarr*")) == []
+
+
 CLOSED = {
     "stdin": "<&-",
     "stdout": ">&-",
