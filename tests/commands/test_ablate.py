@@ -4,12 +4,15 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import zarr
 
 from shapebias.core.store.opening import open_store
+from shapebias.precompute.memory import OutOfMemoryError
+from shapebias.precompute.runner import Runner
 from tests.support.cli import fails, succeeds
 
 NO_WORKERS = ("--workers", "0")
@@ -52,6 +55,23 @@ def test_one_unit_is_the_units_score(ablated: Path) -> None:
     assert record["before"]["accuracy"] == pytest.approx(opened.models["demo-r"].top1)
     assert record["after"] != record["before"]
     assert (record["zeroed"], record["units"], record["labelled"]) == (1, 256, 16)
+
+
+def test_groups_are_zeroed_in_smaller_parts_where_memory_is_short(
+    ablated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("ablate", ablated, "--units", "layer = conv5 and unit < 9", "--json", *NO_WORKERS)
+    whole, forward, refused = succeeds(*command), Runner.forward, []
+
+    def short(self: Runner, pixels: Any, see: Any = None) -> Any:
+        if len(pixels) > 5:
+            refused.append(len(pixels))
+            raise OutOfMemoryError("full")
+        return forward(self, pixels, see)
+
+    monkeypatch.setattr(Runner, "forward", short)
+    assert succeeds(*command) == whole
+    assert refused
 
 
 def test_keep_zeroes_the_others_of_the_same_layers(ablated: Path) -> None:

@@ -4,15 +4,20 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from shapebias.cli import app
 from shapebias.core.store.opening import open_store
+from shapebias.precompute import verify_units
+from shapebias.precompute.device import HIGHEST
+from shapebias.precompute.memory import OutOfMemoryError
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
+from shapebias.precompute.runner import Runner
 from shapebias.precompute.settings import Settings
 from tests.support.layer_values import set_values
 
@@ -90,3 +95,34 @@ def test_paths_that_were_relative_are_found_from_where_the_run_was_started(
     monkeypatch.chdir("/")
     code, output = verify(tmp_path / "runs/a.zarr", "--sample", 2, "--workers", 0)
     assert (code, "2 units computed again: all right" in output) == (0, True), output
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_what_a_precision_rounds_is_no_error(
+    verify: Run, make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """Nor would it be none if the store were taken for one in float32."""
+    path = make_store(tmp_path / "a.zarr", precision=precision)
+    code, output = verify(path, "--sample", 70, "--workers", 0)
+    assert (code, "70 units computed again: all right" in output) == (0, True), output
+    monkeypatch.setattr(verify_units, "_precision", lambda store: HIGHEST)
+    code, output = verify(path, "--sample", 70, "--workers", 0)
+    assert code == 1
+    assert "mean is" in output
+
+
+def test_units_are_computed_in_smaller_parts_where_memory_is_short(
+    verify: Run, small_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, refused = Runner.forward, []
+
+    def short(self: Runner, pixels: Any, see: Any = None) -> Any:
+        if len(pixels) > 5:
+            refused.append(len(pixels))
+            raise OutOfMemoryError("full")
+        return forward(self, pixels, see)
+
+    monkeypatch.setattr(Runner, "forward", short)
+    code, output = verify(small_store, "--sample", 70, "--workers", 0)
+    assert refused
+    assert (code, "70 units computed again: all right" in output) == (0, True), output

@@ -7,7 +7,8 @@ counted as CUDA would.
 
 Operations check devices as CUDA's kernels do (`DeviceMismatchError`). Counted are `kernel`s, host synchronisations
 (`sync …`), copies (`copy …`) and their bytes. With `memory` an operation whose results are larger fails as CUDA does
-where memory is full. Gradients are walked in Python (`_gradients`): PyTorch's own engine asks the driver for streams.
+where memory is full. Gradients are walked by `python_autograd`: PyTorch's own engine asks the driver for
+streams.
 """
 
 from collections import Counter
@@ -20,6 +21,8 @@ from unittest import mock
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
+
+from tests.support.python_autograd import backward, grad
 
 CUDA = torch.device("cuda:0")
 NAME = "Pretended GPU"
@@ -245,67 +248,6 @@ class _Mode(TorchDispatchMode):
         return _running().run(func, args, kwargs or {})
 
 
-def _grad(output: torch.Tensor, leaf: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
-    """Return the gradient of a scalar by one leaf, as `torch.autograd.grad` does."""
-    return (_gradients(output)[torch.autograd.graph.get_gradient_edge(leaf).node],)
-
-
-def _backward(loss: torch.Tensor, *_: Any, **__: Any) -> None:
-    """Add a scalar's gradients to those of the leaves, as `Tensor.backward` does."""
-    for node, gradient in _gradients(loss).items():
-        leaf = node.variable
-        leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
-
-
-def _gradients(output: torch.Tensor) -> dict[Any, Any]:
-    """Return the gradients of the leaves, by the nodes that accumulate them."""
-    root = output.grad_fn
-    waiting: dict[Any, list[torch.Tensor | None]] = {root: [torch.ones_like(output.detach())]}
-    leaves = {}
-    for node in _in_order(root):
-        gradients = waiting.pop(node, None)
-        if gradients is None:
-            continue
-        if hasattr(node, "variable"):
-            leaves[node] = gradients[0]
-            continue
-        with torch.no_grad():
-            further = node(*gradients)
-        for (after, number), gradient in zip(node.next_functions, _as_tuple(further), strict=True):
-            if after is not None and gradient is not None:
-                _add(waiting.setdefault(after, [None] * len(after._input_metadata)), after, number, gradient)
-    return leaves
-
-
-def _add(gradients: list[torch.Tensor | None], node: Any, number: int, gradient: torch.Tensor) -> None:
-    """Add to the gradient of a node's output what another node gives, of the output's shape and dtype."""
-    facts = node._input_metadata[number]
-    with torch.no_grad():
-        gradient = gradient.sum_to_size(tuple(facts.shape)).to(facts.dtype)
-        known = gradients[number]
-        gradients[number] = gradient if known is None else known + gradient
-
-
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _in_order(root: Any) -> list[Any]:
-    """Return the nodes of a graph, each before those that its gradient goes to."""
-    order: list[Any] = []
-    seen: set[Any] = set()
-    stack = [(root, False)]
-    while stack:
-        node, done = stack.pop()
-        if done:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack += [(after, False) for after, _ in node.next_functions if after is not None]
-    return order[::-1]
-
-
 class _Event:
     """A CUDA event; the pretended device does nothing in between."""
 
@@ -394,8 +336,8 @@ def _patches(gpu: PretendedGpu, capacity: int) -> dict[str, Any]:
         "cuda.current_stream": lambda device=None: _Stream(),
         "amp.autocast_mode.is_autocast_available": lambda kind: True,
         "Generator": _Generator,
-        "autograd.grad": _grad,
-        "Tensor.backward": _backward,
+        "autograd.grad": grad,
+        "Tensor.backward": backward,
     }
 
 

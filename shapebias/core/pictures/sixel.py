@@ -291,7 +291,7 @@ def _select_tokens(before: bytes) -> NDArray[np.uint64]:
 def _marks(index: Pixels) -> _Marks:
     """Sorted band << 24 | colour << 16 | column << 6 | mask, of each colour of each column; index [bands, 6, width]."""
     bands, _, width = index.shape
-    place = np.arange(bands, dtype=np.uint32)[:, None] << 24 | np.arange(width, dtype=np.uint32) << 6
+    band_and_column = np.arange(bands, dtype=np.uint32)[:, None] << 24 | np.arange(width, dtype=np.uint32) << 6
     masks = np.empty((6, bands, width), np.uint8)
     masks[:] = 1 << np.arange(6, dtype=np.uint8)[:, None, None]
     first = np.ones(masks.shape, bool)  # is it the colour's first row in this column?
@@ -301,7 +301,7 @@ def _marks(index: Pixels) -> _Marks:
             same = index[:, row] == index[:, below]
             masks[row] |= same.view(np.uint8) << np.uint8(below)
             first[below] &= ~same
-        key = place | index[:, row].astype(np.uint32) << 16 | masks[row]
+        key = band_and_column | index[:, row].astype(np.uint32) << 16 | masks[row]
         found.append(key[first[row]])
     marks = np.concatenate(found)
     marks.sort()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shapebias.core.shape_bias.decisions import Decisions
 from shapebias.core.store import schema
-from shapebias.core.store.layout import LayerArray, Place
+from shapebias.core.store.layout import ArrayPart, LayerArray
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.ragged import Ragged
 from shapebias.core.store.reader import Owner, Part, Store, TopImages, Unit
@@ -177,9 +177,9 @@ class JoinedStore(Store):
         store, label = self.owner(model)
         return store.metric(label, layer, name)
 
-    def metric_place(self, model: str, layer: str, name: str) -> Place:
+    def metric_part(self, model: str, layer: str, name: str) -> ArrayPart:
         store, label = self.owner(model)
-        return store.metric_place(label, layer, name)
+        return store.metric_part(label, layer, name)
 
     def top(self, unit: Unit) -> TopImages:
         store, own_unit = self._owner_of(unit)

@@ -22,9 +22,13 @@ _PER_LAYER = 1  # version of stores that keep a group of arrays for every layer
 
 
 @dataclass(frozen=True)
-class Place:
-    """Part of an array: the entries `first` to `first` + `count` of `total` along the axis of units; `count` None: the
-    whole array. Where there are `rows`, these are before that axis, and it is of one of them, `row`."""
+class ArrayPart:
+    """The part of a store's array that belongs to one layer.
+
+    path:          the array's, in the store
+    axis:          that of units, of which the part has `count` of `total`, from `first` on; None: the whole array
+    row, rows:     where an axis of so many rows comes before, the one that the part is of
+    """
 
     path: str
     axis: int = 0
@@ -38,21 +42,21 @@ class Place:
 class LayerArray:
     """A layer's part of an array, indexed as if it were an array of its own, by numbers and slices."""
 
-    def __init__(self, array: "zarr.Array[Any]", place: Place) -> None:
+    def __init__(self, array: "zarr.Array[Any]", part: ArrayPart) -> None:
         """Raises ValueError where the array is of another shape."""
-        self._array, self._place = array, place
-        shape = array.shape if place.row is None else array.shape[1:]
-        fits = place.count is None or (len(shape) > place.axis and shape[place.axis] == place.total)
-        if not fits or (place.row is not None and array.shape[0] != place.rows):
+        self._array, self._part = array, part
+        shape = array.shape if part.row is None else array.shape[1:]
+        fits = part.count is None or (len(shape) > part.axis and shape[part.axis] == part.total)
+        if not fits or (part.row is not None and array.shape[0] != part.rows):
             raise ValueError(f"its shape is {array.shape}")
-        if place.count is not None:
-            shape = (*shape[: place.axis], place.count, *shape[place.axis + 1 :])
+        if part.count is not None:
+            shape = (*shape[: part.axis], part.count, *shape[part.axis + 1 :])
         self.shape: tuple[int, ...] = shape
 
     @property
     def path(self) -> str:
         """Of the array that it is part of, in the store."""
-        return self._place.path
+        return self._part.path
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -65,17 +69,17 @@ class LayerArray:
         """Return the same selection in the whole array."""
         chosen = list(selection) if isinstance(selection, tuple) else [] if selection is ... else [selection]
         chosen += [slice(None)] * (len(self.shape) - len(chosen))
-        if self._place.count is not None:
-            chosen[self._place.axis] = self._shifted(chosen[self._place.axis], self._place.count)
-        return tuple(chosen) if self._place.row is None else (self._place.row, *chosen)
+        if self._part.count is not None:
+            chosen[self._part.axis] = self._shifted(chosen[self._part.axis], self._part.count)
+        return tuple(chosen) if self._part.row is None else (self._part.row, *chosen)
 
     def _shifted(self, index: Any, count: int) -> Any:
         if isinstance(index, slice):
             start, stop, step = index.indices(count)
-            return slice(self._place.first + start, self._place.first + max(stop, start), step)
+            return slice(self._part.first + start, self._part.first + max(stop, start), step)
         if not -count <= index < count:
             raise IndexError(f"index {index} of {count}")
-        return self._place.first + int(index) % count
+        return self._part.first + int(index) % count
 
 
 @dataclass(frozen=True)
@@ -91,25 +95,25 @@ class Layout:
         """Return the metrics of a layer, of stores after version 1."""
         return [name for name in self.metrics if name not in self.layers[layer].lacks]
 
-    def place(self, layer: str, name: str) -> Place:
-        """Return where an array of a layer is: `metrics/tv`, `top/value`, `activations/max`, `concepts/label`, …
+    def part(self, layer: str, name: str) -> ArrayPart:
+        """Return which part of an array is a layer's, by a name such as `metrics/tv`, `top/value` or `concepts/label`.
 
         Raises KeyError for a metric that the model does not have.
         """
         if self.version == _PER_LAYER:
-            return Place(f"{schema.layer_path(self.model, layer)}/{name}")
+            return ArrayPart(f"{schema.layer_path(self.model, layer)}/{name}")
         path, facts, (first, first_map) = f"models/{self.model}", self.layers[layer], self._firsts[layer]
         if name.startswith(f"{METRICS}/"):
             metric = name.removeprefix(f"{METRICS}/")
             if metric not in self.metric_names(layer):
                 raise KeyError(f"no metric {metric}")
             row = self.metrics.index(metric)
-            return Place(f"{path}/{METRICS}", 0, first, facts.units, self.units, row, len(self.metrics))
+            return ArrayPart(f"{path}/{METRICS}", 0, first, facts.units, self.units, row, len(self.metrics))
         if name == MAPS:
             size = map_group(facts)
             total = sum(other.units for other in self.layers.values() if map_group(other) == size)
-            return Place(f"{path}/{MAPS}/{size}", 0, first_map, facts.units, total)
-        return Place(f"{path}/{name}", int(name.startswith(ACTIVATIONS)), first, facts.units, self.units)
+            return ArrayPart(f"{path}/{MAPS}/{size}", 0, first_map, facts.units, total)
+        return ArrayPart(f"{path}/{name}", int(name.startswith(ACTIVATIONS)), first, facts.units, self.units)
 
     @cached_property
     def units(self) -> int:

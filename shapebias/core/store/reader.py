@@ -14,7 +14,7 @@ from shapebias.core.errors import UsageError
 from shapebias.core.shape_bias.decisions import Decisions
 from shapebias.core.store import schema
 from shapebias.core.store.errors import damaged
-from shapebias.core.store.layout import LayerArray, Place
+from shapebias.core.store.layout import ArrayPart, LayerArray
 from shapebias.core.store.ragged import Ragged
 from shapebias.core.text import printable
 
@@ -178,7 +178,7 @@ class Store(Protocol):
     def metric(self, model: str, layer: str, name: str) -> NDArray[np.float32]:
         """Return a metric of a layer's units, float32 [units]."""
 
-    def metric_place(self, model: str, layer: str, name: str) -> Place:
+    def metric_part(self, model: str, layer: str, name: str) -> ArrayPart:
         """Return what `metric` reads: the same for several layers where it reads the metric of all together."""
 
     def top(self, unit: Unit) -> TopImages:

@@ -137,7 +137,7 @@ def read_metrics_ahead(store: Store, layers: Iterable[tuple[str, str]]) -> None:
     `store.metric` to find them. Raises StoreError."""
     if any(isinstance(part.store.path, str) for part in store.parts):
         reads: dict[object, tuple[str, str, str]] = {
-            (model, store.metric_place(model, layer, name)): (model, layer, name)
+            (model, store.metric_part(model, layer, name)): (model, layer, name)
             for model, layer in layers
             for name in store.metric_names(model, layer)
         }

@@ -19,7 +19,7 @@ from shapebias.core.shape_bias.decisions import Decisions
 from shapebias.core.store import schema
 from shapebias.core.store.errors import StoreError, damaged, store_name
 from shapebias.core.store.files import Files
-from shapebias.core.store.layout import MAPS, METRICS, LayerArray, Layout, Place
+from shapebias.core.store.layout import MAPS, METRICS, ArrayPart, LayerArray, Layout
 from shapebias.core.store.ragged import Ragged
 from shapebias.core.store.reader import Owner, Part, Store, TopImages, Unit
 from shapebias.core.text import printable
@@ -38,7 +38,7 @@ class SingleStore(Store):
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: of which images, and pictures
         self._layouts: dict[str, Layout] = {}
-        self._metrics: dict[Place, NDArray[np.float32]] = {}  # of all layers of a model
+        self._metrics: dict[ArrayPart, NDArray[np.float32]] = {}  # of all layers of a model
         with self._reading("attributes"):
             self.attributes = dict(group.attrs)
             if not isinstance(group["models"], zarr.Group):
@@ -226,17 +226,17 @@ class SingleStore(Store):
             return schema.Layer.from_attributes(dict(self._group[path].attrs))
 
     def layer_has(self, model: str, layer: str, name: str) -> bool:
-        return self.has(self._layout(model).place(layer, name).path)
+        return self.has(self._layout(model).part(layer, name).path)
 
     def layer_array(self, model: str, layer: str, name: str, shape: Sequence[int | None] | None = None) -> LayerArray:
         with self._reading(f"{model}/{layer}/{name}"):
-            place = self._layout(model).place(layer, name)
-        array = self.array(place.path)
-        with self._reading(place.path):
-            part = LayerArray(array, place)
-            if shape is not None and not _fits(part.shape, shape):
+            part = self._layout(model).part(layer, name)
+        array = self.array(part.path)
+        with self._reading(part.path):
+            layer_array = LayerArray(array, part)
+            if shape is not None and not _fits(layer_array.shape, shape):
                 raise ValueError(f"its shape is {array.shape}")
-            return part
+            return layer_array
 
     def layer_read(
         self, model: str, layer: str, name: str, *selection: Any, shape: Sequence[int | None] | None = None
@@ -255,22 +255,22 @@ class SingleStore(Store):
             return in_order(group.array_keys())
 
     def metric(self, model: str, layer: str, name: str) -> NDArray[np.float32]:
-        place = self.metric_place(model, layer, name)
-        own = self._layout(model).place(layer, f"{METRICS}/{name}")
-        if place == own:
+        part = self.metric_part(model, layer, name)
+        own = self._layout(model).part(layer, f"{METRICS}/{name}")
+        if part == own:
             return self.layer_read(model, layer, f"{METRICS}/{name}", shape=[self.layers(model)[layer].units])
-        with self._reading(f"{place.path} {name}"):
-            if place not in self._metrics:  # of all layers at once: a read takes longer than its bytes
-                self._metrics[place] = LayerArray(self.array(place.path), place)[...]
-                self._metrics[place].flags.writeable = False
-            return self._metrics[place][own.first : own.first + (own.count or 0)]
+        with self._reading(f"{part.path} {name}"):
+            if part not in self._metrics:  # of all layers at once: a read takes longer than its bytes
+                self._metrics[part] = LayerArray(self.array(part.path), part)[...]
+                self._metrics[part].flags.writeable = False
+            return self._metrics[part][own.first : own.first + (own.count or 0)]
 
-    def metric_place(self, model: str, layer: str, name: str) -> Place:
+    def metric_part(self, model: str, layer: str, name: str) -> ArrayPart:
         layout = self._layout(model)
         with self._reading(f"{model}/{layer}/{METRICS}/{name}"):
-            place = layout.place(layer, f"{METRICS}/{name}")
+            part = layout.part(layer, f"{METRICS}/{name}")
         together = self._version > 1 and layout.units <= _AT_ONCE
-        return replace(place, first=0, count=layout.units) if together else place
+        return replace(part, first=0, count=layout.units) if together else part
 
     @lru_cache(maxsize=256)  # noqa: B019 (a store is open as long as the program runs)
     def top(self, unit: Unit) -> TopImages:

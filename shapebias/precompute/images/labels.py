@@ -140,10 +140,10 @@ def _depth_of_wnids(folders: Sequence[list[bytes]]) -> int:
 
 
 def _splits_text(splits: Sequence[bytes], source: str, is_folder: bool) -> str:
-    names, place = [printable(name, 40) for name in splits], printable(source)
-    held = f"{place} holds {', '.join(names[:-1])} and {names[-1]}, each with images"
+    names, source_text = [printable(name, 40) for name in splits], printable(source)
+    held = f"{source_text} holds {', '.join(names[:-1])} and {names[-1]}, each with images"
     if is_folder:
-        return f"{held}: name one of them, such as {place.rstrip('/')}/{names[-1]}"
+        return f"{held}: name one of them, such as {source_text.rstrip('/')}/{names[-1]}"
     return f"{held}: make one of {names[-1]} alone"
 
 

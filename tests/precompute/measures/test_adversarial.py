@@ -1,13 +1,19 @@
 """Which images withstand attacks: `withstood` on the same images in the same batches, and against margins."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from shapebias.core.analysis.accuracy import accuracies
+from shapebias.core.store.opening import open_store
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.attacks.descent import Normalised, withstood
+from shapebias.precompute.measures import adversarial
 from tests.support.plain_run import MEAN, STD, PlainRun
 
 ATTACKS = [("l2", 0.2), ("linf", 0.002), ("l2", 0.05)]
@@ -67,3 +73,21 @@ def test_an_image_withstands_what_does_not_reach_its_margin(norm: str) -> None:
     assert found.dtype == torch.bool
     expected = [[margin > attack.epsilon for margin in margins.tolist()] for attack in attacks]
     assert found.tolist() == expected
+
+
+def test_attacks_run_in_float32_where_float16_would_underflow(
+    make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precisions: list[str] = []
+    withstand = adversarial.withstood
+
+    def noting(network: Normalised, *arguments: Any, **options: Any) -> torch.Tensor:
+        precisions.append(network._device.precision.name)
+        return withstand(network, *arguments, **options)
+
+    monkeypatch.setattr(adversarial, "withstood", noting)
+    attacks = (Attack("l2", 0.5, 2, 0.3),)
+    path = make_store(tmp_path / "a.zarr", precision="fp16", attacks=attacks, limit=10)
+    assert set(precisions) == {"highest"}
+    notes = open_store(path).attributes["notes"]
+    assert any("attacked in float32: gradients underflow in float16" in note for note in notes)

@@ -34,5 +34,5 @@ def fault() -> str | None:
         module = importlib.import_module(_TRITON)
     except ImportError:
         return "Triton is not installed"
-    found = find_fault(module, "cuda")
-    return None if found is None else f"Triton's kernels fail on this GPU: {found}"
+    problem = find_fault(module, "cuda")
+    return None if problem is None else f"Triton's kernels fail on this GPU: {problem}"

@@ -67,7 +67,7 @@ def _results(module: ModuleType, device: torch.device | str) -> dict[str, Tensor
         threshold = torch.full((_UNITS,), 2.125, device=device)
         module.count_concepts(area, shared, maps, maximum, threshold, _upsampling(device), planes)
     order = torch.arange(_UNITS, device=device)[:, None]
-    shown = torch.where((lists[0] > -torch.inf)[:, :, None], kept[order, lists[5].long()], 0)
+    top_maps = torch.where((lists[0] > -torch.inf)[:, :, None], kept[order, lists[5].long()], 0)
     named = {
         "the maximum": maximum,
         "the count of a <= 0": nonpositive,
@@ -79,7 +79,7 @@ def _results(module: ModuleType, device: torch.device | str) -> dict[str, Tensor
         "a top list": torch.stack(lists[:2]),
         "the images of a top list": torch.stack(lists[2:4]),
         "the position of a maximum": lists[4],
-        "the map of a top image": shown,
+        "the map of a top image": top_maps,
         "the number of ties": tied,
         "a sample": sampled,
         "a count of concepts": shared[:, 1:],

@@ -1,0 +1,66 @@
+"""Gradients of scalars, node by node as autograd recorded them: without the streams and threads of its own engine."""
+
+from typing import Any
+
+import torch
+
+
+def grad(output: torch.Tensor, leaf: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
+    """Return the gradient of a scalar by one leaf, as `torch.autograd.grad` does."""
+    return (_gradients(output)[torch.autograd.graph.get_gradient_edge(leaf).node],)
+
+
+def backward(loss: torch.Tensor, *_: Any, **__: Any) -> None:
+    """Add a scalar's gradients to those of the leaves, as `Tensor.backward` does."""
+    for node, gradient in _gradients(loss).items():
+        leaf = node.variable
+        leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+
+
+def _gradients(output: torch.Tensor) -> dict[Any, Any]:
+    """Return the gradients of the leaves, by the nodes that accumulate them."""
+    root = output.grad_fn
+    waiting: dict[Any, list[torch.Tensor | None]] = {root: [torch.ones_like(output.detach())]}
+    leaves = {}
+    for node in _in_order(root):
+        gradients = waiting.pop(node, None)
+        if gradients is None:
+            continue
+        if hasattr(node, "variable"):
+            leaves[node] = gradients[0]
+            continue
+        with torch.no_grad():
+            further = node(*gradients)
+        for (after, number), gradient in zip(node.next_functions, _as_tuple(further), strict=True):
+            if after is not None and gradient is not None:
+                _add(waiting.setdefault(after, [None] * len(after._input_metadata)), after, number, gradient)
+    return leaves
+
+
+def _add(gradients: list[torch.Tensor | None], node: Any, number: int, gradient: torch.Tensor) -> None:
+    """Add to the gradient of a node's output what another node gives, of the output's shape and dtype."""
+    facts = node._input_metadata[number]
+    with torch.no_grad():
+        gradient = gradient.sum_to_size(tuple(facts.shape)).to(facts.dtype)
+        known = gradients[number]
+        gradients[number] = gradient if known is None else known + gradient
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _in_order(root: Any) -> list[Any]:
+    """Return the nodes of a graph, each before those that its gradient goes to."""
+    order: list[Any] = []
+    seen: set[Any] = set()
+    stack = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack += [(after, False) for after, _ in node.next_functions if after is not None]
+    return order[::-1]
