@@ -21,7 +21,8 @@ def verify(
         str | None, typer.Option(metavar="IMAGES", help="Where the images are now, if elsewhere.")
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option("--model", metavar="SPEC", help="LABEL=SOURCE[@CHECKPOINT], if elsewhere now.")
+        list[str] | None,
+        typer.Option("--model", metavar="SPEC", help=r"LABEL=SOURCE\[@CHECKPOINT] of a network that is elsewhere now."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
