@@ -16,27 +16,38 @@ _DIMMED = 0.5  # brightness of an image without evidence
 Values = NDArray[np.floating[Any]]
 
 
-def heat_scale(maps: Iterable[NDArray[np.float32]]) -> float:
-    """Return the value at which colours end, for maps that are shown on one scale: the largest of the maps' 0.99
-    quantiles of |values|, and of maps that are 0 nearly everywhere their largest |value|; 0 where all are constant."""
-    return max((_cap(np.abs(values)) for values in maps if values.any()), default=0.0)
+def heat_scale(maps: Iterable[NDArray[np.float32]], signed: bool) -> float:
+    """Return the value at which colours end, for maps of a method that are shown on one scale: the largest of the maps'
+    0.99 quantiles of |values|, and of maps that are 0 nearly everywhere their largest |value|; 0 where all are
+    constant. Values of maps without a sign count from the map's smallest: see `heat_tile`."""
+    return max((_cap(np.abs(_heat(values, signed))) for values in maps if not is_constant(values)), default=0.0)
+
+
+def is_constant(values: NDArray[np.float32]) -> bool:
+    """Return whether a map has one value everywhere, so that it is no evidence."""
+    return bool((values == values.flat[0]).all())
 
 
 def _cap(sizes: NDArray[np.float32]) -> float:
     return float(np.quantile(sizes, _CAP)) or float(sizes.max())
 
 
+def _heat(values: NDArray[np.float32], signed: bool) -> NDArray[np.float32]:
+    return values if signed else values - values.min()
+
+
 def heat_tile(photo: Image.Image, values: NDArray[np.float32] | None, *, scale: float, signed: bool) -> Image.Image:
     """Return a map, float32 [h, w], upsampled bilinearly over the grey photo: RGB, as large as the photo.
 
-    The colours end at `scale`: give one to tiles that are to be compared (`heat_scale`). Signed maps are vermillion
-    where they speak for the output that is explained and blue where they speak against it; others go from transparent
-    over red to yellow. A map that is 0 everywhere says `no evidence`; None, `not measured`.
+    Colours end at `scale`: give one to tiles that are to be compared (`heat_scale`). Signed maps are vermillion where
+    they speak for the output that is explained and blue where they speak against it. Others begin at their smallest
+    value, since RISE's are the chance of a random mask everywhere, and go from transparent over red to yellow. A
+    constant map says `no evidence`; None, `not measured`.
     """
     grey = photo.convert("L")
-    if values is None or not values.any() or not scale > 0:
+    if values is None or is_constant(values) or not scale > 0:
         return _without_heat(grey, "not measured" if values is None else "no evidence")
-    upsampled = Image.fromarray(values.astype(np.float32)).resize(photo.size, Image.Resampling.BILINEAR)
+    upsampled = Image.fromarray(_heat(values, signed)).resize(photo.size, Image.Resampling.BILINEAR)
     heat = np.clip(np.asarray(upsampled) / scale, -1.0, 1.0)[..., None]
     colour, opacity = _diverging(heat) if signed else _rising(heat)
     blended = np.asarray(grey, np.float32)[..., None] * (1 - opacity) + colour * opacity

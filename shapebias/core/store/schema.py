@@ -181,7 +181,8 @@ class AttributionImages(_Attributes):
 class AttributedMethod(_Attributes):
     """An attribution method as it was run for a model: its settings, and the size of its maps.
 
-    `signed`: a value below 0 speaks against the output that is explained. `notes` say what happened on the way.
+    `signed`: a value below 0 speaks against the output that is explained. `fallback` names the method that took its
+    place where it does not hold for the network, else it is empty.
     """
 
     name: str
@@ -190,7 +191,7 @@ class AttributedMethod(_Attributes):
     signed: bool
     height: int
     width: int
-    notes: list[str] = field(default_factory=list)
+    fallback: str = ""
 
 
 def is_safe_name(name: object) -> bool:
