@@ -1,0 +1,95 @@
+"""A method with the settings that it runs with, and how the command line names it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from shapebias.core.attribution.method import Cost, Method, Value
+from shapebias.core.attribution.methods import METHODS, find_method
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method, and the value of each of its settings. Two are equal where they give the same maps."""
+
+    method: Method
+    settings: Mapping[str, Value]
+
+    @classmethod
+    def of(cls, name: str, **changes: Value) -> Self:
+        """Return a method by its name, with the defaults of the settings that are not given.
+
+        Settings are named as in Python, `learning_rate` for `learning-rate`. Raises UsageError for a name or a value
+        that does not exist.
+        """
+        method = find_method(name)
+        given = {key.replace("_", "-"): method.setting(key.replace("_", "-")) for key in changes}
+        values = zip(given.items(), changes.values(), strict=True)
+        changed = {key: setting.read(str(value)) for (key, setting), value in values}
+        return cls(method, {setting.name: changed.get(setting.name, setting.default) for setting in method.settings})
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
+        """Return the choice that `to_attributes` wrote. Raises UsageError where it is of no method that there is."""
+        return cls.of(str(attributes["name"]), **attributes["settings"])
+
+    def to_attributes(self) -> dict[str, Any]:
+        """Return the method's name and all settings, ready for JSON."""
+        return {"name": self.name, "settings": dict(self.settings)}
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.method.name
+
+    def number(self, name: str) -> float:
+        """Return the value of a setting that is a number."""
+        return float(self.settings[name])
+
+    def count(self, name: str) -> int:
+        """Return the value of a setting that is a whole number."""
+        return int(self.settings[name])
+
+    def word(self, name: str) -> str:
+        """Return the value of a setting that is a word."""
+        return str(self.settings[name])
+
+    def cost(self, size: int) -> Cost:
+        """Return what a map of one image of `size` x `size` px costs."""
+        return self.method.forwards_and_backwards(self.settings, size)
+
+    def __str__(self) -> str:
+        changed = (setting for setting in self.method.settings if self.settings[setting.name] != setting.default)
+        return ":".join([self.name, *(f"{setting.name}={self.settings[setting.name]}" for setting in changed)])
+
+
+def parse_choices(text: str) -> tuple[Choice, ...]:
+    """Return the methods that `NAME[:SETTING=VALUE]...,NAME...` names, each once, in the registry's order.
+
+    `all` stands for all methods and controls by their defaults, unless they are named beside it. Raises UsageError.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    named = [_parse_choice(word) for word in words if word != "all"]
+    names = [choice.name for choice in named]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} is named twice: a store has one map of a method for an image")
+    if not words:
+        raise UsageError(f"no attribution method is named: there are {', '.join(METHODS)}, or all")
+    chosen = {choice.name: choice for choice in named}
+    wanted = METHODS if "all" in words else names
+    return tuple(chosen.get(name) or Choice.of(name) for name in METHODS if name in wanted)
+
+
+def _parse_choice(word: str) -> Choice:
+    name, *assignments = word.split(":")
+    method = find_method(name)
+    values: dict[str, Value] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"{name}:{printable(assignment, 60)}: write NAME:SETTING=VALUE")
+        values[key] = method.setting(key).read(value)
+    return Choice.of(name, **values)

@@ -1,0 +1,94 @@
+"""What an attribution method is: its settings, and what it costs."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+REFERENCE_SIDE = 224  # px: the image that settings in px are of
+
+Value = int | float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting of a method: a number from `low` to `high`, of the default's type, or one of some `words`.
+
+    `about` says what it is, with its unit; `source` where the default comes from.
+    """
+
+    name: str
+    default: Value
+    about: str
+    source: str
+    low: float = -math.inf
+    high: float = math.inf
+    words: tuple[str, ...] = ()
+
+    def read(self, text: str) -> Value:
+        """Return the value that a text names. Raises UsageError for a text that is none of this setting's values."""
+        if self.words:
+            if text in self.words:
+                return text
+            raise UsageError(f"{self.name}={printable(text, 60)}: write {' or '.join(self.words)}")
+        try:
+            value = int(text) if isinstance(self.default, int) else float(text)
+        except ValueError:
+            value = math.nan
+        if not self.low <= value <= self.high:
+            kind = "a whole number" if isinstance(self.default, int) else "a number"
+            raise UsageError(f"{self.name}={printable(text, 60)}: write {kind} from {self.low:g} to {self.high:g}")
+        return value
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How often the network runs for one image: forwards, and backwards (each behind one of the forwards)."""
+
+    forwards: int
+    backwards: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """An attribution method, or a control.
+
+    signed:   whether its map tells what speaks against the class (below 0) from what speaks for it
+    formula:  with x for the image in [0, 1], b for the baseline, S for the logit of the class, f for the score that
+              `of` names, p for positions; maps of colours are summed over them
+    """
+
+    name: str
+    title: str
+    family: str
+    signed: bool
+    formula: str
+    source: str
+    settings: tuple[Setting, ...] = ()
+    forwards_and_backwards: Callable[[Mapping[str, Value], int], Cost]
+
+    def setting(self, name: str) -> Setting:
+        """Return the setting of a name. Raises UsageError where there is none."""
+        for setting in self.settings:
+            if setting.name == name:
+                return setting
+        names = ", ".join(setting.name for setting in self.settings)
+        there = f"there are {names}" if names else "it has none"
+        raise UsageError(f"{self.name} has no setting {printable(name, 60)}: {there}")
+
+
+def pixels(length: float, size: int) -> int:
+    """Return a length of a 224 px image in px of one of `size` px, at least 1."""
+    return max(1, round(length * size / REFERENCE_SIDE))
+
+
+def occluded_positions(patch: int, stride: int, size: int) -> int:
+    """Return how many patches cover a side of `size` px: one every `stride` px, the last one cut off at the border."""
+    return 1 + max(0, math.ceil((size - patch) / stride))
+
+
+def patches_along(side: int, patch: int, stride: int) -> int:
+    """Return how many patches of `patch` px cover a side, one every `stride` px; the last is cut off at the border."""
+    return 1 + max(0, math.ceil((side - patch) / stride))

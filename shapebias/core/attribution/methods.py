@@ -1,0 +1,356 @@
+"""The one registry of attribution methods and controls."""
+
+from collections.abc import Callable, Mapping
+
+from shapebias.core.attribution.method import REFERENCE_SIDE, Cost, Method, Setting, Value, patches_along, pixels
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+
+GRADIENT, PERTURBATION, CAM, CONTROL = FAMILIES = ("gradient", "perturbation", "cam", "control")
+LOGIT, PROBABILITY = SCORES = ("logit", "probability")
+BLACK, GREY, RANDOM = BASELINES = ("black", "grey", "random")
+CIRCLES = 20  # discs that Meaningful Perturbation tries as its first mask
+_FONG = "Fong & Vedaldi 2017"
+
+
+def _samples(default: int, about: str, source: str, low: int = 1, high: int = 100_000) -> Setting:
+    return Setting(name="samples", default=default, low=low, high=high, about=about, source=source)
+
+
+def _baseline(default: str, source: str, words: tuple[str, ...] = BASELINES) -> Setting:
+    about = "what stands for nothing, in pixel space: black, grey (0.5), or uniform noise drawn for the image"
+    if "mean" in words:
+        about += "; mean: the mean colour of each superpixel"
+    return Setting(name="baseline", default=default, words=words, about=about, source=source)
+
+
+def _of(source: str) -> Setting:
+    about = "the score that is explained: the class's logit, or its softmax probability"
+    return Setting(name="of", default=PROBABILITY, words=SCORES, about=about, source=source)
+
+
+def _passes(name: str) -> Callable[[Mapping[str, Value], int], Cost]:
+    """Return the cost of as many forwards and backwards as a setting says."""
+    return lambda settings, _: Cost(int(settings[name]), int(settings[name]))
+
+
+def _once(settings: Mapping[str, Value], size: int) -> Cost:
+    return Cost(1, 1)
+
+
+def _free(settings: Mapping[str, Value], size: int) -> Cost:
+    return Cost(0)
+
+
+def _of_occlusion(settings: Mapping[str, Value], size: int) -> Cost:
+    patch, stride = (pixels(float(settings[name]), size) for name in ("patch", "stride"))
+    return Cost(1 + patches_along(size, patch, stride) ** 2)
+
+
+def _of_deeplift(settings: Mapping[str, Value], size: int) -> Cost:
+    """Image and baseline go through the network side by side."""
+    samples = int(settings["samples"]) if settings["baseline"] == RANDOM else 1
+    return Cost(2 * samples, 2 * samples)
+
+
+_ALL = (
+    Method(
+        name="gradient",
+        title="Gradient",
+        family=GRADIENT,
+        signed=True,
+        formula="dS/dx",
+        source="Simonyan, Vedaldi & Zisserman 2014 (arXiv 1312.6034), with its sign",
+        forwards_and_backwards=_once,
+    ),
+    Method(
+        name="input-x-gradient",
+        title="Input x Gradient",
+        family=GRADIENT,
+        signed=True,
+        formula="x * dS/dx",
+        source="Shrikumar et al. 2016 (arXiv 1605.01713)",
+        forwards_and_backwards=_once,
+    ),
+    Method(
+        name="smoothgrad",
+        title="SmoothGrad",
+        family=GRADIENT,
+        signed=True,
+        formula="mean over samples of dS/dx at x + sigma * (standard normal noise)",
+        source="Smilkov et al. 2017 (arXiv 1706.03825)",
+        settings=(
+            _samples(50, "noisy images", "Smilkov et al. 2017: little changes beyond 50"),
+            Setting(
+                name="sigma",
+                default=0.15,
+                low=0.0,
+                high=10.0,
+                about="the noise's standard deviation, for pixels in [0, 1]",
+                source="Smilkov et al. 2017: 10 % to 20 % of the input's range",
+            ),
+        ),
+        forwards_and_backwards=_passes("samples"),
+    ),
+    Method(
+        name="integrated-gradients",
+        title="Integrated Gradients",
+        family=GRADIENT,
+        signed=True,
+        formula="(x - b) * (integral over t from 0 to 1 of dS/dx at b + t (x - b))",
+        source="Sundararajan, Taly & Yan 2017 (arXiv 1703.01365)",
+        settings=(
+            Setting(
+                name="steps",
+                default=50,
+                low=2,
+                high=100_000,
+                about="points on the way from baseline to image, both ends among them",
+                source="captum; Sundararajan et al. 2017: 20 to 300",
+            ),
+            Setting(
+                name="rule",
+                default="trapezoid",
+                words=("trapezoid", "gauss-legendre"),
+                about="where the points are, and what they weigh",
+                source="trapezoid: Sturmfels, Lundberg & Lee 2020; gauss-legendre: captum's default",
+            ),
+            _baseline(BLACK, "Sundararajan et al. 2017: the black image"),
+        ),
+        forwards_and_backwards=_passes("steps"),
+    ),
+    Method(
+        name="gradient-shap",
+        title="GradientSHAP",
+        family=GRADIENT,
+        signed=True,
+        formula="mean over samples of (x - b) * dS/dx at b + t (x - b), t uniform in [0, 1]",
+        source="expected gradients: Erion et al. 2021 (arXiv 1906.10670); Lundberg & Lee 2017 (arXiv 1705.07874)",
+        settings=(
+            _samples(50, "draws of b and t", "as SmoothGrad's"),
+            _baseline(RANDOM, "a distribution, as SHAP asks for"),
+        ),
+        forwards_and_backwards=_passes("samples"),
+    ),
+    Method(
+        name="deeplift-shap",
+        title="DeepLIFT-SHAP",
+        family=GRADIENT,
+        signed=True,
+        formula="mean over baselines of (x - b) * m, m from S to x by the chain rule with (g(u) - g(v)) / (u - v) for "
+        "the slope of a nonlinearity g at u (of x) and v (of b)",
+        source="Rescale rule: Shrikumar, Greenside & Kundaje 2017 (arXiv 1704.02685); Lundberg & Lee 2017",
+        settings=(
+            _samples(10, "baselines, where they are random; else there is one", "captum's documentation: 10 to 20"),
+            _baseline(RANDOM, "a distribution, as SHAP asks for"),
+        ),
+        forwards_and_backwards=_of_deeplift,
+    ),
+    Method(
+        name="occlusion",
+        title="Occlusion",
+        family=PERTURBATION,
+        signed=True,
+        formula="mean, over the patches that cover p, of f(x) - f(x with the patch replaced by b)",
+        source="Zeiler & Fergus 2014 (arXiv 1311.2901)",
+        settings=(
+            Setting(
+                name="patch",
+                default=35,
+                low=1,
+                high=REFERENCE_SIDE,
+                about="side of the patch, px of 224",
+                source="Agarwal & Nguyen 2020 (arXiv 1910.04256)",
+            ),
+            Setting(
+                name="stride",
+                default=7,
+                low=1,
+                high=REFERENCE_SIDE,
+                about="from patch to patch, px of 224",
+                source="a fifth of the patch",
+            ),
+            _baseline(GREY, "Zeiler & Fergus 2014: a grey square"),
+            _of("Zeiler & Fergus 2014: the probability of the class"),
+        ),
+        forwards_and_backwards=_of_occlusion,
+    ),
+    Method(
+        name="lime",
+        title="LIME",
+        family=PERTURBATION,
+        signed=True,
+        formula="coefficients of a ridge regression of f on which superpixels are shown (the others replaced by b), "
+        "samples weighted by exp(-d^2 / width^2), d their cosine distance from the whole image",
+        source="Ribeiro, Singh & Guestrin 2016 (arXiv 1602.04938), and its authors' lime_image",
+        settings=(
+            _samples(1000, "images with superpixels left out", "the authors' lime_image", low=2),
+            Setting(
+                name="segments",
+                default="slic",
+                words=("slic", "quickshift", "grid"),
+                about="how superpixels are cut, by scikit-image, or as squares",
+                source="Agarwal & Nguyen 2020 (arXiv 1910.04256): SLIC",
+            ),
+            Setting(
+                name="superpixels",
+                default=50,
+                low=2,
+                high=10_000,
+                about="how many, about; quickshift finds its own number",
+                source="Agarwal & Nguyen 2020",
+            ),
+            Setting(
+                name="width",
+                default=0.25,
+                low=1e-3,
+                high=1e3,
+                about="width of the kernel",
+                source="the authors' lime_image",
+            ),
+            Setting(
+                name="ridge",
+                default=1.0,
+                low=0.0,
+                high=1e6,
+                about="what the squared coefficients cost",
+                source="the authors' lime_base",
+            ),
+            _baseline("mean", "the authors' lime_image", words=("mean", *BASELINES)),
+            _of("Ribeiro et al. 2016: the probability of the class"),
+        ),
+        forwards_and_backwards=lambda settings, _: Cost(int(settings["samples"])),
+    ),
+    Method(
+        name="mp",
+        title="Meaningful Perturbation",
+        family=PERTURBATION,
+        signed=False,
+        formula="1 - m, m in [0, 1] the mask that minimises f(m x + (1 - m) (x blurred)) + area * sum of |1 - m| + "
+        "variation * sum of |gradient of m|^beta, by Adam",
+        source="Fong & Vedaldi 2017 (arXiv 1704.03296)",
+        settings=(
+            Setting(name="steps", default=300, low=1, high=10_000, about="steps of Adam", source=_FONG),
+            Setting(
+                name="learning-rate", default=0.1, low=1e-6, high=10.0, about="of Adam; m stays in [0, 1]", source=_FONG
+            ),
+            Setting(name="blur", default=10.0, low=0.1, high=100.0, about="sigma of the blur, px of 224", source=_FONG),
+            Setting(name="area", default=1e-4, low=0.0, high=1e3, about="what a hidden cell costs", source=_FONG),
+            Setting(name="variation", default=1e-2, low=0.0, high=1e3, about="what an edge costs", source=_FONG),
+            Setting(name="beta", default=3.0, low=1.0, high=10.0, about="power of the mask's gradient", source=_FONG),
+            Setting(
+                name="cell", default=8, low=1, high=112, about="side of a cell of the mask, px of 224", source=_FONG
+            ),
+            Setting(
+                name="smooth",
+                default=5.0,
+                low=0.1,
+                high=50.0,
+                about="sigma by which the mask is blurred, px of 224",
+                source=_FONG,
+            ),
+            Setting(
+                name="jitter",
+                default=4,
+                low=0,
+                high=32,
+                about="the image moves by less than this many px of 224 each step",
+                source=_FONG,
+            ),
+            _of("Fong & Vedaldi 2017: the probability of the class"),
+        ),
+        forwards_and_backwards=lambda settings, _: Cost(int(settings["steps"]) + CIRCLES + 2, int(settings["steps"])),
+    ),
+    Method(
+        name="rise",
+        title="RISE",
+        family=PERTURBATION,
+        signed=False,
+        formula="1 / (masks * p) * (sum over random masks M in [0, 1] of f(M x + (1 - M) b) M(p))",
+        source="Petsiuk, Das & Saenko 2018 (arXiv 1806.07421)",
+        settings=(
+            Setting(
+                name="masks",
+                default=2000,
+                low=1,
+                high=100_000,
+                about="random masks",
+                source="a quarter of Petsiuk et al. 2018 (8000 for ResNet-50, 4000 for VGG-16)",
+            ),
+            Setting(
+                name="grid",
+                default=7,
+                low=1,
+                high=64,
+                about="cells a side of the coarse mask, which is enlarged bilinearly and moved by less than a cell",
+                source="Petsiuk et al. 2018 (8 in its authors' code)",
+            ),
+            Setting(
+                name="p",
+                default=0.5,
+                low=0.001,
+                high=0.999,
+                about="the chance that a cell is shown",
+                source="Petsiuk et al. 2018 (0.1 in its authors' code)",
+            ),
+            _baseline(BLACK, "Petsiuk et al. 2018: the image times the mask"),
+            _of("Petsiuk et al. 2018: the probability of the class"),
+        ),
+        forwards_and_backwards=lambda settings, _: Cost(int(settings["masks"])),
+    ),
+    Method(
+        name="cam",
+        title="CAM",
+        family=CAM,
+        signed=True,
+        formula="sum over channels k of w[k] A[k, p], A the last map, w the class's weights behind global average "
+        "pooling",
+        source="Zhou et al. 2016 (arXiv 1512.04150)",
+        forwards_and_backwards=_once,
+    ),
+    Method(
+        name="grad-cam",
+        title="Grad-CAM",
+        family=CAM,
+        signed=False,
+        formula="max(0, sum over channels k of a[k] A[k, p]), A the last map, a[k] the mean of dS/dA[k] over positions",
+        source="Selvaraju et al. 2017 (arXiv 1610.02391)",
+        forwards_and_backwards=_once,
+    ),
+    Method(
+        name="random",
+        title="Random",
+        family=CONTROL,
+        signed=False,
+        formula="uniform noise in [0, 1), drawn for the image",
+        source="the floor of every table",
+        forwards_and_backwards=_free,
+    ),
+    Method(
+        name="center",
+        title="Centre",
+        family=CONTROL,
+        signed=False,
+        formula="1 - (distance of p from the centre) / (distance of the corners)",
+        source="photographers' bias: objects are in the middle",
+        forwards_and_backwards=_free,
+    ),
+    Method(
+        name="edges",
+        title="Edges",
+        family=CONTROL,
+        signed=False,
+        formula="magnitude of the Sobel gradient of the grey image",
+        source="Adebayo et al. 2018 (arXiv 1810.03292): saliency maps resemble edge detectors",
+        forwards_and_backwards=_free,
+    ),
+)
+
+METHODS: dict[str, Method] = {method.name: method for method in _ALL}
+
+
+def find_method(name: str) -> Method:
+    """Return the method of a name. Raises UsageError where there is none."""
+    if name not in METHODS:
+        raise UsageError(f"no attribution method {printable(name, 60)}: there are {', '.join(METHODS)}, or all")
+    return METHODS[name]

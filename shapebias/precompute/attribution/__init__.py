@@ -1,0 +1,1 @@
+"""Where a network looks: the attribution methods, by torch."""

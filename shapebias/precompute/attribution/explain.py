@@ -1,0 +1,46 @@
+"""Explains what a network decides: one method, a batch of images."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from shapebias.core.attribution.choice import Choice
+from shapebias.precompute.attribution.controls import center_map, edge_map, random_map
+from shapebias.precompute.attribution.explanation import Explanation, Question
+from shapebias.precompute.attribution.gradients import gradient
+from shapebias.precompute.attribution.subject import NotApplicable, Subject
+
+Explain = Callable[[Subject, Choice, Question], Explanation]
+
+_METHODS: dict[str, Explain] = {
+    "gradient": gradient,
+    "random": random_map,
+    "center": center_map,
+    "edges": edge_map,
+}
+
+
+def explain(subject: Subject, choice: Choice, images: Tensor, targets: Tensor, seeds: Sequence[int]) -> Explanation:
+    """Return where a network looks in images to give an output, by one method.
+
+    images:   float32 [B, 3, H, W] in [0, 1], on the subject's device
+    targets:  int64 [B], the output to explain of each
+    seeds:    one for each image: of all that the method draws
+
+    Raises NotApplicable where the method does not hold for the network, OutOfMemoryError where one image is too large
+    for it, ShapebiasError where the network fails.
+    """
+    if choice.name not in _METHODS:
+        raise NotApplicable(f"{choice.name} is not there yet")
+    explanation = _METHODS[choice.name](subject, choice, Question(images, targets, seeds))
+    return replace(explanation, maps=_without_constant_maps(explanation.maps))
+
+
+def _without_constant_maps(maps: Tensor) -> Tensor:
+    """Return float32 maps [B, h, w], 0 where all values of a map are the same, NaN where one of them is no number."""
+    flat = maps.flatten(1).float()
+    constant = flat.amax(1) == flat.amin(1)
+    flat = torch.where(constant[:, None], 0.0, flat)
+    return torch.where(flat.isfinite().all(1)[:, None], flat, torch.nan).view(maps.shape)

@@ -1,0 +1,57 @@
+"""Networks to explain, and what is asked of the methods."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from shapebias.core.attribution.choice import Choice
+from shapebias.precompute.attacks.descent import Normalised
+from shapebias.precompute.attribution.explain import explain
+from shapebias.precompute.attribution.explanation import Explanation
+from shapebias.precompute.attribution.subject import Budget, Subject
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+
+class Linear(nn.Module):
+    """A network whose scores are sums of weighted pixels, and a constant."""
+
+    def __init__(self, size: int, classes: int = 4) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weights = nn.Parameter(torch.randn(classes, 3, size, size, generator=generator))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.einsum("bchw,kchw->bk", images, self.weights) + 2
+
+
+class Plain(nn.Module):
+    """A function of images as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self._function(images)
+
+
+def subject_of(network: nn.Module, size: int, *, most: int = 64, takes_one: bool = True) -> Subject:
+    """Return a network as methods see it, with a normalisation that is not that of the images."""
+    normalised = Normalised(network, MEAN, STD)
+    return Subject(network=normalised, size=size, takes_one=takes_one, budget=Budget(most))
+
+
+def pictures(count: int, size: int, seed: int = 0) -> Tensor:
+    """Return smooth random images in [0, 1], float32 [count, 3, size, size]."""
+    coarse = torch.rand(count, 3, 5, 5, generator=torch.Generator().manual_seed(seed))
+    return nn.functional.interpolate(coarse, size, mode="bicubic").clamp(0, 1)
+
+
+def explained(subject: Subject, choice: Choice | str, images: Tensor, seed: int = 0) -> Explanation:
+    """Return what a method says of images, of which the i-th has the output i modulo 3 and the seed `seed` + i."""
+    choice = Choice.of(choice) if isinstance(choice, str) else choice
+    numbers = range(len(images))
+    targets = torch.tensor([number % 3 for number in numbers])
+    return explain(subject, choice, images, targets, [seed + number for number in numbers])
