@@ -25,6 +25,7 @@ from shapebias.core.text import printable
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.image_set import ImageSet, Skipped
+from shapebias.precompute.measures.attribution import Attributed
 from shapebias.precompute.measures.cue_conflict import CueConflict
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.stopping import uninterrupted
@@ -35,6 +36,7 @@ from shapebias.precompute.writing.manifest import write_manifest
 _ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
 _UNITS = 1024  # units a chunk of the top lists holds
 _PUT_RIGHT = "put that right and give the same command to go on"
+_MAPS = 1 << 16  # bytes of maps that are read at once
 _LIST = (1 << 16,)  # a chunk of a list with a number for every image
 
 
@@ -257,6 +259,29 @@ class StoreWriter:
         for model, decision in conflict.decisions.items():
             group = self._root.require_group(schema.decisions_path(model))
             create(group, "decision", decision, ("stimulus",), chunk=_LIST)
+
+    def attribution_images(self, facts: schema.AttributionImages, image: NDArray[np.int64]) -> None:
+        """Write which probe images are explained: int64 [images], ascending indices in the store."""
+        group = self._root.require_group(schema.ATTRIBUTION)
+        group.attrs.update(facts.to_attributes())
+        create(group, "image", image.astype(np.int32), ("explained",), chunk=_LIST)
+
+    def attribution(self, model: str, attributed: Attributed) -> None:
+        """Write what attribution gave for a model."""
+        group = self._root.require_group(schema.attribution_path(model))
+        group.attrs["methods"] = [method.to_attributes() for method in attributed.methods]
+        create(group, "target", attributed.target, ("explained",), chunk=_LIST)
+        create(group, "probability", attributed.probability, ("explained",), chunk=_LIST)
+        for name, values in (("scale", attributed.scale), ("gap", attributed.gap)):
+            create(group, name, values, ("method", "explained"), chunk=(1 << 8, 1 << 8))
+        for method in attributed.methods:
+            row = (method.height, method.width)
+            axes = ("explained", f"y_{method.height}", f"x_{method.width}")
+            together = max(1, _MAPS // (2 * method.height * method.width))
+            maps = GrowingArray(group.require_group("maps"), method.name, row, np.float16, axes, chunk=(together, *row))
+            for rows in attributed.maps(method):
+                maps.append(rows)
+            maps.close()
 
     def activations(self, model: str, units: int, kinds: tuple[str, ...] = ("max", "mean")) -> "ActivationsWriter":
         """Return a writer of the activations of all layers of a model, `units` in all, by image; `close` it before

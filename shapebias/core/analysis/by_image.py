@@ -236,6 +236,13 @@ def _decision(store: Store, model: str, row: int) -> Decision | None:
     return Decision(_output_name(store, target, output), verdict)
 
 
+def output_name(store: Store, model: str, output: int) -> str:
+    """Return what an output of a model stands for, such as the one that attribution explains: the name of its class, or
+    `output N` where the store does not know that. Raises StoreError."""
+    owner, label = store.owner(model)
+    return _output_name(owner, clean_decisions(owner, label)[1], output)
+
+
 def _output_name(store: Store, target: NDArray[np.int32], output: int) -> str:
     """Return what an output stands for: a store knows it from the images for which it is right."""
     for row in np.flatnonzero(target == output)[:1].tolist():

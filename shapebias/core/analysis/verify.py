@@ -35,6 +35,10 @@ _EXPECTED = {  # by path: the type, and how many axes
     r"models/[^/]+/(decision|target|cue_conflict/decision|distortions/[^/]+)": ("int32", 1),
     r"models/[^/]+/adversarial/right": ("uint8", 2),
     r"models/[^/]+/filters": ("float32", 4),
+    r"images/attribution/image|models/[^/]+/attribution/target": ("int32", 1),
+    r"models/[^/]+/attribution/probability": ("float32", 1),
+    r"models/[^/]+/attribution/(scale|gap)": ("float32", 2),
+    r"models/[^/]+/attribution/maps/[^/]+": ("float16", 3),
     _LAYER + r"activations/(max|mean)": ("float16", 2),
     _LAYER + r"top/value": ("float32", 2),
     _LAYER + r"top/image": ("int32", 2),
@@ -86,7 +90,7 @@ def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None)
         advance(name)
         _check_array(name, array, report)
         _read(store, name, array, report)
-    for check in (_check_images, _check_models, _check_cue_conflict):
+    for check in (_check_images, _check_models, _check_cue_conflict, _check_attribution):
         try:
             check(store, report)
         except StoreError as error:
@@ -245,3 +249,30 @@ def _check_cue_conflict(store: Store, report: Report) -> None:
         report.check_range(f"{schema.CUE_CONFLICT}/shape", decisions.shape, 0, last)
         report.check_range(f"{schema.CUE_CONFLICT}/texture", decisions.texture, 0, last)
         report.check_range(f"{schema.decisions_path(model)}/decision", decisions.decision, -1, last)
+
+
+def _check_attribution(store: Store, report: Report) -> None:
+    """Check that maps are as their scales say: up to 1 in size where there is evidence, else 0 everywhere."""
+    for model in store.models:
+        attribution, path = store.attribution(model), schema.attribution_path(model)
+        if attribution is None:
+            continue
+        image = attribution.image
+        report.check_range(f"{schema.ATTRIBUTION}/image", image, 0, len(store.image_paths) - 1)
+        if (np.diff(image) <= 0).any():
+            report.add(f"{schema.ATTRIBUTION}/image", "the images are not ascending")
+        report.check_range(f"{path}/target", attribution.target, -1)
+        explained = attribution.target >= 0
+        if (np.isnan(attribution.probability) == explained).any():
+            report.add(f"{path}/probability", "targets and probabilities do not fit")
+        report.check_range(f"{path}/probability", attribution.probability[explained], 0, 1 + 1e-5)
+        scale = attribution.scale
+        if (~np.isnan(scale)[:, ~explained]).any() or not ((scale >= 0) & (scale < np.inf) | np.isnan(scale)).all():
+            report.add(f"{path}/scale", "a value that is no scale")
+        for number, method in enumerate(attribution.methods):
+            for row, known in enumerate(scale[number].tolist()):
+                largest = float(np.abs(attribution.read(method, row).astype(np.float32)).max(initial=0))
+                if largest != (1 if known > 0 else 0):
+                    report.add(
+                        f"{path}/maps/{method}", f"the map of row {row} is up to {largest:g}, its scale {known:g}"
+                    )

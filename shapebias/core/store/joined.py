@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shapebias.core.shape_bias.decisions import Decisions
 from shapebias.core.store import schema
+from shapebias.core.store.attribution import Attribution
 from shapebias.core.store.layout import ArrayPart, LayerArray
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.ragged import Ragged
@@ -162,6 +163,11 @@ class JoinedStore(Store):
     def cue_conflict(self, model: str) -> Decisions | None:
         store, label = self.owner(model)
         return store.cue_conflict(label)
+
+    def attribution(self, model: str) -> Attribution | None:
+        store, label = self.owner(model)
+        own = store.attribution(label)
+        return None if own is None else replace(own, image=own.image + self._first_image_of(model))
 
     # Layers and units
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shapebias.core.errors import UsageError
 from shapebias.core.shape_bias.decisions import Decisions
 from shapebias.core.store import schema
+from shapebias.core.store.attribution import Attribution
 from shapebias.core.store.errors import damaged
 from shapebias.core.store.layout import ArrayPart, LayerArray
 from shapebias.core.store.ragged import Ragged
@@ -160,6 +161,9 @@ class Store(Protocol):
 
     def cue_conflict(self, model: str) -> Decisions | None:
         """Return what a model decided for the cue-conflict images; None where it was not asked."""
+
+    def attribution(self, model: str) -> Attribution | None:
+        """Return the maps of where a model looked; None where there was no attribution pass."""
 
     # Layers and units
 

@@ -10,6 +10,8 @@ images/probe/              attributes: class_ids, class_names, skipped (of each:
 images/cue-conflict/       attributes: see CueConflictImages; only where a network decided for such images
   path/{data,offsets}      as in images/probe, of the images used; in early stores only those with two categories
   shape, texture           int32 [images], index into categories
+images/attribution/        attributes: see AttributionImages; where attribution was measured
+  image                    int32 [images], ascending indices into images/probe
 concepts/                  attributes: names, category (of each name, index into categories), categories, and of what
                            was dissected: source, images, iou_area, skipped, problems; where any was dissected
 models/LABEL/              attributes: see Model, with the facts of every layer. Units are those of all layers, one
@@ -29,6 +31,13 @@ models/LABEL/              attributes: see Model, with the facts of every layer.
   distortions/NAME         int32 [images]: what it decides for the distorted image, -1 = no such version of it
   adversarial/right        uint8 [attacks, images]: 1 = right in spite of the attack; attributes: attacks
   filters                  float32 [units, 3, h, w]: the first layer's kernels
+  attribution/             attributes: methods (of each what AttributedMethod has); where attribution was measured
+    target                 int32 [images], the output that is explained, -1 = none; images of images/attribution
+    probability            float32 [images], the softmax probability of that output; NaN where there is none
+    scale                  float32 [methods, images], the largest |value| of the map; 0 = a constant map, which is no
+                           evidence; NaN = not measured
+    gap                    float32 [methods, images], the completeness gap; NaN where the method has none
+    maps/NAME              float16 [images, h, w], the map / scale, in [-1, 1]; 0 where the scale is 0 or NaN
 
 Version 1, which is still read, had a group models/LABEL/layers/LAYER with arrays of its own for every layer:
 metrics/METRIC [units], top/map [units, k, h, w], the others as above; the layer's facts were its attributes, and
@@ -44,6 +53,7 @@ FORMAT = "shapebias"
 VERSION = 2
 PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
+ATTRIBUTION = "images/attribution"
 CONCEPTS = "concepts"
 CLIPPED = 65504.0  # float16's largest number: larger activations are stored as this
 FAINT = (
@@ -154,6 +164,36 @@ class CueConflictImages(_Attributes):
     stimuli: str = "model"
 
 
+@dataclass(frozen=True, kw_only=True)
+class AttributionImages(_Attributes):
+    """The images of the attribution pass: `requested` of the probe images, or as many as there were, chosen by `seed`.
+
+    `target_rule` says which output is explained: the one that a network decides for (`predicted`) or the right one
+    (`label`).
+    """
+
+    target_rule: str
+    seed: int
+    requested: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributedMethod(_Attributes):
+    """An attribution method as it was run for a model: its settings, and the size of its maps.
+
+    `signed`: a value below 0 speaks against the output that is explained. `fallback` names the method that took its
+    place where it does not hold for the network, else it is empty.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    family: str
+    signed: bool
+    height: int
+    width: int
+    fallback: str = ""
+
+
 def is_safe_name(name: object) -> bool:
     """Return whether a model's or layer's name in a store is one that shapebias would write: printable, short, no
     path."""
@@ -163,6 +203,11 @@ def is_safe_name(name: object) -> bool:
 def decisions_path(model: str) -> str:
     """Return the group of a model's decisions for the cue-conflict images inside the store."""
     return f"models/{model}/cue_conflict"
+
+
+def attribution_path(model: str) -> str:
+    """Return the group of what attribution gave for a model inside the store."""
+    return f"models/{model}/attribution"
 
 
 def layer_path(model: str, layer: str) -> str:

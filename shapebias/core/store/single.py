@@ -17,6 +17,7 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.metrics import in_order
 from shapebias.core.shape_bias.decisions import Decisions
 from shapebias.core.store import schema
+from shapebias.core.store.attribution import Attribution
 from shapebias.core.store.errors import StoreError, damaged, store_name
 from shapebias.core.store.files import Files
 from shapebias.core.store.layout import MAPS, METRICS, ArrayPart, LayerArray, Layout
@@ -200,6 +201,36 @@ class SingleStore(Store):
     @cached_property
     def _cue_conflict_paths(self) -> list[bytes]:
         return self._byte_strings(f"{schema.CUE_CONFLICT}/path")
+
+    @lru_cache  # noqa: B019 (a store is open as long as the program runs)
+    def attribution(self, model: str) -> Attribution | None:
+        images, path = schema.ATTRIBUTION, schema.attribution_path(model)
+        if not self.has(path):
+            return None
+        with self._reading(images):
+            chosen = schema.AttributionImages.from_attributes(dict(self._group[images].attrs))
+        with self._reading(path):
+            run = [schema.AttributedMethod.from_attributes(method) for method in self.attributes_of(path)["methods"]]
+            methods = {method.name: method for method in run}
+            if len(methods) != len(run) or not all(map(schema.is_safe_name, methods)):
+                raise ValueError("the names of its methods do not fit")
+        image = self.read(f"{images}/image", shape=[None]).astype(np.int64)
+        count = len(image)
+
+        def read(method: str, row: int) -> NDArray[np.float16]:
+            size = [methods[method].height, methods[method].width]
+            return self.read(f"{path}/maps/{method}", row, shape=[count, *size]).astype(np.float16)
+
+        return Attribution(
+            images=chosen,
+            methods=methods,
+            image=image,
+            target=self.read(f"{path}/target", shape=[count]).astype(np.int32),
+            probability=self.read(f"{path}/probability", shape=[count]).astype(np.float32),
+            scale=self.read(f"{path}/scale", shape=[len(methods), count]).astype(np.float32),
+            gap=self.read(f"{path}/gap", shape=[len(methods), count]).astype(np.float32),
+            read=read,
+        )
 
     # Layers and units
 

@@ -8,7 +8,15 @@ import pytest
 import zarr
 
 from shapebias.core import imagenet
-from shapebias.core.analysis.by_image import ImageList, ImageName, Verdict, image_record, image_text, on_image
+from shapebias.core.analysis.by_image import (
+    ImageList,
+    ImageName,
+    Verdict,
+    image_record,
+    image_text,
+    on_image,
+    output_name,
+)
 from shapebias.core.errors import UsageError
 from shapebias.core.pictures.tiles import Photo
 from shapebias.core.store.joined import open_stores
@@ -49,6 +57,13 @@ def test_the_strongest_image_of_a_unit_is_at_its_maximum(store: Store) -> None:
     assert list(found.layers) == ["block2"]
     assert [each.relative for each in found.layers["block2"] if each.unit == unit] == [1.0]
     assert found.photo == Photo("Tiny", int(store.top(unit).image[0]))
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_outputs_have_the_names_of_their_images(store: Store, store_copy: Path, joined: bool) -> None:
+    whole, model = (open_stores([store.path, store_copy]), "Tiny@copy") if joined else (store, "Tiny")
+    assert output_name(whole, model, 3) == "class3"
+    assert output_name(whole, model, 417) == "output 417"
 
 
 BLOCK = ("Tiny", "block1")

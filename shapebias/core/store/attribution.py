@@ -1,0 +1,58 @@
+"""What the attribution pass gave for a model, as a store holds it: maps of which pixels a decision is from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.store import schema
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribution:
+    """Maps of some probe images by several methods. A `row` is the number of an image among those that were explained.
+
+    images:       how they were chosen, and which output is explained
+    methods:      how each was run, by name, in the order of `scale` and `gap`
+    image:        int64 [images], ascending: the numbers of the probe images
+    target:       int32 [images], the output that is explained, -1 = none
+    probability:  float32 [images], the softmax probability of that output; NaN where there is none
+    scale:        float32 [methods, images], the largest |value| of the map; 0: a constant map; NaN: not measured
+    gap:          float32 [methods, images], the completeness gap; NaN where the method has none
+    read:         returns a method's stored map of a row, float16 [h, w]: the map / scale
+    """
+
+    images: schema.AttributionImages
+    methods: Mapping[str, schema.AttributedMethod]
+    image: NDArray[np.int64]
+    target: NDArray[np.int32]
+    probability: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    gap: NDArray[np.float32]
+    read: Callable[[str, int], NDArray[np.float16]]
+
+    def row(self, image: int) -> int | None:
+        """Return the row of a probe image, by its number in the store; None where it was not explained."""
+        row = int(np.searchsorted(self.image, image))
+        return row if row < len(self.image) and self.image[row] == image else None
+
+    def scale_of(self, method: str, row: int) -> float:
+        """Return the largest |value| of a map; 0 where it is constant, NaN where it was not measured."""
+        return float(self.scale[self._number(method), row])
+
+    def gap_of(self, method: str, row: int) -> float:
+        """Return the completeness gap of a map: how far its sum is from what it should explain, relative to that; NaN
+        where the method promises no sum."""
+        return float(self.gap[self._number(method), row])
+
+    def map(self, method: str, row: int) -> NDArray[np.float32] | None:
+        """Return a map, float32 [h, w], all 0 where it is constant; None where it was not measured.
+
+        Raises StoreError where the store is damaged.
+        """
+        scale = self.scale[self._number(method), row]
+        return None if np.isnan(scale) else self.read(method, row).astype(np.float32) * scale
+
+    def _number(self, method: str) -> int:
+        return list(self.methods).index(method)
