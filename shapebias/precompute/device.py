@@ -71,9 +71,11 @@ class Device:
         return 256 if self.is_cuda else 32
 
     def images_at_once(self, crop: int) -> int:
-        """Return how many images crop x crop one forward takes well: a usual batch of 224 x 224 ones, or as many
-        pixels."""
-        return max(self.usual_batch, self.usual_batch * 224**2 // crop**2)
+        """Return how many images crop x crop one forward takes well.
+
+        A GPU: a usual batch of 224 x 224 ones, or as many pixels. The CPU: a usual batch, as its caches hold no more.
+        """
+        return max(self.usual_batch, self.usual_batch * 224**2 // crop**2) if self.is_cuda else self.usual_batch
 
     @property
     def exact(self) -> "Device":
