@@ -66,6 +66,18 @@ class Device:
         return torch.cuda.get_device_name(self.device) if self.is_cuda else None
 
     @property
+    def usual_batch(self) -> int:
+        """How many images a batch has where nobody says otherwise, and memory allows."""
+        return 256 if self.is_cuda else 32
+
+    def images_at_once(self, crop: int) -> int:
+        """Return how many images crop x crop one forward takes well.
+
+        A GPU: a usual batch of 224 x 224 ones, or as many pixels. The CPU: a usual batch, as its caches hold no more.
+        """
+        return max(self.usual_batch, self.usual_batch * 224**2 // crop**2) if self.is_cuda else self.usual_batch
+
+    @property
     def exact(self) -> "Device":
         """The same device, rounding as little as float32 does: for checks of what a network computes."""
         return replace(self, precision=HIGHEST)

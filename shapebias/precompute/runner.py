@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from shapebias.precompute.models.unwrapping import takes_videos
 from shapebias.precompute.settings import Settings
 
 Pixels = NDArray[np.uint8]
+Number = TypeVar("Number", np.int32, np.float32)
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Runner:
 
     `match` has the output for each class of the images.
     `takes_one` tells whether the network takes a batch of one image; else such an image is given twice.
+    `at_once`: how many images a forward has at most where several versions of images come together; it is halved where
+    they do not fit into memory.
     """
 
     model: LoadedModel
@@ -43,6 +47,7 @@ class Runner:
     outputs: int | None
     match: Match
     takes_one: bool = True
+    at_once: int = 32
 
     @property
     def geometry(self) -> Geometry:
@@ -81,6 +86,21 @@ class Runner:
             return np.zeros(0, np.int32)
         decided: NDArray[np.int32] = scores.argmax(1).int().cpu().numpy()
         return decided
+
+    def of_versions(self, give: Callable[[Pixels], list[NDArray[Number]]], pixels: Pixels) -> list[NDArray[Number]]:
+        """Return what `give` makes of images uint8 [N, H, W, 3], arrays [N, ...], in as few forwards as there is room
+        for."""
+        parts: list[list[NDArray[Number]]] = []
+        done = 0
+        while done < len(pixels):
+            try:
+                parts.append(give(pixels[done : done + self.at_once]))
+                done += self.at_once
+            except OutOfMemoryError:
+                if self.at_once == 1:
+                    raise
+                self.at_once //= 2
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
@@ -155,6 +175,8 @@ def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> lis
     runners = [prepare(load_model(spec), images, device, settings.layers) for spec in settings.models]
     if settings.embedding is not None:
         runners.append(prepare(load_model(settings.embedding), images, device, "paper"))
+    for runner in runners:
+        runner.at_once = settings.batch_size or device.images_at_once(runner.geometry.crop)
     return runners
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,19 +40,26 @@ class DecisionShard:
     def feed(self, batch: Batch) -> None:
         """Take in a batch."""
         pixels = batch.pixels if self._versions is not None else batch.pixels[:, None]
-        decided = {model: np.full(pixels.shape[:2], NOT_SHOWN, np.int32) for model in self._runners}
-        for version, name in enumerate(self._versions or ("",)):
-            changed = np.ascontiguousarray(pixels[:, version])
-            shown = changed.min((1, 2, 3)) < 255 if name == SILHOUETTE else np.ones(len(changed), bool)
-            if not shown.any():
-                continue
-            for model, runner in self._runners.items():
-                decided[model][shown, version] = runner.decide(runner.forward(changed))[shown]
+        shown = np.ones(pixels.shape[:2], bool)
+        for version, name in enumerate(self._versions or ()):
+            if name == SILHOUETTE:
+                shown[:, version] = pixels[:, version].min((1, 2, 3)) < 255
+        images = pixels.reshape(-1, *pixels.shape[2:])
+        images = images if shown.all() else images[shown.ravel()]
+        decided = {}
+        for model, runner in self._runners.items():
+            decided[model] = np.full(shown.shape, NOT_SHOWN, np.int32)
+            if len(images):
+                (decided[model][shown],) = runner.of_versions(partial(_decisions, runner), images)
         self._rows.add({POSITION: batch.positions} | name_decisions(decided))
 
     def part(self) -> Part:
         """Return the positions, and int32 [images, versions] of each model."""
         return self._rows.part()
+
+
+def _decisions(runner: Runner, pixels: NDArray[np.uint8]) -> list[NDArray[np.int32]]:
+    return [runner.decide(runner.forward(pixels))]
 
 
 def name_decisions(by_model: dict[int, NDArray[np.int32]]) -> Part:
