@@ -1,0 +1,187 @@
+"""DeepLIFT: the change of the logit between a baseline and an image, shared out by slopes instead of gradients.
+
+A nonlinearity g passes on (g(u) - g(v)) / (u - v), with u its input from the image and v that from the baseline (the
+Rescale rule of Shrikumar et al. 2017). What runs it does not matter: functions are replaced as they are called, by
+modules or by hand, in place or not, once or often.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from shapebias.core.attribution.choice import Choice
+from shapebias.precompute.attribution.explanation import Explanation, Question, relative_gap
+from shapebias.precompute.attribution.gradients import gradient_shap
+from shapebias.precompute.attribution.samples import blocks, by_image, draw_baselines
+from shapebias.precompute.attribution.subject import Subject, at_target, derivatives
+from shapebias.precompute.models.flow.operations import NONLINEAR
+from shapebias.precompute.models.flow.recording import tensors_in
+
+_TOLERANCE = 0.01  # gap up to which the rule is said to hold for a network
+_SAME = 1e-6  # inputs nearer to each other than this have the slope that the gradient has
+
+
+def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return the mean over baselines of DeepLIFT's contributions, with its completeness gap.
+
+    Where the rule does not hold for the network, GradientSHAP takes its place: contributions to the change of the logit
+    between grey and trial images do not sum up to it, as of networks that multiply activations with each other.
+    """
+    if not _holds(subject):
+        subject.budget.note(
+            "deeplift-shap: the Rescale rule does not hold for its operations: gradient-shap takes its place"
+        )
+        settings = {name: choice.settings[name] for name in ("baseline", "baselines")}
+        return replace(
+            gradient_shap(subject, Choice.of("gradient-shap", **settings), question), fallback="gradient-shap"
+        )
+    baselines = draw_baselines(choice.word("baseline"), question, question.generators(), choice.count("baselines"))
+    count = baselines.shape[1]
+    total, rise = torch.zeros_like(question.images), torch.zeros_like(question.targets, dtype=torch.float32)
+    for images, part in blocks(len(question), count, max(1, subject.budget.images // 2)):
+        starts = baselines[images, part]
+        shown = question.images[images, None].expand_as(starts).flatten(0, 1)
+        targets = question.targets[images].repeat_interleave(starts.shape[1])
+        contributions, rises = _contributions(subject, shown, starts.flatten(0, 1), targets)
+        total[images] += contributions.view_as(starts).sum(1)
+        rise[images] += by_image(rises, starts.shape[1]).sum(1)
+    maps = total.sum(1) / count
+    return Explanation(maps=maps, gap=relative_gap(maps, rise / count))
+
+
+def _holds(subject: Subject) -> bool:
+    """Return whether the contributions to the change from grey to trial images sum up to it."""
+    images = subject.trial_images
+    targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    contributions, rise = _contributions(subject, images, torch.full_like(images, 0.5), targets)
+    return bool((relative_gap(contributions.sum(1), rise) < _TOLERANCE).all())
+
+
+def _contributions(subject: Subject, images: Tensor, baselines: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what each value of images contributes to the difference of the logits from those of baselines, float32
+    [B, 3, H, W], and that difference, float32 [B]."""
+
+    def of_part(images: Tensor, baselines: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            pairs = torch.cat([images, baselines]).requires_grad_()
+            with _Rescaling():
+                scores = subject.forward(pairs)
+            logits = at_target(scores, targets.repeat(2))
+            (multipliers,) = derivatives(logits, pairs)
+        above, below = logits.detach().chunk(2)
+        return (images - baselines).mul_(multipliers[: len(images)]), above - below
+
+    parts = subject.in_parts(of_part, images, baselines, targets)
+    contributions, rises = zip(*parts, strict=True)
+    return torch.cat(contributions), torch.cat(rises)
+
+
+class _Rescaling(TorchFunctionMode):
+    """While entered, nonlinear functions of what has a gradient pass on slopes between the halves of a batch."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Return what a function gives, in place where it works so."""
+        options = kwargs or {}
+        name = str(getattr(func, "__name__", ""))
+        given = args[0] if args else None
+        others = tensors_in((args[1:], options))
+        if not isinstance(given, Tensor) or not given.requires_grad or any(other.requires_grad for other in others):
+            return func(*args, **options)
+        if name == "max_pool2d" and not options.pop("return_indices", False):
+            return _PoolingSlopes.apply(given, lambda source: F.max_pool2d_with_indices(source, *args[1:], **options))
+        if name.removesuffix("_") not in NONLINEAR:
+            return func(*args, **options)
+        if options.get("inplace"):
+            options = options | {"inplace": False}
+        elif not name.endswith("_"):
+            return _Slopes.apply(given, lambda source: func(source, *args[1:], **options))
+        return given.copy_(_Slopes.apply(given.clone(), lambda source: func(_own(source, name), *args[1:], **options)))
+
+
+def _own(source: Tensor, function: str) -> Tensor:
+    """Return what a function may change if it works in place, by its name."""
+    return source.clone() if function.endswith("_") else source
+
+
+class _Slopes(torch.autograd.Function):
+    """A function of each element, whose gradient is the slope between an element of the first half of the batch and
+    that of the second half; its own gradient where the two are the same.
+
+    So the gradients of both halves are the same, here and in `_PoolingSlopes`: only the first one is read.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, source: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the function of a tensor."""
+        result = function(source)
+        ctx.save_for_backward(source, result)
+        ctx.function = function
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient times slopes."""
+        source, result = ctx.saved_tensors
+        of_image, _ = gradient.chunk(2)
+
+        def own() -> Tensor:
+            with torch.enable_grad():
+                point = source.chunk(2)[0].detach().requires_grad_()
+                slopes: tuple[Tensor, ...] = torch.autograd.grad(ctx.function(point), point, of_image)
+            return slopes[0]
+
+        return _scaled(_difference(result).mul_(of_image), source, own), None
+
+
+class _PoolingSlopes(torch.autograd.Function):
+    """Max pooling whose gradient is a slope between the halves of the batch.
+
+    A rise of the maximum is put to where the larger of the two maxima is (as `shap` and captum have it).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, source: Tensor, pool: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the maxima."""
+        result, places = pool(source)
+        ctx.save_for_backward(source, result, places)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient times slopes."""
+        source, result, places = ctx.saved_tensors
+        of_image, _ = gradient.chunk(2)
+        (one, other), (here, there) = result.chunk(2), places.chunk(2)
+        larger = torch.maximum(one, other)
+        shares = _unpooled(of_image * (larger - other), here, source) + _unpooled(
+            of_image * (one - larger), there, source
+        )
+        return _scaled(shares, source, lambda: _unpooled(of_image, here, source)), None
+
+
+def _unpooled(values: Tensor, places: Tensor, source: Tensor) -> Tensor:
+    """Return values [B, C, h, w] at the places of planes as large as those of `source`, added up."""
+    planes = torch.zeros((*values.shape[:2], *source.shape[2:]), dtype=values.dtype, device=values.device)
+    return planes.flatten(2).scatter_add_(2, places.flatten(2), values.flatten(2)).view_as(planes)
+
+
+def _difference(values: Tensor) -> Tensor:
+    """Return the first half of a batch less the second one."""
+    one, other = values.chunk(2)
+    return one - other
+
+
+def _scaled(change: Tensor, source: Tensor, own: Callable[[], Tensor]) -> Tensor:
+    """Return changes over those of their source, the function's own gradient where the source does not change; twice,
+    for both halves."""
+    difference = _difference(source)
+    same = difference.abs() < _SAME
+    slopes = change.div_(difference)
+    if same.any():
+        slopes = torch.where(same, own(), slopes)
+    return torch.cat([slopes, slopes])
