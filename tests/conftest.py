@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.attribution_store import add_attribution
 from tests.support.cue_conflict_store import STIMULI, add_cue_conflict
 
 # Before torch is imported, for it and all processes that tests start: their networks are so small that threads
@@ -149,6 +150,14 @@ def small_store(make_store: Callable[..., Path], tmp_path_factory: pytest.TempPa
 def concept_store(make_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store as `small_store`, whose units were dissected: by the colours of the images. Do not change it."""
     return make_store(tmp_path_factory.mktemp("store") / "concepts.zarr", passes=("dissection",))
+
+
+@pytest.fixture(scope="session")
+def attributed_store(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store as `small_store`, with attribution maps of six images. Do not change it."""
+    path = Path(shutil.copytree(small_store, tmp_path_factory.mktemp("store") / "attributed.zarr"))
+    add_attribution(path)
+    return path
 
 
 @pytest.fixture

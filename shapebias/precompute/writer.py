@@ -269,7 +269,8 @@ class StoreWriter:
     def attribution(self, model: str, attributed: Attributed) -> None:
         """Write what attribution gave for a model."""
         group = self._root.require_group(schema.attribution_path(model))
-        group.attrs["methods"] = [method.to_attributes() for method in attributed.methods]
+        methods = [method.to_attributes() for method in attributed.methods]
+        group.attrs.update({"methods": methods, "left_out": attributed.said.left_out})
         create(group, "target", attributed.target, ("explained",), chunk=_LIST)
         create(group, "probability", attributed.probability, ("explained",), chunk=_LIST)
         for name, values in (("scale", attributed.scale), ("gap", attributed.gap)):

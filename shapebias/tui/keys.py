@@ -73,12 +73,12 @@ HELP_LINES = (
     HelpLine("next, previous unit", keys="j k ↓ ↑"),
     HelpLine("first, last unit", keys="g G"),
     HelpLine("a page down, up", keys="Ctrl-d Ctrl-u"),
-    HelpLine("layers ↔ units", Command("tab", "other_side", "Layers", priority=True), order=16),
+    HelpLine("layers ↔ units", Command("tab", "other_side", "Layers", priority=True), order=17),
     HelpLine(
         "previous, next layer",
         Command("left_square_bracket", "layer(-1)", "Previous layer", show=False),
         Command("right_square_bracket", "layer(1)", "Layer", show=False),
-        order=17,
+        order=18,
     ),
     HelpLine(
         "sort by the next, previous column (or click its header)",
@@ -104,20 +104,20 @@ HELP_LINES = (
         Command(
             "c", "screen('columns')", "Columns", palette=("Choose columns", "Which metrics the table shows, how wide")
         ),
-        order=14,
+        order=15,
         palette_order=4,
     ),
     HelpLine(
         "mark the unit, write a note",
         Command("m", "mark", "Mark", palette=("Mark the unit", "Or take its mark away")),
         Command("M", "note", "Note", show=False, palette=("Write a note", "Marks the unit, too")),
-        order=12,
+        order=13,
     ),
     HelpLine(
         "next, previous marked unit",
         Command("greater_than_sign", "marked(1)", "Next marked", show=False),
         Command("less_than_sign", "marked(-1)", "Previous marked", show=False),
-        order=13,
+        order=14,
     ),
     HelpLine(
         "save the picture (PNG), the table (CSV)",
@@ -136,7 +136,7 @@ HELP_LINES = (
             palette=("Save the table", "The shown rows and columns as CSV"),
         ),
         Command("", "save_marks", palette=("Save the marks", "Marked units as Markdown with pictures")),
-        order=15,
+        order=16,
     ),
     HelpLine(
         "crops around the maximum, images with the activation mask, whole images",
@@ -178,15 +178,27 @@ HELP_LINES = (
         order=11,
     ),
     HelpLine(
-        "back, from every screen", Command("escape,backspace", "escape", "Clear the filter", show=False), order=18
+        "attribution: where the models look; on an image, too: next, previous method, n N images, v scale",
+        Command(
+            "a",
+            "screen('attribution')",
+            "Attribution",
+            show=False,
+            palette=("Attribution", "Where the models look in an image, method by method"),
+        ),
+        keys="a A",
+        order=12,
+    ),
+    HelpLine(
+        "back, from every screen", Command("escape,backspace", "escape", "Clear the filter", show=False), order=19
     ),
     HelpLine("every command by name: themes, layers, sorts, the marks as Markdown", keys="Ctrl-p"),
     HelpLine(
         "back to the shell, whose fg returns here",
         Command("ctrl+z", "suspend_process", "Stop, until fg", show=False),
-        order=19,
+        order=20,
     ),
-    HelpLine("quit", Command("q", "quit", "Quit"), order=20),
+    HelpLine("quit", Command("q", "quit", "Quit"), order=21),
 )
 KEYS: list[BindingType] = [
     command.binding

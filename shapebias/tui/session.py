@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 
+from shapebias.core.analysis.attribution import Attributions
 from shapebias.core.analysis.twins import Correlator
 from shapebias.core.pictures.tiles import View
 from shapebias.core.store.reader import Store
@@ -14,6 +15,7 @@ from shapebias.tui.pictures.painters import new_painter
 from shapebias.tui.settings import Settings, load_settings
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
+from shapebias.tui.widgets.attribution_view import AttributionView
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.unit_panel import UnitPanel
@@ -43,6 +45,15 @@ class Session:
     def load(self, layer: LayerKey) -> UnitTable:
         """Return the units of a layer; the tables of the layers asked for last are kept. Raises StoreError."""
         return self._load_units(*layer)
+
+    @cached_property
+    def attributions(self) -> Attributions:
+        """The attribution maps that there are. Raises StoreError."""
+        return Attributions(self.store)
+
+    def new_attribution_view(self, more: str) -> AttributionView:
+        """Return a widget for attribution maps, closed; `more` says how models can be seen that do not fit."""
+        return AttributionView(lambda: self.attributions, self.new_grid(), self.settings, more)
 
     def new_grid(self, view: View = View.CROP) -> GridView:
         """Return a widget for pictures, in the terminal's graphics."""

@@ -1,4 +1,4 @@
-"""What the explorer remembers from one run to the next: view, columns, their widths, theme."""
+"""What the explorer remembers from one run to the next: view, columns, their widths, theme, attribution method."""
 
 import contextlib
 from dataclasses import asdict, dataclass, field
@@ -14,12 +14,14 @@ class Settings:
     """The user's choices. `widths` are the cells of the columns that are not as wide as usual.
 
     `hidden` are the metrics that are no columns, and not those that are, so that metrics of later versions are shown.
+    `method` is the attribution method that was shown last; empty for the first that there is.
     """
 
     view: View = View.CROP
     hidden: list[str] = field(default_factory=list)
     theme: str = "textual-dark"
     widths: dict[str, int] = field(default_factory=dict)
+    method: str = ""
 
     def save(self) -> None:
         """Write the settings to the user's state folder; where that is not possible, the next run begins anew."""
@@ -34,13 +36,15 @@ def load_settings() -> Settings:
         state = read_state(_path()) or {}
         with contextlib.suppress(ValueError):
             settings.view = View(state.get("view", ""))
-        hidden, widths, theme = (state.get(name) for name in ("hidden", "widths", "theme"))
+        hidden, widths, theme, method = (state.get(name) for name in ("hidden", "widths", "theme", "method"))
         if isinstance(hidden, list):
             settings.hidden = [name for name in hidden if isinstance(name, str)]
         if isinstance(widths, dict):
             settings.widths = {name: width for name, width in widths.items() if type(width) is int}
         if isinstance(theme, str):
             settings.theme = theme
+        if isinstance(method, str):
+            settings.method = method
     return settings
 
 

@@ -17,6 +17,7 @@ from shapebias.core.units.marks import Marks
 from shapebias.tui.app import Explorer
 from shapebias.tui.screens import SCREENS
 from shapebias.tui.terminal.graphics import Graphics
+from tests.support.attribution_store import add_attribution
 from tests.support.explorer_pilot import exploring, press, screen_lines, settled
 
 pytestmark = pytest.mark.slow
@@ -55,6 +56,11 @@ def hostile_store(concept_store: Path, tmp_path_factory: pytest.TempPathFactory)
             config={"write_empty_chunks": True},
             overwrite=True,
         )
+    add_attribution(path)
+    model["attribution"].attrs["left_out"] = {"grad-cam": LONG}
+    model["attribution"].attrs["methods"] = [
+        method | {"settings": {HOSTILE: LONG}, "fallback": HOSTILE} for method in model["attribution"].attrs["methods"]
+    ]
     return path
 
 
@@ -128,8 +134,15 @@ async def test_images_of_an_enemy(hostile_store: Path, size: tuple[int, int]) ->
             ["enter"],
             ["1"],
             ["right"],
+            ["a"],
+            ["n"],
+            ["a"],
+            ["escape"],
             ["i"],
             ["n"],
+            ["a"],
+            ["n"],
+            ["a"],
             ["slash"],
             ["down"],
             ["3", "backspace"],

@@ -10,7 +10,7 @@ from shapebias.tui.settings import Settings, load_settings
 
 def test_settings_come_back(state_home: Path) -> None:
     assert load_settings() == Settings()
-    chosen = Settings(View.MASK, ["std", "max"], "textual-light", {"max": 12})
+    chosen = Settings(View.MASK, ["std", "max"], "textual-light", {"max": 12}, "rise")
     chosen.save()
     assert load_settings() == chosen
     assert [each.name for each in (state_home / "shapebias").iterdir()] == ["explorer.json"]
@@ -21,7 +21,7 @@ def test_settings_come_back(state_home: Path) -> None:
     [
         b"",
         b"[]",
-        b'{"view": "sideways", "hidden": 3, "theme": 4}',
+        b'{"view": "sideways", "hidden": 3, "theme": 4, "method": 5}',
         b'{"view": 1, "hidden": [1], "widths": {"max": "1"}}',
         b"\xff",
     ],

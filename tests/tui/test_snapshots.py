@@ -33,6 +33,8 @@ SCREENS: dict[str, list[str]] = {  # by the keys that lead there
     "by_image": ["j", "i"],
     "by_image-find": ["j", "i", "slash", "3"],
     "image": ["j", "enter", "enter", "right"],
+    "attribution": ["j", "a"],
+    "attribution-of-an-image": ["j", "enter", "enter", "n", "A", "A"],
     "find": ["slash", "b", "l"],
     "filter": ["f", "m", "a", "x", "space", "greater_than_sign", "space", "1"],
     "filter-mistake": ["f", "m", "a", "y"],
@@ -42,10 +44,10 @@ SCREENS: dict[str, list[str]] = {  # by the keys that lead there
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("screen", SCREENS)
-async def test_screen(small_store: Path, screen: str, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_screen(attributed_store: Path, screen: str, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for later in ("unit_panel._REST", "layer_list._LATER"):  # what comes later may come before or after the look
         monkeypatch.setattr(f"shapebias.tui.widgets.{later}", 1000)
-    async with exploring(open_store(small_store), Graphics.NONE, SIZES[size]) as (app, pilot):
+    async with exploring(open_store(attributed_store), Graphics.NONE, SIZES[size]) as (app, pilot):
         await press(app, pilot, *SCREENS[screen])
         for _ in range(2):  # what is read on a thread, and what that leads to
             await app.workers.wait_for_complete()

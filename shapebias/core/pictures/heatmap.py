@@ -1,6 +1,6 @@
 """Attribution maps as heat over the image that they explain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 _CAP = 0.99  # quantile of |values| at which colours end, as the authors of SmoothGrad do (arXiv 1706.03825)
 _OPAQUE = 0.85  # of the strongest colour over the grey image
-# Vermillion and blue are told apart by the colour-blind (Okabe & Ito 2008); float32 [3], 0 to 255.
-_FOR, _AGAINST = np.array((213, 94, 0), np.float32), np.array((0, 114, 178), np.float32)
-_RED, _YELLOW = np.array((230, 0, 0), np.float32), np.array((255, 240, 0), np.float32)
+# Vermillion and blue are told apart by the colour-blind (Okabe & Ito 2008).
+FOR, AGAINST = (213, 94, 0), (0, 114, 178)
+RED, YELLOW = (230, 0, 0), (255, 240, 0)
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+_PALE = 0.4  # of the image's contrast, where black and white are the heat
 _DIMMED = 0.5  # brightness of an image without evidence
 Values = NDArray[np.floating[Any]]
 
@@ -36,33 +38,63 @@ def _heat(values: NDArray[np.float32], signed: bool) -> NDArray[np.float32]:
     return values if signed else values - values.min()
 
 
-def heat_tile(photo: Image.Image, values: NDArray[np.float32] | None, *, scale: float, signed: bool) -> Image.Image:
+def relative_heat(values: NDArray[np.float32], scale: float, signed: bool) -> NDArray[np.float32]:
+    """Return a map as shares of the value at which colours end, float32 in [-1, 1]: 0 where there is no heat."""
+    if is_constant(values) or not scale > 0:
+        return np.zeros_like(values)
+    shares: NDArray[np.float32] = np.clip(_heat(values, signed) * np.float32(1 / scale), -1, 1)
+    return shares
+
+
+def heat_tile(
+    photo: Image.Image,
+    values: NDArray[np.float32] | None,
+    *,
+    scale: float,
+    signed: bool,
+    coloured: bool = True,
+) -> Image.Image:
     """Return a map, float32 [h, w], upsampled bilinearly over the grey photo: RGB, as large as the photo.
 
     Colours end at `scale`: give one to tiles that are to be compared (`heat_scale`). Signed maps are vermillion where
     they speak for the output that is explained and blue where they speak against it. Others begin at their smallest
-    value, since RISE's are the chance of a random mask everywhere, and go from transparent over red to yellow. A
+    value, since RISE's are the chance of a random mask everywhere, and go from transparent over red to yellow. Where
+    the tile is not `coloured`, white stands for what speaks for the output and black for what speaks against it. A
     constant map says `no evidence`; None, `not measured`.
     """
     grey = photo.convert("L")
     if values is None or is_constant(values) or not scale > 0:
         return _without_heat(grey, "not measured" if values is None else "no evidence")
     upsampled = Image.fromarray(_heat(values, signed)).resize(photo.size, Image.Resampling.BILINEAR)
-    heat = np.clip(np.asarray(upsampled) / scale, -1.0, 1.0)[..., None]
-    colour, opacity = _diverging(heat) if signed else _rising(heat)
-    blended = np.asarray(grey, np.float32)[..., None] * (1 - opacity) + colour * opacity
-    return Image.fromarray(np.rint(blended).astype(np.uint8))
+    heat = np.asarray(upsampled) * np.float32(1 / scale)
+    ground = np.asarray(grey, np.float32)
+    if not coloured:
+        ground = 128 + _PALE * (ground - 128)
+    return _blended(ground, _layers(np.clip(heat, -1, 1, out=heat), signed, coloured))
 
 
-def _diverging(heat: Values) -> tuple[Values, Values]:
-    """Return colour [h, w, 3] and opacity [h, w, 1] of values [h, w, 1] in [-1, 1]."""
-    return np.where(heat > 0, _FOR, _AGAINST), np.abs(heat) * _OPAQUE
+def _layers(heat: Values, signed: bool, coloured: bool) -> list[tuple[Values, tuple[int, int, int]]]:
+    """Return the opacities [h, w] of the colours that show values [h, w] in [-1, 1]; they add up to at most 1.
+
+    Of maps without a sign red fades in up to the middle, and from there turns yellow.
+    """
+    if signed:
+        colours = (FOR, AGAINST) if coloured else (_WHITE, _BLACK)
+        return [(_OPAQUE * np.maximum(sign * heat, 0), colour) for sign, colour in zip((1, -1), colours, strict=True)]
+    if not coloured:
+        return [(_OPAQUE * heat, _WHITE)]
+    turned = np.maximum(2 * heat - 1, 0)
+    return [(_OPAQUE * np.minimum(2 * heat, 1) * (1 - turned), RED), (_OPAQUE * turned, YELLOW)]
 
 
-def _rising(heat: Values) -> tuple[Values, Values]:
-    """Return colour and opacity of values in [0, 1]: up to the middle red fades in, from there it turns yellow."""
-    turned = np.clip(2 * heat - 1, 0, 1)
-    return _RED * (1 - turned) + _YELLOW * turned, np.clip(2 * heat, 0, 1) * _OPAQUE
+def _blended(ground: Values, layers: Sequence[tuple[Values, tuple[int, int, int]]]) -> Image.Image:
+    """Return colours over a grey ground [h, w], RGB; channel by channel, which is several times as fast as together."""
+    below = ground * (1 - sum(opacity for opacity, _ in layers))
+    pixels = np.empty((*ground.shape, 3), np.uint8)
+    for channel in range(3):
+        level = below + sum(opacity * colour[channel] for opacity, colour in layers if colour[channel])
+        pixels[..., channel] = np.rint(level, out=level)
+    return Image.fromarray(pixels)
 
 
 def _without_heat(grey: Image.Image, text: str) -> Image.Image:

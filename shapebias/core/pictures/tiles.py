@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
+from shapebias.core.pictures.heatmap import heat_scale, heat_tile
 from shapebias.core.store.errors import damaged
 from shapebias.core.store.reader import Store, TopImages, Unit
 
@@ -49,19 +50,35 @@ class Photo:
     image: int
 
 
-Subject = Unit | UnitImage | Photo
+@dataclass(frozen=True)
+class AttributionMaps:
+    """Where models look in an image, by one attribution method: the image as each of them saw it.
+
+    Their maps are on one scale, unless `each_alone`.
+    """
+
+    method: str
+    signed: bool
+    photos: tuple[Photo, ...]
+    each_alone: bool = False
+    coloured: bool = True
+
+
+Subject = Unit | UnitImage | Photo | AttributionMaps
 
 
 def subject_tiles(
     store: Store, subject: Subject, count: int, size: int, view: View, apply: Callable[..., Iterable[Image.Image]] = map
 ) -> list[Image.Image]:
-    """Return the pictures of a unit (`unit_tiles`), of one of its images (`image_views`) or of a probe image."""
+    """Return the pictures of a unit (`unit_tiles`), of one of its images (`image_views`), of a probe image, or of one
+    with attribution maps (`attribution_views`)."""
     if isinstance(subject, Unit):
         return unit_tiles(store, subject, count, size, view, apply)
     if isinstance(subject, UnitImage):
         return image_views(store, subject, size)[:count]
-    owner, label = store.owner(subject.model)
-    return [_picture(owner, label, subject.image).resize((size, size), Image.Resampling.BICUBIC)]
+    if isinstance(subject, AttributionMaps):
+        return attribution_views(store, subject, size, apply)[:count]
+    return [_photo(store, subject, size)]
 
 
 def unit_tiles(
@@ -107,6 +124,44 @@ def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image
     inside = _above(upsampled, _mask_threshold(store, subject.unit, top))
     heated.paste(_LINE, mask=ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(2 * (size // 200) + 3))))
     return [whole, heated]
+
+
+def attribution_views(
+    store: Store, subject: AttributionMaps, size: int, apply: Callable[..., Iterable[Image.Image]] = map
+) -> list[Image.Image]:
+    """Return the image, and for each model its map over the image as it saw it (see `heat_tile`), RGB of size x size
+    pixels. Raises StoreError."""
+    photos, (maps, scales) = [_photo(store, photo, size) for photo in subject.photos], attribution_maps(store, subject)
+
+    def tile(photo: Image.Image, values: NDArray[np.float32] | None, scale: float) -> Image.Image:
+        return heat_tile(photo, values, scale=scale, signed=subject.signed, coloured=subject.coloured)
+
+    return [photos[0], *apply(tile, photos, maps, scales)]
+
+
+def attribution_maps(store: Store, subject: AttributionMaps) -> tuple[list[NDArray[np.float32] | None], list[float]]:
+    """Return each model's map, float32 [h, w], None where it was not measured; and the value at which its colours end:
+    one for all, unless each has its own. Raises StoreError."""
+    maps = [_attribution_map(store, photo, subject.method) for photo in subject.photos]
+    groups = [[values] for values in maps] if subject.each_alone else [maps] * len(maps)
+    scales = [heat_scale([one for one in group if one is not None], subject.signed) for group in groups]
+    return maps, scales
+
+
+def _attribution_map(store: Store, photo: Photo, method: str) -> NDArray[np.float32] | None:
+    """Return a model's map of an image, float32 [h, w]; None where it was not measured."""
+    owner, label = store.owner(photo.model)
+    attribution = owner.attribution(label)
+    row = None if attribution is None else attribution.row(photo.image)
+    if attribution is None or row is None or method not in attribution.methods:
+        return None
+    return attribution.map(method, row)
+
+
+def _photo(store: Store, photo: Photo, size: int) -> Image.Image:
+    """Return a probe image as a model saw it, RGB of size x size pixels."""
+    owner, label = store.owner(photo.model)
+    return _picture(owner, label, photo.image).resize((size, size), Image.Resampling.BICUBIC)
 
 
 def _picture(store: Store, model: str, image: int) -> Image.Image:

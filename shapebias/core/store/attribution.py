@@ -20,6 +20,7 @@ class Attribution:
     probability:  float32 [images], the softmax probability of that output; NaN where there is none
     scale:        float32 [methods, images], the largest |value| of the map; 0: a constant map; NaN: not measured
     gap:          float32 [methods, images], the completeness gap; NaN where the method has none
+    left_out:     why methods that were asked for do not hold for the network, by name
     read:         returns a method's stored map of a row, float16 [h, w]: the map / scale
     """
 
@@ -30,6 +31,7 @@ class Attribution:
     probability: NDArray[np.float32]
     scale: NDArray[np.float32]
     gap: NDArray[np.float32]
+    left_out: Mapping[str, str]
     read: Callable[[str, int], NDArray[np.float16]]
 
     def row(self, image: int) -> int | None:

@@ -31,7 +31,8 @@ models/LABEL/              attributes: see Model, with the facts of every layer.
   distortions/NAME         int32 [images]: what it decides for the distorted image, -1 = no such version of it
   adversarial/right        uint8 [attacks, images]: 1 = right in spite of the attack; attributes: attacks
   filters                  float32 [units, 3, h, w]: the first layer's kernels
-  attribution/             attributes: methods (of each what AttributedMethod has); where attribution was measured
+  attribution/             attributes: methods (of each what AttributedMethod has), left_out (why methods do not hold
+                           for the network, by name); where attribution was measured
     target                 int32 [images], the output that is explained, -1 = none; images of images/attribution
     probability            float32 [images], the softmax probability of that output; NaN where there is none
     scale                  float32 [methods, images], the largest |value| of the map; 0 = a constant map, which is no

@@ -210,7 +210,9 @@ class SingleStore(Store):
         with self._reading(images):
             chosen = schema.AttributionImages.from_attributes(dict(self._group[images].attrs))
         with self._reading(path):
-            run = [schema.AttributedMethod.from_attributes(method) for method in self.attributes_of(path)["methods"]]
+            attributes = self.attributes_of(path)
+            run = [schema.AttributedMethod.from_attributes(method) for method in attributes["methods"]]
+            left_out = {str(method): str(reason) for method, reason in attributes.get("left_out", {}).items()}
             methods = {method.name: method for method in run}
             if len(methods) != len(run) or not all(map(schema.is_safe_name, methods)):
                 raise ValueError("the names of its methods do not fit")
@@ -229,6 +231,7 @@ class SingleStore(Store):
             probability=self.read(f"{path}/probability", shape=[count]).astype(np.float32),
             scale=self.read(f"{path}/scale", shape=[len(methods), count]).astype(np.float32),
             gap=self.read(f"{path}/gap", shape=[len(methods), count]).astype(np.float32),
+            left_out=left_out,
             read=read,
         )
 

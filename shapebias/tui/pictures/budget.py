@@ -2,8 +2,7 @@
 
 import math
 
-from shapebias.core.pictures.tiles import Subject
-from shapebias.core.store.reader import Unit
+from shapebias.core.pictures.tiles import Photo, Subject, UnitImage
 from shapebias.tui.pictures.layout import GridLayout
 
 _BYTES = 245_000  # of a grid of at most 768 x 512 pixels as it is first shown; larger ones get more
@@ -19,19 +18,20 @@ def usual_bytes(layout: GridLayout) -> int:
 
 def first_limit(layout: GridLayout, subject: Subject, speed: float) -> int:
     """Return the bytes of a subject's first picture on a line that takes `speed` bytes a second."""
-    usual, affordable = _usual(layout, subject), _FIRST * speed
+    usual, affordable = usual_bytes_of(layout, subject), _FIRST * speed
     return usual if affordable >= usual else _rung(affordable)
 
 
 def refined_limit(layout: GridLayout, subject: Subject, speed: float) -> int:
     """Return the bytes of the picture that is shown once the cursor rests: on a slow line those of the usual one."""
-    usual = _usual(layout, subject)
+    usual = usual_bytes_of(layout, subject)
     return max(usual, min(_BEST * usual, _rung(_REFINED * speed)))
 
 
-def _usual(layout: GridLayout, subject: Subject) -> int:
-    """Return how many bytes a picture usually has: one image is looked at more closely than the tiles of a grid."""
-    return usual_bytes(layout) * (1 if isinstance(subject, Unit) else 2)
+def usual_bytes_of(layout: GridLayout, subject: Subject) -> int:
+    """Return how many bytes a subject's picture usually has: one image is looked at more closely than the tiles of a
+    grid, or maps that one walks."""
+    return usual_bytes(layout) * (2 if isinstance(subject, UnitImage | Photo) else 1)
 
 
 def _rung(affordable: float) -> int:

@@ -1,6 +1,6 @@
 """How many tiles of what size fit into a region of the terminal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shapebias.core.pictures.sixel import MAX_SIDE
 
@@ -58,3 +58,12 @@ def fit_grid(
         if best is None or layout.count >= min(wanted, best.count):
             best = layout
     return best
+
+
+def fit_row(
+    width: int, height: int, cell: tuple[int, int], count: int, *, smallest: int = _SMALLEST, gap: int = GAP
+) -> GridLayout | None:
+    """Return the grid of one row of `count` tiles, each as large as fits into its part of the width; None where they
+    would be smaller than `smallest` pixels."""
+    layout = fit_grid(width // count, height, cell, 1, smallest=smallest, gap=gap)
+    return None if layout is None else replace(layout, columns=count, rows=1)

@@ -18,7 +18,7 @@ from PIL import Image
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.pictures.tiles import BACKGROUND, Subject, View, compose, subject_tiles
 from shapebias.core.store.reader import Store
-from shapebias.tui.pictures.budget import usual_bytes
+from shapebias.tui.pictures.budget import usual_bytes_of
 from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.painter import Painter, Piece
 
@@ -177,7 +177,7 @@ class PictureMaker:
 
 def _refines(request: Request) -> bool:
     """Return whether a request is for a better picture than one that is shown first."""
-    return request.limit is not None and request.limit > usual_bytes(request.layout)
+    return request.limit is not None and request.limit > usual_bytes_of(request.layout, request.subject)
 
 
 class _OvertakenError(Exception):

@@ -11,7 +11,7 @@ from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.screens.columns import ColumnsScreen
 from shapebias.tui.screens.details import DetailsScreen
 from shapebias.tui.screens.help import HelpScreen
-from shapebias.tui.screens.image import ImageScreen, strongest_image
+from shapebias.tui.screens.image import ImageScreen, mapped_image, strongest_image
 from shapebias.tui.screens.layer import LayerScreen
 from shapebias.tui.screens.models import ModelScreen
 from shapebias.tui.screens.twins import TwinsScreen
@@ -42,5 +42,8 @@ SCREENS: dict[str, MakeScreen] = {
     "twins": _of_unit(TwinsScreen),
     "image": _of_unit(lambda session, unit: ImageScreen(session, UnitImage(unit, 0))),
     "by_image": _of_unit(lambda session, unit: ByImageScreen(session, strongest_image(session.store, unit), unit)),
+    "attribution": _of_unit(
+        lambda session, unit: ByImageScreen(session, mapped_image(session, unit), unit, mapped=True)
+    ),
     "help": lambda session, layer, unit: HelpScreen(),
 }

@@ -1,8 +1,11 @@
-"""One image: what every model decides for it, and the units of each layer that fire most on it."""
+"""One image: what every model decides for it, the units of each layer that fire most on it, and where models look."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -27,7 +30,8 @@ _ROOMY = 24  # rows of the screen from which there is a picture
 class ByImageScreen(Screen[None]):
     """Images left, the chosen `image` with one column for each model in the middle, the unit under the cursor right.
 
-    `results` are what each model makes of the image that was read last. Posts `GoTo` at Enter.
+    `results` are what each model makes of the image that was read last. Posts `GoTo` at Enter. While the `maps` are
+    open, only images with attribution maps are listed, and these are shown instead of units.
     """
 
     DEFAULT_CSS = """
@@ -43,6 +47,9 @@ class ByImageScreen(Screen[None]):
     ByImageScreen.-roomy.-pictured GridView.photo { display: block; }
     ByImageScreen HorizontalScroll { height: 1fr; scrollbar-size-horizontal: 1; }
     ByImageScreen > Horizontal > UnitPanel { width: 2fr; border-left: solid $panel; }
+    ByImageScreen.-mapped .about, ByImageScreen.-mapped HorizontalScroll { display: none; }
+    ByImageScreen.-mapped > Horizontal > UnitPanel { display: none; }
+    ByImageScreen.-mapped AttributionView { display: block; }
     ByImageScreen.-normal .find, ByImageScreen.-narrow .find { display: none; }
     ByImageScreen.-narrow UnitPanel { display: none; }
     ByImageScreen.-finding .find { display: block; }
@@ -64,20 +71,25 @@ class ByImageScreen(Screen[None]):
         Binding("left,h", "model(-1)", "Previous model", show=False),
         Binding("right,l", "model(1)", "Next model", show=False),
         Binding("v", "view", "View"),
+        Binding("a", "walk(1)", "Attribution"),
+        Binding("A", "walk(-1)", "Previous method", show=False),
     ]
 
-    def __init__(self, session: Session, image: ImageName, unit: Unit) -> None:
-        """Begin at an image, the cursor on `unit` where it is among those that fire on it."""
+    def __init__(self, session: Session, image: ImageName, unit: Unit, *, mapped: bool = False) -> None:
+        """Begin at an image, the cursor on `unit` where it is among those that fire on it; with `mapped` at its
+        attribution maps. Raises StoreError."""
         super().__init__()
         self.image = image
         self.results: list[OnImage] = []
-        self._session, self._unit = session, unit
+        self._session, self._unit, self._model = session, unit, unit.model
         self._images: ImageList | None = None
         self._reading: ImageName | None = None
         self._unread = {"images", "units"}  # what is not read yet
         self.panel, self.photo = session.new_panel(), session.new_grid()
         self.panel.follows = False
         self.photo.add_class("photo")
+        self.maps = session.new_attribution_view("← →")
+        self._said = self.maps.open() if mapped else ""  # until the next image
         self.list = ImageListView()
         colors = series(list(session.store.models))
         self.columns = {model: ModelColumn(color) for model, (color, _) in colors.items()}
@@ -96,14 +108,15 @@ class ByImageScreen(Screen[None]):
                     yield self._facts
                 with HorizontalScroll(can_focus=False):
                     yield from self.columns.values()
+                yield self.maps
             yield self.panel
         yield Footer()
 
     def on_mount(self) -> None:
-        self.columns[self._unit.model].units.focus()
+        self.column.units.focus()
         self._count.update("reading the images …")
         self.run_worker(self._list_images, thread=True)
-        self.show(self.image)
+        self.show(self.image, self._said)
 
     def on_resize(self) -> None:
         self.set_class(self.size.height >= _ROOMY, "-roomy")
@@ -135,13 +148,37 @@ class ByImageScreen(Screen[None]):
             self._images = images
             self._search()
 
-    def show(self, image: ImageName) -> None:
-        """Show an image. What fires on it is read on a thread; of those asked for meanwhile, only the last is."""
+    def show(self, image: ImageName, said: str = "") -> None:
+        """Show an image, and say `said`.
+
+        Attribution maps are shown at once. What fires on it is read on a thread; of the images asked for meanwhile,
+        only the last is.
+        """
         self.image = image
+        mapped = self.maps.has(image)
+        self._said = said or ("" if mapped or self.maps.method is None else self._without_maps())
+        self.set_class(mapped, "-mapped")
         self._facts.update(self.facts())
-        if self._reading is None:
+        if mapped:
+            self._unread.discard("units")
+            self.maps.show(image, self._about(), self._model, self._beside())
+        elif self._reading is None:
             self._reading = image
             self.run_worker(self._read, thread=True)
+
+    def _without_maps(self) -> str:
+        """Return what is said where attribution maps are wanted of an image that has none."""
+        return f"no attribution maps of this image: n goes to the next of {len(self.maps.images):,} that have them"
+
+    def _about(self) -> Text:
+        """Return one line: path and class of the image; what is said."""
+        said = (f"  {self._said}" if self._said else "", "yellow")
+        return Text.assemble(printable(self.image.path, 120), (f"  {printable(self.image.about, 60)}", "dim"), said)
+
+    def _beside(self) -> list[ImageName]:
+        """Return the images before and after the cursor in the list."""
+        rows = (self.list.cursor + step for step in (1, -1))
+        return [self.list.name_at(row) for row in rows if 0 <= row < self.list.row_count]
 
     def _read(self) -> None:
         """Read what each model makes of the image. Runs on a thread."""
@@ -158,8 +195,8 @@ class ByImageScreen(Screen[None]):
         if not self.is_attached:
             return
         self._reading = None
-        if image != self.image:
-            self.show(self.image)
+        if image != self.image or self.has_class("-mapped"):
+            self.show(self.image, self._said)
             return
         self._unread.discard("units")
         if isinstance(results, ShapebiasError):
@@ -179,18 +216,36 @@ class ByImageScreen(Screen[None]):
         """List the images that match what is written."""
         if self._images is None:
             return
-        matches = self._images.find(self._input.value)
-        self._count.update(f"{len(matches):,} of {len(self._images):,} images")
+        matches, image, kind = self._images.find(self._input.value), self.image, ""
+        if self.maps.method is not None:
+            matches, kind = matches[np.isin(matches, self._mapped)], ": with attribution"
+            image = self._from_here(matches)
+        self._count.update(f"{len(matches):,} of {len(self._images):,} images{kind}")
         with self.prevent(ImageListView.Moved):
-            self.list.show(self._images.names, matches, self.image)
+            self.list.show(self._images.names, matches, image)
         if len(matches) and self.list.name_at(self.list.cursor) != self.image and self._input.has_focus:
             self.show(self.list.name_at(self.list.cursor))
+
+    @cached_property
+    def _mapped(self) -> NDArray[np.int64]:
+        """The positions in the list of the images with attribution maps, once these have been open."""
+        paths = {image.path for image in self.maps.images}
+        names = enumerate(self._images.names if self._images is not None else [])
+        return np.array([row for row, name in names if name.path in paths and not name.is_cue_conflict], np.int64)
+
+    def _from_here(self, numbers: NDArray[np.int64]) -> ImageName:
+        """Return the first image with one of these ascending numbers from the one that is shown on, or around."""
+        names = self._images.names if self._images is not None else []
+        if self.image not in names or not len(numbers):
+            return self.image
+        return names[int(numbers[np.searchsorted(numbers, names.index(self.image)) % len(numbers)])]
 
     def facts(self, missing: Sequence[str] = ()) -> Text:
         """Return lines with the path, the class or shape and texture, and what is `missing` for all models."""
         kind = "cue-conflict image" if self.image.is_cue_conflict else "probe image"
         lines = [
             Text(printable(self.image.path, 120), "bold"),
+            *([Text(self._said, "yellow")] if self._said else []),
             Text.assemble(printable(self.image.about, 80), (f"  {kind}", "dim")),
             *(Text(line, "dim") for line in missing),
         ]
@@ -203,13 +258,12 @@ class ByImageScreen(Screen[None]):
     @property
     def column(self) -> ModelColumn:
         """The column with the cursor."""
-        focused = (column for column in self.columns.values() if column.units.has_focus)
-        return next(focused, self.columns[self._unit.model])
+        return self.columns[self._model]
 
     def _show_unit(self) -> None:
         """Show the unit under the cursor at the right."""
         firing = self.column.firing
-        if firing is None:
+        if firing is None or self.has_class("-mapped"):
             return
         self._unit = firing.unit
         try:
@@ -223,6 +277,8 @@ class ByImageScreen(Screen[None]):
 
     def on_descendant_focus(self) -> None:
         self.set_class(self._input.has_focus, "-finding")
+        focused = (model for model, column in self.columns.items() if column.units.has_focus)
+        self._model = next(focused, self._model)
         self._show_unit()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -238,29 +294,51 @@ class ByImageScreen(Screen[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.column.units.focus()
+        self._leave_list()
 
     def on_image_list_view_moved(self, event: ImageListView.Moved) -> None:
         self.show(event.image)
 
     def action_find(self) -> None:
         """Move the focus to the images, or back to the units."""
-        (self.column.units if self._input.has_focus else self._input).focus()
+        self._leave_list() if self._input.has_focus else self._input.focus()
+
+    def _leave_list(self) -> None:
+        """Move the focus back to the units; to nothing where attribution maps are shown instead."""
+        self.set_focus(None if self.has_class("-mapped") else self.column.units)
+        self.remove_class("-finding")
 
     def action_back(self) -> None:
-        """Move the focus back to the units, or leave the screen where it is there."""
+        """Move the focus back to the units, or close the attribution maps, or leave the screen."""
         if self._input.has_focus:
-            self.column.units.focus()
+            self._leave_list()
+        elif self.maps.method is not None:
+            self.maps.close()
+            self._walked("")
         else:
             self.app.pop_screen()
 
     def action_image(self, step: int) -> None:
         """Show the next image of the list for a `step` of 1, the previous one for -1."""
-        self.list.action_move(step)
+        if step > 0 and self.list.row_count and self.list.name_at(self.list.cursor) != self.image:
+            self.show(self.list.name_at(self.list.cursor))  # the image that is shown is not listed
+        else:
+            self.list.action_move(step)
+
+    def action_walk(self, step: int) -> None:
+        """Go on by `step` attribution methods; behind the last one come the units."""
+        self._walked(self.maps.walk(step, self.image))
+
+    def _walked(self, said: str) -> None:
+        """Show the image as the attribution method says now, and list what there is to walk; say `said`."""
+        self._search()
+        self.show(self.image, said)
+        if not self.has_class("-mapped"):
+            self.call_after_refresh(self.column.units.focus)
 
     def action_step(self, step: int) -> None:
-        """Move the cursor that has the focus: of the images, or of the units."""
-        if self._input.has_focus:
+        """Move the cursor that has the focus: of the images, or of the units; of the images over attribution maps."""
+        if self._input.has_focus or self.has_class("-mapped"):
             self.list.action_move(step)
         elif step > 0:
             self.column.units.action_cursor_down()
@@ -272,10 +350,17 @@ class ByImageScreen(Screen[None]):
         self.list.action_page(pages)
 
     def action_model(self, step: int) -> None:
-        """Move the focus to the next model's column for a `step` of 1, to the previous one's for -1, or around."""
-        columns = list(self.columns.values())
-        columns[(columns.index(self.column) + step) % len(columns)].units.focus()
+        """Move to the next model's column for a `step` of 1, to the previous one's for -1, or around."""
+        models = list(self.columns)
+        self._model = models[(models.index(self._model) + step) % len(models)]
+        if self.has_class("-mapped"):
+            self.show(self.image)
+        else:
+            self.column.units.focus()
 
     def action_view(self) -> None:
-        """Show the unit's images in the next view."""
-        self.panel.next_view()
+        """Show the unit's images in the next view; attribution maps on one scale, or each on its own."""
+        if self.has_class("-mapped"):
+            self.maps.next_scale()
+        else:
+            self.panel.next_view()

@@ -1,4 +1,4 @@
-"""One of a unit's top images on the whole screen, and the activation map over it."""
+"""One of a unit's top images on the whole screen, and over it the activation map, or attribution maps of the models."""
 
 from typing import ClassVar
 
@@ -22,19 +22,29 @@ class NoImagesError(ShapebiasError):
 
 
 class ImageScreen(Screen[None]):
-    """One of a unit's top images; `rank` is its number from 0, strongest first. Posts `OpenByImage`."""
+    """One of a unit's top images; `rank` is its number from 0, strongest first. Posts `OpenByImage`.
+
+    While its attribution `maps` are open, images that have none are shown with the unit's activation map.
+    """
 
     DEFAULT_CSS = """
     ImageScreen > .facts { height: 4; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     ImageScreen > GridView { margin: 0 1; }
+    ImageScreen.-mapped > .facts, ImageScreen.-mapped > GridView { display: none; }
+    ImageScreen.-mapped > AttributionView { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace,enter", "app.pop_screen", "Back"),
+        Binding("escape,backspace,enter", "back", "Back"),
         Binding("right,down,j,space", "move(1)", "Next image"),
-        Binding("left,up,k", "move(-1)", "Previous image"),
+        Binding("left,up,k", "move(-1)", "Previous image", show=False),
         Binding("g,home", "move(-1000000)", "Strongest", show=False),
         Binding("G,end", "move(1000000)", "Weakest", show=False),
         Binding("i", "by_image", "By image"),
+        Binding("a", "walk(1)", "Attribution"),
+        Binding("A", "walk(-1)", "Previous method", show=False),
+        Binding("n", "mapped(1)", "Next with attribution", show=False),
+        Binding("N", "mapped(-1)", "Previous with attribution", show=False),
+        Binding("v", "scale", "Scale of the maps", show=False),
     ]
 
     def __init__(self, session: Session, unit_image: UnitImage) -> None:
@@ -45,17 +55,22 @@ class ImageScreen(Screen[None]):
         if not len(self._top.image):
             raise NoImagesError("no image: the unit has no top images")
         self.rank = min(unit_image.rank, len(self._top.image) - 1)
-        self.grid = session.new_grid()
+        self.grid, self.maps = session.new_grid(), session.new_attribution_view("i, a shows them")
+        self._said = ""  # until the next key
         self._facts = Static(classes="facts")
 
     @property
     def image(self) -> ImageName:
         """The image that is shown."""
-        return _probe_image(self._store, int(self._top.image[self.rank]))
+        return self._image_at(self.rank)
+
+    def _image_at(self, rank: int) -> ImageName:
+        return _probe_image(self._store, int(self._top.image[rank]))
 
     def compose(self) -> ComposeResult:
         yield self._facts
         yield self.grid
+        yield self.maps
         yield Footer()
 
     def on_mount(self) -> None:
@@ -63,23 +78,74 @@ class ImageScreen(Screen[None]):
 
     def action_move(self, step: int) -> None:
         """Show the image so many ranks below, as far as there are images."""
-        rank = min(max(self.rank + step, 0), len(self._top.image) - 1)
-        if rank != self.rank:
-            self.rank = rank
-            self._show()
+        self._show_at(min(max(self.rank + step, 0), len(self._top.image) - 1))
 
     def action_by_image(self) -> None:
         """Ask for the screen of what fires on the image."""
         self.post_message(OpenByImage(self.image, self._unit))
 
-    def _show(self) -> None:
-        """Show the image, and have the pictures of the next and the previous one made."""
+    def action_back(self) -> None:
+        """Close the attribution maps, or leave the screen where they are closed."""
+        if self.maps.method is None:
+            self.app.pop_screen()
+        else:
+            self.maps.close()
+            self._show()
+
+    def action_walk(self, step: int) -> None:
+        """Go on by `step` attribution methods; behind the last one comes the unit's activation map."""
+        self._show(self.maps.walk(step, self.image))
+
+    def action_mapped(self, step: int) -> None:
+        """Show the next of the unit's images that have attribution maps, for a `step` of -1 the previous one."""
+        said = self.maps.open()
+        ahead = [rank for rank in self._mapped if (rank - self.rank) * step > 0]
+        if self._mapped and not ahead:
+            said = "no more of the unit's images have attribution maps"
+        self.rank = min(ahead, key=lambda rank: abs(rank - self.rank), default=self.rank)
+        self._show(said)
+
+    @property
+    def _mapped(self) -> list[int]:
+        """The ranks of the unit's images that have attribution maps, where these are open."""
+        return [rank for rank in range(len(self._top.image)) if self.maps.has(self._image_at(rank))]
+
+    def action_scale(self) -> None:
+        """Show all attribution maps on one scale, or each on its own."""
+        self.maps.next_scale()
+
+    def _show_at(self, rank: int) -> None:
+        if rank != self.rank:
+            self.rank = rank
+            self._show()
+
+    def _show(self, said: str = "") -> None:
+        """Show the image, and have the pictures of the next and the previous one made; say `said`."""
+        mapped = self.maps.has(self.image)
+        self._said = said or ("" if mapped or self.maps.method is None else self._without_maps())
         neighbours = [self.rank + step for step in (1, -1) if 0 <= self.rank + step < len(self._top.image)]
-        self._facts.update(self.facts(), layout=False)
-        self.grid.show(UnitImage(self._unit, self.rank), [UnitImage(self._unit, rank) for rank in neighbours])
+        self.set_class(mapped, "-mapped")
+        if mapped:
+            self.grid.show(None)
+            self.maps.show(self.image, self._about(), self._unit.model, [self._image_at(rank) for rank in neighbours])
+        else:
+            self._facts.update(self.facts(), layout=False)
+            self.grid.show(UnitImage(self._unit, self.rank), [UnitImage(self._unit, rank) for rank in neighbours])
+
+    def _without_maps(self) -> str:
+        """Return what is said where attribution maps are wanted of an image that has none."""
+        if self._mapped:
+            return f"no attribution maps of this image: n N go to the unit's {len(self._mapped)} that have them"
+        return f"none of the unit's images has attribution maps: i, a, n walks the {len(self.maps.images):,} that do"
+
+    def _about(self) -> Text:
+        """Return one line: path and class, unit and rank; what is said."""
+        number = f"  image {self.rank + 1} of {len(self._top.image)} of {printable(str(self._unit), 60)}"
+        text = Text.assemble(printable(self.image.path, 120), (number, "dim"))
+        return text.append(f"  {self._said}" if self._said else "", "yellow")
 
     def facts(self) -> Text:
-        """Return four lines: unit and rank; the activation; path and class; what the models decide."""
+        """Return four lines: unit and rank; the activation; path and class; what the models decide, or what is said."""
         value, (y, x) = float(self._top.value[self.rank]), self._top.position[self.rank].tolist()
         largest, (height, width) = float(self._top.value[0]), self._top.map.shape[1:]
         share = f", {value / largest:.3f} of its max" if largest > 0 else ""
@@ -92,7 +158,7 @@ class ImageScreen(Screen[None]):
             title,
             Text(f"activation {value:.4g}{share}, the maximum at y {y}, x {x} of the {height} × {width} map"),
             Text.assemble(printable(image.path, 120), ("  " + printable(image.about, 60), "dim")),
-            decisions_line(decisions_on(self._store, image)),
+            Text(self._said, style="yellow") if self._said else decisions_line(decisions_on(self._store, image)),
         ]
         return Text("\n").join(lines)
 
@@ -101,6 +167,14 @@ def strongest_image(store: Store, unit: Unit) -> ImageName:
     """Return the image that drives a unit hardest; the store's first one for a unit without top images."""
     images = store.top(unit).image
     return _probe_image(store, int(images[0]) if len(images) else 0)
+
+
+def mapped_image(session: Session, unit: Unit) -> ImageName:
+    """Return the image that drives a unit hardest of those with attribution maps; the first one that has them where
+    none of the unit's has, and the strongest one where no image has."""
+    top = [_probe_image(session.store, image) for image in session.store.top(unit).image.tolist()]
+    mapped = [*filter(session.attributions.has, top), *session.attributions.images]
+    return mapped[0] if mapped else strongest_image(session.store, unit)
 
 
 def _probe_image(store: Store, number: int) -> ImageName:

@@ -13,23 +13,23 @@ from textual.geometry import Region
 from textual.timer import Timer
 from textual.widget import Widget
 
-from shapebias.core.pictures.tiles import Photo, Subject, UnitImage, View
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.pictures.tiles import AttributionMaps, Photo, Subject, UnitImage, View
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import OpenImage
+from shapebias.tui.pictures.as_text import subject_text
 from shapebias.tui.pictures.budget import first_limit, refined_limit
 from shapebias.tui.pictures.half_cells import half_cells
-from shapebias.tui.pictures.layout import GridLayout, fit_grid
+from shapebias.tui.pictures.layout import GridLayout, fit_grid, fit_row
 from shapebias.tui.pictures.maker import Picture, PictureMaker, Request
 from shapebias.tui.pictures.painter import Painter, Piece
 from shapebias.tui.terminal.driver import LinkDriver, link_of
 from shapebias.tui.terminal.frame import Change
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
-from shapebias.tui.widgets.text_plots import shades
 
-# Tiles shown. Of a unit's images 24: they divide well, and a 25th would make all of them smaller.
-_MOST = {Unit: 24, UnitImage: 2, Photo: 1}
+_IMAGES = 24  # of a unit's that are shown: they divide well, and a 25th would make all of them smaller
 _REPAIR = 0.03  # seconds
 _BACKLOG = 0.05  # seconds that the link to the terminal may be busy before the next tiles are handed over
 _PORTION = 4000  # bytes that are handed over at once, at least
@@ -124,13 +124,25 @@ class GridView(Widget):
 
     def grid_layout(self) -> GridLayout | None:
         """Return the tiles that fit into the widget now, None where not one does."""
-        most = _MOST.get(type(self._subject), _MOST[Unit])
+        fit = fit_row if isinstance(self._subject, AttributionMaps) else fit_grid
         width, height = self.content_size
         if self._painter is None:
-            return fit_grid(width, height, (1, 2), most, smallest=8, gap=1)
+            return fit(width, height, (1, 2), self._tiles, smallest=8, gap=1)
         below = self.screen.size.height - self.content_region.bottom
         height -= max(_ROWS_BELOW - below, 0)
-        return fit_grid(width, height, (self._terminal.cell_width, self._terminal.cell_height), most)
+        return fit(width, height, (self._terminal.cell_width, self._terminal.cell_height), self._tiles)
+
+    @property
+    def _tiles(self) -> int:
+        """How many tiles there are at most."""
+        match self._subject:
+            case UnitImage():
+                return 2
+            case Photo():
+                return 1
+            case AttributionMaps(photos=photos):
+                return 1 + len(photos)
+        return _IMAGES
 
     def _request(self) -> None:
         """Ask for the first picture of the subject, or take the refined one where that comes as soon."""
@@ -211,7 +223,7 @@ class GridView(Widget):
     def render(self) -> RenderResult:
         picture = self._picture
         if self._graphics is Graphics.NONE:
-            return self._listing()
+            return self._text()
         if picture is None:
             return ""
         if picture.error:
@@ -219,6 +231,13 @@ class GridView(Widget):
         if picture.image is not None:
             return half_cells(picture.image, self._terminal.colours)
         return "" if picture.pieces else Text("no images", style="dim")
+
+    def _text(self) -> Text:
+        """Return what is shown without graphics."""
+        try:
+            return subject_text(self._store, self._subject, *self.content_size, _IMAGES)
+        except ShapebiasError as error:
+            return Text(printable(str(error)), style="red")
 
     def on_click(self, event: events.Click) -> None:
         layout = self.grid_layout()
@@ -228,24 +247,8 @@ class GridView(Widget):
         if self._graphics is not Graphics.NONE and layout is not None:
             column, row = event.x // layout.cell_columns, event.y // layout.cell_rows
             rank = row * layout.columns + column if column < layout.columns and row < layout.rows else layout.count
-        if rank < min(len(self._store.top(self._subject).image), _MOST[Unit]):
+        if rank < min(len(self._store.top(self._subject).image), _IMAGES):
             self.post_message(OpenImage(UnitImage(self._subject, rank)))
-
-    def _listing(self) -> Text:
-        """Return what is shown without graphics: a unit's images as lines, an image's map as characters."""
-        if isinstance(self._subject, UnitImage):
-            top = self._store.top(self._subject.unit)
-            return Text("\n").join(shades(top.map[self._subject.rank], *self.content_size))
-        if not isinstance(self._subject, Unit):
-            return Text("")
-        top = self._store.top(self._subject)
-        lines = []
-        for rank in range(min(len(top.image), self.content_size.height)):
-            image = int(top.image[rank])
-            name = printable(self._store.image_paths[image], 60)
-            line = f"{top.value[rank]:9.3f}  {name}  {printable(self._store.class_of(image), 30)}"
-            lines.append(line[: self.content_size.width])
-        return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
     # Painted over blank cells, past Textual, which would encode slowly and send every picture twice
 
@@ -328,7 +331,7 @@ class GridView(Widget):
     def _paintable(self, picture: Picture) -> bool:
         """Return whether a picture is still the newest that is wanted, in this place and size, with nothing over it."""
         return (
-            self.is_attached
+            self.is_on_screen
             and picture is self._picture
             and picture.request.subject == self._subject
             and picture.request.layout == self.grid_layout()

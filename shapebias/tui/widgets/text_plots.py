@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from rich.text import Text
 from shapebias.core.analysis.histogram import bars
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_SHADES = "·░▒▓█"
+FOR_SHADES, AGAINST_SHADES = "·░▒▓█", "·-=%#"  # from 0 to 1, and from 0 to -1
 # Colours that people with colour blindness tell apart, and a mark for each, so that nothing is told by colour alone.
 SERIES = (("#4aa3df", "○"), ("#e69f00", "■"), ("#2fbf8f", "▲"), ("#cc79a7", "◇"))
 PEOPLE = ("#ff6b6b", "+")
@@ -90,13 +91,19 @@ def picture(pixels: NDArray[np.uint8]) -> list[Text]:
     return lines
 
 
-def shades(levels: NDArray[np.uint8], width: int, height: int) -> list[Text]:
-    """Return levels (uint8 [h, w]) as characters from · for 0 to █ for 255, each of them twice as it is half as wide.
+def shades(values: NDArray[np.floating[Any]], width: int, height: int) -> list[Text]:
+    """Return values [h, w] in [-1, 1] as characters: · for 0 to █ for 1, or to # for -1, each of them twice as it is
+    half as wide.
 
-    For maps that are larger than `width` x `height` cells, a character is the largest of several rows and columns.
+    For maps that are larger than `width` x `height` cells, a character is the largest by size of several rows and
+    columns.
     """
-    step = max(-(-levels.shape[0] // max(height, 1)), -(-levels.shape[1] // max(width // 2, 1)))
-    for axis, extent in enumerate(levels.shape):
-        levels = np.maximum.reduceat(levels, range(0, extent, step), axis)
-    shade_numbers = -(-levels.astype(int) * (len(_SHADES) - 1) // 255)
-    return [Text("".join(2 * _SHADES[number] for number in row)) for row in shade_numbers.tolist()]
+    step = max(-(-values.shape[0] // max(height, 1)), -(-values.shape[1] // max(width // 2, 1)))
+    largest, smallest = values, values
+    for axis, extent in enumerate(values.shape):
+        largest = np.maximum.reduceat(largest, range(0, extent, step), axis)
+        smallest = np.minimum.reduceat(smallest, range(0, extent, step), axis)
+    values = np.where(largest >= -smallest, largest, smallest)
+    steps = (np.sign(values) * np.ceil(np.abs(values) * (len(FOR_SHADES) - 1))).astype(int)
+    characters = [*FOR_SHADES, *reversed(AGAINST_SHADES[1:])]  # a negative number counts from the end
+    return [Text("".join(2 * characters[number] for number in row)) for row in steps.tolist()]

@@ -74,3 +74,22 @@ def test_a_scale_for_several_maps() -> None:
     sparse[3, 3] = -7
     assert heat_scale([sparse], signed=True) == 7
     assert heat_scale([np.full((4, 4), 2, np.float32)], signed=True) == heat_scale([], signed=True) == 0
+
+
+def test_without_colours_white_is_for_and_black_against() -> None:
+    values = np.array([[1.0, -1.0], [0.0, 0.5]], np.float32)
+    tile = np.asarray(heat_tile(photo(), values, scale=1.0, signed=True, coloured=False), float)
+    ground = 128 + heatmap._PALE * (GREY - 128)
+    assert (tile == tile[..., :1]).all(), "grey"
+    for (y, x), heat, end in (((0, 0), 1, 255), ((0, -1), 1, 0), ((-1, 0), 0, 0), ((-1, -1), 0.5, 255)):
+        assert abs(tile[y, x, 0] - (ground * (1 - heat * OPAQUE) + end * heat * OPAQUE)) <= 1
+    rising = np.asarray(heat_tile(photo(), np.maximum(values, 0), scale=1.0, signed=False, coloured=False), float)
+    assert np.array_equal(rising[-1], tile[-1])
+
+
+def test_shares_of_the_scale() -> None:
+    values = np.array([[1.0, -4.0], [0.5, 0.0]], np.float32)
+    assert heatmap.relative_heat(values, 2.0, True).tolist() == [[0.5, -1.0], [0.25, 0.0]]
+    assert heatmap.relative_heat(values, 5.0, False).tolist() == [[1.0, 0.0], pytest.approx([0.9, 0.8])]
+    assert not heatmap.relative_heat(np.full((2, 2), 3.0, np.float32), 1.0, True).any()
+    assert not heatmap.relative_heat(values, 0.0, True).any()

@@ -5,13 +5,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from PIL import Image
 
 from shapebias.core.pictures import tiles as grid
-from shapebias.core.pictures.tiles import BACKGROUND, Photo, UnitImage, View, compose, subject_tiles, unit_tiles
+from shapebias.core.pictures.heatmap import heat_scale, heat_tile
+from shapebias.core.pictures.tiles import (
+    BACKGROUND,
+    AttributionMaps,
+    Photo,
+    UnitImage,
+    View,
+    compose,
+    subject_tiles,
+    unit_tiles,
+)
 from shapebias.core.store.errors import StoreError
+from shapebias.core.store.joined import open_stores
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
+from tests.support.attribution_store import IMAGES, add_attribution
 
 SIDE = 32  # of the tiny network's input, and of its thumbnails
 
@@ -199,3 +212,33 @@ def test_a_thumbnail_that_is_no_picture_is_damage(store: Store, monkeypatch: pyt
     monkeypatch.setattr(Store, "thumbnail", lambda *_: b"no picture")
     with pytest.raises(StoreError, match="thumbnail"):
         unit_tiles(store, Unit("Tiny", "block1", 0), 1, 20, View.WHOLE)
+
+
+@pytest.mark.parametrize("each_alone", [False, True])
+@pytest.mark.parametrize(("method", "signed"), [("gradient", True), ("rise", False)])
+def test_attribution_maps_are_beside_the_image(
+    attributed_store: Path, store_copy: Path, method: str, signed: bool, each_alone: bool
+) -> None:
+    add_attribution(store_copy, seed=1)
+    zarr.open_group(store_copy, mode="r+")["models/Tiny/attribution/scale"][:] *= 3
+    store, raw = open_stores([attributed_store, store_copy]), {}
+    photos = tuple(Photo(model, IMAGES[1]) for model in store.models)
+    subject = AttributionMaps(method, signed, photos, each_alone=each_alone)
+    for photo in photos:
+        attribution = store.attribution(photo.model)
+        assert attribution is not None
+        raw[photo] = attribution.map(method, 1)
+    picture = thumbnail(open_store(attributed_store), IMAGES[1]).resize((80, 80), Image.Resampling.BICUBIC)
+    tiles = subject_tiles(store, subject, 3, 80, View.CROP)
+    assert tiles[0] == picture
+    for tile, values in zip(tiles[1:], raw.values(), strict=True):
+        scale = heat_scale([values] if each_alone else list(raw.values()), signed)
+        assert tile == heat_tile(picture, values, scale=scale, signed=signed)
+
+
+def test_a_map_that_is_not_there_is_said(attributed_store: Path) -> None:
+    store = open_store(attributed_store)
+    for method, image in (("mp", IMAGES[0]), ("rise", 1)):
+        _, tile = subject_tiles(store, AttributionMaps(method, False, (Photo("Tiny", image),)), 2, 80, View.CROP)
+        picture = thumbnail(store, image).resize((80, 80), Image.Resampling.BICUBIC)
+        assert tile == heat_tile(picture, None, scale=0.0, signed=False)

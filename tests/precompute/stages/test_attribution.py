@@ -131,6 +131,8 @@ def test_what_cannot_be_explained_is_said_and_the_rest_is(
     assert attribution is not None
     assert store.attribution("Maps") is None
     assert list(attribution.methods) == ["random", "center"]
+    assert list(attribution.left_out) == ["gradient"]
+    assert attribution.left_out["gradient"].startswith("its class scores have no gradient")
     assert len(attribution.image) == 50
     known = [store.class_of(image) != "other" for image in attribution.image.tolist()]
     np.testing.assert_array_equal(attribution.target >= 0, known)

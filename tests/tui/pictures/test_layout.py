@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapebias.tui.pictures.layout import GAP, fit_grid
+from shapebias.tui.pictures.layout import GAP, fit_grid, fit_row
 
 
 @given(st.integers(1, 300), st.integers(1, 100), st.integers(4, 20), st.integers(8, 40), st.integers(1, 40))
@@ -38,3 +38,17 @@ def test_too_small_for_all_shows_fewer() -> None:
 
 def test_no_room_at_all() -> None:
     assert fit_grid(3, 2, (8, 16), 24) is None
+
+
+@given(st.integers(1, 300), st.integers(1, 100), st.integers(1, 6))
+def test_a_row_has_all_tiles_beside_each_other(width: int, height: int, count: int) -> None:
+    layout = fit_row(width, height, (8, 16), count)
+    if layout is None:
+        assert min(width // count * 8, height * 16) < 48 + GAP + 16
+        return
+    assert (layout.columns, layout.rows) == (count, 1)
+    assert count * layout.cell_columns <= width
+    assert layout.cell_rows <= height
+    alone = fit_grid(width // count, height, (8, 16), 1)
+    assert alone is not None
+    assert layout.size == alone.size

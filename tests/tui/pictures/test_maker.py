@@ -1,12 +1,16 @@
 """The thread that makes pictures."""
 
+import math
 import threading
 import time
 from pathlib import Path
 
-from shapebias.core.pictures.tiles import View
+import pytest
+
+from shapebias.core.pictures.tiles import UnitImage, View
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Unit
+from shapebias.tui.pictures.budget import first_limit
 from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.maker import Picture, PictureMaker, Request
 from shapebias.tui.pictures.sixel import SixelPainter
@@ -36,7 +40,12 @@ def test_only_the_newest_wanted_picture_is_delivered(small_store: Path) -> None:
     assert delivered[-1].request == request(32)
 
 
-def test_neighbours_are_made_ahead_and_come_from_the_cache(small_store: Path) -> None:
+@pytest.mark.parametrize("kind", ["unit", "image"])
+def test_neighbours_are_made_ahead_and_come_from_the_cache(small_store: Path, kind: str) -> None:
+    def request(number: int) -> Request:
+        subject = Unit("Tiny", "block3", number) if kind == "unit" else UnitImage(Unit("Tiny", "block3", 0), number)
+        return Request(subject, View.CROP, LAYOUT, first_limit(LAYOUT, subject, math.inf))
+
     delivered: list[Picture] = []
     maker = PictureMaker(open_store(small_store), SixelPainter(), delivered.append)
     assert maker.want(request(0), [request(1), request(2)]) is None

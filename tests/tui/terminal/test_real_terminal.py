@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shapebias.core.pictures.tiles import View, unit_tiles
+from shapebias.core.pictures.tiles import AttributionMaps, Photo, View, attribution_views, unit_tiles
 from shapebias.core.store.opening import open_store
 from shapebias.tui.pictures.layout import GAP
+from tests.support.attribution_store import IMAGES
 from tests.support.pty_terminal import PtyTerminal
 from tests.support.sixel_decoder import decode_sixel
 
@@ -51,6 +52,29 @@ def test_the_pictures_on_the_screen_are_the_units_images(terminal: PtyTerminal, 
         ]
         assert errors[1] < errors[0] < 16
     assert len({sixel.place for sixel in sixels[:6]}) == 6
+
+
+def test_attribution_maps_are_on_the_screen(attributed_store: Path) -> None:
+    store = open_store(attributed_store)
+    top = store.top(store.unit("Tiny/block1/0")).image.tolist()
+    photo = Photo("Tiny", next((image for image in top if image in IMAGES), IMAGES[0]))
+    with explore(attributed_store) as terminal:
+        assert terminal.wait_for(lambda: len(terminal.sixels_since(0)) >= 6, timeout=60)
+        terminal.wait_quiet(0.5)
+        for method, signed in (("gradient", True), ("rise", False)):
+            mark = terminal.mark()
+            terminal.press("a")
+            assert terminal.wait_for(lambda mark=mark: len(terminal.sixels_since(mark)) >= 2)
+            terminal.wait_quiet(1.0)
+            sixels = terminal.sixels_since(mark)
+            assert len({sixel.place for sixel in sixels}) == 2, "the image and the map"
+            size = sixels[-1].size
+            assert size is not None
+            side = min(size) - GAP
+            tiles = attribution_views(store, AttributionMaps(method, signed, (photo,)), side)
+            for sixel, tile in zip(sixels[-2:], tiles, strict=True):
+                decoded = decode_sixel(sixel.data, *size)[:side, :side]
+                assert np.abs(decoded - np.asarray(tile, float)).mean() < 16
 
 
 def test_sixels_stay_inside_the_screen_and_off_the_footer(terminal: PtyTerminal) -> None:

@@ -65,18 +65,31 @@ def test_models_differ_by_mark_and_colour() -> None:
     assert len({color for color, _ in marks.values()}) == len({mark for _, mark in marks.values()}) == 4
 
 
-@given(height=st.integers(1, 60), width=st.integers(1, 60), cells=st.integers(2, 90), rows=st.integers(1, 40))
-def test_shades_keep_the_maximum_and_fit(height: int, width: int, cells: int, rows: int) -> None:
-    levels = np.zeros((height, width), np.uint8)
-    levels[height // 2, width // 3] = 255
-    lines = [line.plain for line in shades(levels, cells, rows)]
+@given(
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    cells=st.integers(2, 90),
+    rows=st.integers(1, 40),
+    sign=st.sampled_from([1, -1]),
+)
+def test_shades_keep_the_maximum_and_fit(height: int, width: int, cells: int, rows: int, sign: int) -> None:
+    values = np.zeros((height, width))
+    values[height // 2, width // 3] = sign
+    lines = [line.plain for line in shades(values, cells, rows)]
     assert len(lines) <= rows
     assert len(set(map(len, lines))) == 1
     assert len(lines[0]) <= cells
-    assert sum(line.count("█") for line in lines) == 2
+    full = {1: "█", -1: "#"}[sign]
+    assert sum(line.count(full) for line in lines) == 2
     if rows >= height and cells >= 2 * width:
-        assert lines[height // 2].index("█") == 2 * (width // 3)
+        assert lines[height // 2].index(full) == 2 * (width // 3)
 
 
-def test_shades_tell_silence_from_little() -> None:
-    assert [line.plain for line in shades(np.array([[0, 1, 64, 128, 192, 255]], np.uint8), 12, 1)] == ["··░░▒▒▓▓████"]
+def test_shades_tell_silence_from_little_and_for_from_against() -> None:
+    levels = np.array([0, 1, 64, 128, 192, 255]) / 255
+    lines = [line.plain for line in shades(np.stack([levels, -levels]), 12, 2)]
+    assert lines == ["··░░▒▒▓▓████", "··--==%%####"]
+
+
+def test_of_several_values_the_largest_by_size_is_drawn() -> None:
+    assert [line.plain for line in shades(np.array([[0.3, -1.0, 0.9, -0.5]]), 4, 1)] == ["##██"]

@@ -1,0 +1,132 @@
+"""The attribution maps of a store, by image: which methods there are, what each explains, why a map is not there."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shapebias.core.analysis.by_image import ImageName, output_name
+from shapebias.core.attribution.method import Value
+from shapebias.core.attribution.methods import CONTROL, METHODS
+from shapebias.core.pictures.tiles import Photo
+from shapebias.core.store.attribution import Attribution
+from shapebias.core.store.reader import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMap:
+    """What a method gave for a model on an image.
+
+    output:       the class that is explained, empty where there is none
+    probability:  the softmax probability of that class, NaN where there is none
+    settings:     those that the method ran with, by name
+    gap:          the completeness gap as a fraction, NaN where the method promises no sum
+    fallback:     the method that took its place, else empty
+    problem:      why there is no heat, else empty
+    """
+
+    model: str
+    output: str
+    probability: float
+    settings: Mapping[str, Value]
+    gap: float
+    fallback: str
+    problem: str
+
+    @property
+    def settings_text(self) -> str:
+        """The settings as `steps 50, rule trapezoid`."""
+        return ", ".join(f"{name} {value}" for name, value in self.settings.items())
+
+    @property
+    def remark(self) -> str:
+        """What is to be said of the map in one line; empty where there is nothing."""
+        gap = "" if math.isnan(self.gap) else f"completeness gap {self.gap:.2%}"
+        fallback = self.fallback and f"by {title_of(self.fallback)} instead"
+        return self.problem or ", ".join(filter(None, (fallback, gap)))
+
+
+class Attributions:
+    """The attribution maps of a store's models. An image is named by its path, the same in joined stores."""
+
+    def __init__(self, store: Store) -> None:
+        """Read all but the maps. Raises StoreError."""
+        self._store = store
+        self._of: dict[str, Attribution] = {}
+        self._rows: dict[str, dict[str, int]] = {}  # of the images of each model, by path
+        names: dict[str, ImageName] = {}
+        for model in store.models:
+            owner, label = store.owner(model)
+            attribution = owner.attribution(label)
+            if attribution is not None:
+                self._of[model] = attribution
+                images = attribution.image.tolist()
+                self._rows[model] = {owner.image_name(image): row for row, image in enumerate(images)}
+                for path, image in zip(self._rows[model], images, strict=True):
+                    names.setdefault(path, ImageName(path, owner.class_of(image), False))
+        self.images = list(names.values())  # that have maps, each once, in the order of the stores
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods by which any model has maps, in the registry's order, which ends with the controls."""
+        measured = {name: None for attribution in self._of.values() for name in attribution.methods}
+        return [*(name for name in METHODS if name in measured), *(name for name in measured if name not in METHODS)]
+
+    def is_signed(self, method: str) -> bool:
+        """Return whether a method tells what speaks against an output from what speaks for it."""
+        return any(method in one.methods and one.methods[method].signed for one in self._of.values())
+
+    def target_rule(self, model: str) -> str:
+        """Return which output of a model is explained: `predicted` or `label`."""
+        return self._of[model].images.target_rule
+
+    def has(self, image: ImageName) -> bool:
+        """Return whether any model has maps of an image."""
+        return not image.is_cue_conflict and any(image.path in rows for rows in self._rows.values())
+
+    def photos(self, path: str) -> list[Photo]:
+        """Return an image as those models saw it that have maps of it, in the store's order."""
+        rows = {model: rows[path] for model, rows in self._rows.items() if path in rows}
+        return [Photo(model, int(self._of[model].image[row])) for model, row in rows.items()]
+
+    def without(self, path: str) -> list[str]:
+        """Return the models that have no maps of an image."""
+        return [model for model in self._store.models if path not in self._rows.get(model, {})]
+
+    def map_of(self, photo: Photo, method: str) -> ModelMap:
+        """Return what a method gave on one of the `photos`. Raises StoreError."""
+        model, attribution = photo.model, self._of[photo.model]
+        row = attribution.row(photo.image)
+        assert row is not None
+        run, target = attribution.methods.get(method), int(attribution.target[row])
+        return ModelMap(
+            model=model,
+            output=output_name(self._store, model, target) if target >= 0 else "",
+            probability=float(attribution.probability[row]),
+            settings={} if run is None else run.settings,
+            gap=math.nan if run is None else attribution.gap_of(method, row),
+            fallback="" if run is None else run.fallback,
+            problem=_problem(attribution, row, method),
+        )
+
+
+def _problem(attribution: Attribution, row: int, method: str) -> str:
+    """Return why there is no heat for a map, empty where there is some."""
+    if attribution.target[row] < 0:
+        return "not explained: no output is right"
+    if method not in attribution.methods:
+        reason = attribution.left_out.get(method)
+        return "not measured" if reason is None else f"left out: {reason}"
+    scale = attribution.scale_of(method, row)
+    if math.isnan(scale):
+        return "not measured: its values are no numbers"
+    return "" if scale > 0 else "no evidence: the map is constant"
+
+
+def title_of(method: str) -> str:
+    """Return the title of a method; its name where this version does not know it."""
+    return METHODS[method].title if method in METHODS else method
+
+
+def is_control(method: str) -> bool:
+    """Return whether a method's maps know nothing of the network."""
+    return method in METHODS and METHODS[method].family == CONTROL

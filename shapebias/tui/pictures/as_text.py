@@ -1,0 +1,58 @@
+"""What stands for pictures in terminals without any: a unit's images as lines, maps as characters."""
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.text import Text
+
+from shapebias.core.pictures.heatmap import relative_heat
+from shapebias.core.pictures.tiles import AttributionMaps, Subject, UnitImage, attribution_maps
+from shapebias.core.store.reader import Store, Unit
+from shapebias.core.text import printable
+from shapebias.tui.widgets.text_plots import shades
+
+_FAINT = 1 / 8  # of the value at which colours end: below it is no mark, as hardly any value of a map is 0
+
+
+def subject_text(store: Store, subject: Subject | None, width: int, height: int, most: int) -> Text:
+    """Return text of `width` x `height` cells: at most so many of a unit's images as lines, or a map, or attribution
+    maps side by side; nothing of a photo. Raises StoreError."""
+    if isinstance(subject, Unit):
+        return _unit_lines(store, subject, width, min(height, most))
+    if isinstance(subject, UnitImage):
+        top = store.top(subject.unit)
+        return Text("\n").join(shades(top.map[subject.rank] / 255, width, height))
+    if isinstance(subject, AttributionMaps):
+        return _maps_text(store, subject, width // len(subject.photos), height)
+    return Text("")
+
+
+def _unit_lines(store: Store, unit: Unit, width: int, most: int) -> Text:
+    top = store.top(unit)
+    lines = []
+    for rank in range(min(len(top.image), most)):
+        image = int(top.image[rank])
+        name = printable(store.image_paths[image], 60)
+        line = f"{top.value[rank]:9.3f}  {name}  {printable(store.class_of(image), 30)}"
+        lines.append(line[:width])
+    return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+
+
+def _maps_text(store: Store, subject: AttributionMaps, width: int, height: int) -> Text:
+    """Return the maps as columns of `width` cells."""
+    columns = [
+        [] if values is None else shades(_clear(relative_heat(values, scale, subject.signed)), width - 2, height)
+        for values, scale in zip(*attribution_maps(store, subject), strict=True)
+    ]
+    lines = []
+    for row in range(max(map(len, columns), default=0)):
+        line = Text()
+        for column in columns:
+            cells = column[row] if row < len(column) else Text()
+            line.append_text(cells).append(" " * (width - cells.cell_len))
+        lines.append(line)
+    return Text("\n").join(lines)
+
+
+def _clear(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the heat without what is faint."""
+    return np.where(np.abs(heat) < _FAINT, np.float32(0), heat)

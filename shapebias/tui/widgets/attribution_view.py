@@ -1,0 +1,225 @@
+"""Where models look in an image: their attribution maps side by side, what they explain, what the colours mean."""
+
+from collections.abc import Callable, Sequence
+from textwrap import wrap
+
+from rich.style import Style
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from shapebias.core.analysis.attribution import Attributions, ModelMap, is_control, title_of
+from shapebias.core.analysis.by_image import ImageName
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.pictures.heatmap import AGAINST, FOR, RED, YELLOW
+from shapebias.core.pictures.tiles import AttributionMaps
+from shapebias.core.text import printable
+from shapebias.tui.settings import Settings
+from shapebias.tui.widgets.grid_view import GridView
+from shapebias.tui.widgets.text_plots import AGAINST_SHADES, FOR_SHADES
+
+_LEAST = 24  # cells of a column that can be read
+_LOW, _ROOMY = 20, 30  # rows of the view below which it has short captions, from which it has long ones
+_OUTPUTS = {"predicted": "its decision", "label": "the right one"}
+
+
+class AttributionView(Vertical):
+    """The image, and the map of each model over it by one `method`, as columns; None while it is closed.
+
+    Where there are more models than fit, the chosen one is shown, and the first of the others.
+    """
+
+    DEFAULT_CSS = """
+    AttributionView { display: none; padding: 0 1; }
+    AttributionView > Static { text-wrap: nowrap; text-overflow: ellipsis; }
+    AttributionView > .method { height: 3; }
+    AttributionView > .captions { height: 4; }
+    AttributionView.-low > .method { height: 2; }
+    AttributionView.-low > .captions { height: 2; }
+    AttributionView.-roomy > .captions { height: 5; }
+    """
+
+    def __init__(self, read: Callable[[], Attributions], grid: GridView, settings: Settings, more: str) -> None:
+        """Begin closed; `read` returns what there are maps of, and raises StoreError. The next method is that of
+        `settings`, which are kept up to date. `more` says how models can be seen that do not fit."""
+        super().__init__()
+        self.method: str | None = None
+        self._read, self._settings, self._more = read, settings, more
+        self._attributions: Attributions | None = None  # until it is opened
+        self.grid = grid
+        self._head, self._captions = Static(classes="method"), Static(classes="captions")
+        self._each_alone = False
+        self._image, self._about, self._chosen = ImageName("", "", False), Text(), ""
+        self._images_ahead: Sequence[ImageName] = ()
+
+    def compose(self) -> ComposeResult:
+        yield self._head
+        yield self._captions
+        yield self.grid
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.height < _LOW, "-low")
+        self.set_class(self.size.height >= _ROOMY, "-roomy")
+        if self.method is not None:
+            self.call_after_refresh(self._show)
+
+    # The walk
+
+    @property
+    def images(self) -> list[ImageName]:
+        """The images that there are maps of, once it has been open."""
+        return [] if self._attributions is None else self._attributions.images
+
+    def has(self, image: ImageName) -> bool:
+        """Return whether it is open, and has maps of an image."""
+        return self.method is not None and self._attributions is not None and self._attributions.has(image)
+
+    def open(self) -> str:
+        """Open at the method that was shown last, unless it is open. Return why that cannot be, else ""."""
+        if self.method is not None:
+            return ""
+        try:
+            self._attributions = self._read()
+        except ShapebiasError as error:
+            return printable(str(error))
+        methods, last = self._attributions.methods, self._settings.method
+        if not methods:
+            return "no attribution maps: shapebias precompute --passes attribution makes them"
+        self.method = last if last in methods else methods[0]
+        return ""
+
+    def walk(self, step: int, image: ImageName) -> str:
+        """Open, or where maps of an image are shown go on by `step` methods, or close behind the last one. Return why
+        it cannot be opened, else ""."""
+        if self._attributions is None or self.method is None or not self.has(image):
+            return self.open()
+        methods = self._attributions.methods
+        position = methods.index(self.method) + step
+        self._settings.method = methods[position % len(methods)]
+        self._settings.save()
+        if 0 <= position < len(methods):
+            self.method = self._settings.method
+        else:
+            self.close()
+        return ""
+
+    def close(self) -> None:
+        """Show nothing."""
+        self.method = None
+        self.grid.show(None)
+
+    def next_scale(self) -> None:
+        """Show all maps on one scale, or each on its own, in turn."""
+        self._each_alone = not self._each_alone
+        self._show()
+
+    # What is shown
+
+    def show(self, image: ImageName, about: Text, chosen: str, images_ahead: Sequence[ImageName] = ()) -> None:
+        """Show the maps of an image, and what the image is; those by the methods before and after, and those of
+        `images_ahead`, are made ahead."""
+        self._image, self._about, self._chosen, self._images_ahead = image, about, chosen, images_ahead
+        self._show()
+
+    def _show(self) -> None:
+        """Show it in the size that there is now; without one, that is done once there is one."""
+        attributions, method = self._attributions, self.method
+        if attributions is None or method is None or not self.size.width:
+            return
+        position, methods = attributions.methods.index(method), attributions.methods
+        ahead = [(self._image, methods[beside % len(methods)]) for beside in (position + 1, position - 1)]
+        ahead += [(image, method) for image in self._images_ahead if attributions.has(image)]
+        subject = self._subject(attributions, self._image, method)
+        self.grid.show(subject, [self._subject(attributions, *other) for other in ahead])
+        try:
+            maps = [attributions.map_of(photo, method) for photo in subject.photos]
+        except ShapebiasError as error:
+            self._head.update(Text(printable(str(error)), style="red"), layout=False)
+            return
+        self._head.update(self._heading(attributions, method, maps), layout=False)
+        self._captions.update(self._captioned(maps), layout=False)
+
+    def _subject(self, attributions: Attributions, image: ImageName, method: str) -> AttributionMaps:
+        """Return the maps of an image that there is room for, in the store's order."""
+        photos = attributions.photos(image.path)
+        room = max(1, self.content_size.width // _LEAST - self.grid.draws)
+        kept = sorted(photos, key=lambda photo: photo.model != self._chosen)[:room]
+        return AttributionMaps(
+            method=method,
+            signed=attributions.is_signed(method),
+            photos=tuple(photo for photo in photos if photo in kept),
+            each_alone=self._each_alone,
+            coloured=not self.app.no_color,
+        )
+
+    def _heading(self, attributions: Attributions, method: str, maps: Sequence[ModelMap]) -> Text:
+        """Return three lines: the method and its settings; the image; what the colours mean."""
+        methods = attributions.methods
+        title = Text(printable(title_of(method), 40), style="bold")
+        title.append(f"  {methods.index(method) + 1} of {len(methods)}", style="not bold")
+        if is_control(method):
+            title.append("  a control: it knows nothing of the network", style="not bold")
+        settings = _settings(maps)
+        if len(settings) == 1:
+            title.append(f"  {printable(settings.pop(), 200)}", style="not bold dim")
+        without = ", ".join(printable(model, 30) for model in attributions.without(self._image.path))
+        more = len(attributions.photos(self._image.path)) - len(maps)
+        notes = [f"{more} more: {self._more}" if more else "", f"no maps of {without}" if without else ""]
+        about = self._about.copy().append("".join(f"  {note}" for note in notes if note), style="yellow")
+        rules = sorted({attributions.target_rule(one.model) for one in maps})
+        outputs = ", ".join(_OUTPUTS.get(rule, printable(rule, 20)) for rule in rules)
+        scale = "each its own scale, v: one" if self._each_alone else "one scale, v: each its own"
+        legend = self._legend(attributions.is_signed(method)).append(f"  {scale}  class: {outputs}", style="dim")
+        return Text("\n").join([title, about, legend])
+
+    def _legend(self, signed: bool) -> Text:
+        """Return what the colours mean, or what stands for them."""
+        if not self.grid.draws:
+            against = f"  {AGAINST_SHADES[1:]} against it" if signed else ""
+            return Text(f"{FOR_SHADES[1:]} for the class{against}")
+        if self.app.no_color:
+            return Text("white: for the class" + ("  black: against it" if signed else ""))
+        if signed:
+            return Text.assemble(_swatch(FOR), " for the class  ", _swatch(AGAINST), " against it")
+        return Text.assemble(_swatch(RED), " some, ", _swatch(YELLOW), " most for the class")
+
+    def _captioned(self, maps: Sequence[ModelMap]) -> Text:
+        """Return the captions above the tiles: the image's class; of each model its name, class and probability, and
+        what is to be said of its map."""
+        draws, lines = self.grid.draws, self._captions.size.height
+        layout = self.grid.grid_layout() if draws else None
+        width = self.content_size.width // (draws + len(maps)) if layout is None else layout.cell_columns
+        differ = len(_settings(maps)) > 1
+        captions = [_caption(one, width - 2, lines - 2, with_settings=differ) for one in maps]
+        if draws:
+            captions.insert(0, [Text("the image", style="bold"), Text(printable(self._image.about, width))])
+        text = Text("\n" * max(lines - max(map(len, captions)), 0))
+        for line in range(lines):
+            for caption in captions:
+                cell = caption[line] if line < len(caption) else Text()
+                cell.truncate(width - 2, overflow="ellipsis")
+                text.append_text(cell).append(" " * (width - cell.cell_len))
+            text.append("\n")
+        return text
+
+
+def _settings(maps: Sequence[ModelMap]) -> set[str]:
+    """Return the settings that the method ran with: one text where they are the same for all models."""
+    return {one.settings_text for one in maps if not one.problem}
+
+
+def _swatch(colour: tuple[int, int, int]) -> tuple[str, Style]:
+    return "■", Style.parse("rgb({},{},{})".format(*colour))
+
+
+def _caption(one: ModelMap, width: int, remarks: int, *, with_settings: bool) -> list[Text]:
+    """Return the lines of a model's caption, with at most so many lines of remarks."""
+    probability = f" p {one.probability:.3f}" if one.output else ""
+    explained = Text(printable(one.output, max(width - len(probability), 4))).append(probability, style="dim")
+    remark = ", ".join(filter(None, (one.remark, one.settings_text if with_settings else "")))
+    wrapped = wrap(printable(remark, 400), max(width, 1))
+    if len(wrapped) > remarks:
+        wrapped[max(remarks - 1, 0) :] = [" ".join(wrapped[max(remarks - 1, 0) :])]
+    style = "yellow" if one.problem else "dim"
+    return [Text(printable(one.model, width), style="bold"), explained, *(Text(line, style=style) for line in wrapped)]
