@@ -80,8 +80,13 @@ class Method:
 
 
 def pixels(length: float, size: int) -> int:
-    """Return a length of a 224 px image in px of one of `size` px, at least 1."""
-    return max(1, round(length * size / REFERENCE_SIDE))
+    """Return a length of a 224 px image in whole px of one of `size` px, at least 1."""
+    return max(1, round(scaled(length, size)))
+
+
+def scaled(length: float, size: int) -> float:
+    """Return a length of a 224 px image in px of one of `size` px."""
+    return length * size / REFERENCE_SIDE
 
 
 def occluded_positions(patch: int, stride: int, size: int) -> int:

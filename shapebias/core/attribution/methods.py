@@ -1,6 +1,6 @@
 """The one registry of attribution methods and controls."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from shapebias.core.attribution.method import REFERENCE_SIDE, Cost, Method, Setting, Value, patches_along, pixels
 from shapebias.core.errors import UsageError
@@ -29,9 +29,8 @@ def _of(source: str) -> Setting:
     return Setting(name="of", default=PROBABILITY, words=SCORES, about=about, source=source)
 
 
-def _passes(name: str) -> Callable[[Mapping[str, Value], int], Cost]:
-    """Return the cost of as many forwards and backwards as a setting says."""
-    return lambda settings, _: Cost(int(settings[name]), int(settings[name]))
+def _of_samples(settings: Mapping[str, Value], size: int) -> Cost:
+    return Cost(int(settings["samples"]), int(settings["samples"]))
 
 
 def _once(settings: Mapping[str, Value], size: int) -> Cost:
@@ -47,10 +46,33 @@ def _of_occlusion(settings: Mapping[str, Value], size: int) -> Cost:
     return Cost(1 + patches_along(size, patch, stride) ** 2)
 
 
+def _of_integration(settings: Mapping[str, Value], size: int) -> Cost:
+    """The steps, and image and baseline for the completeness gap."""
+    return Cost(int(settings["steps"]) + 2, int(settings["steps"]))
+
+
+def _of_gradient_shap(settings: Mapping[str, Value], size: int) -> Cost:
+    """The samples, and image and baselines for the completeness gap."""
+    return Cost(int(settings["samples"]) + 1 + _shap_baselines(settings), int(settings["samples"]))
+
+
 def _of_deeplift(settings: Mapping[str, Value], size: int) -> Cost:
     """Image and baseline go through the network side by side."""
-    samples = int(settings["samples"]) if settings["baseline"] == RANDOM else 1
-    return Cost(2 * samples, 2 * samples)
+    return Cost(2 * _shap_baselines(settings), 2 * _shap_baselines(settings))
+
+
+def _shap_baselines(settings: Mapping[str, Value]) -> int:
+    return int(settings["baselines"]) if settings["baseline"] == RANDOM else 1
+
+
+_BASELINES_OF_SHAP = Setting(
+    name="baselines",
+    default=10,
+    low=1,
+    high=10_000,
+    about="how many, where they are random; else there is one",
+    source="captum's documentation: 10 to 20",
+)
 
 
 _ALL = (
@@ -90,7 +112,7 @@ _ALL = (
                 source="Smilkov et al. 2017: 10 % to 20 % of the input's range",
             ),
         ),
-        forwards_and_backwards=_passes("samples"),
+        forwards_and_backwards=_of_samples,
     ),
     Method(
         name="integrated-gradients",
@@ -117,7 +139,7 @@ _ALL = (
             ),
             _baseline(BLACK, "Sundararajan et al. 2017: the black image"),
         ),
-        forwards_and_backwards=_passes("steps"),
+        forwards_and_backwards=_of_integration,
     ),
     Method(
         name="gradient-shap",
@@ -127,10 +149,11 @@ _ALL = (
         formula="mean over samples of (x - b) * dS/dx at b + t (x - b), t uniform in [0, 1]",
         source="expected gradients: Erion et al. 2021 (arXiv 1906.10670); Lundberg & Lee 2017 (arXiv 1705.07874)",
         settings=(
-            _samples(50, "draws of b and t", "as SmoothGrad's"),
+            _samples(50, "draws of t", "as SmoothGrad's"),
             _baseline(RANDOM, "a distribution, as SHAP asks for"),
+            _BASELINES_OF_SHAP,
         ),
-        forwards_and_backwards=_passes("samples"),
+        forwards_and_backwards=_of_gradient_shap,
     ),
     Method(
         name="deeplift-shap",
@@ -141,8 +164,8 @@ _ALL = (
         "the slope of a nonlinearity g at u (of x) and v (of b)",
         source="Rescale rule: Shrikumar, Greenside & Kundaje 2017 (arXiv 1704.02685); Lundberg & Lee 2017",
         settings=(
-            _samples(10, "baselines, where they are random; else there is one", "captum's documentation: 10 to 20"),
             _baseline(RANDOM, "a distribution, as SHAP asks for"),
+            _BASELINES_OF_SHAP,
         ),
         forwards_and_backwards=_of_deeplift,
     ),
@@ -160,7 +183,7 @@ _ALL = (
                 low=1,
                 high=REFERENCE_SIDE,
                 about="side of the patch, px of 224",
-                source="Agarwal & Nguyen 2020 (arXiv 1910.04256)",
+                source="a sixth of the image (Zeiler & Fergus 2014 name no size)",
             ),
             Setting(
                 name="stride",
@@ -181,7 +204,7 @@ _ALL = (
         family=PERTURBATION,
         signed=True,
         formula="coefficients of a ridge regression of f on which superpixels are shown (the others replaced by b), "
-        "samples weighted by exp(-d^2 / width^2), d their cosine distance from the whole image",
+        "samples weighted by exp(-d^2 / (2 width^2)), d their cosine distance from the whole image",
         source="Ribeiro, Singh & Guestrin 2016 (arXiv 1602.04938), and its authors' lime_image",
         settings=(
             _samples(1000, "images with superpixels left out", "the authors' lime_image", low=2),
@@ -238,9 +261,7 @@ _ALL = (
             Setting(name="area", default=1e-4, low=0.0, high=1e3, about="what a hidden cell costs", source=_FONG),
             Setting(name="variation", default=1e-2, low=0.0, high=1e3, about="what an edge costs", source=_FONG),
             Setting(name="beta", default=3.0, low=1.0, high=10.0, about="power of the mask's gradient", source=_FONG),
-            Setting(
-                name="cell", default=8, low=1, high=112, about="side of a cell of the mask, px of 224", source=_FONG
-            ),
+            Setting(name="cells", default=28, low=2, high=224, about="cells a side of the mask", source=_FONG),
             Setting(
                 name="smooth",
                 default=5.0,
@@ -252,9 +273,9 @@ _ALL = (
             Setting(
                 name="jitter",
                 default=4,
-                low=0,
+                low=1,
                 high=32,
-                about="the image moves by less than this many px of 224 each step",
+                about="each step moves the image by less than this many px of 224",
                 source=_FONG,
             ),
             _of("Fong & Vedaldi 2017: the probability of the class"),

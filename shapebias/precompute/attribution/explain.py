@@ -7,15 +7,37 @@ import torch
 from torch import Tensor
 
 from shapebias.core.attribution.choice import Choice
+from shapebias.precompute.attribution.cam import cam, grad_cam
 from shapebias.precompute.attribution.controls import center_map, edge_map, random_map
+from shapebias.precompute.attribution.deeplift import deeplift_shap
 from shapebias.precompute.attribution.explanation import Explanation, Question
-from shapebias.precompute.attribution.gradients import gradient
-from shapebias.precompute.attribution.subject import NotApplicable, Subject
+from shapebias.precompute.attribution.gradients import (
+    gradient,
+    gradient_shap,
+    input_x_gradient,
+    integrated_gradients,
+    smoothgrad,
+)
+from shapebias.precompute.attribution.lime import lime
+from shapebias.precompute.attribution.meaningful_perturbation import meaningful_perturbation
+from shapebias.precompute.attribution.perturbation import occlusion, rise
+from shapebias.precompute.attribution.subject import Subject
 
 Explain = Callable[[Subject, Choice, Question], Explanation]
 
 _METHODS: dict[str, Explain] = {
     "gradient": gradient,
+    "input-x-gradient": input_x_gradient,
+    "smoothgrad": smoothgrad,
+    "integrated-gradients": integrated_gradients,
+    "gradient-shap": gradient_shap,
+    "deeplift-shap": deeplift_shap,
+    "occlusion": occlusion,
+    "lime": lime,
+    "mp": meaningful_perturbation,
+    "rise": rise,
+    "cam": cam,
+    "grad-cam": grad_cam,
     "random": random_map,
     "center": center_map,
     "edges": edge_map,
@@ -32,8 +54,6 @@ def explain(subject: Subject, choice: Choice, images: Tensor, targets: Tensor, s
     Raises NotApplicable where the method does not hold for the network, OutOfMemoryError where one image is too large
     for it, ShapebiasError where the network fails.
     """
-    if choice.name not in _METHODS:
-        raise NotApplicable(f"{choice.name} is not there yet")
     explanation = _METHODS[choice.name](subject, choice, Question(images, targets, seeds))
     return replace(explanation, maps=_without_constant_maps(explanation.maps))
 

@@ -22,6 +22,10 @@ class Question:
     def __len__(self) -> int:
         return len(self.images)
 
+    def part(self, numbers: Sequence[int]) -> "Question":
+        """Return the question for some of the images."""
+        return Question(self.images[numbers], self.targets[numbers], [self.seeds[number] for number in numbers])
+
     def generators(self) -> list[torch.Generator]:
         """Return a new generator for each image."""
         return [torch.Generator().manual_seed(seed) for seed in self.seeds]
@@ -41,3 +45,8 @@ class Explanation:
     maps: Tensor
     gap: Tensor | None = None
     fallback: str | None = None
+
+
+def relative_gap(maps: Tensor, rise: Tensor) -> Tensor:
+    """Return how far the sum of each map [B, h, w] is from what it should be, `rise` [B], relative to its size."""
+    return (maps.flatten(1).sum(1) - rise).abs() / rise.abs().clamp_min(torch.finfo(torch.float32).tiny)

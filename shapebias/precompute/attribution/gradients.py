@@ -1,11 +1,116 @@
-"""Attribution by the gradient of the class's logit with respect to the image."""
+"""Attribution by the gradient of the class's logit by the image: at the image, near it, and on the way to it.
+
+A map is the sum over the colours, as completeness asks for: of a gradient it tells how the logit changes when a pixel
+becomes brighter.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from shapebias.core.attribution.choice import Choice
-from shapebias.precompute.attribution.explanation import Explanation, Question
+from shapebias.core.attribution.methods import LOGIT
+from shapebias.precompute.attribution.explanation import Explanation, Question, relative_gap
+from shapebias.precompute.attribution.samples import blocks, by_image, draw_baselines, draw_pictures
 from shapebias.precompute.attribution.subject import Subject
 
 
 def gradient(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return dS/dx, summed over the colours: how the logit changes when a pixel becomes brighter."""
+    """Return dS/dx."""
     _, gradients = subject.gradients(question.images, question.targets)
     return Explanation(maps=gradients.sum(1))
+
+
+def input_x_gradient(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return x * dS/dx, for pixels in [0, 1]: black pixels get 0."""
+    _, gradients = subject.gradients(question.images, question.targets)
+    return Explanation(maps=gradients.mul_(question.images).sum(1))
+
+
+def smoothgrad(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return the mean of dS/dx at noisy versions of the image, which may leave [0, 1]."""
+    samples, sigma = choice.count("samples"), choice.number("sigma")
+    generators = question.generators()
+    total = torch.zeros_like(question.images)
+    for images, part in blocks(len(question), samples, subject.budget.images):
+        count = part.stop - part.start
+        noisy = draw_pictures(torch.randn, generators[images], count, question.images).mul_(sigma)
+        by_image(noisy, count).add_(question.images[images, None])
+        _, gradients = subject.gradients(noisy, question.targets[images].repeat_interleave(count))
+        total[images] += by_image(gradients, count).sum(1)
+    return Explanation(maps=total.sum(1) / samples)
+
+
+def integrated_gradients(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return (x - b) times the integral of dS/dx on the straight way from b to x."""
+    positions, weights = quadrature(choice.word("rule"), choice.count("steps"))
+    baselines = draw_baselines(choice.word("baseline"), question, question.generators())
+    return _along(subject, question, _Ways(baselines, positions.expand(len(question), -1), weights))
+
+
+def gradient_shap(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return the mean of (x - b) * dS/dx at random points between baselines and the image.
+
+    The baselines take turns.
+    """
+    samples, generators = choice.count("samples"), question.generators()
+    positions = torch.stack([torch.rand(samples, generator=generator) for generator in generators])
+    baselines = draw_baselines(choice.word("baseline"), question, generators, choice.count("baselines"))
+    return _along(subject, question, _Ways(baselines, positions, torch.full((samples,), 1 / samples)))
+
+
+def quadrature(rule: str, steps: int) -> tuple[Tensor, Tensor]:
+    """Return the positions in [0, 1] at which a function is to be evaluated, and their weights, whose sum is 1, for its
+    integral; float32 [steps] each.
+
+    Of the trapezoid rule both ends are among the positions. (captum's `riemann_trapezoid` has the same positions, but
+    weights whose sum is 1 - 1 / steps.)
+    """
+    if rule == "trapezoid":
+        weights = torch.full((steps,), 1 / (steps - 1))
+        weights[[0, -1]] /= 2
+        return torch.linspace(0, 1, steps), weights
+    nodes, masses = np.polynomial.legendre.leggauss(steps)
+    return torch.from_numpy((nodes + 1) / 2).float(), torch.from_numpy(masses / 2).float()
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """Points between baselines [B, baselines, 3, H, W] and images: position [B, samples] of each, 0 at the baseline and
+    1 at the image, and weight [samples]. Sample i is on the way from the baseline i modulo their number."""
+
+    baselines: Tensor
+    positions: Tensor
+    weights: Tensor
+
+    def starts(self, images: slice, part: slice) -> Tensor:
+        """Return the baselines of samples, [images, samples, 3, H, W]."""
+        numbers = torch.arange(part.start, part.stop) % self.baselines.shape[1]
+        return self.baselines[images][:, numbers.to(self.baselines.device)]
+
+
+def _along(subject: Subject, question: Question, ways: _Ways) -> Explanation:
+    """Return the weighted sum of (x - b) * dS/dx over points on the ways, with its completeness gap."""
+    device = question.images.device
+    positions, weights = (numbers.to(device)[..., None, None, None] for numbers in (ways.positions, ways.weights))
+    total = torch.zeros_like(question.images)
+    for images, part in blocks(len(question), len(ways.weights), subject.budget.images):
+        starts = ways.starts(images, part)
+        difference = question.images[images, None] - starts
+        points = torch.addcmul(starts, difference, positions[images, part]).flatten(0, 1)
+        _, gradients = subject.gradients(points, question.targets[images].repeat_interleave(part.stop - part.start))
+        products = gradients.view_as(difference).mul_(difference).mul_(weights[part])
+        total[images] += products.sum(1)
+    maps = total.sum(1)
+    return Explanation(maps=maps, gap=relative_gap(maps, _rise(subject, question, ways)))
+
+
+def _rise(subject: Subject, question: Question, ways: _Ways) -> Tensor:
+    """Return by how much the logit of each image is above the mean of its baselines', float32 [B]."""
+    count = ways.baselines.shape[1]
+    shares = torch.bincount(torch.arange(len(ways.weights)) % count, ways.weights, count).to(ways.baselines.device)
+    targets = question.targets.repeat_interleave(count)
+    below = subject.score(ways.baselines.flatten(0, 1), targets, LOGIT).view(-1, count)
+    return subject.score(question.images, question.targets, LOGIT) - below @ shares.to(below)

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self, TypeVar
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor
 
 from shapebias.core.attribution.methods import PROBABILITY
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
 from shapebias.precompute.attacks.descent import Normalised
+from shapebias.precompute.attribution.head import Head, find_head
 from shapebias.precompute.device import CPU, Device
 from shapebias.precompute.memory import OutOfMemoryError, is_out_of_memory, memory_guarded, release
 from shapebias.precompute.runner import Runner
@@ -35,7 +38,12 @@ class Budget:
     def halve(self, images: int) -> None:
         """Go on with half of as many images as were too many."""
         self.images = images // 2
-        self.notes.append(f"not enough memory for {images} images at once: went on with {self.images}")
+        self.note(f"not enough memory for {images} images at once: went on with {self.images}")
+
+    def note(self, line: str) -> None:
+        """Add a line for the user, once."""
+        if line not in self.notes:
+            self.notes.append(line)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +84,18 @@ class Subject:
             budget=Budget(most),
             guarded=runner.guarded,
         )
+
+    @property
+    def trial_images(self) -> Tensor:
+        """Two smooth random images, by which it is found out what holds for the network, float32 [2, 3, size, size]."""
+        coarse = torch.rand((2, 3, 4, 4), generator=torch.Generator().manual_seed(0))
+        return F.interpolate(coarse, self.size, mode="bilinear", antialias=True).to(self.device.device)
+
+    @cached_property
+    def head(self) -> Head:
+        """Where its last maps are."""
+        with self.running():
+            return find_head(self.network, self.trial_images)
 
     @property
     def notes(self) -> list[str]:

@@ -70,6 +70,9 @@ def test_attributes_of_a_method_that_is_gone() -> None:
 
 def test_costs() -> None:
     assert Choice.of("smoothgrad", samples=7).cost(224) == Cost(7, 7)
+    assert Choice.of("integrated-gradients").cost(224) == Cost(52, 50)
+    assert Choice.of("gradient-shap").cost(224) == Cost(61, 50)
+    assert Choice.of("gradient-shap", baseline="grey").cost(224) == Cost(52, 50)
     assert Choice.of("occlusion").cost(224) == Cost(1 + 28 * 28)  # (224 - 35) / 7 + 1 = 28 a side
     assert Choice.of("occlusion").cost(64) == Cost(1 + 28 * 28)  # patches of 10 px every 2 px
     assert Choice.of("deeplift-shap").cost(64) == Cost(20, 20)

@@ -99,17 +99,20 @@ class Recording:
         return [call for call in self.calls if call.path == path]
 
 
-def record(network: nn.Module, images: Tensor, digests: bool = False) -> tuple[Any, Recording]:
+def record(
+    network: nn.Module, images: Tensor, *, digests: bool = False, gradients: bool = False
+) -> tuple[Any, Recording]:
     """Run `images` [B, 3, H, W] through `network` once; return what it returned, and the recording.
 
-    With `digests`, each operation has sums of its output for each image, by which recordings can be compared. What the
-    network raises is raised.
+    With `digests`, each operation has sums of its output for each image, by which recordings can be compared. With
+    `gradients`, the forward is one whose gradient can be asked for: PyTorch then runs other functions than without.
+    What the network raises is raised.
     """
     recorder = _Recorder(len(images) if digests else 0)
     recorder.value_of(images).depends = True
     for name, parameter in network.named_parameters():
         recorder.value_of(parameter).parameter = name
-    with recorder.following(network), torch.inference_mode(), part_by_part(), intercepting(recorder.run):
+    with recorder.following(network), torch.inference_mode(not gradients), part_by_part(), intercepting(recorder.run):
         result = network(images)
     for leaf in leaves(result):
         recorder.value_of(leaf.tensor).returned = True

@@ -1,0 +1,48 @@
+"""Attribution by the last maps of a network, each weighted by what it does for the class."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from shapebias.core.attribution.choice import Choice
+from shapebias.precompute.attribution.explanation import Explanation, Question
+from shapebias.precompute.attribution.head import MapsPlace, run_with_maps
+from shapebias.precompute.attribution.subject import NotApplicable, Subject, at_target, derivatives
+
+
+def cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return the sum of the last maps, each times the class's weight for its mean: float32 [B, h, w].
+
+    The weight is the derivative of the logit by that mean: the sum, over positions, of the derivatives by the map.
+    """
+    place = subject.head.averaged
+    if place is None:
+        raise NotApplicable("cam: its class scores are not one linear layer behind global average pooling")
+    return Explanation(maps=_weighted(subject, question, place, lambda slopes: slopes.sum((2, 3), keepdim=True)))
+
+
+def grad_cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return what is positive of the sum of the last maps, each times the mean of the logit's derivatives by it:
+    float32 [B, h, w]."""
+    place = subject.head.last
+    if place is None:
+        raise NotApplicable("grad-cam: its class scores have no gradient by maps of more than one position")
+    maps = _weighted(subject, question, place, lambda slopes: slopes.mean((2, 3), keepdim=True))
+    return Explanation(maps=maps.clamp_min(0))
+
+
+def _weighted(subject: Subject, question: Question, place: MapsPlace, weigh: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the sum over channels of maps times weights [B, C, 1, 1], which are made of the logit's derivatives by the
+    maps [B, C, h, w]."""
+
+    def of_part(images: Tensor, targets: Tensor) -> Tensor:
+        with torch.enable_grad():
+            scores, (tensor,) = run_with_maps(subject.forward, images.detach().requires_grad_(), [place])
+            if tensor is None:
+                raise NotApplicable("its last maps are not the same in every forward")
+            (slopes,) = derivatives(at_target(scores, targets), tensor)
+        maps, slopes = (place.layout.maps(values.detach()).float()[: len(images)] for values in (tensor, slopes))
+        return (weigh(slopes) * maps).sum(1)
+
+    return torch.cat(subject.in_parts(of_part, question.images, question.targets))

@@ -1,0 +1,190 @@
+"""The last maps of a network, found by following the data of a small batch: a tensor, whatever module makes it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapebias.precompute.memory import is_out_of_memory
+from shapebias.precompute.models.flow.dispatch import intercepting, part_by_part
+from shapebias.precompute.models.flow.following import is_pointwise
+from shapebias.precompute.models.flow.maps import Layout, layout_of
+from shapebias.precompute.models.flow.operations import MOVING, POOLING, REDUCTIONS, SAME_ELEMENTS
+from shapebias.precompute.models.flow.propagation import follow_axes
+from shapebias.precompute.models.flow.recording import Operation, Recording, Value, record, tensors_in
+
+_COPYING = SAME_ELEMENTS - MOVING
+_AVERAGES = frozenset(("mean", "adaptive_avg_pool2d", "_adaptive_avg_pool2d", "avg_pool2d"))
+
+
+@dataclass(frozen=True)
+class MapsPlace:
+    """Where in a forward maps appear: as what the `occurrence`-th call of the ATen function `function` gives, a tensor
+    of `shape` for each image (see `Layout`)."""
+
+    function: str
+    occurrence: int
+    shape: tuple[int, ...]
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a network's last maps are.
+
+    last:      the last maps, before they are pooled, on which the class scores depend
+    averaged:  those whose averages over all positions one linear layer turns into the class scores
+    """
+
+    last: MapsPlace | None = None
+    averaged: MapsPlace | None = None
+
+
+def find_head(network: nn.Module, images: Tensor) -> Head:
+    """Return where the last maps of a network are, by two forwards and a backward of two images [2, 3, H, W].
+
+    Whether scores depend on maps is asked of the gradient: of tokens, say, of which only the class token is read, they
+    do not. A network without a gradient has no such maps.
+    """
+    images = images.detach().requires_grad_()
+    with torch.enable_grad():
+        _, recording = record(network, images, gradients=True)
+        flow = _Flow(recording)
+        candidates = list(flow.candidates())
+        scores, tensors = run_with_maps(network, images, candidates)
+    return Head(_first_that_matters(scores, candidates, tensors), flow.averaged())
+
+
+def run_with_maps(
+    forward: Callable[[Tensor], Tensor], images: Tensor, places: Sequence[MapsPlace]
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Return class scores, and the tensors at places of the forward: None where a forward does not come to one, or it
+    has another shape there. The gradient of the scores by them can be asked for."""
+    calls: Counter[str] = Counter()
+    wanted = {(place.function, place.occurrence): number for number, place in enumerate(places)}
+    functions = {place.function for place in places}
+    tensors: list[Tensor | None] = [None] * len(places)
+
+    def run(func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        result = func(*args, **options)
+        name = func.overloadpacket.__name__
+        if name in functions:
+            number = wanted.get((name, calls[name]))
+            calls[name] += 1
+            tensor = next(tensors_in(result), None)
+            if number is not None and tensor is not None and tensor.shape[1:] == places[number].shape:
+                tensors[number] = tensor
+        return result
+
+    with part_by_part(), intercepting(run):
+        scores = forward(images)
+    return scores, tensors
+
+
+def _first_that_matters(
+    scores: Tensor, places: Sequence[MapsPlace], tensors: Sequence[Tensor | None]
+) -> MapsPlace | None:
+    """Return the first of the places whose maps have a gradient that is not 0."""
+    reached = [(place, tensor) for place, tensor in zip(places, tensors, strict=True) if tensor is not None]
+    reached = [(place, tensor) for place, tensor in reached if tensor.requires_grad]
+    if not reached or not scores.requires_grad:
+        return None
+    try:
+        gradients = torch.autograd.grad(scores.square().sum(), [tensor for _, tensor in reached], allow_unused=True)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        return None
+    for (place, _), gradient in zip(reached, gradients, strict=True):
+        if gradient is not None and place.layout.maps(gradient).any():
+            return place
+    return None
+
+
+class _Flow:
+    """The values of a recorded forward that are maps, followed back from the class scores."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._axes = follow_axes(recording)
+        outputs = (value for operation in reversed(recording.operations) for value in operation.outputs)
+        self._scores = next((value for value in outputs if value.returned), None)
+
+    def candidates(self) -> Iterator[MapsPlace]:
+        """Return the maps that scores are computed from, the last one first, each before it is pooled."""
+        sources = self._sources()
+        found: dict[Value, None] = {}
+        for operation in reversed(self._recording.operations):
+            if operation.outputs and operation.output in sources and self._layout(operation.output) is not None:
+                found[self._before_pooling(operation.output)] = None
+        for value in found:
+            place = self._place(value)
+            if place is not None:
+                yield place
+
+    def averaged(self) -> MapsPlace | None:
+        """Return the maps whose global average one linear layer turns into the scores; None in other networks."""
+        weighted = self._before(self._scores, SAME_ELEMENTS | {"add"})
+        if weighted is None or weighted.producer is None or not is_pointwise(weighted.producer):
+            return None
+        average = self._before(_only_source(weighted.producer), SAME_ELEMENTS)
+        operation = None if average is None else average.producer
+        if operation is None or operation.name not in _AVERAGES or self._layout(operation.output) is not None:
+            return None
+        maps = _only_source(operation)
+        layout = None if maps is None else self._layout(maps)
+        kernel = operation.argument(1, "kernel_size") if operation.name == "avg_pool2d" else None
+        if maps is None or layout is None or (kernel is not None and tuple(kernel) != tuple(maps.shape[2:])):
+            return None
+        return self._place(maps)
+
+    def _sources(self) -> set[Value]:
+        """Return all values that the scores are computed from."""
+        waiting = [] if self._scores is None else [self._scores]
+        known = set(waiting)
+        while waiting:
+            operation = waiting.pop().producer
+            inputs = () if operation is None else operation.inputs
+            fresh = {value for value in inputs if value.depends} - known
+            known |= fresh
+            waiting += fresh
+        return known
+
+    def _layout(self, value: Value) -> Layout | None:
+        """Return how a value holds its maps; None where it holds none of more than one position."""
+        axes = self._axes.get(value)
+        layout = None if axes is None else layout_of(axes, self._recording.batch)
+        if layout is None:
+            return None
+        height, width = value.shape[2:] if layout.axes is None else layout.shape[2:]
+        return layout if height * width > 1 else None
+
+    def _place(self, value: Value) -> MapsPlace | None:
+        operation, layout = value.producer, self._layout(value)
+        if operation is None or layout is None or operation not in self._recording.operations:
+            return None
+        return MapsPlace(operation.function, operation.occurrence, value.shape[1:], layout)
+
+    def _before_pooling(self, value: Value) -> Value:
+        """Return the maps that were pooled, or only copied, to a value of maps."""
+        while value.producer is not None and value.producer.name in _COPYING | (POOLING - REDUCTIONS):
+            source = _only_source(value.producer)
+            if source is None or source.producer is None or self._layout(source) is None:
+                break
+            value = source
+        return value
+
+    def _before(self, value: Value | None, names: frozenset[str]) -> Value | None:
+        """Return what a value was before functions of some names, each of one value."""
+        while value is not None and value.producer is not None and value.producer.name in names:
+            value = _only_source(value.producer)
+        return value
+
+
+def _only_source(operation: Operation) -> Value | None:
+    """Return the one value that an operation computes from, beside constants; None where there are several."""
+    sources = [value for value in operation.inputs if value.depends]
+    return sources[0] if len(sources) == 1 else None

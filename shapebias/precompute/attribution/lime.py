@@ -1,0 +1,99 @@
+"""LIME: a linear model of the score on which superpixels are shown (Ribeiro, Singh & Guestrin 2016)."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage.segmentation import quickshift, slic
+from torch import Tensor
+
+from shapebias.core.attribution.choice import Choice
+from shapebias.precompute.attribution.explanation import Explanation, Question
+from shapebias.precompute.attribution.perturbation import varies
+from shapebias.precompute.attribution.samples import blocks, draw_baselines
+from shapebias.precompute.attribution.subject import Subject
+
+_QUICKSHIFT = {"kernel_size": 4, "max_dist": 200, "ratio": 0.2}  # the authors' lime_image
+
+
+def lime(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return for each pixel the coefficient of its superpixel."""
+    samples, of, device = choice.count("samples"), choice.word("of"), question.images.device
+    parts = [superpixels(choice, image) for image in question.images]
+    shown = [
+        draw_shown(samples, int(own.max()) + 1, generator)
+        for own, generator in zip(parts, question.generators(), strict=True)
+    ]
+    baselines = _baselines(choice, question, parts)
+    scores = torch.empty((len(question), samples), device=device)
+    for images, part in blocks(len(question), samples, subject.budget.images):
+        masks = torch.stack([own[part][:, areas] for own, areas in zip(shown[images], parts[images], strict=True)])
+        changed = torch.where(masks.to(device)[:, :, None], question.images[images, None], baselines[images, None])
+        targets = question.targets[images].repeat_interleave(masks.shape[1])
+        scores[images, part] = subject.score(changed.flatten(0, 1), targets, of).view(masks.shape[:2])
+    known = torch.where(varies(scores), scores, 0.0).cpu()
+    maps = [_coefficients(choice, *of_image)[areas] for *of_image, areas in zip(shown, known, parts, strict=True)]
+    return Explanation(maps=torch.stack(maps).to(device))
+
+
+def superpixels(choice: Choice, image: Tensor) -> Tensor:
+    """Return the number of the superpixel that each pixel of an image [3, H, W] belongs to, from 0 without a gap: int64
+    [H, W]."""
+    pixels: NDArray[Any] = image.permute(1, 2, 0).double().cpu().numpy()
+    count, kind = choice.count("superpixels"), choice.word("segments")
+    if kind == "grid":
+        cells = round(count**0.5)
+        rows, columns = (np.arange(side) * cells // side for side in pixels.shape[:2])
+        numbers = rows[:, None] * cells + columns
+    elif kind == "slic":
+        numbers = slic(pixels, n_segments=count, start_label=0)
+    else:
+        numbers = quickshift(pixels, **_QUICKSHIFT)  # type: ignore[no-untyped-call]
+    _, numbers = np.unique(numbers, return_inverse=True)
+    return torch.from_numpy(numbers.reshape(pixels.shape[:2]).astype(np.int64))
+
+
+def draw_shown(samples: int, superpixels: int, generator: torch.Generator) -> Tensor:
+    """Return which superpixels each sample shows, each with a chance of a half, bool [samples, superpixels]; the first
+    shows all."""
+    shown = torch.rand((samples, superpixels), generator=generator) < 0.5
+    shown[0] = True
+    return shown
+
+
+def _baselines(choice: Choice, question: Question, parts: list[Tensor]) -> Tensor:
+    """Return what is seen in the place of hidden superpixels, float32 [B, 3, H, W]."""
+    kind = choice.word("baseline")
+    if kind != "mean":
+        return draw_baselines(kind, question, question.generators())[:, 0]
+    return torch.stack(
+        [_mean_colours(image, areas.to(image.device)) for image, areas in zip(question.images, parts, strict=True)]
+    )
+
+
+def _mean_colours(image: Tensor, areas: Tensor) -> Tensor:
+    """Return an image [3, H, W] in which each superpixel has its mean colour."""
+    one_hot = torch.nn.functional.one_hot(areas.flatten()).to(image)
+    means: Tensor = image.flatten(1) @ one_hot / one_hot.sum(0)
+    return means[:, areas]
+
+
+def _coefficients(choice: Choice, shown: Tensor, scores: Tensor) -> Tensor:
+    """Return the coefficients of a weighted ridge regression with an intercept, float32 [superpixels], computed in
+    float64."""
+    weights, features, values = kernel(shown, choice.number("width")), shown.double(), scores.double()
+    features = features - (weights @ features) / weights.sum()
+    values = values - (weights @ values) / weights.sum()
+    weighted = features.T * weights
+    penalty = choice.number("ridge") * torch.eye(features.shape[1], dtype=torch.float64)
+    inverse = torch.linalg.pinv(weighted @ features + penalty, hermitian=True)  # superpixels always shown together: any
+    coefficients: Tensor = inverse @ (weighted @ values)
+    return coefficients.float()
+
+
+def kernel(shown: Tensor, width: float) -> Tensor:
+    """Return the weight of each sample: exp(-d^2 / (2 width^2)), d the cosine distance of what it shows bool [samples,
+    superpixels] from all, 1 where it shows nothing; float64 [samples]."""
+    share = shown.double().mean(1)
+    return torch.exp(-((1 - share.sqrt()) ** 2) / (2 * width**2))

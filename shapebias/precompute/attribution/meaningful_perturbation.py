@@ -1,0 +1,102 @@
+"""Meaningful Perturbation: the smallest smooth mask whose blur takes the class away (Fong & Vedaldi 2017)."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
+from torch import Tensor
+
+from shapebias.core.attribution.choice import Choice
+from shapebias.core.attribution.method import pixels, scaled
+from shapebias.core.attribution.methods import CIRCLES
+from shapebias.precompute.attribution.enlarging import bilinear, enlarged, gaussian, windows
+from shapebias.precompute.attribution.explanation import Explanation, Question
+from shapebias.precompute.attribution.subject import Subject, at_target, derivatives
+
+_SUPPRESSED = 0.99  # of the score that blurring the whole image takes away, by the first mask
+
+
+def meaningful_perturbation(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return 1 - m, float32 [B, cells, cells]: where the image is blurred."""
+    numbers = torch.arange(len(question))
+    masks = subject.in_parts(lambda part: _learned(subject, choice, question.part(part.tolist())), numbers)
+    return Explanation(maps=1 - torch.cat(masks))
+
+
+def _learned(subject: Subject, choice: Choice, question: Question) -> Tensor:
+    """Return the masks m in [0, 1] that the descent ends with, float32 [B, cells, cells]."""
+    of, blurring = choice.word("of"), _Blurring(choice, question.images)
+    mask = _first_mask(subject, question, blurring, of)
+    mask.requires_grad_()
+    adam = torch.optim.Adam([mask], lr=choice.number("learning-rate"))
+    for offsets in _offsets(choice, question):
+        with torch.enable_grad():
+            scores = at_target(subject.forward(blurring.blurred(mask, offsets)), question.targets, of)
+            (gradient,) = derivatives(scores, mask)
+            (penalty,) = derivatives(_penalty(choice, mask), mask)
+        mask.grad = gradient + penalty
+        adam.step()
+        with torch.no_grad():
+            mask.clamp_(0, 1)
+    return mask.detach()
+
+
+def _offsets(choice: Choice, question: Question) -> Tensor:
+    """Return by how many rows and columns each image is moved in each step, int64 [steps, B, 2]."""
+    limit, shape = pixels(choice.number("jitter"), question.images.shape[2]), (choice.count("steps"), 2)
+    return torch.stack([torch.randint(limit, shape, generator=own) for own in question.generators()], 1)
+
+
+def _penalty(choice: Choice, mask: Tensor) -> Tensor:
+    """Return what each mask costs by itself: area * |1 - m| + variation * |gradient of m|^beta, sums over cells."""
+    beta = choice.number("beta")
+    down, right = (mask.diff(dim=axis).abs().pow(beta).sum((1, 2)) for axis in (1, 2))
+    return choice.number("area") * (1 - mask).abs().sum((1, 2)) + choice.number("variation") * (down + right)
+
+
+def _first_mask(subject: Subject, question: Question, blurring: "_Blurring", of: str) -> Tensor:
+    """Return for each image the smallest disc in its middle whose blur takes away 99 % of what that of the whole image
+    takes away from the score; the largest one where none does. float32 [B, cells, cells], 0 within."""
+    discs = _discs(blurring.cells).to(question.images.device)
+    tried = torch.cat([discs, torch.zeros_like(discs[:1]), torch.ones_like(discs[:1])])
+    still = torch.zeros((len(question), 2), dtype=torch.int64)
+    scores = []
+    for mask in tried:
+        with torch.no_grad():
+            shown = blurring.blurred(mask.expand(len(question), -1, -1), still)
+            scores.append(at_target(subject.forward(shown), question.targets, of))
+    *by_disc, blurred, clear = scores
+    enough = torch.stack(by_disc, 1) <= (blurred + (1 - _SUPPRESSED) * (clear - blurred))[:, None]
+    enough[:, -1] = True
+    return discs[enough.int().argmax(1)]
+
+
+def _discs(cells: int) -> Tensor:
+    """Return masks that are 0 within discs of growing radius, up to half the diagonal, float32 [CIRCLES, cells,
+    cells]."""
+    places = torch.linspace(-1, 1, cells)
+    distances = torch.hypot(places[:, None], places)
+    radii = torch.arange(1, CIRCLES + 1) / CIRCLES * 2**0.5
+    return (distances > radii[:, None, None]).float()
+
+
+class _Blurring:
+    """Images and the same blurred, between which a mask chooses. Both go on beyond their border for the jitter."""
+
+    def __init__(self, choice: Choice, images: Tensor) -> None:
+        size, device = images.shape[2], images.device
+        self.cells, jitter = choice.count("cells"), pixels(choice.number("jitter"), size)
+        smooth = gaussian(scaled(choice.number("smooth"), size), size) @ bilinear(self.cells, size)
+        beyond = torch.cat([smooth, smooth[-1:].expand(jitter - 1, -1)])
+        self._matrices, self._size = windows(beyond, size).to(device), size
+        blur = gaussian(scaled(choice.number("blur"), size), size).to(device)
+        both = torch.stack([images, enlarged(images, blur, blur)], 1)
+        self._pictures = F.pad(both, (0, jitter - 1, 0, jitter - 1, 0, 0), mode="replicate")
+
+    def blurred(self, mask: Tensor, offsets: Tensor) -> Tensor:
+        """Return m * image + (1 - m) * blurred image, float32 [B, 3, H, W], moved by offsets int64 [B, 2]; of masks
+        [B, cells, cells] that are enlarged and smoothed."""
+        y, x = offsets.to(mask.device).T
+        large = enlarged(mask, self._matrices[y], self._matrices[x])[:, None]
+        places = zip(self._pictures, offsets.tolist(), strict=True)
+        moved = [both[:, :, y : y + self._size, x : x + self._size] for both, (y, x) in places]
+        clear, blurred = torch.stack(moved).unbind(1)
+        return torch.lerp(blurred, clear, large)

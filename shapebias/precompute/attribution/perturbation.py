@@ -1,0 +1,78 @@
+"""Attribution by changed images: patches covered (occlusion), random masks (RISE)."""
+
+import torch
+from torch import Tensor
+
+from shapebias.core.attribution.choice import Choice
+from shapebias.core.attribution.method import pixels
+from shapebias.precompute.attribution.enlarging import bilinear, covering, enlarged, windows
+from shapebias.precompute.attribution.explanation import Explanation, Question
+from shapebias.precompute.attribution.samples import blocks, draw_baselines
+from shapebias.precompute.attribution.subject import Subject
+
+_LEAST_CHANGE = 1e-5  # of the largest score: less than that is rounding, and no evidence
+
+
+def occlusion(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return, for each pixel, the mean of what the score loses by the patches that cover it."""
+    height, width = question.images.shape[2:]
+    patch, stride = (pixels(choice.number(name), min(height, width)) for name in ("patch", "stride"))
+    device, of = question.images.device, choice.word("of")
+    rows, columns = (covering(side, min(patch, side), stride).to(device) for side in (height, width))
+    baselines = draw_baselines(choice.word("baseline"), question, question.generators())
+    scores = torch.empty((len(question), rows.shape[1] * columns.shape[1]), device=device)
+    for images, part in blocks(len(question), scores.shape[1], subject.budget.images):
+        numbers = torch.arange(part.start, part.stop, device=device)
+        row, column = numbers // columns.shape[1], numbers % columns.shape[1]
+        covered = (rows.T[row, :, None] * columns.T[column, None, :]).bool()[:, None]
+        shown = torch.where(covered, baselines[images], question.images[images, None]).flatten(0, 1)
+        targets = question.targets[images].repeat_interleave(len(numbers))
+        scores[images, part] = subject.score(shown, targets, of).view(-1, len(numbers))
+    losses = subject.score(question.images, question.targets, of)[:, None] - scores
+    grid = torch.where(varies(scores), losses, 0.0).view(-1, rows.shape[1], columns.shape[1])
+    return Explanation(maps=enlarged(grid, rows, columns) / enlarged(torch.ones_like(grid), rows, columns))
+
+
+def rise(subject: Subject, choice: Choice, question: Question) -> Explanation:
+    """Return the mean of random masks, weighted by the score of what they show of the image, over their density."""
+    count, of = choice.count("masks"), choice.word("of")
+    masks = [_Masks(choice, generator, question.images) for generator in question.generators()]
+    baselines = draw_baselines(choice.word("baseline"), question, question.generators())[:, 0]
+    total = torch.zeros_like(question.images[:, 0])
+    scores = torch.empty((len(question), count), device=total.device)
+    for images, part in blocks(len(question), count, subject.budget.images):
+        drawn = torch.stack([own.pictures(part) for own in masks[images]])
+        shown = torch.lerp(baselines[images, None], question.images[images, None], drawn[:, :, None]).flatten(0, 1)
+        targets = question.targets[images].repeat_interleave(drawn.shape[1])
+        scores[images, part] = subject.score(shown, targets, of).view(drawn.shape[:2])
+        total[images] += torch.einsum("bm,bmhw->bhw", scores[images, part], drawn)
+    maps = torch.where(varies(scores)[..., None], total, 0.0)
+    return Explanation(maps=maps / (count * choice.number("p")))
+
+
+class _Masks:
+    """The random masks of an image: `grid` x `grid` cells that are 1 with a chance of p, enlarged bilinearly by a cell
+    more than the image, of which a part as large as the image is taken at a random place."""
+
+    def __init__(self, choice: Choice, generator: torch.Generator, images: Tensor) -> None:
+        count, grid = choice.count("masks"), choice.count("grid")
+        cells = torch.rand((count, grid, grid), generator=generator) < choice.number("p")
+        self._cells = cells.to(images.device, torch.float32)
+        self._sides = []
+        for side in images.shape[2:]:
+            cell = -(-side // grid)
+            offsets = torch.randint(cell, (count,), generator=generator).to(images.device)
+            self._sides.append((windows(bilinear(grid, (grid + 1) * cell), side).to(images.device), offsets))
+
+    def pictures(self, part: slice) -> Tensor:
+        """Return some of the masks, float32 [masks, H, W] in [0, 1]."""
+        rows, columns = (matrices[offsets[part]] for matrices, offsets in self._sides)
+        return enlarged(self._cells[part], rows, columns)
+
+
+def varies(scores: Tensor) -> Tensor:
+    """Return of which images the scores [B, samples] differ by more than rounding, bool [B, 1]: where they do not, no
+    place is evidence, and what is left is noise."""
+    low, high = scores.aminmax(dim=1, keepdim=True)
+    largest = torch.maximum(low.abs(), high.abs())
+    return ~(high - low <= _LEAST_CHANGE * largest)

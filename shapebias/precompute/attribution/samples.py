@@ -1,0 +1,61 @@
+"""The samples that methods make of images: which run together, and what is drawn for them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from shapebias.core.attribution.methods import GREY, RANDOM
+from shapebias.precompute.attribution.explanation import Question
+
+_GREY = 0.5
+
+
+def blocks(images: int, samples: int, most: int) -> Iterator[tuple[slice, slice]]:
+    """Return the images and samples of each batch of at most `most`, so that each sample of each image is in one.
+
+    Batches hold all samples of several images or, where there are more samples than fit, a part of those of one image,
+    all parts about as large: then what runs together does not depend on the other images.
+    """
+    if samples <= most:
+        together = most // samples
+        for start in range(0, images, together):
+            yield slice(start, min(start + together, images)), slice(0, samples)
+        return
+    parts = -(-samples // most)
+    bounds = [samples * part // parts for part in range(parts + 1)]
+    for image in range(images):
+        for start, stop in pairwise(bounds):
+            yield slice(image, image + 1), slice(start, stop)
+
+
+def by_image(samples: Tensor, count: int) -> Tensor:
+    """Return what is of samples, [images * count, ...], as what is of images, [images, count, ...]."""
+    return samples.view(-1, count, *samples.shape[1:])
+
+
+def draw_pictures(
+    draw: Callable[..., Tensor], generators: Sequence[torch.Generator], samples: int, like: Tensor
+) -> Tensor:
+    """Return numbers of the shape of `samples` pictures for each generator, float32 [generators * samples, 3, H, W], on
+    the device of the images `like`.
+
+    A picture is drawn by itself, so that the numbers do not depend on how many are drawn at once; channels_last, as
+    images are.
+    """
+    _, colours, height, width = like.shape
+    drawn = torch.empty((len(generators), samples, height, width, colours))
+    for generator, own in zip(generators, drawn, strict=True):
+        for picture in own:
+            draw((height, width, colours), generator=generator, out=picture)
+    return drawn.flatten(0, 1).permute(0, 3, 1, 2).to(like.device)
+
+
+def draw_baselines(kind: str, question: Question, generators: Sequence[torch.Generator], count: int = 1) -> Tensor:
+    """Return the images that stand for nothing, float32 [B, baselines, 3, H, W] in [0, 1]: black, grey or as many of
+    uniform noise as `count` says; of one colour there is one."""
+    images = question.images
+    if kind == RANDOM:
+        return by_image(draw_pictures(torch.rand, generators, count, images), count)
+    return torch.full_like(images, _GREY if kind == GREY else 0.0)[:, None]
