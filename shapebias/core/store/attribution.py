@@ -9,6 +9,20 @@ from numpy.typing import NDArray
 from shapebias.core.store import schema
 
 
+@dataclass(frozen=True)
+class MapScores:
+    """How well the maps of a model explain, as far as it was measured.
+
+    facts:    how that was done
+    values:   float32 [methods, images] by the names of scores; NaN: not measured
+    overlap:  float32 [methods, images, thresholds], from which localisation follows; None: no objects are known
+    """
+
+    facts: schema.AttributionScores
+    values: Mapping[str, NDArray[np.float32]]
+    overlap: NDArray[np.float32] | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
     """Maps of some probe images by several methods. A `row` is the number of an image among those that were explained.
@@ -21,6 +35,7 @@ class Attribution:
     scale:        float32 [methods, images], the largest |value| of the map; 0: a constant map; NaN: not measured
     gap:          float32 [methods, images], the completeness gap; NaN where the method has none
     read:         returns a method's stored map of a row, float16 [h, w]: the map / scale
+    scores:       of the maps; None where they were not scored
     """
 
     images: schema.AttributionImages
@@ -31,6 +46,7 @@ class Attribution:
     scale: NDArray[np.float32]
     gap: NDArray[np.float32]
     read: Callable[[str, int], NDArray[np.float16]]
+    scores: MapScores | None = None
 
     def row(self, image: int) -> int | None:
         """Return the row of a probe image, by its number in the store; None where it was not explained."""
