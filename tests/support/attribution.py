@@ -1,6 +1,6 @@
 """Networks to explain, and what is asked of the methods."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,16 @@ class Linear(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.einsum("bchw,kchw->bk", images, self.weights) + 2
+
+
+class Exact(Normalised):
+    """A network in float64: what separates two ways to compute its gradient is no rounding that decides a ReLU."""
+
+    def __init__(self, network: nn.Module, mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> None:
+        super().__init__(network.double(), mean, std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images.double() * self.scale.double() + self.shift.double())
 
 
 class Plain(nn.Module):

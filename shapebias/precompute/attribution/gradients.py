@@ -99,7 +99,7 @@ def _along(subject: Subject, question: Question, ways: _Ways) -> Explanation:
     for images, part in blocks(len(question), len(ways.weights), subject.budget.images):
         starts = ways.starts(images, part)
         difference = question.images[images, None] - starts
-        points = torch.addcmul(starts, difference, positions[images, part]).flatten(0, 1)
+        points = (difference * positions[images, part]).add_(starts).flatten(0, 1)
         _, gradients = subject.gradients(points, question.targets[images].repeat_interleave(part.stop - part.start))
         products = gradients.view_as(difference).mul_(difference).mul_(weights[part])
         total[images] += products.sum(1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shapebias.precompute.memory import is_out_of_memory
 from shapebias.precompute.models.flow.dispatch import intercepting, part_by_part
-from shapebias.precompute.models.flow.following import is_pointwise
+from shapebias.precompute.models.flow.following import is_convolution, is_linear, is_pointwise
 from shapebias.precompute.models.flow.maps import Layout, layout_of
 from shapebias.precompute.models.flow.operations import MOVING, POOLING, REDUCTIONS, SAME_ELEMENTS
 from shapebias.precompute.models.flow.propagation import follow_axes
@@ -114,10 +114,11 @@ class _Flow:
         self._scores = next((value for value in outputs if value.returned), None)
 
     def candidates(self) -> Iterator[MapsPlace]:
-        """Return the maps that scores are computed from, the last one first, each before it is pooled."""
-        sources = self._sources()
+        """Return the maps of layers that scores are computed from, the last one first, each before it is pooled."""
+        sources, operations = self._sources(), self._recording.operations
+        first = next((one.position for one in operations if is_convolution(one) or is_linear(one)), len(operations))
         found: dict[Value, None] = {}
-        for operation in reversed(self._recording.operations):
+        for operation in reversed(operations[first:]):
             if operation.outputs and operation.output in sources and self._layout(operation.output) is not None:
                 found[self._before_pooling(operation.output)] = None
         for value in found:
@@ -127,19 +128,22 @@ class _Flow:
 
     def averaged(self) -> MapsPlace | None:
         """Return the maps whose global average one linear layer turns into the scores; None in other networks."""
-        weighted = self._before(self._scores, SAME_ELEMENTS | {"add"})
+        weighted = _before(self._scores, lambda one: one.name in SAME_ELEMENTS or _is_affine(one))
         if weighted is None or weighted.producer is None or not is_pointwise(weighted.producer):
             return None
-        average = self._before(_only_source(weighted.producer), SAME_ELEMENTS)
-        operation = None if average is None else average.producer
-        if operation is None or operation.name not in _AVERAGES or self._layout(operation.output) is not None:
-            return None
+        average = _before(_only_source(weighted.producer), lambda one: one.name in SAME_ELEMENTS)
+        maps = None if average is None or average.producer is None else self._averaged_by(average.producer)
+        return None if maps is None else self._place(maps)
+
+    def _averaged_by(self, operation: Operation) -> Value | None:
+        """Return the maps of which an operation takes the average over all positions, None where it does no such
+        thing."""
         maps = _only_source(operation)
-        layout = None if maps is None else self._layout(maps)
-        kernel = operation.argument(1, "kernel_size") if operation.name == "avg_pool2d" else None
-        if maps is None or layout is None or (kernel is not None and tuple(kernel) != tuple(maps.shape[2:])):
+        if operation.name not in _AVERAGES or maps is None or self._layout(maps) is None:
             return None
-        return self._place(maps)
+        kernel = operation.argument(1, "kernel_size") if operation.name == "avg_pool2d" else maps.shape[2:]
+        whole = self._layout(operation.output) is None and tuple(kernel) == maps.shape[2:]
+        return maps if whole else None
 
     def _sources(self) -> set[Value]:
         """Return all values that the scores are computed from."""
@@ -177,11 +181,21 @@ class _Flow:
             value = source
         return value
 
-    def _before(self, value: Value | None, names: frozenset[str]) -> Value | None:
-        """Return what a value was before functions of some names, each of one value."""
-        while value is not None and value.producer is not None and value.producer.name in names:
-            value = _only_source(value.producer)
-        return value
+
+def _before(value: Value | None, passes: Callable[[Operation], bool]) -> Value | None:
+    """Return what a value was before operations, each of one value, that pass."""
+    while value is not None and value.producer is not None and passes(value.producer):
+        value = _only_source(value.producer)
+    return value
+
+
+def _is_affine(operation: Operation) -> bool:
+    """Return whether an operation adds a constant to a value, or multiplies it with one."""
+    source = _only_source(operation)
+    is_first, is_second = operation.arguments[0] is source, operation.argument(1, "other") is source
+    if is_first == is_second:  # x * x, or something else
+        return False
+    return operation.name in ("add", "mul") or (operation.name in ("sub", "div") and is_first)
 
 
 def _only_source(operation: Operation) -> Value | None:

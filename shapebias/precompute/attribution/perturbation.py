@@ -10,7 +10,7 @@ from shapebias.precompute.attribution.explanation import Explanation, Question
 from shapebias.precompute.attribution.samples import blocks, draw_baselines
 from shapebias.precompute.attribution.subject import Subject
 
-_LEAST_CHANGE = 1e-5  # of the largest score: less than that is rounding, and no evidence
+_LEAST_CHANGE = 1e-6  # of the largest score: less than that is rounding, and no evidence
 
 
 def occlusion(subject: Subject, choice: Choice, question: Question) -> Explanation:

@@ -113,7 +113,7 @@ class Subject:
 
     def score(self, images: Tensor, targets: Tensor, of: str) -> Tensor:
         """Return the logit or the softmax probability, as `of` says, of an output for each image, float32 [B]."""
-        return at_target(self.scores(images), targets, of)
+        return at_target(self.scores(images), targets, of).float()
 
     def gradients(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logit of an output for each image, float32 [B], and its derivative by the image, float32 [B, 3, H,
@@ -159,7 +159,8 @@ class Subject:
             images = images.detach().requires_grad_()
             logits = at_target(self.forward(images), targets)
             (gradient,) = derivatives(logits, images)
-        return logits.detach(), gradient
+        nothing = logits.detach() * 0  # NaN where a logit is no number: a ReLU has a gradient there all the same
+        return logits.detach(), gradient.add_(nothing[:, None, None, None])
 
 
 def at_target(scores: Tensor, targets: Tensor, of: str = "logit") -> Tensor:
