@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from shapebias.core.attribution.choice import Choice
-from shapebias.core.attribution.methods import LOGIT
 from shapebias.precompute.attribution.explanation import Explanation, Question, relative_gap
 from shapebias.precompute.attribution.gradients import gradient_shap
-from shapebias.precompute.attribution.samples import blocks, draw_baselines
+from shapebias.precompute.attribution.samples import blocks, by_image, draw_baselines
 from shapebias.precompute.attribution.subject import Subject, at_target, derivatives
 from shapebias.precompute.models.flow.operations import NONLINEAR
 from shapebias.precompute.models.flow.recording import tensors_in
@@ -43,45 +42,43 @@ def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Expla
         )
     baselines = draw_baselines(choice.word("baseline"), question, question.generators(), choice.count("baselines"))
     count = baselines.shape[1]
-    total = torch.zeros_like(question.images)
+    total, rise = torch.zeros_like(question.images), torch.zeros_like(question.targets, dtype=torch.float32)
     for images, part in blocks(len(question), count, max(1, subject.budget.images // 2)):
         starts = baselines[images, part]
-        shown = question.images[images, None].expand_as(starts)
-        contributions = _contributions(
-            subject,
-            shown.flatten(0, 1),
-            starts.flatten(0, 1),
-            question.targets[images].repeat_interleave(part.stop - part.start),
-        )
+        shown = question.images[images, None].expand_as(starts).flatten(0, 1)
+        targets = question.targets[images].repeat_interleave(starts.shape[1])
+        contributions, rises = _contributions(subject, shown, starts.flatten(0, 1), targets)
         total[images] += contributions.view_as(starts).sum(1)
+        rise[images] += by_image(rises, starts.shape[1]).sum(1)
     maps = total.sum(1) / count
-    targets = question.targets.repeat_interleave(count)
-    below = subject.score(baselines.flatten(0, 1), targets, LOGIT).view(-1, count).mean(1)
-    rise = subject.score(question.images, question.targets, LOGIT) - below
-    return Explanation(maps=maps, gap=relative_gap(maps, rise))
+    return Explanation(maps=maps, gap=relative_gap(maps, rise / count))
 
 
 def _holds(subject: Subject) -> bool:
     """Return whether the contributions to the change from grey to trial images sum up to it."""
     images = subject.trial_images
-    grey, targets = torch.full_like(images, 0.5), torch.zeros(len(images), dtype=torch.int64, device=images.device)
-    contributions = _contributions(subject, images, grey, targets).sum(1)
-    rise = subject.score(images, targets, LOGIT) - subject.score(grey, targets, LOGIT)
-    return bool((relative_gap(contributions, rise) < _TOLERANCE).all())
+    targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    contributions, rise = _contributions(subject, images, torch.full_like(images, 0.5), targets)
+    return bool((relative_gap(contributions.sum(1), rise) < _TOLERANCE).all())
 
 
-def _contributions(subject: Subject, images: Tensor, baselines: Tensor, targets: Tensor) -> Tensor:
-    """Return what each value of images contributes to the logit's difference from baselines, float32 [B, 3, H, W]."""
+def _contributions(subject: Subject, images: Tensor, baselines: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what each value of images contributes to the difference of the logits from those of baselines, float32
+    [B, 3, H, W], and that difference, float32 [B]."""
 
-    def of_part(images: Tensor, baselines: Tensor, targets: Tensor) -> Tensor:
+    def of_part(images: Tensor, baselines: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             pairs = torch.cat([images, baselines]).requires_grad_()
             with _Rescaling():
                 scores = subject.forward(pairs)
-            (multipliers,) = derivatives(at_target(scores, targets.repeat(2)), pairs)
-        return (images - baselines).mul_(multipliers[: len(images)])
+            logits = at_target(scores, targets.repeat(2))
+            (multipliers,) = derivatives(logits, pairs)
+        above, below = logits.detach().chunk(2)
+        return (images - baselines).mul_(multipliers[: len(images)]), above - below
 
-    return torch.cat(subject.in_parts(of_part, images, baselines, targets))
+    parts = subject.in_parts(of_part, images, baselines, targets)
+    contributions, rises = zip(*parts, strict=True)
+    return torch.cat(contributions), torch.cat(rises)
 
 
 class _Rescaling(TorchFunctionMode):
@@ -99,14 +96,24 @@ class _Rescaling(TorchFunctionMode):
             return _PoolingSlopes.apply(given, lambda source: F.max_pool2d_with_indices(source, *args[1:], **options))
         if name.removesuffix("_") not in NONLINEAR:
             return func(*args, **options)
-        if not name.endswith("_") and not options.get("inplace"):
+        if options.get("inplace"):
+            options = options | {"inplace": False}
+        elif not name.endswith("_"):
             return _Slopes.apply(given, lambda source: func(source, *args[1:], **options))
-        return given.copy_(_Slopes.apply(given.clone(), lambda source: func(source.clone(), *args[1:], **options)))
+        return given.copy_(_Slopes.apply(given.clone(), lambda source: func(_own(source, name), *args[1:], **options)))
+
+
+def _own(source: Tensor, function: str) -> Tensor:
+    """Return what a function may change if it works in place, by its name."""
+    return source.clone() if function.endswith("_") else source
 
 
 class _Slopes(torch.autograd.Function):
     """A function of each element, whose gradient is the slope between an element of the first half of the batch and
-    that of the second half; its own gradient where the two are the same."""
+    that of the second half; its own gradient where the two are the same.
+
+    So the gradients of both halves are the same, here and in `_PoolingSlopes`: only the first one is read.
+    """
 
     @staticmethod
     def forward(ctx: Any, source: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -120,10 +127,15 @@ class _Slopes(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """Return the gradient times slopes."""
         source, result = ctx.saved_tensors
-        with torch.enable_grad():
-            point = source.detach().requires_grad_()
-            (own,) = torch.autograd.grad(ctx.function(point), point, gradient)
-        return _scaled(gradient * _halves_difference(result), source, own), None
+        of_image, _ = gradient.chunk(2)
+
+        def own() -> Tensor:
+            with torch.enable_grad():
+                point = source.chunk(2)[0].detach().requires_grad_()
+                slopes: tuple[Tensor, ...] = torch.autograd.grad(ctx.function(point), point, of_image)
+            return slopes[0]
+
+        return _scaled(_difference(result).mul_(of_image), source, own), None
 
 
 class _PoolingSlopes(torch.autograd.Function):
@@ -143,26 +155,33 @@ class _PoolingSlopes(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """Return the gradient times slopes."""
         source, result, places = ctx.saved_tensors
-        one, other = result.chunk(2)
+        of_image, _ = gradient.chunk(2)
+        (one, other), (here, there) = result.chunk(2), places.chunk(2)
         larger = torch.maximum(one, other)
-        shared = _unpooled(gradient * torch.cat([larger - other, one - larger]), places, source)
-        of_image, of_baseline = shared.chunk(2)
-        return _scaled((of_image + of_baseline).repeat(2, 1, 1, 1), source, _unpooled(gradient, places, source)), None
+        shares = _unpooled(of_image * (larger - other), here, source) + _unpooled(
+            of_image * (one - larger), there, source
+        )
+        return _scaled(shares, source, lambda: _unpooled(of_image, here, source)), None
 
 
-def _unpooled(values: Tensor, places: Tensor, like: Tensor) -> Tensor:
-    """Return values [B, C, h, w] at the places of their planes, added up, in a tensor of another one's shape."""
-    planes = torch.zeros_like(like, memory_format=torch.contiguous_format).flatten(2)
-    return planes.scatter_add_(2, places.flatten(2), values.flatten(2)).view_as(like)
+def _unpooled(values: Tensor, places: Tensor, source: Tensor) -> Tensor:
+    """Return values [B, C, h, w] at the places of planes as large as those of `source`, added up."""
+    planes = torch.zeros((*values.shape[:2], *source.shape[2:]), dtype=values.dtype, device=values.device)
+    return planes.flatten(2).scatter_add_(2, places.flatten(2), values.flatten(2)).view_as(planes)
 
 
-def _halves_difference(values: Tensor) -> Tensor:
-    """Return the first half of a batch less the second one, twice."""
+def _difference(values: Tensor) -> Tensor:
+    """Return the first half of a batch less the second one."""
     one, other = values.chunk(2)
-    return torch.cat([one - other] * 2)
+    return one - other
 
 
-def _scaled(change: Tensor, source: Tensor, own: Tensor) -> Tensor:
-    """Return changes over those of their source, the function's own gradient where the source does not change."""
-    difference = _halves_difference(source)
-    return torch.where(difference.abs() < _SAME, own, change / difference)
+def _scaled(change: Tensor, source: Tensor, own: Callable[[], Tensor]) -> Tensor:
+    """Return changes over those of their source, the function's own gradient where the source does not change; twice,
+    for both halves."""
+    difference = _difference(source)
+    same = difference.abs() < _SAME
+    slopes = change.div_(difference)
+    if same.any():
+        slopes = torch.where(same, own(), slopes)
+    return torch.cat([slopes, slopes])
