@@ -67,7 +67,7 @@ def precompute(
             metavar="all|none|NAME,...",
             help="Beside the activations: noise (one more forward an image), sensitivity (four more for images in top "
             "lists), distortions (one more for each distortion), dissection (one more: the concept each unit detects); "
-            "not in all: ablation (minutes).",
+            "not in all: ablation, attribution (minutes).",
             show_default="noise; all for the built-in networks",
         ),
     ] = "",
@@ -139,6 +139,23 @@ def precompute(
             show_default="1000 on the CPU, half of a GPU's free memory",
         ),
     ] = None,
+    attribution: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...|all",
+            help="Methods of the attribution pass, with settings as NAME:SETTING=VALUE (such as rise:masks=8000).",
+            show_default="those of at most 50 gradients an image, and controls",
+        ),
+    ] = None,
+    attribution_images: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Attribution: so many images, evenly over classes.")
+    ] = 64,
+    attribution_target: Annotated[
+        str,
+        typer.Option(
+            metavar="predicted|label", help="Attribution: explain what the network decides for, or the right output."
+        ),
+    ] = "predicted",
     activations: Annotated[
         str, typer.Option(metavar="all|max|none", help="Which activations of every image the store keeps.")
     ] = "all",
@@ -178,6 +195,7 @@ def precompute(
     specs, rulers = parse_specs(model or list(PAIR)), [] if embedding is None else [parse_spec(embedding)]
     check_files([*specs, *rulers])
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
+    from shapebias.core.attribution.choice import parse_choices
     from shapebias.precompute.attacks.attack import parse_attack
     from shapebias.precompute.images.sources.variants import parse_variant
     from shapebias.precompute.inputs import Inputs
@@ -186,6 +204,8 @@ def precompute(
     from shapebias.precompute.stopping import stoppable
     from shapebias.precompute.unfinished import check_free
 
+    if attribution is not None and "attribution" not in parse_passes(passes):
+        raise UsageError("--attribution is of the attribution pass: add --passes attribution")
     settings = Settings(
         models=specs,
         images=images,
@@ -215,6 +235,9 @@ def precompute(
         embedding=next(iter(rulers), None),
         ablate_accuracy=ablate_accuracy,
         memory=memory,
+        attribution=Settings.attribution if attribution is None else parse_choices(attribution),
+        attribution_images=attribution_images,
+        attribution_target=attribution_target,
         activations=activations,
         restart=restart,
         shard_size=shard_size,

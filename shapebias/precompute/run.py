@@ -23,6 +23,7 @@ from shapebias.precompute.settings import Settings
 from shapebias.precompute.spending import Spending
 from shapebias.precompute.stages.ablation import ablate
 from shapebias.precompute.stages.activations import measure_activations
+from shapebias.precompute.stages.attribution import attribute
 from shapebias.precompute.stages.decisions import decide
 from shapebias.precompute.stages.metrics import finish_layers
 from shapebias.precompute.stages.run import Run, summarize
@@ -49,7 +50,7 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         resumed = writer.unfinished.begin(_identity(settings, inputs, runners, measuring), settings.restart)
         with _engine(settings, inputs, runners, device=measuring, progress=progress, writer=writer) as engine:
             run = Run(settings, inputs, runners, engine, writer=writer, device=device, progress=progress)
-            for stage in (measure_activations, finish_layers, decide, ablate, write_models):
+            for stage in (measure_activations, finish_layers, decide, attribute, ablate, write_models):
                 stage(run)
         gpus = writer.unfinished.gpus()
         writer.device(_device_facts(measuring) | {"gpus": gpus})

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from shapebias.core.attribution.choice import Choice, parse_choices
 from shapebias.core.concepts import IOU_AREAS, PUBLISHED
 from shapebias.core.errors import UsageError
 from shapebias.core.shape_bias.decisions import NATIVE, STIMULI
@@ -21,9 +22,9 @@ PASSES = {
     "distortions": "accuracy without shape, without texture, with less detail",
     "dissection": "which concept each unit detects",
     "ablation": "cue-conflict decisions that each unit is responsible for, found by setting it to zero",
+    "attribution": "where each network looks in some of the images, by attribution methods",
 }
-_BY_NAME_ONLY = ("ablation",)  # minutes, where the others take seconds: not in `all`
-
+_BY_NAME_ONLY = ("ablation", "attribution")  # minutes, where the others take seconds: not in `all`
 
 ENGINES = ("local", "ray")
 EXACT, FAST = "exact", "fast"
@@ -31,6 +32,8 @@ DECODINGS = (EXACT, FAST)  # of large JPEGs: whole, or at a part of their size
 PRECISIONS = ("highest", "tf32", "bf16", "fp16")
 EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16"}  # by --dtype, and in stores
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+PREDICTED, LABEL = TARGETS = ("predicted", "label")  # the output that attribution explains
+CHEAP = "gradient,input-x-gradient,smoothgrad,integrated-gradients,gradient-shap,cam,grad-cam,random,center,edges"
 ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}  # what of each image and unit is stored
 
 
@@ -73,6 +76,9 @@ class Settings:
     iou_area: str = PUBLISHED
     memory: int | None = None  # MB, of the ablation pass; see `bytes_to_use`
     ablate_accuracy: bool = False
+    attribution: tuple[Choice, ...] = parse_choices(CHEAP)  # methods of the attribution pass
+    attribution_images: int = 64
+    attribution_target: str = PREDICTED
     activations: str = "all"  # of each image, kept in the store: none, max, or all (max and mean)
     shard_size: int | None = None
     restart: bool = False
@@ -90,6 +96,10 @@ class Settings:
             raise UsageError("the ablation pass needs cue-conflict images: name them with --cue-conflict DIR")
         if self.ablate_accuracy and "ablation" not in self.passes:
             raise UsageError("--ablate-accuracy is of the ablation pass: add --passes ablation")
+        if self.attribution_target not in TARGETS:
+            raise UsageError(
+                f"no --attribution-target {printable(self.attribution_target)}: there are {', '.join(TARGETS)}"
+            )
         if self.activations not in ACTIVATIONS:
             raise UsageError(f"no --activations {printable(self.activations)}: there are {', '.join(ACTIVATIONS)}")
         if self.stimuli not in STIMULI:
@@ -164,12 +174,23 @@ class Settings:
             "broden": None if self.broden is None else printable(str(self.broden)),
             "iou_area": self.iou_area if self.dissects else None,
             "attacks": [asdict(attack) for attack in self.attacks],
+            **self._attribution(),
+        }
+
+    def _attribution(self) -> dict[str, Any]:
+        """Return the settings of the attribution pass, where it is wanted."""
+        if "attribution" not in self.passes:
+            return {}
+        return {
+            "attribution": [choice.to_attributes() for choice in self.attribution],
+            "attribution_images": self.attribution_images,
+            "attribution_target": self.attribution_target,
         }
 
 
 def parse_passes(text: str) -> tuple[str, ...]:
     """Return the passes that a text names: `none`, or names separated by commas, in any order; `all` stands for all but
-    `ablation`. Raises UsageError for an unknown one."""
+    those that take minutes. Raises UsageError for an unknown one."""
     wanted = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
     if "all" in wanted:
         wanted = [*(name for name in PASSES if name not in _BY_NAME_ONLY), *(name for name in wanted if name != "all")]

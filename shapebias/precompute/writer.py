@@ -279,7 +279,7 @@ class StoreWriter:
             axes = ("explained", f"y_{method.height}", f"x_{method.width}")
             together = max(1, _MAPS // (2 * method.height * method.width))
             maps = GrowingArray(group.require_group("maps"), method.name, row, np.float16, axes, chunk=(together, *row))
-            for rows in attributed.maps(method.name):
+            for rows in attributed.maps(method):
                 maps.append(rows)
             maps.close()
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from shapebias.precompute.attacks.attack import parse_attack
 from shapebias.precompute.models.spec import parse_specs
-from tests.support.plain_run import PlainRun
+from tests.support.plain_run import ATTRIBUTION, SEED, PlainRun
 
 DECIDING = """
 def centred(noise):
@@ -101,7 +101,7 @@ def plain_run(
         run.path,
         models=parse_specs([f"Tiny={code}:tiny", f"Other={code}:other"]),
         images=str(run.images),
-        passes=("noise", "sensitivity", "distortions"),
+        passes=("noise", "sensitivity", "distortions", "attribution"),
         noise_std=(0.2, 0.1),
         distortions=DISTORTIONS,
         variants=(("C", str(run.variant)),),
@@ -109,6 +109,8 @@ def plain_run(
         attacks=tuple(map(parse_attack, ("l2:0.2", "linf:0.002", "l2:0.05"))),
         cue_conflict=str(run.conflict),
         categories=run.categories,
-        seed=3,
+        attribution=ATTRIBUTION,
+        attribution_images=20,
+        seed=SEED,
     )
     return run

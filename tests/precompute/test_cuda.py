@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from shapebias.core.attribution.choice import parse_choices
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.precompute.attacks import descent
@@ -40,7 +41,9 @@ def run(ablation_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFact
             "limit": 24,
             "batch_size": 12,
             "workers": 0,
-            "passes": ("noise", "sensitivity", "distortions", "dissection", "ablation"),
+            "passes": ("noise", "sensitivity", "distortions", "dissection", "ablation", "attribution"),
+            "attribution": parse_choices("gradient,random,center,edges"),
+            "attribution_images": 6,
             "distortions": ("grey", "noise"),
             "cue_conflict": ablation_settings["cue_conflict"],
             "ablate_accuracy": True,
@@ -83,6 +86,23 @@ def check_equal(store: Store, expected: Store) -> None:
             )
     for path in ("decision", "cue_conflict/decision", "adversarial/right", "distortions/grey"):
         np.testing.assert_array_equal(store.read(f"models/demo-r/{path}"), expected.read(f"models/demo-r/{path}"))
+    check_maps(store, expected)
+
+
+def check_maps(store: Store, expected: Store) -> None:
+    """Check that both explain the same outputs by the same maps."""
+    attribution, wanted = store.attribution("demo-r"), expected.attribution("demo-r")
+    assert attribution is not None
+    assert wanted is not None
+    assert attribution.methods == wanted.methods
+    np.testing.assert_array_equal(attribution.target, wanted.target)
+    np.testing.assert_allclose(attribution.scale, wanted.scale, rtol=1e-4)
+    for method in wanted.methods:
+        for row in range(len(wanted.image)):
+            scale = wanted.scale_of(method, row)
+            np.testing.assert_allclose(
+                attribution.map(method, row), wanted.map(method, row), rtol=0, atol=1e-3 * scale, err_msg=method
+            )
 
 
 def test_every_pass_gives_what_the_cpu_gives(on_cpu: Store, on_cuda: tuple[Store, Summary, PretendedGpu]) -> None:

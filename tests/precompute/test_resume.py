@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from shapebias.core.attribution.choice import parse_choices
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.parts import Part
@@ -25,7 +26,11 @@ from shapebias.precompute.stopping import RunStoppedError, stoppable, uninterrup
 from tests.support import killed_runs
 from tests.support.store_arrays import arrays_of
 
-EVERYTHING: dict[str, object] = {"passes": ("noise", "sensitivity", "distortions", "dissection"), "shard_size": 16}
+EVERYTHING: dict[str, object] = {
+    "passes": ("noise", "sensitivity", "distortions", "dissection", "attribution"),
+    "attribution": parse_choices("gradient,random,center"),
+    "shard_size": 16,
+}
 
 
 class PowerCutError(BaseException):

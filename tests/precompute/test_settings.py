@@ -1,12 +1,14 @@
 """What the user asked for: passes, noise and distortions that exist."""
 
 import math
+import pickle
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shapebias.core.attribution.choice import parse_choices
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import in_order
 from shapebias.precompute.images.distort import parse_distortion
@@ -20,8 +22,8 @@ def settings(**changes: object) -> Settings:
 @pytest.mark.parametrize(
     ("text", "passes"),
     [
-        ("all", tuple(name for name in PASSES if name != "ablation")),
-        ("all,ablation", tuple(PASSES)),
+        ("all", ("noise", "sensitivity", "distortions", "dissection")),
+        ("all,ablation,attribution", tuple(PASSES)),
         ("none", ()),
         ("", ()),
         ("sensitivity, noise", ("noise", "sensitivity")),
@@ -66,3 +68,15 @@ def test_distortions_that_there_are_none() -> None:
     assert settings(distortions=("silhouette", "shuffle-8")).distortions == ("silhouette", "shuffle-8")
     with pytest.raises(UsageError, match="no distortion shufle"):
         settings(distortions=("grey", "shufle"))
+
+
+def test_attribution_is_part_of_what_a_run_is_where_it_is_wanted() -> None:
+    chosen = parse_choices("rise:masks=10")
+    wanted = settings(passes=("attribution",), attribution=chosen, attribution_images=3, attribution_target="label")
+    facts = wanted.identity()
+    assert facts["attribution"] == [chosen[0].to_attributes()]
+    assert (facts["attribution_images"], facts["attribution_target"]) == (3, "label")
+    assert pickle.loads(pickle.dumps(wanted)) == wanted
+    assert "attribution" not in settings(attribution=chosen).identity()
+    with pytest.raises(UsageError, match="no --attribution-target best: there are predicted, label"):
+        settings(attribution_target="best")

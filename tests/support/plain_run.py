@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 from torchvision import transforms
 
+from shapebias.core.attribution.choice import parse_choices
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.precompute.images.distort import generator, parse_distortion
@@ -16,6 +17,7 @@ from shapebias.precompute.images.distort import generator, parse_distortion
 LAYERS = ("block1", "block2", "block3")
 MODELS = ("Tiny", "Other")
 SEED = 3
+ATTRIBUTION = parse_choices("gradient,random,center")
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
 

@@ -1,40 +1,45 @@
 """Gradients of scalars, node by node as autograd recorded them: without the streams and threads of its own engine."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 
-def grad(output: torch.Tensor, leaf: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
-    """Return the gradient of a scalar by one leaf, as `torch.autograd.grad` does."""
-    return (_gradients(output)[torch.autograd.graph.get_gradient_edge(leaf).node],)
+def grad(output: torch.Tensor, inputs: torch.Tensor | Sequence[torch.Tensor], **_: Any) -> tuple[torch.Tensor, ...]:
+    """Return the gradient of a scalar by one or several tensors, as `torch.autograd.grad` does."""
+    tensors = [inputs] if isinstance(inputs, torch.Tensor) else inputs
+    edges = [torch.autograd.graph.get_gradient_edge(tensor) for tensor in tensors]
+    known = _gradients(output)
+    return tuple(known[edge.node][edge.output_nr] for edge in edges)
 
 
 def backward(loss: torch.Tensor, *_: Any, **__: Any) -> None:
     """Add a scalar's gradients to those of the leaves, as `Tensor.backward` does."""
-    for node, gradient in _gradients(loss).items():
-        leaf = node.variable
-        leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+    for node, gradients in _gradients(loss).items():
+        if hasattr(node, "variable"):
+            leaf, gradient = node.variable, gradients[0]
+            leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
 
-def _gradients(output: torch.Tensor) -> dict[Any, Any]:
-    """Return the gradients of the leaves, by the nodes that accumulate them."""
+def _gradients(output: torch.Tensor) -> dict[Any, list[Any]]:
+    """Return the gradients by what each node of the graph gives; the nodes of leaves accumulate them."""
     root = output.grad_fn
     waiting: dict[Any, list[torch.Tensor | None]] = {root: [torch.ones_like(output.detach())]}
-    leaves = {}
+    known = {}
     for node in _in_order(root):
         gradients = waiting.pop(node, None)
         if gradients is None:
             continue
+        known[node] = gradients
         if hasattr(node, "variable"):
-            leaves[node] = gradients[0]
             continue
         with torch.no_grad():
             further = node(*gradients)
         for (after, number), gradient in zip(node.next_functions, _as_tuple(further), strict=True):
             if after is not None and gradient is not None:
                 _add(waiting.setdefault(after, [None] * len(after._input_metadata)), after, number, gradient)
-    return leaves
+    return known
 
 
 def _add(gradients: list[torch.Tensor | None], node: Any, number: int, gradient: torch.Tensor) -> None:

@@ -46,10 +46,21 @@ def store_facts(store: Store) -> dict[str, Any]:
                     for name, layer in store.layers(label).items()
                 ],
                 "cue_conflict": shape_bias_record(store, label),
+                "attribution": _attribution_facts(store, label),
             }
             for label, model in store.models.items()
         ],
     }
+
+
+def _attribution_facts(store: Store, model: str) -> dict[str, Any] | None:
+    """Return how many images were explained, which output of each, and how every method was run, as JSON."""
+    attribution = store.attribution(model)
+    if attribution is None:
+        return None
+    explained = int((attribution.target >= 0).sum())
+    methods = [method.to_attributes() for method in attribution.methods.values()]
+    return {"images": explained, "target": attribution.images.target_rule, "methods": methods}
 
 
 def _notes(store: Store) -> list[str]:
@@ -166,6 +177,10 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     ]
     if model["cue_conflict"] is not None:
         lines.append(f"  {bias_sentence(model['cue_conflict'])}")
+    if model["attribution"] is not None:
+        names = ", ".join(printable(method["name"], 40) for method in model["attribution"]["methods"])
+        target = printable(model["attribution"]["target"], 40)
+        lines.append(f"  attribution of {model['attribution']['images']:,} images (output: {target}): {names}")
     lines.append(f"  {'layer':20}  {'module':20}  {'units':>6}  {'map':>9}  what it is")
     for layer in model["layers"]:
         size = f"{layer['map_height']} x {layer['map_width']}"

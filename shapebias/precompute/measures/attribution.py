@@ -1,19 +1,128 @@
-"""Where models look in some of the probe images: what attribution methods give, shard by shard."""
+"""Where a model looks in some of the probe images: what attribution methods give, shard by shard."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from shapebias.core.attribution.choice import Choice
 from shapebias.core.store import schema
+from shapebias.precompute.attribution.explain import explain
+from shapebias.precompute.attribution.explanation import Explanation
+from shapebias.precompute.attribution.subject import NotApplicable, Subject
+from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.parts import Part
+from shapebias.precompute.runner import Runner
+from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
+from shapebias.precompute.scanning.scan import Parts
+from shapebias.precompute.stopwatch import Stopwatch
+
+_PROBABILITY, _SAID = "probability", "said"  # in every part
+_MAPS, _SCALE, _GAP = "maps", "scale", "gap"  # kinds of arrays of a method
+
+
+def _of(method: str, kind: str) -> str:
+    """Return what a part calls a method's array of a kind."""
+    return f"{method}.{kind}"
+
+
+@dataclass
+class Said:
+    """What is said of methods by name: why some were left out, which took the place of some, the seconds that each
+    took; and notes for the user."""
+
+    left_out: dict[str, str] = field(default_factory=dict)
+    fallback: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def to_array(self) -> NDArray[np.uint8]:
+        """Return it as an array of a part."""
+        return np.frombuffer(json.dumps(asdict(self)).encode(), np.uint8)
+
+    @classmethod
+    def merged(cls, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "Said":
+        """Return what the parts say together, the first of different reasons."""
+        result = cls()
+        for part in parts:
+            said = cls(**json.loads(bytes(part[_SAID])))
+            result.left_out = said.left_out | result.left_out
+            result.fallback = said.fallback | result.fallback
+            for method, seconds in said.seconds.items():
+                result.seconds[method] = result.seconds.get(method, 0.0) + seconds
+            result.notes = list(dict.fromkeys([*result.notes, *said.notes]))
+        return result
+
+
+@dataclass(frozen=True)
+class AttributionMeasure:
+    """Measures a model's maps by some methods.
+
+    targets:  int32 [images of the scan], the outputs that are explained
+    seeds:    int64 [images of the scan], of all that methods draw for an image
+    """
+
+    model: int
+    choices: tuple[Choice, ...]
+    targets: NDArray[np.int32]
+    seeds: NDArray[np.int64]
+
+    def start(self, runners: Sequence[Runner]) -> "AttributionShard":
+        """Return a new measure of one shard."""
+        return AttributionShard(self, runners[self.model])
+
+    def merge(self, parts: Parts, rows: NDArray[np.int64], count: int) -> "Attributed":
+        """Return what the methods gave. The images of the scan are those at `rows` of the `count` that the store
+        explains. A method that does not hold for the network, by any shard, is left out."""
+        said = Said.merged(parts)
+        choices = [choice for choice in self.choices if choice.name not in said.left_out]
+        names = [_PROBABILITY, *(_of(choice.name, kind) for kind in (_SCALE, _GAP) for choice in choices)]
+        _, arrays = rows_by_image(parts, len(rows), names)
+
+        def of_all(values: NDArray[Any], missing: float) -> NDArray[Any]:
+            every = np.full(count, missing, values.dtype)
+            every[rows] = values
+            return every
+
+        def of_methods(kind: str) -> NDArray[np.float32]:
+            by_method = [of_all(arrays[_of(choice.name, kind)], np.nan) for choice in choices]
+            return np.stack([np.zeros((0, count), np.float32), *by_method][bool(by_method) :])
+
+        return Attributed(
+            methods=[_facts(choice, parts, said) for choice in choices],
+            target=of_all(self.targets, -1),
+            probability=of_all(arrays[_PROBABILITY], np.nan),
+            scale=of_methods(_SCALE),
+            gap=of_methods(_GAP),
+            said=said,
+            rows=rows,
+            parts=parts,
+        )
+
+
+def _facts(choice: Choice, parts: Parts, said: Said) -> schema.AttributedMethod:
+    _, height, width = next(part[_of(choice.name, _MAPS)].shape for part in parts)
+    return schema.AttributedMethod(
+        **choice.to_attributes(),
+        family=choice.method.family,
+        signed=choice.method.signed,
+        height=height,
+        width=width,
+        fallback=said.fallback.get(choice.name, ""),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attributed:
-    """What attribution gave for a model, in the shapes of the store's schema.
+    """What attribution gave for a model, in the shapes of the store's schema, for all images that the store explains.
 
-    maps:  yields a method's stored maps, float16 [some images, h, w], of all images in order
+    rows:   int64, which of them the network has an output to explain for: the images of the scan
+    parts:  of the scan
     """
 
     methods: Sequence[schema.AttributedMethod]
@@ -21,4 +130,66 @@ class Attributed:
     probability: NDArray[np.float32]
     scale: NDArray[np.float32]
     gap: NDArray[np.float32]
-    maps: Callable[[str], Iterator[NDArray[np.float16]]]
+    said: Said
+    rows: NDArray[np.int64]
+    parts: Parts
+
+    def maps(self, method: schema.AttributedMethod) -> Iterator[NDArray[np.float16]]:
+        """Yield a method's maps as the store keeps them, float16 [some images, h, w], of all images in order."""
+        done = 0
+        for part in self.parts:
+            for row, values in zip(self.rows[part[POSITION]].tolist(), part[_of(method.name, _MAPS)], strict=True):
+                yield np.zeros((row - done, method.height, method.width), np.float16)
+                yield values[None]
+                done = row + 1
+        yield np.zeros((len(self.target) - done, method.height, method.width), np.float16)
+
+
+class AttributionShard:
+    """What is measured of one shard."""
+
+    def __init__(self, measure: AttributionMeasure, runner: Runner) -> None:
+        self._measure, self._subject = measure, Subject.of(runner)
+        self._rows, self._said = Rows(), Said()
+        self._watches = {choice.name: Stopwatch(self._subject.device.device) for choice in measure.choices}
+
+    def feed(self, batch: Batch) -> None:
+        """Take in a batch."""
+        device = self._subject.device
+        images = device.upload(batch.pixels).permute(0, 3, 1, 2).float().div_(255)
+        targets = device.upload(self._measure.targets[batch.positions].astype(np.int64))
+        seeds = self._measure.seeds[batch.positions].tolist()
+        probability = self._subject.probabilities(images, targets).cpu().numpy()
+        self._rows.add({POSITION: batch.positions, _PROBABILITY: probability})
+        for choice in self._measure.choices:
+            if choice.name in self._said.left_out:
+                continue
+            try:
+                with self._watches[choice.name].running():
+                    explanation = explain(self._subject, choice, images, targets, seeds)
+            except NotApplicable as error:
+                self._said.left_out[choice.name] = str(error)
+            else:
+                self._keep(choice.name, explanation)
+
+    def _keep(self, method: str, explanation: Explanation) -> None:
+        maps, scale = scaled(explanation.maps)
+        gap = torch.full_like(scale, torch.nan) if explanation.gap is None else explanation.gap
+        arrays = {_MAPS: maps, _SCALE: scale, _GAP: gap.float()}
+        self._rows.add({_of(method, kind): values.cpu().numpy() for kind, values in arrays.items()})
+        if explanation.fallback is not None:
+            self._said.fallback[method] = explanation.fallback
+
+    def part(self) -> Part:
+        """Return the rows of every image, and what was said of methods."""
+        self._said.seconds = {method: watch.seconds for method, watch in self._watches.items()}
+        self._said.notes = list(self._subject.notes)
+        return self._rows.part() | {_SAID: self._said.to_array()}
+
+
+def scaled(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return maps [B, h, w] as a store keeps them: divided by their largest |value|, float16 in [-1, 1], and that,
+    float32 [B]. A map that is 0 everywhere has scale 0; one that is no numbers has scale NaN, and is 0."""
+    scale = maps.float().abs().amax((1, 2))
+    divided = maps / torch.where(scale > 0, scale, 1.0)[:, None, None]
+    return divided.nan_to_num(0).half(), scale

@@ -42,7 +42,7 @@ class LocalEngine:
         """Measure every shard of a scan. Raises ShapebiasError."""
         start = time.perf_counter()
         stream = Stream(scan.image_set, self._settings, self._device, self._progress)
-        batch_size = stream.batch_size(scan.geometry, scan.arrays)
+        batch_size = scan.batch_size(stream)
         ranges = scan.shards(batch_size, self._settings.shard_size, self._device.device.type)
         shards = Shards(self._folder / scan.name, ranges)
 

@@ -25,6 +25,7 @@ from shapebias.precompute.scanning.stream import Stream
 
 _SHARDS = 128  # about so many, however many images there are
 _LEAST = {"cpu": 16, "cuda": 64}  # batches a shard: fewer are not worth a file, nor that a GPU waits for its end
+_COSTLY = {"cpu": 16, "cuda": 64}  # images a shard, and a batch, where each costs hundreds of forwards
 _LARGEST = 256 << 20  # bytes of what a shard keeps of its images, one by one
 _SKIPPED = "skipped"  # in every part: the shard's images that could not be used, as JSON
 
@@ -54,6 +55,7 @@ class Scan:
     title:        what the user is told
     positions:    int64, of the images in their listing; None for all
     image_bytes:  how many bytes of each image a part keeps
+    costly:       whether an image costs hundreds of forwards, so that shards are small
 
     The others are as in `Stream.batches`.
     """
@@ -68,6 +70,7 @@ class Scan:
     thumbnails: bool = False
     annotations: Annotations | None = None
     image_bytes: int = 16
+    costly: bool = False
 
     def __len__(self) -> int:
         return len(self.image_set) if self.positions is None else len(self.positions)
@@ -77,10 +80,16 @@ class Scan:
         """How many arrays uint8 [crop, crop, 3] come with each image."""
         return len(self.versions or "1") if self.annotations is None else self.annotations.versions
 
+    def batch_size(self, stream: Stream) -> int:
+        """Return how many images a batch has."""
+        usual = stream.batch_size(self.geometry, self.arrays)
+        return min(usual, _COSTLY[stream.device.device.type]) if self.costly else usual
+
     def shards(self, batch_size: int, shard_size: int | None, kind: str = "cpu") -> list[range]:
         """Return which images are in each shard: whole batches, so that a shard's batches are the same whoever cuts
         them."""
-        size = shard_size or max(_LEAST[kind] * batch_size, min(-(-len(self) // _SHARDS), _LARGEST // self.image_bytes))
+        least = _COSTLY[kind] if self.costly else _LEAST[kind] * batch_size
+        size = shard_size or max(least, min(-(-len(self) // _SHARDS), _LARGEST // self.image_bytes))
         size = -(-size // batch_size) * batch_size
         return [range(first, min(first + size, len(self))) for first in range(0, len(self), size)]
 

@@ -15,6 +15,7 @@ from shapebias.precompute.measures.thumbnails import FEW, PictureMeasure, pictur
 from shapebias.precompute.scanning.rows import used_positions
 from shapebias.precompute.scanning.scan import Parts, Scan
 from shapebias.precompute.settings import ACTIVATIONS
+from shapebias.precompute.stages.attribution import choose_images
 from shapebias.precompute.stages.run import ModelRun, Run, none_can_be_used
 
 
@@ -28,6 +29,7 @@ def measure_activations(run: Run) -> None:
             raise none_can_be_used(run.image_set, skipped)
         if models[0] is run.models[0]:
             run.used = used
+            choose_images(run)
             run.skipped += skipped
             run.notes += _black_images(run, measure.black(parts))
         run.check_unchanged(run.image_set, np.array_equal(used, run.used))
@@ -95,8 +97,8 @@ def _indices(run: Run, positions: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _write_pictures(run: Run, geometry: Geometry, models: list[ModelRun], parts: Parts) -> None:
-    """Write the pictures of all images that top lists name."""
-    named = np.unique(np.concatenate([top.image.ravel() for model in models for top in model.top]))
+    """Write the pictures of all images that top lists name, and of those that attribution explains."""
+    named = np.unique(np.concatenate([run.explained, *(top.image.ravel() for model in models for top in model.top)]))
     wanted = run.used[named[named >= 0]]
     if len(run.image_set) > FEW:
         scan = Scan(

@@ -16,6 +16,7 @@ from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.inputs import Inputs
+from shapebias.precompute.measures.attribution import Attributed
 from shapebias.precompute.measures.cue_conflict import CueConflict
 from shapebias.precompute.measures.probe import ProbeResult
 from shapebias.precompute.progress import Reporter
@@ -62,6 +63,7 @@ class ModelRun:
     target:        int32 [images used], the right outputs, -1 for none
     warning:       what is wrong with the accuracy, None where nothing is
     distorted:     accuracy by distortion
+    attributed:    where it looks, once that is known
     """
 
     number: int
@@ -75,6 +77,7 @@ class ModelRun:
     variants: list[Variant] = field(default_factory=list)
     distorted: dict[str, float] = field(default_factory=dict)
     warning: str | None = None
+    attributed: Attributed | None = None
 
     @property
     def label(self) -> str:
@@ -105,7 +108,8 @@ class ModelRun:
 
 
 class Run:
-    """A run's images, models and stages. `used` int64 [images]: the positions in the listing of those in the store.
+    """A run's images, models and stages. `used` int64 [images]: the positions in the listing of those in the store;
+    `explained` int64: the indices in the store of those that attribution explains.
 
     `runners` are the models', and behind them that of `--embedding`, if there is one.
     """
@@ -127,7 +131,7 @@ class Run:
         self.models = [
             ModelRun(number=number, runner=runner) for number, runner in enumerate(runners[: len(settings.models)])
         ]
-        self.used = np.zeros(0, np.int64)
+        self.used = self.explained = np.zeros(0, np.int64)
         self.notes = list(inputs.image_set.notes)  # what to tell of the images
         self.cue_conflict: CueConflict | None = None
         self.annotations: Annotations | None = None
@@ -182,7 +186,17 @@ def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict |
         notes=[*runner.match.notes, *runner.model.notes, *_left_out(model_run), *_undecided(model_run)],
         shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(model_run.label))),
         distorted=model_run.distorted | variants,
+        attribution=_attribution(model_run),
     )
+
+
+def _attribution(model_run: ModelRun) -> dict[str, Any] | None:
+    """Return how many images of a model are explained, and the seconds that each method took."""
+    attributed = model_run.attributed
+    if attributed is None:
+        return None
+    seconds = {method.name: attributed.said.seconds[method.name] for method in attributed.methods}
+    return {"images": len(attributed.rows), "seconds": seconds}
 
 
 def _undecided(model_run: ModelRun) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shapebias.core.attribution.choice import parse_choices
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.precompute.ablation.units import UnitAblation
 from shapebias.precompute.images.sources.find import find_images
@@ -38,7 +39,8 @@ def test_a_killed_worker_changes_no_byte(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In shards, and in the ablation of layers, which workers do as well."""
-    run = ablation_settings | {"shard_size": 4, "batch_size": 4, "passes": ("sensitivity", "ablation")}
+    run = ablation_settings | {"shard_size": 4, "batch_size": 4, "passes": ("sensitivity", "ablation", "attribution")}
+    run |= {"attribution": parse_choices("gradient,random"), "attribution_images": 10}
     whole = arrays_of(make_store(tmp_path / "local.zarr", **run))
     killed: list[int] = []
     keep = Shards.keep

@@ -1,0 +1,92 @@
+"""The stage that finds where every model looks in some of the images."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.store import schema
+from shapebias.precompute.images.image_set import image_keys
+from shapebias.precompute.measures.attribution import AttributionMeasure
+from shapebias.precompute.scanning.scan import Scan
+from shapebias.precompute.settings import LABEL
+from shapebias.precompute.stages.run import ModelRun, Run
+
+_MAP_BYTES = 4 << 20  # of the maps of an image, about
+
+
+def choose_images(run: Run) -> None:
+    """Choose the images that are explained, where that is wanted, once it is known which images can be used."""
+    settings = run.settings
+    if "attribution" not in settings.passes:
+        return
+    labels = run.image_set.labels[run.used]
+    by_label = settings.attribution_target == LABEL
+    possible = np.flatnonzero(labels >= 0) if by_label else np.arange(len(labels))
+    keys = _seeds(run, run.used[possible])
+    run.explained = possible[evenly_over_classes(labels[possible], keys, settings.attribution_images)]
+    if len(run.explained) < settings.attribution_images:
+        few = f"{len(run.explained):,} images are explained, not {settings.attribution_images:,}"
+        run.notes.append(f"{few}: there are no more{' with a label' if by_label else ''}")
+
+
+def evenly_over_classes(labels: NDArray[np.int32], keys: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the indices of at most `count` images, int64, ascending: as many of each class, as far as it has so many.
+
+    labels int32 [images] (-1, no class, counts as one); keys int64 [images]: which images of a class, and which classes
+    where there are too many for all, are those with the smallest.
+    """
+    order = np.lexsort((keys, labels))
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-2))
+    rank = np.empty(len(labels), np.int64)  # of an image in its class
+    rank[order] = np.arange(len(labels)) - np.repeat(starts, np.diff([*starts, len(labels)]))
+    return np.sort(np.lexsort((keys, rank))[:count])
+
+
+def _seeds(run: Run, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a number of each image that follows from its path and the seed, so that models get the same draws."""
+    return image_keys([run.image_set.paths[position] for position in positions], run.settings.seed)
+
+
+def attribute(run: Run) -> None:
+    """Find where every model looks in the chosen images, and write that into the store."""
+    if not len(run.explained):
+        return
+    settings = run.settings
+    for model in run.models:
+        _attribute(run, model)
+    if any(model.attributed is not None for model in run.models):
+        facts = schema.AttributionImages(
+            target_rule=settings.attribution_target, seed=settings.seed, requested=settings.attribution_images
+        )
+        run.writer.attribution_images(facts, run.explained)
+
+
+def _attribute(run: Run, model: ModelRun) -> None:
+    notes = model.runner.model.notes
+    outputs = model.target if run.settings.attribution_target == LABEL else model.decision
+    if model.runner.outputs is None or not len(outputs):
+        notes.append("not explained: it gives no scores of classes")
+        return
+    targets = outputs[run.explained]
+    rows = np.flatnonzero(targets >= 0)
+    if len(rows) < len(targets):
+        notes.append(f"{len(targets) - len(rows):,} of {len(targets):,} images are not explained: no output is right")
+    if not len(rows):
+        return
+    positions = run.used[run.explained[rows]]
+    measure = AttributionMeasure(model.number, run.settings.attribution, targets[rows], _seeds(run, positions))
+    scan = Scan(
+        name=f"attribution-{model.label}",
+        title=f"{model.label}: attribution",
+        image_set=run.image_set,
+        geometry=model.runner.geometry,
+        measure=measure,
+        positions=positions,
+        image_bytes=_MAP_BYTES,
+        costly=True,
+    )
+    model.attributed = measure.merge(run.scan_again(scan), rows, len(targets))
+    run.writer.attribution(model.label, model.attributed)
+    said = model.attributed.said
+    notes += [f"{method} is left out: {reason}" for method, reason in said.left_out.items()]
+    notes += [f"{method} does not hold for it: {other} took its place" for method, other in said.fallback.items()]
+    notes += [f"attribution: {note}" for note in said.notes]
