@@ -50,8 +50,17 @@ def _panel(axes: "Axes", rows: Sequence[Explained], score: str, methods: Sequenc
         below = [row.scores[score].mean - row.scores[score].low for row in own]
         above = [row.scores[score].high - row.scores[score].mean for row in own]
         heights = [methods.index(row.method) + _APART * (number - (len(models) - 1) / 2) for row in own]
-        style = {"color": color, "marker": marker, "markersize": 5, "elinewidth": 1.2, "linestyle": "none"}
-        axes.errorbar(means, heights, xerr=(below, above), label=f" {printable(model, 40)}", **style)
+        axes.errorbar(
+            means,
+            heights,
+            xerr=(below, above),
+            label=f" {printable(model, 40)}",
+            color=color,
+            marker=marker,
+            markersize=5,
+            elinewidth=1.2,
+            linestyle="none",
+        )
     better = "higher is better" if SCORES[score].higher else "lower is better"
     axes.set_title(SCORES[score].title, fontsize=9)
     axes.set_xlabel(better, fontsize=8)

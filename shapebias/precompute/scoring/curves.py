@@ -15,7 +15,7 @@ from shapebias.core.attribution.methods import PROBABILITY
 from shapebias.precompute.attribution.subject import Subject, at_target
 
 GREY = 0.5
-BLUR, SIGMA = 11, 5.0  # px of 224: the width of the blur's window, and its standard deviation
+BLUR, SIGMA = 11.0, 5.0  # px of 224: the width of the blur's window, and its standard deviation
 _TRUNCATED = 4  # standard deviations, as SciPy does, by which the authors make their kernel
 
 

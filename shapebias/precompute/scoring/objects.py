@@ -17,7 +17,7 @@ from shapebias.precompute.scoring.box_files import BoxFiles, ImageBoxes, NoBoxes
 _ROUNDING = (
     1.0  # px, by which an image may be larger or smaller than the one that its boxes are of, brought to its size
 )
-_NOTHING = np.zeros((0, 4))
+NO_BOXES = np.zeros((0, 4))
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FoundBoxes:
         placed = []
         for boxes, classes, size, target in zip(self.boxes, self.classes, self.sizes, targets.tolist(), strict=True):
             own = (match.targets(classes.astype(np.int32)) == target) & (target >= 0)
-            placed.append(geometry.place(boxes[own], size) if own.any() else _NOTHING)
+            placed.append(geometry.place(boxes[own], size) if own.any() else NO_BOXES)
         return placed
 
 
@@ -53,7 +53,7 @@ def find_boxes(files: BoxFiles, images: ImageSet) -> FoundBoxes:
     missing: list[str] = []
     unfit: dict[str, list[str]] = {}
     for position, path in enumerate(images.paths):
-        size, found, shown = (1, 1), _NOTHING, np.zeros(0, np.int64)
+        size, found, shown = (1, 1), NO_BOXES, np.zeros(0, np.int64)
         try:
             known = files.find(path)
             if known is None:

@@ -8,6 +8,8 @@ from torch import Tensor
 from shapebias.core.attribution.method import Method
 from shapebias.precompute.attribution.enlarging import bilinear, enlarged
 
+TIES = "pixels of equal importance: in an order drawn for the image, by its path and the seed"
+
 
 def at_size(maps: Tensor, height: int, width: int) -> Tensor:
     """Return maps [B, h, w] enlarged bilinearly to the size of the images, float32 [B, height, width]."""
