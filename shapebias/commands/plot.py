@@ -17,6 +17,7 @@ KINDS = {
     "variation": "total variation on clean against noisy images, one point per unit",
     "distortions": "accuracy under each distortion, attack and variant",
     "filters": "the first layer's kernels",
+    "attribution": "how well attribution maps explain, by method",
 }
 
 
@@ -30,7 +31,9 @@ def plot(
     ] = False,
 ) -> None:
     """A figure of a store, all models in it (the shape bias: `shapebias cue-conflict --plot`)."""
+    from shapebias.core.analysis.explainability import explained
     from shapebias.core.figures import units as unit_plots
+    from shapebias.core.figures.attribution import attribution_figure
     from shapebias.core.figures.output import check_plot_file, save_figure
     from shapebias.core.store.opening import open_store
 
@@ -38,6 +41,7 @@ def plot(
         "variation": unit_plots.variation_figure,
         "distortions": lambda opened: unit_plots.distortion_figure(opened, all_right),
         "filters": unit_plots.filter_figure,
+        "attribution": lambda opened: attribution_figure(explained(opened)),
     }
     if kind not in figures:
         raise UsageError(f"no figure {printable(kind)}: {', '.join(KINDS)}")

@@ -156,6 +156,20 @@ def precompute(
             metavar="predicted|label", help="Attribution: explain what the network decides for, or the right output."
         ),
     ] = "predicted",
+    attribution_steps: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100_000, metavar="N", help="Attribution: steps of insertion and deletion; 0 leaves them out."
+        ),
+    ] = 112,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|CSV",
+            help="Attribution: boxes of the objects, as ILSVRC's XML or in a table, for pointing and localisation.",
+            show_default="masks, of images that have them",
+        ),
+    ] = None,
     activations: Annotated[
         str, typer.Option(metavar="all|max|none", help="Which activations of every image the store keeps.")
     ] = "all",
@@ -238,6 +252,8 @@ def precompute(
         attribution=Settings.attribution if attribution is None else parse_choices(attribution),
         attribution_images=attribution_images,
         attribution_target=attribution_target,
+        attribution_steps=attribution_steps,
+        boxes=boxes,
         activations=activations,
         restart=restart,
         shard_size=shard_size,

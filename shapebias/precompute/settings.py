@@ -79,6 +79,8 @@ class Settings:
     attribution: tuple[Choice, ...] = parse_choices(CHEAP)  # methods of the attribution pass
     attribution_images: int = 64
     attribution_target: str = PREDICTED
+    attribution_steps: int = 112  # of insertion and deletion; 0: they are not measured
+    boxes: Path | None = None  # of the objects, by which maps are scored
     activations: str = "all"  # of each image, kept in the store: none, max, or all (max and mean)
     shard_size: int | None = None
     restart: bool = False
@@ -96,6 +98,8 @@ class Settings:
             raise UsageError("the ablation pass needs cue-conflict images: name them with --cue-conflict DIR")
         if self.ablate_accuracy and "ablation" not in self.passes:
             raise UsageError("--ablate-accuracy is of the ablation pass: add --passes ablation")
+        if self.boxes is not None and "attribution" not in self.passes:
+            raise UsageError("--boxes are for the scores of the attribution pass: add --passes attribution")
         if self.attribution_target not in TARGETS:
             raise UsageError(
                 f"no --attribution-target {printable(self.attribution_target)}: there are {', '.join(TARGETS)}"
@@ -185,6 +189,8 @@ class Settings:
             "attribution": [choice.to_attributes() for choice in self.attribution],
             "attribution_images": self.attribution_images,
             "attribution_target": self.attribution_target,
+            "attribution_steps": self.attribution_steps,
+            "boxes": None if self.boxes is None else printable(str(self.boxes), 4096),
         }
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -283,6 +283,20 @@ class StoreWriter:
             for rows in attributed.maps(method):
                 maps.append(rows)
             maps.close()
+
+    def map_scores(
+        self, model: str, scores: Mapping[str, NDArray[np.float32]], facts: schema.AttributionScores
+    ) -> None:
+        """Write the scores of a model's maps, float32 [methods, images] and `overlap` [methods, images, thresholds], by
+        name: those that were measured of any map."""
+        known = {name: values for name, values in scores.items() if not np.isnan(values).all()}
+        if not known:
+            return
+        group = self._root.require_group(f"{schema.attribution_path(model)}/{schema.SCORES}")
+        group.attrs.update(replace(facts, scores=list(known)).to_attributes())
+        for name, values in known.items():
+            axes = ("method", "explained", "threshold")[: values.ndim]
+            create(group, name, values, axes, chunk=(1 << 8, 1 << 8, *values.shape[2:]))
 
     def activations(self, model: str, units: int, kinds: tuple[str, ...] = ("max", "mean")) -> "ActivationsWriter":
         """Return a writer of the activations of all layers of a model, `units` in all, by image; `close` it before

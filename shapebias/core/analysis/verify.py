@@ -15,6 +15,7 @@ from PIL import Image
 
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import manifest, schema
+from shapebias.core.store.attribution import MapScores
 from shapebias.core.store.concepts import layer_concepts, read_concepts, was_dissected
 from shapebias.core.store.errors import StoreError
 from shapebias.core.store.manifest import compare_with_manifest
@@ -39,6 +40,8 @@ _EXPECTED = {  # by path: the type, and how many axes
     r"models/[^/]+/attribution/probability": ("float32", 1),
     r"models/[^/]+/attribution/(scale|gap)": ("float32", 2),
     r"models/[^/]+/attribution/maps/[^/]+": ("float16", 3),
+    r"models/[^/]+/attribution/scores/overlap": ("float32", 3),
+    r"models/[^/]+/attribution/scores/[^/]+": ("float32", 2),
     _LAYER + r"activations/(max|mean)": ("float16", 2),
     _LAYER + r"top/value": ("float32", 2),
     _LAYER + r"top/image": ("int32", 2),
@@ -266,6 +269,7 @@ def _check_attribution(store: Store, report: Report) -> None:
         if (np.isnan(attribution.probability) == explained).any():
             report.add(f"{path}/probability", "targets and probabilities do not fit")
         report.check_range(f"{path}/probability", attribution.probability[explained], 0, 1 + 1e-5)
+        _check_scores(f"{path}/{schema.SCORES}", attribution.scores, report)
         scale = attribution.scale
         if (~np.isnan(scale)[:, ~explained]).any() or not ((scale >= 0) & (scale < np.inf) | np.isnan(scale)).all():
             report.add(f"{path}/scale", "a value that is no scale")
@@ -276,3 +280,12 @@ def _check_attribution(store: Store, report: Report) -> None:
                     report.add(
                         f"{path}/maps/{method}", f"the map of row {row} is up to {largest:g}, its scale {known:g}"
                     )
+
+
+def _check_scores(path: str, scores: MapScores | None, report: Report) -> None:
+    """Check that scores of maps, as far as they were measured, are in [0, 1], as all of them are."""
+    if scores is None:
+        return
+    arrays = {**scores.values, **({} if scores.overlap is None else {schema.OVERLAP: scores.overlap})}
+    for name, values in arrays.items():
+        report.check_range(f"{path}/{name}", values[~np.isnan(values)], 0, 1 + 1e-5)

@@ -39,6 +39,12 @@ models/LABEL/              attributes: see Model, with the facts of every layer.
                            evidence; NaN = not measured
     gap                    float32 [methods, images], the completeness gap; NaN where the method has none
     maps/NAME              float16 [images, h, w], the map / scale, in [-1, 1]; 0 where the scale is 0 or NaN
+    scores/                attributes: see AttributionScores; of the maps as they are stored
+      SCORE                float32 [methods, images], see core/attribution/scores.py; NaN = not measured: of an image
+                           without an object that is known, or which shows something else than what is explained.
+                           Localisation follows from the next
+      overlap              float32 [methods, images, thresholds], the largest IoU of the box around the largest
+                           component of {evidence >= threshold * its maximum} with a box of the object
 
 Version 1, which is still read, had a group models/LABEL/layers/LAYER with arrays of its own for every layer:
 metrics/METRIC [units], top/map [units, k, h, w], the others as above; the layer's facts were its attributes, and
@@ -55,6 +61,7 @@ VERSION = 2
 PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
 ATTRIBUTION = "images/attribution"
+SCORES, OVERLAP = "scores", "overlap"  # of maps, below the group of a model's attribution
 CONCEPTS = "concepts"
 CLIPPED = 65504.0  # float16's largest number: larger activations are stored as this
 FAINT = (
@@ -193,6 +200,29 @@ class AttributedMethod(_Attributes):
     height: int
     width: int
     fallback: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributionScores(_Attributes):
+    """How a model's maps were scored: `scores`, the names of the arrays.
+
+    steps:       of insertion and deletion; 0: not measured
+    blur, grey:  what insertion begins with (px of 224: the width of the window, the standard deviation), and what
+                 deletion ends with, of 1
+    ties:        the order of pixels of equal importance
+    tolerance:   of pointing, px of 224
+    thresholds:  those of `overlap`
+    objects:     where it is from what objects are known: a folder or table of boxes, else masks
+    """
+
+    scores: list[str]
+    steps: int
+    blur: list[float]
+    grey: float
+    ties: str
+    tolerance: float
+    thresholds: list[float]
+    objects: str
 
 
 def is_safe_name(name: object) -> bool:

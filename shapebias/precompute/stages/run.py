@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shapebias.core.concepts import LayerConcepts
 from shapebias.core.shape_bias.decisions import score
 from shapebias.core.shape_bias.observers import bias_record
+from shapebias.core.store.schema import SCORES
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.annotations import Annotations
@@ -195,7 +196,8 @@ def _attribution(model_run: ModelRun) -> dict[str, Any] | None:
     attributed = model_run.attributed
     if attributed is None:
         return None
-    seconds = {method.name: attributed.said.seconds[method.name] for method in attributed.methods}
+    names = [*(method.name for method in attributed.methods), SCORES]
+    seconds = {name: attributed.said.seconds[name] for name in names}
     return {"images": len(attributed.rows), "seconds": seconds}
 
 
