@@ -20,6 +20,7 @@ from shapebias.commands.info import info
 from shapebias.commands.layers import layers
 from shapebias.commands.marks import marks
 from shapebias.commands.models import models
+from shapebias.commands.ood import ood
 from shapebias.commands.plot import plot
 from shapebias.commands.precompute import precompute
 from shapebias.commands.show import show
@@ -29,8 +30,8 @@ from shapebias.commands.units import units
 from shapebias.commands.verify import verify
 
 COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`
-    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ablate, twins, image),
-    *(models, layers, train, export_images, verify, doctor),
+    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ood, ablate, twins),
+    *(image, models, layers, train, export_images, verify, doctor),
 )
 
 app = typer.Typer(

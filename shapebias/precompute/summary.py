@@ -36,6 +36,7 @@ class ModelSummary:
     notes: list[str] = field(default_factory=list)
     shape_bias: dict[str, Any] | None = None
     distorted: dict[str, float] = field(default_factory=dict)  # accuracy by condition
+    ood: dict[str, float] = field(default_factory=dict)  # accuracy among categories by set of stimuli
 
     def lines(self) -> list[str]:
         """Return the lines about the model, for people."""
@@ -57,6 +58,9 @@ class ModelSummary:
         if self.distorted:
             accuracies = ", ".join(f"{name} {accuracy:.0%}" for name, accuracy in self.distorted.items())
             lines.append(f"  accuracy of     {accuracies}")
+        if self.ood:
+            accuracies = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in self.ood.items())
+            lines.append(f"  OOD accuracy    {accuracies}")
         lines += [f"  note: {note}" for note in self.notes]
         if self.warning is not None:
             lines.append(f"  warning: {self.warning}")

@@ -6,6 +6,7 @@ from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.chance import chance_text, class_diversity_by_chance
 from shapebias.core.analysis.comparison import record, shape_bias_record, summarize
 from shapebias.core.analysis.dissection import dissection_facts
+from shapebias.core.analysis.ood import ood_record, ood_sentence
 from shapebias.core.concepts import PUBLISHED
 from shapebias.core.shape_bias.observers import bias_sentence
 from shapebias.core.store import schema
@@ -46,6 +47,7 @@ def store_facts(store: Store) -> dict[str, Any]:
                     for name, layer in store.layers(label).items()
                 ],
                 "cue_conflict": shape_bias_record(store, label),
+                "ood": ood_record(store, label),
             }
             for label, model in store.models.items()
         ],
@@ -166,6 +168,8 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     ]
     if model["cue_conflict"] is not None:
         lines.append(f"  {bias_sentence(model['cue_conflict'])}")
+    if model["ood"] is not None:
+        lines.append(f"  {ood_sentence(model['ood'])}")
     lines.append(f"  {'layer':20}  {'module':20}  {'units':>6}  {'map':>9}  what it is")
     for layer in model["layers"]:
         size = f"{layer['map_height']} x {layer['map_width']}"

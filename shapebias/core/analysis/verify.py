@@ -13,6 +13,7 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
+from shapebias.core.analysis.ood import ood_decisions
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import manifest, schema
 from shapebias.core.store.concepts import layer_concepts, read_concepts, was_dissected
@@ -28,11 +29,12 @@ _MOST = 20_000  # how many times as large as the store an array can be
 _LAYER = r"models/[^/]+/(layers/[^/]+/)?"  # of version 1 one for every layer
 _EXPECTED = {  # by path: the type, and how many axes
     manifest.ARRAY: ("uint8", 1),
-    r"images/[^/]+/(path|thumbnails/[^/]+)/data": ("uint8", 1),
-    r"images/[^/]+/(path|thumbnails/[^/]+)/offsets": ("int64", 1),
+    r"images/(ood/)?[^/]+/(path|thumbnails/[^/]+)/data": ("uint8", 1),
+    r"images/(ood/)?[^/]+/(path|thumbnails/[^/]+)/offsets": ("int64", 1),
     r"images/probe/thumbnails/[^/]+/image": ("int64", 1),
     r"images/probe/label|images/cue-conflict/(shape|texture)": ("int32", 1),
-    r"models/[^/]+/(decision|target|cue_conflict/decision|distortions/[^/]+)": ("int32", 1),
+    r"images/ood/[^/]+/(category|condition)": ("int32", 1),
+    r"models/[^/]+/(decision|target|cue_conflict/decision|distortions/[^/]+|ood/[^/]+)": ("int32", 1),
     r"models/[^/]+/adversarial/right": ("uint8", 2),
     r"models/[^/]+/filters": ("float32", 4),
     _LAYER + r"activations/(max|mean)": ("float16", 2),
@@ -86,7 +88,7 @@ def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None)
         advance(name)
         _check_array(name, array, report)
         _read(store, name, array, report)
-    for check in (_check_images, _check_models, _check_cue_conflict):
+    for check in (_check_images, _check_models, _check_cue_conflict, _check_ood):
         try:
             check(store, report)
         except StoreError as error:
@@ -245,3 +247,12 @@ def _check_cue_conflict(store: Store, report: Report) -> None:
         report.check_range(f"{schema.CUE_CONFLICT}/shape", decisions.shape, 0, last)
         report.check_range(f"{schema.CUE_CONFLICT}/texture", decisions.texture, 0, last)
         report.check_range(f"{schema.decisions_path(model)}/decision", decisions.decision, -1, last)
+
+
+def _check_ood(store: Store, report: Report) -> None:
+    """Check that what models decided for sets of stimuli fits these."""
+    for model in store.models:
+        try:
+            ood_decisions(store, model)
+        except StoreError as error:
+            report.add_error(error)

@@ -10,6 +10,10 @@ images/probe/              attributes: class_ids, class_names, skipped (of each:
 images/cue-conflict/       attributes: see CueConflictImages; only where a network decided for such images
   path/{data,offsets}      as in images/probe, of the images used; in early stores only those with two categories
   shape, texture           int32 [images], index into categories
+images/ood/                attributes: names (of the sets of stimuli that networks decided for)
+images/ood/SET/            attributes: see OodImages
+  path/{data,offsets}      as in images/probe, of the images used
+  category, condition      int32 [images], indices into categories and conditions; condition -1 = none
 concepts/                  attributes: names, category (of each name, index into categories), categories, and of what
                            was dissected: source, images, iou_area, skipped, problems; where any was dissected
 models/LABEL/              attributes: see Model, with the facts of every layer. Units are those of all layers, one
@@ -25,6 +29,7 @@ models/LABEL/              attributes: see Model, with the facts of every layer.
   concepts/label           int32 [units, categories]: each category's best concept, index into names, -1 = none
   concepts/{intersection,activation,truth}   int64 [units, categories]: pixel counts, see core/concepts.py
   cue_conflict/decision    int32 [images], index into categories, -1 = none; images of images/cue-conflict
+  ood/SET                  int32 [images], index into categories, -1 = none; images of images/ood/SET
   decision, target         int32 [images]: the output that the network decides for, and the right one, -1 = none
   distortions/NAME         int32 [images]: what it decides for the distorted image, -1 = no such version of it
   adversarial/right        uint8 [attacks, images]: 1 = right in spite of the attack; attributes: attacks
@@ -44,6 +49,7 @@ FORMAT = "shapebias"
 VERSION = 2
 PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
+OOD = "images/ood"
 CONCEPTS = "concepts"
 CLIPPED = 65504.0  # float16's largest number: larger activations are stored as this
 FAINT = (
@@ -154,6 +160,17 @@ class CueConflictImages(_Attributes):
     stimuli: str = "model"
 
 
+@dataclass(frozen=True, kw_only=True)
+class OodImages(_Attributes):
+    """A set of stimuli: the names of their categories and conditions, how images were prepared, `native` or `model`,
+    and those that were left out (of each: path, reason)."""
+
+    categories: list[str]
+    conditions: list[str]
+    stimuli: str
+    skipped: list[dict[str, str]]
+
+
 def is_safe_name(name: object) -> bool:
     """Return whether a model's or layer's name in a store is one that shapebias would write: printable, short, no
     path."""
@@ -163,6 +180,11 @@ def is_safe_name(name: object) -> bool:
 def decisions_path(model: str) -> str:
     """Return the group of a model's decisions for the cue-conflict images inside the store."""
     return f"models/{model}/cue_conflict"
+
+
+def ood_path(model: str) -> str:
+    """Return the group of a model's decisions for sets of stimuli inside the store."""
+    return f"models/{model}/ood"
 
 
 def layer_path(model: str, layer: str) -> str:

@@ -11,6 +11,7 @@ from shapebias.precompute.images.sources.variants import pair_by_name
 from shapebias.precompute.measures.adversarial import AttackMeasure
 from shapebias.precompute.measures.cue_conflict import decide_cue_conflict
 from shapebias.precompute.measures.decisions import NOT_SHOWN, DecisionMeasure, read_decisions
+from shapebias.precompute.measures.ood import OodSet, decide_ood
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.scan import Parts, Scan
 from shapebias.precompute.stages.near_chance import explain_near_chance
@@ -44,6 +45,21 @@ def decide(run: Run) -> None:
             stimuli_as=settings.stimuli,
         )
         run.writer.cue_conflict(run.cue_conflict)
+    if inputs.ood:
+        run.writer.ood([_decide_set(run, name) for name in inputs.ood])
+
+
+def _decide_set(run: Run, name: str) -> OodSet:
+    """Return what the models decide for a set of stimuli; keep the accuracies and what to say of it."""
+    image_set, skipped = run.inputs.ood[name]
+    settings, runners = run.settings, [model.runner for model in run.models]
+    decided = decide_ood(
+        run.engine, runners, image_set, skipped, name=name, file=settings.categories, stimuli_as=settings.stimuli
+    )
+    run.notes += decided.notes()
+    for model in run.models:
+        model.ood[name] = decided.of(model.label).accuracy(name)
+    return decided
 
 
 def _distort(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:

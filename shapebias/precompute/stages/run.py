@@ -62,6 +62,7 @@ class ModelRun:
     target:        int32 [images used], the right outputs, -1 for none
     warning:       what is wrong with the accuracy, None where nothing is
     distorted:     accuracy by distortion
+    ood:           accuracy by set of stimuli
     """
 
     number: int
@@ -74,6 +75,7 @@ class ModelRun:
     target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     variants: list[Variant] = field(default_factory=list)
     distorted: dict[str, float] = field(default_factory=dict)
+    ood: dict[str, float] = field(default_factory=dict)
     warning: str | None = None
 
     @property
@@ -182,6 +184,7 @@ def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict |
         notes=[*runner.match.notes, *runner.model.notes, *_left_out(model_run), *_undecided(model_run)],
         shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(model_run.label))),
         distorted=model_run.distorted | variants,
+        ood=model_run.ood,
     )
 
 
