@@ -18,22 +18,26 @@ NOT_SHOWN = -1  # an image that could not be used, or that has no such version
 
 @dataclass(frozen=True)
 class DecisionMeasure:
-    """Measures the decisions of the models at `models` (of the run's) for every version of a scan's images."""
+    """Measures the decisions of the models at `models` (of the run's) for every version of a scan's images; `among`:
+    the outputs among which they decide, where these are not all."""
 
     models: tuple[int, ...]
     versions: tuple[str, ...] | None = None
+    among: tuple[int, ...] | None = None
 
     def start(self, runners: Sequence[Runner]) -> "DecisionShard":
         """Return a new measure of one shard."""
         chosen = {model: runners[model] for model in self.models if runners[model].outputs is not None}
-        return DecisionShard(chosen, self.versions)
+        return DecisionShard(chosen, self.versions, self.among)
 
 
 class DecisionShard:
     """What models decide for the images of one shard."""
 
-    def __init__(self, runners: dict[int, Runner], versions: tuple[str, ...] | None) -> None:
-        self._runners, self._versions = runners, versions
+    def __init__(
+        self, runners: dict[int, Runner], versions: tuple[str, ...] | None, among: tuple[int, ...] | None
+    ) -> None:
+        self._runners, self._versions, self._among = runners, versions, among
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
@@ -46,8 +50,15 @@ class DecisionShard:
             if not shown.any():
                 continue
             for model, runner in self._runners.items():
-                decided[model][shown, version] = runner.decide(runner.forward(changed))[shown]
+                decided[model][shown, version] = self._decide(runner, changed)[shown]
         self._rows.add({POSITION: batch.positions} | name_decisions(decided))
+
+    def _decide(self, runner: Runner, pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Return the output that a model decides for, int32 [B]."""
+        scores = runner.forward(pixels)
+        if self._among is None or scores is None:
+            return runner.decide(scores)
+        return np.array(self._among, np.int32)[runner.decide(scores[:, list(self._among)])]
 
     def part(self) -> Part:
         """Return the positions, and int32 [images, versions] of each model."""
