@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shapebias.core.shape_bias.categories import sixteen_classes
 from tests.support.cli import LIGHT, fails, invoke, succeeds
 from tests.support.ood_store import add_set
 
@@ -125,6 +126,20 @@ def test_wrong_usage(ood_store: Path, small_store: Path, tmp_path: Path) -> None
 def test_sets_that_precompute_refuses(tmp_path: Path, sets: list[str], said: str) -> None:
     options = [word for text in sets for word in ("--ood", text)]
     assert said in fails(2, "precompute", *options, "--store", tmp_path / "a.zarr")
+
+
+def test_the_figure_of_robustness(store_copy: Path, tmp_path: Path) -> None:
+    figure = tmp_path / "robustness.svg"
+    assert "precompute it with --cue-conflict" in fails(2, "plot", store_copy, "robustness", "-o", figure)
+    add_set(store_copy, "edge", ["cat/1.png", "dog/1.png"], ["cat", "cat"], categories=list(sixteen_classes()))
+    succeeds("plot", store_copy, "robustness", "-o", figure, "--epsilon", "Tiny=linf:4/255")
+    assert "epsilon, linf, 255ths" in figure.read_text()
+    arguments = ("plot", store_copy, "robustness", "-o", figure, "--epsilon")
+    assert "write MODEL=NORM:EPSILON" in fails(2, *arguments, "Tiny=4")
+    assert "no model Net" in fails(2, *arguments, "Net=l2:3")
+    assert "--epsilon is of the figure robustness" in fails(
+        2, "plot", store_copy, "filters", "-o", figure, "--epsilon", "Tiny=l2:3"
+    )
 
 
 def test_the_command_loads_no_torch(ood_store: Path) -> None:

@@ -11,7 +11,13 @@ CATEGORIES = ["cat", "dog", "elephant"]
 
 
 def add_set(
-    store: Path, name: str, images: Sequence[str], decided: Sequence[str | None], *, conditions: Sequence[str] = ()
+    store: Path,
+    name: str,
+    images: Sequence[str],
+    decided: Sequence[str | None],
+    *,
+    conditions: Sequence[str] = (),
+    categories: list[str] = CATEGORIES,
 ) -> None:
     """Writes a set whose images are in folders of their categories, and what the model Tiny decides for each (None: no
     category). `conditions`: of each image, none without."""
@@ -19,15 +25,15 @@ def add_set(
     group = root.require_group("images/ood")
     group.attrs["names"] = [*group.attrs.get("names", []), name]  # type: ignore[misc]
     known = list(dict.fromkeys(conditions))
-    facts = {"categories": CATEGORIES, "conditions": known, "stimuli": "native", "skipped": []}
+    facts = {"categories": categories, "conditions": known, "stimuli": "native", "skipped": []}
     group.create_group(name, attributes=facts)
     encoded = [image.encode() for image in images]
     arrays = {
         f"images/ood/{name}/path/data": np.frombuffer(b"".join(encoded), np.uint8),
         f"images/ood/{name}/path/offsets": np.cumsum([0, *map(len, encoded)]),
-        f"images/ood/{name}/category": [CATEGORIES.index(image.split("/")[0]) for image in images],
+        f"images/ood/{name}/category": [categories.index(image.split("/")[0]) for image in images],
         f"images/ood/{name}/condition": [known.index(one) for one in conditions] or [-1] * len(images),
-        f"models/Tiny/ood/{name}": [-1 if one is None else CATEGORIES.index(one) for one in decided],
+        f"models/Tiny/ood/{name}": [-1 if one is None else categories.index(one) for one in decided],
     }
     for path, values in arrays.items():
         array = np.asarray(values) if path.endswith(("data", "offsets")) else np.asarray(values, np.int32)
