@@ -21,6 +21,7 @@ from shapebias.commands.info import info
 from shapebias.commands.layers import layers
 from shapebias.commands.marks import marks
 from shapebias.commands.models import models
+from shapebias.commands.ood import ood
 from shapebias.commands.plot import plot
 from shapebias.commands.precompute import precompute
 from shapebias.commands.show import show
@@ -30,7 +31,7 @@ from shapebias.commands.units import units
 from shapebias.commands.verify import verify
 
 COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`
-    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ablate, attribution),
+    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ood, ablate, attribution),
     *(twins, image, models, layers, train, export_images, verify, doctor),
 )
 

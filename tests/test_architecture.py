@@ -23,7 +23,15 @@ ALLOWED = {  # the rooms that the modules of a room may import from
     "__main__": {"cli"},
 }
 # From the ground up: a module imports from its own folder and from lower floors. "" is what lies in core/ itself.
-CORE_FLOORS = [{""}, {"shape_bias", "attribution"}, {"store"}, {"units", "pictures"}, {"analysis"}, {"figures"}]
+CORE_FLOORS = [
+    {""},
+    {"shape_bias", "attribution"},
+    {"ood"},
+    {"store"},
+    {"units", "pictures"},
+    {"analysis"},
+    {"figures"},
+]
 # A folder imports from no higher floor; other folders of precompute/ may use and be used by all of them.
 PRECOMPUTE_FLOORS = [{"images", "models"}, {"statistics", "scanning"}, {"measures"}, {"stages"}]
 MOST_MODULES = 16  # in a folder

@@ -101,12 +101,19 @@ def precompute(
             show_default="the built-in ones for the built-in networks",
         ),
     ] = None,
+    ood: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=IMAGES",
+            help="Accuracy among the sixteen categories on a set such as model-vs-human's edge. Repeatable.",
+        ),
+    ] = None,
     stimuli: Annotated[
         str,
         typer.Option(
             metavar="native|model",
-            help="Cue-conflict images as they are (resized only to an input of another size), or by the network's own "
-            "resize and crop.",
+            help="Images of --cue-conflict and --ood as they are (resized only to an input of another size), or by the "
+            "network's own resize and crop.",
         ),
     ] = "native",
     categories: Annotated[
@@ -211,6 +218,7 @@ def precompute(
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
     from shapebias.core.attribution.choice import parse_choices
     from shapebias.precompute.attacks.attack import parse_attack
+    from shapebias.precompute.images.sources.named_sets import parse_sets
     from shapebias.precompute.images.sources.variants import parse_variant
     from shapebias.precompute.inputs import Inputs
     from shapebias.precompute.progress import console_progress
@@ -242,6 +250,7 @@ def precompute(
         stylized=stylized,
         attacks=tuple(map(parse_attack, attack or [])),
         cue_conflict=cue_conflict or (None if model else "builtin:cue-conflict"),
+        ood=parse_sets(ood or []),
         stimuli=stimuli,
         iou_area=iou_area,
         categories=categories,

@@ -19,6 +19,7 @@ class Inputs:
 
     image_set:    the probe images; `skipped` is what their listing left out
     conflicting:  the cue-conflict images, and what their listing left out
+    ood:          sets of stimuli, by name, and what their listings left out
     variants:     sets of other images of the same classes, by name
     boxes:        of the objects in probe images
     """
@@ -26,6 +27,7 @@ class Inputs:
     image_set: ImageSet
     skipped: list[Skipped]
     conflicting: tuple[ImageSet, list[Skipped]] | None
+    ood: dict[str, tuple[ImageSet, list[Skipped]]]
     stylized: ImageSet | None
     variants: list[tuple[str, ImageSet]]
     broden: Broden | None
@@ -40,6 +42,7 @@ class Inputs:
             image_set=image_set,
             skipped=skipped,
             conflicting=None if settings.cue_conflict is None else find_images(settings.cue_conflict),
+            ood={name: find_images(source) for name, source in settings.ood},
             stylized=None if settings.stylized is None else replace(find_images(settings.stylized)[0], reduced=reduced),
             variants=[
                 (variant, replace(other, reduced=reduced))
@@ -53,6 +56,7 @@ class Inputs:
     def digests(self) -> dict[str, str]:
         """Return a digest of every set of images, by name, and of the objects' boxes."""
         sets = {"images": self.image_set, **dict(self.variants)}
+        sets |= {f"ood {name}": image_set for name, (image_set, _) in self.ood.items()}
         if self.conflicting is not None:
             sets["cue_conflict"] = self.conflicting[0]
         if self.stylized is not None:

@@ -69,7 +69,8 @@ class Settings:
     stylized: str | None = None
     attacks: tuple[Attack, ...] = ()
     cue_conflict: str | None = None
-    stimuli: str = NATIVE  # how cue-conflict images are prepared: as they are, or by the network's own resize and crop
+    ood: tuple[tuple[str, str], ...] = ()  # name and images of each set of stimuli
+    stimuli: str = NATIVE  # how cue-conflict images and those of sets are prepared: as they are, or as any image
     categories: Path | None = None
     broden: Path | None = None
     embedding: ModelSpec | None = None  # the ruler of visual diversity, in place of the models
@@ -144,6 +145,7 @@ class Settings:
             "shard_size": self.shard_size,
             "distortions": list(self.distortions) if "distortions" in self.passes else [],
             "variants": [list(variant) for variant in self.variants],
+            "ood": [list(named) for named in self.ood],
             "stylized": self.stylized,
             "categories": None if self.categories is None else printable(str(self.categories), 4096),
             "ablate_accuracy": self.ablate_accuracy,
@@ -174,7 +176,7 @@ class Settings:
             "noise_std": list(self.noise_std) if "noise" in self.passes else [],
             "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
             "embedding": None if self.embedding is None else printable(str(self.embedding), 4096),
-            "stimuli": None if self.cue_conflict is None else self.stimuli,
+            "stimuli": self.stimuli if self.cue_conflict is not None or self.ood else None,
             "broden": None if self.broden is None else printable(str(self.broden)),
             "iou_area": self.iou_area if self.dissects else None,
             "attacks": [asdict(attack) for attack in self.attacks],

@@ -20,6 +20,7 @@ _SHOWN = 4  # differences
 _WORDS = (  # names in a run's identity, and what users call them
     (r"digests images", "the list of images, or a size or time of one,"),
     (r"digests (cue_conflict|stylized|broden)", r"an image for --\1"),
+    (r"digests ood (.+)", r"an image of the set \1"),
     (r"digests (.+)", r"an image of the variant \1"),
     (r"networks (?:\d+ )?(.+) weights", r"the weights of \1"),
     (r"networks (?:\d+ )?(.+) layers", r"the layers of \1"),

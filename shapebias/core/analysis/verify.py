@@ -13,6 +13,7 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
+from shapebias.core.analysis.ood import ood_decisions
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import manifest, schema
 from shapebias.core.store.attribution import MapScores
@@ -29,11 +30,12 @@ _MOST = 20_000  # how many times as large as the store an array can be
 _LAYER = r"models/[^/]+/(layers/[^/]+/)?"  # of version 1 one for every layer
 _EXPECTED = {  # by path: the type, and how many axes
     manifest.ARRAY: ("uint8", 1),
-    r"images/[^/]+/(path|thumbnails/[^/]+)/data": ("uint8", 1),
-    r"images/[^/]+/(path|thumbnails/[^/]+)/offsets": ("int64", 1),
+    r"images/(ood/)?[^/]+/(path|thumbnails/[^/]+)/data": ("uint8", 1),
+    r"images/(ood/)?[^/]+/(path|thumbnails/[^/]+)/offsets": ("int64", 1),
     r"images/probe/thumbnails/[^/]+/image": ("int64", 1),
     r"images/probe/label|images/cue-conflict/(shape|texture)": ("int32", 1),
-    r"models/[^/]+/(decision|target|cue_conflict/decision|distortions/[^/]+)": ("int32", 1),
+    r"images/ood/[^/]+/(category|condition)": ("int32", 1),
+    r"models/[^/]+/(decision|target|cue_conflict/decision|distortions/[^/]+|ood/[^/]+)": ("int32", 1),
     r"models/[^/]+/adversarial/right": ("uint8", 2),
     r"models/[^/]+/filters": ("float32", 4),
     r"images/attribution/image|models/[^/]+/attribution/target": ("int32", 1),
@@ -93,7 +95,7 @@ def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None)
         advance(name)
         _check_array(name, array, report)
         _read(store, name, array, report)
-    for check in (_check_images, _check_models, _check_cue_conflict, _check_attribution):
+    for check in (_check_images, _check_models, _check_cue_conflict, _check_ood, _check_attribution):
         try:
             check(store, report)
         except StoreError as error:
@@ -289,3 +291,12 @@ def _check_scores(path: str, scores: MapScores | None, report: Report) -> None:
     arrays = {**scores.values, **({} if scores.overlap is None else {schema.OVERLAP: scores.overlap})}
     for name, values in arrays.items():
         report.check_range(f"{path}/{name}", values[~np.isnan(values)], 0, 1 + 1e-5)
+
+
+def _check_ood(store: Store, report: Report) -> None:
+    """Check that what models decided for sets of stimuli fits these."""
+    for model in store.models:
+        try:
+            ood_decisions(store, model)
+        except StoreError as error:
+            report.add_error(error)

@@ -65,6 +65,7 @@ class ModelRun:
     warning:       what is wrong with the accuracy, None where nothing is
     distorted:     accuracy by distortion
     attributed:    where it looks, once that is known
+    ood:           accuracy by set of stimuli
     """
 
     number: int
@@ -77,6 +78,7 @@ class ModelRun:
     target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     variants: list[Variant] = field(default_factory=list)
     distorted: dict[str, float] = field(default_factory=dict)
+    ood: dict[str, float] = field(default_factory=dict)
     warning: str | None = None
     attributed: Attributed | None = None
 
@@ -188,6 +190,7 @@ def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict |
         shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(model_run.label))),
         distorted=model_run.distorted | variants,
         attribution=_attribution(model_run),
+        ood=model_run.ood,
     )
 
 

@@ -1,0 +1,65 @@
+"""Error consistency: against Cohen's kappa from the table of counts, and by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapebias.core.ood.consistency import agreement, mean_agreement
+
+OBSERVERS = st.integers(1, 60).flatmap(
+    lambda images: st.tuples(*[st.lists(st.booleans(), min_size=images, max_size=images)] * 2)
+)
+
+
+def kappa_of_counts(one: list[bool], other: list[bool]) -> float:
+    """Cohen (1960): from the four counts, the share on the diagonal against that of the products of the margins."""
+    table = np.zeros((2, 2))
+    for row, column in zip(one, other, strict=True):
+        table[int(row), int(column)] += 1
+    observed = np.trace(table) / table.sum()
+    expected = (table.sum(0) * table.sum(1)).sum() / table.sum() ** 2
+    return 1.0 if observed == 1 else float((observed - expected) / (1 - expected))
+
+
+@given(OBSERVERS)
+def test_it_is_cohens_kappa_of_right_and_wrong(observers: tuple[list[bool], list[bool]]) -> None:
+    one, other = observers
+    agreed = agreement(np.array(one), np.array(other))
+    assert agreed.error_consistency == pytest.approx(kappa_of_counts(one, other), abs=1e-12)
+    assert agreed.observed == pytest.approx(sum(a == b for a, b in zip(one, other, strict=True)) / len(one))
+    assert agreed.accuracy_difference == pytest.approx((sum(one) / len(one) - sum(other) / len(one)) ** 2)
+    assert (agreed.images, agreed.accuracy, agreed.other_accuracy) == (len(one), np.mean(one), np.mean(other))
+
+
+def test_by_hand() -> None:
+    one, other = np.array([1, 1, 1, 0, 0], bool), np.array([1, 1, 0, 0, 1], bool)
+    agreed = agreement(one, other)
+    assert agreed.observed == 3 / 5
+    assert agreed.expected == pytest.approx(0.6 * 0.6 + 0.4 * 0.4)
+    assert agreed.error_consistency == pytest.approx((0.6 - 0.52) / 0.48)
+
+
+def test_who_errs_alike_always_has_1_also_without_an_error() -> None:
+    for right in ([True, True], [False, False], [True, False]):
+        assert agreement(np.array(right), np.array(right)).error_consistency == 1
+
+
+def test_without_images_nothing_is_known() -> None:
+    none = agreement(np.zeros(0, bool), np.zeros(0, bool))
+    assert none.images == 0
+    assert math.isnan(none.error_consistency)
+    assert math.isnan(none.accuracy_difference)
+    assert mean_agreement([none, none], 0).images == 0
+
+
+def test_a_mean_is_over_those_with_images_and_not_weighted() -> None:
+    none = agreement(np.zeros(0, bool), np.zeros(0, bool))
+    few, many = agreement(np.array([True]), np.array([False])), agreement(np.ones(9, bool), np.ones(9, bool))
+    mean = mean_agreement([few, none, many], 10)
+    assert mean.images == 10
+    assert mean.observed == 0.5
+    assert mean.accuracy_difference == 0.5
+    assert mean.error_consistency == (few.error_consistency + 1) / 2
