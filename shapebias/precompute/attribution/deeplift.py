@@ -35,8 +35,8 @@ def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Expla
     missed = _missed_in_trial(subject)
     if not missed < _TOLERANCE:
         subject.budget.note(
-            f"deeplift-shap: contributions miss the change of the logit by {missed:.0%} in a trial, so that its rule does "
-            "not hold for this network: gradient-shap takes its place"
+            f"deeplift-shap: contributions miss the change of the logit by {missed:.0%} in a trial, so that its rule "
+            "does not hold for this network: gradient-shap takes its place"
         )
         settings = {name: choice.settings[name] for name in ("baseline", "baselines")}
         other = gradient_shap(subject, Choice.of("gradient-shap", **settings), question)
