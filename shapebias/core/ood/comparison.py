@@ -1,22 +1,20 @@
 """Observers beside each other: accuracies by set and condition, and how alike every two of them err."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapebias.core.ood.consistency import Agreement, agreement, mean_agreement
+from shapebias.core.ood.consistency import Agreement, Numbers, agreements, mean_over
 from shapebias.core.ood.decisions import NOT_SEEN, Observer, SetDecisions, SetTable, make_table
 from shapebias.core.ood.sets import PUBLISHED
 from shapebias.core.text import printable
 
 MEAN = ""  # in place of a condition: over those that count; in place of a set: over `Comparison.common`
 PEOPLE = Observer("people", "recorded", is_person=True)  # as a whole
-
-_ByCondition = dict[str, Agreement]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,44 +138,42 @@ def _columns(table: SetTable) -> dict[str, NDArray[np.bool_]]:
 
 def _pairs(table: SetTable) -> list[Pair]:
     """Return how every two observers agree; and behind the people with whom an observer does, the mean over them."""
+    numbers = _by_condition(table)
     persons, models = _rows(table, persons=True), _rows(table, persons=False)
-    pairs = {pair: _agreements(table, *pair) for pair in combinations(persons, 2)}
-    result = [_named(table, one, other, own) for (one, other), own in pairs.items()]
-    result += [(PEOPLE, PEOPLE, _mean_of(pairs.values()))] if pairs else []
+    among = list(combinations(persons, 2))
+    pairs = [_pair(table, one, other, numbers) for one, other in among]
+    if among:
+        first, second = zip(*among, strict=True)
+        pairs.append((PEOPLE, PEOPLE, _mean_over_people(numbers[:, list(first), list(second)])))
     for model in models:
-        beside = {person: _agreements(table, model, person) for person in persons}
-        result += [_named(table, model, person, own) for person, own in beside.items()]
-        result += [(table.observers[model], PEOPLE, _mean_of(beside.values()))] if beside else []
-    result += [_named(table, one, other, _agreements(table, one, other)) for one, other in combinations(models, 2)]
+        pairs += [_pair(table, model, person, numbers) for person in persons]
+        if persons:
+            pairs.append((table.observers[model], PEOPLE, _mean_over_people(numbers[:, model, persons])))
+    pairs += [_pair(table, one, other, numbers) for one, other in combinations(models, 2)]
+    names = [MEAN, *(table.conditions if len(table.conditions) > 1 else [])]
     return [
-        Pair(set_name=table.name, condition=condition, observer=one, other=other, agreement=agreed)
-        for one, other, by_condition in result
-        for condition, agreed in by_condition.items()
+        Pair(set_name=table.name, condition=name, observer=one, other=other, agreement=Agreement.of(row))
+        for one, other, rows in pairs
+        for name, row in zip(names, rows, strict=True)
     ]
 
 
-def _named(table: SetTable, one: int, other: int, own: _ByCondition) -> tuple[Observer, Observer, _ByCondition]:
-    return table.observers[one], table.observers[other], own
+def _by_condition(table: SetTable) -> Numbers:
+    """Return how every two observers agree, [1 + conditions, observers, observers, fields]: the mean over the
+    conditions that count, then under each condition where there are several."""
+    parts = np.stack([agreements(table.right[:, table.condition == row]) for row in range(len(table.conditions))])
+    counted = parts[table.counted]
+    mean = mean_over(counted, counted[..., 0].sum(0))[None]
+    return np.concatenate([mean, parts]) if len(parts) > 1 else mean
 
 
-def _agreements(table: SetTable, one: int, other: int) -> _ByCondition:
-    """Return how two of the table's observers agree: the mean over the conditions that count, and under each."""
-    right, other_right = table.right[one], table.right[other]
-    both = (right != NOT_SEEN) & (other_right != NOT_SEEN)
-    parts = [
-        agreement(right[chosen] > 0, other_right[chosen] > 0)
-        for chosen in (both & (table.condition == number) for number in range(len(table.conditions)))
-    ]
-    counted = [parts[number] for number in table.counted]
-    by_condition = {MEAN: mean_agreement(counted, sum(part.images for part in counted))}
-    return by_condition | (dict(zip(table.conditions, parts, strict=True)) if len(parts) > 1 else {})
+def _pair(table: SetTable, one: int, other: int, numbers: Numbers) -> tuple[Observer, Observer, Numbers]:
+    return table.observers[one], table.observers[other], numbers[:, one, other]
 
 
-def _mean_of(pairs: Iterable[_ByCondition]) -> _ByCondition:
-    """Return the mean over pairs, condition by condition."""
-    parts = list(pairs)
-    by_condition = {condition: [own[condition] for own in parts] for condition in parts[0]}
-    return {name: mean_agreement(own, max(part.images for part in own)) for name, own in by_condition.items()}
+def _mean_over_people(numbers: Numbers) -> Numbers:
+    """Return the mean over pairs with people, from [conditions, pairs, fields]."""
+    return mean_over(numbers.swapaxes(0, 1), numbers[..., 0].max(1))
 
 
 def _accuracies_over_sets(accuracies: Sequence[Accuracy], common: Sequence[str]) -> list[Accuracy]:
@@ -207,16 +203,17 @@ def _pairs_over_sets(pairs: Sequence[Pair], common: Sequence[str]) -> list[Pair]
         wanted = pair.set_name in common and pair.condition == MEAN and pair.agreement.images > 0
         if wanted and _is_lasting(pair.observer) and _is_lasting(pair.other):
             by_pair.setdefault((pair.observer, pair.other), []).append(pair.agreement)
+    rows = {who: np.array([astuple(part) for part in parts]) for who, parts in by_pair.items()}
     return [
         Pair(
             set_name=MEAN,
             condition=MEAN,
             observer=one,
             other=other,
-            agreement=mean_agreement(parts, sum(part.images for part in parts)),
+            agreement=Agreement.of(mean_over(numbers, numbers[:, 0].sum())),
         )
-        for (one, other), parts in by_pair.items()
-        if len(parts) == len(common) > 1
+        for (one, other), numbers in rows.items()
+        if len(numbers) == len(common) > 1
     ]
 
 

@@ -4,15 +4,15 @@ As published: Geirhos, Meding & Wichmann 2020 (arXiv 2006.16736), Geirhos et al.
 of the latter (model-vs-human, plotting/analyses.py and plotting/plot.py).
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+Numbers = NDArray[np.float64]  # [..., fields of an Agreement, in their order]
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class Agreement:
     """How two observers agree over the images that both saw; NaN where there are none.
 
@@ -31,35 +31,37 @@ class Agreement:
     error_consistency: float
     accuracy_difference: float
 
-
-def agreement(right: NDArray[np.bool_], other_right: NDArray[np.bool_]) -> Agreement:
-    """Return how two observers agree, from what each got right, bool [images]."""
-    images = len(right)
-    one, other, observed = (
-        float(values.mean()) if images else math.nan for values in (right, other_right, right == other_right)
-    )
-    expected = one * other + (1 - one) * (1 - other)
-    kappa = 1.0 if observed == 1 else (observed - expected) / (1 - expected)
-    return Agreement(
-        images=images,
-        accuracy=one,
-        other_accuracy=other,
-        observed=observed,
-        expected=expected,
-        error_consistency=kappa,
-        accuracy_difference=(one - other) ** 2,
-    )
+    @classmethod
+    def of(cls, numbers: Numbers) -> "Agreement":
+        """Return what the numbers [fields] say."""
+        images, *others = numbers.tolist()
+        return cls(int(images), *others)
 
 
-def mean_agreement(parts: Sequence[Agreement], images: int) -> Agreement:
-    """Return the unweighted mean of some, over those with images; `images` is what to say of their number.
+def agreements(right: NDArray[np.int8]) -> Numbers:
+    """Return how every two observers agree, [observers, observers, fields], from what was right, int8 [observers,
+    images]: 1, 0, or negative where an observer did not see an image."""
+    seen, hits = (right >= 0).astype(np.float64), (right > 0).astype(np.float64)
+    images, both = seen @ seen.T, hits @ hits.T
+    own = hits @ seen.T  # what the first has right of the images that both saw
+    alike = images - own - own.T + 2 * both
+    with np.errstate(invalid="ignore", divide="ignore"):
+        accuracy, observed = own / images, alike / images
+        other = accuracy.T
+        expected = accuracy * other + (1 - accuracy) * (1 - other)
+        kappa = np.where((alike == images) & (images > 0), 1.0, (observed - expected) / (1 - expected))
+    numbers: Numbers = np.stack([images, accuracy, other, observed, expected, kappa, (accuracy - other) ** 2], axis=-1)
+    return numbers
+
+
+def mean_over(numbers: Numbers, images: NDArray[np.float64]) -> Numbers:
+    """Return the unweighted mean over the first axis, of those with images; `images` is what to say of their number.
 
     So the published means are made: over conditions, then over people, then over sets.
     """
-    known = [part for part in parts if part.images]
-    if not known:
-        return agreement(np.zeros(0, bool), np.zeros(0, bool))
-    names = [field.name for field in fields(Agreement) if field.name != "images"]
-    return Agreement(
-        images=images, **{name: math.fsum(getattr(part, name) for part in known) / len(known) for name in names}
-    )
+    known = numbers[..., :1] > 0
+    count = known.sum(0)
+    total = np.where(known, numbers, 0).sum(0)
+    mean: Numbers = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    mean[..., 0] = images
+    return mean

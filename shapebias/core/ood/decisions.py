@@ -1,7 +1,7 @@
 """What observers decide for the stimuli of a set, and whether they are right, image by image."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +95,8 @@ def make_table(name: str, decided: Mapping[Observer, SetDecisions]) -> SetTable:
     under no condition, as those of the edge set are for models, conditions do not count for the whole set. Of an image
     that an observer saw several times, the first decision counts.
     """
-    keys = {observer: _keys(own, _has_conditions(decided.values())) for observer, own in decided.items()}
+    has_conditions = all(condition_key(condition) for own in decided.values() for condition in own.conditions)
+    keys = {observer: _keys(own, has_conditions) for observer, own in decided.items()}
     number = {key: row for row, key in enumerate(dict.fromkeys(key for own in keys.values() for key in own))}
     conditions = in_order(name, {condition for condition, _, _ in number})
     right = np.full((len(decided), len(number)), NOT_SEEN, np.int8)
@@ -114,10 +115,6 @@ def make_table(name: str, decided: Mapping[Observer, SetDecisions]) -> SetTable:
         right=right,
         notes=notes,
     )
-
-
-def _has_conditions(decided: Iterable[SetDecisions]) -> bool:
-    return all(condition_key(condition) for own in decided for condition in own.conditions)
 
 
 def _keys(decided: SetDecisions, has_conditions: bool) -> list[tuple[str, str, str]]:

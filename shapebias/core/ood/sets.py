@@ -6,6 +6,7 @@ Twelve were shown under several conditions, of which the published benchmark lea
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ PUBLISHED = {
 }
 
 
+@cache
 def condition_key(condition: str) -> str:
     """Return a condition as it is compared: files write one as `0.10`, `0.1` or `.1`, another as `True` or `true`.
 

@@ -1,17 +1,23 @@
 """Error consistency: against Cohen's kappa from the table of counts, and by hand."""
 
-import math
+from dataclasses import astuple
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapebias.core.ood.consistency import agreement, mean_agreement
+from shapebias.core.ood.consistency import Agreement, agreements, mean_over
 
 OBSERVERS = st.integers(1, 60).flatmap(
     lambda images: st.tuples(*[st.lists(st.booleans(), min_size=images, max_size=images)] * 2)
 )
+
+
+def agreement(one: np.ndarray, other: np.ndarray) -> Agreement:
+    """Of two observers, from what each got right (-1: not seen)."""
+    return Agreement.of(agreements(np.stack([one, other]).astype(np.int8))[0, 1])
 
 
 def kappa_of_counts(one: list[bool], other: list[bool]) -> float:
@@ -31,7 +37,8 @@ def test_it_is_cohens_kappa_of_right_and_wrong(observers: tuple[list[bool], list
     assert agreed.error_consistency == pytest.approx(kappa_of_counts(one, other), abs=1e-12)
     assert agreed.observed == pytest.approx(sum(a == b for a, b in zip(one, other, strict=True)) / len(one))
     assert agreed.accuracy_difference == pytest.approx((sum(one) / len(one) - sum(other) / len(one)) ** 2)
-    assert (agreed.images, agreed.accuracy, agreed.other_accuracy) == (len(one), np.mean(one), np.mean(other))
+    means = (pytest.approx(np.mean(one)), pytest.approx(np.mean(other)))
+    assert (agreed.images, agreed.accuracy, agreed.other_accuracy) == (len(one), *means)
 
 
 def test_by_hand() -> None:
@@ -47,18 +54,28 @@ def test_who_errs_alike_always_has_1_also_without_an_error() -> None:
         assert agreement(np.array(right), np.array(right)).error_consistency == 1
 
 
+@given(OBSERVERS, st.randoms())
+def test_only_images_that_both_saw_count(observers: tuple[list[bool], list[bool]], random: Random) -> None:
+    one, other = (np.array([value if random.random() < 0.7 else -1 for value in own]) for own in observers)
+    both = (one >= 0) & (other >= 0)
+    assert_same(agreement(one, other), agreement(one[both], other[both]))
+
+
+def assert_same(one: Agreement, other: Agreement) -> None:
+    np.testing.assert_allclose(astuple(one), astuple(other), rtol=1e-12, atol=1e-12)
+
+
 def test_without_images_nothing_is_known() -> None:
-    none = agreement(np.zeros(0, bool), np.zeros(0, bool))
+    none = agreement(np.zeros(0), np.zeros(0))
     assert none.images == 0
-    assert math.isnan(none.error_consistency)
-    assert math.isnan(none.accuracy_difference)
-    assert mean_agreement([none, none], 0).images == 0
+    assert np.isnan(astuple(none)[1:]).all()
+    assert np.isnan(mean_over(np.array([astuple(none)] * 2), np.float64(0))[1:]).all()
 
 
 def test_a_mean_is_over_those_with_images_and_not_weighted() -> None:
-    none = agreement(np.zeros(0, bool), np.zeros(0, bool))
-    few, many = agreement(np.array([True]), np.array([False])), agreement(np.ones(9, bool), np.ones(9, bool))
-    mean = mean_agreement([few, none, many], 10)
+    none, few = agreement(np.zeros(0), np.zeros(0)), agreement(np.array([1]), np.array([0]))
+    many = agreement(np.ones(9), np.ones(9))
+    mean = Agreement.of(mean_over(np.array([astuple(part) for part in (few, none, many)]), np.float64(10)))
     assert mean.images == 10
     assert mean.observed == 0.5
     assert mean.accuracy_difference == 0.5
