@@ -51,7 +51,7 @@ class Clock:
 def score(subject: Subject, images: Tensor, methods: int, steps: int, seed: int) -> None:
     """Measure the curves of a batch of images, for as many random maps of each as there are methods."""
     count = len(images)
-    ranking = Ranking(range(count), SIZE * SIZE, images.device)
+    ranking = Ranking(range(count), SIZE * SIZE)
     curves = Curves(subject, images, torch.arange(count), steps)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(methods):

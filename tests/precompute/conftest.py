@@ -127,6 +127,7 @@ def plain_run(
         categories=run.categories,
         attribution=ATTRIBUTION,
         attribution_images=20,
+        attribution_steps=6,
         seed=SEED,
     )
     return run

@@ -71,7 +71,7 @@ class Curves:
         self._subject, self._targets, self._shape = subject, targets, images.shape[1:]
         counts = cuts(images[0, 0].numel(), steps)
         self.fractions = counts / counts[-1]
-        self._counts = torch.from_numpy(counts[1:-1].astype(np.int32)).to(images.device)
+        self._counts = subject.device.upload(counts[1:-1].astype(np.int32))
         blur, grey = blurred(images), torch.full_like(images[:1], GREY)
         clean, from_blur = (subject.probabilities(shown, targets) for shown in (images, blur))
         of_grey = subject.scores(grey).softmax(1)[0][targets]

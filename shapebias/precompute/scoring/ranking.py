@@ -7,6 +7,7 @@ from torch import Tensor
 
 from shapebias.core.attribution.method import Method
 from shapebias.precompute.attribution.enlarging import bilinear, enlarged
+from shapebias.precompute.device import CPU, Device
 
 TIES = "pixels of equal importance: in an order drawn for the image, by its path and the seed"
 
@@ -25,9 +26,9 @@ class Ranking:
     """The order of pixels in maps of a batch of images. Pixels of equal importance are in an order that is drawn for
     each image by its seed, on the CPU: the same for all methods, networks and devices."""
 
-    def __init__(self, seeds: Sequence[int], pixels: int, device: torch.device) -> None:
+    def __init__(self, seeds: Sequence[int], pixels: int, device: Device = CPU) -> None:
         drawn = [torch.randperm(pixels, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        self._drawn = torch.stack(drawn).to(device)
+        self._drawn = device.upload(torch.stack(drawn).numpy())
 
     def __call__(self, method: Method, maps: Tensor) -> Tensor:
         """Return the pixels of each map from the most important to the least, int64 [B, H * W].

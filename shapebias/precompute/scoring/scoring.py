@@ -58,7 +58,7 @@ class BatchScores:
     def __init__(self, subject: Subject, question: Question, objects: Sequence[Objects | None], steps: int) -> None:
         images = question.images
         self._objects, self._size = objects, images.shape[2:]
-        self._ranking = Ranking(question.seeds, images[0, 0].numel(), images.device)
+        self._ranking = Ranking(question.seeds, images[0, 0].numel(), subject.device)
         self._curves = Curves(subject, images, question.targets, steps) if steps else None
 
     def __call__(self, method: Method, maps: Tensor) -> dict[str, Values]:

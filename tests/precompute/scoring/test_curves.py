@@ -50,7 +50,7 @@ def naive_curves(subject: Subject, images: Tensor, order: np.ndarray, target: in
 def test_curves_are_those_of_a_loop(most: int) -> None:
     subject = subject_of(small_network(), SIZE, most=most)
     images = pictures(3, SIZE)
-    order = Ranking(SEEDS, SIZE * SIZE, images.device)(METHODS["rise"], random_maps())
+    order = Ranking(SEEDS, SIZE * SIZE)(METHODS["rise"], random_maps())
     insertion, deletion = Curves(subject, images, TARGETS, STEPS)(ranks(order))
     for row in range(3):
         wanted = naive_curves(subject, images[row : row + 1], order[row].numpy(), int(TARGETS[row]))
@@ -77,7 +77,7 @@ def test_deletion_of_a_linear_network_in_closed_form() -> None:
     subject.network.shift.fill_(0.0)
     images = pictures(2, SIZE).clamp(0.1, 0.9)
     maps = (weights * (images - 0.5)).sum(1)  # what deleting each pixel takes
-    order = Ranking([0, 1], SIZE * SIZE, images.device)(METHODS["input-x-gradient"], maps)
+    order = Ranking([0, 1], SIZE * SIZE)(METHODS["input-x-gradient"], maps)
     curves = Curves(subject, images, torch.tensor([0, 0]), SIZE * SIZE)
     _, deletion = curves(ranks(order))
     for row in range(2):
@@ -94,7 +94,7 @@ def test_the_order_by_the_largest_loss_deletes_best() -> None:
     images, targets = pictures(3, SIZE), TARGETS
     gradients = subject.gradients(images, targets)[1]
     best = (gradients * (images - 0.5)).sum(1)
-    ranking = Ranking(SEEDS, SIZE * SIZE, images.device)
+    ranking = Ranking(SEEDS, SIZE * SIZE)
     curves = Curves(subject, images, targets, STEPS)
     found = [
         areas(curves(ranks(ranking(METHODS["input-x-gradient"], maps)))[1].numpy(), curves.fractions)[0]
@@ -108,7 +108,7 @@ def test_one_map_is_scored_alike_in_any_batch() -> None:
     subject, images, maps = subject_of(small_network(), SIZE), pictures(3, SIZE), random_maps()
 
     def curve(rows: list[int]) -> tuple[Tensor, Tensor]:
-        order = Ranking([SEEDS[row] for row in rows], SIZE * SIZE, images.device)(METHODS["lime"], maps[rows])
+        order = Ranking([SEEDS[row] for row in rows], SIZE * SIZE)(METHODS["lime"], maps[rows])
         return Curves(subject, images[rows], TARGETS[rows], STEPS)(ranks(order))
 
     together, alone = curve([0, 1, 2]), curve([1])
@@ -127,7 +127,7 @@ def test_too_little_memory_halves_what_is_shown_at_once() -> None:
         return network(inputs)
 
     images, maps = pictures(3, SIZE), random_maps()
-    order = ranks(Ranking(SEEDS, SIZE * SIZE, images.device)(METHODS["lime"], maps))
+    order = ranks(Ranking(SEEDS, SIZE * SIZE)(METHODS["lime"], maps))
     limited = subject_of(Plain(greedy), SIZE, most=8)
     found = Curves(limited, images, TARGETS, STEPS)(order)
     for own, wanted in zip(found, Curves(subject_of(network, SIZE), images, TARGETS, STEPS)(order), strict=True):
@@ -150,7 +150,7 @@ def test_the_blur_is_that_of_the_authors_code() -> None:
 
 def test_ties_are_broken_by_the_images_seed() -> None:
     maps = random_maps()
-    order = Ranking(SEEDS, SIZE * SIZE, maps.device)(METHODS["rise"], maps)
+    order = Ranking(SEEDS, SIZE * SIZE)(METHODS["rise"], maps)
     for row, seed in enumerate(SEEDS):
         drawn = np.empty(SIZE * SIZE, np.int64)
         drawn[torch.randperm(SIZE * SIZE, generator=torch.Generator().manual_seed(seed)).numpy()] = np.arange(SIZE**2)
@@ -158,13 +158,13 @@ def test_ties_are_broken_by_the_images_seed() -> None:
         assert order[row].tolist() == wanted.tolist()
         assert ranks(order)[row][order[row]].tolist() == list(range(SIZE * SIZE))
     assert order[1].tolist() != list(range(SIZE * SIZE))  # a constant map is no order by place
-    other = Ranking([9], SIZE * SIZE, maps.device)(METHODS["rise"], maps[1:2])
+    other = Ranking([9], SIZE * SIZE)(METHODS["rise"], maps[1:2])
     assert other[0].tolist() != order[1].tolist()
 
 
 def test_sensitivities_are_ranked_by_size() -> None:
     maps = torch.tensor([[[-3.0, 1.0], [2.0, 0.0]]])
-    ranking = Ranking([0], 4, maps.device)
+    ranking = Ranking([0], 4)
     assert ranking(METHODS["gradient"], maps).tolist() == [[0, 2, 1, 3]]
     assert ranking(METHODS["integrated-gradients"], maps).tolist() == [[2, 1, 3, 0]]
 
