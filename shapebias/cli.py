@@ -8,6 +8,7 @@ import typer
 
 import shapebias
 from shapebias.commands.ablate import ablate
+from shapebias.commands.attribute import attribute
 from shapebias.commands.common import Command, exit_code_of, open_missing_streams, program_options
 from shapebias.commands.compare import compare
 from shapebias.commands.concepts import concepts
@@ -29,7 +30,22 @@ from shapebias.commands.units import units
 from shapebias.commands.verify import verify
 
 COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`
-    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ablate, twins, image),
+    *(
+        precompute,
+        info,
+        units,
+        show,
+        marks,
+        explore,
+        compare,
+        plot,
+        concepts,
+        cue_conflict,
+        ablate,
+        attribute,
+        twins,
+        image,
+    ),
     *(models, layers, train, export_images, verify, doctor),
 )
 
