@@ -8,6 +8,7 @@ import typer
 
 import shapebias
 from shapebias.commands.ablate import ablate
+from shapebias.commands.attribute import attribute
 from shapebias.commands.attribution import attribution
 from shapebias.commands.common import Command, exit_code_of, open_missing_streams, program_options
 from shapebias.commands.compare import compare
@@ -31,8 +32,8 @@ from shapebias.commands.units import units
 from shapebias.commands.verify import verify
 
 COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`
-    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ood, ablate, attribution),
-    *(twins, image, models, layers, train, export_images, verify, doctor),
+    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ood, ablate),
+    *(attribute, attribution, twins, image, models, layers, train, export_images, verify, doctor),
 )
 
 app = typer.Typer(

@@ -1,9 +1,9 @@
 """`shapebias show`: one unit's numbers and pictures, printed to the terminal or saved as a PNG file."""
 
 import io
-import math
 import shutil
 import sys
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from shapebias.core.pictures.tiles import View, compose, unit_tiles
 from shapebias.core.store.concepts import unit_concepts
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.tui.pictures.budget import refined_limit
+from shapebias.tui.pictures.budget import best_limit
 from shapebias.tui.pictures.half_cells import half_cells
 from shapebias.tui.pictures.layout import GAP, GridLayout
 from shapebias.tui.pictures.maker import Request, make_picture
@@ -105,13 +105,18 @@ def _print_picture(store: Store, unit: Unit, view: View, kind: Graphics, termina
     cell_columns, cell_rows = (-(-(tile + gap) // side) for side in cell)
     columns = max(1, min(_COLUMNS + 1, width // cell_columns))
     layout = GridLayout(columns, _ROWS, cell_columns, cell_rows, tile, cell)
-    limit = refined_limit(layout, unit, math.inf) if painter is not None else None
+    limit = best_limit(layout) if painter is not None else None
     picture = make_picture(store, Request(unit, view, layout, limit), painter)
     if picture.image is not None:
         Console().print(half_cells(picture.image, terminal.colours))
     if painter is not None:
-        for _, pieces in groupby(picture.pieces, key=lambda piece: piece.y):
-            sys.stdout.write(_painted(list(pieces), painter))
+        sys.stdout.write(painted_below(picture.pieces, painter))
+
+
+def painted_below(pieces: Iterable[Piece], painter: Painter) -> str:
+    """Return what paints a picture's pieces, in the order of their rows, from the cursor's line on, and leaves the
+    cursor below them."""
+    return "".join(_painted(list(row), painter) for _, row in groupby(pieces, key=lambda piece: piece.y))
 
 
 def _painted(pieces: list[Piece], painter: Painter) -> str:

@@ -50,6 +50,11 @@ class Cost:
     forwards: int
     backwards: int = 0
 
+    @property
+    def runs(self) -> int:
+        """Forwards and backwards together."""
+        return self.forwards + self.backwards
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:

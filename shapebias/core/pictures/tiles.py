@@ -231,13 +231,14 @@ def compose(
         x, y = index % columns * step_x, index // columns * step_y
         canvas.paste(tile, (x, y))
         if captions:
-            draw.text((x, y + size + 2), _fitting(captions[index], size, draw, font), (200, 200, 200), font)
+            draw.text((x, y + size + 2), fitting_text(captions[index], size, draw, font), (200, 200, 200), font)
     return canvas
 
 
-def _fitting(
+def fitting_text(
     text: str, width: int, draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont | None
 ) -> str:
+    """Return a text, cut at its end where it is wider than `width` pixels."""
     while text and draw.textlength(text, font) > width:
         text = text[:-2] + "…" if len(text) > 2 else ""
     return text
