@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shapebias.core.analysis.attribution import Attributions
 from shapebias.core.metrics import METRICS
 from shapebias.core.pictures.tiles import View
 from shapebias.core.store.opening import open_store
@@ -110,6 +111,7 @@ def measure(options: argparse.Namespace) -> None:
     if options.graphics == "sixel":
         for screen in screens:
             measure_grids(explorer, store, start, screen, options.moves)
+        measure_maps(explorer, store, start, screens[0], options.moves)
     print(f"load at the end {os.getloadavg()[0]:.1f}")
 
 
@@ -213,10 +215,8 @@ def measure_grids(explorer: list[str], store: Store, start: Unit, screen: Screen
     command = [*explorer, "--unit", str(start)]
     with PtyTerminal(command, screen.columns, screen.rows, CELL) as terminal:
         _settle(terminal)
-        walked, by_key = walk(terminal, tiles, moves)
-    report(f"looking, a key every {LOOKING} s", walked)
-    for keys, times in by_key.items():
-        row(f"  of these, {keys}", spread(times, "ms"))
+        keys = "".join(WALKS[turn % len(WALKS)] for turn in range(moves))[:moves]
+        report_walk(*walk(terminal, tiles, keys, ("j and k", "G", "[ and ]")))
     with PtyTerminal(command, screen.columns, screen.rows, CELL) as terminal:
         _settle(terminal)
         jumped = jump(terminal, store, screen, start, moves)
@@ -280,11 +280,29 @@ def _take(moves: Moves, name: str, pressed: float, pictures: list[Sixel], tiles:
     return moves.latencies[-1]
 
 
-def walk(terminal: PtyTerminal, tiles: int, count: int) -> tuple[Moves, dict[str, list[float]]]:
-    """Keys of somebody who walks through layers and looks at every unit; the latencies by kind of key too."""
+def measure_maps(explorer: list[str], store: Store, start: Unit, screen: Screen, moves: int) -> None:
+    """Time from a key to the last byte of attribution maps, where the store has any: of other methods, and images."""
+    attributions = Attributions(store)
+    others = len(attributions.methods) - 1
+    if others < 1:
+        return
+    tiles = 1 + len(attributions.photos(attributions.images[0].path))
+    with PtyTerminal([*explorer, "--unit", str(start)], screen.columns, screen.rows, CELL) as terminal:
+        _settle(terminal)
+        mark = terminal.mark()
+        terminal.press("a")
+        terminal.wait_for(lambda: len(terminal.sixels_since(mark)) >= tiles)
+        terminal.wait_quiet(1.0)
+        size = terminal.sixels_since(mark)[-1].size
+        title(f"Attribution maps, {tiles} tiles{f' of {min(size)} px' if size else ''}")
+        back = f"{'a' * others}n{'A' * others}n"
+        report_walk(*walk(terminal, tiles, (back * moves)[:moves], ("a and A", "n")))
+
+
+def walk(terminal: PtyTerminal, tiles: int, keys: str, kinds: Sequence[str]) -> tuple[Moves, dict[str, list[float]]]:
+    """Presses the keys of somebody who looks at every picture; the latencies by kind of key too."""
     moves = Moves()
-    by_key: dict[str, list[float]] = {"j and k": [], "G": [], "[ and ]": []}
-    keys = "".join(WALKS[turn % len(WALKS)] for turn in range(count))[:count]
+    by_key: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number, key in enumerate(keys):
         mark = terminal.mark()
         pressed = terminal.press(key)
@@ -335,6 +353,12 @@ def hold(terminal: PtyTerminal, store: Store, screen: Screen, last: Unit) -> Non
     row("  grids begun, finished", f"{max(grids.values())}, {min(grids.values())} of {HELD}")
     row("  sixel in all", f"{sum(len(picture.data) for picture in pictures) / 1000:.0f} kB")
     row("  the last grid is the last unit's", "yes" if right else "NO")
+
+
+def report_walk(walked: Moves, by_key: dict[str, list[float]]) -> None:
+    report(f"looking, a key every {LOOKING} s", walked)
+    for keys, times in by_key.items():
+        row(f"  of these, {keys}", spread(times, "ms"))
 
 
 def report(name: str, moves: Moves) -> None:

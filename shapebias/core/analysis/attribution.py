@@ -53,6 +53,7 @@ class Attributions:
         self._store = store
         self._of: dict[str, Attribution] = {}
         self._rows: dict[str, dict[str, int]] = {}  # of the images of each model, by path
+        self._names: dict[tuple[str, int], str] = {}  # of outputs
         names: dict[str, ImageName] = {}
         for model in store.models:
             owner, label = store.owner(model)
@@ -100,13 +101,19 @@ class Attributions:
         run, target = attribution.methods.get(method), int(attribution.target[row])
         return ModelMap(
             model=model,
-            output=output_name(self._store, model, target) if target >= 0 else "",
+            output=self._output_name(model, target) if target >= 0 else "",
             probability=float(attribution.probability[row]),
             settings={} if run is None else run.settings,
             gap=math.nan if run is None else attribution.gap_of(method, row),
             fallback="" if run is None else run.fallback,
             problem=_problem(attribution, row, method),
         )
+
+    def _output_name(self, model: str, output: int) -> str:
+        """Return what an output stands for; it is read once."""
+        if (model, output) not in self._names:
+            self._names[model, output] = output_name(self._store, model, output)
+        return self._names[model, output]
 
 
 def _problem(attribution: Attribution, row: int, method: str) -> str:

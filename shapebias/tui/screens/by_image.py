@@ -158,11 +158,12 @@ class ByImageScreen(Screen[None]):
         mapped = self.maps.has(image)
         self._said = said or ("" if mapped or self.maps.method is None else self._without_maps())
         self.set_class(mapped, "-mapped")
-        self._facts.update(self.facts())
         if mapped:
             self._unread.discard("units")
             self.maps.show(image, self._about(), self._model, self._beside())
-        elif self._reading is None:
+            return
+        self._facts.update(self.facts())
+        if self._reading is None:
             self._reading = image
             self.run_worker(self._read, thread=True)
 
@@ -314,7 +315,7 @@ class ByImageScreen(Screen[None]):
             self._leave_list()
         elif self.maps.method is not None:
             self.maps.close()
-            self._walked("")
+            self._turn()
         else:
             self.app.pop_screen()
 
@@ -327,10 +328,15 @@ class ByImageScreen(Screen[None]):
 
     def action_walk(self, step: int) -> None:
         """Go on by `step` attribution methods; behind the last one come the units."""
-        self._walked(self.maps.walk(step, self.image))
+        was_open = self.maps.method is not None
+        said = self.maps.walk(step, self.image)
+        if was_open and self.maps.method is not None:
+            self.show(self.image)
+        else:
+            self._turn(said)
 
-    def _walked(self, said: str) -> None:
-        """Show the image as the attribution method says now, and list what there is to walk; say `said`."""
+    def _turn(self, said: str = "") -> None:
+        """List all images, or those with attribution maps, now that these are closed or open; say `said`."""
         self._search()
         self.show(self.image, said)
         if not self.has_class("-mapped"):

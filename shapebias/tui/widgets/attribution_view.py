@@ -64,6 +64,10 @@ class AttributionView(Vertical):
         if self.method is not None:
             self.call_after_refresh(self._show)
 
+    def on_unmount(self) -> None:
+        if self.method is not None:
+            self._settings.save()
+
     # The walk
 
     @property
@@ -97,7 +101,6 @@ class AttributionView(Vertical):
         methods = self._attributions.methods
         position = methods.index(self.method) + step
         self._settings.method = methods[position % len(methods)]
-        self._settings.save()
         if 0 <= position < len(methods):
             self.method = self._settings.method
         else:
@@ -107,6 +110,7 @@ class AttributionView(Vertical):
     def close(self) -> None:
         """Show nothing."""
         self.method = None
+        self._settings.save()
         self.grid.show(None)
 
     def next_scale(self) -> None:
