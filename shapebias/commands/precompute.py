@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, LabelsOption, command, count, local, share_processors
+from shapebias.commands.common import JsonOption, LabelsOption, command, count, share_processors
 from shapebias.core.errors import UsageError
+from shapebias.core.remote import local_path
 from shapebias.core.text import printable
 
 
@@ -207,7 +208,7 @@ def precompute(
 
     Without --model and --images: a standard and a robust network that come with the program, on images that it draws.
     """
-    path = local(store, "written")
+    path = local_path(store, "written")
     share_processors()
     from shapebias.precompute.models.spec import PAIR, check_files, parse_spec, parse_specs
 

@@ -172,6 +172,25 @@ def choose_device(device: str, precision: str) -> Device:
     return Device(chosen, choose_precision(precision, has_tf32))
 
 
+def device_of(networks: dict[str, nn.Module]) -> str:
+    """Return where networks by label run: on the GPU that they are on, `auto` where they are on none.
+
+    Raises UsageError where they are on several GPUs, or have no values (`meta`).
+    """
+    devices: dict[torch.device, str] = {}
+    for label, network in networks.items():
+        for tensor in (*network.parameters(), *network.buffers()):
+            devices.setdefault(tensor.device, label)
+    odd = [device for device in devices if device.type not in ("cpu", "cuda")]
+    if odd:
+        raise UsageError(f"{devices[odd[0]]} is on {odd[0]}: move it to the CPU or a GPU")
+    gpus = [device for device in devices if device.type == "cuda"]
+    if len(gpus) > 1:
+        where = " and ".join(f"{devices[gpu]} on {gpu}" for gpu in gpus[:2])
+        raise UsageError(f"the networks are on several GPUs ({where}): move them to one, or name it with device=")
+    return str(gpus[0]) if gpus else "auto"
+
+
 def choose_precision(name: str, has_tf32: bool) -> Precision:
     """Return the precision of a name; `auto` is TF32 on a device that has it. Raises UsageError."""
     if name == "auto":

@@ -133,15 +133,15 @@ def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...
     }
 
 
-def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -> Runner:
+def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, sample: Tensor | None = None) -> Runner:
     """Place the network, find its layers and its class scores by a small forward, and check that it is a function of
-    each image. Raises ShapebiasError where that fails."""
-    crop = model.preprocessing.geometry.crop
-    noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
-    noise[1] += 128  # a dark image and a bright one: what depends on the batch differs
+    each image. Raises ShapebiasError where that fails.
+
+    The forward is of `sample`, two images as the network takes them, of noise where none are given.
+    """
     try:
         network = device.place(model.network)
-        sample = device.images(noise, model.preprocessing)
+        sample = device.images(_noise(model), model.preprocessing) if sample is None else sample.to(device.device)
         with device.exact.inference():
             trace = Trace(network, sample)
             alone = forward_alone(network, sample[:1], trace.result)
@@ -165,6 +165,14 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
     match = match_outputs(images.source_names, images.class_ids, model.class_ids, outputs)
     return Runner(model, device, network, trace, chosen, outputs, match, takes_one=alone is not None)
+
+
+def _noise(model: LoadedModel) -> Pixels:
+    """Return a dark image and a bright one, uint8 [2, H, W, 3]: what depends on the batch differs."""
+    crop = model.preprocessing.geometry.crop
+    noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
+    noise[1] += 128
+    return noise
 
 
 def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> list[Runner]:

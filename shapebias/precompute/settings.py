@@ -34,6 +34,10 @@ EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 PREDICTED, LABEL = TARGETS = ("predicted", "label")  # the output that attribution explains
 CHEAP = "gradient,input-x-gradient,smoothgrad,integrated-gradients,gradient-shap,cam,grad-cam,random,center,edges"
+_LEAST = {  # of numbers that the command line checks itself, but a Python program may give
+    **dict.fromkeys(("top", "limit", "batch_size", "memory", "shard_size", "ray_workers"), 1),
+    **dict.fromkeys(("seed", "workers", "gpus_per_worker"), 0),
+}
 ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}  # what of each image and unit is stored
 
 
@@ -92,6 +96,10 @@ class Settings:
     mix_gpus: bool = False  # let GPUs of several kinds measure one store
 
     def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name} is at least {least}, not {value}")
         unknown = [name for name in self.passes if name not in PASSES]
         if unknown:
             raise UsageError(f"no pass {printable(unknown[0])}: there are {', '.join(PASSES)}, or all, or none")

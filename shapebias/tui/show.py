@@ -13,7 +13,8 @@ from rich.console import Console
 from shapebias.core.errors import UsageError
 from shapebias.core.files import cannot_write
 from shapebias.core.metrics import METRICS
-from shapebias.core.pictures.tiles import View, compose, unit_tiles
+from shapebias.core.pictures.tiles import View, parse_view
+from shapebias.core.pictures.unit_picture import unit_picture
 from shapebias.core.store.concepts import unit_concepts
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
@@ -37,10 +38,7 @@ def show_unit(store: Store, unit: Unit, output: Path | None, view: str, graphics
 
     Raises UsageError for an unknown view or graphics, ShapebiasError where the file cannot be written.
     """
-    try:
-        chosen = View(view)
-    except ValueError:
-        raise UsageError(f"no --view {printable(view)}: {', '.join(View)}") from None
+    chosen = parse_view(view)
     terminal = query_terminal() if output is None and is_interactive() else None
     kind = terminal.choose(graphics) if terminal is not None else Graphics.NONE
     print(unit_text(store, unit))
@@ -69,18 +67,6 @@ def unit_text(store: Store, unit: Unit) -> str:
         path = printable(store.image_name(int(top.image[rank])), 70)
         lines.append(f"  {top.value[rank]:12.4f} {f'{y}, {x}':>9}   {path}")
     return "\n".join(lines)
-
-
-def unit_picture(store: Store, unit: Unit, view: View, tile: int = 2 * _TILE) -> Image.Image:
-    """Return all top images as a grid with captions: the value, and the class, or the file's name without one."""
-    top = store.top(unit)
-    tiles = unit_tiles(store, unit, len(top.image), tile, view)
-    captions = []
-    for rank in range(len(tiles)):
-        image = int(top.image[rank])
-        name = store.class_of(image) or Path(store.image_name(image)).name
-        captions.append(f"{top.value[rank]:.3g} {printable(name, 60)}")
-    return compose(tiles, _COLUMNS, max(1, -(-len(tiles) // _COLUMNS)), tile, captions=captions)
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
+from shapebias.core.errors import UsageError
 from shapebias.core.pictures.heatmap import heat_scale, heat_tile
 from shapebias.core.store.errors import damaged
 from shapebias.core.store.reader import Store, TopImages, Unit
+from shapebias.core.text import printable
 
 BACKGROUND = (18, 18, 18)
 _CROP_CELLS = 8  # map cells that a crop shows around the maximum
@@ -32,6 +34,14 @@ class View(StrEnum):
     def next(self) -> "View":
         views = list(View)
         return views[(views.index(self) + 1) % len(views)]
+
+
+def parse_view(text: str) -> View:
+    """Return the view of a name. Raises UsageError where there is none."""
+    try:
+        return View(text)
+    except ValueError:
+        raise UsageError(f"no --view {printable(text)}: {', '.join(View)}") from None
 
 
 @dataclass(frozen=True)
