@@ -39,6 +39,10 @@ class Choice:
         """Return the method's name and all settings, ready for JSON."""
         return {"name": self.name, "settings": dict(self.settings)}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it by the method's name: functions that say what methods cost cannot be pickled."""
+        return Choice.from_attributes, (self.to_attributes(),)
+
     @property
     def name(self) -> str:
         """The method's name."""
