@@ -18,7 +18,7 @@ def cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
     """
     place = subject.head.averaged
     if place is None:
-        raise NotApplicable("cam: its class scores are not one linear layer behind global average pooling")
+        raise NotApplicable("its class scores are not one linear layer behind global average pooling")
     return Explanation(maps=_weighted(subject, question, place, lambda slopes: slopes.sum((2, 3), keepdim=True)))
 
 
@@ -27,7 +27,7 @@ def grad_cam(subject: Subject, choice: Choice, question: Question) -> Explanatio
     float32 [B, h, w]."""
     place = subject.head.last
     if place is None:
-        raise NotApplicable("grad-cam: its class scores have no gradient by maps of more than one position")
+        raise NotApplicable("its class scores have no gradient by maps of more than one position")
     maps = _weighted(subject, question, place, lambda slopes: slopes.mean((2, 3), keepdim=True))
     return Explanation(maps=maps.clamp_min(0))
 

@@ -30,7 +30,7 @@ def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Expla
     """Return the mean over baselines of DeepLIFT's contributions, with its completeness gap.
 
     GradientSHAP takes its place where the rule does not hold for the network: where contributions to the change of the
-    logit from grey to trial images do not sum up to it, as of networks that multiply activations with each other.
+    logit between trial images do not sum up to it, as of networks that multiply activations with each other.
     """
     missed = _missed_in_trial(subject)
     if not missed < _TOLERANCE:
@@ -56,10 +56,10 @@ def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Expla
 
 
 def _missed_in_trial(subject: Subject) -> float:
-    """Return by what share the contributions to the change from grey to trial images miss it, at most."""
+    """Return by what share the contributions to the change between two trial images miss it, at most."""
     images = subject.trial_images
     targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-    contributions, rise = _contributions(subject, images, torch.full_like(images, 0.5), targets)
+    contributions, rise = _contributions(subject, images, images.flip(0), targets)
     return float(relative_gap(contributions.sum(1), rise).max())
 
 
@@ -93,8 +93,9 @@ class _Rescaling(TorchFunctionMode):
         others = tensors_in((args[1:], options))
         if not isinstance(given, Tensor) or not given.requires_grad or any(other.requires_grad for other in others):
             return func(*args, **options)
-        if name == "max_pool2d" and not options.pop("return_indices", False):
-            return _PoolingSlopes.apply(given, lambda source: F.max_pool2d_with_indices(source, *args[1:], **options))
+        if name == "max_pool2d" and not options.get("return_indices"):
+            sizes = {key: value for key, value in options.items() if key != "return_indices"}
+            return _PoolingSlopes.apply(given, lambda source: F.max_pool2d_with_indices(source, *args[1:], **sizes))
         if name.removesuffix("_") not in NONLINEAR:
             return func(*args, **options)
         if options.get("inplace"):

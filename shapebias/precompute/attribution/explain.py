@@ -22,6 +22,7 @@ from shapebias.precompute.attribution.lime import lime
 from shapebias.precompute.attribution.meaningful_perturbation import meaningful_perturbation
 from shapebias.precompute.attribution.perturbation import occlusion, rise
 from shapebias.precompute.attribution.subject import Subject
+from shapebias.precompute.memory import memory_guarded
 
 Explain = Callable[[Subject, Choice, Question], Explanation]
 
@@ -51,10 +52,11 @@ def explain(subject: Subject, choice: Choice, images: Tensor, targets: Tensor, s
     targets:  int64 [B], the output to explain of each
     seeds:    one for each image: of all that the method draws
 
-    Raises NotApplicable where the method does not hold for the network, OutOfMemoryError where one image is too large
-    for it, ShapebiasError where the network fails.
+    Raises NotApplicable where the method does not hold for the network, OutOfMemoryError where memory does not
+    suffice for it, ShapebiasError where the network fails.
     """
-    explanation = _METHODS[choice.name](subject, choice, Question(images, targets, seeds))
+    with memory_guarded(f"{choice.name} does not fit into memory: try a smaller batch"):
+        explanation = _METHODS[choice.name](subject, choice, Question(images, targets, seeds))
     return replace(explanation, maps=_without_constant_maps(explanation.maps))
 
 

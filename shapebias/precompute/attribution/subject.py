@@ -91,7 +91,7 @@ class Subject:
     def trial_images(self) -> Tensor:
         """Two smooth random images, by which it is found out what holds for the network, float32 [2, 3, size, size]."""
         coarse = torch.rand((2, 3, 4, 4), generator=torch.Generator().manual_seed(0))
-        return F.interpolate(coarse, self.size, mode="bilinear", antialias=True).to(self.device.device)
+        return F.interpolate(coarse, self.size, mode="bilinear").to(self.device.device)
 
     @cached_property
     def head(self) -> Head:

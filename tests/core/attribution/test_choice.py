@@ -1,6 +1,7 @@
 """Methods and their settings, as the command line names them and as a store keeps them."""
 
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def choices(draw: st.DrawFn) -> Choice:
 
 
 @given(choices())
-def test_a_choice_is_what_its_text_and_its_attributes_say(choice: Choice) -> None:
+def test_a_choice_is_what_its_text_its_attributes_and_its_copy_say(choice: Choice) -> None:
+    assert pickle.loads(pickle.dumps(choice)) == choice
     assert parse_choices(str(choice)) == (choice,)
     assert Choice.from_attributes(json.loads(json.dumps(choice.to_attributes()))) == choice
 

@@ -13,6 +13,7 @@ from captum._utils.models.linear_model import SkLearnRidge
 from torch import Tensor, nn
 
 from shapebias.core.attribution.choice import Choice
+from shapebias.precompute.attacks.descent import Normalised
 from shapebias.precompute.attribution.explain import explain
 from shapebias.precompute.attribution.explanation import Explanation, Question
 from shapebias.precompute.attribution.lime import draw_shown, superpixels
@@ -132,6 +133,22 @@ def test_integrated_gradients(case: Case, baseline: str, rule: str, method: str)
         wanted = wanted * steps / (steps - 1)  # the sum of captum's weights is 1 - 1 / steps
     ours = case.ours("integrated-gradients", steps=steps, baseline=baseline, rule=rule)
     assert_same(ours.maps, wanted.detach())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["demo-s", "demo-r"])
+def test_integrated_gradients_are_complete(name: str) -> None:
+    """Within 1 % of the logit's change by 200 steps."""
+    model = load_model(parse_spec(name))
+    network = Normalised(model.network, model.preprocessing.mean, model.preprocessing.std)
+    subject, images = (
+        Subject(network=network, size=64),
+        torch.from_numpy(draw(4, 4, 9).pixels).permute(2, 0, 1)[None] / 255,
+    )
+    choice = Choice.of("integrated-gradients", steps=200)
+    explanation = explain(subject, choice, images, subject.scores(images).argmax(1), [0])
+    assert explanation.gap is not None
+    assert float(explanation.gap) < 0.01
 
 
 def test_gradient_shap(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

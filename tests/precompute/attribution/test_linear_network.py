@@ -104,7 +104,7 @@ def test_meaningful_perturbation_blurs_what_speaks_for_the_class() -> None:
 
 
 def test_methods_that_need_maps() -> None:
-    with pytest.raises(NotApplicable, match="cam: its class scores are not one linear layer behind global average"):
+    with pytest.raises(NotApplicable, match="its class scores are not one linear layer behind global average"):
         maps_of("cam")
-    with pytest.raises(NotApplicable, match="grad-cam: its class scores have no gradient by maps"):
+    with pytest.raises(NotApplicable, match="its class scores have no gradient by maps"):
         maps_of("grad-cam")

@@ -266,6 +266,17 @@ def test_deeplift_with_overlapping_windows() -> None:
     assert float(explanation.gap.max()) < 1e-3
 
 
+class Unpooling(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        pooled, places = F.max_pool2d(images, 2, return_indices=True)
+        return F.max_unpool2d(pooled, places, 2).mean((2, 3))
+
+
+def test_deeplift_leaves_pooling_that_returns_its_places_as_it_is() -> None:
+    explanation = explained(subject_of(Unpooling(), SIZE), Choice.of("deeplift-shap", baselines=2), pictures(2, SIZE))
+    assert explanation.fallback == "gradient-shap"  # by its gradient contributions do not sum up
+
+
 def test_a_budget_that_does_not_suffice_changes_no_map(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shapebias.precompute.attribution.subject.release", lambda: None)  # collects garbage: slow here
 
