@@ -138,6 +138,8 @@ def _columns(table: SetTable) -> dict[str, NDArray[np.bool_]]:
 
 def _pairs(table: SetTable) -> list[Pair]:
     """Return how every two observers agree; and behind the people with whom an observer does, the mean over them."""
+    if not table.observers:
+        return []
     numbers = _by_condition(table)
     persons, models = _rows(table, persons=True), _rows(table, persons=False)
     among = list(combinations(persons, 2))

@@ -91,16 +91,16 @@ class SetTable:
 def make_table(name: str, decided: Mapping[Observer, SetDecisions]) -> SetTable:
     """Put the decisions of several observers for a set beside each other, image by image.
 
-    An image is one and the same for them where condition, category and `image_id` are. Where an observer's images are
-    under no condition, as those of the edge set are for models, conditions do not count for the whole set. Of an image
-    that an observer saw several times, the first decision counts.
+    An image is one and the same for them where condition, category and `image_id` are. An observer whose images are
+    under no condition is left out where there are several; where there is one, as people's of the edge set, it does not
+    count. Of an image that an observer saw several times, the first decision counts.
     """
-    has_conditions = all(condition_key(condition) for own in decided.values() for condition in own.conditions)
+    decided, notes = _with_conditions(name, decided)
+    has_conditions = not any(_lacks_conditions(own) for own in decided.values())
     keys = {observer: _keys(own, has_conditions) for observer, own in decided.items()}
     number = {key: row for row, key in enumerate(dict.fromkeys(key for own in keys.values() for key in own))}
     conditions = in_order(name, {condition for condition, _, _ in number})
     right = np.full((len(decided), len(number)), NOT_SEEN, np.int8)
-    notes = []
     for row, (observer, own) in enumerate(decided.items()):
         columns = np.array([number[key] for key in keys[observer]], np.int64)
         right[row, columns[::-1]] = own.right[::-1]
@@ -115,6 +115,25 @@ def make_table(name: str, decided: Mapping[Observer, SetDecisions]) -> SetTable:
         right=right,
         notes=notes,
     )
+
+
+def _with_conditions(
+    name: str, decided: Mapping[Observer, SetDecisions]
+) -> tuple[dict[Observer, SetDecisions], list[str]]:
+    """Return the observers without those whose images are under no condition, where others saw several, and a line for
+    each of these."""
+    lacking = {observer for observer, own in decided.items() if _lacks_conditions(own)}
+    known = {condition_key(condition) for own in decided.values() for condition in own.conditions} - {""}
+    if len(known) < 2:
+        return dict(decided), []
+    kept = {observer: own for observer, own in decided.items() if observer not in lacking}
+    names = [printable(observer.name, 40) for observer in decided if observer in lacking]
+    return kept, [f"{name}: {who} is left out, as nothing says the conditions of its images" for who in names]
+
+
+def _lacks_conditions(decided: SetDecisions) -> bool:
+    """Return whether some image is under no condition."""
+    return not all(map(condition_key, decided.conditions))
 
 
 def _keys(decided: SetDecisions, has_conditions: bool) -> list[tuple[str, str, str]]:

@@ -184,6 +184,18 @@ def test_conditions_do_not_count_where_someone_has_none() -> None:
     assert comparison.sets["edge"].conditions == []
 
 
+def test_who_has_no_conditions_is_left_out_where_there_are_several() -> None:
+    images = ["cat/cat1.png", "dog/dog1.png"]
+    with_conditions, without = set_of(images, [0, 1], ["c50", "c10"]), set_of(images, [0, 0], ["c50", "NaN"])
+    comparison = compare({MODELS[0]: {"contrast": with_conditions}, MODELS[1]: {"contrast": without}})
+    assert comparison.notes == ["contrast: R is left out, as nothing says the conditions of its images"]
+    assert comparison.sets["contrast"].conditions == ["c50", "c10"]
+    assert {row.observer for row in comparison.accuracies} == {MODELS[0]}
+    some = set_of([*images, "cat/cat2.png"], [0, 1, 0], ["c50", "c10", ""])
+    comparison = compare({MODELS[1]: {"contrast": some}})
+    assert (comparison.accuracies, comparison.pairs, len(comparison.notes)) == ([], [], 1)
+
+
 def test_two_are_compared_by_the_images_that_both_saw() -> None:
     images = ["cat/1.png", "dog/1.png", "dog/2.png", "elephant/1.png"]
     one, other = set_of(images[:3], [0, 1, 0]), set_of(images[1:], [1, 1, 2])
