@@ -34,6 +34,7 @@ from shapebias.precompute.runner import Runner, prepare
 from shapebias.precompute.settings import LABEL, PREDICTED
 
 MOST_FILES = 64
+_MOST_ON_CPU = 16  # images in a forward: more are no faster there, and with gradients take gigabytes
 
 
 def find_files(names: Sequence[str]) -> list[Path]:
@@ -102,7 +103,8 @@ class _Explainer:
 
     def __post_init__(self) -> None:
         self.label = self.runner.model.label
-        self._subject = Subject.of(self.runner)
+        most = MOST_IMAGES if self.runner.device.is_cuda else _MOST_ON_CPU
+        self._subject = Subject.of(self.runner, most)
         self._pixels = np.stack([_read(file, self.runner) for file in self.task.files])
         self._images = self._subject.images(self._pixels)
         scores = self._subject.scores(self._images)
@@ -131,7 +133,7 @@ class _Explainer:
         """Return a method's map of every image; those with a problem where the method does not hold."""
         count = len(self._images)
         progress.stage(f"{self.label}: {choice.method.title}", count)
-        together = max(1, MOST_IMAGES // max(1, choice.cost(self._subject.size).forwards))
+        together = max(1, self._subject.budget.images // max(1, choice.cost(self._subject.size).forwards))
         maps: list[MethodMap] = []
         for first in range(0, count, together):
             part = slice(first, first + together)
