@@ -35,6 +35,7 @@ bench: .venv/dev
 	$(BIN)/python -m benchmarks.layer_table
 	$(BIN)/python -m benchmarks.demo_pair
 	$(BIN)/python -m benchmarks.ablation
+	$(BIN)/python -m benchmarks.attribution
 	$(BIN)/python -m benchmarks.large_store
 	$(BIN)/python -m benchmarks.scale
 	@test ! -d "$(IMAGES)" || $(BIN)/python -m benchmarks.decoding "$(IMAGES)"

@@ -73,14 +73,19 @@ def main() -> None:
     for name, lines in tables.items():
         print(f"{name}\n\n" + "\n".join(lines) + "\n")
     if options.write is not None:
-        text = options.write.read_text("utf-8")
-        for name, lines in tables.items():
-            found = re.search(rf"<!-- table: {name} -->.*?<!-- end -->", text, re.S)
-            if found is None:
-                raise SystemExit(f"{options.write} has no table {name}")
-            whole = f"<!-- table: {name} -->\n" + "\n".join(lines) + "\n<!-- end -->"
-            text = text[: found.start()] + whole + text[found.end() :]
-        options.write.write_text(text, "utf-8")
+        write_tables(options.write, tables)
+
+
+def write_tables(page: Path, tables: dict[str, list[str]]) -> None:
+    """Put tables into a page, by their names."""
+    text = page.read_text("utf-8")
+    for name, lines in tables.items():
+        found = re.search(rf"<!-- table: {name} -->.*?<!-- end -->", text, re.S)
+        if found is None:
+            raise SystemExit(f"{page} has no table {name}")
+        whole = f"<!-- table: {name} -->\n" + "\n".join(lines) + "\n<!-- end -->"
+        text = text[: found.start()] + whole + text[found.end() :]
+    page.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,40 @@
-"""shapebias: look inside a CNN from a terminal."""
+"""shapebias: look inside a CNN from a terminal, or from Python.
+
+What Python programs may use are the names below; docs/python.md shows them. Each is imported when it is first asked
+for, so that this module alone costs nothing. Their types are in `__init__.pyi`.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_HOMES = {  # the modules that the public names are in
+    "Comparison": "shapebias.api.comparison",
+    "Measurement": "shapebias.api.measuring",
+    "Store": "shapebias.api.store",
+    "Table": "shapebias.api.table",
+    "Unit": "shapebias.api.unit",
+    "UnitTable": "shapebias.api.unit",
+    "errors": "shapebias.errors",
+    "measure": "shapebias.api.measuring",
+    "open": "shapebias.api.store",
+    "precompute": "shapebias.api.running",
+}
+__all__ = ["__version__", *_HOMES]
+
+
+def load(name: str) -> Any:
+    """Return what a public name stands for: an object of its module, or the module that is called so."""
+    module = import_module(_HOMES[name])
+    return getattr(module, name, module)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, load(name))  # a folder that is called so is there by now, and can be called
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,6 +8,8 @@ import typer
 
 import shapebias
 from shapebias.commands.ablate import ablate
+from shapebias.commands.attribute import attribute
+from shapebias.commands.attribution import attribution
 from shapebias.commands.common import Command, exit_code_of, open_missing_streams, program_options
 from shapebias.commands.compare import compare
 from shapebias.commands.concepts import concepts
@@ -20,6 +22,7 @@ from shapebias.commands.info import info
 from shapebias.commands.layers import layers
 from shapebias.commands.marks import marks
 from shapebias.commands.models import models
+from shapebias.commands.ood import ood
 from shapebias.commands.plot import plot
 from shapebias.commands.precompute import precompute
 from shapebias.commands.show import show
@@ -29,8 +32,8 @@ from shapebias.commands.units import units
 from shapebias.commands.verify import verify
 
 COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`
-    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ablate, twins, image),
-    *(models, layers, train, export_images, verify, doctor),
+    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ood, ablate),
+    *(attribute, attribution, twins, image, models, layers, train, export_images, verify, doctor),
 )
 
 app = typer.Typer(

@@ -129,15 +129,6 @@ def open_missing_streams() -> None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 (as long as the program runs)
 
 
-def local(store: str, what: str) -> Path:
-    """The path of a store that a command can only do something with (`what`, as a verb) on this machine."""
-    from shapebias.core.remote import is_url
-
-    if is_url(store):
-        raise UsageError(f"a store is {what} on this machine only, and {printable(store)} is a URL: copy the store")
-    return Path(store)
-
-
 def share_processors() -> None:
     """Call it before torch is imported: its threads sleep when they wait, for the processes that decode images, and its
     tensors are in large pages, which are there sooner."""

@@ -93,9 +93,10 @@ def _recorded(
 ) -> tuple[list["Observer"], list["Observer"]]:
     """Return people, all together, and the other subjects of recorded decisions; add to `problems`."""
     from shapebias.core.shape_bias.categories import sixteen_classes
+    from shapebias.core.shape_bias.decision_files import is_person
     from shapebias.core.shape_bias.decisions import pool
     from shapebias.core.shape_bias.observers import observe
-    from shapebias.core.shape_bias.recorded import is_person, read_decisions
+    from shapebias.core.shape_bias.recorded import read_decisions
 
     known = [name for decisions in models.values() for name in decisions.categories]
     read = read_decisions(paths, list(dict.fromkeys([*sixteen_classes(), *known])))

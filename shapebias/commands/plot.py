@@ -17,6 +17,8 @@ KINDS = {
     "variation": "total variation on clean against noisy images, one point per unit",
     "distortions": "accuracy under each distortion, attack and variant",
     "filters": "the first layer's kernels",
+    "attribution": "how well attribution maps explain, by method",
+    "robustness": "shape bias and OOD accuracy against epsilon, beside 16 published ResNet-50",
 }
 
 
@@ -25,22 +27,37 @@ def plot(
     store: StoreArgument,
     kind: Annotated[str, typer.Argument(metavar="KIND", help="; ".join(f"{k}: {v}" for k, v in KINDS.items()))],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png|.svg", help="Where the figure goes.")],
+    epsilon: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL=NORM:EPSILON",
+            help="Of robustness: how a model was trained, such as R=l2:3 or R=linf:4/255, S=l2:0. Repeatable.",
+        ),
+    ] = None,
     all_right: Annotated[
         bool, typer.Option("--all-right", help="Accuracy only over images that all models get right when clean.")
     ] = False,
 ) -> None:
     """A figure of a store, all models in it (the shape bias: `shapebias cue-conflict --plot`)."""
+    from shapebias.core.analysis.explainability import explained
+    from shapebias.core.analysis.robustness import networks_of, parse_strengths
     from shapebias.core.figures import units as unit_plots
+    from shapebias.core.figures.attribution import attribution_figure
     from shapebias.core.figures.output import check_plot_file, save_figure
+    from shapebias.core.figures.robustness import robustness_figure
     from shapebias.core.store.opening import open_store
 
     figures: dict[str, Callable[[Store], Any]] = {
         "variation": unit_plots.variation_figure,
         "distortions": lambda opened: unit_plots.distortion_figure(opened, all_right),
         "filters": unit_plots.filter_figure,
+        "attribution": lambda opened: attribution_figure(explained(opened)),
+        "robustness": lambda opened: robustness_figure(networks_of(opened, parse_strengths(epsilon or [], opened))),
     }
     if kind not in figures:
         raise UsageError(f"no figure {printable(kind)}: {', '.join(KINDS)}")
+    if epsilon and kind != "robustness":
+        raise UsageError("--epsilon is of the figure robustness")
     check_plot_file(output)
     save_figure(figures[kind](open_store(store)), output)
     print(printable(str(output)))

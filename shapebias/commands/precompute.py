@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, LabelsOption, command, count, local, share_processors
+from shapebias.commands.common import JsonOption, LabelsOption, command, count, share_processors
 from shapebias.core.errors import UsageError
+from shapebias.core.remote import local_path
 from shapebias.core.text import printable
 
 
@@ -101,12 +102,19 @@ def precompute(
             show_default="the built-in ones for the built-in networks",
         ),
     ] = None,
+    ood: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=IMAGES",
+            help="Accuracy among the sixteen categories on a set such as model-vs-human's edge. Repeatable.",
+        ),
+    ] = None,
     stimuli: Annotated[
         str,
         typer.Option(
             metavar="native|model",
-            help="Cue-conflict images as they are (resized only to an input of another size), or by the network's own "
-            "resize and crop.",
+            help="Images of --cue-conflict and --ood as they are (resized only to an input of another size), or by the "
+            "network's own resize and crop.",
         ),
     ] = "native",
     categories: Annotated[
@@ -156,6 +164,20 @@ def precompute(
             metavar="predicted|label", help="Attribution: explain what the network decides for, or the right output."
         ),
     ] = "predicted",
+    attribution_steps: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100_000, metavar="N", help="Attribution: steps of insertion and deletion; 0 leaves them out."
+        ),
+    ] = 112,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|CSV",
+            help="Attribution: boxes of the objects, as ILSVRC's XML or in a table, for pointing and localisation.",
+            show_default="masks, of images that have them",
+        ),
+    ] = None,
     activations: Annotated[
         str, typer.Option(metavar="all|max|none", help="Which activations of every image the store keeps.")
     ] = "all",
@@ -186,7 +208,7 @@ def precompute(
 
     Without --model and --images: a standard and a robust network that come with the program, on images that it draws.
     """
-    path = local(store, "written")
+    path = local_path(store, "written")
     share_processors()
     from shapebias.precompute.models.spec import PAIR, check_files, parse_spec, parse_specs
 
@@ -197,6 +219,7 @@ def precompute(
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
     from shapebias.core.attribution.choice import parse_choices
     from shapebias.precompute.attacks.attack import parse_attack
+    from shapebias.precompute.images.sources.named_sets import parse_sets
     from shapebias.precompute.images.sources.variants import parse_variant
     from shapebias.precompute.inputs import Inputs
     from shapebias.precompute.progress import console_progress
@@ -228,6 +251,7 @@ def precompute(
         stylized=stylized,
         attacks=tuple(map(parse_attack, attack or [])),
         cue_conflict=cue_conflict or (None if model else "builtin:cue-conflict"),
+        ood=parse_sets(ood or []),
         stimuli=stimuli,
         iou_area=iou_area,
         categories=categories,
@@ -238,6 +262,8 @@ def precompute(
         attribution=Settings.attribution if attribution is None else parse_choices(attribution),
         attribution_images=attribution_images,
         attribution_target=attribution_target,
+        attribution_steps=attribution_steps,
+        boxes=boxes,
         activations=activations,
         restart=restart,
         shard_size=shard_size,

@@ -27,11 +27,9 @@ def units(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to a file.")] = None,
 ) -> None:
     """The unit table: filtered, sorted, limited, in any format."""
-    import numpy as np
-
     from shapebias.core.store.opening import open_store
     from shapebias.core.units.export import FORMATS, write_units, write_units_file
-    from shapebias.core.units.filter import filter_mask
+    from shapebias.core.units.filter import select_units
     from shapebias.core.units.table import load_units
 
     if form not in FORMATS:
@@ -39,11 +37,7 @@ def units(
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet is not for a terminal: name a file with -o")
     opened = open_store(store)
-    table = load_units(opened, model, layer)
-    if condition is not None:
-        table = table.take(np.flatnonzero(filter_mask(condition, table)))
-    if sort is not None:
-        table = table.take(table.order(sort, ascending))
+    table = select_units(load_units(opened, model, layer), condition, sort, ascending)
     if limit is not None:
         table = table.first(limit)
     if output is not None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, StoreArgument, command, count, local, share_processors
+from shapebias.commands.common import JsonOption, StoreArgument, command, count, share_processors
+from shapebias.core.remote import local_path
 
 if TYPE_CHECKING:
     from shapebias.core.analysis.verify import Report
@@ -31,7 +32,7 @@ def verify(
     """Read all of a store: are its files whole, do its numbers make sense, are they what the networks give?"""
     from shapebias.core.analysis.verify import verify_store
 
-    path = local(store, "verified")
+    path = local_path(store, "verified")
     report = verify_store(path)
     if sample:
         share_processors()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
@@ -24,6 +25,15 @@ def wnids() -> list[str]:
 def class_names() -> list[str]:
     """Return the 1000 class names (`tench` first), in class order."""
     return _reference()["names"]
+
+
+def variant_of(names: Iterable[str]) -> tuple[str, list[str]] | None:
+    """Return which data set of some of ImageNet's classes, `ImageNet-R` or `ImageNet-A`, has exactly the classes with
+    these names, which are or begin with WordNet ids, and these ids in class order; None for other classes."""
+    text = resources.files("shapebias.core").joinpath("reference/imagenet_variants.json").read_text("utf-8")
+    variants: dict[str, list[str]] = json.loads(text)["classes"]
+    ids = {wnid_of(name) for name in names}
+    return next(((variant, wnids) for variant, wnids in variants.items() if set(wnids) == ids), None)
 
 
 def wnid_of(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapebias.core.errors import ShapebiasError, UsageError
@@ -16,6 +17,16 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://[^/]*[^:]", re.DOTALL)
 def is_url(text: str) -> bool:
     """Return whether a name is a URL, not a path."""
     return _URL.match(text) is not None
+
+
+def local_path(store: str, done: str) -> Path:
+    """Return the path of a store that something can only be `done` with (a participle) on this machine.
+
+    Raises UsageError for a URL.
+    """
+    if is_url(store):
+        raise UsageError(f"a store is {done} on this machine only, and {printable(store)} is a URL: copy the store")
+    return Path(store)
 
 
 def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":

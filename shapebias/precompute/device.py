@@ -66,6 +66,18 @@ class Device:
         return torch.cuda.get_device_name(self.device) if self.is_cuda else None
 
     @property
+    def usual_batch(self) -> int:
+        """How many images a batch has where nobody says otherwise, and memory allows."""
+        return 256 if self.is_cuda else 32
+
+    def images_at_once(self, crop: int) -> int:
+        """Return how many images crop x crop one forward takes well.
+
+        A GPU: a usual batch of 224 x 224 ones, or as many pixels. The CPU: a usual batch, as its caches hold no more.
+        """
+        return max(self.usual_batch, self.usual_batch * 224**2 // crop**2) if self.is_cuda else self.usual_batch
+
+    @property
     def exact(self) -> "Device":
         """The same device, rounding as little as float32 does: for checks of what a network computes."""
         return replace(self, precision=HIGHEST)
@@ -158,6 +170,25 @@ def choose_device(device: str, precision: str) -> Device:
         raise UsageError(f"--device {printable(device)}: shapebias runs on cpu and cuda")
     has_tf32 = chosen.type == "cuda" and torch.cuda.get_device_capability(chosen) >= (8, 0)
     return Device(chosen, choose_precision(precision, has_tf32))
+
+
+def device_of(networks: dict[str, nn.Module]) -> str:
+    """Return where networks by label run: on the GPU that they are on, `auto` where they are on none.
+
+    Raises UsageError where they are on several GPUs, or have no values (`meta`).
+    """
+    devices: dict[torch.device, str] = {}
+    for label, network in networks.items():
+        for tensor in (*network.parameters(), *network.buffers()):
+            devices.setdefault(tensor.device, label)
+    odd = [device for device in devices if device.type not in ("cpu", "cuda")]
+    if odd:
+        raise UsageError(f"{devices[odd[0]]} is on {odd[0]}: move it to the CPU or a GPU")
+    gpus = [device for device in devices if device.type == "cuda"]
+    if len(gpus) > 1:
+        where = " and ".join(f"{devices[gpu]} on {gpu}" for gpu in gpus[:2])
+        raise UsageError(f"the networks are on several GPUs ({where}): move them to one, or name it with device=")
+    return str(gpus[0]) if gpus else "auto"
 
 
 def choose_precision(name: str, has_tf32: bool) -> Precision:

@@ -9,6 +9,7 @@ from shapebias.precompute.images.broden import Broden, read_broden
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.images.sources.variants import find_variants
+from shapebias.precompute.scoring.box_files import BoxFiles, read_box_files
 from shapebias.precompute.settings import FAST, Settings
 
 
@@ -18,15 +19,19 @@ class Inputs:
 
     image_set:    the probe images; `skipped` is what their listing left out
     conflicting:  the cue-conflict images, and what their listing left out
+    ood:          sets of stimuli, by name, and what their listings left out
     variants:     sets of other images of the same classes, by name
+    boxes:        of the objects in probe images
     """
 
     image_set: ImageSet
     skipped: list[Skipped]
     conflicting: tuple[ImageSet, list[Skipped]] | None
+    ood: dict[str, tuple[ImageSet, list[Skipped]]]
     stylized: ImageSet | None
     variants: list[tuple[str, ImageSet]]
     broden: Broden | None
+    boxes: BoxFiles | None
 
     @classmethod
     def find(cls, settings: Settings) -> "Inputs":
@@ -37,6 +42,7 @@ class Inputs:
             image_set=image_set,
             skipped=skipped,
             conflicting=None if settings.cue_conflict is None else find_images(settings.cue_conflict),
+            ood={name: find_images(source) for name, source in settings.ood},
             stylized=None if settings.stylized is None else replace(find_images(settings.stylized)[0], reduced=reduced),
             variants=[
                 (variant, replace(other, reduced=reduced))
@@ -44,18 +50,21 @@ class Inputs:
                 for variant, other in find_variants(name, Path(folder), [*image_set.class_ids, *image_set.source_names])
             ],
             broden=None if settings.broden is None else read_broden(settings.broden, settings.limit),
+            boxes=None if settings.boxes is None else read_box_files(settings.boxes),
         )
 
     def digests(self) -> dict[str, str]:
-        """Return a digest of every set of images, by name."""
+        """Return a digest of every set of images, by name, and of the objects' boxes."""
         sets = {"images": self.image_set, **dict(self.variants)}
+        sets |= {f"ood {name}": image_set for name, (image_set, _) in self.ood.items()}
         if self.conflicting is not None:
             sets["cue_conflict"] = self.conflicting[0]
         if self.stylized is not None:
             sets["stylized"] = self.stylized
         if self.broden is not None:
             sets["broden"] = self.broden.image_set
-        return {name: image_digest(image_set) for name, image_set in sets.items()}
+        boxes = {} if self.boxes is None else {"boxes": self.boxes.digest}
+        return {name: image_digest(image_set) for name, image_set in sets.items()} | boxes
 
 
 def list_images(settings: Settings) -> tuple[ImageSet, list[Skipped]]:

@@ -15,6 +15,7 @@ from shapebias.precompute.device import HIGHEST, Device, choose_device
 from shapebias.precompute.images.sources.variants import pair_by_name
 from shapebias.precompute.inputs import Inputs
 from shapebias.precompute.measures.cue_conflict import label_images
+from shapebias.precompute.measures.ood import label_set
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner, prepare_runners
 from shapebias.precompute.scanning.local import LocalEngine
@@ -114,6 +115,8 @@ def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> Non
         pair_by_name(inputs.image_set, np.arange(len(inputs.image_set)), inputs.stylized)
     if inputs.conflicting is not None:
         label_images(runners[: len(settings.models)], inputs.conflicting[0], settings.categories)
+    for name, (image_set, _) in inputs.ood.items():
+        label_set(runners[: len(settings.models)], name, image_set, settings.categories)
 
 
 def _spending(run: Run, engine: LocalEngine, loading: float, seconds: float) -> Spending:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from shapebias.precompute.models.unwrapping import takes_videos
 from shapebias.precompute.settings import Settings
 
 Pixels = NDArray[np.uint8]
+Number = TypeVar("Number", np.int32, np.float32)
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Runner:
 
     `match` has the output for each class of the images.
     `takes_one` tells whether the network takes a batch of one image; else such an image is given twice.
+    `at_once`: how many images a forward has at most where several versions of images come together; it is halved where
+    they do not fit into memory.
     """
 
     model: LoadedModel
@@ -43,6 +47,7 @@ class Runner:
     outputs: int | None
     match: Match
     takes_one: bool = True
+    at_once: int = 32
 
     @property
     def geometry(self) -> Geometry:
@@ -82,6 +87,21 @@ class Runner:
         decided: NDArray[np.int32] = scores.argmax(1).int().cpu().numpy()
         return decided
 
+    def of_versions(self, give: Callable[[Pixels], list[NDArray[Number]]], pixels: Pixels) -> list[NDArray[Number]]:
+        """Return what `give` makes of images uint8 [N, H, W, 3], arrays [N, ...], in as few forwards as there is room
+        for."""
+        parts: list[list[NDArray[Number]]] = []
+        done = 0
+        while done < len(pixels):
+            try:
+                parts.append(give(pixels[done : done + self.at_once]))
+                done += self.at_once
+            except OutOfMemoryError:
+                if self.at_once == 1:
+                    raise
+                self.at_once //= 2
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
     @contextmanager
     def guarded(self) -> Iterator[None]:
         """What the user's network raises becomes one line."""
@@ -113,15 +133,15 @@ def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...
     }
 
 
-def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -> Runner:
+def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, sample: Tensor | None = None) -> Runner:
     """Place the network, find its layers and its class scores by a small forward, and check that it is a function of
-    each image. Raises ShapebiasError where that fails."""
-    crop = model.preprocessing.geometry.crop
-    noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
-    noise[1] += 128  # a dark image and a bright one: what depends on the batch differs
+    each image. Raises ShapebiasError where that fails.
+
+    The forward is of `sample`, two images as the network takes them, of noise where none are given.
+    """
     try:
         network = device.place(model.network)
-        sample = device.images(noise, model.preprocessing)
+        sample = device.images(_noise(model), model.preprocessing) if sample is None else sample.to(device.device)
         with device.exact.inference():
             trace = Trace(network, sample)
             alone = forward_alone(network, sample[:1], trace.result)
@@ -147,6 +167,14 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str) -
     return Runner(model, device, network, trace, chosen, outputs, match, takes_one=alone is not None)
 
 
+def _noise(model: LoadedModel) -> Pixels:
+    """Return a dark image and a bright one, uint8 [2, H, W, 3]: what depends on the batch differs."""
+    crop = model.preprocessing.geometry.crop
+    noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
+    noise[1] += 128
+    return noise
+
+
 def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> list[Runner]:
     """Return the networks of a run, on their device; the one of `--embedding`, if there is one, comes last.
 
@@ -155,6 +183,8 @@ def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> lis
     runners = [prepare(load_model(spec), images, device, settings.layers) for spec in settings.models]
     if settings.embedding is not None:
         runners.append(prepare(load_model(settings.embedding), images, device, "paper"))
+    for runner in runners:
+        runner.at_once = settings.batch_size or device.images_at_once(runner.geometry.crop)
     return runners
 
 

@@ -34,6 +34,10 @@ EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 PREDICTED, LABEL = TARGETS = ("predicted", "label")  # the output that attribution explains
 CHEAP = "gradient,input-x-gradient,smoothgrad,integrated-gradients,gradient-shap,cam,grad-cam,random,center,edges"
+_LEAST = {  # of numbers that the command line checks itself, but a Python program may give
+    **dict.fromkeys(("top", "limit", "batch_size", "memory", "shard_size", "ray_workers"), 1),
+    **dict.fromkeys(("seed", "workers", "gpus_per_worker"), 0),
+}
 ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}  # what of each image and unit is stored
 
 
@@ -69,7 +73,8 @@ class Settings:
     stylized: str | None = None
     attacks: tuple[Attack, ...] = ()
     cue_conflict: str | None = None
-    stimuli: str = NATIVE  # how cue-conflict images are prepared: as they are, or by the network's own resize and crop
+    ood: tuple[tuple[str, str], ...] = ()  # name and images of each set of stimuli
+    stimuli: str = NATIVE  # how cue-conflict images and those of sets are prepared: as they are, or as any image
     categories: Path | None = None
     broden: Path | None = None
     embedding: ModelSpec | None = None  # the ruler of visual diversity, in place of the models
@@ -79,6 +84,8 @@ class Settings:
     attribution: tuple[Choice, ...] = parse_choices(CHEAP)  # methods of the attribution pass
     attribution_images: int = 64
     attribution_target: str = PREDICTED
+    attribution_steps: int = 112  # of insertion and deletion; 0: they are not measured
+    boxes: Path | None = None  # of the objects, by which maps are scored
     activations: str = "all"  # of each image, kept in the store: none, max, or all (max and mean)
     shard_size: int | None = None
     restart: bool = False
@@ -89,6 +96,10 @@ class Settings:
     mix_gpus: bool = False  # let GPUs of several kinds measure one store
 
     def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name} is at least {least}, not {value}")
         unknown = [name for name in self.passes if name not in PASSES]
         if unknown:
             raise UsageError(f"no pass {printable(unknown[0])}: there are {', '.join(PASSES)}, or all, or none")
@@ -96,6 +107,8 @@ class Settings:
             raise UsageError("the ablation pass needs cue-conflict images: name them with --cue-conflict DIR")
         if self.ablate_accuracy and "ablation" not in self.passes:
             raise UsageError("--ablate-accuracy is of the ablation pass: add --passes ablation")
+        if self.boxes is not None and "attribution" not in self.passes:
+            raise UsageError("--boxes are for the scores of the attribution pass: add --passes attribution")
         if self.attribution_target not in TARGETS:
             raise UsageError(
                 f"no --attribution-target {printable(self.attribution_target)}: there are {', '.join(TARGETS)}"
@@ -140,6 +153,7 @@ class Settings:
             "shard_size": self.shard_size,
             "distortions": list(self.distortions) if "distortions" in self.passes else [],
             "variants": [list(variant) for variant in self.variants],
+            "ood": [list(named) for named in self.ood],
             "stylized": self.stylized,
             "categories": None if self.categories is None else printable(str(self.categories), 4096),
             "ablate_accuracy": self.ablate_accuracy,
@@ -170,7 +184,7 @@ class Settings:
             "noise_std": list(self.noise_std) if "noise" in self.passes else [],
             "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
             "embedding": None if self.embedding is None else printable(str(self.embedding), 4096),
-            "stimuli": None if self.cue_conflict is None else self.stimuli,
+            "stimuli": self.stimuli if self.cue_conflict is not None or self.ood else None,
             "broden": None if self.broden is None else printable(str(self.broden)),
             "iou_area": self.iou_area if self.dissects else None,
             "attacks": [asdict(attack) for attack in self.attacks],
@@ -185,6 +199,8 @@ class Settings:
             "attribution": [choice.to_attributes() for choice in self.attribution],
             "attribution_images": self.attribution_images,
             "attribution_target": self.attribution_target,
+            "attribution_steps": self.attribution_steps,
+            "boxes": None if self.boxes is None else printable(str(self.boxes), 4096),
         }
 
 

@@ -37,6 +37,7 @@ class ModelSummary:
     shape_bias: dict[str, Any] | None = None
     distorted: dict[str, float] = field(default_factory=dict)  # accuracy by condition
     attribution: dict[str, Any] | None = None  # how many images, and the seconds of every method
+    ood: dict[str, float] = field(default_factory=dict)  # accuracy among categories by set of stimuli
 
     def lines(self) -> list[str]:
         """Return the lines about the model, for people."""
@@ -61,6 +62,9 @@ class ModelSummary:
         if self.attribution is not None:
             seconds = ", ".join(f"{method} {seconds:.1f} s" for method, seconds in self.attribution["seconds"].items())
             lines.append(f"  attribution     {self.attribution['images']:,} images: {seconds}")
+        if self.ood:
+            accuracies = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in self.ood.items())
+            lines.append(f"  OOD accuracy    {accuracies}")
         lines += [f"  note: {note}" for note in self.notes]
         if self.warning is not None:
             lines.append(f"  warning: {self.warning}")

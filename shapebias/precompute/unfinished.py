@@ -19,7 +19,9 @@ _OURS = {"store", "shards", "ablation", "run.json", "gpus.json", "holder.json"}
 _SHOWN = 4  # differences
 _WORDS = (  # names in a run's identity, and what users call them
     (r"digests images", "the list of images, or a size or time of one,"),
+    (r"digests boxes", "a box of --boxes"),
     (r"digests (cue_conflict|stylized|broden)", r"an image for --\1"),
+    (r"digests ood (.+)", r"an image of the set \1"),
     (r"digests (.+)", r"an image of the variant \1"),
     (r"networks (?:\d+ )?(.+) weights", r"the weights of \1"),
     (r"networks (?:\d+ )?(.+) layers", r"the layers of \1"),

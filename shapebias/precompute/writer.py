@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.measures.attribution import Attributed
 from shapebias.precompute.measures.cue_conflict import CueConflict
+from shapebias.precompute.measures.ood import OodSet
 from shapebias.precompute.statistics.topk import TopKResult
 from shapebias.precompute.stopping import uninterrupted
 from shapebias.precompute.unfinished import StartAgainError, UnfinishedRun, check_free
@@ -283,6 +284,39 @@ class StoreWriter:
             for rows in attributed.maps(method):
                 maps.append(rows)
             maps.close()
+
+    def map_scores(
+        self, model: str, scores: Mapping[str, NDArray[np.float32]], facts: schema.AttributionScores
+    ) -> None:
+        """Write the scores of a model's maps, float32 [methods, images] and `overlap` [methods, images, thresholds], by
+        name: those that were measured of any map."""
+        known = {name: values for name, values in scores.items() if not np.isnan(values).all()}
+        if not known:
+            return
+        group = self._root.require_group(f"{schema.attribution_path(model)}/{schema.SCORES}")
+        group.attrs.update(replace(facts, scores=list(known)).to_attributes())
+        for name, values in known.items():
+            axes = ("method", "explained", "threshold")[: values.ndim]
+            create(group, name, values, axes, chunk=(1 << 8, 1 << 8, *values.shape[2:]))
+
+    def ood(self, sets: Sequence[OodSet]) -> None:
+        """Write sets of stimuli, and what every model decides for them."""
+        self._root.create_group(schema.OOD).attrs["names"] = [decided.name for decided in sets]
+        for decided in sets:
+            group, axis = self._root.create_group(f"{schema.OOD}/{decided.name}"), f"stimulus_{decided.name}"
+            facts = schema.OodImages(
+                categories=decided.categories,
+                conditions=[printable(condition) for condition in decided.conditions],
+                stimuli=decided.stimuli,
+                skipped=_skipped(decided.skipped),
+            )
+            group.attrs.update(facts.to_attributes())
+            create_ragged(group.create_group("path"), decided.paths, "path")
+            create(group, "category", decided.category, (axis,), chunk=_LIST)
+            create(group, "condition", decided.condition, (axis,), chunk=_LIST)
+            for model, decision in decided.decisions.items():
+                group = self._root.require_group(schema.ood_path(model))
+                create(group, decided.name, decision, (axis,), chunk=_LIST)
 
     def activations(self, model: str, units: int, kinds: tuple[str, ...] = ("max", "mean")) -> "ActivationsWriter":
         """Return a writer of the activations of all layers of a model, `units` in all, by image; `close` it before

@@ -6,12 +6,13 @@ from pathlib import Path
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.metrics import METRICS
 from shapebias.core.pictures.tiles import View
+from shapebias.core.pictures.unit_picture import unit_picture
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units.export import write_units_file
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import UnitTable
-from shapebias.tui.show import save_picture, unit_picture
+from shapebias.tui.show import save_picture
 
 
 def free_path(stem: str, suffix: str = "") -> Path:

@@ -1,9 +1,9 @@
 """`shapebias show`: one unit's numbers and pictures, printed to the terminal or saved as a PNG file."""
 
 import io
-import math
 import shutil
 import sys
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from rich.console import Console
 from shapebias.core.errors import UsageError
 from shapebias.core.files import cannot_write
 from shapebias.core.metrics import METRICS
-from shapebias.core.pictures.tiles import View, compose, unit_tiles
+from shapebias.core.pictures.tiles import View, parse_view
+from shapebias.core.pictures.unit_picture import unit_picture
 from shapebias.core.store.concepts import unit_concepts
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.tui.pictures.budget import refined_limit
+from shapebias.tui.pictures.budget import best_limit
 from shapebias.tui.pictures.half_cells import half_cells
 from shapebias.tui.pictures.layout import GAP, GridLayout
 from shapebias.tui.pictures.maker import Request, make_picture
@@ -37,10 +38,7 @@ def show_unit(store: Store, unit: Unit, output: Path | None, view: str, graphics
 
     Raises UsageError for an unknown view or graphics, ShapebiasError where the file cannot be written.
     """
-    try:
-        chosen = View(view)
-    except ValueError:
-        raise UsageError(f"no --view {printable(view)}: {', '.join(View)}") from None
+    chosen = parse_view(view)
     terminal = query_terminal() if output is None and is_interactive() else None
     kind = terminal.choose(graphics) if terminal is not None else Graphics.NONE
     print(unit_text(store, unit))
@@ -71,18 +69,6 @@ def unit_text(store: Store, unit: Unit) -> str:
     return "\n".join(lines)
 
 
-def unit_picture(store: Store, unit: Unit, view: View, tile: int = 2 * _TILE) -> Image.Image:
-    """Return all top images as a grid with captions: the value, and the class, or the file's name without one."""
-    top = store.top(unit)
-    tiles = unit_tiles(store, unit, len(top.image), tile, view)
-    captions = []
-    for rank in range(len(tiles)):
-        image = int(top.image[rank])
-        name = store.class_of(image) or Path(store.image_name(image)).name
-        captions.append(f"{top.value[rank]:.3g} {printable(name, 60)}")
-    return compose(tiles, _COLUMNS, max(1, -(-len(tiles) // _COLUMNS)), tile, captions=captions)
-
-
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a PNG file. Raises UsageError where its name says otherwise, ShapebiasError where it cannot be written."""
     if path.suffix.lower() != ".png":
@@ -105,13 +91,18 @@ def _print_picture(store: Store, unit: Unit, view: View, kind: Graphics, termina
     cell_columns, cell_rows = (-(-(tile + gap) // side) for side in cell)
     columns = max(1, min(_COLUMNS + 1, width // cell_columns))
     layout = GridLayout(columns, _ROWS, cell_columns, cell_rows, tile, cell)
-    limit = refined_limit(layout, unit, math.inf) if painter is not None else None
+    limit = best_limit(layout) if painter is not None else None
     picture = make_picture(store, Request(unit, view, layout, limit), painter)
     if picture.image is not None:
         Console().print(half_cells(picture.image, terminal.colours))
     if painter is not None:
-        for _, pieces in groupby(picture.pieces, key=lambda piece: piece.y):
-            sys.stdout.write(_painted(list(pieces), painter))
+        sys.stdout.write(painted_below(picture.pieces, painter))
+
+
+def painted_below(pieces: Iterable[Piece], painter: Painter) -> str:
+    """Return what paints a picture's pieces, in the order of their rows, from the cursor's line on, and leaves the
+    cursor below them."""
+    return "".join(_painted(list(row), painter) for _, row in groupby(pieces, key=lambda piece: piece.y))
 
 
 def _painted(pieces: list[Piece], painter: Painter) -> str:

@@ -30,6 +30,7 @@ COMMANDS = [
         "concepts",
         "cue-conflict",
         "ablate",
+        "attribute",
         "twins",
     ),
     *("models", "layers", "train", "export-images", "doctor"),

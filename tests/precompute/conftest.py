@@ -85,6 +85,21 @@ def _cue_conflict(run: PlainRun) -> None:
     run.categories.write_text(json.dumps(CATEGORIES))
 
 
+def _sets(run: PlainRun) -> None:
+    """As model-vs-human's: `edge` in folders of the categories, `contrast` in a session, names saying conditions."""
+    for number, name in enumerate(list(CATEGORIES) * 3):
+        (run.ood / "edge" / name).mkdir(parents=True, exist_ok=True)
+        picture(400 + number).save(run.ood / "edge" / name / f"{name}{number}.png")
+    (run.ood / "edge/zoo").mkdir()
+    picture(0).save(run.ood / "edge/zoo/zebra1.png")
+    session = run.ood / "contrast/dnn/session-3"
+    session.mkdir(parents=True)
+    for number, name in enumerate(list(CATEGORIES) * 6):
+        condition = ("c100", "c50", "c05")[number // 6]
+        picture(500 + number).save(session / f"{number:04}_ctr_dnn_{condition}_{name}_10_n0123_{number}.png")
+    (session / "0099_ctr_dnn_c05_cat_10_n0123_99.png").write_bytes(b"")
+
+
 @pytest.fixture(scope="session")
 def plain_run(
     network_file: Path, make_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
@@ -95,7 +110,7 @@ def plain_run(
     shutil.copy(network_file, code)
     code.write_text(code.read_text() + DECIDING)
     run = PlainRun(root, code)
-    for make in (_probe_images, _variants, _stylized, _cue_conflict):
+    for make in (_probe_images, _variants, _stylized, _cue_conflict, _sets):
         make(run)
     make_store(
         run.path,
@@ -108,9 +123,11 @@ def plain_run(
         stylized=str(run.stylized),
         attacks=tuple(map(parse_attack, ("l2:0.2", "linf:0.002", "l2:0.05"))),
         cue_conflict=str(run.conflict),
+        ood=tuple((name, str(run.ood / name)) for name in ("edge", "contrast")),
         categories=run.categories,
         attribution=ATTRIBUTION,
         attribution_images=20,
+        attribution_steps=6,
         seed=SEED,
     )
     return run

@@ -44,6 +44,7 @@ def run(ablation_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFact
             "passes": ("noise", "sensitivity", "distortions", "dissection", "ablation", "attribution"),
             "attribution": parse_choices("gradient,random,center,edges"),
             "attribution_images": 6,
+            "attribution_steps": 4,
             "distortions": ("grey", "noise"),
             "cue_conflict": ablation_settings["cue_conflict"],
             "ablate_accuracy": True,
@@ -97,6 +98,11 @@ def check_maps(store: Store, expected: Store) -> None:
     assert attribution.methods == wanted.methods
     np.testing.assert_array_equal(attribution.target, wanted.target)
     np.testing.assert_allclose(attribution.scale, wanted.scale, rtol=1e-4)
+    assert attribution.scores is not None
+    assert wanted.scores is not None
+    assert attribution.scores.values.keys() == wanted.scores.values.keys() > {"insertion", "deletion", "mass"}
+    for name, values in wanted.scores.values.items():
+        np.testing.assert_allclose(attribution.scores.values[name], values, rtol=0, atol=0.01, err_msg=name)
     for method in wanted.methods:
         for row in range(len(wanted.image)):
             scale = wanted.scale_of(method, row)

@@ -108,3 +108,9 @@ def test_a_stopwatch_leaves_out_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     with watch.running(), watch.paused():
         pass
     assert watch.seconds == 3.0  # 0 to 1, and 5 to 7
+
+
+def test_a_forward_takes_as_many_small_images_as_have_the_pixels_of_a_batch_on_a_gpu_alone() -> None:
+    gpu = Device(torch.device("cuda"))
+    assert (gpu.images_at_once(224), gpu.images_at_once(112), gpu.images_at_once(448)) == (256, 1024, 256)
+    assert (CPU.images_at_once(224), CPU.images_at_once(64)) == (32, 32)

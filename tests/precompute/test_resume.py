@@ -29,6 +29,7 @@ from tests.support.store_arrays import arrays_of
 EVERYTHING: dict[str, object] = {
     "passes": ("noise", "sensitivity", "distortions", "dissection", "attribution"),
     "attribution": parse_choices("gradient,random,center"),
+    "attribution_steps": 3,
     "shard_size": 16,
 }
 

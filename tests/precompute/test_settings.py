@@ -76,6 +76,7 @@ def test_attribution_is_part_of_what_a_run_is_where_it_is_wanted() -> None:
     facts = wanted.identity()
     assert facts["attribution"] == [chosen[0].to_attributes()]
     assert (facts["attribution_images"], facts["attribution_target"]) == (3, "label")
+    assert (facts["attribution_steps"], facts["boxes"]) == (112, None)
     assert pickle.loads(pickle.dumps(wanted)) == wanted
     assert "attribution" not in settings(attribution=chosen).identity()
     with pytest.raises(UsageError, match="no --attribution-target best: there are predicted, label"):

@@ -26,8 +26,8 @@ class PlainRun:
 
     def __init__(self, root: Path, code: Path) -> None:
         self.path = root / "store.zarr"
-        self.images, self.variant, self.stylized, self.conflict, self.categories = (
-            root / name for name in ("images", "variant", "stylized", "conflict", "categories.json")
+        self.images, self.variant, self.stylized, self.conflict, self.ood, self.categories = (
+            root / name for name in ("images", "variant", "stylized", "conflict", "ood", "categories.json")
         )
         space: dict = {}
         exec(code.read_text(), space)

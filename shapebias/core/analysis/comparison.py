@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.analysis.accuracy import Accuracy, accuracies
-from shapebias.core.analysis.resampling import exchange_test, holm, resampled_means
+from shapebias.core.analysis.explainability import differences_text, score_differences
+from shapebias.core.analysis.resampling import RESAMPLES, exchange_test, holm, resampled_means
+from shapebias.core.attribution.scores import SCORES
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS
 from shapebias.core.shape_bias.decisions import Score, score
@@ -17,7 +19,6 @@ from shapebias.core.shape_bias.observers import bias_record
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, printable
 
-RESAMPLES = 2000
 OUTLIER = 0.2  # of the reference model's mean clean TV in the layer, as in the code of Chen, Agarwal & Nguyen
 
 ONE_NETWORK = (
@@ -182,7 +183,7 @@ def compare(
         if name not in known:
             raise UsageError(f"{printable(name)} is not a metric of both models: there are {', '.join(known)}")
     differences, overall = [], []
-    for metric in metrics or known:
+    for metric in known if metrics is None else metrics:
         measured = [
             layer for layer in layers if all(metric in store.metric_names(model, layer) for model in (first, second))
         ]
@@ -245,7 +246,8 @@ def comparison(
 
     `reference` is the model whose total variation says which units are outliers, the first unless it is named.
     """
-    differences, overall = compare(store, first, second, metrics)
+    of_units, of_maps = _split(metrics)
+    differences, overall = compare(store, first, second, of_units)
     pair, standard = (first, second), _reference(store, first, reference)
     return {
         "models": list(pair),
@@ -255,6 +257,7 @@ def comparison(
         "tests_over": "units",
         "overall": [record(result) for result in overall],
         "layers": [record(difference) for difference in differences],
+        "explainability": [record(difference) for difference in score_differences(store, first, second, of_maps)],
         "outlier_reference": standard,
         "outliers": {
             model: {layer: units.tolist() for layer, units in _outliers_of(store, pair, model, standard).items()}
@@ -273,17 +276,26 @@ def comparison_text(
     reference: str | None = None,
 ) -> str:
     """Return what `comparison` does as tables and sentences."""
-    differences, overall = compare(store, first, second, metrics)
+    of_units, of_maps = _split(metrics)
+    differences, overall = compare(store, first, second, of_units)
     pair, standard = (first, second), _reference(store, first, reference)
     scores = {model: _shape_bias(store, model) for model in pair}
     parts = [
         _accuracy_table(_accuracies_of(store, pair, all_right), pair, all_right),
         _lines(_bias_line(model, scored) for model, scored in scores.items() if scored is not None),
-        _layer_table(differences, pair),
-        _lines([*(sentence(result, second) for result in overall if result.layers), ONE_NETWORK]),
+        _layer_table(differences, pair) if differences else "",
+        _lines([*(sentence(result, second) for result in overall if result.layers), ONE_NETWORK]) if overall else "",
         _lines(_outlier_lines(store, pair, standard)) if metrics is None or "tv_shift" in metrics else "",
+        differences_text(score_differences(store, first, second, of_maps), pair),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _split(metrics: list[str] | None) -> tuple[list[str] | None, list[str] | None]:
+    """Return which of the metrics named are of units, and which are scores of attribution maps; None stands for all."""
+    if metrics is None:
+        return None, None
+    return [name for name in metrics if name not in SCORES], [name for name in metrics if name in SCORES]
 
 
 def _reference(store: Store, first: str, reference: str | None) -> str:

@@ -6,6 +6,7 @@ from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.chance import chance_text, class_diversity_by_chance
 from shapebias.core.analysis.comparison import record, shape_bias_record, summarize
 from shapebias.core.analysis.dissection import dissection_facts
+from shapebias.core.analysis.ood import ood_record, ood_sentence
 from shapebias.core.concepts import PUBLISHED
 from shapebias.core.shape_bias.observers import bias_sentence
 from shapebias.core.store import schema
@@ -47,6 +48,7 @@ def store_facts(store: Store) -> dict[str, Any]:
                 ],
                 "cue_conflict": shape_bias_record(store, label),
                 "attribution": _attribution_facts(store, label),
+                "ood": ood_record(store, label),
             }
             for label, model in store.models.items()
         ],
@@ -181,6 +183,8 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
         names = ", ".join(printable(method["name"], 40) for method in model["attribution"]["methods"])
         target = printable(model["attribution"]["target"], 40)
         lines.append(f"  attribution of {model['attribution']['images']:,} images (output: {target}): {names}")
+    if model["ood"] is not None:
+        lines.append(f"  {ood_sentence(model['ood'])}")
     lines.append(f"  {'layer':20}  {'module':20}  {'units':>6}  {'map':>9}  what it is")
     for layer in model["layers"]:
         size = f"{layer['map_height']} x {layer['map_width']}"

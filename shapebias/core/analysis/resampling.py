@@ -8,6 +8,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
+RESAMPLES = 2000  # of an interval or a test, unless said otherwise
 MOST = 100_000  # arrangements that are all gone through; where there are more, some are drawn
 _AT_ONCE = 4_000_000  # values a block of resamples holds
 _ROUNDING = 1e-12  # of the largest value: statistics that differ by less are equal
@@ -81,6 +82,22 @@ def resampled_means(values: Floats, resamples: int, random: np.random.Generator)
     """Return the means of samples of all values with replacement, float64 [resamples]."""
     count = len(values)
     means = [values[random.integers(0, count, (size, count))].mean(1) for size in block_sizes(resamples, count)]
+    return np.concatenate(means)
+
+
+def resampled_columns(values: Floats, resamples: int, random: np.random.Generator) -> Floats:
+    """Return the means of columns over samples of all rows with replacement, float64 [resamples, columns].
+
+    values [rows, columns]; NaN are left out. The columns are resampled alike. NaN where a sample has no value.
+    """
+    rows, known = len(values), ~np.isnan(values)
+    numbers, counted = np.where(known, values, 0.0), known.astype(np.float64)
+    means = []
+    for size in block_sizes(resamples, rows):
+        drawn = random.integers(0, rows, (size, rows)) + rows * np.arange(size)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows).astype(np.float64)
+        sums, counts = times @ numbers, times @ counted
+        means.append(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))
     return np.concatenate(means)
 
 

@@ -13,8 +13,10 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
+from shapebias.core.analysis.ood import ood_decisions
 from shapebias.core.metrics import METRICS
 from shapebias.core.store import manifest, schema
+from shapebias.core.store.attribution import MapScores
 from shapebias.core.store.concepts import layer_concepts, read_concepts, was_dissected
 from shapebias.core.store.errors import StoreError
 from shapebias.core.store.manifest import compare_with_manifest
@@ -28,17 +30,20 @@ _MOST = 20_000  # how many times as large as the store an array can be
 _LAYER = r"models/[^/]+/(layers/[^/]+/)?"  # of version 1 one for every layer
 _EXPECTED = {  # by path: the type, and how many axes
     manifest.ARRAY: ("uint8", 1),
-    r"images/[^/]+/(path|thumbnails/[^/]+)/data": ("uint8", 1),
-    r"images/[^/]+/(path|thumbnails/[^/]+)/offsets": ("int64", 1),
+    r"images/(ood/)?[^/]+/(path|thumbnails/[^/]+)/data": ("uint8", 1),
+    r"images/(ood/)?[^/]+/(path|thumbnails/[^/]+)/offsets": ("int64", 1),
     r"images/probe/thumbnails/[^/]+/image": ("int64", 1),
     r"images/probe/label|images/cue-conflict/(shape|texture)": ("int32", 1),
-    r"models/[^/]+/(decision|target|cue_conflict/decision|distortions/[^/]+)": ("int32", 1),
+    r"images/ood/[^/]+/(category|condition)": ("int32", 1),
+    r"models/[^/]+/(decision|target|cue_conflict/decision|distortions/[^/]+|ood/[^/]+)": ("int32", 1),
     r"models/[^/]+/adversarial/right": ("uint8", 2),
     r"models/[^/]+/filters": ("float32", 4),
     r"images/attribution/image|models/[^/]+/attribution/target": ("int32", 1),
     r"models/[^/]+/attribution/probability": ("float32", 1),
     r"models/[^/]+/attribution/(scale|gap)": ("float32", 2),
     r"models/[^/]+/attribution/maps/[^/]+": ("float16", 3),
+    r"models/[^/]+/attribution/scores/overlap": ("float32", 3),
+    r"models/[^/]+/attribution/scores/[^/]+": ("float32", 2),
     _LAYER + r"activations/(max|mean)": ("float16", 2),
     _LAYER + r"top/value": ("float32", 2),
     _LAYER + r"top/image": ("int32", 2),
@@ -90,7 +95,7 @@ def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None)
         advance(name)
         _check_array(name, array, report)
         _read(store, name, array, report)
-    for check in (_check_images, _check_models, _check_cue_conflict, _check_attribution):
+    for check in (_check_images, _check_models, _check_cue_conflict, _check_ood, _check_attribution):
         try:
             check(store, report)
         except StoreError as error:
@@ -266,6 +271,7 @@ def _check_attribution(store: Store, report: Report) -> None:
         if (np.isnan(attribution.probability) == explained).any():
             report.add(f"{path}/probability", "targets and probabilities do not fit")
         report.check_range(f"{path}/probability", attribution.probability[explained], 0, 1 + 1e-5)
+        _check_scores(f"{path}/{schema.SCORES}", attribution.scores, report)
         scale = attribution.scale
         if (~np.isnan(scale)[:, ~explained]).any() or not ((scale >= 0) & (scale < np.inf) | np.isnan(scale)).all():
             report.add(f"{path}/scale", "a value that is no scale")
@@ -276,3 +282,21 @@ def _check_attribution(store: Store, report: Report) -> None:
                     report.add(
                         f"{path}/maps/{method}", f"the map of row {row} is up to {largest:g}, its scale {known:g}"
                     )
+
+
+def _check_scores(path: str, scores: MapScores | None, report: Report) -> None:
+    """Check that scores of maps, as far as they were measured, are in [0, 1], as all of them are."""
+    if scores is None:
+        return
+    arrays = {**scores.values, **({} if scores.overlap is None else {schema.OVERLAP: scores.overlap})}
+    for name, values in arrays.items():
+        report.check_range(f"{path}/{name}", values[~np.isnan(values)], 0, 1 + 1e-5)
+
+
+def _check_ood(store: Store, report: Report) -> None:
+    """Check that what models decided for sets of stimuli fits these."""
+    for model in store.models:
+        try:
+            ood_decisions(store, model)
+        except StoreError as error:
+            report.add_error(error)

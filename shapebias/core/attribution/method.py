@@ -50,6 +50,11 @@ class Cost:
     forwards: int
     backwards: int = 0
 
+    @property
+    def runs(self) -> int:
+        """Forwards and backwards together."""
+        return self.forwards + self.backwards
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -58,6 +63,8 @@ class Method:
     signed:   whether its map tells what speaks against the class (below 0) from what speaks for it
     formula:  with x for the image in [0, 1], b for the baseline, S for the logit of the class, f for the score that
               `of` names, p for positions; maps of colours are summed over them
+    sensitivity:  whether its values say how the score changes with a pixel: then their size tells how important a
+              pixel is, else the values themselves
     """
 
     name: str
@@ -67,6 +74,7 @@ class Method:
     formula: str
     source: str
     settings: tuple[Setting, ...] = ()
+    sensitivity: bool = False
     forwards_and_backwards: Callable[[Mapping[str, Value], int], Cost]
 
     def setting(self, name: str) -> Setting:

@@ -71,7 +71,7 @@ _BASELINES_OF_SHAP = Setting(
     low=1,
     high=10_000,
     about="how many, where they are random; else there is one",
-    source="captum's documentation: 10 to 20",
+    source="captum asks for more than one",
 )
 
 
@@ -81,6 +81,7 @@ _ALL = (
         title="Gradient",
         family=GRADIENT,
         signed=True,
+        sensitivity=True,
         formula="dS/dx",
         source="Simonyan, Vedaldi & Zisserman 2014 (arXiv 1312.6034), with its sign",
         forwards_and_backwards=_once,
@@ -99,6 +100,7 @@ _ALL = (
         title="SmoothGrad",
         family=GRADIENT,
         signed=True,
+        sensitivity=True,
         formula="mean over samples of dS/dx at x + sigma * (standard normal noise)",
         source="Smilkov et al. 2017 (arXiv 1706.03825)",
         settings=(
@@ -128,14 +130,14 @@ _ALL = (
                 low=2,
                 high=100_000,
                 about="points on the way from baseline to image, both ends among them",
-                source="captum; Sundararajan et al. 2017: 20 to 300",
+                source="captum's default; Sundararajan et al. 2017: 20 to 300",
             ),
             Setting(
                 name="rule",
                 default="trapezoid",
                 words=("trapezoid", "gauss-legendre"),
                 about="where the points are, and what they weigh",
-                source="trapezoid: Sturmfels, Lundberg & Lee 2020; gauss-legendre: captum's default",
+                source="trapezoid: even steps, both ends counted; gauss-legendre: captum's default",
             ),
             _baseline(BLACK, "Sundararajan et al. 2017: the black image"),
         ),

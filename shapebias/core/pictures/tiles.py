@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
+from shapebias.core.errors import UsageError
 from shapebias.core.pictures.heatmap import heat_scale, heat_tile
 from shapebias.core.store.errors import damaged
 from shapebias.core.store.reader import Store, TopImages, Unit
+from shapebias.core.text import printable
 
 BACKGROUND = (18, 18, 18)
 _CROP_CELLS = 8  # map cells that a crop shows around the maximum
@@ -32,6 +34,14 @@ class View(StrEnum):
     def next(self) -> "View":
         views = list(View)
         return views[(views.index(self) + 1) % len(views)]
+
+
+def parse_view(text: str) -> View:
+    """Return the view of a name. Raises UsageError where there is none."""
+    try:
+        return View(text)
+    except ValueError:
+        raise UsageError(f"no --view {printable(text)}: {', '.join(View)}") from None
 
 
 @dataclass(frozen=True)
@@ -231,13 +241,14 @@ def compose(
         x, y = index % columns * step_x, index // columns * step_y
         canvas.paste(tile, (x, y))
         if captions:
-            draw.text((x, y + size + 2), _fitting(captions[index], size, draw, font), (200, 200, 200), font)
+            draw.text((x, y + size + 2), fitting_text(captions[index], size, draw, font), (200, 200, 200), font)
     return canvas
 
 
-def _fitting(
+def fitting_text(
     text: str, width: int, draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont | None
 ) -> str:
+    """Return a text, cut at its end where it is wider than `width` pixels."""
     while text and draw.textlength(text, font) > width:
         text = text[:-2] + "…" if len(text) > 2 else ""
     return text

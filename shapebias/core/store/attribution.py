@@ -9,6 +9,20 @@ from numpy.typing import NDArray
 from shapebias.core.store import schema
 
 
+@dataclass(frozen=True)
+class MapScores:
+    """How well the maps of a model explain, as far as it was measured.
+
+    facts:    how that was done
+    values:   float32 [methods, images] by the names of scores; NaN: not measured
+    overlap:  float32 [methods, images, thresholds], from which localisation follows; None: no objects are known
+    """
+
+    facts: schema.AttributionScores
+    values: Mapping[str, NDArray[np.float32]]
+    overlap: NDArray[np.float32] | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
     """Maps of some probe images by several methods. A `row` is the number of an image among those that were explained.
@@ -22,6 +36,7 @@ class Attribution:
     gap:          float32 [methods, images], the completeness gap; NaN where the method has none
     left_out:     why methods that were asked for do not hold for the network, by name
     read:         returns a method's stored map of a row, float16 [h, w]: the map / scale
+    scores:       of the maps; None where they were not scored
     """
 
     images: schema.AttributionImages
@@ -33,6 +48,7 @@ class Attribution:
     gap: NDArray[np.float32]
     left_out: Mapping[str, str]
     read: Callable[[str, int], NDArray[np.float16]]
+    scores: MapScores | None = None
 
     def row(self, image: int) -> int | None:
         """Return the row of a probe image, by its number in the store; None where it was not explained."""

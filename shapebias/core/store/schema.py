@@ -12,6 +12,10 @@ images/cue-conflict/       attributes: see CueConflictImages; only where a netwo
   shape, texture           int32 [images], index into categories
 images/attribution/        attributes: see AttributionImages; where attribution was measured
   image                    int32 [images], ascending indices into images/probe
+images/ood/                attributes: names (of the sets of stimuli that networks decided for)
+images/ood/SET/            attributes: see OodImages
+  path/{data,offsets}      as in images/probe, of the images used
+  category, condition      int32 [images], indices into categories and conditions; condition -1 = none
 concepts/                  attributes: names, category (of each name, index into categories), categories, and of what
                            was dissected: source, images, iou_area, skipped, problems; where any was dissected
 models/LABEL/              attributes: see Model, with the facts of every layer. Units are those of all layers, one
@@ -27,6 +31,7 @@ models/LABEL/              attributes: see Model, with the facts of every layer.
   concepts/label           int32 [units, categories]: each category's best concept, index into names, -1 = none
   concepts/{intersection,activation,truth}   int64 [units, categories]: pixel counts, see core/concepts.py
   cue_conflict/decision    int32 [images], index into categories, -1 = none; images of images/cue-conflict
+  ood/SET                  int32 [images], index into categories, -1 = none; images of images/ood/SET
   decision, target         int32 [images]: the output that the network decides for, and the right one, -1 = none
   distortions/NAME         int32 [images]: what it decides for the distorted image, -1 = no such version of it
   adversarial/right        uint8 [attacks, images]: 1 = right in spite of the attack; attributes: attacks
@@ -39,6 +44,12 @@ models/LABEL/              attributes: see Model, with the facts of every layer.
                            evidence; NaN = not measured
     gap                    float32 [methods, images], the completeness gap; NaN where the method has none
     maps/NAME              float16 [images, h, w], the map / scale, in [-1, 1]; 0 where the scale is 0 or NaN
+    scores/                attributes: see AttributionScores; of the maps as they are stored
+      SCORE                float32 [methods, images], see core/attribution/scores.py; NaN = not measured: of an image
+                           without an object that is known, or which shows something else than what is explained.
+                           Localisation follows from the next
+      overlap              float32 [methods, images, thresholds], the largest IoU of the box around the largest
+                           component of {evidence >= threshold * its maximum} with a box of the object
 
 Version 1, which is still read, had a group models/LABEL/layers/LAYER with arrays of its own for every layer:
 metrics/METRIC [units], top/map [units, k, h, w], the others as above; the layer's facts were its attributes, and
@@ -55,6 +66,8 @@ VERSION = 2
 PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
 ATTRIBUTION = "images/attribution"
+SCORES, OVERLAP = "scores", "overlap"  # of maps, below the group of a model's attribution
+OOD = "images/ood"
 CONCEPTS = "concepts"
 CLIPPED = 65504.0  # float16's largest number: larger activations are stored as this
 FAINT = (
@@ -195,6 +208,40 @@ class AttributedMethod(_Attributes):
     fallback: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AttributionScores(_Attributes):
+    """How a model's maps were scored: `scores`, the names of the arrays.
+
+    steps:       of insertion and deletion; 0: not measured
+    blur, grey:  what insertion begins with (px of 224: the width of the window, the standard deviation), and what
+                 deletion ends with, of 1
+    ties:        the order of pixels of equal importance
+    tolerance:   of pointing, px of 224
+    thresholds:  those of `overlap`
+    objects:     where it is from what objects are known: a folder or table of boxes, else masks
+    """
+
+    scores: list[str]
+    steps: int
+    blur: list[float]
+    grey: float
+    ties: str
+    tolerance: float
+    thresholds: list[float]
+    objects: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OodImages(_Attributes):
+    """A set of stimuli: the names of their categories and conditions, how images were prepared, `native` or `model`,
+    and those that were left out (of each: path, reason)."""
+
+    categories: list[str]
+    conditions: list[str]
+    stimuli: str
+    skipped: list[dict[str, str]]
+
+
 def is_safe_name(name: object) -> bool:
     """Return whether a model's or layer's name in a store is one that shapebias would write: printable, short, no
     path."""
@@ -209,6 +256,11 @@ def decisions_path(model: str) -> str:
 def attribution_path(model: str) -> str:
     """Return the group of what attribution gave for a model inside the store."""
     return f"models/{model}/attribution"
+
+
+def ood_path(model: str) -> str:
+    """Return the group of a model's decisions for sets of stimuli inside the store."""
+    return f"models/{model}/ood"
 
 
 def layer_path(model: str, layer: str) -> str:

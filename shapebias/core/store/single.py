@@ -13,11 +13,12 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from shapebias.core.attribution.scores import SCORES
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.metrics import in_order
 from shapebias.core.shape_bias.decisions import Decisions
 from shapebias.core.store import schema
-from shapebias.core.store.attribution import Attribution
+from shapebias.core.store.attribution import Attribution, MapScores
 from shapebias.core.store.errors import StoreError, damaged, store_name
 from shapebias.core.store.files import Files
 from shapebias.core.store.layout import MAPS, METRICS, ArrayPart, LayerArray, Layout
@@ -233,7 +234,23 @@ class SingleStore(Store):
             gap=self.read(f"{path}/gap", shape=[len(methods), count]).astype(np.float32),
             left_out=left_out,
             read=read,
+            scores=self._map_scores(f"{path}/{schema.SCORES}", [len(methods), count]),
         )
+
+    def _map_scores(self, path: str, shape: list[int]) -> MapScores | None:
+        """Return the scores of a model's maps, [methods, images] as `shape` says."""
+        if not self.has(path):
+            return None
+        with self._reading(path):
+            facts = schema.AttributionScores.from_attributes(self.attributes_of(path))
+            names = [name for name in facts.scores if name != schema.OVERLAP]
+            if not set(names) <= set(SCORES):
+                raise ValueError("a score that this version does not know")
+        overlap = None
+        if schema.OVERLAP in facts.scores:
+            overlap = self.read(f"{path}/{schema.OVERLAP}", shape=[*shape, len(facts.thresholds)]).astype(np.float32)
+        values = {name: self.read(f"{path}/{name}", shape=shape).astype(np.float32) for name in names}
+        return MapScores(facts, values, overlap)
 
     # Layers and units
 

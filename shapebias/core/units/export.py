@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from shapebias.core.files import cannot_write
 from shapebias.core.metrics import METRICS
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, printable
-from shapebias.core.units.table import UnitTable, unit_records
+from shapebias.core.units.table import UnitTable, unit_columns, unit_records
 
 FORMATS = ("table", "json", "csv", "parquet")
 
@@ -55,15 +55,8 @@ def _write_parquet(table: UnitTable, binary: BinaryIO) -> None:
         import pyarrow.parquet
     except ImportError as error:
         raise ShapebiasError("Parquet needs pyarrow: pip install 'shapebias[parquet]'") from error
-    models, layers = zip(*table.layers, strict=True)
-    columns: dict[str, Any] = {
-        "model": np.array(models)[table.layer],
-        "layer": np.array(layers)[table.layer],
-        "unit": table.index,
-        **table.columns,
-    }
     buffer = io.BytesIO()
-    arrays = {name: pyarrow.array(values, from_pandas=True) for name, values in columns.items()}
+    arrays = {name: pyarrow.array(values, from_pandas=True) for name, values in unit_columns(table).items()}
     pyarrow.parquet.write_table(pyarrow.table(arrays), buffer)
     binary.write(buffer.getvalue())
 

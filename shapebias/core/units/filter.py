@@ -72,6 +72,18 @@ def filter_mask(text: str, table: UnitTable) -> Mask:
     return _Parser(_tokens(text), table).parse()
 
 
+def select_units(
+    table: UnitTable, condition: str | None = None, sort: str | None = None, ascending: bool = False
+) -> UnitTable:
+    """Return the units that an expression selects, in the order of a metric, the largest first unless `ascending`.
+
+    Raises FilterError, and UsageError for a metric that the table does not have.
+    """
+    if condition is not None:
+        table = table.take(np.flatnonzero(filter_mask(condition, table)))
+    return table if sort is None else table.take(table.order(sort, ascending))
+
+
 def filter_columns(table: UnitTable) -> list[str]:
     """Return the names that an expression over `table` can use."""
     return ["model", "layer", "unit", *table.columns]

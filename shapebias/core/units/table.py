@@ -85,6 +85,12 @@ def _stable_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
     return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
+def unit_columns(table: UnitTable) -> dict[str, NDArray[Any]]:
+    """Return `model`, `layer`, `unit` and every metric by name, [rows] each: what a data frame of the table holds."""
+    models, layers = (np.array(names, object) for names in zip(*table.layers, strict=True))
+    return {"model": models[table.layer], "layer": layers[table.layer], "unit": table.index, **table.columns}
+
+
 def load_units(store: Store, model: str | None = None, layer: str | None = None) -> UnitTable:
     """Read every unit of the store, or those of a model, of a layer, in the order of models, layers and indices.
 

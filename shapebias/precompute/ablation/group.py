@@ -17,7 +17,8 @@ from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.inputs import list_images
-from shapebias.precompute.measures.cue_conflict import label_images, stimulus_geometry
+from shapebias.precompute.measures.categories import stimulus_geometry
+from shapebias.precompute.measures.cue_conflict import label_images
 from shapebias.precompute.memory import in_parts
 from shapebias.precompute.models.spec import ModelSpec
 from shapebias.precompute.progress import Reporter

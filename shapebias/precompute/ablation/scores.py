@@ -10,7 +10,8 @@ from shapebias.precompute.ablation.memory import bytes_to_use
 from shapebias.precompute.ablation.units import Labelled, UnitAblation, accuracy_drop, shape_and_texture_scores
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.image_set import ImageSet
-from shapebias.precompute.measures.cue_conflict import CueConflict, category_mapping
+from shapebias.precompute.measures.categories import category_mapping
+from shapebias.precompute.measures.cue_conflict import CueConflict
 from shapebias.precompute.models.hooks import WatchedLayer
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner

@@ -16,7 +16,8 @@ from shapebias.precompute.ablation.next_linear import NextLinear
 from shapebias.precompute.ablation.remainder import NoRestError, Rest, take_rows
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
-from shapebias.precompute.measures.cue_conflict import CueConflict, stimulus_geometry
+from shapebias.precompute.measures.categories import stimulus_geometry
+from shapebias.precompute.measures.cue_conflict import CueConflict
 from shapebias.precompute.memory import OutOfMemoryError, release
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.runner import Runner

@@ -29,17 +29,18 @@ _SAME = 1e-6  # inputs nearer to each other than this have the slope that the gr
 def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Explanation:
     """Return the mean over baselines of DeepLIFT's contributions, with its completeness gap.
 
-    Where the rule does not hold for the network, GradientSHAP takes its place: contributions to the change of the logit
-    between grey and trial images do not sum up to it, as of networks that multiply activations with each other.
+    GradientSHAP takes its place where the rule does not hold for the network: where contributions to the change of the
+    logit from grey to trial images do not sum up to it, as of networks that multiply activations with each other.
     """
-    if not _holds(subject):
+    missed = _missed_in_trial(subject)
+    if not missed < _TOLERANCE:
         subject.budget.note(
-            "deeplift-shap: the Rescale rule does not hold for its operations: gradient-shap takes its place"
+            f"deeplift-shap: contributions miss the change of the logit by {missed:.0%} in a trial, so that its rule "
+            "does not hold for this network: gradient-shap takes its place"
         )
         settings = {name: choice.settings[name] for name in ("baseline", "baselines")}
-        return replace(
-            gradient_shap(subject, Choice.of("gradient-shap", **settings), question), fallback="gradient-shap"
-        )
+        other = gradient_shap(subject, Choice.of("gradient-shap", **settings), question)
+        return replace(other, fallback="gradient-shap")
     baselines = draw_baselines(choice.word("baseline"), question, question.generators(), choice.count("baselines"))
     count = baselines.shape[1]
     total, rise = torch.zeros_like(question.images), torch.zeros_like(question.targets, dtype=torch.float32)
@@ -54,12 +55,12 @@ def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Expla
     return Explanation(maps=maps, gap=relative_gap(maps, rise / count))
 
 
-def _holds(subject: Subject) -> bool:
-    """Return whether the contributions to the change from grey to trial images sum up to it."""
+def _missed_in_trial(subject: Subject) -> float:
+    """Return by what share the contributions to the change from grey to trial images miss it, at most."""
     images = subject.trial_images
     targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     contributions, rise = _contributions(subject, images, torch.full_like(images, 0.5), targets)
-    return bool((relative_gap(contributions.sum(1), rise) < _TOLERANCE).all())
+    return float(relative_gap(contributions.sum(1), rise).max())
 
 
 def _contributions(subject: Subject, images: Tensor, baselines: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

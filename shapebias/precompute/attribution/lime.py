@@ -20,21 +20,20 @@ _QUICKSHIFT = {"kernel_size": 4, "max_dist": 200, "ratio": 0.2}  # the authors' 
 def lime(subject: Subject, choice: Choice, question: Question) -> Explanation:
     """Return for each pixel the coefficient of its superpixel."""
     samples, of, device = choice.count("samples"), choice.word("of"), question.images.device
-    parts = [superpixels(choice, image) for image in question.images]
-    shown = [
-        draw_shown(samples, int(own.max()) + 1, generator)
-        for own, generator in zip(parts, question.generators(), strict=True)
-    ]
+    parts = [superpixels(choice, image).to(device) for image in question.images]
+    counts = [int(areas.max()) + 1 for areas in parts]
+    draws = zip(counts, question.generators(), strict=True)
+    shown = [draw_shown(samples, count, generator).to(device) for count, generator in draws]
     baselines = _baselines(choice, question, parts)
     scores = torch.empty((len(question), samples), device=device)
     for images, part in blocks(len(question), samples, subject.budget.images):
         masks = torch.stack([own[part][:, areas] for own, areas in zip(shown[images], parts[images], strict=True)])
-        changed = torch.where(masks.to(device)[:, :, None], question.images[images, None], baselines[images, None])
+        changed = torch.where(masks[:, :, None], question.images[images, None], baselines[images, None])
         targets = question.targets[images].repeat_interleave(masks.shape[1])
         scores[images, part] = subject.score(changed.flatten(0, 1), targets, of).view(masks.shape[:2])
-    known = torch.where(varies(scores), scores, 0.0).cpu()
-    maps = [_coefficients(choice, *of_image)[areas] for *of_image, areas in zip(shown, known, parts, strict=True)]
-    return Explanation(maps=torch.stack(maps).to(device))
+    known = torch.where(varies(scores), scores, 0.0)
+    coefficients = [_coefficients(choice, *of_image) for of_image in zip(shown, known, strict=True)]
+    return Explanation(maps=torch.stack([own[areas] for own, areas in zip(coefficients, parts, strict=True)]))
 
 
 def superpixels(choice: Choice, image: Tensor) -> Tensor:
@@ -67,9 +66,7 @@ def _baselines(choice: Choice, question: Question, parts: list[Tensor]) -> Tenso
     kind = choice.word("baseline")
     if kind != "mean":
         return draw_baselines(kind, question, question.generators())[:, 0]
-    return torch.stack(
-        [_mean_colours(image, areas.to(image.device)) for image, areas in zip(question.images, parts, strict=True)]
-    )
+    return torch.stack([_mean_colours(*of_image) for of_image in zip(question.images, parts, strict=True)])
 
 
 def _mean_colours(image: Tensor, areas: Tensor) -> Tensor:
@@ -86,8 +83,8 @@ def _coefficients(choice: Choice, shown: Tensor, scores: Tensor) -> Tensor:
     features = features - (weights @ features) / weights.sum()
     values = values - (weights @ values) / weights.sum()
     weighted = features.T * weights
-    penalty = choice.number("ridge") * torch.eye(features.shape[1], dtype=torch.float64)
-    inverse = torch.linalg.pinv(weighted @ features + penalty, hermitian=True)  # superpixels always shown together: any
+    penalty = choice.number("ridge") * torch.eye(features.shape[1]).to(features)
+    inverse = torch.linalg.pinv(weighted @ features + penalty, hermitian=True)  # of superpixels always shown together
     coefficients: Tensor = inverse @ (weighted @ values)
     return coefficients.float()
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
+from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.core.attribution.methods import PROBABILITY
@@ -101,6 +103,10 @@ class Subject:
     def notes(self) -> list[str]:
         """Lines for the user, each once."""
         return self.budget.notes
+
+    def images(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return images uint8 [B, H, W, 3] as methods take them, float32 [B, 3, H, W] in [0, 1], on the device."""
+        return self.device.upload(pixels).permute(0, 3, 1, 2).float().div_(255)
 
     def scores(self, images: Tensor) -> Tensor:
         """Return the class scores (logits) of images, float32 [B, classes]."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.geometry import Geometry, Size
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,13 @@ class Squashed(Geometry):
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only."""
-        size = (self.resize, self.resize)
+        size = self._resized(image.size)
         if image.size != size:
             image = image.resize(size, Image.Resampling[self.interpolation.upper()])
         return super().__call__(image)
+
+    def _resized(self, size: Size) -> Size:
+        return (self.resize, self.resize)
 
     @property
     def key(self) -> str:
@@ -38,8 +41,7 @@ class Bordered(Geometry):
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only."""
-        ratio = max(image.size) / self.resize
-        size = (max(1, round(image.width / ratio)), max(1, round(image.height / ratio)))
+        size = self._resized(image.size)
         if size != image.size:
             image = image.resize(size, Image.Resampling[self.interpolation.upper()])
         width, height = (max(side, self.crop) for side in image.size)
@@ -47,6 +49,11 @@ class Bordered(Geometry):
         canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
         left, top = (round((side - self.crop) / 2.0) for side in canvas.size)
         return np.asarray(canvas.crop((left, top, left + self.crop, top + self.crop)))
+
+    def _resized(self, size: Size) -> Size:
+        ratio = max(size) / self.resize
+        width, height = (max(1, round(side / ratio)) for side in size)
+        return width, height
 
     @property
     def key(self) -> str:

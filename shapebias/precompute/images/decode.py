@@ -32,7 +32,7 @@ from PIL import (  # the plugins by name: else Pillow looks for a format's plugi
 from shapebias.core.errors import ShapebiasError
 from shapebias.precompute.images.depth import Depth, Range, Scale, depth_of, range_of, read_values, to_8_bits
 from shapebias.precompute.images.fetch import fetch, is_file
-from shapebias.precompute.images.geometry import Geometry, ImageError
+from shapebias.precompute.images.geometry import Geometry, ImageError, Size
 
 if TYPE_CHECKING:
     from PIL import ImageCms
@@ -145,6 +145,11 @@ def read_mask(path: bytes | str | Path, geometry: Geometry) -> npt.NDArray[np.ui
     Raises `ImageError` as `read_image` does, and for an image that has no transparency.
     """
     return geometry(_read(path, _opacity, load=False))  # a file without transparency need not be decoded
+
+
+def image_size(path: bytes | str | Path) -> Size:
+    """Return width and height of the image in a file, upright, from its header. Raises as `read_image` does."""
+    return _read(path, lambda opened: opened.upright(opened.image).size, load=False)
 
 
 def fit_pixels(

@@ -13,6 +13,7 @@ _MAX_SIDE = 40_000
 
 
 Pixels = npt.NDArray[np.uint8]
+Size = tuple[int, int]  # width and height, px
 
 
 class ImageError(Exception):
@@ -43,22 +44,39 @@ class Geometry:
 
         Raises `ImageError` if the image is so long and thin that its long side would exceed 40,000 pixels.
         """
-        short, long = min(image.size), max(image.size)
-        long = int(self.resize * long / short)
-        if long > _MAX_SIDE:
-            raise ImageError(f"too long and thin: {image.width} x {image.height} pixels")
-        size = (self.resize, long) if image.width <= image.height else (long, self.resize)
-        left, top = (self._offset(side) for side in size)
+        size = self._resized(image.size)
+        left, top = self._corner(size)
         if size != image.size:
             return _resize_crop(image, size, (left, top), self.crop, self.interpolation)
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
-    def _offset(self, side: int) -> int:
-        """Return where the crop starts on a side: negative where the side is shorter, rounded as torchvision rounds
-        it."""
-        if side < self.crop:
-            return -((self.crop - side) // 2)
-        return round((side - self.crop) / 2.0)
+    def place(self, boxes: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.float64]:
+        """Return where boxes [boxes, 4] (left, top, right, bottom, in px of an image of this width and height) are in
+        the network's input, cut off at its borders: in px, those alone that are at least a pixel wide and high.
+
+        Raises `ImageError` as a call does.
+        """
+        resized = self._resized(size)
+        scale = np.divide(resized, size)
+        placed = np.clip(boxes * np.tile(scale, 2) - np.tile(self._corner(resized), 2), 0, self.crop)
+        kept: npt.NDArray[np.float64] = placed[(placed[:, 2:] - placed[:, :2] >= 1).all(1)]
+        return kept
+
+    def _resized(self, size: Size) -> Size:
+        """Return width and height to which an image of a size is resized. Raises `ImageError`."""
+        short, long = min(size), max(size)
+        long = int(self.resize * long / short)
+        if long > _MAX_SIDE:
+            raise ImageError(f"too long and thin: {size[0]} x {size[1]} pixels")
+        return (self.resize, long) if size[0] <= size[1] else (long, self.resize)
+
+    def _corner(self, resized: Size) -> Size:
+        """Return left and top of the crop in the resized image: negative where a side is shorter, rounded as
+        torchvision rounds it."""
+        left, top = (
+            round((side - self.crop) / 2.0) if side >= self.crop else -((self.crop - side) // 2) for side in resized
+        )
+        return left, top
 
     @property
     def key(self) -> str:
@@ -77,10 +95,13 @@ class WholeImage(Geometry):
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only."""
-        size = (self.crop, self.crop)
+        size = self._resized(image.size)
         if image.size != size:
             image = image.resize(size, Image.Resampling[self.interpolation.upper()])
         return np.asarray(image)
+
+    def _resized(self, size: Size) -> Size:
+        return (self.crop, self.crop)
 
     @property
     def key(self) -> str:

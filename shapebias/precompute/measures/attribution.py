@@ -11,17 +11,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.core.attribution.choice import Choice
+from shapebias.core.attribution.method import Method
 from shapebias.core.store import schema
+from shapebias.core.store.schema import SCORES
 from shapebias.precompute.attribution.explain import explain
-from shapebias.precompute.attribution.explanation import Explanation
+from shapebias.precompute.attribution.explanation import Explanation, Question
 from shapebias.precompute.attribution.subject import NotApplicable, Subject
 from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.images.versions import CLEAN, SILHOUETTE
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
 from shapebias.precompute.scanning.scan import Parts
+from shapebias.precompute.scoring.scoring import BatchScores, Scoring
 from shapebias.precompute.stopwatch import Stopwatch
 
+VERSIONS = (CLEAN, SILHOUETTE)  # of every image, as the pass sees them
+_BLACK = 128  # below which a silhouette is the object
 _PROBABILITY, _SAID = "probability", "said"  # in every part
 _MAPS, _SCALE, _GAP = "maps", "scale", "gap"  # kinds of arrays of a method
 
@@ -63,14 +69,18 @@ class Said:
 class AttributionMeasure:
     """Measures a model's maps by some methods.
 
+    The images of the scan come in VERSIONS.
+
     targets:  int32 [images of the scan], the outputs that are explained
     seeds:    int64 [images of the scan], of all that methods draw for an image
+    scoring:  how the maps are scored
     """
 
     model: int
     choices: tuple[Choice, ...]
     targets: NDArray[np.int32]
     seeds: NDArray[np.int64]
+    scoring: Scoring
 
     def start(self, runners: Sequence[Runner]) -> "AttributionShard":
         """Return a new measure of one shard."""
@@ -81,17 +91,18 @@ class AttributionMeasure:
         explains. A method that does not hold for the network, by any shard, is left out."""
         said = Said.merged(parts)
         choices = [choice for choice in self.choices if choice.name not in said.left_out]
-        names = [_PROBABILITY, *(_of(choice.name, kind) for kind in (_SCALE, _GAP) for choice in choices)]
+        kinds = (_SCALE, _GAP, *self.scoring.names)
+        names = [_PROBABILITY, *(_of(choice.name, kind) for kind in kinds for choice in choices)]
         _, arrays = rows_by_image(parts, len(rows), names)
 
         def of_all(values: NDArray[Any], missing: float) -> NDArray[Any]:
-            every = np.full(count, missing, values.dtype)
+            every = np.full((count, *values.shape[1:]), missing, values.dtype)
             every[rows] = values
             return every
 
         def of_methods(kind: str) -> NDArray[np.float32]:
             by_method = [of_all(arrays[_of(choice.name, kind)], np.nan) for choice in choices]
-            return np.stack([np.zeros((0, count), np.float32), *by_method][bool(by_method) :])
+            return np.stack(by_method) if by_method else np.zeros((0, count), np.float32)
 
         return Attributed(
             methods=[_facts(choice, parts, said) for choice in choices],
@@ -99,6 +110,7 @@ class AttributionMeasure:
             probability=of_all(arrays[_PROBABILITY], np.nan),
             scale=of_methods(_SCALE),
             gap=of_methods(_GAP),
+            scores={name: of_methods(name) for name in self.scoring.names},
             said=said,
             rows=rows,
             parts=parts,
@@ -121,6 +133,7 @@ def _facts(choice: Choice, parts: Parts, said: Said) -> schema.AttributedMethod:
 class Attributed:
     """What attribution gave for a model, in the shapes of the store's schema, for all images that the store explains.
 
+    scores: of maps, by name
     rows:   int64, which of them the network has an output to explain for: the images of the scan
     parts:  of the scan
     """
@@ -130,6 +143,7 @@ class Attributed:
     probability: NDArray[np.float32]
     scale: NDArray[np.float32]
     gap: NDArray[np.float32]
+    scores: dict[str, NDArray[np.float32]]
     said: Said
     rows: NDArray[np.int64]
     parts: Parts
@@ -151,16 +165,21 @@ class AttributionShard:
     def __init__(self, measure: AttributionMeasure, runner: Runner) -> None:
         self._measure, self._subject = measure, Subject.of(runner)
         self._rows, self._said = Rows(), Said()
-        self._watches = {choice.name: Stopwatch(self._subject.device.device) for choice in measure.choices}
+        watched = (*(choice.name for choice in measure.choices), SCORES)
+        self._watches = {name: Stopwatch(self._subject.device.device) for name in watched}
 
     def feed(self, batch: Batch) -> None:
         """Take in a batch."""
         device = self._subject.device
-        images = device.upload(batch.pixels).permute(0, 3, 1, 2).float().div_(255)
+        pixels, silhouettes = (np.ascontiguousarray(batch.pixels[:, version]) for version in range(len(VERSIONS)))
+        images = device.upload(pixels).permute(0, 3, 1, 2).float().div_(255)
         targets = device.upload(self._measure.targets[batch.positions].astype(np.int64))
         seeds = self._measure.seeds[batch.positions].tolist()
         probability = self._subject.probabilities(images, targets).cpu().numpy()
         self._rows.add({POSITION: batch.positions, _PROBABILITY: probability})
+        with self._watches[SCORES].running():
+            question, masks = Question(images, targets, seeds), silhouettes[..., 0] < _BLACK
+            scores = self._measure.scoring.start(self._subject, question, batch.positions, masks)
         for choice in self._measure.choices:
             if choice.name in self._said.left_out:
                 continue
@@ -170,15 +189,21 @@ class AttributionShard:
             except NotApplicable as error:
                 self._said.left_out[choice.name] = str(error)
             else:
-                self._keep(choice.name, explanation)
+                self._keep(choice.method, explanation, scores)
 
-    def _keep(self, method: str, explanation: Explanation) -> None:
+    def _keep(self, method: Method, explanation: Explanation, scores: BatchScores) -> None:
+        """Keep maps, and their scores: those of the maps as they are kept."""
         maps, scale = scaled(explanation.maps)
         gap = torch.full_like(scale, torch.nan) if explanation.gap is None else explanation.gap
-        arrays = {_MAPS: maps, _SCALE: scale, _GAP: gap.float()}
-        self._rows.add({_of(method, kind): values.cpu().numpy() for kind, values in arrays.items()})
+        tensors = {_MAPS: maps, _SCALE: scale, _GAP: gap.float()}
+        arrays = {kind: values.cpu().numpy() for kind, values in tensors.items()}
+        with self._watches[SCORES].running():
+            scored = scores(method, maps)
+        for values in scored.values():
+            values[np.isnan(arrays[_SCALE])] = np.nan
+        self._rows.add({_of(method.name, kind): values for kind, values in (arrays | scored).items()})
         if explanation.fallback is not None:
-            self._said.fallback[method] = explanation.fallback
+            self._said.fallback[method.name] = explanation.fallback
 
     def part(self) -> Part:
         """Return the rows of every image, and what was said of methods."""

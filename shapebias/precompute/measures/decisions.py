@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,36 +19,50 @@ NOT_SHOWN = -1  # an image that could not be used, or that has no such version
 
 @dataclass(frozen=True)
 class DecisionMeasure:
-    """Measures the decisions of the models at `models` (of the run's) for every version of a scan's images."""
+    """Measures the decisions of the models at `models` (of the run's) for every version of a scan's images; `among`:
+    the outputs among which they decide, where these are not all."""
 
     models: tuple[int, ...]
     versions: tuple[str, ...] | None = None
+    among: tuple[int, ...] | None = None
 
     def start(self, runners: Sequence[Runner]) -> "DecisionShard":
         """Return a new measure of one shard."""
         chosen = {model: runners[model] for model in self.models if runners[model].outputs is not None}
-        return DecisionShard(chosen, self.versions)
+        return DecisionShard(chosen, self.versions, self.among)
 
 
 class DecisionShard:
     """What models decide for the images of one shard."""
 
-    def __init__(self, runners: dict[int, Runner], versions: tuple[str, ...] | None) -> None:
-        self._runners, self._versions = runners, versions
+    def __init__(
+        self, runners: dict[int, Runner], versions: tuple[str, ...] | None, among: tuple[int, ...] | None
+    ) -> None:
+        self._runners, self._versions, self._among = runners, versions, among
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
         """Take in a batch."""
         pixels = batch.pixels if self._versions is not None else batch.pixels[:, None]
-        decided = {model: np.full(pixels.shape[:2], NOT_SHOWN, np.int32) for model in self._runners}
-        for version, name in enumerate(self._versions or ("",)):
-            changed = np.ascontiguousarray(pixels[:, version])
-            shown = changed.min((1, 2, 3)) < 255 if name == SILHOUETTE else np.ones(len(changed), bool)
-            if not shown.any():
-                continue
-            for model, runner in self._runners.items():
-                decided[model][shown, version] = runner.decide(runner.forward(changed))[shown]
+        shown = np.ones(pixels.shape[:2], bool)
+        for version, name in enumerate(self._versions or ()):
+            if name == SILHOUETTE:
+                shown[:, version] = pixels[:, version].min((1, 2, 3)) < 255
+        images = pixels.reshape(-1, *pixels.shape[2:])
+        images = images if shown.all() else images[shown.ravel()]
+        decided = {}
+        for model, runner in self._runners.items():
+            decided[model] = np.full(shown.shape, NOT_SHOWN, np.int32)
+            if len(images):
+                (decided[model][shown],) = runner.of_versions(partial(self._decide, runner), images)
         self._rows.add({POSITION: batch.positions} | name_decisions(decided))
+
+    def _decide(self, runner: Runner, pixels: NDArray[np.uint8]) -> list[NDArray[np.int32]]:
+        """Return the outputs that a model decides for, one array int32 [B]."""
+        scores = runner.forward(pixels)
+        if self._among is None or scores is None:
+            return [runner.decide(scores)]
+        return [np.array(self._among, np.int32)[runner.decide(scores[:, list(self._among)])]]
 
     def part(self) -> Part:
         """Return the positions, and int32 [images, versions] of each model."""

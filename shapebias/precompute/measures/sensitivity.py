@@ -67,10 +67,12 @@ class SensitivityShard:
 
     def feed(self, batch: Batch) -> None:
         """Take in a batch."""
-        for version, layers in enumerate(self._changed.values()):
-            maxima = self._runner.activations(batch.pixels[:, version])
-            for changed, maximum in zip(layers, maxima, strict=True):
-                changed.update(maximum, batch.positions)
+        images, versions = batch.pixels.shape[:2]
+        maxima = self._runner.of_versions(self._runner.activations, batch.pixels.reshape(-1, *batch.pixels.shape[2:]))
+        for layer, maximum in enumerate(maxima):
+            by_version = maximum.reshape(images, versions, -1).swapaxes(0, 1)
+            for layers, changed in zip(self._changed.values(), by_version, strict=True):
+                layers[layer].update(changed, batch.positions)
 
     def part(self) -> Part:
         """Return the sum of the activations of each metric and layer, float64 [units]."""

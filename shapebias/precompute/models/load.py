@@ -1,5 +1,6 @@
 """From a `ModelSpec` to a network in eval mode with its preprocessing."""
 
+import copy
 import hashlib
 import importlib
 import importlib.util
@@ -29,7 +30,7 @@ from shapebias.precompute.models.preprocessing import (
 )
 from shapebias.precompute.models.spec import ModelSpec
 from shapebias.precompute.models.trained import SHIPPED, SMALL, SUFFIX, read_trained
-from shapebias.precompute.models.unwrapping import initialize, unwrap, use_float32
+from shapebias.precompute.models.unwrapping import initialize, inside, unwrap, use_float32
 
 
 @dataclass
@@ -73,6 +74,29 @@ class LoadedModel:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class InMemorySpec(ModelSpec):
+    """A network by itself. `preparation` is its preprocessing, None for what the module says of it; `class_ids` names
+    its outputs in order, None where nobody said."""
+
+    module: nn.Module
+    preparation: Preprocessing | None = None
+    class_ids: tuple[str, ...] | None = None
+
+
+def in_memory_spec(
+    label: str,
+    module: nn.Module,
+    preparation: Preprocessing | None = None,
+    class_ids: tuple[str, ...] | None = None,
+) -> InMemorySpec:
+    """Return the spec of a network; its source says what it is: `a ResNet in memory`."""
+    source = f"a {type(inside(module)).__name__} in memory"
+    return InMemorySpec(
+        label=label, source=source, checkpoint=None, module=module, preparation=preparation, class_ids=class_ids
+    )
+
+
 _Source = tuple[nn.Module, str, Preprocessing, list[str] | None]  # network, architecture, preprocessing, class ids
 
 
@@ -81,6 +105,8 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
 
     Without `download`, networks whose weights would come from the internet get zeros: enough to look at the layers.
     """
+    if isinstance(spec, InMemorySpec):
+        return _from_memory(spec)
     source = spec.network
     spec = _shipped(spec)
     classes = read_classes(spec.classes) if spec.classes is not None else None
@@ -96,9 +122,7 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
     weights = checkpoint.fill(network, replace=from_library) if checkpoint is not None else Weights({})
     preprocessing = _normalized(preprocessing, weights, spec.preprocess)
     notes = [note for note in weights.notes if not (spec.preprocess and "preprocess=" in note)]
-    network.eval()
-    _run(spec.source, lambda: initialize(network, preprocessing.geometry.crop))
-    return LoadedModel(
+    model = LoadedModel(
         label=spec.label,
         network=network,
         architecture=architecture,
@@ -108,8 +132,42 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
         file_digest=checkpoint.sha256 if checkpoint is not None else None,
         output=spec.output,
         decides=not weights.without_head,
-        notes=[*notes, *damaged_weights(network), *use_float32(network)],
+        notes=notes,
     )
+    return _finished(model)
+
+
+def _from_memory(spec: InMemorySpec) -> LoadedModel:
+    """A copy of a network that a Python program holds."""
+    network, architecture, preprocessing, _ = _described(_copy(spec), spec.source)
+    model = LoadedModel(
+        label=spec.label,
+        network=network,
+        architecture=architecture,
+        source=spec.source,
+        preprocessing=preprocessing if spec.preparation is None else spec.preparation,
+        class_ids=None if spec.class_ids is None else list(spec.class_ids),
+        output=spec.output,
+    )
+    return _finished(model)
+
+
+def _copy(spec: InMemorySpec) -> nn.Module:
+    """Return a copy of the network, on its device: a run changes modes, memory formats and hooks, and the user's
+    network is to stay as it is. Raises ShapebiasError where it cannot be copied."""
+    try:
+        return copy.deepcopy(inside(spec.module))
+    except Exception as error:
+        reason = printable(f"{type(error).__name__}: {error}", 200)
+        raise ShapebiasError(f"{spec.label} ({printable(spec.source)}) cannot be copied: {reason}") from error
+
+
+def _finished(model: LoadedModel) -> LoadedModel:
+    """The model in eval mode, with all weights, as float32, and notes of what is wrong with them."""
+    network = model.network.eval()
+    _run(model.source, lambda: initialize(network, model.preprocessing.geometry.crop))
+    model.notes += [*damaged_weights(network), *use_float32(network)]
+    return model
 
 
 def _shipped(spec: ModelSpec) -> ModelSpec:
@@ -169,8 +227,13 @@ def _from_code(spec: ModelSpec) -> _Source:
     if not isinstance(network, nn.Module):
         kind = type(network).__name__
         raise ShapebiasError(f"{printable(spec.source)} returned {printable(kind)}, not a torch.nn.Module")
+    return _described(network, spec.source)
+
+
+def _described(network: nn.Module, source: str) -> _Source:
+    """A module, unwrapped, with the preprocessing that its `pretrained_cfg` says, else ImageNet's usual one."""
     cfg = getattr(network, "pretrained_cfg", None)
-    network = unwrap(network, spec.source)
+    network = unwrap(network, source)
     cfg = cfg or getattr(network, "pretrained_cfg", None)
     return network, type(network).__name__, from_pretrained_cfg(cfg) if cfg else imagenet_preprocessing(), None
 

@@ -108,6 +108,10 @@ def from_pretrained_cfg(cfg: Any) -> Preprocessing:
 
 def from_torchvision(weights: Any, origin: str) -> Preprocessing:
     """Read the evaluation transform of a torchvision weights enum (nothing is downloaded)."""
-    transform = weights.transforms()
+    return from_transform(weights.transforms(), origin)
+
+
+def from_transform(transform: Any, origin: str) -> Preprocessing:
+    """Read an evaluation transform of torchvision's, as `WEIGHTS.transforms()` returns it."""
     geometry = Geometry(int(transform.resize_size[0]), int(transform.crop_size[0]), str(transform.interpolation.value))
     return Preprocessing(geometry, tuple(transform.mean), tuple(transform.std), origin)

@@ -65,11 +65,7 @@ def parse_spec(text: str) -> ModelSpec:
     if not source or checkpoint == "":
         raise UsageError(f"--model {printable(text)}: write [LABEL=]SOURCE[@CHECKPOINT], such as AlexNet=alexnet@a.pth")
     label = labelled["label"] if labelled else _usual_label(source)
-    if not LABEL_PATTERN.fullmatch(label):
-        raise UsageError(
-            f"--model {printable(text)}: a label holds letters, digits, space and . _ + - and starts with a "
-            "letter or digit"
-        )
+    check_label(label, f"--model {printable(text)}")
     classes = chosen.get("classes")
     return ModelSpec(
         label=label,
@@ -80,6 +76,12 @@ def parse_spec(text: str) -> ModelSpec:
         output=chosen.get("output"),
         weights=chosen.get("weights"),
     )
+
+
+def check_label(label: str, where: str) -> None:
+    """Raise UsageError, which begins with `where`, for a label that could not name a model in a store."""
+    if not LABEL_PATTERN.fullmatch(label):
+        raise UsageError(f"{where}: a label holds letters, digits, space and . _ + - and starts with a letter or digit")
 
 
 def _parts(text: str) -> tuple[str, str | None]:

@@ -12,10 +12,10 @@ def unwrap(network: nn.Module, source: str) -> nn.Module:
 
     Raises UsageError for scripted, traced and quantised networks, whose layers cannot be hooked.
     """
-    network = _inside(network)
+    network = inside(network)
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
-            plain = _inside(child)
+            plain = inside(child)
             if plain is not child:
                 setattr(module, name, plain)
     for path, module in network.named_modules():
@@ -37,7 +37,8 @@ def _at(path: str) -> str:
     return f" at {printable(path, 60)}" if path else ""
 
 
-def _inside(module: nn.Module) -> nn.Module:
+def inside(module: nn.Module) -> nn.Module:
+    """Return the module that torch.compile or a parallel wrapper runs, itself where it is none of them."""
     while True:
         if isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
             module = inner

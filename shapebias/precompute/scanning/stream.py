@@ -90,6 +90,6 @@ class Stream:
 
     def batch_size(self, geometry: Geometry, versions: int) -> int:
         """Return how many images a batch has: as many as the user says, or as all their versions have room for."""
-        usual, room = (256, 256 << 20) if self.device.is_cuda else (32, 64 << 20)
+        room = 256 << 20 if self.device.is_cuda else 64 << 20
         fitting = room // (geometry.crop**2 * 3 * versions)
-        return self.settings.batch_size or max(1, min(usual, fitting))
+        return self.settings.batch_size or max(1, min(self.device.usual_batch, fitting))

@@ -3,11 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from shapebias.core.attribution.scores import THRESHOLDS, TOLERANCE
 from shapebias.core.store import schema
+from shapebias.core.text import printable
 from shapebias.precompute.images.image_set import image_keys
-from shapebias.precompute.measures.attribution import AttributionMeasure
+from shapebias.precompute.measures.attribution import VERSIONS, AttributionMeasure
 from shapebias.precompute.scanning.scan import Scan
-from shapebias.precompute.settings import LABEL
+from shapebias.precompute.scoring.box_files import BoxFiles
+from shapebias.precompute.scoring.curves import BLUR, GREY, SIGMA
+from shapebias.precompute.scoring.objects import NO_BOXES, FoundBoxes, find_boxes
+from shapebias.precompute.scoring.ranking import TIES
+from shapebias.precompute.scoring.scoring import Scoring
+from shapebias.precompute.settings import LABEL, Settings
 from shapebias.precompute.stages.run import ModelRun, Run
 
 _MAP_BYTES = 4 << 20  # of the maps of an image, about
@@ -51,8 +58,9 @@ def attribute(run: Run) -> None:
     if not len(run.explained):
         return
     settings = run.settings
+    boxes = _find_boxes(run)
     for model in run.models:
-        _attribute(run, model)
+        _attribute(run, model, boxes)
     if any(model.attributed is not None for model in run.models):
         facts = schema.AttributionImages(
             target_rule=settings.attribution_target, seed=settings.seed, requested=settings.attribution_images
@@ -60,7 +68,16 @@ def attribute(run: Run) -> None:
         run.writer.attribution_images(facts, run.explained)
 
 
-def _attribute(run: Run, model: ModelRun) -> None:
+def _find_boxes(run: Run) -> FoundBoxes | None:
+    """Return the boxes of the images that are explained; None where the user names none."""
+    if run.inputs.boxes is None:
+        return None
+    found = find_boxes(run.inputs.boxes, run.image_set.take(run.used[run.explained]))
+    run.notes += found.notes
+    return found
+
+
+def _attribute(run: Run, model: ModelRun, boxes: FoundBoxes | None) -> None:
     notes = model.runner.model.notes
     outputs = model.target if run.settings.attribution_target == LABEL else model.decision
     if model.runner.outputs is None or not len(outputs):
@@ -73,7 +90,13 @@ def _attribute(run: Run, model: ModelRun) -> None:
     if not len(rows):
         return
     positions = run.used[run.explained[rows]]
-    measure = AttributionMeasure(model.number, run.settings.attribution, targets[rows], _seeds(run, positions))
+    measure = AttributionMeasure(
+        model.number,
+        run.settings.attribution,
+        targets[rows],
+        seeds=_seeds(run, positions),
+        scoring=_scoring(run, model, boxes, rows=rows, targets=targets),
+    )
     scan = Scan(
         name=f"attribution-{model.label}",
         title=f"{model.label}: attribution",
@@ -81,12 +104,38 @@ def _attribute(run: Run, model: ModelRun) -> None:
         geometry=model.runner.geometry,
         measure=measure,
         positions=positions,
+        versions=VERSIONS,
         image_bytes=_MAP_BYTES,
         costly=True,
     )
     model.attributed = measure.merge(run.scan_again(scan), rows, len(targets))
     run.writer.attribution(model.label, model.attributed)
+    run.writer.map_scores(model.label, model.attributed.scores, _score_facts(run.settings, run.inputs.boxes))
     said = model.attributed.said
     notes += [f"{method} is left out: {reason}" for method, reason in said.left_out.items()]
     notes += [f"{method} does not hold for it: {other} took its place" for method, other in said.fallback.items()]
     notes += [f"attribution: {note}" for note in said.notes]
+
+
+def _scoring(
+    run: Run, model: ModelRun, boxes: FoundBoxes | None, *, rows: NDArray[np.int64], targets: NDArray[np.int32]
+) -> Scoring:
+    """Return how the maps of a model's images, those at `rows` of the explained ones, are scored; targets int32
+    [explained images] are the outputs that are explained."""
+    geometry, match = model.runner.geometry, model.runner.match
+    placed = [NO_BOXES] * len(targets) if boxes is None else boxes.of_outputs(geometry, match, targets)
+    right = model.target[run.explained] if len(model.target) else np.full(len(targets), -1)
+    return Scoring(run.settings.attribution_steps, [placed[row] for row in rows.tolist()], (right == targets)[rows])
+
+
+def _score_facts(settings: Settings, boxes: BoxFiles | None) -> schema.AttributionScores:
+    return schema.AttributionScores(
+        scores=[],
+        steps=settings.attribution_steps,
+        blur=[BLUR, SIGMA],
+        grey=GREY,
+        ties=TIES,
+        tolerance=TOLERANCE,
+        thresholds=list(THRESHOLDS),
+        objects="masks" if boxes is None else printable(boxes.source, 4096),
+    )

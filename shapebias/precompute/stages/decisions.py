@@ -1,16 +1,21 @@
 """The third stage: what the models decide for images as they are, changed, attacked, and of two cues."""
 
+from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shapebias.core.imagenet import variant_of
+from shapebias.core.text import printable
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.sources.variants import pair_by_name
 from shapebias.precompute.measures.adversarial import AttackMeasure
+from shapebias.precompute.measures.categories import class_ids
 from shapebias.precompute.measures.cue_conflict import decide_cue_conflict
 from shapebias.precompute.measures.decisions import NOT_SHOWN, DecisionMeasure, read_decisions
+from shapebias.precompute.measures.ood import OodSet, decide_ood
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.scan import Parts, Scan
 from shapebias.precompute.stages.near_chance import explain_near_chance
@@ -44,6 +49,21 @@ def decide(run: Run) -> None:
             stimuli_as=settings.stimuli,
         )
         run.writer.cue_conflict(run.cue_conflict)
+    if inputs.ood:
+        run.writer.ood([_decide_set(run, name) for name in inputs.ood])
+
+
+def _decide_set(run: Run, name: str) -> OodSet:
+    """Return what the models decide for a set of stimuli; keep the accuracies and what to say of it."""
+    image_set, skipped = run.inputs.ood[name]
+    settings, runners = run.settings, [model.runner for model in run.models]
+    decided = decide_ood(
+        run.engine, runners, image_set, skipped, name=name, file=settings.categories, stimuli_as=settings.stimuli
+    )
+    run.notes += decided.notes()
+    for model in run.models:
+        model.ood[name] = decided.of(model.label).accuracy(name)
+    return decided
 
 
 def _distort(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
@@ -65,15 +85,22 @@ def _distort(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
 
 
 def _decide(
-    run: Run, model: ModelRun, name: str, image_set: ImageSet, *, positions: NDArray[np.int64] | None = None
+    run: Run,
+    model: ModelRun,
+    name: str,
+    image_set: ImageSet,
+    *,
+    positions: NDArray[np.int64] | None = None,
+    among: tuple[int, ...] | None = None,
 ) -> Parts:
-    """Return what a model decides for another set's images (at `positions` of its listing), as parts."""
+    """Return what a model decides for another set's images (at `positions` of its listing), as parts; `among`: the
+    outputs among which it decides, where these are not all."""
     scan = Scan(
         name=f"{quote(name, safe='')}-{model.label}",
         title=f"{model.label}: {name}",
         image_set=image_set,
         geometry=model.runner.geometry,
-        measure=DecisionMeasure((model.number,)),
+        measure=DecisionMeasure((model.number,), among=among),
         positions=positions,
     )
     return run.engine.run(scan)
@@ -117,11 +144,32 @@ def _attack(run: Run, model: ModelRun) -> None:
 
 
 def _vary(run: Run, model: ModelRun, name: str, image_set: ImageSet) -> None:
-    parts = _decide(run, model, f"variant-{name}", image_set)
+    among = own_classes(model.runner, image_set)
+    if among is not None:
+        model.runner.model.notes.append(
+            f"{printable(name)} is decided among {among.name}'s {len(among.outputs)} classes"
+        )
+    parts = _decide(run, model, f"variant-{name}", image_set, among=None if among is None else among.outputs)
     seen, by_model = read_decisions(parts, len(image_set), [model.number])
     nothing = np.full((len(image_set), 1), NOT_SHOWN, np.int32)
     decided = by_model.get(model.number, nothing)[:, 0]
     model.variants.append(judge(name, decided, _targets(model.runner, run.image_set, image_set), seen))
+
+
+class OwnClasses(NamedTuple):
+    """A data set of some of ImageNet's classes, and the outputs that stand for these."""
+
+    name: str
+    outputs: tuple[int, ...]
+
+
+def own_classes(runner: Runner, image_set: ImageSet) -> OwnClasses | None:
+    """Return the outputs among which a network decides for ImageNet-R or -A, as is published: those of their 200
+    classes. None for other images, and for a network that lacks one of the classes."""
+    variant, ids = variant_of(image_set.source_names), class_ids(runner)
+    if variant is None or ids is None or not set(variant[1]) <= set(ids):
+        return None
+    return OwnClasses(variant[0], tuple(ids.index(wnid) for wnid in variant[1]))
 
 
 def _targets(runner: Runner, probe: ImageSet, image_set: ImageSet) -> NDArray[np.int32]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shapebias.core.concepts import LayerConcepts
 from shapebias.core.shape_bias.decisions import score
 from shapebias.core.shape_bias.observers import bias_record
+from shapebias.core.store.schema import SCORES
 from shapebias.core.text import printable
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.annotations import Annotations
@@ -64,6 +65,7 @@ class ModelRun:
     warning:       what is wrong with the accuracy, None where nothing is
     distorted:     accuracy by distortion
     attributed:    where it looks, once that is known
+    ood:           accuracy by set of stimuli
     """
 
     number: int
@@ -76,6 +78,7 @@ class ModelRun:
     target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     variants: list[Variant] = field(default_factory=list)
     distorted: dict[str, float] = field(default_factory=dict)
+    ood: dict[str, float] = field(default_factory=dict)
     warning: str | None = None
     attributed: Attributed | None = None
 
@@ -187,6 +190,7 @@ def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict |
         shape_bias=None if cue_conflict is None else bias_record(score(cue_conflict.of(model_run.label))),
         distorted=model_run.distorted | variants,
         attribution=_attribution(model_run),
+        ood=model_run.ood,
     )
 
 
@@ -195,7 +199,8 @@ def _attribution(model_run: ModelRun) -> dict[str, Any] | None:
     attributed = model_run.attributed
     if attributed is None:
         return None
-    seconds = {method.name: attributed.said.seconds[method.name] for method in attributed.methods}
+    names = [*(method.name for method in attributed.methods), SCORES]
+    seconds = {name: attributed.said.seconds[name] for name in names}
     return {"images": len(attributed.rows), "seconds": seconds}
 
 

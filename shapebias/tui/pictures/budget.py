@@ -16,6 +16,11 @@ def usual_bytes(layout: GridLayout) -> int:
     return max(_BYTES, _BYTES * layout.count * layout.size**2 // (768 * 512))
 
 
+def best_limit(layout: GridLayout) -> int:
+    """Return the bytes that are enough for any picture of a grid."""
+    return _BEST * usual_bytes(layout)
+
+
 def first_limit(layout: GridLayout, subject: Subject, speed: float) -> int:
     """Return the bytes of a subject's first picture on a line that takes `speed` bytes a second."""
     usual, affordable = usual_bytes_of(layout, subject), _FIRST * speed

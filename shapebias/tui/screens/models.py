@@ -1,6 +1,7 @@
 """The models of a store: what they are, how they decide, what they withstand."""
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -9,6 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from shapebias.core.analysis.accuracy import accuracies
+from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies
 from shapebias.core.shape_bias.observers import Observer, observe, published, saw_other_images, shape_categories
 from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
@@ -31,6 +33,7 @@ class ModelScreen(ReadingScreen):
         self._page = Static()
         self._observers = _observers(self._store)
         self._accuracies = accuracies(self._store)
+        self._ood = {label: ood_accuracies(self._store, label) for label in self._store.models}
 
     def parts(self) -> list[Widget]:
         return [self._page]
@@ -40,7 +43,7 @@ class ModelScreen(ReadingScreen):
 
     def text(self, width: int) -> Text:
         """Return the whole page, in lines of at most `width` cells."""
-        sections = [self._models(width), self._bias(width), self._withstood(width)]
+        sections = [self._models(width), self._bias(width), self._withstood(width), self._out_of_distribution(width)]
         return Text("\n").join(line for section in sections for line in [*section, Text()])
 
     def _models(self, width: int) -> list[Text]:
@@ -87,21 +90,38 @@ class ModelScreen(ReadingScreen):
         """Return one bar for each condition and model: accuracy on the images as they are, and on distorted ones."""
         if not self._accuracies:
             return [_missing("accuracy", "images in folders named by class")]
-        marks = series(list(self._store.models))
-        lines = [Text("accuracy", style="bold")]
-        room = max(min(width - _NAME - 14, 60), 8)
-        conditions = list(dict.fromkeys(measured.condition for measured in self._accuracies))
-        for condition in conditions:
-            name = condition
-            for measured in self._accuracies:
-                if measured.condition != condition:
-                    continue
-                color, mark = marks[measured.model]
-                line = Text(printable(name, _NAME - 2).ljust(_NAME)).append(f"{mark} ", color)
-                lines.append(line.append(bar(measured.accuracy, room), color).append(f" {measured.accuracy:6.1%}"))
-                name = ""
-        if len(conditions) == 1:
+        fractions: dict[str, dict[str, float]] = {}
+        for measured in self._accuracies:
+            fractions.setdefault(measured.condition, {})[measured.model] = measured.accuracy
+        lines = [Text("accuracy", style="bold"), *self._bars(list(fractions.items()), width)]
+        if len(fractions) == 1:
             lines.append(_missing("accuracy without shape, without texture, with noise", "--passes distortions"))
+        return lines
+
+    def _out_of_distribution(self, width: int) -> list[Text]:
+        """Return one bar for each set of stimuli and model, and behind several sets for their mean."""
+        fractions: dict[str, dict[str, float]] = {}
+        for model, known in self._ood.items():
+            for measured in known:
+                fractions.setdefault(measured.set_name, {})[model] = measured.accuracy
+        if not fractions:
+            return [_missing("accuracy out of distribution", "--ood NAME=IMAGES")]
+        rows = list(fractions.items())
+        if len(rows) > 1:
+            rows.append(("mean", {model: mean_accuracy(known) for model, known in self._ood.items() if known}))
+        return [Text("accuracy out of distribution", style="bold"), *self._bars(rows, width)]
+
+    def _bars(self, rows: Sequence[tuple[str, dict[str, float]]], width: int) -> list[Text]:
+        """Return one bar for each condition and model, from the fractions of the models under each condition."""
+        marks, room = series(list(self._store.models)), max(min(width - _NAME - 14, 60), 8)
+        lines = []
+        for condition, by_model in rows:
+            name = condition
+            for model, fraction in by_model.items():
+                color, mark = marks[model]
+                line = Text(printable(name, _NAME - 2).ljust(_NAME)).append(f"{mark} ", color)
+                lines.append(line.append(bar(fraction, room), color).append(f" {fraction:6.1%}"))
+                name = ""
         return lines
 
 

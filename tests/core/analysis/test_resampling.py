@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from shapebias.core.analysis.resampling import MOST, exchange_test, holm, resampled_means, sign_flip_test
+from shapebias.core.analysis.resampling import (
+    MOST,
+    exchange_test,
+    holm,
+    resampled_columns,
+    resampled_means,
+    sign_flip_test,
+)
 
 
 def difference(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
@@ -94,3 +101,16 @@ def test_bootstrap_means_spread_as_the_standard_error() -> None:
     values = np.random.default_rng(1).normal(size=400)
     means = resampled_means(values, 5000, np.random.default_rng(2))
     assert means.std() == pytest.approx(values.std() / 20, rel=0.05)
+
+
+def test_columns_are_resampled_alike_without_missing_values() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.random((40, 3))
+    values[5:9, 1] = np.nan
+    values[:, 2] = np.nan
+    means = resampled_columns(values, 4000, np.random.default_rng(1))
+    assert means.shape == (4000, 3)
+    drawn = np.random.default_rng(1).integers(0, 40, (4000, 40))
+    np.testing.assert_allclose(means[:, 0], values[drawn, 0].mean(1))
+    np.testing.assert_allclose(means[:, 1], np.nanmean(values[drawn, 1], axis=1))
+    assert np.isnan(means[:, 2]).all()

@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.attribution_table import tables
 from shapebias.core.attribution.choice import Choice, parse_choices
 from shapebias.core.attribution.method import Cost, Setting
 from shapebias.core.attribution.methods import CONTROL, FAMILIES, METHODS
@@ -89,3 +91,8 @@ def test_the_registry_is_whole() -> None:
             assert setting.about
             assert setting.source
             assert setting.read(str(setting.default)) == setting.default
+
+
+def test_the_documentation_has_every_method_and_setting() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "attribution.md").read_text("utf-8")
+    assert "\n".join(tables()) in page, "run python -m benchmarks.attribution_table --write docs/attribution.md"

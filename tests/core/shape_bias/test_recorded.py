@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.shape_bias.categories import sixteen_classes
+from shapebias.core.shape_bias.decision_files import COLUMNS, is_person
 from shapebias.core.shape_bias.decisions import Decisions, score
-from shapebias.core.shape_bias.recorded import (
-    COLUMNS,
-    Recorded,
-    export_decisions,
-    is_person,
-    read_decisions,
-    write_decisions,
-)
+from shapebias.core.shape_bias.recorded import Recorded, export_decisions, read_decisions, write_decisions
 
 SIXTEEN = list(sixteen_classes())
 HEADER = ",".join(COLUMNS)

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from shapebias.core.analysis.describe import store_facts, store_text
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.pictures.tiles import View
+from shapebias.core.pictures.unit_picture import unit_picture
 from shapebias.core.store.errors import StoreError
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.core.units.table import load_units, unit_records
-from shapebias.tui.show import unit_picture, unit_text
+from shapebias.tui.show import unit_text
 from tests.support.damaged_store import attributes, flip, one_line
 
 EXAMPLES = 25

@@ -19,13 +19,8 @@ from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.sources.find import find_images
-from shapebias.precompute.measures.cue_conflict import (
-    CueConflict,
-    category_mapping,
-    decide,
-    decide_cue_conflict,
-    probabilities,
-)
+from shapebias.precompute.measures.categories import category_mapping, decide, probabilities
+from shapebias.precompute.measures.cue_conflict import CueConflict, decide_cue_conflict
 from shapebias.precompute.models.hooks import Watch
 from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.preprocessing import Preprocessing

@@ -1,11 +1,23 @@
 """Decisions for distorted images, image for image, and for stylized ones that are paired by name."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from shapebias.core.analysis.accuracy import accuracies, distorted_decisions
+from shapebias.precompute.device import CPU
 from shapebias.precompute.images.distort import generator, parse_distortion
+from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.measures.decisions import DecisionMeasure
+from shapebias.precompute.measures.sensitivity import SensitivityMeasure
+from shapebias.precompute.memory import OutOfMemoryError
+from shapebias.precompute.models.load import load_model
+from shapebias.precompute.models.spec import parse_spec
+from shapebias.precompute.runner import Runner, prepare
 from tests.support.plain_run import MODELS, PlainRun, pixels
 
 NAMES = ["silhouette", "shuffle-2", "grey", "noise", "low-pass", "jpeg-20", "stylized"]
@@ -80,3 +92,75 @@ def test_versions_that_the_test_makes_are_seeded_by_path() -> None:
     """Else `PlainRun.distorted` would prove nothing."""
     noise, grey = parse_distortion("noise"), np.full((8, 8, 3), 128, np.uint8)
     assert (noise(grey, generator(b"a", 3, "noise")) != noise(grey, generator(b"b", 3, "noise"))).any()
+
+
+class Counted:
+    """A runner, how many images each of its forwards had, and up to how many fit into memory."""
+
+    def __init__(self, network: Path, fitting: int = 1000) -> None:
+        nobody = ImageSet(root=Path(), paths=[], labels=np.zeros(0, np.int32))
+        self.runner: Runner = prepare(load_model(parse_spec(f"{network}:build")), nobody, CPU, "paper")
+        self.forwards: list[int] = []
+        self.fitting = fitting
+        self.runner.network.register_forward_pre_hook(self._count)
+
+    def _count(self, _: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if len(inputs[0]) > self.fitting:
+            raise OutOfMemoryError("too many")
+        self.forwards.append(len(inputs[0]))
+
+
+def versions_of(images: int, count: int) -> Batch:
+    crop = np.random.default_rng(0).integers(0, 255, (images, count, 32, 32, 3), np.uint8)
+    return Batch(np.arange(images), crop, None)
+
+
+def decided(runner: Runner, batch: Batch, names: tuple[str, ...]) -> np.ndarray:
+    shard = DecisionMeasure((0,), names).start([runner])
+    shard.feed(batch)
+    return shard.part()["0"]
+
+
+def test_all_versions_of_a_batch_are_one_forward(network_file: Path) -> None:
+    counted, batch = Counted(network_file), versions_of(6, 5)
+    expected = np.stack([counted.runner.decide(counted.runner.forward(batch.pixels[:, n])) for n in range(5)], 1)
+    counted.forwards.clear()
+    counted.runner.at_once = 30
+    np.testing.assert_array_equal(decided(counted.runner, batch, ("a", "b", "c", "d", "e")), expected)
+    assert counted.forwards == [30]
+
+
+def test_versions_take_as_many_forwards_as_there_is_room_for(network_file: Path) -> None:
+    counted, batch = Counted(network_file), versions_of(6, 5)
+    counted.runner.at_once = 8
+    decided(counted.runner, batch, ("a", "b", "c", "d", "e"))
+    assert counted.forwards == [8, 8, 8, 6]
+
+
+def test_versions_that_do_not_fit_into_memory_take_smaller_forwards(network_file: Path) -> None:
+    counted, whole, batch = Counted(network_file, fitting=10), Counted(network_file), versions_of(6, 5)
+    names = ("a", "b", "c", "d", "e")
+    np.testing.assert_array_equal(decided(counted.runner, batch, names), decided(whole.runner, batch, names))
+    assert counted.forwards == [8, 8, 8, 6]
+    with pytest.raises(OutOfMemoryError):
+        decided(Counted(network_file, fitting=0).runner, batch, names)
+
+
+def test_no_forward_for_images_without_a_silhouette(network_file: Path) -> None:
+    counted, batch = Counted(network_file), versions_of(4, 2)
+    batch.pixels[:3, 0] = 255
+    found = decided(counted.runner, batch, ("silhouette", "grey"))
+    assert counted.forwards == [5]
+    assert (found[:3, 0] == -1).all()
+    np.testing.assert_array_equal(found[:, 1], counted.runner.decide(counted.runner.forward(batch.pixels[:, 1])))
+
+
+def test_sensitivity_takes_one_forward_a_batch(network_file: Path) -> None:
+    counted, batch = Counted(network_file), versions_of(5, 4)
+    lists = [np.tile(np.arange(3), (layer.units, 1)) for layer in counted.runner.layers]
+    shard = SensitivityMeasure(0, lists).start([counted.runner])
+    shard.feed(batch)
+    assert counted.forwards == [20]
+    for version, metric in enumerate(("color_sensitivity", "shape_sensitivity", "noise_sensitivity")):
+        for layer, maxima in enumerate(counted.runner.activations(batch.pixels[:, version])):
+            np.testing.assert_allclose(shard.part()[f"{metric}.{layer}"], maxima[:3].sum(0), rtol=1e-5, atol=1e-6)

@@ -109,7 +109,7 @@ def test_the_device_path_is_exact(seed: int, kind: str, shape: tuple[int, int, i
     check_exact(merged.result(), maps)
 
 
-@pytest.mark.parametrize("kind", ["normal", "repeated", "ascending"])
+@pytest.mark.parametrize("kind", ["normal", "repeated", "negative", "ascending"])
 def test_lists_that_overflow_many_times_stay_exact(kind: str) -> None:
     maps = random_maps(2, kind, (400, 17, 30, 30))
     check_exact(fed(maps, 7).result(), maps)

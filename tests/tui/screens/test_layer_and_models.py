@@ -20,6 +20,7 @@ from shapebias.core.store.opening import open_store
 from shapebias.tui.screens.layer import LayerScreen
 from shapebias.tui.screens.models import ModelScreen
 from tests.support.explorer_pilot import exploring, press, session_of
+from tests.support.ood_store import add_set
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +93,7 @@ def test_what_a_store_lacks_is_said(make_store: Callable[..., Path], tmp_path: P
     text = ModelScreen(session_of(store)).text(100).plain
     assert "no shape bias: the store was made without --cue-conflict DIR" in text
     assert "without --passes distortions" in text
+    assert "no accuracy out of distribution: the store was made without --ood NAME=IMAGES" in text
 
 
 def test_the_models_accuracies_are_the_stores(rich_store: Path) -> None:
@@ -101,6 +103,16 @@ def test_the_models_accuracies_are_the_stores(rich_store: Path) -> None:
         [line] = [line for line in text.splitlines() if line.startswith(f"{each.condition} ")]
         assert line.endswith(f"{each.accuracy:6.1%}")
     assert store.models["Tiny"].weights_sha256[:8] in text
+
+
+def test_sets_of_stimuli_have_a_bar_each_and_their_mean(store_copy: Path) -> None:
+    images = ["cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"]
+    add_set(store_copy, "edge", images, ["cat", "cat", "cat", "dog"])
+    add_set(store_copy, "silhouette", images, ["cat", "dog", "cat", "dog"])
+    lines = ModelScreen(session_of(open_store(store_copy))).text(100).plain.splitlines()
+    first = lines.index("accuracy out of distribution")
+    shown = [(line.split()[0], line.split()[-1]) for line in lines[first + 1 : first + 4]]
+    assert shown == [("edge", "75.0%"), ("silhouette", "50.0%"), ("mean", "62.5%")]
 
 
 def test_shape_bias_is_by_category(cue_conflict_store: Path) -> None:

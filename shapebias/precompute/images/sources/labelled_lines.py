@@ -19,11 +19,11 @@ _LABELLED = re.compile(rb"(.+" + _IMAGE + rb")(?: *[,;] *| +)(.*)", re.IGNORECAS
 _TWO_WORDS = re.compile(rb"([^\s,;]+)[\s,;]+(.+)", re.DOTALL)
 _DELIMITERS = ("\t", ",", ";")
 # Columns as people call them, without case, blanks, - and _; the first that a table has counts.
-_PATH_COLUMNS = (
+PATH_COLUMNS = (
     *("path", "filepath", "imagepath", "imgpath", "relpath", "filename", "file", "imagefile", "imagename", "imgname"),
     *("image", "img", "imageid", "imgid", "uri", "url", "key", "id", "name"),
 )
-_LABEL_COLUMNS = (
+LABEL_COLUMNS = (
     *("wnid", "synset", "synsetid", "wordnetid", "label", "labels", "labelid", "class", "classid", "classindex"),
     *("classidx", "target", "targets", "y", "gt", "groundtruth", "category", "categoryid", "classname", "labelname"),
     *("categoryname", "classlabel", "predictionstring"),
@@ -83,21 +83,22 @@ def _cells(line: bytes, delimiter: str) -> list[str]:
 def _header(rows: Sequence[bytes]) -> tuple[str, list[str]] | None:
     """Return the delimiter and the columns of a table with a header; None where the first line is none."""
     for delimiter in _DELIMITERS:
-        cells = [_plain(cell) for cell in _cells(rows[0], delimiter)]
+        cells = [plain_column(cell) for cell in _cells(rows[0], delimiter)]
         images = any(is_image_name(os.fsencode(cell)) for cell in _cells(rows[0], delimiter))
-        if len(cells) > 1 and not images and (set(cells) & {*_PATH_COLUMNS} or set(cells) & {*_LABEL_COLUMNS}):
+        if len(cells) > 1 and not images and (set(cells) & {*PATH_COLUMNS} or set(cells) & {*LABEL_COLUMNS}):
             return delimiter, cells
     return None
 
 
-def _plain(cell: str) -> str:
+def plain_column(cell: str) -> str:
+    """Return the name of a column as the lists of names above have it."""
     return re.sub(r"[\s_-]", "", cell).lower()
 
 
 def _table(rows: Sequence[bytes], delimiter: str, columns: list[str], name: str) -> Iterator[Line]:
     """Yield the path and the class of each row below the header."""
-    label_at = next((columns.index(column) for column in _LABEL_COLUMNS if column in columns), None)
-    path_at = next((columns.index(column) for column in _PATH_COLUMNS if column in columns), None)
+    label_at = next((columns.index(column) for column in LABEL_COLUMNS if column in columns), None)
+    path_at = next((columns.index(column) for column in PATH_COLUMNS if column in columns), None)
     if path_at is None and label_at is not None and len(columns) == 2:
         path_at = 1 - label_at
     if label_at is None and path_at is not None and len(columns) == 2:

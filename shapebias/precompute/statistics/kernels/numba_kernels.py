@@ -17,14 +17,10 @@ from shapebias.precompute.statistics.kernels.lanes import (
     distance,
     larger,
     load,
-    lowest_bit,
     prefetch,
     store,
-    where_above,
     zeros,
 )
-
-_AHEAD = 16  # how many positions ahead memory is asked for
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -54,7 +50,7 @@ def reduce_maps(
     """
     positions, units, pairings = maps.shape[1], maps.shape[2], pairs.shape[1]
     partner = np.empty((row, pairings), np.int64)
-    ahead = np.empty((row, pairings), np.int64)  # of the next row: partners lie anywhere, and memory is slow
+    ahead = np.empty((row, pairings), np.int64)  # of the next row, which memory is asked for: it is slow
     for image in range(start, stop):
         values = maps[image]
         _find_partners(ahead, pairs[image], 0, positions)
@@ -70,6 +66,7 @@ def reduce_maps(
                 left = load(values[first], unit)
                 for column in range(row):
                     value = load(values[first + column], unit)
+                    prefetch(values[min(first + column + row, positions - 1)], unit)
                     for pairing in range(pairings):
                         prefetch(values[ahead[column, pairing]], unit)
                         apart = apart + distance(value, load(values[partner[column, pairing]], unit))
@@ -93,141 +90,6 @@ def reduce_maps(
             column = unit + maximum.shape[1] - units
             maximum[image, unit], nonpositive[image, unit] = maximum[image, column], nonpositive[image, column]
             sums[:, image, unit] = sums[:, image, column]
-
-
-@numba.njit(nogil=True, cache=True, inline="always")
-def _precedes(
-    value: Any, mean: Any, key: Any, other_value: Any, other_mean: Any, other_key: Any
-) -> bool:  # the order of top lists
-    if value != other_value:
-        return bool(value > other_value)
-    return bool(mean > other_mean or (mean == other_mean and key < other_key))
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _count_ties(maximum: Any, value: Any, tied: Any, start: int, stop: int) -> None:
-    """For units [start, stop): counts in tied int64 [C] the images with the largest value, of lists as yet without the
-    batch's images."""
-    for unit in range(start, stop):
-        largest = value[unit, 0]
-        for row in range(len(maximum)):
-            if maximum[row, unit] > largest:
-                largest, tied[unit] = maximum[row, unit], 0
-            tied[unit] += maximum[row, unit] == largest and largest > -np.inf
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def insert_top(
-    maps: Any,
-    maximum: Any,
-    average: Any,
-    keys: Any,
-    images: Any,
-    value: Any,
-    mean: Any,
-    key: Any,
-    image: Any,
-    position: Any,
-    slot: Any,
-    kept: Any,
-    tied: Any,
-    start: int,
-    stop: int,
-) -> None:
-    """For units [start, stop): inserts the batch's images into the sorted top lists.
-
-    maps float32 [B, P, C]; maximum and average (the maps' means) float32 [B, C]; keys and images int64 [B]. The lists,
-    [C, k]: value float32, mean float32, key int64, image int64, position int32 (of the maximum, raster order), slot
-    int32: the row of kept (uint8 [C, k, P]) that holds the entry's map, scaled so that 255 is the entry's own value.
-    The largest value comes first, of equal ones the largest mean, of those the smallest key. Maps are read only for
-    entries that stay in the list. tied int64 [C]: how many images have the largest value.
-    """
-    size, k, positions = maps.shape[0], value.shape[1], maps.shape[1]
-    for first in range(start, stop, LANES):
-        last = min(first + LANES, stop)
-        _count_ties(maximum, value, tied, first, last)
-        for unit in range(first, last):
-            for row in range(size):
-                new = maximum[row, unit]
-                if new == -np.inf or new < value[unit, k - 1]:
-                    continue
-                new_mean, new_key = average[row, unit], keys[row]
-                last_ = k - 1
-                if not _precedes(new, new_mean, new_key, value[unit, last_], mean[unit, last_], key[unit, last_]):
-                    continue
-                rank = k - 1
-                freed = slot[unit, k - 1]
-                while rank > 0 and _precedes(
-                    new, new_mean, new_key, value[unit, rank - 1], mean[unit, rank - 1], key[unit, rank - 1]
-                ):
-                    value[unit, rank] = value[unit, rank - 1]
-                    mean[unit, rank] = mean[unit, rank - 1]
-                    key[unit, rank] = key[unit, rank - 1]
-                    image[unit, rank] = image[unit, rank - 1]
-                    position[unit, rank] = position[unit, rank - 1]
-                    slot[unit, rank] = slot[unit, rank - 1]
-                    rank -= 1
-                value[unit, rank], mean[unit, rank], key[unit, rank] = new, new_mean, new_key
-                image[unit, rank] = images[row]
-                position[unit, rank] = -1 - row  # its map is still to be read
-                slot[unit, rank] = freed
-        for row in range(size):  # row by row: the maps of neighbouring units lie in the same cache lines
-            for unit in range(first, last):
-                for rank in range(k):
-                    new = value[unit, rank]
-                    if position[unit, rank] != -1 - row or new == -np.inf:
-                        continue
-                    scale = 255.0 / np.float64(new) if new > 0 else 0.0
-                    target = kept[unit, slot[unit, rank]]
-                    where = -1
-                    for place in range(positions):
-                        activation = maps[row, place, unit]
-                        target[place] = np.uint8(max(activation, np.float32(0.0)) * scale + 0.5)
-                        if activation == new and where < 0:
-                            where = place
-                    position[unit, rank] = where
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
-    """Cut a unit's values to the `count` largest, if there are more and at least half of the room is used."""
-    size, room = filled[unit], len(kept) - count
-    if size > count + room // 2:
-        kept[:count] = np.partition(kept[:size], size - count)[size - count :]
-        filled[unit] = count
-        threshold[unit] = kept[:count].min()
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def keep_above(
-    maps: Any, sampled: Any, kept: Any, filled: Any, threshold: Any, count: int, start: int, stop: int
-) -> None:
-    """For units [start, stop): keeps the sampled values above the unit's threshold, and cuts lists that are full.
-
-    maps float32 [B, P, C], at least 16 units; sampled int32 [B, m], positions, -1 = none; kept float32 [C, capacity],
-    of which filled (int32 [C]) are in use; threshold float32 [C], the least of what a cut left: the `count` largest.
-    """
-    units, room = maps.shape[2], kept.shape[1] - sampled.shape[1]
-    for first in range(start, stop, LANES):
-        last = min(first + LANES, stop)
-        block = min(first, units - LANES)  # of 16 units, the first of which may be another block's
-        wanted = np.uint64((1 << LANES) - (1 << (first - block)))
-        for image in range(len(sampled)):
-            if filled[first:last].max() > room:
-                for unit in range(first, last):
-                    _cut(kept[unit], filled, threshold, unit, count)
-            limits = load(threshold, block)
-            for index in range(sampled.shape[1]):
-                prefetch(maps[image, sampled[image, min(index + _AHEAD, sampled.shape[1] - 1)]], block)
-                if sampled[image, index] < 0:
-                    continue
-                values = maps[image, sampled[image, index]]
-                above: Any = where_above(load(values, block), limits) & wanted
-                while above:
-                    unit = block + lowest_bit(above)
-                    above &= above - np.uint64(1)
-                    kept[unit, filled[unit]] = values[unit]
-                    filled[unit] += 1
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

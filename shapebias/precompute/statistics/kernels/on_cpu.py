@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapebias.precompute.statistics.kernels import numba_kernels, numba_sums
+from shapebias.precompute.statistics.kernels import numba_kernels, numba_lists, numba_sums
 from shapebias.precompute.statistics.kernels.lanes import LANES
 
 
@@ -106,7 +106,7 @@ def insert_top(
     """See `operators.insert_top`."""
     new = [entries.clone() for entries in lists]
     arrays = _arrays((maximum, average, keys, images, *new, kept, tied))
-    over_units(numba_kernels.insert_top, maps.shape[1], as_rows(maps), *arrays)
+    over_units(numba_lists.insert_top, maps.shape[1], as_rows(maps), *arrays)
     return new
 
 

@@ -1,0 +1,1 @@
+"""What Python programs use. `shapebias/__init__.py` names it; the modules here may change."""

@@ -1,0 +1,67 @@
+"""Two models of a store side by side."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shapebias.api.html import lines_html
+from shapebias.api.table import Table, table_of
+
+_SIDE = ("mean", "median", "lower_quartile", "upper_quartile", "units", "dead")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What `shapebias compare` says of two models; printed, it is what the command prints.
+
+    accuracy:  of both under every condition
+    overall:   of every metric, in how many layers the second model has the larger mean, and by how much, in standard
+               deviations of the layers' units
+    layers:    of every metric and layer, the second model's mean less the first's, with a 95 % interval over units
+    record:    all of it, as `compare --json`
+
+        >>> comparison = store.compare("S", "R", metrics=["smoothness"])
+        >>> comparison.models
+        ('S', 'R')
+        >>> comparison.overall.columns
+        ['metric', 'layers', 'larger', 'effect']
+        >>> comparison.layers[0]["layer"], comparison.layers[0]["metric"]
+        ('conv4', 'smoothness')
+    """
+
+    models: tuple[str, str]
+    accuracy: Table
+    overall: Table
+    layers: Table
+    record: dict[str, Any] = field(repr=False)
+    text: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return lines_html(self.text)
+
+
+def compared(record: dict[str, Any], text: str) -> Comparison:
+    """Return a comparison from what the command has as JSON and as text."""
+    first, second = record["models"]
+    return Comparison(
+        models=(first, second),
+        accuracy=table_of(record["accuracy"], ("model", "kind", "condition", "accuracy", "images")),
+        overall=table_of(record["overall"], ("metric", "layers", "larger", "effect")),
+        layers=table_of(
+            [_flat(difference) for difference in record["layers"]],
+            (
+                *("metric", "layer", "difference", "low", "high", "p", "p_holm"),
+                *(f"{side}_{name}" for side in ("first", "second") for name in _SIDE),
+            ),
+        ),
+        record=record,
+        text=text,
+    )
+
+
+def _flat(difference: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of a difference with those of its two sides beside each other."""
+    sides = {f"{side}_{name}": difference[side][name] for side in ("first", "second") for name in _SIDE}
+    return difference | sides

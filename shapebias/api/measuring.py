@@ -1,0 +1,233 @@
+"""`shapebias.measure`: the statistics of a network over any batches of images, in memory, without a store."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shapebias.api.table import Table
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.metrics import in_order
+from shapebias.core.text import printable
+from shapebias.core.units.filter import select_units
+from shapebias.core.units.table import UnitTable, unit_columns
+from shapebias.precompute.device import choose_device, device_of
+from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.measures.activation import ActivationPass, StatisticsPlan
+from shapebias.precompute.models.load import in_memory_spec, load_model
+from shapebias.precompute.models.preprocessing import Preprocessing
+from shapebias.precompute.runner import Runner, prepare
+from shapebias.precompute.statistics.diversity import class_diversity
+from shapebias.precompute.statistics.topk import TopKResult
+from shapebias.precompute.statistics.variation import filter_smoothness
+
+_NO_IMAGES = ImageSet(root="", paths=[], labels=np.zeros(0, np.int32))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What `measure` found: of every unit of the watched layers its statistics and top images.
+
+    images: how many images came; notes: what to know of the network, a line each.
+
+        >>> measured
+        <Measurement of Sequential: 12 units in 1 layer, 20 images>
+        >>> measured.layers
+        ['1']
+    """
+
+    images: int
+    notes: list[str]
+    _table: UnitTable
+    _tops: dict[str, TopKResult]
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of the layers."""
+        return list(self._tops)
+
+    def units(self, condition: str = "", *, sort: str | None = None, ascending: bool = False) -> Table:
+        """Return the units that a condition selects, with every metric, as `Store.units` does; rows are dictionaries.
+
+        >>> units = measured.units("max > 0", sort="smoothness")
+        >>> units.columns[:4]
+        ['model', 'layer', 'unit', 'smoothness']
+        """
+        return Table(unit_columns(select_units(self._table, condition, sort, ascending)))
+
+    def top_images(self, layer: str, unit: int) -> Table:
+        """Return the images that drive a unit hardest: their numbers in the order in which they came, the activation,
+        and the position of the maximum in the map. Raises UsageError where there is no such layer or unit.
+
+            >>> measured.top_images("1", 0).columns
+            ['image', 'value', 'y', 'x']
+        """
+        if layer not in self._tops:
+            raise UsageError(f"no layer {printable(layer)}: there are {printable(', '.join(self._tops), 300)}")
+        top = self._tops[layer]
+        if not 0 <= unit < len(top.image):
+            raise UsageError(f"{printable(layer)} has units 0 to {len(top.image) - 1}, not {unit}")
+        filled = top.image[unit] >= 0
+        y, x = np.divmod(top.position[unit][filled], top.map.shape[3])
+        return Table({"image": top.image[unit][filled], "value": top.value[unit][filled], "y": y, "x": x})
+
+    def __repr__(self) -> str:
+        layers = f"{len(self._tops)} layer{'' if len(self._tops) == 1 else 's'}"
+        model = printable(self._table.layers[0][0], 60)
+        return f"<Measurement of {model}: {len(self._table):,} units in {layers}, {self.images:,} images>"
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Images [B, 3, H, W] as the network takes them, and their classes, int64 [B], -1 for none."""
+
+    images: Tensor
+    labels: NDArray[np.int64]
+
+
+def measure(
+    net: nn.Module,
+    loader: Iterable[Any],
+    *,
+    layers: str | Sequence[str] = "paper",
+    images: int | None = None,
+    classes: int | None = None,
+    top: int = 25,
+    device: str = "auto",
+    precision: str = "auto",
+    seed: int = 0,
+) -> Measurement:
+    """Run batches through a network and return the statistics of its units: no store, nothing on the disk.
+
+    net:      a module; a copy of it is run, in eval mode, where the module is
+    loader:   batches [B, 3, H, W] as the network takes them (normalised), or (batch, labels) pairs, as a DataLoader
+              gives. Labels are numbers of classes, for selectivity and class diversity
+    layers:   as `--layers`: "paper", "all", or names and globs
+    images:   how many come at most, where the loader has no length
+    classes:  how many classes labels tell apart; without it as many as the network has outputs
+    top:      images kept for every unit
+
+    The numbers are those of a store's activation pass over the same images in the same order. Raises UsageError for
+    what does not fit, ShapebiasError where the network fails.
+
+        >>> import shapebias, torch
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 12, 3), torch.nn.ReLU())
+        >>> measured = shapebias.measure(net, [torch.rand(10, 3, 32, 32) for _ in range(2)], layers=["1"])
+        >>> len(measured.units())
+        12
+    """
+    batches = map(_read_batch, loader)
+    first = next(batches, None)
+    if first is None:
+        raise UsageError("the loader gives no batch")
+    planned = _planned(loader, len(first.images)) if images is None else images
+    label = type(net).__name__
+    request = layers if isinstance(layers, str) else ",".join(layers)
+    runner = _runner(net, first.images, device=device, precision=precision, layers=request)
+    plan = StatisticsPlan(top, planned, _classes(first, classes, runner), seed)
+    activation = ActivationPass(runner.network, runner.layers, runner.device, plan)
+    count, labels = 0, []
+    for batch in chain([first], batches):
+        count += len(batch.images)
+        if count > planned:
+            raise UsageError(f"more than {planned:,} images come: say how many with images=")
+        if batch.labels.max(initial=-1) >= max(plan.classes, 1) and plan.classes:
+            raise UsageError(f"a label is {batch.labels.max()}, of {plan.classes} classes: say how many with classes=")
+        positions = np.arange(count - len(batch.images), count)
+        with runner.guarded():
+            activation.run(batch.images.to(runner.device.device), positions, batch.labels)
+        labels.append(batch.labels)
+    return _measurement(label, runner, activation, np.concatenate(labels), plan)
+
+
+def _read_batch(batch: Any) -> _Batch:
+    """Return a loader's batch. Raises UsageError where it is none of images."""
+    images, labels = (batch[0], batch[1]) if isinstance(batch, list | tuple) and len(batch) > 1 else (batch, None)
+    images = images[0] if isinstance(images, list | tuple) and images else images
+    if isinstance(images, np.ndarray):
+        images = torch.from_numpy(images)
+    if not isinstance(images, Tensor) or images.ndim != 4 or not len(images):
+        kind = tuple(images.shape) if isinstance(images, Tensor) else printable(type(images).__name__, 60)
+        raise UsageError(f"the loader gives {kind}: give batches [B, 3, H, W], or pairs of such and labels")
+    known = torch.as_tensor(labels).cpu().numpy() if isinstance(labels, Tensor | np.ndarray) else None
+    if known is None or known.shape != (len(images),) or known.dtype.kind not in "iu":
+        known = np.full(len(images), -1)
+    return _Batch(images, known.astype(np.int64))
+
+
+def _planned(loader: Iterable[Any], batch: int) -> int:
+    """Return how many images a loader gives at most. Raises UsageError where it does not say."""
+    try:
+        batches = len(loader)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError("the loader has no length: say how many images come at most with images=") from None
+    return batches * batch
+
+
+def _runner(net: nn.Module, images: Tensor, *, device: str, precision: str, layers: str) -> Runner:
+    """Return a copy of the network, with its layers found by two of its images."""
+    if not isinstance(net, nn.Module):
+        raise UsageError(f"a {printable(type(net).__name__, 60)} is no network: give a torch.nn.Module")
+    size = images.shape[-1]
+    as_they_are = Preprocessing(Geometry(size, size), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "the batches")
+    label = type(net).__name__
+    model = load_model(in_memory_spec(label, net, as_they_are))
+    own = device_of({label: net}) if device == "auto" else device
+    sample = images[:2] if len(images) > 1 else images.repeat(2, 1, 1, 1)
+    return prepare(model, _NO_IMAGES, choose_device(own, precision), layers, sample)
+
+
+def _classes(batch: _Batch, classes: int | None, runner: Runner) -> int:
+    """Return how many classes there are, 0 without labels. Raises UsageError where that is unknown."""
+    if classes is not None or (batch.labels < 0).all():
+        return classes or 0
+    if runner.outputs is None:
+        raise UsageError("the network gives no class scores: say how many classes labels tell apart with classes=")
+    return runner.outputs
+
+
+def _measurement(
+    label: str, runner: Runner, activation: ActivationPass, labels: NDArray[np.int64], plan: StatisticsPlan
+) -> Measurement:
+    """Return what the statistics of all layers amount to."""
+    metrics: list[dict[str, NDArray[np.float32]]] = []
+    tops: dict[str, TopKResult] = {}
+    notes = list(runner.model.notes)
+    for layer, statistics in zip(runner.layers, activation.statistics, strict=True):
+        result = statistics.result()
+        own = dict(result.metrics)
+        kernel = runner.trace.kernel(layer)
+        if kernel is not None:
+            own["filter_smoothness"] = filter_smoothness(kernel.float().cpu().numpy())
+        if plan.classes:
+            own["class_diversity"] = class_diversity(result.top.image, labels.astype(np.int32))
+        if result.left_out:
+            notes.append(f"{layer.name}: {result.left_out:,} maps held NaN or infinite values and were left out")
+        metrics.append(own)
+        tops[layer.name] = result.top
+    if len(tops) < len(metrics):
+        raise ShapebiasError("two layers have one name: name them with layers=")
+    return Measurement(images=len(labels), notes=notes, _table=_unit_table(label, runner, metrics), _tops=tops)
+
+
+def _unit_table(label: str, runner: Runner, metrics: list[dict[str, NDArray[np.float32]]]) -> UnitTable:
+    """Return the unit table of metrics by layer; NaN where a layer lacks one."""
+    sizes = [layer.units for layer in runner.layers]
+    columns = {
+        name: np.concatenate(
+            [own.get(name, np.full(units, np.nan, np.float32)) for own, units in zip(metrics, sizes, strict=True)]
+        )
+        for name in in_order(name for own in metrics for name in own)
+    }
+    return UnitTable(
+        [(label, layer.name) for layer in runner.layers],
+        np.repeat(np.arange(len(sizes), dtype=np.int32), sizes),
+        np.concatenate([np.arange(units, dtype=np.int32) for units in sizes]),
+        columns,
+    )

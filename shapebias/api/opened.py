@@ -1,0 +1,24 @@
+"""A store as the objects of Python share it: what was read of it once is kept."""
+
+from functools import cached_property
+
+from shapebias.core.analysis.twins import Correlator
+from shapebias.core.store.reader import Store
+from shapebias.core.units.table import UnitTable, load_units
+
+
+class Opened:
+    """An open store, with its unit table, read once, and the activations that correlations have read."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @cached_property
+    def units(self) -> UnitTable:
+        """The table of all units."""
+        return load_units(self.store)
+
+    @cached_property
+    def correlator(self) -> Correlator:
+        """What finds twins."""
+        return Correlator(self.store)

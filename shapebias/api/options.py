@@ -1,0 +1,94 @@
+"""What Python programs pass to `precompute`, as the settings of a run."""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from os import PathLike, fspath
+from pathlib import Path
+from types import NoneType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from shapebias.core.errors import UsageError
+from shapebias.core.text import printable
+from shapebias.precompute.attacks.attack import Attack, parse_attack
+from shapebias.precompute.images.sources.variants import parse_variant
+from shapebias.precompute.models.spec import ModelSpec, parse_spec
+from shapebias.precompute.settings import Settings, parse_passes
+
+_OWN = ("models", "images", "store", "passes")  # arguments of `precompute` itself
+_PARSERS: dict[Any, Callable[[str], Any]] = {  # what reads a text as a value of a type
+    Path: Path,
+    ModelSpec: parse_spec,
+    Attack: parse_attack,
+    tuple[str, str]: parse_variant,
+}
+
+
+def settings_from(
+    models: list[ModelSpec],
+    images: str | PathLike[str],
+    store: Path,
+    passes: str | Iterable[str],
+    options: Mapping[str, Any],
+) -> Settings:
+    """Return the settings of a run; `options` are fields of `Settings` by name.
+
+    Values may be written as on the command line: attacks as "l2:3", variants as "C=imagenet-c" or a dictionary, and one
+    value where several can be given. Raises UsageError for an option that does not exist, or a value that does not fit.
+    """
+    hints = get_type_hints(Settings)
+    known = [field.name for field in fields(Settings) if field.name not in _OWN]
+    for name in options:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            raise UsageError(f"no option {printable(name, 60)}: {hint}")
+    names = passes if isinstance(passes, str) else ",".join(passes)
+    return Settings(
+        models=models,
+        images=fspath(images),
+        store=store,
+        passes=parse_passes(names),
+        **{name: _value(name, hints[name], value) for name, value in options.items()},
+    )
+
+
+def _value(name: str, hint: Any, value: Any) -> Any:
+    """Return the value of an option as its type hint says."""
+    alternatives = get_args(hint) if get_origin(hint) in (Union, type(int | str)) else (hint,)
+    if value is None and NoneType in alternatives:
+        return None
+    kind = next(alternative for alternative in alternatives if alternative is not NoneType)
+    if get_origin(kind) is not tuple or get_args(kind)[-1] is not Ellipsis:
+        return _one(name, kind, value)
+    item = get_args(kind)[0]
+    if isinstance(value, Mapping):
+        return tuple(_one(name, item, pair) for pair in value.items())
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    return tuple(_one(name, item, part) for part in (value if several else [value]))
+
+
+def _one(name: str, kind: Any, value: Any) -> Any:
+    """Return a single value of some type. Raises UsageError where it is none."""
+    parse = _PARSERS.get(kind)
+    try:
+        if parse is not None and isinstance(value, str | PathLike):
+            return parse(fspath(value))
+        if get_origin(kind) is tuple:
+            first, second = value
+            return str(first), fspath(second)
+        if kind is float:
+            return float(value)
+        if kind is int and isinstance(value, bool):
+            raise TypeError("a bool is an int, but no number of things")
+        if kind is int:
+            return operator.index(value)
+        if kind is str:
+            return fspath(value)
+        if isinstance(value, kind):
+            return value
+    except (TypeError, ValueError):
+        pass
+    wanted = getattr(kind, "__name__", str(kind))
+    raise UsageError(f"{name}={printable(repr(value), 60)} does not fit: it is of type {wanted}")

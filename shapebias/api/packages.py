@@ -1,0 +1,14 @@
+"""Packages that are there only where the user wants them."""
+
+from importlib import import_module
+from typing import Any
+
+from shapebias.core.errors import ShapebiasError
+
+
+def import_extra(package: str, extra: str) -> Any:
+    """Return an optional package. Raises ShapebiasError, which names the extra that brings it, where it is missing."""
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ShapebiasError(f"{package} is not installed: pip install 'shapebias[{extra}]'") from error

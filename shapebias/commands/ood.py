@@ -1,0 +1,118 @@
+"""`shapebias ood`."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shapebias.commands.common import command
+from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.text import printable
+
+if TYPE_CHECKING:
+    from shapebias.core.ood.decisions import Observer, SetDecisions
+
+    Decided = dict[Observer, dict[str, SetDecisions]]
+
+_FORMATS = ("table", "json", "csv")
+
+
+@command(example="shapebias ood lite0.zarr --decisions model-vs-human/raw-data")
+def ood(
+    stores: Annotated[
+        list[str] | None, typer.Argument(metavar="STORE", help="Stores made with --ood NAME=IMAGES.")
+    ] = None,
+    decisions: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CSV|DIR", help="Recorded decisions, people's too (model-vs-human's format). Repeatable."),
+    ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Every person and every condition in the tables, too.")
+    ] = False,
+    export: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the stores' decisions for model-vs-human.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="table|json|csv", help="json and csv have everything.")
+    ] = "table",
+) -> None:
+    """Out of distribution: accuracy by set of stimuli, and who errs alike, models and people (error consistency)."""
+    if form not in _FORMATS:
+        raise UsageError(f"no --format {printable(form)}: there are {', '.join(_FORMATS)}")
+    if not stores and not decisions:
+        raise UsageError("name a store, or recorded decisions with --decisions")
+    if export is not None and not stores:
+        raise UsageError("--export writes what the models of a store decided: name a store")
+    from shapebias.core.ood.comparison import compare
+    from shapebias.core.ood.report import comparison_csv, comparison_record, comparison_text
+
+    models, problems = _stores(stores or [])
+    recorded, said = _recorded(decisions or [], models)
+    problems += said
+    if not models and not recorded:
+        raise ShapebiasError("nothing to show: " + "; ".join(problems[:3]))
+    comparison = compare(models | recorded)
+    problems += comparison.notes
+    for problem in problems:
+        print(f"shapebias: {problem}", file=sys.stderr)
+    if export is not None:
+        _export(export, models)
+    if form == "json":
+        print(json.dumps(comparison_record(comparison, problems), indent=1))
+    else:
+        print(comparison_csv(comparison) if form == "csv" else comparison_text(comparison, details), end="")
+
+
+def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
+    """Return the models' decisions by set, and a line for every store that lacks some."""
+    from shapebias.core.analysis.ood import ood_decisions
+    from shapebias.core.ood.decisions import Observer
+    from shapebias.core.store.opening import open_store
+
+    models: Decided = {}
+    problems = []
+    for path in dict.fromkeys(paths):
+        store, name = open_store(path), printable(path)
+        missing = []
+        for model in store.models:
+            if own := ood_decisions(store, model):
+                models[Observer(model, name, is_person=False)] = own
+            else:
+                missing.append(model)
+        if missing:
+            problems.append(f"{name} has no decisions of {', '.join(missing)} for sets of --ood")
+    return models, problems
+
+
+def _recorded(paths: Sequence[Path], models: "Decided") -> tuple["Decided", list[str]]:
+    """Return recorded decisions by set, of the sets that the models were shown where there are models, and what is
+    wrong with the rest, a line each."""
+    from shapebias.core.ood.recorded import read_decisions
+    from shapebias.core.shape_bias.categories import sixteen_classes
+
+    sets = list(dict.fromkeys(name for own in models.values() for name in own))
+    categories = [category for own in models.values() for decided in own.values() for category in decided.categories]
+    read = read_decisions(paths, list(dict.fromkeys([*sixteen_classes(), *categories])), sets)
+    others = {name for own in read.observers.values() for name in own} - set(sets) if models else set()
+    kept = {who: {name: own[name] for name in own if name not in others} for who, own in read.observers.items()}
+    problems = list(read.problems)
+    if others:
+        problems.append(f"recorded decisions for {', '.join(sorted(others))} are left out: no store has such a set")
+    return {who: own for who, own in kept.items() if own}, problems
+
+
+def _export(folder: Path, models: Mapping["Observer", Mapping[str, "SetDecisions"]]) -> None:
+    from shapebias.core.ood.recorded import export_decisions
+
+    times = Counter(model.name for model in models)
+    export_decisions(
+        folder,
+        {
+            model.name if times[model.name] == 1 else f"{model.name} ({model.source})": own
+            for model, own in models.items()
+        },
+    )

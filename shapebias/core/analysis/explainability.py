@@ -1,0 +1,313 @@
+"""How well the attribution maps of models explain: the mean of every score for each model and method, with intervals,
+and two models beside each other, image by image."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.analysis.resampling import RESAMPLES, holm, resampled_columns, sign_flip_test
+from shapebias.core.attribution.localising import localised
+from shapebias.core.attribution.scores import LEAST_IOU, LEAST_IOUS, SCORES
+from shapebias.core.errors import UsageError
+from shapebias.core.store.attribution import Attribution, MapScores
+from shapebias.core.store.reader import Store
+from shapebias.core.text import aligned, printable
+
+IN_TABLES = tuple(name for name in SCORES if name not in ("pointing_exact", "localisation_mean"))
+_SIGNIFICANT = 0.05
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over images, and its 95 % percentile bootstrap interval; NaN where no image has a value."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if self.mean != self.mean:
+            return "–"
+        return f"{self.mean:.3f} ±{max(self.high - self.mean, self.mean - self.low):.3f}"
+
+
+_UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """How well a method explains a model.
+
+    images:     how many have a map of it
+    constant:   how many of those maps have one value everywhere: no evidence, and so a random order of pixels
+    objects:    how many of the images show an object that is known, and is what is explained
+    scores:     by name, of all in the registry
+    thresholds: by which the two halves of the images are localised, of a map's largest evidence; empty where there are
+                too few images for that
+    """
+
+    model: str
+    method: str
+    family: str
+    images: int
+    constant: int
+    objects: int
+    scores: dict[str, Interval]
+    thresholds: tuple[float, ...]
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON: of each score its mean, and its interval as `SCORE_low` and `SCORE_high`."""
+        record: dict[str, Any] = {"model": self.model, "method": self.method, "family": self.family}
+        record |= {"images": self.images, "constant": self.constant, "objects": self.objects}
+        for name, interval in self.scores.items():
+            values = {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+            record |= {key: None if value != value else value for key, value in values.items()}
+        return record | {"thresholds": list(self.thresholds)}
+
+
+def explained(store: Store, models: Iterable[str] | None = None) -> list[Explained]:
+    """Return how well each method explains each model (or those named), as far as that was measured.
+
+    The images of a model are resampled for all methods and scores alike, the thresholds of localisation kept. Seeded:
+    the same store gives the same numbers. Raises UsageError where nothing was scored, StoreError.
+    """
+    known = {model: store.attribution(model) for model in (store.models if models is None else models)}
+    scored = {model: own for model, own in known.items() if own is not None and own.scores is not None}
+    if not scored:
+        raise UsageError(
+            f"{printable(str(store.path))} has no scores of attribution maps: make it again with `shapebias precompute "
+            "--passes attribution`"
+        )
+    return [row for model, attribution in scored.items() for row in _of_model(model, attribution)]
+
+
+def _of_model(model: str, attribution: Attribution) -> list[Explained]:
+    values, thresholds = image_scores(attribution)
+    together = np.concatenate([values[name] for name in SCORES]).T  # [images, scores * methods]
+    means = _means(together)
+    resampled = resampled_columns(together, RESAMPLES, np.random.default_rng(0)) if len(together) else together[:0]
+    low, high = _quantiles(resampled)
+    intervals = [Interval(*of_one) for of_one in zip(means.tolist(), low.tolist(), high.tolist(), strict=True)]
+    rows = []
+    for number, (name, method) in enumerate(attribution.methods.items()):
+        scale = attribution.scale[number]
+        rows.append(
+            Explained(
+                model=model,
+                method=name,
+                family=method.family,
+                images=int((~np.isnan(scale)).sum()),
+                constant=int((scale == 0).sum()),
+                objects=int((~np.isnan(values["pointing"][number])).sum()),
+                scores=dict(zip(SCORES, intervals[number :: len(attribution.methods)], strict=True)),
+                thresholds=thresholds[number],
+            )
+        )
+    return rows
+
+
+def _means(values: Floats) -> Floats:
+    known = ~np.isnan(values)
+    counts = known.sum(0)
+    sums = np.where(known, values, 0.0).sum(0)
+    means: Floats = np.divide(sums, counts, out=np.full(values.shape[1], np.nan), where=counts > 0)
+    return means
+
+
+def _quantiles(resampled: Floats) -> Floats:
+    """Return the ends of the 95 % intervals of columns, float64 [2, columns]; NaN of columns without numbers."""
+    ends = np.full((2, resampled.shape[1]), np.nan)
+    known = ~np.isnan(resampled).all(0)
+    if known.any():
+        ends[:, known] = np.nanquantile(resampled[:, known], [0.025, 0.975], axis=0)
+    return ends
+
+
+def image_scores(attribution: Attribution) -> tuple[dict[str, Floats], list[tuple[float, ...]]]:
+    """Return every score of every map, float64 [methods, images] by name, and the thresholds of localisation that were
+    chosen for each method. NaN where a score was not measured."""
+    scores = attribution.scores
+    nothing = np.full(attribution.scale.shape, np.nan)
+    if scores is None:
+        return dict.fromkeys(SCORES, nothing), [()] * len(nothing)
+    values = {name: scores.values[name].astype(np.float64) if name in scores.values else nothing for name in SCORES}
+    if scores.overlap is None:
+        return values, [()] * len(nothing)
+    values["localisation"], thresholds = _localisation(scores, LEAST_IOU)
+    values["localisation_mean"] = np.mean([_localisation(scores, least)[0] for least in LEAST_IOUS], axis=0)
+    return values, thresholds
+
+
+def _localisation(scores: MapScores, least: float) -> tuple[Floats, list[tuple[float, ...]]]:
+    """Return which objects are localised, float64 [methods, images], and the two thresholds of each method."""
+    assert scores.overlap is not None
+    results = [localised(of_method, least) for of_method in scores.overlap]
+    chosen = [tuple(scores.facts.thresholds[number] for number in numbers) for _, numbers in results]
+    return np.array([values for values, _ in results], np.float64).reshape(scores.overlap.shape[:2]), chosen
+
+
+def family_scores(rows: Iterable[Explained], score: str) -> dict[str, dict[str, float]]:
+    """Return one score of each model and family of methods: the mean over the family's methods that have it, by the
+    names of model and family; families without it are left out."""
+    known: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        by_family = known.setdefault(row.model, {})
+        if row.scores[score].mean == row.scores[score].mean:
+            by_family.setdefault(row.family, []).append(row.scores[score].mean)
+    return {model: {family: float(np.mean(own)) for family, own in found.items()} for model, found in known.items()}
+
+
+# Two models, image by image
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreDifference:
+    """How a score of a method differs between two models: the second's less the first's, over the images in which both
+    have it.
+
+    first, second: the means over those images. interval: of the mean difference, a 95 % percentile bootstrap over
+    images. p: two-sided, signs of the images' differences flipped; p_holm: corrected over the score's methods.
+    """
+
+    method: str
+    score: str
+    images: int
+    first: float
+    second: float
+    interval: Interval
+    p: float
+    p_holm: float
+
+
+def score_differences(
+    store: Store, first: str, second: str, scores: Sequence[str] | None = None
+) -> list[ScoreDifference]:
+    """Compare all scores (or those named) of all methods that two models have, image by image.
+
+    Seeded. Empty where one of them was not scored. Raises StoreError.
+    """
+    pair = [store.attribution(model) for model in (first, second)]
+    a, b = pair
+    if a is None or b is None or a.scores is None or b.scores is None:
+        return []
+    rows = _same_images(store, (first, second), (a, b))
+    values = [image_scores(own)[0] for own in (a, b)]
+    methods = [name for name in a.methods if name in b.methods]
+    numbers = [[list(own.methods).index(name) for name in methods] for own in (a, b)]
+    result = []
+    for score in IN_TABLES if scores is None else scores:
+        sides = [
+            own[score][of_methods][:, images] for own, of_methods, images in zip(values, numbers, rows, strict=True)
+        ]
+        family = [_difference(name, score, *both) for name, *both in zip(methods, *sides, strict=True)]
+        family = [row for row in family if row.images]
+        corrected = holm([row.p for row in family])
+        result += [replace(row, p_holm=p) for row, p in zip(family, corrected, strict=True)]
+    return result
+
+
+def _same_images(
+    store: Store, models: tuple[str, str], pair: tuple[Attribution, Attribution]
+) -> tuple[list[int], list[int]]:
+    """Return the rows of the images that are explained for both models, which may be of different stores."""
+    by_path = [{store.image_paths[image]: row for row, image in enumerate(own.image.tolist())} for own in pair]
+    shared = [path for path in by_path[0] if path in by_path[1]]
+    return [by_path[0][path] for path in shared], [by_path[1][path] for path in shared]
+
+
+def _difference(method: str, score: str, a: Floats, b: Floats) -> ScoreDifference:
+    """Return the difference of a score, its p not yet corrected."""
+    both = ~np.isnan(a) & ~np.isnan(b)
+    differences = b[both] - a[both]
+    if not len(differences):
+        nan = float("nan")
+        return ScoreDifference(
+            method=method, score=score, images=0, first=nan, second=nan, interval=_UNKNOWN, p=nan, p_holm=nan
+        )
+    random = np.random.default_rng(0)
+    low, high = _quantiles(resampled_columns(differences[:, None], RESAMPLES, random))[:, 0].tolist()
+    p = sign_flip_test(differences, draws=RESAMPLES, random=random).p
+    return ScoreDifference(
+        method=method,
+        score=score,
+        images=len(differences),
+        first=float(a[both].mean()),
+        second=float(b[both].mean()),
+        interval=Interval(float(differences.mean()), low, high),
+        p=p,
+        p_holm=p,
+    )
+
+
+# As text and tables
+
+
+def explained_text(rows: Sequence[Explained]) -> str:
+    """Return a table with a line for each method and model, the models of a method one below the other, and what its
+    numbers are."""
+    shown = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
+    methods = list(dict.fromkeys(row.method for row in rows))
+    lines = [["method", "model", "images", *shown]]
+    for row in sorted(rows, key=lambda row: methods.index(row.method)):
+        cells = [str(row.scores[name]) for name in shown]
+        lines.append([printable(row.method, 40), printable(row.model, 40), str(row.images), *cells])
+    return aligned(lines, left=2) + "".join(f"{line}\n" for line in _legend(rows, shown))
+
+
+def _legend(rows: Sequence[Explained], shown: Sequence[str]) -> list[str]:
+    better = {
+        text: ", ".join(name for name in shown if SCORES[name].higher is higher)
+        for text, higher in (("higher is better", True), ("lower is better", False))
+    }
+    lines = ["", "mean over images ± the larger half of its 95 % interval (bootstrap over images)"]
+    lines.append("; ".join(f"{names}: {text}" for text, names in better.items() if names))
+    counts = [f"{row.model} {row.objects} of {row.images}" for row in {row.model: row for row in rows}.values()]
+    if "pointing" in shown:
+        lines.append(f"images that show the object that is explained, where objects are scored: {', '.join(counts)}")
+    if any(row.objects and not row.thresholds for row in rows):
+        lines.append("too few images show their object for the thresholds of localisation")
+    constant = [f"{row.method} of {row.model} {row.constant}" for row in rows if row.constant]
+    if constant:
+        lines.append(f"constant maps, which rank pixels at random: {', '.join(constant)}")
+    return [printable(line, 2000) for line in lines]
+
+
+def explained_csv(rows: Sequence[Explained]) -> str:
+    """Return one line for each model and method, with a header; empty cells where something is not known."""
+    output = io.StringIO()
+    records = [row.to_record() | {"thresholds": " ".join(map(str, row.thresholds))} for row in rows]
+    writer = csv.DictWriter(output, records[0].keys() if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return output.getvalue()
+
+
+def differences_text(differences: Sequence[ScoreDifference], pair: tuple[str, str]) -> str:
+    """Return a table of how scores differ, a line for each method; empty where there are none."""
+    if not differences:
+        return ""
+    scores = list(dict.fromkeys(row.score for row in differences))
+    known = {(row.method, row.score): row for row in differences}
+    lines = [["attribution", *scores]]
+    for method in dict.fromkeys(row.method for row in differences):
+        lines.append([printable(method, 40), *(_change(known.get((method, score))) for score in scores)])
+    first, second = (printable(name, 40) for name in pair)
+    counts = dict.fromkeys(str(row.images) for row in differences)
+    said = (
+        f"{second} less {first}, over the images that both have ({' or '.join(counts)}); *: p < {_SIGNIFICANT:g} by "
+        "flipped signs, Holm over methods; deletion: lower is better"
+    )
+    return aligned(lines) + f"{said}\n"
+
+
+def _change(row: ScoreDifference | None) -> str:
+    if row is None:
+        return "–"
+    return f"{row.interval.mean:+.3f}{'*' if row.p_holm < _SIGNIFICANT else ' '}"

@@ -1,0 +1,139 @@
+"""What attribution methods gave for a few images, without a store; and the file of arrays that it is saved in."""
+
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.attribution.choice import Choice
+from shapebias.core.attribution.methods import METHODS
+from shapebias.core.files import write_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodMap:
+    """What a method gave for an image.
+
+    values:    float32 [h, w], at the method's own resolution; None where there is no map
+    gap:       the completeness gap as a fraction, NaN where the method promises no sum
+    fallback:  the name of the method that took its place, else empty
+    problem:   why there is no map, else empty
+    """
+
+    values: NDArray[np.float32] | None = None
+    gap: float = math.nan
+    fallback: str = ""
+    problem: str = ""
+
+    @property
+    def remark(self) -> str:
+        """What is to be said of the map; empty where there is nothing."""
+        fallback = f"by {METHODS[self.fallback].title} instead" if self.fallback else ""
+        gap = "" if math.isnan(self.gap) else f"gap {self.gap:.2%}"
+        return self.problem or ", ".join(filter(None, (fallback, gap)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainedImage:
+    """Where a network looks in an image to give an output.
+
+    pixels:       uint8 [H, W, 3], the image as the network saw it
+    output:       the output that is explained; `output_name` is what its class is called
+    probability:  the softmax probability of that output
+    maps:         by the methods' names
+    """
+
+    model: str
+    image: Path
+    pixels: NDArray[np.uint8]
+    output: int
+    output_name: str
+    probability: float
+    maps: Mapping[str, MethodMap]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """What methods gave for images, of each model all images in the same order.
+
+    target:  which output was explained: `predicted`, `label`, or the name of a class
+    seed:    of all that methods drew
+    notes:   lines for the user
+    """
+
+    choices: Sequence[Choice]
+    target: str
+    seed: int
+    images: Sequence[ExplainedImage]
+    notes: Sequence[str] = field(default=())
+
+    @property
+    def models(self) -> list[str]:
+        """The models' labels, in order."""
+        return list(dict.fromkeys(image.model for image in self.images))
+
+    def by_image(self) -> list[list[ExplainedImage]]:
+        """Return what belongs together: each image as all models were asked about it."""
+        count = len(self.images) // len(self.models)
+        return [list(self.images[number::count]) for number in range(count)]
+
+
+def write_arrays(path: Path, explained: Explained) -> None:
+    """Write a NumPy archive (.npz). Raises CannotWriteError.
+
+    `MODEL/METHOD` holds the raw maps, float32 [images, h, w], NaN where an image has none; a method that does not hold
+    for a model has no array. `target` int32, `output`, its class, and `probability` float32 are [models, images], `gap`
+    float32 [models, methods, images]; `models`, `images` and `methods` are the names of these axes, and `settings` is
+    JSON: how every method was run, and the notes of the run.
+    """
+    models = [[image for image in explained.images if image.model == model] for model in explained.models]
+    names = [choice.name for choice in explained.choices]
+    arrays = {
+        "models": np.array(explained.models),
+        "images": np.array([str(image.image) for image in models[0]]),
+        "methods": np.array(names),
+        "target": np.array([[image.output for image in images] for images in models], np.int32),
+        "output": np.array([[image.output_name for image in images] for images in models]),
+        "probability": np.array([[image.probability for image in images] for images in models], np.float32),
+        "gap": np.array(
+            [[[image.maps[name].gap for image in images] for name in names] for images in models], np.float32
+        ),
+        "settings": np.array(_settings(explained)),
+    }
+    for model, images in zip(explained.models, models, strict=True):
+        for name in names:
+            maps = _stacked(image.maps[name].values for image in images)
+            if maps is not None:
+                arrays[f"{model}/{name}"] = maps
+    encoded = io.BytesIO()
+    np.savez_compressed(encoded, **arrays)  # type: ignore[arg-type]  # taken for `allow_pickle`
+    write_atomically(path, encoded.getvalue())
+
+
+def _stacked(maps: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    """Return maps as one array, NaN in place of those that are missing; None where all are."""
+    given = list(maps)
+    shape = next((values.shape for values in given if values is not None), None)
+    if shape is None:
+        return None
+    return np.stack([np.full(shape, np.nan, np.float32) if values is None else values for values in given])
+
+
+def _settings(explained: Explained) -> str:
+    replaced = {
+        image.model: {name: one.fallback for name, one in image.maps.items() if one.fallback}
+        for image in explained.images
+    }
+    facts = {
+        "target": explained.target,
+        "seed": explained.seed,
+        "methods": [choice.to_attributes() for choice in explained.choices],
+        "fallback": replaced,
+        "notes": list(explained.notes),
+    }
+    return json.dumps(facts, indent=1)

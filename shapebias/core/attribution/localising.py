@@ -1,0 +1,153 @@
+"""Boxes around what a map marks, and how they overlap with those of objects. Boxes are left, top, right, bottom in px,
+right and bottom being the edges behind the last pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST = 20  # images, of which one half chooses the threshold of the other
+Boxes = NDArray[np.float64]  # [..., 4]
+_Ints = NDArray[np.int64]
+
+
+def overlaps(evidence: NDArray[np.float32], thresholds: Sequence[float], boxes: Boxes) -> NDArray[np.float32]:
+    """Return by threshold the largest IoU of the box around what a map marks with one of an object's boxes.
+
+    evidence:    float32 [h, w], >= 0; a pixel is marked where it is at least the threshold times the largest value
+    thresholds:  in [0, 1)
+    boxes:       float64 [boxes, 4], at least one
+    """
+    levels = np.asarray(thresholds, np.float32) * evidence.max()
+    marked = evidence[None] >= levels[:, None, None]
+    by_box = iou(largest_component_boxes(marked)[:, None], boxes[None])
+    largest: NDArray[np.float32] = by_box.max(1).astype(np.float32)
+    return largest
+
+
+def iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
+    """Return the intersection over union of boxes [..., 4], which are broadcast against one another."""
+    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
+    shared = np.clip(sides, 0, None).prod(-1)
+    union = _area(first) + _area(second) - shared
+    result: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
+    return result
+
+
+def _area(boxes: Boxes) -> NDArray[np.float64]:
+    area: NDArray[np.float64] = (boxes[..., 2:] - boxes[..., :2]).prod(-1)
+    return area
+
+
+def box_around(mask: NDArray[np.bool_]) -> Boxes:
+    """Return the box around all pixels of a mask, bool [h, w], that is not empty, float64 [4]."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+
+
+def inside(boxes: Boxes, height: int, width: int) -> NDArray[np.bool_]:
+    """Return the pixels, bool [height, width], whose middle is in one of some boxes [boxes, 4]."""
+    rows, columns = np.arange(height)[:, None] + 0.5, np.arange(width)[None, :] + 0.5
+    region = np.zeros((height, width), bool)
+    for left, top, right, bottom in boxes.tolist():
+        region |= (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+    return region
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Marked pixels beside one another in a row: the number of their mask, their row in it, the first of them and the
+    one behind the last."""
+
+    mask: _Ints
+    row: _Ints
+    start: _Ints
+    stop: _Ints
+
+    @classmethod
+    def of(cls, masks: NDArray[np.bool_]) -> "_Runs":
+        count, height, width = masks.shape
+        padded = np.zeros((count * height, width + 2), np.int8)
+        padded[:, 1:-1] = masks.reshape(-1, width)
+        changes = np.diff(padded, axis=1)
+        row, start = np.nonzero(changes == 1)
+        stop = np.nonzero(changes == -1)[1]
+        return cls(row // height, row % height, start, stop)
+
+    def touching(self, height: int, width: int) -> tuple[_Ints, _Ints]:
+        """Return the pairs of runs that touch, at a side or a corner, the upper and the lower ones."""
+        line = width + 2  # further than any run reaches
+        own = (self.mask * (height + 1) + self.row) * line
+        first = np.searchsorted(own + self.stop, own + line + self.start)  # the lower run that ends behind our start
+        last = np.searchsorted(own + self.start, own + line + self.stop, side="right")
+        counts = np.maximum(last - first, 0)
+        upper = np.repeat(np.arange(len(own)), counts)
+        lower = np.arange(len(upper)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(first, counts)
+        return upper, lower
+
+
+def largest_component_boxes(masks: NDArray[np.bool_]) -> Boxes:
+    """Return the box around each mask's largest component, float64 [masks, 4]; 0 of a mask without pixels.
+
+    masks bool [masks, h, w]; pixels that touch at a side or a corner are in one component. Of components of one size
+    that with the first pixel, row by row.
+    """
+    runs = _Runs.of(masks)
+    boxes = np.zeros((len(masks), 4))
+    if not len(runs.row):
+        return boxes
+    component = _connected(len(runs.row), *runs.touching(*masks.shape[1:]))
+    sizes = np.bincount(component, weights=runs.stop - runs.start, minlength=len(component))
+    order = np.lexsort((component, -sizes[component], runs.mask))  # a mask's largest component first
+    filled, leading = np.unique(runs.mask[order], return_index=True)
+    largest = np.full(len(masks), -1)
+    largest[filled] = component[order][leading]
+    chosen = component == largest[runs.mask]
+    mask, row = runs.mask[chosen], runs.row[chosen]
+    starts = np.searchsorted(mask, filled)
+    boxes[filled, 0] = np.minimum.reduceat(runs.start[chosen], starts)
+    boxes[filled, 1] = np.minimum.reduceat(row, starts)
+    boxes[filled, 2] = np.maximum.reduceat(runs.stop[chosen], starts)
+    boxes[filled, 3] = np.maximum.reduceat(row, starts) + 1
+    return boxes
+
+
+def _connected(count: int, first: _Ints, second: _Ints) -> _Ints:
+    """Return the smallest number of each one's component, int64 [count], where pairs are connected.
+
+    In every round each component joins the smallest of its neighbours (Shiloach & Vishkin 1982).
+    """
+    root = np.arange(count)
+    while len(first):
+        a, b = root[first], root[second]
+        apart = a != b
+        first, second = first[apart], second[apart]
+        low, high = np.minimum(a, b)[apart], np.maximum(a, b)[apart]
+        np.minimum.at(root, high, low)
+        while (root[root] != root).any():
+            root = root[root]
+    return root
+
+
+def localised(overlap: NDArray[np.float32], least: float) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+    """Return whether the object of each image is localised, float32 [images], 0 or 1, and the numbers of the two
+    thresholds by which that was found out.
+
+    overlap:  float32 [images, thresholds], see `overlaps`; NaN where an image's object is not known
+    least:    the IoU from which an object counts as localised
+
+    The images whose object is known are dealt into two halves, every second one into the same; the threshold of a half
+    is the one by which most objects of the other half are localised, of equally good ones that with the largest mean
+    IoU there. NaN of images without a known object and, without any threshold, where there are fewer than FEWEST.
+    """
+    result = np.full(len(overlap), np.nan, np.float32)
+    known = np.flatnonzero(~np.isnan(overlap).any(1))
+    if len(known) < FEWEST:
+        return result, ()
+    halves, thresholds = (known[::2], known[1::2]), []
+    for half, other in (halves, halves[::-1]):
+        shares, means = (overlap[other] >= least).mean(0), overlap[other].mean(0, dtype=np.float64)
+        thresholds.append(int(np.lexsort((means, shares))[-1]))
+        result[half] = overlap[half, thresholds[-1]] >= least
+    return result, tuple(thresholds)

@@ -1,0 +1,137 @@
+"""The one registry of explainability scores: how well a map says where a network looks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.attribution.method import REFERENCE_SIDE
+
+TOLERANCE = 15.0  # px of 224, by which a pointing map may miss the object
+THRESHOLDS = tuple(number / 20 for number in range(20))  # of a map's largest evidence: from 0 to 0.95
+LEAST_IOU = 0.5  # from which an object counts as localised
+LEAST_IOUS = (0.3, 0.5, 0.7)  # of `localisation_mean`
+_RISE = "Petsiuk, Das & Saenko 2018 (arXiv 1806.07421)"
+_CHOE = "Choe et al. 2020 (arXiv 2001.07437)"
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A number in [0, 1] of a map of one image. `higher` says whether larger is better; `title` heads its column."""
+
+    name: str
+    title: str
+    higher: bool
+    formula: str
+    source: str
+
+
+_ALL = (
+    Score(
+        name="insertion",
+        title="insertion",
+        higher=True,
+        formula="area under the probability of the explained output while pixels of the image, the most important "
+        "first, take their places in the blurred image, over the fraction of pixels",
+        source=_RISE,
+    ),
+    Score(
+        name="deletion",
+        title="deletion",
+        higher=False,
+        formula="the same while pixels of the image, the most important first, become grey",
+        source=_RISE,
+    ),
+    Score(
+        name="insertion_max",
+        title="insertion / max",
+        higher=True,
+        formula="insertion over the curve's maximum, so that confidence alone does not count",
+        source=f"{_RISE}, over the maximum",
+    ),
+    Score(
+        name="deletion_max",
+        title="deletion / max",
+        higher=False,
+        formula="deletion over the curve's maximum, so that confidence alone does not count",
+        source=f"{_RISE}, over the maximum",
+    ),
+    Score(
+        name="pointing",
+        title="pointing",
+        higher=True,
+        formula=f"whether the most important pixel is at most {TOLERANCE:g} px of {REFERENCE_SIDE} away from the "
+        "object: its pixels where they are known, else its boxes",
+        source="Zhang et al. 2018 (arXiv 1608.00507)",
+    ),
+    Score(
+        name="pointing_exact",
+        title="pointing, exact",
+        higher=True,
+        formula="whether the most important pixel is on the object",
+        source="Zhang et al. 2018, without the tolerance",
+    ),
+    Score(
+        name="localisation",
+        title="localisation",
+        higher=True,
+        formula=f"whether the box around the largest component of {{evidence >= t * its maximum}} and a box of the "
+        f"object have an IoU of at least {LEAST_IOU:g}; t is the best for the images of the other half",
+        source=f"MaxBoxAcc: {_CHOE}, with a threshold of held-out images",
+    ),
+    Score(
+        name="localisation_mean",
+        title="localisation, mean",
+        higher=True,
+        formula=f"the mean over the IoUs {', '.join(f'{least:g}' for least in LEAST_IOUS)}, each with its own t",
+        source=f"MaxBoxAccV2: {_CHOE}",
+    ),
+    Score(
+        name="mass",
+        title="mass",
+        higher=True,
+        formula="the part of the evidence that is on the object's pixels",
+        source="energy-based pointing game: Wang et al. 2020 (arXiv 1910.01279)",
+    ),
+)
+SCORES: dict[str, Score] = {score.name: score for score in _ALL}
+
+
+def areas(curves: Floats, fractions: NDArray[np.float64]) -> tuple[Floats, Floats]:
+    """Return the areas under curves by the trapezoid rule, and the same over the curves' maxima, float32 [...].
+
+    curves float32 [..., points], fractions [points], ascending from 0 to 1. NaN where a curve has no numbers, or where
+    its maximum is 0.
+    """
+    values = curves.astype(np.float64)
+    area = ((values[..., 1:] + values[..., :-1]) / 2 * np.diff(fractions)).sum(-1)
+    largest = values.max(-1)
+    relative = np.divide(area, largest, out=np.full_like(area, np.nan), where=largest > 0)
+    return area.astype(np.float32), relative.astype(np.float32)
+
+
+def points_to(pixel: tuple[int, int], region: NDArray[np.bool_], tolerance: float) -> bool:
+    """Return whether a pixel (y, x) is at most `tolerance` px away from a region, bool [h, w], that is not empty."""
+    rows, columns = np.nonzero(region)
+    squares = (rows - pixel[0]) ** 2 + (columns - pixel[1]) ** 2
+    return bool(squares.min() <= tolerance**2)
+
+
+def mass_on(evidence: Floats, region: NDArray[np.bool_]) -> float:
+    """Return the part of evidence (>= 0, [h, w]) that is in a region, bool [h, w]. Where there is none, as for a
+    constant map, it is taken to lie everywhere alike: the region's part of the area."""
+    total = float(evidence.sum(dtype=np.float64))
+    return float(evidence[region].sum(dtype=np.float64)) / total if total > 0 else float(region.mean())
+
+
+def evidence(values: Floats, *, signed: bool, sensitivity: bool) -> Floats:
+    """Return what a map [..., h, w] says for the explained output, >= 0.
+
+    Of sensitivities (how the score changes with a pixel) the size; of signed contributions what is above 0; of others
+    what is above the map's smallest value.
+    """
+    if sensitivity:
+        return np.abs(values)
+    return np.maximum(values, 0) if signed else values - values.min((-2, -1), keepdims=True)

@@ -1,0 +1,72 @@
+"""The scores of attribution maps: a panel a score, a row a method, a point with its interval for each model."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+from shapebias.core.analysis.explainability import IN_TABLES, Explained
+from shapebias.core.attribution.scores import SCORES
+from shapebias.core.figures.output import MODELS
+from shapebias.core.text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_APART = 0.16  # between the points of two models in a row
+
+
+def attribution_figure(rows: Sequence[Explained]) -> "Figure":
+    """Draw how well methods explain models: the mean of each score over images with its 95 % interval. Methods of one
+    family stand together, in the order of the registry, controls last; scores that nothing has are left out."""
+    from matplotlib.figure import Figure
+
+    shown = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
+    families = dict.fromkeys(row.family for row in rows)
+    methods = list(dict.fromkeys(row.method for family in families for row in rows if row.family == family))
+    figure = Figure(figsize=(2.2 + 1.75 * len(shown), 1.4 + 0.27 * len(methods)), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for score, axes in zip(shown, panels, strict=True):
+        _panel(axes, rows, score, methods)
+    family_of = {row.method: row.family for row in rows}
+    for number in range(1, len(methods)):
+        if family_of[methods[number]] != family_of[methods[number - 1]]:
+            for axes in panels:
+                axes.axhline(number - 0.5, color="#bbbbbb", linewidth=0.8)
+    panels[0].set_yticks(range(len(methods)), [printable(method, 24) for method in methods])
+    panels[0].set_ylim(len(methods) - 0.5, -0.5)
+    handles, labels = panels[0].get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def _panel(axes: "Axes", rows: Sequence[Explained], score: str, methods: Sequence[str]) -> None:
+    models = list(dict.fromkeys(row.model for row in rows))
+    for number, (model, (color, marker)) in enumerate(zip(models, cycle(MODELS), strict=False)):
+        own = [row for row in rows if row.model == model]
+        means = [row.scores[score].mean for row in own]
+        below = [row.scores[score].mean - row.scores[score].low for row in own]
+        above = [row.scores[score].high - row.scores[score].mean for row in own]
+        heights = [methods.index(row.method) + _APART * (number - (len(models) - 1) / 2) for row in own]
+        axes.errorbar(
+            means,
+            heights,
+            xerr=(below, above),
+            label=f" {printable(model, 40)}",
+            color=color,
+            marker=marker,
+            markersize=5,
+            elinewidth=1.2,
+            linestyle="none",
+        )
+    better = "higher is better" if SCORES[score].higher else "lower is better"
+    axes.set_title(SCORES[score].title, fontsize=9)
+    axes.set_xlabel(better, fontsize=8)
+    axes.tick_params(axis="x", labelsize=7)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#e5e5e5", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)

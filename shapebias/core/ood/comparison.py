@@ -1,0 +1,245 @@
+"""Observers beside each other: accuracies by set and condition, and how alike every two of them err."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.ood.consistency import Agreement, Numbers, agreements, mean_over
+from shapebias.core.ood.decisions import NOT_SEEN, Observer, SetDecisions, SetTable, make_table
+from shapebias.core.ood.sets import PUBLISHED
+from shapebias.core.text import printable
+
+MEAN = ""  # in place of a condition: over those that count; in place of a set: over `Comparison.common`
+PEOPLE = Observer("people", "recorded", is_person=True)  # as a whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """An observer's accuracy for a set's images under a condition, a fraction; of people as a whole that of all their
+    decisions together. That of a set is over all its images under conditions that count, that over sets the unweighted
+    mean of theirs."""
+
+    set_name: str
+    condition: str
+    observer: Observer
+    images: int
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """How two observers agree in a set, under a condition; with people as a whole: the mean over them."""
+
+    set_name: str
+    condition: str
+    observer: Observer
+    other: Observer
+    agreement: Agreement
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetFacts:
+    """A set's conditions, none where all its images are of one; how many images it has, and people who saw them."""
+
+    conditions: list[str]
+    images: int
+    people: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All that follows from what some observers decided.
+
+    sets:    by name, in the published order
+    common:  those over which means are: the sets for which every model decided, and people where there are any
+    models:  the observers that are no people
+    notes:   what could not be compared, a line each
+    """
+
+    sets: dict[str, SetFacts]
+    common: list[str]
+    models: list[Observer]
+    accuracies: list[Accuracy]
+    pairs: list[Pair]
+    notes: list[str]
+
+
+def compare(decided: Mapping[Observer, Mapping[str, SetDecisions]]) -> Comparison:
+    """Compare observers by what each decided, set by set."""
+    known = {name for own in decided.values() for name in own}
+    names = [*(name for name in PUBLISHED if name in known), *sorted(known - set(PUBLISHED))]
+    tables = [make_table(name, {who: own[name] for who, own in decided.items() if name in own}) for name in names]
+    accuracies = [row for table in tables for row in _accuracies(table)]
+    pairs = [row for table in tables for row in _pairs(table)]
+    models = [observer for observer in decided if not observer.is_person]
+    sets = {table.name: _facts(table) for table in tables}
+    with_people = any(facts.people for facts in sets.values())
+    common = [
+        name
+        for name, facts in sets.items()
+        if all(name in decided[model] for model in models) and (facts.people or not with_people)
+    ]
+    return Comparison(
+        sets=sets,
+        common=common,
+        models=models,
+        accuracies=[*accuracies, *_accuracies_over_sets(accuracies, common)],
+        pairs=[*(pair for pair in pairs if pair.agreement.images), *_pairs_over_sets(pairs, common)],
+        notes=[*(note for table in tables for note in _notes(table)), *_apart(pairs)],
+    )
+
+
+def _facts(table: SetTable) -> SetFacts:
+    conditions = table.conditions if len(table.conditions) > 1 else []
+    return SetFacts(conditions=conditions, images=len(table.condition), people=len(_rows(table, persons=True)))
+
+
+def _rows(table: SetTable, persons: bool) -> list[int]:
+    """Return which of the table's observers are people, or models."""
+    return [row for row, observer in enumerate(table.observers) if observer.is_person == persons]
+
+
+def _accuracies(table: SetTable) -> list[Accuracy]:
+    """Return the accuracies of people as a whole and of each observer."""
+    persons = _rows(table, persons=True)
+    who = [(PEOPLE, persons)] if persons else []
+    who += [(observer, [row]) for row, observer in enumerate(table.observers)]
+    return [
+        _accuracy(table, observer, table.right[rows][:, columns], condition)
+        for observer, rows in who
+        for condition, columns in _columns(table).items()
+    ]
+
+
+def _accuracy(table: SetTable, observer: Observer, right: NDArray[np.int8], condition: str) -> Accuracy:
+    """Return an accuracy from what was right, int8 [observers, images]."""
+    seen = right[right != NOT_SEEN]
+    return Accuracy(
+        set_name=table.name,
+        condition=condition,
+        observer=observer,
+        images=int((right != NOT_SEEN).any(0).sum()),
+        accuracy=float(seen.mean()) if len(seen) else math.nan,
+    )
+
+
+def _columns(table: SetTable) -> dict[str, NDArray[np.bool_]]:
+    """Return which images the set's means are of, then those of each condition where there are several, bool
+    [images]."""
+    columns: dict[str, NDArray[np.bool_]] = {MEAN: np.isin(table.condition, table.counted)}
+    if len(table.conditions) > 1:
+        columns |= {condition: table.condition == number for number, condition in enumerate(table.conditions)}
+    return columns
+
+
+def _pairs(table: SetTable) -> list[Pair]:
+    """Return how every two observers agree; and behind the people with whom an observer does, the mean over them."""
+    numbers = _by_condition(table)
+    persons, models = _rows(table, persons=True), _rows(table, persons=False)
+    among = list(combinations(persons, 2))
+    pairs = [_pair(table, one, other, numbers) for one, other in among]
+    if among:
+        first, second = zip(*among, strict=True)
+        pairs.append((PEOPLE, PEOPLE, _mean_over_people(numbers[:, list(first), list(second)])))
+    for model in models:
+        pairs += [_pair(table, model, person, numbers) for person in persons]
+        if persons:
+            pairs.append((table.observers[model], PEOPLE, _mean_over_people(numbers[:, model, persons])))
+    pairs += [_pair(table, one, other, numbers) for one, other in combinations(models, 2)]
+    names = [MEAN, *(table.conditions if len(table.conditions) > 1 else [])]
+    return [
+        Pair(set_name=table.name, condition=name, observer=one, other=other, agreement=Agreement.of(row))
+        for one, other, rows in pairs
+        for name, row in zip(names, rows, strict=True)
+    ]
+
+
+def _by_condition(table: SetTable) -> Numbers:
+    """Return how every two observers agree, [1 + conditions, observers, observers, fields]: the mean over the
+    conditions that count, then under each condition where there are several."""
+    parts = np.stack([agreements(table.right[:, table.condition == row]) for row in range(len(table.conditions))])
+    counted = parts[table.counted]
+    mean = mean_over(counted, counted[..., 0].sum(0))[None]
+    return np.concatenate([mean, parts]) if len(parts) > 1 else mean
+
+
+def _pair(table: SetTable, one: int, other: int, numbers: Numbers) -> tuple[Observer, Observer, Numbers]:
+    return table.observers[one], table.observers[other], numbers[:, one, other]
+
+
+def _mean_over_people(numbers: Numbers) -> Numbers:
+    """Return the mean over pairs with people, from [conditions, pairs, fields]."""
+    return mean_over(numbers.swapaxes(0, 1), numbers[..., 0].max(1))
+
+
+def _accuracies_over_sets(accuracies: Sequence[Accuracy], common: Sequence[str]) -> list[Accuracy]:
+    """Return the means over sets of people as a whole and of each model; of a person there is none, as `subject-01` is
+    another one in every set."""
+    by_observer: dict[Observer, list[Accuracy]] = {}
+    for row in accuracies:
+        if row.set_name in common and row.condition == MEAN and row.images and _is_lasting(row.observer):
+            by_observer.setdefault(row.observer, []).append(row)
+    return [
+        Accuracy(
+            set_name=MEAN,
+            condition=MEAN,
+            observer=observer,
+            images=sum(row.images for row in rows),
+            accuracy=math.fsum(row.accuracy for row in rows) / len(rows),
+        )
+        for observer, rows in by_observer.items()
+        if len(rows) == len(common) > 1
+    ]
+
+
+def _pairs_over_sets(pairs: Sequence[Pair], common: Sequence[str]) -> list[Pair]:
+    """Return the means over sets of every two of people as a whole and the models."""
+    by_pair: dict[tuple[Observer, Observer], list[Agreement]] = {}
+    for pair in pairs:
+        wanted = pair.set_name in common and pair.condition == MEAN and pair.agreement.images > 0
+        if wanted and _is_lasting(pair.observer) and _is_lasting(pair.other):
+            by_pair.setdefault((pair.observer, pair.other), []).append(pair.agreement)
+    rows = {who: np.array([astuple(part) for part in parts]) for who, parts in by_pair.items()}
+    return [
+        Pair(
+            set_name=MEAN,
+            condition=MEAN,
+            observer=one,
+            other=other,
+            agreement=Agreement.of(mean_over(numbers, numbers[:, 0].sum())),
+        )
+        for (one, other), numbers in rows.items()
+        if len(numbers) == len(common) > 1
+    ]
+
+
+def _is_lasting(observer: Observer) -> bool:
+    """Return whether an observer is the same in all sets."""
+    return observer == PEOPLE or not observer.is_person
+
+
+def _notes(table: SetTable) -> list[str]:
+    """Return what to say of a set: images that not all observers saw."""
+    shared = int((table.right != NOT_SEEN).all(0).sum())
+    images = len(table.condition)
+    if shared == images:
+        return table.notes
+    what = f"only {shared:,} of {images:,} images were shown to all {len(table.observers)} observers"
+    return [*table.notes, f"{table.name}: {what}; two are compared by those that both saw"]
+
+
+def _apart(pairs: Sequence[Pair]) -> list[str]:
+    """Return a line for each set in which observers saw no image in common."""
+    apart: dict[str, list[str]] = {}
+    for pair in pairs:
+        if pair.condition == MEAN and not pair.agreement.images and PEOPLE not in (pair.observer, pair.other):
+            names = (printable(one.name, 40) for one in (pair.observer, pair.other))
+            apart.setdefault(pair.set_name, []).append(" and ".join(names))
+    return [
+        f"{name}: {len(who):,} pairs saw no image in common and are not compared, such as {who[0]}"
+        for name, who in apart.items()
+    ]

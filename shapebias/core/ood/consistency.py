@@ -1,0 +1,67 @@
+"""How alike two observers err: observed and error consistency, and the difference of their accuracies.
+
+As published: Geirhos, Meding & Wichmann 2020 (arXiv 2006.16736), Geirhos et al. 2021 (arXiv 2106.07411), and the code
+of the latter (model-vs-human, plotting/analyses.py and plotting/plot.py).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]  # [..., fields of an Agreement, in their order]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How two observers agree over the images that both saw; NaN where there are none.
+
+    accuracy, other_accuracy:  of the one and of the other, on these images
+    observed:     the share of the images for which both are right or both are wrong
+    expected:     p1 p2 + (1 - p1) (1 - p2): what two independent observers of these accuracies would have
+    error_consistency:    Cohen's kappa, (observed - expected) / (1 - expected); 1 where observed is 1
+    accuracy_difference:  (p1 - p2) squared
+    """
+
+    images: int
+    accuracy: float
+    other_accuracy: float
+    observed: float
+    expected: float
+    error_consistency: float
+    accuracy_difference: float
+
+    @classmethod
+    def of(cls, numbers: Numbers) -> "Agreement":
+        """Return what the numbers [fields] say."""
+        images, *others = numbers.tolist()
+        return cls(int(images), *others)
+
+
+def agreements(right: NDArray[np.int8]) -> Numbers:
+    """Return how every two observers agree, [observers, observers, fields], from what was right, int8 [observers,
+    images]: 1, 0, or negative where an observer did not see an image."""
+    seen, hits = (right >= 0).astype(np.float64), (right > 0).astype(np.float64)
+    images, both = seen @ seen.T, hits @ hits.T
+    own = hits @ seen.T  # what the first has right of the images that both saw
+    alike = images - own - own.T + 2 * both
+    with np.errstate(invalid="ignore", divide="ignore"):
+        accuracy, observed = own / images, alike / images
+        other = accuracy.T
+        expected = accuracy * other + (1 - accuracy) * (1 - other)
+        kappa = np.where((alike == images) & (images > 0), 1.0, (observed - expected) / (1 - expected))
+    numbers: Numbers = np.stack([images, accuracy, other, observed, expected, kappa, (accuracy - other) ** 2], axis=-1)
+    return numbers
+
+
+def mean_over(numbers: Numbers, images: NDArray[np.float64]) -> Numbers:
+    """Return the unweighted mean over the first axis, of those with images; `images` is what to say of their number.
+
+    So the published means are made: over conditions, then over people, then over sets.
+    """
+    known = numbers[..., :1] > 0
+    count = known.sum(0)
+    total = np.where(known, numbers, 0).sum(0)
+    mean: Numbers = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    mean[..., 0] = images
+    return mean

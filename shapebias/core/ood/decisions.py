@@ -1,0 +1,124 @@
+"""What observers decide for the stimuli of a set, and whether they are right, image by image."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.ood.sets import condition_key, in_order, is_left_out
+from shapebias.core.ood.stimuli import image_id
+from shapebias.core.shape_bias.decisions import NO_DECISION
+from shapebias.core.text import printable
+
+NOT_SEEN = -1  # an image that an observer was not shown
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Who decides: a person, or a model; `source` says where its decisions are from."""
+
+    name: str
+    source: str
+    is_person: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetDecisions:
+    """What one observer decided for the stimuli of one set.
+
+    images:      their names, with folders or without
+    conditions:  of each image, as written; empty for none
+    category, decision:  int32 [images], indices into `categories`; decision is NO_DECISION (-1) for none of them
+    stimuli:     how images were prepared, see `shape_bias.decisions`; empty where nobody knows
+
+    Raises ValueError where these do not fit together.
+    """
+
+    categories: list[str]
+    images: list[str]
+    conditions: list[str]
+    category: NDArray[np.int32]
+    decision: NDArray[np.int32]
+    stimuli: str = ""
+
+    def __post_init__(self) -> None:
+        if not len(self.images) == len(self.conditions) == len(self.category) == len(self.decision):
+            raise ValueError("not one condition, category and decision an image")
+        for values, least in ((self.category, 0), (self.decision, NO_DECISION)):
+            if len(values) and not least <= values.min() <= values.max() < len(self.categories):
+                raise ValueError("a category that does not exist")
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Which decisions are right, bool [images]; none is wrong, as in the published accuracies."""
+        right: NDArray[np.bool_] = self.decision == self.category
+        return right
+
+    def accuracy(self, set_name: str) -> float:
+        """Return the fraction of the images that are right, under the conditions that enter the set's means (all, where
+        none does); NaN without images."""
+        counted = np.array([not is_left_out(set_name, condition) for condition in self.conditions], bool)
+        right = self.right[counted] if counted.any() else self.right
+        return float(right.mean()) if len(right) else float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetTable:
+    """All observers' decisions for one set, in one numbering of its images.
+
+    conditions:  their keys (see `sets.condition_key`) in order; one empty key where the set has none
+    condition:   int64 [images], an index into them
+    right:       int8 [observers, images]: 1 = right, 0 = wrong, NOT_SEEN (-1)
+    notes:       what was left out, a line each
+    """
+
+    name: str
+    observers: list[Observer]
+    conditions: list[str]
+    condition: NDArray[np.int64]
+    right: NDArray[np.int8]
+    notes: list[str]
+
+    @property
+    def counted(self) -> list[int]:
+        """Which of the conditions enter the set's means; all where the published ones would leave none."""
+        kept = [row for row, condition in enumerate(self.conditions) if not is_left_out(self.name, condition)]
+        return kept or list(range(len(self.conditions)))
+
+
+def make_table(name: str, decided: Mapping[Observer, SetDecisions]) -> SetTable:
+    """Put the decisions of several observers for a set beside each other, image by image.
+
+    An image is one and the same for them where condition, category and `image_id` are. Where an observer's images are
+    under no condition, as those of the edge set are for models, conditions do not count for the whole set. Of an image
+    that an observer saw several times, the first decision counts.
+    """
+    has_conditions = all(condition_key(condition) for own in decided.values() for condition in own.conditions)
+    keys = {observer: _keys(own, has_conditions) for observer, own in decided.items()}
+    number = {key: row for row, key in enumerate(dict.fromkeys(key for own in keys.values() for key in own))}
+    conditions = in_order(name, {condition for condition, _, _ in number})
+    right = np.full((len(decided), len(number)), NOT_SEEN, np.int8)
+    notes = []
+    for row, (observer, own) in enumerate(decided.items()):
+        columns = np.array([number[key] for key in keys[observer]], np.int64)
+        right[row, columns[::-1]] = own.right[::-1]
+        if repeated := sum(times - 1 for times in Counter(keys[observer]).values()):
+            who = printable(observer.name, 40)
+            notes.append(f"{name}: {repeated:,} decisions of {who} are left out: it decided for these images before")
+    return SetTable(
+        name=name,
+        observers=list(decided),
+        conditions=conditions,
+        condition=np.array([conditions.index(condition) for condition, _, _ in number], np.int64),
+        right=right,
+        notes=notes,
+    )
+
+
+def _keys(decided: SetDecisions, has_conditions: bool) -> list[tuple[str, str, str]]:
+    """Return condition, category and id of each image."""
+    category = [decided.categories[index] for index in decided.category.tolist()]
+    condition = map(condition_key, decided.conditions) if has_conditions else [""] * len(category)
+    return list(zip(condition, category, map(image_id, decided.images), strict=True))

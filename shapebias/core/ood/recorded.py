@@ -1,0 +1,114 @@
+"""Recorded decisions for sets of stimuli: files as model-vs-human keeps them, read and written.
+
+They are raw-data/SET/SET_SUBJECT_SESSION.csv there.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from shapebias.core.ood.decisions import Observer, SetDecisions
+from shapebias.core.ood.sets import PUBLISHED, condition_key
+from shapebias.core.shape_bias.decision_files import (
+    NO_RESPONSE,
+    Row,
+    export_files,
+    find_files,
+    is_person,
+    read_files,
+    write_rows,
+)
+from shapebias.core.text import printable
+
+_SESSION = re.compile(r"session-([0-9]{1,4})")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Decisions by observer and set, and what was wrong with the files, a line each."""
+
+    observers: dict[Observer, dict[str, SetDecisions]]
+    problems: list[str]
+
+
+@dataclass
+class _Trials:
+    """The trials of one observer in one set while files are read."""
+
+    images: list[str] = field(default_factory=list)
+    conditions: list[str] = field(default_factory=list)
+    rows: list[tuple[int, int]] = field(default_factory=list)  # category, decision
+
+
+def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Iterable[str]) -> Recorded:
+    """Read CSV files, and those in folders at any depth; an observer may have several files. Raises nothing.
+
+    A file's set is the first part of its name, else its folder: one of the published ones, or of `sets`. What cannot
+    be used (a file of no set, rows of an unknown category) is left out and named.
+    """
+    known = {*PUBLISHED, *sets}
+    files, problems = find_files(paths, "**/*")
+    set_of = {file: _set_of(file, known) for file in files}
+    for file in (file for file, name in set_of.items() if name is None):
+        text = printable(str(file))
+        problems.append(f"{text} is of no known set: call it SET_SUBJECT_session-1.csv, or its folder SET")
+    trials: defaultdict[tuple[str, str], _Trials] = defaultdict(_Trials)
+    index_of = {category: index for index, category in enumerate(categories)}
+
+    def take(file: Path, row: Row, decision: int) -> None:
+        if not row["subj"]:
+            raise ValueError("no subject")
+        if row["category"] not in index_of:
+            raise ValueError(f"unknown category {printable(row['category'], 40)}")
+        own = trials[row["subj"], str(set_of[file])]
+        own.images.append(row["imagename"])
+        own.conditions.append(row.get("condition", ""))
+        own.rows.append((index_of[row["category"]], decision))
+
+    problems += read_files([file for file in files if set_of[file] is not None], categories, take)
+    observers: dict[Observer, dict[str, SetDecisions]] = {}
+    for (subject, name), own in trials.items():
+        category, decision = np.array(own.rows, np.int32).reshape(-1, 2).T
+        observers.setdefault(Observer(subject, "recorded", is_person(subject)), {})[name] = SetDecisions(
+            categories=list(categories),
+            images=own.images,
+            conditions=own.conditions,
+            category=category,
+            decision=decision,
+        )
+    return Recorded(observers, problems)
+
+
+def _set_of(file: Path, known: set[str]) -> str | None:
+    """Return the set that a file is of: the longest known one that its name begins with, else its folder's."""
+    named = [name for name in known if file.name.startswith(f"{name}_")]
+    folder = file.absolute().parent.name
+    return max(named, key=len, default=folder if folder in known else None)
+
+
+def export_decisions(folder: Path, decided: Mapping[str, Mapping[str, SetDecisions]]) -> list[Path]:
+    """Write what models decided, by name and set, as model-vs-human keeps it: a folder for each set with a file for
+    each model. Return the files. Raises CannotWriteError where one cannot be written."""
+    names = list(dict.fromkeys(name for own in decided.values() for name in own))
+    written = []
+    for name in names:
+        models = [model for model, own in decided.items() if name in own]
+        for path, model in zip(export_files(folder / name, name, models), models, strict=True):
+            write_rows(path, _rows(model, decided[model][name]))
+            written.append(path)
+    return written
+
+
+def _rows(model: str, decisions: SetDecisions) -> Iterator[list[object]]:
+    names = decisions.categories
+    columns = (decisions.images, decisions.conditions, decisions.category, decisions.decision)
+    for trial, (image, condition, category, decision) in enumerate(zip(*columns, strict=True), 1):
+        folders, _, file = image.rpartition("/")
+        session = _SESSION.search(folders)
+        response = names[decision] if decision >= 0 else NO_RESPONSE
+        shown = condition if condition_key(condition) else "NaN"
+        yield [model, int(session[1]) if session else 1, trial, "NaN", response, names[category], shown, file]

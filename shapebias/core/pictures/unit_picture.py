@@ -1,0 +1,30 @@
+"""A unit's top images as one picture with captions, as it is saved."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from shapebias.core.pictures.tiles import View, compose, unit_tiles
+from shapebias.core.store.reader import Store, Unit
+from shapebias.core.text import printable
+
+_TILE = 256  # px
+_COLUMNS = 5
+
+
+def unit_picture(
+    store: Store, unit: Unit, view: View, tile: int = _TILE, *, images: int | None = None, columns: int = _COLUMNS
+) -> Image.Image:
+    """Return the unit's strongest `images` (all of its top images without a number) as a grid of `columns`, RGB.
+
+    Tiles are of `tile` x `tile` px, with a caption below each: the value, and the class, or the file's name without
+    one. Raises StoreError for a damaged store.
+    """
+    top = store.top(unit)
+    tiles = unit_tiles(store, unit, len(top.image) if images is None else images, tile, view)
+    captions = []
+    for rank in range(len(tiles)):
+        image = int(top.image[rank])
+        name = store.class_of(image) or Path(store.image_name(image)).name
+        captions.append(f"{top.value[rank]:.3g} {printable(name, 60)}")
+    return compose(tiles, columns, max(1, -(-len(tiles) // columns)), tile, captions=captions)

@@ -1,0 +1,169 @@
+"""Decisions among categories of a network's classes: who decides, for which images, and by which classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.imagenet import class_names, wnids
+from shapebias.core.shape_bias.categories import identity_mapping, load_mapping, sixteen_classes
+from shapebias.core.shape_bias.decisions import NATIVE, decide
+from shapebias.precompute.images.geometry import Geometry
+from shapebias.precompute.images.image_set import ImageSet, Skipped
+from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.measures.decisions import name_decisions, read_decisions
+from shapebias.precompute.parts import Part
+from shapebias.precompute.runner import Runner, by_geometry
+from shapebias.precompute.scanning.rows import POSITION, Rows
+from shapebias.precompute.scanning.scan import Engine, Scan
+
+CategoryMapping = dict[str, list[int]]  # the classes of each category
+
+
+@dataclass(frozen=True)
+class CategoryMeasure:
+    """Measures which category each model decides for; `mappings`: by models' numbers in the run."""
+
+    mappings: dict[int, CategoryMapping]
+
+    def start(self, runners: Sequence[Runner]) -> "CategoryShard":
+        """Return a new measure of one shard."""
+        return CategoryShard({model: runners[model] for model in self.mappings}, self.mappings)
+
+
+class CategoryShard:
+    """What is measured of one shard."""
+
+    def __init__(self, runners: dict[int, Runner], mappings: dict[int, CategoryMapping]) -> None:
+        self._runners, self._mappings = runners, mappings
+        self._rows = Rows()
+
+    def feed(self, batch: Batch) -> None:
+        """Take in a batch."""
+        decided = {
+            model: decide(probabilities(runner, batch.pixels), self._mappings[model]).astype(np.int32)
+            for model, runner in self._runners.items()
+        }
+        self._rows.add({POSITION: batch.positions} | name_decisions(decided))
+
+    def part(self) -> Part:
+        """Return the positions, and int32 [images] of each model: indices into the categories."""
+        return self._rows.part()
+
+
+@dataclass(frozen=True)
+class CategoryDecisions:
+    """What models decide for some images.
+
+    readable:  bool [images]: which could be used
+    by_model:  int32 [images] of each model by its label: indices into the categories, -1 = none
+    skipped:   those that could not be used
+    """
+
+    readable: NDArray[np.bool_]
+    by_model: dict[str, NDArray[np.int32]]
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CategoryImages:
+    """The images at `positions` (int64) of a set's listing, and how they are prepared: see `stimulus_geometry`.
+
+    `name` is that of their scans in the run, `title` what the user is told.
+    """
+
+    name: str
+    title: str
+    image_set: ImageSet
+    positions: NDArray[np.int64]
+    stimuli_as: str
+
+
+def decide_among(
+    engine: Engine, runners: Sequence[Runner], images: CategoryImages, mappings: dict[str, CategoryMapping]
+) -> CategoryDecisions:
+    """Return which category every runner decides for; `mappings` are its models', by label."""
+    unreadable: dict[bytes, Skipped] = {}
+    readable = np.ones(len(images.positions), bool)
+    by_label: dict[str, NDArray[np.int32]] = {}
+    geometries = [stimulus_geometry(runner.geometry, images.stimuli_as) for runner in runners]
+    for geometry, models in by_geometry(geometries).items():
+        labels = {model: runners[model].model.label for model in models}
+        scan = Scan(
+            name=f"{images.name}-{geometry.key}",
+            title=f"{', '.join(labels.values())}: {images.title}",
+            image_set=images.image_set,
+            geometry=geometry,
+            measure=CategoryMeasure({model: mappings[label] for model, label in labels.items()}),
+            positions=images.positions,
+        )
+        shards = engine.run(scan)
+        seen, by_model = read_decisions(shards, len(images.positions), models)
+        readable &= seen
+        unreadable |= {image.path: image for image in shards.skipped}
+        by_label |= {labels[model]: decided for model, decided in by_model.items()}
+    in_order = [runner.model.label for runner in runners if runner.model.label in by_label]
+    return CategoryDecisions(readable, {label: by_label[label] for label in in_order}, list(unreadable.values()))
+
+
+def stimulus_geometry(geometry: Geometry, stimuli_as: str) -> Geometry:
+    """Return how a network with a geometry of its own is shown stimuli: NATIVE, whole and resized only where they do
+    not have the size of its input, as in the published decisions; or MODEL, as it sees any image."""
+    return geometry.whole if stimuli_as == NATIVE else geometry
+
+
+def probabilities(runner: Runner, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the softmax of the network's scores, float32 [B, classes]."""
+    scores = runner.forward(pixels)
+    assert scores is not None
+    softmax: NDArray[np.float32] = torch.softmax(scores.float(), 1).cpu().numpy()
+    return softmax
+
+
+def category_mappings(runners: Sequence[Runner], file: Path | None) -> dict[str, CategoryMapping]:
+    """Return the classes of each category for every model by its label, as `category_mapping` does.
+
+    Raises ShapebiasError where one has none, or decides among other categories than the first.
+    """
+    mappings = {runner.model.label: category_mapping(runner, file) for runner in runners}
+    categories = list(next(iter(mappings.values())))
+    for label, mapping in mappings.items():
+        if list(mapping) != categories:
+            raise ShapebiasError(f"{label} decides among other categories than {next(iter(mappings))}: run them apart")
+    return mappings
+
+
+def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
+    """Return the classes of every category: as the file says, ImageNet's 16 categories, or the network's own classes,
+    each a category, where their names are known.
+
+    Raises ShapebiasError where they are not.
+    """
+    ids = class_ids(runner)
+    if runner.outputs is None:
+        raise ShapebiasError(f"{runner.model.label} gives no class scores: it cannot decide among categories")
+    if file is not None:
+        names = list(class_names()) if ids == list(wnids()) else ids or []
+        return load_mapping(
+            file, ids or [str(index) for index in range(runner.outputs)], names or [""] * runner.outputs
+        )
+    if ids == list(wnids()):
+        return sixteen_classes()
+    if ids is not None:
+        return identity_mapping(ids)
+    raise ShapebiasError(
+        f"{runner.model.label} has {runner.outputs} classes that are not ImageNet's: name the classes of each category "
+        "in a JSON file, --categories FILE"
+    )
+
+
+def class_ids(runner: Runner) -> list[str] | None:
+    """Return what a network's outputs stand for, in their order: what is known of it, or ImageNet's WordNet ids where
+    it has 1000; None where nobody knows."""
+    if runner.model.class_ids is None and runner.outputs == len(wnids()):
+        return list(wnids())
+    return runner.model.class_ids

@@ -1,0 +1,1 @@
+"""How well attribution maps explain: curves of changed images, and where objects are."""

@@ -1,0 +1,106 @@
+"""Insertion and deletion (Petsiuk, Das & Saenko 2018): the probability of the explained output while an image's pixels
+come or go, the most important ones first."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shapebias.core.attribution.method import pixels, scaled
+from shapebias.core.attribution.methods import PROBABILITY
+from shapebias.precompute.attribution.subject import Subject, at_target
+
+GREY = 0.5
+BLUR, SIGMA = 11.0, 5.0  # px of 224: the width of the blur's window, and its standard deviation
+_TRUNCATED = 4  # standard deviations, as SciPy does, by which the authors make their kernel
+
+
+def cuts(pixel_count: int, steps: int) -> NDArray[np.int64]:
+    """Return how many pixels are changed at each point of a curve, int64 [points]: `steps` equal steps, or as many as
+    there are pixels."""
+    steps = min(steps, pixel_count)
+    return (np.arange(steps + 1) * pixel_count + steps // 2) // steps
+
+
+def blurred(images: Tensor) -> Tensor:
+    """Return images [B, 3, H, W] blurred by 11 px of 224, sigma 5, as insertion begins with them.
+
+    The kernel is that of the authors' code, a Gaussian that is reflected at the ends of its window; the image is
+    reflected at its borders.
+    """
+    side = min(images.shape[2:])
+    kernel = blur_kernel(pixels(BLUR, side) // 2 * 2 + 1, scaled(SIGMA, side)).to(images.device)
+    margin = len(kernel) // 2
+    padded = F.pad(images, (margin,) * 4, mode="reflect").flatten(0, 1)[:, None]
+    rows = F.conv2d(padded, kernel.view(1, 1, -1, 1))
+    return F.conv2d(rows, kernel.view(1, 1, 1, -1)).view(images.shape)
+
+
+def blur_kernel(length: int, sigma: float) -> Tensor:
+    """Return the weights of a Gaussian around the middle of a window, float32 [length], what is outside reflected."""
+    reach = int(_TRUNCATED * sigma + 0.5)
+    offsets = np.arange(-reach, reach + 1)
+    position = (offsets + length // 2) % (2 * length)
+    reflected = np.minimum(position, 2 * length - 1 - position)
+    weights = np.bincount(reflected, np.exp(-(offsets**2) / (2 * sigma**2)), length)
+    return torch.from_numpy((weights / weights.sum()).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Images that pixels are taken from, [B, 3 * H * W] each, and the probabilities that they give, [B]."""
+
+    start: Tensor
+    finish: Tensor
+    first: Tensor
+    last: Tensor
+
+
+class Curves:
+    """The curves of a batch of images, for as many maps of each as are asked for."""
+
+    def __init__(self, subject: Subject, images: Tensor, targets: Tensor, steps: int) -> None:
+        """images float32 [B, 3, H, W] in [0, 1], targets int64 [B], the explained outputs, on the subject's device.
+
+        Raises as `Subject.scores` does.
+        """
+        self._subject, self._targets, self._shape = subject, targets, images.shape[1:]
+        counts = cuts(images[0, 0].numel(), steps)
+        self.fractions = counts / counts[-1]
+        self._counts = subject.device.upload(counts[1:-1].astype(np.int32))
+        blur, grey = blurred(images), torch.full_like(images[:1], GREY)
+        clean, from_blur = (subject.probabilities(shown, targets) for shown in (images, blur))
+        of_grey = subject.scores(grey).softmax(1)[0][targets]
+        own, soft, flat = (_channels_last(shown) for shown in (images, blur, grey.expand_as(images)))
+        self._insertion = _Change(soft, own, from_blur, clean)
+        self._deletion = _Change(own, flat, clean, of_grey)
+
+    def __call__(self, ranks: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the curves of insertion and deletion, float32 [B, points] each, of maps whose pixels have these ranks,
+        int32 [B, H * W]."""
+        return self._curve(self._insertion, ranks), self._curve(self._deletion, ranks)
+
+    def _curve(self, change: _Change, ranks: Tensor) -> Tensor:
+        between = []
+        for image, rank in enumerate(ranks):
+            colours = rank[:, None].expand(-1, self._shape[0]).flatten()  # as pixels lie in memory
+            action = partial(self._probabilities, change, image, colours)
+            with torch.no_grad():
+                between.append(torch.cat([change.first[:0], *self._subject.in_parts(action, self._counts)]))
+        return torch.cat([change.first[:, None], torch.stack(between), change.last[:, None]], 1)
+
+    def _probabilities(self, change: _Change, image: int, ranks: Tensor, counts: Tensor) -> Tensor:
+        """Return the probability of an image's output with its first `counts` pixels changed, float32 [counts]."""
+        shown = torch.where(ranks < counts[:, None], change.finish[image], change.start[image])
+        channels, height, width = self._shape
+        scores = self._subject.forward(shown.view(-1, height, width, channels).permute(0, 3, 1, 2))
+        return at_target(scores, self._targets[image].expand(len(counts)), PROBABILITY)
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    """Return images [B, 3, H, W] as rows [B, H * W * 3], the colours of a pixel side by side."""
+    return images.permute(0, 2, 3, 1).flatten(1)

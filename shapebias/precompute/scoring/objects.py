@@ -1,0 +1,127 @@
+"""Where the objects of images are, in px of a network's input: from boxes in files, and from masks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapebias.core.attribution.localising import box_around, inside
+from shapebias.core.text import printable
+from shapebias.precompute.images.decode import image_size
+from shapebias.precompute.images.geometry import Geometry, ImageError, Size
+from shapebias.precompute.images.image_set import ImageSet
+from shapebias.precompute.images.labels import Match
+from shapebias.precompute.scoring.box_files import BoxFiles, ImageBoxes, NoBoxesError
+
+_ROUNDING = (
+    1.0  # px, by which an image may be larger or smaller than the one that its boxes are of, brought to its size
+)
+NO_BOXES = np.zeros((0, 4))
+
+
+@dataclass(frozen=True)
+class FoundBoxes:
+    """The boxes of some images, in px of the images themselves.
+
+    boxes:    float64 [boxes, 4] of each image
+    classes:  int64 [boxes] of each image, which of the image set's classes they show
+    sizes:    width and height of each image, px
+    notes:    lines for the user about images without boxes that can be used
+    """
+
+    boxes: Sequence[NDArray[np.float64]]
+    classes: Sequence[NDArray[np.int64]]
+    sizes: Sequence[Size]
+    notes: list[str] = field(default_factory=list)
+
+    def of_outputs(self, geometry: Geometry, match: Match, targets: NDArray[np.int32]) -> list[NDArray[np.float64]]:
+        """Return the boxes of what each image's output stands for, in px of a network's input, float64 [boxes, 4].
+
+        targets int32 [images], the outputs; -1: none.
+        """
+        placed = []
+        for boxes, classes, size, target in zip(self.boxes, self.classes, self.sizes, targets.tolist(), strict=True):
+            own = (match.targets(classes.astype(np.int32)) == target) & (target >= 0)
+            placed.append(geometry.place(boxes[own], size) if own.any() else NO_BOXES)
+        return placed
+
+
+def find_boxes(files: BoxFiles, images: ImageSet) -> FoundBoxes:
+    """Return the boxes of images from files; none of those that have none that fit, of which a line tells."""
+    boxes, classes, sizes = [], [], []
+    missing: list[str] = []
+    unfit: dict[str, list[str]] = {}
+    for position, path in enumerate(images.paths):
+        size, found, shown = (1, 1), NO_BOXES, np.zeros(0, np.int64)
+        try:
+            known = files.find(path)
+            if known is None:
+                missing.append(printable(path, 60))
+            else:
+                size = _size_of(images, position)
+                found = _scaled_to(known, size)
+                shown = _classes_of(known, images, int(images.labels[position]))
+        except NoBoxesError as error:
+            unfit.setdefault(str(error), []).append(printable(path, 60))
+        boxes.append(found)
+        classes.append(shown)
+        sizes.append(size)
+    notes = [_counted(names, len(images), reason) for reason, names in unfit.items()]
+    if missing:
+        notes.insert(0, _counted(missing, len(images), f"{printable(files.source, 100)} has none by their names"))
+    return FoundBoxes(boxes, classes, sizes, notes)
+
+
+def _counted(names: Sequence[str], count: int, reason: str) -> str:
+    which = names[0] if len(names) == 1 else f"{names[0]}, …"
+    return f"no boxes of {len(names):,} of {count:,} images ({which}): {reason}"
+
+
+def _size_of(images: ImageSet, position: int) -> Size:
+    address = images.address(position)
+    try:
+        if images.read is None:
+            return image_size(address)
+        height, width = images.read(address).shape[:2]
+    except ImageError as error:
+        raise NoBoxesError(str(error)) from error
+    return width, height
+
+
+def _scaled_to(known: ImageBoxes, size: Size) -> NDArray[np.float64]:
+    """Return boxes in px of an image of a size. Raises NoBoxesError where they are of another image."""
+    own = known.size or size
+    differences = size[0] - own[0] * size[1] / own[1], size[1] - own[1] * size[0] / own[0]
+    if min(map(abs, differences)) > _ROUNDING:
+        raise NoBoxesError(f"they are of an image of other proportions, {own[0]} x {own[1]} px")
+    if (known.boxes[:, :2] < -1).any() or (known.boxes[:, 2:] > np.add(own, 1)).any():
+        raise NoBoxesError("they reach beyond the image, so they are of another one")
+    scaled: NDArray[np.float64] = known.boxes * np.tile(np.divide(size, own), 2)
+    return scaled
+
+
+def _classes_of(known: ImageBoxes, images: ImageSet, label: int) -> NDArray[np.int64]:
+    """Return which of the images' classes boxes show, int64 [boxes]: the image's own where that is not said; -1 for
+    others than those of the image set."""
+    ids = {name: number for number, name in enumerate(images.class_ids)} | dict(images.source_names)
+    return np.array([label if name is None else ids.get(name, -1) for name in known.classes], np.int64)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Where the object of an image is: its `region`, bool [H, W], and boxes float64 [boxes, 4], in px of the input.
+    `masked`: whether the region is the object's own pixels, not those in its boxes."""
+
+    region: NDArray[np.bool_]
+    boxes: NDArray[np.float64]
+    masked: bool
+
+    @classmethod
+    def of(cls, boxes: NDArray[np.float64], mask: NDArray[np.bool_]) -> "Objects | None":
+        """Return what is known of an object: its boxes, of which there may be none, and its mask, which may be
+        empty. None where nothing is."""
+        masked = bool(mask.any())
+        if masked:
+            return cls(mask, boxes if len(boxes) else box_around(mask)[None], masked)
+        return cls(inside(boxes, *mask.shape), boxes, masked) if len(boxes) else None

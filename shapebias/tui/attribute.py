@@ -1,0 +1,90 @@
+"""`shapebias attribute`: what was explained as text, and the maps as pictures in the terminal."""
+
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+
+from shapebias.core.attribution.explained import Explained
+from shapebias.core.pictures.attribution_sheet import Band, Tile, bands, label_height, labelled
+from shapebias.core.pictures.tiles import BACKGROUND, compose
+from shapebias.core.text import aligned, cell_width, padded, printable
+from shapebias.tui.pictures.budget import best_limit
+from shapebias.tui.pictures.half_cells import half_cells
+from shapebias.tui.pictures.layout import GAP, GridLayout
+from shapebias.tui.pictures.painter import Painter
+from shapebias.tui.pictures.painters import new_painter
+from shapebias.tui.show import painted_below
+from shapebias.tui.terminal.graphics import Graphics
+from shapebias.tui.terminal.query import Terminal
+
+_TILE = 128  # px
+_SMALL = 20  # columns and half lines, in terminals without graphics: the longest short title fits
+_COLOURS = "Vermillion speaks for the class, blue against it.\nMaps without a sign go from red to yellow."
+
+
+def explained_text(explained: Explained) -> str:
+    """Return a table: the class that is explained of each image for each model, its probability, and the completeness
+    gaps of methods that have one."""
+    titles = {choice.name: choice.method.title for choice in explained.choices}
+    with_gap = [name for name in titles if any(not math.isnan(image.maps[name].gap) for image in explained.images)]
+    rows = [["image", "model", "class", "probability", *(f"gap of {titles[name]}" for name in with_gap)]]
+    for images in explained.by_image():
+        for image in images:
+            gaps = [image.maps[name].gap for name in with_gap]
+            facts = [image.model, printable(image.output_name, 40), f"{image.probability:.1%}"]
+            rows.append(
+                [printable(str(image.image), 60), *facts, *("" if math.isnan(gap) else f"{gap:.2%}" for gap in gaps)]
+            )
+    return aligned(rows, left=3)
+
+
+def print_maps(explained: Explained, terminal: Terminal, kind: Graphics) -> None:
+    """Print the maps of every image in as many columns as the terminal is wide; nothing without graphics."""
+    if kind is Graphics.NONE:
+        return
+    width, painter = shutil.get_terminal_size().columns, new_painter(kind, terminal)
+    print(_COLOURS)
+    if painter is None:
+        for band in bands(explained, min(_SMALL, width - 1), max(1, width // (_SMALL + 1))):
+            _print_half_cells(band, terminal)
+        return
+    cell = (terminal.cell_width, terminal.cell_height)
+    cell_columns, cell_rows = (
+        -(-(side + GAP) // of) for side, of in zip((_TILE, _TILE + label_height(_TILE)), cell, strict=True)
+    )
+    for band in bands(explained, _TILE, max(1, width // cell_columns)):
+        layout = GridLayout(len(band.rows[0]), len(band.rows), cell_columns, cell_rows, _TILE, cell)
+        print(band.title, flush=True)
+        sys.stdout.write(_painted(band, layout, painter))
+
+
+def _painted(band: Band, layout: GridLayout, painter: Painter) -> str:
+    """Return what paints the labelled tiles of a band."""
+    width, height = layout.frame
+    tiles = np.stack([np.asarray(labelled(tile, height, width)) for row in band.rows for tile in row])
+    return painted_below(painter.encode(tiles, layout, best_limit(layout), map), painter)
+
+
+def _print_half_cells(band: Band, terminal: Terminal) -> None:
+    """Print a band in half cells, each row of tiles above lines of text."""
+    print(band.title)
+    for row in band.rows:
+        size = row[0].picture.width
+        picture = compose([tile.picture for tile in row], len(row), 1, size, 1, BACKGROUND)
+        Console().print(half_cells(picture, terminal.colours))
+        print(_label_lines(row, size))
+
+
+def _label_lines(row: Sequence[Tile], width: int) -> str:
+    """Return what stands below tiles of `width` cells: lines in columns."""
+    labels = [[tile.name, *filter(None, tile.more)] for tile in row]
+    lines = [[label[line] if line < len(label) else "" for label in labels] for line in range(max(map(len, labels)))]
+    return "\n".join(" ".join(padded(_cut(text, width), width) for text in line).rstrip() for line in lines)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if cell_width(text) <= width else printable(text, width)
