@@ -296,7 +296,7 @@ def measure_maps(explorer: list[str], store: Store, start: Unit, screen: Screen,
         size = terminal.sixels_since(mark)[-1].size
         title(f"Attribution maps, {tiles} tiles{f' of {min(size)} px' if size else ''}")
         back = f"{'a' * others}n{'A' * others}n"
-        report_walk(*walk(terminal, tiles, (back * moves)[:moves], ("a and A", "n")))
+        report_walk(*walk(terminal, tiles, (back * moves)[:moves], ("a, A", "n")))
 
 
 def walk(terminal: PtyTerminal, tiles: int, keys: str, kinds: Sequence[str]) -> tuple[Moves, dict[str, list[float]]]:

@@ -1,7 +1,7 @@
 """The attribution maps of a store, by image: which methods there are, what each explains, why a map is not there."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shapebias.core.analysis.by_image import ImageName, output_name
@@ -11,6 +11,8 @@ from shapebias.core.pictures.tiles import Photo
 from shapebias.core.store.attribution import Attribution
 from shapebias.core.store.reader import Store
 
+_FAINT = 0.1  # of another map's largest value: below it a map can hardly be seen on one scale
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelMap:
@@ -19,6 +21,7 @@ class ModelMap:
     output:       the class that is explained, empty where there is none
     probability:  the softmax probability of that class, NaN where there is none
     settings:     those that the method ran with, by name
+    largest:      the largest |value| of a signed map, NaN of another: it is drawn from its smallest value on
     gap:          the completeness gap as a fraction, NaN where the method promises no sum
     fallback:     the method that took its place, else empty
     problem:      why there is no heat, else empty
@@ -28,6 +31,7 @@ class ModelMap:
     output: str
     probability: float
     settings: Mapping[str, Value]
+    largest: float
     gap: float
     fallback: str
     problem: str
@@ -36,6 +40,13 @@ class ModelMap:
     def settings_text(self) -> str:
         """The settings as `steps 50, rule trapezoid`."""
         return ", ".join(f"{name} {value}" for name, value in self.settings.items())
+
+    def faintness(self, others: Sequence["ModelMap"]) -> str:
+        """Return how weak the map is beside the strongest of others, where it can hardly be seen on one scale with it;
+        else empty."""
+        strongest = max((one for one in others if one.largest > 0), key=lambda one: one.largest, default=self)
+        share = self.largest / strongest.largest if strongest.largest > 0 else math.nan
+        return f"largest value {share:.1%} of {strongest.model}'s" if 0 < share < _FAINT else ""
 
     @property
     def remark(self) -> str:
@@ -104,6 +115,7 @@ class Attributions:
             output=self._output_name(model, target) if target >= 0 else "",
             probability=float(attribution.probability[row]),
             settings={} if run is None else run.settings,
+            largest=attribution.scale_of(method, row) if run is not None and run.signed else math.nan,
             gap=math.nan if run is None else attribution.gap_of(method, row),
             fallback="" if run is None else run.fallback,
             problem=_problem(attribution, row, method),

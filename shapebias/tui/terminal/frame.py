@@ -58,8 +58,14 @@ class Frame:
             row[cells.x : cells.right] = [(owner, "")] * len(row[cells.x : cells.right])
 
     def uncover(self, owner: object = None) -> None:
-        """Take note that blanks wipe the pictures of an owner, of all owners without one."""
-        self._pictures = self._pictures - {owner} if owner is not None else set()
+        """Take note that blanks wipe the pictures of an owner, of all owners without one.
+
+        That holds for the cells that they cover now, also where the owner paints elsewhere before blanks are written.
+        """
+        gone = self._pictures if owner is None else self._pictures & {owner}
+        self._pictures = self._pictures - gone
+        for row in self._rows if gone else ():
+            row[:] = [_UNKNOWN if cell[0] in gone else cell for cell in row]
 
     def change(self, update: ChopsUpdate | LayoutUpdate, size: Size) -> Change:
         """Return what an update changes on a screen of a size, and take note of it as sent."""

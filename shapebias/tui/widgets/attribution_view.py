@@ -194,8 +194,7 @@ class AttributionView(Vertical):
         draws, lines = self.grid.draws, self._captions.size.height
         layout = self.grid.grid_layout() if draws else None
         width = self.content_size.width // (draws + len(maps)) if layout is None else layout.cell_columns
-        differ = len(_settings(maps)) > 1
-        captions = [_caption(one, width - 2, lines - 2, with_settings=differ) for one in maps]
+        captions = [_caption(one, self._remark(one, maps), width - 2, lines - 2) for one in maps]
         if draws:
             captions.insert(0, [Text("the image", style="bold"), Text(printable(self._image.about, width))])
         text = Text("\n" * max(lines - max(map(len, captions)), 0))
@@ -207,6 +206,12 @@ class AttributionView(Vertical):
             text.append("\n")
         return text
 
+    def _remark(self, one: ModelMap, maps: Sequence[ModelMap]) -> str:
+        """Return what is to be said of one of the maps that are beside one another."""
+        faint = "" if self._each_alone else one.faintness(maps)
+        settings = one.settings_text if len(_settings(maps)) > 1 else ""
+        return ", ".join(filter(None, (one.remark, faint, settings)))
+
 
 def _settings(maps: Sequence[ModelMap]) -> set[str]:
     """Return the settings that the method ran with: one text where they are the same for all models."""
@@ -217,11 +222,10 @@ def _swatch(colour: tuple[int, int, int]) -> tuple[str, Style]:
     return "■", Style.parse("rgb({},{},{})".format(*colour))
 
 
-def _caption(one: ModelMap, width: int, remarks: int, *, with_settings: bool) -> list[Text]:
-    """Return the lines of a model's caption, with at most so many lines of remarks."""
+def _caption(one: ModelMap, remark: str, width: int, remarks: int) -> list[Text]:
+    """Return the lines of a model's caption, with at most so many lines of a remark."""
     probability = f" p {one.probability:.3f}" if one.output else ""
     explained = Text(printable(one.output, max(width - len(probability), 4))).append(probability, style="dim")
-    remark = ", ".join(filter(None, (one.remark, one.settings_text if with_settings else "")))
     wrapped = wrap(printable(remark, 400), max(width, 1))
     if len(wrapped) > remarks:
         wrapped[max(remarks - 1, 0) :] = [" ".join(wrapped[max(remarks - 1, 0) :])]

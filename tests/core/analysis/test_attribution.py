@@ -70,6 +70,19 @@ def test_what_is_said_of_a_map(mapped_store: Path) -> None:
     assert math.isnan(nothing.probability)
 
 
+def test_a_map_that_can_hardly_be_seen_beside_another(mapped_store: Path) -> None:
+    other = Path(shutil.copytree(mapped_store, mapped_store.parent / "b.zarr"))
+    zarr.open_group(other, mode="r+")["models/Tiny/attribution/scale"][:] *= 0.05
+    attributions = Attributions(open_stores([mapped_store, other]))
+    for method, said in (("gradient", "largest value 5.0% of Tiny's"), ("rise", "")):
+        strong, weak = (attributions.map_of(photo, method) for photo in attributions.photos(PATHS[1]))
+        assert strong.faintness([strong, weak]) == ""
+        assert weak.faintness([strong, weak]) == said, "rise has no sign"
+        assert weak.faintness([weak]) == ""
+    constant, _ = (attributions.map_of(photo, "gradient") for photo in attributions.photos(PATHS[CONSTANT]))
+    assert constant.faintness([constant, strong]) == ""
+
+
 def test_a_map_of_values_that_are_no_numbers(mapped_store: Path) -> None:
     zarr.open_group(mapped_store, mode="r+")["models/Tiny/attribution/scale"][1, 4] = np.nan
     one = Attributions(open_store(mapped_store)).map_of(Photo("Tiny", IMAGES[4]), "rise")

@@ -60,3 +60,15 @@ def test_blanks_do_not_wipe_a_picture_before_they_are_meant_to() -> None:
         (4, 0),
         *((x, 1) for x in (4, 5, 6)),
     }
+
+
+def test_a_picture_that_moves_leaves_nothing_where_it_was() -> None:
+    """Its owner may paint at the new place before blanks are written at the old one."""
+    frame = Frame(ColorSystem.TRUECOLOR)
+    frame.change(update(["", ""]), SIZE)
+    frame.painted(Region(0, 0, 3, 1), owner="grid")
+    frame.uncover("grid")
+    frame.painted(Region(6, 0, 3, 1), owner="grid")
+    wiped = frame.change(update(["", ""]), SIZE).regions
+    assert {x for region in wiped for x in region.column_range} >= {0, 1, 2}
+    assert not frame.change(update(["", ""]), SIZE).runs, "the picture stays where it is now"
