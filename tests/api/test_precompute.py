@@ -11,6 +11,9 @@ import torch
 from torch import nn
 
 import shapebias
+from shapebias.api.options import settings_from
+from shapebias.core.attribution.choice import parse_choices
+from shapebias.precompute.attacks.attack import parse_attack
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.spec import parse_spec
 from shapebias.precompute.settings import Settings
@@ -151,11 +154,11 @@ def test_a_network_on_cuda_stays_there(make: Callable[..., shapebias.Store], bui
 
 
 def test_options_are_fields_of_settings_as_the_command_line_writes_them() -> None:
-    from shapebias.api.options import settings_from
-
     options: dict[str, Any] = {
         "attacks": ["l2:3"],
         "variants": {"C": Path("imagenet-c")},
+        "ood": ["edge=stimuli/edge"],
+        "attribution": ["gradient", "rise:masks=50"],
         "noise_std": 0.2,
         "distortions": ["grey"],
         "labels": "labels.csv",
@@ -168,8 +171,6 @@ def test_options_are_fields_of_settings_as_the_command_line_writes_them() -> Non
     }
     specs = [parse_spec("alexnet")]
     settings = settings_from(specs, Path("photos"), Path("a.zarr"), ["noise"], options)
-    from shapebias.precompute.attacks.attack import parse_attack
-
     assert settings == Settings(
         models=specs,
         images="photos",
@@ -177,6 +178,8 @@ def test_options_are_fields_of_settings_as_the_command_line_writes_them() -> Non
         passes=("noise",),
         attacks=(parse_attack("l2:3"),),
         variants=(("C", "imagenet-c"),),
+        ood=(("edge", "stimuli/edge"),),
+        attribution=parse_choices("gradient,rise:masks=50"),
         noise_std=(0.2,),
         distortions=("grey",),
         labels=Path("labels.csv"),
@@ -203,6 +206,8 @@ def test_options_are_fields_of_settings_as_the_command_line_writes_them() -> Non
         (["demo-s"], {"top": 0}, "top is at least 1, not 0"),
         (["demo-s"], {"attacks": ["l2"]}, "--attack l2: write NORM:EPSILON"),
         (["demo-s"], {"variants": [3]}, "variants=3 does not fit"),
+        (["demo-s"], {"ood": ["edge"]}, "--ood edge: write NAME=IMAGES"),
+        (["demo-s"], {"attribution": "nothing"}, "no attribution method nothing"),
         (["demo-s"], {"passes": ["nois"]}, "no pass nois: there are"),
         (["demo-s"], {"device": "tpu"}, "no --device tpu"),
     ],
