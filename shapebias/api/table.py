@@ -1,5 +1,6 @@
 """Tables: rows and columns, for a notebook to show and for other packages to take."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
@@ -20,7 +21,7 @@ _IN_TEXT, _IN_HTML = 10, 20  # rows that are shown
 Row = TypeVar("Row", covariant=True)
 
 
-class Rows(Generic[Row]):
+class Rows(ABC, Generic[Row]):
     """What tables have in common: they are taken by rows and by columns, shown, and handed to other packages."""
 
     def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -28,13 +29,13 @@ class Rows(Generic[Row]):
 
     # What kinds of tables differ in
 
+    @abstractmethod
     def _row(self, number: int) -> Row:
         """Return a row, by its number from 0."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _take(self, rows: NDArray[np.int64]) -> Self:
         """Return the table of these rows."""
-        raise NotImplementedError
 
     def _cell(self, name: str, value: Any) -> str:
         """Return how a value of a column is shown."""
@@ -45,7 +46,7 @@ class Rows(Generic[Row]):
         return str(value)
 
     def _header(self) -> dict[str, str]:
-        """Return for every column that is shown what is said of it."""
+        """Return for every column that is shown its explanation."""
         return dict.fromkeys(self._columns, "")
 
     # Rows and columns

@@ -82,9 +82,13 @@ class Unit:
             counts = layer_concepts(owner, concepts, label, self.layer)
             iou, best = counts.iou[self.index], counts.label[self.index]
             records = [
-                {"concept": concepts.names[best[place]], "category": concepts.categories[place], "iou": iou[place]}
-                for place in np.argsort(-iou, kind="stable").tolist()
-                if best[place] >= 0
+                {
+                    "concept": concepts.names[best[category]],
+                    "category": concepts.categories[category],
+                    "iou": iou[category],
+                }
+                for category in np.argsort(-iou, kind="stable").tolist()
+                if best[category] >= 0
             ]
         return table_of(records, ("concept", "category", "iou"))
 
@@ -153,8 +157,8 @@ class Unit:
         return f"<Unit {printable(self.name)}>"
 
     def _repr_html_(self) -> str:
-        shown = {name: METRICS[name] for name in self._table.columns}
-        rows = [[metric.title, metric.format(self._table.cell(name, self._row))] for name, metric in shown.items()]
+        metrics = {name: METRICS[name] for name in self._table.columns}
+        rows = [[metric.title, metric.format(self._table.cell(name, self._row))] for name, metric in metrics.items()]
         half = -(-len(rows) // 2)
         parts = [f"<h4>{text_html(self.name)}</h4>"]
         if len(self._opened.store.top(self._unit).image):

@@ -252,24 +252,24 @@ def _difference(method: str, score: str, a: Floats, b: Floats) -> ScoreDifferenc
 def explained_text(rows: Sequence[Explained]) -> str:
     """Return a table with a line for each method and model, the models of a method one below the other, and what its
     numbers are."""
-    shown = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
+    columns = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
     methods = list(dict.fromkeys(row.method for row in rows))
-    lines = [["method", "model", "images", *shown]]
+    lines = [["method", "model", "images", *columns]]
     for row in sorted(rows, key=lambda row: methods.index(row.method)):
-        cells = [str(row.scores[name]) for name in shown]
+        cells = [str(row.scores[name]) for name in columns]
         lines.append([printable(row.method, 40), printable(row.model, 40), str(row.images), *cells])
-    return aligned(lines, left=2) + "".join(f"{line}\n" for line in _legend(rows, shown))
+    return aligned(lines, left=2) + "".join(f"{line}\n" for line in _legend(rows, columns))
 
 
-def _legend(rows: Sequence[Explained], shown: Sequence[str]) -> list[str]:
+def _legend(rows: Sequence[Explained], columns: Sequence[str]) -> list[str]:
     better = {
-        text: ", ".join(name for name in shown if SCORES[name].higher is higher)
+        text: ", ".join(name for name in columns if SCORES[name].higher is higher)
         for text, higher in (("higher is better", True), ("lower is better", False))
     }
     lines = ["", "mean over images ± the larger half of its 95 % interval (bootstrap over images)"]
     lines.append("; ".join(f"{names}: {text}" for text, names in better.items() if names))
     counts = [f"{row.model} {row.objects} of {row.images}" for row in {row.model: row for row in rows}.values()]
-    if "pointing" in shown:
+    if "pointing" in columns:
         lines.append(f"images that show the object that is explained, where objects are scored: {', '.join(counts)}")
     if any(row.objects and not row.thresholds for row in rows):
         lines.append("too few images show their object for the thresholds of localisation")

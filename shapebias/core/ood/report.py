@@ -26,7 +26,7 @@ def comparison_text(comparison: Comparison, details: bool) -> str:
 
 
 def _accuracy_table(comparison: Comparison, details: bool) -> str:
-    """Return a line for each set and condition, with a column for each observer."""
+    """Return one line per set and condition, with one column per observer."""
     rows = [row for row in comparison.accuracies if details or _is_lasting(row.observer)]
     known = {(row.set_name, row.condition, row.observer): row for row in rows}
     observers = list(dict.fromkeys(row.observer for row in rows))

@@ -101,8 +101,8 @@ def labelled(tile: Tile, height: int | None = None, width: int | None = None) ->
     draw, font, line = ImageDraw.Draw(canvas), _font(size), _line_height(size)
     rest = [part for text in tile.more for part in _wrapped(text, size, draw, font)]
     for number, text in enumerate([tile.name, *rest][:_LABEL_LINES]):
-        place = (0, size + 2 + number * line)
-        draw.text(place, fitting_text(text, size, draw, font), _PLAIN if number else _BRIGHT, font)
+        corner = (0, size + 2 + number * line)
+        draw.text(corner, fitting_text(text, size, draw, font), _PLAIN if number else _BRIGHT, font)
     return canvas
 
 

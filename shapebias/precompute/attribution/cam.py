@@ -7,7 +7,7 @@ from torch import Tensor
 
 from shapebias.core.attribution.choice import Choice
 from shapebias.precompute.attribution.explanation import Explanation, Question
-from shapebias.precompute.attribution.head import MapsPlace, run_with_maps
+from shapebias.precompute.attribution.head import MapsPoint, run_with_maps
 from shapebias.precompute.attribution.subject import NotApplicable, Subject, at_target, derivatives
 
 
@@ -16,33 +16,33 @@ def cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
 
     The weight is the derivative of the logit by that mean: the sum, over positions, of the derivatives by the map.
     """
-    place = subject.head.averaged
-    if place is None:
+    point = subject.head.averaged
+    if point is None:
         raise NotApplicable("its class scores are not one linear layer behind global average pooling")
-    return Explanation(maps=_weighted(subject, question, place, lambda slopes: slopes.sum((2, 3), keepdim=True)))
+    return Explanation(maps=_weighted(subject, question, point, lambda slopes: slopes.sum((2, 3), keepdim=True)))
 
 
 def grad_cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
     """Return what is positive of the sum of the last maps, each times the mean of the logit's derivatives by it:
     float32 [B, h, w]."""
-    place = subject.head.last
-    if place is None:
+    point = subject.head.last
+    if point is None:
         raise NotApplicable("its class scores have no gradient by maps of more than one position")
-    maps = _weighted(subject, question, place, lambda slopes: slopes.mean((2, 3), keepdim=True))
+    maps = _weighted(subject, question, point, lambda slopes: slopes.mean((2, 3), keepdim=True))
     return Explanation(maps=maps.clamp_min(0))
 
 
-def _weighted(subject: Subject, question: Question, place: MapsPlace, weigh: Callable[[Tensor], Tensor]) -> Tensor:
+def _weighted(subject: Subject, question: Question, point: MapsPoint, weigh: Callable[[Tensor], Tensor]) -> Tensor:
     """Return the sum over channels of maps times weights [B, C, 1, 1], which are made of the logit's derivatives by the
     maps [B, C, h, w]."""
 
     def of_part(images: Tensor, targets: Tensor) -> Tensor:
         with torch.enable_grad():
-            scores, (tensor,) = run_with_maps(subject.forward, images.detach().requires_grad_(), [place])
+            scores, (tensor,) = run_with_maps(subject.forward, images.detach().requires_grad_(), [point])
             if tensor is None:
                 raise NotApplicable("its last maps are not the same in every forward")
             (slopes,) = derivatives(at_target(scores, targets), tensor)
-        maps, slopes = (place.layout.maps(values.detach()).float()[: len(images)] for values in (tensor, slopes))
+        maps, slopes = (point.layout.maps(values.detach()).float()[: len(images)] for values in (tensor, slopes))
         return (weigh(slopes) * maps).sum(1)
 
     return torch.cat(subject.in_parts(of_part, question.images, question.targets))

@@ -149,16 +149,16 @@ class _PoolingSlopes(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, source: Tensor, pool: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
         """Return the maxima."""
-        result, places = pool(source)
-        ctx.save_for_backward(source, result, places)
+        result, positions = pool(source)
+        ctx.save_for_backward(source, result, positions)
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """Return the gradient times slopes."""
-        source, result, places = ctx.saved_tensors
+        source, result, positions = ctx.saved_tensors
         of_image, _ = gradient.chunk(2)
-        (one, other), (here, there) = result.chunk(2), places.chunk(2)
+        (one, other), (here, there) = result.chunk(2), positions.chunk(2)
         larger = torch.maximum(one, other)
         shares = _unpooled(of_image * (larger - other), here, source) + _unpooled(
             of_image * (one - larger), there, source
@@ -166,10 +166,10 @@ class _PoolingSlopes(torch.autograd.Function):
         return _scaled(shares, source, lambda: _unpooled(of_image, here, source)), None
 
 
-def _unpooled(values: Tensor, places: Tensor, source: Tensor) -> Tensor:
-    """Return values [B, C, h, w] at the places of planes as large as those of `source`, added up."""
+def _unpooled(values: Tensor, positions: Tensor, source: Tensor) -> Tensor:
+    """Return values [B, C, h, w] at the positions of planes as large as those of `source`, added up."""
     planes = torch.zeros((*values.shape[:2], *source.shape[2:]), dtype=values.dtype, device=values.device)
-    return planes.flatten(2).scatter_add_(2, places.flatten(2), values.flatten(2)).view_as(planes)
+    return planes.flatten(2).scatter_add_(2, positions.flatten(2), values.flatten(2)).view_as(planes)
 
 
 def _difference(values: Tensor) -> Tensor:

@@ -25,8 +25,8 @@ def gaussian(sigma: float, size: int) -> Tensor:
 
     At the border the weights of what is inside are divided by their sum, so that a constant stays what it is.
     """
-    places = torch.arange(size, dtype=torch.float64)
-    weights = torch.exp(-((places[:, None] - places) ** 2) / (2 * sigma**2))
+    positions = torch.arange(size, dtype=torch.float64)
+    weights = torch.exp(-((positions[:, None] - positions) ** 2) / (2 * sigma**2))
     return (weights / weights.sum(1, keepdim=True)).float()
 
 

@@ -21,7 +21,7 @@ _AVERAGES = frozenset(("mean", "adaptive_avg_pool2d", "_adaptive_avg_pool2d", "a
 
 
 @dataclass(frozen=True)
-class MapsPlace:
+class MapsPoint:
     """Where in a forward maps appear: as what the `occurrence`-th call of the ATen function `function` gives, a tensor
     of `shape` for each image (see `Layout`)."""
 
@@ -39,8 +39,8 @@ class Head:
     averaged:  those whose averages over all positions one linear layer turns into the class scores
     """
 
-    last: MapsPlace | None = None
-    averaged: MapsPlace | None = None
+    last: MapsPoint | None = None
+    averaged: MapsPoint | None = None
 
 
 def find_head(network: nn.Module, images: Tensor) -> Head:
@@ -59,14 +59,14 @@ def find_head(network: nn.Module, images: Tensor) -> Head:
 
 
 def run_with_maps(
-    forward: Callable[[Tensor], Tensor], images: Tensor, places: Sequence[MapsPlace]
+    forward: Callable[[Tensor], Tensor], images: Tensor, points: Sequence[MapsPoint]
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Return class scores, and the tensors at places of the forward: None where a forward does not come to one, or it
+    """Return class scores, and the tensors at points of the forward: None where a forward does not come to one, or it
     has another shape there. The gradient of the scores by them can be asked for."""
     calls: Counter[str] = Counter()
-    wanted = {(place.function, place.occurrence): number for number, place in enumerate(places)}
-    functions = {place.function for place in places}
-    tensors: list[Tensor | None] = [None] * len(places)
+    wanted = {(point.function, point.occurrence): number for number, point in enumerate(points)}
+    functions = {point.function for point in points}
+    tensors: list[Tensor | None] = [None] * len(points)
 
     def run(func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         result = func(*args, **options)
@@ -75,7 +75,7 @@ def run_with_maps(
             number = wanted.get((name, calls[name]))
             calls[name] += 1
             tensor = next(tensors_in(result), None)
-            if number is not None and tensor is not None and tensor.shape[1:] == places[number].shape:
+            if number is not None and tensor is not None and tensor.shape[1:] == points[number].shape:
                 tensors[number] = tensor
         return result
 
@@ -85,11 +85,11 @@ def run_with_maps(
 
 
 def _first_that_matters(
-    scores: Tensor, places: Sequence[MapsPlace], tensors: Sequence[Tensor | None]
-) -> MapsPlace | None:
-    """Return the first of the places whose maps have a gradient that is not 0."""
-    reached = [(place, tensor) for place, tensor in zip(places, tensors, strict=True) if tensor is not None]
-    reached = [(place, tensor) for place, tensor in reached if tensor.requires_grad]
+    scores: Tensor, points: Sequence[MapsPoint], tensors: Sequence[Tensor | None]
+) -> MapsPoint | None:
+    """Return the first of the points whose maps have a gradient that is not 0."""
+    reached = [(point, tensor) for point, tensor in zip(points, tensors, strict=True) if tensor is not None]
+    reached = [(point, tensor) for point, tensor in reached if tensor.requires_grad]
     if not reached or not scores.requires_grad:
         return None
     try:
@@ -98,9 +98,9 @@ def _first_that_matters(
         if is_out_of_memory(error):
             raise
         return None
-    for (place, _), gradient in zip(reached, gradients, strict=True):
-        if gradient is not None and place.layout.maps(gradient).any():
-            return place
+    for (point, _), gradient in zip(reached, gradients, strict=True):
+        if gradient is not None and point.layout.maps(gradient).any():
+            return point
     return None
 
 
@@ -113,7 +113,7 @@ class _Flow:
         outputs = (value for operation in reversed(recording.operations) for value in operation.outputs)
         self._scores = next((value for value in outputs if value.returned), None)
 
-    def candidates(self) -> Iterator[MapsPlace]:
+    def candidates(self) -> Iterator[MapsPoint]:
         """Return the maps of layers that scores are computed from, the last one first, each before it is pooled."""
         sources, operations = self._sources(), self._recording.operations
         first = next((one.position for one in operations if is_convolution(one) or is_linear(one)), len(operations))
@@ -122,18 +122,18 @@ class _Flow:
             if operation.outputs and operation.output in sources and self._layout(operation.output) is not None:
                 found[self._before_pooling(operation.output)] = None
         for value in found:
-            place = self._place(value)
-            if place is not None:
-                yield place
+            point = self._point(value)
+            if point is not None:
+                yield point
 
-    def averaged(self) -> MapsPlace | None:
+    def averaged(self) -> MapsPoint | None:
         """Return the maps whose global average one linear layer turns into the scores; None in other networks."""
         weighted = _before(self._scores, lambda one: one.name in SAME_ELEMENTS or _is_affine(one))
         if weighted is None or weighted.producer is None or not is_pointwise(weighted.producer):
             return None
         average = _before(_only_source(weighted.producer), lambda one: one.name in SAME_ELEMENTS)
         maps = None if average is None or average.producer is None else self._averaged_by(average.producer)
-        return None if maps is None else self._place(maps)
+        return None if maps is None else self._point(maps)
 
     def _averaged_by(self, operation: Operation) -> Value | None:
         """Return the maps of which an operation takes the average over all positions, None where it does no such
@@ -166,11 +166,11 @@ class _Flow:
         height, width = value.shape[2:] if layout.axes is None else layout.shape[2:]
         return layout if height * width > 1 else None
 
-    def _place(self, value: Value) -> MapsPlace | None:
+    def _point(self, value: Value) -> MapsPoint | None:
         operation, layout = value.producer, self._layout(value)
         if operation is None or layout is None or operation not in self._recording.operations:
             return None
-        return MapsPlace(operation.function, operation.occurrence, value.shape[1:], layout)
+        return MapsPoint(operation.function, operation.occurrence, value.shape[1:], layout)
 
     def _before_pooling(self, value: Value) -> Value:
         """Return the maps that were pooled, or only copied, to a value of maps."""
