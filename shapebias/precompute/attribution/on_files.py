@@ -19,7 +19,7 @@ from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.attribution.explain import explain
 from shapebias.precompute.attribution.explanation import Explanation
-from shapebias.precompute.attribution.subject import MOST_IMAGES, NotApplicable, Subject, at_target
+from shapebias.precompute.attribution.subject import NotApplicable, Subject, at_target
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.decode import read_pixels
 from shapebias.precompute.images.geometry import ImageError
@@ -34,7 +34,6 @@ from shapebias.precompute.runner import Runner, prepare
 from shapebias.precompute.settings import LABEL, PREDICTED
 
 MOST_FILES = 64
-_MOST_ON_CPU = 16  # images in a forward: more are no faster there, and with gradients take gigabytes
 
 
 def find_files(names: Sequence[str]) -> list[Path]:
@@ -103,8 +102,7 @@ class _Explainer:
 
     def __post_init__(self) -> None:
         self.label = self.runner.model.label
-        most = MOST_IMAGES if self.runner.device.is_cuda else _MOST_ON_CPU
-        self._subject = Subject.of(self.runner, most)
+        self._subject = Subject.of(self.runner)
         self._pixels = np.stack([_read(file, self.runner) for file in self.task.files])
         self._images = self._subject.images(self._pixels)
         scores = self._subject.scores(self._images)
@@ -141,7 +139,7 @@ class _Explainer:
             try:
                 explanation = explain(self._subject, choice, images, targets, seeds)
             except NotApplicable as error:
-                reason = str(error).removeprefix(f"{choice.name}: ")
+                reason = str(error)
                 self.notes.append(f"{choice.name} is left out: {reason}")
                 return [MethodMap(problem=reason)] * count
             maps += _method_maps(explanation)

@@ -22,6 +22,7 @@ from shapebias.precompute.memory import OutOfMemoryError, is_out_of_memory, memo
 from shapebias.precompute.runner import Runner
 
 MOST_IMAGES = 64  # in a forward, unless said otherwise
+_PIXELS_ON_CPU = 16 * 224 * 224  # in a forward: more are no faster there, and with gradients take gigabytes
 Result = TypeVar("Result")
 
 
@@ -69,8 +70,8 @@ class Subject:
         self.network.eval().requires_grad_(False)
 
     @classmethod
-    def of(cls, runner: Runner, most: int = MOST_IMAGES) -> Self:
-        """Return the network of a run, which takes at most as many images at once.
+    def of(cls, runner: Runner) -> Self:
+        """Return the network of a run.
 
         All methods see it in the same precision, one in which gradients do not underflow. Raises NotApplicable where it
         gives no class scores.
@@ -78,10 +79,12 @@ class Subject:
         if runner.outputs is None:
             raise NotApplicable(f"{runner.model.label} gives no class scores that could be explained")
         device, preprocessing = runner.device.with_gradients, runner.model.preprocessing
+        size = preprocessing.geometry.crop
+        most = MOST_IMAGES if device.is_cuda else min(MOST_IMAGES, max(1, _PIXELS_ON_CPU // size**2))
         return cls(
             network=Normalised(runner.network, preprocessing.mean, preprocessing.std, device),
             device=device,
-            size=preprocessing.geometry.crop,
+            size=size,
             takes_one=runner.takes_one,
             budget=Budget(most),
             guarded=runner.guarded,

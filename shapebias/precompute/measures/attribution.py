@@ -172,7 +172,7 @@ class AttributionShard:
         """Take in a batch."""
         device = self._subject.device
         pixels, silhouettes = (np.ascontiguousarray(batch.pixels[:, version]) for version in range(len(VERSIONS)))
-        images = device.upload(pixels).permute(0, 3, 1, 2).float().div_(255)
+        images = self._subject.images(pixels)
         targets = device.upload(self._measure.targets[batch.positions].astype(np.int64))
         seeds = self._measure.seeds[batch.positions].tolist()
         probability = self._subject.probabilities(images, targets).cpu().numpy()
