@@ -29,6 +29,7 @@ from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.prompt import HINTS, Prompt, Purpose
 from shapebias.tui.widgets.unit_table import UnitTableView
 
+_ROWS = [(0, "-low"), (12, "-high")]  # rows from which a class holds
 _BREAKPOINTS = [(0, "-narrow"), (76, "-normal"), (112, "-wide")]  # columns from which a class holds
 
 
@@ -38,7 +39,7 @@ class Explorer(Panes):
     TITLE = "shapebias"
     CSS_PATH = "explorer.tcss"
     ENABLE_COMMAND_PALETTE = True
-    HORIZONTAL_BREAKPOINTS = _BREAKPOINTS
+    HORIZONTAL_BREAKPOINTS, VERTICAL_BREAKPOINTS = _BREAKPOINTS, _ROWS
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     # What the widgets say

@@ -135,7 +135,8 @@ class Panes(TerminalApp):
         """Write the status line anew."""
         if self.layer is not None:
             model, name = self.layer
-            self.status.show(self.layer, self.session.store.layers(model)[name], self.units, self._condition)
+            layer = self.session.store.layers(model)[name]
+            self.status.show(self.layer, layer, self.units, self._condition, self.session.marks)
 
     def say(self, text: str) -> None:
         """Show a text on the status line until the cursor moves."""

@@ -16,6 +16,7 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.store import schema
 from shapebias.core.store.reader import Store
 from shapebias.core.text import cell_width, padded, printable
+from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.text_plots import bar
 
 LayerKey = tuple[str, str]  # a model and one of its layers
@@ -28,7 +29,7 @@ class LayerList(Tree[LayerKey | None]):
     """A tree with a branch for each model, and a leaf for each layer that carries (model, layer)."""
 
     DEFAULT_CSS = """
-    LayerList { width: auto; max-width: 40; height: 1fr; padding: 0 1 0 0; scrollbar-size-vertical: 1; }
+    LayerList { width: auto; max-width: 42; height: 1fr; scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", "Down", show=False),
@@ -38,7 +39,8 @@ class LayerList(Tree[LayerKey | None]):
     ]
 
     def __init__(self, store: Store, id: str | None = None) -> None:
-        super().__init__("store", id=id)
+        super().__init__("store", id=id, classes="framed")
+        write_frame(self, "Layers")
         self.show_root = False
         self.guide_depth = 2
         self._store = store
