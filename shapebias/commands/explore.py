@@ -20,7 +20,10 @@ def explore(
             show_default="shapebias.zarr",
         ),
     ] = None,
-    unit: Annotated[str | None, typer.Option(metavar="UNIT", help="Start at MODEL/LAYER/INDEX.")] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(metavar="UNIT", help="Start at MODEL/LAYER/INDEX; in a store of one model at LAYER/INDEX."),
+    ] = None,
     graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, iterm2, halfcell or none.")] = "auto",
     debug_stats: Annotated[bool, typer.Option("--debug-stats", help="Show time and bytes of every move.")] = False,
 ) -> None:

@@ -17,7 +17,7 @@ from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.widgets.attribution_view import AttributionView
 from shapebias.tui.widgets.grid_view import GridView
-from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.tui.widgets.layer_list import Scope
 from shapebias.tui.widgets.unit_panel import UnitPanel
 
 _TABLES = 16  # layers whose unit tables are kept
@@ -34,7 +34,7 @@ class Session:
     marks: Marks = field(init=False)
     correlator: Correlator = field(init=False)
     painter: Painter | None = field(init=False)
-    _load_units: Callable[[str, str], UnitTable] = field(init=False, repr=False)
+    _load_units: Callable[[str | None, str | None], UnitTable] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.marks = Marks(self.store)
@@ -42,9 +42,9 @@ class Session:
         self.painter = new_painter(self.graphics, self.terminal)
         self._load_units = lru_cache(_TABLES)(partial(load_units, self.store))
 
-    def load(self, layer: LayerKey) -> UnitTable:
-        """Return the units of a layer; the tables of the layers asked for last are kept. Raises StoreError."""
-        return self._load_units(*layer)
+    def load(self, scope: Scope) -> UnitTable:
+        """Return the units of a layer, of a model or of all; the tables asked for last are kept. Raises StoreError."""
+        return self._load_units(*scope)
 
     @cached_property
     def attributions(self) -> Attributions:

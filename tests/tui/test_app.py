@@ -17,7 +17,7 @@ from shapebias.core.pictures.tiles import View
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.tui.app import Explorer
-from shapebias.tui.screens.help import HelpScreen, help_text
+from shapebias.tui.screens.help import HelpScreen, metrics_text
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.widgets.numbers import number_text
@@ -162,7 +162,7 @@ async def test_help_opens_closes_and_names_every_metric(store: Store) -> None:
         assert isinstance(app.screen, HelpScreen)
         explained = Console(width=100)
         with explained.capture() as capture:
-            explained.print(help_text())
+            explained.print(metrics_text())
         for metric in METRICS.values():
             assert metric.low in capture.get()
         await pilot.press("escape")

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, HorizontalScroll, Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 
 from shapebias.core.analysis.by_image import ImageList, ImageName, OnImage, on_image
 from shapebias.core.errors import ShapebiasError
@@ -21,6 +21,7 @@ from shapebias.tui.messages import GoTo
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.image_list import ImageListView
+from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.model_column import ModelColumn
 from shapebias.tui.widgets.prompt import PlainInput
 from shapebias.tui.widgets.text_plots import series
@@ -110,7 +111,7 @@ class ByImageScreen(Screen[None]):
                     yield from self.columns.values()
                 yield self.maps
             yield self.panel
-        yield Footer()
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.column.units.focus()

@@ -7,11 +7,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 
 from shapebias.core.metrics import METRICS
 from shapebias.tui.messages import ColumnsChosen
 from shapebias.tui.session import Session
+from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.table_columns import Column
 
@@ -54,7 +55,7 @@ class ColumnsScreen(ModalScreen[None]):
         with Vertical():
             yield self._list
             yield Static("Space shows or hides, ← → width, a all, Escape closes")
-        yield Footer()
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self._list.focus()

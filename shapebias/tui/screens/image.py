@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from shapebias.core.analysis.by_image import Decision, ImageName, decision_text, decisions_on
 from shapebias.core.errors import ShapebiasError
@@ -17,6 +17,7 @@ from shapebias.core.text import printable
 from shapebias.tui.messages import OpenByImage
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.framed import write_frame
+from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.numbers import number_text
 
 
@@ -76,7 +77,7 @@ class ImageScreen(Screen[None]):
             yield self._facts
             yield self.grid
             yield self.maps
-        yield Footer()
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self._show()

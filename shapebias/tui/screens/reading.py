@@ -7,9 +7,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from shapebias.tui.widgets.framed import write_frame
+from shapebias.tui.widgets.key_bar import KeyBar
 
 _STEP = 3  # lines that j and k scroll by
 
@@ -41,7 +41,7 @@ class ReadingScreen(Screen[None]):
         page = VerticalScroll(*self.parts(), classes="framed")
         write_frame(page, self.heading)
         yield page
-        yield Footer()
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()

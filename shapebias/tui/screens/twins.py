@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList
+from textual.widgets import OptionList
 
 from shapebias.core.analysis.twins import Candidate, find_twins
 from shapebias.core.errors import ShapebiasError
@@ -16,6 +16,7 @@ from shapebias.core.text import printable
 from shapebias.tui.messages import GoTo
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.framed import write_frame
+from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.unit_panel import UnitPanel
 
 
@@ -34,7 +35,7 @@ class TwinsScreen(Screen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace,t", "app.pop_screen", "Back"),
-        Binding("enter", "go", "Go there"),
+        Binding("enter", "go", "Go there", priority=True),
         Binding("j", "step('cursor_down')", "Next"),
         Binding("k", "step('cursor_up')", "Previous"),
         Binding("v", "view", "View"),
@@ -57,7 +58,7 @@ class TwinsScreen(Screen[None]):
             yield self.panel
             yield self.other
         yield self._list
-        yield Footer()
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self._list.focus()

@@ -16,4 +16,4 @@ def write_frame(pane: Widget, name: str, more: str = "", below: str = "") -> Non
     title = Content.assemble((printable(name, 120), "bold"), f"  {printable(more)}" if more else "")
     subtitle = Content(printable(below))
     if (title, subtitle) != (pane._border_title, pane._border_subtitle):  # each is a refresh
-        pane.border_title, pane.border_subtitle = title, subtitle  # type: ignore[assignment]  # contents are titles, too
+        pane.border_title, pane.border_subtitle = title, subtitle

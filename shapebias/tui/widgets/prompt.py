@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
+from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from shapebias.core.text import plain, printable
@@ -25,8 +26,8 @@ class Purpose(StrEnum):
 
 
 HINTS = {
-    Purpose.FIND: "42, conv5, conv5/42, Model/conv5/42    Enter goes there; n N next, previous",
-    Purpose.FILTER: "such as  max > 2 and not top 10% selectivity    Tab completes, Enter keeps, Escape clears",
+    Purpose.FIND: "42, conv5, conv5/42, Model/conv5/42, a concept, a class    Enter goes there; n N next, previous",
+    Purpose.FILTER: "such as  smooth > .8 and not top 10% selectivity    Tab completes, Enter keeps, Escape clears",
     Purpose.NOTE: "Enter keeps the note, Escape leaves it as it was",
 }
 
@@ -37,6 +38,25 @@ class PlainInput(Input):
     def validate_value(self, value: str) -> str:
         """Return the value without hidden characters."""
         return plain(value)
+
+
+class WordSuggester(Suggester):
+    """Shows behind the cursor how the word that is typed goes on; → takes it."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self.words: Sequence[str] = ()
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """Return the text with its last word completed, None where no word begins like it."""
+        begun = last_word(value)
+        word = next((word for word in self.words if begun and word != begun and word.startswith(begun)), None)
+        return None if word is None else value + word[len(begun) :]
+
+
+def last_word(text: str) -> str:
+    """Return the word at the end of a text, empty where it does not end with one."""
+    return re.split(r"[^\w.@-]", text)[-1]
 
 
 class Prompt(Vertical):
@@ -71,9 +91,9 @@ class Prompt(Vertical):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.purpose = Purpose.FIND
-        self._words: Sequence[str] = ()
         self._label, self._hint = Static(), Static(classes="hint", markup=False)
-        self._input = PlainInput(compact=True, select_on_focus=False)
+        self._suggester = WordSuggester()
+        self._input = PlainInput(compact=True, select_on_focus=False, suggester=self._suggester)
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -83,7 +103,7 @@ class Prompt(Vertical):
 
     def open(self, purpose: Purpose, text: str, words: Sequence[str] = ()) -> None:
         """Open the prompt with a text to change; Tab completes `words`."""
-        self.purpose, self._words = purpose, words
+        self.purpose, self._suggester.words = purpose, words
         self._label.update(purpose.value)
         with self._input.prevent(Input.Changed):
             self._input.value = text
@@ -136,7 +156,7 @@ class Prompt(Vertical):
 
     def action_complete(self) -> None:
         """Write what all words that begin like the one at the cursor have in common."""
-        begun = re.split(r"[^\w.]", self._input.value[: self._input.cursor_position])[-1]
-        fitting = [word for word in self._words if word.startswith(begun)] if begun else []
+        begun = last_word(self._input.value[: self._input.cursor_position])
+        fitting = [word for word in self._suggester.words if word.startswith(begun)] if begun else []
         common = commonprefix(fitting)  # noqa: RUF071 (of strings, as is meant)
         self._input.insert_text_at_cursor(common[len(begun) :])

@@ -7,7 +7,7 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.store.schema import Layer
 from shapebias.core.text import printable
 from shapebias.core.units.marks import Marks
-from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.tui.widgets.layer_list import Scope
 from shapebias.tui.widgets.unit_table import UnitTableView
 
 
@@ -25,13 +25,15 @@ class StatusLine(Static):
         """From the next `show` on, write a text where the filter is otherwise, as long as the cursor is on `unit`."""
         self._said = (text, unit)
 
-    def show(self, key: LayerKey, layer: Layer, units: UnitTableView, condition: str, marks: Marks) -> None:
-        """Write where the cursor is: model, layer, unit; the filter `condition` of the table `units`; what is marked;
-        what the sort column means."""
+    def show(self, scope: Scope, layer: Layer, units: UnitTableView, condition: str, marks: Marks) -> None:
+        """Write where the cursor is: model, `layer`, unit; the filter `condition` of the table `units`, which has those
+        of `scope`; what is marked; what the sort column means."""
         text, unit = self._said
         here = units.unit
         metric = METRICS.get(units.sort_by)
-        trail = [*key, *([str(here.index)] if here is not None else [])]
+        whole = [] if None not in scope else ["all layers"]
+        place = filter(None, scope) if here is None else (here.model, here.layer, str(here.index))
+        trail = [*whole, *place]
         parts = [
             self.figures,
             text if unit == here else "",

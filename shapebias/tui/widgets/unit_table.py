@@ -101,6 +101,11 @@ class UnitTableView(CursorView, can_focus=True):
         return replace(table, columns={name: table.columns[name] for name in table.columns if name not in self._hidden})
 
     @property
+    def shown_rows(self) -> NDArray[np.int64]:
+        """The rows of the table that are shown, from the top."""
+        return self._order
+
+    @property
     def unit_numbers(self) -> NDArray[np.int32]:
         """The shown units' numbers in their layer, from the top."""
         return self._table.index[self._order] if self._table is not None else np.zeros(0, np.int32)
@@ -170,8 +175,8 @@ class UnitTableView(CursorView, can_focus=True):
         self._order = self._sorted if self._mask is None else self._sorted[self._mask[self._sorted]]
         self.virtual_size = Size(self._edges[-1], len(self._order) + 1)
         row = None if unit is None else self._table.row(unit)
-        rows = np.flatnonzero(self._order == row) if row is not None else ()
-        self.move_to(int(rows[0]) if len(rows) else 0, again=True)
+        rows = [] if row is None else np.flatnonzero(self._order == row).tolist()
+        self.move_to(rows[0] if rows else 0, again=True)
         self._write_frame()
         self.refresh()
 

@@ -47,8 +47,8 @@ def test_every_metric_has_value_rank_and_meaning(store: Store) -> None:
         if not metric.is_text and not np.isnan(values[3]):
             known = np.sort(values[~np.isnan(values)])[::-1]
             above, below = (known > values[3]).sum(), (known < values[3]).sum()
-            end = "highest" if not above else "lowest" if not below else above + 1
-            assert f" {end if above != below else 1} of {len(known)} " in line
+            ends = {(True, False): "highest", (False, True): "lowest"}
+            assert f" {ends.get((above == 0, below == 0), above + 1)} of {len(known)} " in line
 
 
 def test_equal_values_share_their_rank_and_nan_has_none() -> None:
