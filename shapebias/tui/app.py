@@ -18,6 +18,7 @@ from shapebias.tui.messages import ColumnsChosen, GoTo, OpenByImage, OpenImage
 from shapebias.tui.screens import SCREENS
 from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.screens.image import ImageScreen, NoImagesError
+from shapebias.tui.screens.pair import PairScreen
 from shapebias.tui.terminal.query import query_terminal
 from shapebias.tui.widgets.layer_list import Scope
 from shapebias.tui.widgets.prompt import Prompt, Purpose
@@ -136,6 +137,18 @@ class Explorer(Keeping):
     def action_screen(self, name: str) -> None:
         """Open one of `screens.SCREENS` over the panes."""
         self._open(lambda: SCREENS[name](self.session, self.layer, self.units.unit))
+
+    def action_keep(self) -> None:
+        """Keep the unit, to put it beside others; with another one kept show the two side by side."""
+        unit, session = self.units.unit, self.session
+        if unit is None:
+            return
+        if session.kept in (None, unit):
+            session.kept = unit if session.kept is None else None
+            self.say(f"kept {unit}: x on another unit shows both" if session.kept else f"{unit} is kept no more")
+        else:
+            kept = session.kept
+            self._open(lambda: PairScreen(session, kept, unit))
 
     def action_image(self, rank: int) -> None:
         """Open the screen of one of the unit's images, by its rank from 0, else of the last."""

@@ -196,6 +196,20 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=14,
         ),
         HelpLine(
+            "keep the unit; on another one: both side by side",
+            Command(
+                "x", "keep", "Side by side", show=False, palette=("Side by side", "Keep a unit, and compare others")
+            ),
+            order=25,
+        ),
+        HelpLine(
+            "a scatter of two metrics, every model in its colour: pick units; s w change the metrics",
+            Command(
+                "X", "screen('scatter')", "Scatter", show=False, palette=("Scatter", "Two metrics against each other")
+            ),
+            order=26,
+        ),
+        HelpLine(
             "attribution: where the models look; on an image, too: next, previous method, n N images, v scale",
             Command(
                 "a",
@@ -268,6 +282,7 @@ CURSOR_ONLY = (
     "mark",
     "undo_mark",
     "visited",
+    "keep",
     "save_picture",
     "save_table",
     "view",

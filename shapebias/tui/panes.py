@@ -46,7 +46,6 @@ class Panes(TerminalApp):
         self.session = session
         self._start = start
         self.table: UnitTable | None = None
-        self.scope: Scope | None = None  # whose units the table has
         self._matches = ""  # what was searched last
         self._condition = ""  # the filter
         self._anchor: Unit | None = None  # the unit from which a filter is written
@@ -64,6 +63,11 @@ class Panes(TerminalApp):
         yield Prompt(id="prompt")
         yield StatusLine(id="status")
         yield KeyBar()
+
+    @property
+    def scope(self) -> Scope | None:
+        """Whose units the table has."""
+        return self.session.scope
 
     @property
     def layer(self) -> LayerKey | None:
@@ -145,7 +149,7 @@ class Panes(TerminalApp):
         except FilterError as error:
             self._condition = ""
             self.complain(error)
-        self.scope, self.table = scope, table
+        self.session.scope, self.table = scope, table
         self.units.show(table, mask, unit)
         self._show_status()
 

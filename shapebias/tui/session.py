@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache, partial
 from shapebias.core.analysis.attribution import Attributions
 from shapebias.core.analysis.twins import Correlator
 from shapebias.core.pictures.tiles import View
-from shapebias.core.store.reader import Store
+from shapebias.core.store.reader import Store, Unit
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import UnitTable, load_units
 from shapebias.tui.pictures.painter import Painter
@@ -25,12 +25,17 @@ _TABLES = 16  # layers whose unit tables are kept
 
 @dataclass
 class Session:
-    """One run of the explorer. `marks` are empty until they are loaded; `graphics` is how pictures are drawn."""
+    """One run of the explorer. `marks` are empty until they are loaded; `graphics` is how pictures are drawn.
+
+    `scope` is whose units the table has, None before the first; `kept` is a unit to be put beside others.
+    """
 
     store: Store
     terminal: Terminal
     graphics: Graphics
     settings: Settings = field(default_factory=load_settings)
+    scope: Scope | None = None
+    kept: Unit | None = None
     marks: Marks = field(init=False)
     correlator: Correlator = field(init=False)
     painter: Painter | None = field(init=False)

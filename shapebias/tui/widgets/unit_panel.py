@@ -58,6 +58,11 @@ class UnitPanel(Vertical):
         self._closer: _CloserLook | None = None
         self._resting: Timer | None = None
 
+    @property
+    def unit(self) -> Unit | None:
+        """The unit that is shown, None before the first."""
+        return self._unit
+
     def compose(self) -> ComposeResult:
         yield self._card
         yield self.grid
