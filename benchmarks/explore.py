@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from shapebias.core.analysis.attribution import Attributions
+from shapebias.core.numbers import NumberColumn
 from shapebias.core.pictures.tiles import View
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
@@ -34,7 +35,6 @@ from shapebias.tui.pictures.maker import Request, make_picture
 from shapebias.tui.pictures.sixel import SixelPainter
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
-from shapebias.tui.widgets.numbers import NumberColumn
 from tests.support.pty_terminal import PtyTerminal, Sixel
 
 CELL = (8, 16)

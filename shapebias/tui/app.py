@@ -10,11 +10,12 @@ from textual.screen import Screen
 from textual.widgets import Tree
 
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import UnitImage
 from shapebias.core.store.reader import Store, Unit
 from shapebias.tui.keeping import Keeping
 from shapebias.tui.keys import CURSOR_ONLY, KEYS, PANES_ONLY, app_commands, layer_commands, sort_commands
-from shapebias.tui.messages import ColumnsChosen, GoTo, OpenByImage, OpenImage
+from shapebias.tui.messages import ColumnsChosen, GoTo, Hovered, OpenByImage, OpenImage
 from shapebias.tui.screens import SCREENS
 from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.screens.image import ImageScreen, NoImagesError
@@ -61,6 +62,7 @@ class Explorer(Keeping):
         except ShapebiasError as error:
             self.complain(error)
         self._show_status()
+        self._rest()
 
     def on_prompt_changed(self, event: Prompt.Changed) -> None:
         if event.purpose is Purpose.FILTER:
@@ -90,6 +92,18 @@ class Explorer(Keeping):
 
     def on_open_image(self, event: OpenImage) -> None:
         self._open(lambda: ImageScreen(self.session, event.unit_image))
+
+    def on_hovered(self, event: Hovered) -> None:
+        """Say which image the mouse is over."""
+        if len(self.screen_stack) > 1:
+            return
+        unit, rank = event.unit_image.unit, event.unit_image.rank
+        top = self.session.store.top(unit)
+        name, known = (
+            self.session.store.image_name(int(top.image[rank])),
+            self.session.store.class_of(int(top.image[rank])),
+        )
+        self.say(f"image {rank + 1}: {known or name}, activation {number_text(float(top.value[rank]))}")
 
     def on_open_by_image(self, event: OpenByImage) -> None:
         self._open(lambda: ByImageScreen(self.session, event.image, event.unit))

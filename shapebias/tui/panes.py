@@ -1,11 +1,13 @@
 """The explorer's panes: models and layers left, the unit table in the middle, the unit's numbers and images right."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.theme import Theme
+from textual.timer import Timer
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Store, Unit
@@ -18,13 +20,16 @@ from shapebias.tui.terminal.debug_stats import MoveStats
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.terminal_app import TerminalApp
-from shapebias.tui.theme import NO_COLOUR
+from shapebias.tui.theme import NO_COLOUR, PAPER
+from shapebias.tui.widgets.distributions import Distributions
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.layer_list import LayerKey, LayerList, Scope
 from shapebias.tui.widgets.prompt import Prompt
 from shapebias.tui.widgets.status import StatusLine
 from shapebias.tui.widgets.unit_panel import UnitPanel
 from shapebias.tui.widgets.unit_table import UnitTableView
+
+_REST = 0.2  # seconds on a unit before what can wait is shown
 
 
 class Panes(TerminalApp):
@@ -46,6 +51,7 @@ class Panes(TerminalApp):
         self.session = session
         self._start = start
         self.table: UnitTable | None = None
+        self._resting: Timer | None = None
         self._matches = ""  # what was searched last
         self._condition = ""  # the filter
         self._anchor: Unit | None = None  # the unit from which a filter is written
@@ -57,7 +63,9 @@ class Panes(TerminalApp):
     def compose(self) -> ComposeResult:
         session = self.session
         with Horizontal(id="panes"):
-            yield LayerList(session.store, id="layers")
+            with Vertical(id="side"):
+                yield LayerList(session.store, id="layers")
+                yield Distributions(list(session.store.models), id="spreads")
             yield UnitTableView(session.marks, session.settings.hidden, session.settings.widths, id="units")
             yield session.new_panel("unit")
         yield Prompt(id="prompt")
@@ -109,7 +117,8 @@ class Panes(TerminalApp):
         return [self.panel, *(panel for panel in over if panel.follows)]
 
     def on_mount(self) -> None:
-        self.register_theme(NO_COLOUR)
+        for theme in (NO_COLOUR, PAPER):
+            self.register_theme(theme)
         if self.session.settings.theme in self.available_themes:
             self.theme = self.session.settings.theme
         self.theme_changed_signal.subscribe(self, self._keep_theme)
@@ -159,6 +168,21 @@ class Panes(TerminalApp):
             model, name = self.layer
             facts = self.session.store.layers(model)[name]
             self.status.show(self.scope, facts, self.units, self._condition, self.session.marks)
+
+    def _show_spreads(self) -> None:
+        """Show how the metrics of the layer spread over its units."""
+        if not self.screen_stack or not (spreads := self.screen_stack[0].query(Distributions)):
+            return  # it is ending
+        unit = self.units.unit
+        if unit is not None and spreads.first().is_on_screen:
+            with suppress(ShapebiasError):  # a store's damage is said where it is in the way
+                spreads.first().show(self.session.load((None, unit.layer)), unit, self.units.sort_by)
+
+    def _rest(self) -> None:
+        """Show what can wait, once the cursor rests."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(_REST, self._show_spreads)
 
     def say(self, text: str) -> None:
         """Show a text on the status line until the cursor moves."""

@@ -13,6 +13,7 @@ from textual.widgets._toast import Toast
 from shapebias.core.analysis.dissection import concepts_of
 from shapebias.core.analysis.histogram import activation_histogram
 from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import View
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
@@ -20,7 +21,6 @@ from shapebias.tui.app import Explorer
 from shapebias.tui.screens.help import HelpScreen, metrics_text
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.terminal.graphics import Graphics
-from shapebias.tui.widgets.numbers import number_text
 from tests.support.explorer_pilot import exploring, press, settled
 from tests.support.old_store import as_version_1
 

@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from shapebias.core.analysis.by_image import Decision, ImageName, decision_text, decisions_on
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import UnitImage
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
@@ -18,7 +19,6 @@ from shapebias.tui.messages import OpenByImage
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
-from shapebias.tui.widgets.numbers import number_text
 
 
 class NoImagesError(ShapebiasError):

@@ -73,7 +73,7 @@ class LayerScreen(ReadingScreen):
         The spreads of all models are between the same two ends. `width` is in cells.
         """
         names = {name: None for model in self._models for name in self._store.metric_names(model, self._layer)}
-        room = max(min(width - 44, 60), 8)
+        room = max(min(width - 44, 120), 8)
         lines = []
         for name in names:
             values = {

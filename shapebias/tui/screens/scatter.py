@@ -14,13 +14,13 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import number_text
 from shapebias.core.store.reader import Unit
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.messages import GoTo
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
-from shapebias.tui.widgets.numbers import number_text
 from shapebias.tui.widgets.table_columns import lay_out
 from shapebias.tui.widgets.text_plots import Axis, series, spread
 

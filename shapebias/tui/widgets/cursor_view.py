@@ -85,6 +85,17 @@ class CursorView(ScrollView):
         row = int(self.scroll_offset.y) + position.y - self.header
         return row if row < self.row_count else None
 
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Move the cursor, and not what is in sight."""
+        event.stop()
+        event.prevent_default()
+        self.action_move(1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        event.prevent_default()
+        self.action_move(-1)
+
     def on_resize(self) -> None:
         if self.row_count:
             self.call_after_refresh(self._keep_in_sight)

@@ -24,6 +24,7 @@ Scope = tuple[str | None, str | None]  # the same; without a layer all those of 
 ALL: Scope = (None, None)
 
 _NAME, _BAR = 20, 6  # cells for a name and for a bar of 0 to 1
+_SHORTEST = 0.15  # the bar of the roughest layer: bars are on the layers' own range
 _LATER = 0.2  # seconds after the start when there is time to read every layer
 
 
@@ -31,7 +32,7 @@ class LayerList(Tree[Scope]):
     """A tree with a row for all layers, a branch for each model, and a leaf for each layer; each carries its scope."""
 
     DEFAULT_CSS = """
-    LayerList { width: auto; max-width: 42; height: 1fr; scrollbar-size-vertical: 1; }
+    LayerList { width: auto; max-width: 42; scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", "Down", show=False),
@@ -49,7 +50,7 @@ class LayerList(Tree[Scope]):
         self.auto_expand = False  # Enter on a model shows the units of all its layers
         self._scopes: dict[Scope, TreeNode[Scope]] = {}
         names = [printable(name, _NAME) for label in store.models for name in store.layers(label)]
-        self._widest = max(map(cell_width, names))
+        self._widest = max(8, *map(cell_width, names))  # no narrower than the row of all layers
         units = sum(layer.units for label in store.models for layer in store.layers(label).values())
         whole = Text.assemble((padded("all layers", self._widest + 2), "italic"), (f" {units:>5}", "dim"))
         self._scopes[ALL] = self.root.add_leaf(whole, ALL)
@@ -65,7 +66,7 @@ class LayerList(Tree[Scope]):
         self.set_timer(_LATER, lambda: self.run_worker(self._summarize, thread=True))
 
     def _line(self, key: LayerKey, smoothness: float = math.nan, detectors: int | None = None) -> Text:
-        """Return a layer's line: its name, its units, a bar of their mean smoothness, how many are detectors."""
+        """Return a layer's line: its name, its units, a bar for `smoothness`, 0 to 1, how many are detectors."""
         model, name = key
         units = self._store.layers(model)[name].units
         numbers = f" {units:>5} {bar(smoothness, _BAR)}" + ("" if detectors is None else f" {detectors:>4}")
@@ -74,9 +75,12 @@ class LayerList(Tree[Scope]):
     def _summarize(self) -> None:
         """Write the numbers of every layer. Runs on a thread, as it reads them all."""
         with suppress(ShapebiasError):  # a store's damage is said where it is in the way
-            for key in self.keys:
-                smoothness = summarize(self._store, *key, "smoothness").mean
-                line = self._line(key, smoothness, detectors_in(self._store, *key))
+            means = {key: summarize(self._store, *key, "smoothness").mean for key in self.keys}
+            known = [mean for mean in means.values() if not math.isnan(mean)]
+            low, high = min(known, default=0.0), max(known, default=1.0)
+            for key, mean in means.items():
+                share = _SHORTEST + (1 - _SHORTEST) * (mean - low) / (high - low) if high > low else mean
+                line = self._line(key, share, detectors_in(self._store, *key))
                 self.app.call_later(self._scopes[key].set_label, line)
 
     @property

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from os.path import commonprefix
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -49,14 +48,13 @@ class WordSuggester(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         """Return the text with its last word completed, None where no word begins like it."""
-        begun = last_word(value)
-        word = next((word for word in self.words if begun and word != begun and word.startswith(begun)), None)
-        return None if word is None else value + word[len(begun) :]
+        return value + self.rest(value) if self.rest(value) else None
 
-
-def last_word(text: str) -> str:
-    """Return the word at the end of a text, empty where it does not end with one."""
-    return re.split(r"[^\w.@-]", text)[-1]
+    def rest(self, text: str) -> str:
+        """Return how the word at the end of a text goes on, empty where no word begins like it, or it is one."""
+        begun = re.split(r"[^\w.@-]", text)[-1]
+        fitting = [word for word in self.words if begun and word.startswith(begun)]
+        return fitting[0][len(begun) :] if fitting and begun not in fitting else ""
 
 
 class Prompt(Vertical):
@@ -155,8 +153,6 @@ class Prompt(Vertical):
         self.post_message(self.Cancelled(self.purpose, self._input.value))
 
     def action_complete(self) -> None:
-        """Write what all words that begin like the one at the cursor have in common."""
-        begun = last_word(self._input.value[: self._input.cursor_position])
-        fitting = [word for word in self._suggester.words if word.startswith(begun)] if begun else []
-        common = commonprefix(fitting)  # noqa: RUF071 (of strings, as is meant)
-        self._input.insert_text_at_cursor(common[len(begun) :])
+        """Write how the word at the cursor goes on, as it is shown."""
+        before = self._input.value[: self._input.cursor_position]
+        self._input.insert_text_at_cursor(self._suggester.rest(before))

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import NumberColumn, rank_shares
 from shapebias.core.text import cell_width, padded, printable
 from shapebias.core.units.table import UnitTable
-from shapebias.tui.widgets.numbers import NumberColumn, rank_shares
 
 _TEXT, _USUAL_TEXT, _WIDEST = 6, 20, 60  # cells of a column: of texts at least and usually, of any at most
 _SAMPLE = 4096  # texts that are measured

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from textual.content import Content
 
 from shapebias.core.analysis.histogram import Histogram
+from shapebias.core.numbers import number_text
 from shapebias.core.text import cell_width, padded, printable
 from shapebias.tui.widgets.framed import MUTED
-from shapebias.tui.widgets.numbers import number_text
 from shapebias.tui.widgets.table_columns import Column
 from shapebias.tui.widgets.text_plots import bar
 

@@ -6,6 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from shapebias.core.analysis.by_image import decisions_on
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import UnitImage
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
@@ -14,7 +15,6 @@ from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.screens.image import ImageScreen
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.terminal.graphics import Graphics
-from shapebias.tui.widgets.numbers import number_text
 from tests.support.explorer_pilot import exploring, frame, settled
 from tests.support.layer_values import set_values
 
