@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 _DIGITS = 3  # significant ones
 _MOST_DECIMALS = 3  # of columns with a value of 0.1 and more
 _SAMPLE = 16_384  # values that say how many decimals are needed
+_NOTHING = 1e-6  # of a column's largest value: what is smaller is rounding, and written as 0
 _LONG = 100_000  # from which numbers are written with an exponent
 
 
@@ -45,6 +46,7 @@ class NumberColumn:
         known = values[np.isfinite(values)]
         ends = float(known.min(initial=0.0)), float(known.max(initial=0.0))
         largest = max(map(abs, ends))
+        self._nothing = _NOTHING * largest
         sample = known[:: max(len(known) // _SAMPLE, 1)].astype(np.float64)
         sizes = np.abs(sample[sample != 0])
         self.decimals = 0
@@ -57,7 +59,7 @@ class NumberColumn:
 
     def text(self, value: float) -> str:
         """Return a number with blanks in place of the decimals that it does not have, so that points align."""
-        text = number_text(value, self.decimals)
+        text = number_text(0.0 if abs(value) < self._nothing else value, self.decimals)
         _, point, decimals = text.partition(".")
         missing = self.decimals - len(decimals) + (0 if point else 1)
         return text + " " * missing if self.decimals and "e" not in text and missing > 0 else text

@@ -36,6 +36,11 @@ def test_a_column_aligns_at_the_point_and_fits_its_width() -> None:
     assert texts[0].index("0") == column.width - 2 - column.decimals, "its last digit is before the point"
 
 
+def test_what_is_rounding_beside_the_column_is_nothing() -> None:
+    column = NumberColumn(np.array([0.5, 6e-8, -2e-9, 0.0], np.float32))
+    assert [column.text(value).strip() for value in (0.5, 6e-8, -2e-9)] == ["0.500", "0", "0"]
+
+
 def test_columns_of_whole_numbers_have_no_point() -> None:
     column = NumberColumn(np.array([1.0, 25.0, 3.0], np.float32))
     assert (column.decimals, column.width) == (0, 2)

@@ -38,16 +38,16 @@ class ByImageScreen(Screen[None]):
 
     DEFAULT_CSS = """
     ByImageScreen > Horizontal { height: 1fr; }
-    ByImageScreen .find { width: 42; }
+    ByImageScreen .find { width: 36; }
     ByImageScreen .find Input { height: 1; border: none; padding: 0 1; background: $surface; }
-    ByImageScreen .image { width: 3fr; }
+    ByImageScreen .image { width: 5fr; }
     ByImageScreen .about { height: auto; max-height: 4; }
     ByImageScreen .facts { width: 1fr; height: auto; padding: 0 1; }
     ByImageScreen GridView.photo { width: 1fr; height: 100%; margin-left: 1; display: none; }
     ByImageScreen.-roomy.-pictured .about { height: 35%; max-height: 100%; }
     ByImageScreen.-roomy.-pictured GridView.photo { display: block; }
     ByImageScreen HorizontalScroll { height: 1fr; scrollbar-size-horizontal: 1; }
-    ByImageScreen > Horizontal > UnitPanel { width: 2fr; }
+    ByImageScreen > Horizontal > UnitPanel { width: 3fr; }
     ByImageScreen.-mapped .about, ByImageScreen.-mapped HorizontalScroll { display: none; }
     ByImageScreen.-mapped > Horizontal > UnitPanel { display: none; }
     ByImageScreen.-mapped AttributionView { display: block; }

@@ -30,8 +30,10 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen.-metrics .metrics { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace,question_mark,q,enter", "dismiss", "Close"),
-        Binding("tab,left,right", "turn", "Keys ↔ metrics", priority=True),
+        Binding("escape", "dismiss", "Close"),
+        Binding("backspace,question_mark,q,enter", "dismiss", "Close", show=False),
+        Binding("tab", "turn", "Keys ↔ metrics", priority=True),
+        Binding("left,right", "turn", show=False),
         Binding("j", "scroll(1)", "Down"),
         Binding("k", "scroll(-1)", "Up"),
     ]

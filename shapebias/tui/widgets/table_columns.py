@@ -62,12 +62,12 @@ class Column:
         value = self._table.cell(self.name, row)
         if isinstance(value, str):
             return padded(printable(value, self.width) or "–", self.width)
-        assert self._numbers is not None
-        return self._numbers.text(value).rjust(self.width)
+        return self.number(row).rjust(self.width)
 
-    def value(self, row: int) -> float:
-        """Return the number of a row of the table."""
-        return float(self._table.columns[self.name][row])
+    def number(self, row: int) -> str:
+        """Return the number of a row of the table, aligned at the point with those of other rows."""
+        assert self._numbers is not None
+        return self._numbers.text(float(self._table.columns[self.name][row]))
 
     def shade(self, row: int) -> int:
         """Return how far up a row's value is within its layer: 0 for the lowest fifth to SHADES for the highest."""

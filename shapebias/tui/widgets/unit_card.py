@@ -19,7 +19,7 @@ _FULL = 0.5  # the IoU of a full bar: few concepts are matched better
 def value_lines(columns: Mapping[str, Column], row: int, width: int, lines: int) -> list[Content]:
     """Return titles and values of a row in as many columns as fit into `width` cells, `lines` of them; those beyond are
     left out."""
-    cells = [(column.title, number_text(column.value(row))) for column in columns.values() if not column.is_text]
+    cells = [(column.title, column.number(row).strip()) for column in columns.values() if not column.is_text]
     blocks = [_block(cells[first : first + lines]) for first in range(0, len(cells), lines)]
     written, room = [Content()] * lines, width
     for index, block in enumerate(blocks):

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -80,6 +80,7 @@ class UnitTableView(CursorView, can_focus=True):
         self._order = self._sorted  # the shown rows: sorted, filtered
         self._names = len(_UNIT) + 1  # cells of the first column
         self._columns: dict[str, Column] = {}
+        self._edges = [0, self._names]  # where the columns begin, and where the last one ends, in cells
         self._step = 1
         self.sort_by, self.ascending = _UNIT, True
 
@@ -147,6 +148,8 @@ class UnitTableView(CursorView, can_focus=True):
         longest = len(str(int(self._table.index.max(initial=0))))
         layers = max(cell_width(self._layer_name(layer)) for layer in range(len(self._table.layers)))
         self._names = max(len(_UNIT) + 1, layers + longest) + 2  # a dot before the name
+        widths = [self._names, *(column.width for column in self._columns.values())]
+        self._edges = list(accumulate((width + _GAP for width in widths), initial=0))
 
     def filter(self, mask: NDArray[np.bool_] | None, unit: Unit | None) -> None:
         """Show the units in `mask` (bool [rows of the table]), all for None, the cursor on `unit` or on the first."""
@@ -214,12 +217,6 @@ class UnitTableView(CursorView, can_focus=True):
         elif column is not None:
             self.action_reverse()
 
-    @property
-    def _edges(self) -> list[int]:
-        """Where the columns begin, and where the last one ends, in cells."""
-        widths = [self._names, *(column.width for column in self._columns.values())]
-        return list(accumulate((width + _GAP for width in widths), initial=0))
-
     def _in_sight(self) -> tuple[int, int]:
         """Return where the first column in sight begins and the last one ends.
 
@@ -278,48 +275,57 @@ class UnitTableView(CursorView, can_focus=True):
         width = self.scrollable_content_region.width
         if y == 0:
             style = self.get_component_rich_style("units--header")
-            return self._header().crop(left, right).adjust_cell_length(width, style)
+            header, start = self._header(left, right)
+            return header.crop(left - start, right - start).adjust_cell_length(width, style)
         row = top + y - 1
         if self._table is None or row >= len(self._order):
             text = " no unit matches" if y == 1 and self._mask is not None else ""
             return Strip([Segment(text, self.rich_style)]).adjust_cell_length(width, self.rich_style)
-        strip = self._row(row).crop(left, right).adjust_cell_length(width, self._row_style(row))
-        return strip.apply_offsets(left, row)
+        strip, start = self._row(row, left, right)
+        return strip.crop(left - start, right - start).adjust_cell_length(width, self._row_style(row))
 
     def _row_style(self, row: int) -> Style:
         """Return the style of a row without its shading and its sort column."""
         return self.get_component_rich_style("units--cursor") if row == self.cursor else self.rich_style
 
-    def _header(self) -> Strip:
-        """Return all titles, an arrow before that of the sort column."""
+    def _between(self, left: int, right: int) -> tuple[bool, list[Column], int]:
+        """Return whether the first column, and which of the others, are between two cells; where the first begins."""
+        edges = self._edges
+        places = zip(self._columns.values(), pairwise(edges[1:]), strict=True)
+        columns = [column for column, (start, end) in places if start < right and end > left]
+        named = edges[1] > left
+        return named, columns, 0 if named else max((edge for edge in edges if edge <= left), default=0)
+
+    def _header(self, left: int, right: int) -> tuple[Strip, int]:
+        """Return the titles between two cells, an arrow before that of the sort column; where the first begins."""
+        if self._table is None:
+            return Strip([]), 0
         style = self.get_component_rich_style("units--header")
         sorted_style = style + self.get_component_rich_style("units--sorted", partial=True)
         arrow = "↑" if self.ascending else "↓"
-        if self._table is None:
-            return Strip([])
+        named, columns, start = self._between(left, right)
         first = self._beside_dot(" ", f"{arrow if self.sort_by == _UNIT else ''}{_UNIT}")
-        segments = [Segment(first + " " * _GAP, sorted_style if self.sort_by == _UNIT else style)]
-        for name, column in self._columns.items():
-            is_sorted = name == self.sort_by
+        segments = [Segment(first + " " * _GAP, sorted_style if self.sort_by == _UNIT else style)] * named
+        for column in columns:
+            is_sorted = column.name == self.sort_by
             heading = column.heading(arrow if is_sorted else "") + " " * _GAP
             segments.append(Segment(heading, sorted_style if is_sorted else style))
-        return Strip(segments)
+        return Strip(segments), start
 
-    def _row(self, row: int) -> Strip:
-        """Return all cells of a row."""
+    def _row(self, row: int, left: int, right: int) -> tuple[Strip, int]:
+        """Return the cells of a row between two cells of the screen, and where the first begins."""
         assert self._table is not None
-        table_row, style = int(self._order[row]), self._row_style(row)
+        table_row, style, under_cursor = int(self._order[row]), self._row_style(row), row == self.cursor
         sorted_style = self.get_component_rich_style("units--sorted", partial=True)
-        shades = [style] * (SHADES + 1)
-        if row != self.cursor:
-            shades[1:] = (self.get_component_rich_style(f"units--shade-{step}") for step in range(1, SHADES + 1))
-        segments = [Segment(self._unit_name(table_row) + " " * _GAP, style)]
-        for name, column in self._columns.items():
-            cell_style = shades[column.shade(table_row)]
-            if name == self.sort_by and row != self.cursor:
+        named, columns, start = self._between(left, right)
+        segments = [Segment(self._unit_name(table_row) + " " * _GAP, style)] * named
+        for column in columns:
+            shade = 0 if under_cursor else column.shade(table_row)
+            cell_style = self.get_component_rich_style(f"units--shade-{shade}") if shade else style
+            if column.name == self.sort_by and not under_cursor:
                 cell_style += sorted_style
             segments += [Segment(column.cell(table_row), cell_style), Segment(" " * _GAP, style)]
-        return Strip(segments)
+        return Strip(Segment.simplify(segments)), start
 
     def _unit_name(self, table_row: int) -> str:
         """Return the text of the first column: a dot where the unit is marked, its layer where there are several, its
