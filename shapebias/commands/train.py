@@ -15,7 +15,9 @@ def train(
     data: Annotated[str, typer.Option(metavar="IMAGES", help="Labelled images, as `precompute --images` takes them.")],
     output: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="Where the weights go.")],
     labels: LabelsOption = None,
-    architecture: Annotated[str, typer.Option(metavar="small|NAME", help="small (64 px), or torchvision's.")] = "small",
+    architecture: Annotated[
+        str, typer.Option(metavar="small|photo|NAME", help="small (64 px), photo (32 px), or torchvision's.")
+    ] = "small",
     epochs: Annotated[int, typer.Option(min=1, help="Times that every image is learned from.")] = 30,
     batch_size: Annotated[int, typer.Option(min=2, help="Images a step.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="The largest: warm-up, then a cosine to 0.")] = 0.1,
@@ -33,6 +35,13 @@ def train(
     shift: Annotated[int, typer.Option(min=0, help="Move images at random by up to so many px.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|highest|tf32|bf16",
+            help="auto: bf16 on a GPU, else float32; bf16 is twice as fast on CPUs that have it.",
+        ),
+    ] = "auto",
     workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its checkpoint.")] = False,
     as_json: JsonOption = False,
@@ -61,6 +70,7 @@ def train(
         attack=attack,
         seed=seed,
         device=device,
+        precision=precision,
         workers=processes,
         held_out=held_out,
         flip=flip,

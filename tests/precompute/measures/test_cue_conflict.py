@@ -18,7 +18,7 @@ from shapebias.core.shape_bias.recorded import read_decisions
 from shapebias.core.store.opening import open_store
 from shapebias.precompute.images.builtin.drawing import SHAPES, SPLITS, TEXTURES, draw_path
 from shapebias.precompute.models.load import SHIPPED
-from shapebias.precompute.models.small_cnn import SmallCNN
+from shapebias.precompute.models.own.small_cnn import SmallCNN
 from shapebias.precompute.models.spec import PAIR, parse_specs
 from tests.support.plain_run import MODELS, PlainRun, native_pixels
 
