@@ -29,7 +29,8 @@ def precompute(
         typer.Option(
             metavar="IMAGES",
             help="A folder of class folders, or of images; tar files: one, a folder of them, or a pattern such as "
-            "'train-{000..146}.tar'; a text file that lists images; any of them by URL (s3://…); or builtin:SPLIT.",
+            "'train-{000..146}.tar'; a text file that lists images; any of them by URL (s3://…); cifar10:test and the "
+            "like, downloaded once; or builtin:SPLIT.",
         ),
     ] = "builtin:probe",
     labels: LabelsOption = None,
@@ -276,7 +277,7 @@ def precompute(
     check_free(path, overwrite)
     with console_progress() as progress, stoppable(time_limit):
         progress.stage("listing images")
-        inputs = Inputs.find(settings)
+        inputs = Inputs.find(settings, progress)
         from shapebias.precompute.run import precompute as run  # with PyTorch, which takes seconds: after any mistake
 
         summary = run(settings, progress, inputs)

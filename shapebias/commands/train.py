@@ -59,7 +59,8 @@ def train(
 
     size = usual_preprocessing(architecture).geometry.crop
     attack = Attack.usual(adversarial, size, epsilon, 7 if steps is None else steps, step_size) if adversarial else None
-    images, skipped = find_images(data, labels=labels)
+    with console_progress() as progress:
+        images, skipped = find_images(data, labels=labels, progress=progress)
     settings = TrainingSettings(
         images=images,
         output=output,
