@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shapebias.commands.common import JsonOption, LabelsOption, command, count
 from shapebias.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from shapebias.precompute.training.settings import Epoch
 
 
 @command(example="shapebias train --data photos --output robust.safetensors --adversarial l2 --epochs 20")
@@ -34,6 +37,10 @@ def train(
     flip: Annotated[bool, typer.Option("--flip", help="Mirror images at random.")] = False,
     shift: Annotated[int, typer.Option(min=0, help="Move images at random by up to so many px.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="N,N,...", help="A network for each of these seeds: FILE-N.safetensors."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[
         str,
@@ -50,10 +57,13 @@ def train(
     if adversarial is None and not (epsilon is None and steps is None and step_size is None):
         raise UsageError("--epsilon, --steps and --step-size are of an attack: add --adversarial l2 or linf")
     processes = count("--workers", workers, 0)
+    if seeds is not None and seed:
+        raise UsageError("--seed is of one network, --seeds of several: name one of them")
     from shapebias.precompute.attacks.attack import Attack
     from shapebias.precompute.images.sources.find import find_images
     from shapebias.precompute.models.trained import usual_preprocessing
     from shapebias.precompute.progress import console_progress
+    from shapebias.precompute.training.family import parse_seeds, train_family
     from shapebias.precompute.training.loop import train as run
     from shapebias.precompute.training.settings import TrainingSettings
 
@@ -78,7 +88,20 @@ def train(
         shift=shift,
         overwrite=overwrite,
     )
+    chosen = None if seeds is None else parse_seeds(seeds)
+
+    def say(epoch: "Epoch") -> None:
+        if not as_json:
+            print(epoch, flush=True)
+
+    summaries = []
     with console_progress() as progress:
-        summary = run(settings, progress, lambda epoch: None if as_json else print(epoch, flush=True))
-    summary.skipped[:0] = skipped
-    print(json.dumps(summary.to_json()) if as_json else summary.text())
+        made = [run(settings, progress, say)] if chosen is None else train_family(settings, chosen, progress, say)
+        for summary in made:
+            summary.skipped[:0] = skipped
+            summaries.append(summary)
+            if not as_json:
+                print(summary.text(), flush=True)
+    if as_json:
+        records = [summary.to_json() for summary in summaries]
+        print(json.dumps(records[0] if chosen is None else {"networks": records}))

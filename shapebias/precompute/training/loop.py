@@ -45,7 +45,7 @@ def train(
     good checkpoint is left.
     """
     settings.check()
-    device = _device(settings)
+    device = training_device(settings)
     recipe = settings.recipe(device)
     _check_output(settings)
     gpus = [device.device] if device.is_cuda else []
@@ -85,7 +85,7 @@ def train(
     )
 
 
-def _device(settings: TrainingSettings) -> Device:
+def training_device(settings: TrainingSettings) -> Device:
     """Return where and in which precision to train. Raises UsageError."""
     device = choose_device(settings.device, settings.precision)
     if device.precision is FP16:
