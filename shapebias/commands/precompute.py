@@ -281,4 +281,12 @@ def precompute(
         from shapebias.precompute.run import precompute as run  # with PyTorch, which takes seconds: after any mistake
 
         summary = run(settings, progress, inputs)
-    print(json.dumps(summary.to_json()) if as_json else summary.text())
+    if as_json:
+        print(json.dumps(summary.to_json()))
+        return
+    from shapebias.core.paper.claims import story
+    from shapebias.core.store.opening import open_store
+
+    print(summary.text())
+    if lines := story(open_store(path)):
+        print("", *lines, sep="\n")
