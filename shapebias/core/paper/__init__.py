@@ -2,3 +2,4 @@
 networks that come with the program: a standard one, and one that differs from it in nothing but that training."""
 
 DEMO_PAIR = ("demo-s", "demo-r")  # of drawn images
+PHOTO_PAIR = ("photo-s", "photo-r")  # of photos

@@ -1,19 +1,19 @@
 """The paper's claims one by one, and whether the two networks of a store show them."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from shapebias.core.analysis.comparison import shared_layers, summarize
 from shapebias.core.analysis.dissection import count_detectors
-from shapebias.core.paper import DEMO_PAIR
+from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
 from shapebias.core.shape_bias.decisions import score
 from shapebias.core.store.concepts import read_concepts, was_dissected
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned
 
-_LOW_LEVEL = ("color", "texture")  # categories of concepts that need no part or object
+_LOW_LEVEL = {"color", "texture"}  # categories of concepts that need no part or object
+_MAIN = ("shape", "maps", "kinds", "concepts")  # the claims of the story
 
 
 class Verdict(StrEnum):
@@ -27,43 +27,46 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper found of robust networks, what the two networks show, and the verdict."""
+    """What the paper found of robust networks, what the two networks show, and the verdict. `name` is short: `maps`."""
 
+    name: str
     found: str
     here: str
     verdict: Verdict
 
 
 def story(store: Store) -> list[str]:
-    """Return five lines on what the paper found and what a built-in pair shows; none for other stores, and for one
-    that lacks what they are about."""
+    """Return a heading and a line for each of the main claims, for a store of a built-in pair; none for other stores,
+    and for one that holds too little."""
     by_source = {description.source: label for label, description in store.models.items()}
-    pair = next((pair for pair in (DEMO_PAIR,) if set(pair) == set(by_source)), None)
+    pair = next((pair for pair in (DEMO_PAIR, PHOTO_PAIR) if set(pair) == set(by_source)), None)
     claims = [] if pair is None else claims_of(store, by_source[pair[0]], by_source[pair[1]])
-    if len(claims) < 4:
+    main = [claim for claim in claims if claim.name in _MAIN]
+    if pair is None or len(main) < len(_MAIN) - 1:
         return []
     rows = [["Chen, Agarwal & Nguyen 2020: a robust network …", f"{pair[1]} beside {pair[0]}", ""]]
-    rows += [[claim.found, claim.here, claim.verdict] for claim in claims]
+    rows += [[claim.found, claim.here, claim.verdict] for claim in main]
     return aligned(rows, left=3).splitlines()
 
 
 def claims_of(store: Store, standard: str, robust: str) -> list[Claim]:
     """Return the claims for which the store holds what they are about. Raises StoreError."""
-    return [claim for claim in _claims(store, standard, robust) if claim is not None]
-
-
-def _claims(store: Store, standard: str, robust: str) -> Iterator[Claim | None]:
-    yield _goes_by_shape(store, standard, robust)
-    yield _by_layer(store, standard, robust, metric="smoothness", sign=1, found="has smoother maps")
-    yield _by_layer(
-        store,
-        standard,
-        robust,
-        metric="visual_diversity",
-        sign=-1,
-        found="has units that answer to fewer kinds of images",
-    )
-    yield _detects_lower_levels(store, standard, robust)
+    pair = (store, standard, robust)
+    claims = [
+        _goes_by_shape(*pair),
+        _by_layer(*pair, name="filters", metric="filter_smoothness", sign=1, found="has smoother filters"),
+        _by_layer(*pair, name="maps", metric="smoothness", sign=1, found="has smoother maps"),
+        _by_layer(*pair, name="noise", metric="noise_sensitivity", sign=-1, found="is disturbed less by noise"),
+        _by_layer(
+            *pair,
+            name="kinds",
+            metric="visual_diversity",
+            sign=-1,
+            found="has units that answer to fewer kinds of images",
+        ),
+        _detects_lower_levels(*pair),
+    ]
+    return [claim for claim in claims if claim is not None]
 
 
 def _goes_by_shape(store: Store, standard: str, robust: str) -> Claim | None:
@@ -78,10 +81,12 @@ def _goes_by_shape(store: Store, standard: str, robust: str) -> Claim | None:
     elif second.interval[1] < first.interval[0]:
         verdict = Verdict.REVERSED
     here = f"{second.counts.shape_bias:.0%} of decisions by shape, not texture; {first.counts.shape_bias:.0%}"
-    return Claim("goes by shape where shape and texture disagree", here, verdict)
+    return Claim("shape", "goes by shape where shape and texture disagree", here, verdict)
 
 
-def _by_layer(store: Store, standard: str, robust: str, *, metric: str, sign: int, found: str) -> Claim | None:
+def _by_layer(
+    store: Store, standard: str, robust: str, *, name: str, metric: str, sign: int, found: str
+) -> Claim | None:
     """Compare means over units layer by layer: `sign` is 1 where the robust network's is to be larger, else -1."""
     layers = [
         layer
@@ -98,15 +103,17 @@ def _by_layer(store: Store, standard: str, robust: str, *, metric: str, sign: in
     verdict = Verdict.IN_PART
     if count in (0, len(layers)):
         verdict = Verdict.SHOWN if count else Verdict.REVERSED
-    return Claim(found, f"in {count} of {len(layers)} layers", verdict)
+    return Claim(name, found, f"in {count} of {len(layers)} layers", verdict)
 
 
 def _detects_lower_levels(store: Store, standard: str, robust: str) -> Claim | None:
     """Compare which share of the detectors of all layers detects a colour or a texture."""
     concepts = read_concepts(store)
     layers = shared_layers(store, standard, robust)
-    if concepts is None or not all(
-        was_dissected(store, model, layer) for model in (standard, robust) for layer in layers
+    if (
+        concepts is None
+        or set(concepts.categories) <= _LOW_LEVEL
+        or not all(was_dissected(store, model, layer) for model in (standard, robust) for layer in layers)
     ):
         return None
     shares = []
@@ -119,4 +126,4 @@ def _detects_lower_levels(store: Store, standard: str, robust: str) -> Claim | N
     first, second = (low / total for low, total in shares)
     verdict = Verdict.SHOWN if second > first else Verdict.REVERSED if second < first else Verdict.NOT_SHOWN
     here = f"{second:.0%} of detectors are of colours and textures; {first:.0%}"
-    return Claim("detects lower-level concepts", here, verdict)
+    return Claim("concepts", "detects lower-level concepts", here, verdict)

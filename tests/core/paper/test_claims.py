@@ -63,8 +63,13 @@ def test_each_claim_is_shown_or_not() -> None:
     assert verdicts((0.4, 0.7), 0.4, 52) == [Verdict.NOT_SHOWN, Verdict.IN_PART, Verdict.SHOWN]
 
 
-def test_a_store_without_dissection_or_of_other_networks_has_no_story() -> None:
-    for sources in (("demo-s", "demo-r"), ("alexnet", "resnet50"), ("demo-s",)):
+def test_concepts_that_are_all_of_low_level_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "read_concepts", lambda store: SimpleNamespace(categories=["color"]))
+    assert len(verdicts((0.6, 0.7), 0.4, 98)) == 3
+
+
+def test_a_store_of_other_networks_has_no_story() -> None:
+    for sources in (("alexnet", "resnet50"), ("demo-s",)):
         store: Any = FakeStore(sources, (0.6, 0.7), 0.4, 60)
         assert story(store) == []
 
@@ -75,7 +80,9 @@ def test_the_story_is_five_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     def count_detectors(store: Any, concepts: Any, pairs: list[tuple[str, str]]) -> list[Any]:
         return [SimpleNamespace(detectors=shares[model]) for model, _ in pairs]
 
-    monkeypatch.setattr(module, "read_concepts", lambda store: object())
+    monkeypatch.setattr(
+        module, "read_concepts", lambda store: SimpleNamespace(categories=["color", "texture", "part", "object"])
+    )
     monkeypatch.setattr(module, "was_dissected", lambda *_: True)
     monkeypatch.setattr(module, "count_detectors", count_detectors)
     store: Any = FakeStore(("demo-s", "demo-r"), (0.4, 0.7), 0.6, 98)
