@@ -24,7 +24,7 @@ _GRAPHICS = {
 
 
 def diagnose() -> dict[str, Any]:
-    """The facts: versions (None where missing), CUDA, cores, the terminal's answers."""
+    """Return the facts: versions (None where missing), CUDA, cores, the terminal's answers."""
     import platform
 
     return {
@@ -95,7 +95,7 @@ def _terminal() -> dict[str, Any]:
 
 
 def diagnosis_text(facts: dict[str, Any]) -> str:
-    """A line a fact; what is missing says how to get it."""
+    """Return one line for each fact; what is missing says how to get it."""
     lines = [
         f"shapebias   {facts['shapebias']}, Python {facts['python']}, {facts['system']}, {facts['cores']} cores",
         *(f"{name:12}{_package_line(name, version)}" for name, version in facts["packages"].items()),
