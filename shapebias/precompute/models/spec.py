@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shapebias.core.errors import UsageError
-from shapebias.core.paper import DEMO_PAIR
+from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
 from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.core.text import printable
 from shapebias.precompute.models.preprocessing import NORMALIZATIONS
@@ -150,6 +150,18 @@ def check_files(specs: list[ModelSpec]) -> None:
                 raise UsageError(f"{printable(str(path))} does not exist (from --model {printable(spec.source)})")
         if spec.checkpoint is not None and not spec.checkpoint.exists():
             raise UsageError(f"the checkpoint {printable(str(spec.checkpoint))} does not exist")
+
+
+def usual_images(specs: list[ModelSpec]) -> str:
+    """Return the images for networks where the user names none: the drawn ones. Raises UsageError, one line, where a
+    network of the pair on photos is among them."""
+    photos = [spec.source for spec in specs if spec.source in PHOTO_PAIR]
+    if photos:
+        raise UsageError(
+            f"{photos[0]} knows photos, and none come with the program: name some, such as --images cifar10:test "
+            "(downloaded once, 170 MB) or a folder or tar file of photos"
+        )
+    return "builtin:probe"
 
 
 def parse_specs(texts: list[str]) -> list[ModelSpec]:
