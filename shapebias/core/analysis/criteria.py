@@ -100,7 +100,7 @@ def criteria(store: Store, score: str = SCORE) -> Criteria:
         sets=sets,
         methods=dict(sorted(families.methods.items(), key=lambda item: known.index(item[0]))),
         networks=networks,
-        missing=tuple(_missing(store, networks, sets, score)),
+        missing=(*_missing(store, networks, sets, score), *map(_apart, families.apart)),
     )
 
 
@@ -151,6 +151,10 @@ def _way_to_score(store: Store, score: str) -> str:
     if score.startswith(("insertion", "deletion")):
         return "precompute it with --passes attribution, and not with --attribution-steps 0"
     return "precompute it with --passes attribution and with images whose objects are known, such as by --boxes"
+
+
+def _apart(family: str) -> str:
+    return f"no explainability by {family_title(family)} methods: no method is one that all models have"
 
 
 # Standard and robust
@@ -224,7 +228,9 @@ def criteria_notes(known: Criteria) -> list[str]:
     if known.methods:
         score = SCORES[known.score]
         better = "higher" if score.higher else "lower"
-        lines.append(f"explainability: {score.title} ({better} is better), the mean of {methods_text(known)}")
+        lines.append(f"explainability: {score.title} ({better} is better), the mean over {methods_text(known)}")
+    if known.has_more:
+        lines.append("±: the larger half of the 95 % interval")
     return [printable(line, 2000) for line in (*lines, *known.missing)]
 
 

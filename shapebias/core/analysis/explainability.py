@@ -158,34 +158,30 @@ class FamilyScores:
 
     methods:  of each family those that the score is the mean over: all models that have any of the family have them
     scores:   by model and family
+    apart:    families of which models have methods, but none that all of these have
     """
 
     methods: dict[str, tuple[str, ...]]
     scores: dict[str, dict[str, Interval]]
+    apart: tuple[str, ...]
 
 
 def family_scores(store: Store, score: str) -> FamilyScores:
     """Return one score of each model and family of methods, as far as it was measured: the mean over methods of their
     means over images, with the interval of that, the images resampled as in `explained`.
 
-    A family of which models have methods, but none that all of these have, is left out. Raises StoreError.
+    Raises StoreError.
     """
     values = {model: _by_family(own, score) for model, own in scored_maps(store).items()}
     methods: dict[str, tuple[str, ...]] = {}
     for family in dict.fromkeys(family for own in values.values() for family in own):
         first, *others = [own[family] for own in values.values() if family in own]
-        if common := tuple(name for name in first if all(name in other for other in others)):
-            methods[family] = common
+        methods[family] = tuple(name for name in first if all(name in other for other in others))
+    shared = {family: names for family, names in methods.items() if names}
     return FamilyScores(
-        methods,
-        {
-            model: {
-                family: _mean_over_methods(np.array([own[family][name] for name in names]))
-                for family, names in methods.items()
-                if family in own
-            }
-            for model, own in values.items()
-        },
+        methods=shared,
+        scores={model: _means_over_methods(own, shared) for model, own in values.items()},
+        apart=tuple(family for family in methods if family not in shared),
     )
 
 
@@ -199,12 +195,25 @@ def _by_family(attribution: Attribution, score: str) -> dict[str, dict[str, Floa
     return known
 
 
-def _mean_over_methods(values: Floats) -> Interval:
-    """Return the mean of the means of rows, [methods, images], with its interval over images."""
-    columns = values.T
-    resampled = resampled_columns(columns, RESAMPLES, np.random.default_rng(0)).mean(1, keepdims=True)
-    low, high = _quantiles(resampled)[:, 0].tolist()
-    return Interval(float(_means(columns).mean()), low, high)
+def _means_over_methods(
+    values: dict[str, dict[str, Floats]], methods: dict[str, tuple[str, ...]]
+) -> dict[str, Interval]:
+    """Return for each family the mean of its methods' means over images, with its interval, all families resampled
+    alike."""
+    families = {family: names for family, names in methods.items() if family in values}
+    columns = [values[family][name] for family, names in families.items() for name in names]
+    if not columns:
+        return {}
+    together = np.stack(columns, axis=1)
+    means = _means(together)
+    resampled = resampled_columns(together, RESAMPLES, np.random.default_rng(0))
+    result, start = {}, 0
+    for family, names in families.items():
+        own = slice(start, start + len(names))
+        low, high = _quantiles(resampled[:, own].mean(1, keepdims=True))[:, 0].tolist()
+        result[family] = Interval(float(means[own].mean()), low, high)
+        start += len(names)
+    return result
 
 
 # Two models, image by image

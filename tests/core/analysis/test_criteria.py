@@ -91,6 +91,15 @@ def test_networks_are_compared_by_what_all_have(whole: Path, tmp_path: Path) -> 
     assert (set(second) - set(first), known.methods["perturbation"]) == ({"perturbation"}, ("rise",))
 
 
+def test_a_family_without_a_method_of_all_is_said(whole: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(whole, tmp_path / "other.zarr"))
+    _with_families(other, {"rise": "gradient", "gradient": "perturbation"})
+    known = criteria(open_stores([whole, other]))
+    assert list(known.methods) == ["cam", "control"]
+    assert known.missing[0] == "no explainability by gradient methods: no method is one that all models have"
+    assert all(list(network.explainability) == ["cam", "control"] for network in known.networks)
+
+
 def test_what_is_missing_is_said_and_is_not_0(small_store: Path, whole: Path) -> None:
     bare = criteria(open_store(small_store))
     assert not bare.has_more
@@ -148,7 +157,7 @@ def test_info_has_the_table(whole: Path, small_store: Path) -> None:
     assert lines[head + 1].split()[:2] == ["Tiny", f"{known.networks[0].accuracy.mean:.3f}"]
     assert lines[head + 2] == "OOD accuracy: mean of 2 sets: edge, silhouette"
     assert lines[head + 3] == (
-        "explainability: insertion / max (higher is better), the mean of gradient; rise; grad-cam; center"
+        "explainability: insertion / max (higher is better), the mean over gradient; rise; grad-cam; center"
     )
     assert "explainability" not in store_text(open_store(small_store))
 

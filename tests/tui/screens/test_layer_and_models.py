@@ -164,7 +164,7 @@ async def test_the_criteria_are_those_of_info(criteria_store: Path, size: tuple[
     assert "–" in marked[0], "it has no accuracy out of distribution, which is not 0"
     flat = " ".join(lines.split())
     assert "no accuracy out of distribution of Tiny@bare: precompute it with --ood NAME=IMAGES" in flat
-    assert "explainability: insertion / max (higher is better), the mean of gradient; rise; grad-cam; center" in flat
+    assert "explainability: insertion / max (higher is better), the mean over gradient; rise; grad-cam; center" in flat
 
 
 def test_without_criteria_one_line_says_how(small_store: Path) -> None:
