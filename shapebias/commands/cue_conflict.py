@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import DecisionsOption, ExportOption, JsonOption
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import write_text
 from shapebias.core.text import printable
@@ -19,24 +20,28 @@ if TYPE_CHECKING:
     from shapebias.core.shape_bias.observers import Observer
 
 
-@command(example="shapebias cue-conflict alexnet.zarr --decisions recorded --plot shape-bias.png")
+@command(
+    group=Group.RESULTS,
+    examples=(
+        "shapebias cue-conflict alexnet.zarr --decisions recorded --plot shape-bias.png",
+        "shapebias cue-conflict pair.zarr --categories --csv shape-bias.csv",
+    ),
+)
 def cue_conflict(
     stores: Annotated[
-        list[str] | None, typer.Argument(metavar="STORE", help="Stores with cue-conflict decisions.")
+        list[str] | None,
+        typer.Argument(metavar="STORE", help="Stores made with `shapebias precompute --cue-conflict`."),
     ] = None,
-    decisions: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="CSV|DIR", help="Recorded decisions (model-vs-human's format). Repeatable."),
-    ] = None,
-    categories: Annotated[bool, typer.Option("--categories", help="The shape bias by shape category too.")] = False,
-    export: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the stores' decisions for model-vs-human.")
-    ] = None,
+    decisions: DecisionsOption = None,
+    categories: Annotated[bool, typer.Option("--categories", help="Show the shape bias of each category too.")] = False,
+    export: ExportOption = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png|.svg", help="Draw the shape bias by category.")] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every count and shape bias.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every count and shape bias into a CSV file.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Shape or texture: what models decide when the two disagree, beside people."""
+    """Tell whether models decide by shape or by texture where the two disagree, beside people."""
     if not stores and not decisions:
         raise UsageError("name a store, or recorded decisions with --decisions")
     if export is not None and not stores:

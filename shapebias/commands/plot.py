@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shapebias.commands.common import StoreArgument, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import AllRightOption, StoreArgument
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
@@ -26,38 +27,49 @@ KINDS = {
 }
 
 
-@command(example="shapebias plot shapebias.zarr variation -o variation.png")
+@command(
+    group=Group.RESULTS,
+    examples=(
+        "shapebias plot shapebias.zarr variation -o variation.png",
+        "shapebias plot shapebias.zarr robustness --epsilon R=l2:3 -o robustness.svg",
+    ),
+)
 def plot(
     store: StoreArgument,
     kind: Annotated[str, typer.Argument(metavar="KIND", help="; ".join(f"{k}: {v}" for k, v in KINDS.items()))],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png|.svg", help="Where the figure goes.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.png|.svg", help="The file to write the figure to.")
+    ],
     epsilon: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODEL=NORM:EPSILON",
-            help="Of robustness: how a model was trained, such as R=l2:3 or R=linf:4/255, S=l2:0. Repeatable.",
+            help="The attack that a model was trained against, for the figure robustness: R=l2:3, R=linf:4/255 or "
+            "S=l2:0. Repeatable.",
         ),
     ] = None,
     score: Annotated[
         str | None,
         typer.Option(
             metavar="SCORE",
-            help="Of criteria: the explainability score, such as mass or deletion_max; without it insertion_max.",
+            help="The explainability score of the figure criteria, such as mass or deletion_max; by default "
+            "insertion_max.",
         ),
     ] = None,
     pair: Annotated[
         list[str] | None,
         typer.Option(
             metavar="STANDARD=ROBUST",
-            help="Of criteria: two models that an arrow joins. Repeatable. By default those whose labels tell it, such "
-            "as S and R, or AlexNet and AlexNet-R.",
+            help="Two models that an arrow joins in the figure criteria; by default those whose labels tell it, such "
+            "as S and R, or AlexNet and AlexNet-R. Repeatable.",
         ),
     ] = None,
-    all_right: Annotated[
-        bool, typer.Option("--all-right", help="Accuracy only over images that all models get right when clean.")
-    ] = False,
+    all_right: AllRightOption = False,
 ) -> None:
-    """A figure of a store, all models in it (the shape bias: `shapebias cue-conflict --plot`)."""
+    """Draw a figure of all models of a store.
+
+    The shape bias has a command of its own: `shapebias cue-conflict --plot`.
+    """
     from shapebias.core.analysis.explainability import explained
     from shapebias.core.analysis.robustness import networks_of, parse_strengths
     from shapebias.core.figures import units as unit_plots

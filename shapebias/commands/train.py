@@ -6,38 +6,71 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, LabelsOption, command, count
+from shapebias.commands.common import Group, command, count
+from shapebias.commands.options import DeviceOption, JsonOption, LabelsOption, WorkersOption
 from shapebias.core.errors import UsageError
 
 
-@command(example="shapebias train --data photos --output robust.safetensors --adversarial l2 --epochs 20")
+@command(
+    group=Group.NETWORKS,
+    examples=(
+        "shapebias train --data photos --output standard.safetensors --epochs 20",
+        "shapebias train --data photos --output robust.safetensors --adversarial l2 --epochs 20",
+    ),
+)
 def train(
-    data: Annotated[str, typer.Option(metavar="IMAGES", help="Labelled images, as `precompute --images` takes them.")],
-    output: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="Where the weights go.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="IMAGES", help="The labelled images to learn from, written as for `shapebias precompute --images`."
+        ),
+    ],
+    output: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The file to write the weights to.")],
     labels: LabelsOption = None,
-    architecture: Annotated[str, typer.Option(metavar="small|NAME", help="small (64 px), or torchvision's.")] = "small",
-    epochs: Annotated[int, typer.Option(min=1, help="Times that every image is learned from.")] = 30,
-    batch_size: Annotated[int, typer.Option(min=2, help="Images a step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="The largest: warm-up, then a cosine to 0.")] = 0.1,
+    architecture: Annotated[
+        str,
+        typer.Option(
+            metavar="small|NAME",
+            help="The architecture: small (for 64 px images), or the name of one of torchvision's.",
+        ),
+    ] = "small",
+    epochs: Annotated[int, typer.Option(min=1, help="How often every image is learned from.")] = 30,
+    batch_size: Annotated[int, typer.Option(min=2, help="The number of images of each step.")] = 128,
+    learning_rate: Annotated[
+        float, typer.Option(help="The largest learning rate: it warms up to this and then falls to 0 as a cosine.")
+    ] = 0.1,
     adversarial: Annotated[
         str | None,
-        typer.Option(metavar="l2|linf", help="Learn from attacked images (PGD); without it from clean ones."),
+        typer.Option(metavar="l2|linf", help="Learn from attacked images (PGD in this norm) instead of clean ones."),
     ] = None,
     epsilon: Annotated[
-        float | None, typer.Option(help="The attack's radius, for images in [0, 1]; l2: 3 at 224 px, linf: 4/255.")
+        float | None,
+        typer.Option(
+            help="The radius of the attack, for pixels in [0, 1].", show_default="l2: 3 for 224 px; linf: 4/255"
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="The attack's steps (7).")] = None,
-    step_size: Annotated[float | None, typer.Option(help="Of the attack (l2: 0.5 for epsilon 3 in 7 steps).")] = None,
-    held_out: Annotated[float, typer.Option(help="The fraction of images kept to measure accuracy on.")] = 0.1,
-    flip: Annotated[bool, typer.Option("--flip", help="Mirror images at random.")] = False,
-    shift: Annotated[int, typer.Option(min=0, help="Move images at random by up to so many px.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its checkpoint.")] = False,
+    steps: Annotated[int | None, typer.Option(help="The number of steps of the attack.", show_default="7")] = None,
+    step_size: Annotated[
+        float | None,
+        typer.Option(help="The size of one step of the attack.", show_default="l2: 0.5 for epsilon 3 in 7 steps"),
+    ] = None,
+    held_out: Annotated[
+        float, typer.Option(help="The fraction of images that is not learned from, but measured on.")
+    ] = 0.1,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Mirror every image left to right with a chance of one half.")
+    ] = False,
+    shift: Annotated[int, typer.Option(min=0, help="Move every image at random by up to this many pixels.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of everything random.")] = 0,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output file and its checkpoint.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network, standard or adversarially robust; stopped, the same command goes on from its last epoch."""
+    """Train a network, standard or adversarially robust.
+
+    Where a run was stopped, the same command goes on from its last epoch.
+    """
     if adversarial is None and not (epsilon is None and steps is None and step_size is None):
         raise UsageError("--epsilon, --steps and --step-size are of an attack: add --adversarial l2 or linf")
     processes = count("--workers", workers, 0)

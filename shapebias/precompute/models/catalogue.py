@@ -29,7 +29,7 @@ class Architecture:
 
 
 def list_architectures(wish: str | None = None) -> tuple[list[Architecture], int]:
-    """Those whose name contains `wish` or matches it as a glob, and how many more timm has.
+    """Return the architectures whose name contains `wish` or matches it as a glob, and how many more timm has.
 
     timm's are named only where `wish` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
     """
@@ -66,7 +66,7 @@ def _of_timm() -> list[Architecture]:
 
 
 def architectures_text(architectures: list[Architecture], more: int) -> str:
-    """A table for people."""
+    """Return the layers as a table as text."""
     width = max((len(each.name) for each in architectures), default=0)
     lines = [f"{'model':{width}}  {'layers':7}  weights"]
     for each in architectures:
@@ -105,14 +105,14 @@ class Layers:
     layers: list[LayerFacts]
 
     def to_json(self) -> dict[str, Any]:
-        """For scripts."""
+        """Return the layers as JSON, for scripts."""
         facts = asdict(self)
         for layer in facts["layers"]:
             layer["receptive_field"] = layer.pop("field")
         return facts
 
     def text(self) -> str:
-        """A table for people."""
+        """Return the layers as a table as text."""
         width = max(len(printable(each.name, 60)) for each in self.layers)
         lines = [f"{printable(self.architecture)}, {self.input_size} px: {printable(self.preprocessing, 400)}"]
         lines.append(f"   {'layer':{width}}  {'units':>6}  {'map':>9}  {'field':>11}  module, what it gives")
@@ -128,7 +128,7 @@ class Layers:
 
 
 def describe_layers(spec: ModelSpec) -> Layers:
-    """The default layers and all convolutions of the network that `spec` names; nothing is downloaded.
+    """Return the default layers and all convolutions of the network that `spec` names; nothing is downloaded.
 
     Raises UsageError or ShapebiasError.
     """

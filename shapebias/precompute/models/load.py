@@ -62,7 +62,8 @@ class LoadedModel:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def weights_sha256(self) -> str:
-        """Of the state dict's names, shapes and bytes, in order: the same weights give the same digest anywhere."""
+        """Return the digest of the state dict's names, shapes and bytes, in order: the same weights give the same
+        digest anywhere."""
         digest = hashlib.sha256()
         for name, value in sorted(self.network.state_dict().items()):
             if not isinstance(value, torch.Tensor):  # what a module keeps beside its weights
@@ -101,7 +102,7 @@ _Source = tuple[nn.Module, str, Preprocessing, list[str] | None]  # network, arc
 
 
 def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
-    """Builds the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each.
+    """Build the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each.
 
     Without `download`, networks whose weights would come from the internet get zeros: enough to look at the layers.
     """

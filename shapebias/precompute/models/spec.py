@@ -51,7 +51,7 @@ def _written(options: Mapping[str, object]) -> str:
 
 
 def parse_spec(text: str) -> ModelSpec:
-    """Reads `[LABEL=]SOURCE[@CHECKPOINT]` and its options. Without a label it is the source's function, name, or stem.
+    """Parse `[LABEL=]SOURCE[@CHECKPOINT]` and its options. Without a label it is the source's function, name, or stem.
 
     A `~` before a path is the home folder. Raises UsageError for an empty source or checkpoint, an option without a
     value or of an unknown one, or a label that could not name a model in a store.
@@ -152,7 +152,7 @@ def check_files(specs: list[ModelSpec]) -> None:
 
 
 def parse_specs(texts: list[str]) -> list[ModelSpec]:
-    """Reads several; two of the same label are a UsageError."""
+    """Parse several; two of the same label are a UsageError."""
     specs = [parse_spec(text) for text in texts]
     labels = [spec.label for spec in specs]
     for label in labels:
