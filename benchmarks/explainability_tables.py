@@ -39,13 +39,13 @@ def difference_table(store: Store, models: list[str]) -> list[str]:
     return rows(["method", *(SCORES[name].title for name in SCORES)], body)
 
 
-def family_table(known: list[Explained], models: list[str]) -> list[str]:
+def family_table(store: Store, models: list[str]) -> list[str]:
     """Return the mean of each score over the methods of a family, both models in each cell."""
-    by_score = {name: family_scores(known, name) for name in SCORES}
+    by_score = {name: family_scores(store, name).scores for name in SCORES}
+    families = [family for family in FAMILIES if all(family in by_score["insertion"][model] for model in models)]
     body = [
-        [family, *(", ".join(f"{by_score[name][model][family]:.3f}" for model in models) for name in SCORES)]
-        for family in FAMILIES
-        if any(row.family == family for row in known)
+        [family, *(", ".join(f"{by_score[name][model][family].mean:.3f}" for model in models) for name in SCORES)]
+        for family in families
     ]
     return rows(["family", *(f"{SCORES[name].title} {', '.join(models)}" for name in SCORES)], body)
 
@@ -58,7 +58,7 @@ def main() -> None:
     store = open_store(options.pair)
     models, known = list(store.models), explained(store)
     tables = {model: model_table([row for row in known if row.model == model]) for model in models}
-    tables |= {"differences": difference_table(store, models), "families": family_table(known, models)}
+    tables |= {"differences": difference_table(store, models), "families": family_table(store, models)}
     for name, lines in tables.items():
         print(f"{name}\n\n" + "\n".join(lines) + "\n")
     if options.write is not None:
