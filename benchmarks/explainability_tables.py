@@ -1,8 +1,8 @@
-"""The tables of measured numbers in docs/explainability.md, made from a store of the built-in pair:
+"""The measured tables in docs/explainability.md and docs/attribution.md, made from a store of the built-in pair:
 
     shapebias precompute --model S=demo-s --model R=demo-r --passes attribution --attribution all \
                          --attribution-images 160 --store pair.zarr
-    python -m benchmarks.explainability_tables pair.zarr [--write docs/explainability.md]
+    python -m benchmarks.explainability_tables pair.zarr --write docs/explainability.md --write-mass docs/attribution.md
 """
 
 import argparse
@@ -24,6 +24,13 @@ def model_table(known: list[Explained]) -> list[str]:
         ["method", *(SCORES[name].title for name in SCORES)],
         [[row.method, *(str(row.scores[name]) for name in SCORES)] for row in known],
     )
+
+
+def mass_table(known: list[Explained], models: list[str]) -> list[str]:
+    """Return how much of each method's evidence is on the object, one column per model."""
+    mass = {(row.method, row.model): str(row.scores["mass"]) for row in known}
+    methods = dict.fromkeys(row.method for row in known)
+    return rows(["method", *models], [[method, *(mass[method, model] for model in models)] for method in methods])
 
 
 def difference_table(store: Store, models: list[str]) -> list[str]:
@@ -54,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pair", help="a store of the built-in pair, all methods")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="put the tables into this page")
+    parser.add_argument("--write-mass", type=Path, metavar="FILE.md", help="put the table of masses into this page")
     options = parser.parse_args()
     store = open_store(options.pair)
     models, known = list(store.models), explained(store)
@@ -63,6 +71,8 @@ def main() -> None:
         print(f"{name}\n\n" + "\n".join(lines) + "\n")
     if options.write is not None:
         write_tables(options.write, tables)
+    if options.write_mass is not None:
+        write_tables(options.write_mass, {"mass": mass_table(known, models)})
 
 
 if __name__ == "__main__":
