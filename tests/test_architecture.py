@@ -32,7 +32,7 @@ CORE_FLOORS = [
     {"store"},
     {"units", "pictures"},
     {"analysis"},
-    {"figures"},
+    {"figures", "paper"},
 ]
 # A folder imports from no higher floor; other folders of precompute/ may use and be used by all of them.
 PRECOMPUTE_FLOORS = [{"images", "models"}, {"statistics", "scanning"}, {"measures"}, {"stages"}]

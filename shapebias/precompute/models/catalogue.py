@@ -11,9 +11,9 @@ from shapebias.precompute.models.architectures import STUDIED, torchvision_names
 from shapebias.precompute.models.hooks import Place, WatchedLayer
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import load_model
+from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.receptive_field import receptive_fields
 from shapebias.precompute.models.spec import ModelSpec
-from shapebias.precompute.models.trained import SMALL
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def list_architectures(wish: str | None = None) -> tuple[list[Architecture], int
 
     timm's are named only where `wish` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
     """
-    found = [Architecture(SMALL, None, False), *_of_torchvision()]
+    found = [*(Architecture(name, None, False) for name in OWN), *_of_torchvision()]
     timm = _of_timm()
     if wish is None:
         return found, len(timm)

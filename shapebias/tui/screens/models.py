@@ -13,7 +13,14 @@ from textual.widgets import Static
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_rows
 from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies
-from shapebias.core.shape_bias.observers import Observer, observe, published, saw_other_images, shape_categories
+from shapebias.core.shape_bias.observers import (
+    Observer,
+    choices_of,
+    observe,
+    published_beside,
+    saw_other_images,
+    shape_categories,
+)
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, cell_width, printable
 from shapebias.tui.screens.reading import ReadingScreen, reading_keys
@@ -166,7 +173,9 @@ def _observers(store: Store) -> list[Observer]:
     """Return the models that decided for cue-conflict images, and people as published where they saw the same."""
     decided = {label: store.cue_conflict(label) for label in store.models}
     models = [observe(label, "", False, decisions) for label, decisions in decided.items() if decisions is not None]
-    people = [person for person in published() if person.is_people and models and not saw_other_images(person, models)]
+    choices = choices_of(decisions.categories for decisions in decided.values() if decisions is not None)
+    people = [person for person in published_beside(choices) if person.is_people]
+    people = [person for person in people if models and not saw_other_images(person, models)]
     return [*models, *people]
 
 
