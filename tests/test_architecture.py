@@ -27,7 +27,7 @@ ALLOWED = {  # the rooms that the modules of a room may import from
 # From the ground up: a module imports from its own folder and from lower floors. "" is what lies in core/ itself.
 CORE_FLOORS = [
     {""},
-    {"shape_bias", "attribution"},
+    {"shape_bias", "attribution", "uncertainty"},
     {"ood"},
     {"store"},
     {"units", "pictures"},
