@@ -22,7 +22,6 @@ from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.analysis.ood import ood_accuracies
 from shapebias.core.paper import PHOTO_PAIR
 from shapebias.core.paper.claims import Verdict, claims_of
-from shapebias.core.shape_bias.categories import sixteen_classes
 from shapebias.core.shape_bias.observers import bias_text, choice_text, choices_of, observe, published_beside
 from shapebias.core.store.concepts import read_concepts
 from shapebias.core.store.opening import open_store
@@ -157,15 +156,18 @@ def cue_conflict(store: Store) -> list[str]:
     if not known:
         return []
     choices = choices_of(decisions.categories for decisions in known.values())
-    observers = [observe(name, "docs/photo-pair.md", False, decisions) for name, decisions in known.items()]
-    lines = bias_text([*published_beside(choices), *observers]).splitlines()
+    published = published_beside(choices)
+    whole = next(one.score.counts for one in published if not one.is_people)
+    shown = min(len(decisions.conflicting().images) for decisions in known.values())
+    observers = [observe(name, "this page", False, decisions) for name, decisions in known.items()]
+    lines = bias_text([*published, *observers]).splitlines()
     lines += [choice_text(choice) for choice in choices if choice is not None]
     return [
         "## Shape or texture",
         "",
-        f"The published cue-conflict images, of the {len(sixteen_classes())} categories those that CIFAR-10 "
-        "has ([shape-bias.md](shape-bias.md)), "
-        "shrunk to 32 px, where a texture is not what it was at 224:",
+        f"Cue-conflict images of the categories that CIFAR-10 has ([shape-bias.md](shape-bias.md)): {shown} of the "
+        f"{whole.shape + whole.texture + whole.other} that are published. They are shrunk to 32 px, where a texture is "
+        "not what it was at 224, and few, so that the intervals are wide:",
         "",
         *(f"    {line}" for line in lines),
         "",
