@@ -15,6 +15,7 @@ from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_
 from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies
 from shapebias.core.shape_bias.observers import (
     Observer,
+    choice_text,
     choices_of,
     observe,
     published_beside,
@@ -40,7 +41,8 @@ class ModelScreen(ReadingScreen):
         super().__init__()
         self._store = session.store
         self._page = Static()
-        self._observers = _observers(self._store)
+        self._choices = _choices(self._store)
+        self._observers = _observers(self._store, self._choices)
         self._accuracies = accuracies(self._store)
         self._criteria = criteria(self._store)
         self._ood = {label: ood_accuracies(self._store, label) for label in self._store.models}
@@ -114,6 +116,9 @@ class ModelScreen(ReadingScreen):
         for category in shape_categories(self._observers):
             values = {mark: observer.category_bias.get(category, math.nan) for observer, mark in reversed(marked)}
             lines.append(Text(printable(category, _NAME - 2).ljust(_NAME)) + marked_line(values, room))
+        for choice in self._choices:
+            text = "" if choice is None else choice_text(choice)
+            lines += [Text(line, style="dim") for line in textwrap.wrap(text, width)]
         return lines
 
     def _withstood(self, width: int) -> list[Text]:
@@ -169,11 +174,16 @@ def _blocks(rows: Sequence[Sequence[str]], width: int) -> list[list[list[str]]]:
     return [[list(row) for row in zip(*block, strict=True)] for block in blocks[1:]]
 
 
-def _observers(store: Store) -> list[Observer]:
+def _choices(store: Store) -> list[list[str] | None]:
+    """Return on which of the sixteen categories the models are compared with people."""
+    decided = [store.cue_conflict(label) for label in store.models]
+    return choices_of(decisions.categories for decisions in decided if decisions is not None)
+
+
+def _observers(store: Store, choices: Sequence[Sequence[str] | None]) -> list[Observer]:
     """Return the models that decided for cue-conflict images, and people as published where they saw the same."""
     decided = {label: store.cue_conflict(label) for label in store.models}
     models = [observe(label, "", False, decisions) for label, decisions in decided.items() if decisions is not None]
-    choices = choices_of(decisions.categories for decisions in decided.values() if decisions is not None)
     people = [person for person in published_beside(choices) if person.is_people]
     people = [person for person in people if models and not saw_other_images(person, models)]
     return [*models, *people]
