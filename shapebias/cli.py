@@ -25,6 +25,7 @@ from shapebias.commands.models import models
 from shapebias.commands.ood import ood
 from shapebias.commands.plot import plot
 from shapebias.commands.precompute import precompute
+from shapebias.commands.report import report
 from shapebias.commands.show import show
 from shapebias.commands.train import train
 from shapebias.commands.twins import twins
@@ -32,7 +33,7 @@ from shapebias.commands.units import units
 from shapebias.commands.verify import verify
 
 COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`
-    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ood, ablate),
+    *(precompute, info, units, show, marks, explore, report, compare, plot, concepts, cue_conflict, ood, ablate),
     *(attribute, attribution, twins, image, models, layers, train, export_images, verify, doctor),
 )
 

@@ -10,9 +10,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from shapebias.core.analysis.accuracy import accuracies
+from shapebias.core.analysis.describe import observers_of, preprocessing_text
 from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies
-from shapebias.core.shape_bias.observers import Observer, observe, published, saw_other_images, shape_categories
-from shapebias.core.store.reader import Store
+from shapebias.core.shape_bias.observers import shape_categories
 from shapebias.core.text import printable
 from shapebias.tui.screens.reading import ReadingScreen, reading_keys
 from shapebias.tui.session import Session
@@ -31,7 +31,7 @@ class ModelScreen(ReadingScreen):
         super().__init__()
         self._store = session.store
         self._page = Static()
-        self._observers = _observers(self._store)
+        self._observers = observers_of(self._store)
         self._accuracies = accuracies(self._store)
         self._ood = {label: ood_accuracies(self._store, label) for label in self._store.models}
 
@@ -57,7 +57,7 @@ class ModelScreen(ReadingScreen):
             lines.append(Text.assemble((mark, color), (f" {printable(label, 64)}  ", "bold"), facts))
             source = f"sha256 {printable(model.weights_sha256[:12])}, from {printable(model.source, 200)}"
             lines.append(Text(f"  {source}", style="dim"))
-            lines.append(Text(f"  {_preprocessing(model.preprocessing)}", style="dim"))
+            lines.append(Text(f"  {preprocessing_text(model.preprocessing)}", style="dim"))
         for line in lines:
             line.truncate(width, overflow="ellipsis")
         return lines
@@ -125,30 +125,9 @@ class ModelScreen(ReadingScreen):
         return lines
 
 
-def _observers(store: Store) -> list[Observer]:
-    """Return the models that decided for cue-conflict images, and people as published where they saw the same."""
-    decided = {label: store.cue_conflict(label) for label in store.models}
-    models = [observe(label, "", False, decisions) for label, decisions in decided.items() if decisions is not None]
-    people = [person for person in published() if person.is_people and models and not saw_other_images(person, models)]
-    return [*models, *people]
-
-
 def _missing(what: str, option: str) -> Text:
     """Return the line for something that the store does not have."""
     return Text(f"no {what}: the store was made without {option}", style="dim")
-
-
-def _preprocessing(facts: dict[str, object]) -> str:
-    """Return the facts of a model's preprocessing on one line."""
-    pieces = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            pieces += [f"{part} {part_value}" for part, part_value in value.items()]
-        elif isinstance(value, list):
-            pieces.append(f"{name} {' '.join(map(str, value))}")
-        elif value is not None:
-            pieces.append(f"{name} {value}")
-    return printable(", ".join(pieces), 300)
 
 
 def _number(value: float) -> str:
