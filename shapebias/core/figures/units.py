@@ -131,14 +131,15 @@ def bar_figure(
     return figure
 
 
-def filter_figure(store: Store) -> "Figure":
-    """Draw the first layer's kernels as pictures, each in its own range around 0 (mid grey), a block a model.
+def filter_figure(store: Store, models: Sequence[str] | None = None) -> "Figure":
+    """Draw the first layer's kernels as pictures, each in its own range around 0 (mid grey), a block a model: all
+    models, or those named.
 
     Raises UsageError where no model's first layer has kernels that can be looked at.
     """
     from matplotlib.figure import Figure
 
-    filters = {model: store.filters(model) for model in store.models}
+    filters = {model: store.filters(model) for model in (store.models if models is None else models)}
     visible = {model: kernels for model, kernels in filters.items() if kernels is not None}
     if not visible:
         raise UsageError("no model in this store has a first layer of RGB kernels larger than 1 x 1")

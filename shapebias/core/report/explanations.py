@@ -44,7 +44,7 @@ def attribution(scope: Scope) -> Finding | None:
     return Finding(
         key="attribution",
         title="Where they look",
-        sentences=[*(_best(name, rows) for name in said), *_apart(scope, said, differences)],
+        sentences=[*filter(None, (_best(name, rows) for name in said)), *_apart(scope, said, differences)],
         draw=draw,
         caption="How well attribution methods explain each model: means over images with 95 % intervals. Controls, "
         "which know nothing of the network, come last.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from shapebias.core.analysis.describe import (
     device_lines,
@@ -52,24 +53,23 @@ def measured(scope: Scope) -> Measured:
     facts = store_facts(scope.store)
     return Measured(
         networks={model["label"]: list(_network(model)) for model in facts["models"]},
-        run=[*_images(scope), *(fact for part in scope.store.parts for fact in _run(part)), *_rules(scope)],
+        run=[*_images(scope), *(fact for part in scope.store.parts for fact in _run(part)), *_rules(scope, facts)],
         commands=[(_name(part), command_of(part.store) or []) for part in scope.store.parts],
         notes=[printable(note, 2000) for note in facts["notes"]],
         tables=[_layer_table(scope), *_skipped_table(scope.store.skipped)],
     )
 
 
-def _network(model: dict[str, object]) -> Iterator[Fact]:
+def _network(model: dict[str, Any]) -> Iterator[Fact]:
     yield Fact("architecture", printable(str(model["architecture"])))
     yield Fact("from", printable(str(model["source"])), is_code=True)
     yield Fact("weights", f"{model['parameters']:,}")
     yield Fact("sha256 of the weights", printable(str(model["weights_sha256"])), is_code=True)
     if model["file_sha256"] is not None:
         yield Fact("sha256 of the file", printable(str(model["file_sha256"])), is_code=True)
-    assert isinstance(model["preprocessing"], dict)
     yield Fact("preprocessing", preprocessing_text(model["preprocessing"]))
     yield Fact("units", f"{model['units']:,}")
-    if isinstance(model["top1"], float):
+    if model["top1"] is not None:
         yield Fact("top-1 accuracy", percent(model["top1"]))
 
 
@@ -94,13 +94,11 @@ def _run(part: Part) -> Iterator[Fact]:
         yield Fact("device", line.removeprefix("measured on "))
 
 
-def _rules(scope: Scope) -> Iterator[Fact]:
-    facts = store_facts(scope.store)["dissection"]
+def _rules(scope: Scope, facts: dict[str, Any]) -> Iterator[Fact]:
     yield Fact("visual diversity", f"by {rulers_text(scope.store)}")
-    if facts is not None:
-        yield Fact(
-            "dissection", "; ".join(line.strip().removeprefix("dissected: ") for line in dissection_lines(facts))
-        )
+    if facts["dissection"] is not None:
+        lines = (line.strip().removeprefix("dissected: ") for line in dissection_lines(facts["dissection"]))
+        yield Fact("dissection", "; ".join(lines))
 
 
 def _name(part: Part) -> str:

@@ -17,7 +17,8 @@ from shapebias.core.units.table import UnitTable, load_units
 
 SUBJECTS = (  # in the order of the page
     *(behaviour.shape_bias, behaviour.accuracy, behaviour.out_of_distribution, behaviour.strength),
-    *(units.smoothness, units.noise, units.diversity, units.sensitivity, units.detectors, units.ablation),
+    *(units.smoothness, units.filters, units.noise, units.diversity, units.sensitivity),
+    *(units.detectors, units.ablation),
     explanations.attribution,
 )
 _MOST_UNITS, _MOST_UNITS_LIGHT = 2000, 400  # rows of the table of units

@@ -1,8 +1,9 @@
 """What a report is about: a store, the models that it compares, and how much of it is shown."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shapebias.core.analysis.comparison import pair_of, shared_layers
+from shapebias.core.analysis.comparison import living, pair_of, shared_layers
 from shapebias.core.errors import UsageError
 from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
@@ -45,15 +46,16 @@ class Scope:
         step = (len(layers) - 1) / (_MOST_LAYERS - 1)
         return [layers[round(number * step)] for number in range(_MOST_LAYERS)]
 
-    def metrics(self, names: list[str]) -> list[str]:
-        """Return those of some metrics that a model of the report has in any layer."""
-        known = {
-            metric
-            for model in self.models
+    def metrics(self, names: Sequence[str]) -> list[str]:
+        """Return those of some metrics that any living unit of the models has."""
+        return [name for name in names if any(self._has(model, name) for model in self.models)]
+
+    def _has(self, model: str, metric: str) -> bool:
+        return any(
+            len(living(self.store, model, layer, metric))
             for layer in self.store.layers(model)
-            for metric in self.store.metric_names(model, layer)
-        }
-        return [name for name in names if name in known]
+            if metric in self.store.metric_names(model, layer)
+        )
 
 
 def scope_of(store: Store, pair: str | None, light: bool) -> Scope:

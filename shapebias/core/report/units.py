@@ -24,7 +24,8 @@ from shapebias.core.store.concepts import read_concepts, was_dissected
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SMOOTHNESS = ["smoothness", "coherence", "filter_smoothness"]
+_KERNELS = "filter_smoothness"
+_SMOOTHNESS = ["smoothness", "coherence", _KERNELS]
 _NOISE = ["tv", "tv_noisy", "tv_shift"]
 _DIVERSITY = ["class_diversity", "visual_diversity", "concept_diversity"]
 _SENSITIVITY = ["color_sensitivity", "shape_sensitivity", "noise_sensitivity", "control_sensitivity"]
@@ -34,6 +35,36 @@ _BAND = "Lines: the median over the living units of a layer; bands: from the low
 def smoothness(scope: Scope) -> Finding | None:
     """Return how smooth maps and kernels are."""
     return _by_depth(scope, key="smoothness", title="Smoothness", names=_SMOOTHNESS, what="Smoothness against depth.")
+
+
+def filters(scope: Scope) -> Finding | None:
+    """Return how smooth the first layer's kernels are; None where they cannot be looked at."""
+    kernels = {model: own for model in scope.models if (own := scope.store.filters(model)) is not None}
+    if not kernels:
+        return None
+    parts = []
+    for model, own in kernels.items():
+        first = next(iter(scope.store.layers(model)))
+        known = _KERNELS in scope.store.metric_names(model, first)
+        mean = (
+            f", mean smoothness {number(_KERNELS, summarize(scope.store, model, first, _KERNELS).mean)}"
+            if known
+            else ""
+        )
+        parts.append(f"{name_of(model)} {len(own)} of {own.shape[2]} x {own.shape[3]} px{mean}")
+
+    def draw() -> "Figure":
+        from shapebias.core.figures.units import filter_figure
+
+        return filter_figure(scope.store, list(kernels))
+
+    return Finding(
+        key="filters",
+        title="First filters",
+        sentences=[f"Kernels of the first layer: {'; '.join(parts)}."],
+        draw=draw,
+        caption="The kernels of the first layer, each in its own range around 0, which is mid grey.",
+    )
 
 
 def diversity(scope: Scope) -> Finding | None:
@@ -232,7 +263,10 @@ def detectors(scope: Scope) -> Finding | None:
     return Finding(
         key="detectors",
         title="Detectors",
-        sentences=[_detected([row for row in counts if row.model == model]) for model in scope.models],
+        sentences=[
+            _detected([row for row in counts if row.model == model])
+            for model in dict.fromkeys(model for model, _ in places)
+        ],
         draw=draw,
         caption=f"Detectors, units with an IoU of at least {DETECTOR:g} with a concept, and how many different "
         f"concepts they detect, by category and layer.{left_out(scope)}",
