@@ -64,15 +64,13 @@ def marked(scope: Scope) -> Gallery | None:
         for unit in units[:most]
     ]
     more = len(units) - len(cards)
-    note = f"{more:,} more are marked: `shapebias marks STORE` lists them." if more else ""
+    note = f"{more:,} more are marked: shapebias marks STORE lists them." if more else ""
     return Gallery(key="marked", title="Marked units", shelves=[Shelf(title="", rows=[cards])], note=note)
 
 
 def _facts(table: UnitTable, row: int) -> str:
     """Return the first numbers of a unit, as they are in tables."""
-    names = [
-        name for name in ("smoothness", "class_diversity", "visual_diversity", "selectivity") if name in table.columns
-    ]
+    names = [name for name in ("smoothness", "class_diversity") if name in table.columns]
     parts = [f"{METRICS[name].in_words} {METRICS[name].format(table.cell(name, row))}" for name in names]
     return ", ".join([*parts, *_concept(table, row)])
 
@@ -95,7 +93,7 @@ def galleries(scope: Scope) -> Iterator[Gallery]:
         shown = {card.unit for shelf in [*shelves, *twins] for row in shelf.rows for card in row}
         left_out = sum(map(len, tables)) - len(shown)
         note = (
-            f"{len(shown)} of {units}; the other {left_out:,} are in the store: `shapebias explore`."
+            f"{len(shown)} of {units}; the other {left_out:,} are in the store: shapebias explore."
             if left_out > 0
             else ""
         )
@@ -106,12 +104,18 @@ def galleries(scope: Scope) -> Iterator[Gallery]:
 
 def _ends(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
     """Yield the units at both ends of smoothness and diversity."""
-    diversity = "class_diversity" if any("class_diversity" in table.columns for table in tables) else "visual_diversity"
+    diversity = "class_diversity" if any(map(_differs_in_classes, tables)) else "visual_diversity"
     for metric, low, high in (("smoothness", "Roughest", "Smoothest"), (diversity, "Least diverse", "Most diverse")):
         for title, ascending in ((high, False), (low, True)):
             rows = [_first(scope, table, metric, ascending) for table in tables]
             if any(rows):
                 yield Shelf(title=title, rows=rows)
+
+
+def _differs_in_classes(table: UnitTable) -> bool:
+    """Return whether units differ in class diversity: they do not where nearly every image is of another class."""
+    known = table.columns.get("class_diversity", np.zeros(0))
+    return len(np.unique(known[np.isfinite(known)])) > 1
 
 
 def _first(scope: Scope, table: UnitTable, metric: str, ascending: bool) -> list[Card]:

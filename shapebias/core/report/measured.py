@@ -129,6 +129,6 @@ def _skipped_table(skipped: Sequence[dict[str, str]]) -> list[Table]:
         return []
     rows = [[printable(image["path"], 120), printable(image["reason"])] for image in skipped[:_MOST_SKIPPED]]
     more = len(skipped) - len(rows)
-    note = f"{more:,} more are left out: `shapebias info STORE --json` names all." if more else ""
+    note = f"{more:,} more are left out: shapebias info STORE --json names all." if more else ""
     columns = [words("image", filtered=False), words("reason", filtered=False)]
     return [Table(title="Skipped images", columns=columns, rows=rows, note=note)]

@@ -87,7 +87,7 @@ def _unit_table(scope: Scope, shown: set[Unit]) -> Table:
         hint = f"{metric.formula}. Small: {metric.low}. Large: {metric.high}."
         columns.append(Column(metric.title, hint, not metric.is_text, filtered=name == "concept_category"))
     note = (
-        "" if every else f"The units of the galleries, of {total:,}. All of them: `shapebias units STORE --format csv`."
+        "" if every else f"The units of the galleries, of {total:,}. All of them: shapebias units STORE --format csv."
     )
     return Table(title="Units", columns=columns, rows=rows, note=note)
 

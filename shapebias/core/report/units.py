@@ -8,6 +8,7 @@ from shapebias.core.analysis.chance import chance_text, class_diversity_by_chanc
 from shapebias.core.analysis.comparison import (
     OUTLIER,
     Difference,
+    LayerSummary,
     compare,
     outliers,
     sentence,
@@ -176,12 +177,7 @@ def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
         for model in scope.models:
             own = [summary for summary in summaries if (summary.metric, summary.model) == (metric, model)]
             if own:
-                ends = [max(own, key=lambda one: one.mean), min(own, key=lambda one: one.mean)]
-                numbers = [f"{number(metric, one.mean)} in {name_of(one.layer)}" for one in ends]
-                sentences.append(
-                    f"The mean {METRICS[metric].in_words} of {name_of(model)} is largest with {numbers[0]}, smallest "
-                    f"with {numbers[1]}."
-                )
+                sentences.append(f"The mean {METRICS[metric].in_words} of {name_of(model)} is {_ends(metric, own)}.")
     rows = []
     for one in summaries:
         values = (one.mean, one.lower_quartile, one.median, one.upper_quartile)
@@ -190,6 +186,16 @@ def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
     columns = [words("metric"), words("layer"), words("model"), Column("mean"), Column("lower quartile")]
     columns += [Column("median"), Column("upper quartile"), Column("dead", "units that are never above 0")]
     return sentences, Table(title="Living units by layer", columns=columns, rows=rows)
+
+
+def _ends(metric: str, summaries: Sequence[LayerSummary]) -> str:
+    """Return such as `largest with 0.889 in conv1, smallest with 0.511 in conv4`."""
+    high, low = max(summaries, key=lambda one: one.mean), min(summaries, key=lambda one: one.mean)
+    largest, smallest = (number(metric, one.mean) for one in (high, low))
+    if largest == smallest:
+        where = name_of(high.layer) if len(summaries) == 1 else f"all {len(summaries)} layers"
+        return f"{largest} in {where}"
+    return f"largest with {largest} in {name_of(high.layer)}, smallest with {smallest} in {name_of(low.layer)}"
 
 
 # Noise
