@@ -158,7 +158,7 @@ def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
     for row in rows:
         conditions.setdefault(row.condition, []).append(row)
     if len(conditions) <= _FEW:
-        return [f"{name_of(condition)}: {_beside(group)}." for condition, group in conditions.items()]
+        return [f"{rows[0].kind.capitalize()} {name_of(one)}: {_beside(group)}." for one, group in conditions.items()]
     return _extremes(scope, title, {(row.model, row.condition): row.accuracy for row in rows}, list(conditions))
 
 

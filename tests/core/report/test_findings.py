@@ -52,7 +52,7 @@ def test_accuracy(scope: Scope, compared: dict[str, Any]) -> None:
     }
     for model in ("Tiny", "R"):
         assert f"{model} {accuracy[model, 'clean']:.1%} (95 % interval" in said
-        assert f"{model} {accuracy[model, 'l2 0.5']:.1%} (95 % interval" in said.partition("l2 0.5: ")[2]
+        assert f"{model} {accuracy[model, 'l2 0.5']:.1%} (95 % interval" in said.partition("Attack l2 0.5: ")[2]
     gains = {name: accuracy["R", name] - accuracy["Tiny", name] for name in ("grey", "shuffle-2", "shuffle-4", "noise")}
     better = sum(gain > 0 for gain in gains.values())
     assert f"R has the higher accuracy under {better} of 4 distortions" in said

@@ -11,10 +11,13 @@ from shapebias.core.report.report import report_of
 from shapebias.core.report.scope import scope_of
 from shapebias.core.store.opening import open_store
 from shapebias.core.units.marks import Marks
-from tests.support.browser import Page, browser
+from tests.support.browser import Page, browser, chromium
 from tests.support.hostile_store import CLOSING, FORMULA, MARKUP, hostile_copy
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None, reason="Chromium is not installed (.ci/run installs it)"),
+]
 WIDE, PHONE = (1400, 900), (400, 800)
 
 
