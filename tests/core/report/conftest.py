@@ -8,9 +8,13 @@ import pytest
 import zarr
 from zarr.codecs import Crc32cCodec
 
+from shapebias.core.report.page import html_of
+from shapebias.core.report.report import report_of
 from shapebias.core.report.scope import Scope, scope_of
 from shapebias.core.store.opening import open_store
+from shapebias.core.units.marks import Marks
 from tests.support.cue_conflict_store import STIMULI, add_cue_conflict
+from tests.support.hostile_store import CLOSING, MARKUP, hostile_copy
 from tests.support.map_scores import add_scores
 
 CATEGORIES = ["cat", "dog", "elephant", "knife"]
@@ -48,3 +52,23 @@ def two_networks(make_store: Callable[..., Path], network_file: Path, tmp_path_f
 @pytest.fixture
 def scope(two_networks: Path) -> Scope:
     return scope_of(open_store(two_networks), None, light=False)
+
+
+@pytest.fixture(scope="session")
+def hostile_store(concept_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose names are markup. Do not change it."""
+    return hostile_copy(concept_store, tmp_path_factory.mktemp("hostile") / "hostile.zarr")
+
+
+@pytest.fixture(scope="session")
+def hostile_page(hostile_store: Path) -> Path:
+    """A light report of it, with a marked unit whose note is markup."""
+    store = open_store(hostile_store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(hostile_store.parent))
+        marks = Marks(store)
+        marks.load()
+        marks.set(store.unit(f"{MARKUP}/block3/0"), CLOSING)
+        file = hostile_store.parent / "report.html"
+        file.write_text(html_of(report_of(scope_of(store, None, light=True)), CLOSING), "utf-8")
+    return file

@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shapebias.core.report.page import html_of
-from shapebias.core.report.report import report_of
-from shapebias.core.report.scope import scope_of
-from shapebias.core.store.opening import open_store
-from shapebias.core.units.marks import Marks
 from tests.support.browser import Page, browser, chromium
-from tests.support.hostile_store import CLOSING, FORMULA, MARKUP, hostile_copy
+from tests.support.hostile_store import CLOSING, FORMULA, MARKUP
 
 pytestmark = [
     pytest.mark.slow,
@@ -22,88 +17,80 @@ WIDE, PHONE = (1400, 900), (400, 800)
 
 
 @pytest.fixture(scope="module")
-def hostile_page(concept_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    folder = tmp_path_factory.mktemp("browser")
-    store = open_store(hostile_copy(concept_store, folder / "hostile.zarr"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder))
-        marks = Marks(store)
-        marks.load()
-        marks.set(store.unit(f"{MARKUP}/block3/0"), CLOSING)
-        file = folder / "report.html"
-        file.write_text(html_of(report_of(scope_of(store, None, light=True)), CLOSING), "utf-8")
+def shown(hostile_page: Path) -> Iterator[Page]:
+    """The report of a hostile store, open in the browser."""
     with browser() as page:
         page.resize(*WIDE)
-        page.open(file)
+        page.open(hostile_page)
         yield page
 
 
-def test_nothing_of_a_hostile_store_runs(hostile_page: Page) -> None:
+def test_nothing_of_a_hostile_store_runs(shown: Page) -> None:
     for size in (WIDE, PHONE):
-        hostile_page.resize(*size)
-        hostile_page.value("scrollTo(0, document.body.scrollHeight)")
-    assert hostile_page.dialogs == []
-    assert hostile_page.console == []
-    assert hostile_page.value("document.scripts.length") == 1
-    assert hostile_page.value("[...document.images].every((image) => image.naturalWidth > 0)")
+        shown.resize(*size)
+        shown.value("scrollTo(0, document.body.scrollHeight)")
+    assert shown.dialogs == []
+    assert shown.console == []
+    assert shown.value("document.scripts.length") == 1
+    assert shown.value("[...document.images].every((image) => image.naturalWidth > 0)")
     attributes = "[...document.querySelectorAll('*')].flatMap((one) => one.getAttributeNames())"
-    assert hostile_page.value(f"{attributes}.some((name) => name.startsWith('on'))") is False
+    assert shown.value(f"{attributes}.some((name) => name.startsWith('on'))") is False
 
 
-def test_names_are_read_as_they_are(hostile_page: Page) -> None:
-    hostile_page.resize(*WIDE)
-    text = hostile_page.value("document.body.textContent")
+def test_names_are_read_as_they_are(shown: Page) -> None:
+    shown.resize(*WIDE)
+    text = shown.value("document.body.textContent")
     assert MARKUP in text
     assert FORMULA.replace("/", "") in text
     assert CLOSING in text
 
 
-def test_the_page_is_as_wide_as_the_window(hostile_page: Page) -> None:
+def test_the_page_is_as_wide_as_the_window(shown: Page) -> None:
     for width, height in (WIDE, PHONE):
-        hostile_page.resize(width, height)
-        assert hostile_page.value("document.documentElement.scrollWidth") == width
+        shown.resize(width, height)
+        assert shown.value("document.documentElement.scrollWidth") == width
 
 
-def test_a_click_sorts_a_table(hostile_page: Page) -> None:
+def test_a_click_sorts_a_table(shown: Page) -> None:
     column = "[...document.querySelectorAll('#units th')].findIndex((head) => head.textContent === 'smooth')"
     cells = f"[...document.querySelectorAll('#units tbody tr')].map((row) => row.cells[{column}].textContent)"
     click = f"document.querySelectorAll('#units th button')[{column}].click()"
-    before = hostile_page.value(cells)
+    before = shown.value(cells)
     assert len(before) == 70
-    hostile_page.value(click)
-    assert hostile_page.value(cells) == sorted(before, key=float, reverse=True)
-    hostile_page.value(click)
-    assert hostile_page.value(cells) == sorted(before, key=float)
-    assert hostile_page.value("document.querySelectorAll('#units [aria-sort=ascending]').length") == 1
+    shown.value(click)
+    assert shown.value(cells) == sorted(before, key=float, reverse=True)
+    shown.value(click)
+    assert shown.value(cells) == sorted(before, key=float)
+    assert shown.value("document.querySelectorAll('#units [aria-sort=ascending]').length") == 1
 
 
-def test_words_choose_rows(hostile_page: Page) -> None:
-    shown = "[...document.querySelectorAll('#units tbody tr')].filter((row) => row.offsetHeight > 0).length"
+def test_words_choose_rows(shown: Page) -> None:
+    visible = "[...document.querySelectorAll('#units tbody tr')].filter((row) => row.offsetHeight > 0).length"
     choose = (
         "const choice = document.querySelector('#units select'); choice.value = 'block3';"
         "choice.dispatchEvent(new Event('input', { bubbles: true }))"
     )
-    assert hostile_page.value(shown) == 70
-    hostile_page.value(f"{{ {choose} }}")
-    assert hostile_page.value(shown) == 33
-    assert "33 of 70 rows" in hostile_page.value("document.querySelector('#units .filter').textContent")
-    hostile_page.value(f"{{ {choose.replace('block3', '')} }}")
-    assert hostile_page.value(shown) == 70
+    assert shown.value(visible) == 70
+    shown.value(f"{{ {choose} }}")
+    assert shown.value(visible) == 33
+    assert "33 of 70 rows" in shown.value("document.querySelector('#units .filter').textContent")
+    shown.value(f"{{ {choose.replace('block3', '')} }}")
+    assert shown.value(visible) == 70
 
 
-def test_the_table_of_contents_follows(hostile_page: Page) -> None:
-    hostile_page.resize(*WIDE)
+def test_the_table_of_contents_follows(shown: Page) -> None:
+    shown.resize(*WIDE)
     current = "document.querySelector('nav [aria-current]')?.textContent"
     frame = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
     for section, title in (("accuracy", "Accuracy"), ("units", "All numbers"), ("findings", "Findings")):
         jump = f"document.getElementById('{section}').scrollIntoView({{ behavior: 'instant' }})"
-        hostile_page.value(f"{jump}; {frame}")
-        assert hostile_page.value(current) == title
+        shown.value(f"{jump}; {frame}")
+        assert shown.value(current) == title
 
 
-def test_another_script_would_not_run(hostile_page: Page) -> None:
+def test_another_script_would_not_run(shown: Page) -> None:
     """Last, as the refusal is in the console."""
-    hostile_page.value("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.owned = 1\">')")
-    hostile_page.value("new Promise((done) => setTimeout(done, 200))")
-    assert hostile_page.value("window.owned") is None
-    assert any("Content Security Policy" in line for line in hostile_page.console)
+    shown.value("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.owned = 1\">')")
+    shown.value("new Promise((done) => setTimeout(done, 200))")
+    assert shown.value("window.owned") is None
+    assert any("Content Security Policy" in line for line in shown.console)
