@@ -145,7 +145,9 @@ def filter_figure(store: Store, models: Sequence[str] | None = None) -> "Figure"
         raise UsageError("no model in this store has a first layer of RGB kernels larger than 1 x 1")
     figure = Figure(figsize=(3.4 * len(visible), 3.9), layout="constrained")
     for axes, (model, kernels) in zip(np.ravel(figure.subplots(1, len(visible))), visible.items(), strict=True):
-        axes.imshow(tiled_filters(kernels), interpolation="nearest")
+        opaque = tiled_filters(np.zeros_like(kernels), ground=0)[..., :1] > 0
+        pixels = np.concatenate([tiled_filters(kernels), np.where(opaque, 255, 0).astype(np.uint8)], 2)
+        axes.imshow(pixels, interpolation="nearest")
         axes.set_title(f"{printable(model)}: {len(kernels)} filters", fontsize=9, parse_math=False)
         axes.set_axis_off()
     return figure

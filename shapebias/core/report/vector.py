@@ -44,12 +44,11 @@ def svg_of(draw: "Callable[[], Figure]", key: str, description: str) -> str:
         written = io.BytesIO()
         figure.savefig(written, format="svg", transparent=True, dpi=200, metadata={"Date": None})
     root = ElementTree.fromstring(written.getvalue().decode("utf-8"))
-    width = float(root.attrib.pop("width").removesuffix("pt"))
-    del root.attrib["height"]
+    width, height = (float(root.attrib.pop(name).removesuffix("pt")) for name in ("width", "height"))
     root.attrib |= {
         "role": "img",
         "aria-label": description,
-        "style": f"--width: {width:.0f}px",
+        "style": f"--width: {width:.0f}px; --height: {height:.0f}px",
         "preserveAspectRatio": "xMinYMid",
     }
     for parent in list(root.iter()):
