@@ -6,33 +6,43 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import command
+from shapebias.commands.common import Group, command
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
 _FORMATS = ("html", "md")
 
 
-@command(example="shapebias report pair.zarr --pair S,R -o report.html")
+@command(
+    group=Group.RESULTS,
+    examples=(
+        "shapebias report pair.zarr --pair S,R -o report.html",
+        "shapebias report s.zarr r.zarr -o report.md --light",
+    ),
+)
 def report(
-    stores: Annotated[list[str], typer.Argument(metavar="STORE...", help="Stores, several joined to one.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where the page goes.")],
+    stores: Annotated[
+        list[str], typer.Argument(metavar="STORE...", help="The store, or several to be joined to one; paths or URLs.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file that the page becomes.")],
     pair: Annotated[
         str | None,
-        typer.Option(metavar="S,R", help="Two models to put beside each other.", show_default="the first two"),
+        typer.Option(
+            metavar="S,R", help="Put these two models beside each other.", show_default="the first two of the store"
+        ),
     ] = None,
-    light: Annotated[bool, typer.Option("--light", help="Fewer and smaller pictures: below 3 MB.")] = False,
+    light: Annotated[bool, typer.Option("--light", help="Show fewer and smaller pictures of units.")] = False,
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
             metavar="html|md",
-            help="One HTML file, or Markdown with pictures in a folder beside it.",
+            help="Write one HTML file, or Markdown with pictures in a folder beside it.",
             show_default="md for FILE.md, else html",
         ),
     ] = None,
 ) -> None:
-    """A store as a page to send: what was measured, findings with their figures, units with their images, tables."""
+    """Write a page to send: what was measured, findings with figures, units with their images, tables."""
     form = form or ("md" if output.suffix.lower() == ".md" else "html")
     if form not in _FORMATS:
         raise UsageError(f"no --format {printable(form)}: {', '.join(_FORMATS)}")

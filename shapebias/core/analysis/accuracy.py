@@ -15,7 +15,6 @@ _NEAR = 0.1  # more than chance that still is near it, at most
 _DECENT = 0.25  # of what there is above chance, a share that a network in order may be expected to reach
 _SIGNIFICANT = 0.05
 _CERTAIN = 0.001
-_TWO_SIDED = 1.959963984540054  # standard deviations on either side of 95 % of a normal distribution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +29,6 @@ class Accuracy:
     condition: str
     accuracy: float
     images: int
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval over images (Wilson 1927, doi:10.1080/01621459.1927.10502953); NaN without images."""
-        if not self.images:
-            return float("nan"), float("nan")
-        doubt = _TWO_SIDED**2 / self.images
-        middle = (self.accuracy + doubt / 2) / (1 + doubt)
-        half = math.sqrt(self.accuracy * (1 - self.accuracy) * doubt + doubt**2 / 4) / (1 + doubt)
-        return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def accuracies(store: Store, all_right: bool = False) -> list[Accuracy]:

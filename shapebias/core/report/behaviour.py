@@ -13,6 +13,7 @@ from shapebias.core.report.finding import Finding, listed, name_of, percent, per
 from shapebias.core.report.scope import Scope
 from shapebias.core.report.tables import Column, Table, words
 from shapebias.core.shape_bias.observers import Observer, shape_categories
+from shapebias.core.uncertainty.shares import wilson
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,8 +149,14 @@ def accuracy(scope: Scope) -> Finding | None:
 
 
 def _beside(rows: Iterable[Accuracy]) -> str:
-    parts = [f"{name_of(row.model)} {percent(row.accuracy)}{percent_interval(*row.interval)}" for row in rows]
+    parts = [f"{name_of(row.model)} {percent(row.accuracy)}{percent_interval(*_ends_of(row))}" for row in rows]
     return listed(parts) if parts else "none"
+
+
+def _ends_of(row: Accuracy) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy over its images."""
+    interval = wilson(round(row.accuracy * row.images), row.images)
+    return interval.low, interval.high
 
 
 def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
@@ -191,7 +198,7 @@ def _accuracy_table(known: Sequence[Accuracy]) -> Table:
             row.kind,
             name_of(row.condition),
             name_of(row.model),
-            *(percent(value) for value in (row.accuracy, *row.interval)),
+            *(percent(value) for value in (row.accuracy, *_ends_of(row))),
             f"{row.images:,}",
         ]
         for row in known

@@ -1,14 +1,16 @@
-"""How well attribution maps explain."""
+"""How well attribution maps explain, and the three criteria: accuracy, that out of distribution, explainability."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_rows
 from shapebias.core.analysis.explainability import (
     IN_TABLES,
     Explained,
     ScoreDifference,
     explained,
     score_differences,
+    scored_maps,
 )
 from shapebias.core.attribution.methods import CONTROL
 from shapebias.core.attribution.scores import SCORES
@@ -24,12 +26,9 @@ _SIGNIFICANT = 0.05
 
 def attribution(scope: Scope) -> Finding | None:
     """Return how well methods explain the models; None where no maps were scored."""
-    scored = [
-        model for model in scope.store.models if (own := scope.store.attribution(model)) is not None and own.scores
-    ]
-    if not scored:
+    if not scored_maps(scope.store):
         return None
-    rows = explained(scope.store, scored)
+    rows = explained(scope.store)
     names = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
     if not names:
         return None
@@ -49,6 +48,36 @@ def attribution(scope: Scope) -> Finding | None:
         caption="How well attribution methods explain each model: means over images with 95 % intervals. Controls, "
         "which know nothing of the network, come last.",
         tables=[_score_table(rows, names), *([_difference_table(differences)] if differences else [])],
+    )
+
+
+def three_criteria(scope: Scope) -> Finding | None:
+    """Return accuracy, accuracy out of distribution and explainability beside each other; None where no network has two
+    of them."""
+    known = criteria(scope.store)
+    counts = (one.accuracy.is_known + one.ood.is_known + bool(one.explainability) for one in known.networks)
+    if max(counts) < 2:
+        return None
+    head, *rows = criteria_rows(known)
+    said = [
+        f"{row[0]}: {listed([f'{name} {value}' for name, value in zip(head[1:], row[1:], strict=True)])}."
+        for row in rows
+    ]
+    pairs = [scope.pair] if scope.pair is not None else []
+
+    def draw() -> "Figure":
+        from shapebias.core.figures.criteria import criteria_figure
+
+        return criteria_figure(known, pairs)
+
+    about = "Networks by two of the three criteria (Nourelahi et al. 2022) each, with 95 % intervals"
+    return Finding(
+        key="criteria",
+        title="Three criteria",
+        sentences=said,
+        draw=draw,
+        caption=f"{'. '.join([about, *criteria_notes(known)])}.",
+        tables=[Table(title="The three criteria", columns=[words("model"), *map(Column, head[1:])], rows=rows)],
     )
 
 

@@ -31,6 +31,8 @@ def write_markdown(report: Report, path: Path, command: str) -> None:
 
 def _lines(report: Report, pictures: Path, command: str) -> Iterator[str]:
     yield from _paragraphs(f"# {_plain(report.title)}", _plain(report.lead), "## Findings")
+    if report.claims is not None:
+        yield from _table(report.claims)
     for finding in report.findings:
         yield from _paragraphs(f"### {_plain(finding.title)}", *map(_plain, finding.sentences))
         yield from _figure(finding, pictures)

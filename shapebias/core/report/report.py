@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shapebias.core.analysis.comparison import ONE_NETWORK
+from shapebias.core.analysis.criteria import pairs_of
 from shapebias.core.metrics import METRICS
+from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
+from shapebias.core.paper.claims import claims_of
 from shapebias.core.report import behaviour, explanations, units
 from shapebias.core.report.finding import Finding, name_of
 from shapebias.core.report.galleries import Gallery, galleries, marked
@@ -19,7 +22,7 @@ SUBJECTS = (  # in the order of the page
     *(behaviour.shape_bias, behaviour.accuracy, behaviour.out_of_distribution, behaviour.strength),
     *(units.smoothness, units.filters, units.noise, units.diversity, units.sensitivity),
     *(units.detectors, units.ablation),
-    explanations.attribution,
+    *(explanations.attribution, explanations.three_criteria),
 )
 _MOST_UNITS, _MOST_UNITS_LIGHT = 2000, 400  # rows of the table of units
 _WORDS = ("concept", "concept_category")
@@ -33,6 +36,7 @@ class Report:
     title: str
     lead: str
     about_pairs: str
+    claims: Table | None
     findings: list[Finding]
     measured: Measured
     galleries: list[Gallery]
@@ -49,6 +53,7 @@ def report_of(scope: Scope) -> Report:
         title=" and ".join(map(name_of, scope.models)),
         lead=_lead(scope),
         about_pairs=ONE_NETWORK,
+        claims=_claims(scope),
         findings=known,
         measured=measured(scope),
         galleries=shown,
@@ -63,6 +68,22 @@ def _lead(scope: Scope) -> str:
     parts = [f"{units:,} units in {len(scope.layers)} layers, {len(scope.store.labels):,} images"]
     parts += [f"{others} more models in the store"] if others else []
     return "; ".join([*parts, f"measured {printable(str(scope.store.attributes.get('created')), 40)[:10]}"])
+
+
+def _claims(scope: Scope) -> Table | None:
+    """Return what the paper found of robust networks, and whether the pair shows it.
+
+    None where the pair is not known to be a standard network and its robust twin, by labels or as the built-in ones.
+    """
+    if scope.pair is None or not scope.shared:
+        return None
+    sources = tuple(scope.store.models[model].source for model in scope.pair)
+    if sources not in (DEMO_PAIR, PHOTO_PAIR) and scope.pair not in pairs_of(scope.store):
+        return None
+    rows = [[claim.found, claim.here, claim.verdict] for claim in claims_of(scope.store, *scope.pair)]
+    columns = [words(title, filtered=False) for title in ("A robust network …", "here", "that is")]
+    title = f"What Chen, Agarwal & Nguyen 2020 found of robust networks, and what {name_of(scope.pair[1])} shows"
+    return Table(title=title, columns=columns, rows=rows) if rows else None
 
 
 def _units_in(shown: list[Gallery]) -> Iterator[Unit]:

@@ -24,7 +24,7 @@ _INKS = {  # colours of figures, and what the page has for them
     BLACK: "currentColor",
     "#ffffff": "var(--paper)",
     **dict.fromkeys(("#e5e5e5", "#d9d9d9", "#cccccc", "#bbbbbb"), "var(--rule)"),
-    **dict.fromkeys(("#999999", "#888888", "#8a8a8a", "#555555"), "var(--muted)"),
+    **dict.fromkeys(("#999999", "#888888", "#8a8a8a", "#6a6a6a", "#555555"), "var(--muted)"),
 }
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 _SIZE = re.compile(r"[\d.]+px")

@@ -22,6 +22,7 @@ from shapebias.precompute.models.checkpoints.formats import Weights
 from shapebias.precompute.models.checkpoints.read import Checkpoint, read_checkpoint
 from shapebias.precompute.models.classes import read_classes
 from shapebias.precompute.models.consistency import damaged_weights
+from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.preprocessing import (
     NORMALIZATIONS,
     Preprocessing,
@@ -29,7 +30,7 @@ from shapebias.precompute.models.preprocessing import (
     imagenet_preprocessing,
 )
 from shapebias.precompute.models.spec import ModelSpec
-from shapebias.precompute.models.trained import SHIPPED, SMALL, SUFFIX, read_trained
+from shapebias.precompute.models.trained import SHIPPED, SUFFIX, read_trained
 from shapebias.precompute.models.unwrapping import initialize, inside, unwrap, use_float32
 
 
@@ -62,7 +63,8 @@ class LoadedModel:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def weights_sha256(self) -> str:
-        """Of the state dict's names, shapes and bytes, in order: the same weights give the same digest anywhere."""
+        """Return the digest of the state dict's names, shapes and bytes, in order: the same weights give the same
+        digest anywhere."""
         digest = hashlib.sha256()
         for name, value in sorted(self.network.state_dict().items()):
             if not isinstance(value, torch.Tensor):  # what a module keeps beside its weights
@@ -101,7 +103,7 @@ _Source = tuple[nn.Module, str, Preprocessing, list[str] | None]  # network, arc
 
 
 def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
-    """Builds the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each.
+    """Build the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each.
 
     Without `download`, networks whose weights would come from the internet get zeros: enough to look at the layers.
     """
@@ -171,11 +173,14 @@ def _finished(model: LoadedModel) -> LoadedModel:
 
 
 def _shipped(spec: ModelSpec) -> ModelSpec:
-    """The built-in pair's names as the files that they stand for."""
+    """The names of networks that come with the program as the files that they stand for."""
     if spec.source not in SHIPPED:
         return spec
     if spec.checkpoint is not None:
-        raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {SMALL}@FILE{SUFFIX}")
+        shipped = read_trained(SHIPPED[spec.source])
+        assert shipped is not None
+        others = f"{shipped.architecture}@FILE{SUFFIX}"
+        raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {others}")
     return replace(spec, source=str(SHIPPED[spec.source]))
 
 
@@ -198,12 +203,12 @@ def _from_training(spec: ModelSpec) -> _Source | None:
     alone = spec.checkpoint is None and spec.source.endswith(SUFFIX)
     path = Path(spec.source) if alone else spec.checkpoint
     if path is None or path.suffix != SUFFIX or (":" in spec.source and not alone):
-        if spec.source == SMALL:
-            raise UsageError(f"{SMALL} has no weights of its own: train it, then {SMALL}@FILE{SUFFIX}")
+        if spec.source in OWN:
+            raise UsageError(f"{spec.source} has no weights of its own: train it, then {spec.source}@FILE{SUFFIX}")
         return None
     trained = read_trained(path)
     if trained is None:
-        if alone or spec.source == SMALL:
+        if alone or spec.source in OWN:
             raise ShapebiasError(
                 f"{printable(str(path))} does not say which network it is of: write --model SOURCE@FILE{SUFFIX}"
             )

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shapebias.core.errors import UsageError
+from shapebias.core.paper import DEMO_PAIR
 from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.core.text import printable
 from shapebias.precompute.models.preprocessing import NORMALIZATIONS
 
-PAIR = ("demo-s", "demo-r")  # networks that come with the program: standard, and trained against attacks
+PAIR = DEMO_PAIR  # networks that come with the program: standard, and trained against attacks
 _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
 _CODE = re.compile(r"(?P<source>.+?\.py:[^@/]*)(?:@(?P<checkpoint>.*))?", re.DOTALL)
 _OPTION = re.compile(r",(?=(?:preprocess|classes|output|weights)=)")
@@ -51,7 +52,7 @@ def _written(options: Mapping[str, object]) -> str:
 
 
 def parse_spec(text: str) -> ModelSpec:
-    """Reads `[LABEL=]SOURCE[@CHECKPOINT]` and its options. Without a label it is the source's function, name, or stem.
+    """Parse `[LABEL=]SOURCE[@CHECKPOINT]` and its options. Without a label it is the source's function, name, or stem.
 
     A `~` before a path is the home folder. Raises UsageError for an empty source or checkpoint, an option without a
     value or of an unknown one, or a label that could not name a model in a store.
@@ -152,7 +153,7 @@ def check_files(specs: list[ModelSpec]) -> None:
 
 
 def parse_specs(texts: list[str]) -> list[ModelSpec]:
-    """Reads several; two of the same label are a UsageError."""
+    """Parse several; two of the same label are a UsageError."""
     specs = [parse_spec(text) for text in texts]
     labels = [spec.label for spec in specs]
     for label in labels:

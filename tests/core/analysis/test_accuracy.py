@@ -10,7 +10,7 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom
 
 from shapebias.core.analysis.accuracy import (
     Accuracy,
@@ -169,15 +169,3 @@ def test_what_is_certainly_better() -> None:
     assert not is_better_than(1, 48, 0.001)
     assert not is_better_than(30, 48, 0.5)
     assert not is_better_than(48, 48, 1.0)
-
-
-@pytest.mark.parametrize(("right", "images"), [(0, 7), (7, 7), (3, 10), (1712, 2000)])
-def test_intervals_are_wilsons(right: int, images: int) -> None:
-    known = binomtest(right, images).proportion_ci(method="wilson")
-    row = Accuracy(model="S", kind="clean", condition="clean", accuracy=right / images, images=images)
-    assert row.interval == pytest.approx((known.low, known.high))
-
-
-def test_without_images_there_is_no_interval() -> None:
-    row = Accuracy(model="S", kind="clean", condition="clean", accuracy=float("nan"), images=0)
-    assert row.interval == pytest.approx((float("nan"), float("nan")), nan_ok=True)

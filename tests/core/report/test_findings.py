@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from shapebias.core.analysis.criteria import criteria, family_title
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS
+from shapebias.core.paper.claims import claims_of
 from shapebias.core.report import behaviour, explanations, units
+from shapebias.core.report.finding import listed
 from shapebias.core.report.report import SUBJECTS, report_of
 from shapebias.core.report.scope import Scope, scope_of
 from shapebias.core.store.joined import open_stores
@@ -33,14 +36,16 @@ def cells(finding: Any) -> set[str]:
     return {cell for table in finding.tables for row in table.rows for cell in row}
 
 
-def test_shape_bias(scope: Scope, compared: dict[str, Any]) -> None:
+def test_shape_bias(scope: Scope, compared: dict[str, Any], two_networks: Path) -> None:
     said = text(behaviour.shape_bias(scope))
     for model in ("Tiny", "R"):
         facts = compared["shape_bias"][model]
         low, high = facts["interval"]
         assert f"{model} {facts['shape_bias']:.1%} (95 % interval {low:.1%} to {high:.1%})" in said
     assert "R has the larger shape bias in" in said
-    assert "people 95.9%" in said  # as published: these are some of their categories
+    decided = json.loads(succeeds("cue-conflict", two_networks, "--json"))["observers"]
+    (people,) = (one for one in decided if one["people"])
+    assert f"people {people['shape_bias']:.1%}" in said
 
 
 def test_accuracy(scope: Scope, compared: dict[str, Any]) -> None:
@@ -103,6 +108,27 @@ def test_attribution(scope: Scope, compared: dict[str, Any], two_networks: Path)
             assert f"{model} {best['method']} {best[score]:.3f} ±" in said
     certain = [row for row in compared["explainability"] if row["p_holm"] < 0.05]
     assert ("in no score." in said) == (not [row for row in certain if not row["score"].endswith("_max")])
+
+
+def test_the_three_criteria(scope: Scope) -> None:
+    known = criteria(scope.store)
+    finding = explanations.three_criteria(scope)
+    assert [row[0] for row in finding.tables[0].rows] == ["Tiny", "R"]  # type: ignore[union-attr]
+    for network in known.networks:
+        families = listed([f"{family_title(family)} {own}" for family, own in network.explainability.items()])
+        assert f"{network.model}: accuracy {network.accuracy}, {families}." in text(finding)
+
+
+def test_the_papers_claims_are_of_a_standard_and_a_robust_network(
+    scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert report_of(scope).claims is None  # their labels do not say it
+    monkeypatch.setattr("shapebias.core.report.report.pairs_of", lambda store: [("Tiny", "R")])
+    claims = report_of(scope).claims
+    assert claims is not None
+    known = claims_of(scope.store, "Tiny", "R")
+    assert [row[0] for row in claims.rows] == [claim.found for claim in known]
+    assert [row[2] for row in claims.rows] == [claim.verdict for claim in known]
 
 
 def test_units_are_those_of_the_unit_table(scope: Scope, two_networks: Path) -> None:

@@ -26,7 +26,9 @@ MADE = (
 def settings_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Returns the settings that a command line of `precompute` means, without running it."""
     runs: list[Any] = []
-    monkeypatch.setattr("shapebias.precompute.inputs.Inputs.find", lambda settings: runs.append(settings) or runs[1000])
+    monkeypatch.setattr(
+        "shapebias.precompute.inputs.Inputs.find", lambda settings, *_: runs.append(settings) or runs[1000]
+    )
 
     def settings(*arguments: str) -> Any:
         result = invoke("precompute", *arguments)
