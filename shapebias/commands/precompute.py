@@ -210,12 +210,12 @@ def precompute(
     """
     path = local_path(store, "written")
     share_processors()
-    from shapebias.precompute.models.spec import PAIR, check_files, parse_spec, parse_specs
+    from shapebias.precompute.models.spec import PAIR, check_sources, parse_spec, parse_specs
 
     if not model and not images.startswith("builtin:"):
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
     specs, rulers = parse_specs(model or list(PAIR)), [] if embedding is None else [parse_spec(embedding)]
-    check_files([*specs, *rulers])
+    check_sources([*specs, *rulers])
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
     from shapebias.core.attribution.choice import parse_choices
     from shapebias.precompute.attacks.attack import parse_attack

@@ -12,8 +12,7 @@ from shapebias.precompute.models.hooks import Place, WatchedLayer
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.receptive_field import receptive_fields
-from shapebias.precompute.models.spec import ModelSpec
-from shapebias.precompute.models.trained import SMALL
+from shapebias.precompute.models.spec import SMALL, ModelSpec
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,8 @@ from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.models.checkpoints.file_kinds import check_kind
 from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_torchvision
 from shapebias.precompute.models.small_cnn import SIZE, SmallCNN
-from shapebias.precompute.models.spec import PAIR
+from shapebias.precompute.models.spec import PAIR, SMALL
 
-SMALL = "small"
 SUFFIX = ".safetensors"
 SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}{SUFFIX}" for name in PAIR}
 _VERSION = "1"

@@ -10,7 +10,8 @@ from shapebias.core.text import printable
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.image_set import ImageSet, Skipped
-from shapebias.precompute.models.trained import SMALL, SUFFIX
+from shapebias.precompute.models.spec import SMALL
+from shapebias.precompute.models.trained import SUFFIX
 from shapebias.precompute.training.checkpoint import describe
 
 _RECIPE = (
