@@ -7,6 +7,7 @@ apart. Imports Pillow and numpy only: worker processes start fast.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,6 +64,9 @@ class Drawing:
     colour: Pixels
 
 
+Drawn = Callable[[bytes], Drawing]
+
+
 def draw(shape: int, texture: int, seed: int) -> Drawing:
     """Return the image of a shape filled with a texture (indices into SHAPES and TEXTURES); equal seeds give equal
     images."""
@@ -88,26 +92,29 @@ def draw(shape: int, texture: int, seed: int) -> Drawing:
     )
 
 
-def draw_path(path: bytes) -> Pixels:
-    """Return the pixels of the built-in image with this path, whatever folder it is in. Raises `ImageError`."""
-    return _drawing(path).pixels
-
-
 @lru_cache(maxsize=1)  # its pixels, its silhouette and its annotation are asked for one after the other
 def _drawing(path: bytes) -> Drawing:
     return draw(*parse_path(path))
 
 
-def draw_silhouette(path: bytes) -> Pixels:
+def draw_path(path: bytes, drawn: Drawn = _drawing) -> Pixels:
+    """Return the pixels of the built-in image with this path, whatever folder it is in. Raises `ImageError`.
+
+    `drawn` gives an image from its path, here and below.
+    """
+    return drawn(path).pixels
+
+
+def draw_silhouette(path: bytes, drawn: Drawn = _drawing) -> Pixels:
     """Return where the built-in image with this path shows its shape: uint8 [SIZE, SIZE], 0 or 255. Raises
     `ImageError`."""
-    return (_drawing(path).shape > 0) * np.uint8(255)
+    return (drawn(path).shape > 0) * np.uint8(255)
 
 
-def annotate_path(path: bytes) -> Pixels:
+def annotate_path(path: bytes, drawn: Drawn = _drawing) -> Pixels:
     """Return what each pixel of the built-in image with this path shows, uint8 [4, SIZE, SIZE]: 0 or a number of
     CONCEPTS, in the order of its categories. Raises `ImageError`."""
-    drawing = _drawing(path)
+    drawing = drawn(path)
     maps = [drawing.colour, drawing.texture, drawing.part, drawing.shape]
     before = np.cumsum([0, len(COLOURS), len(TEXTURES), len(PARTS)]).astype(np.uint8)
     return np.stack([(numbers > 0) * (numbers + first) for numbers, first in zip(maps, before, strict=True)])
