@@ -51,9 +51,9 @@ def read_or_draw(path: bytes, folder: Path) -> Drawing:
         pixels = np.ascontiguousarray(planes[:3].transpose(1, 2, 0))
         return Drawing(pixels=pixels, **dict(zip(_MAPS, planes[3:], strict=True)))
     drawing = draw(*identity)
-    planes = [*drawing.pixels.transpose(2, 0, 1), *(getattr(drawing, name) for name in _MAPS)]
+    arrays = [*drawing.pixels.transpose(2, 0, 1), *(getattr(drawing, name) for name in _MAPS)]
     with contextlib.suppress(OSError):  # a full disk: it is drawn again
         part = file.with_name(f"{file.name}.{os.getpid()}")
-        np.stack(planes).tofile(part)
+        np.stack(arrays).tofile(part)
         part.replace(file)
     return drawing
