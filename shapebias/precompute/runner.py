@@ -24,6 +24,7 @@ from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.outputs import find_scores, return_scores
 from shapebias.precompute.models.unwrapping import takes_videos
 from shapebias.precompute.settings import Settings
+from shapebias.precompute.statistics.kernels.on_cpu import find_largest
 
 Pixels = NDArray[np.uint8]
 
@@ -76,7 +77,7 @@ class Runner:
         """What the network decides, int32 [B], or [0] where it gives no scores; and of every watched layer the units'
         activations, the maxima of their maps, float32 [B, units]."""
         seen: dict[int, Tensor] = {}
-        scores = self.forward(pixels, lambda index, output: seen.update({index: torch.amax(output, (2, 3))}))
+        scores = self.forward(pixels, lambda index, output: seen.update({index: _largest(output)}))
         joined = torch.cat([seen[index].float() for index in range(len(self.layers))], 1).cpu().numpy()
         layers = np.split(joined, np.cumsum([layer.units for layer in self.layers])[:-1], axis=1)
         return [self.decide(scores), *layers]
@@ -114,6 +115,15 @@ class Runner:
             if is_out_of_memory(error):
                 raise _does_not_fit(self.model, self.device) from error
             raise _failed(self.model, error) from error
+
+
+def _largest(maps: Tensor) -> Tensor:
+    """Return the largest value of every map, [B, C]; NaN where one of its values is."""
+    if maps.device.type == "cpu":
+        largest, finite = find_largest(maps)
+        if finite.all():
+            return largest
+    return torch.amax(maps, (2, 3))
 
 
 def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Tensor], Tensor | None]:
