@@ -40,6 +40,7 @@ CONCEPTS = Concepts(
     tuple(np.repeat(range(4), [len(COLOURS), len(TEXTURES), len(PARTS), len(SHAPES)]).tolist()),
     ("color", "texture", "part", "object"),
 )
+_STEPS = np.linspace(-1, 1, SIZE, dtype=np.float32)  # across the image
 _PATH = re.compile(rb"(?:.*/)?([a-z]+)/\1-([a-z]+)-([0-9]{5,18})\.png", re.DOTALL)
 
 Pixels = npt.NDArray[np.uint8]
@@ -233,8 +234,7 @@ def _direction(random: np.random.Generator) -> Floats:
 
 def _ramp(direction: Floats) -> Floats:
     """Return what rises from -1 to 1 across the image."""
-    steps = np.linspace(-1, 1, SIZE, dtype=np.float32)
-    ramp: Floats = direction[0] * steps + direction[1] * steps[:, None]
+    ramp: Floats = direction[0] * _STEPS + direction[1] * _STEPS[:, None]
     return ramp
 
 
