@@ -54,16 +54,17 @@ class Runner:
         return self.model.preprocessing.geometry
 
     def targets(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The output that is right for each image, int32 [images], -1 = none; `labels` index the images' classes."""
+        """Return the output that is right for each image, int32 [images], -1 = none; `labels` index the images'
+        classes."""
         return self.match.targets(labels)
 
     def inputs(self, pixels: Pixels) -> Tensor:
-        """uint8 [B, H, W, 3] as the network takes it."""
+        """Return uint8 [B, H, W, 3] as the network takes it."""
         return self.device.images(pixels, self.model.preprocessing)
 
     def forward(self, pixels: Pixels, see: Callable[[int, Tensor], Tensor | None] | None = None) -> Tensor | None:
-        """The network's scores [B, classes]; `see(layer, output)` is called for every watched layer, and may return
-        what the network is to go on with instead."""
+        """Return the network's scores [B, classes]; `see(layer, output)` is called for every watched layer, and may
+        return what the network is to go on with instead."""
         if len(pixels) == 1 and not self.takes_one:
             scores = self.forward(np.repeat(pixels, 2, 0), None if see is None else _of_first(see))
             return None if scores is None else scores[:1]
@@ -74,8 +75,8 @@ class Runner:
                 return first_tensor(self.network(self.inputs(pixels)))
 
     def activations(self, pixels: Pixels) -> list[NDArray[Any]]:
-        """What the network decides, int32 [B], or [0] where it gives no scores; and of every watched layer the units'
-        activations, the maxima of their maps, float32 [B, units]."""
+        """Return what the network decides, int32 [B], or [0] where it gives no scores; and of every watched layer the
+        units' activations, the maxima of their maps, float32 [B, units]."""
         seen: dict[int, Tensor] = {}
         scores = self.forward(pixels, lambda index, output: seen.update({index: _largest(output)}))
         joined = torch.cat([seen[index].float() for index in range(len(self.layers))], 1).cpu().numpy()
@@ -83,7 +84,7 @@ class Runner:
         return [self.decide(scores), *layers]
 
     def decide(self, scores: Tensor | None) -> NDArray[np.int32]:
-        """int32 [B]: the class with the largest score; of no image where the network gives none."""
+        """Return int32 [B]: the class with the largest score; of no image where the network gives none."""
         if scores is None or self.outputs is None:
             return np.zeros(0, np.int32)
         decided: NDArray[np.int32] = scores.argmax(1).int().cpu().numpy()
@@ -106,7 +107,7 @@ class Runner:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """What the user's network raises becomes one line."""
+        """Turn what the user's network raises into one line, while the block runs."""
         try:
             yield
         except ShapebiasError:

@@ -22,13 +22,14 @@ from shapebias.precompute.models.checkpoints.formats import Weights
 from shapebias.precompute.models.checkpoints.read import Checkpoint, read_checkpoint
 from shapebias.precompute.models.classes import read_classes
 from shapebias.precompute.models.consistency import damaged_weights
+from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.preprocessing import (
     NORMALIZATIONS,
     Preprocessing,
     from_pretrained_cfg,
     imagenet_preprocessing,
 )
-from shapebias.precompute.models.spec import SMALL, ModelSpec, check_sources
+from shapebias.precompute.models.spec import ModelSpec, check_sources
 from shapebias.precompute.models.trained import SHIPPED, SUFFIX, read_trained
 from shapebias.precompute.models.unwrapping import initialize, inside, unwrap, use_float32
 
@@ -62,7 +63,8 @@ class LoadedModel:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def weights_sha256(self) -> str:
-        """Of the state dict's names, shapes and bytes, in order: the same weights give the same digest anywhere."""
+        """Return the digest of the state dict's names, shapes and bytes, in order: the same weights give the same
+        digest anywhere."""
         digest = hashlib.sha256()
         for name, value in sorted(self.network.state_dict().items()):
             if not isinstance(value, torch.Tensor):  # what a module keeps beside its weights
@@ -101,7 +103,7 @@ _Source = tuple[nn.Module, str, Preprocessing, list[str] | None]  # network, arc
 
 
 def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
-    """Builds the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each.
+    """Build the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each.
 
     Without `download`, networks whose weights would come from the internet get zeros: enough to look at the layers.
     """
@@ -172,7 +174,7 @@ def _finished(model: LoadedModel) -> LoadedModel:
 
 
 def _shipped(spec: ModelSpec) -> ModelSpec:
-    """The built-in pair's names as the files that they stand for."""
+    """The names of networks that come with the program as the files that they stand for."""
     if spec.source not in SHIPPED:
         return spec
     return replace(spec, source=str(SHIPPED[spec.source]))
@@ -200,7 +202,7 @@ def _from_training(spec: ModelSpec) -> _Source | None:
         return None
     trained = read_trained(path)
     if trained is None:
-        if alone or spec.source == SMALL:
+        if alone or spec.source in OWN:
             raise ShapebiasError(
                 f"{printable(str(path))} does not say which network it is of: write --model SOURCE@FILE{SUFFIX}"
             )

@@ -9,12 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from shapebias.core.errors import UsageError
+from shapebias.core.paper import DEMO_PAIR
 from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.core.text import printable
 from shapebias.precompute.models.preprocessing import NORMALIZATIONS
 
-PAIR = ("demo-s", "demo-r")  # networks that come with the program: standard, and trained against attacks
-SMALL = "small"  # their architecture
+PAIR = DEMO_PAIR  # networks that come with the program: standard, and trained against attacks
+OWN_NAMES = ("small", "photo")  # architectures that come with it; `own/`, which makes them, imports PyTorch
 TIMM_IS_MISSING = "timm:NAME needs timm: pip install 'shapebias[timm]'"
 _CLASSIFIERS = Path(__file__).with_name("torchvision_names.txt")  # torchvision's version, then its classifiers' names
 _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
@@ -57,7 +58,7 @@ def _written(options: Mapping[str, object]) -> str:
 
 
 def parse_spec(text: str) -> ModelSpec:
-    """Reads `[LABEL=]SOURCE[@CHECKPOINT]` and its options. Without a label it is the source's function, name, or stem.
+    """Parse `[LABEL=]SOURCE[@CHECKPOINT]` and its options. Without a label it is the source's function, name, or stem.
 
     A `~` before a path is the home folder. Raises UsageError for an empty source or checkpoint, an option without a
     value or of an unknown one, or a label that could not name a model in a store.
@@ -173,12 +174,13 @@ def _check_network(spec: ModelSpec) -> None:
     if place == "timm" and find_spec("timm") is None:
         raise UsageError(TIMM_IS_MISSING)
     if spec.source in PAIR and spec.checkpoint is not None:
-        raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {SMALL}@FILE.safetensors")
+        raise UsageError(f"{spec.source} has weights of its own: for others write an architecture, {OWN_NAMES[0]}@FILE")
     if colon or spec.source in PAIR or spec.source.endswith(".safetensors"):
         return
-    if spec.source == SMALL:
+    if spec.source in OWN_NAMES:
         if spec.checkpoint is None:
-            raise UsageError(f"{SMALL} has no weights of its own: train it, then {SMALL}@FILE.safetensors")
+            own = f"{spec.source}@FILE.safetensors"
+            raise UsageError(f"{spec.source} has no weights of its own: train it, then {own}")
         return
     newest, *names = _CLASSIFIERS.read_text("utf-8").split("\n")
     if spec.source not in names and not _is_newer_than(newest.removeprefix("torchvision ")):
@@ -209,7 +211,7 @@ def unknown_classifier(name: str, names: Sequence[str]) -> UsageError:
 
 
 def parse_specs(texts: list[str]) -> list[ModelSpec]:
-    """Reads several; two of the same label are a UsageError."""
+    """Parse several; two of the same label are a UsageError."""
     specs = [parse_spec(text) for text in texts]
     labels = [spec.label for spec in specs]
     for label in labels:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shapebias.core.errors import UsageError
 from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.precompute.models import spec as specs
+from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.spec import ModelSpec, check_sources, parse_spec, parse_specs
 
 
@@ -90,6 +91,10 @@ def test_the_names_are_those_of_torchvision() -> None:
     if newest == f"torchvision {version('torchvision').partition('+')[0]}":
         assert [name for name in names if name] == installed
     assert {"alexnet", "googlenet", "resnet50"} <= set(names) & set(installed)
+
+
+def test_the_names_of_the_programs_own_architectures() -> None:
+    assert tuple(OWN) == specs.OWN_NAMES
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class _Mode(TorchDispatchMode):
 
 @contextmanager
 def intercepting(run: Run) -> Iterator[None]:
-    """While the block runs, `run(function, arguments, options)` is called instead of every ATen function on tensors,
+    """Call `run(function, arguments, options)` instead of every ATen function on tensors, while the block runs,
     and returns its result. Whatever `run` itself computes is not intercepted."""
     with _Mode(run):
         yield
@@ -34,8 +34,8 @@ def intercepting(run: Run) -> Iterator[None]:
 
 @contextmanager
 def part_by_part() -> Iterator[None]:
-    """While the block runs, PyTorch's transformer layers run as their code says, and not as one fused function: fused
-    or not would depend on which modules have hooks."""
+    """Let PyTorch's transformer layers run as their code says while the block runs, and not as one fused function:
+    fused or not would depend on which modules have hooks."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

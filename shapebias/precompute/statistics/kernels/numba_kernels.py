@@ -41,7 +41,7 @@ def _find_partners(partner: Any, pairs: Any, first: int, positions: int) -> None
 def reduce_maps(
     maps: Any, row: int, pairs: Any, maximum: Any, nonpositive: Any, sums: Any, start: int, stop: int
 ) -> None:
-    """For images [start, stop): what one read of the maps gives of every unit.
+    """Reduce the maps of images [start, stop) in one read: maxima, counts and sums of every unit.
 
     maps float32 [B, P, C], at least 16 units, `row` positions wide; pairs int32 [B, n, 2]: see `Pairing`. The others
     have a column for each unit of as many blocks of 16 as hold C units: maximum float32 [B, .], at first -inf;
@@ -134,7 +134,7 @@ def count_concepts(
     start: int,
     stop: int,
 ) -> None:
-    """For units [start, stop): the pixels where the upsampled map is above the threshold, and the labels there.
+    """Count, for units [start, stop), the pixels whose upsampled map is above the threshold, and the labels there.
 
     maps float32 [B, P, C], `width` positions wide; maximum float32 [B, C], of the maps; threshold float32 [C]; row_low,
     column_low int64 and row_weight, column_weight float64: for every output row and column the map's row or column
