@@ -294,13 +294,13 @@ def precompute(
     """
     path = local_path(store, "written")
     share_processors()
-    from shapebias.precompute.models.spec import PAIR, check_files, parse_spec, parse_specs, usual_images
+    from shapebias.precompute.models.spec import PAIR, check_sources, parse_spec, parse_specs, usual_images
 
     if not model and images is not None and not images.startswith("builtin:"):
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
     specs, rulers = parse_specs(model or list(PAIR)), [] if embedding is None else [parse_spec(embedding)]
     images = usual_images(specs) if images is None else images
-    check_files([*specs, *rulers])
+    check_sources([*specs, *rulers])
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
     from shapebias.core.attribution.choice import parse_choices
     from shapebias.precompute.attacks.attack import parse_attack
