@@ -25,15 +25,19 @@ from shapebias.commands.models import models
 from shapebias.commands.ood import ood
 from shapebias.commands.plot import plot
 from shapebias.commands.precompute import precompute
+from shapebias.commands.report import report
 from shapebias.commands.show import show
 from shapebias.commands.train import train
 from shapebias.commands.twins import twins
 from shapebias.commands.units import units
 from shapebias.commands.verify import verify
 
-COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`
-    *(precompute, info, units, show, marks, explore, compare, plot, concepts, cue_conflict, ood, ablate),
-    *(attribute, attribution, twins, image, models, layers, train, export_images, verify, doctor),
+COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`, where they stand under the headings of their groups
+    *(precompute, attribute, ablate),
+    *(explore, info, units, show, image, twins, marks),
+    *(compare, report, plot, cue_conflict, ood, concepts, attribution),
+    *(models, layers, train),
+    *(verify, doctor, export_images),
 )
 
 app = typer.Typer(
@@ -43,7 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in COMMANDS:
-    app.command(epilog=f"Example: {_command.example}")(_command.run)
+    app.command(rich_help_panel=_command.group, epilog="\n\n".join(("Examples:", *_command.examples)))(_command.run)
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shapebias.commands.common import JsonOption, LabelsOption, StoreArgument, command, count, share_processors
+from shapebias.commands.common import Group, command, count, share_processors
+from shapebias.commands.options import (
+    CategoriesOption,
+    DeviceOption,
+    JsonOption,
+    LabelsOption,
+    StoreArgument,
+    WorkersOption,
+)
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
@@ -21,51 +29,65 @@ if TYPE_CHECKING:
     Chosen = dict[str, dict[str, NDArray[np.bool_]]]  # by model and layer
 
 
-@command(example="shapebias ablate pair.zarr --units 'top 10% smoothness'")
+@command(
+    group=Group.MEASURE,
+    examples=(
+        "shapebias ablate pair.zarr --units 'top 10% smoothness'",
+        "shapebias ablate pair.zarr --plot scores.png",
+    ),
+)
 def ablate(
     store: StoreArgument,
     units: Annotated[
         str | None,
         typer.Option(
-            "--units", metavar="EXPR", help="Units to set to zero together, as in `shapebias units --filter`."
+            "--units",
+            metavar="EXPR",
+            help="Set the units that this expression selects to zero, all at once (see `shapebias units --filter`).",
         ),
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Zero the others instead, in every layer that has some of them.")
+        bool, typer.Option("--keep", help="Keep these units and set all others of their layers to zero instead.")
     ] = False,
     images: Annotated[
         str | None,
-        typer.Option(metavar="IMAGES", help="Labelled images.", show_default="those of the store"),
+        typer.Option(
+            metavar="IMAGES", help="Labelled images to measure accuracy on.", show_default="those of the store"
+        ),
     ] = None,
     labels: LabelsOption = None,
     cue_conflict: Annotated[
         str | None,
-        typer.Option(metavar="IMAGES", help="Cue-conflict images.", show_default="those of the store"),
+        typer.Option(metavar="IMAGES", help="Cue-conflict images to decide for.", show_default="those of the store"),
     ] = None,
     stimuli: Annotated[
         str | None,
         typer.Option(
             metavar="native|model",
-            help="How cue-conflict images are prepared, as in `precompute`.",
+            help="How cue-conflict images are prepared: see `shapebias precompute --help`.",
             show_default="as those of the store",
         ),
     ] = None,
-    categories: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
-    ] = None,
+    categories: CategoriesOption = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", metavar="SPEC", help="Where a network of the store is now. Repeatable."),
+        typer.Option(
+            "--model", metavar="SPEC", help=r"LABEL=SOURCE\[@CHECKPOINT] of a network that has moved since. Repeatable."
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Use only so many labelled images.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
+    limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many labelled images.")] = None,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = "auto",
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.png|.svg", help="Draw shape score against texture score.")
+        Path | None,
+        typer.Option(metavar="FILE.png|.svg", help="Draw the units' shape scores against their texture scores."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What networks lose without a group of units; without --units the ablation scores of the store, summed up."""
+    """Measure what networks lose without a group of units.
+
+    Without --units: sum up the ablation scores that the store holds already.
+    """
     from shapebias.core.store.opening import open_store
 
     opened = open_store(store)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shapebias.commands.common import command, say, share_processors
+from shapebias.commands.common import Group, command, say, share_processors
+from shapebias.commands.options import DeviceOption, GraphicsOption
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
@@ -17,11 +18,19 @@ _PICTURE, _ARRAYS = ".png", ".npz"
 _TILE = 160  # px
 
 
-@command(example="shapebias attribute demo-s photos/*.jpg --model demo-r --method grad-cam,rise:masks=500 -o maps.png")
+@command(
+    group=Group.MEASURE,
+    examples=(
+        "shapebias attribute demo-s photos/*.jpg --model demo-r --method grad-cam,rise:masks=500 -o maps.png",
+        "shapebias attribute alexnet cat.jpg --target 'tiger cat' -o maps.npz",
+    ),
+)
 def attribute(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A network, as for `precompute --model`.")],
+    spec: Annotated[
+        str, typer.Argument(metavar="SPEC", help="The network, written as for `shapebias precompute --model`.")
+    ],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="Image files; a folder or a pattern stands for its images.")
+        list[str], typer.Argument(metavar="IMAGE...", help="Image files, folders of images, or patterns in quotes.")
     ],
     model: Annotated[
         list[str] | None,
@@ -31,7 +40,7 @@ def attribute(
         list[str] | None,
         typer.Option(
             metavar="NAME,...|all",
-            help="Methods, with settings as NAME:SETTING=VALUE (such as rise:masks=8000). Repeatable.",
+            help="The attribution methods, with settings as NAME:SETTING=VALUE (such as rise:masks=8000). Repeatable.",
             show_default="all but the controls",
         ),
     ] = None,
@@ -45,20 +54,25 @@ def attribute(
     ] = "predicted",
     output: Annotated[
         list[Path] | None,
-        typer.Option("-o", "--output", metavar="FILE.png|.npz", help="Write the picture, or the raw maps. Repeatable."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE.png|.npz",
+            help="Write the picture (.png) or the raw maps (.npz). Repeatable.",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of all that methods draw.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, iterm2, halfcell or none.")] = "auto",
+    seed: Annotated[int, typer.Option(help="The seed of everything that methods draw at random.")] = 0,
+    device: DeviceOption = "auto",
+    graphics: GraphicsOption = "auto",
 ) -> None:
-    """Where networks look in a few images: attribution maps side by side, to the terminal or a file."""
+    """Show where networks look in a few images: attribution maps side by side."""
     _check_outputs(output or [])
     choices = _choices(method or [])
     share_processors()
-    from shapebias.precompute.models.spec import check_files, parse_specs
+    from shapebias.precompute.models.spec import check_sources, parse_specs
 
     specs = parse_specs([spec, *(model or [])])
-    check_files(specs)
+    check_sources(specs)
     from shapebias.precompute.attribution.on_files import Task, explain_files, find_files
     from shapebias.precompute.device import choose_device
     from shapebias.precompute.progress import console_progress

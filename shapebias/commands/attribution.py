@@ -2,12 +2,12 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import StoreArgument, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import OnlyModelOption, OutputOption, StoreArgument
 from shapebias.core.errors import UsageError
 from shapebias.core.files import write_text
 from shapebias.core.text import printable
@@ -15,14 +15,22 @@ from shapebias.core.text import printable
 _FORMATS = ("table", "json", "csv")
 
 
-@command(example="shapebias attribution pair.zarr --format csv -o scores.csv")
+@command(
+    group=Group.RESULTS,
+    examples=(
+        "shapebias attribution pair.zarr",
+        "shapebias attribution pair.zarr --format csv -o scores.csv",
+    ),
+)
 def attribution(
     store: StoreArgument,
-    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
-    form: Annotated[str, typer.Option("--format", metavar="|".join(_FORMATS), help="How it is printed.")] = "table",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to a file.")] = None,
+    model: OnlyModelOption = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="|".join(_FORMATS), help="The format of the output.")
+    ] = "table",
+    output: OutputOption = None,
 ) -> None:
-    """How well attribution maps explain each model: insertion, deletion, pointing, localisation, mass on the object."""
+    """Score how well attribution maps explain each model: insertion, pointing, mass and others."""
     if form not in _FORMATS:
         raise UsageError(f"no --format {printable(form)}: {', '.join(_FORMATS)}")
     from shapebias.core.analysis.explainability import explained, explained_csv, explained_text

@@ -1,4 +1,4 @@
-"""What the commands share: how a function becomes a command, its errors, and options that several have."""
+"""What all commands share: how a function becomes a command, and how its errors are said."""
 
 import contextlib
 import errno
@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import wraps
-from pathlib import Path
-from typing import Annotated, Generic, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 import typer
 
@@ -18,15 +18,6 @@ from shapebias.core.text import printable
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 P = ParamSpec("P")
 T = TypeVar("T")
-
-StoreArgument = Annotated[
-    str, typer.Argument(help="The store, a folder made by `shapebias precompute`, or the URL of one (s3://…).")
-]
-LabelsOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="The images' classes: lines PATH CLASS, or a table (CSV) with path and label."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 @dataclass
@@ -39,17 +30,32 @@ class ProgramOptions:
 program_options = ProgramOptions()
 
 
+class Group(StrEnum):
+    """The headings of `shapebias --help`, in its order."""
+
+    MEASURE = "Measure"
+    EXPLORE = "Explore"
+    RESULTS = "Results"
+    NETWORKS = "Networks"
+    MAINTENANCE = "Maintenance"
+
+
 @dataclass(frozen=True)
 class Command(Generic[P]):
-    """A command of the program: `run` takes its options, `example` is a command line that its help ends with."""
+    """A command of the program: a function whose parameters are its options.
+
+    `run` is the function, `group` the heading of `shapebias --help` that the command stands under, and `examples` are
+    the command lines that its own help ends with.
+    """
 
     run: Callable[P, None]
-    example: str
+    group: Group
+    examples: tuple[str, ...]
 
 
-def command(example: str) -> Callable[[Callable[P, None]], Command[P]]:
-    """Makes a function a command, whose errors are one line on stderr and an exit code."""
-    return lambda function: Command(_with_one_line_errors(function), example)
+def command(group: Group, examples: tuple[str, ...]) -> Callable[[Callable[P, None]], Command[P]]:
+    """Return a decorator that makes a function a command, whose errors are one line on stderr and an exit code."""
+    return lambda function: Command(_with_one_line_errors(function), group, examples)
 
 
 def _with_one_line_errors(function: Callable[P, T]) -> Callable[P, T]:

@@ -5,42 +5,50 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, StoreArgument, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import AllRightOption, JsonOption, StoreArgument
 from shapebias.core.errors import UsageError
 
 
-@command(example="shapebias compare shapebias.zarr demo-s demo-r --metric smoothness")
+@command(
+    group=Group.RESULTS,
+    examples=(
+        "shapebias compare shapebias.zarr demo-s demo-r --metric smoothness",
+        "shapebias compare s.zarr r.zarr --group S=s1,s2,s3 --group R=r1,r2,r3",
+    ),
+)
 def compare(
     store: StoreArgument,
     others: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[MODEL [MODEL]] | STORE...",
-            help="Two models, the first of the store without them; with --group more stores, joined to one.",
+            help="The two models to compare, by default the first two; with --group, more stores whose models join.",
         ),
     ] = None,
     group: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=MODEL,MODEL,...", help="Networks of one kind; name two groups to test over networks."
+            metavar="NAME=MODEL,MODEL,...",
+            help="A group of networks of one kind. Give it twice, to test whether the two groups differ.",
         ),
     ] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="Only this metric. Repeatable.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Compare only this metric. Repeatable.")] = None,
     reference: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="The standard network, whose total variation says what an outlier is.",
+            help="The standard network: a unit is an outlier if its total variation is unusual among this one's.",
             show_default="the first of the two",
         ),
     ] = None,
-    all_right: Annotated[
-        bool, typer.Option("--all-right", help="Accuracy only over images that all models get right when clean.")
-    ] = False,
+    all_right: AllRightOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Two models side by side: accuracy under each distortion, shape bias, every metric layer by layer. Or two groups
-    of models, tested over networks."""
+    """Compare two models: accuracy under each distortion, shape bias, every metric layer by layer.
+
+    With --group: compare two groups of models, with tests over networks.
+    """
     from shapebias.core.analysis.comparison import comparison, comparison_text, pair_of
     from shapebias.core.store.opening import open_store
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import StoreArgument, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import OnlyLayerOption, OnlyModelOption, OutputOption, StoreArgument
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import write_text
 from shapebias.core.text import printable
@@ -15,21 +16,32 @@ from shapebias.core.text import printable
 _FORMATS = ("table", "csv", "json")
 
 
-@command(example="shapebias concepts pair.zarr --plot detectors.png")
+@command(
+    group=Group.RESULTS,
+    examples=(
+        "shapebias concepts pair.zarr --plot detectors.png",
+        "shapebias concepts pair.zarr --layer conv5 --format csv -o tally.csv",
+    ),
+)
 def concepts(
     store: StoreArgument,
-    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
-    layer: Annotated[str | None, typer.Option(help="Only this layer.")] = None,
+    model: OnlyModelOption = None,
+    layer: OnlyLayerOption = None,
     form: Annotated[
         str,
         typer.Option(
-            "--format", metavar="FORMAT", help="table, json, or csv: a layer's units as NetDissect's tally.csv."
+            "--format",
+            metavar="FORMAT",
+            help="The format of the output: table, json, or csv with the columns of NetDissect's tally.csv.",
         ),
     ] = "table",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to a file.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png|.svg", help="Draw the bars.")] = None,
+    output: OutputOption = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png|.svg", help="Draw the number of detectors of each category as bars."),
+    ] = None,
 ) -> None:
-    """What units detect: detectors and unique concepts of each layer by category, models beside each other."""
+    """Count what units detect: the detectors and unique concepts of each layer, by category."""
     if form not in _FORMATS:
         raise UsageError(f"no --format {printable(form)}: {', '.join(_FORMATS)}")
     from shapebias.core.analysis.dissection import count_detectors, detectors_text, tally_csv

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import DecisionsOption, ExportOption, JsonOption
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import write_text
 from shapebias.core.text import printable
@@ -19,41 +20,54 @@ if TYPE_CHECKING:
     from shapebias.core.shape_bias.observers import Observer
 
 
-@command(example="shapebias cue-conflict alexnet.zarr --decisions recorded --plot shape-bias.png")
+@command(
+    group=Group.RESULTS,
+    examples=(
+        "shapebias cue-conflict alexnet.zarr --decisions recorded --plot shape-bias.png",
+        "shapebias cue-conflict pair.zarr --categories --csv shape-bias.csv",
+    ),
+)
 def cue_conflict(
     stores: Annotated[
-        list[str] | None, typer.Argument(metavar="STORE", help="Stores with cue-conflict decisions.")
+        list[str] | None,
+        typer.Argument(metavar="STORE", help="Stores made with `shapebias precompute --cue-conflict`."),
     ] = None,
-    decisions: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="CSV|DIR", help="Recorded decisions (model-vs-human's format). Repeatable."),
-    ] = None,
-    categories: Annotated[bool, typer.Option("--categories", help="The shape bias by shape category too.")] = False,
-    export: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the stores' decisions for model-vs-human.")
-    ] = None,
+    decisions: DecisionsOption = None,
+    categories: Annotated[bool, typer.Option("--categories", help="Show the shape bias of each category too.")] = False,
+    export: ExportOption = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png|.svg", help="Draw the shape bias by category.")] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every count and shape bias.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every count and shape bias into a CSV file.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Shape or texture: what models decide when the two disagree, beside people."""
+    """Tell whether models decide by shape or by texture where the two disagree, beside people."""
     if not stores and not decisions:
         raise UsageError("name a store, or recorded decisions with --decisions")
     if export is not None and not stores:
         raise UsageError("--export writes what the models of a store decided: name a store")
     from shapebias.core.figures.output import check_plot_file
-    from shapebias.core.shape_bias.observers import bias_csv, bias_text, categories_text, observer_record, published
+    from shapebias.core.shape_bias.observers import (
+        bias_csv,
+        bias_text,
+        categories_text,
+        choice_text,
+        choices_of,
+        observer_record,
+        published_beside,
+    )
 
     if plot is not None:
         check_plot_file(plot)
     models, problems = _stores(stores or [])
-    people, recorded = _recorded(decisions or [], models, problems)
+    choices = choices_of(own.categories for own in models.values())
+    people, recorded = _recorded(decisions or [], models, problems, choices)
     observers = [*people, *_models(models), *recorded]
     if not observers:
         raise ShapebiasError("nothing to show: " + "; ".join(problems[:3]))
     for problem in problems:
         print(f"shapebias: {problem}", file=sys.stderr)
-    compared = [*published(), *observers]
+    compared = [*published_beside(choices), *observers]
     if export is not None:
         _export(export, models)
     if csv is not None:
@@ -67,6 +81,9 @@ def cue_conflict(
         print(json.dumps({"observers": [observer_record(one) for one in compared], "problems": problems}, indent=1))
     else:
         print(bias_text(compared) + (f"\n{categories_text(compared)}" if categories else ""), end="")
+        for choice in choices:
+            if choice is not None:
+                print(choice_text(choice))
 
 
 def _stores(paths: Sequence[str]) -> tuple[dict[tuple[str, str], "Decisions"], list[str]]:
@@ -89,13 +106,17 @@ def _stores(paths: Sequence[str]) -> tuple[dict[tuple[str, str], "Decisions"], l
 
 
 def _recorded(
-    paths: Sequence[Path], models: dict[tuple[str, str], "Decisions"], problems: list[str]
+    paths: Sequence[Path],
+    models: dict[tuple[str, str], "Decisions"],
+    problems: list[str],
+    choices: Sequence[Sequence[str] | None],
 ) -> tuple[list["Observer"], list["Observer"]]:
-    """Return people, all together, and the other subjects of recorded decisions; add to `problems`."""
+    """Return people, all together, and the other subjects of recorded decisions, for each choice of categories; add to
+    `problems`."""
     from shapebias.core.shape_bias.categories import sixteen_classes
     from shapebias.core.shape_bias.decision_files import is_person
     from shapebias.core.shape_bias.decisions import pool
-    from shapebias.core.shape_bias.observers import observe
+    from shapebias.core.shape_bias.observers import observe_among
     from shapebias.core.shape_bias.recorded import read_decisions
 
     known = [name for decisions in models.values() for name in decisions.categories]
@@ -104,8 +125,11 @@ def _recorded(
     persons = [own for subject, own in read.subjects.items() if is_person(subject)]
     others = {subject: own for subject, own in read.subjects.items() if not is_person(subject)}
     source = "recorded"
-    people = [observe(f"people ({len(persons)})", source, True, pool(persons))] if persons else []
-    return people, [observe(subject, source, False, own) for subject, own in others.items()]
+    name = f"people ({len(persons)})"
+    people = observe_among(name, source, True, pool(persons), choices) if persons else []
+    return people, [
+        observer for subject, own in others.items() for observer in observe_among(subject, source, False, own, choices)
+    ]
 
 
 def _models(models: dict[tuple[str, str], "Decisions"]) -> list["Observer"]:

@@ -6,7 +6,8 @@ import sys
 from typing import Any
 
 import shapebias
-from shapebias.commands.common import JsonOption, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import JsonOption
 from shapebias.core.text import printable
 
 _PACKAGES = ("torch", "torchvision", "numpy", "numba", "zarr", "pillow", "textual")
@@ -23,7 +24,7 @@ _GRAPHICS = {
 
 
 def diagnose() -> dict[str, Any]:
-    """The facts: versions (None where missing), CUDA, cores, the terminal's answers."""
+    """Return the facts: versions (None where missing), CUDA, cores, the terminal's answers."""
     import platform
 
     return {
@@ -94,7 +95,7 @@ def _terminal() -> dict[str, Any]:
 
 
 def diagnosis_text(facts: dict[str, Any]) -> str:
-    """A line a fact; what is missing says how to get it."""
+    """Return one line for each fact; what is missing says how to get it."""
     lines = [
         f"shapebias   {facts['shapebias']}, Python {facts['python']}, {facts['system']}, {facts['cores']} cores",
         *(f"{name:12}{_package_line(name, version)}" for name, version in facts["packages"].items()),
@@ -131,8 +132,14 @@ def _terminal_lines(terminal: dict[str, Any]) -> list[str]:
     return lines
 
 
-@command(example="shapebias doctor")
+@command(
+    group=Group.MAINTENANCE,
+    examples=(
+        "shapebias doctor",
+        "shapebias doctor --json",
+    ),
+)
 def doctor(as_json: JsonOption = False) -> None:
-    """What this machine and terminal can do, and how to get what is missing."""
+    """Tell what this machine and this terminal can do, and how to get what is missing."""
     facts = diagnose()
     print(json.dumps(facts, indent=1) if as_json else diagnosis_text(facts))

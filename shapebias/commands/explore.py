@@ -6,28 +6,39 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import GraphicsOption
 from shapebias.core.errors import UsageError
 
 
-@command(example="shapebias explore lite0.zarr --unit Lite0/_blocks.3/17")
+@command(
+    group=Group.EXPLORE,
+    examples=(
+        "shapebias explore lite0.zarr --unit Lite0/_blocks.3/17",
+        "shapebias explore standard.zarr robust.zarr",
+    ),
+)
 def explore(
     store: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[STORE]...",
-            help="The store, or its URL; of several, the models of all.",
+            help="The store to explore, or its URL; the models of several stores are shown together.",
             show_default="shapebias.zarr",
         ),
     ] = None,
     unit: Annotated[
         str | None,
-        typer.Option(metavar="UNIT", help="Start at MODEL/LAYER/INDEX; in a store of one model at LAYER/INDEX."),
+        typer.Option(
+            metavar="UNIT", help="Start at this unit, MODEL/LAYER/INDEX, or LAYER/INDEX where there is one model."
+        ),
     ] = None,
-    graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, iterm2, halfcell or none.")] = "auto",
-    debug_stats: Annotated[bool, typer.Option("--debug-stats", help="Show time and bytes of every move.")] = False,
+    graphics: GraphicsOption = "auto",
+    debug_stats: Annotated[
+        bool, typer.Option("--debug-stats", help="Show the time and the bytes that every key took.")
+    ] = False,
 ) -> None:
-    """Walk models, layers and units in the terminal, with pictures."""
+    """Walk through models, layers and units in the terminal, with pictures."""
     from shapebias.core.store.joined import open_stores
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

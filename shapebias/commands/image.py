@@ -5,21 +5,29 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, StoreArgument, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import JsonOption, OnlyLayerOption, OnlyModelOption, StoreArgument
 
 
-@command(example="shapebias image pair.zarr circle/circle-circle-00012.png --model demo-r --limit 3")
+@command(
+    group=Group.EXPLORE,
+    examples=(
+        "shapebias image pair.zarr circle/circle-circle-00012.png --model demo-r --limit 3",
+        "shapebias image pair.zarr 12 --layer conv5 --json",
+    ),
+)
 def image(
     store: StoreArgument,
     name: Annotated[
-        str, typer.Argument(metavar="IMAGE", help="A path in the store, a part of one, or a probe image's number.")
+        str,
+        typer.Argument(metavar="IMAGE", help="The image: its path in the store, a part of the path, or its number."),
     ],
-    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
-    layer: Annotated[str | None, typer.Option(help="Only this layer's units.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="So many units a layer.")] = 5,
+    model: OnlyModelOption = None,
+    layer: OnlyLayerOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="The number of units shown for each layer.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
-    """One image: how the models decided for it, and which units fire most on it."""
+    """Show how the models decided for one image, and which units fire most on it."""
     from shapebias.core.analysis.by_image import ImageList, image_record, image_text, on_image
     from shapebias.core.store.opening import open_store
 

@@ -6,19 +6,29 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, StoreArgument, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import JsonOption, StoreArgument
 from shapebias.core.text import printable
 
 
-@command(example="shapebias marks lite0.zarr -o marked")
+@command(
+    group=Group.EXPLORE,
+    examples=(
+        "shapebias marks lite0.zarr",
+        "shapebias marks lite0.zarr -o marked",
+    ),
+)
 def marks(
     store: StoreArgument,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write marks.md and a picture of each unit.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FOLDER", help="Write marks.md and a picture of each unit into this folder."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The units marked in the explorer, with their notes."""
+    """List the units that were marked in the explorer, with their notes."""
     from shapebias.core.store.opening import open_store
     from shapebias.core.units.marks import Marks
 

@@ -5,15 +5,24 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import JsonOption
 
 
-@command(example="shapebias models resnet")
+@command(
+    group=Group.NETWORKS,
+    examples=(
+        "shapebias models",
+        "shapebias models 'resnet*'",
+    ),
+)
 def models(
-    wish: Annotated[str | None, typer.Argument(metavar="[FILTER]", help="A part of a name, or a glob.")] = None,
+    wish: Annotated[
+        str | None, typer.Argument(metavar="[FILTER]", help="List only names that contain this, or match this glob.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Which networks --model takes by name, and where their weights come from."""
+    """List the networks that --model takes by name, and where their weights come from."""
     from dataclasses import asdict
 
     from shapebias.core.errors import UsageError

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shapebias.commands.common import command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import DecisionsOption, ExportOption
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 
@@ -21,26 +22,31 @@ if TYPE_CHECKING:
 _FORMATS = ("table", "json", "csv")
 
 
-@command(example="shapebias ood lite0.zarr --decisions model-vs-human/raw-data")
+@command(
+    group=Group.RESULTS,
+    examples=(
+        "shapebias ood lite0.zarr --decisions model-vs-human/raw-data",
+        "shapebias ood lite0.zarr --details --format csv",
+    ),
+)
 def ood(
     stores: Annotated[
-        list[str] | None, typer.Argument(metavar="STORE", help="Stores made with --ood NAME=IMAGES.")
+        list[str] | None,
+        typer.Argument(metavar="STORE", help="Stores made with `shapebias precompute --ood NAME=IMAGES`."),
     ] = None,
-    decisions: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="CSV|DIR", help="Recorded decisions, people's too (model-vs-human's format). Repeatable."),
-    ] = None,
+    decisions: DecisionsOption = None,
     details: Annotated[
-        bool, typer.Option("--details", help="Every person and every condition in the tables, too.")
+        bool, typer.Option("--details", help="Show every person and every condition in the tables too.")
     ] = False,
-    export: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the stores' decisions for model-vs-human.")
-    ] = None,
+    export: ExportOption = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="table|json|csv", help="json and csv have everything.")
+        str,
+        typer.Option(
+            "--format", metavar="table|json|csv", help="The format of the output; json and csv hold every row."
+        ),
     ] = "table",
 ) -> None:
-    """Out of distribution: accuracy by set of stimuli, and who errs alike, models and people (error consistency)."""
+    """Give accuracies out of distribution, and who errs alike, models and people (error consistency)."""
     if form not in _FORMATS:
         raise UsageError(f"no --format {printable(form)}: there are {', '.join(_FORMATS)}")
     if not stores and not decisions:

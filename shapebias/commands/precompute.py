@@ -1,50 +1,222 @@
 """`shapebias precompute`."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, LabelsOption, command, count, share_processors
+from shapebias.commands.common import Group, command, count, share_processors
+from shapebias.commands.options import CATEGORIES_HELP, LABELS_HELP, WORKERS_HELP, DeviceOption, JsonOption
 from shapebias.core.errors import UsageError
 from shapebias.core.remote import local_path
 from shapebias.core.text import printable
 
+# An option for each heading of `precompute --help`, in its order; those without one stand first.
+_networks = partial(typer.Option, rich_help_panel="Networks")
+_images = partial(typer.Option, rich_help_panel="Images")
+_measured = partial(typer.Option, rich_help_panel="What to measure")
+_shape = partial(typer.Option, rich_help_panel="Shape or texture")
+_attribution = partial(typer.Option, rich_help_panel="Attribution")
+_speed = partial(typer.Option, rich_help_panel="Speed and hardware")
+_resuming = partial(typer.Option, rich_help_panel="Resuming")
+_cluster = partial(typer.Option, rich_help_panel="Cluster")
 
-@command(example="shapebias precompute --model AlexNet=alexnet@alexnet.pth --images photos --store alexnet.zarr")
+
+@command(
+    group=Group.MEASURE,
+    examples=(
+        "shapebias precompute --model AlexNet=alexnet@alexnet.pth --images photos --store alexnet.zarr",
+        "shapebias precompute --model S=resnet50@s.pth --model R=resnet50@r.pt --images photos --passes all",
+    ),
+)
 def precompute(
     model: Annotated[
         list[str] | None,
-        typer.Option(
+        _networks(
             "--model",
             metavar="SPEC",
-            help=r"\[LABEL=]SOURCE\[@CHECKPOINT]: a torchvision name, FILE.py:FUNCTION, module:FUNCTION, "
-            "FILE.safetensors of `shapebias train`, or the built-in demo-s and demo-r. Repeatable.",
-            show_default="demo-s demo-r",
+            help=r"A network: \[LABEL=]SOURCE\[@CHECKPOINT]. SOURCE is a torchvision name, timm:NAME, FILE.py:FUNC, "
+            "module:FUNC, FILE.safetensors of `shapebias train`, or one that comes with the program: demo-s, demo-r, "
+            "photo-s, photo-r. Repeatable.",
+            show_default="demo-s and demo-r",
         ),
     ] = None,
-    images: Annotated[
-        str,
-        typer.Option(
-            metavar="IMAGES",
-            help="A folder of class folders, or of images; tar files: one, a folder of them, or a pattern such as "
-            "'train-{000..146}.tar'; a text file that lists images; any of them by URL (s3://…); or builtin:SPLIT.",
-        ),
-    ] = "builtin:probe",
-    labels: LabelsOption = None,
-    store: Annotated[str, typer.Option(metavar="DIR", help="Where the store goes.")] = "shapebias.zarr",
     layers: Annotated[
         str,
-        typer.Option(help="`paper` (else the top-level blocks), `all` convolutions, or names and globs: conv1,layer*."),
+        _networks(
+            metavar="paper|all|NAME,...",
+            help="The layers to watch: those of the published studies (paper; the top-level blocks of other networks), "
+            "all convolutions, or names and globs such as conv1,layer*.",
+        ),
     ] = "paper",
-    top: Annotated[int, typer.Option(min=1, max=1000, help="Images kept for every unit.")] = 25,
-    limit: Annotated[int | None, typer.Option(min=1, help="Use only so many images, evenly spread.")] = None,
-    batch_size: Annotated[str, typer.Option(metavar="auto|N", help="Images a forward.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    images: Annotated[
+        str | None,
+        _images(
+            metavar="IMAGES",
+            help="The images: a folder of class folders, or of images; tar files (one, a folder of them, or a pattern "
+            "such as 'train-{000..146}.tar'); a text file that lists images; the URL of any of these (s3://…); "
+            "cifar10:test and the like, downloaded once; or builtin:SPLIT.",
+            show_default="builtin:probe",
+        ),
+    ] = None,
+    labels: Annotated[Path | None, _images(metavar="FILE", help=LABELS_HELP)] = None,
+    limit: Annotated[
+        int | None,
+        _images(min=1, help="Use at most this many images, spread evenly over all of them."),
+    ] = None,
+    store: Annotated[str, typer.Option(metavar="DIR", help="The folder of the store to make.")] = "shapebias.zarr",
+    passes: Annotated[
+        str,
+        _measured(
+            metavar="all|none|NAME,...",
+            help="What to measure beside the activations: noise (costs one more forward for each image), sensitivity "
+            "(four more for images in top lists), distortions (one more for each distortion), dissection (one more; "
+            "the concept that each unit detects). `all` is these four; ablation and attribution take minutes, and are "
+            "asked for by name.",
+            show_default="noise; all for the built-in networks",
+        ),
+    ] = "",
+    top: Annotated[
+        int,
+        _measured(min=1, max=1000, help="The number of top images kept for every unit."),
+    ] = 25,
+    activations: Annotated[
+        str,
+        _measured(
+            metavar="all|max|none",
+            help="Which activations of every image to keep: maximum and mean of the map, the maximum, or none.",
+        ),
+    ] = "all",
+    noise_std: Annotated[
+        list[float] | None,
+        _measured(
+            help="The standard deviation of the noise of the noise pass, for pixels in [0, 1]. Repeatable.",
+            show_default="0.1",
+        ),
+    ] = None,
+    distortion: Annotated[
+        list[str] | None,
+        _measured(
+            metavar="NAME",
+            help="A distortion of the distortions pass, such as shuffle-4. Repeatable.",
+            show_default="all kinds; seven for the built-in networks",
+        ),
+    ] = None,
+    stylized: Annotated[
+        str | None,
+        _measured(
+            metavar="IMAGES", help="Stylized versions of the images, with the same names, to measure accuracy on."
+        ),
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        _measured(
+            metavar="NAME=DIR",
+            help="Another version of the data set, such as ImageNet-C or -R, to measure accuracy on. Repeatable.",
+        ),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        _measured(
+            metavar="NORM:EPSILON",
+            help="An attack of 20 steps to measure accuracy under, such as l2:3 or linf:4/255. Repeatable.",
+        ),
+    ] = None,
+    broden: Annotated[
+        Path | None,
+        _measured(
+            metavar="DIR", help="The folder of a Broden data set to dissect units on.", show_default="the probe images"
+        ),
+    ] = None,
+    iou_area: Annotated[
+        str,
+        _measured(
+            metavar="published|netdissect-lite",
+            help="The images in which a unit's pixels count when its IoU with a concept is taken: all that carry the "
+            "concept's category (published), or only those of them in which it fires (netdissect-lite).",
+        ),
+    ] = "published",
+    embedding: Annotated[
+        str | None,
+        _measured(
+            metavar="SPEC",
+            help="A network whose embedding says how similar images are, for visual diversity.",
+            show_default="each model's own",
+        ),
+    ] = None,
+    ablate_accuracy: Annotated[
+        bool,
+        _measured(
+            "--ablate-accuracy", help="Let the ablation pass measure what the accuracy loses without each unit, too."
+        ),
+    ] = False,
+    cue_conflict: Annotated[
+        str | None,
+        _shape(
+            metavar="IMAGES",
+            help="Cue-conflict images, named like cat/cat1-elephant2.png, to measure the shape bias on.",
+            show_default="the built-in ones for the built-in networks",
+        ),
+    ] = None,
+    ood: Annotated[
+        list[str] | None,
+        _shape(
+            metavar="NAME=IMAGES",
+            help="Images of the sixteen categories, such as model-vs-human's set edge, to measure accuracy on. "
+            "Repeatable.",
+        ),
+    ] = None,
+    stimuli: Annotated[
+        str,
+        _shape(
+            metavar="native|model",
+            help="How images of --cue-conflict and --ood are prepared: as they are, resized only for an input of "
+            "another size (native), or by the network's own resize and crop (model).",
+        ),
+    ] = "native",
+    categories: Annotated[Path | None, _shape(metavar="FILE", help=CATEGORIES_HELP)] = None,
+    attribution: Annotated[
+        str | None,
+        _attribution(
+            metavar="NAME,...|all",
+            help="The methods of the attribution pass, with settings as NAME:SETTING=VALUE (such as rise:masks=8000).",
+            show_default="those of at most 50 gradients an image, and controls",
+        ),
+    ] = None,
+    attribution_images: Annotated[
+        int,
+        _attribution(min=1, metavar="N", help="The number of images to explain, spread evenly over classes."),
+    ] = 64,
+    attribution_target: Annotated[
+        str,
+        _attribution(
+            metavar="predicted|label", help="The output to explain: what the network decides for, or the image's label."
+        ),
+    ] = "predicted",
+    attribution_steps: Annotated[
+        int,
+        _attribution(
+            min=0,
+            max=100_000,
+            metavar="N",
+            help="The number of steps of the insertion and deletion scores; 0 leaves both out.",
+        ),
+    ] = 112,
+    boxes: Annotated[
+        Path | None,
+        _attribution(
+            metavar="DIR|CSV",
+            help="Boxes of the objects, as ILSVRC's XML or a CSV table, for the pointing and localisation scores.",
+            show_default="masks, of images that have them",
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    batch_size: Annotated[str, _speed(metavar="auto|N", help="The number of images of a forward.")] = "auto",
     precision: Annotated[
         str,
-        typer.Option(
+        _speed(
             "--precision",
             "--dtype",
             metavar="auto|highest|tf32|bf16|fp16",
@@ -52,170 +224,83 @@ def precompute(
             "highest.",
         ),
     ] = "auto",
-    workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
+    workers: Annotated[
+        str,
+        _speed(metavar="auto|N", help=WORKERS_HELP),
+    ] = "auto",
     decode: Annotated[
         str,
-        typer.Option(
+        _speed(
             metavar="exact|fast",
-            help="Decode all pixels of JPEGs, to the bytes of torchvision's resize (exact), or large JPEGs at a part "
-            "of their size, in less than half of the time (fast).",
+            help="How JPEGs are decoded: all of their pixels (exact), or large ones at a part of their size, in less "
+            "than half of the time (fast).",
         ),
     ] = "exact",
-    seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
-    passes: Annotated[
-        str,
-        typer.Option(
-            metavar="all|none|NAME,...",
-            help="Beside the activations: noise (one more forward an image), sensitivity (four more for images in top "
-            "lists), distortions (one more for each distortion), dissection (one more: the concept each unit detects); "
-            "not in all: ablation, attribution (minutes).",
-            show_default="noise; all for the built-in networks",
-        ),
-    ] = "",
-    noise_std: Annotated[
-        list[float] | None,
-        typer.Option(help="Of the noise pass, for pixels in [0, 1]. Repeatable.", show_default="0.1"),
-    ] = None,
-    distortion: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Of the distortions pass, such as shuffle-4. Repeatable.",
-            show_default="all kinds; seven for the built-in networks",
-        ),
-    ] = None,
-    stylized: Annotated[
-        str | None, typer.Option(metavar="IMAGES", help="Stylized versions of the images, named as they are.")
-    ] = None,
-    variant: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=DIR", help="Accuracy on a folder such as ImageNet-C's or -R's. Repeatable."),
-    ] = None,
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NORM:EPSILON", help="Accuracy under attack, such as l2:3 (20 steps). Repeatable."),
-    ] = None,
-    cue_conflict: Annotated[
-        str | None,
-        typer.Option(
-            metavar="IMAGES",
-            help="Cue-conflict images, named like cat/cat1-elephant2.png: shape or texture?",
-            show_default="the built-in ones for the built-in networks",
-        ),
-    ] = None,
-    ood: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=IMAGES",
-            help="Accuracy among the sixteen categories on a set such as model-vs-human's edge. Repeatable.",
-        ),
-    ] = None,
-    stimuli: Annotated[
-        str,
-        typer.Option(
-            metavar="native|model",
-            help="Images of --cue-conflict and --ood as they are (resized only to an input of another size), or by the "
-            "network's own resize and crop.",
-        ),
-    ] = "native",
-    categories: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSON {category: [class, ...]} for classes not of ImageNet.")
-    ] = None,
-    broden: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Dissect units on a Broden folder, else on the probe images."),
-    ] = None,
-    embedding: Annotated[
-        str | None,
-        typer.Option(metavar="SPEC", help="A network to measure visual diversity by, in place of the models."),
-    ] = None,
-    iou_area: Annotated[
-        str,
-        typer.Option(
-            metavar="published|netdissect-lite",
-            help="Dissection: a unit's pixels count in all images that carry a category, or only where it fires on it.",
-        ),
-    ] = "published",
-    ablate_accuracy: Annotated[
-        bool, typer.Option("--ablate-accuracy", help="Ablation: each unit's part in the accuracy too.")
-    ] = False,
     memory: Annotated[
         int | None,
-        typer.Option(
+        _speed(
             min=1,
             metavar="MB",
-            help="Ablation: what tensors may take.",
+            help="The memory that tensors of the ablation pass may take.",
             show_default="1000 on the CPU, half of a GPU's free memory",
         ),
     ] = None,
-    attribution: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,...|all",
-            help="Methods of the attribution pass, with settings as NAME:SETTING=VALUE (such as rise:masks=8000).",
-            show_default="those of at most 50 gradients an image, and controls",
-        ),
-    ] = None,
-    attribution_images: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Attribution: so many images, evenly over classes.")
-    ] = 64,
-    attribution_target: Annotated[
-        str,
-        typer.Option(
-            metavar="predicted|label", help="Attribution: explain what the network decides for, or the right output."
-        ),
-    ] = "predicted",
-    attribution_steps: Annotated[
-        int,
-        typer.Option(
-            min=0, max=100_000, metavar="N", help="Attribution: steps of insertion and deletion; 0 leaves them out."
-        ),
-    ] = 112,
-    boxes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR|CSV",
-            help="Attribution: boxes of the objects, as ILSVRC's XML or in a table, for pointing and localisation.",
-            show_default="masks, of images that have them",
-        ),
-    ] = None,
-    activations: Annotated[
-        str, typer.Option(metavar="all|max|none", help="Which activations of every image the store keeps.")
-    ] = "all",
+    seed: Annotated[int, _measured(min=0, help="The seed of everything random.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Forget what an unfinished run has done, instead of going on.")
+        bool,
+        _resuming("--restart", help="Begin anew, instead of going on with an unfinished run."),
     ] = False,
     time_limit: Annotated[
         float | None,
-        typer.Option(min=1, metavar="SECONDS", help="Stop then, keeping what is done: for queues that kill."),
+        _resuming(
+            min=1,
+            metavar="SECONDS",
+            help="Stop after this time and keep what is done; the same command goes on from there.",
+        ),
     ] = None,
     shard_size: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Images that are kept or lost together when a run stops.")
+        int | None,
+        _resuming(
+            min=1,
+            metavar="N",
+            help="The number of images that are saved at once: a stopped run loses less than that.",
+            show_default="by the number of images and their size",
+        ),
     ] = None,
-    engine: Annotated[str, typer.Option(metavar="local|ray", help="Who measures: this process, or Ray.")] = "local",
+    engine: Annotated[
+        str,
+        _cluster(metavar="local|ray", help="Whether this process runs the networks, or workers of a Ray cluster."),
+    ] = "local",
     ray_workers: Annotated[
-        str, typer.Option(metavar="auto|N", help="Ray: networks at once; auto: as many as the cluster has room for.")
+        str,
+        _cluster(metavar="auto|N", help="The number of Ray workers; auto is as many as the cluster has room for."),
     ] = "auto",
-    cpus_per_worker: Annotated[float, typer.Option(min=0.1, help="Ray: processors of each.")] = 1,
-    gpus_per_worker: Annotated[float, typer.Option(min=0, help="Ray: GPUs of each; parts of one are allowed.")] = 0,
+    cpus_per_worker: Annotated[float, _cluster(min=0.1, help="The processors of each Ray worker.")] = 1,
+    gpus_per_worker: Annotated[
+        float,
+        _cluster(min=0, help="The GPUs of each Ray worker; 0.5 lets two share one."),
+    ] = 0,
     mix_gpus: Annotated[
         bool,
-        typer.Option("--mix-gpus", help="Allow GPUs of several kinds (they round differently) in one store."),
+        _cluster("--mix-gpus", help="Allow GPUs of several kinds (they round differently) in one store."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Pass images through networks and store every unit's activations and statistics.
 
-    Without --model and --images: a standard and a robust network that come with the program, on images that it draws.
+    Without --model and --images, it measures two networks that come with the program, a standard and a robust one, on
+    images that it draws.
     """
     path = local_path(store, "written")
     share_processors()
-    from shapebias.precompute.models.spec import PAIR, check_files, parse_spec, parse_specs
+    from shapebias.precompute.models.spec import PAIR, check_sources, parse_spec, parse_specs, usual_images
 
-    if not model and not images.startswith("builtin:"):
+    if not model and images is not None and not images.startswith("builtin:"):
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
     specs, rulers = parse_specs(model or list(PAIR)), [] if embedding is None else [parse_spec(embedding)]
-    check_files([*specs, *rulers])
+    images = usual_images(specs) if images is None else images
+    check_sources([*specs, *rulers])
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
     from shapebias.core.attribution.choice import parse_choices
     from shapebias.precompute.attacks.attack import parse_attack
@@ -276,8 +361,16 @@ def precompute(
     check_free(path, overwrite)
     with console_progress() as progress, stoppable(time_limit):
         progress.stage("listing images")
-        inputs = Inputs.find(settings)
+        inputs = Inputs.find(settings, progress)
         from shapebias.precompute.run import precompute as run  # with PyTorch, which takes seconds: after any mistake
 
         summary = run(settings, progress, inputs)
-    print(json.dumps(summary.to_json()) if as_json else summary.text())
+    if as_json:
+        print(json.dumps(summary.to_json()))
+        return
+    from shapebias.core.paper.claims import story
+    from shapebias.core.store.opening import open_store
+
+    print(summary.text())
+    if lines := story(open_store(path)):
+        print("", *lines, sep="\n")

@@ -5,18 +5,31 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import StoreArgument, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import GraphicsOption, StoreArgument, UnitArgument
 
 
-@command(example="shapebias show lite0.zarr Lite0/_blocks.3/17 -o unit.png")
+@command(
+    group=Group.EXPLORE,
+    examples=(
+        "shapebias show lite0.zarr Lite0/_blocks.3/17 -o unit.png",
+        "shapebias show lite0.zarr Lite0/_blocks.3/17 --view crop",
+    ),
+)
 def show(
     store: StoreArgument,
-    unit: Annotated[str, typer.Argument(metavar="UNIT", help="MODEL/LAYER/INDEX.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the picture to FILE.png.")] = None,
-    view: Annotated[str, typer.Option(help="crop, mask or whole.")] = "mask",
-    graphics: Annotated[str, typer.Option(help="auto, sixel, kitty, iterm2, halfcell or none.")] = "auto",
+    unit: UnitArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the picture to this file.")] = None,
+    view: Annotated[
+        str,
+        typer.Option(
+            metavar="crop|mask|whole",
+            help="Show the part of an image where the unit fires (crop), the image darkened elsewhere (mask), or all.",
+        ),
+    ] = "mask",
+    graphics: GraphicsOption = "auto",
 ) -> None:
-    """One unit: its numbers and its grid of top images, to the terminal or a file."""
+    """Show one unit: its numbers and the grid of its top images."""
     from shapebias.core.store.opening import open_store
     from shapebias.tui.show import show_unit
 

@@ -2,55 +2,109 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, LabelsOption, command, count
+from shapebias.commands.common import Group, command, count
+from shapebias.commands.options import DeviceOption, JsonOption, LabelsOption, WorkersOption
 from shapebias.core.errors import UsageError
 
+if TYPE_CHECKING:
+    from shapebias.precompute.training.settings import Epoch
 
-@command(example="shapebias train --data photos --output robust.safetensors --adversarial l2 --epochs 20")
+
+@command(
+    group=Group.NETWORKS,
+    examples=(
+        "shapebias train --data photos --output standard.safetensors --epochs 20",
+        "shapebias train --data photos --output robust.safetensors --adversarial l2 --epochs 20",
+    ),
+)
 def train(
-    data: Annotated[str, typer.Option(metavar="IMAGES", help="Labelled images, as `precompute --images` takes them.")],
-    output: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="Where the weights go.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="IMAGES", help="The labelled images to learn from, written as for `shapebias precompute --images`."
+        ),
+    ],
+    output: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The file to write the weights to.")],
     labels: LabelsOption = None,
-    architecture: Annotated[str, typer.Option(metavar="small|NAME", help="small (64 px), or torchvision's.")] = "small",
-    epochs: Annotated[int, typer.Option(min=1, help="Times that every image is learned from.")] = 30,
-    batch_size: Annotated[int, typer.Option(min=2, help="Images a step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="The largest: warm-up, then a cosine to 0.")] = 0.1,
+    architecture: Annotated[
+        str,
+        typer.Option(
+            metavar="small|photo|NAME",
+            help="The architecture: small (for 64 px images), photo (32 px), or the name of one of torchvision's.",
+        ),
+    ] = "small",
+    epochs: Annotated[int, typer.Option(min=1, help="How often every image is learned from.")] = 30,
+    batch_size: Annotated[int, typer.Option(min=2, help="The number of images of each step.")] = 128,
+    learning_rate: Annotated[
+        float, typer.Option(help="The largest learning rate: it warms up to this and then falls to 0 as a cosine.")
+    ] = 0.1,
     adversarial: Annotated[
         str | None,
-        typer.Option(metavar="l2|linf", help="Learn from attacked images (PGD); without it from clean ones."),
+        typer.Option(metavar="l2|linf", help="Learn from attacked images (PGD in this norm) instead of clean ones."),
     ] = None,
     epsilon: Annotated[
-        float | None, typer.Option(help="The attack's radius, for images in [0, 1]; l2: 3 at 224 px, linf: 4/255.")
+        float | None,
+        typer.Option(
+            help="The radius of the attack, for pixels in [0, 1].", show_default="l2: 3 for 224 px; linf: 4/255"
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="The attack's steps (7).")] = None,
-    step_size: Annotated[float | None, typer.Option(help="Of the attack (l2: 0.5 for epsilon 3 in 7 steps).")] = None,
-    held_out: Annotated[float, typer.Option(help="The fraction of images kept to measure accuracy on.")] = 0.1,
-    flip: Annotated[bool, typer.Option("--flip", help="Mirror images at random.")] = False,
-    shift: Annotated[int, typer.Option(min=0, help="Move images at random by up to so many px.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its checkpoint.")] = False,
+    steps: Annotated[int | None, typer.Option(help="The number of steps of the attack.", show_default="7")] = None,
+    step_size: Annotated[
+        float | None,
+        typer.Option(help="The size of one step of the attack.", show_default="l2: 0.5 for epsilon 3 in 7 steps"),
+    ] = None,
+    held_out: Annotated[
+        float, typer.Option(help="The fraction of images that is not learned from, but measured on.")
+    ] = 0.1,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Mirror every image left to right with a chance of one half.")
+    ] = False,
+    shift: Annotated[int, typer.Option(min=0, help="Move every image at random by up to this many pixels.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of everything random.")] = 0,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...", help="Several seeds: train a network for each, into the output file's name with -N."
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|highest|tf32|bf16",
+            help="The precision of networks: bf16 is twice as fast on CPUs that have it; auto is bf16 on a GPU, else "
+            "float32 throughout (highest).",
+        ),
+    ] = "auto",
+    workers: WorkersOption = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output file and its checkpoint.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network, standard or adversarially robust; stopped, the same command goes on from its last epoch."""
+    """Train a network, standard or adversarially robust.
+
+    Where a run was stopped, the same command goes on from its last epoch.
+    """
     if adversarial is None and not (epsilon is None and steps is None and step_size is None):
         raise UsageError("--epsilon, --steps and --step-size are of an attack: add --adversarial l2 or linf")
     processes = count("--workers", workers, 0)
+    if seeds is not None and seed:
+        raise UsageError("--seed is of one network, --seeds of several: name one of them")
     from shapebias.precompute.attacks.attack import Attack
     from shapebias.precompute.images.sources.find import find_images
     from shapebias.precompute.models.trained import usual_preprocessing
     from shapebias.precompute.progress import console_progress
+    from shapebias.precompute.training.family import parse_seeds, train_family
     from shapebias.precompute.training.loop import train as run
     from shapebias.precompute.training.settings import TrainingSettings
 
     size = usual_preprocessing(architecture).geometry.crop
     attack = Attack.usual(adversarial, size, epsilon, 7 if steps is None else steps, step_size) if adversarial else None
-    images, skipped = find_images(data, labels=labels)
+    with console_progress() as progress:
+        images, skipped = find_images(data, labels=labels, progress=progress)
     settings = TrainingSettings(
         images=images,
         output=output,
@@ -61,13 +115,27 @@ def train(
         attack=attack,
         seed=seed,
         device=device,
+        precision=precision,
         workers=processes,
         held_out=held_out,
         flip=flip,
         shift=shift,
         overwrite=overwrite,
     )
+    chosen = None if seeds is None else parse_seeds(seeds)
+
+    def say(epoch: "Epoch") -> None:
+        if not as_json:
+            print(epoch, flush=True)
+
+    summaries = []
     with console_progress() as progress:
-        summary = run(settings, progress, lambda epoch: None if as_json else print(epoch, flush=True))
-    summary.skipped[:0] = skipped
-    print(json.dumps(summary.to_json()) if as_json else summary.text())
+        made = [run(settings, progress, say)] if chosen is None else train_family(settings, chosen, progress, say)
+        for summary in made:
+            summary.skipped[:0] = skipped
+            summaries.append(summary)
+            if not as_json:
+                print(summary.text(), flush=True)
+    if as_json:
+        records = [summary.to_json() for summary in summaries]
+        print(json.dumps(records[0] if chosen is None else {"networks": records}))

@@ -5,18 +5,27 @@ from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, StoreArgument, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import JsonOption, OnlyModelOption, StoreArgument, UnitArgument
 
 
-@command(example="shapebias twins pair.zarr demo-s/conv5/17 --model demo-r")
+@command(
+    group=Group.EXPLORE,
+    examples=(
+        "shapebias twins pair.zarr demo-s/conv5/17 --model demo-r",
+        "shapebias twins pair.zarr demo-s/conv5/17 --limit 10 --json",
+    ),
+)
 def twins(
     store: StoreArgument,
-    unit: Annotated[str, typer.Argument(metavar="UNIT", help="MODEL/LAYER/INDEX.")],
-    model: Annotated[str | None, typer.Option(help="Only units of this model.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="So many of the same layer, and of the others.")] = 3,
+    unit: UnitArgument,
+    model: OnlyModelOption = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="The number of units shown of the same layer, and of all other layers together.")
+    ] = 3,
     as_json: JsonOption = False,
 ) -> None:
-    """The units that fire on the same images: twins in other models, units like it in its own."""
+    """Find the units that fire on the same images: twins in other models, and similar units in its own."""
     from shapebias.core.analysis.twins import Correlator, find_twins, twins_text
     from shapebias.core.store.opening import open_store
 

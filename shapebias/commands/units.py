@@ -1,32 +1,44 @@
 """`shapebias units`."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shapebias.commands.common import StoreArgument, command
+from shapebias.commands.common import Group, command
+from shapebias.commands.options import OnlyLayerOption, OnlyModelOption, OutputOption, StoreArgument
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
 
-@command(example="shapebias units lite0.zarr --layer _blocks.3 --sort selectivity --limit 10")
+@command(
+    group=Group.EXPLORE,
+    examples=(
+        "shapebias units lite0.zarr --layer _blocks.3 --sort selectivity --limit 10",
+        "shapebias units lite0.zarr --filter 'smoothness > 0.8 and sparsity < 0.5' --format csv -o smooth.csv",
+    ),
+)
 def units(
     store: StoreArgument,
-    model: Annotated[str | None, typer.Option(help="Only this model's units.")] = None,
-    layer: Annotated[str | None, typer.Option(help="Only this layer's units.")] = None,
+    model: OnlyModelOption = None,
+    layer: OnlyLayerOption = None,
     condition: Annotated[
         str | None,
-        typer.Option("--filter", metavar="EXPR", help="Only units such as 'max > 2 and top 10% selectivity'."),
+        typer.Option(
+            "--filter",
+            metavar="EXPR",
+            help="Keep only the units that fulfil this, such as 'max > 2 and top 10% selectivity'.",
+        ),
     ] = None,
-    sort: Annotated[str | None, typer.Option(metavar="METRIC", help="The largest first.")] = None,
-    ascending: Annotated[bool, typer.Option("--ascending", help="The smallest first.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, csv or parquet.")] = "table",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to a file.")] = None,
+    sort: Annotated[str | None, typer.Option(metavar="METRIC", help="Sort by this metric, the largest first.")] = None,
+    ascending: Annotated[bool, typer.Option("--ascending", help="Sort with the smallest first.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Show only the first units, at most this many.")] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="table|json|csv|parquet", help="The format of the output.")
+    ] = "table",
+    output: OutputOption = None,
 ) -> None:
-    """The unit table: filtered, sorted, limited, in any format."""
+    """Print or export the table of units, filtered and sorted."""
     from shapebias.core.store.opening import open_store
     from shapebias.core.units.export import FORMATS, write_units, write_units_file
     from shapebias.core.units.filter import select_units

@@ -5,31 +5,43 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shapebias.commands.common import JsonOption, StoreArgument, command, count, share_processors
+from shapebias.commands.common import Group, command, count, share_processors
+from shapebias.commands.options import DeviceOption, JsonOption, StoreArgument, WorkersOption
 from shapebias.core.remote import local_path
 
 if TYPE_CHECKING:
     from shapebias.core.analysis.verify import Report
 
 
-@command(example="shapebias verify lite0.zarr --sample 20")
+@command(
+    group=Group.MAINTENANCE,
+    examples=(
+        "shapebias verify lite0.zarr",
+        "shapebias verify lite0.zarr --sample 20 --images moved/photos",
+    ),
+)
 def verify(
     store: StoreArgument,
     sample: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Compute so many units of each model again, with the networks.")
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Compute this many units of each model again with the networks, and compare."
+        ),
     ] = 0,
     images: Annotated[
-        str | None, typer.Option(metavar="IMAGES", help="Where the images are now, if elsewhere.")
+        str | None, typer.Option(metavar="IMAGES", help="Where the images are now, if they have moved.")
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", metavar="SPEC", help=r"LABEL=SOURCE\[@CHECKPOINT] of a network that is elsewhere now."),
+        typer.Option(
+            "--model", metavar="SPEC", help=r"LABEL=SOURCE\[@CHECKPOINT] of a network that has moved. Repeatable."
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    workers: Annotated[str, typer.Option(metavar="auto|N", help="Processes that decode images.")] = "auto",
+    device: DeviceOption = "auto",
+    workers: WorkersOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Read all of a store: are its files whole, do its numbers make sense, are they what the networks give?"""
+    """Check a store: that its files are whole, its numbers make sense, and the networks still give them."""
     from shapebias.core.analysis.verify import verify_store
 
     path = local_path(store, "verified")

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shapebias.precompute.images.broden import Broden, read_broden
+from shapebias.precompute.images.builtin.kept import keep_drawings
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.images.sources.variants import find_variants
+from shapebias.precompute.progress import SILENT, Reporter
 from shapebias.precompute.scoring.box_files import BoxFiles, read_box_files
 from shapebias.precompute.settings import FAST, Settings
 
@@ -34,15 +36,17 @@ class Inputs:
     boxes: BoxFiles | None
 
     @classmethod
-    def find(cls, settings: Settings) -> "Inputs":
+    def find(cls, settings: Settings, progress: Reporter = SILENT) -> "Inputs":
         """List what the settings name. Raises ShapebiasError."""
-        image_set, skipped = list_images(settings)
+        image_set, skipped = list_images(settings, progress)
         reduced = image_set.reduced
         return cls(
             image_set=image_set,
             skipped=skipped,
-            conflicting=None if settings.cue_conflict is None else find_images(settings.cue_conflict),
-            ood={name: find_images(source) for name, source in settings.ood},
+            conflicting=None
+            if settings.cue_conflict is None
+            else find_images(settings.cue_conflict, progress=progress),
+            ood={name: find_images(source, progress=progress) for name, source in settings.ood},
             stylized=None if settings.stylized is None else replace(find_images(settings.stylized)[0], reduced=reduced),
             variants=[
                 (variant, replace(other, reduced=reduced))
@@ -52,6 +56,13 @@ class Inputs:
             broden=None if settings.broden is None else read_broden(settings.broden, settings.limit),
             boxes=None if settings.boxes is None else read_box_files(settings.boxes),
         )
+
+    def drawn_once(self, folder: Path) -> "Inputs":
+        """Return the same images; built-in ones are kept in a folder once they are drawn, for all passes of a run."""
+        conflicting = self.conflicting
+        if conflicting is not None:
+            conflicting = keep_drawings(conflicting[0], folder), conflicting[1]
+        return replace(self, image_set=keep_drawings(self.image_set, folder), conflicting=conflicting)
 
     def digests(self) -> dict[str, str]:
         """Return a digest of every set of images, by name, and of the objects' boxes."""
@@ -67,10 +78,10 @@ class Inputs:
         return {name: image_digest(image_set) for name, image_set in sets.items()} | boxes
 
 
-def list_images(settings: Settings) -> tuple[ImageSet, list[Skipped]]:
+def list_images(settings: Settings, progress: Reporter = SILENT) -> tuple[ImageSet, list[Skipped]]:
     """Return the images that the settings name, to be decoded as they say, and what was left out. Raises
     ShapebiasError."""
-    image_set, skipped = find_images(settings.images, settings.limit, settings.labels)
+    image_set, skipped = find_images(settings.images, settings.limit, settings.labels, progress)
     return replace(image_set, reduced=settings.decode == FAST), skipped
 
 

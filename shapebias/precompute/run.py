@@ -43,13 +43,15 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         measuring, device = _devices(settings)
         if inputs is None:
             progress.stage("listing images")
-            inputs = Inputs.find(settings)
+            inputs = Inputs.find(settings, progress)
         progress.stage("loading models")
         runners = prepare_runners(settings, inputs.image_set, device)
         _check(settings, inputs, runners)
         loading = time.perf_counter() - started
         resumed = writer.unfinished.begin(_identity(settings, inputs, runners, measuring), settings.restart)
         with _engine(settings, inputs, runners, device=measuring, progress=progress, writer=writer) as engine:
+            if settings.engine != "ray":  # whose nodes may not see the folder
+                inputs = inputs.drawn_once(writer.unfinished.drawn)
             run = Run(settings, inputs, runners, engine, writer=writer, device=device, progress=progress)
             for stage in (measure_activations, finish_layers, decide, attribute, ablate, write_models):
                 stage(run)

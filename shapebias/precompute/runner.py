@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +24,9 @@ from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.outputs import find_scores, return_scores
 from shapebias.precompute.models.unwrapping import takes_videos
 from shapebias.precompute.settings import Settings
+from shapebias.precompute.statistics.kernels.on_cpu import find_largest
 
 Pixels = NDArray[np.uint8]
-Number = TypeVar("Number", np.int32, np.float32)
 
 
 @dataclass
@@ -54,16 +54,17 @@ class Runner:
         return self.model.preprocessing.geometry
 
     def targets(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The output that is right for each image, int32 [images], -1 = none; `labels` index the images' classes."""
+        """Return the output that is right for each image, int32 [images], -1 = none; `labels` index the images'
+        classes."""
         return self.match.targets(labels)
 
     def inputs(self, pixels: Pixels) -> Tensor:
-        """uint8 [B, H, W, 3] as the network takes it."""
+        """Return uint8 [B, H, W, 3] as the network takes it."""
         return self.device.images(pixels, self.model.preprocessing)
 
     def forward(self, pixels: Pixels, see: Callable[[int, Tensor], Tensor | None] | None = None) -> Tensor | None:
-        """The network's scores [B, classes]; `see(layer, output)` is called for every watched layer, and may return
-        what the network is to go on with instead."""
+        """Return the network's scores [B, classes]; `see(layer, output)` is called for every watched layer, and may
+        return what the network is to go on with instead."""
         if len(pixels) == 1 and not self.takes_one:
             scores = self.forward(np.repeat(pixels, 2, 0), None if see is None else _of_first(see))
             return None if scores is None else scores[:1]
@@ -73,24 +74,26 @@ class Runner:
             with Watch(self.network, self.layers, see):
                 return first_tensor(self.network(self.inputs(pixels)))
 
-    def activations(self, pixels: Pixels) -> list[NDArray[np.float32]]:
-        """float32 [B, units] of every watched layer: the units' activations, the maxima of their maps."""
+    def activations(self, pixels: Pixels) -> list[NDArray[Any]]:
+        """Return what the network decides, int32 [B], or [0] where it gives no scores; and of every watched layer the
+        units' activations, the maxima of their maps, float32 [B, units]."""
         seen: dict[int, Tensor] = {}
-        self.forward(pixels, lambda index, output: seen.update({index: torch.amax(output, (2, 3))}))
+        scores = self.forward(pixels, lambda index, output: seen.update({index: _largest(output)}))
         joined = torch.cat([seen[index].float() for index in range(len(self.layers))], 1).cpu().numpy()
-        return np.split(joined, np.cumsum([layer.units for layer in self.layers])[:-1], axis=1)
+        layers = np.split(joined, np.cumsum([layer.units for layer in self.layers])[:-1], axis=1)
+        return [self.decide(scores), *layers]
 
     def decide(self, scores: Tensor | None) -> NDArray[np.int32]:
-        """int32 [B]: the class with the largest score; of no image where the network gives none."""
+        """Return int32 [B]: the class with the largest score; of no image where the network gives none."""
         if scores is None or self.outputs is None:
             return np.zeros(0, np.int32)
         decided: NDArray[np.int32] = scores.argmax(1).int().cpu().numpy()
         return decided
 
-    def of_versions(self, give: Callable[[Pixels], list[NDArray[Number]]], pixels: Pixels) -> list[NDArray[Number]]:
+    def of_versions(self, give: Callable[[Pixels], list[NDArray[Any]]], pixels: Pixels) -> list[NDArray[Any]]:
         """Return what `give` makes of images uint8 [N, H, W, 3], arrays [N, ...], in as few forwards as there is room
         for."""
-        parts: list[list[NDArray[Number]]] = []
+        parts: list[list[NDArray[Any]]] = []
         done = 0
         while done < len(pixels):
             try:
@@ -104,7 +107,7 @@ class Runner:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """What the user's network raises becomes one line."""
+        """Turn what the user's network raises into one line, while the block runs."""
         try:
             yield
         except ShapebiasError:
@@ -113,6 +116,15 @@ class Runner:
             if is_out_of_memory(error):
                 raise _does_not_fit(self.model, self.device) from error
             raise _failed(self.model, error) from error
+
+
+def _largest(maps: Tensor) -> Tensor:
+    """Return the largest value of every map, [B, C]; NaN where one of its values is."""
+    if maps.device.type == "cpu":
+        largest, finite = find_largest(maps)
+        if finite.all():
+            return largest
+    return torch.amax(maps, (2, 3))
 
 
 def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Tensor], Tensor | None]:

@@ -22,7 +22,7 @@ class _Stop(BaseException):
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """Have the signals that stop a run handled after the block as before it."""
+    """Restore, after the block, how the signals that stop a run were handled before it."""
     if threading.current_thread() is not threading.main_thread():  # which alone gets them
         yield
         return

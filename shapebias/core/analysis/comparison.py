@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from shapebias.core.analysis.accuracy import Accuracy, accuracies
 from shapebias.core.analysis.explainability import differences_text, score_differences
-from shapebias.core.analysis.resampling import RESAMPLES, exchange_test, holm, resampled_means
 from shapebias.core.attribution.scores import SCORES
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS
@@ -18,6 +17,7 @@ from shapebias.core.shape_bias.decisions import Score, score
 from shapebias.core.shape_bias.observers import bias_record
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, printable
+from shapebias.core.uncertainty.resampling import RESAMPLES, exchange_test, holm, resampled_means
 
 OUTLIER = 0.2  # of the reference model's mean clean TV in the layer, as in the code of Chen, Agarwal & Nguyen
 
@@ -26,7 +26,7 @@ ONE_NETWORK = (
     "networks of each kind: --group"
 )
 
-# What it means that a metric is larger; of others "larger in METRIC".
+# What it means that a metric is larger; of others "larger in" its name.
 _WORDS = {
     "smoothness": "smoother",
     "filter_smoothness": "smoother in its filters",
@@ -356,7 +356,7 @@ def sentence(overall: Overall, second: str) -> str:
 
 def larger_in_words(metric: str) -> str:
     """Return what it means that a metric is larger, such as `smoother`."""
-    return _WORDS.get(metric, f"larger in {metric}")
+    return _WORDS.get(metric, f"larger in {METRICS[metric].in_words}")
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -56,11 +56,15 @@ class SetDecisions:
         right: NDArray[np.bool_] = self.decision == self.category
         return right
 
+    def counted(self, set_name: str) -> NDArray[np.bool_]:
+        """Return which decisions are right, of the images under the conditions that enter the set's means (of all,
+        where none does), bool [those images]."""
+        kept = np.array([not is_left_out(set_name, condition) for condition in self.conditions], bool)
+        return self.right[kept] if kept.any() else self.right
+
     def accuracy(self, set_name: str) -> float:
-        """Return the fraction of the images that are right, under the conditions that enter the set's means (all, where
-        none does); NaN without images."""
-        counted = np.array([not is_left_out(set_name, condition) for condition in self.conditions], bool)
-        right = self.right[counted] if counted.any() else self.right
+        """Return the fraction of the counted images that are right; NaN without images."""
+        right = self.counted(set_name)
         return float(right.mean()) if len(right) else float("nan")
 
 

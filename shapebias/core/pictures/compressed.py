@@ -62,7 +62,7 @@ def png_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
 
 
 def jpeg_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
-    """As `png_within`, as JPEG files: photos in a quarter of the bytes."""
+    """Do as `png_within`, as JPEG files: photos in a quarter of the bytes."""
     return _within(tiles, limit, _JPEG, apply)
 
 

@@ -48,7 +48,7 @@ _Marks = NDArray[np.uint32]
 
 
 def encode_coarse(tiles: Pixels, limit: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
-    """As `encode_within`, for a slow line: where even 5 colours are too long, squares of 6 x 6 pixels.
+    """Do as `encode_within`, for a slow line: where even 5 colours are too long, squares of 6 x 6 pixels.
 
     At the same number of bytes such squares, as high as a band of sixel, are nearer to photos than fewer colours.
     """
@@ -72,7 +72,7 @@ def encode_within(
     fewest: int = _FEWEST,
     expected: float | None = None,
 ) -> list[bytes]:
-    """As `encode_tiles`, with as many colours (`fewest` to 64) as keep all tiles together within `limit` bytes.
+    """Do as `encode_tiles`, with as many colours (`fewest` to 64) as keep all tiles together within `limit` bytes.
 
     The number is guessed from `expected`, their bytes with 16 colours, by default guessed from the tiles; every other
     tile then shows how long they really are, and the others take as many as still fit. Where that was too many, all are
@@ -119,7 +119,7 @@ def _expected_bytes(tiles: Pixels) -> float:
 
 
 def encode_tiles(tiles: Pixels, colours: int = 16) -> list[bytes]:
-    """Each of the tiles, uint8 [n, height, width, 3], as a sixel string that paints all of its pixels.
+    """Return each of the tiles, uint8 [n, height, width, 3], as a sixel string that paints all of its pixels.
 
     `colours` (2 to 64) a tile: fewer make it shorter. Raises ValueError for tiles wider or higher than MAX_SIDE.
     """
@@ -132,7 +132,7 @@ def encode_tiles(tiles: Pixels, colours: int = 16) -> list[bytes]:
 
 
 def encode_fine(tiles: Pixels, colours: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
-    """As `encode_tiles`, with up to 256 colours a tile: each pixel gets the nearest, however long that is.
+    """Do as `encode_tiles`, with up to 256 colours a tile: each pixel gets the nearest, however long that is.
 
     `apply` gets few tiles at once, so that it can stop between them.
     """
@@ -183,7 +183,8 @@ def _nearest(tiles: Pixels, colours: int) -> tuple[Pixels, NDArray[np.float32]]:
 
 
 def side_by_side(tiles: Sequence[bytes], width: int) -> bytes:
-    """One sixel string with several of `encode_tiles` beside each other, all `width` pixels wide and equally high.
+    """Return one sixel string with several of `encode_tiles` beside each other, all `width` pixels wide and equally
+    high.
 
     Each tile keeps its colours, under numbers of its own.
     """

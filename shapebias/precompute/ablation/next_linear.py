@@ -36,7 +36,7 @@ class NextLinear:
         self._check(before.output[:1], layer.units)
 
     def inputs(self, output: Tensor) -> Tensor:
-        """x for outputs of the layer, which may be overwritten."""
+        """Return the module's input x for outputs of the layer, which may be overwritten."""
         found: list[Tensor] = []
 
         def reached(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -76,8 +76,8 @@ class NextLinear:
         return slice(unit * self._width, (unit + 1) * self._width)
 
     def without(self, inputs: Tensor, outputs: Tensor, rows: Tensor, units: Tensor) -> Tensor:
-        """The module's output [R, ...] for rows (image, unit), int64 [R] each, a unit's rows together; inputs and
-        outputs [B, ...]: the module's for the images. Whatever the precision, this difference is in theirs."""
+        """Return the module's output [R, ...] for rows (image, unit), int64 [R] each, a unit's rows together; inputs
+        and outputs [B, ...]: the module's for the images. Whatever the precision, this difference is in theirs."""
         found = take_rows(outputs, rows)
         first = 0
         for unit, count in zip(

@@ -105,7 +105,7 @@ class Rest:
             raise NoRestError(f"its forward fails on placeholders ({type(error).__name__})") from error
 
     def first_call_behind(self, *kinds: type[nn.Module]) -> tuple[str, int]:
-        """The module path and the number of the call of one of `kinds` that began first after the layer's ended.
+        """Return the module path and the number of the call of one of `kinds` that began first after the layer's ended.
 
         Raises NoRestError where there is none.
         """
@@ -198,8 +198,8 @@ def _near(found: Tensor, wanted: Tensor) -> bool:
 
 
 def take_rows(maps: Tensor, rows: Tensor) -> Tensor:
-    """A copy of maps [B, C, h, w] at `rows` int64 [R], in the memory format of `maps`, so that convolutions go the same
-    way."""
+    """Return a copy of maps [B, C, h, w] at `rows` int64 [R], in the memory format of `maps`, so that convolutions go
+    the same way."""
     if maps.is_contiguous():
         return maps.index_select(0, rows)
     return maps.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)

@@ -119,7 +119,7 @@ class LayerStatistics(AttributeState):
         return super().state_dict() | to_part(self._all())
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Become what returned `state`."""
+        """Take over the values of the statistic whose `state_dict` returned `state`."""
         super().load_state_dict(state)
         for name, statistic in self._all().items():
             statistic.load_state_dict(WithoutPrefix(state, name))

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.imagenet import class_names, wnids
-from shapebias.core.shape_bias.categories import identity_mapping, load_mapping, sixteen_classes
+from shapebias.core.shape_bias.categories import (
+    identity_mapping,
+    is_part_of_sixteen,
+    known_categories,
+    load_mapping,
+    part_text,
+    sixteen_classes,
+)
 from shapebias.core.shape_bias.decisions import NATIVE, decide
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
@@ -138,8 +145,8 @@ def category_mappings(runners: Sequence[Runner], file: Path | None) -> dict[str,
 
 
 def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
-    """Return the classes of every category: as the file says, ImageNet's 16 categories, or the network's own classes,
-    each a category, where their names are known.
+    """Return the classes of every category: as the file says; the 16 categories, of ImageNet's classes; those of them
+    that the network has, if it has two; or its own classes, each a category, where their names are known.
 
     Raises ShapebiasError where they are not.
     """
@@ -154,11 +161,22 @@ def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
     if ids == list(wnids()):
         return sixteen_classes()
     if ids is not None:
-        return identity_mapping(ids)
+        known = known_categories(ids)
+        return known if len(known) > 1 else identity_mapping(ids)
     raise ShapebiasError(
         f"{runner.model.label} has {runner.outputs} classes that are not ImageNet's: name the classes of each category "
         "in a JSON file, --categories FILE"
     )
+
+
+def part_of_sixteen(runner: Runner, file: Path | None) -> str | None:
+    """Return which of the 16 categories a network decides among, in words with the chance level; None where these are
+    all of them, or others. Raises ShapebiasError as `category_mapping` does."""
+    mapping = category_mapping(runner, file)
+    if not is_part_of_sixteen(list(mapping)):
+        return None
+    ids = class_ids(runner)
+    return part_text(mapping, ids if ids is not None else [str(index) for index in range(runner.outputs or 0)])
 
 
 def class_ids(runner: Runner) -> list[str] | None:

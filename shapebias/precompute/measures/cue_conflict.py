@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.shape_bias.categories import is_part_of_sixteen, sixteen_classes
 from shapebias.core.shape_bias.decisions import Decisions, Stimuli, label_stimuli
 from shapebias.core.text import printable
 from shapebias.precompute.images.builtin.drawing import SHAPES, TEXTURES
@@ -32,6 +33,7 @@ class CueConflict:
     shape, texture:  int32 [images]; one and the same in images without a conflict
     stimuli:     how images were prepared: see `categories.stimulus_geometry`
     skipped:     the images that could not be used
+    others:      how many are of categories that the models do not have
     decisions:   int32 [images] of every model by its label
     """
 
@@ -43,6 +45,7 @@ class CueConflict:
     stimuli: str
     skipped: list[Skipped]
     decisions: dict[str, NDArray[np.int32]]
+    others: int = 0
 
     def of(self, model: str) -> Decisions:
         """Return what one model decided."""
@@ -94,6 +97,7 @@ def decide_cue_conflict(
         stimuli=stimuli_as,
         skipped=[*skipped, *misnamed, *decided.skipped],
         decisions={label: decisions[decided.readable] for label, decisions in decided.by_model.items()},
+        others=stimuli.others,
     )
 
 
@@ -108,7 +112,8 @@ def label_images(
     mappings = category_mappings(runners, file)
     categories = list(next(iter(mappings.values())))
     textures = list(TEXTURES) if categories == list(SHAPES) else None
-    stimuli = label_stimuli([os.fsdecode(path) for path in image_set.paths], categories, textures)
+    whole = list(sixteen_classes()) if is_part_of_sixteen(categories) else []
+    stimuli = label_stimuli([os.fsdecode(path) for path in image_set.paths], categories, textures, whole)
     if not stimuli.conflicting.any():
         reasons = ", ".join(dict.fromkeys(reason for _, reason in stimuli.unusable[:100])) or "shape is texture in all"
         known = f"; the categories are {printable(', '.join(categories))}" if "unknown category" in reasons else ""

@@ -11,9 +11,9 @@ from shapebias.precompute.models.architectures import STUDIED, torchvision_names
 from shapebias.precompute.models.hooks import Place, WatchedLayer
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import load_model
+from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.receptive_field import receptive_fields
 from shapebias.precompute.models.spec import ModelSpec
-from shapebias.precompute.models.trained import SMALL
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Architecture:
 
 
 def list_architectures(wish: str | None = None) -> tuple[list[Architecture], int]:
-    """Those whose name contains `wish` or matches it as a glob, and how many more timm has.
+    """Return the architectures whose name contains `wish` or matches it as a glob, and how many more timm has.
 
     timm's are named only where `wish` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
     """
-    found = [Architecture(SMALL, None, False), *_of_torchvision()]
+    found = [*(Architecture(name, None, False) for name in OWN), *_of_torchvision()]
     timm = _of_timm()
     if wish is None:
         return found, len(timm)
@@ -66,7 +66,7 @@ def _of_timm() -> list[Architecture]:
 
 
 def architectures_text(architectures: list[Architecture], more: int) -> str:
-    """A table for people."""
+    """Return the layers as a table as text."""
     width = max((len(each.name) for each in architectures), default=0)
     lines = [f"{'model':{width}}  {'layers':7}  weights"]
     for each in architectures:
@@ -105,14 +105,14 @@ class Layers:
     layers: list[LayerFacts]
 
     def to_json(self) -> dict[str, Any]:
-        """For scripts."""
+        """Return the layers as JSON, for scripts."""
         facts = asdict(self)
         for layer in facts["layers"]:
             layer["receptive_field"] = layer.pop("field")
         return facts
 
     def text(self) -> str:
-        """A table for people."""
+        """Return the layers as a table as text."""
         width = max(len(printable(each.name, 60)) for each in self.layers)
         lines = [f"{printable(self.architecture)}, {self.input_size} px: {printable(self.preprocessing, 400)}"]
         lines.append(f"   {'layer':{width}}  {'units':>6}  {'map':>9}  {'field':>11}  module, what it gives")
@@ -128,7 +128,7 @@ class Layers:
 
 
 def describe_layers(spec: ModelSpec) -> Layers:
-    """The default layers and all convolutions of the network that `spec` names; nothing is downloaded.
+    """Return the default layers and all convolutions of the network that `spec` names; nothing is downloaded.
 
     Raises UsageError or ShapebiasError.
     """

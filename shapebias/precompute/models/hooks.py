@@ -169,13 +169,14 @@ class _Interception:
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """The tensor that a module returned, the first where it returned several (GoogLeNet's, timm's tuples)."""
+    """Return the tensor that a module returned, the first where it returned several (GoogLeNet's, timm's tuples)."""
     return next(tensors_in(output), None)
 
 
 @contextmanager
 def replaced(module: nn.Module, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    """The module with another forward while the block runs; its class, and a forward of its own, stay as they were."""
+    """Return the module with another forward while the block runs; its class, and a forward of its own, stay as they
+    were."""
     had = module.__dict__.get("forward")
     module.__dict__["forward"] = make(module.forward)
     try:

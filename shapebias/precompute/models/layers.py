@@ -104,8 +104,8 @@ class Trace:
         return _Tensor(value, operation.module, operation.occurrence, operation.function)
 
     def kernel(self, layer: WatchedLayer) -> Tensor | None:
-        """The weights [units, inputs, h, w] of the last convolution that a layer's output comes from through norms,
-        nonlinearities and sums, and that has its units; None where there is none, as behind a concatenation."""
+        """Return the weights [units, inputs, h, w] of the last convolution that a layer's output comes from through
+        norms, nonlinearities and sums, and that has its units; None where there is none, as behind a concatenation."""
         value = self.value_of(layer)
         for operation in reversed(sources_of(value) if value is not None else []):
             module = self.network.get_submodule(operation.module)
@@ -114,7 +114,7 @@ class Trace:
         return None
 
     def value_of(self, layer: WatchedLayer) -> Value | None:
-        """The value of the traced forward that a layer is."""
+        """Return the value of the traced forward that a layer is."""
         if layer.function:
             ran = ((each.function, each.occurrence, each) for each in self.recording.operations)
             return next((each.output for name, call, each in ran if (name, call) == (layer.function, layer.call)), None)
@@ -122,14 +122,15 @@ class Trace:
         return calls[layer.call].output if layer.call < len(calls) else None
 
     def position(self, layer: WatchedLayer) -> int:
-        """How many operations of the forward come before a layer's output."""
+        """Return how many operations of the forward come before a layer's output."""
         value = self.value_of(layer)
         return value.producer.position if value is not None and value.producer is not None else -1
 
     # Layers by rule
 
     def convolutions(self) -> list[WatchedLayer]:
-        """Every convolution, and every linear layer on maps, by its module's path, with its norm and nonlinearity."""
+        """Return every convolution, and every linear layer on maps, by its module's path, with its norm and
+        nonlinearity."""
         names = self._names(self._weighted)
         found = []
         for name, operation in zip(names, self._weighted, strict=True):
@@ -153,14 +154,15 @@ class Trace:
         return _numbered(bases)
 
     def neurons(self) -> list[WatchedLayer]:
-        """The hidden neurons of a transformer's blocks that have positions; none for networks without attention."""
+        """Return the hidden neurons of a transformer's blocks that have positions; none for networks without
+        attention."""
         hidden = set(hidden_neurons(self.recording, self._weighted, self._norms))
         named = zip(self._names(self._weighted), self._weighted, strict=True)
         layers = [self._activation(name, operation) for name, operation in named if operation in hidden]
         return [layer for layer in layers if layer is not None and (layer.height, layer.width) != (1, 1)]
 
     def blocks(self) -> list[WatchedLayer]:
-        """The outputs of the network's stages: its children, opened until there are a few blocks with maps."""
+        """Return the outputs of the network's stages: its children, opened until there are a few blocks with maps."""
         return [layer for _, layer in self._stages()]
 
     def _stages(self) -> list[tuple[str, WatchedLayer]]:
@@ -185,8 +187,9 @@ class Trace:
         return not is_single or (layout.axes is None and not is_result(call.output))
 
     def paper(self) -> list[WatchedLayer]:
-        """The layers of the published studies where the network is one of theirs; the hidden neurons of transformers,
-        with the outputs of stages before the last that have several layers but no such neurons; else the stages."""
+        """Return the layers of the published studies where the network is one of theirs; the hidden neurons of
+        transformers, with the outputs of stages before the last that have several layers but no such neurons; else the
+        stages."""
         kind = type(self.network)
         known = PAPER.get(kind.__name__, {}) if kind.__module__.startswith("torchvision.models") else {}
         if known and all(module in self._by_path for module in known.values()):
@@ -209,7 +212,7 @@ class Trace:
     # Layers by name
 
     def choose(self, request: str) -> list[WatchedLayer]:
-        """The layers that `--layers` names: `paper`, `all`, or names and globs separated by commas.
+        """Return the layers that `--layers` names: `paper`, `all`, or names and globs separated by commas.
 
         Raises UsageError for a name that is no layer or whose channels cannot be told, ShapebiasError where nothing has
         activation maps.

@@ -22,14 +22,15 @@ from shapebias.precompute.models.checkpoints.formats import Weights
 from shapebias.precompute.models.checkpoints.read import Checkpoint, read_checkpoint
 from shapebias.precompute.models.classes import read_classes
 from shapebias.precompute.models.consistency import damaged_weights
+from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.preprocessing import (
     NORMALIZATIONS,
     Preprocessing,
     from_pretrained_cfg,
     imagenet_preprocessing,
 )
-from shapebias.precompute.models.spec import ModelSpec
-from shapebias.precompute.models.trained import SHIPPED, SMALL, SUFFIX, read_trained
+from shapebias.precompute.models.spec import ModelSpec, check_sources
+from shapebias.precompute.models.trained import SHIPPED, SUFFIX, read_trained
 from shapebias.precompute.models.unwrapping import initialize, inside, unwrap, use_float32
 
 
@@ -62,7 +63,8 @@ class LoadedModel:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def weights_sha256(self) -> str:
-        """Of the state dict's names, shapes and bytes, in order: the same weights give the same digest anywhere."""
+        """Return the digest of the state dict's names, shapes and bytes, in order: the same weights give the same
+        digest anywhere."""
         digest = hashlib.sha256()
         for name, value in sorted(self.network.state_dict().items()):
             if not isinstance(value, torch.Tensor):  # what a module keeps beside its weights
@@ -101,12 +103,13 @@ _Source = tuple[nn.Module, str, Preprocessing, list[str] | None]  # network, arc
 
 
 def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
-    """Builds the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each.
+    """Build the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each.
 
     Without `download`, networks whose weights would come from the internet get zeros: enough to look at the layers.
     """
     if isinstance(spec, InMemorySpec):
         return _from_memory(spec)
+    check_sources([spec])
     source = spec.network
     spec = _shipped(spec)
     classes = read_classes(spec.classes) if spec.classes is not None else None
@@ -171,11 +174,9 @@ def _finished(model: LoadedModel) -> LoadedModel:
 
 
 def _shipped(spec: ModelSpec) -> ModelSpec:
-    """The built-in pair's names as the files that they stand for."""
+    """The names of networks that come with the program as the files that they stand for."""
     if spec.source not in SHIPPED:
         return spec
-    if spec.checkpoint is not None:
-        raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {SMALL}@FILE{SUFFIX}")
     return replace(spec, source=str(SHIPPED[spec.source]))
 
 
@@ -198,12 +199,10 @@ def _from_training(spec: ModelSpec) -> _Source | None:
     alone = spec.checkpoint is None and spec.source.endswith(SUFFIX)
     path = Path(spec.source) if alone else spec.checkpoint
     if path is None or path.suffix != SUFFIX or (":" in spec.source and not alone):
-        if spec.source == SMALL:
-            raise UsageError(f"{SMALL} has no weights of its own: train it, then {SMALL}@FILE{SUFFIX}")
         return None
     trained = read_trained(path)
     if trained is None:
-        if alone or spec.source == SMALL:
+        if alone or spec.source in OWN:
             raise ShapebiasError(
                 f"{printable(str(path))} does not say which network it is of: write --model SOURCE@FILE{SUFFIX}"
             )
@@ -248,8 +247,6 @@ def _run(source: str, action: Callable[[], Any]) -> Any:
 
 
 def _import_file(path: Path, source: str) -> Any:
-    if not path.is_file():
-        raise UsageError(f"{printable(str(path))} does not exist (from --model {printable(source)})")
     name = f"shapebias_user_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     found = importlib.util.spec_from_file_location(name, path)
     assert found is not None

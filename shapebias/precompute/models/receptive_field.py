@@ -22,7 +22,8 @@ _BATCH = 8
 
 
 def receptive_fields(network: nn.Module, layers: list[WatchedLayer], side: int) -> list[int | None]:
-    """The theoretical receptive field of each layer's units, in px along a row of the input; None = the whole image.
+    """Return the theoretical receptive field of each layer's units, in px along a row of the input; None = the whole
+    image.
 
     A layer behind a global operation (squeeze-and-excitation, attention) sees everything. Where units do not all see
     alike (behind a transposed convolution) it is at most one stride more than the largest. Fields may be larger than

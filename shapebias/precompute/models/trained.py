@@ -11,16 +11,15 @@ from safetensors.torch import save
 from torch import nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
 from shapebias.core.text import printable
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.models.checkpoints.file_kinds import check_kind
+from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_torchvision
-from shapebias.precompute.models.small_cnn import SIZE, SmallCNN
-from shapebias.precompute.models.spec import PAIR
 
-SMALL = "small"
 SUFFIX = ".safetensors"
-SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}{SUFFIX}" for name in PAIR}
+SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}{SUFFIX}" for name in DEMO_PAIR + PHOTO_PAIR}
 _VERSION = "1"
 _MAX_CLASSES = 100_000
 _MAX_SIDE = 4096  # px
@@ -28,7 +27,8 @@ _MAX_SIDE = 4096  # px
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a file's header says: `architecture` is `small` or a torchvision classifier's name, `recipe` is JSON."""
+    """What a file's header says: `architecture` is one of the program's own or a torchvision classifier, by name;
+    `recipe` is JSON."""
 
     architecture: str
     class_ids: list[str]
@@ -59,12 +59,12 @@ class Trained:
 
 
 def build_network(architecture: str, classes: int) -> nn.Module:
-    """Return a network with random weights: `small`, or a torchvision classifier without training-only heads.
+    """Return a network with random weights: one of the program's own, or a torchvision classifier, by name.
 
     Raises UsageError for any other name.
     """
-    if architecture == SMALL:
-        return SmallCNN(classes)
+    if architecture in OWN:
+        return OWN[architecture].build(classes)
     import torchvision
 
     _check_name(architecture)
@@ -74,10 +74,13 @@ def build_network(architecture: str, classes: int) -> nn.Module:
 
 
 def usual_preprocessing(architecture: str) -> Preprocessing:
-    """Return what an architecture's images go through: 64 px for `small`, else as torchvision does. Raises
+    """Return what an architecture's images go through: the size of its own ones, else as torchvision does. Raises
     UsageError."""
-    if architecture == SMALL:
-        return Preprocessing(Geometry(SIZE, SIZE, "bilinear"), IMAGENET_MEAN, IMAGENET_STD, "the small network")
+    if architecture in OWN:
+        side = OWN[architecture].side
+        return Preprocessing(
+            Geometry(side, side, "bilinear"), IMAGENET_MEAN, IMAGENET_STD, f"the {architecture} network"
+        )
     import torchvision
 
     _check_name(architecture)
@@ -90,7 +93,7 @@ def _check_name(architecture: str) -> None:
 
     if architecture not in torchvision.models.list_models(torchvision.models):
         raise UsageError(
-            f"no architecture {printable(architecture)}: {SMALL}, or a torchvision classifier (alexnet, resnet18)"
+            f"no architecture {printable(architecture)}: {' or '.join(OWN)}, or a torchvision classifier (alexnet)"
         )
 
 

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from shapebias.core.imagenet import variant_of
 from shapebias.core.text import printable
-from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.sources.variants import pair_by_name
 from shapebias.precompute.measures.adversarial import AttackMeasure
-from shapebias.precompute.measures.categories import class_ids
-from shapebias.precompute.measures.cue_conflict import decide_cue_conflict
+from shapebias.precompute.measures.categories import class_ids, part_of_sixteen
+from shapebias.precompute.measures.cue_conflict import CueConflict, decide_cue_conflict
 from shapebias.precompute.measures.decisions import NOT_SHOWN, DecisionMeasure, read_decisions
 from shapebias.precompute.measures.ood import OodSet, decide_ood
 from shapebias.precompute.runner import Runner
@@ -29,8 +28,8 @@ def decide(run: Run) -> None:
         run.writer.decisions(model.label, model.decision, model.target)
         model.warning = explain_near_chance(run, model)
     if "distortions" in settings.passes:
-        for geometry, models in run.groups():
-            _distort(run, geometry, models)
+        for model in run.models:
+            _keep_distorted(run, model, model.changed)
     for model in run.models:
         if inputs.stylized is not None:
             _decide_stylized(run, model, inputs.stylized)
@@ -49,8 +48,18 @@ def decide(run: Run) -> None:
             stimuli_as=settings.stimuli,
         )
         run.writer.cue_conflict(run.cue_conflict)
+        run.notes += _restriction(run, run.cue_conflict)
     if inputs.ood:
         run.writer.ood([_decide_set(run, name) for name in inputs.ood])
+
+
+def _restriction(run: Run, conflict: CueConflict) -> list[str]:
+    """Return a line on the categories that the models have where these are some of the 16, and what is left out."""
+    part = part_of_sixteen(run.models[0].runner, run.settings.categories)
+    if part is None:
+        return []
+    shown = int((conflict.shape != conflict.texture).sum())
+    return [f"cue conflict: {part}: {shown:,} images of two of them, {conflict.others:,} images of others left out"]
 
 
 def _decide_set(run: Run, name: str) -> OodSet:
@@ -64,24 +73,6 @@ def _decide_set(run: Run, name: str) -> OodSet:
     for model in run.models:
         model.ood[name] = decided.of(model.label).accuracy(name)
     return decided
-
-
-def _distort(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
-    names, numbers = run.settings.distortions, tuple(model.number for model in models)
-    scan = Scan(
-        name=f"distortions-{geometry.key}",
-        title=f"{', '.join(model.label for model in models)}: distortions",
-        image_set=run.image_set,
-        geometry=geometry,
-        measure=DecisionMeasure(numbers, names),
-        positions=run.used,
-        versions=names,
-    )
-    _, by_model = read_decisions(run.scan_again(scan), len(run.used), numbers)
-    for model in models:
-        decided = dict(zip(names, by_model[model.number].T, strict=True)) if model.number in by_model else {}
-        shown = {name: decisions for name, decisions in decided.items() if (decisions != NOT_SHOWN).any()}
-        _keep_distorted(run, model, shown)
 
 
 def _decide(

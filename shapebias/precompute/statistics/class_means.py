@@ -42,7 +42,7 @@ class ClassMeans(AttributeState):
         return state | {"left_out": self.left_out.cpu().numpy()} if self.left_out.any() else state
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Become what returned `state`."""
+        """Take over the values of the statistic whose `state_dict` returned `state`."""
         super().load_state_dict(state)
         self.left_out.zero_()
         if "left_out" in state:

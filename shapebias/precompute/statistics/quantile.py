@@ -103,7 +103,7 @@ class Quantile(AttributeState):
         return super().state_dict() | {"kept": _largest(kept, most).cpu().numpy()}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Become what returned `state`."""
+        """Take over the values of the statistic whose `state_dict` returned `state`."""
         super().load_state_dict(state)
         self._hold(torch.from_numpy(np.array(state["kept"])).to(self.kept.device))
         self.threshold[: len(self.kept)] = -torch.inf

@@ -30,7 +30,7 @@ class Statistic(Protocol[Batch, Result]):
         """Return all that was seen as arrays, as `load_state_dict` takes them."""
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]], /) -> None:
-        """Become the statistic that returned `state`; it was made with the same arguments as this one."""
+        """Take over the values of the statistic whose `state_dict` returned `state`, made with the same arguments."""
 
     def result(self) -> Result:
         """Return what the images seen so far amount to."""

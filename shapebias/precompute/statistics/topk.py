@@ -84,7 +84,7 @@ class TopK(AttributeState):
         return super().state_dict() | {"kept": self._maps().cpu().numpy()}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Become what returned `state`."""
+        """Take over the values of the statistic whose `state_dict` returned `state`."""
         super().load_state_dict(state)
         self.slot = self._in_order(self.k)
 

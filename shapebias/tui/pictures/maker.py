@@ -103,7 +103,7 @@ class PictureMaker:
             return picture
 
     def prepare(self, request: Request) -> None:
-        """Have a picture made that may be wanted next, ahead of the others that may be."""
+        """Ask for a picture that may be wanted next, ahead of the others that may be."""
         with self._changed:
             if request not in self._cache:
                 self._ahead = [request]

@@ -1,6 +1,7 @@
 """The models of a store: what they are, how they decide, what they withstand."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,10 +11,11 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from shapebias.core.analysis.accuracy import accuracies
+from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_rows
+from shapebias.core.analysis.describe import category_choices, observers_of, preprocessing_text
 from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies
-from shapebias.core.shape_bias.observers import Observer, observe, published, saw_other_images, shape_categories
-from shapebias.core.store.reader import Store
-from shapebias.core.text import printable
+from shapebias.core.shape_bias.observers import choice_text, shape_categories
+from shapebias.core.text import aligned, cell_width, printable
 from shapebias.tui.screens.reading import ReadingScreen, reading_keys
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.text_plots import PEOPLE, bar, marked_line, series
@@ -32,8 +34,10 @@ class ModelScreen(ReadingScreen):
         super().__init__()
         self._store = session.store
         self._page = Static()
-        self._observers = _observers(self._store)
+        self._choices = category_choices(self._store)
+        self._observers = observers_of(self._store)
         self._accuracies = accuracies(self._store)
+        self._criteria = criteria(self._store)
         self._ood = {label: ood_accuracies(self._store, label) for label in self._store.models}
 
     def parts(self) -> list[Widget]:
@@ -44,7 +48,13 @@ class ModelScreen(ReadingScreen):
 
     def text(self, width: int) -> Text:
         """Return the whole page, in lines of at most `width` cells."""
-        sections = [self._models(width), self._bias(width), self._withstood(width), self._out_of_distribution(width)]
+        sections = [
+            self._models(width),
+            self._three_criteria(width),
+            self._bias(width),
+            self._withstood(width),
+            self._out_of_distribution(width),
+        ]
         return Text("\n").join(line for section in sections for line in [*section, Text()])
 
     def _models(self, width: int) -> list[Text]:
@@ -58,9 +68,23 @@ class ModelScreen(ReadingScreen):
             lines.append(Text.assemble((mark, color), (f" {printable(label, 64)}  ", "bold"), facts))
             source = f"sha256 {printable(model.weights_sha256[:12])}, from {printable(model.source, 200)}"
             lines.append(Text(f"  {source}", style="dim"))
-            lines.append(Text(f"  {_preprocessing(model.preprocessing)}", style="dim"))
+            lines.append(Text(f"  {preprocessing_text(model.preprocessing)}", style="dim"))
         for line in lines:
             line.truncate(width, overflow="ellipsis")
+        return lines
+
+    def _three_criteria(self, width: int) -> list[Text]:
+        """Return accuracy, accuracy out of distribution and explainability, a line for each model, the columns below
+        one another where they are too wide; and what the numbers are."""
+        if not self._criteria.has_more:
+            return [_missing("explainability", "--passes attribution")]
+        lines = [Text("criteria", style="bold")]
+        marks = [("  ", ""), *((f"{mark} ", color) for color, mark in series(list(self._store.models)).values())]
+        for columns in _blocks(criteria_rows(self._criteria), width - 2):
+            cells = aligned(columns).splitlines()
+            lines += [Text.assemble((mark, color), line) for (mark, color), line in zip(marks, cells, strict=True)]
+        for note in criteria_notes(self._criteria):
+            lines += [Text(line, style="dim") for line in textwrap.wrap(note, width)]
         return lines
 
     def _bias(self, width: int) -> list[Text]:
@@ -85,6 +109,9 @@ class ModelScreen(ReadingScreen):
         for category in shape_categories(self._observers):
             values = {mark: observer.category_bias.get(category, math.nan) for observer, mark in reversed(marked)}
             lines.append(Text(printable(category, _NAME - 2).ljust(_NAME)) + marked_line(values, room))
+        for choice in self._choices:
+            text = "" if choice is None else choice_text(choice)
+            lines += [Text(line, style="dim") for line in textwrap.wrap(text, width)]
         return lines
 
     def _withstood(self, width: int) -> list[Text]:
@@ -126,30 +153,23 @@ class ModelScreen(ReadingScreen):
         return lines
 
 
-def _observers(store: Store) -> list[Observer]:
-    """Return the models that decided for cue-conflict images, and people as published where they saw the same."""
-    decided = {label: store.cue_conflict(label) for label in store.models}
-    models = [observe(label, "", False, decisions) for label, decisions in decided.items() if decisions is not None]
-    people = [person for person in published() if person.is_people and models and not saw_other_images(person, models)]
-    return [*models, *people]
+def _blocks(rows: Sequence[Sequence[str]], width: int) -> list[list[list[str]]]:
+    """Return a table as several, each with the first column and as many of the others as are `width` cells wide."""
+    first, *others = zip(*rows, strict=True)
+    blocks, room = [[first]], 0
+    for column in others:
+        cells = 2 + max(map(cell_width, column))
+        if cells > room:
+            blocks.append([first])
+            room = width - max(map(cell_width, first))
+        blocks[-1].append(column)
+        room -= cells
+    return [[list(row) for row in zip(*block, strict=True)] for block in blocks[1:]]
 
 
 def _missing(what: str, option: str) -> Text:
     """Return the line for something that the store does not have."""
     return Text(f"no {what}: the store was made without {option}", style="dim")
-
-
-def _preprocessing(facts: dict[str, object]) -> str:
-    """Return the facts of a model's preprocessing on one line."""
-    pieces = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            pieces += [f"{part} {part_value}" for part, part_value in value.items()]
-        elif isinstance(value, list):
-            pieces.append(f"{name} {' '.join(map(str, value))}")
-        elif value is not None:
-            pieces.append(f"{name} {value}")
-    return printable(", ".join(pieces), 300)
 
 
 def _number(value: float) -> str:

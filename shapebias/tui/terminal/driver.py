@@ -79,7 +79,7 @@ class LinkDriver(LinuxDriver):
                 self.frame.painted(region, owner)
 
     def uncover(self, owner: object = None) -> None:
-        """Have blanks that are written from now on wipe the pictures of an owner, of all owners without one."""
+        """Let blanks that are written from now on wipe the pictures of an owner, of all owners without one."""
         self.frame.uncover(owner)
 
     def run_input_thread(self) -> None:

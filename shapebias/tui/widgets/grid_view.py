@@ -100,7 +100,7 @@ class GridView(Widget):
             self._request()
 
     def prepare(self, subject: Subject) -> None:
-        """Have a picture made that may be wanted next."""
+        """Ask for a picture that may be wanted next."""
         layout = self.grid_layout()
         if layout is not None and self.draws:
             self._maker.prepare(self._first(subject, layout))

@@ -22,7 +22,7 @@ class StatusLine(Static):
         self._said: tuple[str, Unit | None] = ("", None)
 
     def say(self, text: str, unit: Unit | None) -> None:
-        """From the next `show` on, write a text where the filter is otherwise, as long as the cursor is on `unit`."""
+        """Write, from the next `show` on, a text where the filter is otherwise, as long as the cursor is on `unit`."""
         self._said = (text, unit)
 
     def show(self, scope: Scope, layer: Layer, units: UnitTableView, condition: str, marks: Marks) -> None:

@@ -49,13 +49,13 @@ class Candidate:
         return any(_AVERAGE.search(part.lower()) for part in self.place.split("."))
 
     def is_called(self, choice: str) -> bool:
-        """Whether the user's `weights=` means these."""
+        """Return whether the user's `weights=` means these."""
         if choice in (EMA, RAW):
             return self.is_average == (choice == EMA)
         return choice.strip(".") in (self.place, self.group.place, *self.place.split("."))
 
     def equals(self, other: "Candidate") -> bool:
-        """Whether another candidate gives the same values."""
+        """Return whether another candidate gives the same values."""
         pairs = ((self.group.tensors[name], other.group.tensors[other.names[known]]) for known, name in self._items())
         return all(one is two or torch.equal(one, two) for one, two in pairs)
 

@@ -13,7 +13,8 @@ _SUFFIX = re.compile(r"\.(weight|bias)$")
 
 
 def is_head(missing: set[str], wanted: Mapping[str, Tensor]) -> bool:
-    """Whether the names that a file lacks are a network's head: linear layers by a usual name, or its last module."""
+    """Return whether the names that a file lacks are a network's head: linear layers by a usual name, or its last
+    module."""
     if not missing or len(missing) * 2 > len(wanted) or max(wanted[name].ndim for name in missing) != 2:
         return False
     last = list(wanted)[-1].partition(".")[0]

@@ -15,13 +15,18 @@ class _Mode(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]  # torch's has no annotations
         self._run = run
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Tell PyTorch that its compiler need not be kept away: that alone would import it, which takes a second."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self._run(func, args, kwargs or {})
 
 
 @contextmanager
 def intercepting(run: Run) -> Iterator[None]:
-    """While the block runs, `run(function, arguments, options)` is called instead of every ATen function on tensors,
+    """Call `run(function, arguments, options)` instead of every ATen function on tensors, while the block runs,
     and returns its result. Whatever `run` itself computes is not intercepted."""
     with _Mode(run):
         yield
@@ -29,8 +34,8 @@ def intercepting(run: Run) -> Iterator[None]:
 
 @contextmanager
 def part_by_part() -> Iterator[None]:
-    """While the block runs, PyTorch's transformer layers run as their code says, and not as one fused function: fused
-    or not would depend on which modules have hooks."""
+    """Let PyTorch's transformer layers run as their code says while the block runs, and not as one fused function:
+    fused or not would depend on which modules have hooks."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -24,12 +24,12 @@ class Activation:
 
 
 def is_convolution(operation: Operation) -> bool:
-    """Whether an operation is a convolution of activations with weights."""
+    """Return whether an operation is a convolution of activations with weights."""
     return operation.name in known.CONVOLUTIONS and operation.output.depends
 
 
 def is_linear(operation: Operation) -> bool:
-    """Whether an operation is a linear layer: activations times a matrix of weights."""
+    """Return whether an operation is a linear layer: activations times a matrix of weights."""
     weights = operation.argument(1, "other")
     product = operation.name in known.PRODUCTS and isinstance(weights, Value) and not weights.depends
     return (operation.name in known.LINEAR or product) and operation.output.depends
@@ -45,14 +45,14 @@ def parameter_of(operation: Operation) -> str:
 
 
 def is_pointwise(operation: Operation) -> bool:
-    """Whether an operation is a linear layer, or a convolution with a kernel of one pixel."""
+    """Return whether an operation is a linear layer, or a convolution with a kernel of one pixel."""
     weights = operation.argument(1, "weight")
     one_pixel = isinstance(weights, Value) and set(weights.shape[2:]) == {1}
     return is_linear(operation) or (is_convolution(operation) and one_pixel)
 
 
 def is_depthwise(operation: Operation) -> bool:
-    """Whether an operation is a convolution that filters each channel by itself."""
+    """Return whether an operation is a convolution that filters each channel by itself."""
     value, weights = operation.argument(0, "input"), operation.argument(1, "weight")
     both = isinstance(value, Value) and isinstance(weights, Value) and is_convolution(operation)
     return both and weights.shape[1] == 1 and value.shape[1] == operation.output.shape[1] > 1
@@ -70,7 +70,8 @@ def activation_of(norms: "Norms", operation: Operation) -> Activation:
 
 
 def ending_of(value: Value) -> tuple[str, ...]:
-    """The kinds of the last operations before a value that joins several: `sum`, `relu` of a residual block, say."""
+    """Return the kinds of the last operations before a value that joins several: `sum`, `relu` of a residual block,
+    say."""
     names: list[str] = []
     while (operation := value.producer) is not None:
         operands = [each for each in operation.inputs if each.depends]
@@ -87,7 +88,7 @@ def ending_of(value: Value) -> tuple[str, ...]:
 
 
 def is_result(value: Value) -> bool:
-    """Whether the network returns a value, in whatever shape, or pooled over its positions."""
+    """Return whether the network returns a value, in whatever shape, or pooled over its positions."""
     while not value.returned:
         user = value.consumers[0] if len(value.consumers) == 1 else None
         passes = user is not None and (is_elementwise(user) or user.name in known.POOLING)
@@ -98,8 +99,9 @@ def is_result(value: Value) -> bool:
 
 
 def is_signed(value: Value) -> bool:
-    """Whether a value may be negative for want of a nonlinearity: on no path back to a layer with weights there is one,
-    or a norm or another layer is behind it. Of sums and concatenations, whether that holds for one of their parts."""
+    """Return whether a value may be negative for want of a nonlinearity: on no path back to a layer with weights there
+    is one, or a norm or another layer is behind it. Of sums and concatenations, whether that holds for one of their
+    parts."""
     waiting, seen = [value], {value}
     while waiting:
         operation = waiting.pop().producer
@@ -125,8 +127,8 @@ def _is_nonlinear_product(operation: Operation) -> bool:
 
 
 def sources_of(value: Value) -> list[Operation]:
-    """The convolutions and linear operations that a value comes from through elementwise functions, norms, pooling and
-    sums, in their order."""
+    """Return the convolutions and linear operations that a value comes from through elementwise functions, norms,
+    pooling and sums, in their order."""
     sources: dict[Operation, None] = {}
     waiting, seen = [value], {value}
     while waiting:
@@ -180,7 +182,7 @@ class Norms:
         return named and not any(is_convolution(operation) or is_linear(operation) for operation in inside)
 
     def around(self, consumers: Iterable[Operation]) -> ModuleCall | None:
-        """The innermost call of a norm in which all of some operations ran."""
+        """Return the innermost call of a norm in which all of some operations ran."""
         positions = [operation.position for operation in consumers]
         around = [call for call in self._calls if call.first <= min(positions) and max(positions) < call.last]
         return min(around, key=lambda call: call.last - call.first, default=None)

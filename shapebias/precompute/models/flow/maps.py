@@ -37,8 +37,8 @@ class Layout:
     batch: int = 0
 
     def maps(self, tensor: Tensor) -> Tensor:
-        """The maps [B, units, h, w] in a tensor, in the order of the image's rows and columns: a view where that is
-        possible. Tokens that belong to no position are left out.
+        """Return the maps [B, units, h, w] in a tensor, in the order of the image's rows and columns: a view where that
+        is possible. Tokens that belong to no position are left out.
 
         Raises ValueError where the tensor is that of an image of another size, and its axes are cut for one size.
         """
@@ -49,7 +49,7 @@ class Layout:
         return maps.roll([-shift for shift in self._shifts], (2, 3)) if any(self._shifts) else maps
 
     def restore(self, maps: Tensor, tensor: Tensor) -> Tensor:
-        """A tensor such as the given one, with other maps in it."""
+        """Return a tensor such as the given one, with other maps in it."""
         if self.axes is None:
             return maps
         changed = tensor.clone(memory_format=torch.contiguous_format)
@@ -161,8 +161,8 @@ def _as_channels(factors: Axis) -> Axis:
 
 
 def layout_by_hand(shape: tuple[int, ...], channels: int) -> Layout | None:
-    """The layout of a tensor [images, ...] whose channels are at the axis `channels`, counted from the end where it is
-    negative; of the others two are rows and columns, one positions. None where the tensor has no such axes."""
+    """Return the layout of a tensor [images, ...] whose channels are at the axis `channels`, counted from the end where
+    it is negative; of the others two are rows and columns, one positions. None where the tensor has no such axes."""
     rank = len(shape)
     if not 2 <= rank <= 4 or not -rank <= channels < rank or channels % rank == 0:
         return None

@@ -69,7 +69,7 @@ class Operation:
         return self.outputs[0]
 
     def argument(self, position: int, keyword: str, default: Any = None) -> Any:
-        """One of its arguments, however it was given."""
+        """Return one of its arguments, however it was given."""
         return self.arguments[position] if position < len(self.arguments) else self.options.get(keyword, default)
 
 
@@ -95,7 +95,7 @@ class Recording:
     calls: list[ModuleCall]
 
     def calls_of(self, path: str) -> list[ModuleCall]:
-        """The calls of one module, in the order in which they ended."""
+        """Return the calls of one module, in the order in which they ended."""
         return [call for call in self.calls if call.path == path]
 
 
@@ -120,7 +120,7 @@ def record(
 
 
 def tensors_in(nested: Any) -> Iterator[Tensor]:
-    """The tensors in nested lists, tuples, dictionaries and objects, in order."""
+    """Return the tensors in nested lists, tuples, dictionaries and objects, in order."""
     if isinstance(nested, Tensor):
         yield nested
     elif isinstance(nested, dict):

@@ -22,6 +22,8 @@ from shapebias.precompute.statistics.kernels.lanes import (
     zeros,
 )
 
+_TOGETHER = 16  # positions that are read block by block: they lie in few pages of memory
+
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _find_partners(partner: Any, pairs: Any, first: int, positions: int) -> None:
@@ -39,7 +41,7 @@ def _find_partners(partner: Any, pairs: Any, first: int, positions: int) -> None
 def reduce_maps(
     maps: Any, row: int, pairs: Any, maximum: Any, nonpositive: Any, sums: Any, start: int, stop: int
 ) -> None:
-    """For images [start, stop): what one read of the maps gives of every unit.
+    """Reduce the maps of images [start, stop) in one read: maxima, counts and sums of every unit.
 
     maps float32 [B, P, C], at least 16 units, `row` positions wide; pairs int32 [B, n, 2]: see `Pairing`. The others
     have a column for each unit of as many blocks of 16 as hold C units: maximum float32 [B, .], at first -inf;
@@ -93,6 +95,30 @@ def reduce_maps(
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
+def find_largest(maps: Any, maximum: Any, odd: Any, start: int, stop: int) -> None:
+    """For images [start, stop): every map's largest value, and a number that is NaN where not all of its values are
+    finite, else 0.
+
+    maps float32 [B, P, C], at least 16 units; maximum and odd float32 [B, C].
+    """
+    positions, units = maps.shape[1:]
+    for image in range(start, stop):
+        values = maps[image]
+        maximum[image] = -np.inf
+        odd[image] = 0
+        for first in range(0, positions, _TOGETHER):
+            for block in range(0, units, LANES):
+                unit = min(block, units - LANES)  # the last block may overlap the one before
+                highest, odds = load(maximum[image], unit), load(odd[image], unit)
+                for position in range(first, min(first + _TOGETHER, positions)):
+                    value = load(values[position], unit)
+                    highest = larger(value, highest)
+                    odds = odds + (value - value)
+                store(maximum[image], unit, highest)
+                store(odd[image], unit, odds)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def count_concepts(
     maps: Any,
     width: int,
@@ -108,7 +134,7 @@ def count_concepts(
     start: int,
     stop: int,
 ) -> None:
-    """For units [start, stop): the pixels where the upsampled map is above the threshold, and the labels there.
+    """Count, for units [start, stop), the pixels whose upsampled map is above the threshold, and the labels there.
 
     maps float32 [B, P, C], `width` positions wide; maximum float32 [B, C], of the maps; threshold float32 [C]; row_low,
     column_low int64 and row_weight, column_weight float64: for every output row and column the map's row or column

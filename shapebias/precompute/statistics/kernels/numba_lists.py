@@ -52,7 +52,7 @@ def insert_top(
     start: int,
     stop: int,
 ) -> None:
-    """For units [start, stop): inserts the batch's images into the sorted top lists.
+    """Insert, for units [start, stop), the batch's images into the sorted top lists.
 
     maps float32 [B, P, C]; maximum and average (the maps' means) float32 [B, C]; keys and images int64 [B]. The lists,
     [C, k]: value float32, mean float32, key int64, image int64, position int32 (of the maximum, raster order), slot
@@ -148,7 +148,7 @@ def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
 def keep_above(
     maps: Any, sampled: Any, kept: Any, filled: Any, threshold: Any, count: int, start: int, stop: int
 ) -> None:
-    """For units [start, stop): keeps the sampled values above the unit's threshold, and cuts lists that are full.
+    """Keep, for units [start, stop), the sampled values above the unit's threshold, and cut lists that are full.
 
     maps float32 [B, P, C], at least 16 units; sampled int32 [B, m], positions, -1 = none; kept float32 [C, capacity],
     of which filled (int32 [C]) are in use; threshold float32 [C]: see `_cut`.

@@ -41,7 +41,7 @@ def insert_top(
     k,
     entry_block: tl.constexpr,
 ):
-    """Program (unit): the list's entries and the batch's images go where their rank among all of them is.
+    """Put the list's entries and the batch's images where their rank among all is. One program for each unit.
 
     source int32 [C, k]: the image of the batch that an entry is of, -1 for an old one; number int32 [C, k]: how many
     new entries stand before a new one in the batch. freed int32 [C, k]: the slots of the entries that left, as many.
@@ -113,7 +113,7 @@ def keep_maps(
     position_stride,
     position_block: tl.constexpr,
 ):
-    """Program (unit, rank): the map of an entry that is new, scaled to 255, and where its maximum is."""
+    """Copy the map of a new entry, scaled to 255, and where its maximum is. One program for each (unit, rank)."""
     entry = tl.program_id(0).to(tl.int64)
     unit = entry // k
     image = tl.load(source + entry).to(tl.int64)

@@ -29,7 +29,7 @@ def reduce_maps(
     position_block: tl.constexpr,
     unit_block: tl.constexpr,
 ):
-    """Program (image, block of units): all sums over the positions of the maps."""
+    """Sum over the positions of the maps. One program for each (image, block of units)."""
     image = tl.program_id(0).to(tl.int64)
     unit = tl.program_id(1).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
@@ -104,7 +104,7 @@ def sample_maps(
     position_block: tl.constexpr,
     unit_block: tl.constexpr,
 ):
-    """Program (image, block of units): the sampled values of the maps, side by side."""
+    """Copy the sampled values of the maps, side by side. One program for each (image, block of units)."""
     image = tl.program_id(0).to(tl.int64)
     unit = tl.program_id(1).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
@@ -155,7 +155,7 @@ def count_concepts(
     position_stride,
     pixel_block: tl.constexpr,
 ):
-    """Program (image, unit): the pixels where the upsampled map is above the threshold, and the labels there.
+    """Count the pixels whose upsampled map is above the threshold, and their labels. A program for each (image, unit).
 
     No pixel without a label is counted in shared.
     """

@@ -21,7 +21,7 @@ def add_moments(
     positions,
     unit_block: tl.constexpr,
 ):
-    """Program (block of units): the moments of one map after the other are combined with those known."""
+    """Combine the moments of one map after the other with those known. One program for each block of units."""
     unit = tl.program_id(0).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
     known = tl.load(count + unit, mask=is_unit, other=0.0)
@@ -51,7 +51,7 @@ def add_moments(
 
 @triton.jit
 def add_variation(variation, absolute, expected, maps, sums, finite, images, units, share, unit_block: tl.constexpr):
-    """Program (block of units): sums over the images, of maps whose sums are finite numbers."""
+    """Sum over the images whose maps have finite sums. One program for each block of units."""
     unit = tl.program_id(0).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
     varied = tl.load(variation + unit, mask=is_unit, other=0.0)
@@ -78,7 +78,7 @@ def add_variation(variation, absolute, expected, maps, sums, finite, images, uni
 
 @triton.jit
 def add_class_means(total, left_out, activation, finite, labels, images, units, unit_block: tl.constexpr):
-    """Program (image, block of units): of a class's first image in the batch, the sums over all of the class."""
+    """Sum over the batch's images of a class, at its first image. One program for each (image, block of units)."""
     own = tl.program_id(0)
     unit = tl.program_id(1).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units

@@ -1,0 +1,1 @@
+"""How certain numbers are: intervals, and tests."""

@@ -1,0 +1,35 @@
+"""Intervals of shares, such as accuracies, from counts."""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+from shapebias.core.uncertainty.interval import UNKNOWN, Interval
+
+_Z = NormalDist().inv_cdf(0.975)
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """Return a share and its 95 % interval, which does not shrink to nothing where all or none succeed (Wilson 1927);
+    UNKNOWN without trials."""
+    if not trials:
+        return UNKNOWN
+    share, scale = successes / trials, 1 + _Z**2 / trials
+    centre = (share + _Z**2 / (2 * trials)) / scale
+    half = _Z * math.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2)) / scale
+    return Interval(share, min(centre - half, share), max(centre + half, share))
+
+
+def mean_share(counts: Sequence[tuple[int, int]]) -> Interval:
+    """Return the unweighted mean of shares, from the successes and trials of each, and its 95 % interval.
+
+    The distances of the ends of Wilson's intervals are added as squares (MOVER: Zou & Donner 2008,
+    doi:10.1002/sim.3095), as of independent shares. UNKNOWN where one of them has no trials, or there is none.
+    """
+    shares = [wilson(*count) for count in counts]
+    if not shares or not all(share.is_known for share in shares):
+        return UNKNOWN
+    mean = math.fsum(share.mean for share in shares) / len(shares)
+    below = math.hypot(*(share.mean - share.low for share in shares)) / len(shares)
+    above = math.hypot(*(share.high - share.mean for share in shares)) / len(shares)
+    return Interval(mean, mean - below, mean + above)
