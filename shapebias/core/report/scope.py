@@ -65,7 +65,7 @@ def scope_of(store: Store, pair: str | None, light: bool) -> Scope:
     """
     if pair is None:
         return Scope(store, pair_of(store, None, None) if len(store.models) > 1 else None, light)
-    names = pair.split(",")
+    names = [name.strip() for name in pair.split(",")]
     if len(names) != 2 or not all(names):
         raise UsageError(f"--pair {printable(pair)}: name two models as S,R")
     return Scope(store, pair_of(store, *names), light)

@@ -70,13 +70,15 @@ def filters(scope: Scope) -> Finding | None:
 
 def diversity(scope: Scope) -> Finding | None:
     """Return how many kinds of images drive a unit."""
-    chances = [
-        class_diversity_by_chance(scope.store, model, next(iter(scope.store.layers(model)))) for model in scope.models
+    chances: dict[str, list[str]] = {}
+    for model in scope.models:
+        chance = class_diversity_by_chance(scope.store, model, next(iter(scope.store.layers(model))))
+        if chance is not None and chance[1] == chance[1]:
+            chances.setdefault(chance_text(chance), []).append(name_of(model))
+    said = [
+        f"Class diversity{f' of {listed(models)}' if len(chances) > 1 else ''} is {chance}."
+        for chance, models in chances.items()
     ]
-    by_chance = dict.fromkeys(
-        chance_text(chance) for chance in chances if chance is not None and chance[1] == chance[1]
-    )
-    said = [f"Class diversity is {chance}." for chance in by_chance]
     return _by_depth(
         scope,
         key="diversity",
