@@ -35,7 +35,7 @@ def html_of(report: Report, command: str) -> str:
         script=Markup(script),
         style=Markup(style),
         policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
-        colours=dict(zip(report.scope.models, cycle(MODEL_INKS), strict=False)),
+        colours=dict(zip(report.scope.every_model, cycle(MODEL_INKS), strict=False)),
         figures={finding.key: _figure(report, number) for number, finding in enumerate(report.findings)},
         picture=lambda card: _picture(store, card, report.scope.light),
         describe=lambda card: description(store, card.unit),

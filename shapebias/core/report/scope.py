@@ -26,6 +26,11 @@ class Scope:
         return list(self.pair or self.store.models)
 
     @property
+    def every_model(self) -> list[str]:
+        """All models of the store, those of the report first: in this order they have their colours."""
+        return list(dict.fromkeys([*self.models, *self.store.models]))
+
+    @property
     def shared(self) -> list[str]:
         """The layers in which the pair is compared; none without a pair, or where the names of their layers differ."""
         if self.pair is None or not set(self.store.layers(self.pair[0])) & set(self.store.layers(self.pair[1])):

@@ -316,7 +316,8 @@ def ablation(scope: Scope) -> Finding | None:
     layers = [row for row in layer_ablations(scope.store) if row.model in scope.models]
     if not layers:
         return None
-    drawn = [row for row in layers if row.layer in scope.gallery_layers]
+    in_order = sorted(layers, key=lambda row: scope.models.index(row.model))
+    drawn = [row for row in in_order if row.layer in scope.gallery_layers]
 
     def draw() -> "Figure":
         from shapebias.core.figures.ablation import ablation_figure
