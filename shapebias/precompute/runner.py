@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +24,9 @@ from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.outputs import find_scores, return_scores
 from shapebias.precompute.models.unwrapping import takes_videos
 from shapebias.precompute.settings import Settings
+from shapebias.precompute.statistics.kernels.on_cpu import find_largest
 
 Pixels = NDArray[np.uint8]
-Number = TypeVar("Number", np.int32, np.float32)
 
 
 @dataclass
@@ -74,12 +74,14 @@ class Runner:
             with Watch(self.network, self.layers, see):
                 return first_tensor(self.network(self.inputs(pixels)))
 
-    def activations(self, pixels: Pixels) -> list[NDArray[np.float32]]:
-        """Return float32 [B, units] of every watched layer: the units' activations, the maxima of their maps."""
+    def activations(self, pixels: Pixels) -> list[NDArray[Any]]:
+        """Return what the network decides, int32 [B], or [0] where it gives no scores; and of every watched layer the
+        units' activations, the maxima of their maps, float32 [B, units]."""
         seen: dict[int, Tensor] = {}
-        self.forward(pixels, lambda index, output: seen.update({index: torch.amax(output, (2, 3))}))
+        scores = self.forward(pixels, lambda index, output: seen.update({index: _largest(output)}))
         joined = torch.cat([seen[index].float() for index in range(len(self.layers))], 1).cpu().numpy()
-        return np.split(joined, np.cumsum([layer.units for layer in self.layers])[:-1], axis=1)
+        layers = np.split(joined, np.cumsum([layer.units for layer in self.layers])[:-1], axis=1)
+        return [self.decide(scores), *layers]
 
     def decide(self, scores: Tensor | None) -> NDArray[np.int32]:
         """Return int32 [B]: the class with the largest score; of no image where the network gives none."""
@@ -88,10 +90,10 @@ class Runner:
         decided: NDArray[np.int32] = scores.argmax(1).int().cpu().numpy()
         return decided
 
-    def of_versions(self, give: Callable[[Pixels], list[NDArray[Number]]], pixels: Pixels) -> list[NDArray[Number]]:
+    def of_versions(self, give: Callable[[Pixels], list[NDArray[Any]]], pixels: Pixels) -> list[NDArray[Any]]:
         """Return what `give` makes of images uint8 [N, H, W, 3], arrays [N, ...], in as few forwards as there is room
         for."""
-        parts: list[list[NDArray[Number]]] = []
+        parts: list[list[NDArray[Any]]] = []
         done = 0
         while done < len(pixels):
             try:
@@ -114,6 +116,15 @@ class Runner:
             if is_out_of_memory(error):
                 raise _does_not_fit(self.model, self.device) from error
             raise _failed(self.model, error) from error
+
+
+def _largest(maps: Tensor) -> Tensor:
+    """Return the largest value of every map, [B, C]; NaN where one of its values is."""
+    if maps.device.type == "cpu":
+        largest, finite = find_largest(maps)
+        if finite.all():
+            return largest
+    return torch.amax(maps, (2, 3))
 
 
 def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Tensor], Tensor | None]:

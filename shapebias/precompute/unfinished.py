@@ -15,7 +15,7 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import cannot_write, write_atomically
 from shapebias.core.text import printable
 
-_OURS = {"store", "shards", "ablation", "run.json", "gpus.json", "holder.json"}
+_OURS = {"store", "shards", "ablation", "drawn", "run.json", "gpus.json", "holder.json"}
 _SHOWN = 4  # differences
 _WORDS = (  # names in a run's identity, and what users call them
     (r"digests images", "the list of images, or a size or time of one,"),
@@ -61,7 +61,8 @@ class StartAgainError(ShapebiasError):
 class UnfinishedRun:
     """The folder of a run beside its store's place, and what an earlier run left in it.
 
-    `shards` and `ablation` are folders of what can be kept; `store` is made anew by every run. One run at a time has
+    `shards` and `ablation` are folders of what can be kept; `store` and `drawn`, of built-in images, are made anew by
+    every run. One run at a time has
     the folder, by a lock on holder.json that goes with the process, however that ends.
     """
 
@@ -70,6 +71,7 @@ class UnfinishedRun:
         self.folder = store.with_name(f"{store.name}.partial")
         self.shards = self.folder / "shards"
         self.ablation = self.folder / "ablation"
+        self.drawn = self.folder / "drawn"
         self._holder = self.folder / "holder.json"
         self._identity = self.folder / "run.json"
         self._gpus = self.folder / "gpus.json"
@@ -86,6 +88,9 @@ class UnfinishedRun:
             os.close(self._lock)
             named = printable(sorted(others)[0])
             raise UsageError(f"{printable(str(self.folder))} is needed for the new store, but holds {named}")
+        shutil.rmtree(self.drawn, ignore_errors=True)  # of a run that was killed: its files may be damaged
+        with contextlib.suppress(OSError):
+            self.drawn.mkdir(exist_ok=True)
 
     def _take(self) -> bool:
         """Return whether it is locked now: not if the run that had it removed it in between."""
@@ -180,6 +185,7 @@ class UnfinishedRun:
 
     def close(self) -> None:
         """Unlock the folder, and remove it if it keeps nothing."""
+        shutil.rmtree(self.drawn, ignore_errors=True)
         kept = self.shards.exists() or self.ablation.exists()
         if not kept:
             for entry in sorted(self.folder.iterdir(), key=lambda entry: entry == self._holder):

@@ -143,6 +143,12 @@ def store_text(store: Store) -> str:
     return "\n".join(lines)
 
 
+def category_choices(store: Store) -> list[list[str] | None]:
+    """Return on which of the sixteen categories the models are compared with people: None is all of them."""
+    decided = [store.cue_conflict(label) for label in store.models]
+    return choices_of(decisions.categories for decisions in decided if decisions is not None)
+
+
 def observers_of(store: Store) -> list[Observer]:
     """Return the models that decided for cue-conflict images, and people as published where they saw the same.
 
@@ -150,8 +156,7 @@ def observers_of(store: Store) -> list[Observer]:
     """
     decided = {label: store.cue_conflict(label) for label in store.models}
     models = [observe(label, "", False, decisions) for label, decisions in decided.items() if decisions is not None]
-    choices = choices_of(decisions.categories for decisions in decided.values() if decisions is not None)
-    people = [person for person in published_beside(choices) if person.is_people]
+    people = [person for person in published_beside(category_choices(store)) if person.is_people]
     people = [person for person in people if models and not saw_other_images(person, models)]
     return [*models, *people]
 

@@ -6,7 +6,7 @@ Imports Pillow and numpy only: worker processes start fast.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -141,7 +141,8 @@ def annotated_images(image_set: ImageSet, limit: int | None) -> ImageSet:
     any shape comes with any texture, so that the one is not taken for the other."""
     if image_set.annotate is None or image_set.root == builtin_set("cue-conflict", 1).root:
         return image_set
-    conflicting = builtin_set("cue-conflict")
+    drawn = builtin_set("cue-conflict")
+    conflicting = replace(drawn, read=image_set.read, mask=image_set.mask, annotate=image_set.annotate)
     return conflicting if limit is None else conflicting.spread(limit)
 
 

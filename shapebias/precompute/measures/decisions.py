@@ -1,14 +1,12 @@
-"""What models decide for images, as they are or in several versions of each."""
+"""What models decide for images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.precompute.images.loader import Batch
-from shapebias.precompute.images.versions import SILHOUETTE
 from shapebias.precompute.parts import Part, Section
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
@@ -19,53 +17,39 @@ NOT_SHOWN = -1  # an image that could not be used, or that has no such version
 
 @dataclass(frozen=True)
 class DecisionMeasure:
-    """Measures the decisions of the models at `models` (of the run's) for every version of a scan's images; `among`:
-    the outputs among which they decide, where these are not all."""
+    """Measures the decisions of the models at `models` (of the run's) for a scan's images; `among`: the outputs among
+    which they decide, where these are not all."""
 
     models: tuple[int, ...]
-    versions: tuple[str, ...] | None = None
     among: tuple[int, ...] | None = None
 
     def start(self, runners: Sequence[Runner]) -> "DecisionShard":
         """Return a new measure of one shard."""
         chosen = {model: runners[model] for model in self.models if runners[model].outputs is not None}
-        return DecisionShard(chosen, self.versions, self.among)
+        return DecisionShard(chosen, self.among)
 
 
 class DecisionShard:
     """What models decide for the images of one shard."""
 
-    def __init__(
-        self, runners: dict[int, Runner], versions: tuple[str, ...] | None, among: tuple[int, ...] | None
-    ) -> None:
-        self._runners, self._versions, self._among = runners, versions, among
+    def __init__(self, runners: dict[int, Runner], among: tuple[int, ...] | None) -> None:
+        self._runners, self._among = runners, among
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
         """Take in a batch."""
-        pixels = batch.pixels if self._versions is not None else batch.pixels[:, None]
-        shown = np.ones(pixels.shape[:2], bool)
-        for version, name in enumerate(self._versions or ()):
-            if name == SILHOUETTE:
-                shown[:, version] = pixels[:, version].min((1, 2, 3)) < 255
-        images = pixels.reshape(-1, *pixels.shape[2:])
-        images = images if shown.all() else images[shown.ravel()]
-        decided = {}
-        for model, runner in self._runners.items():
-            decided[model] = np.full(shown.shape, NOT_SHOWN, np.int32)
-            if len(images):
-                (decided[model][shown],) = runner.of_versions(partial(self._decide, runner), images)
+        decided = {model: self._decide(runner, batch.pixels)[:, None] for model, runner in self._runners.items()}
         self._rows.add({POSITION: batch.positions} | name_decisions(decided))
 
-    def _decide(self, runner: Runner, pixels: NDArray[np.uint8]) -> list[NDArray[np.int32]]:
-        """Return the outputs that a model decides for, one array int32 [B]."""
+    def _decide(self, runner: Runner, pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Return the outputs that a model decides for, int32 [B]."""
         scores = runner.forward(pixels)
         if self._among is None or scores is None:
-            return [runner.decide(scores)]
-        return [np.array(self._among, np.int32)[runner.decide(scores[:, list(self._among)])]]
+            return runner.decide(scores)
+        return np.array(self._among, np.int32)[runner.decide(scores[:, list(self._among)])]
 
     def part(self) -> Part:
-        """Return the positions, and int32 [images, versions] of each model."""
+        """Return the positions, and int32 [images, 1] of each model."""
         return self._rows.part()
 
 

@@ -4,16 +4,13 @@ Top images are chosen for their activation, so any change lowers it: what a chan
 image mirrored, and moved by a few pixels) is the control.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapebias.precompute.images.loader import Batch
-from shapebias.precompute.parts import Part
-from shapebias.precompute.runner import Runner
+from shapebias.precompute.parts import Section
 
 CONTROL = "control_sensitivity"
 CHANGES = {
@@ -22,65 +19,32 @@ CHANGES = {
     "noise_sensitivity": "noise-0.1",
     CONTROL: "mirror-8",
 }
-VERSIONS = tuple(CHANGES.values())
 
 
-@dataclass(frozen=True)
-class SensitivityMeasure:
-    """Measures the activations of a model's units on their own top images, changed. `lists`: each layer's top lists,
-    int64 [units, k], indices into the scan's images, -1 = none."""
+def sensitivities(
+    parts: Iterable[Mapping[str, NDArray[Any]]],
+    model: int,
+    lists: list[NDArray[np.int64]],
+    values: list[NDArray[np.float32]],
+) -> list[dict[str, NDArray[np.float32]]]:
+    """Return `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity` of the units of
+    every layer of a model, and `color_excess`, `shape_excess`, `noise_excess`, by how much each is above the control:
+    float32 [units].
 
-    model: int
-    lists: list[NDArray[np.int64]]
-
-    def start(self, runners: Sequence[Runner]) -> "SensitivityShard":
-        """Return a new measure of one shard."""
-        return SensitivityShard(runners[self.model], self.lists)
-
-    def merge(
-        self, parts: Iterable[Mapping[str, NDArray[Any]]], values: list[NDArray[np.float32]]
-    ) -> list[dict[str, NDArray[np.float32]]]:
-        """Return `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity` of every
-        layer's units, and `color_excess`, `shape_excess`, `noise_excess`, by how much each is above the control:
-        float32 [units].
-
-        1 - (mean activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the
-        originals' mean is not above 0. values float32 [units, k]: each layer's largest activations, as in `lists`.
-        """
-        total = [{metric: np.zeros(len(top), np.float64) for metric in CHANGES} for top in self.lists]
-        for part in parts:
-            for layer, sums in enumerate(total):
-                for metric, changed in sums.items():
-                    changed += part[_array_name(metric, layer)]
-        return [
-            _with_excess({metric: _loss(changed, np.where(top >= 0, value, 0)) for metric, changed in sums.items()})
-            for sums, top, value in zip(total, self.lists, values, strict=True)
-        ]
-
-
-class SensitivityShard:
-    """What is measured of one shard."""
-
-    def __init__(self, runner: Runner, lists: list[NDArray[np.int64]]) -> None:
-        self._runner = runner
-        self._changed = {metric: [ChangedActivations(top) for top in lists] for metric in CHANGES}
-
-    def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
-        images, versions = batch.pixels.shape[:2]
-        maxima = self._runner.of_versions(self._runner.activations, batch.pixels.reshape(-1, *batch.pixels.shape[2:]))
-        for layer, maximum in enumerate(maxima):
-            by_version = maximum.reshape(images, versions, -1).swapaxes(0, 1)
-            for layers, changed in zip(self._changed.values(), by_version, strict=True):
-                layers[layer].update(changed, batch.positions)
-
-    def part(self) -> Part:
-        """Return the sum of the activations of each metric and layer, float64 [units]."""
-        return {
-            _array_name(metric, layer): changed.total
-            for metric, layers in self._changed.items()
-            for layer, changed in enumerate(layers)
-        }
+    1 - (mean activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the
+    originals' mean is not above 0. The parts hold the sums of the activations on changed images under the layer's and
+    the metric's name. lists int64 [units, k]: each layer's top images, -1 = none; values float32 [units, k]: their
+    activations.
+    """
+    total = [{metric: np.zeros(len(top), np.float64) for metric in CHANGES} for top in lists]
+    for part in parts:
+        for layer, sums in enumerate(total):
+            for metric, changed in sums.items():
+                changed += part[Section(model, layer).name(metric)]
+    return [
+        _with_excess({metric: _loss(changed, np.where(top >= 0, value, 0)) for metric, changed in sums.items()})
+        for sums, top, value in zip(total, lists, values, strict=True)
+    ]
 
 
 class ChangedActivations:
@@ -101,11 +65,6 @@ class ChangedActivations:
             first, last = np.searchsorted(self._image, [image, image + 1])
             units = self._unit[first:last]
             self.total[units] += maximum[row, units]
-
-
-def _array_name(metric: str, layer: int) -> str:
-    """Return what a part calls a metric's sums of a layer."""
-    return f"{metric}.{layer}"
 
 
 def _with_excess(losses: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

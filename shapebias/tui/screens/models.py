@@ -12,9 +12,9 @@ from textual.widgets import Static
 
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_rows
-from shapebias.core.analysis.describe import observers_of, preprocessing_text
+from shapebias.core.analysis.describe import category_choices, observers_of, preprocessing_text
 from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies
-from shapebias.core.shape_bias.observers import shape_categories
+from shapebias.core.shape_bias.observers import choice_text, shape_categories
 from shapebias.core.text import aligned, cell_width, printable
 from shapebias.tui.screens.reading import ReadingScreen, reading_keys
 from shapebias.tui.session import Session
@@ -33,6 +33,7 @@ class ModelScreen(ReadingScreen):
         super().__init__()
         self._store = session.store
         self._page = Static()
+        self._choices = category_choices(self._store)
         self._observers = observers_of(self._store)
         self._accuracies = accuracies(self._store)
         self._criteria = criteria(self._store)
@@ -107,6 +108,9 @@ class ModelScreen(ReadingScreen):
         for category in shape_categories(self._observers):
             values = {mark: observer.category_bias.get(category, math.nan) for observer, mark in reversed(marked)}
             lines.append(Text(printable(category, _NAME - 2).ljust(_NAME)) + marked_line(values, room))
+        for choice in self._choices:
+            text = "" if choice is None else choice_text(choice)
+            lines += [Text(line, style="dim") for line in textwrap.wrap(text, width)]
         return lines
 
     def _withstood(self, width: int) -> list[Text]:

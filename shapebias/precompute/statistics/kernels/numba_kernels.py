@@ -22,6 +22,8 @@ from shapebias.precompute.statistics.kernels.lanes import (
     zeros,
 )
 
+_TOGETHER = 16  # positions that are read block by block: they lie in few pages of memory
+
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _find_partners(partner: Any, pairs: Any, first: int, positions: int) -> None:
@@ -90,6 +92,30 @@ def reduce_maps(
             column = unit + maximum.shape[1] - units
             maximum[image, unit], nonpositive[image, unit] = maximum[image, column], nonpositive[image, column]
             sums[:, image, unit] = sums[:, image, column]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def find_largest(maps: Any, maximum: Any, odd: Any, start: int, stop: int) -> None:
+    """For images [start, stop): every map's largest value, and a number that is NaN where not all of its values are
+    finite, else 0.
+
+    maps float32 [B, P, C], at least 16 units; maximum and odd float32 [B, C].
+    """
+    positions, units = maps.shape[1:]
+    for image in range(start, stop):
+        values = maps[image]
+        maximum[image] = -np.inf
+        odd[image] = 0
+        for first in range(0, positions, _TOGETHER):
+            for block in range(0, units, LANES):
+                unit = min(block, units - LANES)  # the last block may overlap the one before
+                highest, odds = load(maximum[image], unit), load(odd[image], unit)
+                for position in range(first, min(first + _TOGETHER, positions)):
+                    value = load(values[position], unit)
+                    highest = larger(value, highest)
+                    odds = odds + (value - value)
+                store(maximum[image], unit, highest)
+                store(odd[image], unit, odds)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
