@@ -30,7 +30,8 @@ Fractions = Mapping[str, float]  # by model
 
 def shape_bias(scope: Scope) -> Finding | None:
     """Return how often models, and people, decide by shape where texture says otherwise; None where none was asked."""
-    observers = observers_of(scope.store)
+    rank = {name: number for number, name in enumerate(scope.every_model)}
+    observers = sorted(observers_of(scope.store), key=lambda one: len(rank) if one.is_people else rank[one.name])
     if not observers:
         return None
     shares = [
@@ -120,7 +121,9 @@ def _category_table(observers: Sequence[Observer]) -> Table:
 
 def accuracy(scope: Scope) -> Finding | None:
     """Return the accuracies under every condition; None where none is known."""
-    known = [row for row in accuracies(scope.store) if row.images]
+    known = sorted(
+        (row for row in accuracies(scope.store) if row.images), key=lambda row: scope.every_model.index(row.model)
+    )
     clean = [row for row in known if row.kind == "clean"]
     if not known:
         return None
@@ -131,7 +134,7 @@ def accuracy(scope: Scope) -> Finding | None:
     under = f" and under {listed(kinds)}" if kinds else ""
     conditions = list(dict.fromkeys(row.condition for row in known))
     fractions = {(row.model, row.condition): row.accuracy for row in known}
-    models = [model for model in scope.store.models if any(row.model == model for row in known)]
+    models = list(dict.fromkeys(row.model for row in known))
 
     def draw() -> "Figure":
         from shapebias.core.figures.units import bar_figure
@@ -214,7 +217,7 @@ def _accuracy_table(known: Sequence[Accuracy]) -> Table:
 def out_of_distribution(scope: Scope) -> Finding | None:
     """Return the accuracies for sets of stimuli, and whether the pair errs alike; None where there was no set."""
     store = scope.store
-    known = {model: ood_accuracies(store, model) for model in store.models}
+    known = {model: ood_accuracies(store, model) for model in scope.every_model}
     known = {model: rows for model, rows in known.items() if rows}
     if not known:
         return None
@@ -264,7 +267,7 @@ def strength(scope: Scope) -> Finding | None:
     """Return the models among published networks by the strength of their training; None where nothing compares."""
     from shapebias.core.analysis.robustness import SHAPE_BIAS, networks_of, published_networks
 
-    own = networks_of(scope.store, {})
+    own = sorted(networks_of(scope.store, {}), key=lambda network: scope.every_model.index(network.name))
     if not own:
         return None
     torchvision, trained = published_networks()

@@ -1,6 +1,7 @@
 """How well attribution maps explain, and the three criteria: accuracy, that out of distribution, explainability."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_rows
@@ -28,7 +29,7 @@ def attribution(scope: Scope) -> Finding | None:
     """Return how well methods explain the models; None where no maps were scored."""
     if not scored_maps(scope.store):
         return None
-    rows = explained(scope.store)
+    rows = explained(scope.store, scope.every_model)
     names = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
     if not names:
         return None
@@ -55,6 +56,8 @@ def three_criteria(scope: Scope) -> Finding | None:
     """Return accuracy, accuracy out of distribution and explainability beside each other; None where no network has two
     of them."""
     known = criteria(scope.store)
+    networks = sorted(known.networks, key=lambda network: scope.every_model.index(network.model))
+    known = replace(known, networks=tuple(networks))
     counts = (one.accuracy.is_known + one.ood.is_known + bool(one.explainability) for one in known.networks)
     if max(counts) < 2:
         return None

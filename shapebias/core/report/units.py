@@ -70,13 +70,15 @@ def filters(scope: Scope) -> Finding | None:
 
 def diversity(scope: Scope) -> Finding | None:
     """Return how many kinds of images drive a unit."""
-    chances = [
-        class_diversity_by_chance(scope.store, model, next(iter(scope.store.layers(model)))) for model in scope.models
+    chances: dict[str, list[str]] = {}
+    for model in scope.models:
+        chance = class_diversity_by_chance(scope.store, model, next(iter(scope.store.layers(model))))
+        if chance is not None and chance[1] == chance[1]:
+            chances.setdefault(chance_text(chance), []).append(name_of(model))
+    said = [
+        f"Class diversity{f' of {listed(models)}' if len(chances) > 1 else ''} is {chance}."
+        for chance, models in chances.items()
     ]
-    by_chance = dict.fromkeys(
-        chance_text(chance) for chance in chances if chance is not None and chance[1] == chance[1]
-    )
-    said = [f"Class diversity is {chance}." for chance in by_chance]
     return _by_depth(
         scope,
         key="diversity",
@@ -314,7 +316,8 @@ def ablation(scope: Scope) -> Finding | None:
     layers = [row for row in layer_ablations(scope.store) if row.model in scope.models]
     if not layers:
         return None
-    drawn = [row for row in layers if row.layer in scope.gallery_layers]
+    in_order = sorted(layers, key=lambda row: scope.models.index(row.model))
+    drawn = [row for row in in_order if row.layer in scope.gallery_layers]
 
     def draw() -> "Figure":
         from shapebias.core.figures.ablation import ablation_figure

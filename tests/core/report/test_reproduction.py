@@ -49,7 +49,7 @@ def settings_of(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_command_means_the_same_settings(
     settings_of: Any, arguments: tuple[str, ...], store_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shapebias.precompute.models.spec.check_files", lambda specs: None)
+    monkeypatch.setattr("shapebias.precompute.models.spec.check_sources", lambda specs: None)
     meant = settings_of(*arguments)
     attributes(store_copy / "zarr.json", lambda facts: facts.update(settings=meant.to_attributes()))
     lines = command_of(open_store(store_copy))
@@ -63,7 +63,7 @@ def test_the_command_means_the_same_settings(
 def test_options_that_are_not_said_have_the_values_of_the_command(settings_of: Any) -> None:
     usual = settings_of("--passes", "attribution").to_attributes()
     for name, (_, value) in SINGLE.items():
-        assert usual[name] == value or name in ("cue_conflict", "iou_area"), name
+        assert usual[name] == value or name in ("images", "cue_conflict", "iou_area"), name
 
 
 def test_a_store_of_a_python_program_has_no_command(store_copy: Path) -> None:
