@@ -132,9 +132,14 @@ def test_a_mistake_is_told_before_pytorch_is_loaded(tmp_path: Path) -> None:
         "import sys\nfrom shapebias.cli import main\n"
         "try:\n    main()\nfinally:\n    print(sorted({'torch', 'torchvision', 'numba'} & set(sys.modules)))"
     )
-    for arguments in (["--model", "resnet500", "--images", str(tmp_path)], ["--passes", "sharpness"]):
+    mistakes = (
+        ["--model", "resnet500", "--images", str(tmp_path)],
+        ["--passes", "sharpness"],
+        ["--categories", str(tmp_path)],
+    )
+    for arguments in mistakes:
         command = [sys.executable, "-c", program, "precompute", "--store", str(tmp_path / "a.zarr"), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
-        assert done.stderr.startswith("shapebias: no ")
+        assert done.stderr.startswith(("shapebias: no ", f"shapebias: {tmp_path} cannot be read"))
         assert done.stderr.count("\n") == 1
