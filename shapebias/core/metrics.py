@@ -28,6 +28,12 @@ class Metric:
     is_count: bool = False
 
     @property
+    def in_words(self) -> str:
+        """The name as it stands in a sentence: `class diversity`, `TV shift`."""
+        words = self.name.replace("_", " ")
+        return words.replace("tv", "TV", 1) if words.startswith("tv") else words
+
+    @property
     def width(self) -> int:
         """The most characters that `format` gives."""
         return 20 if self.is_text else 8

@@ -147,17 +147,7 @@ class Settings:
 
     def identity(self) -> dict[str, Any]:
         """Return all that a run's results depend on, as JSON: with it, an unfinished run can be gone on with."""
-        return self.to_attributes() | {
-            "models": [str(spec) for spec in self.models],
-            "batch_size": self.batch_size,
-            "shard_size": self.shard_size,
-            "distortions": list(self.distortions) if "distortions" in self.passes else [],
-            "variants": [list(variant) for variant in self.variants],
-            "ood": [list(named) for named in self.ood],
-            "stylized": self.stylized,
-            "categories": None if self.categories is None else printable(str(self.categories), 4096),
-            "ablate_accuracy": self.ablate_accuracy,
-        }
+        return self.to_attributes() | {"batch_size": self.batch_size, "shard_size": self.shard_size}
 
     def file_digests(self) -> dict[str, str]:
         """Return the SHA-256 of the files that say how networks are built, and what their classes and categories
@@ -169,9 +159,10 @@ class Settings:
         return {printable(str(file), 4096): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the fields by name, as JSON, for the store."""
+        """Return the fields by name, as JSON, for the store; `report` makes the command of a run from them."""
         return {
-            "images": printable(self.images),
+            "models": [str(spec) for spec in self.models],
+            "images": printable(self.images, 4096),
             "labels": None if self.labels is None else printable(str(self.labels), 4096),
             "layers": self.layers,
             "top": self.top,
@@ -182,11 +173,17 @@ class Settings:
             "seed": self.seed,
             "passes": list(self.passes),
             "noise_std": list(self.noise_std) if "noise" in self.passes else [],
-            "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
+            "distortions": list(self.distortions) if "distortions" in self.passes else [],
+            "stylized": self.stylized,
+            "variants": [list(variant) for variant in self.variants],
+            "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict, 4096),
+            "ood": [list(named) for named in self.ood],
             "embedding": None if self.embedding is None else printable(str(self.embedding), 4096),
             "stimuli": self.stimuli if self.cue_conflict is not None or self.ood else None,
-            "broden": None if self.broden is None else printable(str(self.broden)),
+            "categories": None if self.categories is None else printable(str(self.categories), 4096),
+            "broden": None if self.broden is None else printable(str(self.broden), 4096),
             "iou_area": self.iou_area if self.dissects else None,
+            "ablate_accuracy": self.ablate_accuracy,
             "attacks": [asdict(attack) for attack in self.attacks],
             **self._attribution(),
         }

@@ -26,7 +26,7 @@ ONE_NETWORK = (
     "networks of each kind: --group"
 )
 
-# What it means that a metric is larger; of others "larger in METRIC".
+# What it means that a metric is larger; of others "larger in" its name.
 _WORDS = {
     "smoothness": "smoother",
     "filter_smoothness": "smoother in its filters",
@@ -356,7 +356,7 @@ def sentence(overall: Overall, second: str) -> str:
 
 def larger_in_words(metric: str) -> str:
     """Return what it means that a metric is larger, such as `smoother`."""
-    return _WORDS.get(metric, f"larger in {metric}")
+    return _WORDS.get(metric, f"larger in {METRICS[metric].in_words}")
 
 
 def _lines(lines: Iterable[str]) -> str:

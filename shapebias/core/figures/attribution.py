@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _APART = 0.16  # between the points of two models in a row
 
 
-def attribution_figure(rows: Sequence[Explained]) -> "Figure":
-    """Draw how well methods explain models: the mean of each score over images with its 95 % interval. Methods of one
-    family stand together, in the order of the registry, controls last; scores that nothing has are left out."""
+def attribution_figure(rows: Sequence[Explained], scores: Sequence[str] = IN_TABLES) -> "Figure":
+    """Draw how well methods explain models: the mean of each of some scores over images with its 95 % interval. Methods
+    of one family stand together, in the order of the registry, controls last; scores that nothing has are left out."""
     from matplotlib.figure import Figure
 
-    shown = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
+    shown = [name for name in scores if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
     families = dict.fromkeys(row.family for row in rows)
     methods = list(dict.fromkeys(row.method for family in families for row in rows if row.family == family))
     figure = Figure(figsize=(2.2 + 1.75 * len(shown), 1.4 + 0.27 * len(methods)), layout="constrained")

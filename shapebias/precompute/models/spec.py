@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from shapebias.core.errors import UsageError
-from shapebias.core.paper import DEMO_PAIR
+from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
 from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.core.text import printable
 from shapebias.precompute.models.preprocessing import NORMALIZATIONS
@@ -208,6 +208,18 @@ def unknown_classifier(name: str, names: Sequence[str]) -> UsageError:
         f"no model {printable(name)}: name a torchvision classifier ({', '.join(near)}), timm:NAME, FILE.py:FUNCTION "
         "or module:FUNCTION; `shapebias models` lists the names"
     )
+
+
+def usual_images(specs: list[ModelSpec]) -> str:
+    """Return the images for networks where the user names none: the drawn ones. Raises UsageError, one line, where a
+    network of the pair on photos is among them."""
+    photos = [spec.source for spec in specs if spec.source in PHOTO_PAIR]
+    if photos:
+        raise UsageError(
+            f"{photos[0]} knows photos, and none come with the program: name some, such as --images cifar10:test "
+            "(downloaded once, 170 MB) or a folder or tar file of photos"
+        )
+    return "builtin:probe"
 
 
 def parse_specs(texts: list[str]) -> list[ModelSpec]:
