@@ -173,9 +173,11 @@ def _check_network(spec: ModelSpec) -> None:
         raise UsageError(f"torchvision's classifiers go by their names alone: --model {printable(name)}")
     if place == "timm" and find_spec("timm") is None:
         raise UsageError(TIMM_IS_MISSING)
-    if spec.source in PAIR and spec.checkpoint is not None:
-        raise UsageError(f"{spec.source} has weights of its own: for others write an architecture, {OWN_NAMES[0]}@FILE")
-    if colon or spec.source in PAIR or spec.source.endswith(".safetensors"):
+    shipped = spec.source in DEMO_PAIR + PHOTO_PAIR
+    if shipped and spec.checkpoint is not None:
+        others = " or ".join(f"{name}@FILE.safetensors" for name in OWN_NAMES)
+        raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {others}")
+    if colon or shipped or spec.source.endswith(".safetensors"):
         return
     if spec.source in OWN_NAMES:
         if spec.checkpoint is None:

@@ -15,6 +15,7 @@ from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.precompute.models import spec as specs
 from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.spec import ModelSpec, check_sources, parse_spec, parse_specs
+from shapebias.precompute.models.trained import SHIPPED
 
 
 @pytest.mark.parametrize(
@@ -93,8 +94,12 @@ def test_the_names_are_those_of_torchvision() -> None:
     assert {"alexnet", "googlenet", "resnet50"} <= set(names) & set(installed)
 
 
-def test_the_names_of_the_programs_own_architectures() -> None:
+def test_what_comes_with_the_program_is_known() -> None:
     assert tuple(OWN) == specs.OWN_NAMES
+    check_sources([parse_spec(name) for name in SHIPPED])
+    for name in SHIPPED:
+        with pytest.raises(UsageError, match="has weights of its own: for others of its kind write small@"):
+            check_sources([parse_spec(f"{name}@other.safetensors")])
 
 
 @pytest.mark.parametrize(
