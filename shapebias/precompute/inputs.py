@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from shapebias.core.shape_bias.categories import read_mapping
 from shapebias.precompute.images.broden import Broden, read_broden
 from shapebias.precompute.images.builtin.kept import keep_drawings
 from shapebias.precompute.images.image_set import ImageSet, Skipped
@@ -38,6 +39,8 @@ class Inputs:
     @classmethod
     def find(cls, settings: Settings, progress: Reporter = SILENT) -> "Inputs":
         """List what the settings name. Raises ShapebiasError."""
+        if settings.categories is not None:
+            read_mapping(settings.categories)  # a mistake in it is told before anything takes long
         image_set, skipped = list_images(settings, progress)
         reduced = image_set.reduced
         return cls(

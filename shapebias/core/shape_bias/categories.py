@@ -74,6 +74,21 @@ def load_mapping(path: Path, class_ids: Sequence[str], class_names: Sequence[str
     Raises UsageError, one line that says where: a file that is none, fewer than two categories, a category that
     file names cannot say or without classes, a class that does not exist, that its name does not tell, or used twice.
     """
+    file, mapping = printable(str(path)), {}
+    for category, classes in read_mapping(path).items():
+        try:
+            mapping[category] = [_class_index(entry, class_ids, class_names) for entry in classes]
+        except ValueError as error:
+            raise UsageError(f"{file}: {printable(category)}: {error}") from error
+    index, times = Counter(index for indices in mapping.values() for index in indices).most_common(1)[0]
+    if times > 1:
+        raise UsageError(f"{file}: class {index} ({printable(class_names[index])}) is listed {times} times")
+    return mapping
+
+
+def read_mapping(path: Path) -> dict[str, list[Any]]:
+    """Return what a mapping file lists for each category, whatever network it is for. Raises UsageError as
+    `load_mapping` does."""
     file = printable(str(path))
     try:
         content = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_without_repetition)
@@ -83,20 +98,12 @@ def load_mapping(path: Path, class_ids: Sequence[str], class_names: Sequence[str
         raise UsageError(f"{file} is not a mapping: {printable(str(error), 120)}") from error
     if not isinstance(content, dict) or len(content) < 2:
         raise UsageError(f'{file} is not a mapping: write {{"category": [class, ...], ...}} with at least 2 categories')
-    mapping = {}
     for category, classes in content.items():
         if not CATEGORY.fullmatch(category):
             raise UsageError(f"{file}: category {printable(repr(category))} is not letters, as in cat1-elephant2.png")
         if not isinstance(classes, list) or not classes:
             raise UsageError(f"{file}: {printable(category)} needs a list of classes")
-        try:
-            mapping[category] = [_class_index(entry, class_ids, class_names) for entry in classes]
-        except ValueError as error:
-            raise UsageError(f"{file}: {printable(category)}: {error}") from error
-    index, times = Counter(index for indices in mapping.values() for index in indices).most_common(1)[0]
-    if times > 1:
-        raise UsageError(f"{file}: class {index} ({printable(class_names[index])}) is listed {times} times")
-    return mapping
+    return content
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

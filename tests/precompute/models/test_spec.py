@@ -15,6 +15,7 @@ from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.precompute.models import spec as specs
 from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.spec import ModelSpec, check_sources, parse_spec, parse_specs
+from shapebias.precompute.models.trained import SHIPPED
 
 
 @pytest.mark.parametrize(
@@ -93,8 +94,12 @@ def test_the_names_are_those_of_torchvision() -> None:
     assert {"alexnet", "googlenet", "resnet50"} <= set(names) & set(installed)
 
 
-def test_the_names_of_the_programs_own_architectures() -> None:
+def test_what_comes_with_the_program_is_known() -> None:
     assert tuple(OWN) == specs.OWN_NAMES
+    check_sources([parse_spec(name) for name in SHIPPED])
+    for name in SHIPPED:
+        with pytest.raises(UsageError, match=f"has weights of its own: for others of its kind write {specs.BUILT_IN[name]}@"):
+            check_sources([parse_spec(f"{name}@other.safetensors")])
 
 
 @pytest.mark.parametrize(
@@ -132,9 +137,14 @@ def test_a_mistake_is_told_before_pytorch_is_loaded(tmp_path: Path) -> None:
         "import sys\nfrom shapebias.cli import main\n"
         "try:\n    main()\nfinally:\n    print(sorted({'torch', 'torchvision', 'numba'} & set(sys.modules)))"
     )
-    for arguments in (["--model", "resnet500", "--images", str(tmp_path)], ["--passes", "sharpness"]):
+    mistakes = (
+        ["--model", "resnet500", "--images", str(tmp_path)],
+        ["--passes", "sharpness"],
+        ["--categories", str(tmp_path)],
+    )
+    for arguments in mistakes:
         command = [sys.executable, "-c", program, "precompute", "--store", str(tmp_path / "a.zarr"), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
-        assert done.stderr.startswith("shapebias: no ")
+        assert done.stderr.startswith(("shapebias: no ", f"shapebias: {tmp_path} cannot be read"))
         assert done.stderr.count("\n") == 1
