@@ -98,7 +98,9 @@ def test_what_comes_with_the_program_is_known() -> None:
     assert tuple(OWN) == specs.OWN_NAMES
     check_sources([parse_spec(name) for name in SHIPPED])
     for name in SHIPPED:
-        with pytest.raises(UsageError, match=f"has weights of its own: for others of its kind write {specs.BUILT_IN[name]}@"):
+        with pytest.raises(
+            UsageError, match=f"has weights of its own: for others of its kind write {specs.BUILT_IN[name]}@"
+        ):
             check_sources([parse_spec(f"{name}@other.safetensors")])
 
 
