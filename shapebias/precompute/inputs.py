@@ -1,4 +1,4 @@
-"""The images that a run needs, and a digest by which they are known again."""
+"""The images of a run, and digests by which a later run recognises them."""
 
 import hashlib
 import os
@@ -17,11 +17,13 @@ from shapebias.precompute.settings import FAST, Settings
 class Inputs:
     """The images of a run.
 
-    image_set:    the probe images; `skipped` is what their listing left out
-    conflicting:  the cue-conflict images, and what their listing left out
-    ood:          sets of stimuli, by name, and what their listings left out
-    variants:     sets of other images of the same classes, by name
-    boxes:        of the objects in probe images
+    image_set:    the probe images
+    skipped:      images that were left out of their listing
+    conflicting:  the cue-conflict images, and those left out of their listing
+    ood:          sets of stimuli by name, and images left out of their listings
+    variants:     by name, sets of other images of the same classes
+    broden:       the images and annotations of dissection
+    boxes:        boxes around the objects in probe images
     """
 
     image_set: ImageSet
@@ -35,7 +37,7 @@ class Inputs:
 
     @classmethod
     def find(cls, settings: Settings) -> "Inputs":
-        """List what the settings name. Raises ShapebiasError."""
+        """List the images that the settings name. Raises ShapebiasError where that fails."""
         image_set, skipped = list_images(settings)
         reduced = image_set.reduced
         return cls(
@@ -54,7 +56,7 @@ class Inputs:
         )
 
     def digests(self) -> dict[str, str]:
-        """Return a digest of every set of images, by name, and of the objects' boxes."""
+        """Return a digest of every set of images, by name, and of the boxes."""
         sets = {"images": self.image_set, **dict(self.variants)}
         sets |= {f"ood {name}": image_set for name, (image_set, _) in self.ood.items()}
         if self.conflicting is not None:
@@ -68,15 +70,15 @@ class Inputs:
 
 
 def list_images(settings: Settings) -> tuple[ImageSet, list[Skipped]]:
-    """Return the images that the settings name, to be decoded as they say, and what was left out. Raises
-    ShapebiasError."""
+    """Return the probe images that the settings name, and the ones that were left out. Raises ShapebiasError."""
     image_set, skipped = find_images(settings.images, settings.limit, settings.labels)
     return replace(image_set, reduced=settings.decode == FAST), skipped
 
 
 def image_digest(image_set: ImageSet) -> str:
-    """Return the SHA-256 of the images' paths and labels and of what tells that a file changed: of files here their
-    sizes and times, of others their `stamp`."""
+    """Return the SHA-256 of the images' paths and labels, and of what changes with a file: size and time, or its
+    `stamp`.
+    """
     digest = hashlib.sha256(image_set.labels.tobytes() + image_set.stamp)
     local = image_set.read is None and isinstance(image_set.root, Path)
     root = image_set.prefix

@@ -1,4 +1,4 @@
-"""Some units of a store, computed again: a plain forward, reductions in NumPy's float64, no code of the passes."""
+"""Recomputes some units of a store by a plain forward and reductions in float64, without the code of the passes."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from shapebias.precompute.stored import stored_runner
 
 
 class _PlainUnit:
-    """What one unit gives over all images, in float64."""
+    """The metrics of one unit over all images, in float64."""
 
     def __init__(self) -> None:
         self.activation: list[float] = []
@@ -34,7 +34,7 @@ class _PlainUnit:
         self.positions = 0
 
     def see(self, maps: NDArray[np.float64]) -> None:
-        """Take in the unit's maps of a batch, [B, h, w]."""
+        """Add the unit's maps of a batch, [B, h, w]."""
         finite = np.isfinite(maps).all((1, 2))
         self.activation += np.where(finite, maps.max((1, 2)), -np.inf).tolist()
         maps = maps[finite]
@@ -46,7 +46,7 @@ class _PlainUnit:
         self.positions += maps.size
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics that are checked, by name."""
+        """Return the metrics that are compared, by name."""
         mean = self.total / self.positions
         images = np.isfinite(self.activation).sum()
         return {
@@ -61,7 +61,9 @@ class _PlainUnit:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A network of a store, and the store's images: `positions` int64 [images] are those in the stream's listing."""
+    """A network of a store, and the store's images: `positions`, int64 [images], are their indices in the stream's
+    listing.
+    """
 
     runner: Runner
     stream: Stream
@@ -79,10 +81,11 @@ def verify_units(
     device: str,
     workers: int | None,
 ) -> None:
-    """Compute `sample` units of every model again and add to `report` what differs.
+    """Recompute `sample` units of every model and add differences to `report`.
 
-    `images` and `models` say where images and networks are now, if not where they were. Raises ShapebiasError where
-    they are not those of the store.
+    `images` and `models` say where images and networks are now, if they were moved. Raises ShapebiasError where they
+    are not
+    those of the store.
     """
     store = open_store(path)
     specs = {spec.label: spec for spec in parse_specs(models)}
@@ -111,8 +114,9 @@ def verify_units(
 
 
 def _where_it_was(store: Store, path: str) -> str:
-    """Return a path of a run where it is now: as it is written, else from the folder in which the run was started, or
-    from that of the store."""
+    """Return the current path of a file of the run: as written, or relative to the folder where the run was started or
+    to the store's folder.
+    """
     if is_url(path) or path.startswith("builtin:") or Path(path).is_absolute() or Path(path).exists():
         return path
     folders = [str(store.attributes.get("folder") or "."), str(Path(store.path).absolute().parent)]
@@ -120,7 +124,7 @@ def _where_it_was(store: Store, path: str) -> str:
 
 
 def _spec_where_it_was(store: Store, label: str) -> ModelSpec:
-    """Return the model of a store with the paths of its files as they are now."""
+    """Return the spec of a store's model, with the current paths of its files."""
     spec = parse_spec(f"{label}={store.models[label].source}")
     file, colon, function = spec.source.rpartition(":")
     source = f"{_where_it_was(store, file)}:{function}" if colon and file.endswith(".py") else spec.source
@@ -131,7 +135,7 @@ def _spec_where_it_was(store: Store, label: str) -> ModelSpec:
 
 
 def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Reporter) -> _Prepared:
-    """Load a network, and find the images of the store by their paths."""
+    """Load a network, and find the store's images by their paths. Raises ShapebiasError where one is missing."""
     listing = list_images(settings)[0]
     by_path = {path: position for position, path in enumerate(listing.paths)}
     missing = [path for path in store.image_paths if path not in by_path]
@@ -148,14 +152,14 @@ def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Report
 
 
 def _sample(store: Store, label: str, count: int) -> list[Unit]:
-    """Return so many units of a model, at random."""
+    """Return `count` random units of a model."""
     names = [(name, index) for name, layer in store.layers(label).items() for index in range(layer.units)]
     rng = np.random.default_rng()
     return [Unit(label, *names[row]) for row in rng.permutation(len(names))[:count]]
 
 
 def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
-    """Return what units of one model give over all images."""
+    """Return the results of one model's units over all images. Raises ShapebiasError where an image cannot be read."""
     runner, plain = prepared.runner, {unit: _PlainUnit() for unit in units}
     names = [layer.name for layer in runner.layers]
     layers = [(names.index(unit.layer), unit) for unit in units if unit.layer in names]
@@ -182,9 +186,9 @@ def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
 
 
 def _precision(store: Store) -> Precision:
-    """Return the precision in which a store was made: its tolerances say which differences are no errors.
+    """Return the precision in which a store was made; its tolerances say which differences are not errors.
 
-    Even in float32 networks round differently on other machines, and with other numbers of images at once.
+    Even in float32, networks round differently on other machines, and with other batch sizes.
     """
     device, settings = (store.attributes.get(name) for name in ("device", "settings"))
     known = device if isinstance(device, dict) and device else {}
@@ -194,7 +198,7 @@ def _precision(store: Store) -> Precision:
 
 
 def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: Report) -> None:
-    """Add to `report` what the store says otherwise of a unit."""
+    """Add to `report` where the store differs from a recomputed unit."""
     precision = _precision(store)
     tolerance = precision.tolerance
     expected = plain.metrics()

@@ -1,5 +1,6 @@
-"""How well the attribution maps of models explain: the mean of every score for each model and method, with intervals,
-and two models beside each other, image by image."""
+"""How well the attribution maps of models explain: mean scores with intervals for each model and method, and the
+comparison of two models image by image.
+"""
 
 import csv
 import io
@@ -26,7 +27,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over images, and its 95 % percentile bootstrap interval; NaN where no image has a value."""
+    """A mean over images and its 95 % percentile bootstrap interval; NaN where no image has a value."""
 
     mean: float
     low: float
@@ -43,14 +44,14 @@ _UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """How well a method explains a model.
+    """How well the maps of one method explain the decisions of one model.
 
-    images:     how many have a map of it
-    constant:   how many of those maps have one value everywhere: no evidence, and so a random order of pixels
-    objects:    how many of the images show an object that is known, and is what is explained
-    scores:     by name, of all in the registry
-    thresholds: by which the two halves of the images are localised, of a map's largest evidence; empty where there are
-                too few images for that
+    images:      how many images have such a map
+    constant:    how many of those maps have the same value everywhere: no evidence, hence a random order of pixels
+    objects:     how many images show a known object that is what is explained
+    scores:      the scores in the registry, by name
+    thresholds:  the localisation threshold of each half of the images, as fractions of a map's largest evidence; empty
+                 where there are too few images
     """
 
     model: str
@@ -63,7 +64,7 @@ class Explained:
     thresholds: tuple[float, ...]
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as JSON: of each score its mean, and its interval as `SCORE_low` and `SCORE_high`."""
+        """Return the fields for JSON: each score's mean, and its interval as `SCORE_low` and `SCORE_high`."""
         record: dict[str, Any] = {"model": self.model, "method": self.method, "family": self.family}
         record |= {"images": self.images, "constant": self.constant, "objects": self.objects}
         for name, interval in self.scores.items():
@@ -73,10 +74,11 @@ class Explained:
 
 
 def explained(store: Store, models: Iterable[str] | None = None) -> list[Explained]:
-    """Return how well each method explains each model (or those named), as far as that was measured.
+    """Return how well each method explains each model (or those named), as far as it was measured.
 
-    The images of a model are resampled for all methods and scores alike, the thresholds of localisation kept. Seeded:
-    the same store gives the same numbers. Raises UsageError where nothing was scored, StoreError.
+    The images of a model are resampled jointly for all methods and scores, with the thresholds of localisation fixed.
+    Random numbers are seeded, so that the same store gives the same results. Raises StoreError, and UsageError where
+    nothing was scored.
     """
     known = {model: store.attribution(model) for model in (store.models if models is None else models)}
     scored = {model: own for model, own in known.items() if own is not None and own.scores is not None}
@@ -122,7 +124,7 @@ def _means(values: Floats) -> Floats:
 
 
 def _quantiles(resampled: Floats) -> Floats:
-    """Return the ends of the 95 % intervals of columns, float64 [2, columns]; NaN of columns without numbers."""
+    """Return the ends of the 95 % intervals of columns, float64 [2, columns]; NaN for columns of NaN."""
     ends = np.full((2, resampled.shape[1]), np.nan)
     known = ~np.isnan(resampled).all(0)
     if known.any():
@@ -131,8 +133,10 @@ def _quantiles(resampled: Floats) -> Floats:
 
 
 def image_scores(attribution: Attribution) -> tuple[dict[str, Floats], list[tuple[float, ...]]]:
-    """Return every score of every map, float64 [methods, images] by name, and the thresholds of localisation that were
-    chosen for each method. NaN where a score was not measured."""
+    """Return every score of every map, float64 [methods, images] by name, and each method's thresholds of localisation.
+
+    NaN where a score was not measured.
+    """
     scores = attribution.scores
     nothing = np.full(attribution.scale.shape, np.nan)
     if scores is None:
@@ -154,8 +158,10 @@ def _localisation(scores: MapScores, least: float) -> tuple[Floats, list[tuple[f
 
 
 def family_scores(rows: Iterable[Explained], score: str) -> dict[str, dict[str, float]]:
-    """Return one score of each model and family of methods: the mean over the family's methods that have it, by the
-    names of model and family; families without it are left out."""
+    """Return one score for each model and family of methods: the mean over the family's methods that have it.
+
+    Keys are the names of model and family. Families without the score are left out.
+    """
     known: dict[str, dict[str, list[float]]] = {}
     for row in rows:
         by_family = known.setdefault(row.model, {})
@@ -164,16 +170,18 @@ def family_scores(rows: Iterable[Explained], score: str) -> dict[str, dict[str, 
     return {model: {family: float(np.mean(own)) for family, own in found.items()} for model, found in known.items()}
 
 
-# Two models, image by image
+# The comparison of two models, image by image
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreDifference:
-    """How a score of a method differs between two models: the second's less the first's, over the images in which both
-    have it.
+    """The difference of a method's score between two models, the second minus the first, over the images that have
+    both.
 
-    first, second: the means over those images. interval: of the mean difference, a 95 % percentile bootstrap over
-    images. p: two-sided, signs of the images' differences flipped; p_holm: corrected over the score's methods.
+    first, second:  the means over those images
+    interval:       the mean difference with a 95 % percentile bootstrap interval over images
+    p:              two-sided; the signs of the images' differences are flipped
+    p_holm:         p, corrected over the score's methods (Holm)
     """
 
     method: str
@@ -189,9 +197,9 @@ class ScoreDifference:
 def score_differences(
     store: Store, first: str, second: str, scores: Sequence[str] | None = None
 ) -> list[ScoreDifference]:
-    """Compare all scores (or those named) of all methods that two models have, image by image.
+    """Compare all scores (or those named) of all methods that two models have, image by image. Raises StoreError.
 
-    Seeded. Empty where one of them was not scored. Raises StoreError.
+    Random numbers are seeded. Empty where one of the models has no scores.
     """
     pair = [store.attribution(model) for model in (first, second)]
     a, b = pair
@@ -216,14 +224,14 @@ def score_differences(
 def _same_images(
     store: Store, models: tuple[str, str], pair: tuple[Attribution, Attribution]
 ) -> tuple[list[int], list[int]]:
-    """Return the rows of the images that are explained for both models, which may be of different stores."""
+    """Return the rows of the images that are explained for both models, which may be in different stores."""
     by_path = [{store.image_paths[image]: row for row, image in enumerate(own.image.tolist())} for own in pair]
     shared = [path for path in by_path[0] if path in by_path[1]]
     return [by_path[0][path] for path in shared], [by_path[1][path] for path in shared]
 
 
 def _difference(method: str, score: str, a: Floats, b: Floats) -> ScoreDifference:
-    """Return the difference of a score, its p not yet corrected."""
+    """Return the difference of a score; its p is not yet corrected."""
     both = ~np.isnan(a) & ~np.isnan(b)
     differences = b[both] - a[both]
     if not len(differences):
@@ -250,8 +258,7 @@ def _difference(method: str, score: str, a: Floats, b: Floats) -> ScoreDifferenc
 
 
 def explained_text(rows: Sequence[Explained]) -> str:
-    """Return a table with a line for each method and model, the models of a method one below the other, and what its
-    numbers are."""
+    """Return a table with one line per method and model, the models of a method below each other, and a legend."""
     columns = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
     methods = list(dict.fromkeys(row.method for row in rows))
     lines = [["method", "model", "images", *columns]]
@@ -280,7 +287,7 @@ def _legend(rows: Sequence[Explained], columns: Sequence[str]) -> list[str]:
 
 
 def explained_csv(rows: Sequence[Explained]) -> str:
-    """Return one line for each model and method, with a header; empty cells where something is not known."""
+    """Return CSV with one line per model and method, and a header; unknown values are empty cells."""
     output = io.StringIO()
     records = [row.to_record() | {"thresholds": " ".join(map(str, row.thresholds))} for row in rows]
     writer = csv.DictWriter(output, records[0].keys() if records else [], lineterminator="\n")
@@ -290,7 +297,7 @@ def explained_csv(rows: Sequence[Explained]) -> str:
 
 
 def differences_text(differences: Sequence[ScoreDifference], pair: tuple[str, str]) -> str:
-    """Return a table of how scores differ, a line for each method; empty where there are none."""
+    """Return a table of the differences of scores, one line per method; empty where there are none."""
     if not differences:
         return ""
     scores = list(dict.fromkeys(row.score for row in differences))

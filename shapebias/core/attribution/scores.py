@@ -1,4 +1,4 @@
-"""The one registry of explainability scores: how well a map says where a network looks."""
+"""The registry of explainability scores, which measure how well an attribution map shows where a network looks."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A number in [0, 1] of a map of one image. `higher` says whether larger is better; `title` heads its column."""
+    """A score in [0, 1] of one image's map. `higher` says whether larger is better; `title` is its column's header."""
 
     name: str
     title: str
@@ -100,10 +100,14 @@ SCORES: dict[str, Score] = {score.name: score for score in _ALL}
 
 
 def areas(curves: Floats, fractions: NDArray[np.float64]) -> tuple[Floats, Floats]:
-    """Return the areas under curves by the trapezoid rule, and the same over the curves' maxima, float32 [...].
+    """Return the areas under curves by the trapezoid rule, and the same divided by the curves' maxima, float32 [...].
 
-    curves float32 [..., points], fractions [points], ascending from 0 to 1. NaN where a curve has no numbers, or where
-    its maximum is 0.
+    curves float32 [..., points]; fractions [points] ascend from 0 to 1. NaN where a curve holds NaN, or where its
+    maximum
+    is 0.
+
+    >>> [float(area) for area in areas(np.array([0.0, 0.5, 0.5], np.float32), np.array([0.0, 0.5, 1.0]))]
+    [0.375, 0.75]
     """
     values = curves.astype(np.float64)
     area = ((values[..., 1:] + values[..., :-1]) / 2 * np.diff(fractions)).sum(-1)
@@ -120,17 +124,20 @@ def points_to(pixel: tuple[int, int], region: NDArray[np.bool_], tolerance: floa
 
 
 def mass_on(evidence: Floats, region: NDArray[np.bool_]) -> float:
-    """Return the part of evidence (>= 0, [h, w]) that is in a region, bool [h, w]. Where there is none, as for a
-    constant map, it is taken to lie everywhere alike: the region's part of the area."""
+    """Return the fraction of the evidence (>= 0, [h, w]) that is in a region, bool [h, w].
+
+    A map without evidence, such as a constant one, counts as spread evenly: the result is the region's fraction of the
+    area.
+    """
     total = float(evidence.sum(dtype=np.float64))
     return float(evidence[region].sum(dtype=np.float64)) / total if total > 0 else float(region.mean())
 
 
 def evidence(values: Floats, *, signed: bool, sensitivity: bool) -> Floats:
-    """Return what a map [..., h, w] says for the explained output, >= 0.
+    """Return how much each pixel of a map [..., h, w] speaks for the explained output, >= 0.
 
-    Of sensitivities (how the score changes with a pixel) the size; of signed contributions what is above 0; of others
-    what is above the map's smallest value.
+    It is the absolute value for sensitivities (how the score changes with a pixel), the part above 0 for signed
+    contributions, and the value above the map's minimum for others.
     """
     if sensitivity:
         return np.abs(values)

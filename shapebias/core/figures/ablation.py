@@ -17,10 +17,12 @@ _SIDE = 2.6  # inches per panel
 
 
 def ablation_figure(layers: Sequence[LayerAblation]) -> "Figure":
-    """Draw shape score against texture score, as shares of the model's decisions by shape and by texture in percent.
+    """Draw the shape score against the texture score of each unit, as percentages of the model's decisions by shape and
+    texture.
 
-    Each model has a row of panels and each layer name a column; each unit is one point, and a point is larger where
-    several units share it. The line marks equal shares.
+    Each model has a row of panels and each layer name a column. Each unit is one point, and a point is larger where
+    several
+    units share it. The line marks equal percentages.
     """
     from matplotlib.figure import Figure
 

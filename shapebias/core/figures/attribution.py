@@ -1,4 +1,6 @@
-"""The scores of attribution maps: a panel a score, a row a method, a point with its interval for each model."""
+"""The figure of attribution maps' scores: one panel per score, one row per method, one point with its interval per
+model.
+"""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -13,12 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_APART = 0.16  # between the points of two models in a row
+_APART = 0.16  # distance between the points of two models in a row
 
 
 def attribution_figure(rows: Sequence[Explained]) -> "Figure":
-    """Draw how well methods explain models: the mean of each score over images with its 95 % interval. Methods of one
-    family stand together, in the order of the registry, controls last; scores that nothing has are left out."""
+    """Draw how well methods explain models: the mean of each score over images with its 95 % interval.
+
+    Methods of one family are next to each other, in the order of the registry, controls last. Scores without any value
+    are
+    left out.
+    """
     from matplotlib.figure import Figure
 
     shown = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]

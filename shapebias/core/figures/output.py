@@ -11,8 +11,8 @@ from shapebias.core.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours that red is not mistaken for; red is people's. Markers and hatches, so that no two models differ
-# by colour alone.
+# Okabe & Ito's colours that differ clearly from red, which is the colour of people. Markers and hatches, so that no two
+# models differ by colour alone.
 BLUE, ORANGE, GREEN, SKY, BLACK, PINK = "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#000000", "#cc79a7"
 MODELS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (SKY, "v"), (BLACK, "P"), (PINK, "X"))
 MODEL_BARS = ((BLUE, ""), (ORANGE, "//"), (GREEN, ".."), (SKY, "xx"), (PINK, "\\\\"), (BLACK, ""))
@@ -24,7 +24,7 @@ _DPI = 150
 
 
 def check_plot_file(path: Path) -> None:
-    """Raises UsageError for a file that is not .png or .svg, ShapebiasError where matplotlib is missing."""
+    """Raise UsageError for a file that is not .png or .svg, and ShapebiasError where matplotlib is missing."""
     if path.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"{printable(str(path))}: figures are written as .png or .svg")
     try:
@@ -36,7 +36,7 @@ def check_plot_file(path: Path) -> None:
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure in the format of its file's name; equal figures give equal files.
 
-    Raises as `check_plot_file`, and CannotWriteError.
+    Raises the errors of `check_plot_file`, and CannotWriteError where the file cannot be written.
     """
     check_plot_file(path)
     import matplotlib
@@ -45,7 +45,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
     undated = {"Date": None} if form == "svg" else {}
     try:
         with matplotlib.rc_context({"svg.hashsalt": "shapebias"}), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a name with characters that the font lacks shows boxes
+            warnings.simplefilter("ignore", UserWarning)  # characters that the font lacks are drawn as boxes
             figure.savefig(path, format=form, dpi=_DPI, metadata=undated)
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -1,4 +1,4 @@
-"""Figures (matplotlib, the extra `plots`), as PNG or SVG files. Nothing here touches pyplot or its settings."""
+"""The figure of shape bias by observer and category. Does not use pyplot or its settings."""
 
 import math
 from collections.abc import Sequence

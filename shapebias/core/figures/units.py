@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def variation_figure(store: Store) -> "Figure":
-    """Draw total variation on clean against noisy images: one panel per layer, one point per unit, and the diagonal.
+    """Draw total variation on noisy against clean images: one panel per layer, one point per unit, and the diagonal.
 
     As figure 5 of Chen, Agarwal & Nguyen 2020. Raises UsageError for a store without the noise pass.
     """
@@ -113,9 +113,9 @@ def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
 
 
 def filter_figure(store: Store) -> "Figure":
-    """Draw the first layer's kernels as pictures, each in its own range around 0 (mid grey), a block a model.
+    """Draw the first layer's kernels as pictures, each in its own range around 0 (mid grey), one block per model.
 
-    Raises UsageError where no model's first layer has kernels that can be looked at.
+    Raises UsageError where no model has kernels that can be drawn.
     """
     from matplotlib.figure import Figure
 
@@ -132,9 +132,9 @@ def filter_figure(store: Store) -> "Figure":
 
 
 def tiled_filters(kernels: "NDArray[np.float32]", columns: int | None = None, ground: int = 255) -> "NDArray[np.uint8]":
-    """Return kernels float32 [units, 3, h, w] as one picture uint8 [H, W, 3]: 0 is mid grey, each in its own range.
+    """Return kernels float32 [units, 3, h, w] as one picture uint8 [H, W, 3], each in its own range; 0 is mid grey.
 
-    `columns` of them in a row (None: as many as rows), on a grey of 0 to 255.
+    There are `columns` kernels in a row (None: as many as rows), on a background of grey `ground`, 0 to 255.
     """
     units, _, height, width = kernels.shape
     largest = np.abs(kernels).max((1, 2, 3), keepdims=True)

@@ -1,6 +1,5 @@
-"""Recorded decisions for sets of stimuli: files as model-vs-human keeps them, read and written.
-
-They are raw-data/SET/SET_SUBJECT_SESSION.csv there.
+"""Recorded decisions for sets of stimuli: reads and writes the files of model-vs-human,
+raw-data/SET/SET_SUBJECT_SESSION.csv.
 """
 
 import re
@@ -29,7 +28,7 @@ _SESSION = re.compile(r"session-([0-9]{1,4})")
 
 @dataclass(frozen=True)
 class Recorded:
-    """Decisions by observer and set, and what was wrong with the files, a line each."""
+    """Decisions by observer and set, and the problems of the files, one line each."""
 
     observers: dict[Observer, dict[str, SetDecisions]]
     problems: list[str]
@@ -37,7 +36,7 @@ class Recorded:
 
 @dataclass
 class _Trials:
-    """The trials of one observer in one set while files are read."""
+    """The trials of one observer in one set, collected while files are read."""
 
     images: list[str] = field(default_factory=list)
     conditions: list[str] = field(default_factory=list)
@@ -45,10 +44,10 @@ class _Trials:
 
 
 def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Iterable[str]) -> Recorded:
-    """Read CSV files, and those in folders at any depth; an observer may have several files. Raises nothing.
+    """Read CSV files, and those in folders at any depth. An observer may have several files. Raises no error.
 
-    A file's set is the first part of its name, else its folder: one of the published ones, or of `sets`. What cannot
-    be used (a file of no set, rows of an unknown category) is left out and named.
+    A file belongs to the set that its name begins with, else to its folder's: one of the published sets, or of `sets`.
+    Unusable data (a file of no set, rows with an unknown category) is left out and listed in `problems`.
     """
     known = {*PUBLISHED, *sets}
     files, problems = find_files(paths, "**/*")
@@ -84,15 +83,19 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Itera
 
 
 def _set_of(file: Path, known: set[str]) -> str | None:
-    """Return the set that a file is of: the longest known one that its name begins with, else its folder's."""
+    """Return the set that a file belongs to: the longest known one that its name begins with, else its folder's; None
+    for neither.
+    """
     named = [name for name in known if file.name.startswith(f"{name}_")]
     folder = file.absolute().parent.name
     return max(named, key=len, default=folder if folder in known else None)
 
 
 def export_decisions(folder: Path, decided: Mapping[str, Mapping[str, SetDecisions]]) -> list[Path]:
-    """Write what models decided, by name and set, as model-vs-human keeps it: a folder for each set with a file for
-    each model. Return the files. Raises CannotWriteError where one cannot be written."""
+    """Write decisions of models, by name and set, as model-vs-human does: one folder per set with one file per model.
+
+    Returns the files. Raises CannotWriteError where one cannot be written.
+    """
     names = list(dict.fromkeys(name for own in decided.values() for name in own))
     written = []
     for name in names:

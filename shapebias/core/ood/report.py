@@ -14,11 +14,11 @@ from shapebias.core.text import aligned, printable
 _SHARED = ("set", "condition", "counts", "observer", "from", "other", "other_from")
 _NUMBERS = ("images", "accuracy", "other_accuracy", "accuracy_difference", "observed", "expected", "error_consistency")
 _UNDEFINED = "–"
-_NAMED = 3  # sets that a mean's line names, where there are others
+_NAMED = 3  # a mean over at most so many sets lists their names
 
 
 def comparison_text(comparison: Comparison, details: bool) -> str:
-    """Return two tables, accuracies and consistencies; with `details` those of every person and condition too."""
+    """Return two tables, of accuracies and of consistencies; with `details`, every person and condition too."""
     tables = [_accuracy_table(comparison, details)]
     if comparison.pairs:
         tables.append(_pair_table(comparison, details))
@@ -39,7 +39,7 @@ def _accuracy_table(comparison: Comparison, details: bool) -> str:
 
 
 def _pair_table(comparison: Comparison, details: bool) -> str:
-    """Return a line for every two observers in each set."""
+    """Return one line for every two observers in each set."""
     columns = ("images", "accuracy difference", "observed", "expected", "error consistency")
     lines = [["consistency", "", "", *columns]]
     for pair in comparison.pairs:
@@ -54,12 +54,12 @@ def _pair_table(comparison: Comparison, details: bool) -> str:
 
 
 def _is_lasting(observer: Observer) -> bool:
-    """Return whether an observer is in the short tables: all but single persons."""
+    """Return whether an observer is in the short tables: everyone but single persons."""
     return observer == PEOPLE or not observer.is_person
 
 
 def _place(name: str, condition: str, comparison: Comparison) -> str:
-    """Return what a set under a condition is called."""
+    """Return the text for a set under a condition."""
     if name == MEAN:
         few = len(comparison.common) <= _NAMED and len(comparison.common) < len(comparison.sets)
         sets = ", ".join(map(printable, comparison.common)) if few else f"{len(comparison.common)} sets"
@@ -69,8 +69,9 @@ def _place(name: str, condition: str, comparison: Comparison) -> str:
 
 
 def _name(observer: Observer, comparison: Comparison) -> str:
-    """Return what an observer is called: people with their number where it is one, a model with where it is from where
-    others are called like it."""
+    """Return the text for an observer: people with their number, and a model with its source where another has the same
+    name.
+    """
     if observer == PEOPLE:
         counts = {facts.people for facts in comparison.sets.values() if facts.people}
         return f"{observer.name} ({counts.pop()})" if len(counts) == 1 else observer.name
@@ -84,8 +85,12 @@ def _percent(row: Accuracy | None) -> str:
 
 
 def comparison_record(comparison: Comparison, problems: list[str]) -> dict[str, Any]:
-    """Return a comparison ready for JSON: every accuracy and every pair, people one by one too. None in place of a set
-    is the mean over `mean_over`, of a condition that over those that count, and of a number that there is none."""
+    """Return a comparison ready for JSON: every accuracy and every pair, single persons included.
+
+    None in place of a set stands for the mean over `mean_over`, in place of a condition for all that count, and in
+    place of
+    a number for NaN.
+    """
     return {
         "sets": {printable(name): asdict(facts) for name, facts in comparison.sets.items()},
         "mean_over": [printable(name) for name in comparison.common],
@@ -96,7 +101,7 @@ def comparison_record(comparison: Comparison, problems: list[str]) -> dict[str, 
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """Return CSV with a row for every accuracy (`other` is empty) and every pair; what there is not is empty."""
+    """Return CSV with one row per accuracy (`other` is empty) and one per pair; NaN is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, (*_SHARED, *_NUMBERS), restval="", lineterminator="\n")
     writer.writeheader()

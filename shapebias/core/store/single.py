@@ -30,11 +30,13 @@ _AT_ONCE = 1 << 16  # units of a model whose metrics are read for all layers tog
 
 
 class SingleStore(Store):
-    """One store. What its methods return is said in `Store`."""
+    """One store, opened for reading. `Store` documents the methods."""
 
     def __init__(self, path: Path | str, group: zarr.Group, files: Files | None = None) -> None:
-        """`files`: which files there are, of a store on this machine. Raises StoreError where the facts about the store
-        or a model make no sense."""
+        """Read the facts about the store and its models.
+
+        `files` tells which files exist, for a store on this machine. Raises StoreError where the facts make no sense.
+        """
         self.path = path
         self._group, self._files = group, files
         self._arrays: dict[str, zarr.Array[Any]] = {}
@@ -53,7 +55,7 @@ class SingleStore(Store):
 
     @contextmanager
     def _reading(self, where: str) -> Iterator[None]:
-        """Turn whatever the storage layer raises on damage into one line that says where."""
+        """Turn any error of the storage layer into one line that says where the store is damaged."""
         try:
             yield
         except ShapebiasError:
@@ -106,8 +108,10 @@ class SingleStore(Store):
         return self._arrays[path]
 
     def _check_files(self, path: str, array: "zarr.Array[Any]") -> None:
-        """Raise ValueError where the file of a chunk is missing: zarr would read it as fill values, but here every
-        chunk was written. (`RemoteFiles` finds that out when it reads one.)"""
+        """Raise ValueError where the file of a chunk is missing, which zarr would read as fill values.
+
+        Every chunk of a store was written. `RemoteFiles` notices a missing file when it reads the chunk.
+        """
         if self._files is None:
             return
         pieces = math.prod(
@@ -238,7 +242,7 @@ class SingleStore(Store):
         )
 
     def _map_scores(self, path: str, shape: list[int]) -> MapScores | None:
-        """Return the scores of a model's maps, [methods, images] as `shape` says."""
+        """Return the scores of a model's attribution maps; `shape` is [methods, images]."""
         if not self.has(path):
             return None
         with self._reading(path):
