@@ -1,4 +1,4 @@
-"""Decisions among categories of a network's classes: who decides, for which images, and by which classes."""
+"""Decisions among categories, each of which is a set of a network's classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ CategoryMapping = dict[str, list[int]]  # the classes of each category
 
 @dataclass(frozen=True)
 class CategoryMeasure:
-    """Measures which category each model decides for; `mappings`: by models' numbers in the run."""
+    """Measures each model's decisions among categories. `mappings` are by the models' numbers in the run."""
 
     mappings: dict[int, CategoryMapping]
 
@@ -36,7 +36,7 @@ class CategoryMeasure:
 
 
 class CategoryShard:
-    """What is measured of one shard."""
+    """The measurements of one shard."""
 
     def __init__(self, runners: dict[int, Runner], mappings: dict[int, CategoryMapping]) -> None:
         self._runners, self._mappings = runners, mappings
@@ -57,11 +57,11 @@ class CategoryShard:
 
 @dataclass(frozen=True)
 class CategoryDecisions:
-    """What models decide for some images.
+    """The decisions of models for some images.
 
-    readable:  bool [images]: which could be used
-    by_model:  int32 [images] of each model by its label: indices into the categories, -1 = none
-    skipped:   those that could not be used
+    readable:  bool [images], which could be used
+    by_model:  by the model's label int32 [images], indices into the categories, -1 = none
+    skipped:   the images that could not be used, with the reasons
     """
 
     readable: NDArray[np.bool_]
@@ -71,9 +71,12 @@ class CategoryDecisions:
 
 @dataclass(frozen=True, kw_only=True)
 class CategoryImages:
-    """The images at `positions` (int64) of a set's listing, and how they are prepared: see `stimulus_geometry`.
+    """A set of images to decide for.
 
-    `name` is that of their scans in the run, `title` what the user is told.
+    name:        of their scans in the run
+    title:       the name for the user
+    positions:   int64, which images of the listing
+    stimuli_as:  how they are prepared: see `stimulus_geometry`
     """
 
     name: str
@@ -86,7 +89,7 @@ class CategoryImages:
 def decide_among(
     engine: Engine, runners: Sequence[Runner], images: CategoryImages, mappings: dict[str, CategoryMapping]
 ) -> CategoryDecisions:
-    """Return which category every runner decides for; `mappings` are its models', by label."""
+    """Return every runner's decisions among categories; `mappings` are by the models' labels."""
     unreadable: dict[bytes, Skipped] = {}
     readable = np.ones(len(images.positions), bool)
     by_label: dict[str, NDArray[np.int32]] = {}
@@ -138,8 +141,8 @@ def category_mappings(runners: Sequence[Runner], file: Path | None) -> dict[str,
 
 
 def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
-    """Return the classes of every category: as the file says, ImageNet's 16 categories, or the network's own classes,
-    each a category, where their names are known.
+    """Return the classes of every category: those in the file, or ImageNet's 16 categories, or the network's own
+    classes, each a category of its own, where their names are known.
 
     Raises ShapebiasError where they are not.
     """
@@ -162,8 +165,7 @@ def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
 
 
 def class_ids(runner: Runner) -> list[str] | None:
-    """Return what a network's outputs stand for, in their order: what is known of it, or ImageNet's WordNet ids where
-    it has 1000; None where nobody knows."""
+    """Return the classes of a network's outputs in order; ImageNet's WordNet ids for 1000 unknown ones; else None."""
     if runner.model.class_ids is None and runner.outputs == len(wnids()):
         return list(wnids())
     return runner.model.class_ids

@@ -1,7 +1,8 @@
-"""The sensitivity pass: what every unit's own top images lose without colour, without shape, and with noise.
+"""The sensitivity pass: how much every unit's activation on its top images falls without colour, without shape, and
+with noise.
 
-Top images are chosen for their activation, so any change lowers it: what a change takes that keeps everything (the
-image mirrored, and moved by a few pixels) is the control.
+Top images are chosen for their activation, so any change lowers it. The control is a change that keeps everything: the
+mirrored image, shifted by a few pixels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +28,11 @@ VERSIONS = tuple(CHANGES.values())
 
 @dataclass(frozen=True)
 class SensitivityMeasure:
-    """Measures the activations of a model's units on their own top images, changed. `lists`: each layer's top lists,
-    int64 [units, k], indices into the scan's images, -1 = none."""
+    """Measures the activations of a model's units on changed versions of their own top images.
+
+    model:  its number in the run
+    lists:  each layer's top lists, int64 [units, k], indices into the scan's images, -1 = none
+    """
 
     model: int
     lists: list[NDArray[np.int64]]
@@ -40,12 +44,15 @@ class SensitivityMeasure:
     def merge(
         self, parts: Iterable[Mapping[str, NDArray[Any]]], values: list[NDArray[np.float32]]
     ) -> list[dict[str, NDArray[np.float32]]]:
-        """Return `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity` of every
-        layer's units, and `color_excess`, `shape_excess`, `noise_excess`, by how much each is above the control:
-        float32 [units].
+        """Return the sensitivities of every layer's units, float32 [units] by metric.
 
-        1 - (mean activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the
-        originals' mean is not above 0. values float32 [units, k]: each layer's largest activations, as in `lists`.
+        These are `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity`: 1 - (mean
+        activation
+        on the changed images) / (mean on the originals), over the unit's top images; NaN where the originals' mean is
+        not above
+        0. Also `color_excess`, `shape_excess` and `noise_excess`: how much each is above the control. values float32
+        [units, k]:
+        each layer's largest activations, in the order of `lists`.
         """
         total = [{metric: np.zeros(len(top), np.float64) for metric in CHANGES} for top in self.lists]
         for part in parts:
@@ -59,7 +66,7 @@ class SensitivityMeasure:
 
 
 class SensitivityShard:
-    """What is measured of one shard."""
+    """The measurements of one shard."""
 
     def __init__(self, runner: Runner, lists: list[NDArray[np.int64]]) -> None:
         self._runner = runner
@@ -84,7 +91,7 @@ class SensitivityShard:
 
 
 class ChangedActivations:
-    """The sum of the activations of one layer's units on their own top images, changed.
+    """The sum of the activations of one layer's units on changed versions of their own top images.
 
     top int64 [units, k]: the top images' indices, -1 = none.
     """
@@ -96,7 +103,7 @@ class ChangedActivations:
         self._unit, self._image = unit[order], top[unit, rank][order]
 
     def update(self, maximum: NDArray[np.float32], images: NDArray[np.int64]) -> None:
-        """Take in the maxima of a batch, float32 [B, units]; images int64 [B], ascending indices."""
+        """Add the maxima of a batch, float32 [B, units]; images int64 [B] are ascending indices."""
         for row, image in enumerate(images):
             first, last = np.searchsorted(self._image, [image, image + 1])
             units = self._unit[first:last]
@@ -104,12 +111,12 @@ class ChangedActivations:
 
 
 def _array_name(metric: str, layer: int) -> str:
-    """Return what a part calls a metric's sums of a layer."""
+    """Return the name in a part of a layer's sums for a metric."""
     return f"{metric}.{layer}"
 
 
 def _with_excess(losses: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """Return losses by metric, and by how much each is above the control's."""
+    """Return losses by metric, and how much each is above the control's."""
     excess = {
         metric.replace("sensitivity", "excess"): loss - losses[CONTROL]
         for metric, loss in losses.items()
