@@ -125,7 +125,7 @@ class DissectionShard:
 
     def __init__(self, measure: DissectionMeasure, runners: dict[int, Runner]) -> None:
         self._annotations, self._runners = measure.annotations, runners
-        self._device = next(iter(runners.values())).device.device  # annotations of all images
+        self._device = next(iter(runners.values())).device.device  # all runners have the same device
         self._overlaps = {model: measure.overlaps(model, runner.device.device) for model, runner in runners.items()}
 
     def feed(self, batch: Batch) -> None:

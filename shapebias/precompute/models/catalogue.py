@@ -1,4 +1,4 @@
-"""What `shapebias models` and `shapebias layers` say: which networks there are, and which layers one has."""
+"""The lists of `shapebias models` and `shapebias layers`: the available networks, and the layers of one."""
 
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -18,9 +18,11 @@ from shapebias.precompute.models.trained import SMALL
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network by the name that `--model` takes: `weights` says where its own come from, None = only `NAME@FILE`.
+    """A network that `--model` can name.
 
-    `studied`: its layers have the titles of the published studies; of others the outputs of the stages are watched.
+    weights:  where its own weights come from; None: it needs a file, `NAME@FILE`
+    studied:  whether its layers have the names of the published studies; of others the outputs of the stages are
+              watched
     """
 
     name: str
@@ -31,7 +33,7 @@ class Architecture:
 def list_architectures(wish: str | None = None) -> tuple[list[Architecture], int]:
     """Return the architectures whose name contains `wish` or matches it as a glob, and how many more timm has.
 
-    timm's are named only where `wish` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
+    timm's are listed only where `wish` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
     """
     found = [Architecture(SMALL, None, False), *_of_torchvision()]
     timm = _of_timm()
@@ -57,7 +59,7 @@ def _of_timm() -> list[Architecture]:
         import timm
     except ImportError:
         return []
-    pretrained: list[str] = timm.list_pretrained()  # an architecture and the tag of its weights
+    pretrained: list[str] = timm.list_pretrained()  # "ARCHITECTURE.TAG", where the tag names the weights
     bare = sorted(set(timm.list_models()) - {name.partition(".")[0] for name in pretrained})
     return [
         Architecture(f"timm:{name}", "timm, huggingface.co" if name in pretrained else None, False)
@@ -66,7 +68,7 @@ def _of_timm() -> list[Architecture]:
 
 
 def architectures_text(architectures: list[Architecture], more: int) -> str:
-    """Return the layers as a table as text."""
+    """Return the architectures as a table, ready to print."""
     width = max((len(each.name) for each in architectures), default=0)
     lines = [f"{'model':{width}}  {'layers':7}  weights"]
     for each in architectures:
@@ -80,9 +82,15 @@ def architectures_text(architectures: list[Architecture], more: int) -> str:
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """A layer that can be watched: `field` is its receptive field in px (None = the whole image), `default` whether
-    `--layers paper` watches it, `convolution` the convolution that it is the activation of, if it is one; `ending`
-    what it is: `after norm, relu`."""
+    """A layer that can be watched.
+
+    name:         the layer's name for `--layers`
+    module:       its dotted path in the network
+    field:        its receptive field in px; None: the whole image
+    default:      whether `--layers paper` watches it
+    convolution:  the convolution that it is the activation of; None where it is none
+    ending:       the operations that its activation includes: `after norm, relu`
+    """
 
     name: str
     module: str
@@ -97,7 +105,7 @@ class LayerFacts:
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers of a network at its input size (px), in the order of its forward."""
+    """The layers of a network at its input size (in px), in the order of its forward."""
 
     architecture: str
     input_size: int
@@ -105,14 +113,14 @@ class Layers:
     layers: list[LayerFacts]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the layers as JSON, for scripts."""
+        """Return the layers, ready for JSON."""
         facts = asdict(self)
         for layer in facts["layers"]:
             layer["receptive_field"] = layer.pop("field")
         return facts
 
     def text(self) -> str:
-        """Return the layers as a table as text."""
+        """Return the layers as a table, ready to print."""
         width = max(len(printable(each.name, 60)) for each in self.layers)
         lines = [f"{printable(self.architecture)}, {self.input_size} px: {printable(self.preprocessing, 400)}"]
         lines.append(f"   {'layer':{width}}  {'units':>6}  {'map':>9}  {'field':>11}  module, what it gives")
@@ -128,9 +136,9 @@ class Layers:
 
 
 def describe_layers(spec: ModelSpec) -> Layers:
-    """Return the default layers and all convolutions of the network that `spec` names; nothing is downloaded.
+    """Return the default layers and all convolutions of the network that `spec` names, without downloading anything.
 
-    Raises UsageError or ShapebiasError.
+    Raises UsageError or ShapebiasError where the network cannot be built.
     """
     model = load_model(spec, download=False)
     side = model.preprocessing.geometry.crop

@@ -17,7 +17,7 @@ from shapebias.precompute.scoring.scoring import Scoring
 from shapebias.precompute.settings import LABEL, Settings
 from shapebias.precompute.stages.run import ModelRun, Run
 
-_MAP_BYTES = 4 << 20  # rough number of seconds
+_MAP_BYTES = 4 << 20  # approximate bytes of an image's maps
 
 
 def choose_images(run: Run) -> None:

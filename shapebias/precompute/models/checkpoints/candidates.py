@@ -1,4 +1,4 @@
-"""The weights in a file that a network can take: several copies of them, averages and teachers among them."""
+"""Chooses the weights in a file that fit a network, where the file has several sets, such as averages and teachers."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,21 @@ from shapebias.precompute.models.checkpoints.naming import large_parts, names_by
 
 EMA, RAW = "ema", "raw"
 _AVERAGE = re.compile(r"(^|_)(ema|averaged?|swa|shadow|polyak|teacher|target|momentum)(_|$)|^(encoder|net|model)_k$")
-_PREFERRED = re.compile(r"^teacher")  # of a student and its teacher the teacher is what gets evaluated
-_COPIES = re.compile(r"^attacker$")  # `robustness` keeps its network a second time
+_PREFERRED = re.compile(r"^teacher")  # of a student and its teacher, the teacher is evaluated
+_COPIES = re.compile(r"^attacker$")  # `robustness` stores its network twice
 _STATISTICS = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
-_USUAL = ("", "state_dict", "model_state_dict", "model")  # keys of the weights, where others hold further ones
+# Keys of the usual weights, where other keys hold further sets.
+_USUAL = ("", "state_dict", "model_state_dict", "model")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A group of tensors whose names, behind `prefix`, are a network's: `names` gives the file's for the network's.
+    """A group of tensors that can be a network's weights.
 
-    `fitting` counts those that also have the network's shape.
+    group:    the tensors in the file
+    prefix:   the prefix of their names in the file
+    names:    the file's name for each of the network's names
+    fitting:  how many of them have the network's shape
     """
 
     group: Group
@@ -40,22 +44,22 @@ class Candidate:
 
     @property
     def state(self) -> State:
-        """The tensors by the network's names."""
+        """The tensors, by the network's names."""
         return {known: self.group.tensors[name] for known, name in self.names.items()}
 
     @property
     def is_average(self) -> bool:
-        """Whether the keys say that this is an average over training, or a teacher that is one."""
+        """Whether the keys say that this is an average over training, or a teacher, which is one."""
         return any(_AVERAGE.search(part.lower()) for part in self.place.split("."))
 
     def is_called(self, choice: str) -> bool:
-        """Return whether the user's `weights=` means these."""
+        """Return whether the user's `weights=` means this candidate."""
         if choice in (EMA, RAW):
             return self.is_average == (choice == EMA)
         return choice.strip(".") in (self.place, self.group.place, *self.place.split("."))
 
     def equals(self, other: "Candidate") -> bool:
-        """Return whether another candidate gives the same values."""
+        """Return whether another candidate has the same values."""
         pairs = ((self.group.tensors[name], other.group.tensors[other.names[known]]) for known, name in self._items())
         return all(one is two or torch.equal(one, two) for one, two in pairs)
 
@@ -65,14 +69,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The weights that are taken; the `others` that fit as well, or are their average."""
+    """The chosen weights, and the `others` that fit as well, or are their average."""
 
     candidate: Candidate
     others: Sequence[Candidate] = ()
 
     @property
     def notes(self) -> list[str]:
-        """Which weights were taken and how the others are had, in one line; nothing where there are no others."""
+        """One line on which weights were chosen and how to choose the others; empty where there are no others."""
         if not self.others:
             return []
         other, taken = self.others[0], self.candidate
@@ -86,9 +90,9 @@ class Choice:
 
 
 def choose_candidate(groups: Sequence[Group], wanted: Mapping[str, Tensor], wish: str | None) -> Choice | None:
-    """Return the weights for a network, None where no names fit. `wish` is `ema`, `raw` or a key of the file.
+    """Return the weights for a network; None where no names fit. `wish` is `ema`, `raw` or a key of the file.
 
-    Raises UsageError where that names none, and where several different ones fit and nothing says which is meant.
+    Raises UsageError where `wish` names none, and where several different ones fit and nothing says which is meant.
     """
     least = sum(not name.endswith(".num_batches_tracked") for name in wanted) / 2
     candidates = [candidate for candidate in _candidates(groups, wanted) if len(candidate.names) >= least]
@@ -108,7 +112,7 @@ def choose_candidate(groups: Sequence[Group], wanted: Mapping[str, Tensor], wish
 
 
 def _candidates(groups: Sequence[Group], wanted: Mapping[str, Tensor]) -> list[Candidate]:
-    """Return every group and prefix that holds names of a network; where few do, those of a part of the network."""
+    """Return every group and prefix with names of a network; where few names fit, those of a part of the network."""
     candidates = _candidates_of_part(groups, wanted, "")
     if max((candidate.fitting for candidate in candidates), default=0) * 2 < len(wanted):
         for part in large_parts(wanted):
@@ -117,7 +121,7 @@ def _candidates(groups: Sequence[Group], wanted: Mapping[str, Tensor]) -> list[C
 
 
 def _candidates_of_part(groups: Sequence[Group], wanted: Mapping[str, Tensor], part: str) -> list[Candidate]:
-    """Return the candidates for what the network has behind the prefix `part`."""
+    """Return the candidates for the network's part with the prefix `part`."""
     inner = [name.removeprefix(part) for name in wanted if name.startswith(part)]
     candidates = []
     for group in groups:
@@ -129,7 +133,7 @@ def _candidates_of_part(groups: Sequence[Group], wanted: Mapping[str, Tensor], p
 
 
 def _with_statistics(chosen: Candidate, raw: Candidate) -> Candidate:
-    """Return an average of parameters alone with the running statistics of the weights beside it."""
+    """Return an average of parameters together with the running statistics of the raw weights."""
     lacking = raw.names.keys() - chosen.names.keys()
     if chosen is raw or not lacking or not all(_STATISTICS.search(name) for name in lacking):
         return chosen
@@ -139,7 +143,7 @@ def _with_statistics(chosen: Candidate, raw: Candidate) -> Candidate:
 
 
 def _alternatives(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates that fit best, and those as good; of equal ones the first."""
+    """Return the candidates that fit best, without duplicates."""
     best = max(candidates, key=lambda candidate: (candidate.fitting, len(candidate.names)), default=None)
     if best is None:
         return []

@@ -1,4 +1,4 @@
-"""Why a checkpoint does not fit a network, in one line."""
+"""Explains in one line why a checkpoint does not fit a network."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,8 +33,11 @@ def explain_mismatch(
     content: Any,
     groups: Sequence[Group],
 ) -> str:
-    """Return one line behind a file's name: which names do not fit (counts and the first few), what the file holds, the
-    likely reason, and what to try. `content` is what the file holds, `groups` its tensors."""
+    """Return the explanation, one line to follow a file's name.
+
+    It says which names do not fit (counts and the first few), what the file holds, the likely reason, and what to try.
+    `content` is the content of the file, `groups` its tensors.
+    """
     missing, unexpected, reshaped = mismatch(wanted, state) or ([], [], [])
     shapes = [_shapes(name, wanted, state) for name in reshaped[:_SHOWN]] + reshaped[_SHOWN:]
     names = ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
@@ -86,8 +89,7 @@ def _reason(
 
 
 def classes_of(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int | None:
-    """Return the classes that `state` has where it differs from `wanted` in their number only; None where it does
-    not."""
+    """Return the number of classes in `state` where it differs from `wanted` only in that; else None."""
     reshaped = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
     if not 1 <= len(reshaped) <= 2 or any(not wanted[name].ndim or not state[name].ndim for name in reshaped):
         return None
