@@ -25,8 +25,8 @@ def receptive_fields(network: nn.Module, layers: list[WatchedLayer], side: int) 
     """Return the theoretical receptive field of each layer's units, in px along a row of the input; None = the whole
     image.
 
-    A unit behind a global operation (squeeze-and-excitation, attention) sees everything. Where units see differently
-    much
+    A unit behind a global operation (squeeze-and-excitation, attention) sees everything. Where the fields of units
+    differ
     (behind a transposed convolution), the result is at most one stride more than the largest. Since fields may be
     larger
     than images, they are measured on wide images, or on images of `side` px where the network takes no others.

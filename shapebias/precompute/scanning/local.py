@@ -34,6 +34,7 @@ class LocalEngine:
 
     @property
     def notes(self) -> list[str]:
+        """Remarks for the user."""
         reason = fault() if self._device.is_cuda else None
         slower = [] if reason is None else [f"statistics by PyTorch's own operations, which take longer: {reason}"]
         return [*self._halving.notes, *slower]

@@ -31,20 +31,20 @@ _SKIPPED = "skipped"  # in every part: the shard's images that could not be used
 
 
 class ShardMeasure(Protocol):
-    """What is measured of one shard, batch by batch."""
+    """The measurements of one shard, made batch by batch."""
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch; its positions are those in the scan."""
+        """Measure a batch; its positions are those in the scan."""
 
     def part(self) -> Part:
-        """Return what the batches gave."""
+        """Return the results of the batches."""
 
 
 class Measure(Protocol):
-    """What is measured of every shard. It is pickled on its way to whoever measures."""
+    """A kind of measurement that is made for every shard. It is pickled to be sent to the workers."""
 
     def start(self, runners: Sequence[Runner]) -> ShardMeasure:
-        """Return a new measure of one shard; `runners` are all of the run."""
+        """Return an empty measurement for one shard; `runners` are all of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +77,11 @@ class Scan:
 
     @property
     def arrays(self) -> int:
-        """How many arrays uint8 [crop, crop, 3] come with each image."""
+        """The number of arrays uint8 [crop, crop, 3] that come with each image."""
         return len(self.versions or "1") if self.annotations is None else self.annotations.versions
 
     def batch_size(self, stream: Stream) -> int:
-        """Return how many images a batch has."""
+        """Return the number of images in a batch."""
         usual = stream.batch_size(self.geometry, self.arrays)
         return min(usual, _COSTLY[stream.device.device.type]) if self.costly else usual
 
@@ -95,32 +95,39 @@ class Scan:
 
 
 class Parts(Protocol):
-    """Every shard's part, in order, as often as one iterates; and the images of the scan that could not be used."""
+    """The parts of all shards, in order, which can be iterated repeatedly; and the images of the scan that could not be
+    used.
+    """
 
     def __iter__(self) -> Iterator[Mapping[str, NDArray[Any]]]: ...
 
     @property
-    def skipped(self) -> list[Skipped]: ...
+    def skipped(self) -> list[Skipped]:
+        """The images that could not be used."""
 
 
 class Task(Protocol):
-    """Something other than a scan that needs networks. It is pickled on its way to where they are."""
+    """Work other than a scan that needs networks. It is pickled to be sent to the workers."""
 
     def __call__(self, runners: Sequence[Runner], device: Device, progress: Reporter) -> Any:
-        """Return its result; `runners` are all of the run, on `device`. Raises ShapebiasError."""
+        """Return its result; `runners` are all of the run, on `device`.
+
+        Raises ShapebiasError where the network fails.
+        """
 
 
 class Engine(Protocol):
-    """Who measures shards. `notes` tell the user how it went."""
+    """Measures shards. `notes` are remarks for the user."""
 
     @property
-    def notes(self) -> list[str]: ...
+    def notes(self) -> list[str]:
+        """Remarks for the user."""
 
     def run(self, scan: Scan) -> Parts:
         """Measure every shard of a scan, once. Raises ShapebiasError."""
 
     def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        """Yield each task's number and result, in the order in which they are done. Raises ShapebiasError."""
+        """Yield each task's number and result, in the order in which they are finished. Raises ShapebiasError."""
 
 
 def measure_shards(
@@ -165,7 +172,7 @@ def _measured(
 
 
 class _SkippedByShard:
-    """Tells shard by shard which of its images a stream skipped."""
+    """Finds, shard by shard, which of its images a stream skipped."""
 
     def __init__(self, scan: Scan, stream: Stream) -> None:
         self._scan, self._stream = scan, stream

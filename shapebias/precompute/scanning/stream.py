@@ -70,7 +70,7 @@ class Stream:
             self.progress.advance(len(image_set) - done)
 
     def _timed(self, loader: Loader) -> Iterator[Batch]:
-        """Yield the loader's batches, and count the seconds until each is there."""
+        """Yield the loader's batches, and count the seconds of waiting for each."""
         batches = iter(loader)
         while True:
             start = time.perf_counter()

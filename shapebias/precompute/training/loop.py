@@ -94,7 +94,7 @@ def _check_output(settings: TrainingSettings) -> None:
 
 
 class _Run:
-    """A network on its way through the epochs."""
+    """A network being trained, epoch by epoch."""
 
     def __init__(self, settings: TrainingSettings, device: Device, progress: Reporter) -> None:
         self.settings, self.device, self._progress = settings, device, progress
@@ -118,7 +118,7 @@ class _Run:
         )
 
     def epoch(self, number: int) -> Epoch:
-        """Learn from every image once; `number` counts from 1."""
+        """Train on every image once; `number` counts from 1."""
         started = time.perf_counter()
         loss, right = self._learn(number)
         accuracy, robust = self._evaluate(number)
@@ -132,7 +132,10 @@ class _Run:
         )
 
     def _learn(self, number: int) -> tuple[float, float]:
-        """Learn from the epoch's images, and return their mean loss and accuracy."""
+        """Train on the epoch's images, and return their mean loss and accuracy.
+
+        Raises ShapebiasError where the loss is not finite.
+        """
         settings, device = self.settings, self.device
         seed = _seed(settings.seed, number)
         torch.manual_seed(seed)  # dropout

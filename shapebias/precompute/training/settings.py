@@ -1,4 +1,4 @@
-"""What a training run is told and what it tells."""
+"""The settings and the summary of a training run."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -65,7 +65,9 @@ class TrainingSettings:
             raise UsageError(f"no folder {printable(str(self.output.absolute().parent))}: make it first")
 
     def recipe(self, device: Device) -> dict[str, Any]:
-        """Return as JSON what the result depends on, for the file and to compare a checkpoint with."""
+        """Return everything that the result depends on, ready for JSON, for the file and for comparison with a
+        checkpoint.
+        """
         recipe: dict[str, Any] = {name: getattr(self, name) for name in _RECIPE}
         recipe["attack"] = self.attack.to_attributes() if self.attack else None
         recipe["dtype"] = str(device.dtype).removeprefix("torch.")
@@ -97,7 +99,7 @@ class Epoch:
 
 @dataclass(kw_only=True)
 class TrainingSummary:
-    """What a run made."""
+    """The summary of a training run."""
 
     output: Path
     bytes: int

@@ -99,8 +99,7 @@ def _drawing(path: bytes) -> Drawing:
 
 
 def draw_silhouette(path: bytes) -> Pixels:
-    """Return where the built-in image with this path shows its shape: uint8 [SIZE, SIZE], 0 or 255. Raises
-    `ImageError`."""
+    """Return the silhouette of the built-in image with this path, uint8 [SIZE, SIZE], 0 or 255. Raises `ImageError`."""
     return (_drawing(path).shape > 0) * np.uint8(255)
 
 
@@ -160,7 +159,7 @@ def builtin_set(split: str, count: int | None = None, seed: int = 0) -> ImageSet
 
 @dataclass(frozen=True)
 class _Placing:
-    """Where a shape lies: from its coordinates to pixels."""
+    """The position of a shape: converts its coordinates to pixels."""
 
     matrix: npt.NDArray[np.float64]
     offset: npt.NDArray[np.float64]
@@ -225,14 +224,14 @@ def _direction(random: np.random.Generator) -> Floats:
 
 
 def _ramp(direction: Floats) -> Floats:
-    """Return what rises from -1 to 1 across the image."""
+    """Return values that rise from -1 to 1 across the image."""
     steps = np.linspace(-1, 1, SIZE, dtype=np.float32)
     ramp: Floats = direction[0] * steps + direction[1] * steps[:, None]
     return ramp
 
 
 def _lighting(cover: Pixels, light: Floats) -> Floats:
-    """Return how bright the shape's surface is: brighter towards the light, with a soft bevel at its edge."""
+    """Return the brightness of the shape's surface: brighter towards the light, with a soft bevel at its edge."""
     soft = np.asarray(Image.fromarray(cover).filter(ImageFilter.GaussianBlur(1.5)), np.float32) / 255
     bevel = np.zeros_like(soft)
     bevel[:, 1:-1] = light[0] * (soft[:, :-2] - soft[:, 2:])
@@ -241,7 +240,7 @@ def _lighting(cover: Pixels, light: Floats) -> Floats:
 
 
 def _shadow(cover: Pixels, light: Floats) -> Floats:
-    """Return how bright the background is: darker beside the shape, away from the light."""
+    """Return the brightness of the background: darker beside the shape, away from the light."""
     left, up = np.rint(3 * light).astype(int).tolist()
     blurred = Image.fromarray(cover).filter(ImageFilter.GaussianBlur(3))
     shifted = np.asarray(blurred.transform(blurred.size, Image.Transform.AFFINE, (1, 0, left, 0, 1, up)), np.float32)

@@ -18,7 +18,7 @@ _IMAGE = rb"(?:%b)" % b"|".join(map(re.escape, EXTENSIONS))
 _LABELLED = re.compile(rb"(.+" + _IMAGE + rb")(?: *[,;] *| +)(.*)", re.IGNORECASE | re.DOTALL)
 _TWO_WORDS = re.compile(rb"([^\s,;]+)[\s,;]+(.+)", re.DOTALL)
 _DELIMITERS = ("\t", ",", ";")
-# Columns as people call them, without case, blanks, - and _; the first that a table has counts.
+# Usual column names, without case, blanks, - and _; the first one in a table counts.
 PATH_COLUMNS = (
     *("path", "filepath", "imagepath", "imgpath", "relpath", "filename", "file", "imagefile", "imagename", "imgname"),
     *("image", "img", "imageid", "imgid", "uri", "url", "key", "id", "name"),
@@ -72,7 +72,7 @@ def _label(text: bytes) -> bytes | None:
 
 
 def _cells(line: bytes, delimiter: str) -> list[str]:
-    """Return the cells of one line of a table; the line itself where it is none."""
+    """Return the cells of one line of a table; the whole line where it is not one."""
     text = os.fsdecode(line)
     try:
         return next(csv.reader([text], delimiter=delimiter, strict=True), [text]) or [text]
@@ -91,12 +91,12 @@ def _header(rows: Sequence[bytes]) -> tuple[str, list[str]] | None:
 
 
 def plain_column(cell: str) -> str:
-    """Return the name of a column as the lists of names above have it."""
+    """Return the name of a column in the form of the lists of names above."""
     return re.sub(r"[\s_-]", "", cell).lower()
 
 
 def _table(rows: Sequence[bytes], delimiter: str, columns: list[str], name: str) -> Iterator[Line]:
-    """Yield the path and the class of each row below the header."""
+    """Yield the path and the class of each row below the header. Raises UsageError where a row does not fit."""
     label_at = next((columns.index(column) for column in LABEL_COLUMNS if column in columns), None)
     path_at = next((columns.index(column) for column in PATH_COLUMNS if column in columns), None)
     if path_at is None and label_at is not None and len(columns) == 2:

@@ -1,4 +1,4 @@
-"""Images named by a text file: a path or URL a line, relative to the file's folder, and its class where it has one."""
+"""Images in a text file: one path or URL per line, relative to the file's folder, optionally with its class."""
 
 import os
 from pathlib import Path
@@ -53,7 +53,7 @@ def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Sk
 
 
 def _whole(path: bytes, folder: bytes) -> bytes:
-    """Return a path or URL from its line, without what means nothing in it."""
+    """Return an absolute, normalised path or URL for one in a line."""
     if not (path.startswith(b"/") or _is_url(path)):
         path = folder + b"/" + path
     scheme, colon, rest = path.partition(b"://") if _is_url(path) else (b"", b"", path)

@@ -1,4 +1,4 @@
-"""Names with wildcards or braces, which stand for several files."""
+"""File names with wildcards or braces, which match several files."""
 
 import re
 
@@ -21,7 +21,7 @@ def has_wildcard(text: str) -> bool:
 
 
 def expand(pattern: str) -> list[str]:
-    """Return the names that braces stand for, `{0000..0146}` and `{a,b}`, as shells have it.
+    """Return the names that braces stand for, `{0000..0146}` and `{a,b}`, as in a shell.
 
     Raises UsageError for more than a million.
     """

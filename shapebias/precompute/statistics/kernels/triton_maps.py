@@ -1,9 +1,9 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-"""Kernels in Triton that read maps; `in_triton.py` launches them.
+"""Triton's kernels that read maps; `in_triton.py` launches them.
 
-A program owns the images or units that it writes, and goes through the others in order: what it adds up does not
-depend on scheduling. Only counts, which are whole numbers, are added to by several programs. Offsets are int64: a batch
-of maps can have more than 2^31 values. No method of a size is called: sizes of 1 are constants to Triton, without any.
+A program owns the images or units that it writes, and goes through the others in order, so sums do not depend on
+scheduling. Only counts, which are whole numbers, are changed by several programs. Offsets are int64, since a batch of
+maps can have more than 2^31 values. No method of a size is called: Triton makes sizes of 1 constants, which have none.
 """
 
 import triton
@@ -104,7 +104,7 @@ def sample_maps(
     position_block: tl.constexpr,
     unit_block: tl.constexpr,
 ):
-    """Copy the sampled values of the maps, side by side. One program for each (image, block of units)."""
+    """Copy the sampled values of the maps next to each other. One program for each (image, block of units)."""
     image = tl.program_id(0).to(tl.int64)
     unit = tl.program_id(1).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
@@ -155,9 +155,11 @@ def count_concepts(
     position_stride,
     pixel_block: tl.constexpr,
 ):
-    """Count the pixels whose upsampled map is above the threshold, and their labels. A program for each (image, unit).
+    """Count the pixels whose upsampled map is above the threshold, and their labels.
 
-    No pixel without a label is counted in shared.
+    One program for each (image, unit).
+
+    Pixels without a label are not counted in shared.
     """
     image = tl.program_id(0).to(tl.int64)
     unit = tl.program_id(1).to(tl.int64)
