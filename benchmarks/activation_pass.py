@@ -56,7 +56,7 @@ class Contest:
         torch.manual_seed(0)
         self.device: Device = choose_device("auto", "auto")
         self.batch = 256 if self.device.is_cuda else 32
-        self.network = self.device.place(torchvision.models.get_model(name, weights=None).eval())
+        self.network = self.device.to(torchvision.models.get_model(name, weights=None).eval())
         self.pixels = photo_like(images)
         with self.device.inference():
             trace = Trace(self.network, self.input(np.arange(2)))

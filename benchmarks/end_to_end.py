@@ -45,7 +45,7 @@ def passing(network: str, batches: list[np.ndarray]) -> float:
     """Images a second of the pass on decoded images."""
     device = choose_device("auto", "auto")
     torch.manual_seed(0)
-    placed = device.place(torchvision.models.get_model(network, weights=None).eval())
+    placed = device.to(torchvision.models.get_model(network, weights=None).eval())
     with device.inference():
         layers = Trace(placed, device.images(batches[0][:2], imagenet_preprocessing())).paper()
     count = sum(map(len, batches))

@@ -31,7 +31,7 @@ from shapebias.commands.twins import twins
 from shapebias.commands.units import units
 from shapebias.commands.verify import verify
 
-COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`, where they stand under the headings of their groups
+COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`, which lists them by group
     *(precompute, attribute, ablate),
     *(explore, info, units, show, image, twins, marks),
     *(compare, plot, cue_conflict, ood, concepts, attribution),
@@ -71,5 +71,5 @@ def main(*arguments: Any) -> None:
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows what it can
+            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows replacements for other characters
     sys.exit(exit_code_of(lambda: app(*arguments, prog_name="shapebias", standalone_mode=False)))

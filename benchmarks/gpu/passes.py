@@ -70,8 +70,8 @@ class Contest:
         packed = self._packed_pixels()
         thresholds = ThresholdMeasure((0,), self._annotations, 0)
         parts = [self._measure(thresholds, packed)]
-        found = [thresholds.merge(0, self.runner, parts)]
-        self._measure(DissectionMeasure((0,), self._annotations, found, "published"), packed)
+        thresholds_of_model = [thresholds.merge(0, self.runner, parts)]
+        self._measure(DissectionMeasure((0,), self._annotations, thresholds_of_model, "published"), packed)
 
     def _probe(self, noises: tuple[str, ...]) -> ProbeMeasure:
         numbers = np.arange(self.images)

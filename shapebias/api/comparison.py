@@ -1,4 +1,4 @@
-"""Two models of a store side by side."""
+"""The comparison of two models of a store."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,7 +43,7 @@ class Comparison:
 
 
 def compared(record: dict[str, Any], text: str) -> Comparison:
-    """Return a comparison from what the command has as JSON and as text."""
+    """Return a comparison from the command's JSON and text."""
     first, second = record["models"]
     return Comparison(
         models=(first, second),
@@ -62,6 +62,6 @@ def compared(record: dict[str, Any], text: str) -> Comparison:
 
 
 def _flat(difference: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of a difference with those of its two sides beside each other."""
+    """Return the facts of a difference together with those of its two sides."""
     sides = {f"{side}_{name}": difference[side][name] for side in ("first", "second") for name in _SIDE}
     return difference | sides

@@ -1,4 +1,4 @@
-"""A store, as Python programs see it."""
+"""A store, for Python programs."""
 
 from collections.abc import Iterable
 from os import PathLike, fsdecode
@@ -51,12 +51,12 @@ class Store:
 
     @property
     def path(self) -> str:
-        """Its path or URL, of several stores that of the first."""
+        """The store's path or URL; of several stores, that of the first."""
         return str(self._opened.store.path)
 
     @property
     def models(self) -> list[str]:
-        """The labels of its models."""
+        """The labels of the store's models."""
         return list(self._opened.store.models)
 
     def layers(self, model: str) -> list[str]:

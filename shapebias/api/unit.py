@@ -1,4 +1,4 @@
-"""A unit, and tables of units."""
+"""A unit, and tables of units, for Python programs."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from shapebias.core.text import printable
 from shapebias.core.units import table as core
 
 _KINDS = ("max", "mean")
-_CARD_IMAGES, _CARD_TILE = 10, 96  # of a card's grid: how many images, and their size in px
+_CARD_IMAGES, _CARD_TILE = 10, 96  # the grid on a card: number of images, and their size in px
 
 
 class Unit:
@@ -40,22 +40,22 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """`MODEL/LAYER/INDEX`."""
+        """The unit's full name, `MODEL/LAYER/INDEX`."""
         return str(self._unit)
 
     @property
     def model(self) -> str:
-        """The label of its model."""
+        """The label of the unit's model."""
         return self._unit.model
 
     @property
     def layer(self) -> str:
-        """The name of its layer."""
+        """The name of the unit's layer."""
         return self._unit.layer
 
     @property
     def index(self) -> int:
-        """Its number in the layer."""
+        """The unit's number in the layer."""
         return self._unit.index
 
     @property

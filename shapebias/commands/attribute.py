@@ -95,7 +95,7 @@ def attribute(
 
 
 def _check_outputs(paths: list[Path]) -> None:
-    """Raise UsageError for a file that could not be written, before minutes are spent on what it would hold."""
+    """Raise UsageError for a file that could not be written, before minutes are spent on its content."""
     for path in paths:
         if path.suffix.lower() not in (_PICTURE, _ARRAYS):
             raise UsageError(f"-o {printable(str(path))}: write FILE.png for the picture, FILE.npz for the raw maps")
@@ -104,7 +104,7 @@ def _check_outputs(paths: list[Path]) -> None:
 
 
 def _choices(texts: list[str]) -> "list[Choice]":
-    """Return the methods that are named, by default all but the controls; the cheapest first."""
+    """Return the methods in texts, the cheapest first; by default all but the controls."""
     from shapebias.core.attribution.choice import parse_choices
     from shapebias.core.attribution.method import REFERENCE_SIDE
     from shapebias.core.attribution.methods import CONTROL
@@ -116,7 +116,7 @@ def _choices(texts: list[str]) -> "list[Choice]":
 
 
 def _write(explained: "Explained", path: Path) -> None:
-    """Write the picture or the arrays, as the file's name says. Raises CannotWriteError."""
+    """Write the picture or the arrays, as the file's extension says. Raises CannotWriteError."""
     if path.suffix.lower() == _ARRAYS:
         from shapebias.core.attribution.explained import write_arrays
 

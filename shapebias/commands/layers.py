@@ -31,5 +31,5 @@ def layers(
     spec = parse_spec(model)
     from shapebias.precompute.models.catalogue import describe_layers
 
-    found = describe_layers(spec)
-    print(json.dumps(found.to_json(), indent=1) if as_json else found.text())
+    described = describe_layers(spec)
+    print(json.dumps(described.to_json(), indent=1) if as_json else described.text())

@@ -74,7 +74,7 @@ def ood(
 
 
 def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
-    """Return the models' decisions by set, and a line for every store that lacks some."""
+    """Return the models' decisions by set, and one line for every store that lacks some."""
     from shapebias.core.analysis.ood import ood_decisions
     from shapebias.core.ood.decisions import Observer
     from shapebias.core.store.opening import open_store
@@ -95,8 +95,10 @@ def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
 
 
 def _recorded(paths: Sequence[Path], models: "Decided") -> tuple["Decided", list[str]]:
-    """Return recorded decisions by set, of the sets that the models were shown where there are models, and what is
-    wrong with the rest, a line each."""
+    """Return recorded decisions by set, and one line for each problem.
+
+    Where there are models, only sets that these were shown count.
+    """
     from shapebias.core.ood.recorded import read_decisions
     from shapebias.core.shape_bias.categories import sixteen_classes
 

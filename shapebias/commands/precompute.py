@@ -359,7 +359,8 @@ def precompute(
     with console_progress() as progress, stoppable(time_limit):
         progress.stage("listing images")
         inputs = Inputs.find(settings)
-        from shapebias.precompute.run import precompute as run  # with PyTorch, which takes seconds: after any mistake
+        # Imports PyTorch, which takes seconds, so only after all checks.
+        from shapebias.precompute.run import precompute as run
 
         summary = run(settings, progress, inputs)
     print(json.dumps(summary.to_json()) if as_json else summary.text())

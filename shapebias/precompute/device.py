@@ -93,7 +93,7 @@ class Device:
         """
         return self.exact if self.precision is FP16 else self
 
-    def place(self, network: nn.Module) -> nn.Module:
+    def to(self, network: nn.Module) -> nn.Module:
         """Return `network` there, channels_last: the faster memory format for convolutions on CPUs and tensor cores."""
         network = network.to(self.device)
         for parameter in network.parameters():

@@ -159,7 +159,7 @@ def _network(runner: Runner) -> dict[str, object]:
     return {
         "weights": runner.model.weights_sha256(),
         "preprocessing": runner.model.preprocessing.to_attributes(),
-        "layers": [list(layer.place) for layer in runner.layers],
+        "layers": [list(layer.point) for layer in runner.layers],
     }
 
 

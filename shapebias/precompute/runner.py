@@ -153,7 +153,7 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, s
     the network fails or does not fit into memory, UsageError where `layers` names none of its layers.
     """
     try:
-        network = device.place(model.network)
+        network = device.to(model.network)
         sample = device.images(_noise(model), model.preprocessing) if sample is None else sample.to(device.device)
         with device.exact.inference():
             trace = Trace(network, sample)

@@ -212,6 +212,6 @@ def _differences(old: Any, new: Any, name: str = "") -> list[str]:
 def _in_words(name: str) -> str:
     """Return the user's name for a part of a run's identity: `digests images` are the images."""
     for pattern, words in _WORDS:
-        if found := re.fullmatch(pattern, name):
-            return found.expand(words)
+        if match := re.fullmatch(pattern, name):
+            return match.expand(words)
     return name.replace("_", " ")

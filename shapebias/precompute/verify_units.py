@@ -120,7 +120,7 @@ def _where_it_was(store: Store, path: str) -> str:
     if is_url(path) or path.startswith("builtin:") or Path(path).is_absolute() or Path(path).exists():
         return path
     folders = [str(store.attributes.get("folder") or "."), str(Path(store.path).absolute().parent)]
-    return next((place for folder in folders if Path(place := f"{folder}/{path}").exists()), path)
+    return next((candidate for folder in folders if Path(candidate := f"{folder}/{path}").exists()), path)
 
 
 def _spec_where_it_was(store: Store, label: str) -> ModelSpec:

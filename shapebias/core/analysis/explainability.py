@@ -167,7 +167,9 @@ def family_scores(rows: Iterable[Explained], score: str) -> dict[str, dict[str, 
         by_family = known.setdefault(row.model, {})
         if row.scores[score].mean == row.scores[score].mean:
             by_family.setdefault(row.family, []).append(row.scores[score].mean)
-    return {model: {family: float(np.mean(own)) for family, own in found.items()} for model, found in known.items()}
+    return {
+        model: {family: float(np.mean(own)) for family, own in families.items()} for model, families in known.items()
+    }
 
 
 # The comparison of two models, image by image

@@ -124,9 +124,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     [0.03, 0.06, 0.06]
     """
     corrected = [float("nan")] * len(p_values)
-    tests = sorted((p, place) for place, p in enumerate(p_values) if p == p)
+    tests = sorted((p, index) for index, p in enumerate(p_values) if p == p)
     largest = 0.0
-    for rank, (p, place) in enumerate(tests):
+    for rank, (p, index) in enumerate(tests):
         largest = max(largest, min(1.0, (len(tests) - rank) * p))
-        corrected[place] = largest
+        corrected[index] = largest
     return corrected

@@ -27,12 +27,12 @@ def attribution_figure(rows: Sequence[Explained]) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    shown = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
+    scores = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
     families = dict.fromkeys(row.family for row in rows)
     methods = list(dict.fromkeys(row.method for family in families for row in rows if row.family == family))
-    figure = Figure(figsize=(2.2 + 1.75 * len(shown), 1.4 + 0.27 * len(methods)), layout="constrained")
-    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    for score, axes in zip(shown, panels, strict=True):
+    figure = Figure(figsize=(2.2 + 1.75 * len(scores), 1.4 + 0.27 * len(methods)), layout="constrained")
+    panels = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
+    for score, axes in zip(scores, panels, strict=True):
         _panel(axes, rows, score, methods)
     family_of = {row.method: row.family for row in rows}
     for number in range(1, len(methods)):

@@ -113,5 +113,5 @@ def _rows(model: str, decisions: SetDecisions) -> Iterator[list[object]]:
         folders, _, file = image.rpartition("/")
         session = _SESSION.search(folders)
         response = names[decision] if decision >= 0 else NO_RESPONSE
-        shown = condition if condition_key(condition) else "NaN"
-        yield [model, int(session[1]) if session else 1, trial, "NaN", response, names[category], shown, file]
+        condition_text = condition if condition_key(condition) else "NaN"
+        yield [model, int(session[1]) if session else 1, trial, "NaN", response, names[category], condition_text, file]

@@ -97,9 +97,9 @@ def encode_within(
     encoded.append(encode(halves[1], colours[1]))
     while (size := sum(len(one) for half in encoded for one in half)) > limit and max(colours) > fewest:
         colours = [
-            max(fewest, min(each - 1, _fitting_colours(each, _FILLED * limit / size, fewest))) for each in colours
+            max(fewest, min(number - 1, _fitting_colours(number, _FILLED * limit / size, fewest))) for number in colours
         ]
-        encoded = [encode(half, each) for half, each in zip(halves, colours, strict=True)]
+        encoded = [encode(half, number) for half, number in zip(halves, colours, strict=True)]
     together = [b""] * len(tiles)
     together[::2], together[1::2] = encoded
     return together
@@ -316,15 +316,15 @@ def _marks(index: Pixels) -> _Marks:
     masks = np.empty((6, bands, width), np.uint8)
     masks[:] = 1 << np.arange(6, dtype=np.uint8)[:, None, None]
     first = np.ones(masks.shape, bool)  # is it the colour's first row in this column?
-    found = []
+    keys = []
     for row in range(6):
         for below in range(row + 1, 6):
             same = index[:, row] == index[:, below]
             masks[row] |= same.view(np.uint8) << np.uint8(below)
             first[below] &= ~same
         key = band_and_column | index[:, row].astype(np.uint32) << 16 | masks[row]
-        found.append(key[first[row]])
-    marks = np.concatenate(found)
+        keys.append(key[first[row]])
+    marks = np.concatenate(keys)
     marks.sort()
     return marks
 

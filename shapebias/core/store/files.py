@@ -23,9 +23,11 @@ class FolderFiles:
         self._folder = folder
 
     def has(self, name: str) -> bool:
+        """Return whether the store has a file of this name."""
         return (self._folder / name).is_file()
 
     def count(self, folder: str) -> int:
+        """Return how many non-empty files are below a folder."""
         files = (file for file in (self._folder / folder).rglob("*") if file.is_file())
         return sum(file.stat().st_size > 0 for file in files)
 
@@ -47,8 +49,10 @@ class ZippedFiles:
         return min(roots, key=len, default="")
 
     def has(self, name: str) -> bool:
+        """Return whether the store has a file of this name."""
         return f"{self.prefix}{name}" in self._sizes
 
     def count(self, folder: str) -> int:
+        """Return how many non-empty files are below a folder."""
         start = f"{self.prefix}{folder}/"
         return sum(size > 0 for name, size in self._sizes.items() if name.startswith(start))

@@ -63,6 +63,7 @@ class LayerArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The type of the array's elements."""
         return self._array.dtype
 
     def __getitem__(self, selection: Any) -> NDArray[Any]:

@@ -44,10 +44,10 @@ class NextLinear:
 
     def inputs(self, output: Tensor) -> Tensor:
         """Return the module's input x for the layer's outputs, which may be overwritten."""
-        found: list[Tensor] = []
+        received: list[Tensor] = []
 
         def reached(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            found.append(inputs[0])
+            received.append(inputs[0])
             raise _ReachedError
 
         handle = self.module.register_forward_pre_hook(reached)
@@ -57,7 +57,7 @@ class NextLinear:
             pass
         finally:
             handle.remove()
-        return found[0]
+        return received[0]
 
     def _check(self, output: Tensor, units: int) -> None:
         """Raise NoRestError unless each unit has its own inputs, which are zero where the unit is."""
@@ -87,15 +87,15 @@ class NextLinear:
 
         `inputs` and `outputs` [B, ...] are the module's for the images; the difference is computed in their precision.
         """
-        found = take_rows(outputs, rows)
+        difference = take_rows(outputs, rows)
         first = 0
         for unit, count in zip(
-            *(each.tolist() for each in torch.unique_consecutive(units, return_counts=True)), strict=True
+            *(numbers.tolist() for numbers in torch.unique_consecutive(units, return_counts=True)), strict=True
         ):
             some = slice(first, first + count)
-            found[some] -= self._share(inputs[:, self._columns(unit)].index_select(0, rows[some]), unit)
+            difference[some] -= self._share(inputs[:, self._columns(unit)].index_select(0, rows[some]), unit)
             first += count
-        return found
+        return difference
 
     def _share(self, inputs: Tensor, unit: int) -> Tensor:
         """Return W_u x_u, computed from the unit's own inputs."""

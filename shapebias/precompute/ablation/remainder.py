@@ -144,7 +144,11 @@ class Rest:
             if step.is_layer or step.placeholder is not None:
                 short.add(id(call))
             steps[call.path].append(step)
-        return {path: found for path, found in steps.items() if any(each.is_layer or _holds(each) for each in found)}
+        return {
+            path: of_module
+            for path, of_module in steps.items()
+            if any(step.is_layer or _holds(step) for step in of_module)
+        }
 
     def _check(self, images: Tensor, output: Tensor, scores: Tensor | None) -> None:
         """Raise NoRestError unless replays give the whole network's scores: unchanged, and with channels set to
@@ -202,11 +206,11 @@ def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., A
     return make
 
 
-def _near(found: Tensor, wanted: Tensor) -> bool:
+def _near(scores: Tensor, expected: Tensor) -> bool:
     """Return whether scores are equal up to rounding, with NaN at the same positions."""
-    tolerance = _TOLERANCE if found.dtype == torch.float32 else _HALF_TOLERANCE
-    scale = float(wanted.float().abs().nan_to_num(posinf=0).max())
-    return torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance * scale + 1e-12, equal_nan=True)
+    tolerance = _TOLERANCE if scores.dtype == torch.float32 else _HALF_TOLERANCE
+    scale = float(expected.float().abs().nan_to_num(posinf=0).max())
+    return torch.allclose(scores.float(), expected.float(), rtol=0, atol=tolerance * scale + 1e-12, equal_nan=True)
 
 
 def take_rows(maps: Tensor, rows: Tensor) -> Tensor:

@@ -47,9 +47,9 @@ def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Expla
     total, rise = torch.zeros_like(question.images), torch.zeros_like(question.targets, dtype=torch.float32)
     for images, part in blocks(len(question), count, max(1, subject.budget.images // 2)):
         starts = baselines[images, part]
-        shown = question.images[images, None].expand_as(starts).flatten(0, 1)
+        repeated = question.images[images, None].expand_as(starts).flatten(0, 1)
         targets = question.targets[images].repeat_interleave(starts.shape[1])
-        contributions, rises = _contributions(subject, shown, starts.flatten(0, 1), targets)
+        contributions, rises = _contributions(subject, repeated, starts.flatten(0, 1), targets)
         total[images] += contributions.view_as(starts).sum(1)
         rise[images] += by_image(rises, starts.shape[1]).sum(1)
     maps = total.sum(1) / count

@@ -124,11 +124,11 @@ class _Flow:
         """Yield the maps of layers that scores are computed from, before pooling, the last ones first."""
         sources, operations = self._sources(), self._recording.operations
         first = next((one.position for one in operations if is_convolution(one) or is_linear(one)), len(operations))
-        found: dict[Value, None] = {}
+        unpooled: dict[Value, None] = {}
         for operation in reversed(operations[first:]):
             if operation.outputs and operation.output in sources and self._layout(operation.output) is not None:
-                found[self._before_pooling(operation.output)] = None
-        for value in found:
+                unpooled[self._before_pooling(operation.output)] = None
+        for value in unpooled:
             point = self._point(value)
             if point is not None:
                 yield point

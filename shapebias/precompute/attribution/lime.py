@@ -23,16 +23,16 @@ def lime(subject: Subject, choice: Choice, question: Question) -> Explanation:
     parts = [superpixels(choice, image).to(device) for image in question.images]
     counts = [int(areas.max()) + 1 for areas in parts]
     draws = zip(counts, question.generators(), strict=True)
-    shown = [draw_shown(samples, count, generator).to(device) for count, generator in draws]
+    visible = [draw_shown(samples, count, generator).to(device) for count, generator in draws]
     baselines = _baselines(choice, question, parts)
     scores = torch.empty((len(question), samples), device=device)
     for images, part in blocks(len(question), samples, subject.budget.images):
-        masks = torch.stack([own[part][:, areas] for own, areas in zip(shown[images], parts[images], strict=True)])
+        masks = torch.stack([own[part][:, areas] for own, areas in zip(visible[images], parts[images], strict=True)])
         changed = torch.where(masks[:, :, None], question.images[images, None], baselines[images, None])
         targets = question.targets[images].repeat_interleave(masks.shape[1])
         scores[images, part] = subject.score(changed.flatten(0, 1), targets, of).view(masks.shape[:2])
     known = torch.where(varies(scores), scores, 0.0)
-    coefficients = [_coefficients(choice, *of_image) for of_image in zip(shown, known, strict=True)]
+    coefficients = [_coefficients(choice, *of_image) for of_image in zip(visible, known, strict=True)]
     return Explanation(maps=torch.stack([own[areas] for own, areas in zip(coefficients, parts, strict=True)]))
 
 
@@ -56,9 +56,9 @@ def draw_shown(samples: int, superpixels: int, generator: torch.Generator) -> Te
     """Return which superpixels each sample shows, each with probability 0.5, bool [samples, superpixels]; the first
     sample shows all.
     """
-    shown = torch.rand((samples, superpixels), generator=generator) < 0.5
-    shown[0] = True
-    return shown
+    visible = torch.rand((samples, superpixels), generator=generator) < 0.5
+    visible[0] = True
+    return visible
 
 
 def _baselines(choice: Choice, question: Question, parts: list[Tensor]) -> Tensor:
@@ -76,11 +76,11 @@ def _mean_colours(image: Tensor, areas: Tensor) -> Tensor:
     return means[:, areas]
 
 
-def _coefficients(choice: Choice, shown: Tensor, scores: Tensor) -> Tensor:
+def _coefficients(choice: Choice, visible: Tensor, scores: Tensor) -> Tensor:
     """Return the coefficients of a weighted ridge regression with intercept, float32 [superpixels], computed in
     float64.
     """
-    weights, features, values = kernel(shown, choice.number("width")), shown.double(), scores.double()
+    weights, features, values = kernel(visible, choice.number("width")), visible.double(), scores.double()
     features = features - (weights @ features) / weights.sum()
     values = values - (weights @ values) / weights.sum()
     weighted = features.T * weights
@@ -91,11 +91,11 @@ def _coefficients(choice: Choice, shown: Tensor, scores: Tensor) -> Tensor:
     return coefficients.float()
 
 
-def kernel(shown: Tensor, width: float) -> Tensor:
+def kernel(visible: Tensor, width: float) -> Tensor:
     """Return the weight of each sample, float64 [samples]: exp(-d^2 / (2 width^2)).
 
     d is the cosine distance between the visible superpixels, bool [samples, superpixels], and all; 1 where none is
     visible.
     """
-    share = shown.double().mean(1)
+    share = visible.double().mean(1)
     return torch.exp(-((1 - share.sqrt()) ** 2) / (2 * width**2))

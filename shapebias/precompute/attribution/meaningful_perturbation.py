@@ -64,8 +64,8 @@ def _first_mask(subject: Subject, question: Question, blurring: "_Blurring", of:
     scores = []
     for mask in tried:
         with torch.no_grad():
-            shown = blurring.blurred(mask.expand(len(question), -1, -1), still)
-            scores.append(at_target(subject.forward(shown), question.targets, of))
+            partly_blurred = blurring.blurred(mask.expand(len(question), -1, -1), still)
+            scores.append(at_target(subject.forward(partly_blurred), question.targets, of))
     *by_disc, blurred, clear = scores
     enough = torch.stack(by_disc, 1) <= (blurred + (1 - _SUPPRESSED) * (clear - blurred))[:, None]
     enough[:, -1] = True

@@ -25,9 +25,9 @@ def occlusion(subject: Subject, choice: Choice, question: Question) -> Explanati
         numbers = torch.arange(part.start, part.stop, device=device)
         row, column = numbers // columns.shape[1], numbers % columns.shape[1]
         covered = (rows.T[row, :, None] * columns.T[column, None, :]).bool()[:, None]
-        shown = torch.where(covered, baselines[images], question.images[images, None]).flatten(0, 1)
+        occluded = torch.where(covered, baselines[images], question.images[images, None]).flatten(0, 1)
         targets = question.targets[images].repeat_interleave(len(numbers))
-        scores[images, part] = subject.score(shown, targets, of).view(-1, len(numbers))
+        scores[images, part] = subject.score(occluded, targets, of).view(-1, len(numbers))
     losses = subject.score(question.images, question.targets, of)[:, None] - scores
     grid = torch.where(varies(scores), losses, 0.0).view(-1, rows.shape[1], columns.shape[1])
     return Explanation(maps=enlarged(grid, rows, columns) / enlarged(torch.ones_like(grid), rows, columns))
@@ -44,9 +44,9 @@ def rise(subject: Subject, choice: Choice, question: Question) -> Explanation:
     scores = torch.empty((len(question), count), device=total.device)
     for images, part in blocks(len(question), count, subject.budget.images):
         drawn = torch.stack([own.pictures(part) for own in masks[images]])
-        shown = torch.lerp(baselines[images, None], question.images[images, None], drawn[:, :, None]).flatten(0, 1)
+        masked = torch.lerp(baselines[images, None], question.images[images, None], drawn[:, :, None]).flatten(0, 1)
         targets = question.targets[images].repeat_interleave(drawn.shape[1])
-        scores[images, part] = subject.score(shown, targets, of).view(drawn.shape[:2])
+        scores[images, part] = subject.score(masked, targets, of).view(drawn.shape[:2])
         total[images] += torch.einsum("bm,bmhw->bhw", scores[images, part], drawn)
     maps = torch.where(varies(scores)[..., None], total, 0.0)
     return Explanation(maps=maps / (count * choice.number("p")))

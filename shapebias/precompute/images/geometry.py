@@ -56,7 +56,7 @@ class Geometry:
             return _resize_crop(image, size, (left, top), self.crop, self.interpolation)
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
-    def place(self, boxes: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.float64]:
+    def transform_boxes(self, boxes: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.float64]:
         """Return boxes in px of the network's input, cut off at its borders; those less than a pixel wide or high are
         dropped.
 

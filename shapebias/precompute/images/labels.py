@@ -215,10 +215,12 @@ def match_outputs(
             return _imagenet_match(source_names, count, known)
     if network_ids is None and len(names) == outputs:
         return _by_order(source_names, count)
-    found = f"{len(names)} {'class' if len(names) == 1 else 'classes'} found ({_some(names)})"
+    classes_text = f"{len(names)} {'class' if len(names) == 1 else 'classes'} found ({_some(names)})"
     if network_ids is not None and not is_imagenet:
-        return Match(outputs=None, rule=f"{found}; none is of the network's {len(network_ids)} ({_some(network_ids)})")
-    return Match(outputs=None, rule=f"{found}; the network has {outputs} outputs")
+        return Match(
+            outputs=None, rule=f"{classes_text}; none is of the network's {len(network_ids)} ({_some(network_ids)})"
+        )
+    return Match(outputs=None, rule=f"{classes_text}; the network has {outputs} outputs")
 
 
 def _by_network(names: Mapping[str, int], class_ids: Sequence[str], network_ids: Sequence[str]) -> dict[str, int]:

@@ -48,17 +48,17 @@ class DecisionShard:
     def feed(self, batch: Batch) -> None:
         """Take in a batch."""
         pixels = batch.pixels if self._versions is not None else batch.pixels[:, None]
-        shown = np.ones(pixels.shape[:2], bool)
+        exists = np.ones(pixels.shape[:2], bool)
         for version, name in enumerate(self._versions or ()):
             if name == SILHOUETTE:
-                shown[:, version] = pixels[:, version].min((1, 2, 3)) < 255
+                exists[:, version] = pixels[:, version].min((1, 2, 3)) < 255
         images = pixels.reshape(-1, *pixels.shape[2:])
-        images = images if shown.all() else images[shown.ravel()]
+        images = images if exists.all() else images[exists.ravel()]
         decided = {}
         for model, runner in self._runners.items():
-            decided[model] = np.full(shown.shape, NOT_SHOWN, np.int32)
+            decided[model] = np.full(exists.shape, NOT_SHOWN, np.int32)
             if len(images):
-                (decided[model][shown],) = runner.of_versions(partial(self._decide, runner), images)
+                (decided[model][exists],) = runner.of_versions(partial(self._decide, runner), images)
         self._rows.add({POSITION: batch.positions} | name_decisions(decided))
 
     def _decide(self, runner: Runner, pixels: NDArray[np.uint8]) -> list[NDArray[np.int32]]:

@@ -8,7 +8,7 @@ import torch
 
 from shapebias.core.text import printable
 from shapebias.precompute.models.architectures import STUDIED, torchvision_names
-from shapebias.precompute.models.hooks import Place, WatchedLayer
+from shapebias.precompute.models.hooks import Point, WatchedLayer
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.receptive_field import receptive_fields
@@ -30,17 +30,21 @@ class Architecture:
     studied: bool
 
 
-def list_architectures(wish: str | None = None) -> tuple[list[Architecture], int]:
-    """Return the architectures whose name contains `wish` or matches it as a glob, and how many more timm has.
+def list_architectures(pattern: str | None = None) -> tuple[list[Architecture], int]:
+    """Return the architectures whose name contains `pattern` or matches it as a glob, and how many more timm has.
 
-    timm's are listed only where `wish` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
+    timm's are listed only where `pattern` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
     """
-    found = [Architecture(SMALL, None, False), *_of_torchvision()]
+    architectures = [Architecture(SMALL, None, False), *_of_torchvision()]
     timm = _of_timm()
-    if wish is None:
-        return found, len(timm)
-    everything = found + timm
-    matching = [each for each in everything if wish in each.name or fnmatchcase(each.name, wish)]
+    if pattern is None:
+        return architectures, len(timm)
+    everything = architectures + timm
+    matching = [
+        architecture
+        for architecture in everything
+        if pattern in architecture.name or fnmatchcase(architecture.name, pattern)
+    ]
     return matching, 0
 
 
@@ -69,11 +73,13 @@ def _of_timm() -> list[Architecture]:
 
 def architectures_text(architectures: list[Architecture], more: int) -> str:
     """Return the architectures as a table, ready to print."""
-    width = max((len(each.name) for each in architectures), default=0)
+    width = max((len(architecture.name) for architecture in architectures), default=0)
     lines = [f"{'model':{width}}  {'layers':7}  weights"]
-    for each in architectures:
-        layers = "studied" if each.studied else "stages"
-        lines.append(f"{each.name:{width}}  {layers:7}  {each.weights or f'yours: {each.name}@FILE'}")
+    for architecture in architectures:
+        layers = "studied" if architecture.studied else "stages"
+        lines.append(
+            f"{architecture.name:{width}}  {layers:7}  {architecture.weights or f'yours: {architecture.name}@FILE'}"
+        )
     lines.append(f"{len(architectures)} models; any takes weights of yours: NAME@FILE")
     if more:
         lines.append(f"{more:,} more of timm: shapebias models timm:")
@@ -121,16 +127,16 @@ class Layers:
 
     def text(self) -> str:
         """Return the layers as a table, ready to print."""
-        width = max(len(printable(each.name, 60)) for each in self.layers)
+        width = max(len(printable(layer.name, 60)) for layer in self.layers)
         lines = [f"{printable(self.architecture)}, {self.input_size} px: {printable(self.preprocessing, 400)}"]
         lines.append(f"   {'layer':{width}}  {'units':>6}  {'map':>9}  {'field':>11}  module, what it gives")
-        for each in self.layers:
-            size = f"{each.map_height} x {each.map_width}"
-            seen = "whole image" if each.field is None else f"{each.field} px"
-            mark = "*" if each.default else " "
-            ending = f"  {each.ending}" if each.ending else ""
-            name, module = printable(each.name, 60), printable(each.module or "(its forward)", 80)
-            lines.append(f" {mark} {name:{width}}  {each.units:>6}  {size:>9}  {seen:>11}  {module}{ending}")
+        for layer in self.layers:
+            size = f"{layer.map_height} x {layer.map_width}"
+            seen = "whole image" if layer.field is None else f"{layer.field} px"
+            mark = "*" if layer.default else " "
+            ending = f"  {layer.ending}" if layer.ending else ""
+            name, module = printable(layer.name, 60), printable(layer.module or "(its forward)", 80)
+            lines.append(f" {mark} {name:{width}}  {layer.units:>6}  {size:>9}  {seen:>11}  {module}{ending}")
         lines.append("* watched by default (--layers paper); field: the receptive field")
         return "\n".join(lines)
 
@@ -144,24 +150,24 @@ def describe_layers(spec: ModelSpec) -> Layers:
     side = model.preprocessing.geometry.crop
     trace = Trace(model.network, torch.zeros(1, 3, side, side))
     default, convolutions = trace.choose("paper"), trace.convolutions()
-    by_place: dict[Place, WatchedLayer] = {}
+    by_point: dict[Point, WatchedLayer] = {}
     for layer in default + convolutions:
-        by_place.setdefault(layer.place, layer)
-    layers = sorted(by_place.values(), key=trace.position)
-    names = {layer.place: layer.name for layer in convolutions}
+        by_point.setdefault(layer.point, layer)
+    layers = sorted(by_point.values(), key=trace.position)
+    names = {layer.point: layer.name for layer in convolutions}
     fields = receptive_fields(model.network, layers, side)
     facts = [
         LayerFacts(
-            each.name,
-            each.module,
-            each.units,
-            each.height,
-            each.width,
+            layer.name,
+            layer.module,
+            layer.units,
+            layer.height,
+            layer.width,
             seen,
-            each in default,
-            names.get(each.place),
-            each.ending,
+            layer in default,
+            names.get(layer.point),
+            layer.ending,
         )
-        for each, seen in zip(layers, fields, strict=True)
+        for layer, seen in zip(layers, fields, strict=True)
     ]
     return Layers(model.architecture, side, str(model.preprocessing), facts)

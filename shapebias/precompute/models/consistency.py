@@ -92,8 +92,10 @@ def _difference(network: nn.Module, images: Tensor) -> str:
         )
     beside = record(network, _beside_itself(images), digests=True)[1]
     position = _first_difference(first, beside, slice(0, 1), slice(0, 1))
-    place = "" if position is None else _where(first.operations[position])
-    return f"its outputs for an image depend on the other images of the batch{place}: numbers depend on --batch-size"
+    layer_text = "" if position is None else _where(first.operations[position])
+    return (
+        f"its outputs for an image depend on the other images of the batch{layer_text}: numbers depend on --batch-size"
+    )
 
 
 def _first_difference(one: Recording, other: Recording, rows: slice, other_rows: slice) -> int | None:
@@ -107,7 +109,7 @@ def _first_difference(one: Recording, other: Recording, rows: slice, other_rows:
 
 
 def _nan_in(operations: Iterable[Operation]) -> Operation | None:
-    return next((each for each in operations if any(math.isnan(norm) for _, norm in each.digest)), None)
+    return next((operation for operation in operations if any(math.isnan(norm) for _, norm in operation.digest)), None)
 
 
 def _first(network: nn.Module, images: Tensor, find: Any) -> str:
@@ -116,5 +118,5 @@ def _first(network: nn.Module, images: Tensor, find: Any) -> str:
 
 
 def _where(operation: Operation) -> str:
-    place = f" in {printable(operation.module, 80)}" if operation.module else ""
-    return f", from {operation.name}{place} on"
+    module_text = f" in {printable(operation.module, 80)}" if operation.module else ""
+    return f", from {operation.name}{module_text} on"

@@ -15,7 +15,7 @@ from shapebias.precompute.models.flow.dispatch import intercepting, part_by_part
 from shapebias.precompute.models.flow.maps import CHANNELS_FIRST, Layout
 from shapebias.precompute.models.flow.recording import tensors_in
 
-Place = tuple[str, int, str]  # module, call, function
+Point = tuple[str, int, str]  # module, call, function
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class WatchedLayer:
     signed: bool = False
 
     @property
-    def place(self) -> Place:
+    def point(self) -> Point:
         """The position of its tensor in a forward: layers with equal positions are the same layer."""
         return self.module, self.call, self.function
 

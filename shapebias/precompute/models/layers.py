@@ -58,7 +58,11 @@ class Trace:
         for call in self.recording.calls:
             if call.path and call.output is not None and _made_in(call, call.output):
                 self._returned[call.output] = call  # the outermost module
-        self._weighted = [each for each in self.recording.operations if is_convolution(each) or self._is_dense(each)]
+        self._weighted = [
+            operation
+            for operation in self.recording.operations
+            if is_convolution(operation) or self._is_dense(operation)
+        ]
         self._blocks = Blocks(network, self.recording, self._weighted, self._has_maps)
         self._by_path: dict[str, list[ModuleCall]] = {}
         for call in self.recording.calls:
@@ -92,8 +96,8 @@ class Trace:
         layout = None if call.output is None else self._layout(call.output)
         if call.output is None or layout is None:
             return None
-        place = _Tensor(call.output, call.path, call.number)
-        return _watched(name, place, layout, ending_of(call.output), is_signed(call.output))
+        point = _Tensor(call.output, call.path, call.number)
+        return _watched(name, point, layout, ending_of(call.output), is_signed(call.output))
 
     def _place(self, value: Value) -> _Tensor:
         """Return how a hook finds a value: by the outermost module that computes and returns it, else by the ATen
@@ -122,8 +126,11 @@ class Trace:
     def value_of(self, layer: WatchedLayer) -> Value | None:
         """Return the recorded value of a layer."""
         if layer.function:
-            ran = ((each.function, each.occurrence, each) for each in self.recording.operations)
-            return next((each.output for name, call, each in ran if (name, call) == (layer.function, layer.call)), None)
+            ran = ((operation.function, operation.occurrence, operation) for operation in self.recording.operations)
+            return next(
+                (operation.output for name, call, operation in ran if (name, call) == (layer.function, layer.call)),
+                None,
+            )
         calls = self._by_path.get(layer.module, [])
         return calls[layer.call].output if layer.call < len(calls) else None
 
@@ -140,12 +147,12 @@ class Trace:
         Each includes the norm and nonlinearity behind it.
         """
         names = self._names(self._weighted)
-        found = []
+        layers = []
         for name, operation in zip(names, self._weighted, strict=True):
             layer = self._activation(name, operation)
             if layer is not None:
-                found.append(layer)
-        return found
+                layers.append(layer)
+        return layers
 
     def _names(self, operations: list[Operation]) -> list[str]:
         """Return the paths of the layers of operations.
@@ -244,7 +251,7 @@ class Trace:
             raise ShapebiasError(
                 f"{type(self.network).__name__} has no layer with activation maps [N, C, H, W]: name one of its modules"
             )
-        return list({layer.place: layer for layer in chosen}.values())
+        return list({layer.point: layer for layer in chosen}.values())
 
     def _named(self, word: str) -> list[WatchedLayer]:
         own = _OWN_AXIS.fullmatch(word)
@@ -253,9 +260,9 @@ class Trace:
             return [self._with_axis(own["name"], -1 if own["axis"] == "last" else int(own["axis"]))]
         vocabularies: tuple[Callable[[], list[WatchedLayer]], ...] = (self.paper, self.convolutions, self._modules)
         for vocabulary in vocabularies:
-            found = [layer for layer in vocabulary() if _is_called(layer.name, word)]
-            if found:
-                return found
+            matching = [layer for layer in vocabulary() if _is_called(layer.name, word)]
+            if matching:
+                return matching
         if any(_is_called(call.path, word) for call in self.recording.calls):
             call = next(call for call in self.recording.calls if _is_called(call.path, word))
             raise UsageError(_undecided(word, call))
@@ -295,10 +302,10 @@ class Trace:
         layout = layout_by_hand(value.shape, channels)
         if layout is None:
             raise UsageError(f"layer {printable(name)} gives {_shape(value)}: it has no channels at axis {channels}")
-        place = _Tensor(value, calls[0].path, calls[0].number)
+        point = _Tensor(value, calls[0].path, calls[0].number)
         named = f"{name}[channels={'last' if channels == -1 else channels}]"
         units = value.shape[channels]
-        return replace(_watched(named, place, layout, ending_of(value), is_signed(value)), units=units)
+        return replace(_watched(named, point, layout, ending_of(value), is_signed(value)), units=units)
 
 
 def repetition_notes(layers: list[WatchedLayer]) -> list[str]:
@@ -315,14 +322,14 @@ def repetition_notes(layers: list[WatchedLayer]) -> list[str]:
     ]
 
 
-def _watched(name: str, place: _Tensor, layout: Layout, after: tuple[str, ...], signed: bool) -> WatchedLayer:
+def _watched(name: str, point: _Tensor, layout: Layout, after: tuple[str, ...], signed: bool) -> WatchedLayer:
     plain = layout.axes is None
-    units, height, width = place.value.shape[1:] if plain else layout.shape[1:]
+    units, height, width = point.value.shape[1:] if plain else layout.shape[1:]
     return WatchedLayer(
         name=name,
-        module=place.module,
-        call=place.call,
-        function=place.function,
+        module=point.module,
+        call=point.call,
+        function=point.function,
         units=units,
         height=height,
         width=width,

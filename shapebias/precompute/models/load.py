@@ -120,15 +120,15 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
     source = spec.network
     spec = _shipped(spec)
     classes = read_classes(spec.classes) if spec.classes is not None else None
-    found = _from_training(spec)
+    source_parts = _from_training(spec)
     path = Path(spec.source) if spec.checkpoint is None and spec.source.endswith(SUFFIX) else spec.checkpoint
     if spec.weights is not None and path is None:
         raise UsageError(f"weights={printable(spec.weights)} chooses in a checkpoint: name one, as SOURCE@FILE")
     checkpoint = read_checkpoint(path, spec.weights) if path is not None else None
-    from_library = found is None and not _is_code(spec.source)
-    if found is None:
-        found = _from_library(spec.source, checkpoint, download) if from_library else _from_code(spec)
-    network, architecture, preprocessing, class_ids = found
+    from_library = source_parts is None and not _is_code(spec.source)
+    if source_parts is None:
+        source_parts = _from_library(spec.source, checkpoint, download) if from_library else _from_code(spec)
+    network, architecture, preprocessing, class_ids = source_parts
     weights = checkpoint.fill(network, replace=from_library) if checkpoint is not None else Weights({})
     preprocessing = _normalized(preprocessing, weights, spec.preprocess)
     notes = [note for note in weights.notes if not (spec.preprocess and "preprocess=" in note)]
@@ -191,11 +191,11 @@ def _shipped(spec: ModelSpec) -> ModelSpec:
     return replace(spec, source=str(SHIPPED[spec.source]))
 
 
-def _normalized(preprocessing: Preprocessing, weights: Weights, wish: str | None) -> Preprocessing:
+def _normalized(preprocessing: Preprocessing, weights: Weights, name: str | None) -> Preprocessing:
     """Return the preprocessing that the user gives, else the checkpoint's, else the network's usual one."""
-    if wish is not None:
-        mean, std = NORMALIZATIONS[wish]
-        return replace(preprocessing, mean=mean, std=std, origin=f"preprocess={wish}")
+    if name is not None:
+        mean, std = NORMALIZATIONS[name]
+        return replace(preprocessing, mean=mean, std=std, origin=f"preprocess={name}")
     if weights.mean is not None and weights.std is not None:
         return replace(preprocessing, mean=weights.mean, std=weights.std, origin="the checkpoint's normaliser")
     return preprocessing
@@ -232,11 +232,13 @@ def _from_training(spec: ModelSpec) -> _Source | None:
 
 def _from_code(spec: ModelSpec) -> _Source:
     """Return a network from the user's own code, which is the only code that a `--model` runs."""
-    place, _, function = spec.source.rpartition(":")
-    module = _import_file(Path(place), spec.source) if place.endswith(".py") else _import_module(place, spec.source)
+    location, _, function = spec.source.rpartition(":")
+    module = (
+        _import_file(Path(location), spec.source) if location.endswith(".py") else _import_module(location, spec.source)
+    )
     build: Callable[[], Any] | None = getattr(module, function, None)
     if not callable(build):
-        raise UsageError(f"{printable(place)} has no function {printable(function)}")
+        raise UsageError(f"{printable(location)} has no function {printable(function)}")
     network = _run(spec.source, build)
     if not isinstance(network, nn.Module):
         kind = type(network).__name__
@@ -267,12 +269,12 @@ def _import_file(path: Path, source: str) -> Any:
     if not path.is_file():
         raise UsageError(f"{printable(str(path))} does not exist (from --model {printable(source)})")
     name = f"shapebias_user_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
-    loader = found.loader
+    loader = module_spec.loader
     _run(source, lambda: loader.exec_module(module))
     return module
 

@@ -35,7 +35,7 @@ def receptive_fields(network: nn.Module, layers: list[WatchedLayer], side: int) 
         half, full = _rulers(network, layers, side)
         strides = [_stride(half, full, index) for index in range(len(layers))]
         reach = [_reach(full, index, stride) for index, stride in enumerate(strides)]
-        seen = [index for index, each in enumerate(reach) if each is not None]
+        seen = [index for index, bound in enumerate(reach) if bound is not None]
         if not seen:
             return [None] * len(layers)
         longest = max(strides[index] for index in seen)
@@ -140,17 +140,21 @@ def _exact_convolutions(network: nn.Module) -> Iterator[None]:
 
     That is fast, and reads nothing outside the window (unlike Winograd's algorithm).
     """
-    plain = [each for each in network.modules() if type(each) is nn.Conv2d and each.padding_mode == "zeros"]
-    for each in plain:
-        vars(each)["forward"] = partial(_window_sums, each)
+    plain = [
+        convolution
+        for convolution in network.modules()
+        if type(convolution) is nn.Conv2d and convolution.padding_mode == "zeros"
+    ]
+    for convolution in plain:
+        vars(convolution)["forward"] = partial(_window_sums, convolution)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch 2.14: leaving `flags` warns of TF32 on other machines
             with torch.backends.mkldnn.flags(enabled=False):
                 yield
     finally:
-        for each in plain:
-            del vars(each)["forward"]
+        for convolution in plain:
+            del vars(convolution)["forward"]
 
 
 def _window_sums(convolution: nn.Conv2d, images: Tensor) -> Tensor:

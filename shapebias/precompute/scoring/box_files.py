@@ -72,8 +72,8 @@ class BoxFiles:
             same = [other for other in same if f"/{other}".endswith(f"/{name}") or f"/{name}".endswith(f"/{other}")]
         if len(same) != 1:
             return None
-        found = self.files[same[0]]
-        return _read_xml(found) if isinstance(found, Path) else _join(found)
+        source = self.files[same[0]]
+        return _read_xml(source) if isinstance(source, Path) else _join(source)
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,11 @@ def read_table(text: str, name: str) -> dict[str, list["_Row"]]:
 
 
 def _xml_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for place, folders, names in os.walk(folder):
+    for subfolder, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
             if name.lower().endswith(".xml"):
-                file = Path(place, name)
+                file = Path(subfolder, name)
                 yield _without_extension(file.relative_to(folder).as_posix()), file
 
 
@@ -149,11 +149,11 @@ def _read_xml(file: Path) -> ImageBoxes:
         size = tuple(round(float(root.findtext(f"size/{side}", ""))) for side in ("width", "height"))
         boxes = [
             _Row(
-                tuple(float(found.findtext(f"bndbox/{side}", "")) for side in ("xmin", "ymin", "xmax", "ymax")),
-                found.findtext("name"),
+                tuple(float(element.findtext(f"bndbox/{side}", "")) for side in ("xmin", "ymin", "xmax", "ymax")),
+                element.findtext("name"),
                 (size[0], size[1]),
             )
-            for found in root.iter("object")
+            for element in root.iter("object")
         ]
     except (ElementTree.ParseError, ValueError) as error:
         raise NoBoxesError("its file is no annotation") from error

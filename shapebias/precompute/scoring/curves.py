@@ -83,9 +83,9 @@ class Curves:
         self.fractions = counts / counts[-1]
         self._counts = subject.device.upload(counts[1:-1].astype(np.int32))
         blur, grey = blurred(images), torch.full_like(images[:1], GREY)
-        clean, from_blur = (subject.probabilities(shown, targets) for shown in (images, blur))
+        clean, from_blur = (subject.probabilities(start, targets) for start in (images, blur))
         of_grey = subject.scores(grey).softmax(1)[0][targets]
-        own, soft, flat = (_channels_last(shown) for shown in (images, blur, grey.expand_as(images)))
+        own, soft, flat = (_channels_last(pictures) for pictures in (images, blur, grey.expand_as(images)))
         self._insertion = _Change(soft, own, from_blur, clean)
         self._deletion = _Change(own, flat, clean, of_grey)
 
@@ -106,9 +106,9 @@ class Curves:
 
     def _probabilities(self, change: _Change, image: int, ranks: Tensor, counts: Tensor) -> Tensor:
         """Return the probability of an image's output with its first `counts` pixels changed, float32 [counts]."""
-        shown = torch.where(ranks < counts[:, None], change.finish[image], change.start[image])
+        changed = torch.where(ranks < counts[:, None], change.finish[image], change.start[image])
         channels, height, width = self._shape
-        scores = self._subject.forward(shown.view(-1, height, width, channels).permute(0, 3, 1, 2))
+        scores = self._subject.forward(changed.view(-1, height, width, channels).permute(0, 3, 1, 2))
         return at_target(scores, self._targets[image].expand(len(counts)), PROBABILITY)
 
 

@@ -41,7 +41,7 @@ class FoundBoxes:
         placed = []
         for boxes, classes, size, target in zip(self.boxes, self.classes, self.sizes, targets.tolist(), strict=True):
             own = (match.targets(classes.astype(np.int32)) == target) & (target >= 0)
-            placed.append(geometry.place(boxes[own], size) if own.any() else NO_BOXES)
+            placed.append(geometry.transform_boxes(boxes[own], size) if own.any() else NO_BOXES)
         return placed
 
 
@@ -51,19 +51,19 @@ def find_boxes(files: BoxFiles, images: ImageSet) -> FoundBoxes:
     missing: list[str] = []
     unfit: dict[str, list[str]] = {}
     for position, path in enumerate(images.paths):
-        size, found, shown = (1, 1), NO_BOXES, np.zeros(0, np.int64)
+        size, image_boxes, box_classes = (1, 1), NO_BOXES, np.zeros(0, np.int64)
         try:
             known = files.find(path)
             if known is None:
                 missing.append(printable(path, 60))
             else:
                 size = _size_of(images, position)
-                found = _scaled_to(known, size)
-                shown = _classes_of(known, images, int(images.labels[position]))
+                image_boxes = _scaled_to(known, size)
+                box_classes = _classes_of(known, images, int(images.labels[position]))
         except NoBoxesError as error:
             unfit.setdefault(str(error), []).append(printable(path, 60))
-        boxes.append(found)
-        classes.append(shown)
+        boxes.append(image_boxes)
+        classes.append(box_classes)
         sizes.append(size)
     notes = [_counted(names, len(images), reason) for reason, names in unfit.items()]
     if missing:

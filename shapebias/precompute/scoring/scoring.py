@@ -28,12 +28,12 @@ class Scoring:
 
     steps:  number of steps of insertion and deletion; 0: not measured
     boxes:  for each image the boxes of the explained object, float64 [boxes, 4], in px of the input; there may be none
-    shown:  bool [images], whether the object in the image's mask is what is explained
+    is_explained:  bool [images], whether the object in the image's mask is what is explained
     """
 
     steps: int
     boxes: Sequence[NDArray[np.float64]]
-    shown: NDArray[np.bool_]
+    is_explained: NDArray[np.bool_]
 
     @property
     def names(self) -> list[str]:
@@ -49,7 +49,7 @@ class Scoring:
         `Subject.scores`.
         """
         objects = [
-            Objects.of(self.boxes[position], mask & self.shown[position])
+            Objects.of(self.boxes[position], mask & self.is_explained[position])
             for position, mask in zip(positions.tolist(), masks, strict=True)
         ]
         return BatchScores(subject, question, objects, self.steps)

@@ -76,9 +76,9 @@ def _find_boxes(run: Run) -> FoundBoxes | None:
     """Return the boxes of the images that are explained; None where the user gives none."""
     if run.inputs.boxes is None:
         return None
-    found = find_boxes(run.inputs.boxes, run.image_set.take(run.used[run.explained]))
-    run.notes += found.notes
-    return found
+    boxes = find_boxes(run.inputs.boxes, run.image_set.take(run.used[run.explained]))
+    run.notes += boxes.notes
+    return boxes
 
 
 def _attribute(run: Run, model: ModelRun, boxes: FoundBoxes | None) -> None:

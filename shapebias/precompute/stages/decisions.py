@@ -80,8 +80,8 @@ def _distort(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
     _, by_model = read_decisions(run.scan_again(scan), len(run.used), numbers)
     for model in models:
         decided = dict(zip(names, by_model[model.number].T, strict=True)) if model.number in by_model else {}
-        shown = {name: decisions for name, decisions in decided.items() if (decisions != NOT_SHOWN).any()}
-        _keep_distorted(run, model, shown)
+        existing = {name: decisions for name, decisions in decided.items() if (decisions != NOT_SHOWN).any()}
+        _keep_distorted(run, model, existing)
 
 
 def _decide(
@@ -122,9 +122,9 @@ def _keep_distorted(run: Run, model: ModelRun, decisions: dict[str, NDArray[np.i
     """Write decisions, int32 [images used], by the names of distortions, and keep the accuracies."""
     run.writer.distortions(model.label, decisions)
     for name, decided in decisions.items():
-        shown = (model.target >= 0) & (decided >= 0)
-        if shown.any():
-            model.distorted[name] = float((decided == model.target)[shown].mean())
+        counted = (model.target >= 0) & (decided >= 0)
+        if counted.any():
+            model.distorted[name] = float((decided == model.target)[counted].mean())
 
 
 def _attack(run: Run, model: ModelRun) -> None:

@@ -108,7 +108,7 @@ class _Run:
         self._held_out, self._learned = order[:held_out][:_EVALUATED], order[held_out:]
         if len(self._learned) < 2:
             raise UsageError(f"training needs at least 2 images besides the {held_out} that are held out")
-        self.network = device.place(network)
+        self.network = device.to(network)
         self._classifier = Normalised(self.network, self.preprocessing.mean, self.preprocessing.std, device)
         self.optimizer = torch.optim.SGD(
             _groups(self.network, settings.weight_decay),

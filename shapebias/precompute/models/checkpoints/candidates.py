@@ -37,9 +37,9 @@ class Candidate:
     fitting: int
 
     @property
-    def place(self) -> str:
+    def keys(self) -> str:
         """The keys and the prefix that lead to the weights, joined by dots; empty for a bare state dict."""
-        parts = f"{self.group.place}.{self.prefix}".split(".")
+        parts = f"{self.group.keys}.{self.prefix}".split(".")
         return ".".join(part for part in parts if part and part != "module")
 
     @property
@@ -50,13 +50,13 @@ class Candidate:
     @property
     def is_average(self) -> bool:
         """Whether the keys say that this is an average over training, or a teacher, which is one."""
-        return any(_AVERAGE.search(part.lower()) for part in self.place.split("."))
+        return any(_AVERAGE.search(part.lower()) for part in self.keys.split("."))
 
     def is_called(self, choice: str) -> bool:
         """Return whether the user's `weights=` means this candidate."""
         if choice in (EMA, RAW):
             return self.is_average == (choice == EMA)
-        return choice.strip(".") in (self.place, self.group.place, *self.place.split("."))
+        return choice.strip(".") in (self.keys, self.group.keys, *self.keys.split("."))
 
     def equals(self, other: "Candidate") -> bool:
         """Return whether another candidate has the same values."""
@@ -80,7 +80,7 @@ class Choice:
         if not self.others:
             return []
         other, taken = self.others[0], self.candidate
-        how = (EMA if other.is_average else RAW) if other.is_average != taken.is_average else other.place
+        how = (EMA if other.is_average else RAW) if other.is_average != taken.is_average else other.keys
         kind = "an average of the weights" if other.is_average else "other weights"
         named = ", ".join(_name(candidate) for candidate in self.others)
         return [
@@ -89,10 +89,10 @@ class Choice:
         ]
 
 
-def choose_candidate(groups: Sequence[Group], wanted: Mapping[str, Tensor], wish: str | None) -> Choice | None:
-    """Return the weights for a network; None where no names fit. `wish` is `ema`, `raw` or a key of the file.
+def choose_candidate(groups: Sequence[Group], wanted: Mapping[str, Tensor], request: str | None) -> Choice | None:
+    """Return the weights for a network; None where no names fit. `request` is `ema`, `raw` or a key of the file.
 
-    Raises UsageError where `wish` names none, and where several different ones fit and nothing says which is meant.
+    Raises UsageError where `request` names none, and where several different ones fit and nothing says which is meant.
     """
     least = sum(not name.endswith(".num_batches_tracked") for name in wanted) / 2
     candidates = [candidate for candidate in _candidates(groups, wanted) if len(candidate.names) >= least]
@@ -101,11 +101,11 @@ def choose_candidate(groups: Sequence[Group], wanted: Mapping[str, Tensor], wish
         return None
     best = alternatives[0]
     averages = [average for average in candidates if average.is_average and average.fitting < best.fitting]
-    if wish is not None:
-        chosen = _alternatives([candidate for candidate in candidates if candidate.is_called(wish)])
+    if request is not None:
+        chosen = _alternatives([candidate for candidate in candidates if candidate.is_called(request)])
         if not chosen or chosen[0].fitting < best.fitting / 2:
             there = ", ".join(_name(candidate) for candidate in alternatives + averages)
-            raise UsageError(f"weights={printable(wish)}: the file has no such weights; it has {there}")
+            raise UsageError(f"weights={printable(request)}: the file has no such weights; it has {there}")
         return Choice(_with_statistics(_only(chosen), best))
     usual = _usual(alternatives)
     return Choice(usual, [candidate for candidate in alternatives + averages[:1] if candidate is not usual])
@@ -139,7 +139,7 @@ def _with_statistics(chosen: Candidate, raw: Candidate) -> Candidate:
         return chosen
     tensors = {**chosen.group.tensors, **{f"raw {name}": raw.state[name] for name in lacking}}
     names = {**chosen.names, **{name: f"raw {name}" for name in lacking}}
-    return Candidate(Group(chosen.group.place, tensors), chosen.prefix, names, chosen.fitting)
+    return Candidate(Group(chosen.group.keys, tensors), chosen.prefix, names, chosen.fitting)
 
 
 def _alternatives(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -149,7 +149,7 @@ def _alternatives(candidates: Sequence[Candidate]) -> list[Candidate]:
         return []
     different: list[Candidate] = []
     for candidate in candidates:
-        is_copy = any(_COPIES.search(part) for part in candidate.place.split("."))
+        is_copy = any(_COPIES.search(part) for part in candidate.keys.split("."))
         as_good = candidate.fitting == best.fitting and candidate.names.keys() == best.names.keys()
         if as_good and not is_copy and not any(candidate.equals(other) for other in different):
             different.append(candidate)
@@ -157,9 +157,9 @@ def _alternatives(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _usual(alternatives: list[Candidate]) -> Candidate:
-    teachers = [raw for raw in alternatives if any(map(_PREFERRED.search, raw.place.split(".")))]
+    teachers = [raw for raw in alternatives if any(map(_PREFERRED.search, raw.keys.split(".")))]
     raw = [candidate for candidate in alternatives if not candidate.is_average]
-    known = [candidate for candidate in raw if candidate.group.place in _USUAL and not candidate.prefix]
+    known = [candidate for candidate in raw if candidate.group.keys in _USUAL and not candidate.prefix]
     for preferred in (teachers, raw, known):
         if len(preferred) == 1:
             return preferred[0]
@@ -174,4 +174,4 @@ def _only(alternatives: list[Candidate]) -> Candidate:
 
 
 def _name(candidate: Candidate) -> str:
-    return printable(candidate.place, 80) or "those without a key"
+    return printable(candidate.keys, 80) or "those without a key"

@@ -20,9 +20,9 @@ _NOT_WEIGHTS = re.compile(r"optim|sched|scaler|grads?$|exp_avg|rng|momentum_buff
 
 @dataclass(frozen=True)
 class Group:
-    """Tensors by name that a file keeps together. `place` is the keys that lead to them, joined by dots."""
+    """Tensors by name that a file keeps together. `keys` are the keys that lead to them, joined by dots."""
 
-    place: str
+    keys: str
     tensors: State
 
 
@@ -34,7 +34,7 @@ def tensor_groups(content: Any) -> list[Group]:
     return list(_groups(content, "", _DEPTH, set()))
 
 
-def _groups(content: Any, place: str, depth: int, opened: set[int]) -> Iterator[Group]:
+def _groups(content: Any, keys: str, depth: int, opened: set[int]) -> Iterator[Group]:
     if not isinstance(content, dict | list | tuple) or depth == 0 or id(content) in opened:
         return
     own: State = {}
@@ -47,14 +47,14 @@ def _groups(content: Any, place: str, depth: int, opened: set[int]) -> Iterator[
         if tensor is not None and isinstance(content, dict):
             own[str(key)] = tensor
         elif not _NOT_WEIGHTS.search(str(key)):
-            inner += _groups(value, f"{place}.{key}" if place else str(key), depth - 1, opened)
+            inner += _groups(value, f"{keys}.{key}" if keys else str(key), depth - 1, opened)
     if own:
-        yield Group(place, own)
+        yield Group(keys, own)
     yield from inner
     if inner and (own or len(inner) > 1):
-        start = len(place) + 1 if place else 0
-        joined = {f"{group.place[start:]}.{name}": value for group in inner for name, value in group.tensors.items()}
-        yield Group(place, own | joined)
+        start = len(keys) + 1 if keys else 0
+        joined = {f"{group.keys[start:]}.{name}": value for group in inner for name, value in group.tensors.items()}
+        yield Group(keys, own | joined)
 
 
 def _tensor(value: Any) -> Tensor | None:

@@ -45,18 +45,19 @@ class Weights:
     without_head: bool = False
 
 
-def weights_for(groups: Sequence[Group], wanted: Mapping[str, Tensor], wish: str | None = None) -> Weights:
+def weights_for(groups: Sequence[Group], wanted: Mapping[str, Tensor], request: str | None = None) -> Weights:
     """Return the tensors of a file by the names of a network's state dict, `wanted`.
 
-    Of the file's groups and prefixes, the ones that give most of `wanted` are used, or those that `wish` names (`ema`,
+    Of the file's groups and prefixes, the ones that give most of `wanted` are used, or those that `request` names
+    (`ema`,
     `raw`, a key). Tensors without a match are reported where they look like the network's, else ignored. Raises
     ShapebiasError for values that make no sense, UsageError where it is ambiguous which weights are meant.
     """
-    choice = choose_candidate(groups, wanted, wish)
+    choice = choose_candidate(groups, wanted, request)
     if choice is None:
         largest = max(groups, key=lambda group: len(group.tensors), default=Group("", {}))
         return Weights(dict(largest.tensors))
-    outermost = groups[-1].tensors if groups[-1].place == "" else {}
+    outermost = groups[-1].tensors if groups[-1].keys == "" else {}
     return _complete(choice, wanted, outermost)
 
 

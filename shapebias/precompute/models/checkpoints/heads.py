@@ -52,12 +52,12 @@ def _names_of(weight: str, module: str, missing: set[str], rest: State) -> dict[
     return names if all(name in rest for name in names.values()) else {}
 
 
-def head_notes(names: Mapping[str, str], place: str) -> list[str]:
+def head_notes(names: Mapping[str, str], keys: str) -> list[str]:
     """Return a note where a head has another name in the file than in the network."""
     if not names:
         return []
     network, file = (min(group) for group in (names.keys(), names.values()))
-    module, other = _SUFFIX.sub("", network), _SUFFIX.sub("", file).removeprefix(place)
+    module, other = _SUFFIX.sub("", network), _SUFFIX.sub("", file).removeprefix(keys)
     if (
         module == other
         or re.fullmatch(rf"{re.escape(module)}\.\d+", other)

@@ -67,7 +67,7 @@ def _by_plain_name(wanted: Iterable[str]) -> dict[str, str]:
 def _cuts(name: str) -> Iterator[tuple[str, str]]:
     """Yield the ways to split a name into a prefix with its dot and the rest, the whole name first."""
     yield "", name
-    for dot in (place for place, sign in enumerate(name) if sign == "."):
+    for dot in (position for position, sign in enumerate(name) if sign == "."):
         yield name[: dot + 1], name[dot + 1 :]
 
 

@@ -35,14 +35,14 @@ class Checkpoint:
     content:  the object in the file
     groups:   the tensors in it
     moment:   identifies the version of the file that was read
-    wish:     which of several sets of weights the user wants (`ema`, `raw`, a key)
+    request:     which of several sets of weights the user wants (`ema`, `raw`, a key)
     """
 
     path: Path
     content: Any = field(repr=False)
     groups: list[Group] = field(repr=False)
     moment: _Moment | None
-    wish: str | None = None
+    request: str | None = None
     _known: dict[tuple[Any, ...], Weights] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -72,7 +72,7 @@ class Checkpoint:
         name = printable(str(self.path))
         shapes = tuple((key, tuple(value.shape)) for key, value in wanted.items())
         try:
-            weights = self._known.get(shapes) or weights_for(self.groups, wanted, self.wish)
+            weights = self._known.get(shapes) or weights_for(self.groups, wanted, self.request)
         except UsageError as error:
             raise UsageError(f"{name}: {error}") from error
         except ShapebiasError as error:
@@ -98,10 +98,10 @@ class Checkpoint:
         return weights
 
 
-def read_checkpoint(path: Path, wish: str | None = None) -> Checkpoint:
+def read_checkpoint(path: Path, request: str | None = None) -> Checkpoint:
     """Read safetensors, NumPy's .npz, or a file of `torch.save`, onto the CPU.
 
-    `wish` names the wanted weights where the file holds several sets. Raises UsageError or ShapebiasError where it
+    `request` names the wanted weights where the file holds several sets. Raises UsageError or ShapebiasError where it
     cannot be
     read, for instance because another program is writing it.
     """
@@ -117,7 +117,7 @@ def read_checkpoint(path: Path, wish: str | None = None) -> Checkpoint:
             f"{printable(str(path))} is not a checkpoint that can be read safely, or is cut off: {reason}"
         ) from error
     _check_unchanged(path, moment)
-    return Checkpoint(path, content, groups, moment, wish)
+    return Checkpoint(path, content, groups, moment, request)
 
 
 def _moment(path: Path) -> _Moment | None:

@@ -47,15 +47,15 @@ class Blocks:
         """Return the calls of the network's stages, without one that gives the class scores."""
         opened = {""}
         while True:
-            found = list(self._below("", opened))
-            parts = [call.path for call in found if self._has_parts(call)]
+            calls = list(self._below("", opened))
+            parts = [call.path for call in calls if self._has_parts(call)]
             large = [path for path in parts if self._is_container(path) and 2 * self.count(path) > self.count("")]
-            blocks = [call for call in found if self.count(call.path) != 1 or self._has_parts(call)]
+            blocks = [call for call in calls if self.count(call.path) != 1 or self._has_parts(call)]
             if len(blocks) >= _ENOUGH or not parts or (len(blocks) >= _FEW and not large):
                 break
             opened.add(max(large or parts, key=self.count))
-        hidden = [call for call in found if call.output is not None and not is_result(call.output)]
-        return hidden or found
+        hidden = [call for call in calls if call.output is not None and not is_result(call.output)]
+        return hidden or calls
 
     def count(self, path: str) -> int:
         """Return how many layers with weights run in a module."""

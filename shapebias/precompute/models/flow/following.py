@@ -81,7 +81,7 @@ def ending_of(value: Value) -> tuple[str, ...]:
     """
     names: list[str] = []
     while (operation := value.producer) is not None:
-        operands = [each for each in operation.inputs if each.depends]
+        operands = [operand for operand in operation.inputs if operand.depends]
         if operation.name in ("add", "cat") and len(operands) > 1:
             names.append("sum" if operation.name == "add" else "concatenation")
             break
@@ -148,7 +148,7 @@ def sources_of(value: Value) -> list[Operation]:
         if is_convolution(operation) or is_linear(operation):
             sources[operation] = None
         elif _kind(operation) is not None or operation.name in known.SAME_ELEMENTS | known.POOLING:
-            fresh = [each for each in operation.inputs if each.depends and each not in seen]
+            fresh = [operand for operand in operation.inputs if operand.depends and operand not in seen]
             waiting += fresh
             seen |= set(fresh)
     return sorted(sources, key=lambda operation: operation.position)

@@ -181,5 +181,5 @@ def layout_by_hand(shape: tuple[int, ...], channels: int) -> Layout | None:
     if not 2 <= rank <= 4 or not -rank <= channels < rank or channels % rank == 0:
         return None
     rest = iter((ROWS, COLUMNS) if rank == 4 else (POSITIONS,))
-    labels = [IMAGES, *(CHANNELS if place == channels % rank else next(rest) for place in range(1, rank))]
+    labels = [IMAGES, *(CHANNELS if position == channels % rank else next(rest) for position in range(1, rank))]
     return layout_of(tuple(axis(label, size) for label, size in zip(labels, shape, strict=True)), shape[0])

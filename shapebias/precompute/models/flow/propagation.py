@@ -35,8 +35,8 @@ def follow_axes(recording: Recording) -> dict[Value, Axes]:
             if value.depends and value.producer is None:
                 known[value] = _of_images(value.shape)
         rule = RULES.get(operation.name) or (_alike if operation.name in ALIKE else _nothing)
-        found = rule(operation, known)
-        for value, axes in zip_longest(operation.outputs, found[: len(operation.outputs)]):
+        results = rule(operation, known)
+        for value, axes in zip_longest(operation.outputs, results[: len(operation.outputs)]):
             if axes is None or tuple(map(size_of, axes)) != value.shape:
                 axes = unknown(value.shape)
             known[value] = axes
@@ -79,13 +79,17 @@ def _of_operands(operation: Operation, operands: list[Axes], shape: tuple[int, .
     if operation.name in REDUCTIONS and len(shape) < len(operands[0]):
         return _reduced(operation, operands[0], shape)
     same_rank = [axes for axes in operands if len(axes) == len(shape)]
-    found = []
-    for place in range(-len(shape), 0):
-        fitting = [axes[place] for axes in operands if len(axes) >= -place and size_of(axes[place]) == shape[place]]
+    result = []
+    for dimension in range(-len(shape), 0):
+        fitting = [
+            axes[dimension]
+            for axes in operands
+            if len(axes) >= -dimension and size_of(axes[dimension]) == shape[dimension]
+        ]
         best = sorted(fitting, key=lambda factors: not _is_known(factors))
-        otherwise = resized(same_rank[0][place], shape[place]) if same_rank else axis(UNKNOWN, shape[place])
-        found.append(best[0] if best else otherwise)
-    return tuple(found)
+        otherwise = resized(same_rank[0][dimension], shape[dimension]) if same_rank else axis(UNKNOWN, shape[dimension])
+        result.append(best[0] if best else otherwise)
+    return tuple(result)
 
 
 def _is_known(factors: Axis) -> bool:
@@ -177,7 +181,7 @@ def _addmm(operation: Operation, known: Known) -> Found:
 
 def _attention(operation: Operation, known: Known) -> Found:
     """Return the axes of attention: those of the queries, with the channels of the values."""
-    query, value = (known.get(operation.argument(place, name)) for place, name in ((0, "query"), (2, "value")))
+    query, value = (known.get(operation.argument(position, name)) for position, name in ((0, "query"), (2, "value")))
     if query is None or value is None or len(query) != len(value):
         return [None]
     return [(*_first_known(query[:-2], value[:-2]), query[-2], value[-1])]

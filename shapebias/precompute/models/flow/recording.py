@@ -278,8 +278,8 @@ def _after_write(old: Value, operation: Operation, wholly: bool) -> Value:
     """Return the value of a tensor after an operation changed some or all of it through another tensor."""
     written = operation.output
     function, inputs = ("view", [written]) if wholly else ("write", [old, written])
-    place = (operation.position, operation.module, operation.call)
-    change = Operation(function, 0, *place, tuple(inputs), {}, inputs)
+    origin = (operation.position, operation.module, operation.call)
+    change = Operation(function, 0, *origin, tuple(inputs), {}, inputs)
     change.outputs = [Value(old.shape, any(value.depends for value in inputs), producer=change)]
     for value in inputs:
         value.consumers.append(change)

@@ -39,11 +39,11 @@ def operand(operation: Operation, known: Known, position: int = 0) -> tuple[Valu
 def _of_one(rule: Rule) -> Callable[[Operation, Known], Found]:
     """Return the rule of a function with one operand and one output, from a function of that operand's axes."""
 
-    def found(operation: Operation, known: Known) -> Found:
+    def axes_of_output(operation: Operation, known: Known) -> Found:
         _, given = operand(operation, known)
         return [None if given is None else rule(operation, given)]
 
-    return found
+    return axes_of_output
 
 
 def _view(operation: Operation, given: Axes) -> Axes:
@@ -76,7 +76,7 @@ def _reversed(operation: Operation, given: Axes) -> Axes:
 
 
 def _movedim(operation: Operation, given: Axes) -> Axes:
-    sources, destinations = (_several(operation.argument(place, name)) for place, name in _MOVES)
+    sources, destinations = (_several(operation.argument(position, name)) for position, name in _MOVES)
     moved = {to % len(given): given[start % len(given)] for start, to in zip(sources, destinations, strict=True)}
     gone = {start % len(given) for start in sources}
     rest = (factors for position, factors in enumerate(given) if position not in gone)
@@ -139,10 +139,10 @@ def _index_select(operation: Operation, given: Axes) -> Axes:
 
 def _index(operation: Operation, given: Axes) -> Axes | None:
     """Return the axes where one axis is indexed by a list of numbers."""
-    places = [place for place, index in enumerate(operation.arguments[1]) if index is not None]
-    if len(places) != 1 or len(operation.arguments[1][places[0]].shape) != 1:
+    dimensions = [dimension for dimension, index in enumerate(operation.arguments[1]) if index is not None]
+    if len(dimensions) != 1 or len(operation.arguments[1][dimensions[0]].shape) != 1:
         return None
-    return _with_others(operation, given, places)
+    return _with_others(operation, given, dimensions)
 
 
 def _with_others(operation: Operation, given: Axes, dims: Sequence[int]) -> Axes:
@@ -193,13 +193,13 @@ def _split(operation: Operation, known: Known) -> Found:
     if given is None:
         return [None for _ in operation.outputs]
     position = operation.argument(2, "dim", 0) % len(given)
-    found: Found = []
+    parts: Found = []
     start = 0
     for output in operation.outputs:
         stop = start + output.shape[position]
-        found.append(_part(given, position, cut(given[position], start, stop)))
+        parts.append(_part(given, position, cut(given[position], start, stop)))
         start = stop
-    return found
+    return parts
 
 
 def _cat(operation: Operation, known: Known) -> Found:

@@ -104,11 +104,11 @@ def insert_top(
                     scale = 255.0 / np.float64(new) if new > 0 else 0.0
                     target = kept[unit, slot[unit, rank]]
                     where = -1
-                    for place in range(positions):
-                        activation = maps[row, place, unit]
-                        target[place] = np.uint8(max(activation, np.float32(0.0)) * scale + 0.5)
+                    for index in range(positions):
+                        activation = maps[row, index, unit]
+                        target[index] = np.uint8(max(activation, np.float32(0.0)) * scale + 0.5)
                         if activation == new and where < 0:
-                            where = place
+                            where = index
                     position[unit, rank] = where
 
 

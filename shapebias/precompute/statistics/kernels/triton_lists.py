@@ -129,12 +129,12 @@ def keep_maps(
         target = kept + (unit * k + own) * positions
         where = tl.full([position_block], 2147483647, tl.int32)
         for first in range(0, positions, position_block):
-            place = first + tl.arange(0, position_block)
-            is_value = place < positions
-            activation = tl.load(origin + place.to(tl.int64) * position_stride, mask=is_value, other=0.0)
+            index = first + tl.arange(0, position_block)
+            is_value = index < positions
+            activation = tl.load(origin + index.to(tl.int64) * position_stride, mask=is_value, other=0.0)
             activation = activation.to(tl.float32)
             level = tl.maximum(activation, 0.0).to(tl.float64) * scale + 0.5
-            tl.store(target + place, level.to(tl.int32).to(tl.uint8), mask=is_value)
-            where = tl.minimum(where, tl.where(is_value & (activation == highest), place, 2147483647))
+            tl.store(target + index, level.to(tl.int32).to(tl.uint8), mask=is_value)
+            where = tl.minimum(where, tl.where(is_value & (activation == highest), index, 2147483647))
         tl.store(position + entry, tl.min(where, axis=0))
         tl.store(slot + entry, own)

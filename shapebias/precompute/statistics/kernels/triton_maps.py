@@ -184,8 +184,8 @@ def count_concepts(
             above = is_pixel & (one + across * (other - one) > limit_)
             counted += above.to(tl.int64)
             for plane in range(plane_count):
-                shown = planes + (image * plane_count + plane) * pixels + pixel
-                label = tl.load(shown, mask=above, other=0).to(tl.int64)
+                pointer = planes + (image * plane_count + plane) * pixels + pixel
+                label = tl.load(pointer, mask=above, other=0).to(tl.int64)
                 cell = shared + unit * label_count + label
                 tl.atomic_add(cell, tl.full([pixel_block], 1, tl.int64), mask=above & (label > 0))
         tl.atomic_add(area + image * units + unit, tl.sum(counted, axis=0))
