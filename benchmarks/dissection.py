@@ -40,7 +40,7 @@ SIDE = 112
 CATEGORIES = {"color": 11, "texture": 47, "material": 32, "part": 234, "object": 584, "scene": 292}
 
 
-class Contest:
+class DissectionContest:
     """The network, its inputs, and what is done with them."""
 
     def __init__(self, images: int) -> None:
@@ -117,7 +117,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def speed(images: int, rounds: int) -> None:
-    contest = Contest(images)
+    contest = DissectionContest(images)
     contest.bare()
     thresholds = contest.thresholds()
     contest.count(thresholds)  # compiles the kernels
@@ -155,7 +155,7 @@ def peak_memory(images: int, what: str) -> int:
 
 def report_peak(what: str, images: int) -> None:
     """In the fresh process: the same batch comes again and again."""
-    contest = Contest(BATCH)
+    contest = DissectionContest(BATCH)
     contest.bare()
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant
     thresholds = [np.full(layer.units, 0.05, np.float32) for layer in contest.layers]

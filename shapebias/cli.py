@@ -10,7 +10,7 @@ import shapebias
 from shapebias.commands.ablate import ablate
 from shapebias.commands.attribute import attribute
 from shapebias.commands.attribution import attribution
-from shapebias.commands.common import Command, exit_code_of, open_missing_streams, program_options
+from shapebias.commands.common import CliCommand, exit_code_of, open_missing_streams, program_options
 from shapebias.commands.compare import compare
 from shapebias.commands.concepts import concepts
 from shapebias.commands.cue_conflict import cue_conflict
@@ -31,7 +31,7 @@ from shapebias.commands.twins import twins
 from shapebias.commands.units import units
 from shapebias.commands.verify import verify
 
-COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`, which lists them by group
+COMMANDS: tuple[CliCommand[...], ...] = (  # in the order of `--help`, which lists them by group
     *(precompute, attribute, ablate),
     *(explore, info, units, show, image, twins, marks),
     *(compare, plot, cue_conflict, ood, concepts, attribution),

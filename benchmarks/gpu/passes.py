@@ -26,7 +26,7 @@ TOP, CLASSES = 25, 1000
 Pixels = NDArray[np.uint8]
 
 
-class Contest:
+class PassesContest:
     """A network in one precision and a batch of images, which comes several times, as other images.
 
     What is measured is done as a run does it: from uint8 pixels on the host to parts on the host.

@@ -107,7 +107,7 @@ def _annotations(images: int) -> Annotations:
     )
 
 
-class Contest:
+class ReplayContest:
     """The statistics of both devices, of the same maps."""
 
     def __init__(self, setup: Setup) -> None:
@@ -156,7 +156,7 @@ class Contest:
 
 def statistics(setup: Setup, record: Record) -> None:
     """Compare the statistics of both devices, of the same maps."""
-    contest = Contest(setup)
+    contest = ReplayContest(setup)
     on_cpu, on_device = map(contest.probe, contest.runners)
     record.check(np.array_equal(on_cpu.decision, on_device.decision), "decisions differ")
     for number, (actual, expected) in enumerate(zip(on_device.layers, on_cpu.layers, strict=True)):

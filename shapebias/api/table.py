@@ -21,7 +21,7 @@ _IN_TEXT, _IN_HTML = 10, 20  # rows that are shown
 Row = TypeVar("Row", covariant=True)
 
 
-class Rows(ABC, Generic[Row]):
+class TableBase(ABC, Generic[Row]):
     """The base class of tables: access by rows and by columns, display, and conversion for other packages."""
 
     def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -134,7 +134,7 @@ class Rows(ABC, Generic[Row]):
         return table + self._more(_IN_HTML)
 
 
-class Table(Rows[dict[str, Any]]):
+class Table(TableBase[dict[str, Any]]):
     """A table whose rows are dictionaries; columns are arrays, of texts where their type is object.
 
     >>> accuracy = store.accuracy()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from shapebias.api.html import picture_html, table_html, text_html
 from shapebias.api.opened import Opened
-from shapebias.api.table import Rows, Table, table_of
+from shapebias.api.table import Table, TableBase, table_of
 from shapebias.core.analysis.twins import find_twins
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS
@@ -170,7 +170,7 @@ class Unit:
         return "".join(parts) + f'<div style="display: flex; flex-wrap: wrap; gap: 2em">{"".join(tables)}</div>'
 
 
-class UnitTable(Rows[Unit]):
+class UnitTable(TableBase[Unit]):
     """Units in rows, with every metric in a column. A row is a `Unit`, a slice is a `UnitTable`, a column an array.
 
     >>> units = store.units("layer = conv5", sort="smoothness")

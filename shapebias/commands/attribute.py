@@ -12,7 +12,7 @@ from shapebias.core.text import printable
 
 if TYPE_CHECKING:
     from shapebias.core.attribution.choice import Choice
-    from shapebias.core.attribution.explained import Explained
+    from shapebias.core.attribution.explained import AttributionResult
 
 _PICTURE, _ARRAYS = ".png", ".npz"
 _TILE = 160  # px
@@ -73,14 +73,14 @@ def attribute(
 
     specs = parse_specs([spec, *(model or [])])
     check_files(specs)
-    from shapebias.precompute.attribution.on_files import Task, explain_files, find_files
+    from shapebias.precompute.attribution.on_files import ExplainTask, explain_files, find_files
     from shapebias.precompute.device import choose_device
     from shapebias.precompute.progress import console_progress
     from shapebias.tui.terminal.query import is_interactive, query_terminal
 
     terminal = query_terminal() if not output and is_interactive() else None
     kind = None if terminal is None else terminal.choose(graphics)
-    task = Task(files=find_files(images), choices=choices, target=target, seed=seed)
+    task = ExplainTask(files=find_files(images), choices=choices, target=target, seed=seed)
     with console_progress() as progress:
         explained = explain_files(specs, task, choose_device(device, "auto"), progress)
     for note in explained.notes:
@@ -115,7 +115,7 @@ def _choices(texts: list[str]) -> "list[Choice]":
     return sorted(chosen, key=lambda choice: choice.cost(REFERENCE_SIDE).runs)
 
 
-def _write(explained: "Explained", path: Path) -> None:
+def _write(explained: "AttributionResult", path: Path) -> None:
     """Write the picture or the arrays, as the file's extension says. Raises CannotWriteError."""
     if path.suffix.lower() == _ARRAYS:
         from shapebias.core.attribution.explained import write_arrays

@@ -41,7 +41,7 @@ class Group(StrEnum):
 
 
 @dataclass(frozen=True)
-class Command(Generic[P]):
+class CliCommand(Generic[P]):
     """A command of the program: a function whose parameters are its options.
 
     run:       the function
@@ -54,9 +54,9 @@ class Command(Generic[P]):
     examples: tuple[str, ...]
 
 
-def command(group: Group, examples: tuple[str, ...]) -> Callable[[Callable[P, None]], Command[P]]:
+def command(group: Group, examples: tuple[str, ...]) -> Callable[[Callable[P, None]], CliCommand[P]]:
     """Return a decorator that turns a function into a command, whose errors are one line on stderr and an exit code."""
-    return lambda function: Command(_with_one_line_errors(function), group, examples)
+    return lambda function: CliCommand(_with_one_line_errors(function), group, examples)
 
 
 def _with_one_line_errors(function: Callable[P, T]) -> Callable[P, T]:

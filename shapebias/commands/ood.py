@@ -15,9 +15,9 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 
 if TYPE_CHECKING:
-    from shapebias.core.ood.decisions import Observer, SetDecisions
+    from shapebias.core.ood.decisions import OodObserver, SetDecisions
 
-    Decided = dict[Observer, dict[str, SetDecisions]]
+    Decided = dict[OodObserver, dict[str, SetDecisions]]
 
 _FORMATS = ("table", "json", "csv")
 
@@ -76,7 +76,7 @@ def ood(
 def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
     """Return the models' decisions by set, and one line for every store that lacks some."""
     from shapebias.core.analysis.ood import ood_decisions
-    from shapebias.core.ood.decisions import Observer
+    from shapebias.core.ood.decisions import OodObserver
     from shapebias.core.store.opening import open_store
 
     models: Decided = {}
@@ -86,7 +86,7 @@ def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
         missing = []
         for model in store.models:
             if own := ood_decisions(store, model):
-                models[Observer(model, name, is_person=False)] = own
+                models[OodObserver(model, name, is_person=False)] = own
             else:
                 missing.append(model)
         if missing:
@@ -113,7 +113,7 @@ def _recorded(paths: Sequence[Path], models: "Decided") -> tuple["Decided", list
     return {who: own for who, own in kept.items() if own}, problems
 
 
-def _export(folder: Path, models: Mapping["Observer", Mapping[str, "SetDecisions"]]) -> None:
+def _export(folder: Path, models: Mapping["OodObserver", Mapping[str, "SetDecisions"]]) -> None:
     from shapebias.core.ood.recorded import export_decisions
 
     times = Counter(model.name for model in models)

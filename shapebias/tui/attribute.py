@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.console import Console
 
-from shapebias.core.attribution.explained import Explained
+from shapebias.core.attribution.explained import AttributionResult
 from shapebias.core.pictures.attribution_sheet import Band, Tile, bands, label_height, labelled
 from shapebias.core.pictures.tiles import BACKGROUND, compose
 from shapebias.core.text import aligned, cell_width, padded, printable
@@ -26,7 +26,7 @@ _SMALL = 20  # columns and half lines, in terminals without graphics: the longes
 _COLOURS = "Vermillion speaks for the class, blue against it.\nMaps without a sign go from red to yellow."
 
 
-def explained_text(explained: Explained) -> str:
+def explained_text(explained: AttributionResult) -> str:
     """Return a table: the class that is explained of each image for each model, its probability, and the completeness
     gaps of methods that have one."""
     titles = {choice.name: choice.method.title for choice in explained.choices}
@@ -42,7 +42,7 @@ def explained_text(explained: Explained) -> str:
     return aligned(rows, left=3)
 
 
-def print_maps(explained: Explained, terminal: Terminal, kind: Graphics) -> None:
+def print_maps(explained: AttributionResult, terminal: Terminal, kind: Graphics) -> None:
     """Print the maps of every image in as many columns as the terminal is wide; nothing without graphics."""
     if kind is Graphics.NONE:
         return

@@ -12,7 +12,7 @@ from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import UnitTable, load_units
 from shapebias.tui.pictures.painter import Painter
 from shapebias.tui.pictures.painters import new_painter
-from shapebias.tui.settings import Settings, load_settings
+from shapebias.tui.settings import ExplorerSettings, load_settings
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.widgets.attribution_view import AttributionView
@@ -30,7 +30,7 @@ class Session:
     store: Store
     terminal: Terminal
     graphics: Graphics
-    settings: Settings = field(default_factory=load_settings)
+    settings: ExplorerSettings = field(default_factory=load_settings)
     marks: Marks = field(init=False)
     correlator: Correlator = field(init=False)
     painter: Painter | None = field(init=False)

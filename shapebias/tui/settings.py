@@ -10,7 +10,7 @@ from shapebias.core.pictures.tiles import View
 
 
 @dataclass
-class Settings:
+class ExplorerSettings:
     """The user's choices. `widths` are the cells of the columns that are not as wide as usual.
 
     `hidden` are the metrics that are no columns, and not those that are, so that metrics of later versions are shown.
@@ -29,9 +29,9 @@ class Settings:
             write_state(_path(), asdict(self))
 
 
-def load_settings() -> Settings:
+def load_settings() -> ExplorerSettings:
     """Return the settings that were saved last; whatever is missing or makes no sense is as at first."""
-    settings = Settings()
+    settings = ExplorerSettings()
     with contextlib.suppress(ShapebiasError):
         state = read_state(_path()) or {}
         with contextlib.suppress(ValueError):

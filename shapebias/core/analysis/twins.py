@@ -18,7 +18,7 @@ _BLOCK = 4096  # number of images that are read at a time
 _MEMORY = 256 << 20  # bytes of activations kept for the next unit
 
 
-class Group(StrEnum):
+class TwinGroup(StrEnum):
     """Where a unit was looked for."""
 
     TWIN = "twin, same layer"
@@ -28,12 +28,12 @@ class Group(StrEnum):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SimilarUnit:
     """A unit, and Pearson's correlation of its activations with those of the unit asked for, in [-1, 1]."""
 
     unit: Unit
     correlation: float
-    group: Group
+    group: TwinGroup
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -137,7 +137,7 @@ class Correlator:
             self._kept.popitem(last=False)
 
 
-def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, limit: int = 3) -> list[Candidate]:
+def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, limit: int = 3) -> list[SimilarUnit]:
     """Return the units that correlate best with `unit`, best first, at most `limit` per group. Raises StoreError.
 
     For every other model (or only for `model`): its twins in the layer with the same name, then in other layers. Then
@@ -148,7 +148,7 @@ def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, lim
     if model is not None:
         store.check_model(model)
     labels = [label for label in store.models if label != unit.model] + [unit.model]
-    candidates: list[Candidate] = []
+    candidates: list[SimilarUnit] = []
     for label in labels if model is None else [model]:
         if not correlator.comparable(unit.model, label):
             continue
@@ -156,10 +156,10 @@ def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, lim
         layers = list(store.layers(label))
         here = [unit.layer] if unit.layer in layers else []
         elsewhere = [layer for layer in layers if layer not in here]
-        groups = (Group.ALIKE, Group.ALIKE_ELSEWHERE) if own else (Group.TWIN, Group.TWIN_ELSEWHERE)
+        groups = (TwinGroup.ALIKE, TwinGroup.ALIKE_ELSEWHERE) if own else (TwinGroup.TWIN, TwinGroup.TWIN_ELSEWHERE)
         for group, searched in zip(groups, (here, elsewhere), strict=True):
             best = _best(correlator, unit, label, searched, limit=limit)
-            candidates += [Candidate(twin, correlation, group) for twin, correlation in best]
+            candidates += [SimilarUnit(twin, correlation, group) for twin, correlation in best]
     return candidates
 
 
@@ -176,7 +176,7 @@ def _best(correlator: Correlator, unit: Unit, model: str, layers: list[str], *, 
     return sorted(best, key=lambda twin: -twin[1])[:limit]
 
 
-def twins_text(unit: Unit, candidates: list[Candidate]) -> str:
+def twins_text(unit: Unit, candidates: list[SimilarUnit]) -> str:
     """Return a table with one line per candidate."""
     if not candidates:
         return f"{printable(str(unit))}: no unit correlates with it\n"

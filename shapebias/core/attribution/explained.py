@@ -59,7 +59,7 @@ class ExplainedImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explained:
+class AttributionResult:
     """The maps of several methods, models and images. All models have the images in the same order.
 
     target:  which output was explained: `predicted`, `label`, or the name of a class
@@ -84,7 +84,7 @@ class Explained:
         return [list(self.images[number::count]) for number in range(count)]
 
 
-def write_arrays(path: Path, explained: Explained) -> None:
+def write_arrays(path: Path, explained: AttributionResult) -> None:
     """Write the maps to a NumPy archive (.npz).
 
     `MODEL/METHOD` holds the raw maps, float32 [images, h, w], NaN where an image has none; a method that does not apply
@@ -128,7 +128,7 @@ def _stacked(maps: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32] 
     return np.stack([np.full(shape, np.nan, np.float32) if values is None else values for values in given])
 
 
-def _settings(explained: Explained) -> str:
+def _settings(explained: AttributionResult) -> str:
     replaced = {
         image.model: {name: one.fallback for name, one in image.maps.items() if one.fallback}
         for image in explained.images

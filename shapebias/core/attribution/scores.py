@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class MapScore:
     """A score in [0, 1] of one image's map. `higher` says whether larger is better; `title` is its column's header."""
 
     name: str
@@ -29,7 +29,7 @@ class Score:
 
 
 _ALL = (
-    Score(
+    MapScore(
         name="insertion",
         title="insertion",
         higher=True,
@@ -37,28 +37,28 @@ _ALL = (
         "first, take their places in the blurred image, over the fraction of pixels",
         source=_RISE,
     ),
-    Score(
+    MapScore(
         name="deletion",
         title="deletion",
         higher=False,
         formula="the same while pixels of the image, the most important first, become grey",
         source=_RISE,
     ),
-    Score(
+    MapScore(
         name="insertion_max",
         title="insertion / max",
         higher=True,
         formula="insertion over the curve's maximum, so that confidence alone does not count",
         source=f"{_RISE}, over the maximum",
     ),
-    Score(
+    MapScore(
         name="deletion_max",
         title="deletion / max",
         higher=False,
         formula="deletion over the curve's maximum, so that confidence alone does not count",
         source=f"{_RISE}, over the maximum",
     ),
-    Score(
+    MapScore(
         name="pointing",
         title="pointing",
         higher=True,
@@ -66,14 +66,14 @@ _ALL = (
         "object: its pixels where they are known, else its boxes",
         source="Zhang et al. 2018 (arXiv 1608.00507)",
     ),
-    Score(
+    MapScore(
         name="pointing_exact",
         title="pointing, exact",
         higher=True,
         formula="whether the most important pixel is on the object",
         source="Zhang et al. 2018, without the tolerance",
     ),
-    Score(
+    MapScore(
         name="localisation",
         title="localisation",
         higher=True,
@@ -81,14 +81,14 @@ _ALL = (
         f"object have an IoU of at least {LEAST_IOU:g}; t is the best for the images of the other half",
         source=f"MaxBoxAcc: {_CHOE}, with a threshold of held-out images",
     ),
-    Score(
+    MapScore(
         name="localisation_mean",
         title="localisation, mean",
         higher=True,
         formula=f"the mean over the IoUs {', '.join(f'{least:g}' for least in LEAST_IOUS)}, each with its own t",
         source=f"MaxBoxAccV2: {_CHOE}",
     ),
-    Score(
+    MapScore(
         name="mass",
         title="mass",
         higher=True,
@@ -96,7 +96,7 @@ _ALL = (
         source="energy-based pointing game: Wang et al. 2020 (arXiv 1910.01279)",
     ),
 )
-SCORES: dict[str, Score] = {score.name: score for score in _ALL}
+SCORES: dict[str, MapScore] = {score.name: score for score in _ALL}
 
 
 def areas(curves: Floats, fractions: NDArray[np.float64]) -> tuple[Floats, Floats]:

@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.ood.consistency import Agreement, Numbers, agreements, mean_over
-from shapebias.core.ood.decisions import NOT_SEEN, Observer, SetDecisions, SetTable, make_table
+from shapebias.core.ood.decisions import NOT_SEEN, OodObserver, SetDecisions, SetTable, make_table
 from shapebias.core.ood.sets import PUBLISHED
 from shapebias.core.text import printable
 
-# In place of a condition: all conditions that count. In place of a set: the mean over the sets `Comparison.common`.
+# In place of a condition: all conditions that count. In place of a set: the mean over the sets `OodComparison.common`.
 MEAN = ""
-PEOPLE = Observer("people", "recorded", is_person=True)  # as a whole
+PEOPLE = OodObserver("people", "recorded", is_person=True)  # as a whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accuracy:
+class OodAccuracy:
     """An observer's accuracy on the images of a set under a condition, as a fraction.
 
     The accuracy of people as a whole is over all their decisions together. The accuracy on a set is over all its images
@@ -30,7 +30,7 @@ class Accuracy:
 
     set_name: str
     condition: str
-    observer: Observer
+    observer: OodObserver
     images: int
     accuracy: float
 
@@ -41,8 +41,8 @@ class Pair:
 
     set_name: str
     condition: str
-    observer: Observer
-    other: Observer
+    observer: OodObserver
+    other: OodObserver
     agreement: Agreement
 
 
@@ -61,7 +61,7 @@ class SetFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class OodComparison:
     """The result of comparing observers.
 
     sets:        the facts about each set, by name, in the published order
@@ -74,13 +74,13 @@ class Comparison:
 
     sets: dict[str, SetFacts]
     common: list[str]
-    models: list[Observer]
-    accuracies: list[Accuracy]
+    models: list[OodObserver]
+    accuracies: list[OodAccuracy]
     pairs: list[Pair]
     notes: list[str]
 
 
-def compare(decided: Mapping[Observer, Mapping[str, SetDecisions]]) -> Comparison:
+def compare(decided: Mapping[OodObserver, Mapping[str, SetDecisions]]) -> OodComparison:
     """Compare observers by their decisions, set by set."""
     known = {name for own in decided.values() for name in own}
     names = [*(name for name in PUBLISHED if name in known), *sorted(known - set(PUBLISHED))]
@@ -95,7 +95,7 @@ def compare(decided: Mapping[Observer, Mapping[str, SetDecisions]]) -> Compariso
         for name, facts in sets.items()
         if all(name in decided[model] for model in models) and (facts.people or not with_people)
     ]
-    return Comparison(
+    return OodComparison(
         sets=sets,
         common=common,
         models=models,
@@ -115,7 +115,7 @@ def _rows(table: SetTable, persons: bool) -> list[int]:
     return [row for row, observer in enumerate(table.observers) if observer.is_person == persons]
 
 
-def _accuracies(table: SetTable) -> list[Accuracy]:
+def _accuracies(table: SetTable) -> list[OodAccuracy]:
     """Return the accuracies of people as a whole and of each observer."""
     persons = _rows(table, persons=True)
     who = [(PEOPLE, persons)] if persons else []
@@ -127,10 +127,10 @@ def _accuracies(table: SetTable) -> list[Accuracy]:
     ]
 
 
-def _accuracy(table: SetTable, observer: Observer, right: NDArray[np.int8], condition: str) -> Accuracy:
+def _accuracy(table: SetTable, observer: OodObserver, right: NDArray[np.int8], condition: str) -> OodAccuracy:
     """Return an observer's accuracy from right decisions, int8 [observers, images]."""
     seen = right[right != NOT_SEEN]
-    return Accuracy(
+    return OodAccuracy(
         set_name=table.name,
         condition=condition,
         observer=observer,
@@ -184,7 +184,7 @@ def _by_condition(table: SetTable) -> Numbers:
     return np.concatenate([mean, parts]) if len(parts) > 1 else mean
 
 
-def _pair(table: SetTable, one: int, other: int, numbers: Numbers) -> tuple[Observer, Observer, Numbers]:
+def _pair(table: SetTable, one: int, other: int, numbers: Numbers) -> tuple[OodObserver, OodObserver, Numbers]:
     return table.observers[one], table.observers[other], numbers[:, one, other]
 
 
@@ -193,17 +193,17 @@ def _mean_over_people(numbers: Numbers) -> Numbers:
     return mean_over(numbers.swapaxes(0, 1), numbers[..., 0].max(1))
 
 
-def _accuracies_over_sets(accuracies: Sequence[Accuracy], common: Sequence[str]) -> list[Accuracy]:
+def _accuracies_over_sets(accuracies: Sequence[OodAccuracy], common: Sequence[str]) -> list[OodAccuracy]:
     """Return the mean accuracies over sets of each model and of people as a whole.
 
     A single person has none, since `subject-01` is another person in every set.
     """
-    by_observer: dict[Observer, list[Accuracy]] = {}
+    by_observer: dict[OodObserver, list[OodAccuracy]] = {}
     for row in accuracies:
         if row.set_name in common and row.condition == MEAN and row.images and _is_lasting(row.observer):
             by_observer.setdefault(row.observer, []).append(row)
     return [
-        Accuracy(
+        OodAccuracy(
             set_name=MEAN,
             condition=MEAN,
             observer=observer,
@@ -217,7 +217,7 @@ def _accuracies_over_sets(accuracies: Sequence[Accuracy], common: Sequence[str])
 
 def _pairs_over_sets(pairs: Sequence[Pair], common: Sequence[str]) -> list[Pair]:
     """Return the mean agreement over sets of every two observers among the models and people as a whole."""
-    by_pair: dict[tuple[Observer, Observer], list[Agreement]] = {}
+    by_pair: dict[tuple[OodObserver, OodObserver], list[Agreement]] = {}
     for pair in pairs:
         wanted = pair.set_name in common and pair.condition == MEAN and pair.agreement.images > 0
         if wanted and _is_lasting(pair.observer) and _is_lasting(pair.other):
@@ -236,7 +236,7 @@ def _pairs_over_sets(pairs: Sequence[Pair], common: Sequence[str]) -> list[Pair]
     ]
 
 
-def _is_lasting(observer: Observer) -> bool:
+def _is_lasting(observer: OodObserver) -> bool:
     """Return whether an observer is the same in all sets."""
     return observer == PEOPLE or not observer.is_person
 

@@ -16,7 +16,7 @@ NOT_SEEN = -1  # an image that an observer was not shown
 
 
 @dataclass(frozen=True)
-class Observer:
+class OodObserver:
     """A person or a model that decides. `source` says where its decisions come from."""
 
     name: str
@@ -77,7 +77,7 @@ class SetTable:
     """
 
     name: str
-    observers: list[Observer]
+    observers: list[OodObserver]
     conditions: list[str]
     condition: NDArray[np.int64]
     right: NDArray[np.int8]
@@ -92,7 +92,7 @@ class SetTable:
         return kept or list(range(len(self.conditions)))
 
 
-def make_table(name: str, decided: Mapping[Observer, SetDecisions]) -> SetTable:
+def make_table(name: str, decided: Mapping[OodObserver, SetDecisions]) -> SetTable:
     """Return the decisions of several observers for a set, with one numbering of the images.
 
     Observers saw the same image where condition, category and `image_id` are equal. Where there are several conditions,
@@ -124,8 +124,8 @@ def make_table(name: str, decided: Mapping[Observer, SetDecisions]) -> SetTable:
 
 
 def _with_conditions(
-    name: str, decided: Mapping[Observer, SetDecisions]
-) -> tuple[dict[Observer, SetDecisions], list[str]]:
+    name: str, decided: Mapping[OodObserver, SetDecisions]
+) -> tuple[dict[OodObserver, SetDecisions], list[str]]:
     """Return the observers without those whose images have no condition while others have several, and one note for
     each of these.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shapebias.core.ood.decisions import Observer, SetDecisions
+from shapebias.core.ood.decisions import OodObserver, SetDecisions
 from shapebias.core.ood.sets import PUBLISHED, condition_key
 from shapebias.core.shape_bias.decision_files import (
     NO_RESPONSE,
@@ -27,15 +27,15 @@ _SESSION = re.compile(r"session-([0-9]{1,4})")
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedSets:
     """Decisions by observer and set, and the problems of the files, one line each."""
 
-    observers: dict[Observer, dict[str, SetDecisions]]
+    observers: dict[OodObserver, dict[str, SetDecisions]]
     problems: list[str]
 
 
 @dataclass
-class _Trials:
+class _SetTrials:
     """The trials of one observer in one set, collected while files are read."""
 
     images: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class _Trials:
     rows: list[tuple[int, int]] = field(default_factory=list)  # category, decision
 
 
-def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Iterable[str]) -> Recorded:
+def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Iterable[str]) -> RecordedSets:
     """Read CSV files, and those in folders at any depth. An observer may have several files. Raises no error.
 
     A file belongs to the set that its name begins with, else to its folder's: one of the published sets, or of `sets`.
@@ -55,7 +55,7 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Itera
     for file in (file for file, name in set_of.items() if name is None):
         text = printable(str(file))
         problems.append(f"{text} is of no known set: call it SET_SUBJECT_session-1.csv, or its folder SET")
-    trials: defaultdict[tuple[str, str], _Trials] = defaultdict(_Trials)
+    trials: defaultdict[tuple[str, str], _SetTrials] = defaultdict(_SetTrials)
     index_of = {category: index for index, category in enumerate(categories)}
 
     def take(file: Path, row: Row, decision: int) -> None:
@@ -69,17 +69,17 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Itera
         own.rows.append((index_of[row["category"]], decision))
 
     problems += read_files([file for file in files if set_of[file] is not None], categories, take)
-    observers: dict[Observer, dict[str, SetDecisions]] = {}
+    observers: dict[OodObserver, dict[str, SetDecisions]] = {}
     for (subject, name), own in trials.items():
         category, decision = np.array(own.rows, np.int32).reshape(-1, 2).T
-        observers.setdefault(Observer(subject, "recorded", is_person(subject)), {})[name] = SetDecisions(
+        observers.setdefault(OodObserver(subject, "recorded", is_person(subject)), {})[name] = SetDecisions(
             categories=list(categories),
             images=own.images,
             conditions=own.conditions,
             category=category,
             decision=decision,
         )
-    return Recorded(observers, problems)
+    return RecordedSets(observers, problems)
 
 
 def _set_of(file: Path, known: set[str]) -> str | None:

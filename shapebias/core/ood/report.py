@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from shapebias.core.ood.comparison import MEAN, PEOPLE, Accuracy, Comparison, Pair
-from shapebias.core.ood.decisions import Observer
+from shapebias.core.ood.comparison import MEAN, PEOPLE, OodAccuracy, OodComparison, Pair
+from shapebias.core.ood.decisions import OodObserver
 from shapebias.core.ood.sets import is_left_out
 from shapebias.core.text import aligned, printable
 
@@ -17,7 +17,7 @@ _UNDEFINED = "–"
 _NAMED = 3  # a mean over at most so many sets lists their names
 
 
-def comparison_text(comparison: Comparison, details: bool) -> str:
+def comparison_text(comparison: OodComparison, details: bool) -> str:
     """Return two tables, of accuracies and of consistencies; with `details`, every person and condition too."""
     tables = [_accuracy_table(comparison, details)]
     if comparison.pairs:
@@ -25,7 +25,7 @@ def comparison_text(comparison: Comparison, details: bool) -> str:
     return "\n".join(tables)
 
 
-def _accuracy_table(comparison: Comparison, details: bool) -> str:
+def _accuracy_table(comparison: OodComparison, details: bool) -> str:
     """Return one line per set and condition, with one column per observer."""
     rows = [row for row in comparison.accuracies if details or _is_lasting(row.observer)]
     known = {(row.set_name, row.condition, row.observer): row for row in rows}
@@ -38,7 +38,7 @@ def _accuracy_table(comparison: Comparison, details: bool) -> str:
     return aligned(lines)
 
 
-def _pair_table(comparison: Comparison, details: bool) -> str:
+def _pair_table(comparison: OodComparison, details: bool) -> str:
     """Return one line for every two observers in each set."""
     columns = ("images", "accuracy difference", "observed", "expected", "error consistency")
     lines = [["consistency", "", "", *columns]]
@@ -53,12 +53,12 @@ def _pair_table(comparison: Comparison, details: bool) -> str:
     return aligned(lines, left=3)
 
 
-def _is_lasting(observer: Observer) -> bool:
+def _is_lasting(observer: OodObserver) -> bool:
     """Return whether an observer is in the short tables: everyone but single persons."""
     return observer == PEOPLE or not observer.is_person
 
 
-def _place(name: str, condition: str, comparison: Comparison) -> str:
+def _place(name: str, condition: str, comparison: OodComparison) -> str:
     """Return the text for a set under a condition."""
     if name == MEAN:
         few = len(comparison.common) <= _NAMED and len(comparison.common) < len(comparison.sets)
@@ -68,7 +68,7 @@ def _place(name: str, condition: str, comparison: Comparison) -> str:
     return f"{printable(name)} {printable(condition, 40)}".strip() + left_out
 
 
-def _name(observer: Observer, comparison: Comparison) -> str:
+def _name(observer: OodObserver, comparison: OodComparison) -> str:
     """Return the text for an observer: people with their number, and a model with its source where another has the same
     name.
     """
@@ -80,11 +80,11 @@ def _name(observer: Observer, comparison: Comparison) -> str:
     return f"{printable(observer.name, 40)}{source}"
 
 
-def _percent(row: Accuracy | None) -> str:
+def _percent(row: OodAccuracy | None) -> str:
     return _UNDEFINED if row is None or math.isnan(row.accuracy) else f"{row.accuracy:.1%}"
 
 
-def comparison_record(comparison: Comparison, problems: list[str]) -> dict[str, Any]:
+def comparison_record(comparison: OodComparison, problems: list[str]) -> dict[str, Any]:
     """Return a comparison ready for JSON: every accuracy and every pair, single persons included.
 
     None in place of a set stands for the mean over `mean_over`, in place of a condition for all that count, and in
@@ -100,7 +100,7 @@ def comparison_record(comparison: Comparison, problems: list[str]) -> dict[str, 
     }
 
 
-def comparison_csv(comparison: Comparison) -> str:
+def comparison_csv(comparison: OodComparison) -> str:
     """Return CSV with one row per accuracy (`other` is empty) and one per pair; NaN is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, (*_SHARED, *_NUMBERS), restval="", lineterminator="\n")
@@ -110,7 +110,7 @@ def comparison_csv(comparison: Comparison) -> str:
     return text.getvalue()
 
 
-def _accuracy_record(row: Accuracy) -> dict[str, Any]:
+def _accuracy_record(row: OodAccuracy) -> dict[str, Any]:
     accuracy = None if math.isnan(row.accuracy) else row.accuracy
     return _shared_record(row) | {"images": row.images, "accuracy": accuracy}
 
@@ -120,7 +120,7 @@ def _pair_record(pair: Pair) -> dict[str, Any]:
     return _shared_record(pair) | other | asdict(pair.agreement)
 
 
-def _shared_record(row: Accuracy | Pair) -> dict[str, Any]:
+def _shared_record(row: OodAccuracy | Pair) -> dict[str, Any]:
     return {
         "set": printable(row.set_name) or None,
         "condition": printable(row.condition) or None,

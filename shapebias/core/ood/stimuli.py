@@ -60,7 +60,7 @@ def condition_names(conditions: Sequence[str], condition: NDArray[np.int32]) -> 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stimuli:
+class SetStimuli:
     """The stimuli among some files.
 
     used:        int64 [images], the indices of the files
@@ -77,7 +77,7 @@ class Stimuli:
     unusable: list[tuple[str, str]]
 
 
-def label_stimuli(names: Sequence[str], categories: Sequence[str]) -> Stimuli:
+def label_stimuli(names: Sequence[str], categories: Sequence[str]) -> SetStimuli:
     """Return the stimuli among many files by `label_stimulus`, and why the other files cannot be used.
 
     Raises no error.
@@ -92,7 +92,7 @@ def label_stimuli(names: Sequence[str], categories: Sequence[str]) -> Stimuli:
             continue
         rows.append((row, categories.index(category), numbers.setdefault(condition, len(numbers) - 1)))
     table = np.array(rows, np.int64).reshape(-1, 3)
-    return Stimuli(
+    return SetStimuli(
         used=table[:, 0],
         category=table[:, 1].astype(np.int32),
         conditions=list(numbers)[1:],

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from shapebias.core.attribution.explained import Explained, ExplainedImage
+from shapebias.core.attribution.explained import AttributionResult, ExplainedImage
 from shapebias.core.pictures.heatmap import heat_scale, heat_tile
 from shapebias.core.pictures.tiles import BACKGROUND, fitting_text
 from shapebias.core.text import printable
@@ -44,7 +44,7 @@ class Band:
     rows: Sequence[Sequence[Tile]]
 
 
-def bands(explained: Explained, size: int, columns: int) -> list[Band]:
+def bands(explained: AttributionResult, size: int, columns: int) -> list[Band]:
     """Return the maps of every image as tiles of `size` x `size` pixels, in rows of at most `columns`.
 
     An image with more methods has several bands. All maps of one method on one image have the same scale, so that the

@@ -87,7 +87,7 @@ class LayerArray:
 
 
 @dataclass(frozen=True)
-class Layout:
+class StoreLayout:
     """The layers of a model: their facts by name, and the names of the metrics in the order of their rows."""
 
     model: str

@@ -21,7 +21,7 @@ from shapebias.core.store import schema
 from shapebias.core.store.attribution import Attribution, MapScores
 from shapebias.core.store.errors import StoreError, damaged, store_name
 from shapebias.core.store.files import Files
-from shapebias.core.store.layout import MAPS, METRICS, ArrayPart, LayerArray, Layout
+from shapebias.core.store.layout import MAPS, METRICS, ArrayPart, LayerArray, StoreLayout
 from shapebias.core.store.ragged import Ragged
 from shapebias.core.store.reader import Owner, Part, Store, TopImages, Unit
 from shapebias.core.text import printable
@@ -41,7 +41,7 @@ class SingleStore(Store):
         self._group, self._files = group, files
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: of which images, and pictures
-        self._layouts: dict[str, Layout] = {}
+        self._layouts: dict[str, StoreLayout] = {}
         self._metrics: dict[ArrayPart, NDArray[np.float32]] = {}  # of all layers of a model
         with self._reading("attributes"):
             self.attributes = dict(group.attrs)
@@ -261,7 +261,7 @@ class SingleStore(Store):
     def layers(self, model: str) -> dict[str, schema.Layer]:
         return dict(self._layout(model).layers)
 
-    def _layout(self, model: str) -> Layout:
+    def _layout(self, model: str) -> StoreLayout:
         if model not in self._layouts:
             facts = self.models[model]
             if self._version == 1:
@@ -272,7 +272,7 @@ class SingleStore(Store):
                     layers = {layer.name: layer for layer in known}
                     if list(layers) != facts.layers or not all(isinstance(name, str) for name in facts.metrics):
                         raise ValueError("the names of its layers do not fit")
-            self._layouts[model] = Layout(model, self._version, layers, tuple(facts.metrics))
+            self._layouts[model] = StoreLayout(model, self._version, layers, tuple(facts.metrics))
         return self._layouts[model]
 
     def _layer_of_version_1(self, model: str, name: str) -> schema.Layer:

@@ -17,7 +17,7 @@ class Marks:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._parts = [(part, _Notes(part.store)) for part in store.parts]
+        self._parts = [(part, _StoreNotes(part.store)) for part in store.parts]
         self._owners = {here: (notes, label) for part, notes in self._parts for label, here in part.labels.items()}
 
     @property
@@ -25,7 +25,7 @@ class Marks:
         """The file of each store's marks."""
         return [notes.path for _, notes in self._parts]
 
-    def _at(self, unit: Unit) -> tuple["_Notes", str]:
+    def _at(self, unit: Unit) -> tuple["_StoreNotes", str]:
         """Return the notes of the unit's own store, and the unit's name in that store."""
         notes, label = self._owners[unit.model]
         return notes, str(Unit(label, unit.layer, unit.index))
@@ -88,7 +88,7 @@ class Marks:
         notes.change(name, None)
 
 
-class _Notes:
+class _StoreNotes:
     """The notes of a single store's marked units, by the units' names there."""
 
     def __init__(self, store: Store) -> None:

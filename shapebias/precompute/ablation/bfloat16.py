@@ -26,7 +26,7 @@ _BEHIND = 0.8  # bfloat16 must take at most this fraction of float32's time, or 
 
 
 @dataclass(frozen=True)
-class Choice:
+class DecisionRule:
     """How scores [R, classes] become decisions.
 
     decide:    returns the decisions, int32 [R]
@@ -47,7 +47,7 @@ class Choice:
         return (evidence.gather(1, chosen)[:, 0] - others).masked_fill(decision < 0, torch.nan)
 
 
-def category_choice(mapping: Mapping[str, Sequence[int]]) -> Choice:
+def category_choice(mapping: Mapping[str, Sequence[int]]) -> DecisionRule:
     """Return the choice of the category with the largest mean probability.
 
     Its evidence is that mean's logarithm, up to a constant.
@@ -60,7 +60,7 @@ def category_choice(mapping: Mapping[str, Sequence[int]]) -> Choice:
         means = [scores[:, list(classes)].logsumexp(1) - math.log(len(classes)) for classes in mapping.values()]
         return torch.stack(means, 1)
 
-    return Choice(decided, evidence)
+    return DecisionRule(decided, evidence)
 
 
 class Bfloat16Check:
@@ -119,7 +119,7 @@ class Bfloat16Check:
                 stack.enter_context(replaced(head, exact))
             yield
 
-    def decide(self, rows: "Rows") -> None:
+    def decide(self, rows: "DecisionRows") -> None:
         """Set the rows' `decided` to float32's decisions."""
         if not self._possible or self.given_up is not None or len(rows.known) < _LEAST:
             rows.run_exactly(rows.unsure(0.0))
@@ -134,7 +134,7 @@ class Bfloat16Check:
         if self.given_up is None and self._clock() - began > self._row_seconds * count:
             self.given_up = "too few rows were certain"
 
-    def _sample(self, rows: "Rows") -> None:
+    def _sample(self, rows: "DecisionRows") -> None:
         """Run some random rows in float32, and measure how long one takes."""
         size = _LATER_SAMPLE if self.rows else self._first_sample(rows)
         drawn = torch.from_numpy(np.random.default_rng(0).permutation(len(rows.known))[:size]).to(self._device)
@@ -144,11 +144,11 @@ class Bfloat16Check:
         rows.run_exactly(drawn)
         self._row_seconds = self._row_seconds or (self._clock() - start) / size
 
-    def _first_sample(self, rows: "Rows") -> int:
+    def _first_sample(self, rows: "DecisionRows") -> int:
         """Return how many rows to time: on a GPU as many as one forward takes, since fewer take the same time."""
         return max(_SAMPLE, min(rows.most, len(rows.known) // 16)) if self._warms_up else _SAMPLE
 
-    def _run_roughly(self, rows: "Rows") -> None:
+    def _run_roughly(self, rows: "DecisionRows") -> None:
         """Run all rows in bfloat16, or only so many as show that it is no faster."""
         chunks = list(_chunks(torch.arange(len(rows.known), device=self._device), rows.most))
         warming, count, start = chunks[:1] if self._warms_up and not self.rows else [], 0, self._clock()
@@ -169,13 +169,13 @@ class Bfloat16Check:
                 self.given_up = "bfloat16 is no faster here"
                 return
 
-    def _bound(self, rows: "Rows") -> float:
+    def _bound(self, rows: "DecisionRows") -> float:
         """Return the lead above which bfloat16's result is certain."""
         self._error = max(self._error, rows.largest_error())
         return _SAFETY * self._error
 
 
-class Rows:
+class DecisionRows:
     """Rows that probably have known decisions, and their results so far.
 
     decided:  int32 [R]
@@ -185,7 +185,7 @@ class Rows:
     def __init__(
         self,
         scores: Callable[[Tensor], Tensor],
-        choice: Choice,
+        choice: DecisionRule,
         known: NDArray[np.int32],
         *,
         device: torch.device,

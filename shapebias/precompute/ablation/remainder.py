@@ -41,7 +41,7 @@ class _Step:
 
 
 @dataclass
-class _Recorder:
+class _CallRecorder:
     """The calls of a network's modules in the order in which they began."""
 
     calls: list[_Call] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Rest:
             raise NoRestError("its maps are no module's output as it is")
         self._network, self._layer = network, layer
         self._image = images[:1]
-        recorder, seen = _Recorder(), []
+        recorder, seen = _CallRecorder(), []
         with recorder.on(network), Watch(network, [layer], lambda _, output: seen.append(output.clone())):
             scores = first_tensor(network(images))
         self.output = seen[0]  # the layer's output for `images`

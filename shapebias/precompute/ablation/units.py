@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, Choice, Rows, category_choice
+from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, DecisionRows, DecisionRule, category_choice
 from shapebias.precompute.ablation.cache import digest
 from shapebias.precompute.ablation.memory import peak_bytes
 from shapebias.precompute.ablation.next_linear import NextLinear
@@ -124,7 +124,7 @@ class UnitAblation:
         return scores
 
     def decisions(
-        self, title: str, stream: Stream, positions: NDArray[np.int64], choice: Choice, *, geometry: Geometry
+        self, title: str, stream: Stream, positions: NDArray[np.int64], choice: DecisionRule, *, geometry: Geometry
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
         """Yield images and units, int64 [R] each, and the network's decisions without the unit, int32 [R].
 
@@ -156,7 +156,7 @@ class UnitAblation:
         release()
 
     def decide_pixels(
-        self, pixels: NDArray[np.uint8], choice: Choice
+        self, pixels: NDArray[np.uint8], choice: DecisionRule
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
         """Return the same as `decisions` for images uint8 [B, H, W, 3], where B is at most `self.images`."""
         with self.runner.guarded(), self.runner.device.inference():
@@ -167,7 +167,7 @@ class UnitAblation:
             def scores(some: Tensor) -> Tensor:
                 return self._scores(kept, image[some], unit[some])
 
-            rows = Rows(scores, choice, known, device=image.device, most=self.rows)
+            rows = DecisionRows(scores, choice, known, device=image.device, most=self.rows)
             self.check.decide(rows)
         return image.cpu().numpy(), unit.cpu().numpy(), rows.decided
 
@@ -234,7 +234,7 @@ def accuracy_drop(
     decision, target = labelled.decision, labelled.target
     rows = np.flatnonzero(target >= 0)
     lost = np.zeros(ablation.layer.units, np.float64)
-    choice = Choice(ablation.runner.decide, lambda scores: scores)
+    choice = DecisionRule(ablation.runner.decide, lambda scores: scores)
     positions, geometry = labelled.positions[rows], ablation.runner.geometry
     for image, unit, decided in ablation.decisions(title, stream, positions, choice, geometry=geometry):
         wanted = target[rows[image]]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shapebias.core import imagenet
 from shapebias.core.attribution.choice import Choice
-from shapebias.core.attribution.explained import Explained, ExplainedImage, MethodMap
+from shapebias.core.attribution.explained import AttributionResult, ExplainedImage, MethodMap
 from shapebias.core.attribution.methods import PROBABILITY
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
@@ -62,7 +62,7 @@ def _files(name: str) -> list[Path]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class ExplainTask:
     """The image files to explain, and the methods.
 
     target:  which output to explain: `predicted`, the network's decision; `label`, the class that the image's folder is
@@ -76,7 +76,9 @@ class Task:
     seed: int = 0
 
 
-def explain_files(specs: Sequence[ModelSpec], task: Task, device: Device, progress: Reporter) -> Explained:
+def explain_files(
+    specs: Sequence[ModelSpec], task: ExplainTask, device: Device, progress: Reporter
+) -> AttributionResult:
     """Return the maps of images, by all methods of a task, for one network after the other.
 
     Methods that do not apply to a network are left out for it, with a note. Raises UsageError where an image cannot be
@@ -91,7 +93,7 @@ def explain_files(specs: Sequence[ModelSpec], task: Task, device: Device, progre
     explainers = [_Explainer(prepare(load_model(spec), image_set, device, "paper"), task, image_set) for spec in specs]
     images = [image for explainer in explainers for image in explainer.explain(progress)]
     notes = [f"{explainer.label}: {note}" for explainer in explainers for note in explainer.notes]
-    return Explained(choices=task.choices, target=task.target, seed=task.seed, images=images, notes=notes)
+    return AttributionResult(choices=task.choices, target=task.target, seed=task.seed, images=images, notes=notes)
 
 
 @dataclass
@@ -99,7 +101,7 @@ class _Explainer:
     """A network with the task's images as it sees them, and the outputs to explain."""
 
     runner: Runner
-    task: Task
+    task: ExplainTask
     image_set: ImageSet
     notes: list[str] = field(default_factory=list)
 

@@ -29,7 +29,7 @@ Outputs = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels:
+class ImageLabels:
     """The classes of images.
 
     labels:        int32 [images], an index into the class lists, -1 where an image has no label
@@ -44,7 +44,7 @@ class Labels:
     source_names: dict[str, int]
 
 
-def label_images(names: Sequence[bytes | None]) -> Labels:
+def label_images(names: Sequence[bytes | None]) -> ImageLabels:
     """Return the labels of images from the names of their classes (bytes that are not UTF-8 become surrogates).
 
     If all names are WordNet ids of ImageNet (or like `n01440764_tench`), the classes are ImageNet's. If all are
@@ -56,7 +56,7 @@ def label_images(names: Sequence[bytes | None]) -> Labels:
     """
     texts = {name: os.fsdecode(name) for name in sorted({name for name in names if name is not None})}
     ids, index_of = _classes(list(texts.values()))
-    return Labels(
+    return ImageLabels(
         labels=np.array([-1 if name is None else index_of[texts[name]] for name in names], np.int32),
         class_ids=list(ids),
         class_names=list(imagenet.class_names() if ids == imagenet.wnids() else ids),
@@ -193,7 +193,7 @@ def match_outputs(
     The rules are: the names of the network's classes (`network_ids`), where they are known; numbers below `outputs`;
     ImageNet's classes, where there are 1000 outputs; the order of the names, where there are as many outputs.
     `source_names`
-    and `class_ids` are as in `Labels`; `outputs` is None where the network gives no class scores.
+    and `class_ids` are as in `ImageLabels`; `outputs` is None where the network gives no class scores.
     """
     if outputs is None:
         return Match(outputs=None, rule="the network gives no class scores")

@@ -24,7 +24,7 @@ FILTERS = tuple(_SUPPORT)
 
 
 @dataclass(frozen=True)
-class Weights:
+class PixelWeights:
     """The weights of input pixels in some output pixels of a side.
 
     Output i is the sum over k of weight[i, k] * input[start[i] + k].
@@ -67,7 +67,7 @@ def resize_crop(
 
 
 @lru_cache(256)
-def _weights(side: int, resized: int, first: int, outputs: int, interpolation: str) -> Weights:
+def _weights(side: int, resized: int, first: int, outputs: int, interpolation: str) -> PixelWeights:
     """Return the weights of `outputs` outputs from `first` on, for a side of length `side` that is resized to
     `resized`.
     """
@@ -82,7 +82,7 @@ def _weights(side: int, resized: int, first: int, outputs: int, interpolation: s
         values = _filter((np.arange(length) + begin - center + 0.5) * (1 / stretch), interpolation)
         weight[row, :length] = values * (1 / sum(values))
     whole = np.where(weight < 0, -0.5, 0.5) + weight * (1 << _BITS)
-    return Weights(start, count, whole.astype(np.int32))
+    return PixelWeights(start, count, whole.astype(np.int32))
 
 
 def _filter(x: NDArray[np.float64], interpolation: str) -> NDArray[np.float64]:

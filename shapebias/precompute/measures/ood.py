@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.ood.decisions import SetDecisions
-from shapebias.core.ood.stimuli import Stimuli, condition_names, label_stimuli
+from shapebias.core.ood.stimuli import SetStimuli, condition_names, label_stimuli
 from shapebias.core.text import printable
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.measures.categories import (
@@ -71,7 +71,7 @@ class OodSet:
 
 def label_set(
     runners: Sequence[Runner], name: str, image_set: ImageSet, file: Path | None
-) -> tuple[dict[str, CategoryMapping], Stimuli]:
+) -> tuple[dict[str, CategoryMapping], SetStimuli]:
     """Return the classes of each category for every model by its label, and every image's category and condition.
 
     Raises ShapebiasError where no image has a category, or a network's classes make none.

@@ -13,7 +13,7 @@ _TIMEOUT = 2.0  # seconds; every terminal answers the last question, so only a d
 
 
 @dataclass(frozen=True)
-class Question:
+class TerminalQuestion:
     """What is sent to a terminal, and the form of its answer, whose first group is what it says."""
 
     title: str
@@ -21,19 +21,19 @@ class Question:
     answer: re.Pattern[bytes]
 
 
-XTVERSION = Question("name and version (XTVERSION)", b"\x1b[>0q", re.compile(rb"\x1bP>\|([^\x1b]*)\x1b\\"))
-KITTY = Question(
+XTVERSION = TerminalQuestion("name and version (XTVERSION)", b"\x1b[>0q", re.compile(rb"\x1bP>\|([^\x1b]*)\x1b\\"))
+KITTY = TerminalQuestion(
     "kitty graphics (a=q)",
     b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\",
     re.compile(rb"\x1b_Gi=31[^;\x1b]*;([^\x1b]*)\x1b\\"),
 )
-TRUE_COLOUR = Question(
+TRUE_COLOUR = TerminalQuestion(
     "a colour set and read back (DECRQSS)",
     b"\x1b[48;2;1;2;3m\x1bP$qm\x1b\\\x1b[m",
     re.compile(rb"\x1bP[01]\$r([^\x1b]*)\x1b\\"),
 )
-CELL_SIZE = Question("pixels of a cell (CSI 16 t)", b"\x1b[16t", re.compile(rb"\x1b\[6;([\d;]+)t"))
-ATTRIBUTES = Question("device attributes (DA1)", b"\x1b[c", re.compile(rb"\x1b\[\?([\d;]*)c"))
+CELL_SIZE = TerminalQuestion("pixels of a cell (CSI 16 t)", b"\x1b[16t", re.compile(rb"\x1b\[6;([\d;]+)t"))
+ATTRIBUTES = TerminalQuestion("device attributes (DA1)", b"\x1b[c", re.compile(rb"\x1b\[\?([\d;]*)c"))
 
 # The last is one that every terminal answers, in order: with its answer all others are there.
 QUESTIONS = (XTVERSION, KITTY, TRUE_COLOUR, CELL_SIZE, ATTRIBUTES)
@@ -51,7 +51,7 @@ _BEFORE, _AFTER = b"\x1b[?1049h\x1b[H", b"\r\x1b[2K\x1b[?1049l"
 class Answer:
     """What a terminal said to a question, and after how many seconds; None for both where it said nothing."""
 
-    question: Question
+    question: TerminalQuestion
     said: bytes | None = None
     seconds: float | None = None
 
@@ -63,12 +63,12 @@ class Conversation:
     answers: Sequence[Answer] = ()
     typed: bytes = b""
 
-    def said(self, question: Question) -> bytes | None:
+    def said(self, question: TerminalQuestion) -> bytes | None:
         """Return what the terminal said to a question, None where it said nothing or was not asked."""
         return next((answer.said for answer in self.answers if answer.question is question), None)
 
 
-def questions_for(environment: Mapping[str, str]) -> tuple[Question, ...]:
+def questions_for(environment: Mapping[str, str]) -> tuple[TerminalQuestion, ...]:
     """Return what is asked in a terminal, by the variables that terminals and multiplexers set."""
     asked = {"tmux": OF_TMUX, "screen": OF_SCREEN}.get(multiplexer_in(environment), QUESTIONS)
     return tuple(question for question in asked if question is not TRUE_COLOUR or not says_true_colour(environment))
@@ -87,10 +87,10 @@ def multiplexer_in(environment: Mapping[str, str]) -> str:
     return "screen" if "STY" in environment or kind == "screen" else ""
 
 
-def ask(descriptor: int, questions: Sequence[Question] = QUESTIONS) -> Conversation:
+def ask(descriptor: int, questions: Sequence[TerminalQuestion] = QUESTIONS) -> Conversation:
     """Ask a terminal all questions at once, and wait for the answer to the last of them, at most two seconds."""
     before = termios.tcgetattr(descriptor)
-    received, when = b"", dict[Question, float]()
+    received, when = b"", dict[TerminalQuestion, float]()
     try:
         tty.setraw(descriptor, termios.TCSANOW)
         start = time.monotonic()
@@ -109,7 +109,9 @@ def ask(descriptor: int, questions: Sequence[Question] = QUESTIONS) -> Conversat
     return conversation(received, questions, when)
 
 
-def conversation(received: bytes, questions: Sequence[Question], when: Mapping[Question, float]) -> Conversation:
+def conversation(
+    received: bytes, questions: Sequence[TerminalQuestion], when: Mapping[TerminalQuestion, float]
+) -> Conversation:
     """Return the answers in what was received; what is no answer was typed. `when` are seconds after the question."""
     answers = []
     for question in questions:

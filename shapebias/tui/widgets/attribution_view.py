@@ -15,7 +15,7 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.pictures.heatmap import AGAINST, FOR, RED, YELLOW
 from shapebias.core.pictures.tiles import AttributionMaps
 from shapebias.core.text import printable
-from shapebias.tui.settings import Settings
+from shapebias.tui.settings import ExplorerSettings
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.text_plots import AGAINST_SHADES, FOR_SHADES
 
@@ -40,7 +40,7 @@ class AttributionView(Vertical):
     AttributionView.-roomy > .captions { height: 5; }
     """
 
-    def __init__(self, read: Callable[[], Attributions], grid: GridView, settings: Settings, more: str) -> None:
+    def __init__(self, read: Callable[[], Attributions], grid: GridView, settings: ExplorerSettings, more: str) -> None:
         """Begin closed; `read` returns what there are maps of, and raises StoreError. The next method is that of
         `settings`, which are kept up to date. `more` says how models can be seen that do not fit."""
         super().__init__()

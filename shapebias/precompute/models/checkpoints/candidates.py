@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.models.checkpoints.contents import Group, State
+from shapebias.precompute.models.checkpoints.contents import State, TensorGroup
 from shapebias.precompute.models.checkpoints.naming import large_parts, names_by_prefix
 
 EMA, RAW = "ema", "raw"
@@ -31,7 +31,7 @@ class Candidate:
     fitting:  how many of them have the network's shape
     """
 
-    group: Group
+    group: TensorGroup
     prefix: str
     names: Mapping[str, str]
     fitting: int
@@ -68,7 +68,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenWeights:
     """The chosen weights, and the `others` that fit as well, or are their average."""
 
     candidate: Candidate
@@ -89,7 +89,9 @@ class Choice:
         ]
 
 
-def choose_candidate(groups: Sequence[Group], wanted: Mapping[str, Tensor], request: str | None) -> Choice | None:
+def choose_candidate(
+    groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor], request: str | None
+) -> ChosenWeights | None:
     """Return the weights for a network; None where no names fit. `request` is `ema`, `raw` or a key of the file.
 
     Raises UsageError where `request` names none, and where several different ones fit and nothing says which is meant.
@@ -106,12 +108,12 @@ def choose_candidate(groups: Sequence[Group], wanted: Mapping[str, Tensor], requ
         if not chosen or chosen[0].fitting < best.fitting / 2:
             there = ", ".join(_name(candidate) for candidate in alternatives + averages)
             raise UsageError(f"weights={printable(request)}: the file has no such weights; it has {there}")
-        return Choice(_with_statistics(_only(chosen), best))
+        return ChosenWeights(_with_statistics(_only(chosen), best))
     usual = _usual(alternatives)
-    return Choice(usual, [candidate for candidate in alternatives + averages[:1] if candidate is not usual])
+    return ChosenWeights(usual, [candidate for candidate in alternatives + averages[:1] if candidate is not usual])
 
 
-def _candidates(groups: Sequence[Group], wanted: Mapping[str, Tensor]) -> list[Candidate]:
+def _candidates(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor]) -> list[Candidate]:
     """Return every group and prefix with names of a network; where few names fit, those of a part of the network."""
     candidates = _candidates_of_part(groups, wanted, "")
     if max((candidate.fitting for candidate in candidates), default=0) * 2 < len(wanted):
@@ -120,7 +122,7 @@ def _candidates(groups: Sequence[Group], wanted: Mapping[str, Tensor]) -> list[C
     return candidates
 
 
-def _candidates_of_part(groups: Sequence[Group], wanted: Mapping[str, Tensor], part: str) -> list[Candidate]:
+def _candidates_of_part(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor], part: str) -> list[Candidate]:
     """Return the candidates for the network's part with the prefix `part`."""
     inner = [name.removeprefix(part) for name in wanted if name.startswith(part)]
     candidates = []
@@ -139,7 +141,7 @@ def _with_statistics(chosen: Candidate, raw: Candidate) -> Candidate:
         return chosen
     tensors = {**chosen.group.tensors, **{f"raw {name}": raw.state[name] for name in lacking}}
     names = {**chosen.names, **{name: f"raw {name}" for name in lacking}}
-    return Candidate(Group(chosen.group.keys, tensors), chosen.prefix, names, chosen.fitting)
+    return Candidate(TensorGroup(chosen.group.keys, tensors), chosen.prefix, names, chosen.fitting)
 
 
 def _alternatives(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -19,14 +19,14 @@ _NOT_WEIGHTS = re.compile(r"optim|sched|scaler|grads?$|exp_avg|rng|momentum_buff
 
 
 @dataclass(frozen=True)
-class Group:
+class TensorGroup:
     """Tensors by name that a file keeps together. `keys` are the keys that lead to them, joined by dots."""
 
     keys: str
     tensors: State
 
 
-def tensor_groups(content: Any) -> list[Group]:
+def tensor_groups(content: Any) -> list[TensorGroup]:
     """Return every dictionary of tensors in a file, outer ones first, without the state of optimisers.
 
     Joined ones (`encoder.conv1.weight` of {"encoder": {"conv1.weight": …}}) come after their parts.
@@ -34,11 +34,11 @@ def tensor_groups(content: Any) -> list[Group]:
     return list(_groups(content, "", _DEPTH, set()))
 
 
-def _groups(content: Any, keys: str, depth: int, opened: set[int]) -> Iterator[Group]:
+def _groups(content: Any, keys: str, depth: int, opened: set[int]) -> Iterator[TensorGroup]:
     if not isinstance(content, dict | list | tuple) or depth == 0 or id(content) in opened:
         return
     own: State = {}
-    inner: list[Group] = []
+    inner: list[TensorGroup] = []
     items = list(content.items() if isinstance(content, dict) else enumerate(content))
     if any(isinstance(value, dict | list | tuple) for _, value in items):
         opened.add(id(content))  # a pickle may contain itself
@@ -49,12 +49,12 @@ def _groups(content: Any, keys: str, depth: int, opened: set[int]) -> Iterator[G
         elif not _NOT_WEIGHTS.search(str(key)):
             inner += _groups(value, f"{keys}.{key}" if keys else str(key), depth - 1, opened)
     if own:
-        yield Group(keys, own)
+        yield TensorGroup(keys, own)
     yield from inner
     if inner and (own or len(inner) > 1):
         start = len(keys) + 1 if keys else 0
         joined = {f"{group.keys[start:]}.{name}": value for group in inner for name, value in group.tensors.items()}
-        yield Group(keys, own | joined)
+        yield TensorGroup(keys, own | joined)
 
 
 def _tensor(value: Any) -> Tensor | None:

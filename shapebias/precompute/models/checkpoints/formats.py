@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from shapebias.core.text import printable
-from shapebias.precompute.models.checkpoints.candidates import Choice, choose_candidate
-from shapebias.precompute.models.checkpoints.contents import Group, State
+from shapebias.precompute.models.checkpoints.candidates import ChosenWeights, choose_candidate
+from shapebias.precompute.models.checkpoints.contents import State, TensorGroup
 from shapebias.precompute.models.checkpoints.heads import HEAD, head_elsewhere, head_notes, is_head
 from shapebias.precompute.models.checkpoints.naming import plain_name
 from shapebias.precompute.models.checkpoints.normaliser import find_normaliser, own_normaliser
@@ -45,7 +45,7 @@ class Weights:
     without_head: bool = False
 
 
-def weights_for(groups: Sequence[Group], wanted: Mapping[str, Tensor], request: str | None = None) -> Weights:
+def weights_for(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor], request: str | None = None) -> Weights:
     """Return the tensors of a file by the names of a network's state dict, `wanted`.
 
     Of the file's groups and prefixes, the ones that give most of `wanted` are used, or those that `request` names
@@ -55,13 +55,13 @@ def weights_for(groups: Sequence[Group], wanted: Mapping[str, Tensor], request: 
     """
     choice = choose_candidate(groups, wanted, request)
     if choice is None:
-        largest = max(groups, key=lambda group: len(group.tensors), default=Group("", {}))
+        largest = max(groups, key=lambda group: len(group.tensors), default=TensorGroup("", {}))
         return Weights(dict(largest.tensors))
     outermost = groups[-1].tensors if groups[-1].keys == "" else {}
     return _complete(choice, wanted, outermost)
 
 
-def _complete(choice: Choice, wanted: Mapping[str, Tensor], outermost: State) -> Weights:
+def _complete(choice: ChosenWeights, wanted: Mapping[str, Tensor], outermost: State) -> Weights:
     """Return the chosen weights with their head, normaliser and notes; `outermost` is all tensors of the file."""
     candidate = choice.candidate
     tensors, names = candidate.group.tensors, dict(candidate.names)

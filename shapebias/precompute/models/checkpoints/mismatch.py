@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from shapebias.core.text import printable
-from shapebias.precompute.models.checkpoints.contents import Group, keys_in_words
+from shapebias.precompute.models.checkpoints.contents import TensorGroup, keys_in_words
 from shapebias.precompute.models.checkpoints.nearest import nearest_architecture
 
 _SHOWN = 2
@@ -31,7 +31,7 @@ def explain_mismatch(
     state: Mapping[str, Tensor],
     *,
     content: Any,
-    groups: Sequence[Group],
+    groups: Sequence[TensorGroup],
 ) -> str:
     """Return the explanation, one line to follow a file's name.
 
@@ -64,7 +64,7 @@ def _reason(
     wanted: Mapping[str, Tensor],
     state: Mapping[str, Tensor],
     names: tuple[list[str], list[str], list[str]],
-    groups: Sequence[Group],
+    groups: Sequence[TensorGroup],
 ) -> str:
     missing, unexpected, reshaped = names
     classes = None if missing or unexpected else classes_of(wanted, state)

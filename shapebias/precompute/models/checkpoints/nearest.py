@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from shapebias.precompute.models.architectures import torchvision_names, unset_network
-from shapebias.precompute.models.checkpoints.contents import Group
+from shapebias.precompute.models.checkpoints.contents import TensorGroup
 from shapebias.precompute.models.checkpoints.formats import weights_for
 
 _COMPARED = 8  # number of networks to try, with about as many parameters as the file
@@ -33,11 +33,11 @@ class Nearest:
     weights: int
 
 
-def nearest_architecture(groups: Sequence[Group]) -> Nearest | None:
+def nearest_architecture(groups: Sequence[TensorGroup]) -> Nearest | None:
     """Return the torchvision network with the most shapes in common with a file's largest group; None where none is
     similar.
     """
-    tensors = max(groups, key=lambda group: len(group.tensors), default=Group("", {})).tensors
+    tensors = max(groups, key=lambda group: len(group.tensors), default=TensorGroup("", {})).tensors
     shapes = _shapes(tensors)
     if not shapes:
         return None
@@ -74,7 +74,7 @@ def _of_about_the_size(tensors: Mapping[str, Tensor]) -> list[str]:
     return sorted(sizes, key=lambda name: abs(math.log(max(count, 1) / sizes[name])))[:_COMPARED]
 
 
-def _names_fit(groups: Sequence[Group], wanted: Mapping[str, Tensor]) -> bool:
+def _names_fit(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor]) -> bool:
     """Return whether a file has a network's names and shapes, for any number of classes."""
     state = weights_for(groups, wanted).state
     reshaped = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.models.checkpoints.arrays import tensor_of
-from shapebias.precompute.models.checkpoints.contents import Group, keys_in_words, tensor_groups
+from shapebias.precompute.models.checkpoints.contents import TensorGroup, keys_in_words, tensor_groups
 from shapebias.precompute.models.checkpoints.file_kinds import check_kind, is_numpy_archive, is_safetensors
 from shapebias.precompute.models.checkpoints.formats import Weights, weights_for
 from shapebias.precompute.models.checkpoints.mismatch import classes_of, explain_mismatch, mismatch
@@ -40,7 +40,7 @@ class Checkpoint:
 
     path: Path
     content: Any = field(repr=False)
-    groups: list[Group] = field(repr=False)
+    groups: list[TensorGroup] = field(repr=False)
     moment: _Moment | None
     request: str | None = None
     _known: dict[tuple[Any, ...], Weights] = field(default_factory=dict, repr=False)
