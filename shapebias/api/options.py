@@ -38,10 +38,8 @@ def settings_from(
     """Return the settings of a run; `options` are fields of `Settings` by name.
 
     Values are written as on the command line: attacks as "l2:3", variants as "C=imagenet-c" or in a dictionary. Where
-    several
-    are allowed, a single one may be given without a list. Raises UsageError for an option that does not exist, or an
-    invalid
-    value.
+    several are allowed, a single one may be given without a list. Raises UsageError for an option that does not exist,
+    or an invalid value.
     """
     hints = get_type_hints(Settings)
     known = [field.name for field in fields(Settings) if field.name not in _OWN]

@@ -145,8 +145,7 @@ def share_processors() -> None:
     """Configure PyTorch's threads; call it before torch is imported.
 
     Waiting threads sleep, which leaves the processors to the processes that decode images. Tensors are in large pages,
-    which
-    the system provides faster.
+    which the system provides faster.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -13,8 +13,7 @@ class NoiseLevel:
     """Gaussian noise for pixels in [0, 1]; `text` is its standard deviation, a decimal number such as `0.2`.
 
     A level has three names: the number as the user writes it; the distortion `noise-0.2`; and the suffix of metrics
-    that
-    are measured with it, `tv_noisy@0.2` (the usual level, 0.1, has no suffix: `tv_noisy`).
+    that are measured with it, `tv_noisy@0.2` (the usual level, 0.1, has no suffix: `tv_noisy`).
 
     >>> level = NoiseLevel("0.2")
     >>> level.distortion, level.metric("tv_noisy"), NoiseLevel("0.1").metric("tv_noisy")

@@ -17,8 +17,8 @@ def printable(text: str | bytes, limit: int = 200) -> str:
     r"""Return `text` on one line, with every character that is not plainly visible written as an escape (`\x1b`).
 
     Bytes are decoded as UTF-8; bytes that are not UTF-8 become `\xNN`. A text longer than `limit` characters or
-    terminal
-    cells is cut in its middle, since file names differ at their ends. A terminal acts on no character of the result.
+    terminal cells is cut in its middle, since file names differ at their ends. A terminal acts on no character of the
+    result.
 
     >>> print(printable("red \x1b[31m"))
     red \x1b[31m

@@ -131,8 +131,7 @@ class Device:
         """Let all float32 operations in the block round as this precision says.
 
         cuDNN uses algorithms that give the same bits every time and does not choose them by timing. Afterwards the
-        settings of
-        the network's own code are restored.
+        settings of the network's own code are restored.
         """
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high" if self.precision.tf32 else "highest")

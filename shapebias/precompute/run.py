@@ -40,8 +40,7 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
     `inputs` are those of the settings, if they are already listed.
 
     Raises ShapebiasError where the run fails. Then there is no store, but finished work is kept beside its path, and a
-    run
-    with the same settings continues there.
+    run with the same settings continues there.
     """
     started = time.perf_counter()
     with StoreWriter(settings.store, settings.overwrite, settings.to_attributes()) as writer:

@@ -71,8 +71,7 @@ class Runner:
         """Return the network's scores [B, classes]; None where it gives none.
 
         `see(layer, output)` is called for every watched layer. If it returns a tensor, the network continues with that
-        in place
-        of the layer's output.
+        in place of the layer's output.
         """
         if len(pixels) == 1 and not self.takes_one:
             scores = self.forward(np.repeat(pixels, 2, 0), None if see is None else _of_first(see))
@@ -149,8 +148,7 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, s
     output for an image does not depend on the other images.
 
     This takes a small forward of `sample`, two images as the network takes them; None: of noise. Raises ShapebiasError
-    where
-    the network fails or does not fit into memory, UsageError where `layers` names none of its layers.
+    where the network fails or does not fit into memory, UsageError where `layers` names none of its layers.
     """
     try:
         network = device.to(model.network)

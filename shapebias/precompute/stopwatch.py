@@ -11,8 +11,7 @@ class Stopwatch:
     """Adds up the time that a device spends on work submitted while the watch is running.
 
     On the CPU that is the elapsed time. CUDA works asynchronously, so there the device itself records the times, as
-    events
-    among its work; only reading `seconds` waits for it.
+    events among its work; only reading `seconds` waits for it.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -63,8 +63,7 @@ class UnfinishedRun:
     """The folder of a run beside its store's path, with the finished work of an earlier run.
 
     The folders `shards` and `ablation` hold work that can be kept; every run makes `store` anew. One run at a time has
-    the
-    folder, by a lock on holder.json, which is released when the process ends in any way.
+    the folder, by a lock on holder.json, which is released when the process ends in any way.
     """
 
     def __init__(self, store: Path) -> None:

@@ -84,8 +84,7 @@ def verify_units(
     """Recompute `sample` units of every model and add differences to `report`.
 
     `images` and `models` say where images and networks are now, if they were moved. Raises ShapebiasError where they
-    are not
-    those of the store.
+    are not those of the store.
     """
     store = open_store(path)
     specs = {spec.label: spec for spec in parse_specs(models)}

@@ -105,8 +105,7 @@ def ablation_text(layers: Sequence[LayerAblation]) -> str:
     """Return a table with one line per layer and model.
 
     It lists the units with the largest scores as UNIT:SCORE, and each score's share of the model's decisions, whose
-    numbers
-    are below `of shape` and `of texture`.
+    numbers are below `of shape` and `of texture`.
     """
     scores = ("shape 0", "texture 0", "both 0", "of shape", "of texture")
     head = ("layer", "model", "units", *scores, "most for shape", "most for texture")

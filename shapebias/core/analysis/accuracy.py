@@ -35,8 +35,8 @@ def accuracies(store: Store, all_right: bool = False) -> list[Accuracy]:
     """Return all accuracies in a store, in the order of models and conditions.
 
     With `all_right`, only over the probe images that every model of the store classifies correctly when they are clean
-    (the
-    restriction of Chen, Agarwal & Nguyen 2020); variants, which are other images, are then left out. Raises StoreError.
+    (the restriction of Chen, Agarwal & Nguyen 2020); variants, which are other images, are then left out. Raises
+    StoreError.
     """
     return [
         replace(accuracy, model=part.labels[accuracy.model])

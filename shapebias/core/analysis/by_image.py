@@ -155,12 +155,9 @@ def on_image(
     layer.
 
     Units are ranked by activation / max, where max is the unit's own maximum over the probe images, so that layers can
-    be
-    compared; of equal ones (saturated units) the one with the smaller mean / max comes first. Units whose activation is
-    not
-    above 0, or was clipped to float16's range, are left out. Raises StoreError, and UsageError where the store has no
-    such
-    model or layer.
+    be compared; of equal ones (saturated units) the one with the smaller mean / max comes first. Units whose activation
+    is not above 0, or was clipped to float16's range, are left out. Raises StoreError, and UsageError where the store
+    has no such model or layer.
     """
     if model is not None:
         store.check_model(model)

@@ -12,8 +12,7 @@ def chance_class_diversity(labels: NDArray[np.int32], count: int) -> float:
     """Return the expected effective number of classes, exp(entropy), of `count` different random images.
 
     labels int32 [images], -1 = none: such images are drawn and then left out, as in `class_diversity`. There is no
-    closed
-    form, so it is the mean over DRAWS seeded draws. NaN where no drawn image has a label.
+    closed form, so it is the mean over DRAWS seeded draws. NaN where no drawn image has a label.
     """
     random = np.random.default_rng(0)
     drawn = [_effective_classes(labels[_some(random, len(labels), count)]) for _ in range(DRAWS)]

@@ -170,8 +170,7 @@ def outliers(store: Store, model: str, layer: str, reference: str) -> NDArray[np
     """Return a model's units whose |tv_shift| is at least 20 % of the `reference` model's mean clean TV in the layer.
 
     This is the rule of the code of Chen, Agarwal & Nguyen, where the standard network is the reference for the robust
-    one
-    too. Empty without the noise pass, or where the reference has no living unit.
+    one too. Empty without the noise pass, or where the reference has no living unit.
     """
     if "tv_shift" not in store.metric_names(model, layer):
         return np.zeros(0, np.int64)
@@ -190,8 +189,7 @@ def compare(
     """Compare every metric that both models have (or those named) in every layer that both have, and over all layers.
 
     Random numbers are seeded, so that the same store gives the same results. Raises UsageError for a metric that does
-    not
-    exist.
+    not exist.
     """
     layers = shared_layers(store, first, second)
     stored = [set(store.metric_names(model, layer)) for model in (first, second) for layer in layers]

@@ -34,8 +34,7 @@ def exchange_test(a: Floats, b: Floats, *, draws: int, random: np.random.Generat
     """Test the difference of the means of two groups, mean(b) - mean(a), two-sided, by exchanging values between them.
 
     Exact for up to MOST arrangements; else `draws` random ones, where the observed one counts too (Phipson & Smyth
-    2010).
-    NaN where a group is empty.
+    2010). NaN where a group is empty.
 
     >>> exchange_test(np.array([1.0, 2, 3]), np.array([7.0, 8, 9]), draws=99, random=np.random.default_rng(0)).p
     0.1

@@ -95,8 +95,7 @@ def networks_of(store: Store, strengths: dict[str, Strength]) -> list[Network]:
     """Return the networks of a store with their measurements. Raises StoreError.
 
     These are the shape bias and the accuracies among the sixteen categories, where a network decided among them, and
-    the
-    accuracies on variants of ImageNet, such as `R` or `imagenet-c/fog/3`; all corruptions are taken together.
+    the accuracies on variants of ImageNet, such as `R` or `imagenet-c/fog/3`; all corruptions are taken together.
     """
     known = [
         Network(

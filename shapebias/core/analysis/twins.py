@@ -60,10 +60,8 @@ class Correlator:
         """Return Pearson's correlation of a unit's activations with those of every unit of a layer, float64 [units].
 
         An activation is the maximum of the map; all probe images count. It is exact to about 1e-6, as products are
-        float32.
-        NaN where one of the two units has the same activation for all images, a NaN, or a value clipped to float16's
-        range.
-        Threads may call it; they wait for each other. Raises StoreError.
+        float32. NaN where one of the two units has the same activation for all images, a NaN, or a value clipped to
+        float16's range. Threads may call it; they wait for each other. Raises StoreError.
         """
         with self._lock:
             return self._correlations(unit, model, layer)
@@ -141,8 +139,7 @@ def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, lim
     """Return the units that correlate best with `unit`, best first, at most `limit` per group. Raises StoreError.
 
     For every other model (or only for `model`): its twins in the layer with the same name, then in other layers. Then
-    the
-    similar units of the unit's own model, in the same way. Raises UsageError where the store has no such model.
+    the similar units of the unit's own model, in the same way. Raises UsageError where the store has no such model.
     """
     store = correlator.store
     if model is not None:

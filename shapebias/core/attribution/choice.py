@@ -27,8 +27,7 @@ class Choice:
         """Return a method by its name. Settings that are not given have their defaults.
 
         Settings are named as in Python, `learning_rate` for `learning-rate`. Raises UsageError for an unknown name or
-        an
-        invalid value.
+        an invalid value.
         """
         method = find_method(name)
         given = {key.replace("_", "-"): method.setting(key.replace("_", "-")) for key in changes}
@@ -82,8 +81,7 @@ def parse_choices(text: str) -> tuple[Choice, ...]:
     """Return the methods that `NAME[:SETTING=VALUE]...,NAME...` names, each once, in the registry's order.
 
     `all` stands for all methods and controls; those not named beside it have their default settings. Raises UsageError
-    for
-    an unknown name or an invalid value.
+    for an unknown name or an invalid value.
 
     >>> [choice.name for choice in parse_choices("occlusion:patch=32,gradient")]
     ['gradient', 'occlusion']

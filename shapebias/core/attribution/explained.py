@@ -88,12 +88,9 @@ def write_arrays(path: Path, explained: AttributionResult) -> None:
     """Write the maps to a NumPy archive (.npz).
 
     `MODEL/METHOD` holds the raw maps, float32 [images, h, w], NaN where an image has none; a method that does not apply
-    to
-    a model has no array. `target` int32, `output` (the name of its class) and `probability` float32 are [models,
-    images];
-    `gap` is float32 [models, methods, images]. `models`, `images` and `methods` name these axes. `settings` is JSON:
-    how
-    every method was run, and the notes of the run. Raises CannotWriteError where the file cannot be written.
+    to a model has no array. `target` int32, `output` (the name of its class) and `probability` float32 are [models,
+    images]; `gap` is float32 [models, methods, images]. `models`, `images` and `methods` name these axes. `settings` is
+    JSON: how every method was run, and the notes of the run. Raises CannotWriteError where the file cannot be written.
     """
     models = [[image for image in explained.images if image.model == model] for model in explained.models]
     names = [choice.name for choice in explained.choices]

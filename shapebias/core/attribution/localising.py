@@ -104,8 +104,7 @@ def largest_component_boxes(masks: NDArray[np.bool_]) -> Boxes:
     """Return the box around each mask's largest component, float64 [masks, 4]; 0 for a mask without pixels.
 
     masks bool [masks, h, w]. Pixels that touch at a side or a corner are in one component. Of components of equal size,
-    the
-    one with the first pixel in reading order counts.
+    the one with the first pixel in reading order counts.
     """
     runs = _Runs.of(masks)
     boxes = np.zeros((len(masks), 4))
@@ -154,8 +153,7 @@ def localised(overlap: NDArray[np.float32], least: float) -> tuple[NDArray[np.fl
 
     The images with a known object are split into two halves, alternately. Each half uses the threshold by which most
     objects of the other half are localised; of equally good ones, the one with the largest mean IoU there. The result
-    is
-    NaN for images without a known object. It is NaN for all, without thresholds, where fewer than FEWEST have one.
+    is NaN for images without a known object. It is NaN for all, without thresholds, where fewer than FEWEST have one.
     """
     result = np.full(len(overlap), np.nan, np.float32)
     known = np.flatnonzero(~np.isnan(overlap).any(1))

@@ -103,8 +103,7 @@ def areas(curves: Floats, fractions: NDArray[np.float64]) -> tuple[Floats, Float
     """Return the areas under curves by the trapezoid rule, and the same divided by the curves' maxima, float32 [...].
 
     curves float32 [..., points]; fractions [points] ascend from 0 to 1. NaN where a curve holds NaN, or where its
-    maximum
-    is 0.
+    maximum is 0.
 
     >>> [float(area) for area in areas(np.array([0.0, 0.5, 0.5], np.float32), np.array([0.0, 0.5, 1.0]))]
     [0.375, 0.75]

@@ -21,8 +21,7 @@ def ablation_figure(layers: Sequence[LayerAblation]) -> "Figure":
     texture.
 
     Each model has a row of panels and each layer name a column. Each unit is one point, and a point is larger where
-    several
-    units share it. The line marks equal percentages.
+    several units share it. The line marks equal percentages.
     """
     from matplotlib.figure import Figure
 

@@ -22,8 +22,7 @@ def attribution_figure(rows: Sequence[Explained]) -> "Figure":
     """Draw how well methods explain models: the mean of each score over images with its 95 % interval.
 
     Methods of one family are next to each other, in the order of the registry, controls last. Scores without any value
-    are
-    left out.
+    are left out.
     """
     from matplotlib.figure import Figure
 

@@ -40,8 +40,7 @@ def robustness_figure(own: Sequence[Network]) -> "Figure":
     """Draw the published networks as lines against epsilon, one column per norm, and a store's own networks over them.
 
     One of the store's networks is a point where its strength is known, else a horizontal line. Raises UsageError where
-    none
-    of them has a measurement.
+    none of them has a measurement.
     """
     from matplotlib.figure import Figure
 

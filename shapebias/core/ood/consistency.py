@@ -62,8 +62,7 @@ def mean_over(numbers: Numbers, images: NDArray[np.float64]) -> Numbers:
     """Return the unweighted mean over the first axis, of the entries that have images.
 
     `images` is the number of images to put into the result. The published means are computed in this way: over
-    conditions,
-    then over people, then over sets.
+    conditions, then over people, then over sets.
     """
     known = numbers[..., :1] > 0
     count = known.sum(0)

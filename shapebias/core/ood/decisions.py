@@ -96,10 +96,8 @@ def make_table(name: str, decided: Mapping[OodObserver, SetDecisions]) -> SetTab
     """Return the decisions of several observers for a set, with one numbering of the images.
 
     Observers saw the same image where condition, category and `image_id` are equal. Where there are several conditions,
-    an
-    observer whose images have none is left out. Where there is only one, as for people in the edge set, a missing
-    condition
-    does not matter. Of an image that an observer saw several times, the first decision counts.
+    an observer whose images have none is left out. Where there is only one, as for people in the edge set, a missing
+    condition does not matter. Of an image that an observer saw several times, the first decision counts.
     """
     decided, notes = _with_conditions(name, decided)
     has_conditions = not any(_lacks_conditions(own) for own in decided.values())

@@ -88,8 +88,7 @@ def comparison_record(comparison: OodComparison, problems: list[str]) -> dict[st
     """Return a comparison ready for JSON: every accuracy and every pair, single persons included.
 
     None in place of a set stands for the mean over `mean_over`, in place of a condition for all that count, and in
-    place of
-    a number for NaN.
+    place of a number for NaN.
     """
     return {
         "sets": {printable(name): asdict(facts) for name, facts in comparison.sets.items()},

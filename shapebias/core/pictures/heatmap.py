@@ -61,12 +61,9 @@ def heat_tile(
 
     `scale` gets the strongest colour; pass the same one for tiles that are compared (`heat_scale`). Signed maps are
     vermillion where they speak for the explained output and blue where they speak against it. Unsigned maps start at
-    their
-    smallest value (every value of RISE contains the chance of a random mask) and go from transparent over red to
-    yellow.
-    With `coloured` false, white speaks for the output and black against it. A constant map says `no evidence`; None
-    says
-    `not measured`.
+    their smallest value (every value of RISE contains the chance of a random mask) and go from transparent over red to
+    yellow. With `coloured` false, white speaks for the output and black against it. A constant map says `no evidence`;
+    None says `not measured`.
     """
     grey = photo.convert("L")
     if values is None or is_constant(values) or not scale > 0:

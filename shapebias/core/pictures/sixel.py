@@ -78,9 +78,8 @@ def encode_within(
 
     The number of colours is estimated from `expected`, the length with 16 colours (estimated from the tiles where it is
     None). Encoding every other tile measures the real length; the remaining tiles then take as many colours as still
-    fit.
-    If the first ones were too long, all tiles are encoded again with fewer colours. `apply` is `map`, or that of an
-    executor: NumPy releases the lock of threads.
+    fit. If the first ones were too long, all tiles are encoded again with fewer colours. `apply` is `map`, or that of
+    an executor: NumPy releases the lock of threads.
     """
     if len(tiles) == 0:
         return []
@@ -114,8 +113,7 @@ def _expected_bytes(tiles: Pixels) -> float:
     """Return the estimated length in bytes with 16 colours per tile.
 
     It grows with how often neighbouring pixels differ by a quarter of the tile's contrast. The line was fitted to grids
-    of
-    photos 64 to 124 pixels wide, whole, magnified and dimmed (correlation 0.79 per grid).
+    of photos 64 to 124 pixels wide, whole, magnified and dimmed (correlation 0.79 per grid).
     """
     brightness = tiles[:, ::2] @ np.array([0.3, 0.6, 0.1], np.float32)
     spread = brightness.std((1, 2), keepdims=True) + 1
@@ -257,8 +255,7 @@ def _index(tiles: Pixels, palettes: NDArray[np.float32], error: NDArray[np.float
 
     It minimises squared distance + `error` * bytes, column by column: the rate-distortion trade-off (Sullivan & Wiegand
     1998). `error`, float32 [n], is the palette's own error. A colour near to the pixel's that the band has in the
-    column
-    before is preferred, since continuing a run takes fewer bytes than starting one.
+    column before is preferred, since continuing a run takes fewer bytes than starting one.
     """
     count, height, width, _ = tiles.shape
     bands, colours = count * height // _BAND, palettes.shape[1]

@@ -123,8 +123,7 @@ def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image
     """Return two RGB pictures of size x size pixels: the whole image, and the activation map over it.
 
     The map goes from black, 0, to white, the unit's maximum, with a line around the mask of `View.MASK`. Returns
-    nothing
-    where the unit has no such image. Raises StoreError for a damaged store.
+    nothing where the unit has no such image. Raises StoreError for a damaged store.
     """
     top = store.top(subject.unit)
     if subject.rank >= len(top.image):

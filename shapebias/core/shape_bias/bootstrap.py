@@ -42,9 +42,8 @@ def crossed_interval(
     """Return the 95 % interval of the shape bias over resampled shape sources and, crossed with them, texture sources.
 
     counts int64 [images, 2]: an image's decisions by shape and by texture. Stimuli with the same photo or texture are
-    not
-    independent. So both kinds of sources are drawn with replacement, and an image counts (times its shape was drawn) x
-    (times its texture was drawn): the pigeonhole bootstrap of Owen 2007, doi:10.1214/07-AOAS122.
+    not independent. So both kinds of sources are drawn with replacement, and an image counts (times its shape was
+    drawn) x (times its texture was drawn): the pigeonhole bootstrap of Owen 2007, doi:10.1214/07-AOAS122.
     """
     decided = np.flatnonzero(counts.any(1))
     random = np.random.default_rng(seed)
@@ -65,8 +64,7 @@ def image_interval(counts: NDArray[np.int64], *, seed: int, resamples: int) -> I
     """Return the 95 % interval of the shape bias over resampled images (Efron & Tibshirani 1993, ch. 13).
 
     counts int64 [images, 2]: an image's decisions by shape and by texture. Images with equal counts are
-    interchangeable, so
-    a resample is one multinomial draw of how many images have each pair of counts.
+    interchangeable, so a resample is one multinomial draw of how many images have each pair of counts.
     """
     kinds, times = np.unique(counts, axis=0, return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(len(counts), times / len(counts), resamples)

@@ -95,9 +95,9 @@ def label_stimuli(names: Sequence[str], categories: Sequence[str], textures: Seq
 def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[int]]) -> NDArray[np.int32]:
     """Return the category with the largest mean probability over its classes, the first of equals.
 
-    The rule of Geirhos et al. (2019).
-    probabilities float [images, classes], softmax outputs; `mapping` gives the classes of each category. Returns
-    int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a probability is not finite.
+    The rule of Geirhos et al. (2019). probabilities float [images, classes], softmax outputs; `mapping` gives the
+    classes of each category. Returns int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a
+    probability is not finite.
     """
     means = [probabilities[:, list(classes)].mean(1, dtype=np.float64) for classes in mapping.values()]
     decision: NDArray[np.int32] = np.argmax(means, axis=0).astype(np.int32)

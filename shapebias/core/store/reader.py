@@ -70,8 +70,7 @@ class Store(Protocol):
 
     `labels`, top lists and thumbnails number the probe images as `image_paths` does. Arrays of a model with one row per
     image (decisions, activations) number the images of the model's own store: see `owner`. Arrays are read when they
-    are
-    requested. Every method that reads raises StoreError where the store is damaged.
+    are requested. Every method that reads raises StoreError where the store is damaged.
     """
 
     path: Path | str  # the folder, or the URL; of several stores that of the first

@@ -8,8 +8,8 @@
 
 Numbers are compared in the column's own precision, so that `max = 0.1` matches a float32 0.1. NaN matches no comparison
 except `!=`: `a != b` always means `not a = b`. `top 10% max` selects a tenth (rounded up) of the table's units that
-have
-a value, those with the largest values. `bottom 5 max` selects the five smallest. Of equal values the earlier row wins.
+have a value, those with the largest values. `bottom 5 max` selects the five smallest. Of equal values the earlier row
+wins.
 """
 
 import math

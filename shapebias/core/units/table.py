@@ -162,8 +162,7 @@ def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[
     """Return one dictionary per row: model, layer, unit, and every metric (None where it is not finite).
 
     Unless `top` is false, `top` lists the top images as {image, value, y, x}; `image` is the path in the set
-    (surrogates
-    stand for bytes that are not UTF-8).
+    (surrogates stand for bytes that are not UTF-8).
     """
     records = []
     lists: dict[tuple[str, str], list[NDArray[Any]]] = {}

@@ -67,12 +67,9 @@ class Bfloat16Check:
     """Finds float32's decisions for rows, most of which have a known decision that does not change.
 
     All rows are run in bfloat16, some random ones in float32 too. A row keeps its known decision where that is ahead by
-    more
-    than `_SAFETY` times the largest error of a lead among the rows that were run in both precisions. The other rows are
-    run
-    in float32: their decisions count, and their errors can raise that bound, until no row is unsure. So bfloat16 only
-    ever
-    says that nothing changed. Where it saves no time it is given up; `given_up` says why.
+    more than `_SAFETY` times the largest error of a lead among the rows that were run in both precisions. The other
+    rows are run in float32: their decisions count, and their errors can raise that bound, until no row is unsure. So
+    bfloat16 only ever says that nothing changed. Where it saves no time it is given up; `given_up` says why.
     """
 
     def __init__(self, network: nn.Module, device: Device, room: int) -> None:

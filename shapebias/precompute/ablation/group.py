@@ -58,8 +58,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
     """Run the store's model `spec.label` on the settings' images, with all units and without the units `zeroed`.
 
     Raises ShapebiasError where `spec` gives another network than the store's, or nothing can be measured, and
-    UsageError
-    where nothing would be set to zero.
+    UsageError where nothing would be set to zero.
     """
     device = choose_device(settings.device, settings.precision)
     progress.stage("loading models")
@@ -141,8 +140,7 @@ class _Comparison:
         """Return how many cue-conflict images are decided by shape, by texture, and otherwise, before and after.
 
         `file` says which classes make a category. Images are prepared as the stream's settings say; those without a
-        conflict
-        are left out. Raises ShapebiasError as `label_images` does.
+        conflict are left out. Raises ShapebiasError as `label_images` does.
         """
         mappings, stimuli = label_images([self._runner], stream.image_set, file)
         mapping = mappings[self._runner.model.label]

@@ -47,12 +47,9 @@ class UnitAblation:
     """Sets each unit of one layer to zero separately, with many (image, unit) rows per forward.
 
     Where the remainder of the network behind the layer can be split off (see `Rest`), only that is run; it starts
-    behind the
-    next linear operation where a unit's share can be subtracted (see `NextLinear`). Otherwise the whole network is run,
-    with
-    a hook that zeroes another unit in every row; `why_whole` then says why, else it is None. `check` uses bfloat16
-    where that
-    is certain to give the same decisions.
+    behind the next linear operation where a unit's share can be subtracted (see `NextLinear`). Otherwise the whole
+    network is run, with a hook that zeroes another unit in every row; `why_whole` then says why, else it is None.
+    `check` uses bfloat16 where that is certain to give the same decisions.
     """
 
     def __init__(self, runner: Runner, layer: WatchedLayer, memory: int) -> None:
@@ -184,8 +181,7 @@ def shape_and_texture_scores(
     """Return `shape_score` and `texture_score` of the layer's units, float32 [units].
 
     A score counts the stream's cue-conflict images that the model decides by shape (by texture), but not without the
-    unit
-    (Chen, Agarwal & Nguyen 2020).
+    unit (Chen, Agarwal & Nguyen 2020).
     """
     decision = conflict.decisions[ablation.runner.model.label]
     conflicting = conflict.shape != conflict.texture

@@ -97,8 +97,7 @@ def robust_accuracy(
     images.
 
     batches: (batch, labels) as an attack takes them. An attack with epsilon 0 gives the accuracy on the unchanged
-    images.
-    See `withstood`.
+    images. See `withstood`.
     """
     right = torch.zeros(len(attacks), dtype=torch.int64)
     total = 0
@@ -120,10 +119,8 @@ def withstood(
     """Return which images the network classifies correctly in spite of each attack: bool [attacks, B], on their device.
 
     All attacks must have the same norm. An image withstands an epsilon if the network is right for the image itself and
-    for
-    the results of all attacks with a smaller or equal epsilon. Since the balls are nested, a larger epsilon never
-    counts
-    more images.
+    for the results of all attacks with a smaller or equal epsilon. Since the balls are nested, a larger epsilon never
+    counts more images.
     """
     right = torch.zeros((len(attacks), len(labels)), dtype=torch.bool, device=labels.device)
     with _as_constant(network):

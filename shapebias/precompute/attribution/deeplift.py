@@ -30,8 +30,7 @@ def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Expla
     """Return the mean over baselines of DeepLIFT's contributions, with its completeness gap.
 
     GradientSHAP replaces it where the rule is not valid for the network: where the contributions to the difference of
-    the
-    logit between trial images do not add up to it, as in networks that multiply activations with each other.
+    the logit between trial images do not add up to it, as in networks that multiply activations with each other.
     """
     missed = _missed_in_trial(subject)
     if not missed < _TOLERANCE:

@@ -16,8 +16,7 @@ class Question:
     seeds:    one for each image
 
     Random numbers for an image are drawn on the CPU with the image's seed, so they are the same in any batch and order,
-    for
-    any network and on any device.
+    for any network and on any device.
     """
 
     images: Tensor

@@ -67,8 +67,7 @@ def quadrature(rule: str, steps: int) -> tuple[Tensor, Tensor]:
     [steps] each.
 
     The weights add up to 1. The trapezoid rule's positions contain both ends. (captum's `riemann_trapezoid` has the
-    same
-    positions, but weights that add up to 1 - 1 / steps.)
+    same positions, but weights that add up to 1 - 1 / steps.)
     """
     if rule == "trapezoid":
         weights = torch.full((steps,), 1 / (steps - 1))

@@ -51,8 +51,7 @@ def find_head(network: nn.Module, images: Tensor) -> Head:
     """Return where the last maps of a network are, by two forwards and a backward of two images [2, 3, H, W].
 
     Whether scores depend on maps is tested by the gradient: where only the class token is read, for instance, they do
-    not
-    depend on the other tokens. A network without a gradient has no such maps.
+    not depend on the other tokens. A network without a gradient has no such maps.
     """
     images = images.detach().requires_grad_()
     with torch.enable_grad():

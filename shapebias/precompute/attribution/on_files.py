@@ -82,10 +82,8 @@ def explain_files(
     """Return the maps of images, by all methods of a task, for one network after the other.
 
     Methods that do not apply to a network are left out for it, with a note. Raises UsageError where an image cannot be
-    read
-    or a network does not know the class, before anything is explained; ShapebiasError where a network cannot be loaded
-    or
-    fails.
+    read or a network does not know the class, before anything is explained; ShapebiasError where a network cannot be
+    loaded or fails.
     """
     progress.stage("loading models")
     folders = [os.fsencode(file.absolute().parent.name) if task.target == LABEL else None for file in task.files]

@@ -16,8 +16,7 @@ def blocks(images: int, samples: int, most: int) -> Iterator[tuple[slice, slice]
     """Yield the images and samples of each batch of at most `most`, so that each sample of each image is in one batch.
 
     A batch holds all samples of several images or, where there are more samples than fit, a part of one image's
-    samples; all
-    parts have about the same size. So what runs together does not depend on the other images.
+    samples; all parts have about the same size. So what runs together does not depend on the other images.
     """
     if samples <= most:
         together = most // samples

@@ -80,8 +80,7 @@ class Subject:
         """Return a run's network as a subject.
 
         All methods use the same precision, one in which gradients do not underflow. Raises NotApplicable where the
-        network gives
-        no class scores.
+        network gives no class scores.
         """
         if runner.outputs is None:
             raise NotApplicable(f"{runner.model.label} gives no class scores that could be explained")

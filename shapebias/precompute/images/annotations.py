@@ -1,8 +1,7 @@
 """Images whose pixels are labelled with concepts, passed through the loader with their labels in one array.
 
 Workers return uint8 [versions, crop, crop, 3]: first the pixels, then the labels' bytes in as many versions as they
-need.
-Imports Pillow and numpy only, so that worker processes start fast.
+need. Imports Pillow and numpy only, so that worker processes start fast.
 """
 
 from collections import Counter

@@ -85,8 +85,7 @@ def read_image(
              libjpeg then leaves out detail
 
     Raises `ImageError` for a file that is damaged, too large or not an image, and ShapebiasError where a server cannot
-    be
-    reached; nothing else.
+    be reached; nothing else.
     """
     return _read(path, partial(_to_rgb, scales=scales or {}), enough=enough)
 
@@ -146,8 +145,7 @@ def read_pixels(
     Raises `ImageError` where it cannot be used.
 
     `reduced` decodes a large JPEG at a fraction of its size, with at least twice as many pixels as the geometry needs:
-    two to
-    three times as fast, with an average difference of 0.2 of 255.
+    two to three times as fast, with an average difference of 0.2 of 255.
     """
     return geometry(read_image(path, scales, enough=2 * geometry.resize if reduced else None))
 

@@ -76,8 +76,7 @@ def choose_scale(values: Range, *, is_float: bool) -> Scale:
     """Return the scale for values in a range; a range that files declare is used as it is.
 
     Otherwise, non-negative integers get the smallest usual number of bits that holds them (8, 10, 12, 14, 16). Floats
-    get the
-    range 0 to 1, -1 to 1, 0 to 255 or 0 to 65535 if they lie in it and fill more than a tenth of it; others are
+    get the range 0 to 1, -1 to 1, 0 to 255 or 0 to 65535 if they lie in it and fill more than a tenth of it; others are
     stretched.
     """
     low, high = values.low, values.high
@@ -180,8 +179,7 @@ def _declared(image: Image.Image) -> Range | None:
     """Return the range that a file declares; None where it declares none.
 
     A TIFF declares it in the tags (S)MinSampleValue and (S)MaxSampleValue; a PPM by its largest value, which Pillow
-    scales to
-    65535.
+    scales to 65535.
     """
     if image.format == "PPM":
         (tile,) = getattr(image, "tile", None) or (None,)

@@ -1,10 +1,8 @@
 """Distorted versions of an image: without texture, shape or colour, with less or other detail.
 
 Every function takes and returns pixels uint8 [H, W, 3]. Lengths are in pixels of a 224 px image and scale with the
-image.
-Random numbers are seeded by the image's path, so an image is changed in the same way in any batch, order or run.
-Imports
-Pillow and numpy only (scikit-image for contours), so that worker processes start fast.
+image. Random numbers are seeded by the image's path, so an image is changed in the same way in any batch, order or run.
+Imports Pillow and numpy only (scikit-image for contours), so that worker processes start fast.
 """
 
 import hashlib

@@ -56,8 +56,7 @@ def fetch(address: str) -> bytes:
     """Return the bytes at an address.
 
     Raises OSError with a number where there is no such file or it cannot be read, EOFError where an archive is too
-    short,
-    ShapebiasError where a server cannot be reached.
+    short, ShapebiasError where a server cannot be reached.
     """
     _, *member = address.split("\0")
     if not member:

@@ -25,8 +25,7 @@ class Geometry:
     """Fits an image to a network's input: resizes the short side to `resize`, then crops the central `crop` x `crop`.
 
     The result has the same bytes as torchvision's `Resize(resize, interpolation)` and `CenterCrop(crop)` for a PIL
-    image.
-    Raises `ValueError` if a size is not positive or the interpolation is unknown.
+    image. Raises `ValueError` if a size is not positive or the interpolation is unknown.
 
     >>> geometry = Geometry(256, 224)
     >>> geometry.key, geometry(Image.new("RGB", (640, 480))).shape
@@ -47,8 +46,7 @@ class Geometry:
         """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller.
 
         An image with one channel gives uint8 [crop, crop]. Raises `ImageError` if the resized image's long side would
-        exceed
-        40,000 pixels.
+        exceed 40,000 pixels.
         """
         size = self._resized(image.size)
         left, top = self._corner(size)
@@ -129,8 +127,7 @@ class _Resizing:
     bytes.
 
     Loading the compiled loops of `resample` takes a process as long as resizing some hundred images. They are used only
-    after
-    they gave the same bytes as the installed Pillow for one image.
+    after they gave the same bytes as the installed Pillow for one image.
     """
 
     _MANY = 500

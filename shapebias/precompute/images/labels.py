@@ -2,8 +2,7 @@
 
 A source gives every image the name of its class, or none: from its list, its shard, or its folder (`name_by_folder`).
 `label_images` turns the names into labels before any network is known; `match_outputs` then finds a network's output
-for
-every class. docs/images.md shows the rule as a table.
+for every class. docs/images.md shows the rule as a table.
 """
 
 import os
@@ -48,8 +47,7 @@ def label_images(names: Sequence[bytes | None]) -> ImageLabels:
     """Return the labels of images from the names of their classes (bytes that are not UTF-8 become surrogates).
 
     If all names are WordNet ids of ImageNet (or like `n01440764_tench`), the classes are ImageNet's. If all are
-    numbers, a
-    class is its number. Otherwise the classes are the names in the order of their characters.
+    numbers, a class is its number. Otherwise the classes are the names in the order of their characters.
 
     >>> label_images([b"cat", b"dog", b"cat"]).labels
     array([0, 1, 0], dtype=int32)
@@ -103,12 +101,9 @@ def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = Tru
     """Return the classes of images by their folders.
 
     The class is the first folder below those that all paths share, or the first that is a WordNet id where each path
-    has one.
-    Images beside the class folders are stray if they are fewer than those in the folders; otherwise the folder is flat,
-    and
-    nothing has a class. `source` is the user's name for the images, a folder or (not `is_folder`) a file. Raises
-    UsageError
-    where the folders are the splits of a data set, such as train and val.
+    has one. Images beside the class folders are stray if they are fewer than those in the folders; otherwise the folder
+    is flat, and nothing has a class. `source` is the user's name for the images, a folder or (not `is_folder`) a file.
+    Raises UsageError where the folders are the splits of a data set, such as train and val.
     """
     folder_of = [path.rpartition(b"/")[0] for path in paths]
     times = Counter(folder_of)
@@ -192,8 +187,7 @@ def match_outputs(
 
     The rules are: the names of the network's classes (`network_ids`), where they are known; numbers below `outputs`;
     ImageNet's classes, where there are 1000 outputs; the order of the names, where there are as many outputs.
-    `source_names`
-    and `class_ids` are as in `ImageLabels`; `outputs` is None where the network gives no class scores.
+    `source_names` and `class_ids` are as in `ImageLabels`; `outputs` is None where the network gives no class scores.
     """
     if outputs is None:
         return Match(outputs=None, rule="the network gives no class scores")

@@ -1,10 +1,9 @@
 """A process that decodes images for another one: both ends of it.
 
 It is a plain Python program, started anew (never forked, since the caller runs threads and CUDA) and without the
-caller's
-`__main__`, which `multiprocessing` would import again. It reads tasks from its stdin, answers on its stdout and writes
-pixels into memory that it shares with the caller through an inherited file descriptor. That memory has no name, so it
-cannot outlive its processes, however they end, and it needs no room in /dev/shm.
+caller's `__main__`, which `multiprocessing` would import again. It reads tasks from its stdin, answers on its stdout
+and writes pixels into memory that it shares with the caller through an inherited file descriptor. That memory has no
+name, so it cannot outlive its processes, however they end, and it needs no room in /dev/shm.
 """
 
 import contextlib

@@ -47,12 +47,9 @@ class SensitivityMeasure:
         """Return the sensitivities of every layer's units, float32 [units] by metric.
 
         These are `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity`: 1 - (mean
-        activation
-        on the changed images) / (mean on the originals), over the unit's top images; NaN where the originals' mean is
-        not above
-        0. Also `color_excess`, `shape_excess` and `noise_excess`: how much each is above the control. values float32
-        [units, k]:
-        each layer's largest activations, in the order of `lists`.
+        activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the
+        originals' mean is not above 0. Also `color_excess`, `shape_excess` and `noise_excess`: how much each is above
+        the control. values float32 [units, k]: each layer's largest activations, in the order of `lists`.
         """
         total = [{metric: np.zeros(len(top), np.float64) for metric in CHANGES} for top in self.lists]
         for part in parts:

@@ -14,8 +14,7 @@ def read_classes(path: Path) -> list[str]:
     """Return the classes of a network in the order of its outputs, by the names that the image folders have.
 
     The file is a JSON list; a JSON object {index: class}, {index: [class, name, …]} or {class: index}; or text with one
-    class
-    per line. Raises UsageError for anything else.
+    class per line. Raises UsageError for anything else.
     """
     path_text = printable(str(path))
     try:

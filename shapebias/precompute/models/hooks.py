@@ -62,10 +62,8 @@ class Watch:
     i-th layer.
 
     It is called inside the forward, before a later in-place operation can change the output. If `see` returns a tensor,
-    the
-    network continues with that in place of the layer's output. A forward in which a layer does not run, or has another
-    size
-    than in the trace, raises ShapebiasError or ValueError.
+    the network continues with that in place of the layer's output. A forward in which a layer does not run, or has
+    another size than in the trace, raises ShapebiasError or ValueError.
     """
 
     def __init__(

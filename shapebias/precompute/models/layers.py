@@ -158,8 +158,7 @@ class Trace:
         """Return the paths of the layers of operations.
 
         That is the path of the operation's module, else of its weights' module, else of the module that ran it, with
-        the
-        function's name; with `#1`, `#2` … where one ran several times.
+        the function's name; with `#1`, `#2` … where one ran several times.
         """
         bases = []
         for operation in operations:
@@ -210,8 +209,8 @@ class Trace:
         """Return the layers that are watched by default.
 
         For a network of the published studies these are the studies' layers. For transformers they are the hidden
-        neurons, and
-        the outputs of earlier stages that have several layers but no such neurons. For others they are the stages.
+        neurons, and the outputs of earlier stages that have several layers but no such neurons. For others they are the
+        stages.
         """
         kind = type(self.network)
         known = PAPER.get(kind.__name__, {}) if kind.__module__.startswith("torchvision.models") else {}
@@ -238,8 +237,7 @@ class Trace:
         """Return the layers that `--layers` names: `paper`, `all`, or names and globs separated by commas.
 
         Raises UsageError for a name that is not a layer or whose channel axis is unknown, ShapebiasError where no layer
-        has
-        activation maps.
+        has activation maps.
         """
         if request == "all":
             chosen = self.convolutions()

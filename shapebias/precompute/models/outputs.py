@@ -75,10 +75,8 @@ def find_scores(label: str, result: Any, classes: int | None, wanted: str | None
     """Return the class scores in the result of the network `label`; None where nothing looks like scores [B, classes].
 
     They are what the user asked for (`wanted`), else the only candidate, else the one called `logits`, else the one
-    with
-    another usual name or with as many columns as there are `classes`. Raises UsageError where several remain, where a
-    name
-    and the number of classes point to different ones, or where `wanted` does not exist.
+    with another usual name or with as many columns as there are `classes`. Raises UsageError where several remain,
+    where a name and the number of classes point to different ones, or where `wanted` does not exist.
     """
     candidates = [leaf for leaf in leaves(result) if leaf.scores is not None]
     if wanted is not None:

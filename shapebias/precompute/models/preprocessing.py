@@ -84,8 +84,7 @@ def from_pretrained_cfg(cfg: Any) -> Preprocessing:
     ImageNet's.
 
     timm resizes the short side to floor(input size / crop_pct); with crop_mode `squash` both sides, with `border` the
-    long
-    side, and the border gets the mean's colour. Raises ShapebiasError where a value makes no sense.
+    long side, and the border gets the mean's colour. Raises ShapebiasError where a value makes no sense.
     """
     usual = imagenet_preprocessing()
     try:

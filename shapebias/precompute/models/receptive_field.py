@@ -26,10 +26,9 @@ def receptive_fields(network: nn.Module, layers: list[WatchedLayer], side: int) 
     image.
 
     A unit behind a global operation (squeeze-and-excitation, attention) sees everything. Where the fields of units
-    differ
-    (behind a transposed convolution), the result is at most one stride more than the largest. Since fields may be
-    larger
-    than images, they are measured on wide images, or on images of `side` px where the network takes no others.
+    differ (behind a transposed convolution), the result is at most one stride more than the largest. Since fields may
+    be larger than images, they are measured on wide images, or on images of `side` px where the network takes no
+    others.
     """
     with torch.inference_mode(), _exact_convolutions(network):
         half, full = _rulers(network, layers, side)

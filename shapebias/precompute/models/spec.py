@@ -56,9 +56,8 @@ def parse_spec(text: str) -> ModelSpec:
     """Parse `[LABEL=]SOURCE[@CHECKPOINT]` and its options.
 
     The default label is the source's function, name, or stem. A `~` before a path is the home folder. Raises UsageError
-    for
-    an empty source or checkpoint, an unknown option or one without a value, or a label that could not name a model in a
-    store.
+    for an empty source or checkpoint, an unknown option or one without a value, or a label that could not name a model
+    in a store.
 
     >>> spec = parse_spec("R=resnet50@robust.pt,preprocess=none")
     >>> spec.label, spec.source, spec.checkpoint.name, spec.preprocess

@@ -39,8 +39,7 @@ def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
     """Return a classifier for a `checkpoint`, with as many classes as the file has.
 
     A file that torchvision publishes is recognised by its digest: it gets the preprocessing of those weights, and a
-    GoogLeNet
-    or Inception rescales its input as they need. Raises UsageError for a name that does not exist.
+    GoogLeNet or Inception rescales its input as they need. Raises UsageError for a name that does not exist.
     """
     import torchvision
 

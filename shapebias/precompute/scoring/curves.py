@@ -32,8 +32,7 @@ def blurred(images: Tensor) -> Tensor:
     """Return images [B, 3, H, W] blurred by a window of 11 px of 224 with sigma 5, the start of insertion.
 
     The kernel is that of the authors' code, a Gaussian that is reflected at the ends of its window; the image is
-    reflected
-    at its borders.
+    reflected at its borders.
     """
     side = min(images.shape[2:])
     kernel = blur_kernel(pixels(BLUR, side) // 2 * 2 + 1, scaled(SIGMA, side)).to(images.device)

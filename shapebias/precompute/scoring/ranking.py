@@ -26,8 +26,7 @@ class Ranking:
     """Ranks the pixels of maps of a batch of images.
 
     Pixels of equal importance are in a random order, drawn on the CPU with the image's seed: it is the same for all
-    methods,
-    networks and devices.
+    methods, networks and devices.
     """
 
     def __init__(self, seeds: Sequence[int], pixels: int, device: Device = CPU) -> None:

@@ -40,8 +40,7 @@ def evenly_over_classes(labels: NDArray[np.int32], keys: NDArray[np.int64], coun
     many.
 
     labels int32 [images] (-1, no class, counts as one); keys int64 [images]: the images with the smallest keys are
-    chosen in
-    a class, and the classes with the smallest keys where there are too many for all.
+    chosen in a class, and the classes with the smallest keys where there are too many for all.
     """
     order = np.lexsort((keys, labels))
     starts = np.flatnonzero(np.diff(labels[order], prepend=-2))

@@ -59,8 +59,8 @@ class ClassMeans(AttributeState):
         other classes.
 
         0 where m1 + m2 = 0; NaN with fewer than two classes, or where a class mean is below 0, since the index is
-        defined for
-        non-negative activations. Source: Morcos et al. 2018, arXiv 1803.06959, where the activation is the average.
+        defined for non-negative activations. Source: Morcos et al. 2018, arXiv 1803.06959, where the activation is the
+        average.
         """
         if not len(self.images):
             return np.full(self.total.shape[1], np.nan, np.float32)

@@ -13,8 +13,7 @@ def class_diversity(image: NDArray[np.int64], labels: NDArray[np.int32]) -> NDAr
     """Return exp(entropy) of the classes of each unit's top images, the effective number of classes: float32 [units].
 
     image int64 [units, k], -1 = none; labels int32 [images], -1 = none. The result is 1 to k; NaN where no top image
-    has a
-    label. The exponential of Shannon's entropy as an effective number: Hill 1973 (order 1).
+    has a label. The exponential of Shannon's entropy as an effective number: Hill 1973 (order 1).
 
     >>> class_diversity(np.array([[0, 1, 2, 3]]), np.array([5, 5, 7, 7], np.int32))
     array([2.], dtype=float32)
@@ -39,10 +38,8 @@ def visual_diversity(
     size:        length of an embedding
 
     0 for equal images, 1 for unrelated ones; NaN with fewer than two images. An image whose embedding is 0 has no
-    direction
-    and is left out. With unit vectors e, the sum over pairs of e_i e_j is (|sum e|^2 - n) / 2, so one sum of vectors
-    per unit
-    is enough.
+    direction and is left out. With unit vectors e, the sum over pairs of e_i e_j is (|sum e|^2 - n) / 2, so one sum of
+    vectors per unit is enough.
     """
     total = [np.zeros((len(image), size)) for image in lists]
     count = [np.zeros(len(image)) for image in lists]

@@ -27,10 +27,8 @@ class Quantile(AttributeState):
     """The monoid of the `count` largest sampled values per unit, and of how many values were sampled.
 
     The same number of positions is drawn from every image (`Sampling`), seeded by its position in the listing. The
-    planned
-    number of images bounds the memory: about 0.0075 * SAMPLE float32 values per unit, however many images come. On a
-    GPU,
-    where values are sorted once per batch, it is at least a batch's sample.
+    planned number of images bounds the memory: about 0.0075 * SAMPLE float32 values per unit, however many images come.
+    On a GPU, where values are sorted once per batch, it is at least a batch's sample.
 
     >>> quantile = Quantile(1, 4, 1, torch.device("cpu"))
     >>> quantile.result()

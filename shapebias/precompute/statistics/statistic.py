@@ -17,8 +17,7 @@ class Statistic(Protocol[Batch, Result]):
     """A monoid over images: a new statistic is the empty one, and `merge` is its associative operation.
 
     The result does not depend (except for rounding of sums) on whether images come in one batch or many, and are seen
-    by one
-    statistic or by several that are merged in the order of the images.
+    by one statistic or by several that are merged in the order of the images.
     """
 
     def update(self, batch: Batch, /) -> None:

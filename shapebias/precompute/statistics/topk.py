@@ -40,12 +40,9 @@ class TopK(AttributeState):
     """The monoid of sorted lists of k entries per unit, and of the number of images that have the largest value.
 
     An entry is (value, mean and key of the image, the image, position of the maximum, map). Saturated units have the
-    same
-    value for many images. So the larger mean of the map comes first among equal values, and the smaller key of the
-    image
-    among equal means: the order of images never matters. Maps are kept as uint8 with 255 = the entry's own value, one
-    byte
-    per position, since the unit's maximum, which scales them in the result, is known only at the end.
+    same value for many images. So the larger mean of the map comes first among equal values, and the smaller key of the
+    image among equal means: the order of images never matters. Maps are kept as uint8 with 255 = the entry's own value,
+    one byte per position, since the unit's maximum, which scales them in the result, is known only at the end.
 
     >>> top = TopK(1, 2, 1, 1, device=torch.device("cpu"))
     >>> from shapebias.precompute.statistics.image_batch import ImageBatch

@@ -31,14 +31,11 @@ class Variation(AttributeState):
     """The monoid of (sums of TV, of the TV expected by chance and of |a|, number of maps) per unit, in float64.
 
     Maps with NaN or infinite values are left out. Where the images of the maps are not given (`Maps`), no random
-    numbers are
-    drawn, and there is no coherence.
+    numbers are drawn, and there is no coherence.
 
     In random places, two neighbours are any two different positions. So the expected TV is the number of neighbouring
-    pairs
-    times the mean of |a[p] - a[q]| over p != q. The mean over random pairings (`Pairing`, where p = q has a probability
-    of
-    1 in P) is an unbiased estimate of (P - 1) / P of it.
+    pairs times the mean of |a[p] - a[q]| over p != q. The mean over random pairings (`Pairing`, where p = q has a
+    probability of 1 in P) is an unbiased estimate of (P - 1) / P of it.
     """
 
     _STATE = ("total", "expected", "absolute", "images")

@@ -49,8 +49,7 @@ def weights_for(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor], req
     """Return the tensors of a file by the names of a network's state dict, `wanted`.
 
     Of the file's groups and prefixes, the ones that give most of `wanted` are used, or those that `request` names
-    (`ema`,
-    `raw`, a key). Tensors without a match are reported where they look like the network's, else ignored. Raises
+    (`ema`, `raw`, a key). Tensors without a match are reported where they look like the network's, else ignored. Raises
     ShapebiasError for values that make no sense, UsageError where it is ambiguous which weights are meant.
     """
     choice = choose_candidate(groups, wanted, request)

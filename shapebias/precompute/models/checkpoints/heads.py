@@ -25,8 +25,7 @@ def head_elsewhere(missing: set[str], wanted: Mapping[str, Tensor], rest: State)
     """Return the names in `rest` of a network's last linear layer, by the network's names.
 
     Empty where that is not certain. It is certain where one layer is missing, and one layer with a usual name has the
-    same
-    inputs.
+    same inputs.
     """
     modules = {_SUFFIX.sub("", name) for name in missing}
     if len(modules) != 1 or any(not _SUFFIX.search(name) for name in missing):

@@ -102,8 +102,7 @@ def read_checkpoint(path: Path, request: str | None = None) -> Checkpoint:
     """Read safetensors, NumPy's .npz, or a file of `torch.save`, onto the CPU.
 
     `request` names the wanted weights where the file holds several sets. Raises UsageError or ShapebiasError where it
-    cannot be
-    read, for instance because another program is writing it.
+    cannot be read, for instance because another program is writing it.
     """
     check_kind(path)
     moment = _moment(path)

@@ -94,9 +94,8 @@ def hidden_neurons(recording: Recording, weighted: list[Operation], norms: Norms
     """Yield the operations whose activations are the hidden neurons of a transformer's blocks.
 
     They are linear layers, or convolutions of one pixel, to at least as many channels, followed by a nonlinearity and
-    another
-    such layer back to the number of input channels; or depthwise convolutions between two such layers. Networks without
-    attention have none.
+    another such layer back to the number of input channels; or depthwise convolutions between two such layers. Networks
+    without attention have none.
     """
     if not any(operation.name in ATTENTION and operation.output.depends for operation in recording.operations):
         return

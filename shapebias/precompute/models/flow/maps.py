@@ -44,8 +44,7 @@ class Layout:
         is possible.
 
         Tokens without a position are left out. Raises ValueError where the tensor belongs to an image of another size,
-        and its
-        axes are split for one size.
+        and its axes are split for one size.
         """
         if self.axes is None:
             return tensor

@@ -64,8 +64,7 @@ def _alike(operation: Operation, known: Known) -> Found:
     """Return the axes for elementwise functions, norms, pooling and reductions.
 
     They are those of the first known operand of the same shape. Otherwise each axis is that of the first operand that
-    fits
-    from the right, or else one of another size.
+    fits from the right, or else one of another size.
     """
     operands = [known[value] for value in operation.inputs if value in known]
     return [_of_operands(operation, operands, output.shape) if operands else None for output in operation.outputs]

@@ -44,14 +44,11 @@ def reduce_maps(
     """Reduce the maps of images [start, stop) in one read: maxima, counts and sums of every unit.
 
     maps float32 [B, P, C], at least 16 units, `row` positions wide; pairs int32 [B, n, 2]: see `Pairing`. The outputs
-    have
-    one column per unit, in as many blocks of 16 as hold C units: maximum float32 [B, .], initially -inf; nonpositive
-    int32
-    [B, .], the count of a <= 0, initially 0; sums float64 [5, B, .], initially 0: of a, of (a - the value in the
-    middle)^2,
-    of the differences between neighbours (total variation), of |a|, and of |a[p] - a[q]| over the pairs (p, q). Sums
-    are
-    float32 along a row and float64 beyond, which has nearly float64's precision at float32's speed.
+    have one column per unit, in as many blocks of 16 as hold C units: maximum float32 [B, .], initially -inf;
+    nonpositive int32 [B, .], the count of a <= 0, initially 0; sums float64 [5, B, .], initially 0: of a, of (a - the
+    value in the middle)^2, of the differences between neighbours (total variation), of |a|, and of |a[p] - a[q]| over
+    the pairs (p, q). Sums are float32 along a row and float64 beyond, which has nearly float64's precision at float32's
+    speed.
     """
     positions, units, pairings = maps.shape[1], maps.shape[2], pairs.shape[1]
     partner = np.empty((row, pairings), np.int64)
@@ -117,14 +114,11 @@ def count_concepts(
 
     maps float32 [B, P, C], `width` positions wide; maximum float32 [B, C], of the maps; threshold float32 [C]; row_low,
     column_low int64 and row_weight, column_weight float64: for every output row and column the map's row or column
-    before
-    it and the weight of the next; planes int32 [B, planes, pixels]. The counts are added to area int64 [B, C] and
-    shared
-    int64 [C, labels].
+    before it and the weight of the next; planes int32 [B, planes, pixels]. The counts are added to area int64 [B, C]
+    and shared int64 [C, labels].
 
     An interpolated value is above the threshold only where one of its neighbours is, so most rows, and most columns of
-    the
-    other rows, need not be computed.
+    the other rows, need not be computed.
     """
     height = maps.shape[1] // width
     begin = np.zeros(width + 1, np.int64)  # the first output column behind each column of the map

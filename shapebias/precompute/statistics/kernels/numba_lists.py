@@ -57,14 +57,10 @@ def insert_top(
     """Insert, for units [start, stop), the batch's images into the sorted top lists.
 
     maps float32 [B, P, C]; maximum and average (the maps' means) float32 [B, C]; keys and images int64 [B]. The lists
-    are
-    [C, k]: value float32, mean float32, key int64, image int64, position int32 (of the maximum, raster order), slot
-    int32:
-    the row of kept (uint8 [C, k, P]) that holds the entry's map, scaled so that 255 is the entry's own value. The
-    largest
-    value comes first, of equal ones the largest mean, and of equal means the smallest key. Maps are read only for
-    entries
-    that stay in the list. tied int64 [C]: how many images have the largest value.
+    are [C, k]: value float32, mean float32, key int64, image int64, position int32 (of the maximum, raster order), slot
+    int32: the row of kept (uint8 [C, k, P]) that holds the entry's map, scaled so that 255 is the entry's own value.
+    The largest value comes first, of equal ones the largest mean, and of equal means the smallest key. Maps are read
+    only for entries that stay in the list. tied int64 [C]: how many images have the largest value.
     """
     size, k, positions = maps.shape[0], value.shape[1], maps.shape[1]
     for first in range(start, stop, LANES):
@@ -117,10 +113,8 @@ def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
     """Reduce a unit's values to the `count` largest, or a few more, if at least half of the room is used.
 
     No dropped value is above the new threshold, and at least `count` of the kept values are not below it. The threshold
-    is
-    found by bisection in the order that the bits of floats have as whole numbers: each step is a fast loop without
-    branches,
-    and equal values do not slow it down.
+    is found by bisection in the order that the bits of floats have as whole numbers: each step is a fast loop without
+    branches, and equal values do not slow it down.
     """
     size, room = filled[unit], len(kept) - count
     if size <= count + room // 2:
@@ -159,8 +153,7 @@ def keep_above(
     """Keep, for units [start, stop), the sampled values above the unit's threshold, and cut lists that are full.
 
     maps float32 [B, P, C], at least 16 units; sampled int32 [B, m], positions, -1 = none; kept float32 [C, capacity],
-    of
-    which filled (int32 [C]) are in use; threshold float32 [C]: see `_cut`.
+    of which filled (int32 [C]) are in use; threshold float32 [C]: see `_cut`.
     """
     samples, room = sampled.shape[1], kept.shape[1] - sampled.shape[1]
     for image in range(len(sampled)):

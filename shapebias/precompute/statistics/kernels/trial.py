@@ -2,8 +2,7 @@
 
 Kernels are compiled for the GPU at hand, which may be of an untested kind. So all operators are run once on a few small
 maps, and their results are compared with those of PyTorch's operations on the CPU. The maps hold multiples of 1/8,
-whose
-sums are exact in any order: only squares are rounded.
+whose sums are exact in any order: only squares are rounded.
 """
 
 from types import ModuleType

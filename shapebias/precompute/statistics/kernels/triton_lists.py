@@ -44,8 +44,7 @@ def insert_top(
     """Put the list's entries and the batch's images at their common ranks. One program for each unit.
 
     source int32 [C, k]: the batch's image of an entry, -1 for an old entry; number int32 [C, k]: how many new entries
-    come
-    before a new one in the batch. freed int32 [C, k]: the slots of the entries that dropped out, as many.
+    come before a new one in the batch. freed int32 [C, k]: the slots of the entries that dropped out, as many.
     """
     unit = tl.program_id(0).to(tl.int64)
     entry = tl.arange(0, entry_block)
