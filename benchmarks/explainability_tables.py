@@ -19,7 +19,7 @@ SIGNIFICANT = 0.05
 
 
 def model_table(known: list[Explained]) -> list[str]:
-    """Return a model's scores, a line a method, each with the larger half of its interval."""
+    """Return a model's scores, one line per method, each with the larger half of its interval."""
     return rows(
         ["method", *(SCORES[name].title for name in SCORES)],
         [[row.method, *(str(row.scores[name]) for name in SCORES)] for row in known],

@@ -37,7 +37,7 @@ Maps = list[NDArray[np.float32]]  # of each layer, [images, units, h, w]
 
 def activation_maps(layers: tuple[tuple[int, int], ...], images: int) -> Maps:
     """Return maps like a network's, most values 0, with what is rare there in every layer: a dead unit, one that is
-    saturated, one with values that are no numbers, one far from 0, a negative one, a constant one."""
+    saturated, one with NaN or infinite values, one far from 0, a negative one, a constant one."""
     rng = np.random.default_rng(0)
     maps = []
     for units, side in layers:

@@ -11,7 +11,7 @@ _SIDE = ("mean", "median", "lower_quartile", "upper_quartile", "units", "dead")
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What `shapebias compare` says of two models; printed, it is what the command prints.
+    """The comparison of two models by `shapebias compare`; as text, it is what the command prints.
 
     accuracy:  of both under every condition
     overall:   of every metric, in how many layers the second model has the larger mean, and by how much, in standard

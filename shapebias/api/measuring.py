@@ -32,7 +32,7 @@ _NO_IMAGES = ImageSet(root="", paths=[], labels=np.zeros(0, np.int32))
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What `measure` found: of every unit of the watched layers its statistics and top images.
+    """The result of `measure`: statistics and top images of every unit of the watched layers.
 
     images: how many images came; notes: what to know of the network, a line each.
 

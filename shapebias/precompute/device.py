@@ -19,7 +19,7 @@ from shapebias.precompute.settings import EARLIER_PRECISIONS, PRECISIONS
 
 @dataclass(frozen=True)
 class Precision:
-    """How convolutions and matrix products round.
+    """The precision of convolutions and matrix products.
 
     name:       the value of `--precision`
     text:       the name for messages

@@ -25,9 +25,11 @@ class Reporter(Protocol):
 class Silent:
     """A reporter that shows nothing, since output goes to a pipe or a file."""
 
-    def stage(self, what: str, total: int | None = None) -> None: ...
+    def stage(self, what: str, total: int | None = None) -> None:
+        """Ignore the new stage."""
 
-    def advance(self, steps: int) -> None: ...
+    def advance(self, steps: int) -> None:
+        """Ignore the steps."""
 
 
 class _Speed(ProgressColumn):

@@ -54,7 +54,7 @@ class Runner:
 
     @property
     def geometry(self) -> Geometry:
-        """How images are resized and cropped for the network."""
+        """The resizing and cropping of images for the network."""
         return self.model.preprocessing.geometry
 
     def targets(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -114,7 +114,7 @@ class Runner:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Turn errors that the user's network raises in the block into a ShapebiasError of one line."""
+        """Turn errors that the user's network raises in the block into an error of one line. Raises ShapebiasError."""
         try:
             yield
         except ShapebiasError:

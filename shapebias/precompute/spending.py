@@ -1,4 +1,4 @@
-"""How the seconds of a run were spent, which shows its bottleneck."""
+"""The seconds of a run by activity, which show its bottleneck."""
 
 from dataclasses import dataclass
 

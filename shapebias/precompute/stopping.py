@@ -38,8 +38,9 @@ def signals_kept() -> Iterator[None]:
 
 @contextmanager
 def stoppable(seconds: float | None) -> Iterator[None]:
-    """Let SIGTERM, Ctrl-C and the end of `seconds` stop the block, in the main thread; then RunStoppedError is
-    raised.
+    """Let SIGTERM, Ctrl-C and the end of `seconds` stop the block, in the main thread.
+
+    Raises RunStoppedError when stopped.
     """
     told: list[str] = []
 

@@ -1,4 +1,4 @@
-"""What the explorer shows, saved as files in the current folder: the picture, the table, the marks."""
+"""Saves the contents of the explorer as files in the current folder: the picture, the table, the marks."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What all panes and screens of the explorer share: the store, the terminal, the user's marks and settings."""
+"""The state that panes and screens of the explorer share: the store, the terminal, the user's marks and settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the explorer remembers from one run to the next: view, columns, their widths, theme, attribution method."""
+"""The settings that the explorer keeps between runs: view, columns, their widths, theme, attribution method."""
 
 import contextlib
 from dataclasses import asdict, dataclass, field

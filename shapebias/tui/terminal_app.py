@@ -1,4 +1,4 @@
-"""What an app needs in a real terminal: updates only as quick as it takes them, pictures repaired, a clean end."""
+"""An app for a real terminal: updates no faster than the terminal takes them, pictures repaired, a clean end."""
 
 import os
 import signal

@@ -1,8 +1,4 @@
-"""The comparison of two models of a store: accuracy, shape bias, and every metric layer by layer, with the spread over
-units.
-
-Groups of networks are compared in `groups`.
-"""
+"""Compares two models of a store: accuracy, shape bias, and every metric layer by layer."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -48,11 +44,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSummary:
-    """The distribution of a metric over the living units of a layer (NaN where there are none).
-
-    units:  how many units are not dead and have a value; the other fields are over these
-    dead:   how many units are never above 0; they are left out
-    """
+    """The distribution of a metric over the `units` living units of a layer; NaN for none. `dead` ones are left out."""
 
     model: str
     layer: str
@@ -69,13 +61,10 @@ class LayerSummary:
 class Difference:
     """The difference of a metric between two models in a layer: the second model's mean minus the first's.
 
-    low, high:  95 % percentile bootstrap interval of the difference; units are resampled in each model
-    p:          two-sided permutation test of the difference of means; units are exchanged between the models; at least
-                1 / (RESAMPLES + 1)
-    p_holm:     p, corrected over the metric's layers (Holm)
+    low, high:  95 % percentile bootstrap interval; units are resampled in each model
+    p, p_holm:  two-sided permutation test, units exchanged between the models; and corrected over the metric's layers
 
-    Interval and p are about these two networks only. The units of a network are not independent: even two networks that
-    differ only in their seed can differ significantly.
+    Both are about these two networks only: networks that differ only in their seed can differ significantly, too.
     """
 
     layer: str
@@ -108,10 +97,7 @@ class Overall:
 
 
 def pair_of(store: Store, first: str | None, second: str | None) -> tuple[str, str]:
-    """Return the two models to compare: the named ones, else the first two of the store.
-
-    Raises UsageError where there are not two.
-    """
+    """Return the models to compare: those named, else the store's first two. Raises UsageError without two models."""
     names = list(store.models)
     for name in (first, second):
         if name is not None:
@@ -169,8 +155,8 @@ def summarize(store: Store, model: str, layer: str, metric: str) -> LayerSummary
 def outliers(store: Store, model: str, layer: str, reference: str) -> NDArray[np.int64]:
     """Return a model's units whose |tv_shift| is at least 20 % of the `reference` model's mean clean TV in the layer.
 
-    This is the rule of the code of Chen, Agarwal & Nguyen, where the standard network is the reference for the robust
-    one too. Empty without the noise pass, or where the reference has no living unit.
+    The rule of the code of Chen, Agarwal & Nguyen. Empty without the noise pass, or if the reference has no living
+    unit.
     """
     if "tv_shift" not in store.metric_names(model, layer):
         return np.zeros(0, np.int64)
@@ -188,8 +174,7 @@ def compare(
 ) -> tuple[list[Difference], list[Overall]]:
     """Compare every metric that both models have (or those named) in every layer that both have, and over all layers.
 
-    Random numbers are seeded, so that the same store gives the same results. Raises UsageError for a metric that does
-    not exist.
+    The same store gives the same results (random numbers are seeded). Raises UsageError for an unknown metric.
     """
     layers = shared_layers(store, first, second)
     stored = [set(store.metric_names(model, layer)) for model in (first, second) for layer in layers]
@@ -257,10 +242,7 @@ def comparison(
     all_right: bool = False,
     reference: str | None = None,
 ) -> dict[str, Any]:
-    """Return the whole comparison of two models, ready for JSON. Raises UsageError and StoreError.
-
-    `reference` is the model whose total variation defines outliers (see `outliers`); None: the first.
-    """
+    """Return the whole comparison, ready for JSON; `reference`: see `outliers`. Raises UsageError and StoreError."""
     of_units, of_maps = _split(metrics)
     differences, overall = compare(store, first, second, of_units)
     pair, standard = (first, second), _reference(store, first, reference)
@@ -307,9 +289,7 @@ def comparison_text(
 
 
 def _split(metrics: list[str] | None) -> tuple[list[str] | None, list[str] | None]:
-    """Return which of the named metrics are metrics of units, and which are scores of attribution maps; None
-    means all.
-    """
+    """Return which of the named metrics belong to units, and which to attribution maps; None means all."""
     if metrics is None:
         return None, None
     return [name for name in metrics if name not in SCORES], [name for name in metrics if name in SCORES]
@@ -338,9 +318,7 @@ def _outlier_lines(store: Store, pair: tuple[str, str], reference: str) -> list[
 
 
 def shape_bias_record(store: Store, model: str) -> dict[str, Any] | None:
-    """Return a model's shape bias, its interval and its decisions, ready for JSON; None where there are no
-    decisions.
-    """
+    """Return a model's shape bias, its interval and its decisions, ready for JSON; None without decisions."""
     scored = _shape_bias(store, model)
     return None if scored is None else bias_record(scored)
 
@@ -366,8 +344,8 @@ def _without_nan(value: Any) -> Any:
 
 
 def sentence(overall: Overall, second: str) -> str:
-    """Return the result over all layers, such as `demo-r is smoother in 2 of 5 layers; over all +0.31 standard
-    deviations of their units`.
+    """Return a line such as `demo-r is smoother in 2 of 5 layers; over all +0.31 standard deviations of their
+    units`.
     """
     return (
         f"{second} is {larger_in_words(overall.metric)} in {overall.larger} of {overall.layers} layers; "

@@ -53,7 +53,7 @@ def concepts_of(store: Store, unit: Unit) -> list[tuple[str, str, float]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Detectors:
-    """How many units of a layer are detectors, and how many different concepts they detect.
+    """The number of units of a layer that are detectors, and of different concepts that they detect.
 
     units:      number of units in the layer
     undecided:  units that cannot be classified (see `LayerConcepts`)

@@ -1,5 +1,5 @@
-"""How well the attribution maps of models explain: mean scores with intervals for each model and method, and the
-comparison of two models image by image.
+"""Mean scores of attribution maps with intervals for each model and method, and the comparison of two models image by
+image.
 """
 
 import csv
@@ -44,7 +44,7 @@ _UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """How well the maps of one method explain the decisions of one model.
+    """Scores that say how well the maps of one method explain the decisions of one model.
 
     images:      how many images have such a map
     constant:    how many of those maps have the same value everywhere: no evidence, hence a random order of pixels

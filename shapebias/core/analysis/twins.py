@@ -19,7 +19,7 @@ _MEMORY = 256 << 20  # bytes of activations kept for the next unit
 
 
 class TwinGroup(StrEnum):
-    """Where a unit was looked for."""
+    """The part of the store that a similar unit was found in."""
 
     TWIN = "twin, same layer"
     TWIN_ELSEWHERE = "twin, other layer"

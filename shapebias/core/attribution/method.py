@@ -50,7 +50,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Cost:
-    """How often the network runs for one image: `forwards`, and `backwards`, each of which follows one of the
+    """The number of runs of the network for one image: `forwards`, and `backwards`, each of which follows one of the
     forwards.
     """
 

@@ -1,4 +1,4 @@
-"""How similarly two observers err: observed and error consistency, and the difference of their accuracies.
+"""The similarity of two observers' errors: observed and error consistency, and the difference of their accuracies.
 
 As published: Geirhos, Meding & Wichmann 2020 (arXiv 2006.16736), Geirhos et al. 2021 (arXiv 2106.07411), and the code
 of the latter (model-vs-human, plotting/analyses.py and plotting/plot.py).

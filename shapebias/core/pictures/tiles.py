@@ -24,7 +24,7 @@ _LINE = (0, 255, 255)  # colour of the line around the mask
 
 
 class View(StrEnum):
-    """What a tile shows: the crop around the maximum, or the whole image with its activation mask."""
+    """The content of a tile: the crop around the maximum, or the whole image with its activation mask."""
 
     CROP = "crop"
     MASK = "mask"

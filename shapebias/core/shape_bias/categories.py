@@ -1,4 +1,4 @@
-"""Which of a network's classes belong to each category of a cue-conflict experiment: a mapping of names to indices."""
+"""The mapping of a network's classes to the categories of a cue-conflict experiment: by name, the classes' indices."""
 
 import json
 import re

@@ -23,16 +23,20 @@ _STIMULUS = re.compile(rf"({CATEGORY.pattern})[0-9]*-({CATEGORY.pattern})(?:-?[0
 
 
 def short_name(name: str) -> str:
-    """Return what all observers call an image: its name without folders and without a trial's prefix, such as
-    `0001_s5n_dnn_0_cat_00_`."""
+    """Return the name that identifies an image for all observers: without folders and without a trial's prefix, such as
+    `0001_s5n_dnn_0_cat_00_`.
+    """
     return name.rpartition("/")[2].rpartition("_")[2]
 
 
 def parse_stimulus(name: str) -> tuple[str, str]:
-    """Return the shape and the texture that an image is named after.
+    """Return the shape and the texture in an image's name. Raises ValueError for a name of another kind.
 
-    `cat/cat1-elephant2.png` as published, `0001_s5n_dnn_0_cat_00_cat1-elephant2.png` as recorded, and
-    `circle/circle-dots-00012.png` of the built-in images. Raises ValueError for a name of another kind.
+    The name is `cat/cat1-elephant2.png` as published, `0001_s5n_dnn_0_cat_00_cat1-elephant2.png` as recorded, or
+    `circle/circle-dots-00012.png` of the built-in images.
+
+    >>> parse_stimulus("cat/cat1-elephant2.png")
+    ('cat', 'elephant')
     """
     match = _STIMULUS.fullmatch(short_name(name))
     if match is None:
@@ -57,8 +61,9 @@ def label_stimulus(name: str, categories: Sequence[str], textures: Sequence[str]
 class Stimuli:
     """The stimuli among some files.
 
-    used int64 [images]: which files; shape, texture int32 [images]: their categories, which are one and the same in
-    those without a conflict. `unusable` lists the other files, each with the reason.
+    used:            int64 [images], the indices of the files
+    shape, texture:  int32 [images], their categories; equal in images without a conflict
+    unusable:        (name, reason) of every other file
     """
 
     used: NDArray[np.int64]
@@ -107,13 +112,17 @@ def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[i
 
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
-    """What one observer, or several together, decided for cue-conflict images, and for stimuli without a conflict.
+    """The decisions of one observer, or of several together, for cue-conflict images and for stimuli without a
+    conflict.
 
-    shape, texture, decision int32 [images]: indices into `categories`; decision is NO_DECISION (-1) for none of them.
-    `images` holds the images' names (an image of several observers is there several times). Those whose shape and
-    texture are one category do not enter the shape bias; early stores left them out and counted them, `excluded`.
-    `stimuli` says how the images were prepared, NATIVE or MODEL, empty where nobody knows. Raises ValueError where
-    these do not fit together.
+    categories:                names that the arrays index
+    images:                    the images' names; an image decided by several observers is there several times
+    shape, texture, decision:  int32 [images], indices into `categories`; decision NO_DECISION (-1) is none of them
+    excluded:                  how many images with equal categories were left out (only early stores left them out);
+                               such images never enter the shape bias
+    stimuli:                   how the images were prepared, NATIVE or MODEL; empty where unknown
+
+    Raises ValueError where these are inconsistent.
     """
 
     categories: list[str]
@@ -165,7 +174,7 @@ def pool(observers: Sequence[Decisions]) -> Decisions:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many decisions were for an image's shape, for its texture, and for something else."""
+    """The number of decisions for an image's shape, for its texture, and for something else."""
 
     shape: int
     texture: int
@@ -173,7 +182,11 @@ class Counts:
 
     @property
     def shape_bias(self) -> float:
-        """shape / (shape + texture), in [0, 1]; NaN where both are 0."""
+        """The shape bias, shape / (shape + texture), in [0, 1]; NaN where both are 0.
+
+        >>> Counts(shape=182, texture=537, other=481).bias_text
+        '0.2531'
+        """
         decided = self.shape + self.texture
         return self.shape / decided if decided else float("nan")
 
@@ -190,11 +203,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Score:
-    """Counts over all images with a conflict, and by shape category.
+    """The shape bias and its counts over all images with a conflict, and counts by shape category.
 
-    `interval` is the 95 % interval of the shape bias (NaN: none) over `interval_over`, SOURCES where images' names say
-    of which shape and texture they were made, else IMAGES; `image_interval` is that over images. `excluded` counts
-    images without a conflict; `stimuli`: see `Decisions`.
+    interval:        the 95 % interval of the shape bias; NaN for none
+    interval_over:   SOURCES where images' names say which shape and texture they were made of, else IMAGES
+    image_interval:  the 95 % interval over images
+    excluded:        number of images without a conflict
+    stimuli:         see `Decisions`
     """
 
     counts: Counts

@@ -18,7 +18,7 @@ _UNDEFINED = "–"
 
 @dataclass(frozen=True, kw_only=True)
 class Observer:
-    """Who decided: a model, or people together. `source` says where the figures are from; `category_bias` is the shape
+    """A model, or people together. `source` says where the figures are from; `category_bias` is the shape
     bias by shape category (published figures have it without the counts)."""
 
     name: str

@@ -11,7 +11,7 @@ from shapebias.core.store import schema
 
 @dataclass(frozen=True)
 class MapScores:
-    """How well the attribution maps of a model explain its decisions.
+    """Scores that say how well the attribution maps of a model explain its decisions.
 
     facts:    how the scores were measured
     values:   by the score's name, float32 [methods, images]; NaN where it was not measured

@@ -1,4 +1,4 @@
-"""Which files a store on this machine has: in a folder, or in a zip."""
+"""The names and sizes of the files of a store on this machine: in a folder, or in a zip."""
 
 import zipfile
 from functools import cached_property

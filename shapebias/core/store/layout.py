@@ -1,4 +1,4 @@
-"""Where the arrays of a layer are in a store.
+"""The position of each layer's arrays in a store.
 
 A model's units are numbered through its layers, in their order: `metrics`, `top/value`, `activations/max` and so on
 have one row or column for every unit of the model. Activation maps of the same size are in one array. In stores of

@@ -231,7 +231,7 @@ class Store(Protocol):
         return Unit(model, layer, int(index))
 
     def check_model(self, model: str) -> None:
-        """Raises UsageError where the store has no such model."""
+        """Raise UsageError where the store has no such model."""
         if model not in self.models:
             raise UsageError(_unknown("model", model, list(self.models)))
 

@@ -193,7 +193,7 @@ class CueConflictImages(_Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionImages(_Attributes):
-    """How the images of the attribution pass were chosen.
+    """The choice of the images of the attribution pass.
 
     target_rule:  which output is explained: the network's decision (`predicted`) or the right output (`label`)
     seed:         of the random choice
@@ -227,7 +227,7 @@ class AttributedMethod(_Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionScores(_Attributes):
-    """How the attribution maps of a model were scored.
+    """The settings with which a model's attribution maps were scored.
 
     scores:      names of the arrays of scores
     steps:       number of steps of insertion and deletion; 0 = not measured

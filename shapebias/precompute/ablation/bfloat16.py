@@ -27,7 +27,7 @@ _BEHIND = 0.8  # bfloat16 must take at most this fraction of float32's time, or 
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """How scores [R, classes] become decisions.
+    """The rule that turns scores [R, classes] into decisions.
 
     decide:    returns the decisions, int32 [R]
     evidence:  returns [R, choices], whose largest value is at the decision

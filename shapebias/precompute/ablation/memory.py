@@ -1,4 +1,4 @@
-"""How much memory ablation may use, and how much the tensors of a computation use at once."""
+"""The memory that ablation may use, and the memory that the tensors of a computation use at once."""
 
 import weakref
 from collections.abc import Callable

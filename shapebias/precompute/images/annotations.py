@@ -127,7 +127,7 @@ class Labels:
 
     @cached_property
     def pixels(self) -> npt.NDArray[np.int64]:
-        """How many pixels of each image show each concept, int64 [B, concepts + 1]; [:, 0] is 0."""
+        """The number of pixels of each image that show each concept, int64 [B, concepts + 1]; [:, 0] is 0."""
         counts = np.zeros((len(self.planes), len(self.concepts) + 1), np.int64)
         for row, planes, whole in zip(counts, self.planes, self.whole, strict=True):
             row += np.bincount(planes.ravel(), minlength=len(row))

@@ -94,7 +94,7 @@ def choose_scale(values: Range, *, is_float: bool) -> Scale:
 
 @dataclass(frozen=True)
 class Depth:
-    """How an image file stores values of more than 8 bits.
+    """The storage of values of more than 8 bits in an image file.
 
     kind:      such as `16-bit PNG`
     raw:       Pillow's name for the layout of 16-bit colours; None for grey

@@ -1,4 +1,4 @@
-"""Which files are images, by their names, and notes about the files that are left out."""
+"""The names of image files, and notes about the files that are left out."""
 
 import os
 from collections import Counter

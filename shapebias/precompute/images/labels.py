@@ -1,8 +1,9 @@
-"""How images get labels, from any source, and which output of a network is right for each label.
+"""Labels of images from any source, and the output of a network that is right for each label.
 
 A source gives every image the name of its class, or none: from its list, its shard, or its folder (`name_by_folder`).
 `label_images` turns the names into labels before any network is known; `match_outputs` then finds a network's output
-for every class. docs/images.md shows the rule as a table.
+for
+every class. docs/images.md shows the rule as a table.
 """
 
 import os
@@ -157,7 +158,7 @@ def _splits_text(splits: Sequence[bytes], source: str, is_folder: bool) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """Which output of a network stands for which class of the images.
+    """The outputs of a network for the classes of images.
 
     outputs:  int64 [classes of the images], -1 for a class that the network does not know; None where no rule fits
     rule:     the rule in words; without outputs, what was found and what was needed

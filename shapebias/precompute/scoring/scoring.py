@@ -24,7 +24,7 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scoring:
-    """How the maps of a scan's images are scored.
+    """The settings with which the maps of a scan's images are scored.
 
     steps:  number of steps of insertion and deletion; 0: not measured
     boxes:  for each image the boxes of the explained object, float64 [boxes, 4], in px of the input; there may be none

@@ -107,7 +107,7 @@ class ModelRun:
 
     @property
     def classes(self) -> str:
-        """How the images' classes were matched with outputs, or why no image has a right output."""
+        """The rule by which the images' classes have outputs, or why no image has a right output."""
         match = self.runner.match
         return "no image has a label" if self.top1 is None and match.outputs is not None else match.rule
 

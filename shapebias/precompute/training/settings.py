@@ -29,7 +29,7 @@ _RECIPE = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """What the user asked for; see `shapebias train --help`.
+    """The settings of a training run; see `shapebias train --help`.
 
     `attack` None is standard training.
     """
@@ -78,7 +78,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """What an epoch gave. `accuracy` and `robust_accuracy` are of held-out images, in [0, 1], None if not measured.
+    """An epoch. `accuracy` and `robust_accuracy` are of held-out images, in [0, 1], None if not measured.
 
     `loss` and `train_accuracy` are means over the images learned from, as the network saw them (attacked or not).
     """

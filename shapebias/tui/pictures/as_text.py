@@ -1,4 +1,4 @@
-"""What stands for pictures in terminals without any: a unit's images as lines, maps as characters."""
+"""Text in place of pictures, for terminals without graphics: a unit's images as lines, maps as characters."""
 
 import numpy as np
 from numpy.typing import NDArray

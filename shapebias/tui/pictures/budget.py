@@ -1,4 +1,4 @@
-"""How many bytes a picture may have: few enough to come soon at first, then what the line takes while one looks."""
+"""The bytes that a picture may have: few, to come soon at first, then as many as the connection transfers in time."""
 
 import math
 

@@ -78,12 +78,12 @@ class KittyPainter(Painter):
 
     def _free(self, cells: int) -> str:
         """Return what makes the terminal forget the pictures that were not used longest, down to so many cells."""
-        shown = {data for placed in self._placed.values() for data in placed.values()}
+        visible = {data for placed in self._placed.values() for data in placed.values()}
         total, gone = sum(self._cells.values()), ""
         for data in list(self._numbers):
             if total <= cells:
                 break
-            if data not in shown:
+            if data not in visible:
                 total -= self._cells.pop(data)
                 gone += f"\x1b_Ga=d,d=I,q=2,i={self._numbers.pop(data)}\x1b\\"
         return gone

@@ -1,4 +1,4 @@
-"""How many tiles of what size fit into a region of the terminal."""
+"""The number and size of the tiles that fit into a region of the terminal."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ class GridLayout:
 
     @property
     def count(self) -> int:
-        """How many tiles there are."""
+        """The number of tiles."""
         return self.columns * self.rows
 
     def cell_of(self, index: int) -> tuple[int, int]:

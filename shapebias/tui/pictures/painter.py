@@ -1,4 +1,4 @@
-"""How the tiles of a picture get to a terminal: one protocol for all kinds of graphics that are painted over cells."""
+"""Painters send the tiles of a picture to a terminal: one protocol for all kinds of graphics over cells."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What the terminal shows, cell by cell, so that an update of the screen sends only what it changes."""
+"""The contents of the terminal, cell by cell, so that an update of the screen sends only what changes."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby, repeat

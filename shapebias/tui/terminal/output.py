@@ -14,7 +14,7 @@ _SEEN_ON_BLANKS = {"4", "7", "9", "21", "53"}  # underlined, reversed, struck ou
 
 
 class _Look(NamedTuple):
-    """How text looks: the selectors of its colours, empty for the terminal's own, and all others."""
+    """The look of text: the selectors of its colours, empty for the terminal's own, and all others."""
 
     foreground: str = ""
     background: str = ""

@@ -1,4 +1,4 @@
-"""What the terminal can show, concluded from its answers: graphics, colours, the size of a cell in pixels."""
+"""The abilities of the terminal, concluded from its answers: graphics, colours, the size of a cell in pixels."""
 
 import fcntl
 import os
@@ -34,7 +34,7 @@ _TMUX_TIMEOUT = 1.0  # seconds
 
 @dataclass(frozen=True)
 class Terminal:
-    """What a terminal can show. `cell_width` and `cell_height` in pixels; `answered` is false where it kept silent.
+    """The abilities of a terminal. `cell_width` and `cell_height` in pixels; `answered` is false where it kept silent.
 
     `multiplexer` is `tmux`, `screen` or nothing; `reasons` say what was concluded, and from what.
     """

@@ -14,7 +14,7 @@ _TIMEOUT = 2.0  # seconds; every terminal answers the last question, so only a d
 
 @dataclass(frozen=True)
 class TerminalQuestion:
-    """What is sent to a terminal, and the form of its answer, whose first group is what it says."""
+    """A query for a terminal, and the pattern of its answer, whose first group is the content."""
 
     title: str
     text: bytes
@@ -49,7 +49,7 @@ _BEFORE, _AFTER = b"\x1b[?1049h\x1b[H", b"\r\x1b[2K\x1b[?1049l"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a terminal said to a question, and after how many seconds; None for both where it said nothing."""
+    """The answer of a terminal to a question, and after how many seconds; None for both without an answer."""
 
     question: TerminalQuestion
     said: bytes | None = None

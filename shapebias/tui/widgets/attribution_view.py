@@ -1,4 +1,4 @@
-"""Where models look in an image: their attribution maps side by side, what they explain, what the colours mean."""
+"""The attribution maps of models for an image, side by side, with the explained outputs and a legend of the colours."""
 
 from collections.abc import Callable, Sequence
 from textwrap import wrap

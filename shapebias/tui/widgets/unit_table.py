@@ -204,7 +204,7 @@ class UnitTableView(CursorView, can_focus=True):
 
     @property
     def _edges(self) -> list[int]:
-        """Where the columns begin, and where the last one ends, in cells."""
+        """The positions where the columns begin, and where the last one ends, in cells."""
         return list(accumulate((width + _GAP for width in self._widths.values()), initial=0))
 
     def _in_sight(self) -> tuple[int, int]:

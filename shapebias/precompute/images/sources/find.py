@@ -1,4 +1,4 @@
-"""What the user may write where images are asked for: a folder, tar files, a list, on a server too, or a split of the
+"""The sources of images that a user can name: a folder, tar files, a list, on a server too, or a split of the
 built-in images."""
 
 from collections.abc import Callable

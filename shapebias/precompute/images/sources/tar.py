@@ -1,4 +1,4 @@
-"""Which images tar files hold, and their labels: of whole folders, or WebDataset's shards.
+"""Lists the images in tar files with their labels: of whole folders, or WebDataset's shards.
 
 The headers are read once; images are then read by their offsets, in any order, by any process. Nothing is unpacked.
 """
@@ -44,7 +44,7 @@ def is_tar_name(name: str) -> bool:
 
 @dataclass
 class _Index:
-    """What one archive holds: its images' names, offsets and sizes, WebDataset's classes by key, and the class of each
+    """One archive: its images' names, offsets and sizes, WebDataset's classes by key, and the class of each
     image by them. `stamp` changes with the archive."""
 
     archive: str

@@ -1,4 +1,4 @@
-"""How a layer's tensor holds its maps: which of its axes are channels, and which are rows and columns."""
+"""The layout of maps in a layer's tensor: which of its axes are channels, and which are rows and columns."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
