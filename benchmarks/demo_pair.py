@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.pair_training import command, log, minutes, table
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.attacks.descent import Normalised, robust_accuracy
 from shapebias.precompute.images.builtin.drawing import builtin_set, draw_path, parse_path
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.spec import PAIR, parse_spec
-from shapebias.precompute.models.trained import SHIPPED, read_trained
 
 STEPS = 20
 EPSILONS = (0.0, 0.25, 0.5, 1.0, 2.0, 2.5)  # Euclidean, over all pixels and colours of a 64 px image in [0, 1]
@@ -50,39 +50,20 @@ def decisions(network: Normalised, inputs: Tensor) -> Tensor:
     return torch.cat([network(batch) for batch in torch.split(inputs, BATCH)]).argmax(1)
 
 
-def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines] + [""]
-
-
-def recipe() -> tuple[list[str], list[str]]:
-    """How the pair was trained, and the log of it, from the files' headers."""
-    lines = ["## Recipe", "", "Networks that differ in nothing but the images that they learned from:", ""]
-    seconds = 0.0
-    logs = []
-    for name in PAIR:
-        trained = read_trained(SHIPPED[name])
-        assert trained is not None
-        history, attack = trained.recipe["history"], trained.recipe["attack"]
-        options = f"--epochs {len(history)}"
-        if attack:
-            options += f" --adversarial {attack['norm']} --epsilon {attack['epsilon']:g} --steps {attack['steps']}"
-            options += f" --step-size {attack['step_size']:g}"
-        lines.append(f"    shapebias train --data builtin:train --output {name}.safetensors {options}")
-        took = sum(epoch["seconds"] for epoch in history)
-        seconds += took
-        rows = [
-            [str(epoch["number"]), f"{epoch['loss']:.3f}"]
-            + ["–" if epoch[key] is None else f"{epoch[key]:.1%}" for key in ("accuracy", "robust_accuracy")]
-            + [f"{epoch['seconds']:.0f}"]
-            for epoch in history
-        ]
-        logs += [f"### {name}", "", f"{len(rows)} epochs in {took / 60:.1f} minutes, {SHIPPED[name].stat().st_size:,} "]
-        logs[-1] += "bytes. Accuracy is of 600 held-out training images, robust accuracy of them under the attack that "
-        logs[-1] += "is trained against."
-        logs += ["", *table(["epoch", "loss", "accuracy", "robust", "seconds"], rows)]
-    lines += ["", f"Together {seconds / 60:.0f} minutes on 2 cores, with other jobs running beside them.", ""]
-    return [*lines, "The log is at the end.", ""], ["## Log", "", *logs]
+def recipe() -> list[str]:
+    """How the pair was trained."""
+    return [
+        "## Recipe",
+        "",
+        "Networks that differ in nothing but the images that they learned from:",
+        "",
+        *(f"    {command(name, 'builtin:train')}" for name in PAIR),
+        "",
+        f"Together {sum(map(minutes, PAIR)):.0f} minutes on 2 cores, with other jobs running beside them.",
+        "",
+        "The log is at the end.",
+        "",
+    ]
 
 
 def main() -> None:
@@ -118,7 +99,6 @@ def main() -> None:
             accuracies = robust_accuracy(network, chosen, attacks, generator)
             rows.append([name, *(f"{accuracy:.1%}" for accuracy in accuracies)])
 
-    training, log = recipe()
     lines = [
         "# The built-in pair",
         "",
@@ -126,7 +106,7 @@ def main() -> None:
         "trained on the built-in images as they are, and on images under attack (projected gradient descent).",
         "This page is written by `python -m benchmarks.demo_pair --write docs/demo-pair.md`.",
         "",
-        *training,
+        *recipe(),
         "## Measured",
         "",
         f"The built-in images are drawn at {drawn:.0f} a second on one core, other jobs running.",
@@ -145,7 +125,9 @@ def main() -> None:
         "linf, epsilon in 255ths:",
         "",
         *table(["", *(f"{epsilon * 255:g}" for epsilon in LINF)], robust_linf),
-        *log,
+        "## Log",
+        "",
+        *(line for name in PAIR for line in log(name)),
     ]
     text = "\n".join(lines).rstrip() + "\n"
     if options.write:

@@ -66,7 +66,7 @@ class StreamStopwatch(Silent):
     def __init__(self) -> None:
         self.start = self.end = 0.0
 
-    def stage(self, what: str, total: int | None = None) -> None:
+    def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
         if total and not self.start:
             self.start = time.perf_counter()
 

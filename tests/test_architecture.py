@@ -27,12 +27,12 @@ ALLOWED = {  # the rooms that the modules of a room may import from
 # From the ground up: a module imports from its own folder and from lower floors. "" is what lies in core/ itself.
 CORE_FLOORS = [
     {""},
-    {"shape_bias", "attribution"},
+    {"shape_bias", "attribution", "uncertainty"},
     {"ood"},
     {"store"},
     {"units", "pictures"},
     {"analysis"},
-    {"figures"},
+    {"figures", "paper"},
 ]
 # A folder imports from no higher floor; other folders of precompute/ may use and be used by all of them.
 PRECOMPUTE_FLOORS = [{"images", "models"}, {"statistics", "scanning"}, {"measures"}, {"stages"}]

@@ -38,7 +38,7 @@ class Stages:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._stage, self._started = "", time.perf_counter()
 
-    def stage(self, what: str, total: int | None = None) -> None:
+    def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
         self.end()
         self._stage = what
 

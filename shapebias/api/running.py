@@ -69,7 +69,7 @@ def precompute(
     check_free(path, settings.overwrite)
     with console_progress() as progress:
         progress.stage("listing images")
-        run(settings, progress, Inputs.find(settings))
+        run(settings, progress, Inputs.find(settings, progress))
     return open_store(path)
 
 

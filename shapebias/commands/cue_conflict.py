@@ -47,18 +47,27 @@ def cue_conflict(
     if export is not None and not stores:
         raise UsageError("--export writes what the models of a store decided: name a store")
     from shapebias.core.figures.output import check_plot_file
-    from shapebias.core.shape_bias.observers import bias_csv, bias_text, categories_text, observer_record, published
+    from shapebias.core.shape_bias.observers import (
+        bias_csv,
+        bias_text,
+        categories_text,
+        choice_text,
+        choices_of,
+        observer_record,
+        published_beside,
+    )
 
     if plot is not None:
         check_plot_file(plot)
     models, problems = _stores(stores or [])
-    people, recorded = _recorded(decisions or [], models, problems)
+    choices = choices_of(own.categories for own in models.values())
+    people, recorded = _recorded(decisions or [], models, problems, choices)
     observers = [*people, *_models(models), *recorded]
     if not observers:
         raise ShapebiasError("nothing to show: " + "; ".join(problems[:3]))
     for problem in problems:
         print(f"shapebias: {problem}", file=sys.stderr)
-    compared = [*published(), *observers]
+    compared = [*published_beside(choices), *observers]
     if export is not None:
         _export(export, models)
     if csv is not None:
@@ -72,6 +81,9 @@ def cue_conflict(
         print(json.dumps({"observers": [observer_record(one) for one in compared], "problems": problems}, indent=1))
     else:
         print(bias_text(compared) + (f"\n{categories_text(compared)}" if categories else ""), end="")
+        for choice in choices:
+            if choice is not None:
+                print(choice_text(choice))
 
 
 def _stores(paths: Sequence[str]) -> tuple[dict[tuple[str, str], "Decisions"], list[str]]:
@@ -94,13 +106,17 @@ def _stores(paths: Sequence[str]) -> tuple[dict[tuple[str, str], "Decisions"], l
 
 
 def _recorded(
-    paths: Sequence[Path], models: dict[tuple[str, str], "Decisions"], problems: list[str]
+    paths: Sequence[Path],
+    models: dict[tuple[str, str], "Decisions"],
+    problems: list[str],
+    choices: Sequence[Sequence[str] | None],
 ) -> tuple[list["Observer"], list["Observer"]]:
-    """Return people, all together, and the other subjects of recorded decisions; add to `problems`."""
+    """Return people, all together, and the other subjects of recorded decisions, for each choice of categories; add to
+    `problems`."""
     from shapebias.core.shape_bias.categories import sixteen_classes
     from shapebias.core.shape_bias.decision_files import is_person
     from shapebias.core.shape_bias.decisions import pool
-    from shapebias.core.shape_bias.observers import observe
+    from shapebias.core.shape_bias.observers import observe_among
     from shapebias.core.shape_bias.recorded import read_decisions
 
     known = [name for decisions in models.values() for name in decisions.categories]
@@ -109,8 +125,11 @@ def _recorded(
     persons = [own for subject, own in read.subjects.items() if is_person(subject)]
     others = {subject: own for subject, own in read.subjects.items() if not is_person(subject)}
     source = "recorded"
-    people = [observe(f"people ({len(persons)})", source, True, pool(persons))] if persons else []
-    return people, [observe(subject, source, False, own) for subject, own in others.items()]
+    name = f"people ({len(persons)})"
+    people = observe_among(name, source, True, pool(persons), choices) if persons else []
+    return people, [
+        observer for subject, own in others.items() for observer in observe_among(subject, source, False, own, choices)
+    ]
 
 
 def _models(models: dict[tuple[str, str], "Decisions"]) -> list["Observer"]:

@@ -1,6 +1,7 @@
 """`shapebias plot`."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from shapebias.core.store.reader import Store
 
 KINDS = {
@@ -20,6 +23,7 @@ KINDS = {
     "filters": "the first layer's kernels",
     "attribution": "how well attribution maps explain, by method",
     "robustness": "shape bias and OOD accuracy against epsilon, beside 16 published ResNet-50",
+    "criteria": "accuracy against OOD accuracy against explainability",
 }
 
 
@@ -44,6 +48,22 @@ def plot(
             "S=l2:0. Repeatable.",
         ),
     ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCORE",
+            help="The explainability score of the figure criteria, such as mass or deletion_max; by default "
+            "insertion_max.",
+        ),
+    ] = None,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STANDARD=ROBUST",
+            help="Two models that an arrow joins in the figure criteria; by default those whose labels tell it, such "
+            "as S and R, or AlexNet and AlexNet-R. Repeatable.",
+        ),
+    ] = None,
     all_right: AllRightOption = False,
 ) -> None:
     """Draw a figure of all models of a store.
@@ -64,11 +84,26 @@ def plot(
         "filters": unit_plots.filter_figure,
         "attribution": lambda opened: attribution_figure(explained(opened)),
         "robustness": lambda opened: robustness_figure(networks_of(opened, parse_strengths(epsilon or [], opened))),
+        "criteria": lambda opened: _criteria(opened, score, pair or []),
     }
     if kind not in figures:
         raise UsageError(f"no figure {printable(kind)}: {', '.join(KINDS)}")
-    if epsilon and kind != "robustness":
-        raise UsageError("--epsilon is of the figure robustness")
+    own_options = (("--epsilon", epsilon, "robustness"), ("--score", score, "criteria"), ("--pair", pair, "criteria"))
+    for option, given, own in own_options:
+        if given and kind != own:
+            raise UsageError(f"{option} is of the figure {own}")
     check_plot_file(output)
     save_figure(figures[kind](open_store(store)), output)
     print(printable(str(output)))
+
+
+def _criteria(store: "Store", score: str | None, pairs: Sequence[str]) -> "Figure":
+    """Return the figure of the criteria, and say what is missing in it."""
+    from shapebias.core.analysis.criteria import SCORE, criteria, pairs_of, parse_pairs
+    from shapebias.core.figures.criteria import criteria_figure
+
+    known = criteria(store, score or SCORE)
+    figure = criteria_figure(known, parse_pairs(pairs, store) if pairs else pairs_of(store))
+    for line in known.missing:
+        print(f"shapebias: {line}", file=sys.stderr)
+    return figure

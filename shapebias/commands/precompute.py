@@ -55,8 +55,8 @@ def precompute(
         _images(
             metavar="IMAGES",
             help="The images: a folder of class folders, or of images; tar files (one, a folder of them, or a pattern "
-            "such as 'train-{000..146}.tar'); a text file that lists images; the URL of any of these (s3://…); or "
-            "builtin:SPLIT.",
+            "such as 'train-{000..146}.tar'); a text file that lists images; the URL of any of these (s3://…); "
+            "cifar10:test and the like, downloaded once; or builtin:SPLIT.",
         ),
     ] = "builtin:probe",
     labels: Annotated[Path | None, _images(metavar="FILE", help=LABELS_HELP)] = None,
@@ -358,9 +358,17 @@ def precompute(
     check_free(path, overwrite)
     with console_progress() as progress, stoppable(time_limit):
         progress.stage("listing images")
-        inputs = Inputs.find(settings)
+        inputs = Inputs.find(settings, progress)
         # Imports PyTorch, which takes seconds, so only after all checks.
         from shapebias.precompute.run import precompute as run
 
         summary = run(settings, progress, inputs)
-    print(json.dumps(summary.to_json()) if as_json else summary.text())
+    if as_json:
+        print(json.dumps(summary.to_json()))
+        return
+    from shapebias.core.paper.claims import story
+    from shapebias.core.store.opening import open_store
+
+    print(summary.text())
+    if lines := story(open_store(path)):
+        print("", *lines, sep="\n")

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shapebias.commands.common import Group, command, count
 from shapebias.commands.options import DeviceOption, JsonOption, LabelsOption, WorkersOption
 from shapebias.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from shapebias.precompute.training.settings import Epoch
 
 
 @command(
@@ -30,8 +33,8 @@ def train(
     architecture: Annotated[
         str,
         typer.Option(
-            metavar="small|NAME",
-            help="The architecture: small (for 64 px images), or the name of one of torchvision's.",
+            metavar="small|photo|NAME",
+            help="The architecture: small (for 64 px images), photo (32 px), or the name of one of torchvision's.",
         ),
     ] = "small",
     epochs: Annotated[int, typer.Option(min=1, help="How often every image is learned from.")] = 30,
@@ -62,7 +65,21 @@ def train(
     ] = False,
     shift: Annotated[int, typer.Option(min=0, help="Move every image at random by up to this many pixels.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="The seed of everything random.")] = 0,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...", help="Several seeds: train a network for each, into the output file's name with -N."
+        ),
+    ] = None,
     device: DeviceOption = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|highest|tf32|bf16",
+            help="The precision of networks: bf16 is twice as fast on CPUs that have it; auto is bf16 on a GPU, else "
+            "float32 throughout (highest).",
+        ),
+    ] = "auto",
     workers: WorkersOption = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output file and its checkpoint.")] = False,
     as_json: JsonOption = False,
@@ -74,16 +91,20 @@ def train(
     if adversarial is None and not (epsilon is None and steps is None and step_size is None):
         raise UsageError("--epsilon, --steps and --step-size are of an attack: add --adversarial l2 or linf")
     processes = count("--workers", workers, 0)
+    if seeds is not None and seed:
+        raise UsageError("--seed is of one network, --seeds of several: name one of them")
     from shapebias.precompute.attacks.attack import Attack
     from shapebias.precompute.images.sources.find import find_images
     from shapebias.precompute.models.trained import usual_preprocessing
     from shapebias.precompute.progress import console_progress
+    from shapebias.precompute.training.family import parse_seeds, train_family
     from shapebias.precompute.training.loop import train as run
     from shapebias.precompute.training.settings import TrainingSettings
 
     size = usual_preprocessing(architecture).geometry.crop
     attack = Attack.usual(adversarial, size, epsilon, 7 if steps is None else steps, step_size) if adversarial else None
-    images, skipped = find_images(data, labels=labels)
+    with console_progress() as progress:
+        images, skipped = find_images(data, labels=labels, progress=progress)
     settings = TrainingSettings(
         images=images,
         output=output,
@@ -94,13 +115,27 @@ def train(
         attack=attack,
         seed=seed,
         device=device,
+        precision=precision,
         workers=processes,
         held_out=held_out,
         flip=flip,
         shift=shift,
         overwrite=overwrite,
     )
+    chosen = None if seeds is None else parse_seeds(seeds)
+
+    def say(epoch: "Epoch") -> None:
+        if not as_json:
+            print(epoch, flush=True)
+
+    summaries = []
     with console_progress() as progress:
-        summary = run(settings, progress, lambda epoch: None if as_json else print(epoch, flush=True))
-    summary.skipped[:0] = skipped
-    print(json.dumps(summary.to_json()) if as_json else summary.text())
+        made = [run(settings, progress, say)] if chosen is None else train_family(settings, chosen, progress, say)
+        for summary in made:
+            summary.skipped[:0] = skipped
+            summaries.append(summary)
+            if not as_json:
+                print(summary.text(), flush=True)
+    if as_json:
+        records = [summary.to_json() for summary in summaries]
+        print(json.dumps(records[0] if chosen is None else {"networks": records}))

@@ -105,6 +105,13 @@ def state_folder() -> Path:
     return user_state_path("shapebias")
 
 
+def cache_folder() -> Path:
+    """Return `$XDG_CACHE_HOME/shapebias`, else what the system has for it (`~/.cache/shapebias`); it may not exist."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("shapebias")
+
+
 def read_state(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file; None where there is no file. Raises ShapebiasError where it cannot be read."""
     try:

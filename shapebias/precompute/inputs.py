@@ -9,6 +9,7 @@ from shapebias.precompute.images.broden import Broden, read_broden
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.images.sources.variants import find_variants
+from shapebias.precompute.progress import SILENT, Reporter
 from shapebias.precompute.scoring.box_files import BoxFiles, read_box_files
 from shapebias.precompute.settings import FAST, Settings
 
@@ -36,15 +37,17 @@ class Inputs:
     boxes: BoxFiles | None
 
     @classmethod
-    def find(cls, settings: Settings) -> "Inputs":
+    def find(cls, settings: Settings, progress: Reporter = SILENT) -> "Inputs":
         """List the images that the settings name. Raises ShapebiasError where that fails."""
-        image_set, skipped = list_images(settings)
+        image_set, skipped = list_images(settings, progress)
         reduced = image_set.reduced
         return cls(
             image_set=image_set,
             skipped=skipped,
-            conflicting=None if settings.cue_conflict is None else find_images(settings.cue_conflict),
-            ood={name: find_images(source) for name, source in settings.ood},
+            conflicting=None
+            if settings.cue_conflict is None
+            else find_images(settings.cue_conflict, progress=progress),
+            ood={name: find_images(source, progress=progress) for name, source in settings.ood},
             stylized=None if settings.stylized is None else replace(find_images(settings.stylized)[0], reduced=reduced),
             variants=[
                 (variant, replace(other, reduced=reduced))
@@ -69,9 +72,9 @@ class Inputs:
         return {name: image_digest(image_set) for name, image_set in sets.items()} | boxes
 
 
-def list_images(settings: Settings) -> tuple[ImageSet, list[Skipped]]:
+def list_images(settings: Settings, progress: Reporter = SILENT) -> tuple[ImageSet, list[Skipped]]:
     """Return the probe images that the settings name, and the ones that were left out. Raises ShapebiasError."""
-    image_set, skipped = find_images(settings.images, settings.limit, settings.labels)
+    image_set, skipped = find_images(settings.images, settings.limit, settings.labels, progress)
     return replace(image_set, reduced=settings.decode == FAST), skipped
 
 

@@ -15,8 +15,8 @@ from shapebias.core.text import printable
 class Reporter(Protocol):
     """Receives the progress of a run."""
 
-    def stage(self, what: str, total: int | None = None) -> None:
-        """Begin a new stage, of `total` steps where that is known."""
+    def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
+        """Begin a new stage, of `total` steps where that is known; `unit` is what steps are counted in."""
 
     def advance(self, steps: int) -> None:
         """Count some steps of the stage as done."""
@@ -25,27 +25,30 @@ class Reporter(Protocol):
 class Silent:
     """A reporter that shows nothing, since output goes to a pipe or a file."""
 
-    def stage(self, what: str, total: int | None = None) -> None:
+    def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
         """Ignore the new stage."""
 
     def advance(self, steps: int) -> None:
         """Ignore the steps."""
 
 
+SILENT = Silent()
+
+
 class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.0f} images/s" if speed and task.total else "", style="cyan")
+        return Text(f"{speed:.0f} {task.fields['unit']}/s" if speed and task.total else "", style="cyan")
 
 
 class _Bar:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task("", total=None)
+        self._task = progress.add_task("", total=None, unit="")
 
-    def stage(self, what: str, total: int | None = None) -> None:
+    def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
         self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(printable(what, 40), total=total)
+        self._task = self._progress.add_task(printable(what, 40), total=total, unit=unit)
 
     def advance(self, steps: int) -> None:
         self._progress.advance(self._task, steps)

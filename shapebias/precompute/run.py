@@ -47,7 +47,7 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         measuring, device = _devices(settings)
         if inputs is None:
             progress.stage("listing images")
-            inputs = Inputs.find(settings)
+            inputs = Inputs.find(settings, progress)
         progress.stage("loading models")
         runners = prepare_runners(settings, inputs.image_set, device)
         _check(settings, inputs, runners)

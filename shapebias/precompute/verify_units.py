@@ -134,8 +134,8 @@ def _spec_where_it_was(store: Store, label: str) -> ModelSpec:
 
 
 def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Reporter) -> _Prepared:
-    """Load a network, and find the store's images by their paths. Raises ShapebiasError where one is missing."""
-    listing = list_images(settings)[0]
+    """Load a network, and find the images of the store by their paths."""
+    listing = list_images(settings, progress)[0]
     by_path = {path: position for position, path in enumerate(listing.paths)}
     missing = [path for path in store.image_paths if path not in by_path]
     if missing:

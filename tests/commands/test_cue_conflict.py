@@ -27,6 +27,8 @@ def recorded(tmp_path: Path) -> Path:
 
 def test_models_people_and_published_figures_in_one_table(cue_conflict_store: Path, recorded: Path) -> None:
     lines = succeeds("cue-conflict", cue_conflict_store, "--decisions", recorded).splitlines()
+    assert lines.pop().startswith("4 categories: cat, dog, elephant, knife; ")
+    assert all("4 categories" in line for line in [*lines[1:4], lines[5]])  # the store has no more of the sixteen
     assert [line.split("  ")[0] for line in lines[1:]] == [
         "people",
         "alexnet (torchvision)",
@@ -83,7 +85,7 @@ def test_a_store_without_decisions_is_named_and_the_rest_goes_on(
     first, second = result.stderr.splitlines()
     assert f"{small_store} has no cue-conflict decisions of Tiny" in first
     assert "none.csv cannot be read" in second
-    assert len(result.stdout.splitlines()) == 4
+    assert len(result.stdout.splitlines()) == 5
 
 
 def test_wrong_usage(cue_conflict_store: Path, tmp_path: Path) -> None:

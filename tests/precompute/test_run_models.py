@@ -20,9 +20,10 @@ from shapebias.core.store.opening import open_store
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.sources.folder import list_images
 from shapebias.precompute.models.load import load_model
-from shapebias.precompute.models.small_cnn import SmallCNN
+from shapebias.precompute.models.own import SMALL
+from shapebias.precompute.models.own.small_cnn import SmallCNN
 from shapebias.precompute.models.spec import parse_specs
-from shapebias.precompute.models.trained import SMALL, Trained, trained_bytes, usual_preprocessing
+from shapebias.precompute.models.trained import Trained, trained_bytes, usual_preprocessing
 from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
 from shapebias.precompute.scanning.local import LocalEngine

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from shapebias.core.analysis.accuracy import Accuracy, accuracies
 from shapebias.core.analysis.explainability import differences_text, score_differences
-from shapebias.core.analysis.resampling import RESAMPLES, exchange_test, holm, resampled_means
 from shapebias.core.attribution.scores import SCORES
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS
@@ -17,6 +16,7 @@ from shapebias.core.shape_bias.decisions import Score, score
 from shapebias.core.shape_bias.observers import bias_record
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, printable
+from shapebias.core.uncertainty.resampling import RESAMPLES, exchange_test, holm, resampled_means
 
 OUTLIER = 0.2  # fraction of the reference model's mean clean TV in the layer, as in the code of Chen, Agarwal & Nguyen
 

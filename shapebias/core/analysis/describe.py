@@ -5,6 +5,7 @@ from typing import Any
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.chance import chance_text, class_diversity_by_chance
 from shapebias.core.analysis.comparison import record, shape_bias_record, summarize
+from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_rows
 from shapebias.core.analysis.dissection import dissection_facts
 from shapebias.core.analysis.ood import ood_record, ood_sentence
 from shapebias.core.concepts import PUBLISHED
@@ -13,7 +14,7 @@ from shapebias.core.store import schema
 from shapebias.core.store.errors import damaged
 from shapebias.core.store.reader import Store
 from shapebias.core.store.remote import read_metrics_ahead
-from shapebias.core.text import printable
+from shapebias.core.text import aligned, printable
 
 _SHOWN_SKIPPED = 10
 
@@ -33,6 +34,7 @@ def store_facts(store: Store) -> dict[str, Any]:
         "class_diversity_by_chance": _chance(store),
         "dissection": dissection_facts(store),
         "rulers": [ruler.to_attributes() for ruler in rulers_of(store)],
+        "criteria": criteria(store).to_record(),
         "models": [
             {
                 **model.facts(),
@@ -124,6 +126,7 @@ def store_text(store: Store) -> str:
     if facts["dissection"] is not None:
         lines += _dissection_lines(facts["dissection"])
     lines.append(f"visual diversity by {_rulers_text(store)}")
+    lines += _criteria_lines(store)
     for model in facts["models"]:
         lines += ["", *_model_lines(model)]
     if facts["notes"]:
@@ -140,6 +143,12 @@ def _device_lines(device: Any) -> list[str]:
     names = ", ".join(printable(str(name), 60) for name in device.get("gpus") or ["the CPU"])
     precision, version = (printable(str(device.get(name)), 40) for name in ("precision", "torch"))
     return [f"measured on {names}, precision {precision}, PyTorch {version}"]
+
+
+def _criteria_lines(store: Store) -> list[str]:
+    """Return the table of the criteria, with what its numbers are; none where only accuracies are known."""
+    known = criteria(store)
+    return ["", *aligned(criteria_rows(known)).splitlines(), *criteria_notes(known)] if known.has_more else []
 
 
 def _faint_units(store: Store, model: str, layer: str) -> int:

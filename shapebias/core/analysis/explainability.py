@@ -11,35 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapebias.core.analysis.resampling import RESAMPLES, holm, resampled_columns, sign_flip_test
 from shapebias.core.attribution.localising import localised
 from shapebias.core.attribution.scores import LEAST_IOU, LEAST_IOUS, SCORES
 from shapebias.core.errors import UsageError
 from shapebias.core.store.attribution import Attribution, MapScores
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, printable
+from shapebias.core.uncertainty.interval import UNKNOWN, Interval
+from shapebias.core.uncertainty.resampling import RESAMPLES, holm, resampled_columns, sign_flip_test
 
 IN_TABLES = tuple(name for name in SCORES if name not in ("pointing_exact", "localisation_mean"))
 _SIGNIFICANT = 0.05
+_LEAST = {"localisation": (LEAST_IOU,), "localisation_mean": LEAST_IOUS}  # IoUs from which an object is localised
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over images and its 95 % percentile bootstrap interval; NaN where no image has a value."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        if self.mean != self.mean:
-            return "–"
-        return f"{self.mean:.3f} ±{max(self.high - self.mean, self.mean - self.low):.3f}"
-
-
-_UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +65,22 @@ def explained(store: Store, models: Iterable[str] | None = None) -> list[Explain
     Random numbers are seeded, so that the same store gives the same results. Raises StoreError, and UsageError where
     nothing was scored.
     """
-    known = {model: store.attribution(model) for model in (store.models if models is None else models)}
-    scored = {model: own for model, own in known.items() if own is not None and own.scores is not None}
-    if not scored:
+    known = scored_maps(store, models)
+    if not known:
         raise UsageError(
             f"{printable(str(store.path))} has no scores of attribution maps: make it again with `shapebias precompute "
             "--passes attribution`"
         )
-    return [row for model, attribution in scored.items() for row in _of_model(model, attribution)]
+    return [row for model, attribution in known.items() for row in _of_model(model, attribution)]
+
+
+def scored_maps(store: Store, models: Iterable[str] | None = None) -> dict[str, Attribution]:
+    """Return the maps of those models (of all, or of those named) whose maps were scored, by the model's label.
+
+    Raises StoreError.
+    """
+    known = {model: store.attribution(model) for model in (store.models if models is None else models)}
+    return {model: own for model, own in known.items() if own is not None and own.scores is not None}
 
 
 def _of_model(model: str, attribution: Attribution) -> list[Explained]:
@@ -138,15 +131,21 @@ def image_scores(attribution: Attribution) -> tuple[dict[str, Floats], list[tupl
     NaN where a score was not measured.
     """
     scores = attribution.scores
-    nothing = np.full(attribution.scale.shape, np.nan)
-    if scores is None:
-        return dict.fromkeys(SCORES, nothing), [()] * len(nothing)
-    values = {name: scores.values[name].astype(np.float64) if name in scores.values else nothing for name in SCORES}
-    if scores.overlap is None:
-        return values, [()] * len(nothing)
-    values["localisation"], thresholds = _localisation(scores, LEAST_IOU)
-    values["localisation_mean"] = np.mean([_localisation(scores, least)[0] for least in LEAST_IOUS], axis=0)
-    return values, thresholds
+    thresholds: list[tuple[float, ...]] = [()] * len(attribution.scale)
+    if scores is not None and scores.overlap is not None:
+        thresholds = _localisation(scores, LEAST_IOU)[1]
+    return {name: image_score(attribution, name) for name in SCORES}, thresholds
+
+
+def image_score(attribution: Attribution, name: str) -> Floats:
+    """Return a score of every map, float64 [methods, images]; NaN where it was not measured."""
+    scores = attribution.scores
+    if scores is not None and scores.overlap is not None and name in _LEAST:
+        of_each: Floats = np.mean([_localisation(scores, least)[0] for least in _LEAST[name]], axis=0)
+        return of_each
+    if scores is not None and name in scores.values:
+        return scores.values[name].astype(np.float64)
+    return np.full(attribution.scale.shape, np.nan)
 
 
 def _localisation(scores: MapScores, least: float) -> tuple[Floats, list[tuple[float, ...]]]:
@@ -157,19 +156,68 @@ def _localisation(scores: MapScores, least: float) -> tuple[Floats, list[tuple[f
     return np.array([values for values, _ in results], np.float64).reshape(scores.overlap.shape[:2]), chosen
 
 
-def family_scores(rows: Iterable[Explained], score: str) -> dict[str, dict[str, float]]:
-    """Return one score for each model and family of methods: the mean over the family's methods that have it.
+@dataclass(frozen=True)
+class FamilyScores:
+    """One score of models by families of methods.
 
-    Keys are the names of model and family. Families without the score are left out.
+    methods:  for each family the methods that the score is averaged over, which all models with any of the family have
+    scores:   by model and family
+    apart:    families of which models have methods, but none in common
     """
-    known: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        by_family = known.setdefault(row.model, {})
-        if row.scores[score].mean == row.scores[score].mean:
-            by_family.setdefault(row.family, []).append(row.scores[score].mean)
-    return {
-        model: {family: float(np.mean(own)) for family, own in families.items()} for model, families in known.items()
-    }
+
+    methods: dict[str, tuple[str, ...]]
+    scores: dict[str, dict[str, Interval]]
+    apart: tuple[str, ...]
+
+
+def family_scores(store: Store, score: str) -> FamilyScores:
+    """Return one score for each model and family of methods, as far as it was measured. Raises StoreError.
+
+    It is the mean over methods of their means over images. For its interval the images are resampled as in `explained`.
+    """
+    values = {model: _by_family(own, score) for model, own in scored_maps(store).items()}
+    methods: dict[str, tuple[str, ...]] = {}
+    for family in dict.fromkeys(family for own in values.values() for family in own):
+        first, *others = [own[family] for own in values.values() if family in own]
+        methods[family] = tuple(name for name in first if all(name in other for other in others))
+    shared = {family: names for family, names in methods.items() if names}
+    return FamilyScores(
+        methods=shared,
+        scores={model: _means_over_methods(own, shared) for model, own in values.items()},
+        apart=tuple(family for family in methods if family not in shared),
+    )
+
+
+def _by_family(attribution: Attribution, score: str) -> dict[str, dict[str, Floats]]:
+    """Return the scores of images, float64 [images], by family and method; methods without any are left out."""
+    known: dict[str, dict[str, Floats]] = {}
+    values = image_score(attribution, score)
+    for method, of_method in zip(attribution.methods.values(), values, strict=True):
+        if not np.isnan(of_method).all():
+            known.setdefault(method.family, {})[method.name] = of_method
+    return known
+
+
+def _means_over_methods(
+    values: dict[str, dict[str, Floats]], methods: dict[str, tuple[str, ...]]
+) -> dict[str, Interval]:
+    """Return for each family the mean of its methods' means over images, with its interval; all families are resampled
+    jointly.
+    """
+    families = {family: names for family, names in methods.items() if family in values}
+    columns = [values[family][name] for family, names in families.items() for name in names]
+    if not columns:
+        return {}
+    together = np.stack(columns, axis=1)
+    means = _means(together)
+    resampled = resampled_columns(together, RESAMPLES, np.random.default_rng(0))
+    result, start = {}, 0
+    for family, names in families.items():
+        own = slice(start, start + len(names))
+        low, high = _quantiles(resampled[:, own].mean(1, keepdims=True))[:, 0].tolist()
+        result[family] = Interval(float(means[own].mean()), low, high)
+        start += len(names)
+    return result
 
 
 # The comparison of two models, image by image
@@ -239,7 +287,7 @@ def _difference(method: str, score: str, a: Floats, b: Floats) -> ScoreDifferenc
     if not len(differences):
         nan = float("nan")
         return ScoreDifference(
-            method=method, score=score, images=0, first=nan, second=nan, interval=_UNKNOWN, p=nan, p_holm=nan
+            method=method, score=score, images=0, first=nan, second=nan, interval=UNKNOWN, p=nan, p_holm=nan
         )
     random = np.random.default_rng(0)
     low, high = _quantiles(resampled_columns(differences[:, None], RESAMPLES, random))[:, 0].tolist()

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.analysis.comparison import larger_in_words, living, record
-from shapebias.core.analysis.resampling import Significance, exchange_test, holm, sign_flip_test
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS, in_order
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, printable
+from shapebias.core.uncertainty.resampling import Significance, exchange_test, holm, sign_flip_test
 
 DRAWS = 20_000  # number of random arrangements, where there are too many to test all
 OVERALL = ""  # stands for the layer where all layers are taken together

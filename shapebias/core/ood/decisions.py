@@ -56,13 +56,17 @@ class SetDecisions:
         right: NDArray[np.bool_] = self.decision == self.category
         return right
 
-    def accuracy(self, set_name: str) -> float:
-        """Return the fraction of right decisions under the conditions that enter the set's means; NaN without images.
+    def counted(self, set_name: str) -> NDArray[np.bool_]:
+        """Return which decisions are right, bool [images that count], under the conditions that enter the set's means.
 
-        Where no condition enters the means, all count.
+        Where no condition enters the means, all images count.
         """
-        counted = np.array([not is_left_out(set_name, condition) for condition in self.conditions], bool)
-        right = self.right[counted] if counted.any() else self.right
+        kept = np.array([not is_left_out(set_name, condition) for condition in self.conditions], bool)
+        return self.right[kept] if kept.any() else self.right
+
+    def accuracy(self, set_name: str) -> float:
+        """Return the fraction of right decisions among the images that count; NaN without images."""
+        right = self.counted(set_name)
         return float(right.mean()) if len(right) else float("nan")
 
 

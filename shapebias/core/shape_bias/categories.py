@@ -3,17 +3,26 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from shapebias.core.errors import UsageError
+from shapebias.core.imagenet import plain
 from shapebias.core.text import printable
 
 # What the names of stimuli can say: letters and single spaces, as `cat` of cat1-elephant2.png.
 CATEGORY = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)*")
+
+_SYNONYMS = {  # what data sets call some of the 16 categories
+    "airplane": ("aeroplane", "plane"),
+    "bicycle": ("bike",),
+    "boat": ("ship",),
+    "car": ("automobile",),
+    "truck": ("lorry",),
+}
 
 
 def sixteen_classes() -> dict[str, list[int]]:
@@ -21,6 +30,36 @@ def sixteen_classes() -> dict[str, list[int]]:
     text = resources.files("shapebias.core").joinpath("reference/sixteen_classes.json").read_text("utf-8")
     mapping: dict[str, list[int]] = json.loads(text)
     return mapping
+
+
+def known_categories(class_names: Sequence[str]) -> dict[str, list[int]]:
+    """Return those of the 16 categories that a network has classes of, by the category's name or a synonym of it, each
+    with the indices of these classes: of CIFAR-10 airplane, bird, boat (ship), car (automobile), cat, dog, truck."""
+    category_of = {
+        name: category for category in sixteen_classes() for name in (category, *_SYNONYMS.get(category, ()))
+    }
+    mapping: dict[str, list[int]] = {}
+    for index, name in enumerate(class_names):
+        if (category := category_of.get(plain(name))) is not None:
+            mapping.setdefault(category, []).append(index)
+    return {category: mapping[category] for category in sixteen_classes() if category in mapping}
+
+
+def is_part_of_sixteen(categories: Sequence[str]) -> bool:
+    """Return whether these are some of the 16 categories, and not all."""
+    return set(categories) < set(sixteen_classes())
+
+
+def part_text(mapping: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:
+    """Return which of the 16 categories a network has, with its own names, and the chance level: `7 of the 16
+    categories (airplane, bird, boat: ship, ...), chance 14.3 %`."""
+    texts = []
+    for category, indices in mapping.items():
+        own = [printable(class_names[index], 40) for index in indices]
+        texts.append(category if len(own) > 1 or own == [category] else f"{category}: {own[0]}")
+    return (
+        f"{len(mapping)} of the {len(sixteen_classes())} categories ({', '.join(texts)}), chance {1 / len(mapping):.1%}"
+    )
 
 
 def identity_mapping(class_names: Sequence[str]) -> dict[str, list[int]]:

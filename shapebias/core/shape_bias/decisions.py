@@ -64,12 +64,14 @@ class Stimuli:
     used:            int64 [images], the indices of the files
     shape, texture:  int32 [images], their categories; equal in images without a conflict
     unusable:        (name, reason) of every other file
+    others:          number of files of categories that do not take part
     """
 
     used: NDArray[np.int64]
     shape: NDArray[np.int32]
     texture: NDArray[np.int32]
     unusable: list[tuple[str, str]]
+    others: int = 0
 
     @property
     def conflicting(self) -> NDArray[np.bool_]:
@@ -78,14 +80,25 @@ class Stimuli:
         return differ
 
 
-def label_stimuli(names: Sequence[str], categories: Sequence[str], textures: Sequence[str] | None = None) -> Stimuli:
-    """Return `label_stimulus` of many files: which can be used, and why the rest cannot. Raises nothing."""
-    used, unusable = [], []
+def label_stimuli(
+    names: Sequence[str],
+    categories: Sequence[str],
+    textures: Sequence[str] | None = None,
+    all_categories: Sequence[str] = (),
+) -> Stimuli:
+    """Return `label_stimulus` of many files: which can be used, and why the rest cannot. Raises nothing.
+
+    `all_categories` are those of the experiment where not all take part.
+    """
+    used, unusable, others = [], [], 0
     for row, name in enumerate(names):
         try:
             shape, texture = label_stimulus(name, categories, textures)
         except ValueError as error:
-            unusable.append((name, str(error)))
+            if _is_of_others(name, categories, all_categories):
+                others += 1
+            else:
+                unusable.append((name, str(error)))
             continue
         used.append((row, shape, texture))
     table = np.array(used, np.int64).reshape(-1, 3)
@@ -94,7 +107,16 @@ def label_stimuli(names: Sequence[str], categories: Sequence[str], textures: Seq
         shape=table[:, 1].astype(np.int32),
         texture=table[:, 2].astype(np.int32),
         unusable=unusable,
+        others=others,
     )
+
+
+def _is_of_others(name: str, categories: Sequence[str], all_categories: Sequence[str]) -> bool:
+    try:
+        cues = set(parse_stimulus(name))
+    except ValueError:
+        return False
+    return cues <= set(all_categories) and not cues <= set(categories)
 
 
 def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[int]]) -> NDArray[np.int32]:
@@ -145,6 +167,24 @@ class Decisions:
             raise ValueError("a negative count")
         if self.stimuli not in ("", *STIMULI):
             raise ValueError("an unknown preparation of the stimuli")
+
+    def among(self, categories: Sequence[str]) -> "Decisions":
+        """Return those for images of which both cues are among these categories; a decision for another one is
+        NO_DECISION."""
+        new = np.full(len(self.categories) + 1, NO_DECISION, np.int32)  # its last is that of NO_DECISION
+        for index, name in enumerate(self.categories):
+            if name in categories:
+                new[index] = categories.index(name)
+        shape, texture = new[self.shape], new[self.texture]
+        kept = np.flatnonzero((shape >= 0) & (texture >= 0))
+        return replace(
+            self,
+            categories=list(categories),
+            images=[self.images[row] for row in kept.tolist()],
+            shape=shape[kept],
+            texture=texture[kept],
+            decision=new[self.decision[kept]],
+        )
 
     def conflicting(self) -> "Decisions":
         """Return those for images of two categories; the others are counted in `excluded`."""
@@ -199,6 +239,11 @@ class Counts:
         """Return `1,182 shape, 537 texture, 561 other`; `number` is the format of a number, `d` that without commas."""
         counts = {"shape": self.shape, "texture": self.texture, "other": self.other}
         return ", ".join(f"{count:{number}} {kind}" for kind, count in counts.items())
+
+
+def sum_counts(counts: Sequence[Counts]) -> Counts:
+    """Return the sum of several counts."""
+    return Counts(*(sum(getattr(one, kind) for one in counts) for kind in ("shape", "texture", "other")))
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+import numpy as np
+
 from shapebias.core.shape_bias.bootstrap import NO_INTERVAL
-from shapebias.core.shape_bias.decisions import NATIVE, Counts, Decisions, Score, score
+from shapebias.core.shape_bias.categories import is_part_of_sixteen
+from shapebias.core.shape_bias.decisions import NATIVE, Counts, Decisions, Score, score, sum_counts
 from shapebias.core.text import aligned, printable
 
 _UNDEFINED = "–"
+_PUBLISHED, _PEOPLE = "Geirhos et al. 2019", "people"
+_TABLES = ("shape", "texture", "images")  # counts by shape category (rows) and texture category
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,19 +42,81 @@ def observe(name: str, source: str, is_people: bool, decisions: Decisions) -> Ob
 
 def published() -> list[Observer]:
     """Return people (10 of them, together) and models, as published: Geirhos et al. 2019, from the raw decisions."""
-    text = resources.files("shapebias.core").joinpath("reference/human_shape_bias.json").read_text("utf-8")
-    people = json.loads(text)
+    people = _reference()
     observers = {"people": people, **people["published_models"]}
     return [
         Observer(
             name=name,
-            source="Geirhos et al. 2019",
-            is_people=name == "people",
+            source=_PUBLISHED,
+            is_people=name == _PEOPLE,
             score=Score(_counts(facts), NO_INTERVAL, {}, 0, stimuli=NATIVE),
             category_bias=facts.get("shape_bias_per_category", {}),
         )
         for name, facts in observers.items()
     ]
+
+
+def published_among(categories: Sequence[str]) -> list[Observer]:
+    """Return the same for the published images of which both cues are among some of the 16 categories."""
+    pairs = _reference()["pairs"]
+    chosen = [pairs["categories"].index(category) for category in categories]
+    observers = []
+    for name, tables in pairs["observers"].items():
+        shape, texture, images = (np.array(tables[kind])[np.ix_(chosen, chosen)] for kind in _TABLES)
+        counts = [Counts(*row) for row in np.stack([shape, texture, images - shape - texture], 2).sum(1).tolist()]
+        observers.append(
+            Observer(
+                name=name,
+                source=f"{_PUBLISHED}, {_among(categories)}",
+                is_people=name == _PEOPLE,
+                score=Score(sum_counts(counts), NO_INTERVAL, {}, 0, stimuli=NATIVE),
+                category_bias={category: own.shape_bias for category, own in zip(categories, counts, strict=True)},
+            )
+        )
+    return observers
+
+
+def published_beside(choices: Iterable[Sequence[str] | None]) -> list[Observer]:
+    """Return the published observers for each choice of categories, None: all, that `choices_of` gives."""
+    return [one for choice in choices for one in (published() if choice is None else published_among(choice))]
+
+
+def choices_of(categories: Iterable[Sequence[str]]) -> list[list[str] | None]:
+    """Return on which of the 16 categories models are to be compared with people, each choice once: of models that
+    decide among some of them, those; of others, and where there is no model, None, which is all."""
+    choices = {tuple(own) if is_part_of_sixteen(own) else None: None for own in categories}
+    return [None if choice is None else list(choice) for choice in choices or {None: None}]
+
+
+def observe_among(
+    name: str, source: str, is_people: bool, decisions: Decisions, choices: Iterable[Sequence[str] | None]
+) -> list[Observer]:
+    """Score the decisions of an observer for each choice of categories, see `choices_of`."""
+    return [
+        observe(name, source, is_people, decisions)
+        if choice is None
+        else observe(name, f"{source}, {_among(choice)}", is_people, decisions.among(choice))
+        for choice in choices
+    ]
+
+
+def choice_text(categories: Sequence[str]) -> str:
+    """Return a line on what the rows of some of the 16 categories are, and what chance would give."""
+    names, share = printable(", ".join(categories), 400), 1 / len(categories)
+    return (
+        f"{_among(categories)}: {names}; rows that say so are of images of two of these; by chance {share:.1%} of "
+        f"decisions are by shape, as many by texture"
+    )
+
+
+def _among(categories: Sequence[str]) -> str:
+    return f"{len(categories)} categories"
+
+
+def _reference() -> dict[str, Any]:
+    text = resources.files("shapebias.core").joinpath("reference/human_shape_bias.json").read_text("utf-8")
+    reference: dict[str, Any] = json.loads(text)
+    return reference
 
 
 def shape_categories(observers: Iterable[Observer]) -> list[str]:

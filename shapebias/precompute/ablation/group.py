@@ -62,7 +62,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
     """
     device = choose_device(settings.device, settings.precision)
     progress.stage("loading models")
-    image_set, _ = list_images(settings)
+    image_set, _ = list_images(settings, progress)
     store_text = printable(str(store.path))
     stored_text = f"now than {spec.label} in {store_text}"
     runner = stored_runner(store, spec, image_set, device, layers=settings.layers, stored_text=stored_text)
@@ -75,7 +75,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
     accuracy = comparison.accuracy(stream, labelled, targets) if len(labelled) else None
     decisions = None
     if settings.cue_conflict is not None:
-        conflicting = Stream(find_images(settings.cue_conflict)[0], settings, device, progress)
+        conflicting = Stream(find_images(settings.cue_conflict, progress=progress)[0], settings, device, progress)
         decisions = comparison.shape_or_texture(conflicting, settings.categories)
     if accuracy is None and decisions is None:
         raise UsageError("neither labelled images nor cue-conflict images: name some with --images or --cue-conflict")

@@ -134,10 +134,10 @@ class _Flow:
 
     def averaged(self) -> MapsPoint | None:
         """Return the maps whose global average one linear layer turns into the scores; None in other networks."""
-        weighted = _before(self._scores, lambda one: one.name in SAME_ELEMENTS or _is_affine(one))
+        weighted = _before(self._scores, lambda operation: _is_copy(operation) or _is_affine(operation))
         if weighted is None or weighted.producer is None or not is_pointwise(weighted.producer):
             return None
-        average = _before(_only_source(weighted.producer), lambda one: one.name in SAME_ELEMENTS)
+        average = _before(_only_source(weighted.producer), _is_copy)
         maps = None if average is None or average.producer is None else self._averaged_by(average.producer)
         return None if maps is None else self._point(maps)
 
@@ -192,6 +192,21 @@ def _before(value: Value | None, passes: Callable[[Operation], bool]) -> Value |
     while value is not None and value.producer is not None and passes(value.producer):
         value = _only_source(value.producer)
     return value
+
+
+def _is_copy(operation: Operation) -> bool:
+    """Return whether an operation keeps the elements of its one input and their order.
+
+    PyTorch's global average pooling ends with `as_strided_` where maps are channels_last: that gives the average
+    [B, C, 1, 1] other strides, but leaves its elements where they are.
+    """
+    if operation.name in SAME_ELEMENTS:
+        return True
+    source = _only_source(operation)
+    if operation.name != "as_strided" or source is None:
+        return False
+    shape, strides = tuple(operation.argument(1, "size")), tuple(operation.argument(2, "stride"))
+    return shape == source.shape and shape[2:] == (1, 1) and strides[:2] == (shape[1], 1)
 
 
 def _is_affine(operation: Operation) -> bool:

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.imagenet import class_names, wnids
-from shapebias.core.shape_bias.categories import identity_mapping, load_mapping, sixteen_classes
+from shapebias.core.shape_bias.categories import (
+    identity_mapping,
+    is_part_of_sixteen,
+    known_categories,
+    load_mapping,
+    part_text,
+    sixteen_classes,
+)
 from shapebias.core.shape_bias.decisions import NATIVE, decide
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
@@ -141,10 +148,12 @@ def category_mappings(runners: Sequence[Runner], file: Path | None) -> dict[str,
 
 
 def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
-    """Return the classes of every category: those in the file, or ImageNet's 16 categories, or the network's own
-    classes, each a category of its own, where their names are known.
+    """Return the classes of every category.
 
-    Raises ShapebiasError where they are not.
+    They are those in the file; or the 16 categories of ImageNet's classes; or those of the 16 that the network has, if
+    it has
+    at least two; or the network's own classes, each a category of its own. Raises ShapebiasError where no names are
+    known.
     """
     ids = class_ids(runner)
     if runner.outputs is None:
@@ -157,11 +166,25 @@ def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
     if ids == list(wnids()):
         return sixteen_classes()
     if ids is not None:
-        return identity_mapping(ids)
+        known = known_categories(ids)
+        return known if len(known) > 1 else identity_mapping(ids)
     raise ShapebiasError(
         f"{runner.model.label} has {runner.outputs} classes that are not ImageNet's: name the classes of each category "
         "in a JSON file, --categories FILE"
     )
+
+
+def part_of_sixteen(runner: Runner, file: Path | None) -> str | None:
+    """Return which of the 16 categories a network decides among, as text with the chance level; None for all 16 or
+    others.
+
+    Raises ShapebiasError as `category_mapping` does.
+    """
+    mapping = category_mapping(runner, file)
+    if not is_part_of_sixteen(list(mapping)):
+        return None
+    ids = class_ids(runner)
+    return part_text(mapping, ids if ids is not None else [str(index) for index in range(runner.outputs or 0)])
 
 
 def class_ids(runner: Runner) -> list[str] | None:

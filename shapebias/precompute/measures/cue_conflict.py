@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.shape_bias.categories import is_part_of_sixteen, sixteen_classes
 from shapebias.core.shape_bias.decisions import Decisions, Stimuli, label_stimuli
 from shapebias.core.text import printable
 from shapebias.precompute.images.builtin.drawing import SHAPES, TEXTURES
@@ -34,6 +35,7 @@ class CueConflict:
     stimuli:         how images were prepared: see `categories.stimulus_geometry`
     skipped:         the images that could not be used, with the reasons
     decisions:       by the model's label, int32 [images]
+    others:          number of images of categories that the models do not have
     """
 
     categories: list[str]
@@ -44,6 +46,7 @@ class CueConflict:
     stimuli: str
     skipped: list[Skipped]
     decisions: dict[str, NDArray[np.int32]]
+    others: int = 0
 
     def of(self, model: str) -> Decisions:
         """Return one model's decisions."""
@@ -98,6 +101,7 @@ def decide_cue_conflict(
         stimuli=stimuli_as,
         skipped=[*skipped, *misnamed, *decided.skipped],
         decisions={label: decisions[decided.readable] for label, decisions in decided.by_model.items()},
+        others=stimuli.others,
     )
 
 
@@ -112,7 +116,8 @@ def label_images(
     mappings = category_mappings(runners, file)
     categories = list(next(iter(mappings.values())))
     textures = list(TEXTURES) if categories == list(SHAPES) else None
-    stimuli = label_stimuli([os.fsdecode(path) for path in image_set.paths], categories, textures)
+    whole = list(sixteen_classes()) if is_part_of_sixteen(categories) else []
+    stimuli = label_stimuli([os.fsdecode(path) for path in image_set.paths], categories, textures, whole)
     if not stimuli.conflicting.any():
         reasons = ", ".join(dict.fromkeys(reason for _, reason in stimuli.unusable[:100])) or "shape is texture in all"
         known = f"; the categories are {printable(', '.join(categories))}" if "unknown category" in reasons else ""

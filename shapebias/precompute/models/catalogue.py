@@ -11,9 +11,9 @@ from shapebias.precompute.models.architectures import STUDIED, torchvision_names
 from shapebias.precompute.models.hooks import Point, WatchedLayer
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import load_model
+from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.receptive_field import receptive_fields
 from shapebias.precompute.models.spec import ModelSpec
-from shapebias.precompute.models.trained import SMALL
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def list_architectures(pattern: str | None = None) -> tuple[list[Architecture], 
 
     timm's are listed only where `pattern` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
     """
-    architectures = [Architecture(SMALL, None, False), *_of_torchvision()]
+    architectures = [*(Architecture(name, None, False) for name in OWN), *_of_torchvision()]
     timm = _of_timm()
     if pattern is None:
         return architectures, len(timm)

@@ -22,6 +22,7 @@ from shapebias.precompute.models.checkpoints.formats import Weights
 from shapebias.precompute.models.checkpoints.read import Checkpoint, read_checkpoint
 from shapebias.precompute.models.classes import read_classes
 from shapebias.precompute.models.consistency import damaged_weights
+from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.preprocessing import (
     NORMALIZATIONS,
     Preprocessing,
@@ -29,7 +30,7 @@ from shapebias.precompute.models.preprocessing import (
     imagenet_preprocessing,
 )
 from shapebias.precompute.models.spec import ModelSpec
-from shapebias.precompute.models.trained import SHIPPED, SMALL, SUFFIX, read_trained
+from shapebias.precompute.models.trained import SHIPPED, SUFFIX, read_trained
 from shapebias.precompute.models.unwrapping import initialize, inside, unwrap, use_float32
 
 
@@ -183,11 +184,17 @@ def _finished(model: LoadedModel) -> LoadedModel:
 
 
 def _shipped(spec: ModelSpec) -> ModelSpec:
-    """Return the spec with the files of the built-in pair in place of their names. Raises UsageError."""
+    """Return the spec with the files of networks that come with the program in place of their names.
+
+    Raises UsageError.
+    """
     if spec.source not in SHIPPED:
         return spec
     if spec.checkpoint is not None:
-        raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {SMALL}@FILE{SUFFIX}")
+        shipped = read_trained(SHIPPED[spec.source])
+        assert shipped is not None
+        others = f"{shipped.architecture}@FILE{SUFFIX}"
+        raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {others}")
     return replace(spec, source=str(SHIPPED[spec.source]))
 
 
@@ -212,12 +219,12 @@ def _from_training(spec: ModelSpec) -> _Source | None:
     alone = spec.checkpoint is None and spec.source.endswith(SUFFIX)
     path = Path(spec.source) if alone else spec.checkpoint
     if path is None or path.suffix != SUFFIX or (":" in spec.source and not alone):
-        if spec.source == SMALL:
-            raise UsageError(f"{SMALL} has no weights of its own: train it, then {SMALL}@FILE{SUFFIX}")
+        if spec.source in OWN:
+            raise UsageError(f"{spec.source} has no weights of its own: train it, then {spec.source}@FILE{SUFFIX}")
         return None
     trained = read_trained(path)
     if trained is None:
-        if alone or spec.source == SMALL:
+        if alone or spec.source in OWN:
             raise ShapebiasError(
                 f"{printable(str(path))} does not say which network it is of: write --model SOURCE@FILE{SUFFIX}"
             )

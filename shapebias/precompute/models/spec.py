@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shapebias.core.errors import UsageError
+from shapebias.core.paper import DEMO_PAIR
 from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.core.text import printable
 from shapebias.precompute.models.preprocessing import NORMALIZATIONS
 
-PAIR = ("demo-s", "demo-r")  # networks that come with the program: standard, and trained against attacks
+PAIR = DEMO_PAIR  # networks that come with the program: standard, and trained against attacks
 _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
 _CODE = re.compile(r"(?P<source>.+?\.py:[^@/]*)(?:@(?P<checkpoint>.*))?", re.DOTALL)
 _OPTION = re.compile(r",(?=(?:preprocess|classes|output|weights)=)")

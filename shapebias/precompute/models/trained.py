@@ -14,11 +14,10 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.models.checkpoints.file_kinds import check_kind
+from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_torchvision
-from shapebias.precompute.models.small_cnn import SIZE, SmallCNN
 from shapebias.precompute.models.spec import PAIR
 
-SMALL = "small"
 SUFFIX = ".safetensors"
 SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}{SUFFIX}" for name in PAIR}
 _VERSION = "1"
@@ -28,7 +27,9 @@ _MAX_SIDE = 4096  # px
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """The header of such a file: `architecture` is `small` or a torchvision classifier's name, `recipe` is JSON."""
+    """The header of such a file: `architecture` names one of the program's own or torchvision's classifiers; `recipe`
+    is JSON.
+    """
 
     architecture: str
     class_ids: list[str]
@@ -59,12 +60,12 @@ class Trained:
 
 
 def build_network(architecture: str, classes: int) -> nn.Module:
-    """Return a network with random weights: `small`, or a torchvision classifier without training-only heads.
+    """Return a network with random weights: one of the program's own, or a torchvision classifier, by name.
 
     Raises UsageError for any other name.
     """
-    if architecture == SMALL:
-        return SmallCNN(classes)
+    if architecture in OWN:
+        return OWN[architecture].build(classes)
     import torchvision
 
     _check_name(architecture)
@@ -74,9 +75,13 @@ def build_network(architecture: str, classes: int) -> nn.Module:
 
 
 def usual_preprocessing(architecture: str) -> Preprocessing:
-    """Return the default preprocessing of an architecture: 64 px for `small`, else torchvision's. Raises UsageError."""
-    if architecture == SMALL:
-        return Preprocessing(Geometry(SIZE, SIZE, "bilinear"), IMAGENET_MEAN, IMAGENET_STD, "the small network")
+    """Return what an architecture's images go through: the size of its own ones, else as torchvision does. Raises
+    UsageError."""
+    if architecture in OWN:
+        side = OWN[architecture].side
+        return Preprocessing(
+            Geometry(side, side, "bilinear"), IMAGENET_MEAN, IMAGENET_STD, f"the {architecture} network"
+        )
     import torchvision
 
     _check_name(architecture)
@@ -89,7 +94,7 @@ def _check_name(architecture: str) -> None:
 
     if architecture not in torchvision.models.list_models(torchvision.models):
         raise UsageError(
-            f"no architecture {printable(architecture)}: {SMALL}, or a torchvision classifier (alexnet, resnet18)"
+            f"no architecture {printable(architecture)}: {' or '.join(OWN)}, or a torchvision classifier (alexnet)"
         )
 
 

@@ -12,8 +12,8 @@ from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.sources.variants import pair_by_name
 from shapebias.precompute.measures.adversarial import AttackMeasure
-from shapebias.precompute.measures.categories import class_ids
-from shapebias.precompute.measures.cue_conflict import decide_cue_conflict
+from shapebias.precompute.measures.categories import class_ids, part_of_sixteen
+from shapebias.precompute.measures.cue_conflict import CueConflict, decide_cue_conflict
 from shapebias.precompute.measures.decisions import NOT_SHOWN, DecisionMeasure, read_decisions
 from shapebias.precompute.measures.ood import OodSet, decide_ood
 from shapebias.precompute.runner import Runner
@@ -49,8 +49,20 @@ def decide(run: Run) -> None:
             stimuli_as=settings.stimuli,
         )
         run.writer.cue_conflict(run.cue_conflict)
+        run.notes += _restriction(run, run.cue_conflict)
     if inputs.ood:
         run.writer.ood([_decide_set(run, name) for name in inputs.ood])
+
+
+def _restriction(run: Run, conflict: CueConflict) -> list[str]:
+    """Return a line on the categories that the models have where these are some of the 16, and what is left out."""
+    part = part_of_sixteen(run.models[0].runner, run.settings.categories)
+    if part is None:
+        return []
+    conflicting = int((conflict.shape != conflict.texture).sum())
+    return [
+        f"cue conflict: {part}: {conflicting:,} images of two of them, {conflict.others:,} images of others left out"
+    ]
 
 
 def _decide_set(run: Run, name: str) -> OodSet:

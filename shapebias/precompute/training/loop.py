@@ -22,7 +22,7 @@ from shapebias.core.files import write_atomically
 from shapebias.core.text import printable
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.attacks.descent import Normalised, attack_images, robust_accuracy
-from shapebias.precompute.device import BF16, Device, choose_device
+from shapebias.precompute.device import BF16, FP16, Device, choose_device
 from shapebias.precompute.images.loader import default_workers
 from shapebias.precompute.memory import memory_guarded
 from shapebias.precompute.models.trained import Trained, build_network, trained_bytes, usual_preprocessing
@@ -45,9 +45,7 @@ def train(
     good checkpoint is left.
     """
     settings.check()
-    device = choose_device(settings.device, "auto")
-    if device.is_cuda:
-        device = Device(device.device, BF16)
+    device = training_device(settings)
     recipe = settings.recipe(device)
     _check_output(settings)
     gpus = [device.device] if device.is_cuda else []
@@ -85,6 +83,14 @@ def train(
         resumed=resumed,
         skipped=run.data.skipped,
     )
+
+
+def training_device(settings: TrainingSettings) -> Device:
+    """Return where and in which precision to train. Raises UsageError."""
+    device = choose_device(settings.device, settings.precision)
+    if device.precision is FP16:
+        raise UsageError("gradients underflow in float16: train with --precision bf16")
+    return Device(device.device, BF16) if device.is_cuda and settings.precision == "auto" else device
 
 
 def _check_output(settings: TrainingSettings) -> None:

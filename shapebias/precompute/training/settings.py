@@ -10,7 +10,8 @@ from shapebias.core.text import printable
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.device import Device
 from shapebias.precompute.images.image_set import ImageSet, Skipped
-from shapebias.precompute.models.trained import SMALL, SUFFIX
+from shapebias.precompute.models.own import SMALL
+from shapebias.precompute.models.trained import SUFFIX
 from shapebias.precompute.training.checkpoint import describe
 
 _RECIPE = (
@@ -31,7 +32,7 @@ _RECIPE = (
 class TrainingSettings:
     """The settings of a training run; see `shapebias train --help`.
 
-    `attack` None is standard training.
+    `attack` None is standard training. `precision` auto is bfloat16 on a GPU, float32 on a CPU.
     """
 
     images: ImageSet
@@ -43,6 +44,7 @@ class TrainingSettings:
     attack: Attack | None = None
     seed: int = 0
     device: str = "auto"
+    precision: str = "auto"
     workers: int | None = None
     held_out: float = 0.1
     flip: bool = False

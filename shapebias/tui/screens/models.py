@@ -1,6 +1,7 @@
 """The models of a store: what they are, how they decide, what they withstand."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,10 +11,18 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from shapebias.core.analysis.accuracy import accuracies
+from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_rows
 from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies
-from shapebias.core.shape_bias.observers import Observer, observe, published, saw_other_images, shape_categories
+from shapebias.core.shape_bias.observers import (
+    Observer,
+    choices_of,
+    observe,
+    published_beside,
+    saw_other_images,
+    shape_categories,
+)
 from shapebias.core.store.reader import Store
-from shapebias.core.text import printable
+from shapebias.core.text import aligned, cell_width, printable
 from shapebias.tui.screens.reading import ReadingScreen, reading_keys
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.text_plots import PEOPLE, bar, marked_line, series
@@ -33,6 +42,7 @@ class ModelScreen(ReadingScreen):
         self._page = Static()
         self._observers = _observers(self._store)
         self._accuracies = accuracies(self._store)
+        self._criteria = criteria(self._store)
         self._ood = {label: ood_accuracies(self._store, label) for label in self._store.models}
 
     def parts(self) -> list[Widget]:
@@ -43,7 +53,13 @@ class ModelScreen(ReadingScreen):
 
     def text(self, width: int) -> Text:
         """Return the whole page, in lines of at most `width` cells."""
-        sections = [self._models(width), self._bias(width), self._withstood(width), self._out_of_distribution(width)]
+        sections = [
+            self._models(width),
+            self._three_criteria(width),
+            self._bias(width),
+            self._withstood(width),
+            self._out_of_distribution(width),
+        ]
         return Text("\n").join(line for section in sections for line in [*section, Text()])
 
     def _models(self, width: int) -> list[Text]:
@@ -60,6 +76,20 @@ class ModelScreen(ReadingScreen):
             lines.append(Text(f"  {_preprocessing(model.preprocessing)}", style="dim"))
         for line in lines:
             line.truncate(width, overflow="ellipsis")
+        return lines
+
+    def _three_criteria(self, width: int) -> list[Text]:
+        """Return accuracy, accuracy out of distribution and explainability, a line for each model, the columns below
+        one another where they are too wide; and what the numbers are."""
+        if not self._criteria.has_more:
+            return [_missing("explainability", "--passes attribution")]
+        lines = [Text("criteria", style="bold")]
+        marks = [("  ", ""), *((f"{mark} ", color) for color, mark in series(list(self._store.models)).values())]
+        for columns in _blocks(criteria_rows(self._criteria), width - 2):
+            cells = aligned(columns).splitlines()
+            lines += [Text.assemble((mark, color), line) for (mark, color), line in zip(marks, cells, strict=True)]
+        for note in criteria_notes(self._criteria):
+            lines += [Text(line, style="dim") for line in textwrap.wrap(note, width)]
         return lines
 
     def _bias(self, width: int) -> list[Text]:
@@ -125,11 +155,27 @@ class ModelScreen(ReadingScreen):
         return lines
 
 
+def _blocks(rows: Sequence[Sequence[str]], width: int) -> list[list[list[str]]]:
+    """Return a table as several, each with the first column and as many of the others as are `width` cells wide."""
+    first, *others = zip(*rows, strict=True)
+    blocks, room = [[first]], 0
+    for column in others:
+        cells = 2 + max(map(cell_width, column))
+        if cells > room:
+            blocks.append([first])
+            room = width - max(map(cell_width, first))
+        blocks[-1].append(column)
+        room -= cells
+    return [[list(row) for row in zip(*block, strict=True)] for block in blocks[1:]]
+
+
 def _observers(store: Store) -> list[Observer]:
     """Return the models that decided for cue-conflict images, and people as published where they saw the same."""
     decided = {label: store.cue_conflict(label) for label in store.models}
     models = [observe(label, "", False, decisions) for label, decisions in decided.items() if decisions is not None]
-    people = [person for person in published() if person.is_people and models and not saw_other_images(person, models)]
+    choices = choices_of(decisions.categories for decisions in decided.values() if decisions is not None)
+    people = [person for person in published_beside(choices) if person.is_people]
+    people = [person for person in people if models and not saw_other_images(person, models)]
     return [*models, *people]
 
 

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from shapebias.cli import app
 from shapebias.core.analysis.groups import OVERALL, GroupDifference, compare_groups, groups_text, parse_groups
-from shapebias.core.analysis.resampling import holm
 from shapebias.core.errors import UsageError
 from shapebias.core.store.joined import open_stores
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
+from shapebias.core.uncertainty.resampling import holm
 from tests.support.layer_values import set_values
 
 LABELS = [f"n{number}" for number in range(6)]

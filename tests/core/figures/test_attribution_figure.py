@@ -1,8 +1,9 @@
 """The panels of scores: which there are, and what is drawn where."""
 
-from shapebias.core.analysis.explainability import Explained, Interval
+from shapebias.core.analysis.explainability import Explained
 from shapebias.core.attribution.scores import SCORES
 from shapebias.core.figures.attribution import attribution_figure
+from shapebias.core.uncertainty.interval import Interval
 
 
 def row(model: str, method: str, family: str, **means: float) -> Explained:

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from shapebias.core import imagenet
 from shapebias.core.errors import UsageError
-from shapebias.core.shape_bias.categories import identity_mapping, load_mapping, sixteen_classes
+from shapebias.core.shape_bias.categories import (
+    identity_mapping,
+    is_part_of_sixteen,
+    known_categories,
+    load_mapping,
+    part_text,
+    sixteen_classes,
+)
 
 IDS, NAMES = ["n1", "n2", "n3", "n4"], ["tabby", "poodle", "crane", "crane"]
 
@@ -32,6 +39,20 @@ def test_the_sixteen_categories_are_the_published_classes() -> None:
 
 def test_classes_that_are_categories_map_to_themselves() -> None:
     assert identity_mapping(["circle", "star"]) == {"circle": [0], "star": [1]}
+
+
+def test_a_network_of_few_classes_has_some_of_the_sixteen_categories() -> None:
+    cifar = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    mapping = known_categories(cifar)
+    assert mapping == {"airplane": [0], "bird": [2], "boat": [8], "car": [1], "cat": [3], "dog": [5], "truck": [9]}
+    assert list(mapping) == [category for category in sixteen_classes() if category in mapping]
+    assert part_text(mapping, cifar) == (
+        "7 of the 16 categories (airplane, bird, boat: ship, car: automobile, cat, dog, truck), chance 14.3%"
+    )
+    assert is_part_of_sixteen(list(mapping))
+    assert not is_part_of_sixteen(list(sixteen_classes()))
+    assert not is_part_of_sixteen(["circle", "cat"])
+    assert known_categories(["Bike", "BICYCLE", "lorry"]) == {"bicycle": [0, 1], "truck": [2]}
 
 
 def test_classes_are_named_by_id_name_or_index(tmp_path: Path) -> None:

@@ -63,6 +63,13 @@ def test_stimuli_are_used_or_named_with_a_reason() -> None:
     ]
 
 
+def test_stimuli_of_categories_that_do_not_take_part_are_counted() -> None:
+    names = ["cat1-dog1.png", "cat1-oven1.png", "oven/oven1-bear1.png", "cat1-zebra1.png", "dog/cat1-dog1.png"]
+    stimuli = label_stimuli(names, ["cat", "dog"], all_categories=SIXTEEN)
+    assert (stimuli.used.tolist(), stimuli.others) == ([0], 2)
+    assert [name for name, _ in stimuli.unusable] == ["cat1-zebra1.png", "dog/cat1-dog1.png"]
+
+
 def test_textures_may_have_names_of_their_own() -> None:
     stimuli = label_stimuli(
         ["star/star-dots-00003.png", "star/star-waves-00004.png"], ["circle", "star"], ["dots", "waves"]

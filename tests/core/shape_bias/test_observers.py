@@ -7,16 +7,21 @@ import json
 import numpy as np
 import pytest
 
-from shapebias.core.shape_bias.categories import sixteen_classes
-from shapebias.core.shape_bias.decisions import Decisions
+from shapebias.core.shape_bias.categories import known_categories, sixteen_classes
+from shapebias.core.shape_bias.decisions import Counts, Decisions
 from shapebias.core.shape_bias.observers import (
     Observer,
     bias_csv,
     bias_text,
     categories_text,
+    choice_text,
+    choices_of,
     observe,
+    observe_among,
     observer_record,
     published,
+    published_among,
+    published_beside,
     shape_categories,
 )
 
@@ -102,3 +107,40 @@ def test_records_and_csv_say_the_same() -> None:
     assert (net["shape"], net["texture"], net["other"], net["excluded"], net["people"]) == (2, 1, 1, 2, False)
     assert net["categories"]["dog"]["shape_bias"] is None
     assert float(by_place["Net", ""]["low"]) == pytest.approx(net["interval"][0])
+
+
+SEVEN = list(
+    known_categories(["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])
+)
+
+
+def test_the_tables_by_pairs_of_categories_add_up_to_the_published_figures() -> None:
+    for whole, pairs in zip(published(), published_among(list(sixteen_classes())), strict=True):
+        assert pairs.score.counts == whole.score.counts
+        for category, bias in whole.category_bias.items():
+            assert round(pairs.category_bias[category], 4) == bias
+
+
+def test_people_among_seven_categories_are_those_of_the_recorded_trials() -> None:
+    people = published_among(SEVEN)[0]
+    counts = people.score.counts
+    assert people.source == "Geirhos et al. 2019, 7 categories"
+    assert counts.shape + counts.texture + counts.other == 10 * 7 * 6 * 5  # five images of every pair of categories
+    assert list(people.category_bias) == SEVEN
+
+
+def test_models_with_some_of_the_categories_choose_what_people_are_shown_for() -> None:
+    assert choices_of([]) == choices_of([["circle", "star"]]) == choices_of([list(sixteen_classes())]) == [None]
+    assert choices_of([SEVEN, SEVEN, ["circle", "star"]]) == [SEVEN, None]
+    names = [(one.name, one.source) for one in published_beside([SEVEN])]
+    assert names[0] == ("people", "Geirhos et al. 2019, 7 categories")
+    rows = [(0, 1, 0), (0, 2, 0), (2, 1, 1), (1, 0, 2)]
+    own = decisions(["cat", "knife", "dog"], rows)
+    (observer,) = observe_among("Net", "recorded", False, own, [["cat", "dog"]])
+    assert observer.source == "recorded, 2 categories"
+    assert observer.score.counts == Counts(1, 0, 0)
+    assert observe_among("Net", "recorded", False, own, [None])[0].score.counts == Counts(2, 1, 1)
+
+
+def test_chance_is_said() -> None:
+    assert "by chance 14.3% of decisions are by shape" in choice_text(SEVEN)

@@ -18,8 +18,10 @@ from shapebias.core.shape_bias.recorded import read_decisions
 from shapebias.core.store.opening import open_store
 from shapebias.precompute.images.builtin.drawing import SHAPES, SPLITS, TEXTURES, draw_path
 from shapebias.precompute.models.load import SHIPPED
-from shapebias.precompute.models.small_cnn import SmallCNN
+from shapebias.precompute.models.own.photo_cnn import PhotoCNN
+from shapebias.precompute.models.own.small_cnn import SmallCNN
 from shapebias.precompute.models.spec import PAIR, parse_specs
+from shapebias.precompute.models.trained import Trained, trained_bytes, usual_preprocessing
 from tests.support.plain_run import MODELS, PlainRun, native_pixels
 
 
@@ -99,6 +101,45 @@ def test_the_built_in_pair(monkeypatch: pytest.MonkeyPatch, make_store: Callable
         assert names == [(SHAPES[a], TEXTURES[b]) for a, b in zip(found.shape, found.texture, strict=True)]
         by_shape.append((found.decision == found.shape).sum())
     assert by_shape[0] < by_shape[1], "the robust one goes by shape more often"
+
+
+def test_a_network_of_few_classes_decides_among_those_of_the_categories_that_it_has(
+    make_store: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Classes called cat, ship and frog: of the 16 categories cat and boat, and only images of these two."""
+    names = ["cat", "frog", "ship"]
+    trained = Trained(
+        architecture="photo", class_ids=names, class_names=names, preprocessing=usual_preprocessing("photo")
+    )
+    torch.manual_seed(0)
+    network = PhotoCNN(3).eval()
+    (tmp_path / "net.safetensors").write_bytes(trained_bytes(trained, network))
+    rng = np.random.default_rng(0)
+    for file in ("cat/cat1-boat1.png", "boat/boat1-cat1.png", "cat/cat1-oven1.png", "oven/oven1-bear2.png"):
+        (tmp_path / "cues" / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / "cues" / file)
+    path = make_store(
+        tmp_path / "a.zarr",
+        models=parse_specs([f"Few={tmp_path}/net.safetensors"]),
+        limit=2,
+        layers="conv6",
+        cue_conflict=str(tmp_path / "cues"),
+    )
+    store = open_store(path)
+    found = store.cue_conflict("Few")
+    assert found is not None
+    assert (found.categories, found.images) == (["boat", "cat"], ["boat/boat1-cat1.png", "cat/cat1-boat1.png"])
+    pixels = np.stack([np.asarray(Image.open(tmp_path / "cues" / name)) for name in found.images])
+    mean, std = (np.array(value) for value in (trained.preprocessing.mean, trained.preprocessing.std))
+    with torch.inference_mode():
+        scores = network(torch.from_numpy((pixels / 255 - mean) / std).float().permute(0, 3, 1, 2)).numpy()
+    assert found.decision.tolist() == scores[:, [2, 0]].argmax(1).tolist()
+    assert store.attributes_of("images/cue-conflict")["skipped"] == []
+    (note,) = (note for note in store.attributes["notes"] if note.startswith("cue conflict"))
+    assert note == (
+        "cue conflict: 2 of the 16 categories (boat: ship, cat), chance 50.0%: 2 images of two of them, 2 images of "
+        "others left out"
+    )
 
 
 # --- what makes no sense is said before the long passes ---------------------------------------------------------------

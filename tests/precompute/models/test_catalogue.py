@@ -15,8 +15,8 @@ from shapebias.precompute.models.spec import parse_spec
 
 def test_the_studies_networks_come_first() -> None:
     found, more = list_architectures()
-    assert {each.name for each in found[1:6]} == set(STUDIED)
-    assert [each.studied for each in found[:7]] == [False, *[True] * 5, False]
+    assert {each.name for each in found[2:7]} == set(STUDIED)
+    assert [each.studied for each in found[:8]] == [False, False, *[True] * 5, False]
     assert more > 500
     weights = {each.name: each.weights for each in found}
     assert weights["small"] is None

@@ -20,7 +20,7 @@ from shapebias.precompute.device import HIGHEST
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.memory import OutOfMemoryError
 from shapebias.precompute.models.load import LoadedModel, load_model
-from shapebias.precompute.models.small_cnn import SmallCNN
+from shapebias.precompute.models.own.small_cnn import SmallCNN
 from shapebias.precompute.models.spec import parse_spec
 from shapebias.precompute.models.trained import Trained, trained_bytes, usual_preprocessing
 from shapebias.precompute.progress import Silent
@@ -110,6 +110,16 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path: Path
     first, second = weights(whole.output), weights(cut.output)
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert names(tmp_path) == ["cut.safetensors", "whole.safetensors"]
+
+
+def test_precision(tmp_path: Path) -> None:
+    whole = train(settings(tmp_path / "float32.safetensors", epochs=1), Silent())
+    half = train(settings(tmp_path / "bfloat16.safetensors", epochs=1, precision="bf16"), Silent())
+    assert 0 < abs(whole.epochs[0].loss - half.epochs[0].loss) < 0.1
+    assert "bfloat16" in half.device
+    assert all(value.dtype in (torch.float32, torch.int64) for value in weights(half.output).values())
+    with pytest.raises(UsageError, match="bf16"):
+        train(settings(tmp_path / "float16.safetensors", precision="fp16"), Silent())
 
 
 def test_images_decoded_every_epoch_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from zarr.codecs import Crc32cCodec
 
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.comparison import living
+from shapebias.core.analysis.criteria import criteria, criteria_rows
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.metrics import METRICS
 from shapebias.core.store.concepts import read_concepts
@@ -19,7 +20,8 @@ from shapebias.core.store.joined import open_stores
 from shapebias.core.store.opening import open_store
 from shapebias.tui.screens.layer import LayerScreen
 from shapebias.tui.screens.models import ModelScreen
-from tests.support.explorer_pilot import exploring, press, session_of
+from tests.support.explorer_pilot import exploring, press, screen_lines, session_of
+from tests.support.map_scores import add_scores
 from tests.support.ood_store import add_set
 
 pytestmark = pytest.mark.slow
@@ -128,3 +130,44 @@ def test_layers_of_the_same_name_are_side_by_side(small_store: Path, rich_store:
     shown = lines_of(LayerScreen(session_of(store), ("Tiny@rich", "block2")), "metrics")
     first = next(index for index, line in enumerate(shown) if line.startswith("smooth "))
     assert ("○" in shown[first], "■" in shown[first + 1]) == (True, True)
+
+
+@pytest.fixture
+def criteria_store(store_copy: Path, tmp_path: Path) -> Path:
+    """The folder of two stores, `copy.zarr` with all three criteria and `bare.zarr` with accuracy alone."""
+    shutil.copytree(store_copy, tmp_path / "bare.zarr")
+    images = ["cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"]
+    add_set(store_copy, "edge", images, ["cat", "cat", "cat", "dog"])
+    add_scores(store_copy)
+    return tmp_path
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24), (60, 15)])
+async def test_the_criteria_are_those_of_info(criteria_store: Path, size: tuple[int, int]) -> None:
+    store = open_stores([criteria_store / "copy.zarr", criteria_store / "bare.zarr"])
+    rows = criteria_rows(criteria(store))
+    async with exploring(store, size=size) as (app, pilot):
+        await press(app, pilot, "o")
+        text = "\n".join(line.text.rstrip() for line in screen_lines(app))
+        screen = app.screen
+        assert isinstance(screen, ModelScreen)
+        page = screen.text(size[0] - 4).plain
+    assert "criteria" in text
+    lines = page[page.index("criteria") :].partition("\n\n")[0]
+    assert max(map(len, lines.splitlines())) <= size[0] - 4
+    for head, first, second in zip(*rows, strict=True):
+        assert head in lines
+        assert first in lines
+        assert second in lines
+    marked = [line for line in lines.splitlines() if line.startswith("■ ")]
+    assert marked[0].split()[1:3] == ["Tiny@bare", rows[2][1].split()[0]]
+    assert "–" in marked[0], "it has no accuracy out of distribution, which is not 0"
+    flat = " ".join(lines.split())
+    assert "no accuracy out of distribution of Tiny@bare: precompute it with --ood NAME=IMAGES" in flat
+    assert "explainability: insertion / max (higher is better), the mean over gradient; rise; grad-cam; center" in flat
+
+
+def test_without_criteria_one_line_says_how(small_store: Path) -> None:
+    text = ModelScreen(session_of(open_store(small_store))).text(100).plain
+    assert "no explainability: the store was made without --passes attribution" in text
+    assert "criteria" not in text

@@ -1,5 +1,6 @@
-"""The sources of images that a user can name: a folder, tar files, a list, on a server too, or a split of the
-built-in images."""
+"""The sources of images that a user can name: a folder, tar files, a list (also on a server), or a split of the
+built-in images or of a published set.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from shapebias.precompute.images.sources.label_file import label_by_file
 from shapebias.precompute.images.sources.listing import read_list
 from shapebias.precompute.images.sources.location import Listing, Location, locate
 from shapebias.precompute.images.sources.patterns import expand, has_wildcard
+from shapebias.precompute.images.sources.published_sets import is_published, published_tar
 from shapebias.precompute.images.sources.tar import is_tar_name, list_tars
+from shapebias.precompute.progress import SILENT, Reporter
 
 PREFIX = "builtin:"
 
@@ -64,16 +67,19 @@ KINDS = (  # a location is of the first kind that recognises it
 )
 
 
-def find_images(source: str, limit: int | None = None, labels: Path | None = None) -> tuple[ImageSet, list[Skipped]]:
-    """Return the images of `builtin:SPLIT`, of a folder, of tar files (one, a folder of them, or a pattern such as
-    `train-{000..146}.tar`) or of a list (see `listing`), of this machine or by URL, and what was left out; with
-    `limit`, that many, evenly spread. `labels` is a file for `label_by_file`.
+def find_images(
+    source: str, limit: int | None = None, labels: Path | None = None, progress: Reporter = SILENT
+) -> tuple[ImageSet, list[Skipped]]:
+    """Return the images of `builtin:SPLIT`, of a published set (`cifar10:test`), of a folder, of tar files (one, a
+    folder of them, or a pattern such as `train-{000..146}.tar`) or of a list (see `listing`), of this machine or by
+    URL, and what was left out; with `limit`, that many, evenly spread. `labels` is a file for `label_by_file`;
+    `progress` is told of the download of a published set.
 
     Raises `UsageError` for an unknown split, where there are no images, and for `limit` < 1.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"the limit on images must be at least 1, not {limit}")
-    location = locate(source)
+    location = locate(str(published_tar(source, progress)) if is_published(source) else source)
     kind = next(kind for kind in KINDS if kind.recognises(location))
     image_set, skipped = kind.list_images(location)
     if labels is not None:

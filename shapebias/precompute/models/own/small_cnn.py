@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-SIZE = 64  # px
+from shapebias.precompute.models.own.blocks import convolution_block
 
 
 class SmallCNN(nn.Module):
@@ -15,11 +15,11 @@ class SmallCNN(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.conv1 = _block(3, 24, 7, stride=2)
-        self.conv2 = _block(24, 48, 3)
-        self.conv3 = _block(48, 80, 3)
-        self.conv4 = _block(80, 96, 3)
-        self.conv5 = _block(96, 160, 3)
+        self.conv1 = convolution_block(3, 24, 7, stride=2)
+        self.conv2 = convolution_block(24, 48, 3)
+        self.conv3 = convolution_block(48, 80, 3)
+        self.conv4 = convolution_block(80, 96, 3)
+        self.conv5 = convolution_block(96, 160, 3)
         self.pool = nn.MaxPool2d(2)
         self.classifier = nn.Linear(160, classes)
 
@@ -30,9 +30,3 @@ class SmallCNN(nn.Module):
         x = self.conv5(self.pool(x))
         scores: Tensor = self.classifier(torch.mean(x, (2, 3)))
         return scores
-
-
-def _block(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from shapebias.core.analysis.resampling import (
+from shapebias.core.uncertainty.resampling import (
     MOST,
     exchange_test,
     holm,

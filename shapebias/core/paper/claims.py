@@ -1,0 +1,135 @@
+"""The paper's claims one by one, and whether the two networks of a store show them."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shapebias.core.analysis.comparison import shared_layers, summarize
+from shapebias.core.analysis.dissection import count_detectors
+from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
+from shapebias.core.shape_bias.decisions import score
+from shapebias.core.store.concepts import read_concepts, was_dissected
+from shapebias.core.store.reader import Store
+from shapebias.core.text import aligned
+
+_LOW_LEVEL = {"color", "texture"}  # categories of concepts that need no part or object
+_MAIN = ("shape", "maps", "kinds", "concepts")  # the claims of the story
+
+
+class ClaimVerdict(StrEnum):
+    """The verdict on whether two networks show a claim."""
+
+    SHOWN = "shown"
+    IN_PART = "in part"
+    NOT_SHOWN = "not shown"
+    REVERSED = "reversed"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper about robust networks, the corresponding result of two networks, and the verdict.
+
+    `name` is short: `maps`.
+    """
+
+    name: str
+    finding: str
+    here: str
+    verdict: ClaimVerdict
+
+
+def story(store: Store) -> list[str]:
+    """Return a heading and one line for each of the main claims, for a store of a built-in pair; empty for other
+    stores, and where too little is stored.
+    """
+    by_source = {description.source: label for label, description in store.models.items()}
+    pair = next((pair for pair in (DEMO_PAIR, PHOTO_PAIR) if set(pair) == set(by_source)), None)
+    claims = [] if pair is None else claims_of(store, by_source[pair[0]], by_source[pair[1]])
+    main = [claim for claim in claims if claim.name in _MAIN]
+    if pair is None or len(main) < len(_MAIN) - 1:
+        return []
+    rows = [["Chen, Agarwal & Nguyen 2020: a robust network …", f"{pair[1]} beside {pair[0]}", ""]]
+    rows += [[claim.finding, claim.here, claim.verdict] for claim in main]
+    return aligned(rows, left=3).splitlines()
+
+
+def claims_of(store: Store, standard: str, robust: str) -> list[Claim]:
+    """Return the claims for which the store has the measurements. Raises StoreError."""
+    pair = (store, standard, robust)
+    claims = [
+        _goes_by_shape(*pair),
+        _by_layer(*pair, name="filters", metric="filter_smoothness", sign=1, finding="has smoother filters"),
+        _by_layer(*pair, name="maps", metric="smoothness", sign=1, finding="has smoother maps"),
+        _by_layer(*pair, name="noise", metric="noise_sensitivity", sign=-1, finding="is disturbed less by noise"),
+        _by_layer(
+            *pair,
+            name="kinds",
+            metric="visual_diversity",
+            sign=-1,
+            finding="has units that answer to fewer kinds of images",
+        ),
+        _detects_lower_levels(*pair),
+    ]
+    return [claim for claim in claims if claim is not None]
+
+
+def _goes_by_shape(store: Store, standard: str, robust: str) -> Claim | None:
+    """Compare shape biases: shown or reversed where their 95 % intervals are apart."""
+    decisions = [store.cue_conflict(model) for model in (standard, robust)]
+    first, second = (None if decided is None else score(decided) for decided in decisions)
+    if first is None or second is None or math.isnan(first.counts.shape_bias + second.counts.shape_bias):
+        return None
+    verdict = ClaimVerdict.NOT_SHOWN
+    if second.interval[0] > first.interval[1]:
+        verdict = ClaimVerdict.SHOWN
+    elif second.interval[1] < first.interval[0]:
+        verdict = ClaimVerdict.REVERSED
+    here = f"{second.counts.shape_bias:.0%} of decisions by shape, not texture; {first.counts.shape_bias:.0%}"
+    return Claim("shape", "goes by shape where shape and texture disagree", here, verdict)
+
+
+def _by_layer(
+    store: Store, standard: str, robust: str, *, name: str, metric: str, sign: int, finding: str
+) -> Claim | None:
+    """Compare means over units layer by layer; `sign` is 1 where the robust network's should be larger, else -1."""
+    layers = [
+        layer
+        for layer in shared_layers(store, standard, robust)
+        if metric in store.metric_names(standard, layer) and metric in store.metric_names(robust, layer)
+    ]
+    if not layers:
+        return None
+    differences = [
+        summarize(store, robust, layer, metric).mean - summarize(store, standard, layer, metric).mean
+        for layer in layers
+    ]
+    count = sum(sign * difference > 0 for difference in differences)
+    verdict = ClaimVerdict.IN_PART
+    if count in (0, len(layers)):
+        verdict = ClaimVerdict.SHOWN if count else ClaimVerdict.REVERSED
+    return Claim(name, finding, f"in {count} of {len(layers)} layers", verdict)
+
+
+def _detects_lower_levels(store: Store, standard: str, robust: str) -> Claim | None:
+    """Compare the fractions of the detectors of all layers that detect a colour or a texture."""
+    concepts = read_concepts(store)
+    layers = shared_layers(store, standard, robust)
+    if (
+        concepts is None
+        or set(concepts.categories) <= _LOW_LEVEL
+        or not all(was_dissected(store, model, layer) for model in (standard, robust) for layer in layers)
+    ):
+        return None
+    shares = []
+    for model in (standard, robust):
+        counted = count_detectors(store, concepts, [(model, layer) for layer in layers])
+        low = sum(layer.detectors.get(category, 0) for layer in counted for category in _LOW_LEVEL)
+        shares.append((low, sum(sum(layer.detectors.values()) for layer in counted)))
+    if not all(total for _, total in shares):
+        return None
+    first, second = (low / total for low, total in shares)
+    verdict = (
+        ClaimVerdict.SHOWN if second > first else ClaimVerdict.REVERSED if second < first else ClaimVerdict.NOT_SHOWN
+    )
+    here = f"{second:.0%} of detectors are of colours and textures; {first:.0%}"
+    return Claim("concepts", "detects lower-level concepts", here, verdict)

@@ -1,0 +1,1 @@
+"""The uncertainty of numbers: intervals, and tests."""

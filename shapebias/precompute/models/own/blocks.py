@@ -1,0 +1,10 @@
+"""The building blocks of the program's own networks."""
+
+from torch import nn
+
+
+def convolution_block(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Return a convolution that keeps the map's size (divided by the stride), batch norm and ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
