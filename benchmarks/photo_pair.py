@@ -171,7 +171,7 @@ def cue_conflict(store: Store) -> list[str]:
 
 
 def out_of_distribution(store: Store) -> list[str]:
-    """Return the by_model on sets of stimuli; nothing where there are none."""
+    """Return the accuracies on sets of stimuli; nothing where there are none."""
     by_model = {name: {row.set_name: row for row in ood_accuracies(store, name)} for name in PHOTO_PAIR}
     names = list(by_model[PHOTO_PAIR[0]])
     if not names:

@@ -1,4 +1,4 @@
-"""`shapebias attribute`: what was explained as text, and the maps as pictures in the terminal."""
+"""The output of `shapebias attribute` in the terminal: a table of what was explained, and the maps as pictures."""
 
 import math
 import shutil
@@ -27,8 +27,9 @@ _COLOURS = "Vermillion speaks for the class, blue against it.\nMaps without a si
 
 
 def explained_text(explained: AttributionResult) -> str:
-    """Return a table: the class that is explained of each image for each model, its probability, and the completeness
-    gaps of methods that have one."""
+    """Return a table with the explained class of each image for each model, its probability, and the
+    completeness gaps.
+    """
     titles = {choice.name: choice.method.title for choice in explained.choices}
     with_gap = [name for name in titles if any(not math.isnan(image.maps[name].gap) for image in explained.images)]
     rows = [["image", "model", "class", "probability", *(f"gap of {titles[name]}" for name in with_gap)]]
@@ -63,7 +64,7 @@ def print_maps(explained: AttributionResult, terminal: Terminal, kind: Graphics)
 
 
 def _painted(band: Band, layout: GridLayout, painter: Painter) -> str:
-    """Return what paints the labelled tiles of a band."""
+    """Return the control sequences that paint the labelled tiles of a band."""
     width, height = layout.frame
     tiles = np.stack([np.asarray(labelled(tile, height, width)) for row in band.rows for tile in row])
     return painted_below(painter.encode(tiles, layout, best_limit(layout), map), painter)
@@ -80,7 +81,7 @@ def _print_half_cells(band: Band, terminal: Terminal) -> None:
 
 
 def _label_lines(row: Sequence[Tile], width: int) -> str:
-    """Return what stands below tiles of `width` cells: lines in columns."""
+    """Return the labels below tiles of `width` cells, as lines in columns."""
     labels = [[tile.name, *filter(None, tile.more)] for tile in row]
     lines = [[label[line] if line < len(label) else "" for label in labels] for line in range(max(map(len, labels)))]
     return "\n".join(" ".join(padded(_cut(text, width), width) for text in line).rstrip() for line in lines)

@@ -14,8 +14,11 @@ _FAINT = 1 / 8  # of the value at which colours end: below it is no mark, as har
 
 
 def subject_text(store: Store, subject: Subject | None, width: int, height: int, most: int) -> Text:
-    """Return text of `width` x `height` cells: at most so many of a unit's images as lines, or a map, or attribution
-    maps side by side; nothing of a photo. Raises StoreError."""
+    """Return text of `width` x `height` cells: at most `most` of a unit's images as lines, or a map, or attribution
+    maps side by side.
+
+    Empty for a photo. Raises StoreError.
+    """
     if isinstance(subject, Unit):
         return _unit_lines(store, subject, width, min(height, most))
     if isinstance(subject, UnitImage):
@@ -54,5 +57,5 @@ def _maps_text(store: Store, subject: AttributionMaps, width: int, height: int) 
 
 
 def _clear(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the heat without what is faint."""
+    """Return the heat without faint values."""
     return np.where(np.abs(heat) < _FAINT, np.float32(0), heat)

@@ -18,7 +18,7 @@ _MOST_KEPT = 100_000  # cells of pictures that a terminal is made to keep: some 
 
 
 class KittyPainter(Painter):
-    """Kitty graphics. Pictures seen before cost a few bytes, as long as the terminal is made to keep them."""
+    """Kitty graphics. Pictures seen before cost only a few bytes, as long as the terminal keeps them."""
 
     def __init__(self) -> None:
         self._numbers: OrderedDict[bytes, int] = OrderedDict()  # of what the terminal has, the longest unused first
@@ -59,7 +59,7 @@ class KittyPainter(Painter):
         return self._free(0)
 
     def _send(self, piece: Piece) -> Iterator[str]:
-        """Yield what sends a picture, in chunks, where the terminal does not have it."""
+        """Yield the control sequences that send a picture, in chunks, unless the terminal has it."""
         if piece.data in self._numbers:
             self._numbers.move_to_end(piece.data)
             return
@@ -72,12 +72,14 @@ class KittyPainter(Painter):
             yield f"\x1b_G{first}m={more};{text[start : start + _CHUNK]}\x1b\\"
 
     def _take_away(self, data: bytes | None, x: int, y: int) -> str:
-        """Return what takes a picture from a cell; the terminal keeps it."""
+        """Return the control sequence that removes a picture from a cell; the terminal keeps its data."""
         number = self._numbers.get(data or b"")
         return "" if number is None else f"\x1b_Ga=d,d=i,q=2,i={number},p={_place(x, y)}\x1b\\"
 
     def _free(self, cells: int) -> str:
-        """Return what makes the terminal forget the pictures that were not used longest, down to so many cells."""
+        """Return the control sequences that delete the longest unused pictures, until at most `cells` cells are
+        kept.
+        """
         visible = {data for placed in self._placed.values() for data in placed.values()}
         total, gone = sum(self._cells.values()), ""
         for data in list(self._numbers):

@@ -63,7 +63,8 @@ def fit_grid(
 def fit_row(
     width: int, height: int, cell: tuple[int, int], count: int, *, smallest: int = _SMALLEST, gap: int = GAP
 ) -> GridLayout | None:
-    """Return the grid of one row of `count` tiles, each as large as fits into its part of the width; None where they
-    would be smaller than `smallest` pixels."""
+    """Return a grid of one row of `count` tiles, each as large as fits into its part of the width; None below
+    `smallest` pixels.
+    """
     layout = fit_grid(width // count, height, cell, 1, smallest=smallest, gap=gap)
     return None if layout is None else replace(layout, columns=count, rows=1)

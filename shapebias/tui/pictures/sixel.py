@@ -1,4 +1,4 @@
-"""Pictures by sixel: sent whole each time, wiped by any text that is written over them."""
+"""Pictures as sixel: sent whole each time, and deleted by any text that is written over them."""
 
 from dataclasses import replace
 

@@ -1,7 +1,8 @@
-"""The link to the terminal: how much of what was sent the terminal has taken, and how many bytes a second it takes.
+"""The connection to the terminal: how many of the sent bytes it has received, and how many it receives per second.
 
-Behind every few kB goes a question that each terminal answers: where is the cursor (ECMA-48, DSR 6)? That a write
-returns says little: the kernel, ssh and the sockets between hold hundreds of kB that no newer picture can overtake.
+After every few kB a question is sent that each terminal answers: where is the cursor (ECMA-48, DSR 6)? The return of a
+write says little, since the kernel, ssh and sockets in between buffer hundreds of kB that no newer picture can
+overtake.
 """
 
 import math
@@ -20,7 +21,7 @@ _SLOWEST = 10_000  # bytes a second
 
 
 class Link:
-    """Counts bytes from where they are sent to where they are answered for. Several threads may call it."""
+    """Counts bytes from when they are sent until they are confirmed. Several threads may call it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,14 +35,14 @@ class Link:
 
     @property
     def speed(self) -> float:
-        """Bytes a second that the terminal takes; infinite as long as that is unknown."""
+        """Bytes per second that the terminal receives; infinite while that is unknown."""
         return max(self._speeds, default=math.inf) if len(self._speeds) > 1 else math.inf
 
     @property
     def waiting(self) -> int:
-        """Bytes on their way: sent before a question that is not answered yet.
+        """The number of bytes in transit: sent before a question that is not answered yet.
 
-        Of a terminal that does not answer: bytes that the kernel has not taken.
+        For a terminal that does not answer: bytes that the kernel has not taken.
         """
         with self._lock:
             if self._questions:
@@ -52,16 +53,16 @@ class Link:
             return self._sent - self._written if self._silent else self._asked - self._taken
 
     def takes_within(self, seconds: float) -> float:
-        """Return how many bytes the terminal takes in so many seconds; infinite as long as its speed is unknown."""
+        """Return how many bytes the terminal receives in `seconds` seconds; infinite while its speed is unknown."""
         return seconds * self.speed
 
     def has_room(self, seconds: float) -> bool:
-        """Return whether less is on its way than the terminal takes in `seconds`."""
+        """Return whether fewer bytes are in transit than the terminal receives in `seconds`."""
         speed = min(self.speed, 1e9) if len(self._speeds) > 1 else _ASSUMED
         return self.waiting <= speed * (seconds + (self._latency if self._latency < math.inf else 0))
 
     def sending(self, data: str, ask: bool = False) -> str:
-        """Return what must be sent instead of `data`: the same, with a question behind it where one is due or `ask`."""
+        """Return the text to send in place of `data`: with a question behind it where one is due, or with `ask`."""
         with self._lock:
             self._sent += len(data)
             if self._silent or self._closed or not (ask or self._sent - self._asked >= _EVERY):
@@ -72,12 +73,12 @@ class Link:
             return data + QUESTION
 
     def written(self, count: int) -> None:
-        """Take note that the kernel has taken bytes: all that is known of a terminal that does not answer."""
+        """Record that the kernel has taken bytes, which is all that is known of a terminal that does not answer."""
         with self._lock:
             self._written += count
 
     def answered(self) -> None:
-        """Take note that the terminal has answered the oldest question."""
+        """Record that the terminal has answered the oldest question."""
         now = time.perf_counter()
         with self._lock:
             if not self._questions:
@@ -93,14 +94,14 @@ class Link:
                 self._bytes, self._seconds = 0, 0.0
 
     def open(self) -> None:
-        """Begin to ask: somebody answers from now on."""
+        """Start asking questions, since the terminal answers from now on."""
         with self._lock:
             self._closed = False
             self._taken = self._written = self._asked = self._sent
             self._questions.clear()
 
     def close(self, timeout: float) -> None:
-        """Ask no more, and wait for the answers that are to come: else the shell would get them as keys."""
+        """Stop asking, and wait for the remaining answers, which the shell would otherwise get as keys."""
         self._closed = True
         deadline = time.perf_counter() + timeout
         while self._questions and not self._silent and time.perf_counter() < deadline:

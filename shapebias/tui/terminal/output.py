@@ -1,4 +1,4 @@
-"""Updates of the screen in fewer bytes: each piece of text comes with all its colours."""
+"""Shortens updates of the screen: Textual sends each piece of text with all its colours."""
 
 import re
 from functools import lru_cache
@@ -25,9 +25,9 @@ _PLAIN = _Look()
 
 
 def without_repeated_colours(text: str) -> str:
-    """Return text for a terminal that shows the same, where colours are set only as they change.
+    """Return text with the same appearance, in which colours are set only where they change.
 
-    It begins and ends with the terminal's own colours, as every piece of text that Textual writes does.
+    It begins and ends with the terminal's own colours, as every piece of text that Textual writes.
     """
     first, *parts = _SELECTORS.split(text)
     written = [first]
@@ -62,7 +62,7 @@ def _with(look: _Look, selectors: str) -> _Look:
 
 @lru_cache(4096)
 def _change(now: _Look, wanted: _Look) -> str:
-    """Return what makes one look another; nothing where they are the same."""
+    """Return the control sequence that changes one look to another; empty where they are equal."""
     if now == wanted:
         return ""
     if wanted == _PLAIN:

@@ -1,4 +1,4 @@
-"""The questions to a terminal, and asking them: all at once, each answer with the time that it took."""
+"""Queries to the terminal: all are sent at once, and the time of each answer is measured."""
 
 import os
 import re
@@ -58,29 +58,29 @@ class Answer:
 
 @dataclass(frozen=True)
 class Conversation:
-    """The answers to all questions, and what a person typed meanwhile, as the terminal sent it."""
+    """The answers to all questions, and the bytes that a person typed meanwhile."""
 
     answers: Sequence[Answer] = ()
     typed: bytes = b""
 
     def said(self, question: TerminalQuestion) -> bytes | None:
-        """Return what the terminal said to a question, None where it said nothing or was not asked."""
+        """Return the terminal's answer to a question; None where it gave none or was not asked."""
         return next((answer.said for answer in self.answers if answer.question is question), None)
 
 
 def questions_for(environment: Mapping[str, str]) -> tuple[TerminalQuestion, ...]:
-    """Return what is asked in a terminal, by the variables that terminals and multiplexers set."""
+    """Return the questions for a terminal, by the environment variables of terminals and multiplexers."""
     asked = {"tmux": OF_TMUX, "screen": OF_SCREEN}.get(multiplexer_in(environment), QUESTIONS)
     return tuple(question for question in asked if question is not TRUE_COLOUR or not says_true_colour(environment))
 
 
 def says_true_colour(environment: Mapping[str, str]) -> bool:
-    """Return whether the terminal says that it has 16 million colours: where ssh is between, nothing hands that on."""
+    """Return whether the environment says that the terminal has 16 million colours; ssh does not pass that on."""
     return environment.get("COLORTERM", "").lower() in ("truecolor", "24bit")
 
 
 def multiplexer_in(environment: Mapping[str, str]) -> str:
-    """Return `tmux` or `screen` where the program runs in one of them, else nothing."""
+    """Return `tmux` or `screen` where the program runs in one of them, else an empty text."""
     kind = environment.get("TERM", "").partition("-")[0]
     if "TMUX" in environment or kind == "tmux":
         return "tmux"
@@ -112,7 +112,7 @@ def ask(descriptor: int, questions: Sequence[TerminalQuestion] = QUESTIONS) -> C
 def conversation(
     received: bytes, questions: Sequence[TerminalQuestion], when: Mapping[TerminalQuestion, float]
 ) -> Conversation:
-    """Return the answers in what was received; what is no answer was typed. `when` are seconds after the question."""
+    """Return the answers among the received bytes; the rest was typed. `when` are seconds after the question."""
     answers = []
     for question in questions:
         match = question.answer.search(received)
