@@ -22,12 +22,12 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").g
 VERBS = frozenset(
     """
     Add Append Ask Begin Bring Build Call Change Check Choose Close Collect Combine Compare Compute Configure
-    Connect Convert Copy Count Create Cut Decode Define Delete Deliver Describe Do Draw Encode End Explain Export Fetch Fill
-    Find Fit Follow Forget Free Give Go Halve Hand Handle Ignore Initialise Insert Inspect Keep Leave Let List Load
-    Look Make Mark Mask Measure Merge Move Normalise Note Open Paint Parse Pass Place Prepare Print Put Raise Rank
-    Read Receive Recompute Record Redraw Reduce Refuse Remove Rename Replace Request Reset Resize Resolve Restore Return
-    Reverse Round Run Sample Save Score Scroll Search See Select Send Set Show Skip Sort Split Start Stop Store Sum
-    Switch Take Tell Test Toggle Train Turn Unlock Update Upload Wait Walk Write Yield
+    Connect Convert Copy Count Create Cut Decode Define Delete Deliver Describe Do Draw Encode End Explain Export
+    Fetch Fill Find Fit Follow Forget Free Give Go Halve Hand Handle Ignore Initialise Insert Inspect Keep Leave Let
+    List Load Look Make Mark Mask Measure Merge Move Normalise Note Open Paint Parse Pass Place Prepare Print Put
+    Raise Rank Read Receive Recompute Record Redraw Reduce Refuse Remove Rename Replace Request Reset Resize Resolve
+    Restore Return Reverse Round Run Sample Save Score Scroll Search See Select Send Set Show Skip Sort Split Start
+    Stop Store Sum Switch Take Tell Test Toggle Train Turn Unlock Update Upload Wait Walk Write Yield
     """.split()  # noqa: SIM905
 )
 # Methods that a framework calls and documents: Textual's, the standard library's, PyTorch's.

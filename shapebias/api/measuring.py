@@ -34,7 +34,7 @@ _NO_IMAGES = ImageSet(root="", paths=[], labels=np.zeros(0, np.int32))
 class Measurement:
     """The result of `measure`: statistics and top images of every unit of the watched layers.
 
-    images: how many images came; notes: what to know of the network, a line each.
+    images: the number of images; notes: remarks on the network, one line each.
 
         >>> measured
         <Measurement of Sequential: 12 units in 1 layer, 20 images>

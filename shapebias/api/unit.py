@@ -202,8 +202,9 @@ class UnitTable(TableBase[Unit]):
         return {name: METRICS[name].formula if name in METRICS else "" for name in self._columns}
 
     def to_records(self, top: bool = True) -> list[dict[str, Any]]:
-        """Return what `shapebias units --format json` prints: one dictionary a unit, None for numbers that are
-        undefined, and under `top` the unit's top images.
+        """Return the records of `shapebias units --format json`: one dictionary per unit.
+
+        NaN becomes None; `top` lists the unit's top images.
 
             >>> record = store.units("layer = conv5")[:1].to_records()[0]
             >>> sorted(record["top"][0])

@@ -137,7 +137,7 @@ def is_near_chance(right: int, images: int, chance: float) -> bool:
 
 
 def is_better_than(right: int, images: int, accuracy: float) -> bool:
-    """Return whether so many right images show an accuracy above `accuracy` (binomial test, 0.1 %)."""
+    """Return whether `right` right images of `images` show an accuracy above `accuracy` (binomial test, 0.1 %)."""
     return right > accuracy * images and at_least(right, images, accuracy) < _CERTAIN
 
 

@@ -81,9 +81,9 @@ def _known(network: NetworkCriteria) -> tuple[bool, bool, bool]:
 def criteria(store: Store, score: str = SCORE) -> Criteria:
     """Return the criteria of the networks of a store, with 95 % intervals.
 
-    Those of accuracies are over images of the same kind (see `mean_share`), those of explainability a bootstrap over
-    images.
-    Raises StoreError, and UsageError for a score that does not exist.
+    Intervals of accuracies are over images of the same kind (see `mean_share`); those of explainability are a bootstrap
+    over
+    images. Raises StoreError, and UsageError for a score that does not exist.
     """
     if score not in SCORES:
         raise UsageError(f"no score {printable(score, 60)}: there are {', '.join(SCORES)}")

@@ -63,16 +63,19 @@ def part_text(mapping: Mapping[str, Sequence[int]], class_names: Sequence[str]) 
 
 
 def identity_mapping(class_names: Sequence[str]) -> dict[str, list[int]]:
-    """Return the mapping of a network whose classes are the categories: each its own."""
+    """Return the mapping for a network whose classes are the categories."""
     return {name: [index] for index, name in enumerate(class_names)}
 
 
 def load_mapping(path: Path, class_ids: Sequence[str], class_names: Sequence[str]) -> dict[str, list[int]]:
     """Read a mapping file, JSON of {category: [class id, class name or index, ...], ...}, as category: class indices.
 
-    `class_ids` and `class_names` are the network's, in the order of its outputs (of ImageNet: WordNet ids and names).
-    Raises UsageError, one line that says where: a file that is none, fewer than two categories, a category that
-    file names cannot say or without classes, a class that does not exist, that its name does not tell, or used twice.
+    `class_ids` and `class_names` are the network's, in the order of its outputs (for ImageNet: WordNet ids and names).
+    Raises
+    UsageError, one line that says where, for a file that is not a mapping, fewer than two categories, a category
+    without
+    classes or whose name cannot be part of a file name, and a class that does not exist, is ambiguous, or is used
+    twice.
     """
     file = printable(str(path))
     try:
@@ -107,7 +110,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _class_index(entry: object, class_ids: Sequence[str], class_names: Sequence[str]) -> int:
-    """Return the index that an entry of a mapping file means. Raises ValueError that says why it means none."""
+    """Return the index for an entry of a mapping file. Raises ValueError that says what is wrong with it."""
     if type(entry) is int:
         if not 0 <= entry < len(class_ids):
             raise ValueError(f"class {printable(str(entry), 20)} is not one of 0 to {len(class_ids) - 1}")

@@ -267,7 +267,7 @@ class Score:
 
 
 def count_decisions(decisions: Decisions) -> Counts:
-    """Return how many decisions for images with a conflict were by shape, by texture, and otherwise."""
+    """Return the number of decisions by shape, by texture, and by neither, for images with a conflict."""
     decided = decisions.conflicting()
     shape, texture = (int((decided.decision == cue).sum()) for cue in (decided.shape, decided.texture))
     return Counts(shape, texture, len(decided.images) - shape - texture)

@@ -202,8 +202,9 @@ def load(
 ) -> Loader:
     """Return a loader of an image set, whether its images are files or drawn.
 
-    With `versions` (see `versions.Versions`; `seed` is theirs) it gives those versions of every image; with `packed`,
-    what that function makes of each path, so many versions.
+    versions:  the versions of every image to load (see `versions.Versions`)
+    seed:      of the versions
+    packed:    a function from a path to several arrays, and their number
     """
     decode, count = (image_set.decoder(geometry), None) if packed is None else packed
     if versions is not None:

@@ -50,7 +50,7 @@ class CategoryShard:
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         decided = {
             model: decide(probabilities(runner, batch.pixels), self._mappings[model]).astype(np.int32)
             for model, runner in self._runners.items()
@@ -121,8 +121,12 @@ def decide_among(
 
 
 def stimulus_geometry(geometry: Geometry, stimuli_as: str) -> Geometry:
-    """Return how a network with a geometry of its own is shown stimuli: NATIVE, whole and resized only where they do
-    not have the size of its input, as in the published decisions; or MODEL, as it sees any image."""
+    """Return the geometry in which stimuli are prepared for a network with its own geometry.
+
+    NATIVE shows them whole, resized only where they do not have the size of its input, as in the published decisions;
+    MODEL
+    prepares them as any other image.
+    """
     return geometry.whole if stimuli_as == NATIVE else geometry
 
 

@@ -46,7 +46,7 @@ class DecisionShard:
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         pixels = batch.pixels if self._versions is not None else batch.pixels[:, None]
         exists = np.ones(pixels.shape[:2], bool)
         for version, name in enumerate(self._versions or ()):

@@ -65,7 +65,7 @@ class ThresholdShard:
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         pixels, _ = self._annotations.unpack(batch.pixels)
         self._rows.add({POSITION: batch.positions})
         for model, runner in self._runners.items():
@@ -129,7 +129,7 @@ class DissectionShard:
         self._overlaps = {model: measure.overlaps(model, runner.device.device) for model, runner in runners.items()}
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         pixels, labels = self._annotations.unpack(batch.pixels)
         concepts = ShownConcepts.of(labels, self._device)
         for model, runner in self._runners.items():

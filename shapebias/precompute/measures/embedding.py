@@ -42,7 +42,7 @@ class EmbeddingShard:
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         last = len(self._runner.layers) - 1
         seen: list[Tensor] = []
 

@@ -145,7 +145,7 @@ class ProbeShard:
         self._pictures = Pictures()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         labels = self._measure.labels[batch.positions].astype(np.int64)
         clean = batch.pixels[:, 0] if self._measure.noises else batch.pixels
         for model in self._models:

@@ -70,7 +70,7 @@ class SensitivityShard:
         self._changed = {metric: [ChangedActivations(top) for top in lists] for metric in CHANGES}
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         images, versions = batch.pixels.shape[:2]
         maxima = self._runner.of_versions(self._runner.activations, batch.pixels.reshape(-1, *batch.pixels.shape[2:]))
         for layer, maximum in enumerate(maxima):

@@ -67,7 +67,7 @@ class TrialShard:
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         flipped = np.ascontiguousarray(batch.pixels[..., ::-1])
         decided = [
             runner.decide(runner.forward(flipped if trial.bgr else batch.pixels))

@@ -75,8 +75,7 @@ def build_network(architecture: str, classes: int) -> nn.Module:
 
 
 def usual_preprocessing(architecture: str) -> Preprocessing:
-    """Return what an architecture's images go through: the size of its own ones, else as torchvision does. Raises
-    UsageError."""
+    """Return the default preprocessing of an architecture: its own input size, or torchvision's. Raises UsageError."""
     if architecture in OWN:
         side = OWN[architecture].side
         return Preprocessing(

@@ -48,7 +48,10 @@ class RayEngine:
         folder: Path,
         add_gpu: Callable[[str], None],
     ) -> None:
-        """`device` is the workers' (`worker_device`); `add_gpu` is told the name of every GPU that measured a part."""
+        """Prepare the engine.
+
+        `device` is the workers' (`worker_device`); `add_gpu` gets the name of every GPU that measured a part.
+        """
         self._settings, self._progress, self._folder = settings, progress, folder
         self._device, self._add_gpu = device, add_gpu
         self._classes = image_set.take([])  # without images: their classes only

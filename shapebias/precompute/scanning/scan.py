@@ -1,6 +1,8 @@
-"""A scan: one pass over images, cut into shards, each of which gives a part; the parts in order give the result.
+"""A scan: one pass over images, split into shards, each of which gives a part.
 
-Shards follow from the settings alone, so that the result does not depend on who measures which of them, or when.
+The result is made from the parts in order.
+
+Shards depend only on the settings, so the result does not depend on which process measures which shard, or when.
 """
 
 import json
@@ -51,13 +53,13 @@ class Measure(Protocol):
 class Scan:
     """One pass over images.
 
-    name:         the scan's own in a run, and that of its folder
-    title:        what the user is told
-    positions:    int64, of the images in their listing; None for all
+    name:         unique in a run; also the name of its folder
+    title:        the text for the user
+    positions:    int64, which images of the listing; None for all
     image_bytes:  how many bytes of each image a part keeps
     costly:       whether an image costs hundreds of forwards, so that shards are small
 
-    The others are as in `Stream.batches`.
+    The other fields are as in `Stream.batches`.
     """
 
     name: str
@@ -86,8 +88,9 @@ class Scan:
         return min(usual, _COSTLY[stream.device.device.type]) if self.costly else usual
 
     def shards(self, batch_size: int, shard_size: int | None, kind: str = "cpu") -> list[range]:
-        """Return which images are in each shard: whole batches, so that a shard's batches are the same whoever cuts
-        them."""
+        """Return the images in each shard: whole batches, so that a shard's batches do not depend on where the scan
+        starts.
+        """
         least = _COSTLY[kind] if self.costly else _LEAST[kind] * batch_size
         size = shard_size or max(least, min(-(-len(self) // _SHARDS), _LARGEST // self.image_bytes))
         size = -(-size // batch_size) * batch_size

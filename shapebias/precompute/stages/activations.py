@@ -45,7 +45,7 @@ def measure_activations(run: Run) -> None:
 
 
 def _black_images(run: Run, positions: NDArray[np.int64]) -> list[str]:
-    """Return what to tell the user of images at these positions, which are black after preprocessing."""
+    """Return warnings about the images at these positions, which are black after preprocessing."""
     if not len(positions):
         return []
     first = printable(run.image_set.paths[positions[0]], 60)

@@ -52,9 +52,10 @@ def save_state(
 def load_state(
     output: Path, recipe: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> list[dict[str, Any]] | None:
-    """Fill the network and the optimizer from the checkpoint, and return what its epochs gave; None without one.
+    """Fill the network and the optimizer from the checkpoint, and return the results of its epochs; None without a
+    checkpoint.
 
-    Raises UsageError where it is of other settings, ShapebiasError where it cannot be read.
+    Raises UsageError where it has other settings, ShapebiasError where it cannot be read.
     """
     path = checkpoint_path(output)
     if not path.exists():

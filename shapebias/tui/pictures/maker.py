@@ -103,7 +103,7 @@ class PictureMaker:
             return picture
 
     def prepare(self, request: Request) -> None:
-        """Request a picture that may be wanted next, before the others that may be."""
+        """Make a picture that may be wanted next, before the other pictures that are made ahead."""
         with self._changed:
             if request not in self._cache:
                 self._ahead = [request]

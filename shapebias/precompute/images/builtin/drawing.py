@@ -47,13 +47,13 @@ Floats = npt.NDArray[np.floating[Any]]  # float32
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A built-in image and what each of its pixels shows. In the maps, 0 is nothing and n the n-th name of a list.
+    """A built-in image with maps of its contents. In a map, 0 is nothing and n is the n-th name of a list.
 
     pixels:   uint8 [SIZE, SIZE, 3]
-    shape:    uint8 [SIZE, SIZE], of SHAPES
-    part:     uint8 [SIZE, SIZE], of PARTS
-    texture:  uint8 [SIZE, SIZE], of TEXTURES
-    colour:   uint8 [SIZE, SIZE], of COLOURS: background pixels have one too
+    shape:    uint8 [SIZE, SIZE], numbers in SHAPES
+    part:     uint8 [SIZE, SIZE], numbers in PARTS
+    texture:  uint8 [SIZE, SIZE], numbers in TEXTURES
+    colour:   uint8 [SIZE, SIZE], numbers in COLOURS; background pixels have one too
     """
 
     pixels: Pixels
@@ -104,8 +104,11 @@ def draw_silhouette(path: bytes) -> Pixels:
 
 
 def annotate_path(path: bytes) -> Pixels:
-    """Return what each pixel of the built-in image with this path shows, uint8 [4, SIZE, SIZE]: 0 or a number of
-    CONCEPTS, in the order of its categories. Raises `ImageError`."""
+    """Return the concepts in each pixel of the built-in image with this path, uint8 [4, SIZE, SIZE]: 0 or a number in
+    CONCEPTS.
+
+    The first axis is the categories of CONCEPTS in order. Raises `ImageError` for another path.
+    """
     drawing = _drawing(path)
     maps = [drawing.colour, drawing.texture, drawing.part, drawing.shape]
     before = np.cumsum([0, len(COLOURS), len(TEXTURES), len(PARTS)]).astype(np.uint8)

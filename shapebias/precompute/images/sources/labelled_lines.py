@@ -31,9 +31,9 @@ LABEL_COLUMNS = (
 
 
 def parse_lines(content: bytes, name: str) -> list[Line]:
-    """Return the path and the class (None where there is none) of each line that has a path, in order.
+    """Return the path and the class (None without one) of each line that has a path, in order.
 
-    `name` is what the file is called. Raises UsageError for a table whose columns cannot be told, or that is none.
+    `name` is the file's name for messages. Raises UsageError for a table whose columns are not recognised.
     """
     lines = [line.removesuffix(b"\r") for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
     rows = [line for line in lines if line.strip()]
@@ -44,8 +44,11 @@ def parse_lines(content: bytes, name: str) -> list[Line]:
 
 
 def parse_line(line: bytes) -> Line:
-    """Return the path in a line, and its class: what is behind a tab; or, where the path ends as images' names do,
-    behind a comma, a semicolon or blanks."""
+    """Return the path in a line, and its class.
+
+    The class is the text behind a tab; or, where the path ends like an image's name, behind a comma, a semicolon or
+    blanks.
+    """
     line = line.removesuffix(b"\r")
     path, tab, label = line.partition(b"\t")
     if tab:
@@ -61,7 +64,7 @@ def parse_line(line: bytes) -> Line:
 
 
 def parse_any_line(line: bytes) -> Line:
-    """Return the path and the class in a line that surely has both, though the path may lack its extension."""
+    """Return the path and the class in a line that has both, even if the path lacks its extension."""
     path, label = parse_line(line)
     match = _TWO_WORDS.fullmatch(line.strip()) if label is None else None
     return (path, label) if match is None else (match[1], _label(match[2]))

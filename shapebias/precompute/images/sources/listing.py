@@ -18,12 +18,16 @@ from shapebias.precompute.images.sources.labelled_lines import parse_lines
 
 
 def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Skipped]]:
-    """Return the images of a list with this content, in its order; `folder`: the absolute path or URL of what its lines
-    are relative to; `name`: what the list is called.
+    """Return the images of a list with this content, in its order.
 
-    The set's root is the folder that all images share, above it where that is a WordNet id. Where no line names a
-    class, folders do, as in `folder.list_images`. An image that is named again is left out. Raises UsageError where the
-    file is no such list.
+    folder:  the absolute path or URL that its lines are relative to
+    name:    the list's name for messages
+
+    The set's root is the folder that all images share, or the one above it where that is a WordNet id. Where no line
+    has a
+    class, folders are the classes, as in `folder.list_images`. Repeated images are left out. Raises UsageError where
+    the file
+    is not such a list.
     """
     text = printable(name)
     if b"\0" in content:
