@@ -33,7 +33,7 @@ def load(name: str) -> Any:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return globals().setdefault(name, load(name))  # a folder that is called so is there by now, and can be called
+    return globals().setdefault(name, load(name))  # a folder of that name is imported by now, and can be called
 
 
 def __dir__() -> list[str]:

@@ -147,7 +147,7 @@ def precompute(
     ablate_accuracy: Annotated[
         bool,
         _measured(
-            "--ablate-accuracy", help="Let the ablation pass measure what the accuracy loses without each unit, too."
+            "--ablate-accuracy", help="Let the ablation pass also measure how much accuracy is lost without each unit."
         ),
     ] = False,
     cue_conflict: Annotated[

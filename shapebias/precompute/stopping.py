@@ -25,7 +25,7 @@ class _Stop(BaseException):
 @contextmanager
 def signals_kept() -> Iterator[None]:
     """Restore after the block the handlers of the signals that stop a run."""
-    if threading.current_thread() is not threading.main_thread():  # which alone gets them
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}

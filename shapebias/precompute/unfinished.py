@@ -117,7 +117,7 @@ class UnfinishedRun:
         try:
             holder = json.loads(self._holder.read_text())
             text = f" (process {int(holder['process'])} on {holder['host']}, since {holder['since']})"
-        except (OSError, ValueError, TypeError, KeyError):  # it is just beginning
+        except (OSError, ValueError, TypeError, KeyError):  # the other run is just starting
             return ""
         return printable(text, 200)
 

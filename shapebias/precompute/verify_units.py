@@ -207,7 +207,7 @@ def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: Report) -> Non
         unit_of_metric = {"sparsity": 1.0, "smoothness": 1.0, "tv": max(expected["tv"], scale)}.get(name, scale)
         allowed = (tolerance if name in ("max", "tv") else precision.of_means) * unit_of_metric
         if np.isnan(stored) and name == "smoothness":
-            continue  # of maps of one position
+            continue  # undefined for maps of one position
         if not abs(stored - expected[name]) <= allowed:
             report.add(str(unit), f"{name} is {stored:.6g} in the store and {expected[name]:.6g} computed again")
     top = store.top(unit)

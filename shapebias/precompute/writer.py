@@ -59,7 +59,7 @@ class StoreWriter:
         self._store = self.unfinished.folder / "store"
         self._models: list[str] = []
         self._layers: dict[str, list[schema.Layer]] = {}  # by model
-        self._metrics: dict[str, list[dict[str, NDArray[np.float32]]]] = {}  # of each of these layers
+        self._metrics: dict[str, list[dict[str, NDArray[np.float32]]]] = {}  # for each of these layers
         self._rulers: list[schema.Ruler] = []
         self._device: dict[str, Any] = {}
         self._notes: list[str] = []

@@ -65,7 +65,7 @@ class KeyQueue:
             with suppress(TimeoutError):
                 await asyncio.wait_for(screen._mounted_event.wait(), _LONGEST)
             await self._passed(screen)
-            await self._passed(self._app)  # which gives the focus
+            await self._passed(self._app)  # to get the focus
 
     async def _passed(self, pump: MessagePump) -> None:
         """Wait until a widget has handled everything that is in its queue now."""

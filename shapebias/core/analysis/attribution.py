@@ -71,7 +71,7 @@ class Attributions:
         self._store = store
         self._of: dict[str, Attribution] = {}
         self._rows: dict[str, dict[str, int]] = {}  # by model: the row of each image, by its path
-        self._names: dict[tuple[str, int], str] = {}  # of outputs
+        self._names: dict[tuple[str, int], str] = {}  # names of outputs
         names: dict[str, ImageName] = {}
         for model in store.models:
             owner, label = store.owner(model)
@@ -86,7 +86,7 @@ class Attributions:
 
     @property
     def methods(self) -> list[str]:
-        """The methods of which any model has maps, in the registry's order, controls last."""
+        """The methods with maps of any model, in the registry's order, controls last."""
         measured = {name: None for attribution in self._of.values() for name in attribution.methods}
         return [*(name for name in METHODS if name in measured), *(name for name in measured if name not in METHODS)]
 

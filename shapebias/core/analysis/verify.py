@@ -173,7 +173,7 @@ def _check_images(store: Store, report: Report) -> None:
         named = [np.unique(store.top_lists(model, layer, "image")) for model in models for layer in store.layers(model)]
         for image in np.unique(np.concatenate(named)):
             if not -1 <= image < images:
-                continue  # said of the layer
+                continue  # already reported for the layer
             try:
                 if image >= 0:
                     Image.open(io.BytesIO(store.thumbnail(models[0], int(image))), formats=("JPEG", "PNG")).load()

@@ -4,5 +4,5 @@ pairs.
 A built-in pair is a standard network, and one that differs from it only in adversarial training.
 """
 
-DEMO_PAIR = ("demo-s", "demo-r")  # of drawn images
-PHOTO_PAIR = ("photo-s", "photo-r")  # of photos
+DEMO_PAIR = ("demo-s", "demo-r")  # trained on drawn images
+PHOTO_PAIR = ("photo-s", "photo-r")  # trained on photos

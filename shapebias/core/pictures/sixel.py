@@ -344,7 +344,7 @@ def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
     fill = np.full(bands * width, -1, np.int16)
     colour = (marks[start] >> 16 & 255).astype(np.int16)
     fill[np.repeat(_places(marks[start], width), span) + inside] = np.repeat(colour, span)
-    # what the others left is narrow, or empty: it takes the colour on its left
+    # the remaining columns are narrow or empty: they take the colour on their left
     start = np.flatnonzero(np.diff(fill, prepend=-2) | (np.arange(fill.size) % width == 0))
     kept = (np.diff(start, append=fill.size) >= _MIN_FILL) & (fill[start] >= 0)
     start = start[kept | (start % width == 0)]

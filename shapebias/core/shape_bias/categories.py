@@ -16,7 +16,7 @@ from shapebias.core.text import printable
 # What the names of stimuli can say: letters and single spaces, as `cat` of cat1-elephant2.png.
 CATEGORY = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)*")
 
-_SYNONYMS = {  # what data sets call some of the 16 categories
+_SYNONYMS = {  # other names of the 16 categories in data sets
     "airplane": ("aeroplane", "plane"),
     "bicycle": ("bike",),
     "boat": ("ship",),

@@ -15,7 +15,7 @@ from shapebias.core.shape_bias.categories import CATEGORY
 from shapebias.core.text import printable
 
 RESAMPLES = 10_000
-SOURCES, IMAGES = "shape and texture sources", "images"  # what an interval is over
+SOURCES, IMAGES = "shape and texture sources", "images"  # the things that are resampled for an interval
 NO_DECISION = -1
 NATIVE, MODEL = STIMULI = ("native", "model")  # how stimuli are prepared: as they are, or by the network's own crop
 

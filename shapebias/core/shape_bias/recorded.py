@@ -12,7 +12,7 @@ from shapebias.core.shape_bias.decision_files import NO_RESPONSE, Row, export_fi
 from shapebias.core.shape_bias.decisions import Decisions, label_stimulus, parse_stimulus, short_name
 from shapebias.core.text import printable
 
-EXPERIMENT = "style-transfer-512-nomask-experiment"  # what the published files' names begin with
+EXPERIMENT = "style-transfer-512-nomask-experiment"  # prefix of the published files' names
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class Store(Protocol):
     """
 
     path: Path | str  # the folder, or the URL; of several stores that of the first
-    attributes: dict[str, Any]  # of the first store
+    attributes: dict[str, Any]  # of several stores, those of the first
     models: dict[str, schema.Model]  # by label
 
     @property

@@ -53,7 +53,7 @@ class RemoteFiles(FsspecStore):
         for name in (NAME, EARLY_NAME):
             try:
                 sizes, metadata = read_manifest(files.cat_file(f"{path}/{name}", start=0))
-            except FileNotFoundError:  # of an earlier version
+            except FileNotFoundError:  # stores of earlier versions have none
                 continue
             except ValueError as error:
                 raise damaged(url, "it cannot be read", name) from error
@@ -158,7 +158,7 @@ def read_metrics_ahead(store: Store, layers: Iterable[tuple[str, str]]) -> None:
         if not reads:
             return
         first, *others = reads.values()
-        store.metric(*first)  # what it shares with the others is kept
+        store.metric(*first)  # data shared with the others is cached
         with ThreadPoolExecutor(_REQUESTS) as pool:
             for _ in pool.map(lambda read: store.metric(*read), others):
                 pass

@@ -66,7 +66,7 @@ VERSION = 2
 PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
 ATTRIBUTION = "images/attribution"
-SCORES, OVERLAP = "scores", "overlap"  # of maps, below the group of a model's attribution
+SCORES, OVERLAP = "scores", "overlap"  # groups and arrays of maps' scores, below the group of a model's attribution
 OOD = "images/ood"
 CONCEPTS = "concepts"
 # Activations are stored as float16. Those above CLIPPED, its largest number, are stored as CLIPPED; those below FAINT

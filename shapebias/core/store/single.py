@@ -42,7 +42,7 @@ class SingleStore(Store):
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: of which images, and pictures
         self._layouts: dict[str, StoreLayout] = {}
-        self._metrics: dict[ArrayPart, NDArray[np.float32]] = {}  # of all layers of a model
+        self._metrics: dict[ArrayPart, NDArray[np.float32]] = {}  # metrics of all layers of a model
         with self._reading("attributes"):
             self.attributes = dict(group.attrs)
             if not isinstance(group["models"], zarr.Group):
@@ -315,7 +315,7 @@ class SingleStore(Store):
         if part == own:
             return self.layer_read(model, layer, f"{METRICS}/{name}", shape=[self.layers(model)[layer].units])
         with self._reading(f"{part.path} {name}"):
-            if part not in self._metrics:  # of all layers at once: a read takes longer than its bytes
+            if part not in self._metrics:  # all layers at once, since each read has a fixed cost
                 self._metrics[part] = LayerArray(self.array(part.path), part)[...]
                 self._metrics[part].flags.writeable = False
             return self._metrics[part][own.first : own.first + (own.count or 0)]

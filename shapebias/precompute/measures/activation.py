@@ -66,7 +66,7 @@ class LayerResult:
 
 
 class LayerStatistics(AttributeState):
-    """The running statistics of one layer, which together are a statistic, too."""
+    """The running statistics of one layer, combined into one statistic."""
 
     _STATE = ("images",)
 

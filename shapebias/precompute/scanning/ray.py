@@ -28,8 +28,8 @@ try:
 except ImportError as error:
     raise UsageError("--engine ray needs Ray: pip install 'shapebias[ray]'") from error
 
-_RETRIES = 3  # of a shard whose worker died
-_AHEAD = 2  # shards a worker has been given: one that it measures, one that waits
+_RETRIES = 3  # further attempts for a shard whose worker died
+_AHEAD = 2  # shards assigned to a worker: one is measured, one waits
 
 
 class RayEngine:

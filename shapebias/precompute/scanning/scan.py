@@ -179,7 +179,7 @@ class _SkippedByShard:
 
     def __init__(self, scan: Scan, stream: Stream) -> None:
         self._scan, self._stream = scan, stream
-        self._told = 0  # of the stream's list
+        self._told = 0  # how many of the stream's list were reported
 
     def part(self, shard: range) -> Part:
         """Return the images of the next shard that were skipped, as `skipped_images` reads them."""

@@ -32,7 +32,7 @@ from shapebias.precompute.training.data import TrainingImages, augmented, read_i
 from shapebias.precompute.training.settings import Epoch, TrainingSettings, TrainingSummary
 
 _TOO_LARGE = "training does not fit into memory: try a smaller --batch-size"
-_WARM_UP = 0.15  # of all steps
+_WARM_UP = 0.15  # fraction of all steps
 _EVALUATED = 1000  # held-out images looked at after an epoch
 
 

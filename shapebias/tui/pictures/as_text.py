@@ -10,7 +10,7 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.tui.widgets.text_plots import shades
 
-_FAINT = 1 / 8  # of the value at which colours end: below it is no mark, as hardly any value of a map is 0
+_FAINT = 1 / 8  # fraction of the strongest value below which nothing is drawn, since few values are exactly 0
 
 
 def subject_text(store: Store, subject: Subject | None, width: int, height: int, most: int) -> Text:

@@ -5,7 +5,7 @@ import math
 from shapebias.core.pictures.tiles import Photo, Subject, UnitImage
 from shapebias.tui.pictures.layout import GridLayout
 
-_BYTES = 245_000  # of a grid of at most 768 x 512 pixels as it is first shown; larger ones get more
+_BYTES = 245_000  # bytes of the first picture of a grid of up to 768 x 512 pixels; larger ones get more
 _FIRST = 0.3  # seconds that the line may need for the first picture
 _REFINED = 0.25  # seconds for a better one than the usual, once the cursor rests
 _BEST = 6  # times as many bytes as usual are enough for any picture

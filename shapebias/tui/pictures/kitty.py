@@ -21,7 +21,8 @@ class KittyPainter(Painter):
     """Kitty graphics. Pictures seen before cost only a few bytes, as long as the terminal keeps them."""
 
     def __init__(self) -> None:
-        self._numbers: OrderedDict[bytes, int] = OrderedDict()  # of what the terminal has, the longest unused first
+        # Numbers of the pictures in the terminal, longest unused first.
+        self._numbers: OrderedDict[bytes, int] = OrderedDict()
         self._cells: dict[bytes, int] = {}  # that it takes
         self._placed: dict[object, dict[tuple[int, int], bytes]] = {}  # by owner and cell
         self._last = 0

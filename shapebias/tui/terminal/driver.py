@@ -26,7 +26,7 @@ from shapebias.tui.terminal.output import without_repeated_colours
 _ANSWERS = 1.0  # seconds that are waited for the last answers of the terminal
 _LAST = 0.7  # seconds that the program may still take when nobody is at the terminal any more
 _TICK = 0.1  # seconds between looks at whether the input is to end
-_LATE_ANSWER = re.compile(rb"\x1b[P_\]][^\x1b\x07]*(?:\x1b\\|\x07)")  # to a question of before: no keys
+_LATE_ANSWER = re.compile(rb"\x1b[P_\]][^\x1b\x07]*(?:\x1b\\|\x07)")  # answers to earlier questions, which are not keys
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 

@@ -12,7 +12,7 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.geometry import Region, Size
 from textual.strip import Strip
 
-_Cell = tuple[object, str]  # what is in it, and the selectors of its colours; the 2nd cell of a wide character is empty
+_Cell = tuple[object, str]  # content and colour selectors; the 2nd cell of a wide character is empty
 _UNKNOWN: _Cell = (None, "")
 
 

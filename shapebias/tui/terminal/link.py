@@ -14,7 +14,7 @@ _EVERY = 4000  # bytes between two questions
 QUESTION = "\x1b7\x1b[2;1H\x1b[6n\x1b8"  # from row 2: an answer of row 1 could be shift-F3
 _SAMPLE = 32_000  # bytes that a speed is measured with: fewer are over before a busy process looks at its clock
 _SAMPLE_TIME = 0.25  # seconds after which fewer will do
-_SAMPLES = 6  # of them the fastest counts: what delays an answer is not always the link
+_SAMPLES = 6  # number of samples, of which the fastest counts, since not only the link delays answers
 _ASSUMED = 640_000  # bytes a second, as long as nothing is known
 _PATIENCE = 2.0  # seconds that a question may take longer than the bytes before it
 _SLOWEST = 10_000  # bytes a second
@@ -28,8 +28,8 @@ class Link:
         self._sent = self._asked = self._taken = self._written = 0  # bytes since the start
         self._questions: deque[tuple[int, float]] = deque()  # bytes before each, and when it was sent
         self._last = 0.0  # when the last answer came
-        self._latency = math.inf  # of the slowest answer
-        self._bytes, self._seconds = 0, 0.0  # of the sample that is being taken
+        self._latency = math.inf  # seconds of the slowest answer
+        self._bytes, self._seconds = 0, 0.0  # of the current sample
         self._speeds: deque[float] = deque(maxlen=_SAMPLES)
         self._silent = self._closed = False
 

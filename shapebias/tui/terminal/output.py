@@ -8,7 +8,7 @@ _SELECTORS = re.compile(r"\x1b\[([\d;]*)m")  # SGR, ECMA-48 8.3.117
 _SELECTOR = re.compile(r"[34]8;(?:2;\d+;\d+;\d+|5;\d+)|\d+")
 _FOREGROUND = re.compile(r"38;.*|3[0-7]|9[0-7]")
 _BACKGROUND = re.compile(r"48;.*|4[0-7]|10[0-7]")
-_MOST_PARAMETERS = 10  # of a sequence: mlterm reads no more
+_MOST_PARAMETERS = 10  # most parameters in one sequence: mlterm reads no more
 _UNSEEN = re.compile(r"(?:\x1b\[[\d;?]*[A-Zhl]|\n)*")  # moves of the cursor, modes
 _SEEN_ON_BLANKS = {"4", "7", "9", "21", "53"}  # underlined, reversed, struck out, underlined twice, overlined
 

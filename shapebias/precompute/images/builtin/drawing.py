@@ -29,10 +29,10 @@ __all__ = ["COLOURS", "PARTS", "SHAPES", "SIZE", "SPLITS", "TEXTURES", "Drawing"
 
 SIZE = 64
 SPLITS = {"train": 6000, "probe": 2000, "cue-conflict": 1200}  # how many images, unless you say
-CONTRAST = 0.16  # of a texture: its light and dark lie about so far from the mean colour, of 1
-_AREA = (0.17, 0.32)  # of the image, that a shape covers
+CONTRAST = 0.16  # approximate distance of a texture's light and dark from the mean colour, in [0, 1]
+_AREA = (0.17, 0.32)  # fraction of the image that a shape covers
 _FINE = 4  # silhouettes are drawn so much larger, textures half as much
-_TRAIN = 5_000_000  # where the train split's numbers begin; the other splits' end there
+_TRAIN = 5_000_000  # first number of the train split; other splits have smaller numbers
 _SEEDED = 10_000_000  # numbers of one seed
 CONCEPTS = Concepts(
     (*COLOURS, *TEXTURES, *PARTS, *SHAPES),
@@ -93,7 +93,7 @@ def draw_path(path: bytes) -> Pixels:
     return _drawing(path).pixels
 
 
-@lru_cache(maxsize=1)  # its pixels, its silhouette and its annotation are asked for one after the other
+@lru_cache(maxsize=1)  # pixels, silhouette and annotation are requested one after the other
 def _drawing(path: bytes) -> Drawing:
     return draw(*parse_path(path))
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from shapebias.core.errors import ShapebiasError
 
-_NAMES = {"batches.meta": "label_names", "meta": "fine_label_names"}  # of the classes, by their file
+_NAMES = {"batches.meta": "label_names", "meta": "fine_label_names"}  # key of the class names, by file
 _SIDE = 32  # px
 
 

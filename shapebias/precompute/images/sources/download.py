@@ -59,7 +59,7 @@ def check_md5(md5: str, wanted: str, name: str) -> None:
 
 def _read(answer: object, url: str) -> bytes:
     try:
-        content: bytes = answer.read(_MEGABYTE)  # type: ignore[attr-defined]  # what urlopen returns has no common type
+        content: bytes = answer.read(_MEGABYTE)  # type: ignore[attr-defined]  # the results of urlopen have no common type
         return content
     except (OSError, HTTPException) as error:
         raise ShapebiasError(f"{printable(url)} broke off ({_reason(error)})") from error

@@ -10,7 +10,7 @@ from shapebias.core.text import printable
 from shapebias.precompute.images.file_kinds import LeftOut, is_image_name, no_images
 from shapebias.precompute.images.image_set import ImageSet, Skipped, image_set_by_folder
 
-Identity = tuple[int, int]  # of a folder: its device and inode
+Identity = tuple[int, int]  # device and inode of a folder
 
 
 def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:

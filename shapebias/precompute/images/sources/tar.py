@@ -131,7 +131,7 @@ def _read(archive: str) -> _Index:
         raise
     except Exception as error:  # each protocol has its own
         raise unreachable(archive, error) from error
-    last = {name: position for position, name in enumerate(index.names)}  # as unpacking would leave it
+    last = {name: position for position, name in enumerate(index.names)}  # the last one counts, as in unpacking
     index.keep(last.values())
     if index.classes:
         _pair(index)

@@ -122,7 +122,7 @@ _BUILDERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
     ("_codecs", "encode"): encoded,
-    ("__builtin__", "bytes"): encoded,  # of an empty array
+    ("__builtin__", "bytes"): encoded,  # the bytes of an empty array
     ("builtins", "bytes"): encoded,
     ("numpy", "dtype"): PickledType,
 }

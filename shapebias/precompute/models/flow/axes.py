@@ -29,7 +29,7 @@ class Factor:
     size: int
     stride: int = 1
     shift: int = 0
-    whole: int = 0  # where it is rolled
+    whole: int = 0  # 0: not rolled
     before: int = 0
     after: int = 0
     inner: "tuple[Factor, ...]" = ()

@@ -66,7 +66,7 @@ class Operation:
     options: dict[str, Any]
     inputs: list[Value]
     outputs: list[Value] = field(default_factory=list)
-    digest: list[tuple[float, float]] = field(default_factory=list)  # of its output for each image, see `_digest`
+    digest: list[tuple[float, float]] = field(default_factory=list)  # see `_digest`
 
     @property
     def name(self) -> str:

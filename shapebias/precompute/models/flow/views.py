@@ -221,7 +221,7 @@ def _cat(operation: Operation, known: Known) -> Found:
         after = sum(other.shape[position] for other in operands[index + 1 :])
         joined = _tokens_around(factors, before, after)
         if any(is_on_map(other) for other in others):
-            joined = axis(UNKNOWN, shape[position])  # of two maps
+            joined = axis(UNKNOWN, shape[position])  # positions of two maps
     else:
         joined = resized(factors, shape[position])
     return [_part(known[main], position, joined)]

@@ -15,7 +15,7 @@ from numba.core import cgutils, types
 from numba.extending import models, overload, register_model
 
 LANES = 16  # one cache line of float32
-intrinsic: Any = extending.intrinsic  # which takes fewer arguments than the function that makes it
+intrinsic: Any = extending.intrinsic  # it takes fewer arguments than the decorated function
 
 
 class LanesType(types.Type):
@@ -91,7 +91,8 @@ def prefetch(_: Any, row: Any, first: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
         pointer = _pointer(context, builder, signature.args[0], arguments, ir.IntType(8))
-        builder.call(function, [pointer, number(0), number(3), number(1)])  # to read, into all caches, data
+        # 0: for reading, 3: into all caches, 1: data.
+        builder.call(function, [pointer, number(0), number(3), number(1)])
         return context.get_dummy_value()
 
     return types.void(row, types.intp), generate

@@ -75,7 +75,7 @@ def reduce_maps(
     distance = total / positions - middle.to(tl.float64)
     deviations = tl.maximum(squares - distance * distance * positions, 0.0)
     at = image * units + unit
-    row = tl.full([unit_block], 1, tl.int64) * images * units  # of sums
+    row = tl.full([unit_block], 1, tl.int64) * images * units  # offset between two rows of sums
     tl.store(maximum + at, tl.where(usable, highest, -float("inf")), mask=is_unit)
     tl.store(nonpositive + at, tl.where(usable, low_count, 0), mask=is_unit)
     tl.store(finite + at, are_numbers.to(tl.uint8), mask=is_unit)
