@@ -19,8 +19,7 @@ class KeyQueue:
     """Delivers each key or paste with `deliver` when everything that the last one caused is finished.
 
     Textual alone would give a key to the widget that has the focus when the key arrives, although keys before it, still
-    in
-    that widget's queue, may open a screen. A screen with a true `reading` gets its keys once it has read its data.
+    in that widget's queue, may open a screen. A screen with a true `reading` gets its keys once it has read its data.
     """
 
     def __init__(self, app: App[None], deliver: Callable[[Event], Awaitable[None]]) -> None:

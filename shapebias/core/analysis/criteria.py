@@ -27,8 +27,7 @@ class NetworkCriteria:
     """The values of the criteria for a network.
 
     `ood` is the accuracy out of distribution, `explainability` a score by family of methods. They are UNKNOWN, or have
-    no
-    family, where they were not measured.
+    no family, where they were not measured.
     """
 
     model: str
@@ -82,8 +81,7 @@ def criteria(store: Store, score: str = SCORE) -> Criteria:
     """Return the criteria of the networks of a store, with 95 % intervals.
 
     Intervals of accuracies are over images of the same kind (see `mean_share`); those of explainability are a bootstrap
-    over
-    images. Raises StoreError, and UsageError for a score that does not exist.
+    over images. Raises StoreError, and UsageError for a score that does not exist.
     """
     if score not in SCORES:
         raise UsageError(f"no score {printable(score, 60)}: there are {', '.join(SCORES)}")
@@ -169,8 +167,7 @@ def pairs_of(store: Store) -> list[tuple[str, str]]:
     """Return the pairs of a standard network and its robust twin, as far as their labels tell.
 
     Both have the same architecture, and their labels differ in one word only: S or standard, or nothing, and R or
-    robust (`S`
-    and `R`; `AlexNet` and `AlexNet-R`). Where several could be the standard one, there is no pair.
+    robust (`S` and `R`; `AlexNet` and `AlexNet-R`). Where several could be the standard one, there is no pair.
     """
     kinds = {model: _kind_of(model) for model in store.models}
     pairs = []

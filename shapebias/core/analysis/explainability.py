@@ -158,11 +158,11 @@ def _localisation(scores: MapScores, least: float) -> tuple[Floats, list[tuple[f
 
 @dataclass(frozen=True)
 class FamilyScores:
-    """One score of models by families of methods.
+    """One score of models, averaged over families of methods.
 
-    methods:  for each family the methods that the score is averaged over, which all models with any of the family have
+    methods:  for each family the methods that are averaged: those that all models with methods of the family share
     scores:   by model and family
-    apart:    families of which models have methods, but none in common
+    apart:    families without such methods, although some models have methods of them
     """
 
     methods: dict[str, tuple[str, ...]]

@@ -54,10 +54,8 @@ def criteria_figure(known: Criteria, pairs: Sequence[tuple[str, str]]) -> "Figur
     """Draw networks as points with their 95 % intervals, one panel for every two criteria.
 
     The criteria are accuracy, accuracy out of distribution, and explainability, for which a network has one point per
-    family
-    of methods. An arrow leads from the first to the second of each of `pairs`. Ticks mark controls, whose maps do not
-    depend
-    on the network. A panel without a point is left out. Raises UsageError where none is left.
+    family of methods. An arrow leads from the first to the second of each of `pairs`. Ticks mark controls, whose maps
+    do not depend on the network. A panel without a point is left out. Raises UsageError where none is left.
     """
     from matplotlib.figure import Figure
 

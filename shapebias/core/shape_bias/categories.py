@@ -71,11 +71,9 @@ def load_mapping(path: Path, class_ids: Sequence[str], class_names: Sequence[str
     """Read a mapping file, JSON of {category: [class id, class name or index, ...], ...}, as category: class indices.
 
     `class_ids` and `class_names` are the network's, in the order of its outputs (for ImageNet: WordNet ids and names).
-    Raises
-    UsageError, one line that says where, for a file that is not a mapping, fewer than two categories, a category
-    without
-    classes or whose name cannot be part of a file name, and a class that does not exist, is ambiguous, or is used
-    twice.
+    Raises UsageError, one line that says where, for a file that is not a mapping, fewer than two categories, a category
+    without classes or whose name cannot be part of a file name, and a class that does not exist, is ambiguous, or is
+    used twice.
     """
     file = printable(str(path))
     try:

@@ -35,8 +35,7 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded
     """Read CSV files and folders of them; a subject may have several files. Raises no error.
 
     Unusable data (a file, rows with a bad image name or an unknown category) is left out and listed in `problems`.
-    Responses
-    that are not a category count as no decision, and are listed unless they are the format's `na`.
+    Responses that are not a category count as no decision, and are listed unless they are the format's `na`.
     """
     trials: defaultdict[str, _Trials] = defaultdict(_Trials)
 

@@ -28,8 +28,7 @@ def mean_share(counts: Sequence[tuple[int, int]]) -> Interval:
     """Return the unweighted mean of fractions, given as (successes, trials), and its 95 % interval.
 
     The distances of the ends of Wilson's intervals are added as squares (MOVER: Zou & Donner 2008,
-    doi:10.1002/sim.3095), as
-    for independent fractions. UNKNOWN where one of them has no trials, or there is none.
+    doi:10.1002/sim.3095), as for independent fractions. UNKNOWN where one of them has no trials, or there is none.
     """
     shares = [wilson(*count) for count in counts]
     if not shares or not all(share.is_known for share in shares):

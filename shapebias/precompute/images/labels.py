@@ -2,8 +2,7 @@
 
 A source gives every image the name of its class, or none: from its list, its shard, or its folder (`name_by_folder`).
 `label_images` turns the names into labels before any network is known; `match_outputs` then finds a network's output
-for
-every class. docs/images.md shows the rule as a table.
+for every class. docs/images.md shows the rule as a table.
 """
 
 import os

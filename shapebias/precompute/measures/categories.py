@@ -124,8 +124,7 @@ def stimulus_geometry(geometry: Geometry, stimuli_as: str) -> Geometry:
     """Return the geometry in which stimuli are prepared for a network with its own geometry.
 
     NATIVE shows them whole, resized only where they do not have the size of its input, as in the published decisions;
-    MODEL
-    prepares them as any other image.
+    MODEL prepares them as any other image.
     """
     return geometry.whole if stimuli_as == NATIVE else geometry
 
@@ -155,9 +154,8 @@ def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
     """Return the classes of every category.
 
     They are those in the file; or the 16 categories of ImageNet's classes; or those of the 16 that the network has, if
-    it has
-    at least two; or the network's own classes, each a category of its own. Raises ShapebiasError where no names are
-    known.
+    it has at least two; or the network's own classes, each a category of its own. Raises ShapebiasError where no names
+    are known.
     """
     ids = class_ids(runner)
     if runner.outputs is None:

@@ -47,8 +47,7 @@ class Stream:
         """Yield batches of the images at `positions` (None: of all) in a geometry.
 
         They have `versions` where given, or their `annotations`, packed. A batch's positions are indices into
-        `positions`.
-        Progress is reported under `title`.
+        `positions`. Progress is reported under `title`.
         """
         image_set = self.image_set if positions is None else self.image_set.take(positions)
         arrays = len(versions or "1") if annotations is None else annotations.versions

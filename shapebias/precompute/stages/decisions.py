@@ -55,7 +55,9 @@ def decide(run: Run) -> None:
 
 
 def _restriction(run: Run, conflict: CueConflict) -> list[str]:
-    """Return a line on the categories that the models have where these are some of the 16, and what is left out."""
+    """Return a line on the categories that the models have and the images left out, where they have only some of the
+    16.
+    """
     part = part_of_sixteen(run.models[0].runner, run.settings.categories)
     if part is None:
         return []

@@ -30,8 +30,7 @@ def train_family(
     NAME.safetensors.
 
     A file from an earlier run with the same settings is kept. Raises UsageError before any training where a file has
-    other
-    settings.
+    other settings.
     """
     members = [
         replace(settings, seed=seed, output=settings.output.with_stem(f"{settings.output.stem}-{seed}"))

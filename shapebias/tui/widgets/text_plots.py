@@ -92,11 +92,10 @@ def picture(pixels: NDArray[np.uint8]) -> list[Text]:
 
 
 def shades(values: NDArray[np.floating[Any]], width: int, height: int) -> list[Text]:
-    """Return values [h, w] in [-1, 1] as characters: · for 0 to █ for 1, or to # for -1, each of them twice as it is
-    half as wide.
+    """Return values [h, w] in [-1, 1] as characters, each written twice since a character is half as wide as high.
 
-    For maps that are larger than `width` x `height` cells, a character is the largest by size of several rows and
-    columns.
+    Characters go from · for 0 to █ for 1, or to # for -1. Where the map is larger than `width` x `height` cells, a
+    character is the value with the largest size among several rows and columns.
     """
     step = max(-(-values.shape[0] // max(height, 1)), -(-values.shape[1] // max(width // 2, 1)))
     largest, smallest = values, values

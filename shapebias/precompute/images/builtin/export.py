@@ -21,12 +21,9 @@ def export_builtin(
     """Write splits ("all" or the name of one) into folders of `folder`; return the number of images in each of them.
 
     The folder stays empty until everything is written. `cue-conflict` gets the names of the public cue-conflict
-    stimuli, such
-    as `circle/circle12-dots3.png`: the shape's 12th and the texture's 3rd image. With `broden`, each split is a folder
-    in
-    Broden's layout, with the annotation. Raises `UsageError` for a folder that is not empty, an unknown split and a bad
-    count
-    or seed, `ShapebiasError` where nothing can be written.
+    stimuli, such as `circle/circle12-dots3.png`: the shape's 12th and the texture's 3rd image. With `broden`, each
+    split is a folder in Broden's layout, with the annotation. Raises `UsageError` for a folder that is not empty, an
+    unknown split and a bad count or seed, `ShapebiasError` where nothing can be written.
     """
     names = list(SPLITS) if split == "all" else [split]
     sets = {name: builtin_set(name, count, seed) for name in names}

@@ -19,8 +19,7 @@ def download(url: str, path: Path, *, md5: str, title: str, progress: Reporter) 
     """Write the file at a URL to `path`.
 
     Raises ShapebiasError where the server cannot be reached, sends less or another file than the one whose MD5 is
-    `md5`, or
-    there is no room for it; a part of it may then be at `path`.
+    `md5`, or there is no room for it; a part of it may then be at `path`.
     """
     digest = hashlib.md5(usedforsecurity=False)
     try:

@@ -24,10 +24,8 @@ def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Sk
     name:    the list's name for messages
 
     The set's root is the folder that all images share, or the one above it where that is a WordNet id. Where no line
-    has a
-    class, folders are the classes, as in `folder.list_images`. Repeated images are left out. Raises UsageError where
-    the file
-    is not such a list.
+    has a class, folders are the classes, as in `folder.list_images`. Repeated images are left out. Raises UsageError
+    where the file is not such a list.
     """
     text = printable(name)
     if b"\0" in content:
