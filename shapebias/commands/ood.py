@@ -57,8 +57,8 @@ def ood(
     from shapebias.core.ood.report import comparison_csv, comparison_record, comparison_text
 
     models, problems = _stores(stores or [])
-    recorded, said = _recorded(decisions or [], models)
-    problems += said
+    recorded, unusable = _recorded(decisions or [], models)
+    problems += unusable
     if not models and not recorded:
         raise ShapebiasError("nothing to show: " + "; ".join(problems[:3]))
     comparison = compare(models | recorded)

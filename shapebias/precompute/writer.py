@@ -275,7 +275,7 @@ class StoreWriter:
         """Write the attribution maps of a model."""
         group = self._root.require_group(schema.attribution_path(model))
         methods = [method.to_attributes() for method in attributed.methods]
-        group.attrs.update({"methods": methods, "left_out": attributed.said.left_out})
+        group.attrs.update({"methods": methods, "left_out": attributed.method_facts.left_out})
         create(group, "target", attributed.target, ("explained",), chunk=_LIST)
         create(group, "probability", attributed.probability, ("explained",), chunk=_LIST)
         for name, values in (("scale", attributed.scale), ("gap", attributed.gap)):

@@ -357,11 +357,11 @@ def differences_text(differences: Sequence[ScoreDifference], pair: tuple[str, st
         lines.append([printable(method, 40), *(_change(known.get((method, score))) for score in scores)])
     first, second = (printable(name, 40) for name in pair)
     counts = dict.fromkeys(str(row.images) for row in differences)
-    said = (
+    explanation = (
         f"{second} less {first}, over the images that both have ({' or '.join(counts)}); *: p < {_SIGNIFICANT:g} by "
         "flipped signs, Holm over methods; deletion: lower is better"
     )
-    return aligned(lines) + f"{said}\n"
+    return aligned(lines) + f"{explanation}\n"
 
 
 def _change(row: ScoreDifference | None) -> str:

@@ -122,9 +122,15 @@ def _is_of_others(name: str, categories: Sequence[str], all_categories: Sequence
 def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[int]]) -> NDArray[np.int32]:
     """Return the category with the largest mean probability over its classes, the first of equals.
 
-    The rule of Geirhos et al. (2019). probabilities float [images, classes], softmax outputs; `mapping` gives the
-    classes of each category. Returns int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a
-    probability is not finite.
+    probabilities:  float [images, classes], softmax outputs
+    mapping:        the classes of each category
+
+    The result is int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a probability is not
+    finite.
+    The rule of Geirhos et al. (2019).
+
+    >>> decide(np.array([[0.1, 0.6, 0.3]]), {"cat": [0, 1], "dog": [2]})
+    array([0], dtype=int32)
     """
     means = [probabilities[:, list(classes)].mean(1, dtype=np.float64) for classes in mapping.values()]
     decision: NDArray[np.int32] = np.argmax(means, axis=0).astype(np.int32)

@@ -28,7 +28,7 @@ from shapebias.precompute.stopwatch import Stopwatch
 
 VERSIONS = (CLEAN, SILHOUETTE)  # the versions of every image that the pass needs
 _BLACK = 128  # pixels of a silhouette below this are the object
-_PROBABILITY, _SAID = "probability", "said"  # arrays in every part
+_PROBABILITY, _METHOD_FACTS = "probability", "said"  # arrays in every part
 _MAPS, _SCALE, _GAP = "maps", "scale", "gap"  # kinds of a method's arrays
 
 
@@ -38,7 +38,7 @@ def _of(method: str, kind: str) -> str:
 
 
 @dataclass
-class Said:
+class MethodFacts:
     """Facts about methods, by their names, and notes for the user.
 
     left_out:  why methods were left out
@@ -56,16 +56,16 @@ class Said:
         return np.frombuffer(json.dumps(asdict(self)).encode(), np.uint8)
 
     @classmethod
-    def merged(cls, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "Said":
+    def merged(cls, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "MethodFacts":
         """Return the facts of several parts together; of different reasons the first counts."""
         result = cls()
         for part in parts:
-            said = cls(**json.loads(bytes(part[_SAID])))
-            result.left_out = said.left_out | result.left_out
-            result.fallback = said.fallback | result.fallback
-            for method, seconds in said.seconds.items():
+            facts = cls(**json.loads(bytes(part[_METHOD_FACTS])))
+            result.left_out = facts.left_out | result.left_out
+            result.fallback = facts.fallback | result.fallback
+            for method, seconds in facts.seconds.items():
                 result.seconds[method] = result.seconds.get(method, 0.0) + seconds
-            result.notes = list(dict.fromkeys([*result.notes, *said.notes]))
+            result.notes = list(dict.fromkeys([*result.notes, *facts.notes]))
         return result
 
 
@@ -96,8 +96,8 @@ class AttributionMeasure:
 
         A method that does not apply to the network according to any shard is left out.
         """
-        said = Said.merged(parts)
-        choices = [choice for choice in self.choices if choice.name not in said.left_out]
+        method_facts = MethodFacts.merged(parts)
+        choices = [choice for choice in self.choices if choice.name not in method_facts.left_out]
         kinds = (_SCALE, _GAP, *self.scoring.names)
         names = [_PROBABILITY, *(_of(choice.name, kind) for kind in kinds for choice in choices)]
         _, arrays = rows_by_image(parts, len(rows), names)
@@ -112,19 +112,19 @@ class AttributionMeasure:
             return np.stack(by_method) if by_method else np.zeros((0, count), np.float32)
 
         return Attributed(
-            methods=[_facts(choice, parts, said) for choice in choices],
+            methods=[_facts(choice, parts, method_facts) for choice in choices],
             target=of_all(self.targets, -1),
             probability=of_all(arrays[_PROBABILITY], np.nan),
             scale=of_methods(_SCALE),
             gap=of_methods(_GAP),
             scores={name: of_methods(name) for name in self.scoring.names},
-            said=said,
+            method_facts=method_facts,
             rows=rows,
             parts=parts,
         )
 
 
-def _facts(choice: Choice, parts: Parts, said: Said) -> schema.AttributedMethod:
+def _facts(choice: Choice, parts: Parts, method_facts: MethodFacts) -> schema.AttributedMethod:
     _, height, width = next(part[_of(choice.name, _MAPS)].shape for part in parts)
     return schema.AttributedMethod(
         **choice.to_attributes(),
@@ -132,7 +132,7 @@ def _facts(choice: Choice, parts: Parts, said: Said) -> schema.AttributedMethod:
         signed=choice.method.signed,
         height=height,
         width=width,
-        fallback=said.fallback.get(choice.name, ""),
+        fallback=method_facts.fallback.get(choice.name, ""),
     )
 
 
@@ -151,7 +151,7 @@ class Attributed:
     scale: NDArray[np.float32]
     gap: NDArray[np.float32]
     scores: dict[str, NDArray[np.float32]]
-    said: Said
+    method_facts: MethodFacts
     rows: NDArray[np.int64]
     parts: Parts
 
@@ -171,7 +171,7 @@ class AttributionShard:
 
     def __init__(self, measure: AttributionMeasure, runner: Runner) -> None:
         self._measure, self._subject = measure, Subject.of(runner)
-        self._rows, self._said = Rows(), Said()
+        self._rows, self._method_facts = Rows(), MethodFacts()
         watched = (*(choice.name for choice in measure.choices), SCORES)
         self._watches = {name: Stopwatch(self._subject.device.device) for name in watched}
 
@@ -188,13 +188,13 @@ class AttributionShard:
             question, masks = Question(images, targets, seeds), silhouettes[..., 0] < _BLACK
             scores = self._measure.scoring.start(self._subject, question, batch.positions, masks)
         for choice in self._measure.choices:
-            if choice.name in self._said.left_out:
+            if choice.name in self._method_facts.left_out:
                 continue
             try:
                 with self._watches[choice.name].running():
                     explanation = explain(self._subject, choice, images, targets, seeds)
             except NotApplicable as error:
-                self._said.left_out[choice.name] = str(error)
+                self._method_facts.left_out[choice.name] = str(error)
             else:
                 self._keep(choice.method, explanation, scores)
 
@@ -210,13 +210,13 @@ class AttributionShard:
             values[np.isnan(arrays[_SCALE])] = np.nan
         self._rows.add({_of(method.name, kind): values for kind, values in (arrays | scored).items()})
         if explanation.fallback is not None:
-            self._said.fallback[method.name] = explanation.fallback
+            self._method_facts.fallback[method.name] = explanation.fallback
 
     def part(self) -> Part:
         """Return the rows of every image, and the facts about methods."""
-        self._said.seconds = {method: watch.seconds for method, watch in self._watches.items()}
-        self._said.notes = list(self._subject.notes)
-        return self._rows.part() | {_SAID: self._said.to_array()}
+        self._method_facts.seconds = {method: watch.seconds for method, watch in self._watches.items()}
+        self._method_facts.notes = list(self._subject.notes)
+        return self._rows.part() | {_METHOD_FACTS: self._method_facts.to_array()}
 
 
 def scaled(maps: Tensor) -> tuple[Tensor, Tensor]:

@@ -114,10 +114,10 @@ def _attribute(run: Run, model: ModelRun, boxes: FoundBoxes | None) -> None:
     model.attributed = measure.merge(run.scan_again(scan), rows, len(targets))
     run.writer.attribution(model.label, model.attributed)
     run.writer.map_scores(model.label, model.attributed.scores, _score_facts(run.settings, run.inputs.boxes))
-    said = model.attributed.said
-    notes += [f"{method} is left out: {reason}" for method, reason in said.left_out.items()]
-    notes += [f"{method} does not hold for it: {other} took its place" for method, other in said.fallback.items()]
-    notes += [f"attribution: {note}" for note in said.notes]
+    facts = model.attributed.method_facts
+    notes += [f"{method} is left out: {reason}" for method, reason in facts.left_out.items()]
+    notes += [f"{method} does not hold for it: {other} took its place" for method, other in facts.fallback.items()]
+    notes += [f"attribution: {note}" for note in facts.notes]
 
 
 def _scoring(

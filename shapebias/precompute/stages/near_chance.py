@@ -25,21 +25,21 @@ def explain_near_chance(run: Run, model: ModelRun) -> str | None:
         return None
     right = int((model.decision == model.target)[known].sum())
     near_chance = is_near_chance(right, count, 1 / outputs)
-    said = f"the accuracy is near chance ({right:,} of {count:,} images)" if near_chance else ""
+    start = f"the accuracy is near chance ({right:,} of {count:,} images)" if near_chance else ""
     if ordered := _other_order(run, model, right, count):
-        return f"{said}: {ordered}" if said else ordered
+        return f"{start}: {ordered}" if start else ordered
     if not near_chance:
         return None
     if fed := _fed_otherwise(run, model, np.flatnonzero(known)):
-        return f"{said}: {fed}"
+        return f"{start}: {fed}"
     if _is_consistent(model.decision[known], model.target[known]):
         return (
-            f"{said}, but images of one class mostly get the same decision: its classes seem to be in another order; "
+            f"{start}, but images of one class mostly get the same decision: its classes seem to be in another order; "
             "list them in that of its outputs, classes=FILE"
         )
     tried = "BGR, no normalisation, [-1, 1], 0 to 255" + (", another class order" if model.runner.match.orders else "")
     return (
-        f"{said}, and not better with {tried}: are its weights trained, on these classes and in this order (else "
+        f"{start}, and not better with {tried}: are its weights trained, on these classes and in this order (else "
         "classes=FILE)?"
     )
 

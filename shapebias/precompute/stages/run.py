@@ -209,7 +209,7 @@ def _attribution(model_run: ModelRun) -> dict[str, Any] | None:
     if attributed is None:
         return None
     names = [*(method.name for method in attributed.methods), SCORES]
-    seconds = {name: attributed.said.seconds[name] for name in names}
+    seconds = {name: attributed.method_facts.seconds[name] for name in names}
     return {"images": len(attributed.rows), "seconds": seconds}
 
 

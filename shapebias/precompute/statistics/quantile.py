@@ -30,9 +30,12 @@ class Quantile(AttributeState):
     planned number of images bounds the memory: about 0.0075 * SAMPLE float32 values per unit, however many images come.
     On a GPU, where values are sorted once per batch, it is at least a batch's sample.
 
-    >>> quantile = Quantile(1, 4, 1, torch.device("cpu"))
+    >>> from shapebias.precompute.statistics.image_batch import ImageBatch
+    >>> quantile = Quantile(units=1, positions=4, planned_images=1, device=torch.device("cpu"), q=0.5)
+    >>> images = ImageBatch(np.arange(1), draws=quantile.draws)
+    >>> quantile.update(Maps(torch.tensor([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 2, 2), images))
     >>> quantile.result()
-    array([nan], dtype=float32)
+    array([2.], dtype=float32)
     """
 
     _STATE = ("sampled", "left_out")

@@ -24,6 +24,9 @@ def expand(pattern: str) -> list[str]:
     """Return the names that braces stand for, `{0000..0146}` and `{a,b}`, as in a shell.
 
     Raises UsageError for more than a million.
+
+    >>> expand("train-{08..10}.tar")
+    ['train-08.tar', 'train-09.tar', 'train-10.tar']
     """
     match = _BRACES.search(pattern)
     if match is None:

@@ -55,13 +55,13 @@ def check_kind(path: Path) -> None:
     if not path.exists():
         raise UsageError(f"the checkpoint {path_text} does not exist")
     try:
-        said = _what(path)
+        reason = _what(path)
     except zipfile.BadZipFile:
-        said = "is a damaged zip: download it again"
+        reason = "is a damaged zip: download it again"
     except OSError as error:
         raise ShapebiasError(f"the checkpoint {path_text} cannot be read: {printable(str(error.strerror))}") from error
-    if said:
-        raise ShapebiasError(f"the checkpoint {path_text} {said}")
+    if reason:
+        raise ShapebiasError(f"the checkpoint {path_text} {reason}")
 
 
 def _what(path: Path) -> str:
@@ -75,9 +75,9 @@ def _what(path: Path) -> str:
         end = file.read(8)
     if _HTML.match(start.removeprefix(b"\xef\xbb\xbf")):
         return "is a web page (HTML), not weights: the download failed; open the address in a browser to see why"
-    for beginning, said in _BEGINNINGS:
+    for beginning, reason in _BEGINNINGS:
         if start.startswith(beginning):
-            return said
+            return reason
     if start.startswith(b"PK\x03\x04"):
         return _what_zip(path, size)
     if start[257:262] == b"ustar":

@@ -83,13 +83,13 @@ def _complete(choice: ChosenWeights, wanted: Mapping[str, Tensor], outermost: St
     places = {name.partition(".")[0] for name in (missing if without_head else ())}
     unexpected = _unexpected(aside, candidate.prefix, None if missing and not without_head else wanted, places)
     left = _left_aside(_without(aside, unexpected), candidate.prefix)
-    said = [*choice.notes, *head_notes(head, candidate.prefix), *quantised, *normaliser.notes, *left]
+    notes = [*choice.notes, *head_notes(head, candidate.prefix), *quantised, *normaliser.notes, *left]
     if without_head:
-        said.append(f"the file has no head for the network ({_some(sorted(missing))}): activations, but no decisions")
+        notes.append(f"the file has no head for the network ({_some(sorted(missing))}): activations, but no decisions")
     if any(_AUXILIARY_NORM in name for name in aside):
-        said.append(_ADVPROP)
+        notes.append(_ADVPROP)
     known = {plain_name(name.removeprefix(candidate.prefix)): value for name, value in unexpected.items()}
-    return Weights(known | state, normaliser.mean, normaliser.std, said, without_head)
+    return Weights(known | state, normaliser.mean, normaliser.std, notes, without_head)
 
 
 def _added(state: State, wanted: Mapping[str, Tensor], head: set[str]) -> State:
