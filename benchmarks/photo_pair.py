@@ -16,13 +16,12 @@ import torchattacks
 from torch import Tensor
 
 from benchmarks.docs_tables import pair_table
-from benchmarks.pair_training import command, log, minutes, table
+from benchmarks.pair_training import command, log, minutes, table, trained
 from shapebias.core.analysis.accuracy import Accuracy, accuracies
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.analysis.ood import ood_accuracies
 from shapebias.core.paper import PHOTO_PAIR
-from shapebias.core.paper.claims import claims_of
-from shapebias.core.shape_bias.categories import sixteen_classes
+from shapebias.core.paper.claims import ClaimVerdict, claims_of
 from shapebias.core.shape_bias.observers import bias_text, choice_text, choices_of, observe, published_beside
 from shapebias.core.store.concepts import read_concepts
 from shapebias.core.store.opening import open_store
@@ -78,10 +77,12 @@ def make_store(options: argparse.Namespace) -> Store:
 
 def training() -> list[str]:
     """Return how the networks were trained."""
+    images = trained(PHOTO_PAIR[0]).recipe["images"]
     return [
         "## Recipe",
         "",
-        "Networks that differ in nothing but the images that they learned from, 2,000 a class:",
+        f"Networks that differ in nothing but the images that they learned from: {images:,} of the 50,000 of "
+        "`cifar10:train`, as many of each class.",
         "",
         *(f"    {command(name, 'cifar10-train')}" for name in PHOTO_PAIR),
         "",
@@ -155,15 +156,18 @@ def cue_conflict(store: Store) -> list[str]:
     if not known:
         return []
     choices = choices_of(decisions.categories for decisions in known.values())
-    observers = [observe(name, "docs/photo-pair.md", False, decisions) for name, decisions in known.items()]
-    lines = bias_text([*published_beside(choices), *observers]).splitlines()
+    published = published_beside(choices)
+    whole = next(one.score.counts for one in published if not one.is_people)
+    count = min(len(decisions.conflicting().images) for decisions in known.values())
+    observers = [observe(name, "this page", False, decisions) for name, decisions in known.items()]
+    lines = bias_text([*published, *observers]).splitlines()
     lines += [choice_text(choice) for choice in choices if choice is not None]
     return [
         "## Shape or texture",
         "",
-        f"The published cue-conflict images, of the {len(sixteen_classes())} categories those that CIFAR-10 "
-        "has ([shape-bias.md](shape-bias.md)), "
-        "shrunk to 32 px, where a texture is not what it was at 224:",
+        f"Cue-conflict images of the categories that CIFAR-10 has ([shape-bias.md](shape-bias.md)): {count} of the "
+        f"{whole.shape + whole.texture + whole.other} that are published. They are shrunk to 32 px, where a texture is "
+        "not what it was at 224, and few, so that the intervals are wide:",
         "",
         *(f"    {line}" for line in lines),
         "",
@@ -220,21 +224,31 @@ def layers(store: Store) -> list[str]:
 
 def claims(store: Store) -> list[str]:
     """Return the paper's claims one by one."""
-    rows = [[claim.finding, claim.here, f"**{claim.verdict}**"] for claim in claims_of(store, *PHOTO_PAIR)]
+    claims = claims_of(store, *PHOTO_PAIR)
+    rows = [[claim.finding, claim.here, f"**{claim.verdict}**"] for claim in claims]
+    by_verdict = {verdict: [claim.finding for claim in claims if claim.verdict is verdict] for verdict in ClaimVerdict}
     return [
         "## The paper's claims, one by one",
         "",
-        "Chen, Agarwal & Nguyen (2020), of networks for ImageNet: a robust network ...",
+        "What Chen, Agarwal & Nguyen (2020) found for networks for ImageNet, beside this pair. A robust network ...",
         "",
-        "| claim | this pair | |",
+        "| ... | photo-r; photo-s | |",
         "| --- | --- | --- |",
         *("| " + " | ".join(row) + " |" for row in rows),
         "",
-        "It is one pair of one seed, so no verdict is more than what these two networks do "
-        "([simplicity.md](simplicity.md)). Families are a command away, "
-        "and were not trained here: `shapebias train ... --seeds 0,1,2` makes three networks that differ in "
-        "nothing else, and `shapebias compare "
-        "--group S=... --group R=...` tests over networks.",
+        *(
+            f"- {verdict.capitalize()}: that it {'; that it '.join(names)}."
+            for verdict, names in by_verdict.items()
+            if names
+        ),
+        "- Not measured: that it detects lower-level concepts. The photos' pixels are labelled with colours only "
+        "([dissection.md](dissection.md)).",
+        "",
+        "A claim about layers is *shown* where it holds for the means of all six, *reversed* where it holds for none. "
+        "It is one pair of one seed, so that no verdict is more than what these two networks do "
+        "([simplicity.md](simplicity.md)). Families of networks are a command away, and were not trained here: "
+        "`shapebias train ... --seeds 0,1,2`, then `shapebias compare ... --group S=... --group R=...` tests over "
+        "networks ([models.md](models.md)).",
         "",
     ]
 

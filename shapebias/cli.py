@@ -25,6 +25,7 @@ from shapebias.commands.models import models
 from shapebias.commands.ood import ood
 from shapebias.commands.plot import plot
 from shapebias.commands.precompute import precompute
+from shapebias.commands.report import report
 from shapebias.commands.show import show
 from shapebias.commands.train import train
 from shapebias.commands.twins import twins
@@ -34,7 +35,7 @@ from shapebias.commands.verify import verify
 COMMANDS: tuple[CliCommand[...], ...] = (  # in the order of `--help`, which lists them by group
     *(precompute, attribute, ablate),
     *(explore, info, units, show, image, twins, marks),
-    *(compare, plot, cue_conflict, ood, concepts, attribution),
+    *(compare, report, plot, cue_conflict, ood, concepts, attribution),
     *(models, layers, train),
     *(verify, doctor, export_images),
 )

@@ -33,6 +33,7 @@ CORE_FLOORS = [
     {"units", "pictures"},
     {"analysis"},
     {"figures", "paper"},
+    {"report"},
 ]
 # A folder imports from no higher floor; other folders of precompute/ may use and be used by all of them.
 PRECOMPUTE_FLOORS = [{"images", "models"}, {"statistics", "scanning"}, {"measures"}, {"stages"}]

@@ -18,7 +18,7 @@ from shapebias.precompute.device import device_of
 from shapebias.precompute.inputs import Inputs
 from shapebias.precompute.models.classes import read_classes
 from shapebias.precompute.models.load import InMemorySpec, in_memory_spec
-from shapebias.precompute.models.spec import ModelSpec, check_files, check_label, parse_spec, parse_specs
+from shapebias.precompute.models.spec import ModelSpec, check_label, check_sources, parse_spec, parse_specs
 from shapebias.precompute.progress import console_progress
 from shapebias.precompute.run import precompute as run
 from shapebias.precompute.unfinished import check_free
@@ -65,7 +65,8 @@ def precompute(
     if options.get("device", "auto") == "auto":
         options |= {"device": device_of(modules)}
     settings = settings_from(specs, images, path, passes, options)
-    check_files([spec for spec in (*specs, settings.embedding) if spec is not None])
+    named = [spec for spec in (*specs, settings.embedding) if not isinstance(spec, InMemorySpec)]
+    check_sources([spec for spec in named if spec is not None])
     check_free(path, settings.overwrite)
     with console_progress() as progress:
         progress.stage("listing images")

@@ -69,10 +69,10 @@ def attribute(
     _check_outputs(output or [])
     choices = _choices(method or [])
     share_processors()
-    from shapebias.precompute.models.spec import check_files, parse_specs
+    from shapebias.precompute.models.spec import check_sources, parse_specs
 
     specs = parse_specs([spec, *(model or [])])
-    check_files(specs)
+    check_sources(specs)
     from shapebias.precompute.attribution.on_files import ExplainTask, explain_files, find_files
     from shapebias.precompute.device import choose_device
     from shapebias.precompute.progress import console_progress

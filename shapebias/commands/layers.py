@@ -26,9 +26,10 @@ def layers(
     as_json: JsonOption = False,
 ) -> None:
     """List the layers of a network: units, map size, receptive field, and which are watched by default."""
-    from shapebias.precompute.models.spec import parse_spec
+    from shapebias.precompute.models.spec import check_sources, parse_spec
 
     spec = parse_spec(model)
+    check_sources([spec])
     from shapebias.precompute.models.catalogue import describe_layers
 
     described = describe_layers(spec)

@@ -38,7 +38,8 @@ def precompute(
             "--model",
             metavar="SPEC",
             help=r"A network: \[LABEL=]SOURCE\[@CHECKPOINT]. SOURCE is a torchvision name, timm:NAME, FILE.py:FUNC, "
-            "module:FUNC, FILE.safetensors of `shapebias train`, or the built-in demo-s or demo-r. Repeatable.",
+            "module:FUNC, FILE.safetensors of `shapebias train`, or one that comes with the program: demo-s, demo-r, "
+            "photo-s, photo-r. Repeatable.",
             show_default="demo-s and demo-r",
         ),
     ] = None,
@@ -51,14 +52,15 @@ def precompute(
         ),
     ] = "paper",
     images: Annotated[
-        str,
+        str | None,
         _images(
             metavar="IMAGES",
             help="The images: a folder of class folders, or of images; tar files (one, a folder of them, or a pattern "
             "such as 'train-{000..146}.tar'); a text file that lists images; the URL of any of these (s3://…); "
             "cifar10:test and the like, downloaded once; or builtin:SPLIT.",
+            show_default="builtin:probe",
         ),
-    ] = "builtin:probe",
+    ] = None,
     labels: Annotated[Path | None, _images(metavar="FILE", help=LABELS_HELP)] = None,
     limit: Annotated[
         int | None,
@@ -292,12 +294,13 @@ def precompute(
     """
     path = local_path(store, "written")
     share_processors()
-    from shapebias.precompute.models.spec import PAIR, check_files, parse_spec, parse_specs
+    from shapebias.precompute.models.spec import PAIR, check_sources, parse_spec, parse_specs, usual_images
 
-    if not model and not images.startswith("builtin:"):
+    if not model and images is not None and not images.startswith("builtin:"):
         raise UsageError(f"name a network for {printable(images)} with --model, such as --model alexnet")
     specs, rulers = parse_specs(model or list(PAIR)), [] if embedding is None else [parse_spec(embedding)]
-    check_files([*specs, *rulers])
+    images = usual_images(specs) if images is None else images
+    check_sources([*specs, *rulers])
     batch, processes = count("--batch-size", batch_size, 1), count("--workers", workers, 0)
     from shapebias.core.attribution.choice import parse_choices
     from shapebias.precompute.attacks.attack import parse_attack

@@ -32,6 +32,12 @@ class Metric:
     is_count: bool = False
 
     @property
+    def in_words(self) -> str:
+        """The name as it stands in a sentence: `class diversity`, `TV shift`."""
+        words = self.name.replace("_", " ")
+        return words.replace("tv", "TV", 1) if words.startswith("tv") else words
+
+    @property
     def width(self) -> int:
         """The largest number of characters that `format` returns."""
         return 20 if self.is_text else 8

@@ -86,6 +86,19 @@ def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
+def markdown_text(text: str, limit: int = 200) -> str:
+    """Return `text` on one line so that Markdown shows it as it is, cut as in `printable`."""
+    escaped = (
+        f"\\{character}" if character in "\\`*_{}[]<>()#+!|~&" else character for character in printable(text, limit)
+    )
+    return "".join(escaped)
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """Return a row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
 def _escape(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # surrogateescape: a byte that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"

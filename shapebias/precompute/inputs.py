@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shapebias.precompute.images.broden import Broden, read_broden
+from shapebias.precompute.images.builtin.kept import keep_drawings
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.images.sources.variants import find_variants
@@ -57,6 +58,13 @@ class Inputs:
             broden=None if settings.broden is None else read_broden(settings.broden, settings.limit),
             boxes=None if settings.boxes is None else read_box_files(settings.boxes),
         )
+
+    def drawn_once(self, folder: Path) -> "Inputs":
+        """Return the same images; built-in ones are kept in a folder once they are drawn, for all passes of a run."""
+        conflicting = self.conflicting
+        if conflicting is not None:
+            conflicting = keep_drawings(conflicting[0], folder), conflicting[1]
+        return replace(self, image_set=keep_drawings(self.image_set, folder), conflicting=conflicting)
 
     def digests(self) -> dict[str, str]:
         """Return a digest of every set of images, by name, and of the boxes."""

@@ -54,6 +54,8 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         loading = time.perf_counter() - started
         resumed = writer.unfinished.begin(_identity(settings, inputs, runners, measuring), settings.restart)
         with _engine(settings, inputs, runners, device=measuring, progress=progress, writer=writer) as engine:
+            if settings.engine != "ray":  # whose nodes may not see the folder
+                inputs = inputs.drawn_once(writer.unfinished.drawn)
             run = Run(settings, inputs, runners, engine, writer=writer, device=device, progress=progress)
             for stage in (measure_activations, finish_layers, decide, attribute, ablate, write_models):
                 stage(run)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +24,9 @@ from shapebias.precompute.models.load import LoadedModel, load_model
 from shapebias.precompute.models.outputs import find_scores, return_scores
 from shapebias.precompute.models.unwrapping import takes_videos
 from shapebias.precompute.settings import Settings
+from shapebias.precompute.statistics.kernels.on_cpu import find_largest
 
 Pixels = NDArray[np.uint8]
-Number = TypeVar("Number", np.int32, np.float32)
 
 
 @dataclass
@@ -82,12 +82,17 @@ class Runner:
             with Watch(self.network, self.layers, see):
                 return first_tensor(self.network(self.inputs(pixels)))
 
-    def activations(self, pixels: Pixels) -> list[NDArray[np.float32]]:
-        """Return the activations of every watched layer, float32 [B, units]: the maxima of the units' maps."""
+    def activations(self, pixels: Pixels) -> list[NDArray[Any]]:
+        """Return the network's decisions, int32 [B] ([0] without scores), and the activations of every watched layer,
+        float32 [B, units].
+
+        An activation is the maximum of a unit's map.
+        """
         seen: dict[int, Tensor] = {}
-        self.forward(pixels, lambda index, output: seen.update({index: torch.amax(output, (2, 3))}))
+        scores = self.forward(pixels, lambda index, output: seen.update({index: _largest(output)}))
         joined = torch.cat([seen[index].float() for index in range(len(self.layers))], 1).cpu().numpy()
-        return np.split(joined, np.cumsum([layer.units for layer in self.layers])[:-1], axis=1)
+        layers = np.split(joined, np.cumsum([layer.units for layer in self.layers])[:-1], axis=1)
+        return [self.decide(scores), *layers]
 
     def decide(self, scores: Tensor | None) -> NDArray[np.int32]:
         """Return the class with the largest score, int32 [B]; an empty array where the network gives no scores."""
@@ -96,11 +101,11 @@ class Runner:
         decided: NDArray[np.int32] = scores.argmax(1).int().cpu().numpy()
         return decided
 
-    def of_versions(self, give: Callable[[Pixels], list[NDArray[Number]]], pixels: Pixels) -> list[NDArray[Number]]:
+    def of_versions(self, give: Callable[[Pixels], list[NDArray[Any]]], pixels: Pixels) -> list[NDArray[Any]]:
         """Return the arrays [N, ...] that `give` returns for images uint8 [N, H, W, 3], in as few forwards as memory
         allows.
         """
-        parts: list[list[NDArray[Number]]] = []
+        parts: list[list[NDArray[Any]]] = []
         done = 0
         while done < len(pixels):
             try:
@@ -123,6 +128,15 @@ class Runner:
             if is_out_of_memory(error):
                 raise _does_not_fit(self.model, self.device) from error
             raise _failed(self.model, error) from error
+
+
+def _largest(maps: Tensor) -> Tensor:
+    """Return the largest value of every map, [B, C]; NaN where one of its values is."""
+    if maps.device.type == "cpu":
+        largest, finite = find_largest(maps)
+        if finite.all():
+            return largest
+    return torch.amax(maps, (2, 3))
 
 
 def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Tensor], Tensor | None]:

@@ -152,17 +152,7 @@ class Settings:
         """Return everything that a run's results depend on, ready for JSON: an unfinished run can be continued if it is
         equal.
         """
-        return self.to_attributes() | {
-            "models": [str(spec) for spec in self.models],
-            "batch_size": self.batch_size,
-            "shard_size": self.shard_size,
-            "distortions": list(self.distortions) if "distortions" in self.passes else [],
-            "variants": [list(variant) for variant in self.variants],
-            "ood": [list(named) for named in self.ood],
-            "stylized": self.stylized,
-            "categories": None if self.categories is None else printable(str(self.categories), 4096),
-            "ablate_accuracy": self.ablate_accuracy,
-        }
+        return self.to_attributes() | {"batch_size": self.batch_size, "shard_size": self.shard_size}
 
     def file_digests(self) -> dict[str, str]:
         """Return the SHA-256 of the files that define networks, classes and categories."""
@@ -173,9 +163,10 @@ class Settings:
         return {printable(str(file), 4096): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the fields by name, ready for JSON, for the store."""
+        """Return the fields by name, ready for JSON, for the store; `report` reconstructs a run's command from them."""
         return {
-            "images": printable(self.images),
+            "models": [str(spec) for spec in self.models],
+            "images": printable(self.images, 4096),
             "labels": None if self.labels is None else printable(str(self.labels), 4096),
             "layers": self.layers,
             "top": self.top,
@@ -186,11 +177,17 @@ class Settings:
             "seed": self.seed,
             "passes": list(self.passes),
             "noise_std": list(self.noise_std) if "noise" in self.passes else [],
-            "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict),
+            "distortions": list(self.distortions) if "distortions" in self.passes else [],
+            "stylized": self.stylized,
+            "variants": [list(variant) for variant in self.variants],
+            "cue_conflict": None if self.cue_conflict is None else printable(self.cue_conflict, 4096),
+            "ood": [list(named) for named in self.ood],
             "embedding": None if self.embedding is None else printable(str(self.embedding), 4096),
             "stimuli": self.stimuli if self.cue_conflict is not None or self.ood else None,
-            "broden": None if self.broden is None else printable(str(self.broden)),
+            "categories": None if self.categories is None else printable(str(self.categories), 4096),
+            "broden": None if self.broden is None else printable(str(self.broden), 4096),
             "iou_area": self.iou_area if self.dissects else None,
+            "ablate_accuracy": self.ablate_accuracy,
             "attacks": [asdict(attack) for attack in self.attacks],
             **self._attribution(),
         }

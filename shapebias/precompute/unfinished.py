@@ -17,9 +17,9 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import cannot_write, write_atomically
 from shapebias.core.text import printable
 
-_OURS = {"store", "shards", "ablation", "run.json", "gpus.json", "holder.json"}
-_SHOWN = 4  # at most so many differences are listed
-_WORDS = (  # names in a run's identity, and their names for users
+_OURS = {"store", "shards", "ablation", "drawn", "run.json", "gpus.json", "holder.json"}
+_SHOWN = 4  # differences
+_WORDS = (  # names in a run's identity, and what users call them
     (r"digests images", "the list of images, or a size or time of one,"),
     (r"digests boxes", "a box of --boxes"),
     (r"digests (cue_conflict|stylized|broden)", r"an image for --\1"),
@@ -62,8 +62,8 @@ class StartAgainError(ShapebiasError):
 class UnfinishedRun:
     """The folder of a run beside its store's path, with the finished work of an earlier run.
 
-    The folders `shards` and `ablation` hold work that can be kept; every run makes `store` anew. One run at a time has
-    the folder, by a lock on holder.json, which is released when the process ends in any way.
+    `shards` and `ablation` are folders of what can be kept; `store` and `drawn`, of built-in images, are made anew by
+    every run. One run at a time has the folder, by a lock on holder.json that goes with the process, however that ends.
     """
 
     def __init__(self, store: Path) -> None:
@@ -71,6 +71,7 @@ class UnfinishedRun:
         self.folder = store.with_name(f"{store.name}.partial")
         self.shards = self.folder / "shards"
         self.ablation = self.folder / "ablation"
+        self.drawn = self.folder / "drawn"
         self._holder = self.folder / "holder.json"
         self._identity = self.folder / "run.json"
         self._gpus = self.folder / "gpus.json"
@@ -88,6 +89,9 @@ class UnfinishedRun:
             os.close(self._lock)
             named = printable(sorted(others)[0])
             raise UsageError(f"{printable(str(self.folder))} is needed for the new store, but holds {named}")
+        shutil.rmtree(self.drawn, ignore_errors=True)  # of a run that was killed: its files may be damaged
+        with contextlib.suppress(OSError):
+            self.drawn.mkdir(exist_ok=True)
 
     def _take(self) -> bool:
         """Return whether the folder is now locked; it is not if the run that had it has removed it in between."""
@@ -182,6 +186,7 @@ class UnfinishedRun:
 
     def close(self) -> None:
         """Unlock the folder, and remove it if it is empty."""
+        shutil.rmtree(self.drawn, ignore_errors=True)
         kept = self.shards.exists() or self.ablation.exists()
         if not kept:
             for entry in sorted(self.folder.iterdir(), key=lambda entry: entry == self._holder):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapebias.core.analysis.verify import Report
+from shapebias.core.analysis.verify import VerifyReport
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.remote import is_url
 from shapebias.core.store.opening import open_store
@@ -73,7 +73,7 @@ class _Prepared:
 def verify_units(
     path: Path,
     sample: int,
-    report: Report,
+    report: VerifyReport,
     progress: Reporter,
     *,
     images: str | None,
@@ -196,7 +196,7 @@ def _precision(store: Store) -> Precision:
     return choose_precision(name, has_tf32=name == "tf32")
 
 
-def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: Report) -> None:
+def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: VerifyReport) -> None:
     """Add to `report` where the store differs from a recomputed unit."""
     precision = _precision(store)
     tolerance = precision.tolerance

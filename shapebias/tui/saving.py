@@ -8,7 +8,7 @@ from shapebias.core.metrics import METRICS
 from shapebias.core.pictures.tiles import View
 from shapebias.core.pictures.unit_picture import unit_picture
 from shapebias.core.store.reader import Store, Unit
-from shapebias.core.text import printable
+from shapebias.core.text import markdown_row, markdown_text, printable
 from shapebias.core.units.export import write_units_file
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import UnitTable
@@ -49,7 +49,7 @@ def save_marks(store: Store, marks: Marks, folder: Path | None = None) -> Path:
         raise ShapebiasError("no unit is marked: in `shapebias explore`, m marks one")
     folder = folder if folder is not None else free_path(f"{Path(store.identity).stem}-marks")
     path = folder / "marks.md"
-    lines = [f"# Marked units of {_plain(Path(store.identity).name)}", ""]
+    lines = [f"# Marked units of {markdown_text(Path(store.identity).name)}", ""]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, unit in enumerate(units, 1):
@@ -57,7 +57,7 @@ def save_marks(store: Store, marks: Marks, folder: Path | None = None) -> Path:
             unit_picture(store, unit, View.MASK).save(picture, "PNG")
             name = f"{number:03d}.png"
             (folder / name).write_bytes(picture.getvalue())
-            lines += [*_section(store, unit, marks.note(unit)), f"![{_plain(str(unit))}]({name})", ""]
+            lines += [*_section(store, unit, marks.note(unit)), f"![{markdown_text(str(unit))}]({name})", ""]
         path.write_text("\n".join(lines), "utf-8")
     except OSError as error:
         raise ShapebiasError(f"cannot write {printable(str(folder))}: {error.strerror}") from error
@@ -70,24 +70,11 @@ def _section(store: Store, unit: Unit, note: str) -> list[str]:
     values = [float(store.metric(unit.model, unit.layer, name)[unit.index]) for name in names]
     cells = [METRICS[name].format(value) for name, value in zip(names, values, strict=True)]
     return [
-        f"## {_plain(str(unit))}",
+        f"## {markdown_text(str(unit))}",
         "",
-        *([_plain(note, 2000), ""] if note else []),
-        _table_row([METRICS[name].title for name in names]),
-        _table_row(["---:"] * len(names)),
-        _table_row(cells),
+        *([markdown_text(note, 2000), ""] if note else []),
+        markdown_row([METRICS[name].title for name in names]),
+        markdown_row(["---:"] * len(names)),
+        markdown_row(cells),
         "",
     ]
-
-
-def _table_row(cells: list[str]) -> str:
-    """Return a row of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
-
-
-def _plain(text: str, limit: int = 200) -> str:
-    """Return text that Markdown shows as it is."""
-    escaped = (
-        f"\\{character}" if character in "\\`*_{}[]<>()#+!|~&" else character for character in printable(text, limit)
-    )
-    return "".join(escaped)

@@ -27,7 +27,7 @@ def recorded(tmp_path: Path) -> Path:
 
 def test_models_people_and_published_figures_in_one_table(cue_conflict_store: Path, recorded: Path) -> None:
     lines = succeeds("cue-conflict", cue_conflict_store, "--decisions", recorded).splitlines()
-    assert lines.pop().startswith("4 categories: cat, dog, elephant, knife; ")
+    assert lines.pop().startswith("4 categories (cat, dog, elephant, knife): ")
     assert all("4 categories" in line for line in [*lines[1:4], lines[5]])  # the store has no more of the sixteen
     assert [line.split("  ")[0] for line in lines[1:]] == [
         "people",

@@ -61,6 +61,19 @@ def test_nothing_kept_is_nothing_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_drawings_are_made_anew_by_every_run(tmp_path: Path) -> None:
+    kept(tmp_path, {"top": 25})
+    drawings = tmp_path / "a.zarr.partial" / "drawn"
+    assert not drawings.exists()
+    drawings.mkdir()  # of a run that was killed
+    (drawings / "0-0-0").write_text("damaged")
+    again = place(tmp_path)
+    assert again.drawn == drawings
+    assert list(drawings.iterdir()) == []
+    again.close()
+    assert not drawings.exists()
+
+
 def test_who_holds_it_is_said(tmp_path: Path) -> None:
     first = place(tmp_path)
     with pytest.raises(ShapebiasError, match=f"process {os.getpid()} on {socket.gethostname()}, since 20"):

@@ -25,7 +25,7 @@ ONE_NETWORK = (
     "networks of each kind: --group"
 )
 
-# What a larger value of a metric means; for other metrics it is "larger in METRIC".
+# What it means that a metric is larger; of others "larger in" its name.
 _WORDS = {
     "smoothness": "smoother",
     "filter_smoothness": "smoother in its filters",
@@ -355,7 +355,7 @@ def sentence(overall: Overall, second: str) -> str:
 
 def larger_in_words(metric: str) -> str:
     """Return the words for a larger value of a metric, such as `smoother`."""
-    return _WORDS.get(metric, f"larger in {metric}")
+    return _WORDS.get(metric, f"larger in {METRICS[metric].in_words}")
 
 
 def _lines(lines: Iterable[str]) -> str:

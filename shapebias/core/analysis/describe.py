@@ -9,7 +9,14 @@ from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_
 from shapebias.core.analysis.dissection import dissection_facts
 from shapebias.core.analysis.ood import ood_record, ood_sentence
 from shapebias.core.concepts import PUBLISHED
-from shapebias.core.shape_bias.observers import bias_sentence
+from shapebias.core.shape_bias.observers import (
+    Observer,
+    bias_sentence,
+    choices_of,
+    observe,
+    published_beside,
+    saw_other_images,
+)
 from shapebias.core.store import schema
 from shapebias.core.store.errors import damaged
 from shapebias.core.store.reader import Store
@@ -119,13 +126,13 @@ def store_text(store: Store) -> str:
         f"{facts['store']}: version {facts['version']}, made {created} by shapebias {version}",
         f"{facts['images']:,} images, {labels}, {len(facts['skipped']):,} skipped",
     ]
-    lines += _device_lines(facts["device"])
+    lines += device_lines(facts["device"])
     if facts["class_diversity_by_chance"] is not None:
         chance = facts["class_diversity_by_chance"]
         lines.append(f"class diversity {chance_text((chance['images'], chance['classes']))}")
     if facts["dissection"] is not None:
-        lines += _dissection_lines(facts["dissection"])
-    lines.append(f"visual diversity by {_rulers_text(store)}")
+        lines += dissection_lines(facts["dissection"])
+    lines.append(f"visual diversity by {rulers_text(store)}")
     lines += _criteria_lines(store)
     for model in facts["models"]:
         lines += ["", *_model_lines(model)]
@@ -136,7 +143,40 @@ def store_text(store: Store) -> str:
     return "\n".join(lines)
 
 
-def _device_lines(device: Any) -> list[str]:
+def category_choices(store: Store) -> list[list[str] | None]:
+    """Return for which of the sixteen categories the models can be compared with people; None stands for all of
+    them.
+    """
+    decided = [store.cue_conflict(label) for label in store.models]
+    return choices_of(decisions.categories for decisions in decided if decisions is not None)
+
+
+def observers_of(store: Store) -> list[Observer]:
+    """Return the models that decided for cue-conflict images, and published people who saw the same images.
+
+    Raises StoreError.
+    """
+    decided = {label: store.cue_conflict(label) for label in store.models}
+    models = [observe(label, "", False, decisions) for label, decisions in decided.items() if decisions is not None]
+    people = [person for person in published_beside(category_choices(store)) if person.is_people]
+    people = [person for person in people if models and not saw_other_images(person, models)]
+    return [*models, *people]
+
+
+def preprocessing_text(facts: dict[str, Any]) -> str:
+    """Return the facts of a model's preprocessing on one line."""
+    pieces = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            pieces += [f"{part} {part_value}" for part, part_value in value.items()]
+        elif isinstance(value, list):
+            pieces.append(f"{name} {' '.join(map(str, value))}")
+        elif value is not None:
+            pieces.append(f"{name} {value}")
+    return printable(", ".join(pieces), 300)
+
+
+def device_lines(device: Any) -> list[str]:
     """Return a line that names the device the store was made on; none for an early store, which does not say."""
     if not isinstance(device, dict) or not device:
         return []
@@ -163,7 +203,7 @@ def _faint_units(store: Store, model: str, layer: str) -> int:
     return int(((largest > 0) & (largest < schema.FAINT)).sum())
 
 
-def _rulers_text(store: Store) -> str:
+def rulers_text(store: Store) -> str:
     """Return a text that names the networks that visual diversity was measured with."""
     names = [f"{printable(ruler.label, 40)} {printable(ruler.layer, 40)}" for ruler in rulers_of(store)]
     alike = len({tuple(_own_rulers(part.store)) for part in store.parts}) == 1
@@ -172,7 +212,8 @@ def _rulers_text(store: Store) -> str:
     return f"{', '.join(names)}: not the same in all these stores, so it does not compare between them"
 
 
-def _dissection_lines(dissection: dict[str, Any]) -> list[str]:
+def dissection_lines(dissection: dict[str, Any]) -> list[str]:
+    """Return the lines about a dissection."""
     skipped = f", {len(dissection['skipped']):,} skipped" if dissection["skipped"] else ""
     source, images = printable(str(dissection["source"])), printable(str(dissection["images"]))
     area = "" if dissection["iou_area"] == PUBLISHED else f", IoU area {printable(str(dissection['iou_area']), 40)}"

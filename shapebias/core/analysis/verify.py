@@ -57,7 +57,7 @@ _EXPECTED = {  # by path: the data type and the number of axes
 
 
 @dataclass
-class Report:
+class VerifyReport:
     """The result of checking a store.
 
     wrong:  (path in the store, problem) of each problem
@@ -86,12 +86,12 @@ class Report:
         self.add(path or error.where or ".", error.what)
 
 
-def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> Report:
+def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> VerifyReport:
     """Read all of a store and return the problems. `advance` is called with every array's path.
 
     Raises StoreError where the store cannot be opened.
     """
-    report = Report()
+    report = VerifyReport()
     if path.is_file():
         raise StoreError(f"{printable(str(path))} is verified as a folder: unzip it first", path)
     _check_files(path, report)
@@ -110,7 +110,7 @@ def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None)
     return report
 
 
-def _check_files(path: Path, report: Report) -> None:
+def _check_files(path: Path, report: VerifyReport) -> None:
     files = [file for file in path.rglob("*") if file.is_file()]
     report.files, report.bytes = len(files), sum(file.stat().st_size for file in files)
     differences = compare_with_manifest(path)
@@ -123,7 +123,7 @@ def _check_files(path: Path, report: Report) -> None:
     report.notes += [f"{printable(name, 200)} is no file of the store" for name in unknown]
 
 
-def _arrays(path: Path, report: Report) -> Iterator[tuple[str, "zarr.Array[Any]"]]:
+def _arrays(path: Path, report: VerifyReport) -> Iterator[tuple[str, "zarr.Array[Any]"]]:
     """Yield every array with its path; note groups and arrays whose metadata cannot be read."""
     for file in sorted(path.rglob("zarr.json")):
         name = file.parent.relative_to(path).as_posix()
@@ -136,7 +136,7 @@ def _arrays(path: Path, report: Report) -> Iterator[tuple[str, "zarr.Array[Any]"
             yield name, node
 
 
-def _check_array(name: str, array: "zarr.Array[Any]", report: Report) -> None:
+def _check_array(name: str, array: "zarr.Array[Any]", report: VerifyReport) -> None:
     for pattern, (dtype, axes) in _EXPECTED.items():
         if re.fullmatch(pattern, name):
             if str(array.dtype) != dtype or array.ndim != axes:
@@ -145,7 +145,7 @@ def _check_array(name: str, array: "zarr.Array[Any]", report: Report) -> None:
     report.notes.append(f"{printable(name, 200)} is an array that this version does not know")
 
 
-def _read(store: Store, name: str, array: "zarr.Array[Any]", report: Report) -> None:
+def _read(store: Store, name: str, array: "zarr.Array[Any]", report: VerifyReport) -> None:
     """Read every chunk, which checks its checksum."""
     size = array.dtype.itemsize
     try:
@@ -163,7 +163,7 @@ def _read(store: Store, name: str, array: "zarr.Array[Any]", report: Report) -> 
         report.add(name, str(error) or type(error).__name__)
 
 
-def _check_images(store: Store, report: Report) -> None:
+def _check_images(store: Store, report: VerifyReport) -> None:
     """Check paths and labels, and that every image in a top list has a picture that can be decoded."""
     images, classes = len(store.image_paths), len(store.class_names)
     labels = store.labels
@@ -188,7 +188,7 @@ def _by_thumbnails(store: Store) -> dict[str, list[str]]:
     return {key: [label for label, model in store.models.items() if model.thumbnails == key] for key in keys}
 
 
-def _check_models(store: Store, report: Report) -> None:
+def _check_models(store: Store, report: VerifyReport) -> None:
     images = len(store.image_paths)
     for model in store.models:
         for name in ("decision", "target"):
@@ -202,7 +202,7 @@ def _check_models(store: Store, report: Report) -> None:
                 report.add_error(error, f"{model}/{layer}")
 
 
-def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
+def _check_layer(store: Store, model: str, layer: str, report: VerifyReport) -> None:
     path, facts = f"{model}/{layer}", store.layers(model)[layer]
     metrics = {name: store.metric(model, layer, name) for name in store.metric_names(model, layer)}
     for name, values in metrics.items():
@@ -225,7 +225,7 @@ def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
 
 
 def _check_values(
-    path: str, report: Report, *, image: NDArray[Any], value: NDArray[Any], most: NDArray[np.float32] | None
+    path: str, report: VerifyReport, *, image: NDArray[Any], value: NDArray[Any], most: NDArray[np.float32] | None
 ) -> None:
     """Check a layer's top lists: they are sorted, have a value for each image, and begin with the unit's maximum where
     that is known.
@@ -242,7 +242,7 @@ def _check_values(
             report.add(f"{path}/top/value", "the strongest image's value is not the unit's max")
 
 
-def _check_concepts(store: Store, model: str, layer: str, report: Report) -> None:
+def _check_concepts(store: Store, model: str, layer: str, report: VerifyReport) -> None:
     path, concepts = f"{model}/{layer}/concepts", read_concepts(store)
     if concepts is None or not was_dissected(store, model, layer):
         return
@@ -254,7 +254,7 @@ def _check_concepts(store: Store, model: str, layer: str, report: Report) -> Non
         report.add(f"{path}/intersection", "it is larger than one of its parts")
 
 
-def _check_cue_conflict(store: Store, report: Report) -> None:
+def _check_cue_conflict(store: Store, report: VerifyReport) -> None:
     for model in store.models:
         decisions = store.cue_conflict(model)
         if decisions is None:
@@ -265,7 +265,7 @@ def _check_cue_conflict(store: Store, report: Report) -> None:
         report.check_range(f"{schema.decisions_path(model)}/decision", decisions.decision, -1, last)
 
 
-def _check_attribution(store: Store, report: Report) -> None:
+def _check_attribution(store: Store, report: VerifyReport) -> None:
     """Check that maps match their scales: |values| up to 1 where there is evidence, else 0 everywhere."""
     for model in store.models:
         attribution, path = store.attribution(model), schema.attribution_path(model)
@@ -293,7 +293,7 @@ def _check_attribution(store: Store, report: Report) -> None:
                     )
 
 
-def _check_scores(path: str, scores: MapScores | None, report: Report) -> None:
+def _check_scores(path: str, scores: MapScores | None, report: VerifyReport) -> None:
     """Check that all measured scores of maps are in [0, 1]."""
     if scores is None:
         return
@@ -302,7 +302,7 @@ def _check_scores(path: str, scores: MapScores | None, report: Report) -> None:
         report.check_range(f"{path}/{name}", values[~np.isnan(values)], 0, 1 + 1e-5)
 
 
-def _check_ood(store: Store, report: Report) -> None:
+def _check_ood(store: Store, report: VerifyReport) -> None:
     """Check that the models' decisions for sets of stimuli match the sets."""
     for model in store.models:
         try:

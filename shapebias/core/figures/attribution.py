@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _APART = 0.16  # distance between the points of two models in a row
 
 
-def attribution_figure(rows: Sequence[Explained]) -> "Figure":
+def attribution_figure(rows: Sequence[Explained], scores: Sequence[str] = IN_TABLES) -> "Figure":
     """Draw how well methods explain models: the mean of each score over images with its 95 % interval.
 
     Methods of one family are next to each other, in the order of the registry, controls last. Scores without any value
@@ -26,7 +26,7 @@ def attribution_figure(rows: Sequence[Explained]) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    scores = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
+    scores = [name for name in scores if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
     families = dict.fromkeys(row.family for row in rows)
     methods = list(dict.fromkeys(row.method for family in families for row in rows if row.family == family))
     figure = Figure(figsize=(2.2 + 1.75 * len(scores), 1.4 + 0.27 * len(methods)), layout="constrained")

@@ -1,8 +1,10 @@
 """Figure files (matplotlib, the extra `plots`): PNG or SVG, and the palette that all figures share."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.files import cannot_write
@@ -27,10 +29,33 @@ def check_plot_file(path: Path) -> None:
     """Raise UsageError for a file that is not .png or .svg, and ShapebiasError where matplotlib is missing."""
     if path.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"{printable(str(path))}: figures are written as .png or .svg")
+    check_matplotlib()
+
+
+def check_matplotlib() -> None:
+    """Raise ShapebiasError where matplotlib is missing."""
     try:
         import matplotlib.figure  # noqa: F401 (is it there?)
     except ImportError as error:
         raise ShapebiasError("figures need matplotlib: pip install 'shapebias[plots]'") from error
+
+
+@contextmanager
+def drawing(salt: str = "shapebias", svg_text: Literal["path", "none"] = "path") -> Iterator[None]:
+    """Set matplotlib up for drawing and writing figures in the block, so that names with `$` are not parsed as
+    formulas.
+
+    salt:      makes the names in SVG files, so that equal figures give equal files
+    svg_text:  whether letters in SVG files are text rather than paths
+    """
+    import matplotlib
+
+    with (
+        matplotlib.rc_context({"text.parse_math": False, "svg.hashsalt": salt, "svg.fonttype": svg_text}),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", UserWarning)  # a name with characters that the font lacks shows boxes
+        yield
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
@@ -39,13 +64,10 @@ def save_figure(figure: "Figure", path: Path) -> None:
     Raises the errors of `check_plot_file`, and CannotWriteError where the file cannot be written.
     """
     check_plot_file(path)
-    import matplotlib
-
     form = path.suffix.lower()[1:]
     undated = {"Date": None} if form == "svg" else {}
     try:
-        with matplotlib.rc_context({"svg.hashsalt": "shapebias"}), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # characters that the font lacks are drawn as boxes
+        with drawing():
             figure.savefig(path, format=form, dpi=_DPI, metadata=undated)
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -1,6 +1,7 @@
 """Figures of units and conditions: total variation clean against noisy, accuracy under distortions, filters."""
 
 import math
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -19,25 +20,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def variation_figure(store: Store) -> "Figure":
+def variation_figure(
+    store: Store, models: Sequence[str] | None = None, layers: Sequence[str] | None = None, columns: int = 5
+) -> "Figure":
     """Draw total variation on noisy against clean images: one panel per layer, one point per unit, and the diagonal.
 
-    As figure 5 of Chen, Agarwal & Nguyen 2020. Raises UsageError for a store without the noise pass.
+    All models and layers are drawn, or those named, with at most `columns` panels side by side. As figure 5 of Chen,
+    Agarwal & Nguyen 2020. Raises UsageError for a store without the noise pass.
     """
     from matplotlib.figure import Figure
 
-    layers = list(dict.fromkeys(layer for model in store.models for layer in store.layers(model)))
-    measured = [layer for layer in layers if any(_has_noise(store, model, layer) for model in store.models)]
+    models = list(store.models if models is None else models)
+    every = dict.fromkeys(layer for model in models for layer in store.layers(model))
+    measured = [
+        layer
+        for layer in (every if layers is None else layers)
+        if any(_has_noise(store, model, layer) for model in models)
+    ]
     if not measured:
         raise UsageError("this store has no total variation under noise: precompute it with --passes noise")
-    columns = min(len(measured), 5)
+    columns = min(len(measured), columns)
     rows = math.ceil(len(measured) / columns)
     figure = Figure(figsize=(2.6 * columns, 2.6 * rows + 0.7), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel()[len(measured) :]:
         axes.set_axis_off()
     for layer, axes in zip(measured, grid.ravel(), strict=False):
-        _scatter(axes, store, layer)
+        _scatter(axes, store, models, layer)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, markerscale=2)
     figure.supxlabel("Total variation, clean images", fontsize=10)
@@ -49,11 +58,11 @@ def _has_noise(store: Store, model: str, layer: str) -> bool:
     return layer in store.layers(model) and "tv_noisy" in store.metric_names(model, layer)
 
 
-def _scatter(axes: "Axes", store: Store, layer: str) -> None:
+def _scatter(axes: "Axes", store: Store, models: Sequence[str], layer: str) -> None:
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     largest, least = 0.0, math.inf
-    for model, (color, marker) in zip(store.models, cycle(MODELS), strict=False):
+    for model, (color, marker) in zip(models, cycle(MODELS), strict=False):
         if not _has_noise(store, model, layer):
             continue
         alive = ~dead_units(store, model, layer)
@@ -83,14 +92,25 @@ def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
 
     Raises UsageError for a store without the distortions pass.
     """
-    from matplotlib.figure import Figure
-
     known = accuracies(store, all_right)
     conditions = list(dict.fromkeys(accuracy.condition for accuracy in known))
     if len(conditions) < 2:
         raise UsageError("this store has no accuracy under distortions: precompute it with --passes distortions")
     fractions = {(accuracy.model, accuracy.condition): accuracy.accuracy for accuracy in known}
     models = [model for model in store.models if any(accuracy.model == model for accuracy in known)]
+    label = "Top-1 accuracy" + (" of images that all models get right" if all_right else "")
+    return bar_figure(fractions, models, conditions, label)
+
+
+def bar_figure(
+    fractions: Mapping[tuple[str, str], float], models: Sequence[str], conditions: Sequence[str], label: str
+) -> "Figure":
+    """Draw fractions, by model and condition, as bars from 0 to 1: one group per condition, one bar per model.
+
+    A line separates the clean images from the others.
+    """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.4, 1.3 + 0.16 * len(conditions) * (len(models) + 0.6)), layout="constrained")
     axes = figure.add_subplot()
     height = 0.8 / len(models)
@@ -98,11 +118,12 @@ def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
         values = [fractions.get((model, condition), math.nan) for condition in conditions]
         positions = np.arange(len(conditions)) + (index - (len(models) - 1) / 2) * height
         axes.barh(positions, values, height * 0.92, color=color, label=f" {printable(model)}")
-    axes.set_yticks(range(len(conditions)), [printable(condition, 32) for condition in conditions])
+    axes.set_yticks(range(len(conditions)), [printable(condition, 32) for condition in conditions], parse_math=False)
     axes.set_ylim(len(conditions) - 0.4, -0.6)
     axes.set_xlim(0, 1)
-    axes.set_xlabel("Top-1 accuracy" + (" of images that all models get right" if all_right else ""))
-    axes.axhline(conditions.index(CLEAN) + 0.5, color="#cccccc", linewidth=0.8)
+    axes.set_xlabel(label)
+    if CLEAN in conditions:
+        axes.axhline(conditions.index(CLEAN) + 0.5, color="#cccccc", linewidth=0.8)
     axes.grid(axis="x", color="#e5e5e5", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
@@ -112,20 +133,22 @@ def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
     return figure
 
 
-def filter_figure(store: Store) -> "Figure":
+def filter_figure(store: Store, models: Sequence[str] | None = None) -> "Figure":
     """Draw the first layer's kernels as pictures, each in its own range around 0 (mid grey), one block per model.
 
-    Raises UsageError where no model has kernels that can be drawn.
+    All models are drawn, or those named. Raises UsageError where no model has kernels that can be drawn.
     """
     from matplotlib.figure import Figure
 
-    filters = {model: store.filters(model) for model in store.models}
+    filters = {model: store.filters(model) for model in (store.models if models is None else models)}
     visible = {model: kernels for model, kernels in filters.items() if kernels is not None}
     if not visible:
         raise UsageError("no model in this store has a first layer of RGB kernels larger than 1 x 1")
     figure = Figure(figsize=(3.4 * len(visible), 3.9), layout="constrained")
     for axes, (model, kernels) in zip(np.ravel(figure.subplots(1, len(visible))), visible.items(), strict=True):
-        axes.imshow(tiled_filters(kernels), interpolation="nearest")
+        opaque = tiled_filters(np.zeros_like(kernels), ground=0)[..., :1] > 0
+        pixels = np.concatenate([tiled_filters(kernels), np.where(opaque, 255, 0).astype(np.uint8)], 2)
+        axes.imshow(pixels, interpolation="nearest")
         axes.set_title(f"{printable(model)}: {len(kernels)} filters", fontsize=9, parse_math=False)
         axes.set_axis_off()
     return figure

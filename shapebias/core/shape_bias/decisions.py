@@ -126,8 +126,7 @@ def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[i
     mapping:        the classes of each category
 
     The result is int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a probability is not
-    finite.
-    The rule of Geirhos et al. (2019).
+    finite. The rule of Geirhos et al. (2019).
 
     >>> decide(np.array([[0.1, 0.6, 0.3]]), {"cat": [0, 1], "dog": [2]})
     array([0], dtype=int32)

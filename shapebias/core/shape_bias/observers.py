@@ -107,8 +107,8 @@ def choice_text(categories: Sequence[str]) -> str:
     """Return a line on what the rows of some of the 16 categories are, and what chance would give."""
     names, share = printable(", ".join(categories), 400), 1 / len(categories)
     return (
-        f"{_among(categories)}: {names}; rows that say so are of images of two of these; by chance {share:.1%} of "
-        f"decisions are by shape, as many by texture"
+        f"{_among(categories)} ({names}): images of two of these; by chance {share:.1%} of decisions are by shape, as "
+        "many by texture"
     )
 
 

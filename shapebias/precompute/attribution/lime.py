@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skimage.segmentation import quickshift, slic
 from torch import Tensor
 
 from shapebias.core.attribution.choice import Choice
@@ -38,6 +37,8 @@ def lime(subject: Subject, choice: Choice, question: Question) -> Explanation:
 
 def superpixels(choice: Choice, image: Tensor) -> Tensor:
     """Return the superpixel of each pixel of an image [3, H, W], numbered from 0 without gaps: int64 [H, W]."""
+    from skimage.segmentation import quickshift, slic  # slow to import, with all of SciPy's filters
+
     pixels: NDArray[Any] = image.permute(1, 2, 0).double().cpu().numpy()
     count, kind = choice.count("superpixels"), choice.word("segments")
     if kind == "grid":

@@ -6,7 +6,7 @@ need. Imports Pillow and numpy only, so that worker processes start fast.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -151,7 +151,8 @@ def annotated_images(image_set: ImageSet, limit: int | None) -> ImageSet:
     """
     if image_set.annotate is None or image_set.root == builtin_set("cue-conflict", 1).root:
         return image_set
-    conflicting = builtin_set("cue-conflict")
+    drawn = builtin_set("cue-conflict")
+    conflicting = replace(drawn, read=image_set.read, mask=image_set.mask, annotate=image_set.annotate)
     return conflicting if limit is None else conflicting.spread(limit)
 
 

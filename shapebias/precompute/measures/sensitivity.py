@@ -5,16 +5,13 @@ Top images are chosen for their activation, so any change lowers it. The control
 mirrored image, shifted by a few pixels.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapebias.precompute.images.loader import Batch
-from shapebias.precompute.parts import Part
-from shapebias.precompute.runner import Runner
+from shapebias.precompute.parts import Section
 
 CONTROL = "control_sensitivity"
 CHANGES = {
@@ -23,68 +20,33 @@ CHANGES = {
     "noise_sensitivity": "noise-0.1",
     CONTROL: "mirror-8",
 }
-VERSIONS = tuple(CHANGES.values())
 
 
-@dataclass(frozen=True)
-class SensitivityMeasure:
-    """Measures the activations of a model's units on changed versions of their own top images.
+def sensitivities(
+    parts: Iterable[Mapping[str, NDArray[Any]]],
+    model: int,
+    lists: list[NDArray[np.int64]],
+    values: list[NDArray[np.float32]],
+) -> list[dict[str, NDArray[np.float32]]]:
+    """Return the sensitivities of every layer's units, float32 [units] by metric.
 
-    model:  its number in the run
-    lists:  each layer's top lists, int64 [units, k], indices into the scan's images, -1 = none
+    These are `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity`: 1 - (mean
+    activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the originals'
+    mean is not above 0. Also `color_excess`, `shape_excess` and `noise_excess`: how much each is above the control.
+
+    parts:   sums of the activations on changed images, by the layer's and the metric's name
+    lists:   int64 [units, k], each layer's top images, -1 = none
+    values:  float32 [units, k], their activations
     """
-
-    model: int
-    lists: list[NDArray[np.int64]]
-
-    def start(self, runners: Sequence[Runner]) -> "SensitivityShard":
-        """Return a new measure of one shard."""
-        return SensitivityShard(runners[self.model], self.lists)
-
-    def merge(
-        self, parts: Iterable[Mapping[str, NDArray[Any]]], values: list[NDArray[np.float32]]
-    ) -> list[dict[str, NDArray[np.float32]]]:
-        """Return the sensitivities of every layer's units, float32 [units] by metric.
-
-        These are `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity`: 1 - (mean
-        activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the
-        originals' mean is not above 0. Also `color_excess`, `shape_excess` and `noise_excess`: how much each is above
-        the control. values float32 [units, k]: each layer's largest activations, in the order of `lists`.
-        """
-        total = [{metric: np.zeros(len(top), np.float64) for metric in CHANGES} for top in self.lists]
-        for part in parts:
-            for layer, sums in enumerate(total):
-                for metric, changed in sums.items():
-                    changed += part[_array_name(metric, layer)]
-        return [
-            _with_excess({metric: _loss(changed, np.where(top >= 0, value, 0)) for metric, changed in sums.items()})
-            for sums, top, value in zip(total, self.lists, values, strict=True)
-        ]
-
-
-class SensitivityShard:
-    """The measurements of one shard."""
-
-    def __init__(self, runner: Runner, lists: list[NDArray[np.int64]]) -> None:
-        self._runner = runner
-        self._changed = {metric: [ChangedActivations(top) for top in lists] for metric in CHANGES}
-
-    def feed(self, batch: Batch) -> None:
-        """Measure a batch."""
-        images, versions = batch.pixels.shape[:2]
-        maxima = self._runner.of_versions(self._runner.activations, batch.pixels.reshape(-1, *batch.pixels.shape[2:]))
-        for layer, maximum in enumerate(maxima):
-            by_version = maximum.reshape(images, versions, -1).swapaxes(0, 1)
-            for layers, changed in zip(self._changed.values(), by_version, strict=True):
-                layers[layer].update(changed, batch.positions)
-
-    def part(self) -> Part:
-        """Return the sum of the activations of each metric and layer, float64 [units]."""
-        return {
-            _array_name(metric, layer): changed.total
-            for metric, layers in self._changed.items()
-            for layer, changed in enumerate(layers)
-        }
+    total = [{metric: np.zeros(len(top), np.float64) for metric in CHANGES} for top in lists]
+    for part in parts:
+        for layer, sums in enumerate(total):
+            for metric, changed in sums.items():
+                changed += part[Section(model, layer).name(metric)]
+    return [
+        _with_excess({metric: _loss(changed, np.where(top >= 0, value, 0)) for metric, changed in sums.items()})
+        for sums, top, value in zip(total, lists, values, strict=True)
+    ]
 
 
 class ChangedActivations:
@@ -105,11 +67,6 @@ class ChangedActivations:
             first, last = np.searchsorted(self._image, [image, image + 1])
             units = self._unit[first:last]
             self.total[units] += maximum[row, units]
-
-
-def _array_name(metric: str, layer: int) -> str:
-    """Return the name in a part of a layer's sums for a metric."""
-    return f"{metric}.{layer}"
 
 
 def _with_excess(losses: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

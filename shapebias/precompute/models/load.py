@@ -29,7 +29,7 @@ from shapebias.precompute.models.preprocessing import (
     from_pretrained_cfg,
     imagenet_preprocessing,
 )
-from shapebias.precompute.models.spec import ModelSpec
+from shapebias.precompute.models.spec import ModelSpec, check_sources
 from shapebias.precompute.models.trained import SHIPPED, SUFFIX, read_trained
 from shapebias.precompute.models.unwrapping import initialize, inside, unwrap, use_float32
 
@@ -118,6 +118,7 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
     """
     if isinstance(spec, InMemorySpec):
         return _from_memory(spec)
+    check_sources([spec])
     source = spec.network
     spec = _shipped(spec)
     classes = read_classes(spec.classes) if spec.classes is not None else None
@@ -190,11 +191,6 @@ def _shipped(spec: ModelSpec) -> ModelSpec:
     """
     if spec.source not in SHIPPED:
         return spec
-    if spec.checkpoint is not None:
-        shipped = read_trained(SHIPPED[spec.source])
-        assert shipped is not None
-        others = f"{shipped.architecture}@FILE{SUFFIX}"
-        raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {others}")
     return replace(spec, source=str(SHIPPED[spec.source]))
 
 
@@ -219,8 +215,6 @@ def _from_training(spec: ModelSpec) -> _Source | None:
     alone = spec.checkpoint is None and spec.source.endswith(SUFFIX)
     path = Path(spec.source) if alone else spec.checkpoint
     if path is None or path.suffix != SUFFIX or (":" in spec.source and not alone):
-        if spec.source in OWN:
-            raise UsageError(f"{spec.source} has no weights of its own: train it, then {spec.source}@FILE{SUFFIX}")
         return None
     trained = read_trained(path)
     if trained is None:
@@ -273,8 +267,6 @@ def _run(source: str, action: Callable[[], Any]) -> Any:
 
 
 def _import_file(path: Path, source: str) -> Any:
-    if not path.is_file():
-        raise UsageError(f"{printable(str(path))} does not exist (from --model {printable(source)})")
     name = f"shapebias_user_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     module_spec = importlib.util.spec_from_file_location(name, path)
     assert module_spec is not None

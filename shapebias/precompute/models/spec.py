@@ -1,17 +1,23 @@
 """The text after `--model`: `[LABEL=]SOURCE[@CHECKPOINT]` and options, such as `,preprocess=NAME`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from shapebias.core.errors import UsageError
-from shapebias.core.paper import DEMO_PAIR
+from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
 from shapebias.core.store.schema import LABEL_PATTERN
 from shapebias.core.text import printable
 from shapebias.precompute.models.preprocessing import NORMALIZATIONS
 
 PAIR = DEMO_PAIR  # networks that come with the program: standard, and trained against attacks
+OWN_NAMES = ("small", "photo")  # architectures that come with it; `own/`, which makes them, imports PyTorch
+TIMM_IS_MISSING = "timm:NAME needs timm: pip install 'shapebias[timm]'"
+_CLASSIFIERS = Path(__file__).with_name("torchvision_names.txt")  # torchvision's version, then its classifiers' names
 _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
 _CODE = re.compile(r"(?P<source>.+?\.py:[^@/]*)(?:@(?P<checkpoint>.*))?", re.DOTALL)
 _OPTION = re.compile(r",(?=(?:preprocess|classes|output|weights)=)")
@@ -149,17 +155,81 @@ def _options(text: str, options: list[str]) -> dict[str, str]:
     return chosen
 
 
-def check_files(specs: list[ModelSpec]) -> None:
-    """Raise UsageError where a file that a spec names does not exist."""
+def check_sources(specs: list[ModelSpec]) -> None:
+    """Raise UsageError where a spec names a file, a library or a classifier that does not exist.
+
+    Nothing is imported for it, so that a mistake is told before the seconds that PyTorch takes. What only the network's
+    library knows (which networks timm has, what a module holds) is found when the network is loaded.
+    """
     for spec in specs:
-        file, colon, _ = spec.source.rpartition(":")
-        code = [Path(file)] if colon and file.endswith(".py") else []
-        weights = [Path(spec.source)] if spec.source.endswith(".safetensors") else []
-        for path in (*code, *weights, *([spec.classes] if spec.classes is not None else [])):
-            if not path.is_file():
-                raise UsageError(f"{printable(str(path))} does not exist (from --model {printable(spec.source)})")
-        if spec.checkpoint is not None and not spec.checkpoint.exists():
-            raise UsageError(f"the checkpoint {printable(str(spec.checkpoint))} does not exist")
+        _check_network(spec)
+        _check_files(spec)
+
+
+def _check_files(spec: ModelSpec) -> None:
+    file, colon, _ = spec.source.rpartition(":")
+    code = [Path(file)] if colon and file.endswith(".py") else []
+    weights = [Path(spec.source)] if spec.source.endswith(".safetensors") else []
+    for path in (*code, *weights, *([spec.classes] if spec.classes is not None else [])):
+        if not path.is_file():
+            raise UsageError(f"{printable(str(path))} does not exist (from --model {printable(spec.source)})")
+    if spec.checkpoint is not None and not spec.checkpoint.exists():
+        raise UsageError(f"the checkpoint {printable(str(spec.checkpoint))} does not exist")
+
+
+def _check_network(spec: ModelSpec) -> None:
+    library, colon, name = spec.source.rpartition(":")
+    if library == "torchvision":
+        raise UsageError(f"torchvision's classifiers go by their names alone: --model {printable(name)}")
+    if library == "timm" and find_spec("timm") is None:
+        raise UsageError(TIMM_IS_MISSING)
+    if spec.source in PAIR and spec.checkpoint is not None:
+        raise UsageError(f"{spec.source} has weights of its own: for others write an architecture, {OWN_NAMES[0]}@FILE")
+    if colon or spec.source in PAIR or spec.source.endswith(".safetensors"):
+        return
+    if spec.source in OWN_NAMES:
+        if spec.checkpoint is None:
+            own = f"{spec.source}@FILE.safetensors"
+            raise UsageError(f"{spec.source} has no weights of its own: train it, then {own}")
+        return
+    newest, *names = _CLASSIFIERS.read_text("utf-8").split("\n")
+    if spec.source not in names and not _is_newer_than(newest.removeprefix("torchvision ")):
+        raise unknown_classifier(spec.source, names)
+
+
+def _is_newer_than(listed: str) -> bool:
+    """Return whether the torchvision that is installed is newer than one, so that it may have other classifiers."""
+    try:
+        installed = version("torchvision")
+    except PackageNotFoundError:
+        return True  # a build without its metadata: it is asked itself
+    return _release(installed) > _release(listed)
+
+
+def _release(text: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with: (0, 29) of 0.29.1+cpu."""
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])
+
+
+def unknown_classifier(name: str, names: Sequence[str]) -> UsageError:
+    """Return the error to raise for a name that is none of torchvision's classifiers' `names`."""
+    near = get_close_matches(name, names, 3) or ["alexnet", "resnet50"]
+    return UsageError(
+        f"no model {printable(name)}: name a torchvision classifier ({', '.join(near)}), timm:NAME, FILE.py:FUNCTION "
+        "or module:FUNCTION; `shapebias models` lists the names"
+    )
+
+
+def usual_images(specs: list[ModelSpec]) -> str:
+    """Return the images for networks where the user names none: the drawn ones. Raises UsageError, one line, where a
+    network of the pair on photos is among them."""
+    photos = [spec.source for spec in specs if spec.source in PHOTO_PAIR]
+    if photos:
+        raise UsageError(
+            f"{photos[0]} knows photos, and none come with the program: name some, such as --images cifar10:test "
+            "(downloaded once, 170 MB) or a folder or tar file of photos"
+        )
+    return "builtin:probe"
 
 
 def parse_specs(texts: list[str]) -> list[ModelSpec]:

@@ -9,6 +9,7 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.models.checkpoints.read import Checkpoint
 from shapebias.precompute.models.preprocessing import Preprocessing, from_pretrained_cfg
+from shapebias.precompute.models.spec import TIMM_IS_MISSING
 
 
 def timm_library() -> Any:
@@ -16,7 +17,7 @@ def timm_library() -> Any:
     try:
         import timm
     except ImportError as error:
-        raise UsageError("timm:NAME needs timm: pip install 'shapebias[timm]'") from error
+        raise UsageError(TIMM_IS_MISSING) from error
     return timm
 
 

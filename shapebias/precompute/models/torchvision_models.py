@@ -6,11 +6,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
 from shapebias.precompute.models.architectures import torchvision_names, unset_network
 from shapebias.precompute.models.checkpoints.read import Checkpoint
 from shapebias.precompute.models.preprocessing import Preprocessing, from_torchvision
+from shapebias.precompute.models.spec import unknown_classifier
 from shapebias.precompute.models.trained import usual_preprocessing
 
 # Trained with mean and std 0.5; with `transform_input` they convert ImageNet's normalisation to that.
@@ -79,8 +80,6 @@ def _is_file_of(weights: Any, checkpoint: Checkpoint) -> bool:
 
 
 def _check_name(name: str) -> None:
-    if name not in torchvision_names():
-        raise UsageError(
-            f"no model {printable(name)}: name a torchvision classifier (alexnet, resnet50), timm:NAME, "
-            "FILE.py:FUNCTION or module:FUNCTION; `shapebias models` lists the names"
-        )
+    names = torchvision_names()
+    if name not in names:
+        raise unknown_classifier(name, names)

@@ -11,15 +11,15 @@ from safetensors.torch import save
 from torch import nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
+from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
 from shapebias.core.text import printable
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.models.checkpoints.file_kinds import check_kind
 from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_torchvision
-from shapebias.precompute.models.spec import PAIR
 
 SUFFIX = ".safetensors"
-SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}{SUFFIX}" for name in PAIR}
+SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}{SUFFIX}" for name in DEMO_PAIR + PHOTO_PAIR}
 _VERSION = "1"
 _MAX_CLASSES = 100_000
 _MAX_SIDE = 4096  # px

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from shapebias.core.imagenet import variant_of
 from shapebias.core.text import printable
-from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.sources.variants import pair_by_name
 from shapebias.precompute.measures.adversarial import AttackMeasure
@@ -29,8 +28,8 @@ def decide(run: Run) -> None:
         run.writer.decisions(model.label, model.decision, model.target)
         model.warning = explain_near_chance(run, model)
     if "distortions" in settings.passes:
-        for geometry, models in run.groups():
-            _distort(run, geometry, models)
+        for model in run.models:
+            _keep_distorted(run, model, model.changed)
     for model in run.models:
         if inputs.stylized is not None:
             _decide_stylized(run, model, inputs.stylized)
@@ -78,24 +77,6 @@ def _decide_set(run: Run, name: str) -> OodSet:
     for model in run.models:
         model.ood[name] = decided.of(model.label).accuracy(name)
     return decided
-
-
-def _distort(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
-    names, numbers = run.settings.distortions, tuple(model.number for model in models)
-    scan = Scan(
-        name=f"distortions-{geometry.key}",
-        title=f"{', '.join(model.label for model in models)}: distortions",
-        image_set=run.image_set,
-        geometry=geometry,
-        measure=DecisionMeasure(numbers, names),
-        positions=run.used,
-        versions=names,
-    )
-    _, by_model = read_decisions(run.scan_again(scan), len(run.used), numbers)
-    for model in models:
-        decided = dict(zip(names, by_model[model.number].T, strict=True)) if model.number in by_model else {}
-        existing = {name: decisions for name, decisions in decided.items() if (decisions != NOT_SHOWN).any()}
-        _keep_distorted(run, model, existing)
 
 
 def _decide(

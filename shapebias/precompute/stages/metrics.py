@@ -11,10 +11,10 @@ from shapebias.precompute.images.annotations import Annotations, annotate, annot
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.measures.dissection import DissectionMeasure, ThresholdMeasure, Thresholds
 from shapebias.precompute.measures.embedding import EmbeddingMeasure
-from shapebias.precompute.measures.sensitivity import VERSIONS, SensitivityMeasure
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import used_positions
 from shapebias.precompute.scanning.scan import Scan
+from shapebias.precompute.stages.changes import measure_changes, named_images
 from shapebias.precompute.stages.run import ModelRun, Run, none_can_be_used
 from shapebias.precompute.statistics.diversity import class_diversity, mean_over_rulers, visual_diversity
 from shapebias.precompute.statistics.variation import filter_smoothness
@@ -29,9 +29,8 @@ def finish_layers(run: Run) -> None:
             for metrics, top in zip(model.metrics, model.top, strict=True):
                 metrics["class_diversity"] = class_diversity(top.image, labels)
     _visual_diversity(run)
-    if "sensitivity" in run.settings.passes:
-        for model in run.models:
-            _measure_sensitivity(run, model)
+    for geometry, models in run.groups():
+        measure_changes(run, geometry, models)
     if run.settings.dissects:
         for geometry, models in run.groups():
             _dissect(run, geometry, models)
@@ -80,7 +79,7 @@ def _distances_by(run: Run, ruler: Runner, lists: list[NDArray[np.int64]]) -> li
     """Return the visual diversity of top lists by a network that is no model of the store, from the images in the
     lists.
     """
-    named, rows = _named(lists)
+    named, rows = named_images(lists)
     measure = EmbeddingMeasure()
     scan = Scan(
         name="embedding",
@@ -92,30 +91,6 @@ def _distances_by(run: Run, ruler: Runner, lists: list[NDArray[np.int64]]) -> li
         image_bytes=4 * ruler.layers[-1].units,
     )
     return visual_diversity(rows, measure.embeddings(run.scan_again(scan)), ruler.layers[-1].units)
-
-
-def _named(lists: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-    """Return the images in top lists, ascending, and the lists with indices into these; -1 stays -1."""
-    named = np.unique(np.concatenate([image.ravel() for image in lists]))
-    named = named[named >= 0]
-    return named, [np.where(image >= 0, np.searchsorted(named, image), -1) for image in lists]
-
-
-def _measure_sensitivity(run: Run, model: ModelRun) -> None:
-    named, lists = _named([top.image for top in model.top])
-    measure = SensitivityMeasure(model.number, lists)
-    scan = Scan(
-        name=f"sensitivity-{model.label}",
-        title=f"{model.label}: sensitivity",
-        image_set=run.image_set,
-        geometry=model.runner.geometry,
-        measure=measure,
-        positions=run.used[named],
-        versions=VERSIONS,
-    )
-    by_layer = measure.merge(run.scan_again(scan), [top.value for top in model.top])
-    for metrics, sensitivities in zip(model.metrics, by_layer, strict=True):
-        metrics |= sensitivities
 
 
 def _dissect(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:

@@ -69,7 +69,8 @@ class ModelRun:
     top:           for each layer; images are indices in the store
     concepts:      for each layer
     target:        int32 [images used], the right outputs, -1 for none
-    warning:       a problem of the accuracy; None where there is none
+    warning:       what is wrong with the accuracy, None where nothing is
+    changed:       decisions for distorted images, int32 [images used] by distortion, -1 where there is no such version
     distorted:     accuracy by distortion
     attributed:    its attribution maps, once they are computed
     ood:           accuracy by set of stimuli
@@ -84,6 +85,7 @@ class ModelRun:
     concepts: list[LayerConcepts] = field(default_factory=list)
     target: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     variants: list[Variant] = field(default_factory=list)
+    changed: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     distorted: dict[str, float] = field(default_factory=dict)
     ood: dict[str, float] = field(default_factory=dict)
     warning: str | None = None

@@ -9,6 +9,7 @@ from torch import Tensor
 from shapebias.precompute.statistics.draws import Pairing
 from shapebias.precompute.statistics.image_batch import ImageBatch
 from shapebias.precompute.statistics.kernels import operators
+from shapebias.precompute.statistics.kernels.on_cpu import find_largest
 
 
 @dataclass(frozen=True)
@@ -106,16 +107,19 @@ class Maps:
         return (self.reduction.total / self.positions).float()
 
     @cached_property
+    def _largest(self) -> tuple[Tensor, Tensor]:
+        """Return `maximum` and `finite`; on the CPU computing these is cheaper than a whole reduction."""
+        if self.on_cpu and "reduction" not in self.__dict__:
+            largest, finite = find_largest(self.tensor)
+            return largest.masked_fill(~finite, -torch.inf), finite
+        return self.reduction.maximum, self.reduction.finite
+
+    @property
     def maximum(self) -> Tensor:
         """Return the maximum of every map, float32 [B, C]; -inf where it has NaN or infinite values."""
-        if self.on_cpu and "reduction" not in self.__dict__:
-            return self.tensor.amax((2, 3)).float().masked_fill(~self.finite, -torch.inf)
-        return self.reduction.maximum
+        return self._largest[0]
 
-    @cached_property
+    @property
     def finite(self) -> Tensor:
         """Return whether all of a map's values are finite, bool [B, C]."""
-        if self.on_cpu and "reduction" not in self.__dict__:  # a sum is cheaper than the whole reduction
-            finite = self.tensor.sum((2, 3), dtype=torch.float32).isfinite()
-            return finite if finite.all() else self.tensor.isfinite().all(3).all(2)
-        return self.reduction.finite
+        return self._largest[1]

@@ -12,16 +12,9 @@ from textual.widgets import Static
 
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_rows
+from shapebias.core.analysis.describe import category_choices, observers_of, preprocessing_text
 from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies
-from shapebias.core.shape_bias.observers import (
-    Observer,
-    choices_of,
-    observe,
-    published_beside,
-    saw_other_images,
-    shape_categories,
-)
-from shapebias.core.store.reader import Store
+from shapebias.core.shape_bias.observers import choice_text, shape_categories
 from shapebias.core.text import aligned, cell_width, printable
 from shapebias.tui.screens.reading import ReadingScreen, reading_keys
 from shapebias.tui.session import Session
@@ -40,7 +33,8 @@ class ModelScreen(ReadingScreen):
         super().__init__()
         self._store = session.store
         self._page = Static()
-        self._observers = _observers(self._store)
+        self._choices = category_choices(self._store)
+        self._observers = observers_of(self._store)
         self._accuracies = accuracies(self._store)
         self._criteria = criteria(self._store)
         self._ood = {label: ood_accuracies(self._store, label) for label in self._store.models}
@@ -73,7 +67,7 @@ class ModelScreen(ReadingScreen):
             lines.append(Text.assemble((mark, color), (f" {printable(label, 64)}  ", "bold"), facts))
             source = f"sha256 {printable(model.weights_sha256[:12])}, from {printable(model.source, 200)}"
             lines.append(Text(f"  {source}", style="dim"))
-            lines.append(Text(f"  {_preprocessing(model.preprocessing)}", style="dim"))
+            lines.append(Text(f"  {preprocessing_text(model.preprocessing)}", style="dim"))
         for line in lines:
             line.truncate(width, overflow="ellipsis")
         return lines
@@ -114,6 +108,9 @@ class ModelScreen(ReadingScreen):
         for category in shape_categories(self._observers):
             values = {mark: observer.category_bias.get(category, math.nan) for observer, mark in reversed(marked)}
             lines.append(Text(printable(category, _NAME - 2).ljust(_NAME)) + marked_line(values, room))
+        for choice in self._choices:
+            text = "" if choice is None else choice_text(choice)
+            lines += [Text(line, style="dim") for line in textwrap.wrap(text, width)]
         return lines
 
     def _withstood(self, width: int) -> list[Text]:
@@ -169,32 +166,9 @@ def _blocks(rows: Sequence[Sequence[str]], width: int) -> list[list[list[str]]]:
     return [[list(row) for row in zip(*block, strict=True)] for block in blocks[1:]]
 
 
-def _observers(store: Store) -> list[Observer]:
-    """Return the models that decided for cue-conflict images, and people as published where they saw the same."""
-    decided = {label: store.cue_conflict(label) for label in store.models}
-    models = [observe(label, "", False, decisions) for label, decisions in decided.items() if decisions is not None]
-    choices = choices_of(decisions.categories for decisions in decided.values() if decisions is not None)
-    people = [person for person in published_beside(choices) if person.is_people]
-    people = [person for person in people if models and not saw_other_images(person, models)]
-    return [*models, *people]
-
-
 def _missing(what: str, option: str) -> Text:
     """Return the line for something that the store does not have."""
     return Text(f"no {what}: the store was made without {option}", style="dim")
-
-
-def _preprocessing(facts: dict[str, object]) -> str:
-    """Return the facts of a model's preprocessing on one line."""
-    pieces = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            pieces += [f"{part} {part_value}" for part, part_value in value.items()]
-        elif isinstance(value, list):
-            pieces.append(f"{name} {' '.join(map(str, value))}")
-        elif value is not None:
-            pieces.append(f"{name} {value}")
-    return printable(", ".join(pieces), 300)
 
 
 def _number(value: float) -> str:

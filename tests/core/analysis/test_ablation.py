@@ -79,3 +79,10 @@ def test_the_figure_has_a_panel_for_each_layer_that_there_is(tmp_path: Path) -> 
     assert shown[0].get_xlim() == shown[2].get_xlim()  # S and R on one scale
     save_figure(figure, tmp_path / "scores.png")
     assert (tmp_path / "scores.png").stat().st_size > 5000
+
+
+def test_layers_can_stand_below_one_another() -> None:
+    figure = ablation_figure([S, R], upright=True)
+    rows = [axes.get_subplotspec().rowspan.start for axes in figure.axes]
+    assert rows == [0, 0]
+    assert len({tuple(axes.collections[0].get_facecolor()[0]) for axes in figure.axes}) == 2

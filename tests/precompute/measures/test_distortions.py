@@ -12,14 +12,14 @@ from shapebias.precompute.device import CPU
 from shapebias.precompute.images.distort import generator, parse_distortion
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.loader import Batch
-from shapebias.precompute.measures.decisions import DecisionMeasure
-from shapebias.precompute.measures.sensitivity import SensitivityMeasure
+from shapebias.precompute.measures.changes import ChangeMeasure
 from shapebias.precompute.memory import OutOfMemoryError
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.spec import parse_spec
 from shapebias.precompute.runner import Runner, prepare
 from tests.support.plain_run import MODELS, PlainRun, pixels
 
+FIVE = ("grey", "blur", "noise", "jpeg", "contour")
 NAMES = ["silhouette", "shuffle-2", "grey", "noise", "low-pass", "jpeg-20", "stylized"]
 
 
@@ -116,7 +116,7 @@ def versions_of(images: int, count: int) -> Batch:
 
 
 def decided(runner: Runner, batch: Batch, names: tuple[str, ...]) -> np.ndarray:
-    shard = DecisionMeasure((0,), names).start([runner])
+    shard = ChangeMeasure(models=(0,), distortions=names, lists={}).start([runner])
     shard.feed(batch)
     return shard.part()["0"]
 
@@ -126,24 +126,23 @@ def test_all_versions_of_a_batch_are_one_forward(network_file: Path) -> None:
     expected = np.stack([counted.runner.decide(counted.runner.forward(batch.pixels[:, n])) for n in range(5)], 1)
     counted.forwards.clear()
     counted.runner.at_once = 30
-    np.testing.assert_array_equal(decided(counted.runner, batch, ("a", "b", "c", "d", "e")), expected)
+    np.testing.assert_array_equal(decided(counted.runner, batch, FIVE), expected)
     assert counted.forwards == [30]
 
 
 def test_versions_take_as_many_forwards_as_there_is_room_for(network_file: Path) -> None:
     counted, batch = Counted(network_file), versions_of(6, 5)
     counted.runner.at_once = 8
-    decided(counted.runner, batch, ("a", "b", "c", "d", "e"))
+    decided(counted.runner, batch, FIVE)
     assert counted.forwards == [8, 8, 8, 6]
 
 
 def test_versions_that_do_not_fit_into_memory_take_smaller_forwards(network_file: Path) -> None:
     counted, whole, batch = Counted(network_file, fitting=10), Counted(network_file), versions_of(6, 5)
-    names = ("a", "b", "c", "d", "e")
-    np.testing.assert_array_equal(decided(counted.runner, batch, names), decided(whole.runner, batch, names))
+    np.testing.assert_array_equal(decided(counted.runner, batch, FIVE), decided(whole.runner, batch, FIVE))
     assert counted.forwards == [8, 8, 8, 6]
     with pytest.raises(OutOfMemoryError):
-        decided(Counted(network_file, fitting=0).runner, batch, names)
+        decided(Counted(network_file, fitting=0).runner, batch, FIVE)
 
 
 def test_no_forward_for_images_without_a_silhouette(network_file: Path) -> None:
@@ -155,12 +154,33 @@ def test_no_forward_for_images_without_a_silhouette(network_file: Path) -> None:
     np.testing.assert_array_equal(found[:, 1], counted.runner.decide(counted.runner.forward(batch.pixels[:, 1])))
 
 
-def test_sensitivity_takes_one_forward_a_batch(network_file: Path) -> None:
+def test_sensitivity_and_decisions_share_their_forwards(network_file: Path) -> None:
+    """Of 5 images 3 are in top lists. The measure wants noise under two names, and mirrored images beside it."""
+    counted, names = Counted(network_file), ("silhouette", "grey", "noise", "shuffle-4", "contour")
+    lists = {0: [np.tile(np.arange(3), (layer.units, 1)) for layer in counted.runner.layers]}
+    measure = ChangeMeasure(models=(0,), distortions=names, lists=lists)
+    assert measure.versions == (*names, "mirror-8")
+    batch, shard = versions_of(5, 6), measure.start([counted.runner])
+    batch.pixels[:3, 0] = 255
+    shard.feed(batch)
+    assert counted.forwards == [3 * 4, 2 + 2 * 3 + 5]
+    part = shard.part()
+    for metric, version in (("color", 1), ("shape", 3), ("noise", 2), ("control", 5)):
+        for layer, maxima in enumerate(counted.runner.activations(batch.pixels[:, version])[1:]):
+            sums = part[f"0.{layer}.{metric}_sensitivity"]
+            np.testing.assert_allclose(sums, maxima[:3].sum(0), rtol=1e-5, atol=1e-6)
+    every = np.stack([counted.runner.decide(counted.runner.forward(batch.pixels[:, n])) for n in range(5)], 1)
+    assert (part["0"][:3, 0] == -1).all()
+    np.testing.assert_array_equal(part["0"][:, 1:], every[:, 1:])
+    np.testing.assert_array_equal(part["0"][3:, 0], every[3:, 0])
+
+
+def test_sensitivity_alone(network_file: Path) -> None:
     counted, batch = Counted(network_file), versions_of(5, 4)
-    lists = [np.tile(np.arange(3), (layer.units, 1)) for layer in counted.runner.layers]
-    shard = SensitivityMeasure(0, lists).start([counted.runner])
+    lists = {0: [np.tile(np.arange(5), (layer.units, 1)) for layer in counted.runner.layers]}
+    measure = ChangeMeasure(models=(0,), distortions=(), lists=lists)
+    assert measure.versions == ("grey", "shuffle-4", "noise-0.1", "mirror-8")
+    shard = measure.start([counted.runner])
     shard.feed(batch)
     assert counted.forwards == [20]
-    for version, metric in enumerate(("color_sensitivity", "shape_sensitivity", "noise_sensitivity")):
-        for layer, maxima in enumerate(counted.runner.activations(batch.pixels[:, version])):
-            np.testing.assert_allclose(shard.part()[f"{metric}.{layer}"], maxima[:3].sum(0), rtol=1e-5, atol=1e-6)
+    assert "0" not in shard.part()

@@ -5,8 +5,12 @@ import pytest
 import torch
 import torchattacks
 from torch import Tensor
+from typer.testing import CliRunner
 
+from shapebias.cli import app
 from shapebias.core.errors import UsageError
+from shapebias.core.paper import PHOTO_PAIR
+from shapebias.core.shape_bias.categories import known_categories
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.attacks.descent import Normalised, robust_accuracy
 from shapebias.precompute.images.builtin.drawing import SHAPES, builtin_set, draw_path, parse_path
@@ -32,7 +36,7 @@ def test_they_are_small_and_differ_in_the_attack_only() -> None:
     standard, robust = (read_trained(SHIPPED[name]) for name in PAIR)
     assert standard is not None
     assert robust is not None
-    assert all(path.stat().st_size < 1_500_000 for path in SHIPPED.values())
+    assert all(SHIPPED[name].stat().st_size < 1_500_000 for name in PAIR)
     assert standard.class_ids == robust.class_ids == list(SHAPES)
     differing = {key for key in standard.recipe if standard.recipe[key] != robust.recipe[key]}
     assert differing == {"attack", "history"}
@@ -40,9 +44,34 @@ def test_they_are_small_and_differ_in_the_attack_only() -> None:
     assert len(standard.recipe["history"]) == len(robust.recipe["history"]) == standard.recipe["epochs"]
 
 
+def test_the_pair_on_photos_differs_in_the_attack_only() -> None:
+    standard, robust = (read_trained(SHIPPED[name]) for name in PHOTO_PAIR)
+    assert standard is not None
+    assert robust is not None
+    assert all(SHIPPED[name].stat().st_size < 3_000_000 for name in PHOTO_PAIR)
+    assert standard.architecture == robust.architecture == "photo"
+    assert standard.class_ids == robust.class_ids
+    assert list(known_categories(standard.class_ids)) == ["airplane", "bird", "boat", "car", "cat", "dog", "truck"]
+    assert {key for key in standard.recipe if standard.recipe[key] != robust.recipe[key]} == {"attack", "history"}
+    assert standard.recipe["attack"] is None
+    assert len(standard.recipe["history"]) == len(robust.recipe["history"]) == standard.recipe["epochs"]
+    model = load_model(parse_spec("S=photo-s"))
+    assert (model.source, model.architecture, model.preprocessing.geometry.crop) == ("photo-s", "photo", 32)
+
+
+def test_the_pair_on_photos_says_what_images_it_needs() -> None:
+    result = CliRunner().invoke(app, ["precompute", "--model", "S=photo-s", "--model", "photo-r"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("shapebias: photo-s knows photos")
+    assert "--images cifar10:test" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_their_names_take_no_checkpoint() -> None:
     with pytest.raises(UsageError, match="has weights of its own"):
         load_model(parse_spec("demo-s@other.safetensors"))
+    with pytest.raises(UsageError, match="photo@FILE"):
+        load_model(parse_spec("photo-s@other.safetensors"))
     assert load_model(parse_spec("demo-r")).source == "demo-r"
 
 

@@ -1,14 +1,20 @@
 """`[LABEL=]SOURCE[@CHECKPOINT]`."""
 
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shapebias.core.errors import UsageError
 from shapebias.core.store.schema import LABEL_PATTERN
-from shapebias.precompute.models.spec import ModelSpec, parse_spec, parse_specs
+from shapebias.precompute.models import spec as specs
+from shapebias.precompute.models.own import OWN
+from shapebias.precompute.models.spec import ModelSpec, check_sources, parse_spec, parse_specs
 
 
 @pytest.mark.parametrize(
@@ -76,3 +82,59 @@ def test_two_of_the_same_label_are_a_usage_error() -> None:
     with pytest.raises(UsageError, match="alexnet"):
         parse_specs(["alexnet", "alexnet@r.pth"])
     assert [spec.label for spec in parse_specs(["S=alexnet", "R=alexnet@r.pth"])] == ["S", "R"]
+
+
+def test_the_names_are_those_of_torchvision() -> None:
+    """Of another version than the installed one, too, no classifier of the studies' is missing."""
+    newest, *names = specs._CLASSIFIERS.read_text("utf-8").split("\n")
+    installed = torchvision.models.list_models(torchvision.models)
+    if newest == f"torchvision {version('torchvision').partition('+')[0]}":
+        assert [name for name in names if name] == installed
+    assert {"alexnet", "googlenet", "resnet50"} <= set(names) & set(installed)
+
+
+def test_the_names_of_the_programs_own_architectures() -> None:
+    assert tuple(OWN) == specs.OWN_NAMES
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("resnet500", "no model resnet500: name a torchvision classifier \\(resnet50,"),
+        ("A=nothing-like-it", "no model nothing-like-it: name a torchvision classifier \\(alexnet, resnet50\\)"),
+        ("torchvision:alexnet", "by their names alone: --model alexnet"),
+        ("small", "train it, then small@FILE.safetensors"),
+        ("/no/net.py:build", "/no/net.py does not exist"),
+        ("alexnet@/no/file.pth", "the checkpoint /no/file.pth does not exist"),
+    ],
+)
+def test_sources_that_do_not_exist(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        check_sources([parse_spec(text)])
+
+
+def test_a_newer_torchvision_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(specs, "version", lambda _: "99.0.1+cpu")
+    check_sources([parse_spec("resnet500")])
+    monkeypatch.setattr(specs, "version", lambda _: "0.19.0+cu121")
+    with pytest.raises(UsageError, match="no model resnet500"):
+        check_sources([parse_spec("resnet500")])
+
+
+def test_timm_is_not_imported_to_say_that_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(specs, "find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="pip install"):
+        check_sources([parse_spec("timm:resnet50")])
+
+
+def test_a_mistake_is_told_before_pytorch_is_loaded(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom shapebias.cli import main\n"
+        "try:\n    main()\nfinally:\n    print(sorted({'torch', 'torchvision', 'numba'} & set(sys.modules)))"
+    )
+    for arguments in (["--model", "resnet500", "--images", str(tmp_path)], ["--passes", "sharpness"]):
+        command = [sys.executable, "-c", program, "precompute", "--store", str(tmp_path / "a.zarr"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
+        assert done.stderr.startswith("shapebias: no ")
+        assert done.stderr.count("\n") == 1

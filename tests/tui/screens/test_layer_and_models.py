@@ -107,6 +107,12 @@ def test_the_models_accuracies_are_the_stores(rich_store: Path) -> None:
     assert store.models["Tiny"].weights_sha256[:8] in text
 
 
+def test_chance_is_said_where_a_network_has_some_of_the_sixteen_categories(cue_conflict_store: Path) -> None:
+    text = ModelScreen(session_of(open_store(cue_conflict_store))).text(120).plain
+    assert "4 categories (cat, dog, elephant, knife): " in text
+    assert "by chance 25.0% of" in text
+
+
 def test_sets_of_stimuli_have_a_bar_each_and_their_mean(store_copy: Path) -> None:
     images = ["cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"]
     add_set(store_copy, "edge", images, ["cat", "cat", "cat", "dog"])

@@ -7,6 +7,7 @@ apart. Imports Pillow and numpy only: worker processes start fast.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +40,7 @@ CONCEPTS = Concepts(
     tuple(np.repeat(range(4), [len(COLOURS), len(TEXTURES), len(PARTS), len(SHAPES)]).tolist()),
     ("color", "texture", "part", "object"),
 )
+_STEPS = np.linspace(-1, 1, SIZE, dtype=np.float32)  # across the image
 _PATH = re.compile(rb"(?:.*/)?([a-z]+)/\1-([a-z]+)-([0-9]{5,18})\.png", re.DOTALL)
 
 Pixels = npt.NDArray[np.uint8]
@@ -61,6 +63,9 @@ class Drawing:
     part: Pixels
     texture: Pixels
     colour: Pixels
+
+
+Drawn = Callable[[bytes], Drawing]
 
 
 def draw(shape: int, texture: int, seed: int) -> Drawing:
@@ -88,28 +93,31 @@ def draw(shape: int, texture: int, seed: int) -> Drawing:
     )
 
 
-def draw_path(path: bytes) -> Pixels:
-    """Return the pixels of the built-in image with this path, whatever folder it is in. Raises `ImageError`."""
-    return _drawing(path).pixels
-
-
 @lru_cache(maxsize=1)  # pixels, silhouette and annotation are requested one after the other
 def _drawing(path: bytes) -> Drawing:
     return draw(*parse_path(path))
 
 
-def draw_silhouette(path: bytes) -> Pixels:
+def draw_path(path: bytes, drawn: Drawn = _drawing) -> Pixels:
+    """Return the pixels of the built-in image with this path, in any folder. Raises `ImageError`.
+
+    `drawn` returns the image of a path, here and below.
+    """
+    return drawn(path).pixels
+
+
+def draw_silhouette(path: bytes, drawn: Drawn = _drawing) -> Pixels:
     """Return the silhouette of the built-in image with this path, uint8 [SIZE, SIZE], 0 or 255. Raises `ImageError`."""
-    return (_drawing(path).shape > 0) * np.uint8(255)
+    return (drawn(path).shape > 0) * np.uint8(255)
 
 
-def annotate_path(path: bytes) -> Pixels:
+def annotate_path(path: bytes, drawn: Drawn = _drawing) -> Pixels:
     """Return the concepts in each pixel of the built-in image with this path, uint8 [4, SIZE, SIZE]: 0 or a number in
     CONCEPTS.
 
     The first axis is the categories of CONCEPTS in order. Raises `ImageError` for another path.
     """
-    drawing = _drawing(path)
+    drawing = drawn(path)
     maps = [drawing.colour, drawing.texture, drawing.part, drawing.shape]
     before = np.cumsum([0, len(COLOURS), len(TEXTURES), len(PARTS)]).astype(np.uint8)
     return np.stack([(numbers > 0) * (numbers + first) for numbers, first in zip(maps, before, strict=True)])
@@ -228,8 +236,7 @@ def _direction(random: np.random.Generator) -> Floats:
 
 def _ramp(direction: Floats) -> Floats:
     """Return values that rise from -1 to 1 across the image."""
-    steps = np.linspace(-1, 1, SIZE, dtype=np.float32)
-    ramp: Floats = direction[0] * steps + direction[1] * steps[:, None]
+    ramp: Floats = direction[0] * _STEPS + direction[1] * _STEPS[:, None]
     return ramp
 
 

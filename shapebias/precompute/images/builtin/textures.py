@@ -4,6 +4,7 @@ A field's values say only what is darker than what: `builtin` gives all fields t
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,12 @@ TEXTURES = tuple(_FIELDS)
 _ABOUT_A_POINT = {"rays", "ripples"}
 
 
+@cache
+def _grid_points(side: int) -> Field:
+    """Return y and x of the pixels of a square image, float32 [2, side, side]."""
+    return np.mgrid[:side, :side].astype(np.float32)
+
+
 def texture_field(texture: int, side: int, random: Random) -> Field:
     """Return a texture over a square image, float32 [side, side]: its scale varies by a fifth, its angle by 8
     degrees."""
@@ -153,7 +160,7 @@ def texture_field(texture: int, side: int, random: Random) -> Field:
     phase = random.uniform(0, 8, 2)
     if name in _ABOUT_A_POINT:
         phase = -side / period * random.uniform(0.38, 0.62, 2)
-    y, x = np.mgrid[:side, :side].astype(np.float32) / np.float32(period)
+    y, x = _grid_points(side) / np.float32(period)
     if name in _ABOUT_A_POINT:
         u, v = x + np.float32(phase[0]), y + np.float32(phase[1])
     else:

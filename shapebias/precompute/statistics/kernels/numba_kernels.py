@@ -22,6 +22,8 @@ from shapebias.precompute.statistics.kernels.lanes import (
     zeros,
 )
 
+_TOGETHER = 16  # positions that are read block by block: they lie in few pages of memory
+
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _find_partners(partner: Any, pairs: Any, first: int, positions: int) -> None:
@@ -92,6 +94,30 @@ def reduce_maps(
             column = unit + maximum.shape[1] - units
             maximum[image, unit], nonpositive[image, unit] = maximum[image, column], nonpositive[image, column]
             sums[:, image, unit] = sums[:, image, column]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def find_largest(maps: Any, maximum: Any, odd: Any, start: int, stop: int) -> None:
+    """Find every map's largest value, for images [start, stop), and whether all its values are finite.
+
+    maps float32 [B, P, C], at least 16 units; maximum and odd float32 [B, C], where odd is NaN for a map with NaN or
+    infinite values, else 0.
+    """
+    positions, units = maps.shape[1:]
+    for image in range(start, stop):
+        values = maps[image]
+        maximum[image] = -np.inf
+        odd[image] = 0
+        for first in range(0, positions, _TOGETHER):
+            for block in range(0, units, LANES):
+                unit = min(block, units - LANES)  # the last block may overlap the one before
+                highest, odds = load(maximum[image], unit), load(odd[image], unit)
+                for position in range(first, min(first + _TOGETHER, positions)):
+                    value = load(values[position], unit)
+                    highest = larger(value, highest)
+                    odds = odds + (value - value)
+                store(maximum[image], unit, highest)
+                store(odd[image], unit, odds)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

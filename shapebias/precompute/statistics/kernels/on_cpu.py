@@ -70,6 +70,17 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     return parts[0], parts[1], parts[2], parts[3]
 
 
+def find_largest(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest value of every map, float32 [B, C], and whether all of its values are numbers, bool [B, C].
+
+    What the largest of other maps is, nobody knows. PyTorch's own `amax` takes ten times as long for large maps.
+    """
+    rows, units = as_rows(maps), maps.shape[1]
+    maximum, odd = np.empty((2, len(rows), rows.shape[2]), np.float32)
+    in_threads(numba_kernels.find_largest, len(rows), rows, maximum, odd)
+    return torch.from_numpy(maximum[:, :units]), torch.from_numpy(odd[:, :units] == 0)
+
+
 def add_moments(
     totals: list[Tensor],
     highest: Tensor,

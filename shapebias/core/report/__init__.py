@@ -1,0 +1,1 @@
+"""A store as one page to send: findings, figures, galleries and tables, as HTML or as Markdown with pictures."""

@@ -1,0 +1,292 @@
+"""Decisions of networks: by shape or texture, without either, with less detail, under attack, out of distribution."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from shapebias.core.analysis.accuracy import Accuracy, accuracies
+from shapebias.core.analysis.describe import observers_of
+from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies, ood_decisions
+from shapebias.core.ood.comparison import MEAN, compare
+from shapebias.core.ood.decisions import OodObserver as Decider
+from shapebias.core.report.finding import Finding, listed, name_of, percent, percent_interval
+from shapebias.core.report.scope import Scope
+from shapebias.core.report.tables import Column, Table, words
+from shapebias.core.shape_bias.observers import Observer, shape_categories
+from shapebias.core.uncertainty.shares import wilson
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FEW = 3  # conditions of a kind that have a sentence each; of more the extremes have one
+_KINDS = {"distortion": "distortions", "attack": "attacks", "variant": "variants of the images"}
+_MEAN_OF_SETS = "mean of all sets"
+
+Fractions = Mapping[str, float]  # by model
+
+
+# Shape or texture
+
+
+def shape_bias(scope: Scope) -> Finding | None:
+    """Return how often models, and people, decide by shape where texture says otherwise; None where none was asked."""
+    observers = observers_of(scope.store)
+    if not observers:
+        return None
+    shares = [
+        f"{name_of(one.name)} {percent(one.score.counts.shape_bias)}{percent_interval(*one.score.interval)}"
+        for one in observers
+    ]
+    sentences = [
+        f"Shape bias, the share of decisions by shape among those by shape or texture: {listed(shares)}.",
+        *_by_category(scope, observers),
+    ]
+    over = listed(list(dict.fromkeys(one.score.interval_over for one in observers if one.score.interval_over)))
+    people = [f"people as in {one.source}" for one in observers if one.is_people]
+    caption = (
+        "Shape bias by the category of the shape, for images whose shape and texture are of different categories. "
+        f"Lines and bands: over all these images, with the 95 % interval over {over or 'images'}"
+    )
+
+    def draw() -> "Figure":
+        from shapebias.core.figures.shape_bias import shape_bias_figure
+
+        return shape_bias_figure(observers)
+
+    return Finding(
+        key="shape-bias",
+        title="Shape or texture",
+        sentences=sentences,
+        draw=draw,
+        caption=f"{'; '.join([caption, *people])}.",
+        tables=[_decisions_table(observers), _category_table(observers)],
+    )
+
+
+def _by_category(scope: Scope, observers: Sequence[Observer]) -> list[str]:
+    """Return in how many categories the pair's second model has the larger shape bias, and where the two differ most;
+    of one model the categories at both ends."""
+    known = {one.name: one.category_bias for one in observers}
+    categories = shape_categories(observers)
+    if scope.pair is None:
+        own = {name: value for name, value in known[observers[0].name].items() if not math.isnan(value)}
+        return [f"Of the shapes it is {_ends(own)}."] if len(own) > 1 else []
+    first, second = scope.pair
+    if not {first, second} <= known.keys():
+        return []
+    differences = {name: known[second][name] - known[first][name] for name in categories if name in known[first]}
+    differences = {name: value for name, value in differences.items() if not math.isnan(value)}
+    if not differences:
+        return []
+    most = max(differences, key=lambda name: abs(differences[name]))
+    larger = sum(value > 0 for value in differences.values())
+    return [
+        f"{name_of(second)} has the larger shape bias in {larger} of {len(differences)} categories; the two differ "
+        f"most for {name_of(most)}: {percent(known[first][most])} against {percent(known[second][most])}."
+    ]
+
+
+def _ends(values: Fractions) -> str:
+    """Return such as `lowest for car (4.0%) and highest for knife (56.0%)`."""
+    low, high = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
+    return (
+        f"lowest for {name_of(low)} ({percent(values[low])}) and highest for {name_of(high)} ({percent(values[high])})"
+    )
+
+
+def _decisions_table(observers: Sequence[Observer]) -> Table:
+    rows = []
+    for one in observers:
+        counts, (low, high) = one.score.counts, one.score.interval
+        numbers = [f"{count:,}" for count in (counts.shape, counts.texture, counts.other)]
+        bias = [percent(value) for value in (counts.shape_bias, low, high)]
+        rows.append([name_of(one.name), one.source, one.score.stimuli, *numbers, *bias])
+    titles = ("by shape", "by texture", "other", "shape bias", "from", "to")
+    columns = [words("who"), words("source"), words("stimuli"), *map(Column, titles)]
+    return Table(title="Decisions where shape and texture disagree", columns=columns, rows=rows)
+
+
+def _category_table(observers: Sequence[Observer]) -> Table:
+    columns = [words("shape", filtered=False), *(Column(name_of(one.name)) for one in observers)]
+    rows = [
+        [name_of(category), *(percent(one.category_bias.get(category, math.nan)) for one in observers)]
+        for category in shape_categories(observers)
+    ]
+    return Table(title="Shape bias by the category of the shape", columns=columns, rows=rows)
+
+
+# Accuracy
+
+
+def accuracy(scope: Scope) -> Finding | None:
+    """Return the accuracies under every condition; None where none is known."""
+    known = [row for row in accuracies(scope.store) if row.images]
+    clean = [row for row in known if row.kind == "clean"]
+    if not known:
+        return None
+    sentences = [f"Top-1 accuracy on the images as they are: {_beside(clean)}."] if clean else []
+    for kind, title in _KINDS.items():
+        sentences += _about(scope, title, [row for row in known if row.kind == kind])
+    kinds = [title for kind, title in _KINDS.items() if any(row.kind == kind for row in known)]
+    under = f" and under {listed(kinds)}" if kinds else ""
+    conditions = list(dict.fromkeys(row.condition for row in known))
+    fractions = {(row.model, row.condition): row.accuracy for row in known}
+    models = [model for model in scope.store.models if any(row.model == model for row in known)]
+
+    def draw() -> "Figure":
+        from shapebias.core.figures.units import bar_figure
+
+        return bar_figure(fractions, models, conditions, "Top-1 accuracy")
+
+    return Finding(
+        key="accuracy",
+        title="Accuracy",
+        sentences=sentences,
+        draw=draw,
+        caption=f"Top-1 accuracy on the images as they are{under}, a bar a model.",
+        tables=[_accuracy_table(known)],
+    )
+
+
+def _beside(rows: Iterable[Accuracy]) -> str:
+    parts = [f"{name_of(row.model)} {percent(row.accuracy)}{percent_interval(*_ends_of(row))}" for row in rows]
+    return listed(parts) if parts else "none"
+
+
+def _ends_of(row: Accuracy) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy over its images."""
+    interval = wilson(round(row.accuracy * row.images), row.images)
+    return interval.low, interval.high
+
+
+def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
+    """Return sentences about conditions of a kind: of a few one each, of more those at the ends."""
+    conditions: dict[str, list[Accuracy]] = {}
+    for row in rows:
+        conditions.setdefault(row.condition, []).append(row)
+    if len(conditions) <= _FEW:
+        return [f"{rows[0].kind.capitalize()} {name_of(one)}: {_beside(group)}." for one, group in conditions.items()]
+    return _extremes(scope, title, {(row.model, row.condition): row.accuracy for row in rows}, list(conditions))
+
+
+def _extremes(
+    scope: Scope, title: str, fractions: Mapping[tuple[str, str], float], conditions: Sequence[str]
+) -> list[str]:
+    """Return where the pair differs most, in both directions; of one model the conditions at both ends."""
+    if scope.pair is None:
+        (model,) = scope.models
+        own = {name: fractions[model, name] for name in conditions if (model, name) in fractions}
+        return [f"Of {len(own)} {title} the accuracy is {_ends(own)}."] if own else []
+    first, second = scope.pair
+    both = [name for name in conditions if {(first, name), (second, name)} <= fractions.keys()]
+    if not both:
+        return []
+    ahead = max(both, key=lambda name: fractions[second, name] - fractions[first, name])
+    behind = min(both, key=lambda name: fractions[second, name] - fractions[first, name])
+    larger = sum(fractions[second, name] > fractions[first, name] for name in both)
+    ends = [("most ahead", ahead)] * (larger > 0) + [("most behind", behind)] * (larger < len(both))
+    said = [
+        f"{word} under {name_of(name)} ({percent(fractions[second, name])} against {percent(fractions[first, name])})"
+        for word, name in ends
+    ]
+    return [f"{name_of(second)} has the higher accuracy under {larger} of {len(both)} {title}: {listed(said)}."]
+
+
+def _accuracy_table(known: Sequence[Accuracy]) -> Table:
+    rows = [
+        [
+            row.kind,
+            name_of(row.condition),
+            name_of(row.model),
+            *(percent(value) for value in (row.accuracy, *_ends_of(row))),
+            f"{row.images:,}",
+        ]
+        for row in known
+    ]
+    columns = [words("kind"), words("condition", filtered=False), words("model")]
+    columns += [Column("accuracy"), Column("from", "95 % interval over images"), Column("to"), Column("images")]
+    return Table(title="Accuracy under every condition", columns=columns, rows=rows)
+
+
+# Out of distribution
+
+
+def out_of_distribution(scope: Scope) -> Finding | None:
+    """Return the accuracies for sets of stimuli, and whether the pair errs alike; None where there was no set."""
+    store = scope.store
+    known = {model: ood_accuracies(store, model) for model in store.models}
+    known = {model: rows for model, rows in known.items() if rows}
+    if not known:
+        return None
+    sets = list(dict.fromkeys(row.set_name for rows in known.values() for row in rows))
+    fractions = {(model, row.set_name): row.accuracy for model, rows in known.items() for row in rows}
+    means = {(model, _MEAN_OF_SETS): mean_accuracy(rows) for model, rows in known.items()} if len(sets) > 1 else {}
+    mean = listed([f"{name_of(model)} {percent(mean_accuracy(rows))}" for model, rows in known.items()])
+    sentences = [f"Accuracy among categories, the mean over {len(sets)} sets of stimuli: {mean}."]
+    sentences += _extremes(scope, "sets", fractions, sets) if len(sets) > 1 else []
+
+    def draw() -> "Figure":
+        from shapebias.core.figures.units import bar_figure
+
+        return bar_figure(fractions | means, list(known), [*sets, *([_MEAN_OF_SETS] if means else [])], "Accuracy")
+
+    return Finding(
+        key="ood",
+        title="Out of distribution",
+        sentences=[*sentences, *_alike(scope)],
+        draw=draw,
+        caption="Accuracy among the categories of each set of stimuli, a bar a model.",
+        tables=[_set_table(fractions | means, list(known), [*sets, *([_MEAN_OF_SETS] if means else [])])],
+    )
+
+
+def _alike(scope: Scope) -> list[str]:
+    """Return how alike the pair errs, as `shapebias ood` says it."""
+    if scope.pair is None:
+        return []
+    decided = {Decider(model, "", is_person=False): ood_decisions(scope.store, model) for model in scope.pair}
+    pairs = [pair for pair in compare(decided).pairs if pair.condition == MEAN]
+    over_sets = [pair for pair in pairs if pair.set_name == MEAN] or pairs[:1]
+    return [
+        f"{name_of(pair.observer.name)} and {name_of(pair.other.name)} err alike with an error consistency (Cohen's "
+        f"kappa) of {pair.agreement.error_consistency:.3f} over {pair.agreement.images:,} images; 0 is chance."
+        for pair in over_sets
+    ]
+
+
+def _set_table(fractions: Mapping[tuple[str, str], float], models: Sequence[str], sets: Sequence[str]) -> Table:
+    columns = [words("set", filtered=False), *(Column(name_of(model)) for model in models)]
+    rows = [[name_of(name), *(percent(fractions.get((model, name), math.nan)) for model in models)] for name in sets]
+    return Table(title="Accuracy by set of stimuli", columns=columns, rows=rows)
+
+
+def strength(scope: Scope) -> Finding | None:
+    """Return the models among published networks by the strength of their training; None where nothing compares."""
+    from shapebias.core.analysis.robustness import SHAPE_BIAS, networks_of, published_networks
+
+    own = networks_of(scope.store, {})
+    if not own:
+        return None
+    torchvision, trained = published_networks()
+    biases = [network.measures[SHAPE_BIAS] for network in trained]
+    sentences = [
+        f"{name_of(network.name)} has a shape bias of {percent(network.measures[SHAPE_BIAS])}; published ResNet-50 "
+        f"have {percent(torchvision.measures[SHAPE_BIAS])}, those of adversarial training {percent(min(biases))} to "
+        f"{percent(max(biases))}."
+        for network in own
+        if SHAPE_BIAS in network.measures
+    ]
+
+    def draw() -> "Figure":
+        from shapebias.core.figures.robustness import robustness_figure
+
+        return robustness_figure(own)
+
+    return Finding(
+        key="strength",
+        title="Beside published networks",
+        sentences=sentences or ["Accuracies beside those of 16 published ResNet-50: see the figure."],
+        draw=draw,
+        caption="Published ResNet-50 (grey; Gavrikov & Keuper 2024) by the strength of their adversarial training, and "
+        "the models of this store as lines across.",
+    )

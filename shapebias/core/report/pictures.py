@@ -1,0 +1,39 @@
+"""The images of units as they stand in a page: a small grid of tiles with nothing between them."""
+
+import io
+
+from PIL import Image
+
+from shapebias.core.pictures.tiles import View, unit_tiles
+from shapebias.core.store.reader import Store, Unit
+from shapebias.core.text import printable
+
+_COLUMNS, _ROWS, _TILE, _GAP = 4, 2, 96, 3  # the last two in px
+_LIGHT_TILE = 56
+_QUALITY = 80
+_NAMED = 3  # classes in a description
+
+
+def unit_grid(store: Store, unit: Unit, light: bool = False) -> bytes:
+    """Return a unit's strongest images around their maxima, as in the explorer, as WebP with nothing between the tiles.
+
+    Raises StoreError.
+    """
+    tile = _LIGHT_TILE if light else _TILE
+    step = tile + _GAP
+    grid = Image.new("RGBA", (_COLUMNS * step - _GAP, _ROWS * step - _GAP))
+    for number, picture in enumerate(unit_tiles(store, unit, _COLUMNS * _ROWS, tile, View.CROP)):
+        row, column = divmod(number, _COLUMNS)
+        grid.paste(picture, (column * step, row * step))
+    encoded = io.BytesIO()
+    grid.save(encoded, "WEBP", quality=_QUALITY, method=4)
+    return encoded.getvalue()
+
+
+def description(store: Store, unit: Unit) -> str:
+    """Return what a unit's grid shows, in words: how many images, and of which classes most are."""
+    images = store.top(unit).image[: _COLUMNS * _ROWS].tolist()
+    classes = [name for name in map(store.class_of, images) if name]
+    counts = sorted({name: classes.count(name) for name in classes}.items(), key=lambda pair: -pair[1])
+    named = ", ".join(f"{printable(name, 40)} ({count})" for name, count in counts[:_NAMED])
+    return f"The {len(images)} strongest images of {printable(str(unit))}{': ' + named if named else ''}"

@@ -1,0 +1,71 @@
+"""The scope of a report: a store, the models that it compares, and how much of it is displayed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shapebias.core.analysis.comparison import living, pair_of, shared_layers
+from shapebias.core.errors import UsageError
+from shapebias.core.store.reader import Store
+from shapebias.core.text import printable
+
+_MOST_LAYERS = 8  # of which there are galleries
+
+
+@dataclass(frozen=True)
+class Scope:
+    """`pair`: the models that are put beside each other, None of a store with one; `light`: with less of everything
+    that takes room."""
+
+    store: Store
+    pair: tuple[str, str] | None
+    light: bool = False
+
+    @property
+    def models(self) -> list[str]:
+        """The models whose units are shown: the pair, or the only one."""
+        return list(self.pair or self.store.models)
+
+    @property
+    def shared(self) -> list[str]:
+        """The layers in which the pair is compared; none without a pair, or where the names of their layers differ."""
+        if self.pair is None or not set(self.store.layers(self.pair[0])) & set(self.store.layers(self.pair[1])):
+            return []
+        return shared_layers(self.store, *self.pair)
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers of the models, those of the first before what only the second has."""
+        return list(dict.fromkeys(layer for model in self.models for layer in self.store.layers(model)))
+
+    @property
+    def gallery_layers(self) -> list[str]:
+        """The layers of which there are galleries: all, or some that are evenly spread from the first to the last."""
+        layers = self.layers
+        if len(layers) <= _MOST_LAYERS:
+            return layers
+        step = (len(layers) - 1) / (_MOST_LAYERS - 1)
+        return [layers[round(number * step)] for number in range(_MOST_LAYERS)]
+
+    def metrics(self, names: Sequence[str]) -> list[str]:
+        """Return those of some metrics that any living unit of the models has."""
+        return [name for name in names if any(self._has(model, name) for model in self.models)]
+
+    def _has(self, model: str, metric: str) -> bool:
+        return any(
+            len(living(self.store, model, layer, metric))
+            for layer in self.store.layers(model)
+            if metric in self.store.metric_names(model, layer)
+        )
+
+
+def scope_of(store: Store, pair: str | None, light: bool) -> Scope:
+    """Return the scope that `--pair S,R` names; without it the first two models, or the only one.
+
+    Raises UsageError where these are not two models of the store.
+    """
+    if pair is None:
+        return Scope(store, pair_of(store, None, None) if len(store.models) > 1 else None, light)
+    names = pair.split(",")
+    if len(names) != 2 or not all(names):
+        raise UsageError(f"--pair {printable(pair)}: name two models as S,R")
+    return Scope(store, pair_of(store, *names), light)
