@@ -29,7 +29,9 @@ Fractions = Mapping[str, float]  # by model
 
 
 def shape_bias(scope: Scope) -> Finding | None:
-    """Return how often models, and people, decide by shape where texture says otherwise; None where none was asked."""
+    """Return the finding on how often models and people decide by shape where shape and texture conflict; None without
+    decisions.
+    """
     observers = observers_of(scope.store)
     if not observers:
         return None
@@ -64,8 +66,11 @@ def shape_bias(scope: Scope) -> Finding | None:
 
 
 def _by_category(scope: Scope, observers: Sequence[Observer]) -> list[str]:
-    """Return in how many categories the pair's second model has the larger shape bias, and where the two differ most;
-    of one model the categories at both ends."""
+    """Return a sentence on the categories in which the pair's second model has the larger shape bias, and on the
+    largest differences.
+
+    For a single model, on the categories at both ends.
+    """
     known = {one.name: one.category_bias for one in observers}
     categories = shape_categories(observers)
     if scope.pair is None:
@@ -87,7 +92,7 @@ def _by_category(scope: Scope, observers: Sequence[Observer]) -> list[str]:
 
 
 def _ends(values: Fractions) -> str:
-    """Return such as `lowest for car (4.0%) and highest for knife (56.0%)`."""
+    """Return a phrase such as `lowest for car (4.0%) and highest for knife (56.0%)`."""
     low, high = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
     return (
         f"lowest for {name_of(low)} ({percent(values[low])}) and highest for {name_of(high)} ({percent(values[high])})"
@@ -119,7 +124,7 @@ def _category_table(observers: Sequence[Observer]) -> Table:
 
 
 def accuracy(scope: Scope) -> Finding | None:
-    """Return the accuracies under every condition; None where none is known."""
+    """Return the finding on the accuracies under every condition; None where none is known."""
     known = [row for row in accuracies(scope.store) if row.images]
     clean = [row for row in known if row.kind == "clean"]
     if not known:
@@ -160,7 +165,7 @@ def _ends_of(row: Accuracy) -> tuple[float, float]:
 
 
 def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
-    """Return sentences about conditions of a kind: of a few one each, of more those at the ends."""
+    """Return sentences about conditions of one kind: one for each of a few conditions, or for the extremes of many."""
     conditions: dict[str, list[Accuracy]] = {}
     for row in rows:
         conditions.setdefault(row.condition, []).append(row)
@@ -172,7 +177,9 @@ def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
 def _extremes(
     scope: Scope, title: str, fractions: Mapping[tuple[str, str], float], conditions: Sequence[str]
 ) -> list[str]:
-    """Return where the pair differs most, in both directions; of one model the conditions at both ends."""
+    """Return a phrase on where the pair differs most in both directions; for a single model, on the conditions at both
+    ends.
+    """
     if scope.pair is None:
         (model,) = scope.models
         own = {name: fractions[model, name] for name in conditions if (model, name) in fractions}
@@ -212,7 +219,9 @@ def _accuracy_table(known: Sequence[Accuracy]) -> Table:
 
 
 def out_of_distribution(scope: Scope) -> Finding | None:
-    """Return the accuracies for sets of stimuli, and whether the pair errs alike; None where there was no set."""
+    """Return the finding on the accuracies for sets of stimuli, and on whether the pair errs alike; None without such
+    sets.
+    """
     store = scope.store
     known = {model: ood_accuracies(store, model) for model in store.models}
     known = {model: rows for model, rows in known.items() if rows}
@@ -241,7 +250,7 @@ def out_of_distribution(scope: Scope) -> Finding | None:
 
 
 def _alike(scope: Scope) -> list[str]:
-    """Return how alike the pair errs, as `shapebias ood` says it."""
+    """Return a sentence on how similarly the pair errs, as in `shapebias ood`."""
     if scope.pair is None:
         return []
     decided = {Decider(model, "", is_person=False): ood_decisions(scope.store, model) for model in scope.pair}
@@ -261,7 +270,9 @@ def _set_table(fractions: Mapping[tuple[str, str], float], models: Sequence[str]
 
 
 def strength(scope: Scope) -> Finding | None:
-    """Return the models among published networks by the strength of their training; None where nothing compares."""
+    """Return the finding that places the models among published networks by the strength of their training; None
+    without a comparison.
+    """
     from shapebias.core.analysis.robustness import SHAPE_BIAS, networks_of, published_networks
 
     own = networks_of(scope.store, {})

@@ -25,7 +25,7 @@ _SIGNIFICANT = 0.05
 
 
 def attribution(scope: Scope) -> Finding | None:
-    """Return how well methods explain the models; None where no maps were scored."""
+    """Return the finding on how well methods explain the models; None where no maps were scored."""
     if not scored_maps(scope.store):
         return None
     rows = explained(scope.store)
@@ -52,8 +52,9 @@ def attribution(scope: Scope) -> Finding | None:
 
 
 def three_criteria(scope: Scope) -> Finding | None:
-    """Return accuracy, accuracy out of distribution and explainability beside each other; None where no network has two
-    of them."""
+    """Return the finding on accuracy, accuracy out of distribution and explainability; None where no network has two of
+    them.
+    """
     known = criteria(scope.store)
     counts = (one.accuracy.is_known + one.ood.is_known + bool(one.explainability) for one in known.networks)
     if max(counts) < 2:
@@ -82,7 +83,7 @@ def three_criteria(scope: Scope) -> Finding | None:
 
 
 def _best(score: str, rows: Sequence[Explained]) -> str:
-    """Return which method explains each model best by a score, and how the best control does."""
+    """Return a sentence on the method that explains each model best by a score, and on the best control."""
     parts = []
     for model in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == model and row.scores[score].mean == row.scores[score].mean]
@@ -102,7 +103,7 @@ def _first(score: str, rows: Sequence[Explained]) -> Explained:
 
 
 def _apart(scope: Scope, names: Sequence[str], differences: Sequence[ScoreDifference]) -> list[str]:
-    """Return in which scores the pair differs beyond chance, and for how many methods."""
+    """Return a sentence on the scores in which the pair differs beyond chance, and for how many methods."""
     if scope.pair is None or not differences:
         return []
     parts = []

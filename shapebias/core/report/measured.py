@@ -23,7 +23,7 @@ _MOST_SKIPPED = 50
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that is known, by its name. `is_code`: digests and names of files."""
+    """A fact with its name. `is_code`: whether it is a digest or a file name."""
 
     name: str
     value: str
@@ -49,7 +49,7 @@ class Measured:
 
 
 def measured(scope: Scope) -> Measured:
-    """Return what was measured. Raises StoreError."""
+    """Return the section on what was measured. Raises StoreError."""
     facts = store_facts(scope.store)
     return Measured(
         networks={model["label"]: list(_network(model)) for model in facts["models"]},

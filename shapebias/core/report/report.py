@@ -1,4 +1,4 @@
-"""All of a report, before it is a page."""
+"""Collects the contents of a report, before it becomes a page."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def report_of(scope: Scope) -> Report:
 
 
 def _lead(scope: Scope) -> str:
-    """Return in a line how much was measured, and when."""
+    """Return a line on how much was measured, and when."""
     units = sum(layer.units for model in scope.models for layer in scope.store.layers(model).values())
     others = len(scope.store.models) - len(scope.models)
     parts = [f"{units:,} units in {len(scope.layers)} layers, {len(scope.store.labels):,} images"]
@@ -71,7 +71,7 @@ def _lead(scope: Scope) -> str:
 
 
 def _claims(scope: Scope) -> Table | None:
-    """Return what the paper found of robust networks, and whether the pair shows it.
+    """Return the table of the paper's claims about robust networks, and whether the pair shows them.
 
     None where the pair is not known to be a standard network and its robust twin, by labels or as the built-in ones.
     """
@@ -94,7 +94,9 @@ def _units_in(all_galleries: list[Gallery]) -> Iterator[Unit]:
 
 
 def _unit_table(scope: Scope, kept: set[Unit]) -> Table:
-    """Return every unit of the models with its metrics, or where they are many those that the galleries show."""
+    """Return a table of all units of the models with their metrics, or where they are too many, of those in the
+    galleries.
+    """
     tables = [load_units(scope.store, model) for model in scope.models]
     total = sum(map(len, tables))
     every = total <= (_MOST_UNITS_LIGHT if scope.light else _MOST_UNITS)

@@ -36,12 +36,12 @@ _BAND = "Lines: the median over the living units of a layer; bands: from the low
 
 
 def smoothness(scope: Scope) -> Finding | None:
-    """Return how smooth maps and kernels are."""
+    """Return the finding on how smooth maps and kernels are."""
     return _by_depth(scope, key="smoothness", title="Smoothness", names=_SMOOTHNESS, what="Smoothness against depth.")
 
 
 def filters(scope: Scope) -> Finding | None:
-    """Return how smooth the first layer's kernels are; None where they cannot be looked at."""
+    """Return the finding on how smooth the first layer's kernels are; None where they cannot be drawn."""
     kernels = {model: own for model in scope.models if (own := scope.store.filters(model)) is not None}
     if not kernels:
         return None
@@ -71,7 +71,7 @@ def filters(scope: Scope) -> Finding | None:
 
 
 def diversity(scope: Scope) -> Finding | None:
-    """Return how many kinds of images drive a unit."""
+    """Return the finding on how many kinds of images drive a unit."""
     chances = [
         class_diversity_by_chance(scope.store, model, next(iter(scope.store.layers(model)))) for model in scope.models
     ]
@@ -90,7 +90,7 @@ def diversity(scope: Scope) -> Finding | None:
 
 
 def sensitivity(scope: Scope) -> Finding | None:
-    """Return what units lose without colour, without shape, under noise."""
+    """Return the finding on how much activations fall without colour, without shape, and with noise."""
     return _by_depth(
         scope,
         key="sensitivity",
@@ -104,7 +104,9 @@ def sensitivity(scope: Scope) -> Finding | None:
 def _by_depth(
     scope: Scope, *, key: str, title: str, names: list[str], what: str, more: Sequence[str] = ()
 ) -> Finding | None:
-    """Return how metrics differ between layers and models, drawn against depth; None where none was measured."""
+    """Return a finding on how metrics differ between layers and models, drawn by depth; None where none was
+    measured.
+    """
     metrics = scope.metrics(names)
     if not metrics:
         return None
@@ -121,7 +123,7 @@ def _by_depth(
 
 
 def _compared(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
-    """Return a sentence for each metric, and a table of it by layer: of a pair with the differences."""
+    """Return a sentence for each metric, and a table by layer, with the differences of a pair."""
     if scope.pair is None or not scope.shared:
         return _alone(scope, metrics)
     known = [set(scope.store.metric_names(model, scope.shared[0])) for model in scope.pair]
@@ -137,8 +139,9 @@ def _compared(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
 
 
 def _in_words(row: Difference) -> str:
-    """Return such as `with the largest difference of means in conv3: 0.812 against 0.634, +0.178 (95 % interval +0.161
-    to +0.195)`."""
+    """Return a phrase such as `with the largest difference of means in conv3: 0.812 against 0.634, +0.178 (95 %
+    interval ...)`.
+    """
     metric = row.metric
     return (
         f"with the largest difference of means in {name_of(row.layer)}: {number(metric, row.second.mean)} against "
@@ -165,7 +168,7 @@ def _difference_table(pair: tuple[str, str], differences: Sequence[Difference]) 
 
 
 def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
-    """Return the same of models by themselves."""
+    """Return the same for single models."""
     summaries = [
         summarize(scope.store, model, layer, metric)
         for metric in metrics
@@ -191,7 +194,7 @@ def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
 
 
 def _ends(metric: str, summaries: Sequence[LayerSummary]) -> str:
-    """Return such as `largest with 0.889 in conv1, smallest with 0.511 in conv4`."""
+    """Return a phrase such as `largest with 0.889 in conv1, smallest with 0.511 in conv4`."""
     high, low = max(summaries, key=lambda one: one.mean), min(summaries, key=lambda one: one.mean)
     largest, smallest = (number(metric, one.mean) for one in (high, low))
     if largest == smallest:
@@ -204,7 +207,9 @@ def _ends(metric: str, summaries: Sequence[LayerSummary]) -> str:
 
 
 def noise(scope: Scope) -> Finding | None:
-    """Return what noise does to total variation, and how many units are outliers; None without the noise pass."""
+    """Return the finding on how noise changes total variation, and how many units are outliers; None without the noise
+    pass.
+    """
     if "tv_noisy" not in scope.metrics(_NOISE):
         return None
 
@@ -239,7 +244,7 @@ def _outliers(scope: Scope) -> list[str]:
 
 
 def left_out(scope: Scope) -> str:
-    """Return that a figure or gallery shows some of the layers, nothing where it shows all."""
+    """Return a remark that a figure or gallery has only some of the layers; empty where it has all."""
     few, all_layers = len(scope.gallery_layers), len(scope.layers)
     return (
         ""
@@ -252,7 +257,7 @@ def left_out(scope: Scope) -> str:
 
 
 def detectors(scope: Scope) -> Finding | None:
-    """Return how many units detect a concept, by category; None where no unit was dissected."""
+    """Return the finding on how many units detect a concept, by category; None where no unit was dissected."""
     store = scope.store
     concepts = read_concepts(store)
     places = [
@@ -283,7 +288,9 @@ def detectors(scope: Scope) -> Finding | None:
 
 
 def _detected(counts: Sequence[Detectors]) -> str:
-    """Return such as `demo-r: 120 of 480 units are detectors (25.0%): 80 of color, 30 of shape and 10 of texture`."""
+    """Return a sentence such as `demo-r: 120 of 480 units are detectors (25.0%): 80 of color, 30 of shape and 10 of
+    texture`.
+    """
     totals = {category: sum(row.detectors[category] for row in counts) for category in counts[0].detectors}
     units, detecting = sum(row.units for row in counts), sum(totals.values())
     by_category = [f"{count:,} of {name_of(category)}" for category, count in totals.items() if count]
@@ -312,7 +319,7 @@ def _detector_table(counts: Sequence[Detectors]) -> Table:
 
 
 def ablation(scope: Scope) -> Finding | None:
-    """Return on which units decisions by shape and by texture rest; None where none was set to zero."""
+    """Return the finding on the units that decisions by shape and by texture depend on; None without ablation."""
     layers = [row for row in layer_ablations(scope.store) if row.model in scope.models]
     if not layers:
         return None

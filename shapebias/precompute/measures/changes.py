@@ -1,4 +1,4 @@
-"""Changed versions of images, each once for all that is asked of it: what models decide, and what their units lose."""
+"""Changed versions of images, each decoded once for all passes: decisions, and sensitivities of units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
