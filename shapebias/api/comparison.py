@@ -13,11 +13,11 @@ _SIDE = ("mean", "median", "lower_quartile", "upper_quartile", "units", "dead")
 class Comparison:
     """The comparison of two models by `shapebias compare`; as text, it is what the command prints.
 
-    accuracy:  of both under every condition
-    overall:   of every metric, in how many layers the second model has the larger mean, and by how much, in standard
+    accuracy:  accuracies of both models under every condition
+    overall:   for every metric, in how many layers the second model has the larger mean, and by how much, in standard
                deviations of the layers' units
-    layers:    of every metric and layer, the second model's mean less the first's, with a 95 % interval over units
-    record:    all of it, as `compare --json`
+    layers:    for every metric and layer, the second model's mean minus the first's, with a 95 % interval over units
+    record:    all of this, as `compare --json` prints it
 
         >>> comparison = store.compare("S", "R", metrics=["smoothness"])
         >>> comparison.models

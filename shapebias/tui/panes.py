@@ -113,7 +113,7 @@ class Panes(TerminalApp):
         self.session.settings.save()
 
     def show_layer(self, layer: LayerKey, unit: Unit | None = None) -> None:
-        """Show the units of a layer; what is wrong with it is said, and the last one stays."""
+        """Show the units of a layer; where that fails, show the error and keep the current layer."""
         if layer == self.layer and unit is None:
             return
         try:

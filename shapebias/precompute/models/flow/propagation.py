@@ -144,7 +144,8 @@ def _linear(operation: Operation, known: Known) -> Found:
 def _times_weights(given: Axes, size: int) -> Axes:
     """Return the axes of a tensor whose last axis was multiplied by a matrix of weights.
 
-    Channels along another axis become items that a layer is applied to separately.
+    The last axis becomes new channels. If another axis was channels, it is now only an axis along which a layer was
+    repeated.
     """
     return (*(relabelled(factors, CHANNELS, GROUPS) for factors in given[:-1]), axis(CHANNELS, size))
 
