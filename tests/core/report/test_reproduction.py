@@ -49,7 +49,7 @@ def settings_of(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_command_means_the_same_settings(
     settings_of: Any, arguments: tuple[str, ...], store_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shapebias.precompute.models.spec.check_files", lambda specs: None)
+    monkeypatch.setattr("shapebias.precompute.models.spec.check_sources", lambda specs: None)
     meant = settings_of(*arguments)
     attributes(store_copy / "zarr.json", lambda facts: facts.update(settings=meant.to_attributes()))
     lines = command_of(open_store(store_copy))
