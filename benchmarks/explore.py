@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from shapebias.core.analysis.attribution import Attributions
-from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import NumberColumn
 from shapebias.core.pictures.tiles import View
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
@@ -167,7 +167,7 @@ def screen_with_grid(store: Store, start: Unit, columns: int, rows: int) -> Scre
 def measure_launches(explorer: list[str], store: Store, screen: Screen, launches: int) -> None:
     """Time from the start of the process to the first table, beside an empty Textual app with the same imports."""
     table = load_units(store, *next((model, layer) for model in store.models for layer in store.layers(model)))
-    values = [METRICS[name].format(float(column[0])) for name, column in list(table.columns.items())[:2]]
+    values = [NumberColumn(column).text(float(column[0])).strip() for column in list(table.columns.values())[:2]]
     first_row = re.compile(rb"\b%d +" % table.index[0] + b" +".join(re.escape(value.encode()) for value in values))
     programs: dict[str, tuple[list[str], re.Pattern[bytes]]] = {
         "python, nothing imported": ([sys.executable, "-c", "print('ready')"], re.compile(b"ready")),

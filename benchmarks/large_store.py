@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.analysis.twins import Correlator, find_twins
-from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import NumberColumn
 from shapebias.core.store import schema
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Unit
@@ -163,7 +163,8 @@ def explore(path: Path) -> list[str]:
 def first_row(terminal: PtyTerminal, path: Path) -> float:
     """When the table's first row was painted."""
     table = load_units(open_store(path), "M", "layer0")
-    values = [METRICS[name].format(float(table.columns[name][0])) for name in list(table.columns)[:2]]
+    columns = list(table.columns.values())[:2]
+    values = [NumberColumn(column).text(float(column[0])).strip() for column in columns]
     pattern = re.compile(rb"\b0 +" + b" +".join(re.escape(value.encode()) for value in values))
     terminal.wait_for(lambda: terminal.time_of_text(pattern) is not None)
     when = terminal.time_of_text(pattern)

@@ -27,7 +27,12 @@ def explore(
             show_default="shapebias.zarr",
         ),
     ] = None,
-    unit: Annotated[str | None, typer.Option(metavar="UNIT", help="Start at this unit, MODEL/LAYER/INDEX.")] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="UNIT", help="Start at this unit, MODEL/LAYER/INDEX, or LAYER/INDEX where there is one model."
+        ),
+    ] = None,
     graphics: GraphicsOption = "auto",
     debug_stats: Annotated[
         bool, typer.Option("--debug-stats", help="Show the time and the bytes that every key took.")

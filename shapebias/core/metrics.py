@@ -34,7 +34,7 @@ class Metric:
     @property
     def in_words(self) -> str:
         """The name as it stands in a sentence: `class diversity`, `TV shift`."""
-        words = self.name.replace("_", " ")
+        words = self.name.replace("_", " ").replace("color", "colour")
         return words.replace("tv", "TV", 1) if words.startswith("tv") else words
 
     @property

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from shapebias.core.errors import UsageError
 from shapebias.core.store.reader import Store
+from shapebias.core.units.table import UnitTable
 from shapebias.tui.widgets.layer_list import LayerKey
 
 
@@ -45,3 +46,24 @@ def find_number(numbers: NDArray[np.int32], wanted: str, start: int, step: int) 
     if not positions:
         positions = [position for position, number in enumerate(numbers.tolist()) if wanted in str(number)]
     return min(positions, key=lambda position: (position - start) * step % len(numbers), default=None)
+
+
+def words_of(store: Store, table: UnitTable) -> list[str]:
+    """Return what is known of each unit of a table in words, in lower case, one text a row: its layer, its concept, the
+    class of its strongest image. Raises StoreError."""
+    concepts = table.columns.get("concept", np.full(len(table), "", object))
+    classes: list[str] = []
+    for position, (model, layer) in enumerate(table.layers):
+        strongest = store.top_lists(model, layer, "image")[:, :1]
+        units = table.index[table.layer == position]
+        images = strongest[units, 0].tolist() if strongest.shape[1] else [-1] * len(units)
+        classes += [store.class_of(image) if image >= 0 else "" for image in images]
+    names = ["/".join(table.layers[layer]) for layer in table.layer.tolist()]
+    return [" ".join(words).casefold() for words in zip(names, concepts.tolist(), classes, strict=True)]
+
+
+def find_word(words: list[str], rows: NDArray[np.int64], wanted: str, start: int, step: int) -> int | None:
+    """Return the position in `rows` (of `words`) of a row that contains `wanted`, chosen as `find_number` does."""
+    wanted = wanted.casefold()
+    positions = [position for position, row in enumerate(rows.tolist()) if wanted in words[row]]
+    return min(positions, key=lambda position: (position - start) * step % len(rows), default=None)

@@ -68,138 +68,205 @@ class HelpLine:
         self.keys = keys or " ".join(command.key for command in commands if command.keys)
 
 
-HELP_LINES = (
-    HelpLine("", Command("question_mark", "screen('help')", "Help", key_display="?"), order=1),
-    HelpLine("next, previous unit", keys="j k ↓ ↑"),
-    HelpLine("first, last unit", keys="g G"),
-    HelpLine("a page down, up", keys="Ctrl-d Ctrl-u"),
-    HelpLine("layers ↔ units", Command("tab", "other_side", "Layers", priority=True), order=17),
-    HelpLine(
-        "previous, next layer",
-        Command("left_square_bracket", "layer(-1)", "Previous layer", show=False),
-        Command("right_square_bracket", "layer(1)", "Layer", show=False),
-        order=18,
-    ),
-    HelpLine(
-        "sort by the next, previous column (or click its header)",
-        Command("s", "table('sort_next(1)')", "Sort"),
-        Command("S", "table('sort_next(-1)')", "Sort by the previous column", show=False),
-        order=4,
-    ),
-    HelpLine("reverse the order", Command("r", "table('reverse')", "Reverse", show=False), order=5),
-    HelpLine(
-        "filter: max > 2 and not top 10% selectivity; Escape clears it",
-        Command("f", "filter", "Filter", palette=("Filter units", "Show only those that satisfy an expression")),
-        order=3,
-    ),
-    HelpLine(
-        "find a unit or layer: 42, conv5, conv5/42, Model/conv5/42; next, previous match",
-        Command("slash,colon", "search", "Find", key_display="/"),
-        Command("n", "match(1)", "Next match", show=False),
-        Command("N", "match(-1)", "Previous match", show=False),
-        order=2,
-    ),
-    HelpLine(
-        "choose the columns, and with ← → their widths",
-        Command(
-            "c", "screen('columns')", "Columns", palette=("Choose columns", "Which metrics the table shows, how wide")
+HELP: dict[str, tuple[HelpLine, ...]] = {
+    "Move": (
+        HelpLine("", Command("question_mark", "screen('help')", "Help", key_display="?"), order=20),
+        HelpLine("next, previous unit", keys="j k ↓ ↑"),
+        HelpLine("first, last unit", keys="g G"),
+        HelpLine("a page down, up", keys="Ctrl-d Ctrl-u"),
+        HelpLine("columns out of sight", keys="← →"),
+        HelpLine("layers ↔ units", Command("tab", "other_side", "Layers", show=False, priority=True), order=7),
+        HelpLine(
+            "previous, next layer",
+            Command("left_square_bracket", "layer(-1)", "Previous layer", show=False),
+            Command("right_square_bracket", "layer(1)", "Layer", show=False),
+            order=8,
         ),
-        order=15,
-        palette_order=4,
-    ),
-    HelpLine(
-        "mark the unit, write a note",
-        Command("m", "mark", "Mark", palette=("Mark the unit", "Or take its mark away")),
-        Command("M", "note", "Note", show=False, palette=("Write a note", "Marks the unit, too")),
-        order=13,
-    ),
-    HelpLine(
-        "next, previous marked unit",
-        Command("greater_than_sign", "marked(1)", "Next marked", show=False),
-        Command("less_than_sign", "marked(-1)", "Previous marked", show=False),
-        order=14,
-    ),
-    HelpLine(
-        "save the picture (PNG), the table (CSV)",
-        Command(
-            "p",
-            "save_picture",
-            "Save the picture",
-            show=False,
-            palette=("Save the picture", "The unit's images as PNG"),
+        HelpLine(
+            "back to the unit before, and forward again",
+            Command("ctrl+o,H", "visited(-1)", "Back", show=False),
+            Command("L", "visited(1)", "Forward", show=False),
+            order=9,
         ),
-        Command(
-            "e",
-            "save_table",
-            "Save the table",
-            show=False,
-            palette=("Save the table", "The shown rows and columns as CSV"),
+        HelpLine(
+            "back, from every screen", Command("escape,backspace", "escape", "Clear the filter", show=False), order=22
         ),
-        Command("", "save_marks", palette=("Save the marks", "Marked units as Markdown with pictures")),
-        order=16,
-    ),
-    HelpLine(
-        "crops around the maximum, images with the activation mask, whole images",
-        Command("v", "view", "View"),
-        order=6,
-    ),
-    HelpLine(
-        "the unit on the whole screen; again, or 1 to 9, or a click: one image with its activation map",
-        Command("enter", "screen('zoom')", "Zoom"),
-        order=7,
-    ),
-    HelpLine(
-        "all numbers of the unit with rank and meaning, its concepts, its images",
-        Command(
-            "d", "screen('details')", "Details", palette=("Details of the unit", "Every number, concept and image")
+        HelpLine("every command by name: themes, layers, sorts, the marks as Markdown", keys="Ctrl-p"),
+        HelpLine(
+            "back to the shell, whose fg returns here",
+            Command("ctrl+z", "suspend_process", "Stop, until fg", show=False),
+            order=23,
         ),
-        order=8,
+        HelpLine("quit", Command("q", "quit", "Quit"), order=21),
     ),
-    HelpLine(
-        "the layer as a whole, beside that of other models; the models: shape bias, accuracy, sources",
-        Command("l", "screen('layer')", "Layer", palette=("Layer as a whole", "Metrics, noise, detectors, filters")),
-        Command("o", "screen('models')", "Models", palette=("Models", "Shape bias, accuracy, sources")),
-        order=9,
-    ),
-    HelpLine(
-        "twins: the units that fire on the same images, in other models and in this one; Enter goes to one",
-        Command("t", "screen('twins')", "Twins", palette=("Twins", "Units that fire on the same images")),
-        order=10,
-    ),
-    HelpLine(
-        "by image: what fires on an image, how the models decided for it; / finds images, n N next, previous",
-        Command(
-            "i",
-            "screen('by_image')",
-            "By image",
-            palette=("By image", "What fires on an image, how the models decided"),
+    "Find": (
+        HelpLine(
+            "filter: smooth > .8 and not top 10% selectivity; Escape clears it",
+            Command("f", "filter", "Filter", palette=("Filter units", "Show only those that satisfy an expression")),
+            order=2,
         ),
-        Command("", "screen('image')", palette=("One image", "Its activation map, path, class, value")),
-        order=11,
-    ),
-    HelpLine(
-        "attribution: where the models look; on an image, too: next, previous method, n N images, v scale",
-        Command(
-            "a",
-            "screen('attribution')",
-            "Attribution",
-            show=False,
-            palette=("Attribution", "Where the models look in an image, method by method"),
+        HelpLine(
+            "find a unit, a layer, a concept or a class: 42, conv5/42, dog; next, previous match",
+            Command("slash,colon", "search", "Find", key_display="/"),
+            Command("n", "match(1)", "Next match", show=False),
+            Command("N", "match(-1)", "Previous match", show=False),
+            order=1,
         ),
-        keys="a A",
-        order=12,
+        HelpLine(
+            "all layers in one table, and back to the unit's own",
+            Command(
+                "0",
+                "all_layers",
+                "All layers",
+                show=False,
+                palette=("All layers", "The units of all layers, one table"),
+            ),
+            order=10,
+        ),
+        HelpLine(
+            "sort by the next, previous column (or click its header)",
+            Command("s", "table('sort_next(1)')", "Sort"),
+            Command("S", "table('sort_next(-1)')", "Sort by the previous column", show=False),
+            order=3,
+        ),
+        HelpLine("reverse the order", Command("r", "table('reverse')", "Reverse", show=False), order=11),
+        HelpLine(
+            "choose the columns, and with ← → their widths",
+            Command(
+                "c",
+                "screen('columns')",
+                "Columns",
+                show=False,
+                palette=("Choose columns", "Which metrics the table shows, how wide"),
+            ),
+            order=17,
+            palette_order=4,
+        ),
     ),
-    HelpLine(
-        "back, from every screen", Command("escape,backspace", "escape", "Clear the filter", show=False), order=19
+    "Look": (
+        HelpLine(
+            "crops around the maximum, images with the activation mask, whole images",
+            Command("v", "view", "View"),
+            order=4,
+        ),
+        HelpLine(
+            "the unit on the whole screen; again, or 1 to 9, or a click: one image with its activation map",
+            Command("enter", "screen('zoom')", "Zoom"),
+            order=5,
+        ),
+        HelpLine(
+            "by image: what fires on an image, what the models predict; / finds images, n N next, previous",
+            Command(
+                "i",
+                "screen('by_image')",
+                "By image",
+                palette=("By image", "What fires on an image, what the models predict"),
+            ),
+            Command("", "screen('image')", palette=("One image", "Its activation map, path, class, value")),
+            order=6,
+        ),
+        HelpLine(
+            "all numbers of the unit with rank and meaning, its concepts, its images",
+            Command(
+                "d",
+                "screen('details')",
+                "Details",
+                show=False,
+                palette=("Details of the unit", "Every number, concept and image"),
+            ),
+            order=12,
+        ),
+        HelpLine(
+            "the layer as a whole, beside that of other models; the models: shape bias, accuracy, sources",
+            Command(
+                "l",
+                "screen('layer')",
+                "Layer",
+                show=False,
+                palette=("Layer as a whole", "Metrics, noise, detectors, filters"),
+            ),
+            Command("o", "screen('models')", "Models", show=False, palette=("Models", "Shape bias, accuracy, sources")),
+            order=13,
+        ),
+        HelpLine(
+            "twins: the units that fire on the same images, in other models and in this one; Enter goes to one",
+            Command(
+                "t", "screen('twins')", "Twins", show=False, palette=("Twins", "Units that fire on the same images")
+            ),
+            order=14,
+        ),
+        HelpLine(
+            "keep the unit; on another one: both side by side",
+            Command(
+                "x", "keep", "Side by side", show=False, palette=("Side by side", "Keep a unit, and compare others")
+            ),
+            order=25,
+        ),
+        HelpLine(
+            "a scatter of two metrics, every model in its colour: pick units; s w change the metrics",
+            Command(
+                "X", "screen('scatter')", "Scatter", show=False, palette=("Scatter", "Two metrics against each other")
+            ),
+            order=26,
+        ),
+        HelpLine(
+            "attribution: where the models look; on an image, too: next, previous method, n N images, v scale",
+            Command(
+                "a",
+                "screen('attribution')",
+                "Attribution",
+                show=False,
+                palette=("Attribution", "Where the models look in an image, method by method"),
+            ),
+            keys="a A",
+            order=15,
+        ),
     ),
-    HelpLine("every command by name: themes, layers, sorts, the marks as Markdown", keys="Ctrl-p"),
-    HelpLine(
-        "back to the shell, whose fg returns here",
-        Command("ctrl+z", "suspend_process", "Stop, until fg", show=False),
-        order=20,
+    "Keep": (
+        HelpLine(
+            "mark the unit, write a note, take the last change back",
+            Command("m", "mark", "Mark", show=False, palette=("Mark the unit", "Or take its mark away")),
+            Command("M", "note", "Note", show=False, palette=("Write a note", "Marks the unit, too")),
+            Command("u", "undo_mark", "Undo", show=False, palette=("Undo a mark", "Takes the last change back")),
+            order=16,
+        ),
+        HelpLine(
+            "next, previous marked unit",
+            Command("greater_than_sign", "marked(1)", "Next marked", show=False),
+            Command("less_than_sign", "marked(-1)", "Previous marked", show=False),
+            order=18,
+        ),
+        HelpLine(
+            "save the picture (PNG), the table (CSV)",
+            Command(
+                "p",
+                "save_picture",
+                "Save the picture",
+                show=False,
+                palette=("Save the picture", "The unit's images as PNG"),
+            ),
+            Command(
+                "e",
+                "save_table",
+                "Save the table",
+                show=False,
+                palette=("Save the table", "The rows and their numbers as CSV"),
+            ),
+            Command("", "save_marks", palette=("Save the marks", "Marked units as Markdown with pictures")),
+            order=19,
+        ),
+        HelpLine(
+            "copy the unit's name, the path of its strongest image (also over ssh); open that image",
+            Command(
+                "y", "copy_name", "Copy the name", show=False, palette=("Copy the unit's name", "MODEL/LAYER/UNIT")
+            ),
+            Command("Y", "copy_path", "Copy the path", show=False, palette=("Copy the image's path", "The strongest")),
+            Command("O", "open_image", "Open the image", show=False, palette=("Open the image", "In another program")),
+            order=24,
+        ),
     ),
-    HelpLine("quit", Command("q", "quit", "Quit"), order=21),
-)
+}
+HELP_LINES = tuple(line for lines in HELP.values() for line in lines)
 KEYS: list[BindingType] = [
     command.binding
     for line in sorted(HELP_LINES, key=lambda line: line.order)
@@ -207,9 +274,21 @@ KEYS: list[BindingType] = [
     if command.keys
 ]
 # Actions that move the cursor or are done to its unit: off where no panel shows where the cursor is.
-CURSOR_ONLY = ("table", "layer", "match", "marked", "mark", "save_picture", "save_table", "view")
+CURSOR_ONLY = (
+    "table",
+    "layer",
+    "match",
+    "marked",
+    "mark",
+    "undo_mark",
+    "visited",
+    "keep",
+    "save_picture",
+    "save_table",
+    "view",
+)
 # Actions that belong to the panes: off over another screen.
-PANES_ONLY = ("other_side", "search", "screen", "filter", "note", "escape")
+PANES_ONLY = ("other_side", "search", "all_layers", "screen", "filter", "note", "escape")
 
 
 def app_commands(run: Callable[[str], None]) -> Iterator[SystemCommand]:

@@ -1,32 +1,39 @@
 """The explorer's panes: models and layers left, the unit table in the middle, the unit's numbers and images right."""
 
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.theme import Theme
-from textual.widgets import Footer
+from textual.timer import Timer
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units.filter import FilterError, filter_mask
 from shapebias.core.units.table import UnitTable
+from shapebias.tui.jump import words_of
 from shapebias.tui.session import Session
 from shapebias.tui.terminal.debug_stats import MoveStats
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.terminal_app import TerminalApp
-from shapebias.tui.theme import NO_COLOUR
-from shapebias.tui.widgets.layer_list import LayerKey, LayerList
+from shapebias.tui.theme import NO_COLOUR, PAPER
+from shapebias.tui.widgets.distributions import Distributions
+from shapebias.tui.widgets.key_bar import KeyBar
+from shapebias.tui.widgets.layer_list import LayerKey, LayerList, Scope
 from shapebias.tui.widgets.prompt import Prompt
 from shapebias.tui.widgets.status import StatusLine
 from shapebias.tui.widgets.unit_panel import UnitPanel
 from shapebias.tui.widgets.unit_table import UnitTableView
 
+_REST = 0.2  # seconds on a unit before what can wait is shown
+
 
 class Panes(TerminalApp):
-    """An app that shows a layer of a store and a unit of it; `table` and `layer` are None until one could be read."""
+    """An app that shows a layer of a store and a unit of it; `table` and `scope` are None until one could be read."""
 
     def __init__(
         self,
@@ -44,20 +51,39 @@ class Panes(TerminalApp):
         self.session = session
         self._start = start
         self.table: UnitTable | None = None
-        self.layer: LayerKey | None = None
+        self._resting: Timer | None = None
         self._matches = ""  # what was searched last
         self._condition = ""  # the filter
         self._anchor: Unit | None = None  # the unit from which a filter is written
+        self._words = lru_cache(1)(self._read_words)  # of the units of a scope
+        self._visited: list[Unit] = []  # units that one can go back to
+        self._later: list[Unit] = []  # that one came back from, the next one last
+        self._changed_marks: list[tuple[Unit, str | None]] = []  # notes before each change, None without a mark
 
     def compose(self) -> ComposeResult:
         session = self.session
         with Horizontal(id="panes"):
-            yield LayerList(session.store, id="layers")
+            with Vertical(id="side"):
+                yield LayerList(session.store, id="layers")
+                yield Distributions(list(session.store.models), id="spreads")
             yield UnitTableView(session.marks, session.settings.hidden, session.settings.widths, id="units")
             yield session.new_panel("unit")
         yield Prompt(id="prompt")
         yield StatusLine(id="status")
-        yield Footer()
+        yield KeyBar()
+
+    @property
+    def scope(self) -> Scope | None:
+        """Whose units the table has."""
+        return self.session.scope
+
+    @property
+    def layer(self) -> LayerKey | None:
+        """The layer of the unit under the cursor, or that whose units are shown."""
+        unit = self.units.unit
+        if unit is not None:
+            return unit.model, unit.layer
+        return self.table.layers[0] if self.table is not None else None
 
     @property
     def units(self) -> UnitTableView:
@@ -91,14 +117,15 @@ class Panes(TerminalApp):
         return [self.panel, *(panel for panel in over if panel.follows)]
 
     def on_mount(self) -> None:
-        self.register_theme(NO_COLOUR)
+        for theme in (NO_COLOUR, PAPER):
+            self.register_theme(theme)
         if self.session.settings.theme in self.available_themes:
             self.theme = self.session.settings.theme
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         start = self._start
         layer = (start.model, start.layer) if start is not None else self.layers.keys[0]
         self.units.focus()
-        self.show_layer(layer, start)
+        self.show_units(layer, start)
         self.call_after_refresh(self.layers.go_to, layer)
         try:
             self.session.marks.load()
@@ -107,17 +134,21 @@ class Panes(TerminalApp):
         if self._stats is not None:
             self.set_interval(0.1, self._show_figures)
 
+    def _read_words(self, scope: Scope) -> list[str]:
+        """Return what is known in words of the units of a scope. Raises StoreError."""
+        return words_of(self.session.store, self.session.load(scope))
+
     def _keep_theme(self, theme: Theme) -> None:
         """Keep the theme that the user chose for later runs."""
         self.session.settings.theme = theme.name
         self.session.settings.save()
 
-    def show_layer(self, layer: LayerKey, unit: Unit | None = None) -> None:
-        """Show the units of a layer; where that fails, show the error and keep the current layer."""
-        if layer == self.layer and unit is None:
+    def show_units(self, scope: Scope, unit: Unit | None = None) -> None:
+        """Show the units of a layer, a model or all; what is wrong with them is said, and the last ones stay."""
+        if scope == self.scope and unit is None:
             return
         try:
-            table = self.session.load(layer)
+            table = self.session.load(scope)
         except ShapebiasError as error:
             self.complain(error)
             return
@@ -127,15 +158,31 @@ class Panes(TerminalApp):
         except FilterError as error:
             self._condition = ""
             self.complain(error)
-        self.layer, self.table = layer, table
+        self.session.scope, self.table = scope, table
         self.units.show(table, mask, unit)
         self._show_status()
 
     def _show_status(self) -> None:
         """Write the status line anew."""
-        if self.layer is not None:
+        if self.layer is not None and self.scope is not None:
             model, name = self.layer
-            self.status.show(self.layer, self.session.store.layers(model)[name], self.units, self._condition)
+            facts = self.session.store.layers(model)[name]
+            self.status.show(self.scope, facts, self.units, self._condition, self.session.marks)
+
+    def _show_spreads(self) -> None:
+        """Show how the metrics of the layer spread over its units."""
+        if not self.screen_stack or not (spreads := self.screen_stack[0].query(Distributions)):
+            return  # it is ending
+        unit = self.units.unit
+        if unit is not None and spreads.first().is_on_screen:
+            with suppress(ShapebiasError):  # a store's damage is said where it is in the way
+                spreads.first().show(self.session.load((None, unit.layer)), unit, self.units.sort_by)
+
+    def _rest(self) -> None:
+        """Show what can wait, once the cursor rests."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(_REST, self._show_spreads)
 
     def say(self, text: str) -> None:
         """Show a text on the status line until the cursor moves."""

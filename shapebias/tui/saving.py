@@ -1,8 +1,14 @@
-"""Saves the contents of the explorer as files in the current folder: the picture, the table, the marks."""
+"""Saves the contents of the explorer: files in the current folder, and images for other programs."""
 
 import io
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
+from shapebias.core.analysis.by_image import ImageName
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.metrics import METRICS
 from shapebias.core.pictures.tiles import View
@@ -32,9 +38,9 @@ def save_unit_picture(store: Store, unit: Unit, view: View) -> Path:
 
 
 def save_table(store: Store, table: UnitTable) -> Path:
-    """Save the rows of a layer as CSV; return the path. Raises ShapebiasError."""
+    """Save the rows of a table as CSV; return the path. Raises ShapebiasError."""
     model, layer = table.layers[0]
-    path = free_path(f"{model}-{layer}", ".csv")
+    path = free_path(f"{model}-{layer}" if len(table.layers) == 1 else "all-layers", ".csv")
     write_units_file(store, table, "csv", path)
     return path
 
@@ -62,6 +68,32 @@ def save_marks(store: Store, marks: Marks, folder: Path | None = None) -> Path:
     except OSError as error:
         raise ShapebiasError(f"cannot write {printable(str(folder))}: {error.strerror}") from error
     return path
+
+
+def image_file(store: Store, image: ImageName) -> Path | None:
+    """Return the file of an image, where it is one on this machine."""
+    attributes = store.attributes
+    settings = attributes.get("settings")
+    source = settings.get("cue_conflict" if image.is_cue_conflict else "images") if isinstance(settings, dict) else None
+    if not isinstance(source, str):
+        return None
+    with suppress(OSError, ValueError):
+        path = Path(str(attributes.get("folder", "")), source, image.path)
+        return path.resolve() if path.is_file() else None
+    return None
+
+
+def open_image(path: Path) -> bool:
+    """Open a file in the program that the system has for it; return False where there is none, or no screen for it."""
+    opener = "open" if sys.platform == "darwin" else "xdg-open"
+    seen = sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if not seen or os.environ.get("SSH_CONNECTION") or shutil.which(opener) is None:
+        return False
+    nothing = subprocess.DEVNULL
+    with suppress(OSError):
+        subprocess.Popen([opener, str(path)], stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+        return True
+    return False
 
 
 def _section(store: Store, unit: Unit, note: str) -> list[str]:

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache, partial
 from shapebias.core.analysis.attribution import Attributions
 from shapebias.core.analysis.twins import Correlator
 from shapebias.core.pictures.tiles import View
-from shapebias.core.store.reader import Store
+from shapebias.core.store.reader import Store, Unit
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import UnitTable, load_units
 from shapebias.tui.pictures.painter import Painter
@@ -17,7 +17,7 @@ from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.widgets.attribution_view import AttributionView
 from shapebias.tui.widgets.grid_view import GridView
-from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.tui.widgets.layer_list import Scope
 from shapebias.tui.widgets.unit_panel import UnitPanel
 
 _TABLES = 16  # layers whose unit tables are kept
@@ -25,16 +25,21 @@ _TABLES = 16  # layers whose unit tables are kept
 
 @dataclass
 class Session:
-    """One run of the explorer. `marks` are empty until they are loaded; `graphics` is how pictures are drawn."""
+    """One run of the explorer. `marks` are empty until they are loaded; `graphics` is how pictures are drawn.
+
+    `scope` is whose units the table has, None before the first; `kept` is a unit to be put beside others.
+    """
 
     store: Store
     terminal: Terminal
     graphics: Graphics
     settings: ExplorerSettings = field(default_factory=load_settings)
+    scope: Scope | None = None
+    kept: Unit | None = None
     marks: Marks = field(init=False)
     correlator: Correlator = field(init=False)
     painter: Painter | None = field(init=False)
-    _load_units: Callable[[str, str], UnitTable] = field(init=False, repr=False)
+    _load_units: Callable[[str | None, str | None], UnitTable] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.marks = Marks(self.store)
@@ -42,9 +47,9 @@ class Session:
         self.painter = new_painter(self.graphics, self.terminal)
         self._load_units = lru_cache(_TABLES)(partial(load_units, self.store))
 
-    def load(self, layer: LayerKey) -> UnitTable:
-        """Return the units of a layer; the tables of the layers asked for last are kept. Raises StoreError."""
-        return self._load_units(*layer)
+    def load(self, scope: Scope) -> UnitTable:
+        """Return the units of a layer, of a model or of all; the tables asked for last are kept. Raises StoreError."""
+        return self._load_units(*scope)
 
     @cached_property
     def attributions(self) -> Attributions:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from rich.color import ColorSystem
 from textual import constants
@@ -33,6 +33,15 @@ _COLOUR_SYSTEMS = {
 }
 
 
+@runtime_checkable
+class Sheet(Protocol):
+    """A screen over another one that leaves its pictures standing where it has `room`, in cells, beside them."""
+
+    @property
+    def room(self) -> int:
+        """The cells beside the pictures of the screen below, 0 where it covers them."""
+
+
 class TerminalApp(App[None]):
     """An app with a `LinkDriver`; tests without a terminal have another driver, whose link is never busy."""
 
@@ -40,6 +49,7 @@ class TerminalApp(App[None]):
         """`painter` is what paints the pictures, None where they are text."""
         super().__init__(driver_class=LinkDriver if stats is None else counting_driver(stats))
         self._terminal, self._painter = terminal, painter
+        self._beside: Screen[Any] | None = None  # whose pictures stay, beside a sheet that is open over it
         self._held: set[Region] = set()  # parts of the screen that changed while the link was busy
         self._keys = KeyQueue(self, super().on_event)
         if constants.COLOR_SYSTEM == "auto":
@@ -91,13 +101,24 @@ class TerminalApp(App[None]):
 
     def on_mount(self) -> None:
         self.app_resume_signal.subscribe(self, lambda app: self.screen.refresh())
-        self.screen_change_signal.subscribe(self, lambda screen: self._clear_pictures())
+        self.screen_change_signal.subscribe(self, self._turn_to)
 
     def on_app_focus(self) -> None:
         """Paint the pictures again where the terminal may have lost them, while another window was shown."""
         if self._terminal.multiplexer:
             for grid in self.screen.query(GridView):
                 grid.repair()
+
+    def _turn_to(self, screen: Screen[Any]) -> None:
+        """Take the pictures of the last screen away, unless the new one is a sheet beside them, or this one was."""
+        before, self._beside = self._beside, None
+        if isinstance(screen, Sheet) and screen.room and screen.is_active:
+            self._beside = self.screen_stack[-2]
+        elif screen is before:
+            for grid in screen.query(GridView):
+                grid.repair()  # a better picture may have come meanwhile
+        else:
+            self._clear_pictures()
 
     def _clear_pictures(self) -> None:
         """Take the pictures of the last screen away: by what is written over them, or where that does not do it."""

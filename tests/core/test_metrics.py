@@ -66,3 +66,9 @@ def test_names_in_the_registrys_order() -> None:
     found = in_order([*names, "tv_noisy@x", "max@\x1b"])
     assert found == ["smoothness", "max", "tv_noisy", "tv_noisy@0.2", "tv_shift@0.2"]
     assert in_order(reversed(METRICS)) == list(METRICS)
+
+
+def test_names_in_sentences() -> None:
+    assert METRICS["class_diversity"].in_words == "class diversity"
+    assert METRICS["color_sensitivity"].in_words == "colour sensitivity"
+    assert METRICS["tv_noisy@0.2"].in_words == "TV noisy@0.2"

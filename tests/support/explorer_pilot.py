@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
 from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import Input
 
 from shapebias.core.store.reader import Store
@@ -70,6 +71,11 @@ def status(app: Explorer) -> str:
 def hint(app: Explorer) -> str:
     """What the line below the prompt says."""
     return str(app.prompt.query_one(".hint").render())
+
+
+def frame(pane: Widget) -> str:
+    """What the frame of a pane says: its title, and what is at its lower edge."""
+    return f"{pane._border_title}\n{pane._border_subtitle}"
 
 
 def screen_lines(app: Explorer) -> list[Strip]:

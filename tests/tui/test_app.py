@@ -13,11 +13,12 @@ from textual.widgets._toast import Toast
 from shapebias.core.analysis.dissection import concepts_of
 from shapebias.core.analysis.histogram import activation_histogram
 from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import View
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.tui.app import Explorer
-from shapebias.tui.screens.help import HelpScreen, help_text
+from shapebias.tui.screens.help import HelpScreen, metrics_text
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.terminal.graphics import Graphics
 from tests.support.explorer_pilot import exploring, press, settled
@@ -90,17 +91,17 @@ async def test_sorts_both_ways_and_keeps_the_unit(store: Store) -> None:
 async def test_a_click_on_a_header_sorts_and_again_reverses(store: Store) -> None:
     async with exploring(store) as (app, pilot):
         header = app.units.render_line(0).text
-        place = (header.index("classes"), 0)
+        place = (header.index("classes") + 1, 1)  # inside the frame
         await pilot.click("#units", offset=place)
         assert (app.units.sort_by, app.units.ascending) == ("class_diversity", False)
-        assert "▼" in app.units.render_line(0).text
+        assert "↓" in app.units.render_line(0).text
         await pilot.click("#units", offset=place)
         assert (app.units.sort_by, app.units.ascending) == ("class_diversity", True)
 
 
 async def test_a_click_on_a_row_moves_there(store: Store) -> None:
     async with exploring(store) as (app, pilot):
-        await pilot.click("#units", offset=(5, 4))
+        await pilot.click("#units", offset=(5, 5))
         await settled(app, pilot)
         assert app.units.cursor == 3
 
@@ -161,7 +162,7 @@ async def test_help_opens_closes_and_names_every_metric(store: Store) -> None:
         assert isinstance(app.screen, HelpScreen)
         explained = Console(width=100)
         with explained.capture() as capture:
-            explained.print(help_text())
+            explained.print(metrics_text())
         for metric in METRICS.values():
             assert metric.low in capture.get()
         await pilot.press("escape")
@@ -194,9 +195,9 @@ async def test_small_terminals_are_usable(store: Store, size: tuple[int, int]) -
         await press(app, pilot, "j", "s", "G", "enter")
         assert isinstance(app.screen, ZoomScreen)
         await pilot.pause(0.05)
-        numbers = str(app.screen.panel.query_one(".numbers").render()).splitlines()
-        assert numbers[2].startswith("smooth "), "the numbers fill their lines from the first"
-        assert "classes" in numbers[2] or size[0] < 30
+        card = str(app.screen.panel.query_one(".card").render()).splitlines()
+        assert card[1].startswith("smooth "), "the numbers are below the strongest image"
+        assert "classes" in card[1] or size[0] in (20, 100), "that is the next column of the card, if there is room"
         await pilot.press("escape", "v", "question_mark", "escape")
         assert app.units.region.right <= size[0], "nothing is beyond the edge"
         assert app.panel.region.right <= size[0]
@@ -298,12 +299,14 @@ async def test_a_unit_at_rest_is_looked_at_closer(concept_store: Path) -> None:
     async with exploring(store, unit="Tiny/block2/3") as (app, pilot):
         for _ in range(100):
             await pilot.pause(0.02)
-            lines = str(app.panel.query_one(".numbers").render()).splitlines()
-            if len(lines) == 6:
+            lines = str(app.panel.query_one(".card").render()).splitlines()
+            if len(lines) == 9:
                 break
         found = activation_histogram(store, store.unit("Tiny/block2/3"), 8)
         assert found is not None
-        assert lines[4].startswith("images 0 ")
-        assert f" {found.high:.3g}" in lines[4]
+        assert set(lines[6]) <= set(" ▁▂▃▄▅▆▇█")
+        assert lines[7].startswith("0 ─")
+        assert lines[7].endswith(f" {number_text(found.high)}")
         name, _, iou = concepts_of(store, store.unit("Tiny/block2/3"))[0]
-        assert lines[5].startswith(f"overlaps {name} {iou:.2f}")
+        assert lines[8].startswith(f" {name} ")
+        assert f"{iou:.2f}".removeprefix("0") in lines[8]

@@ -75,7 +75,8 @@ def check_screen(app: Explorer) -> str:
         assert cell_len(line.text) == line.cell_length == app.size.width, line.text
         assert not any(segment.style is not None and segment.style.link for segment in line)
     text = "\n".join(line.text for line in lines)
-    beside = [line.text for line in lines[:-2] if "│" in line.text and "▌" not in line.text]  # no message over it
+    upright = str.maketrans(dict.fromkeys("╭╮╰╯", "│"))  # frames end at different lines, but in the same columns
+    beside = [line.text.translate(upright) for line in lines[:-2] if "▌" not in line.text]  # no message over it
     borders = {tuple(cell_len(part) for part in line.split("│")[:-1]) for line in beside}
     if len(app.screen_stack) == 1 and not app.prompt.display:
         assert len(borders) == 1, text

@@ -24,12 +24,16 @@ SIZES = {"wide": (160, 48), "normal": (100, 30), "narrow": (60, 15)}
 SCREENS: dict[str, list[str]] = {  # by the keys that lead there
     "main": ["j"],
     "help": ["question_mark"],
+    "help-metrics": ["question_mark", "tab"],
     "columns": ["c"],
     "zoom": ["j", "enter"],
     "details": ["j", "d"],
     "layer": ["l"],
     "models": ["o"],
     "twins": ["t"],
+    "scatter": ["j", "X"],
+    "pair": ["x", "j", "x"],
+    "all-layers": ["0", "s"],
     "by_image": ["j", "i"],
     "by_image-find": ["j", "i", "slash", "3"],
     "image": ["j", "enter", "enter", "right"],
@@ -45,8 +49,12 @@ SCREENS: dict[str, list[str]] = {  # by the keys that lead there
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("screen", SCREENS)
 async def test_screen(attributed_store: Path, screen: str, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for later in ("unit_panel._REST", "layer_list._LATER"):  # what comes later may come before or after the look
-        monkeypatch.setattr(f"shapebias.tui.widgets.{later}", 1000)
+    for later in (
+        "widgets.unit_panel._REST",
+        "widgets.layer_list._LATER",
+        "panes._REST",
+    ):  # what comes later may come before or after the look
+        monkeypatch.setattr(f"shapebias.tui.{later}", 1000)
     async with exploring(open_store(attributed_store), Graphics.NONE, SIZES[size]) as (app, pilot):
         await press(app, pilot, *SCREENS[screen])
         for _ in range(2):  # what is read on a thread, and what that leads to

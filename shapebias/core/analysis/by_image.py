@@ -298,8 +298,8 @@ def _model_record(result: OnImage) -> dict[str, Any]:
 
 
 def decision_text(decision: Decision) -> str:
-    """Return a decision as text, such as `circle: right`."""
-    return printable(decision.name, 40) + (f": {decision.verdict}" if decision.verdict else "")
+    """Return such as `circle (right)`."""
+    return printable(decision.name, 40) + (f" ({decision.verdict})" if decision.verdict else "")
 
 
 def image_text(image: ImageName, results: Sequence[OnImage]) -> str:
@@ -307,7 +307,7 @@ def image_text(image: ImageName, results: Sequence[OnImage]) -> str:
     lines = [printable(image.path) + (f"  ({printable(image.about, 100)})" if image.about else "")]
     rows = [["unit", "activation", "of its max"]]
     for result in results:
-        decided = [f"decides {decision_text(result.decision)}"] if result.decision else []
+        decided = [f"predicts {decision_text(result.decision)}"] if result.decision else []
         lines += [f"{printable(result.model)}: {line}" for line in [*decided, *result.missing]]
         for units in result.layers.values():
             rows += [[printable(str(unit.unit)), f"{unit.activation:.4g}", f"{unit.relative:.3f}"] for unit in units]

@@ -23,8 +23,8 @@ class TwinGroup(StrEnum):
 
     TWIN = "twin, same layer"
     TWIN_ELSEWHERE = "twin, other layer"
-    ALIKE = "like it, same layer"
-    ALIKE_ELSEWHERE = "like it, other layer"
+    ALIKE = "similar, same layer"
+    ALIKE_ELSEWHERE = "similar, other layer"
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from shapebias.core.analysis.describe import observers_of
 from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies, ood_decisions
 from shapebias.core.ood.comparison import MEAN, compare
 from shapebias.core.ood.decisions import OodObserver as Decider
-from shapebias.core.report.finding import Finding, listed, name_of, percent, percent_interval
+from shapebias.core.report.finding import ReportFinding, listed, name_of, percent, percent_interval
 from shapebias.core.report.scope import Scope
-from shapebias.core.report.tables import Column, Table, words
+from shapebias.core.report.tables import Heading, Table, words
 from shapebias.core.shape_bias.observers import Observer, shape_categories
 from shapebias.core.uncertainty.shares import wilson
 
@@ -28,11 +28,12 @@ Fractions = Mapping[str, float]  # by model
 # Shape or texture
 
 
-def shape_bias(scope: Scope) -> Finding | None:
+def shape_bias(scope: Scope) -> ReportFinding | None:
     """Return the finding on how often models and people decide by shape where shape and texture conflict; None without
     decisions.
     """
-    observers = observers_of(scope.store)
+    rank = {name: number for number, name in enumerate(scope.every_model)}
+    observers = sorted(observers_of(scope.store), key=lambda one: len(rank) if one.is_people else rank[one.name])
     if not observers:
         return None
     shares = [
@@ -55,7 +56,7 @@ def shape_bias(scope: Scope) -> Finding | None:
 
         return shape_bias_figure(observers)
 
-    return Finding(
+    return ReportFinding(
         key="shape-bias",
         title="Shape or texture",
         sentences=sentences,
@@ -107,12 +108,12 @@ def _decisions_table(observers: Sequence[Observer]) -> Table:
         bias = [percent(value) for value in (counts.shape_bias, low, high)]
         rows.append([name_of(one.name), one.source, one.score.stimuli, *numbers, *bias])
     titles = ("by shape", "by texture", "other", "shape bias", "from", "to")
-    columns = [words("who"), words("source"), words("stimuli"), *map(Column, titles)]
+    columns = [words("who"), words("source"), words("stimuli"), *map(Heading, titles)]
     return Table(title="Decisions where shape and texture disagree", columns=columns, rows=rows)
 
 
 def _category_table(observers: Sequence[Observer]) -> Table:
-    columns = [words("shape", filtered=False), *(Column(name_of(one.name)) for one in observers)]
+    columns = [words("shape", filtered=False), *(Heading(name_of(one.name)) for one in observers)]
     rows = [
         [name_of(category), *(percent(one.category_bias.get(category, math.nan)) for one in observers)]
         for category in shape_categories(observers)
@@ -123,9 +124,11 @@ def _category_table(observers: Sequence[Observer]) -> Table:
 # Accuracy
 
 
-def accuracy(scope: Scope) -> Finding | None:
+def accuracy(scope: Scope) -> ReportFinding | None:
     """Return the finding on the accuracies under every condition; None where none is known."""
-    known = [row for row in accuracies(scope.store) if row.images]
+    known = sorted(
+        (row for row in accuracies(scope.store) if row.images), key=lambda row: scope.every_model.index(row.model)
+    )
     clean = [row for row in known if row.kind == "clean"]
     if not known:
         return None
@@ -136,14 +139,14 @@ def accuracy(scope: Scope) -> Finding | None:
     under = f" and under {listed(kinds)}" if kinds else ""
     conditions = list(dict.fromkeys(row.condition for row in known))
     fractions = {(row.model, row.condition): row.accuracy for row in known}
-    models = [model for model in scope.store.models if any(row.model == model for row in known)]
+    models = list(dict.fromkeys(row.model for row in known))
 
     def draw() -> "Figure":
         from shapebias.core.figures.units import bar_figure
 
         return bar_figure(fractions, models, conditions, "Top-1 accuracy")
 
-    return Finding(
+    return ReportFinding(
         key="accuracy",
         title="Accuracy",
         sentences=sentences,
@@ -211,19 +214,24 @@ def _accuracy_table(known: Sequence[Accuracy]) -> Table:
         for row in known
     ]
     columns = [words("kind"), words("condition", filtered=False), words("model")]
-    columns += [Column("accuracy"), Column("from", "95 % interval over images"), Column("to"), Column("images")]
+    columns += [
+        Heading("accuracy"),
+        Heading("from", "95 % interval over images"),
+        Heading("to"),
+        Heading("images"),
+    ]
     return Table(title="Accuracy under every condition", columns=columns, rows=rows)
 
 
 # Out of distribution
 
 
-def out_of_distribution(scope: Scope) -> Finding | None:
+def out_of_distribution(scope: Scope) -> ReportFinding | None:
     """Return the finding on the accuracies for sets of stimuli, and on whether the pair errs alike; None without such
     sets.
     """
     store = scope.store
-    known = {model: ood_accuracies(store, model) for model in store.models}
+    known = {model: ood_accuracies(store, model) for model in scope.every_model}
     known = {model: rows for model, rows in known.items() if rows}
     if not known:
         return None
@@ -239,7 +247,7 @@ def out_of_distribution(scope: Scope) -> Finding | None:
 
         return bar_figure(fractions | means, list(known), [*sets, *([_MEAN_OF_SETS] if means else [])], "Accuracy")
 
-    return Finding(
+    return ReportFinding(
         key="ood",
         title="Out of distribution",
         sentences=[*sentences, *_alike(scope)],
@@ -264,18 +272,18 @@ def _alike(scope: Scope) -> list[str]:
 
 
 def _set_table(fractions: Mapping[tuple[str, str], float], models: Sequence[str], sets: Sequence[str]) -> Table:
-    columns = [words("set", filtered=False), *(Column(name_of(model)) for model in models)]
+    columns = [words("set", filtered=False), *(Heading(name_of(model)) for model in models)]
     rows = [[name_of(name), *(percent(fractions.get((model, name), math.nan)) for model in models)] for name in sets]
     return Table(title="Accuracy by set of stimuli", columns=columns, rows=rows)
 
 
-def strength(scope: Scope) -> Finding | None:
+def strength(scope: Scope) -> ReportFinding | None:
     """Return the finding that places the models among published networks by the strength of their training; None
     without a comparison.
     """
     from shapebias.core.analysis.robustness import SHAPE_BIAS, networks_of, published_networks
 
-    own = networks_of(scope.store, {})
+    own = sorted(networks_of(scope.store, {}), key=lambda network: scope.every_model.index(network.name))
     if not own:
         return None
     torchvision, trained = published_networks()
@@ -293,7 +301,7 @@ def strength(scope: Scope) -> Finding | None:
 
         return robustness_figure(own)
 
-    return Finding(
+    return ReportFinding(
         key="strength",
         title="Beside published networks",
         sentences=sentences or ["Accuracies beside those of 16 published ResNet-50: see the figure."],

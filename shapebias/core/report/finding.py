@@ -15,7 +15,7 @@ UNDEFINED = "–"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class ReportFinding:
     """A finding about a subject. `key` is its id in the page; `draw` makes the figure that `caption` describes."""
 
     key: str

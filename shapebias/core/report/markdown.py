@@ -7,7 +7,7 @@ from shapebias.core.figures.output import drawing, save_figure
 from shapebias.core.files import cannot_write, write_text
 from shapebias.core.pictures.tiles import View
 from shapebias.core.pictures.unit_picture import unit_picture
-from shapebias.core.report.finding import Finding
+from shapebias.core.report.finding import ReportFinding
 from shapebias.core.report.galleries import Card, Gallery
 from shapebias.core.report.pictures import description
 from shapebias.core.report.report import Report
@@ -57,7 +57,7 @@ def _paragraphs(*texts: str) -> Iterator[str]:
         yield from (text, "")
 
 
-def _figure(finding: Finding, pictures: Path) -> Iterator[str]:
+def _figure(finding: ReportFinding, pictures: Path) -> Iterator[str]:
     name = f"{finding.key}.png"
     with drawing():
         save_figure(finding.draw(), pictures / name)

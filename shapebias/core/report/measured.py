@@ -14,7 +14,7 @@ from shapebias.core.analysis.describe import (
 from shapebias.core.report.finding import name_of, percent
 from shapebias.core.report.reproduction import command_of
 from shapebias.core.report.scope import Scope
-from shapebias.core.report.tables import Column, Table, words
+from shapebias.core.report.tables import Heading, Table, words
 from shapebias.core.store.reader import Part
 from shapebias.core.text import printable
 
@@ -119,8 +119,12 @@ def _layer_table(scope: Scope) -> Table:
         for label in scope.store.models
         for name, layer in scope.store.layers(label).items()
     ]
-    columns = [words("model"), words("layer", filtered=False), words("module", filtered=False), Column("units")]
-    columns += [Column("map"), words("what it is"), Column("left out", "maps with values that are no numbers")]
+    columns = [words("model"), words("layer", filtered=False), words("module", filtered=False), Heading("units")]
+    columns += [
+        Heading("map"),
+        words("what it is"),
+        Heading("left out", "maps with values that are no numbers"),
+    ]
     return Table(title="Layers", columns=columns, rows=rows)
 
 

@@ -11,11 +11,9 @@ from markupsafe import Markup
 from shapebias.core.report.galleries import Card
 from shapebias.core.report.pictures import description, unit_grid
 from shapebias.core.report.report import Report
-from shapebias.core.report.vector import svg_of
+from shapebias.core.report.vector import MODEL_INKS, svg_of
 from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
-
-_COLOURS = ("blue", "orange", "green", "sky", "ink", "pink")  # of models, in the order of `figures.output.MODELS`
 
 
 def html_of(report: Report, command: str) -> str:
@@ -40,7 +38,7 @@ def html_of(report: Report, command: str) -> str:
         script=Markup(script),
         style=Markup(style),
         policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
-        colours=dict(zip(report.scope.models, cycle(_COLOURS), strict=False)),
+        colours=dict(zip(report.scope.every_model, cycle(MODEL_INKS), strict=False)),
         figures={finding.key: _figure(report, number) for number, finding in enumerate(report.findings)},
         picture=lambda card: _picture(store, card, report.scope.light),
         describe=lambda card: description(store, card.unit),

@@ -9,11 +9,11 @@ from shapebias.core.metrics import METRICS
 from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
 from shapebias.core.paper.claims import claims_of
 from shapebias.core.report import behaviour, explanations, units
-from shapebias.core.report.finding import Finding, name_of
+from shapebias.core.report.finding import ReportFinding, name_of
 from shapebias.core.report.galleries import Gallery, galleries, marked
 from shapebias.core.report.measured import Measured, measured
 from shapebias.core.report.scope import Scope
-from shapebias.core.report.tables import Column, Table, words
+from shapebias.core.report.tables import Heading, Table, words
 from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.core.units.table import UnitTable, load_units
@@ -37,7 +37,7 @@ class Report:
     lead: str
     about_pairs: str
     claims: Table | None
-    findings: list[Finding]
+    findings: list[ReportFinding]
     measured: Measured
     galleries: list[Gallery]
     units: Table
@@ -104,11 +104,11 @@ def _unit_table(scope: Scope, kept: set[Unit]) -> Table:
     rows = [
         _row(table, row, names) for table in tables for row in range(len(table)) if every or table.unit(row) in kept
     ]
-    columns = [words("model"), words("layer"), Column("unit")]
+    columns = [words("model"), words("layer"), Heading("unit")]
     for name in names:
         metric = METRICS[name]
         hint = f"{metric.formula}. Small: {metric.low}. Large: {metric.high}."
-        columns.append(Column(metric.title, hint, not metric.is_text, filtered=name == "concept_category"))
+        columns.append(Heading(metric.title, hint, not metric.is_text, filtered=name == "concept_category"))
     note = (
         "" if every else f"The units of the galleries, of {total:,}. All of them: shapebias units STORE --format csv."
     )

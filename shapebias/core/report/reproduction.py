@@ -16,7 +16,7 @@ from shapebias.core.text import printable
 Words = tuple[str, ...]
 IN_MEMORY = " in memory"  # how the source of a network ends that a Python program had
 SINGLE = {  # settings with one value: the option, and what it is where nothing is said
-    "images": ("--images", "builtin:probe"),
+    "images": ("--images", None),
     "labels": ("--labels", None),
     "layers": ("--layers", "paper"),
     "top": ("--top", 25),

@@ -29,6 +29,11 @@ class Scope:
         return list(self.pair or self.store.models)
 
     @property
+    def every_model(self) -> list[str]:
+        """All models of the store, those of the report first: in this order they have their colours."""
+        return list(dict.fromkeys([*self.models, *self.store.models]))
+
+    @property
     def shared(self) -> list[str]:
         """The layers in which the pair is compared; empty without a pair, or where the names of their layers differ."""
         if self.pair is None or not set(self.store.layers(self.pair[0])) & set(self.store.layers(self.pair[1])):
@@ -68,7 +73,7 @@ def scope_of(store: Store, pair: str | None, light: bool) -> Scope:
     """
     if pair is None:
         return Scope(store, pair_of(store, None, None) if len(store.models) > 1 else None, light)
-    names = pair.split(",")
+    names = [name.strip() for name in pair.split(",")]
     if len(names) != 2 or not all(names):
         raise UsageError(f"--pair {printable(pair)}: name two models as S,R")
     return Scope(store, pair_of(store, *names), light)

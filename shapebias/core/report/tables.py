@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Column:
+class Heading:
     """A column: its title, its tooltip, and whether it holds numbers or words.
 
     `filtered`: whether rows can be filtered by its words, of which there are few.
@@ -22,11 +22,11 @@ class Table:
     """Rows of cells with columns. `note` says how much is left out, or how to get more."""
 
     title: str
-    columns: Sequence[Column]
+    columns: Sequence[Heading]
     rows: Sequence[Sequence[str]]
     note: str = ""
 
 
-def words(title: str, hint: str = "", filtered: bool = True) -> Column:
+def words(title: str, hint: str = "", filtered: bool = True) -> Heading:
     """Return a column of words."""
-    return Column(title, hint, is_number=False, filtered=filtered)
+    return Heading(title, hint, is_number=False, filtered=filtered)

@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING
 
 from shapebias.core.analysis.ablation import LayerAblation, layer_ablations
 from shapebias.core.analysis.chance import chance_text, class_diversity_by_chance
-from shapebias.core.analysis.comparison import (
-    OUTLIER,
-    Difference,
-    LayerSummary,
-    compare,
-    outliers,
-    sentence,
-    summarize,
-)
+from shapebias.core.analysis.comparison import OUTLIER, Difference, LayerSummary, compare, outliers, sentence, summarize
 from shapebias.core.analysis.dissection import Detectors, count_detectors
 from shapebias.core.concepts import DETECTOR
 from shapebias.core.metrics import METRICS
-from shapebias.core.report.finding import Finding, listed, name_of, number, percent, signed
+from shapebias.core.report.finding import ReportFinding, listed, name_of, number, percent, signed
 from shapebias.core.report.scope import Scope
-from shapebias.core.report.tables import Column, Table, words
+from shapebias.core.report.tables import Heading, Table, words
 from shapebias.core.store.concepts import read_concepts, was_dissected
 
 if TYPE_CHECKING:
@@ -35,12 +27,12 @@ _SENSITIVITY = ["color_sensitivity", "shape_sensitivity", "noise_sensitivity", "
 _BAND = "Lines: the median over the living units of a layer; bands: from the lower to the upper quartile."
 
 
-def smoothness(scope: Scope) -> Finding | None:
+def smoothness(scope: Scope) -> ReportFinding | None:
     """Return the finding on how smooth maps and kernels are."""
     return _by_depth(scope, key="smoothness", title="Smoothness", names=_SMOOTHNESS, what="Smoothness against depth.")
 
 
-def filters(scope: Scope) -> Finding | None:
+def filters(scope: Scope) -> ReportFinding | None:
     """Return the finding on how smooth the first layer's kernels are; None where they cannot be drawn."""
     kernels = {model: own for model in scope.models if (own := scope.store.filters(model)) is not None}
     if not kernels:
@@ -61,7 +53,7 @@ def filters(scope: Scope) -> Finding | None:
 
         return filter_figure(scope.store, list(kernels))
 
-    return Finding(
+    return ReportFinding(
         key="filters",
         title="First filters",
         sentences=[f"Kernels of the first layer: {'; '.join(parts)}."],
@@ -70,15 +62,17 @@ def filters(scope: Scope) -> Finding | None:
     )
 
 
-def diversity(scope: Scope) -> Finding | None:
+def diversity(scope: Scope) -> ReportFinding | None:
     """Return the finding on how many kinds of images drive a unit."""
-    chances = [
-        class_diversity_by_chance(scope.store, model, next(iter(scope.store.layers(model)))) for model in scope.models
+    chances: dict[str, list[str]] = {}
+    for model in scope.models:
+        chance = class_diversity_by_chance(scope.store, model, next(iter(scope.store.layers(model))))
+        if chance is not None and chance[1] == chance[1]:
+            chances.setdefault(chance_text(chance), []).append(name_of(model))
+    said = [
+        f"Class diversity{f' of {listed(models)}' if len(chances) > 1 else ''} is {chance}."
+        for chance, models in chances.items()
     ]
-    by_chance = dict.fromkeys(
-        chance_text(chance) for chance in chances if chance is not None and chance[1] == chance[1]
-    )
-    said = [f"Class diversity is {chance}." for chance in by_chance]
     return _by_depth(
         scope,
         key="diversity",
@@ -89,7 +83,7 @@ def diversity(scope: Scope) -> Finding | None:
     )
 
 
-def sensitivity(scope: Scope) -> Finding | None:
+def sensitivity(scope: Scope) -> ReportFinding | None:
     """Return the finding on how much activations fall without colour, without shape, and with noise."""
     return _by_depth(
         scope,
@@ -103,7 +97,7 @@ def sensitivity(scope: Scope) -> Finding | None:
 
 def _by_depth(
     scope: Scope, *, key: str, title: str, names: list[str], what: str, more: Sequence[str] = ()
-) -> Finding | None:
+) -> ReportFinding | None:
     """Return a finding on how metrics differ between layers and models, drawn by depth; None where none was
     measured.
     """
@@ -117,7 +111,7 @@ def _by_depth(
         return depth_figure(scope.store, scope.models, metrics)
 
     sentences, table = _compared(scope, metrics)
-    return Finding(
+    return ReportFinding(
         key=key, title=title, sentences=[*sentences, *more], draw=draw, caption=f"{what} {_BAND}", tables=[table]
     )
 
@@ -158,11 +152,11 @@ def _difference_table(pair: tuple[str, str], differences: Sequence[Difference]) 
         numbers = [number(row.metric, value) for value in values] + [signed(row.metric, value) for value in changes]
         dead = [str(side.dead) for side in (row.first, row.second)]
         rows.append([METRICS[row.metric].in_words, name_of(row.layer), *numbers, f"{row.p_holm:.4f}", *dead])
-    columns = [words("metric"), words("layer"), *(Column(name_of(model), "mean over living units") for model in pair)]
-    columns += [Column("difference"), Column("from", "95 %, units resampled"), Column("to")]
+    columns = [words("metric"), words("layer"), *(Heading(name_of(model), "mean over living units") for model in pair)]
+    columns += [Heading("difference"), Heading("from", "95 %, units resampled"), Heading("to")]
     columns += [
-        Column("p", "units exchanged, Holm over layers"),
-        *(Column(f"dead, {name_of(model)}") for model in pair),
+        Heading("p", "units exchanged, Holm over layers"),
+        *(Heading(f"dead, {name_of(model)}") for model in pair),
     ]
     return Table(title="Means by layer, and how they differ", columns=columns, rows=rows)
 
@@ -188,8 +182,8 @@ def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
         values = (one.mean, one.lower_quartile, one.median, one.upper_quartile)
         numbers = [number(one.metric, value) for value in values]
         rows.append([METRICS[one.metric].in_words, name_of(one.layer), name_of(one.model), *numbers, str(one.dead)])
-    columns = [words("metric"), words("layer"), words("model"), Column("mean"), Column("lower quartile")]
-    columns += [Column("median"), Column("upper quartile"), Column("dead", "units that are never above 0")]
+    columns = [words("metric"), words("layer"), words("model"), Heading("mean"), Heading("lower quartile")]
+    columns += [Heading("median"), Heading("upper quartile"), Heading("dead", "units that are never above 0")]
     return sentences, Table(title="Living units by layer", columns=columns, rows=rows)
 
 
@@ -206,7 +200,7 @@ def _ends(metric: str, summaries: Sequence[LayerSummary]) -> str:
 # Noise
 
 
-def noise(scope: Scope) -> Finding | None:
+def noise(scope: Scope) -> ReportFinding | None:
     """Return the finding on how noise changes total variation, and how many units are outliers; None without the noise
     pass.
     """
@@ -219,7 +213,7 @@ def noise(scope: Scope) -> Finding | None:
         return variation_figure(scope.store, scope.models, scope.gallery_layers, columns=3)
 
     sentences, table = _compared(scope, scope.metrics(["tv_shift"]))
-    return Finding(
+    return ReportFinding(
         key="noise",
         title="Noise",
         sentences=[*sentences, *_outliers(scope)],
@@ -256,7 +250,7 @@ def left_out(scope: Scope) -> str:
 # Detectors
 
 
-def detectors(scope: Scope) -> Finding | None:
+def detectors(scope: Scope) -> ReportFinding | None:
     """Return the finding on how many units detect a concept, by category; None where no unit was dissected."""
     store = scope.store
     concepts = read_concepts(store)
@@ -273,7 +267,7 @@ def detectors(scope: Scope) -> Finding | None:
 
         return detectors_figure(drawn)
 
-    return Finding(
+    return ReportFinding(
         key="detectors",
         title="Detectors",
         sentences=[
@@ -310,20 +304,21 @@ def _detector_table(counts: Sequence[Detectors]) -> Table:
         ]
         for row in counts
     ]
-    columns = [words("layer"), words("model"), Column("units"), Column("undecided"), Column("detectors")]
-    columns += [Column(name_of(name), "detectors (different concepts)") for name in categories]
+    columns = [words("layer"), words("model"), Heading("units"), Heading("undecided"), Heading("detectors")]
+    columns += [Heading(name_of(name), "detectors (different concepts)") for name in categories]
     return Table(title="Detectors by category (different concepts)", columns=columns, rows=rows)
 
 
 # Ablation
 
 
-def ablation(scope: Scope) -> Finding | None:
+def ablation(scope: Scope) -> ReportFinding | None:
     """Return the finding on the units that decisions by shape and by texture depend on; None without ablation."""
     layers = [row for row in layer_ablations(scope.store) if row.model in scope.models]
     if not layers:
         return None
-    drawn = [row for row in layers if row.layer in scope.gallery_layers]
+    in_order = sorted(layers, key=lambda row: scope.models.index(row.model))
+    drawn = [row for row in in_order if row.layer in scope.gallery_layers]
 
     def draw() -> "Figure":
         from shapebias.core.figures.ablation import ablation_figure
@@ -331,7 +326,7 @@ def ablation(scope: Scope) -> Finding | None:
         return ablation_figure(drawn, upright=True)
 
     models = [model for model in scope.models if any(row.model == model for row in layers)]
-    return Finding(
+    return ReportFinding(
         key="ablation",
         title="Ablation",
         sentences=[_rests_on([row for row in layers if row.model == model]) for model in models],
@@ -375,9 +370,9 @@ def _ablation_table(layers: Sequence[LayerAblation]) -> Table:
     columns = [
         words("layer"),
         words("model"),
-        Column("units"),
-        Column("shape 0", "share of units whose shape score is 0"),
+        Heading("units"),
+        Heading("shape 0", "share of units whose shape score is 0"),
     ]
-    columns += [Column("texture 0"), Column("both 0"), words("most for shape", "unit: score", filtered=False)]
+    columns += [Heading("texture 0"), Heading("both 0"), words("most for shape", "unit: score", filtered=False)]
     columns += [words("most for texture", "unit: score", filtered=False)]
     return Table(title="Ablation scores by layer", columns=columns, rows=rows)

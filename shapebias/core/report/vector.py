@@ -6,29 +6,23 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from shapebias.core.figures.output import BLACK, BLUE, GREEN, MODELS, ORANGE, PEOPLE, PINK, SKY, drawing
+from shapebias.core.figures.output import MODELS, PEOPLE, drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SVG, LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _MOST_POINTS = 3000  # of a series, above which it is drawn as pixels
+MODEL_INKS = ("blue", "orange", "green", "sky", "ink", "pink")  # what the style sheet calls the colours of `MODELS`
 _INKS = {  # colours of figures, and what the page has for them
-    **{
-        colour: f"var(--{name})"
-        for name, colour in zip(
-            ("blue", "orange", "green", "sky", "pink"), (BLUE, ORANGE, GREEN, SKY, PINK), strict=True
-        )
-    },
+    **{colour: f"var(--{name})" for (colour, _), name in zip(MODELS, MODEL_INKS, strict=True)},
     PEOPLE[0]: "var(--people)",
-    BLACK: "currentColor",
     "#ffffff": "var(--paper)",
     **dict.fromkeys(("#e5e5e5", "#d9d9d9", "#cccccc", "#bbbbbb"), "var(--rule)"),
     **dict.fromkeys(("#999999", "#888888", "#8a8a8a", "#6a6a6a", "#555555"), "var(--muted)"),
 }
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 _SIZE = re.compile(r"[\d.]+px")
-assert len(MODELS) == 6  # the colours above
 
 
 def svg_of(draw: "Callable[[], Figure]", key: str, description: str) -> str:

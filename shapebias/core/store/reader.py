@@ -216,8 +216,13 @@ class Store(Protocol):
         """Return a unit's `max` activations, float16 [images]: all, or about `most` of them in blocks spread evenly."""
 
     def unit(self, name: str) -> Unit:
-        """Return the unit that `MODEL/LAYER/INDEX` names. Raises UsageError that lists the valid names."""
+        """Return the unit that `MODEL/LAYER/INDEX` names, in a store of one model also `LAYER/INDEX`.
+
+        Raises UsageError that says what there is.
+        """
         model, _, rest = name.partition("/")
+        if len(self.models) == 1 and model not in self.models and self._names_layer(name.rpartition("/")[0]):
+            model, rest = next(iter(self.models)), name
         layer, _, index = rest.rpartition("/")
         if not layer:
             first = next(iter(self.models))
@@ -229,6 +234,11 @@ class Store(Protocol):
         if not (index.isascii() and index.isdecimal() and len(index) < 10 and int(index) < units):
             raise UsageError(f"{model}/{layer} has units 0 to {units - 1}, not {printable(index)}")
         return Unit(model, layer, int(index))
+
+    def _names_layer(self, name: str) -> bool:
+        """Return whether the first model has a layer or module of that name."""
+        layers = self.layers(next(iter(self.models)))
+        return name in layers or any(facts.module == name for facts in layers.values())
 
     def check_model(self, model: str) -> None:
         """Raise UsageError where the store has no such model."""

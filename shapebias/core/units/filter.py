@@ -2,8 +2,8 @@
 
     EXPR      = TERM {or TERM}        TERM = FACTOR {and FACTOR}
     FACTOR    = not FACTOR | (EXPR) | COLUMN OPERATOR VALUE | (top | bottom) NUMBER[%] COLUMN
-    COLUMN    = model, layer, unit or a metric
-    OPERATOR  = < <= > >= (numbers)  = != (both)  ~ (texts: contains, ignoring case)
+    COLUMN    = model, layer, unit or a metric, by its name or its title (smoothness or smooth)
+    OPERATOR  = < <= > >= (numbers)  = != (both)  ~ (texts: contains, upper or lower case)
     VALUE     = a number, a word, or 'text' or "text" in quotes
 
 Numbers are compared in the column's own precision, so that `max = 0.1` matches a float32 0.1. NaN matches no comparison
@@ -15,7 +15,7 @@ wins.
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import numpy as np
@@ -98,6 +98,17 @@ def select_units(
 def filter_columns(table: UnitTable) -> list[str]:
     """Return the names of the columns that an expression over `table` can use."""
     return ["model", "layer", "unit", *table.columns]
+
+
+def filter_words(table: UnitTable) -> list[str]:
+    """Return all words that stand for a column of `table`: names, and titles of one word."""
+    return [*filter_columns(table), *_titles(table)]
+
+
+def _titles(table: UnitTable) -> dict[str, str]:
+    """Return the names of the columns by their titles, of those whose title is one word and no column's name."""
+    titles = {METRICS[name].title: name for name in table.columns}
+    return {title: name for title, name in titles.items() if " " not in title and title not in table.columns}
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -213,6 +224,9 @@ class _Parser:
         known = filter_columns(self._table)
         if token.kind != "word":
             raise _unexpected(token, "a metric, model, layer or unit")
+        titles = {title.lower(): name for title, name in _titles(self._table).items()}
+        if token.text not in known and token.text.lower() in titles:
+            return replace(token, text=titles[token.text.lower()])
         if token.text not in known:
             absent = f"{token.text} is not in this store"
             what = absent if token.text in METRICS else f'unknown metric "{printable(token.text, 40)}"'

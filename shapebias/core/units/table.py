@@ -44,6 +44,14 @@ class UnitTable:
         model, layer = self.layers[self.layer[row]]
         return Unit(model, layer, int(self.index[row]))
 
+    def row(self, unit: Unit) -> int | None:
+        """Return the row of a unit, None where the table does not have it."""
+        key = (unit.model, unit.layer)
+        if key not in self.layers:
+            return None
+        rows = np.flatnonzero((self.index == unit.index) & (self.layer == self.layers.index(key)))
+        return int(rows[0]) if len(rows) else None
+
     def cell(self, name: str, row: int) -> float | str:
         """Return the value of a metric in a row."""
         value = self.columns[name][row]

@@ -16,6 +16,7 @@ from shapebias.precompute.models.preprocessing import NORMALIZATIONS
 
 PAIR = DEMO_PAIR  # networks that come with the program: standard, and trained against attacks
 OWN_NAMES = ("small", "photo")  # architectures that come with it; `own/`, which makes them, imports PyTorch
+BUILT_IN = dict.fromkeys(DEMO_PAIR, "small") | dict.fromkeys(PHOTO_PAIR, "photo")  # with their architectures
 TIMM_IS_MISSING = "timm:NAME needs timm: pip install 'shapebias[timm]'"
 _CLASSIFIERS = Path(__file__).with_name("torchvision_names.txt")  # torchvision's version, then its classifiers' names
 _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
@@ -183,9 +184,10 @@ def _check_network(spec: ModelSpec) -> None:
         raise UsageError(f"torchvision's classifiers go by their names alone: --model {printable(name)}")
     if library == "timm" and find_spec("timm") is None:
         raise UsageError(TIMM_IS_MISSING)
-    if spec.source in PAIR and spec.checkpoint is not None:
-        raise UsageError(f"{spec.source} has weights of its own: for others write an architecture, {OWN_NAMES[0]}@FILE")
-    if colon or spec.source in PAIR or spec.source.endswith(".safetensors"):
+    if spec.source in BUILT_IN and spec.checkpoint is not None:
+        others = f"{BUILT_IN[spec.source]}@FILE.safetensors"
+        raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {others}")
+    if colon or spec.source in BUILT_IN or spec.source.endswith(".safetensors"):
         return
     if spec.source in OWN_NAMES:
         if spec.checkpoint is None:

@@ -14,6 +14,7 @@ from shapebias.tui.screens.help import HelpScreen
 from shapebias.tui.screens.image import ImageScreen, mapped_image, strongest_image
 from shapebias.tui.screens.layer import LayerScreen
 from shapebias.tui.screens.models import ModelScreen
+from shapebias.tui.screens.scatter import ScatterScreen
 from shapebias.tui.screens.twins import TwinsScreen
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.session import Session
@@ -40,6 +41,7 @@ SCREENS: dict[str, MakeScreen] = {
     "layer": _of_layer(LayerScreen),
     "models": lambda session, layer, unit: ModelScreen(session),
     "twins": _of_unit(TwinsScreen),
+    "scatter": _of_unit(ScatterScreen),
     "image": _of_unit(lambda session, unit: ImageScreen(session, UnitImage(unit, 0))),
     "by_image": _of_unit(lambda session, unit: ByImageScreen(session, strongest_image(session.store, unit), unit)),
     "attribution": _of_unit(

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, HorizontalScroll, Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 
 from shapebias.core.analysis.by_image import ImageList, ImageName, OnImage, on_image
 from shapebias.core.errors import ShapebiasError
@@ -19,7 +19,9 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import GoTo
 from shapebias.tui.session import Session
+from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.image_list import ImageListView
+from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.model_column import ModelColumn
 from shapebias.tui.widgets.prompt import PlainInput
 from shapebias.tui.widgets.text_plots import series
@@ -36,17 +38,16 @@ class ByImageScreen(Screen[None]):
 
     DEFAULT_CSS = """
     ByImageScreen > Horizontal { height: 1fr; }
-    ByImageScreen .find { width: 40; border-right: solid $panel; }
+    ByImageScreen .find { width: 36; }
     ByImageScreen .find Input { height: 1; border: none; padding: 0 1; background: $surface; }
-    ByImageScreen .count { height: 1; padding: 0 1; color: $text-muted; background: $surface; }
-    ByImageScreen .image { width: 3fr; }
+    ByImageScreen .image { width: 5fr; }
     ByImageScreen .about { height: auto; max-height: 4; }
     ByImageScreen .facts { width: 1fr; height: auto; padding: 0 1; }
     ByImageScreen GridView.photo { width: 1fr; height: 100%; margin-left: 1; display: none; }
     ByImageScreen.-roomy.-pictured .about { height: 35%; max-height: 100%; }
     ByImageScreen.-roomy.-pictured GridView.photo { display: block; }
     ByImageScreen HorizontalScroll { height: 1fr; scrollbar-size-horizontal: 1; }
-    ByImageScreen > Horizontal > UnitPanel { width: 2fr; border-left: solid $panel; }
+    ByImageScreen > Horizontal > UnitPanel { width: 3fr; }
     ByImageScreen.-mapped .about, ByImageScreen.-mapped HorizontalScroll { display: none; }
     ByImageScreen.-mapped > Horizontal > UnitPanel { display: none; }
     ByImageScreen.-mapped AttributionView { display: block; }
@@ -55,7 +56,7 @@ class ByImageScreen(Screen[None]):
     ByImageScreen.-finding .find { display: block; }
     ByImageScreen.-normal.-finding UnitPanel { display: none; }
     ByImageScreen.-narrow.-finding .image { display: none; }
-    ByImageScreen.-narrow.-finding .find { width: 1fr; border-right: none; }
+    ByImageScreen.-narrow.-finding .find { width: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "back", "Back"),
@@ -93,16 +94,16 @@ class ByImageScreen(Screen[None]):
         self.list = ImageListView()
         colors = series(list(session.store.models))
         self.columns = {model: ModelColumn(color) for model, (color, _) in colors.items()}
-        self._input, self._count = PlainInput(placeholder="path or class", compact=True), Static(classes="count")
+        self._input = PlainInput(placeholder="path or class", compact=True)
+        self._find, self._middle = Vertical(classes="find framed"), Vertical(classes="image framed")
         self._facts = Static(classes="facts")
 
     def compose(self) -> ComposeResult:
         with Horizontal():
-            with Vertical(classes="find"):
+            with self._find:
                 yield self._input
                 yield self.list
-                yield self._count
-            with Vertical(classes="image"):
+            with self._middle:
                 with Horizontal(classes="about"):
                     yield self.photo
                     yield self._facts
@@ -110,11 +111,11 @@ class ByImageScreen(Screen[None]):
                     yield from self.columns.values()
                 yield self.maps
             yield self.panel
-        yield Footer()
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.column.units.focus()
-        self._count.update("reading the images …")
+        self._count("reading …")
         self.run_worker(self._list_images, thread=True)
         self.show(self.image, self._said)
 
@@ -143,7 +144,7 @@ class ByImageScreen(Screen[None]):
         if not self.is_attached:
             return
         if isinstance(images, ShapebiasError):
-            self._count.update(Text(printable(str(images))))
+            self._count(str(images))
         else:
             self._images = images
             self._search()
@@ -158,6 +159,7 @@ class ByImageScreen(Screen[None]):
         mapped = self.maps.has(image)
         self._said = said or ("" if mapped or self.maps.method is None else self._without_maps())
         self.set_class(mapped, "-mapped")
+        write_frame(self._middle, image.path)
         if mapped:
             self._unread.discard("units")
             self.maps.show(image, self._about(), self._model, self._beside())
@@ -172,9 +174,9 @@ class ByImageScreen(Screen[None]):
         return f"no attribution maps of this image: n goes to the next of {len(self.maps.images):,} that have them"
 
     def _about(self) -> Text:
-        """Return one line: path and class of the image; what is said."""
+        """Return one line: the class of the image; what is said."""
         said = (f"  {self._said}" if self._said else "", "yellow")
-        return Text.assemble(printable(self.image.path, 120), (f"  {printable(self.image.about, 60)}", "dim"), said)
+        return Text.assemble((printable(self.image.about, 60), "dim"), said)
 
     def _beside(self) -> list[ImageName]:
         """Return the images before and after the cursor in the list."""
@@ -213,6 +215,10 @@ class ByImageScreen(Screen[None]):
             self.columns[result.model].show(result, common, self._unit)
         self._show_unit()
 
+    def _count(self, text: str) -> None:
+        """Write into the frame of the images how many there are."""
+        write_frame(self._find, "Images", text)
+
     def _search(self) -> None:
         """List the images that match what is written."""
         if self._images is None:
@@ -221,7 +227,7 @@ class ByImageScreen(Screen[None]):
         if self.maps.method is not None:
             matches, kind = matches[np.isin(matches, self._mapped)], ": with attribution"
             image = self._from_here(matches)
-        self._count.update(f"{len(matches):,} of {len(self._images):,} images{kind}")
+        self._count(f"{len(matches):,} of {len(self._images):,}{kind}")
         with self.prevent(ImageListView.Moved):
             self.list.show(self._images.names, matches, image)
         if len(matches) and self.list.name_at(self.list.cursor) != self.image and self._input.has_focus:
@@ -242,10 +248,9 @@ class ByImageScreen(Screen[None]):
         return names[int(numbers[np.searchsorted(numbers, names.index(self.image)) % len(numbers)])]
 
     def facts(self, missing: Sequence[str] = ()) -> Text:
-        """Return lines with the path, the class or shape and texture, and what is `missing` for all models."""
+        """Return lines with the class or shape and texture, and what is `missing` for all models."""
         kind = "cue-conflict image" if self.image.is_cue_conflict else "probe image"
         lines = [
-            Text(printable(self.image.path, 120), "bold"),
             *([Text(self._said, "yellow")] if self._said else []),
             Text.assemble(printable(self.image.about, 80), (f"  {kind}", "dim")),
             *(Text(line, "dim") for line in missing),

@@ -7,13 +7,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 
 from shapebias.core.metrics import METRICS
 from shapebias.tui.messages import ColumnsChosen
 from shapebias.tui.session import Session
+from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.layer_list import LayerKey
-from shapebias.tui.widgets.unit_table import column_width
+from shapebias.tui.widgets.table_columns import Column
 
 
 class ColumnsScreen(ModalScreen[None]):
@@ -44,7 +45,8 @@ class ColumnsScreen(ModalScreen[None]):
     def __init__(self, session: Session, layer: LayerKey) -> None:
         """Begin with the columns that the settings have. Raises StoreError."""
         super().__init__()
-        self._metrics = list(session.load(layer).columns)
+        self._table = session.load(layer)
+        self._metrics = list(self._table.columns)
         self._hidden = set(session.settings.hidden).intersection(self._metrics)
         self._widths = dict(session.settings.widths)
         self._list = OptionList(*map(self._line, self._metrics))
@@ -53,7 +55,7 @@ class ColumnsScreen(ModalScreen[None]):
         with Vertical():
             yield self._list
             yield Static("Space shows or hides, ← → width, a all, Escape closes")
-        yield Footer()
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self._list.focus()
@@ -64,8 +66,10 @@ class ColumnsScreen(ModalScreen[None]):
         metric = METRICS[name]
         text = Text("  " if name in self._hidden else "✓ ", overflow="ellipsis", no_wrap=True)
         text.append(metric.title.ljust(max(map(len, self._metrics))))
-        text.append(f" {column_width(name, self._widths):>2}", style="dim")
-        text.append(f"  {metric.low} … {metric.high}", style="dim")
+        column = Column(self._table, name, self._widths)
+        text.append(f" {column.width:>2}", style="dim")
+        meaning = f"{metric.low} … {metric.high}"
+        text.append(f"  {meaning if column.informs else 'not shown: the same for all units here'}", style="dim")
         return text
 
     def _change(self, hidden: set[str]) -> None:
@@ -93,8 +97,8 @@ class ColumnsScreen(ModalScreen[None]):
     def action_widen(self, cells: int) -> None:
         """Make the column under the cursor wider by so many cells, as far as it goes."""
         if self._chosen is not None:
-            width = column_width(self._chosen, self._widths) + cells
-            self._widths[self._chosen] = column_width(self._chosen, {self._chosen: width})
+            width = Column(self._table, self._chosen, self._widths).width + cells
+            self._widths[self._chosen] = Column(self._table, self._chosen, {self._chosen: width}).width
             self._change(self._hidden)
 
     async def action_step(self, action: str) -> None:

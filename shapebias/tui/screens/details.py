@@ -28,13 +28,12 @@ class DetailsScreen(ReadingScreen):
     def __init__(self, session: Session, unit: Unit) -> None:
         """Read the unit's layer. Raises StoreError."""
         super().__init__()
-        self._store, self._unit = session.store, unit
+        self._store, self._unit, self.heading = session.store, unit, str(unit)
         self._table = session.load((unit.model, unit.layer))
         self._chance = class_diversity_by_chance(session.store, unit.model, unit.layer)
 
     def parts(self) -> list[Widget]:
         return [
-            Static(Text(printable(str(self._unit), 100), style="bold")),
             Static(metrics_table(self._table, self._unit, self._chance), id="metrics"),
             Static(concepts_table(self._store, self._unit), id="concepts"),
             Static(images_table(self._store, self._unit), id="images"),
@@ -52,7 +51,7 @@ def metrics_table(table: UnitTable, unit: Unit, chance: tuple[int, float] | None
     for name, values in table.columns.items():
         metric = METRICS[name]
         value = table.cell(name, row)
-        meaning = Text(metric.formula).append(f"\n{metric.low} … {metric.high}", style="dim")
+        meaning = Text(f"{metric.low} … {metric.high}").append(f"\n{metric.formula}", style="dim")
         if name == "class_diversity" and chance is not None:
             meaning.append(f"\n{chance_text(chance)}", style="dim")
         rank_text = "" if isinstance(value, str) else rank(np.asarray(values, np.float64), row)
@@ -61,14 +60,16 @@ def metrics_table(table: UnitTable, unit: Unit, chance: tuple[int, float] | None
 
 
 def rank(values: NDArray[np.float64], row: int) -> str:
-    """Return the rank of values[row] from the largest, as `2 of 40`; "" where it is NaN.
+    """Return the rank of values[row] from the largest, as `2 of 40`, or `highest of 40`; "" where it is NaN.
 
     Equal values share a rank, and NaN has none.
     """
     known = values[~np.isnan(values)]
     if np.isnan(values[row]):
         return ""
-    return f"{int((known > values[row]).sum()) + 1} of {len(known)}"
+    above, below = int((known > values[row]).sum()), int((known < values[row]).sum())
+    ends = [name for name, count in (("highest", above), ("lowest", below)) if count == 0 and above != below]
+    return f"{ends[0] if ends else above + 1} of {len(known)}"
 
 
 def concepts_table(store: Store, unit: Unit) -> Table:

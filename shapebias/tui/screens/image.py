@@ -5,16 +5,20 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from shapebias.core.analysis.by_image import Decision, ImageName, decision_text, decisions_on
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import UnitImage
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import OpenByImage
 from shapebias.tui.session import Session
+from shapebias.tui.widgets.framed import write_frame
+from shapebias.tui.widgets.key_bar import KeyBar
 
 
 class NoImagesError(ShapebiasError):
@@ -28,10 +32,10 @@ class ImageScreen(Screen[None]):
     """
 
     DEFAULT_CSS = """
-    ImageScreen > .facts { height: 4; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    ImageScreen > GridView { margin: 0 1; }
-    ImageScreen.-mapped > .facts, ImageScreen.-mapped > GridView { display: none; }
-    ImageScreen.-mapped > AttributionView { display: block; }
+    ImageScreen .facts { height: 3; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    ImageScreen .activation { margin: 0 1; }
+    ImageScreen.-mapped .facts, ImageScreen.-mapped .activation { display: none; }
+    ImageScreen.-mapped AttributionView { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace,enter", "back", "Back"),
@@ -57,7 +61,8 @@ class ImageScreen(Screen[None]):
         self.rank = min(unit_image.rank, len(self._top.image) - 1)
         self.grid, self.maps = session.new_grid(), session.new_attribution_view("i, a shows them")
         self._said = ""  # until the next key
-        self._facts = Static(classes="facts")
+        self._frame, self._facts = Vertical(classes="framed"), Static(classes="facts")
+        self.grid.add_class("activation")
 
     @property
     def image(self) -> ImageName:
@@ -68,10 +73,11 @@ class ImageScreen(Screen[None]):
         return _probe_image(self._store, int(self._top.image[rank]))
 
     def compose(self) -> ComposeResult:
-        yield self._facts
-        yield self.grid
-        yield self.maps
-        yield Footer()
+        with self._frame:
+            yield self._facts
+            yield self.grid
+            yield self.maps
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self._show()
@@ -125,12 +131,17 @@ class ImageScreen(Screen[None]):
         self._said = said or ("" if mapped or self.maps.method is None else self._without_maps())
         neighbours = [self.rank + step for step in (1, -1) if 0 <= self.rank + step < len(self._top.image)]
         self.set_class(mapped, "-mapped")
+        self._write_frame()
         if mapped:
             self.grid.show(None)
             self.maps.show(self.image, self._about(), self._unit.model, [self._image_at(rank) for rank in neighbours])
         else:
             self._facts.update(self.facts(), layout=False)
             self.grid.show(UnitImage(self._unit, self.rank), [UnitImage(self._unit, rank) for rank in neighbours])
+
+    def _write_frame(self) -> None:
+        """Write into the frame which image of which unit is shown."""
+        write_frame(self._frame, str(self._unit), f"image {self.rank + 1} of {len(self._top.image)}")
 
     def _without_maps(self) -> str:
         """Return what is said where attribution maps are wanted of an image that has none."""
@@ -139,24 +150,22 @@ class ImageScreen(Screen[None]):
         return f"none of the unit's images has attribution maps: i, a, n walks the {len(self.maps.images):,} that do"
 
     def _about(self) -> Text:
-        """Return one line: path and class, unit and rank; what is said."""
-        number = f"  image {self.rank + 1} of {len(self._top.image)} of {printable(str(self._unit), 60)}"
-        text = Text.assemble(printable(self.image.path, 120), (number, "dim"))
+        """Return one line: path and class; what is said."""
+        text = Text.assemble(printable(self.image.path, 120), (f"  {printable(self.image.about, 60)}", "dim"))
         return text.append(f"  {self._said}" if self._said else "", "yellow")
 
     def facts(self) -> Text:
-        """Return four lines: unit and rank; the activation; path and class; what the models decide, or what is said."""
+        """Return three lines: the activation; path and class; what the models decide, or what is said."""
         value, (y, x) = float(self._top.value[self.rank]), self._top.position[self.rank].tolist()
         largest, (height, width) = float(self._top.value[0]), self._top.map.shape[1:]
         share = f", {value / largest:.3f} of its max" if largest > 0 else ""
-        title = Text(printable(str(self._unit), 60), style="bold")
-        title.append(f"  image {self.rank + 1} of {len(self._top.image)}", style="not bold")
         drawn = "whole; its activation map, a line around a > q995" if self.grid.draws else "its activation map"
-        title.append(f"  {drawn}", style="not bold dim")
         image = self.image
         lines = [
-            title,
-            Text(f"activation {value:.4g}{share}, the maximum at y {y}, x {x} of the {height} × {width} map"),
+            Text.assemble(
+                f"activation {number_text(value)}{share}, the maximum at y {y}, x {x} of the {height} × {width} map",
+                (f"  {drawn}", "dim"),
+            ),
             Text.assemble(printable(image.path, 120), ("  " + printable(image.about, 60), "dim")),
             Text(self._said, style="yellow") if self._said else decisions_line(decisions_on(self._store, image)),
         ]
@@ -185,7 +194,7 @@ def _probe_image(store: Store, number: int) -> ImageName:
 def decisions_line(decisions: dict[str, Decision]) -> Text:
     """Return what the models decide, one after the other."""
     texts = [
-        Text.assemble((f"{printable(model, 30)} decides ", "dim"), decision_text(decision))
+        Text.assemble((f"{printable(model, 30)} predicts ", "dim"), decision_text(decision))
         for model, decision in decisions.items()
     ]
     return Text("   ").join(texts)

@@ -39,6 +39,7 @@ class LayerScreen(ReadingScreen):
     def __init__(self, session: Session, layer: LayerKey) -> None:
         super().__init__()
         self._store, (_, self._layer) = session.store, layer
+        self.heading = self._layer
         self._models = [model for model in self._store.models if self._layer in self._store.layers(model)]
         self._marks = series(self._models)
         chances = (class_diversity_by_chance(self._store, model, self._layer) for model in self._models)
@@ -50,14 +51,14 @@ class LayerScreen(ReadingScreen):
     def on_resize(self) -> None:
         beside = self.size.width >= _SIDE
         self.set_class(not beside, "-one")
-        width = (self.size.width - 6) // (2 if beside else 1)
+        width = (self.size.width - 8) // (2 if beside else 1)
         self.query_one("#numbers", Static).update(Text("\n").join([*self._heading(), *self.metrics(width)]))
         pictures = [*self.noise(width, 16), *self.detectors(width), *self.filters(width)]
         self.query_one("#pictures", Static).update(Text("\n").join(pictures))
 
     def _heading(self) -> list[Text]:
-        """Return the layer's name, and one line of facts for each model."""
-        lines = [Text(printable(self._layer, 60), style="bold")]
+        """Return one line of facts for each model."""
+        lines = []
         for model, (color, mark) in self._marks.items():
             facts = self._store.layers(model)[self._layer]
             dead = int(dead_units(self._store, model, self._layer).sum())
@@ -72,7 +73,7 @@ class LayerScreen(ReadingScreen):
         The spreads of all models are between the same two ends. `width` is in cells.
         """
         names = {name: None for model in self._models for name in self._store.metric_names(model, self._layer)}
-        room = max(min(width - 44, 60), 8)
+        room = max(min(width - 44, 120), 8)
         lines = []
         for name in names:
             values = {

@@ -27,6 +27,7 @@ class ModelScreen(ReadingScreen):
     """All models of the store. For what the store lacks there is one line that says how to get it."""
 
     BINDINGS: ClassVar[list[BindingType]] = reading_keys("o")
+    heading = "Models"
 
     def __init__(self, session: Session) -> None:
         """Read what the store knows of its models. Raises StoreError."""
@@ -43,7 +44,7 @@ class ModelScreen(ReadingScreen):
         return [self._page]
 
     def on_resize(self) -> None:
-        self._page.update(self.text(self.size.width - 4))
+        self._page.update(self.text(self.size.width - 6))
 
     def text(self, width: int) -> Text:
         """Return the whole page, in lines of at most `width` cells."""

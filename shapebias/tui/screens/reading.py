@@ -7,7 +7,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
+
+from shapebias.tui.widgets.framed import write_frame
+from shapebias.tui.widgets.key_bar import KeyBar
 
 _STEP = 3  # lines that j and k scroll by
 
@@ -22,9 +24,13 @@ def reading_keys(key: str) -> list[BindingType]:
 
 
 class ReadingScreen(Screen[None]):
-    """A screen to read. Subclasses set `BINDINGS` to their `reading_keys`, and return their `parts`."""
+    """A screen to read. Subclasses set `BINDINGS` to their `reading_keys`, and return their `parts`.
+
+    `heading` is the title of its frame.
+    """
 
     DEFAULT_CSS = "ReadingScreen > VerticalScroll { padding: 0 1; }"
+    heading = ""
     BINDINGS: ClassVar[list[BindingType]] = []
 
     def parts(self) -> list[Widget]:
@@ -32,8 +38,10 @@ class ReadingScreen(Screen[None]):
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
-        yield VerticalScroll(*self.parts())
-        yield Footer()
+        page = VerticalScroll(*self.parts(), classes="framed")
+        write_frame(page, self.heading)
+        yield page
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()

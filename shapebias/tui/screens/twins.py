@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList
 
 from shapebias.core.analysis.twins import SimilarUnit, find_twins
 from shapebias.core.errors import ShapebiasError
@@ -15,6 +15,8 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import GoTo
 from shapebias.tui.session import Session
+from shapebias.tui.widgets.framed import write_frame
+from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.unit_panel import UnitPanel
 
 
@@ -24,16 +26,16 @@ class TwinsScreen(Screen[None]):
     DEFAULT_CSS = """
     TwinsScreen > Horizontal { height: 1fr; }
     TwinsScreen UnitPanel { width: 1fr; }
-    TwinsScreen > .said { height: 1; color: $text-muted; background: $surface; padding: 0 1; }
     TwinsScreen OptionList, TwinsScreen OptionList:focus {
-        height: auto; max-height: 25%; min-height: 3; border: none; padding: 0; background: $background;
+        height: auto; max-height: 25%; min-height: 5; padding: 0; background: $background;
         text-wrap: nowrap; text-overflow: ellipsis;
     }
     TwinsScreen.-narrow .unit { display: none; }
+    TwinsScreen.-narrow OptionList { max-height: 40%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace,t", "app.pop_screen", "Back"),
-        Binding("enter", "go", "Go there"),
+        Binding("enter", "go", "Go there", priority=True),
         Binding("j", "step('cursor_down')", "Next"),
         Binding("k", "step('cursor_up')", "Previous"),
         Binding("v", "view", "View"),
@@ -46,8 +48,8 @@ class TwinsScreen(Screen[None]):
         self.panel.add_class("unit")
         for panel in (self.panel, self.other):
             panel.follows = False
-        self._said = Static("looking for units that fire on the same images …", classes="said")
-        self._list = OptionList(markup=False)
+        self._list = OptionList(markup=False, classes="framed")
+        self._say("looking for units that fire on the same images …")
         self.candidates: list[SimilarUnit] = []
         self.reading = True  # as long as there are no candidates to move among
 
@@ -55,9 +57,8 @@ class TwinsScreen(Screen[None]):
         with Horizontal():
             yield self.panel
             yield self.other
-        yield self._said
         yield self._list
-        yield Footer()
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self._list.focus()
@@ -72,8 +73,8 @@ class TwinsScreen(Screen[None]):
             self._say(str(error))
 
     def _say(self, text: str) -> None:
-        """Write the line above the list."""
-        self._said.update(Text(printable(text)), layout=False)
+        """Write the title of the list."""
+        write_frame(self._list, "Twins", text)
 
     def _find(self) -> None:
         """Find the candidates. Runs on a thread: the first time it reads layers."""

@@ -5,10 +5,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from shapebias.core.store.reader import Unit
 from shapebias.tui.session import Session
+from shapebias.tui.widgets.key_bar import KeyBar
 
 
 class ZoomScreen(Screen[None]):
@@ -30,7 +30,7 @@ class ZoomScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield self.panel
-        yield Footer()
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.panel.show(self._unit, self._table, [])

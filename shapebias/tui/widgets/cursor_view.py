@@ -79,8 +79,22 @@ class CursorView(ScrollView):
 
     def row_at(self, event: events.Click) -> int | None:
         """Return the row that was clicked, None where it was the header or below the last row."""
-        row = int(self.scroll_offset.y) + event.y - self.header
-        return row if event.y >= self.header and row < self.row_count else None
+        position = event.get_content_offset(self)
+        if position is None or position.y < self.header:
+            return None
+        row = int(self.scroll_offset.y) + position.y - self.header
+        return row if row < self.row_count else None
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Move the cursor, and not what is in sight."""
+        event.stop()
+        event.prevent_default()
+        self.action_move(1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        event.prevent_default()
+        self.action_move(-1)
 
     def on_resize(self) -> None:
         if self.row_count:

@@ -17,7 +17,7 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.pictures.tiles import AttributionMaps, Photo, Subject, UnitImage, View
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.tui.messages import OpenImage
+from shapebias.tui.messages import Hovered, OpenImage
 from shapebias.tui.pictures.as_text import subject_text
 from shapebias.tui.pictures.budget import first_limit, refined_limit
 from shapebias.tui.pictures.half_cells import half_cells
@@ -66,6 +66,7 @@ class GridView(Widget):
         self._painting: asyncio.Task[None] | None = None
         self._repairing: Timer | None = None
         self._refining = False
+        self._hovered: UnitImage | None = None
 
     @property
     def picture(self) -> Picture | None:
@@ -240,15 +241,27 @@ class GridView(Widget):
             return Text(printable(str(error)), style="red")
 
     def on_click(self, event: events.Click) -> None:
-        layout = self.grid_layout()
-        if not isinstance(self._subject, Unit):
-            return
-        rank = event.y
+        image = self._image_at(event)
+        if image is not None:
+            self.post_message(OpenImage(image))
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        image = self._image_at(event)
+        if image is not None and image != self._hovered:
+            self.post_message(Hovered(image))
+        self._hovered = image
+
+    def _image_at(self, event: events.MouseEvent) -> UnitImage | None:
+        """Return the image of a unit on which the mouse is, None where it is on none."""
+        layout, position = self.grid_layout(), event.get_content_offset(self)
+        if not isinstance(self._subject, Unit) or position is None:
+            return None
+        rank = position.y
         if self._graphics is not Graphics.NONE and layout is not None:
-            column, row = event.x // layout.cell_columns, event.y // layout.cell_rows
+            column, row = position.x // layout.cell_columns, position.y // layout.cell_rows
             rank = row * layout.columns + column if column < layout.columns and row < layout.rows else layout.count
-        if rank < min(len(self._store.top(self._subject).image), _IMAGES):
-            self.post_message(OpenImage(UnitImage(self._subject, rank)))
+        known = rank < min(len(self._store.top(self._subject).image), _IMAGES)
+        return UnitImage(self._subject, rank) if known else None
 
     # Painted over blank cells, past Textual, which would encode slowly and send every picture twice
 

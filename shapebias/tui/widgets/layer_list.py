@@ -16,19 +16,23 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.store import schema
 from shapebias.core.store.reader import Store
 from shapebias.core.text import cell_width, padded, printable
+from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.text_plots import bar
 
 LayerKey = tuple[str, str]  # a model and one of its layers
+Scope = tuple[str | None, str | None]  # the same; without a layer all those of the model, without a model all of all
+ALL: Scope = (None, None)
 
 _NAME, _BAR = 20, 6  # cells for a name and for a bar of 0 to 1
+_SHORTEST = 0.15  # the bar of the roughest layer: bars are on the layers' own range
 _LATER = 0.2  # seconds after the start when there is time to read every layer
 
 
-class LayerList(Tree[LayerKey | None]):
-    """A tree with a branch for each model, and a leaf for each layer that carries (model, layer)."""
+class LayerList(Tree[Scope]):
+    """A tree with a row for all layers, a branch for each model, and a leaf for each layer; each carries its scope."""
 
     DEFAULT_CSS = """
-    LayerList { width: auto; max-width: 40; height: 1fr; padding: 0 1 0 0; scrollbar-size-vertical: 1; }
+    LayerList { width: auto; max-width: 42; scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", "Down", show=False),
@@ -38,26 +42,31 @@ class LayerList(Tree[LayerKey | None]):
     ]
 
     def __init__(self, store: Store, id: str | None = None) -> None:
-        super().__init__("store", id=id)
+        super().__init__("store", id=id, classes="framed")
+        write_frame(self, "Layers")
         self.show_root = False
         self.guide_depth = 2
         self._store = store
-        self._leaves: dict[LayerKey, TreeNode[LayerKey | None]] = {}
+        self.auto_expand = False  # Enter on a model shows the units of all its layers
+        self._scopes: dict[Scope, TreeNode[Scope]] = {}
         names = [printable(name, _NAME) for label in store.models for name in store.layers(label)]
-        self._widest = max(map(cell_width, names))
+        self._widest = max(8, *map(cell_width, names))  # no narrower than the row of all layers
+        units = sum(layer.units for label in store.models for layer in store.layers(label).values())
+        whole = Text.assemble((padded("all layers", self._widest + 2), "italic"), (f" {units:>5}", "dim"))
+        self._scopes[ALL] = self.root.add_leaf(whole, ALL)
         dissected = any(part.has(schema.CONCEPTS) for part, _ in store.parts)
         for label in store.models:
             title = Text(padded(printable(label, self._widest + 2), self._widest + 2), style="bold")
             title.append(" units smooth" + dissected * " det.", "not bold dim")
-            branch = self.root.add(title, expand=True)
+            branch = self._scopes[label, None] = self.root.add(title, (label, None), expand=True)
             for name in store.layers(label):
-                self._leaves[label, name] = branch.add_leaf(self._line((label, name)), (label, name))
+                self._scopes[label, name] = branch.add_leaf(self._line((label, name)), (label, name))
 
     def on_mount(self) -> None:
         self.set_timer(_LATER, lambda: self.run_worker(self._summarize, thread=True))
 
     def _line(self, key: LayerKey, smoothness: float = math.nan, detectors: int | None = None) -> Text:
-        """Return a layer's line: its name, its units, a bar of their mean smoothness, how many are detectors."""
+        """Return a layer's line: its name, its units, a bar for `smoothness`, 0 to 1, how many are detectors."""
         model, name = key
         units = self._store.layers(model)[name].units
         numbers = f" {units:>5} {bar(smoothness, _BAR)}" + ("" if detectors is None else f" {detectors:>4}")
@@ -66,21 +75,24 @@ class LayerList(Tree[LayerKey | None]):
     def _summarize(self) -> None:
         """Write the numbers of every layer. Runs on a thread, as it reads them all."""
         with suppress(ShapebiasError):  # a store's damage is said where it is in the way
-            for key in self._leaves:
-                smoothness = summarize(self._store, *key, "smoothness").mean
-                line = self._line(key, smoothness, detectors_in(self._store, *key))
-                self.app.call_later(self._leaves[key].set_label, line)
+            means = {key: summarize(self._store, *key, "smoothness").mean for key in self.keys}
+            known = [mean for mean in means.values() if not math.isnan(mean)]
+            low, high = min(known, default=0.0), max(known, default=1.0)
+            for key, mean in means.items():
+                share = _SHORTEST + (1 - _SHORTEST) * (mean - low) / (high - low) if high > low else mean
+                line = self._line(key, share, detectors_in(self._store, *key))
+                self.app.call_later(self._scopes[key].set_label, line)
 
     @property
     def keys(self) -> list[LayerKey]:
         """All layers, from the top."""
-        return list(self._leaves)
+        return [(model, layer) for model, layer in self._scopes if model is not None and layer is not None]
 
-    def go_to(self, key: LayerKey) -> None:
-        """Put the cursor on a layer."""
-        self.move_cursor(self._leaves[key])
+    def go_to(self, scope: Scope) -> None:
+        """Put the cursor on a layer, a model, or on all layers."""
+        self.move_cursor(self._scopes[scope])
 
-    def render_label(self, node: TreeNode[LayerKey | None], base_style: Style, style: Style) -> Text:
+    def render_label(self, node: TreeNode[Scope], base_style: Style, style: Style) -> Text:
         label = node.label.copy() if isinstance(node.label, Text) else Text(str(node.label))
         label.stylize(style)
         return label

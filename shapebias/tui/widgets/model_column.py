@@ -11,6 +11,7 @@ from textual.widgets import OptionList, Static
 from shapebias.core.analysis.by_image import Firing, OnImage, decision_text
 from shapebias.core.store.reader import Unit
 from shapebias.core.text import cell_width, padded, printable
+from shapebias.tui.widgets.framed import MUTED
 from shapebias.tui.widgets.text_plots import bar
 
 _LAYER, _VALUE = 16, 9  # cells for a layer's name and an activation
@@ -95,6 +96,6 @@ def _heading(result: OnImage, known: Collection[str], titles: str) -> Content:
     lines = [Content(printable(result.model, 40)).stylize("bold")]
     if result.decision is not None:
         colour = _VERDICTS.get(result.decision.verdict or "", "$text")
-        lines.append(Content.assemble(("decides ", "$text-muted"), (decision_text(result.decision), colour)))
+        lines.append(Content.assemble(("predicts ", MUTED), (decision_text(result.decision), colour)))
     muted = [printable(line) for line in result.missing if line not in known] + ([titles] if result.layers else [])
-    return Content("\n").join([*lines, *(Content(line).stylize("$text-muted") for line in muted)])
+    return Content("\n").join([*lines, *(Content(line).stylize(MUTED) for line in muted)])

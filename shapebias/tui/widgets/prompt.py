@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from os.path import commonprefix
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -11,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
+from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from shapebias.core.text import plain, printable
@@ -25,8 +25,8 @@ class Purpose(StrEnum):
 
 
 HINTS = {
-    Purpose.FIND: "42, conv5, conv5/42, Model/conv5/42    Enter goes there; n N next, previous",
-    Purpose.FILTER: "such as  max > 2 and not top 10% selectivity    Tab completes, Enter keeps, Escape clears",
+    Purpose.FIND: "42, conv5, conv5/42, Model/conv5/42, a concept, a class    Enter goes there; n N next, previous",
+    Purpose.FILTER: "such as  smooth > .8 and not top 10% selectivity    Tab completes, Enter keeps, Escape clears",
     Purpose.NOTE: "Enter keeps the note, Escape leaves it as it was",
 }
 
@@ -37,6 +37,24 @@ class PlainInput(Input):
     def validate_value(self, value: str) -> str:
         """Return the value without hidden characters."""
         return plain(value)
+
+
+class WordSuggester(Suggester):
+    """Shows behind the cursor how the word that is typed goes on; → takes it."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self.words: Sequence[str] = ()
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """Return the text with its last word completed, None where no word begins like it."""
+        return value + self.rest(value) if self.rest(value) else None
+
+    def rest(self, text: str) -> str:
+        """Return how the word at the end of a text goes on, empty where no word begins like it, or it is one."""
+        begun = re.split(r"[^\w.@-]", text)[-1]
+        fitting = [word for word in self.words if begun and word.startswith(begun)]
+        return fitting[0][len(begun) :] if fitting and begun not in fitting else ""
 
 
 class Prompt(Vertical):
@@ -71,9 +89,9 @@ class Prompt(Vertical):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.purpose = Purpose.FIND
-        self._words: Sequence[str] = ()
         self._label, self._hint = Static(), Static(classes="hint", markup=False)
-        self._input = PlainInput(compact=True, select_on_focus=False)
+        self._suggester = WordSuggester()
+        self._input = PlainInput(compact=True, select_on_focus=False, suggester=self._suggester)
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -83,7 +101,7 @@ class Prompt(Vertical):
 
     def open(self, purpose: Purpose, text: str, words: Sequence[str] = ()) -> None:
         """Open the prompt with a text to change; Tab completes `words`."""
-        self.purpose, self._words = purpose, words
+        self.purpose, self._suggester.words = purpose, words
         self._label.update(purpose.value)
         with self._input.prevent(Input.Changed):
             self._input.value = text
@@ -135,8 +153,6 @@ class Prompt(Vertical):
         self.post_message(self.Cancelled(self.purpose, self._input.value))
 
     def action_complete(self) -> None:
-        """Write what all words that begin like the one at the cursor have in common."""
-        begun = re.split(r"[^\w.]", self._input.value[: self._input.cursor_position])[-1]
-        fitting = [word for word in self._words if word.startswith(begun)] if begun else []
-        common = commonprefix(fitting)  # noqa: RUF071 (of strings, as is meant)
-        self._input.insert_text_at_cursor(common[len(begun) :])
+        """Write how the word at the cursor goes on, as it is shown."""
+        before = self._input.value[: self._input.cursor_position]
+        self._input.insert_text_at_cursor(self._suggester.rest(before))

@@ -1,4 +1,4 @@
-"""The status line: what the filter leaves, the layer, what the sort column means."""
+"""The status line: where the cursor is, the filter, what is marked, what the sort column means."""
 
 from textual.widgets import Static
 
@@ -6,7 +6,8 @@ from shapebias.core.metrics import METRICS
 from shapebias.core.store.reader import Unit
 from shapebias.core.store.schema import Layer
 from shapebias.core.text import printable
-from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.core.units.marks import Marks
+from shapebias.tui.widgets.layer_list import Scope
 from shapebias.tui.widgets.unit_table import UnitTableView
 
 
@@ -24,16 +25,22 @@ class StatusLine(Static):
         """Write, from the next `show` on, a text where the filter is otherwise, as long as the cursor is on `unit`."""
         self._said = (text, unit)
 
-    def show(self, key: LayerKey, layer: Layer, units: UnitTableView, condition: str) -> None:
-        """Write the line for a layer, of whose units the table `units` shows those that satisfy `condition`."""
+    def show(self, scope: Scope, layer: Layer, units: UnitTableView, condition: str, marks: Marks) -> None:
+        """Write where the cursor is: model, `layer`, unit; the filter `condition` of the table `units`, which has those
+        of `scope`; what is marked; what the sort column means."""
         text, unit = self._said
-        model, name = key
+        here = units.unit
         metric = METRICS.get(units.sort_by)
-        count = f"{units.row_count} of {layer.units} units: {condition}" if condition else ""
+        whole = [] if None not in scope else ["all layers"]
+        position_text = filter(None, scope) if here is None else (here.model, here.layer, str(here.index))
+        trail = [*whole, *position_text]
         parts = [
             self.figures,
-            (text if unit == units.unit else "") or count,
-            f"{model}  {name}  {layer.units} units, maps {layer.map_height} × {layer.map_width}",
-            f"{metric.title}: {metric.low} … {metric.high}" if metric is not None else "",
+            text if unit == here else "",
+            " › ".join(printable(name, 40) for name in trail),
+            f"filter: {condition}" if condition else "",
+            f"{len(marks)} marked" if len(marks) else "",
+            f"maps {layer.map_height} × {layer.map_width}",
+            f"{metric.low} … {metric.high}" if metric is not None else "",
         ]
         self.update(printable("   ".join(filter(None, parts)), 400), layout=False)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from shapebias.core.analysis.histogram import bars
 
+_FAR = 100  # times the smallest value, from which on an axis is logarithmic
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 FOR_SHADES, AGAINST_SHADES = "·░▒▓█", "·-=%#"  # from 0 to 1, and from 0 to -1
 # Colours that people with colour blindness tell apart, and a mark for each, so that nothing is told by colour alone.
@@ -49,6 +50,34 @@ def spread(values: NDArray[np.float64], low: float, high: float, width: int) -> 
     if not high > low:
         return " " * width
     return bars(np.histogram(values, width, (low, high))[0])
+
+
+class Axis:
+    """Positions of values on an axis from `low` to `high`, logarithmic where they are positive and far apart."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        known = values[np.isfinite(values)]
+        self._logarithmic = bool(len(known)) and known.min() > 0 and known.max() > _FAR * known.min()
+        scaled = self.scaled(known)
+        self.low, self.high = float(scaled.min(initial=np.inf)), float(scaled.max(initial=-np.inf))
+        if not self.high > self.low:
+            middle = self.low if math.isfinite(self.low) else 0.0
+            self.low, self.high = middle - 0.5, middle + 0.5
+
+    def scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values, or their logarithms."""
+        return np.log10(np.where(values > 0, values, np.nan)) if self._logarithmic else values
+
+    def cells(self, values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+        """Return in which of `count` cells each value is, -1 where it is undefined."""
+        share = (self.scaled(values) - self.low) / (self.high - self.low)
+        known = np.isfinite(share)
+        return np.where(known, np.where(known, share, 0.0) * count, -1).astype(np.int64).clip(-1, count - 1)
+
+    def at(self, share: float) -> float:
+        """Return the value at a share of the axis, 0 for its low end."""
+        cell = self.low + share * (self.high - self.low)
+        return float(10**cell) if self._logarithmic else cell
 
 
 def scatter(

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -14,40 +14,42 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from shapebias.core.metrics import METRICS
 from shapebias.core.store.reader import Unit
+from shapebias.core.text import cell_width, padded, printable
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.widgets.cursor_view import CursorView
+from shapebias.tui.widgets.framed import write_frame
+from shapebias.tui.widgets.table_columns import SHADES, Column, lay_out
 
-_UNIT = "unit"  # the first column: the unit's number, by which the table is sorted at first
+_UNIT = "unit"  # the first column: the unit's name, by which the table is sorted at first
 _GAP = 1
-_TEXT, _WIDEST = 6, 60  # cells of a column: of texts at least, of any at most
-_MORE = "▸"  # columns at the right
+_LAYER = 30  # cells for the layer's name, where there are several
+_CUT = 8  # cells of a text that is cut at the table's edge, at least
 _MARK = "●"
 
 
-def column_width(name: str, chosen: Mapping[str, int]) -> int:
-    """Return the cells of a metric's column: as `chosen`, or as many as its numbers and its title need.
-
-    The chosen width is brought within what the numbers need (six cells for texts) and 60.
-    """
-    metric = METRICS[name]
-    usual = max(metric.width, len(metric.title) + 1)
-    return min(max(chosen.get(name, usual), _TEXT if metric.is_text else metric.width), _WIDEST)
-
-
 class UnitTableView(CursorView, can_focus=True):
-    """Units in rows, metrics in columns, a cursor, a sort column. Posts `Moved` when the cursor moves."""
+    """Units in rows, metrics in columns, a cursor, a sort column. Posts `Moved` when the cursor moves.
+
+    Cells are shaded by the rank of their value in its layer. Its frame says how many units there are, by what they are
+    sorted, and how many columns are out of sight.
+    """
 
     header = 1
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"units--header", "units--sorted", "units--cursor", "units--cell"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"units--header", "units--sorted", "units--cursor"} | {
+        f"units--shade-{step}" for step in range(1, SHADES + 1)
+    }
     DEFAULT_CSS = """
     UnitTableView { height: 1fr; }
-    UnitTableView > .units--header { text-style: bold; color: $text-muted; background: $surface; }
+    UnitTableView > .units--header { text-style: bold; color: $text-muted; }
     UnitTableView > .units--sorted { color: $text-accent; }
     UnitTableView > .units--cursor { background: $primary-muted; color: $text; text-style: none; }
     UnitTableView:focus > .units--cursor { background: $primary; color: $text; text-style: bold; }
+    UnitTableView > .units--shade-1 { background: $primary 8%; }
+    UnitTableView > .units--shade-2 { background: $primary 16%; }
+    UnitTableView > .units--shade-3 { background: $primary 26%; }
+    UnitTableView > .units--shade-4 { background: $primary 38%; }
     """
 
     class Moved(Message):
@@ -70,19 +72,22 @@ class UnitTableView(CursorView, can_focus=True):
         Units in `marks` have a dot.
         """
         super().__init__(id=id)
+        self.add_class("framed")
         self._marks, self._hidden, self._chosen_widths = marks, hidden, widths or {}
         self._table: UnitTable | None = None
         self._sorted: NDArray[np.int64] = np.zeros(0, np.int64)
         self._mask: NDArray[np.bool_] | None = None
         self._order = self._sorted  # the shown rows: sorted, filtered
-        self._widths: dict[str, int] = {}
+        self._names = len(_UNIT) + 1  # cells of the first column
+        self._columns: dict[str, Column] = {}
+        self._edges = [0, self._names]  # where the columns begin, and where the last one ends, in cells
         self._step = 1
         self.sort_by, self.ascending = _UNIT, True
 
     @property
     def columns(self) -> list[str]:
         """The columns' names from the left."""
-        return list(self._widths) or [_UNIT]
+        return [_UNIT, *self._columns]
 
     @property
     def row_count(self) -> int:
@@ -94,8 +99,12 @@ class UnitTableView(CursorView, can_focus=True):
         if self._table is None:
             return None
         table = self._table.take(self._order)
-        columns = {name: values for name, values in table.columns.items() if name in self._widths}
-        return replace(table, columns=columns)
+        return replace(table, columns={name: table.columns[name] for name in table.columns if name not in self._hidden})
+
+    @property
+    def shown_rows(self) -> NDArray[np.int64]:
+        """The rows of the table that are shown, from the top."""
+        return self._order
 
     @property
     def unit_numbers(self) -> NDArray[np.int32]:
@@ -133,12 +142,14 @@ class UnitTableView(CursorView, can_focus=True):
         """Find the columns and their widths; by a column that is not there the table is not sorted."""
         if self._table is None:
             return
-        longest = len(str(int(self._table.index.max()))) if len(self._table) else 1
-        self._widths = {_UNIT: max(len(_UNIT) + 1, longest + 2)}
-        metrics = [name for name in self._table.columns if name not in self._hidden]
-        self._widths |= {name: column_width(name, self._chosen_widths) for name in metrics}
-        if self.sort_by not in self._widths:
+        self._columns = lay_out(self._table, self._hidden, self._chosen_widths, self.sort_by)
+        if self.sort_by not in self.columns:
             self.sort_by, self.ascending = _UNIT, True
+        longest = len(str(int(self._table.index.max(initial=0))))
+        layers = max(cell_width(self._layer_name(layer)) for layer in range(len(self._table.layers)))
+        self._names = max(len(_UNIT) + 1, layers + longest) + 2  # a dot before the name
+        widths = [self._names, *(column.width for column in self._columns.values())]
+        self._edges = list(accumulate((width + _GAP for width in widths), initial=0))
 
     def filter(self, mask: NDArray[np.bool_] | None, unit: Unit | None) -> None:
         """Show the units in `mask` (bool [rows of the table]), all for None, the cursor on `unit` or on the first."""
@@ -163,10 +174,13 @@ class UnitTableView(CursorView, can_focus=True):
 
     def _apply_mask(self, unit: Unit | None) -> None:
         """Filter the sorted rows, the cursor on `unit` or on the first."""
+        assert self._table is not None
         self._order = self._sorted if self._mask is None else self._sorted[self._mask[self._sorted]]
-        self.virtual_size = Size(sum(self._widths.values()) + _GAP * len(self._widths), len(self._order) + 1)
-        rows = np.flatnonzero(self.unit_numbers == (-1 if unit is None else unit.index))
-        self.move_to(int(rows[0]) if len(rows) else 0, again=True)
+        self.virtual_size = Size(self._edges[-1], len(self._order) + 1)
+        row = None if unit is None else self._table.row(unit)
+        rows = [] if row is None else np.flatnonzero(self._order == row).tolist()
+        self.move_to(rows[0] if rows else 0, again=True)
+        self._write_frame()
         self.refresh()
 
     def moved(self, before: int) -> None:
@@ -191,34 +205,38 @@ class UnitTableView(CursorView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the row that was clicked; sort by a header, reverse at that of the sort column."""
-        if event.y >= self.header:
-            row = self.row_at(event)
-            if row is not None:
-                self.move_to(row)
+        position = event.get_content_offset(self)
+        row = self.row_at(event)
+        if row is not None:
+            self.move_to(row)
+        if position is None or position.y >= self.header:
             return
-        column = self._column_at(event.x + self._in_sight()[0])
+        column = self._column_at(position.x + self._in_sight()[0])
         if column is not None and column != self.sort_by:
             self.sort(column, ascending=column == _UNIT)
         elif column is not None:
             self.action_reverse()
 
-    @property
-    def _edges(self) -> list[int]:
-        """The positions where the columns begin, and where the last one ends, in cells."""
-        return list(accumulate((width + _GAP for width in self._widths.values()), initial=0))
-
     def _in_sight(self) -> tuple[int, int]:
-        """Return where the first column in sight begins and the last one ends: none is cut, if one fits."""
+        """Return where the first column in sight begins and the last one ends.
+
+        None is cut, if one fits, but for a text at the end.
+        """
         left, width, edges = int(self.scroll_offset.x), self.scrollable_content_region.width, self._edges
         first = min((edge for edge in edges if edge >= left), default=left)
         if edges[-1] <= first + width + _GAP:
             return first, edges[-1]
-        return first, max((edge for edge in edges if first < edge <= first + width), default=first + width)
+        end = max((edge for edge in edges if first < edge <= first + width + _GAP), default=first + width)
+        behind = next(
+            (column for column, edge in zip(self._columns.values(), edges[1:], strict=False) if edge >= end), None
+        )
+        return first, first + width if behind is not None and behind.is_text and first + width - end >= _CUT else end
 
     def action_scroll_right(self) -> None:
         """Scroll to the next column."""
-        first = self._in_sight()[0]
-        self._scroll_to_column(min((edge for edge in self._edges if edge > first), default=first))
+        first, right = self._in_sight()
+        if right < self._edges[-1]:
+            self._scroll_to_column(min((edge for edge in self._edges if edge > first), default=first))
 
     def action_scroll_left(self) -> None:
         """Scroll to the previous column."""
@@ -228,66 +246,108 @@ class UnitTableView(CursorView, can_focus=True):
     def _scroll_to_column(self, x: int) -> None:
         """Make the cell `x` of the lines the first in sight."""
         self.scroll_to(x=x, animate=False, immediate=True, force=True)
+        self._write_frame()
         self.refresh()
 
     def _column_at(self, x: int) -> str | None:
         """Return the column at the cell `x` of the lines, None behind the last."""
-        for name, width in self._widths.items():
-            x -= width + _GAP
-            if x < 0:
-                return name
-        return None
+        return next((name for name, edge in zip(self.columns, self._edges[1:], strict=True) if x < edge), None)
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self._write_frame()
 
     # Drawing
+
+    def _write_frame(self) -> None:
+        """Write what the frame says."""
+        if self._table is None:
+            return
+        arrow, sorted_by = "↑" if self.ascending else "↓", self.sort_by.replace("_", " ")
+        count = f"{self.row_count:,} of {len(self._table):,}"
+        left, right = self._in_sight()
+        before, behind = sum(edge < left for edge in self._edges), sum(edge > right for edge in self._edges)
+        more = [f"← {before} more"] * (before > 0) + [f"{behind} more →"] * (behind > 0)
+        write_frame(self, "Units", f"{count}  {arrow} {sorted_by}", "  ".join(more))
 
     def render_line(self, y: int) -> Strip:
         (left, right), top = self._in_sight(), int(self.scroll_offset.y)
         width = self.scrollable_content_region.width
         if y == 0:
             style = self.get_component_rich_style("units--header")
-            header = self._header().crop(left, right).adjust_cell_length(width, style)
-            more = right < self._edges[-1]
-            return Strip([*header.crop(0, width - 1), Segment(_MORE, style)]) if more else header
+            header, start = self._header(left, right)
+            return header.crop(left - start, right - start).adjust_cell_length(width, style)
         row = top + y - 1
         if self._table is None or row >= len(self._order):
             text = " no unit matches" if y == 1 and self._mask is not None else ""
             return Strip([Segment(text, self.rich_style)]).adjust_cell_length(width, self.rich_style)
-        style = self._row_style(row)
-        strip = self._row(row, style).crop(left, right).adjust_cell_length(width, style)
-        return strip.apply_offsets(left, row)
+        strip, start = self._row(row, left, right)
+        return strip.crop(left - start, right - start).adjust_cell_length(width, self._row_style(row))
 
     def _row_style(self, row: int) -> Style:
-        """Return the style of a row without its sort column."""
-        if row == self.cursor:
-            return self.get_component_rich_style("units--cursor")
-        return self.rich_style
+        """Return the style of a row without its shading and its sort column."""
+        return self.get_component_rich_style("units--cursor") if row == self.cursor else self.rich_style
 
-    def _header(self) -> Strip:
-        """Return all titles, an arrow before that of the sort column."""
+    def _between(self, left: int, right: int) -> tuple[bool, list[Column], int]:
+        """Return whether the first column, and which of the others, are between two cells; where the first begins."""
+        edges = self._edges
+        places = zip(self._columns.values(), pairwise(edges[1:]), strict=True)
+        columns = [column for column, (start, end) in places if start < right and end > left]
+        named = edges[1] > left
+        return named, columns, 0 if named else max((edge for edge in edges if edge <= left), default=0)
+
+    def _header(self, left: int, right: int) -> tuple[Strip, int]:
+        """Return the titles between two cells, an arrow before that of the sort column; where the first begins."""
+        if self._table is None:
+            return Strip([]), 0
         style = self.get_component_rich_style("units--header")
         sorted_style = style + self.get_component_rich_style("units--sorted", partial=True)
-        segments = []
-        for name, width in self._widths.items():
-            title = METRICS[name].title if name in METRICS else name
-            arrow = ("▲" if self.ascending else "▼") if name == self.sort_by else ""
-            cell = f"{arrow}{title}"[:width].rjust(width) + " " * _GAP
-            segments.append(Segment(cell, sorted_style if arrow else style))
-        return Strip(segments)
+        arrow = "↑" if self.ascending else "↓"
+        named, columns, start = self._between(left, right)
+        first = self._beside_dot(" ", f"{arrow if self.sort_by == _UNIT else ''}{_UNIT}")
+        segments = [Segment(first + " " * _GAP, sorted_style if self.sort_by == _UNIT else style)] * named
+        for column in columns:
+            is_sorted = column.name == self.sort_by
+            heading = column.heading(arrow if is_sorted else "") + " " * _GAP
+            segments.append(Segment(heading, sorted_style if is_sorted else style))
+        return Strip(segments), start
 
-    def _row(self, row: int, style: Style) -> Strip:
-        """Return all cells of a row."""
+    def _row(self, row: int, left: int, right: int) -> tuple[Strip, int]:
+        """Return the cells of a row between two cells of the screen, and where the first begins."""
         assert self._table is not None
-        table_row = int(self._order[row])
-        sorted_style = style
-        if row != self.cursor:
-            sorted_style = style + self.get_component_rich_style("units--sorted", partial=True)
-        segments = []
-        for name, width in self._widths.items():
-            if name == _UNIT:
-                text = str(int(self._table.index[table_row]))
-                if self._table.unit(table_row) in self._marks:
-                    text = _MARK + text.rjust(width - 1)
-            else:
-                text = METRICS[name].format(self._table.cell(name, table_row), width)
-            segments.append(Segment(text.rjust(width) + " " * _GAP, sorted_style if name == self.sort_by else style))
-        return Strip(segments)
+        table_row, style, under_cursor = int(self._order[row]), self._row_style(row), row == self.cursor
+        sorted_style = self.get_component_rich_style("units--sorted", partial=True)
+        named, columns, start = self._between(left, right)
+        segments = [Segment(self._unit_name(table_row) + " " * _GAP, style)] * named
+        for column in columns:
+            shade = 0 if under_cursor else column.shade(table_row)
+            cell_style = self.get_component_rich_style(f"units--shade-{shade}") if shade else style
+            if column.name == self.sort_by and not under_cursor:
+                cell_style += sorted_style
+            segments += [Segment(column.cell(table_row), cell_style), Segment(" " * _GAP, style)]
+        return Strip(Segment.simplify(segments)), start
+
+    def _unit_name(self, table_row: int) -> str:
+        """Return the text of the first column: a dot where the unit is marked, its layer where there are several, its
+        number."""
+        assert self._table is not None
+        name = f"{self._layer_name(int(self._table.layer[table_row]))}{int(self._table.index[table_row])}"
+        mark = _MARK if self._table.unit(table_row) in self._marks else " "
+        return self._beside_dot(mark, name)
+
+    def _beside_dot(self, mark: str, text: str) -> str:
+        """Return a mark and a text as wide as the first column: numbers flush right, names flush left."""
+        assert self._table is not None
+        several, room = len(self._table.layers) > 1, self._names - 1
+        return mark + (padded(text, room) if several else text.rjust(room))
+
+    def _layer_name(self, layer: int) -> str:
+        """Return what is before a unit's number: the name of its layer where the table has several, of its model, too,
+        where it has several of those."""
+        assert self._table is not None
+        layers = self._table.layers
+        if len(layers) == 1:
+            return ""
+        model, name = layers[layer]
+        whole = f"{model}/{name}" if any(other != model for other, _ in layers) else name
+        return f"{printable(whole, _LAYER)}/"

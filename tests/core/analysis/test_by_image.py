@@ -218,4 +218,4 @@ def test_the_text_has_what_the_record_has(store: Store) -> None:
     lines = image_text(image, found).splitlines()
     units = [unit for units in record["models"][0]["layers"].values() for unit in units]
     assert [line.split()[0] for line in lines[3:]] == [unit["unit"] for unit in units]
-    assert lines[1] == f"Tiny: decides {record['models'][0]['decision']}: {record['models'][0]['verdict']}"
+    assert lines[1] == f"Tiny: predicts {record['models'][0]['decision']} ({record['models'][0]['verdict']})"

@@ -1,14 +1,17 @@
 """Findings say the numbers that the commands print as JSON, and nothing of what a store lacks."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.colors import to_hex
 
 from shapebias.core.analysis.criteria import criteria, family_title
 from shapebias.core.errors import UsageError
+from shapebias.core.figures.output import BLUE, ORANGE
 from shapebias.core.metrics import METRICS
 from shapebias.core.paper.claims import claims_of
 from shapebias.core.report import behaviour, explanations, units
@@ -148,6 +151,23 @@ def test_the_order_of_a_pair_is_the_users(two_networks: Path) -> None:
     store = open_store(two_networks)
     turned = text(units.smoothness(scope_of(store, "R,Tiny", light=False)))
     assert turned.startswith("Tiny is smoother in")
+
+
+def test_a_model_has_one_colour_in_all_figures(two_networks: Path) -> None:
+    scope = scope_of(open_store(two_networks), "R,Tiny", light=False)
+    drawn = [finding for subject in SUBJECTS if (finding := subject(scope)) is not None]
+    seen = 0
+    for finding in drawn:
+        figure = finding.draw()
+        for legend in figure.legends:
+            names = [text.get_text().strip() for text in legend.get_texts()]
+            for name, handle in zip(names, legend.legend_handles, strict=True):
+                colour = handle.get_color() if hasattr(handle, "get_color") else handle.get_facecolor()
+                wanted = {"R": BLUE, "Tiny": ORANGE}.get(re.split("[,: ]", name)[0])
+                if wanted is not None:
+                    assert to_hex(colour) == wanted, finding.key
+                    seen += 1
+    assert seen >= 14
 
 
 @pytest.mark.parametrize(("pair", "message"), [("R", "name two models"), ("R,S", "no model S"), ("R,R", "itself")])

@@ -63,7 +63,7 @@ def test_the_command_means_the_same_settings(
 def test_options_that_are_not_said_have_the_values_of_the_command(settings_of: Any) -> None:
     usual = settings_of("--passes", "attribution").to_attributes()
     for name, (_, value) in SINGLE.items():
-        assert usual[name] == value or name in ("cue_conflict", "iou_area"), name
+        assert usual[name] == value or name in ("images", "cue_conflict", "iou_area"), name
 
 
 def test_a_store_of_a_python_program_has_no_command(store_copy: Path) -> None:

@@ -81,6 +81,7 @@ def test_units_are_found_by_name(small_store: Path) -> None:
     store = open_store(small_store)
     assert store.unit("Tiny/block3/32") == Unit("Tiny", "block3", 32)
     assert str(store.unit("Tiny/block1/0")) == "Tiny/block1/0"
+    assert store.unit("block3/32") == Unit("Tiny", "block3", 32), "in a store of one model"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapebias.core.errors import UsageError
-from shapebias.core.units.filter import FilterError, filter_mask
+from shapebias.core.units.filter import FilterError, filter_mask, filter_words
 from shapebias.core.units.table import UnitTable
 
 LAYERS = [("AlexNet", "conv1"), ("AlexNet", "conv5"), ("AlexNet-R", "conv1")]
@@ -257,3 +257,14 @@ def test_a_million_units_are_filtered_without_a_pause(text: str) -> None:
         filter_mask(text, table)
         times.append(time.process_time() - begun)
     assert min(times) < 0.1
+
+
+def test_columns_are_named_by_their_titles_too() -> None:
+    table = table_of([0.1, 0.9, 0.5])
+    table.columns["smoothness"] = table.columns["max"]
+    table.columns["iou"] = table.columns["max"]
+    assert selected("smooth > .4", table) == selected("smoothness > 0.4", table) == [1, 2]
+    assert selected("top 1 IoU", table) == selected("iou >= 0.9", table) == [1]
+    words = filter_words(table)
+    assert {"smooth", "smoothness", "IoU", "iou", "layer"} <= set(words)
+    assert words.index("smoothness") < words.index("smooth"), "names come first"

@@ -46,12 +46,15 @@ def test_every_metric_has_value_rank_and_meaning(store: Store) -> None:
         assert f" {metric.format(table.cell(name, 3))} " in line
         if not metric.is_text and not np.isnan(values[3]):
             known = np.sort(values[~np.isnan(values)])[::-1]
-            assert f" {known.tolist().index(values[3]) + 1} of {len(known)} " in line
+            above, below = (known > values[3]).sum(), (known < values[3]).sum()
+            ends = {(True, False): "highest", (False, True): "lowest"}
+            assert f" {ends.get((above == 0, below == 0), above + 1)} of {len(known)} " in line
 
 
 def test_equal_values_share_their_rank_and_nan_has_none() -> None:
     values = np.array([3.0, 1.0, 3.0, np.nan, 2.0])
-    assert [rank(values, row) for row in range(5)] == ["1 of 4", "4 of 4", "1 of 4", "", "3 of 4"]
+    assert [rank(values, row) for row in range(5)] == ["highest of 4", "lowest of 4", "highest of 4", "", "3 of 4"]
+    assert rank(np.array([2.0, 2.0]), 0) == "1 of 2"
 
 
 def test_concepts_and_images_are_listed(store: Store, small_store: Path) -> None:

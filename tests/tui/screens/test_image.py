@@ -6,6 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from shapebias.core.analysis.by_image import decisions_on
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import UnitImage
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
@@ -14,7 +15,7 @@ from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.screens.image import ImageScreen
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.terminal.graphics import Graphics
-from tests.support.explorer_pilot import exploring, settled
+from tests.support.explorer_pilot import exploring, frame, settled
 from tests.support.layer_values import set_values
 
 pytestmark = pytest.mark.slow
@@ -54,14 +55,14 @@ async def test_enter_twice_shows_the_strongest_image_with_its_map(store: Store) 
         await pilot.pause()
         screen = image_screen(app)
         assert await pictured(screen, pilot) == 2, "the image and its map"
-        title, value, named, decided = facts(screen)
-        assert title.startswith(f"{UNIT}  image 1 of 6")
+        value, named, decided = facts(screen)
+        assert frame(screen._frame).startswith(f"{UNIT}  image 1 of 6")
         assert value.startswith(
-            f"activation {top.value[0]:.4g}, 1.000 of its max, the maximum at y {top.position[0, 0]}"
+            f"activation {number_text(float(top.value[0]))}, 1.000 of its max, the maximum at y {top.position[0, 0]}"
         )
         assert named == f"{store.image_name(int(top.image[0]))}  {store.class_of(int(top.image[0]))}"
         decision = decisions_on(store, screen.image)["Tiny"]
-        assert decided == f"Tiny decides {decision.name}: {decision.verdict}"
+        assert decided == f"Tiny predicts {decision.name} ({decision.verdict})"
         await pilot.press("escape")
         assert isinstance(app.screen, ZoomScreen)
         await pilot.press("escape")
@@ -88,8 +89,8 @@ async def test_keys_walk_the_images_and_stop_at_the_ends(store: Store) -> None:
         ):
             await pilot.press(*keys)
             assert screen.rank == rank, keys
-            assert f"image {rank + 1} of 6" in facts(screen)[0]
-            assert f"activation {top.value[rank]:.4g}, " in facts(screen)[1]
+            assert f"image {rank + 1} of 6" in frame(screen._frame)
+            assert f"activation {number_text(float(top.value[rank]))}, " in facts(screen)[0]
         await pilot.press("enter")
         assert isinstance(app.screen, ZoomScreen)
         await pilot.press("9")

@@ -12,7 +12,7 @@ from shapebias.core.store.reader import Store
 from shapebias.tui.app import Explorer
 from shapebias.tui.screens.twins import TwinsScreen
 from shapebias.tui.terminal.graphics import Graphics
-from tests.support.explorer_pilot import exploring, settled
+from tests.support.explorer_pilot import exploring, frame, settled
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ async def opened(app: Explorer, pilot: Pilot[None]) -> TwinsScreen:
 
 
 def said(screen: TwinsScreen) -> str:
-    return str(screen.query_one(".said").render())
+    return frame(screen.query_one(OptionList))
 
 
 async def pictured(screen: TwinsScreen, pilot: Pilot[None]) -> str:

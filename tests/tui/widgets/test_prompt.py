@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from textual.widgets import Input
 
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.core.units.filter import filter_mask
 from shapebias.core.units.table import UnitTable, load_units
-from tests.support.explorer_pilot import exploring, hint, press, shown, status, write
+from tests.support.explorer_pilot import exploring, frame, hint, press, shown, status, write
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,8 @@ async def test_filters_while_it_is_written_and_stays_after_enter(store: Store) -
         await pilot.press("enter")
         assert not app.prompt.display
         assert app.focused is app.units
-        assert f"{len(wanted)} of 33 units: {condition}" in status(app)
+        assert f"filter: {condition}" in status(app)
+        assert f"{len(wanted)} of 33" in frame(app.units)
         await press(app, pilot, "s")
         values = store.metric("Tiny", "block3", "smoothness")
         assert shown(app) == sorted(wanted, key=lambda unit: (-values[unit], unit)), "sorting keeps the filter"
@@ -59,7 +61,8 @@ async def test_escape_clears_it_in_the_line_and_in_the_table(store: Store) -> No
         await press(app, pilot, "enter", "j", "escape")
         assert len(shown(app)) == 33
         assert str(app.units.unit) == "Tiny/block3/1"
-        assert "of 33" not in status(app)
+        assert "filter" not in status(app)
+        assert "33 of 33" in frame(app.units)
 
 
 async def test_a_mistake_is_pointed_at_and_the_last_filter_stays(store: Store) -> None:
@@ -94,7 +97,10 @@ async def test_tab_completes_a_column(store: Store) -> None:
         assert app.prompt.query_one("Input").value == "selectivity"
         await write(app, pilot, " > 2 or s")
         await pilot.press("tab")
-        assert app.prompt.query_one("Input").value == "selectivity > 2 or s", "sparsity, std and selectivity fit"
+        assert app.prompt.query_one("Input").value == "selectivity > 2 or smoothness", "the first that fits"
+        await write(app, pilot, " > 2 or smo")
+        await pilot.pause(0.1)
+        assert app.prompt.query_one(Input)._suggestion.endswith(" or smoothness"), "shown while it is typed"
 
 
 async def test_no_match_is_said_and_the_keys_still_work(store: Store) -> None:

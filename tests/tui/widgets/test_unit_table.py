@@ -4,7 +4,7 @@ from pathlib import Path
 
 from shapebias.core.metrics import METRICS
 from shapebias.core.store.opening import open_store
-from tests.support.explorer_pilot import exploring, press
+from tests.support.explorer_pilot import exploring, frame, press
 
 
 async def test_columns_are_shown_whole_and_the_arrows_bring_the_others(small_store: Path) -> None:
@@ -14,9 +14,9 @@ async def test_columns_are_shown_whole_and_the_arrows_bring_the_others(small_sto
         seen = []
         for _ in range(len(titles)):
             header = table.render_line(0).text
-            shown = header.replace("▸", " ").replace("▲", " ").split()
+            shown = header.replace("↑", " ").split()
             assert set(shown) <= {"unit", *titles}, "no title is cut"
-            assert ("▸" in header) == (titles[-1] not in shown)
+            assert ("more →" in frame(table)) == (titles[-1] not in shown)
             row = table.render_line(1).text.split()
             assert len(row) == len(shown)
             seen += shown
@@ -24,4 +24,4 @@ async def test_columns_are_shown_whole_and_the_arrows_bring_the_others(small_sto
         assert set(titles) <= set(seen)
         for _ in titles:
             await press(app, pilot, "left")
-        assert table.render_line(0).text.split()[0] == "▲unit"
+        assert table.render_line(0).text.split()[0] == "↑unit"

@@ -1,0 +1,81 @@
+"""Numbers shaped for reading: at most three significant digits, aligned at the point, ranked within their layer."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DIGITS = 3  # significant ones
+_MOST_DECIMALS = 3  # of columns with a value of 0.1 and more
+_SAMPLE = 16_384  # values that say how many decimals are needed
+_NOTHING = 1e-6  # of a column's largest value: what is smaller is rounding, and written as 0
+_LONG = 100_000  # from which numbers are written with an exponent
+
+
+def number_text(value: float, decimals: int = _MOST_DECIMALS) -> str:
+    """Return a number with at most three significant digits and `decimals` behind the point.
+
+    Whole numbers are written whole, NaN is a dash.
+    """
+    if math.isnan(value):
+        return "–"
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "-∞"
+    magnitude = abs(value)
+    if magnitude >= _LONG:
+        return _scientific(value)
+    if abs(value - round(value)) <= 1e-6 * max(magnitude, 1e-3):
+        return str(round(value))
+    digits = min(decimals, max(_DIGITS - 1 - math.floor(math.log10(magnitude)), 0))
+    text = f"{value:.{digits}f}"
+    return text if float(text) else _scientific(value)
+
+
+def _scientific(value: float) -> str:
+    """Return a number as `1.2e6` or `3e-5`."""
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent)}"
+
+
+class NumberColumn:
+    """The format of a column's numbers: with as many `decimals` as they need, `width` cells wide."""
+
+    def __init__(self, values: NDArray[np.floating[Any]]) -> None:
+        """`values` [rows] are the column."""
+        known = values[np.isfinite(values)]
+        ends = float(known.min(initial=0.0)), float(known.max(initial=0.0))
+        largest = max(map(abs, ends))
+        self._nothing = _NOTHING * largest
+        sample = known[:: max(len(known) // _SAMPLE, 1)].astype(np.float64)
+        sizes = np.abs(sample[sample != 0])
+        self.decimals = 0
+        if len(sizes) and not np.array_equal(sample, np.rint(sample)):
+            small = float(np.quantile(sizes, 0.1))
+            most = max(_MOST_DECIMALS, min(_DIGITS - 1 - math.floor(math.log10(largest)), 6))
+            self.decimals = min(max(_DIGITS - 1 - math.floor(math.log10(small)), 1), most)
+        whole = max(len(number_text(float(np.rint(end)))) for end in ends)
+        self.width = max(whole + (self.decimals + 1 if self.decimals else 0), 1)
+
+    def text(self, value: float) -> str:
+        """Return a number with blanks in place of the decimals that it does not have, so that points align."""
+        text = number_text(0.0 if abs(value) < self._nothing else value, self.decimals)
+        _, point, decimals = text.partition(".")
+        missing = self.decimals - len(decimals) + (0 if point else 1)
+        return text + " " * missing if self.decimals and "e" not in text and missing > 0 else text
+
+
+def rank_shares(values: NDArray[np.floating[Any]], layer: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return the rank of each value within its `layer` [rows], float32 [rows] from 0 for the smallest to 1; NaN for
+    NaN. Of equal values all have the rank of the first."""
+    order = np.lexsort((values, layer))
+    ordered, layers = values[order], layer[order]
+    starts = np.flatnonzero(np.r_[True, layers[1:] != layers[:-1]])
+    sizes = np.diff(np.r_[starts, len(layers)])
+    known = np.add.reduceat((~np.isnan(ordered)).astype(np.int64), starts) if len(starts) else np.zeros(0, np.int64)
+    first = np.flatnonzero(np.r_[True, (ordered[1:] != ordered[:-1]) | (layers[1:] != layers[:-1])])
+    same = np.repeat(first, np.diff(np.r_[first, len(ordered)]))
+    ranks = (same - np.repeat(starts, sizes)) / np.maximum(np.repeat(known, sizes) - 1, 1)
+    shares = np.full(len(values), np.nan, np.float32)
+    shares[order] = np.where(np.isnan(ordered), np.nan, ranks)
+    return shares

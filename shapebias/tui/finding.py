@@ -1,0 +1,188 @@
+"""Finds units in the panes: filters, names, words of concepts and classes, and the way back."""
+
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.store.reader import Unit
+from shapebias.core.text import printable
+from shapebias.core.units.filter import FilterError, filter_mask, filter_words
+from shapebias.tui.jump import find_number, find_place, find_word
+from shapebias.tui.panes import Panes
+from shapebias.tui.widgets.layer_list import ALL, LayerKey, Scope
+from shapebias.tui.widgets.prompt import HINTS, Purpose
+
+_VISITED = 100  # units that one can go back to
+
+
+class Finding(Panes):
+    """Panes with a filter, a search and a history."""
+
+    # Filter
+
+    def action_filter(self) -> None:
+        """Open the prompt for a filter."""
+        if self.table is not None:
+            self._anchor = self.units.unit
+            self.prompt.open(Purpose.FILTER, self._condition, filter_words(self.table))
+
+    def _filter(self, condition: str) -> bool:
+        """Show the units that satisfy `condition`; return False where it is wrong, which the prompt says."""
+        if self.table is None:
+            return False
+        condition = condition.strip() and condition
+        try:
+            mask = filter_mask(condition, self.table) if condition else None
+        except FilterError as error:
+            self.prompt.complain(str(error), error.column)
+            return False
+        self._condition = condition.strip()
+        self.units.filter(mask, self._anchor)
+        count = f"{self.units.row_count:,} of {len(self.table):,} units    Enter keeps the filter, Escape clears it"
+        self.prompt.say(count if condition else HINTS[Purpose.FILTER])
+        return True
+
+    def action_escape(self) -> None:
+        """Leave the prompt, else clear the filter."""
+        if self.prompt.display:
+            self.prompt.action_cancel()
+        elif self._condition:
+            self._anchor = self.units.unit
+            self._filter("")
+
+    # Find
+
+    def action_search(self) -> None:
+        """Open the prompt for the name of a unit or layer, or a word of a concept or class."""
+        self.prompt.open(Purpose.FIND, "")
+
+    def _find(self, text: str) -> None:
+        """Go to the unit or layer of that name; a number or a word is looked for among the units shown."""
+        text = text.removeprefix(":").strip()
+        if not text or self.layer is None:
+            return
+        if text.isdecimal():
+            self._matches = text
+            self._match(1, here=True)
+            return
+        try:
+            layer, index = find_place(self.session.store, text, self.layer[0])
+        except ShapebiasError as error:
+            self._search_word(text, error)
+            return
+        self.go_to(Unit(*layer, index)) if index is not None else self.go_to_layer(layer)
+
+    def _search_word(self, word: str, no_name: ShapebiasError) -> None:
+        """Go to the next unit that has to do with a word; where there is none, say why it is `no_name` either."""
+        before, self._matches = self._matches, word
+        try:
+            known = self._next_match(1, here=True) is not None
+        except ShapebiasError as error:
+            no_name, known = error, False
+        if known:
+            self._match(1, here=True)
+        else:
+            self._matches = before
+            self.complain(no_name)
+
+    def _sought(self, text: str) -> Unit | None:
+        """Return the unit that `_find` would go to, None where it would not go to one, or that is not known at once."""
+        number = text.removeprefix(":")
+        if number.isdecimal():
+            row = find_number(self.units.unit_numbers, number, self.units.cursor, 1)
+            return None if row is None else self.units.unit_at(row)
+        if not text or self.layer is None:
+            return None
+        try:
+            layer, index = find_place(self.session.store, text, self.layer[0])
+        except ShapebiasError:  # not yet a name
+            return None
+        return None if index is None else Unit(*layer, index)
+
+    def action_match(self, step: int) -> None:
+        """Go to the next match of what was searched last, to the previous one for a `step` of -1."""
+        if self._matches:
+            self._match(step)
+
+    def _next_match(self, step: int, here: bool = False) -> int | None:
+        """Return the shown row of the next unit with the number, or the word, that was searched; with `here` the
+        cursor's counts. None where there is none. Raises StoreError."""
+        units, wanted = self.units, self._matches
+        start = units.cursor if here else units.cursor + step
+        if wanted.isdecimal():
+            return find_number(units.unit_numbers, wanted, start, step)
+        return None if self.scope is None else find_word(self._words(self.scope), units.shown_rows, wanted, start, step)
+
+    def _match(self, step: int, here: bool = False) -> None:
+        """Move to the next unit whose number is, else contains what was searched, or that has to do with the word."""
+        try:
+            row = self._next_match(step, here)
+        except ShapebiasError as error:
+            self.complain(error)
+            return
+        if row is None:
+            missing = f"no unit {printable(self._matches, 40)} among those shown"
+            self.notify(missing, severity="warning", markup=False)
+        elif row != self.units.cursor:
+            self._leave()
+            self.units.move_to(row)
+
+    # Go
+
+    def go_to_layer(self, scope: Scope, unit: Unit | None = None) -> None:
+        """Show the units of a layer, or of more, from the top or with the cursor on `unit`."""
+        if scope != self.scope or (unit is not None and unit != self.units.unit):
+            self._leave()
+        self.show_units(scope, unit)
+        self.layers.go_to(scope)
+
+    def go_to(self, unit: Unit) -> None:
+        """Put the cursor on a unit of any layer, in the panes; a filter that hides it is cleared.
+
+        Where all layers are shown, they still are.
+        """
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        several = self.scope is not None and None in self.scope
+        layer: LayerKey = (unit.model, unit.layer)
+        self.go_to_layer(self.scope if several and self.scope is not None and self._has(unit) else layer, unit)
+        if self.units.unit != unit and self._condition:
+            self._anchor = unit
+            self._filter("")
+            self.say("the filter is cleared: it hid this unit")
+
+    def _has(self, unit: Unit) -> bool:
+        """Return whether the table has a unit."""
+        return self.table is not None and self.table.row(unit) is not None
+
+    def action_all_layers(self) -> None:
+        """Show the units of all layers in one table, or the unit's layer again."""
+        several = self.scope is not None and None in self.scope
+        if self.layer is not None:
+            self.go_to_layer(self.layer if several else ALL, self.units.unit)
+
+    def action_layer(self, step: int) -> None:
+        """Show the next layer for a `step` of 1, the previous one for -1; where all are shown, the unit's own."""
+        layers = self.layers.keys
+        if self.layer is not None:
+            step = 0 if self.scope is not None and None in self.scope else step
+            self.go_to_layer(layers[min(max(layers.index(self.layer) + step, 0), len(layers) - 1)])
+
+    # Back
+
+    def _leave(self) -> None:
+        """Note the unit under the cursor, as one that one can go back to."""
+        unit = self.units.unit
+        if unit is not None and unit not in self._visited[-1:]:
+            self._visited = [*self._visited[-_VISITED:], unit]
+        self._later.clear()
+
+    def action_visited(self, step: int) -> None:
+        """Go back to the unit that was left last for a `step` of -1, forward again for 1."""
+        here = self.units.unit
+        behind, ahead = (self._visited, self._later) if step < 0 else (self._later, self._visited)
+        while behind and behind[-1] == here:
+            behind.pop()
+        if not behind or here is None:
+            self.say("no unit was left before" if step < 0 else "no unit to go forward to")
+            return
+        unit, rest, passed = behind[-1], behind[:-1], [*ahead, here]
+        self.go_to(unit)
+        self._visited, self._later = (rest, passed) if step < 0 else (passed, rest)

@@ -1,0 +1,143 @@
+"""Keeps and exports the panes' units: marks and notes, files, the clipboard, other programs."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from shapebias.core.analysis.by_image import ImageName
+from shapebias.core.errors import ShapebiasError
+from shapebias.core.store.reader import Unit
+from shapebias.tui.finding import Finding
+from shapebias.tui.saving import image_file, open_image, save_marks, save_table, save_unit_picture
+from shapebias.tui.screens.image import strongest_image
+from shapebias.tui.widgets.prompt import Purpose
+
+
+class Keeping(Finding):
+    """Panes whose units can be marked, saved and copied."""
+
+    # Marks
+
+    def action_mark(self) -> None:
+        """Mark the unit, or take its mark away."""
+        unit = self.units.unit
+        if unit is not None:
+            self._change_mark(unit, None if unit in self.session.marks else "")
+
+    def action_note(self) -> None:
+        """Open the prompt for a note on the unit."""
+        self._anchor = self.units.unit
+        if self._anchor is not None:
+            self.prompt.open(Purpose.NOTE, self.session.marks.note(self._anchor))
+
+    def _change_mark(self, unit: Unit, note: str | None) -> None:
+        """Give a unit a note, None to take its mark away; what was before can be had back."""
+        marks = self.session.marks
+        self._changed_marks.append((unit, marks.note(unit) if unit in marks else None))
+        self._set_mark(unit, note)
+
+    def _set_mark(self, unit: Unit, note: str | None) -> None:
+        """Change a mark, and show it wherever its unit is."""
+        try:
+            self.session.marks.remove(unit) if note is None else self.session.marks.set(unit, note)
+        except ShapebiasError as error:
+            self.complain(error)
+        self.units.refresh()
+        for panel in self._panels:
+            panel.write()
+        self._show_status()
+
+    def action_undo_mark(self) -> None:
+        """Take the last change of a mark or a note back."""
+        if not self._changed_marks:
+            self.say("no mark was changed")
+            return
+        unit, note = self._changed_marks.pop()
+        self._set_mark(unit, note)
+        self.say(f"as before: {unit} {'is not marked' if note is None else f'is marked {note}'.rstrip()}")
+
+    def action_marked(self, step: int) -> None:
+        """Go to the next marked unit, in the order of layers and units, or around."""
+        if self.layer is None:
+            return
+        unit = self.session.marks.next_to(self.units.unit or Unit(*self.layer, 0), step)
+        if unit is None:
+            self.say("no unit is marked: m marks one")
+        else:
+            self.go_to(unit)
+
+    # Saving
+
+    def action_save_picture(self) -> None:
+        """Save the unit's images, in the view that is shown."""
+        unit = self.units.unit
+        if unit is not None:
+            self._save(partial(save_unit_picture, self.session.store, unit, self._panels[-1].grid.view))
+
+    def action_save_table(self) -> None:
+        """Save the rows and columns that are shown."""
+        table = self.units.shown_table
+        if table is not None:
+            self._save(partial(save_table, self.session.store, table))
+
+    def action_save_marks(self) -> None:
+        """Save the marked units."""
+        self._save(partial(save_marks, self.session.store, self.session.marks))
+
+    def _save(self, save: Callable[[], Path]) -> None:
+        """Save on a thread, and say where."""
+
+        def run() -> None:
+            try:
+                path = save()
+            except ShapebiasError as error:
+                self.call_later(self.complain, error)
+            else:
+                self.call_later(self.say, f"saved {path.resolve()}")
+
+        self.say("saving …")
+        self.run_worker(run, thread=True)
+
+    # Handing on
+
+    def action_copy_name(self) -> None:
+        """Copy the unit's name, through the terminal, so that it is on the clipboard of whoever sits there."""
+        if self.units.unit is not None:
+            self._copy(str(self.units.unit))
+
+    def action_copy_path(self) -> None:
+        """Copy the path of the image that is shown, or of the unit's strongest one."""
+        image = self._image
+        if image is not None:
+            self._copy(str(image_file(self.session.store, image) or image.path))
+
+    def _copy(self, text: str) -> None:
+        """Copy a text, and say so."""
+        self.copy_to_clipboard(text)
+        self._tell(f"copied {text}")
+
+    def action_open_image(self) -> None:
+        """Open the image that is shown, or the unit's strongest one, in another program, or say where it is."""
+        image = self._image
+        if image is None:
+            return
+        path = image_file(self.session.store, image)
+        if path is None:
+            self._tell(f"{image.path} is not on this machine")
+        else:
+            self._tell(f"opened {path}" if open_image(path) else f"no program opens images here: {path}")
+
+    @property
+    def _image(self) -> ImageName | None:
+        """The image that the screen is about, else the strongest of the unit under the cursor."""
+        image = getattr(self.screen, "image", None)
+        if image is None and self.units.unit is not None:
+            image = strongest_image(self.session.store, self.units.unit)
+        return image
+
+    def _tell(self, text: str) -> None:
+        """Say something, on other screens as a message."""
+        if len(self.screen_stack) == 1:
+            self.say(text)
+        else:
+            self.notify(text, markup=False)

@@ -1,0 +1,19 @@
+"""The texts in the frame of a pane. Panes have the class `framed`; that with the focus is in the accent's colour."""
+
+from textual.content import Content
+from textual.widget import Widget
+
+from shapebias.core.text import printable
+
+MUTED = "$foreground 60%"  # of what is not the first thing to read
+
+
+def write_frame(pane: Widget, name: str, more: str = "", below: str = "") -> None:
+    """Write into the frame of a pane its `name` and `more` about it, and at its lower edge what is `below`.
+
+    The texts need not be printable.
+    """
+    title = Content.assemble((printable(name, 120), "bold"), f"  {printable(more)}" if more else "")
+    subtitle = Content(printable(below))
+    if (title, subtitle) != (pane._border_title, pane._border_subtitle):  # each is a refresh
+        pane.border_title, pane.border_subtitle = title, subtitle
