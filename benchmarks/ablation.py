@@ -62,11 +62,11 @@ def naive(runner: Runner, layer: int, unit: int, pixels: NDArray[np.uint8], batc
         changed[:, unit] = 0
         return changed
 
-    found = []
+    received = []
     with runner.device.inference(), Watch(runner.network, [runner.layers[layer]], silence):
         for first in range(0, len(pixels), batch):
-            found.append(CHOICE.decide(runner.network(runner.inputs(pixels[first : first + batch]))))
-    return np.concatenate(found)
+            received.append(CHOICE.decide(runner.network(runner.inputs(pixels[first : first + batch]))))
+    return np.concatenate(received)
 
 
 def contest(runner: Runner, layer: int, pixels: NDArray[np.uint8], units: int) -> None:
@@ -74,11 +74,11 @@ def contest(runner: Runner, layer: int, pixels: NDArray[np.uint8], units: int) -
     facts = runner.layers[layer]
     chosen = np.linspace(0, facts.units - 1, max(2, units)).astype(int).tolist()
     one = batched = ours = 0.0
-    wanted, found, said = [], np.zeros((0, 0), np.int32), ""
+    wanted, decisions, said = [], np.zeros((0, 0), np.int32), ""
     for number, unit in enumerate(chosen):
         if number == len(chosen) // 2:
             start = time.process_time()
-            found, said = ablate(runner, facts, pixels)
+            decisions, said = ablate(runner, facts, pixels)
             ours = time.process_time() - start
         start = time.process_time()
         naive(runner, layer, unit, pixels, 1)
@@ -94,7 +94,7 @@ def contest(runner: Runner, layer: int, pixels: NDArray[np.uint8], units: int) -
             f"  {name:25}  {seconds:8.1f} s, {seconds / ours:5.1f} x the pass ({counted:.1f} x if {PUBLISHED[0]} of "
             f"{PUBLISHED[1]} images count)"
         )
-    same = (found[chosen] == np.stack(wanted)).all()
+    same = (decisions[chosen] == np.stack(wanted)).all()
     print(f"  {'the pass':25}  {ours:8.1f} s")
     print(f"  decisions of {len(chosen)} units {'equal' if same else 'DIFFER'}")
 
@@ -104,15 +104,18 @@ def ablate(runner: Runner, layer: WatchedLayer, pixels: NDArray[np.uint8]) -> tu
     ablation = UnitAblation(runner, layer, 1_000_000_000)
     scores = runner.forward(pixels)
     assert scores is not None
-    found = np.tile(CHOICE.decide(scores), (layer.units, 1))
+    decisions = np.tile(CHOICE.decide(scores), (layer.units, 1))
     rows = 0
     for first in range(0, len(pixels), BATCH):
         image, unit, decided = ablation.decide_pixels(pixels[first : first + BATCH], CHOICE)
-        found[unit, first + image] = decided
+        decisions[unit, first + image] = decided
         rows += len(unit)
     check = ablation.check
     given_up = "" if check.given_up is None else f" ({check.given_up})"
-    return found, f"{rows:,} rows, {check.rows:,} of them in bfloat16{given_up}, of these {check.again:,} in float32"
+    return (
+        decisions,
+        f"{rows:,} rows, {check.rows:,} of them in bfloat16{given_up}, of these {check.again:,} in float32",
+    )
 
 
 if __name__ == "__main__":

@@ -49,14 +49,14 @@ def photo_like(count: int) -> NDArray[np.uint8]:
     return pixels
 
 
-class Contest:
+class ActivationContest:
     """One network, its inputs, and the ways to run it: each goes on by one batch when it is asked for the next."""
 
     def __init__(self, name: str, images: int) -> None:
         torch.manual_seed(0)
         self.device: Device = choose_device("auto", "auto")
         self.batch = 256 if self.device.is_cuda else 32
-        self.network = self.device.place(torchvision.models.get_model(name, weights=None).eval())
+        self.network = self.device.to(torchvision.models.get_model(name, weights=None).eval())
         self.pixels = photo_like(images)
         with self.device.inference():
             trace = Trace(self.network, self.input(np.arange(2)))
@@ -109,15 +109,15 @@ class Contest:
             yield
 
 
-WAYS: dict[str, Callable[[Contest], Iterator[None]]] = {
-    "bare forward": Contest.bare,
-    "activation pass": Contest.activation_pass,
-    "with noise": Contest.smoothness_pass,
-    "plain": Contest.plain_reductions,
+WAYS: dict[str, Callable[[ActivationContest], Iterator[None]]] = {
+    "bare forward": ActivationContest.bare,
+    "activation pass": ActivationContest.activation_pass,
+    "with noise": ActivationContest.smoothness_pass,
+    "plain": ActivationContest.plain_reductions,
 }
 
 
-def in_turns(contest: Contest) -> dict[str, NDArray[np.float64]]:
+def in_turns(contest: ActivationContest) -> dict[str, NDArray[np.float64]]:
     """Return the seconds (by the clock, of the processor) of every way; they take their batches in turns, so that what
     else the machine does, and how warm it is, falls on all of them."""
     running = {way: start(contest) for way, start in WAYS.items()}
@@ -132,8 +132,8 @@ def in_turns(contest: Contest) -> dict[str, NDArray[np.float64]]:
 
 
 def speed(name: str, images: int, rounds: int) -> None:
-    in_turns(Contest(name, 32))  # compiles the kernels
-    contest = Contest(name, images)
+    in_turns(ActivationContest(name, 32))  # compiles the kernels
+    contest = ActivationContest(name, images)
     times = [in_turns(contest) for _ in range(rounds)]
     units = sum(layer.units for layer in contest.layers)
     print(f"{name}: {images} images, {units} units in {len(contest.layers)} layers, {contest.device}")
@@ -158,7 +158,7 @@ def peak_memory(name: str, images: int, what: str) -> int:
 def report_peak(task: str, images: int) -> None:
     """In the fresh process: batches come one at a time, as from a loader."""
     name, _, what = task.partition(":")
-    contest = Contest(name, 32)
+    contest = ActivationContest(name, 32)
     (all_images,) = contest.batches()
     list(contest.bare())
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant

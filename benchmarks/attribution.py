@@ -47,7 +47,7 @@ class Clock:
         return Clock(self.processor + other.processor, self.wall + other.wall)
 
 
-class Contest:
+class AttributionContest:
     """A network, images and what it gives for them."""
 
     def __init__(self, images: int) -> None:
@@ -77,7 +77,7 @@ class Contest:
                 self.network(self.inputs[: min(most, forwards - backwards - start)])
 
 
-def contest(choice: Choice, images: int, rounds: int, run: Contest) -> tuple[Clock, Clock]:
+def contest(choice: Choice, images: int, rounds: int, run: AttributionContest) -> tuple[Clock, Clock]:
     """Return the time of a method, and that of the bare runs that it needs."""
     cost = choice.cost(run.subject.size)
     together = max(1, RUNS // cost.forwards)
@@ -107,7 +107,7 @@ if __name__ == "__main__":
     parser.add_argument("--methods", default=DEFAULT)
     options = parser.parse_args()
     torch.set_num_threads(2)
-    run = Contest(options.images)
+    run = AttributionContest(options.images)
     print(f"{run.subject.device}; {options.images} images")
     print(f"{'method':24}  {'images':>6}  {'an image':>11}  {'ratio':>6}  {'wall':>6}")
     total_ours, total_bare = Clock(), Clock()

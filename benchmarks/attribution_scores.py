@@ -34,7 +34,7 @@ SIZE = 224
 TOGETHER = 16  # images of a batch, as in a run on the CPU
 
 
-class Clock:
+class ScoresClock:
     """The clock's and the processor's seconds of some work."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ def main() -> None:
     batch = images[:1].expand(subject.budget.images, -1, -1, -1).contiguous(memory_format=torch.channels_last)
     forwards(network, batch, 2 * len(batch))
     score(subject, images[:1], 1, options.steps, 0)
-    before, scoring, bare = peak(), Clock(), Clock()
+    before, scoring, bare = peak(), ScoresClock(), ScoresClock()
     parts = [images[first : first + TOGETHER] for first in range(0, len(images), TOGETHER)]
     turns = [(part, number) for number in range(options.rounds) for part in parts]
     for part, number in turns:

@@ -96,8 +96,8 @@ def main() -> None:
             generator = torch.Generator().manual_seed(0)
             chosen = batches(inputs[some], labels[some])
             attacks = [Attack.reaching(norm, epsilon, STEPS) for epsilon in epsilons]
-            found = robust_accuracy(network, chosen, attacks, generator)
-            rows.append([name, *(f"{each:.1%}" for each in found)])
+            accuracies = robust_accuracy(network, chosen, attacks, generator)
+            rows.append([name, *(f"{accuracy:.1%}" for accuracy in accuracies)])
 
     lines = [
         "# The built-in pair",

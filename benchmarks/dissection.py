@@ -40,13 +40,13 @@ SIDE = 112
 CATEGORIES = {"color": 11, "texture": 47, "material": 32, "part": 234, "object": 584, "scene": 292}
 
 
-class Contest:
+class DissectionContest:
     """The network, its inputs, and what is done with them."""
 
     def __init__(self, images: int) -> None:
         torch.manual_seed(0)
         self.device = choose_device("auto", "auto")
-        self.network = self.device.place(torchvision.models.alexnet(weights=None).eval())
+        self.network = self.device.to(torchvision.models.alexnet(weights=None).eval())
         self.pixels = photo_like(images)
         sizes = list(CATEGORIES.values())
         self.concepts = Concepts(
@@ -96,18 +96,18 @@ class Contest:
             quantiles[index].update(Maps(output, images[batch], paired=False))
 
         self.forwards(see)
-        return [each.result() for each in quantiles]
+        return [quantile.result() for quantile in quantiles]
 
     def count(self, thresholds: list[NDArray[np.float32]]) -> None:
-        layers = [Overlap(each, self.concepts, self.device.device) for each in thresholds]
-        shown = [ShownConcepts.of(labels, self.device.device) for labels in self.labels]
+        layers = [Overlap(threshold, self.concepts, self.device.device) for threshold in thresholds]
+        concepts = [ShownConcepts.of(labels, self.device.device) for labels in self.labels]
 
         def see(index: int, output: torch.Tensor, batch: int) -> None:
-            layers[index].update(AnnotatedMaps(Maps(output), shown[batch]))
+            layers[index].update(AnnotatedMaps(Maps(output), concepts[batch]))
 
         self.forwards(see)
-        for each in layers:
-            each.result()
+        for overlap in layers:
+            overlap.result()
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -117,7 +117,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def speed(images: int, rounds: int) -> None:
-    contest = Contest(images)
+    contest = DissectionContest(images)
     contest.bare()
     thresholds = contest.thresholds()
     contest.count(thresholds)  # compiles the kernels
@@ -128,7 +128,7 @@ def speed(images: int, rounds: int) -> None:
     }
     times: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
-        contest.labels = [_fresh(each) for each in contest.labels]
+        contest.labels = [_fresh(labels) for labels in contest.labels]
         for way, action in ways.items():
             times[way].append(seconds(action))
     units = sum(layer.units for layer in contest.layers)
@@ -155,15 +155,15 @@ def peak_memory(images: int, what: str) -> int:
 
 def report_peak(what: str, images: int) -> None:
     """In the fresh process: the same batch comes again and again."""
-    contest = Contest(BATCH)
+    contest = DissectionContest(BATCH)
     contest.bare()
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant
     thresholds = [np.full(layer.units, 0.05, np.float32) for layer in contest.layers]
-    layers = [Overlap(each, contest.concepts, contest.device.device) for each in thresholds]
+    layers = [Overlap(threshold, contest.concepts, contest.device.device) for threshold in thresholds]
 
     def see(index: int, output: torch.Tensor, batch: int) -> None:
-        shown = ShownConcepts.of(_fresh(contest.labels[0]), contest.device.device)
-        layers[index].update(AnnotatedMaps(Maps(output), shown))
+        concepts = ShownConcepts.of(_fresh(contest.labels[0]), contest.device.device)
+        layers[index].update(AnnotatedMaps(Maps(output), concepts))
 
     for _ in range(images // BATCH):
         contest.forwards(None if what == "bare" else see)

@@ -80,11 +80,11 @@ def write_tables(page: Path, tables: dict[str, list[str]]) -> None:
     """Put tables into a page, by their names."""
     text = page.read_text("utf-8")
     for name, lines in tables.items():
-        found = re.search(rf"<!-- table: {name} -->.*?<!-- end -->", text, re.S)
-        if found is None:
+        match = re.search(rf"<!-- table: {name} -->.*?<!-- end -->", text, re.S)
+        if match is None:
             raise SystemExit(f"{page} has no table {name}")
         whole = f"<!-- table: {name} -->\n" + "\n".join(lines) + "\n<!-- end -->"
-        text = text[: found.start()] + whole + text[found.end() :]
+        text = text[: match.start()] + whole + text[match.end() :]
     page.write_text(text, "utf-8")
 
 

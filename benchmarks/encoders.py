@@ -48,7 +48,7 @@ def _rows_of_bands(picture: Image.Image) -> Image.Image:
 def encoders() -> list[Encoder]:
     """Ours and the peers that are installed."""
     hands = ThreadPoolExecutor(2)
-    found = [
+    available = [
         Encoder(
             "shapebias, 16 colours a tile, one thread", lambda tiles, _: encode_tiles(tiles), lambda tiles, _: tiles
         ),
@@ -70,7 +70,7 @@ def encoders() -> list[Encoder]:
                 return [_bytes(image_to_sixels(picture, options))]
 
             name = f"textual-image {version('textual-image')}, {method}"
-            found.append(Encoder(name, paint, lambda _, picture: _one(picture)))
+            available.append(Encoder(name, paint, lambda _, picture: _one(picture)))
     try:
         import chafa
     except ImportError:
@@ -94,8 +94,8 @@ def encoders() -> list[Encoder]:
                 return [_bytes(canvas.print(term_info=information, fallback=True))]
 
             name = f"chafa.py {version('chafa.py')}, dither {dither.lower()}"
-            found.append(Encoder(name, draw, lambda _, picture: _one(_rows_of_bands(picture))))
-    return found
+            available.append(Encoder(name, draw, lambda _, picture: _one(_rows_of_bands(picture))))
+    return available
 
 
 def _bytes(data: str | bytes | bytearray) -> bytes:
@@ -137,8 +137,8 @@ def _measure(encoder: Encoder, tiles: Pixels, picture: Image.Image) -> tuple[flo
         times.append(1000 * (time.perf_counter() - start))
     source = encoder.source(tiles, picture)
     _, height, width, _ = source.shape
-    shown = np.stack([decode_sixel(data, width, height) for data in encoded])
-    return min(times), sum(map(len, encoded)) / 1000, psnr(shown, source)
+    decoded = np.stack([decode_sixel(data, width, height) for data in encoded])
+    return min(times), sum(map(len, encoded)) / 1000, psnr(decoded, source)
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def passing(network: str, batches: list[np.ndarray]) -> float:
     """Images a second of the pass on decoded images."""
     device = choose_device("auto", "auto")
     torch.manual_seed(0)
-    placed = device.place(torchvision.models.get_model(network, weights=None).eval())
+    placed = device.to(torchvision.models.get_model(network, weights=None).eval())
     with device.inference():
         layers = Trace(placed, device.images(batches[0][:2], imagenet_preprocessing())).paper()
     count = sum(map(len, batches))
@@ -60,7 +60,7 @@ def passing(network: str, batches: list[np.ndarray]) -> float:
     return count / (time.perf_counter() - start)
 
 
-class Stopwatch(Silent):
+class StreamStopwatch(Silent):
     """Notes when the images begin to stream, and when the last one is through."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ def command(network: str, folder: Path, limit: int) -> tuple[float, float]:
             store=Path(scratch) / "x.zarr",
             limit=limit,
         )
-        watch = Stopwatch()
+        watch = StreamStopwatch()
         start = time.perf_counter()
         summary = precompute(settings, watch)
         whole = time.perf_counter() - start

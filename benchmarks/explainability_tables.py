@@ -19,7 +19,7 @@ SIGNIFICANT = 0.05
 
 
 def model_table(known: list[Explained]) -> list[str]:
-    """Return a model's scores, a line a method, each with the larger half of its interval."""
+    """Return a model's scores, one line per method, each with the larger half of its interval."""
     return rows(
         ["method", *(SCORES[name].title for name in SCORES)],
         [[row.method, *(str(row.scores[name]) for name in SCORES)] for row in known],
@@ -35,13 +35,13 @@ def mass_table(known: list[Explained], models: list[str]) -> list[str]:
 
 def difference_table(store: Store, models: list[str]) -> list[str]:
     """Return how much larger the second model's scores are; bold where that is significant."""
-    found = score_differences(store, models[0], models[1], list(SCORES))
+    differences = score_differences(store, models[0], models[1], list(SCORES))
     cells = {
         (row.method, row.score): f"{'**' if row.p_holm < SIGNIFICANT else ''}{row.interval.mean:+.3f}"
         f"{'**' if row.p_holm < SIGNIFICANT else ''}"
-        for row in found
+        for row in differences
     }
-    methods = dict.fromkeys(row.method for row in found)
+    methods = dict.fromkeys(row.method for row in differences)
     body = [[method, *(cells.get((method, name), "–") for name in SCORES)] for method in methods]
     return rows(["method", *(SCORES[name].title for name in SCORES)], body)
 

@@ -135,8 +135,10 @@ def beside(values: Sequence[float], *budgets: tuple[float, str]) -> str:
     """Ratios to the budgets: the median's to the first, p95's to the second."""
     if not values:
         return ""
-    found = (statistics.median(values), float(np.percentile(values, 95)))
-    parts = [f"{value / budget:.2f} x {budget:g} {unit}" for value, (budget, unit) in zip(found, budgets, strict=False)]
+    measured = (statistics.median(values), float(np.percentile(values, 95)))
+    parts = [
+        f"{value / budget:.2f} x {budget:g} {unit}" for value, (budget, unit) in zip(measured, budgets, strict=False)
+    ]
     return "; ".join(parts)
 
 
@@ -178,9 +180,9 @@ def measure_launches(explorer: list[str], store: Store, screen: Screen, launches
     for turn in range(launches + 1):  # alternately, so that the machine's other work hits all of them
         for name, (command, marker) in programs.items():
             with PtyTerminal(command, screen.columns, screen.rows, CELL) as terminal:
-                shown = terminal.wait_for(lambda: terminal.time_of_text(marker) is not None)  # noqa: B023 (called at once)
+                started = terminal.wait_for(lambda: terminal.time_of_text(marker) is not None)  # noqa: B023 (called at once)
                 when = terminal.time_of_text(marker)
-                if not shown or when is None:
+                if not started or when is None:
                     raise SystemExit(
                         f"{name}: never painted\n{terminal.text_since(0)[-2000:].decode(errors='replace')}"
                     )
@@ -190,9 +192,9 @@ def measure_launches(explorer: list[str], store: Store, screen: Screen, launches
                     terminal.wait_quiet(QUIET)
                     pictures.append(terminal.sixels_since(0)[-1].time - terminal.started)
     title(f"From the start of the process, {screen.columns} x {screen.rows} cells, medians of {launches}")
-    medians = {name: statistics.median(found) for name, found in times.items()}
-    for name, found in times.items():
-        row(name, f"{medians[name]:.2f} s ({min(found):.2f} … {max(found):.2f})")
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+    for name, seconds in times.items():
+        row(name, f"{medians[name]:.2f} s ({min(seconds):.2f} … {max(seconds):.2f})")
     *_, empty, ours = medians.values()
     row("explorer / empty app", f"{ours / empty:.2f} x", f"budget {FIRST_TABLE} x")
     if pictures[1:]:

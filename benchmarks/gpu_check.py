@@ -36,7 +36,7 @@ from benchmarks.gpu.from_jpegs import from_jpegs
 from benchmarks.gpu.jpegs import jpegs
 from benchmarks.gpu.memory import memory
 from benchmarks.gpu.replay import statistics
-from benchmarks.gpu.setup import FULL, SMALL, Record, Section, Setup
+from benchmarks.gpu.setup import FULL, SMALL, Record, ReportSection, Setup
 from benchmarks.gpu.short_memory import short_memory
 from benchmarks.gpu.speed import speed
 from benchmarks.gpu.whole_runs import whole_runs
@@ -44,18 +44,18 @@ from shapebias.core.files import write_atomically
 from shapebias.precompute.stopping import RunStoppedError, stoppable
 
 SECTIONS = (
-    Section("A", "JPEGs", 15, jpegs),
-    Section("B", "the same activations into both statistics", 20, statistics),
-    Section("C", "whole stores", 95, whole_runs),
-    Section("D", "too little memory", 15, short_memory),
-    Section("E", "speed", 135, speed),
-    Section("F", "from JPEGs to a store", 55, from_jpegs),
-    Section("G", "memory", 15, memory),
+    ReportSection("A", "JPEGs", 15, jpegs),
+    ReportSection("B", "the same activations into both statistics", 20, statistics),
+    ReportSection("C", "whole stores", 95, whole_runs),
+    ReportSection("D", "too little memory", 15, short_memory),
+    ReportSection("E", "speed", 135, speed),
+    ReportSection("F", "from JPEGs to a store", 55, from_jpegs),
+    ReportSection("G", "memory", 15, memory),
 )
 RESULTS = "gpu_check.json"
 
 
-def run_section(section: Section, setup: Setup, strict_speed: bool = False) -> Record:
+def run_section(section: ReportSection, setup: Setup, strict_speed: bool = False) -> Record:
     """Return what a section gives; an error, and more time than it has, are violations. Raises RunStoppedError where
     the user stops it."""
     budget = section.seconds * setup.sizes.patience
@@ -76,7 +76,7 @@ def run_section(section: Section, setup: Setup, strict_speed: bool = False) -> R
     return record
 
 
-def check(sections: Sequence[Section], setup: Setup, out: Path, strict_speed: bool = False) -> list[Record]:
+def check(sections: Sequence[ReportSection], setup: Setup, out: Path, strict_speed: bool = False) -> list[Record]:
     """Run sections, one after the other, and write what all of them gave after each."""
     records: list[Record] = []
     for section in sections:

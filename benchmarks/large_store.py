@@ -177,7 +177,7 @@ def measure_memory(path: Path) -> None:
     """Peak memory of an explorer in which somebody walks through all layers and looks at twins."""
     store = open_store(path)
     layers = store.layers("M")
-    print(f"{sum(each.units for each in layers.values()):,} units in {len(layers)} layers, {IMAGES} images")
+    print(f"{sum(layer.units for layer in layers.values()):,} units in {len(layers)} layers, {IMAGES} images")
     with PtyTerminal(explore(path), 160, 48, CELL) as terminal:
         first_row(terminal, path)
         row("peak memory once the table is there", peak(terminal.process.pid), f"budget {MEMORY} MB")
@@ -193,8 +193,8 @@ def measure_memory(path: Path) -> None:
 
 def peak(process: int) -> str:
     """VmHWM, of Linux."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text())
-    return f"{int(found[1]) / 1000:.0f} MB" if found else "unknown"
+    match = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text())
+    return f"{int(match[1]) / 1000:.0f} MB" if match else "unknown"
 
 
 def measure_twins(path: Path, rounds: int) -> None:
@@ -207,11 +207,11 @@ def measure_twins(path: Path, rounds: int) -> None:
         with timed(first):
             find_twins(correlator, Unit("M", "layer0", turn))
         with timed(again):
-            found = correlator.correlations(Unit("M", "layer0", turn + 1), "M", "layer0")
+            correlations = correlator.correlations(Unit("M", "layer0", turn + 1), "M", "layer0")
         values: NDArray[np.float64] = np.asarray(correlator.store.activations("M", "layer0", "max")[:], np.float64)
         with timed(plain):
             every = np.corrcoef(values, rowvar=False)
-        np.testing.assert_allclose(found, np.atleast_2d(every)[turn + 1], atol=1e-5)
+        np.testing.assert_allclose(correlations, np.atleast_2d(every)[turn + 1], atol=1e-5)
     print(f"twins: 1000 units, {IMAGES} images")
     row("first unit, read from the store", milliseconds(first), f"budget {TWINS} ms")
     row("next unit", milliseconds(again), f"budget {TWINS} ms")

@@ -87,7 +87,7 @@ def describe(name: str) -> tuple[str, int]:
         default, convolutions = trace.choose("paper"), trace.choose("all")
     except ShapebiasError as error:
         return f"| `{name}` | {side} | {error} | | |", 1
-    layers = list({layer.place: layer for layer in default + convolutions}.values())
+    layers = list({layer.point: layer for layer in default + convolutions}.values())
     declared = declared_channels(model.network, layers, images)
     heads = [layer for layer in layers if _is_multiple(layer.units, declared[layer.name])]
     wrong = [layer for layer in layers if layer not in heads and layer.units not in declared[layer.name]]
@@ -129,7 +129,7 @@ def _channels_of_name(network: nn.Module, name: str) -> set[int]:
 def _channels_of_takers(network: nn.Module, paths: set[str], images: Tensor) -> dict[str, set[int]]:
     """Return for modules the inputs that those modules declare which get their output as it is, or pooled."""
     outputs: dict[int, tuple[str, Tensor]] = {}
-    found: dict[str, set[int]] = {path: set() for path in paths}
+    numbers: dict[str, set[int]] = {path: set() for path in paths}
 
     def keep(path: str, output: Any) -> None:
         tensor = first_tensor(output)
@@ -141,7 +141,7 @@ def _channels_of_takers(network: nn.Module, paths: set[str], images: Tensor) -> 
         path, known = outputs.get(tensor.data_ptr(), ("", None)) if tensor is not None else ("", None)
         if known is None or tensor is None or tensor.numel() != known.numel():
             return
-        found[path] |= _declared(module, _INPUTS)
+        numbers[path] |= _declared(module, _INPUTS)
         if isinstance(module, _PASSING):
             keep(path, output)
 
@@ -153,7 +153,7 @@ def _channels_of_takers(network: nn.Module, paths: set[str], images: Tensor) -> 
         network(images)
     for handle in handles:
         handle.remove()
-    return {path: channels or _last_in(network.get_submodule(path)) for path, channels in found.items()}
+    return {path: channels or _last_in(network.get_submodule(path)) for path, channels in numbers.items()}
 
 
 def _last_in(module: nn.Module) -> set[int]:

@@ -58,15 +58,15 @@ Times = list[tuple[float, float]]  # seconds of wall and processor
 
 
 def _times(actions: list[Callable[[], Any]], runs: int) -> list[Times]:
-    found: list[Times] = [[] for _ in actions]
+    all_times: list[Times] = [[] for _ in actions]
     for _ in range(runs):
-        for action, times in zip(actions, found, strict=True):
+        for action, times in zip(actions, all_times, strict=True):
             wall, processor = time.perf_counter(), time.thread_time()
             result = action()
             times.append((time.perf_counter() - wall, time.thread_time() - processor))
             if isinstance(result, LoadedModel):
                 assert result.file_sha256
-    return found
+    return all_times
 
 
 def _median(times: Times) -> float:

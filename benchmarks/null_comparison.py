@@ -49,11 +49,11 @@ class NullNetwork(nn.Module):
 def measured(folder: Path, seeds: range, images: int) -> Store:
     """Return a store of networks `n0`, `n1`, ... with the weights that the seeds give."""
     texts = []
-    for place, seed in enumerate(seeds):
+    for position, seed in enumerate(seeds):
         torch.manual_seed(seed)
         weights = folder / f"{seed}.pt"
         torch.save(NullNetwork().state_dict(), weights)
-        texts.append(f"n{place}=benchmarks.null_comparison:NullNetwork@{weights}")
+        texts.append(f"n{position}=benchmarks.null_comparison:NullNetwork@{weights}")
     path = folder / f"{seeds.start}.zarr"
     settings = Settings(
         models=parse_specs(texts), images="builtin:probe", store=path, limit=images, workers=0, passes=("noise",)

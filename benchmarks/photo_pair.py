@@ -21,7 +21,7 @@ from shapebias.core.analysis.accuracy import Accuracy, accuracies
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.analysis.ood import ood_accuracies
 from shapebias.core.paper import PHOTO_PAIR
-from shapebias.core.paper.claims import Verdict, claims_of
+from shapebias.core.paper.claims import ClaimVerdict, claims_of
 from shapebias.core.shape_bias.observers import bias_text, choice_text, choices_of, observe, published_beside
 from shapebias.core.store.concepts import read_concepts
 from shapebias.core.store.opening import open_store
@@ -158,14 +158,14 @@ def cue_conflict(store: Store) -> list[str]:
     choices = choices_of(decisions.categories for decisions in known.values())
     published = published_beside(choices)
     whole = next(one.score.counts for one in published if not one.is_people)
-    shown = min(len(decisions.conflicting().images) for decisions in known.values())
+    count = min(len(decisions.conflicting().images) for decisions in known.values())
     observers = [observe(name, "this page", False, decisions) for name, decisions in known.items()]
     lines = bias_text([*published, *observers]).splitlines()
     lines += [choice_text(choice) for choice in choices if choice is not None]
     return [
         "## Shape or texture",
         "",
-        f"Cue-conflict images of the categories that CIFAR-10 has ([shape-bias.md](shape-bias.md)): {shown} of the "
+        f"Cue-conflict images of the categories that CIFAR-10 has ([shape-bias.md](shape-bias.md)): {count} of the "
         f"{whole.shape + whole.texture + whole.other} that are published. They are shrunk to 32 px, where a texture is "
         "not what it was at 224, and few, so that the intervals are wide:",
         "",
@@ -176,12 +176,16 @@ def cue_conflict(store: Store) -> list[str]:
 
 def out_of_distribution(store: Store) -> list[str]:
     """Return the accuracies on sets of stimuli; nothing where there are none."""
-    found = {name: {row.set_name: row for row in ood_accuracies(store, name)} for name in PHOTO_PAIR}
-    names = list(found[PHOTO_PAIR[0]])
+    by_model = {name: {row.set_name: row for row in ood_accuracies(store, name)} for name in PHOTO_PAIR}
+    names = list(by_model[PHOTO_PAIR[0]])
     if not names:
         return []
     rows = [
-        [name, str(found[PHOTO_PAIR[0]][name].images), *(f"{found[model][name].accuracy:.1%}" for model in PHOTO_PAIR)]
+        [
+            name,
+            str(by_model[PHOTO_PAIR[0]][name].images),
+            *(f"{by_model[model][name].accuracy:.1%}" for model in PHOTO_PAIR),
+        ]
         for name in names
     ]
     head = ["", "images", *PHOTO_PAIR]
@@ -220,9 +224,9 @@ def layers(store: Store) -> list[str]:
 
 def claims(store: Store) -> list[str]:
     """Return the paper's claims one by one."""
-    found = claims_of(store, *PHOTO_PAIR)
-    rows = [[claim.found, claim.here, f"**{claim.verdict}**"] for claim in found]
-    by_verdict = {verdict: [claim.found for claim in found if claim.verdict is verdict] for verdict in Verdict}
+    claims = claims_of(store, *PHOTO_PAIR)
+    rows = [[claim.finding, claim.here, f"**{claim.verdict}**"] for claim in claims]
+    by_verdict = {verdict: [claim.finding for claim in claims if claim.verdict is verdict] for verdict in ClaimVerdict}
     return [
         "## The paper's claims, one by one",
         "",

@@ -102,11 +102,11 @@ def make_folders(folder: Path, count: int) -> None:
         (folder / name).write_bytes(content)
 
 
-def make_tars(folder: Path, count: int, each: int = 10_000) -> None:
+def make_tars(folder: Path, count: int, images_per_file: int = 10_000) -> None:
     images = noise(count)
-    for number in range(-(-count // each)):
+    for number in range(-(-count // images_per_file)):
         with tarfile.open(folder / f"images-{number:04d}.tar", "w") as tar:
-            for name, content in islice(images, each):
+            for name, content in islice(images, images_per_file):
                 member = tarfile.TarInfo(name)
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
@@ -120,8 +120,8 @@ def run(folder: Path, threads: int | None = None, **settings: Any) -> dict[str, 
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         sys.exit(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return summary
 
 
 def growth(folder: Path, small: int, large: int) -> None:
@@ -134,10 +134,10 @@ def growth(folder: Path, small: int, large: int) -> None:
     expected = (many["images"] - middle["images"]) / (middle["images"] - few["images"])
     for kind in ("seconds", "processor"):
         slope = (many[kind] - middle[kind]) / (middle[kind] - few[kind])
-        rows = ", ".join(f"{each[kind]:.1f} for {each['images']:,}" for each in (few, middle, many))
+        rows = ", ".join(f"{run_facts[kind]:.1f} for {run_facts['images']:,}" for run_facts in (few, middle, many))
         print(f"  {kind:15s} {rows}: an image of the second half takes {slope / expected:.2f} x one of the first")
-    each = (many["bytes"] - few["bytes"]) / (many["images"] - few["images"])
-    print(f"  store           {each:.0f} bytes an image, {each / many['units']:.2f} an image and unit")
+    bytes_each = (many["bytes"] - few["bytes"]) / (many["images"] - few["images"])
+    print(f"  store           {bytes_each:.0f} bytes per image, {bytes_each / many['units']:.2f} per image and unit")
 
 
 def shards(folder: Path) -> None:
@@ -146,10 +146,10 @@ def shards(folder: Path) -> None:
     for _ in range(2):
         totals["one"].append(run(folder, limit=20_000, shard_size=20_000))
         totals["many"].append(run(folder, limit=20_000))
-    last = min(totals["many"], key=lambda each: each["seconds"])
+    last = min(totals["many"], key=lambda run_facts: run_facts["seconds"])
     print(f"shards, {last['images']:,} images: {last['shards']} against one")
     for kind in ("seconds", "processor"):
-        one, many = (min(each[kind] for each in totals[name]) for name in ("one", "many"))
+        one, many = (min(run_facts[kind] for run_facts in totals[name]) for name in ("one", "many"))
         print(f"  {kind:15s} {many:.1f} against {one:.1f}: {many / one:.3f} x")
     print(f"  writing them    {last['keeping'] / last['seconds']:.1%} of the run")
     print(f"  after the last  {last['finishing']:.1f} s: merging, writing the store")
@@ -161,9 +161,9 @@ def workers(folder: Path) -> None:
     speeds: dict[int, list[float]] = {1: [], 2: []}
     for count in (1, 2, 1, 2):
         settings = {"engine": "ray", "ray_workers": count, "cpus_per_worker": 0.5, "workers": 0, "shard_size": 256}
-        found = run(folder, 1, limit=4096, models=[f"{folder}/net.py:wide"], batch_size=32, **settings)
-        first, last = (found["spans"][place] for place in (started, -1))
-        speeds[count].append(256 * (found["shards"] - 1 - started) / (last - first))
+        summary = run(folder, 1, limit=4096, models=[f"{folder}/net.py:wide"], batch_size=32, **settings)
+        first, last = (summary["spans"][index] for index in (started, -1))
+        speeds[count].append(256 * (summary["shards"] - 1 - started) / (last - first))
     one, two = max(speeds[1]), max(speeds[2])
     print(f"Ray: 1 worker {one:.0f} images/s, 2 workers {two:.0f}: {two / one:.2f} x")
 

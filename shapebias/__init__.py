@@ -1,7 +1,7 @@
 """shapebias: look inside a CNN from a terminal, or from Python.
 
-What Python programs may use are the names below; docs/python.md shows them. Each is imported when it is first asked
-for, so that this module alone costs nothing. Their types are in `__init__.pyi`.
+The names below are for Python programs; docs/python.md shows them. Each is imported when it is first used, so that this
+module itself loads fast. Their types are in `__init__.pyi`.
 """
 
 from importlib import import_module
@@ -25,7 +25,7 @@ __all__ = ["__version__", *_HOMES]
 
 
 def load(name: str) -> Any:
-    """Return what a public name stands for: an object of its module, or the module that is called so."""
+    """Return the object of a public name, or the module with that name."""
     module = import_module(_HOMES[name])
     return getattr(module, name, module)
 
@@ -33,7 +33,7 @@ def load(name: str) -> Any:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return globals().setdefault(name, load(name))  # a folder that is called so is there by now, and can be called
+    return globals().setdefault(name, load(name))  # a folder of that name is imported by now, and can be called
 
 
 def __dir__() -> list[str]:

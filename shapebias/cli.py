@@ -10,7 +10,7 @@ import shapebias
 from shapebias.commands.ablate import ablate
 from shapebias.commands.attribute import attribute
 from shapebias.commands.attribution import attribution
-from shapebias.commands.common import Command, exit_code_of, open_missing_streams, program_options
+from shapebias.commands.common import CliCommand, exit_code_of, open_missing_streams, program_options
 from shapebias.commands.compare import compare
 from shapebias.commands.concepts import concepts
 from shapebias.commands.cue_conflict import cue_conflict
@@ -32,7 +32,7 @@ from shapebias.commands.twins import twins
 from shapebias.commands.units import units
 from shapebias.commands.verify import verify
 
-COMMANDS: tuple[Command[...], ...] = (  # in the order of `--help`, where they stand under the headings of their groups
+COMMANDS: tuple[CliCommand[...], ...] = (  # in the order of `--help`, which lists them by group
     *(precompute, attribute, ablate),
     *(explore, info, units, show, image, twins, marks),
     *(compare, report, plot, cue_conflict, ood, concepts, attribution),
@@ -72,5 +72,5 @@ def main(*arguments: Any) -> None:
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows what it can
+            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows replacements for other characters
     sys.exit(exit_code_of(lambda: app(*arguments, prog_name="shapebias", standalone_mode=False)))

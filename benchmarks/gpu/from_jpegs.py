@@ -9,7 +9,7 @@ from typing import Any, Self
 from unittest import mock
 
 from benchmarks.gpu.networks import spec
-from benchmarks.gpu.passes import Contest
+from benchmarks.gpu.passes import PassesContest
 from benchmarks.gpu.setup import Record, Setup
 from benchmarks.gpu.speed import seconds
 from shapebias.precompute.device import Device
@@ -146,7 +146,7 @@ def _settings(setup: Setup, name: str, **more: Any) -> Settings:
 
 def _run(setup: Setup, record: Record, name: str, decoding: float) -> None:
     """Measure a whole run of a network, and compare it with the slower of decoding and the pass."""
-    contest = Contest(setup, name, "auto")
+    contest = PassesContest(setup, name, "auto")
     contest.passing()
     passing = contest.images / seconds(contest.passing)
     stages = Stages()

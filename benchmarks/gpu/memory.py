@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu.passes import Contest
+from benchmarks.gpu.passes import PassesContest
 from benchmarks.gpu.setup import Record, Setup
 from shapebias.precompute.memory import release
 
@@ -17,8 +17,8 @@ _GROWTH = 32e6  # bytes that as many more images may take on the device
 def memory(setup: Setup, record: Record) -> None:
     """Measure the peaks of the bare network, the pass, and the pass over more images."""
     few = replace(setup, sizes=replace(setup.sizes, batches=1))
-    contest = Contest(few, setup.sizes.network, "auto")
-    more = Contest(replace(setup, sizes=replace(setup.sizes, batches=_MORE)), setup.sizes.network, "auto")
+    contest = PassesContest(few, setup.sizes.network, "auto")
+    more = PassesContest(replace(setup, sizes=replace(setup.sizes, batches=_MORE)), setup.sizes.network, "auto")
     actions: dict[str, Callable[[], None]] = {
         "bare": contest.bare,
         "pass": contest.passing,

@@ -26,7 +26,7 @@ TOP, CLASSES = 25, 1000
 Pixels = NDArray[np.uint8]
 
 
-class Contest:
+class PassesContest:
     """A network in one precision and a batch of images, which comes several times, as other images.
 
     What is measured is done as a run does it: from uint8 pixels on the host to parts on the host.
@@ -70,8 +70,8 @@ class Contest:
         packed = self._packed_pixels()
         thresholds = ThresholdMeasure((0,), self._annotations, 0)
         parts = [self._measure(thresholds, packed)]
-        found = [thresholds.merge(0, self.runner, parts)]
-        self._measure(DissectionMeasure((0,), self._annotations, found, "published"), packed)
+        thresholds_of_model = [thresholds.merge(0, self.runner, parts)]
+        self._measure(DissectionMeasure((0,), self._annotations, thresholds_of_model, "published"), packed)
 
     def _probe(self, noises: tuple[str, ...]) -> ProbeMeasure:
         numbers = np.arange(self.images)

@@ -37,7 +37,7 @@ Maps = list[NDArray[np.float32]]  # of each layer, [images, units, h, w]
 
 def activation_maps(layers: tuple[tuple[int, int], ...], images: int) -> Maps:
     """Return maps like a network's, most values 0, with what is rare there in every layer: a dead unit, one that is
-    saturated, one with values that are no numbers, one far from 0, a negative one, a constant one."""
+    saturated, one with NaN or infinite values, one far from 0, a negative one, a constant one."""
     rng = np.random.default_rng(0)
     maps = []
     for units, side in layers:
@@ -107,7 +107,7 @@ def _annotations(images: int) -> Annotations:
     )
 
 
-class Contest:
+class ReplayContest:
     """The statistics of both devices, of the same maps."""
 
     def __init__(self, setup: Setup) -> None:
@@ -156,11 +156,11 @@ class Contest:
 
 def statistics(setup: Setup, record: Record) -> None:
     """Compare the statistics of both devices, of the same maps."""
-    contest = Contest(setup)
+    contest = ReplayContest(setup)
     on_cpu, on_device = map(contest.probe, contest.runners)
     record.check(np.array_equal(on_cpu.decision, on_device.decision), "decisions differ")
-    for number, (found, wanted) in enumerate(zip(on_device.layers, on_cpu.layers, strict=True)):
-        check_layer(record, f"layer {number}", found, wanted)
+    for number, (actual, expected) in enumerate(zip(on_device.layers, on_cpu.layers, strict=True)):
+        check_layer(record, f"layer {number}", actual, expected)
         for name, values in on_cpu.noisy[number].items():
             _check_close(record, f"layer {number} {name}", on_device.noisy[number][name], values)
     thresholds = [contest.thresholds(runner) for runner in contest.runners]
@@ -172,41 +172,41 @@ def statistics(setup: Setup, record: Record) -> None:
     record.measured |= {"layers": len(setup.sizes.maps), "images": setup.sizes.map_images}
 
 
-def check_layer(record: Record, name: str, found: LayerResult, wanted: LayerResult) -> None:
+def check_layer(record: Record, name: str, actual: LayerResult, expected: LayerResult) -> None:
     """Check that a layer's metrics and top images are what they are on the CPU."""
-    record.check(found.left_out == wanted.left_out, f"{name}: other maps are left out")
-    _check_top(record, name, found.top, wanted.top)
-    for metric, values in wanted.metrics.items():
+    record.check(actual.left_out == expected.left_out, f"{name}: other maps are left out")
+    _check_top(record, name, actual.top, expected.top)
+    for metric, values in expected.metrics.items():
         if metric in EXACT:
-            same = np.array_equal(found.metrics[metric], values, equal_nan=True)
+            same = np.array_equal(actual.metrics[metric], values, equal_nan=True)
             record.check(same, f"{name}: {metric} differs")
         else:
-            _check_close(record, f"{name} {metric}", found.metrics[metric], values)
+            _check_close(record, f"{name} {metric}", actual.metrics[metric], values)
 
 
-def _check_top(record: Record, name: str, found: TopKResult, wanted: TopKResult) -> None:
+def _check_top(record: Record, name: str, actual: TopKResult, expected: TopKResult) -> None:
     for kind in ("value", "image", "position"):
-        same = np.array_equal(getattr(found, kind), getattr(wanted, kind), equal_nan=kind == "value")
+        same = np.array_equal(getattr(actual, kind), getattr(expected, kind), equal_nan=kind == "value")
         record.check(same, f"{name}: the top images' {kind} differs")
-    apart = int(np.abs(found.map.astype(np.int16) - wanted.map).max(initial=0))
+    apart = int(np.abs(actual.map.astype(np.int16) - expected.map).max(initial=0))
     record.check(apart <= 1, f"{name}: the top images' maps differ by {apart} of 255")
 
 
-def _check_close(record: Record, name: str, found: NDArray[np.float32], wanted: NDArray[np.float32]) -> None:
+def _check_close(record: Record, name: str, actual: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
     """Check that values are as far as 1e-5 from those of the CPU, relative to these where they are above 1; and that
     the same ones are NaN."""
-    undefined = np.isnan(wanted)
-    record.check(np.array_equal(np.isnan(found), undefined), f"{name}: not the same units are undefined")
-    apart = np.abs(found.astype(np.float64) - wanted) / np.maximum(np.abs(wanted), 1)
+    undefined = np.isnan(expected)
+    record.check(np.array_equal(np.isnan(actual), undefined), f"{name}: not the same units are undefined")
+    apart = np.abs(actual.astype(np.float64) - expected) / np.maximum(np.abs(expected), 1)
     largest = float(np.nan_to_num(apart).max(initial=0))
     record.measured["largest difference"] = max(record.measured.get("largest difference", 0.0), largest)
     record.check(largest <= CLOSE, f"{name} differs by {largest:.1e}")
 
 
-def _check_overlap(record: Record, name: str, found: LayerDissection, wanted: LayerDissection) -> None:
+def _check_overlap(record: Record, name: str, actual: LayerDissection, expected: LayerDissection) -> None:
     """Check that the counts of pixels, and the metrics that follow from them, are equal."""
     for kind in ("label", "intersection", "activation", "truth"):
-        same = np.array_equal(getattr(found[0], kind), getattr(wanted[0], kind))
+        same = np.array_equal(getattr(actual[0], kind), getattr(expected[0], kind))
         record.check(same, f"{name}: the overlap's {kind} differs")
-    for metric, values in wanted[1].items():
-        record.check(np.array_equal(found[1][metric], values, equal_nan=True), f"{name}: {metric} differs")
+    for metric, values in expected[1].items():
+        record.check(np.array_equal(actual[1][metric], values, equal_nan=True), f"{name}: {metric} differs")

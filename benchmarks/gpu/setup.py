@@ -159,7 +159,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """A part of the check: its letter, its title, the seconds that it may take, and what does it."""
 
     letter: str

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.gpu.networks import spec
-from benchmarks.gpu.passes import Contest
+from benchmarks.gpu.passes import PassesContest
 from benchmarks.gpu.profiling import profiled
 from benchmarks.gpu.setup import Record, Setup
 from shapebias.precompute.progress import Silent
@@ -38,7 +38,7 @@ def speed(setup: Setup, record: Record) -> None:
 
 
 def _contest(setup: Setup, record: Record, name: str, precision: str) -> None:
-    contest = Contest(setup, name, precision)
+    contest = PassesContest(setup, name, precision)
     ways: dict[str, tuple[Callable[[], None], int]] = {  # and how many forwards of an image each takes
         "bare": (contest.bare, 1),
         _FROM_PIXELS: (contest.from_pixels, 1),
@@ -63,7 +63,7 @@ def _contest(setup: Setup, record: Record, name: str, precision: str) -> None:
     record.measured[f"{here}, ablation rows/s"] = round(_ablation_speed(contest, setup.sizes.ablated))
 
 
-def _ablation_speed(contest: Contest, images: int) -> float:
+def _ablation_speed(contest: PassesContest, images: int) -> float:
     """Return the (image, unit) rows per second that ablation runs, of some images."""
     ablation = contest.ablation()
     contest.ablated_rows(ablation, 1)  # warms up

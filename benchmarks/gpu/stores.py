@@ -91,11 +91,11 @@ def distance(store: Store, expected: Store) -> Distance:
         equal["top images"].append(common)
         metrics["values of top images"].append(_top_values_apart(store, expected, model, layer))
         for name in _numbers(store, model, layer) & _numbers(expected, model, layer):
-            found, wanted = store.metric(model, layer, name), expected.metric(model, layer, name)
+            values, wanted = store.metric(model, layer, name), expected.metric(model, layer, name)
             if name in _COUNTED:
-                equal["counts"].append(_same(found, wanted))
+                equal["counts"].append(_same(values, wanted))
                 continue
-            apart = _apart(found, wanted) / _scale(expected, model, layer, name)
+            apart = _apart(values, wanted) / _scale(expected, model, layer, name)
             metrics[name].append(apart[common == 1] if _follows_top_images(name) else apart)
     joined = {name: np.concatenate(some) for name, some in metrics.items()}
     return Distance(
@@ -149,7 +149,7 @@ def _contents(store: Store) -> set[str]:
 
 def _shared_top_images(store: Store, expected: Store, model: str, layer: str) -> NDArray[np.float64]:
     """Return the share of each unit's top images that both stores have, float64 [units]."""
-    lists = (each.top_lists(model, layer, "image") for each in (store, expected))
+    lists = (one.top_lists(model, layer, "image") for one in (store, expected))
     return np.array(
         [len(np.intersect1d(one, other)) / len(np.unique(other)) for one, other in zip(*lists, strict=True)]
     )
@@ -157,8 +157,8 @@ def _shared_top_images(store: Store, expected: Store, model: str, layer: str) ->
 
 def _top_values_apart(store: Store, expected: Store, model: str, layer: str) -> NDArray[np.float64]:
     """Return how far the values of each unit's top list are apart on average, relative to the unit's max."""
-    found, wanted = (each.top_lists(model, layer, "value") for each in (store, expected))
-    apart: NDArray[np.float64] = _apart(found, wanted).mean(1) / _scale(expected, model, layer, "max")
+    values, wanted = (one.top_lists(model, layer, "value") for one in (store, expected))
+    apart: NDArray[np.float64] = _apart(values, wanted).mean(1) / _scale(expected, model, layer, "max")
     return apart
 
 
@@ -175,13 +175,13 @@ def _scale(expected: Store, model: str, layer: str, name: str) -> NDArray[np.flo
     return np.maximum(usual, max(_LEAST * usual.max(), np.finfo(np.float32).tiny))
 
 
-def _apart(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float64]:
+def _apart(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return |found - wanted|; 0 where both are the same or NaN, infinite where one is NaN."""
     with np.errstate(invalid="ignore"):
-        apart = np.abs(found.astype(np.float64) - wanted)
-    return np.where(_same(found, wanted), 0.0, np.nan_to_num(apart, nan=np.inf, posinf=np.inf))
+        apart = np.abs(actual.astype(np.float64) - expected)
+    return np.where(_same(actual, expected), 0.0, np.nan_to_num(apart, nan=np.inf, posinf=np.inf))
 
 
-def _same(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_] = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+def _same(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
     return same

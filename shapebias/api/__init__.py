@@ -1,1 +1,1 @@
-"""What Python programs use. `shapebias/__init__.py` names it; the modules here may change."""
+"""The objects that Python programs use. `shapebias/__init__.py` names them; the modules here may change."""

@@ -1,4 +1,4 @@
-"""Two models of a store side by side."""
+"""The comparison of two models of a store."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +11,13 @@ _SIDE = ("mean", "median", "lower_quartile", "upper_quartile", "units", "dead")
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What `shapebias compare` says of two models; printed, it is what the command prints.
+    """The comparison of two models by `shapebias compare`; as text, it is what the command prints.
 
-    accuracy:  of both under every condition
-    overall:   of every metric, in how many layers the second model has the larger mean, and by how much, in standard
+    accuracy:  accuracies of both models under every condition
+    overall:   for every metric, in how many layers the second model has the larger mean, and by how much, in standard
                deviations of the layers' units
-    layers:    of every metric and layer, the second model's mean less the first's, with a 95 % interval over units
-    record:    all of it, as `compare --json`
+    layers:    for every metric and layer, the second model's mean minus the first's, with a 95 % interval over units
+    record:    all of this, as `compare --json` prints it
 
         >>> comparison = store.compare("S", "R", metrics=["smoothness"])
         >>> comparison.models
@@ -43,7 +43,7 @@ class Comparison:
 
 
 def compared(record: dict[str, Any], text: str) -> Comparison:
-    """Return a comparison from what the command has as JSON and as text."""
+    """Return a comparison from the command's JSON and text."""
     first, second = record["models"]
     return Comparison(
         models=(first, second),
@@ -62,6 +62,6 @@ def compared(record: dict[str, Any], text: str) -> Comparison:
 
 
 def _flat(difference: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of a difference with those of its two sides beside each other."""
+    """Return the facts of a difference together with those of its two sides."""
     sides = {f"{side}_{name}": difference[side][name] for side in ("first", "second") for name in _SIDE}
     return difference | sides

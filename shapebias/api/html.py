@@ -1,4 +1,4 @@
-"""What notebooks show. All text is untrusted: it is escaped here."""
+"""HTML for notebooks. All text is untrusted: it is escaped here."""
 
 import io
 from base64 import b64encode
@@ -13,20 +13,22 @@ _CELL = "padding: 0.1em 0.6em; text-align: "
 
 
 def text_html(text: str, limit: int = 200) -> str:
-    """Return a text on one line as HTML without markup of its own, cut in its middle where it is longer."""
+    """Return a text on one line as HTML without markup of its own; a long text is cut in its middle."""
     return escape(printable(text, limit))
 
 
 def lines_html(text: str) -> str:
-    """Return printable lines as they stand."""
+    """Return printable lines as preformatted HTML."""
     return f"<pre>{escape(text)}</pre>"
 
 
 def table_html(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[bool], hints: Sequence[str] = ()
 ) -> str:
-    """Return a table of texts. `numbers` says which columns are flush right; `hints` are shown over the header's cells
-    when the mouse is there."""
+    """Return a table of texts.
+
+    `numbers` says which columns are right-aligned; `hints` are tooltips of the header's cells.
+    """
     aligns = [f"{_CELL}{'right' if number else 'left'}" for number in numbers]
     titles = [f' title="{text_html(hint, 400)}"' for hint in hints] or [""] * len(header)
     head = "".join(
@@ -43,7 +45,7 @@ def table_html(
 
 
 def picture_html(picture: Image.Image, description: str) -> str:
-    """Return a picture, in the text itself, as JPEG."""
+    """Return a picture as HTML with the JPEG file inside."""
     encoded = io.BytesIO()
     picture.save(encoded, "JPEG", quality=80)
     data = b64encode(encoded.getvalue()).decode("ascii")

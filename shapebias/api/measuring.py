@@ -32,9 +32,9 @@ _NO_IMAGES = ImageSet(root="", paths=[], labels=np.zeros(0, np.int32))
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What `measure` found: of every unit of the watched layers its statistics and top images.
+    """The result of `measure`: statistics and top images of every unit of the watched layers.
 
-    images: how many images came; notes: what to know of the network, a line each.
+    images: the number of images; notes: remarks on the network, one line each.
 
         >>> measured
         <Measurement of Sequential: 12 units in 1 layer, 20 images>
@@ -147,7 +147,7 @@ def measure(
 
 
 def _read_batch(batch: Any) -> _Batch:
-    """Return a loader's batch. Raises UsageError where it is none of images."""
+    """Return a loader's batch. Raises UsageError where it does not hold images."""
     images, labels = (batch[0], batch[1]) if isinstance(batch, list | tuple) and len(batch) > 1 else (batch, None)
     images = images[0] if isinstance(images, list | tuple) and images else images
     if isinstance(images, np.ndarray):
@@ -162,7 +162,7 @@ def _read_batch(batch: Any) -> _Batch:
 
 
 def _planned(loader: Iterable[Any], batch: int) -> int:
-    """Return how many images a loader gives at most. Raises UsageError where it does not say."""
+    """Return the largest number of images from a loader. Raises UsageError where it has no length."""
     try:
         batches = len(loader)  # type: ignore[arg-type]
     except TypeError:
@@ -195,7 +195,7 @@ def _classes(batch: _Batch, classes: int | None, runner: Runner) -> int:
 def _measurement(
     label: str, runner: Runner, activation: ActivationPass, labels: NDArray[np.int64], plan: StatisticsPlan
 ) -> Measurement:
-    """Return what the statistics of all layers amount to."""
+    """Return the results of all layers' statistics. Raises ShapebiasError where a layer did not run."""
     metrics: list[dict[str, NDArray[np.float32]]] = []
     tops: dict[str, TopKResult] = {}
     notes = list(runner.model.notes)

@@ -1,4 +1,4 @@
-"""A store as the objects of Python share it: what was read of it once is kept."""
+"""A store that several Python objects share, with a cache of what was read."""
 
 from functools import cached_property
 
@@ -8,7 +8,7 @@ from shapebias.core.units.table import UnitTable, load_units
 
 
 class Opened:
-    """An open store, with its unit table, read once, and the activations that correlations have read."""
+    """An open store, its unit table (read once), and the activations that correlations have read."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -20,5 +20,5 @@ class Opened:
 
     @cached_property
     def correlator(self) -> Correlator:
-        """What finds twins."""
+        """The object that finds twins."""
         return Correlator(self.store)

@@ -1,4 +1,4 @@
-"""What Python programs pass to `precompute`, as the settings of a run."""
+"""Translates the arguments of `precompute` in Python to the settings of a run."""
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ from shapebias.precompute.models.spec import ModelSpec, parse_spec
 from shapebias.precompute.settings import Settings, parse_passes
 
 _OWN = ("models", "images", "store", "passes")  # arguments of `precompute` itself
-_TEXTS: dict[Any, Callable[[str], Any]] = {Path: Path, ModelSpec: parse_spec}  # what reads a text as a type
+_TEXTS: dict[Any, Callable[[str], Any]] = {Path: Path, ModelSpec: parse_spec}  # functions that parse a text into a type
 _LISTS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {  # options that are written as on the command line
     "attacks": lambda texts: tuple(map(parse_attack, texts)),
     "attribution": lambda texts: parse_choices(",".join(texts)),
@@ -37,9 +37,9 @@ def settings_from(
 ) -> Settings:
     """Return the settings of a run; `options` are fields of `Settings` by name.
 
-    Values are written as on the command line: attacks as "l2:3", variants as "C=imagenet-c" or in a dictionary; where
-    several can be given, one stands for itself. Raises UsageError for an option that does not exist, or a value that
-    does not fit.
+    Values are written as on the command line: attacks as "l2:3", variants as "C=imagenet-c" or in a dictionary. Where
+    several are allowed, a single one may be given without a list. Raises UsageError for an option that does not exist,
+    or an invalid value.
     """
     hints = get_type_hints(Settings)
     known = [field.name for field in fields(Settings) if field.name not in _OWN]
@@ -75,7 +75,7 @@ def _value(name: str, hint: Any, value: Any) -> Any:
 
 
 def _one(name: str, kind: Any, value: Any) -> Any:
-    """Return a single value of some type. Raises UsageError where it is none."""
+    """Return a single value of a type. Raises UsageError where it is not of that type."""
     try:
         if kind in _TEXTS and isinstance(value, str | PathLike):
             return _TEXTS[kind](fspath(value))

@@ -1,4 +1,4 @@
-"""Packages that are there only where the user wants them."""
+"""Optional packages, which are installed by extras."""
 
 from importlib import import_module
 from typing import Any
@@ -7,7 +7,7 @@ from shapebias.core.errors import ShapebiasError
 
 
 def import_extra(package: str, extra: str) -> Any:
-    """Return an optional package. Raises ShapebiasError, which names the extra that brings it, where it is missing."""
+    """Return an optional package. Raises ShapebiasError that names the extra to install where it is missing."""
     try:
         return import_module(package)
     except ImportError as error:

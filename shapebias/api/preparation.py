@@ -1,4 +1,4 @@
-"""How a network's images are prepared, as Python programs say it."""
+"""The preprocessing of a network's images, as Python programs give it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,10 +12,11 @@ _ORIGIN = "preprocessing="
 
 
 def preparation_of(value: Any) -> Preprocessing:
-    """Return what torchvision's transforms, weights (`ResNet50_Weights.DEFAULT`), or a dictionary like timm's
-    `pretrained_cfg` (`input_size`, `crop_pct`, `interpolation`, `mean`, `std`; what it lacks is ImageNet's) say.
+    """Return the preprocessing of a torchvision transform, of weights (`ResNet50_Weights.DEFAULT`), or of a dictionary
+    like timm's `pretrained_cfg`.
 
-    Raises UsageError for anything else, ShapebiasError where a value makes no sense.
+    The dictionary has `input_size`, `crop_pct`, `interpolation`, `mean`, `std`; missing ones are ImageNet's. Raises
+    UsageError for anything else, ShapebiasError where a value makes no sense.
     """
     if isinstance(value, Preprocessing):
         return value

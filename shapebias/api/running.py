@@ -1,4 +1,4 @@
-"""`shapebias.precompute`: networks of a Python program, or by name, into a store."""
+"""`shapebias.precompute`: measures the networks of a Python program, or networks by name, into a store."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
@@ -79,7 +79,7 @@ def _specs(
     preprocessing: Any,
     classes: Any,
 ) -> list[ModelSpec]:
-    """Return the networks of a run, each by its spec. Raises UsageError."""
+    """Return the spec of each network of a run. Raises UsageError."""
     if isinstance(models, nn.Module):
         raise UsageError("models are given by label: models={'A': network}")
     if not models:
@@ -107,6 +107,6 @@ def _names(classes: Any) -> tuple[str, ...]:
 
 
 def _of(label: str, models: Mapping[str, Any], value: Any) -> Any:
-    """Return what an argument says of one network: it is of all, or by labels."""
+    """Return an argument's value for one network: the argument is for all, or a dictionary by label."""
     by_label = isinstance(value, Mapping) and set(value) <= set(models)
     return value.get(label) if by_label else value

@@ -1,4 +1,4 @@
-"""A store, as Python programs see it."""
+"""A store, for Python programs."""
 
 from collections.abc import Iterable
 from os import PathLike, fsdecode
@@ -51,12 +51,12 @@ class Store:
 
     @property
     def path(self) -> str:
-        """Its path or URL, of several stores that of the first."""
+        """The store's path or URL; of several stores, that of the first."""
         return str(self._opened.store.path)
 
     @property
     def models(self) -> list[str]:
-        """The labels of its models."""
+        """The labels of the store's models."""
         return list(self._opened.store.models)
 
     def layers(self, model: str) -> list[str]:
@@ -71,7 +71,7 @@ class Store:
     def images(self, model: str | None = None) -> Table:
         """Return the probe images with their classes (empty where there is none), in the order of `Unit.activations`.
 
-        Of several stores a `model` says whose images are meant; without it they are those of all.
+        Where several stores are open as one, `model` selects the images of its own store; None: those of all stores.
 
             >>> images = store.images()
             >>> images.columns, len(images)
@@ -123,8 +123,9 @@ class Store:
         return table_of(records, ("model", "kind", "condition", "accuracy", "images"))
 
     def shape_bias(self, by_category: bool = False) -> Table:
-        """Return what each model decided by where shape and texture disagree: counts, the shape bias, and its 95 %
-        interval; or the same for every shape category. Empty where no model was shown such images.
+        """Return how each model decided where shape and texture conflict: counts, shape bias and its 95 % interval.
+
+        With `by_category`, for every shape category. Empty where no model decided for such images.
 
             >>> bias = store.shape_bias()
             >>> bias.columns
@@ -174,7 +175,7 @@ class Store:
         return compared(facts, text)
 
     def info(self) -> dict[str, object]:
-        """Return what is in the store, as `info --json`: models with weights' digests, layers, settings, notes.
+        """Return the facts of `info --json`: models with digests of their weights, layers, settings, notes.
 
         >>> store.info()["images"]
         48

@@ -1,4 +1,4 @@
-"""Tables: rows and columns, for a notebook to show and for other packages to take."""
+"""Tables of rows and columns, which notebooks display and which can be converted for other packages."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,24 +21,24 @@ _IN_TEXT, _IN_HTML = 10, 20  # rows that are shown
 Row = TypeVar("Row", covariant=True)
 
 
-class Rows(ABC, Generic[Row]):
-    """What tables have in common: they are taken by rows and by columns, shown, and handed to other packages."""
+class TableBase(ABC, Generic[Row]):
+    """The base class of tables: access by rows and by columns, display, and conversion for other packages."""
 
     def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
         self._columns = dict(columns)
 
-    # What kinds of tables differ in
+    # Overridden by each kind of table
 
     @abstractmethod
     def _row(self, number: int) -> Row:
-        """Return a row, by its number from 0."""
+        """Return a row by its number, from 0."""
 
     @abstractmethod
     def _take(self, rows: NDArray[np.int64]) -> Self:
-        """Return the table of these rows."""
+        """Return a table of these rows."""
 
     def _cell(self, name: str, value: Any) -> str:
-        """Return how a value of a column is shown."""
+        """Return a value of a column as text."""
         if isinstance(value, str):
             return printable(value, 60)
         if isinstance(value, float | np.floating):
@@ -46,7 +46,7 @@ class Rows(ABC, Generic[Row]):
         return str(value)
 
     def _header(self) -> dict[str, str]:
-        """Return for every column that is shown its explanation."""
+        """Return the displayed columns, each with its explanation."""
         return dict.fromkeys(self._columns, "")
 
     # Rows and columns
@@ -81,7 +81,7 @@ class Rows(ABC, Generic[Row]):
             return self._columns[key].copy()
         return self._row(range(len(self))[key])
 
-    # For other packages
+    # Conversion for other packages
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Return a pandas data frame. Raises ShapebiasError where pandas is not installed.
@@ -113,7 +113,7 @@ class Rows(ABC, Generic[Row]):
         frame: polars.DataFrame = import_extra("polars", "polars").DataFrame(series, nan_to_null=True)
         return frame
 
-    # What is shown
+    # Display
 
     def _cells(self, names: Sequence[str], count: int) -> list[list[str]]:
         return [[self._cell(name, self._columns[name][row]) for name in names] for row in range(min(count, len(self)))]
@@ -134,7 +134,7 @@ class Rows(ABC, Generic[Row]):
         return table + self._more(_IN_HTML)
 
 
-class Table(Rows[dict[str, Any]]):
+class Table(TableBase[dict[str, Any]]):
     """A table whose rows are dictionaries; columns are arrays, of texts where their type is object.
 
     >>> accuracy = store.accuracy()
@@ -160,12 +160,12 @@ class Table(Rows[dict[str, Any]]):
 
 
 def table_of(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
-    """Return the table of some records, with these columns: NaN where a number is None, empty where a text is."""
+    """Return a table of records with these columns: NaN for a missing number, empty for a missing text."""
     return Table({name: _column([record[name] for record in records]) for name in columns})
 
 
 def _column(values: list[Any]) -> NDArray[Any]:
-    """Return values as an array: of texts as objects, of numbers as numbers."""
+    """Return values as an array: texts as objects, numbers as numbers."""
     known = [value for value in values if value is not None]
     if any(isinstance(value, str) for value in known):
         return np.array(["" if value is None else value for value in values], object)

@@ -1,4 +1,4 @@
-"""A unit, and tables of units."""
+"""A unit, and tables of units, for Python programs."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from shapebias.api.html import picture_html, table_html, text_html
 from shapebias.api.opened import Opened
-from shapebias.api.table import Rows, Table, table_of
+from shapebias.api.table import Table, TableBase, table_of
 from shapebias.core.analysis.twins import find_twins
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import METRICS
@@ -19,7 +19,7 @@ from shapebias.core.text import printable
 from shapebias.core.units import table as core
 
 _KINDS = ("max", "mean")
-_CARD_IMAGES, _CARD_TILE = 10, 96  # of a card's grid: how many images, and their size in px
+_CARD_IMAGES, _CARD_TILE = 10, 96  # the grid on a card: number of images, and their size in px
 
 
 class Unit:
@@ -40,22 +40,22 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """`MODEL/LAYER/INDEX`."""
+        """The unit's full name, `MODEL/LAYER/INDEX`."""
         return str(self._unit)
 
     @property
     def model(self) -> str:
-        """The label of its model."""
+        """The label of the unit's model."""
         return self._unit.model
 
     @property
     def layer(self) -> str:
-        """The name of its layer."""
+        """The name of the unit's layer."""
         return self._unit.layer
 
     @property
     def index(self) -> int:
-        """Its number in the layer."""
+        """The unit's number in the layer."""
         return self._unit.index
 
     @property
@@ -170,7 +170,7 @@ class Unit:
         return "".join(parts) + f'<div style="display: flex; flex-wrap: wrap; gap: 2em">{"".join(tables)}</div>'
 
 
-class UnitTable(Rows[Unit]):
+class UnitTable(TableBase[Unit]):
     """Units in rows, with every metric in a column. A row is a `Unit`, a slice is a `UnitTable`, a column an array.
 
     >>> units = store.units("layer = conv5", sort="smoothness")
@@ -202,8 +202,9 @@ class UnitTable(Rows[Unit]):
         return {name: METRICS[name].formula if name in METRICS else "" for name in self._columns}
 
     def to_records(self, top: bool = True) -> list[dict[str, Any]]:
-        """Return what `shapebias units --format json` prints: one dictionary a unit, None for numbers that are
-        undefined, and under `top` the unit's top images.
+        """Return the records of `shapebias units --format json`: one dictionary per unit.
+
+        NaN becomes None; `top` lists the unit's top images.
 
             >>> record = store.units("layer = conv5")[:1].to_records()[0]
             >>> sorted(record["top"][0])

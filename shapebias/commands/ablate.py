@@ -142,7 +142,7 @@ def _stimuli(store: "Store") -> str:
 
 
 def _known(facts: Any, name: str, kind: type = str) -> Any:
-    """Return a setting of the run that made the store, None where it makes no sense."""
+    """Return a setting of the run that made the store; None where it makes no sense."""
     value = facts.get(name) if isinstance(facts, dict) else None
     return value if type(value) is kind else None
 
@@ -163,7 +163,7 @@ def _summary(store: "Store", plot: Path | None, as_json: bool) -> None:
 
 
 def _chosen(store: "Store", expression: str) -> "Chosen":
-    """Return the units that an expression selects, of every model that has some.
+    """Return the units that an expression selects, by model.
 
     Raises UsageError where it selects nothing, or all units of a model.
     """

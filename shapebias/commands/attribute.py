@@ -12,7 +12,7 @@ from shapebias.core.text import printable
 
 if TYPE_CHECKING:
     from shapebias.core.attribution.choice import Choice
-    from shapebias.core.attribution.explained import Explained
+    from shapebias.core.attribution.explained import AttributionResult
 
 _PICTURE, _ARRAYS = ".png", ".npz"
 _TILE = 160  # px
@@ -73,14 +73,14 @@ def attribute(
 
     specs = parse_specs([spec, *(model or [])])
     check_sources(specs)
-    from shapebias.precompute.attribution.on_files import Task, explain_files, find_files
+    from shapebias.precompute.attribution.on_files import ExplainTask, explain_files, find_files
     from shapebias.precompute.device import choose_device
     from shapebias.precompute.progress import console_progress
     from shapebias.tui.terminal.query import is_interactive, query_terminal
 
     terminal = query_terminal() if not output and is_interactive() else None
     kind = None if terminal is None else terminal.choose(graphics)
-    task = Task(files=find_files(images), choices=choices, target=target, seed=seed)
+    task = ExplainTask(files=find_files(images), choices=choices, target=target, seed=seed)
     with console_progress() as progress:
         explained = explain_files(specs, task, choose_device(device, "auto"), progress)
     for note in explained.notes:
@@ -95,7 +95,7 @@ def attribute(
 
 
 def _check_outputs(paths: list[Path]) -> None:
-    """Raise UsageError for a file that could not be written, before minutes are spent on what it would hold."""
+    """Raise UsageError for a file that could not be written, before minutes are spent on its content."""
     for path in paths:
         if path.suffix.lower() not in (_PICTURE, _ARRAYS):
             raise UsageError(f"-o {printable(str(path))}: write FILE.png for the picture, FILE.npz for the raw maps")
@@ -104,7 +104,7 @@ def _check_outputs(paths: list[Path]) -> None:
 
 
 def _choices(texts: list[str]) -> "list[Choice]":
-    """Return the methods that are named, by default all but the controls; the cheapest first."""
+    """Return the methods in texts, the cheapest first; by default all but the controls."""
     from shapebias.core.attribution.choice import parse_choices
     from shapebias.core.attribution.method import REFERENCE_SIDE
     from shapebias.core.attribution.methods import CONTROL
@@ -115,8 +115,8 @@ def _choices(texts: list[str]) -> "list[Choice]":
     return sorted(chosen, key=lambda choice: choice.cost(REFERENCE_SIDE).runs)
 
 
-def _write(explained: "Explained", path: Path) -> None:
-    """Write the picture or the arrays, as the file's name says. Raises CannotWriteError."""
+def _write(explained: "AttributionResult", path: Path) -> None:
+    """Write the picture or the arrays, as the file's extension says. Raises CannotWriteError."""
     if path.suffix.lower() == _ARRAYS:
         from shapebias.core.attribution.explained import write_arrays
 

@@ -1,4 +1,4 @@
-"""What all commands share: how a function becomes a command, and how its errors are said."""
+"""Turns functions into commands, and reports their errors."""
 
 import contextlib
 import errno
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass
 class ProgramOptions:
-    """The options that stand before the command's name. `debug`: errors end with their traceback."""
+    """The options before the command's name. `debug`: errors end with their traceback."""
 
     debug: bool = False
 
@@ -41,11 +41,12 @@ class Group(StrEnum):
 
 
 @dataclass(frozen=True)
-class Command(Generic[P]):
+class CliCommand(Generic[P]):
     """A command of the program: a function whose parameters are its options.
 
-    `run` is the function, `group` the heading of `shapebias --help` that the command stands under, and `examples` are
-    the command lines that its own help ends with.
+    run:       the function
+    group:     the heading in `shapebias --help` that lists the command
+    examples:  command lines at the end of the command's own help
     """
 
     run: Callable[P, None]
@@ -53,13 +54,13 @@ class Command(Generic[P]):
     examples: tuple[str, ...]
 
 
-def command(group: Group, examples: tuple[str, ...]) -> Callable[[Callable[P, None]], Command[P]]:
-    """Return a decorator that makes a function a command, whose errors are one line on stderr and an exit code."""
-    return lambda function: Command(_with_one_line_errors(function), group, examples)
+def command(group: Group, examples: tuple[str, ...]) -> Callable[[Callable[P, None]], CliCommand[P]]:
+    """Return a decorator that turns a function into a command, whose errors are one line on stderr and an exit code."""
+    return lambda function: CliCommand(_with_one_line_errors(function), group, examples)
 
 
 def _with_one_line_errors(function: Callable[P, T]) -> Callable[P, T]:
-    """Return the function so wrapped that a user's mistake ends the program with one line instead of a traceback."""
+    """Return the function wrapped so that a user's mistake ends the program with one line instead of a traceback."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -76,8 +77,10 @@ def _with_one_line_errors(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def exit_code_of(program: Callable[[], object]) -> int:
-    """Run the whole program and return its exit code. Whatever ends it, wrong usage and mistakes in it included, is one
-    line on stderr, unless `--debug` asks for the traceback."""
+    """Run the whole program and return its exit code.
+
+    Anything that ends it, wrong usage and bugs included, prints one line on stderr, or with `--debug` the traceback.
+    """
     try:
         code = program()
         sys.stdout.flush()
@@ -89,15 +92,15 @@ def exit_code_of(program: Callable[[], object]) -> int:
 
 
 def _is_expected(error: Exception) -> bool:
-    """Whether an error is a user's mistake, or of the program's output: a closed pipe, a full disk."""
+    """Return whether an error is a user's mistake, or concerns the program's output: a closed pipe, a full disk."""
     if isinstance(error, OSError):
         return isinstance(error, BrokenPipeError) or (error.errno in _UNWRITABLE and error.filename is None)
     return isinstance(error, ShapebiasError)
 
 
 def _said(error: Exception) -> int:
-    """Say in one line what ended the program, and return its exit code."""
-    if hasattr(error, "format_message"):  # of the command line's library: wrong usage
+    """Print one line on why the program ended, and return its exit code."""
+    if hasattr(error, "format_message"):  # an error of the command line's library: wrong usage
         message = " ".join(str(error.format_message()).split())
         say(f"{printable(message, 300)} (see --help)" if message else "see --help")
         return int(getattr(error, "exit_code", 2))
@@ -105,9 +108,9 @@ def _said(error: Exception) -> int:
         say(str(error))
         return error.exit_code
     if isinstance(error, OSError) and _is_expected(error):
-        with contextlib.suppress(OSError, ValueError):  # or Python would try once more at its end
+        with contextlib.suppress(OSError, ValueError):  # otherwise Python would try to flush again at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):  # `shapebias units ... | head` is no mistake
+        if not isinstance(error, BrokenPipeError):  # `shapebias units ... | head` is not a mistake
             say(f"the output cannot be written: {os.strerror(error.errno or 0).lower()}")
     elif isinstance(error, typer.Abort):
         say("stopped")
@@ -118,31 +121,41 @@ def _said(error: Exception) -> int:
 
 
 def say(text: str) -> None:
-    """Print a line on stderr, if that can be."""
+    """Print a line on stderr, if that is possible."""
     with contextlib.suppress(OSError, ValueError):
         print(f"shapebias: {text}", file=sys.stderr, flush=True)
 
 
 def open_missing_streams() -> None:
-    """Give a program that was started without stdin, stdout or stderr empty ones: else Python has none, and the first
-    file that is opened gets their place."""
+    """Open empty files for missing standard streams.
+
+    A program that was started without stdin, stdout or stderr does not have them in Python, and the first file that is
+    opened would get their descriptor.
+    """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 (as long as the program runs)
 
 
 def share_processors() -> None:
-    """Call it before torch is imported: its threads sleep when they wait, for the processes that decode images, and its
-    tensors are in large pages, which are there sooner."""
+    """Configure PyTorch's threads; call it before torch is imported.
+
+    Waiting threads sleep, which leaves the processors to the processes that decode images. Tensors are in large pages,
+    which the system provides faster.
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def count(option: str, text: str, least: int) -> int | None:
+    """Return the number in the value `text` of an option, None for `auto`.
+
+    Raises UsageError for anything else below `least`.
+    """
     if text == "auto":
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= least):

@@ -38,7 +38,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="The standard network: a unit is an outlier if its total variation is unusual among this one's.",
+            help="The standard network, whose total variation is the scale on which other units are outliers.",
             show_default="the first of the two",
         ),
     ] = None,

@@ -120,10 +120,10 @@ def _terminal_lines(terminal: dict[str, Any]) -> list[str]:
     size = f"{terminal['columns']} x {terminal['rows']} cells of {width} x {height} px"
     lines = [f"terminal    {terminal['name']}, {size}, pictures by {_GRAPHICS[terminal['graphics']]}"]
     for question in terminal["questions"]:
-        said = "no answer"
+        answer_text = "no answer"
         if question["answer"] is not None:
-            said = f"{question['answer'] or 'an empty answer'} ({question['milliseconds']} ms)"
-        lines.append(f"            {question['question']:36} {said}")
+            answer_text = f"{question['answer'] or 'an empty answer'} ({question['milliseconds']} ms)"
+        lines.append(f"            {question['question']:36} {answer_text}")
     lines += [f"            {conclusion}" for conclusion in terminal["conclusions"]]
     if terminal["graphics"] in ("halfcell", "none"):
         lines.append("            no graphics: try xterm -ti vt340, foot, WezTerm, kitty or iTerm2")

@@ -32,5 +32,5 @@ def layers(
     check_sources([spec])
     from shapebias.precompute.models.catalogue import describe_layers
 
-    found = describe_layers(spec)
-    print(json.dumps(found.to_json(), indent=1) if as_json else found.text())
+    described = describe_layers(spec)
+    print(json.dumps(described.to_json(), indent=1) if as_json else described.text())

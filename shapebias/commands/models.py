@@ -17,7 +17,7 @@ from shapebias.commands.options import JsonOption
     ),
 )
 def models(
-    wish: Annotated[
+    pattern: Annotated[
         str | None, typer.Argument(metavar="[FILTER]", help="List only names that contain this, or match this glob.")
     ] = None,
     as_json: JsonOption = False,
@@ -29,7 +29,11 @@ def models(
     from shapebias.core.text import printable
     from shapebias.precompute.models.catalogue import architectures_text, list_architectures
 
-    found, more = list_architectures(wish)
-    if not found:
-        raise UsageError(f"no model has {printable(wish or '')} in its name")
-    print(json.dumps([asdict(each) for each in found], indent=1) if as_json else architectures_text(found, more))
+    architectures, more = list_architectures(pattern)
+    if not architectures:
+        raise UsageError(f"no model has {printable(pattern or '')} in its name")
+    print(
+        json.dumps([asdict(architecture) for architecture in architectures], indent=1)
+        if as_json
+        else architectures_text(architectures, more)
+    )

@@ -15,9 +15,9 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 
 if TYPE_CHECKING:
-    from shapebias.core.ood.decisions import Observer, SetDecisions
+    from shapebias.core.ood.decisions import OodObserver, SetDecisions
 
-    Decided = dict[Observer, dict[str, SetDecisions]]
+    Decided = dict[OodObserver, dict[str, SetDecisions]]
 
 _FORMATS = ("table", "json", "csv")
 
@@ -57,8 +57,8 @@ def ood(
     from shapebias.core.ood.report import comparison_csv, comparison_record, comparison_text
 
     models, problems = _stores(stores or [])
-    recorded, said = _recorded(decisions or [], models)
-    problems += said
+    recorded, unusable = _recorded(decisions or [], models)
+    problems += unusable
     if not models and not recorded:
         raise ShapebiasError("nothing to show: " + "; ".join(problems[:3]))
     comparison = compare(models | recorded)
@@ -74,9 +74,9 @@ def ood(
 
 
 def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
-    """Return the models' decisions by set, and a line for every store that lacks some."""
+    """Return the models' decisions by set, and one line for every store that lacks some."""
     from shapebias.core.analysis.ood import ood_decisions
-    from shapebias.core.ood.decisions import Observer
+    from shapebias.core.ood.decisions import OodObserver
     from shapebias.core.store.opening import open_store
 
     models: Decided = {}
@@ -86,7 +86,7 @@ def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
         missing = []
         for model in store.models:
             if own := ood_decisions(store, model):
-                models[Observer(model, name, is_person=False)] = own
+                models[OodObserver(model, name, is_person=False)] = own
             else:
                 missing.append(model)
         if missing:
@@ -95,8 +95,10 @@ def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
 
 
 def _recorded(paths: Sequence[Path], models: "Decided") -> tuple["Decided", list[str]]:
-    """Return recorded decisions by set, of the sets that the models were shown where there are models, and what is
-    wrong with the rest, a line each."""
+    """Return recorded decisions by set, and one line for each problem.
+
+    Where there are models, only sets that these were shown count.
+    """
     from shapebias.core.ood.recorded import read_decisions
     from shapebias.core.shape_bias.categories import sixteen_classes
 
@@ -111,7 +113,7 @@ def _recorded(paths: Sequence[Path], models: "Decided") -> tuple["Decided", list
     return {who: own for who, own in kept.items() if own}, problems
 
 
-def _export(folder: Path, models: Mapping["Observer", Mapping[str, "SetDecisions"]]) -> None:
+def _export(folder: Path, models: Mapping["OodObserver", Mapping[str, "SetDecisions"]]) -> None:
     from shapebias.core.ood.recorded import export_decisions
 
     times = Counter(model.name for model in models)

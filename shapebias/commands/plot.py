@@ -60,8 +60,8 @@ def plot(
         list[str] | None,
         typer.Option(
             metavar="STANDARD=ROBUST",
-            help="Two models that an arrow joins in the figure criteria; by default those whose labels tell it, such "
-            "as S and R, or AlexNet and AlexNet-R. Repeatable.",
+            help="Draw an arrow from the first to the second of these models in the figure criteria; by default for "
+            "pairs with labels such as S and R, or AlexNet and AlexNet-R. Repeatable.",
         ),
     ] = None,
     all_right: AllRightOption = False,

@@ -149,7 +149,7 @@ def precompute(
     ablate_accuracy: Annotated[
         bool,
         _measured(
-            "--ablate-accuracy", help="Let the ablation pass measure what the accuracy loses without each unit, too."
+            "--ablate-accuracy", help="Let the ablation pass also measure how much accuracy is lost without each unit."
         ),
     ] = False,
     cue_conflict: Annotated[
@@ -362,7 +362,8 @@ def precompute(
     with console_progress() as progress, stoppable(time_limit):
         progress.stage("listing images")
         inputs = Inputs.find(settings, progress)
-        from shapebias.precompute.run import precompute as run  # with PyTorch, which takes seconds: after any mistake
+        # Imports PyTorch, which takes seconds, so only after all checks.
+        from shapebias.precompute.run import precompute as run
 
         summary = run(settings, progress, inputs)
     if as_json:

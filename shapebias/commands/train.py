@@ -68,7 +68,7 @@ def train(
     seeds: Annotated[
         str | None,
         typer.Option(
-            metavar="N,N,...", help="Several seeds: train a network for each, into the output file's name with -N."
+            metavar="N,N,...", help="Train one network for each of these seeds N, into files whose names end with -N."
         ),
     ] = None,
     device: DeviceOption = "auto",

@@ -21,7 +21,8 @@ def twins(
     unit: UnitArgument,
     model: OnlyModelOption = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="The number of units shown of the same layer, and of all other layers together.")
+        int,
+        typer.Option(min=1, help="List at most this many units of the same layer, and of all other layers together."),
     ] = 3,
     as_json: JsonOption = False,
 ) -> None:

@@ -10,7 +10,7 @@ from shapebias.commands.options import DeviceOption, JsonOption, StoreArgument, 
 from shapebias.core.remote import local_path
 
 if TYPE_CHECKING:
-    from shapebias.core.analysis.verify import Report
+    from shapebias.core.analysis.verify import VerifyReport
 
 
 @command(
@@ -67,13 +67,13 @@ def verify(
         raise typer.Exit(1)
 
 
-def _record(report: "Report") -> dict[str, object]:
+def _record(report: "VerifyReport") -> dict[str, object]:
     wrong = [{"path": path, "what": what} for path, what in report.wrong]
     facts = {"files": report.files, "bytes": report.bytes, "arrays": report.arrays, "units": report.units}
     return {"right": not report.wrong, "wrong": wrong, "notes": report.notes, **facts}
 
 
-def _text(report: "Report") -> str:
+def _text(report: "VerifyReport") -> str:
     lines = [f"{path}: {what}" for path, what in report.wrong]
     lines += [f"note: {note}" for note in report.notes]
     size = f"{report.files:,} files, {report.arrays:,} arrays, {report.bytes / 1e6:.1f} MB"

@@ -1,1 +1,1 @@
-"""What a store holds and what its numbers mean. Never imports torch or textual."""
+"""Reading stores and interpreting their numbers. Never imports torch or textual."""

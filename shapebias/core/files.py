@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the user's state folder."""
+"""Writing files completely or not at all, and the user's state folder."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from shapebias.core.text import printable
 
 
 class CannotWriteError(ShapebiasError):
-    """A file cannot be written: the disk is full, the folder is somebody else's."""
+    """A file cannot be written, for instance because the disk is full or the folder is another user's."""
 
 
 def cannot_write(path: Path, error: OSError) -> CannotWriteError:
@@ -23,7 +23,7 @@ def cannot_write(path: Path, error: OSError) -> CannotWriteError:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file that the user named. Raises CannotWriteError."""
+    """Write a text file that the user named. Raises CannotWriteError where that fails."""
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
@@ -31,15 +31,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Make `content` the file at `path`. Raises CannotWriteError; then `path` is as it was."""
+    """Write `content` to the file at `path`. Raises CannotWriteError where that fails; then `path` is unchanged."""
     with atomic_file(path) as file:
         file.write(content)
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file beside `path`, in a folder that is made where there is none; after the block it is synced to the
-    disk, then renamed to `path`. Raises CannotWriteError; then `path` is as it was."""
+    """Open a temporary file beside `path`, whose folder is created if needed.
+
+    After the block the file is synced to the disk and renamed to `path`.
+
+    Raises CannotWriteError where that fails; then `path` is unchanged.
+    """
     beside = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +61,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 @dataclass(frozen=True)
 class Size:
-    """What the files of a folder hold, and what they take up on the disk, whose blocks they fill in part."""
+    """The size of a folder: number of files, sum of their bytes, and bytes of the disk blocks that they occupy."""
 
     files: int
     bytes: int
@@ -65,7 +69,7 @@ class Size:
 
     @classmethod
     def of(cls, folder: Path) -> "Size":
-        """Return the size of all files in a folder and its folders."""
+        """Return the size of all files in a folder and its subfolders."""
         facts = [file.stat() for file in folder.rglob("*") if file.is_file()]
         return cls(len(facts), sum(fact.st_size for fact in facts), sum(512 * fact.st_blocks for fact in facts))
 
@@ -74,15 +78,16 @@ class Size:
 
 
 def sync_tree(folder: Path) -> None:
-    """Return when all in `folder` is on the disk, where a power cut takes nothing of it. Raises OSError."""
-    from concurrent.futures import ThreadPoolExecutor  # here, as every command imports this module
+    """Write everything in `folder` through to the disk, so that a power cut does not lose it. Raises OSError."""
+    from concurrent.futures import ThreadPoolExecutor  # imported here, since every command imports this module
 
-    with ThreadPoolExecutor(16) as pool:  # to wait for the disk together: one by one takes four times as long
+    # Threads wait for the disk at the same time: syncing one file after the other takes four times as long.
+    with ThreadPoolExecutor(16) as pool:
         list(pool.map(sync, [*folder.rglob("*"), folder]))
 
 
 def sync(path: Path) -> None:
-    """Return when a file, or the names in a folder, are on the disk. Raises OSError."""
+    """Write a file, or the names in a folder, through to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -91,8 +96,10 @@ def sync(path: Path) -> None:
 
 
 def state_folder() -> Path:
-    """Return `$XDG_STATE_HOME/shapebias`, else what the system has for it (`~/.local/state/shapebias`); it may not
-    exist."""
+    """Return `$XDG_STATE_HOME/shapebias`, or else the system's folder for state (`~/.local/state/shapebias`).
+
+    The folder may not exist.
+    """
     from platformdirs import user_state_path
 
     return user_state_path("shapebias")
@@ -106,7 +113,7 @@ def cache_folder() -> Path:
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file, None where there is no file. Raises ShapebiasError where it cannot be read."""
+    """Return the JSON object in a file; None where there is no file. Raises ShapebiasError where it cannot be read."""
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -121,7 +128,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 
 def write_state(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON object, whole or not at all, making its folder. Raises ShapebiasError."""
+    """Write a JSON object completely or not at all; creates the folder. Raises ShapebiasError where that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -130,5 +137,5 @@ def write_state(path: Path, content: dict[str, Any]) -> None:
 
 
 def damaged_state(path: Path) -> ShapebiasError:
-    """Return the error for a file in the state folder that does not hold what it should."""
+    """Return the error for a file in the state folder with invalid content."""
     return ShapebiasError(f"{printable(str(path))} is damaged: move it away")

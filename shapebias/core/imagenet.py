@@ -1,4 +1,6 @@
-"""ImageNet's 1000 classes: WordNet ids in sorted order (the order of every ImageNet network's outputs) and names."""
+"""ImageNet's 1000 classes in the order of every ImageNet network's outputs: names, and WordNet ids, which are
+sorted.
+"""
 
 import json
 import re
@@ -28,8 +30,11 @@ def class_names() -> list[str]:
 
 
 def variant_of(names: Iterable[str]) -> tuple[str, list[str]] | None:
-    """Return which data set of some of ImageNet's classes, `ImageNet-R` or `ImageNet-A`, has exactly the classes with
-    these names, which are or begin with WordNet ids, and these ids in class order; None for other classes."""
+    """Return the ImageNet variant, `ImageNet-R` or `ImageNet-A`, that has exactly these classes, and its WordNet ids in
+    order.
+
+    The names are WordNet ids or begin with them. Returns None for other classes.
+    """
     text = resources.files("shapebias.core").joinpath("reference/imagenet_variants.json").read_text("utf-8")
     variants: dict[str, list[str]] = json.loads(text)["classes"]
     ids = {wnid_of(name) for name in names}
@@ -37,20 +42,31 @@ def variant_of(names: Iterable[str]) -> tuple[str, list[str]] | None:
 
 
 def wnid_of(name: str) -> str | None:
-    """Return the WordNet id that a name is or begins with (`n01440764_tench`), of ImageNet or not; None for others."""
+    """Return the WordNet id that a name is or begins with (`n01440764_tench`), whether or not it is a class of
+    ImageNet; else None.
+    """
     match = _WNID.fullmatch(name)
     return match[1] if match else None
 
 
 def index_of_wnid(name: str) -> int | None:
-    """Return the class of a name that is or begins with a WordNet id of ImageNet; None for others."""
+    """Return the class of a name that is or begins with a WordNet id of an ImageNet class; else None.
+
+    >>> index_of_wnid("n01440764_tench")
+    0
+    """
     return _by_wnid().get(wnid_of(name) or "")
 
 
 def index_of_name(name: str) -> int | None:
-    """Return the class of this name: as it is spelt here, or regardless of case and punctuation (`great_white_shark`);
-    of several names with commas between them, of the first that is known. None for others, and where two classes have
-    the name (`crane`, `maillot`)."""
+    """Return the class with this name, ignoring case and punctuation (`great_white_shark`); else None.
+
+    Of several names with commas between them, the first known one counts. Two classes share some names (`crane`,
+    `maillot`): these give None.
+
+    >>> index_of_name("great_white_shark"), index_of_name("crane")
+    (2, None)
+    """
     for text in (name, *name.split(",")):
         for indices in (_by_name().get(text.strip(), []), _by_plain_name().get(plain(text), [])):
             if len(indices) == 1:
@@ -59,14 +75,13 @@ def index_of_name(name: str) -> int | None:
 
 
 def indices_of_shared_name(name: str) -> list[int]:
-    """Return the classes that all have this name, regardless of case and punctuation; nothing where fewer than two
-    have."""
+    """Return the classes that share this name, ignoring case and punctuation; empty where fewer than two do."""
     indices = _by_plain_name().get(plain(name), [])
     return indices if len(indices) > 1 else []
 
 
 def plain(name: str) -> str:
-    """Return a name in lower case, with one space for everything that is neither letter nor digit."""
+    """Return a name in lower case, with one space in place of characters that are neither letters nor digits."""
     return " ".join(re.findall(r"[^\W_]+", name.casefold()))
 
 
@@ -86,7 +101,7 @@ def _by_plain_name() -> dict[str, list[int]]:
 
 
 def _grouped(names: list[str]) -> dict[str, list[int]]:
-    """Return the positions of each name."""
+    """Return the positions of each name in a list."""
     positions: dict[str, list[int]] = {}
     for position, name in enumerate(names):
         positions.setdefault(name, []).append(position)

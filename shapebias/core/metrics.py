@@ -1,4 +1,4 @@
-"""The one registry of per-unit metrics. Table headers, help, commands, docs and reports all read it."""
+"""The registry of metrics of units. Table headers, help, commands, docs and reports all read it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,10 +11,14 @@ _INF = float("inf")
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One number (or, with `is_text`, name) a unit has: what it is called, how it is computed, how it is read.
+    """A number of a unit (or a name, with `is_text`).
 
-    `low` and `high` say in words what a small and a large value mean; `range` is the interval of possible values;
-    `formula` uses a for the unit's activation maps over images n and positions p.
+    name, title:  what commands and tables call it
+    formula:      a is the unit's activation maps over images n and positions p
+    range:        the interval of possible values
+    low, high:    what a small and a large value mean, in words
+    source:       the paper
+    is_count:     whether values are whole numbers
     """
 
     name: str
@@ -35,12 +39,16 @@ class Metric:
 
     @property
     def width(self) -> int:
-        """The most characters that `format` gives."""
+        """The largest number of characters that `format` returns."""
         return 20 if self.is_text else 8
 
     def format(self, value: float | str, room: int | None = None) -> str:
-        """Return `value` in at most `width` characters (a text in at most `room`, where that is given), a dash where it
-        is undefined (NaN, or an empty text)."""
+        """Return `value` in at most `width` characters (a text in at most `room`, where given); a dash for NaN or an
+        empty text.
+
+        >>> METRICS["smoothness"].format(0.51234).strip(), METRICS["smoothness"].format(float("nan")).strip()
+        ('0.512', '–')
+        """
         if isinstance(value, str):
             return printable(value, room or self.width) or "–"
         if value != value:
@@ -366,7 +374,9 @@ METRICS = _Registry({metric.name: metric for metric in _ALL})
 
 
 def _known(name: str) -> tuple[str, NoiseLevel] | None:
-    """Return the registered name and the noise that a metric's name consists of; None where it is no metric's."""
+    """Return the registered metric and the noise level of a name such as `tv_noisy@0.2`; None where it names no
+    metric.
+    """
     try:
         base, noise = split_metric(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The strength of noise, and the names that it has in distortions and in metrics."""
+"""Noise levels, and their names in distortions and metrics."""
 
 import re
 from dataclasses import dataclass
@@ -10,16 +10,20 @@ _DISTORTION = "noise-"
 
 @dataclass(frozen=True)
 class NoiseLevel:
-    """Gaussian noise of a standard deviation `text`, a decimal number such as `0.2`, for pixels in [0, 1].
+    """Gaussian noise for pixels in [0, 1]; `text` is its standard deviation, a decimal number such as `0.2`.
 
-    One number has three names: itself, as the user gives it; the distortion `noise-0.2`; and what is added to the names
-    of metrics under that noise, `tv_noisy@0.2` (to none for the usual noise of 0.1: `tv_noisy`).
+    A level has three names: the number as the user writes it; the distortion `noise-0.2`; and the suffix of metrics
+    that are measured with it, `tv_noisy@0.2` (the usual level, 0.1, has no suffix: `tv_noisy`).
+
+    >>> level = NoiseLevel("0.2")
+    >>> level.distortion, level.metric("tv_noisy"), NoiseLevel("0.1").metric("tv_noisy")
+    ('noise-0.2', 'tv_noisy@0.2', 'tv_noisy')
     """
 
     text: str
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a text that is no such number."""
+        """Raises ValueError where the text is not such a number."""
         if not _STRENGTH.fullmatch(self.text):
             raise ValueError(f"{self.text!r} is no strength of noise")
 
@@ -28,12 +32,15 @@ class NoiseLevel:
 
     @classmethod
     def of(cls, std: float) -> Self:
-        """Return the level of a standard deviation of 0.001 to 9999, to four digits."""
+        """Return the level with a standard deviation of 0.001 to 9999, rounded to four digits."""
         return cls(f"{std:.4g}")
 
     @classmethod
     def of_distortion(cls, name: str) -> Self:
-        """Return the level of a distortion such as `noise-0.2`. Raises ValueError for another one."""
+        """Return the level of a distortion such as `noise-0.2`.
+
+        Raises ValueError where it is not a noise distortion.
+        """
         if not name.startswith(_DISTORTION):
             raise ValueError(f"{name!r} is no noise")
         return cls(name.removeprefix(_DISTORTION))
@@ -44,7 +51,7 @@ class NoiseLevel:
         return f"{_DISTORTION}{self}"
 
     def metric(self, name: str) -> str:
-        """Return what the metric `name` is called under this noise."""
+        """Return the name of the metric `name` measured with this noise."""
         return name if self == USUAL_NOISE else f"{name}@{self}"
 
 
@@ -52,7 +59,13 @@ USUAL_NOISE = NoiseLevel("0.1")
 
 
 def split_metric(name: str) -> tuple[str, NoiseLevel]:
-    """Return a metric's name without noise, and the noise: `tv_noisy@0.2` gives `tv_noisy` and 0.2, `tv_noisy` itself
-    and 0.1. Raises ValueError where what follows the @ is no strength."""
+    """Return a metric's name without the suffix for noise, and the noise level.
+
+    Raises ValueError where the text after the @ is not a level.
+
+    >>> name, level = split_metric("tv_noisy@0.2")
+    >>> name, level.text
+    ('tv_noisy', '0.2')
+    """
     base, at, strength = name.partition("@")
     return base, NoiseLevel(strength) if at else USUAL_NOISE

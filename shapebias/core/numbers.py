@@ -39,7 +39,7 @@ def _scientific(value: float) -> str:
 
 
 class NumberColumn:
-    """How the numbers of a column are written: with as many `decimals` as they need, `width` cells wide."""
+    """The format of a column's numbers: with as many `decimals` as they need, `width` cells wide."""
 
     def __init__(self, values: NDArray[np.floating[Any]]) -> None:
         """`values` [rows] are the column."""

@@ -1,4 +1,6 @@
-"""Files on servers, by URL (`s3://bucket/photos`): fsspec (the extra `remote`), imported when there is a URL."""
+"""Files on servers by URL (`s3://bucket/photos`), with fsspec (the extra `remote`), imported only when there is
+a URL.
+"""
 
 import re
 from collections.abc import Mapping
@@ -15,14 +17,14 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://[^/]*[^:]", re.DOTALL)
 
 
 def is_url(text: str) -> bool:
-    """Return whether a name is a URL, not a path."""
+    """Return whether a text is a URL rather than a path."""
     return _URL.match(text) is not None
 
 
 def local_path(store: str, done: str) -> Path:
-    """Return the path of a store that something can only be `done` with (a participle) on this machine.
+    """Return the path of a store that must be on this machine. Raises UsageError for a URL.
 
-    Raises UsageError for a URL.
+    `done` is the participle for the error message, such as `verified`.
     """
     if is_url(store):
         raise UsageError(f"a store is {done} on this machine only, and {printable(store)} is a URL: copy the store")
@@ -30,9 +32,9 @@ def local_path(store: str, done: str) -> Path:
 
 
 def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
-    """Return the file system of a URL, and what the file or folder is called there.
+    """Return the file system of a URL, and the path of the file or folder in it.
 
-    Raises UsageError where the URL has none.
+    Raises UsageError where no file system handles the URL.
     """
     name = printable(url)
     try:
@@ -51,15 +53,16 @@ def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
 
 
 def stamp(path: str, facts: Mapping[str, Any]) -> bytes:
-    """Return what tells that a file changed, of what its file system says of it: its size, and a digest or else
-    times."""
+    """Return a fingerprint that differs when a file has changed, from its file system's information: size, and digest
+    or else times.
+    """
     digests = [str(facts[name]) for name in ("ETag", "etag", "md5Hash") if facts.get(name)]
     times = [str(facts.get(name)) for name in ("mtime", "LastModified", "last_modified", "updated", "created")]
     return ascii((path, facts.get("size"), digests or times)).encode() + b"\n"
 
 
 def unreachable(url: str, error: Exception) -> ShapebiasError:
-    """Return the error for a server that gave `error` instead of a file or listing."""
+    """Return the error for a server that raised `error` instead of delivering a file or listing."""
     name = printable(url)
     if isinstance(error, FileNotFoundError):
         return UsageError(f"{name} does not exist: check the URL")

@@ -1,4 +1,4 @@
-"""Untrusted text (file names, labels, names in a store) made safe to print."""
+"""Makes untrusted text (file names, labels, names in a store) safe to print."""
 
 import os
 import unicodedata
@@ -14,11 +14,14 @@ _INVISIBLE |= {chr(code) for code in range(0xE0100, 0xE01F0)}
 
 
 def printable(text: str | bytes, limit: int = 200) -> str:
-    """Return `text` on one line, every character that is not plainly visible written as an escape (`\\x1b`).
+    r"""Return `text` on one line, with every character that is not plainly visible written as an escape (`\x1b`).
 
-    Bytes are read as UTF-8, bytes that are not UTF-8 become `\\xNN`. Longer than `limit` cells of a terminal or
-    characters, it is cut in its middle (file names differ at their ends). The result holds no character that a
-    terminal acts on.
+    Bytes are decoded as UTF-8; bytes that are not UTF-8 become `\xNN`. A text longer than `limit` characters or
+    terminal cells is cut in its middle, since file names differ at their ends. A terminal acts on no character of the
+    result.
+
+    >>> print(printable("red \x1b[31m"))
+    red \x1b[31m
     """
     if isinstance(text, bytes):
         text = os.fsdecode(text)
@@ -38,7 +41,7 @@ def plain(text: str) -> str:
 
 
 def _within(text: str, limit: int) -> str:
-    """Return the longest start of `text` that costs no more than `limit`."""
+    """Return the longest prefix of `text` that costs at most `limit`."""
     for position, character in enumerate(text):
         limit -= _cost(character)
         if limit < 0:
@@ -47,23 +50,31 @@ def _within(text: str, limit: int) -> str:
 
 
 def _cost(character: str) -> int:
-    """Return what a character takes of a limit: its cells, and one where it takes none."""
+    """Return the part of a limit that a character uses: its terminal cells, at least one."""
     return 1 if character.isascii() else max(1, cell_width(character))
 
 
 def cell_width(text: str) -> int:
-    """Return the cells of a terminal that printable text takes, by Rich's tables, as Textual lays out the screen."""
+    """Return how many terminal cells a printable text takes, by Rich's tables, which Textual uses to lay out the
+    screen.
+    """
     return len(text) if text.isascii() else cell_len(text)
 
 
 def padded(text: str, width: int) -> str:
-    """Return printable text with blanks behind it, up to `width` cells."""
+    """Return printable text with spaces after it, up to `width` cells."""
     return text + " " * (width - cell_width(text))
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return rows of cells as lines: columns as wide as their widest cell, the first `left` flush left, the others
-    flush right."""
+    r"""Return rows of cells as lines.
+
+    Each column is as wide as its widest cell; the first `left` columns are left-aligned, the others right-aligned.
+
+    >>> print("\n".join(line.rstrip() for line in aligned([["unit", "max"], ["7", "10.5"]]).splitlines()))
+    unit   max
+    7     10.5
+    """
     widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(

@@ -1,6 +1,6 @@
-"""Makes stores: passes images through networks. Never imports textual or shapebias.tui.
+"""Makes stores: runs images through networks. Never imports textual or shapebias.tui.
 
-`shapebias.precompute` is a function for Python programs, too: calling this package calls it.
+Python programs can also call `shapebias.precompute`, this package, as a function.
 """
 
 import inspect
@@ -12,14 +12,14 @@ import shapebias
 
 
 class _CallablePackage(ModuleType):
-    """A package that is called like the function of its name: Python has one object for both."""
+    """A package that can be called like the function with the same name, since Python has one object for both."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         return shapebias.load("precompute")(*arguments, **options)
 
     @property
     def __signature__(self) -> inspect.Signature:
-        """What notebooks show of the function."""
+        """The function's signature, which notebooks display."""
         return inspect.signature(shapebias.load("precompute"))
 
 

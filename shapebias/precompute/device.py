@@ -1,4 +1,4 @@
-"""Where a network runs, how it rounds there, and how images get there."""
+"""The device that a network runs on: precision, memory format, and the transfer of images."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +19,15 @@ from shapebias.precompute.settings import EARLIER_PRECISIONS, PRECISIONS
 
 @dataclass(frozen=True)
 class Precision:
-    """How convolutions and matrix products round; both always do alike.
+    """The precision of convolutions and matrix products.
 
-    name:       as `--precision` has it
-    text:       what people are told
-    dtype:      what the network is run in by autocast, unless it is float32
+    name:       the value of `--precision`
+    text:       the name for messages
+    dtype:      the network runs in this type by autocast, unless it is float32
     tf32:       whether CUDA may round their float32 inputs to TF32 (10 bits of mantissa instead of 23)
-    tolerance:  how far an activation may be from float32's, relative to its unit's max, by rounding alone; of
+    tolerance:  how far rounding alone may move an activation from float32's, relative to the unit's maximum; of
                 EfficientNet-Lite0's 3120 units on 60 photos none was further off than 0.7 of it
-    of_means:   the same for means over images and positions, shares and smoothness, where rounding averages out
+    of_means:   the same for means over images and positions, where rounding averages out
     """
 
     name: str
@@ -54,41 +54,46 @@ class Device:
 
     @property
     def is_cuda(self) -> bool:
+        """Whether it is a GPU."""
         return self.device.type == "cuda"
 
     @property
     def dtype(self) -> torch.dtype:
+        """The type in which networks run."""
         return self.precision.dtype
 
     @property
     def gpu(self) -> str | None:
-        """The GPU's name; None on the CPU."""
+        """The GPU's name; None for the CPU."""
         return torch.cuda.get_device_name(self.device) if self.is_cuda else None
 
     @property
     def usual_batch(self) -> int:
-        """How many images a batch has where nobody says otherwise, and memory allows."""
+        """The default number of images in a batch, which memory may reduce."""
         return 256 if self.is_cuda else 32
 
     def images_at_once(self, crop: int) -> int:
-        """Return how many images crop x crop one forward takes well.
+        """Return how many images of crop x crop px to give to one forward.
 
-        A GPU: a usual batch of 224 x 224 ones, or as many pixels. The CPU: a usual batch, as its caches hold no more.
+        On a GPU, a usual batch of 224 x 224 images, or as many pixels. On the CPU, a usual batch, since its caches hold
+        no more.
         """
         return max(self.usual_batch, self.usual_batch * 224**2 // crop**2) if self.is_cuda else self.usual_batch
 
     @property
     def exact(self) -> "Device":
-        """The same device, rounding as little as float32 does: for checks of what a network computes."""
+        """Return the same device with full float32 precision, for checking what a network computes."""
         return replace(self, precision=HIGHEST)
 
     @property
     def with_gradients(self) -> "Device":
-        """The same device for computations with gradients: in float16 they underflow, so that an attack finds nothing
-        to change in many images; float32 takes its place."""
+        """Return the same device with a precision for gradients: float32 in place of float16.
+
+        In float16, gradients underflow, so that an attack finds nothing to change in many images.
+        """
         return self.exact if self.precision is FP16 else self
 
-    def place(self, network: nn.Module) -> nn.Module:
+    def to(self, network: nn.Module) -> nn.Module:
         """Return `network` there, channels_last: the faster memory format for convolutions on CPUs and tensor cores."""
         network = network.to(self.device)
         for parameter in network.parameters():
@@ -97,12 +102,17 @@ class Device:
         return network
 
     def images(self, pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:
-        """Return uint8 [B, H, W, 3] as the network's input: float32 [B, 3, H, W], channels_last, normalised."""
+        """Return images, uint8 [B, H, W, 3], as the network's input: float32 [B, 3, H, W], channels_last,
+        normalised.
+        """
         scale, shift = _normalisation(tuple(preprocessing.mean), tuple(preprocessing.std), self.device)
         return self.upload(pixels).float().mul_(scale).sub_(shift).permute(0, 3, 1, 2)
 
     def upload(self, array: NDArray[Any]) -> Tensor:
-        """Return an array on the device, sent from page-locked memory so that the program need not wait for it."""
+        """Return an array as a tensor on the device.
+
+        It is sent from page-locked memory, so that the program need not wait.
+        """
         tensor = torch.from_numpy(array)
         return tensor.pin_memory().to(self.device, non_blocking=True) if self.is_cuda else tensor
 
@@ -113,15 +123,15 @@ class Device:
             yield
 
     def autocast(self) -> torch.autocast:
-        """Return the context in which a network's operations run in this precision's dtype."""
+        """Return a context in which a network's operations run in this precision's dtype."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     @contextmanager
     def rounding(self) -> Iterator[None]:
-        """Let float32 operations round as this precision says, in every operation alike, while the block runs.
+        """Let all float32 operations in the block round as this precision says.
 
-        cuDNN takes algorithms that give the same bits every time, and none that it would have to time first. What a
-        network's own code set is put back.
+        cuDNN uses algorithms that give the same bits every time and does not choose them by timing. Afterwards the
+        settings of the network's own code are restored.
         """
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high" if self.precision.tf32 else "highest")
@@ -134,7 +144,7 @@ class Device:
             torch.set_float32_matmul_precision(before)
 
     def synchronize(self) -> None:
-        """Wait for what was started, so that a clock tells the truth."""
+        """Wait until the device has finished all its work, so that time measurements are right."""
         if self.is_cuda:
             torch.cuda.synchronize(self.device)
 
@@ -154,9 +164,13 @@ CPU = Device(torch.device("cpu"))
 
 
 def choose_device(device: str, precision: str) -> Device:
-    """Return the device and precision that the user asks for.
+    """Return the device and precision for the values of `--device` and `--precision`.
 
-    `auto`: CUDA where there is a GPU, else the CPU; TF32 on GPUs that have it, else float32. Raises UsageError.
+    `auto` is CUDA where there is a GPU, else the CPU; TF32 on GPUs that have it, else float32. Raises UsageError for a
+    device or precision that does not exist here.
+
+    >>> choose_device("cpu", "highest").device.type
+    'cpu'
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -173,7 +187,8 @@ def choose_device(device: str, precision: str) -> Device:
 
 
 def device_of(networks: dict[str, nn.Module]) -> str:
-    """Return where networks by label run: on the GPU that they are on, `auto` where they are on none.
+    """Return the device of networks (by label) that are in memory: the GPU that they are on; `auto` where none is on a
+    GPU.
 
     Raises UsageError where they are on several GPUs, or have no values (`meta`).
     """
@@ -192,7 +207,10 @@ def device_of(networks: dict[str, nn.Module]) -> str:
 
 
 def choose_precision(name: str, has_tf32: bool) -> Precision:
-    """Return the precision of a name; `auto` is TF32 on a device that has it. Raises UsageError."""
+    """Return the precision with this name; `auto` is TF32 on a device that has it.
+
+    Raises UsageError for an unknown name.
+    """
     if name == "auto":
         return TF32 if has_tf32 else HIGHEST
     precision = _BY_NAME.get(EARLIER_PRECISIONS.get(name, name))

@@ -1,4 +1,4 @@
-"""The images that a run needs, and a digest by which they are known again."""
+"""The images of a run, and digests by which a later run recognises them."""
 
 import hashlib
 import os
@@ -20,11 +20,13 @@ from shapebias.precompute.settings import FAST, Settings
 class Inputs:
     """The images of a run.
 
-    image_set:    the probe images; `skipped` is what their listing left out
-    conflicting:  the cue-conflict images, and what their listing left out
-    ood:          sets of stimuli, by name, and what their listings left out
-    variants:     sets of other images of the same classes, by name
-    boxes:        of the objects in probe images
+    image_set:    the probe images
+    skipped:      images that were left out of their listing
+    conflicting:  the cue-conflict images, and those left out of their listing
+    ood:          sets of stimuli by name, and images left out of their listings
+    variants:     by name, sets of other images of the same classes
+    broden:       the images and annotations of dissection
+    boxes:        boxes around the objects in probe images
     """
 
     image_set: ImageSet
@@ -38,7 +40,7 @@ class Inputs:
 
     @classmethod
     def find(cls, settings: Settings, progress: Reporter = SILENT) -> "Inputs":
-        """List what the settings name. Raises ShapebiasError."""
+        """List the images that the settings name. Raises ShapebiasError where that fails."""
         if settings.categories is not None:
             read_mapping(settings.categories)  # a mistake in it is told before anything takes long
         image_set, skipped = list_images(settings, progress)
@@ -68,7 +70,7 @@ class Inputs:
         return replace(self, image_set=keep_drawings(self.image_set, folder), conflicting=conflicting)
 
     def digests(self) -> dict[str, str]:
-        """Return a digest of every set of images, by name, and of the objects' boxes."""
+        """Return a digest of every set of images, by name, and of the boxes."""
         sets = {"images": self.image_set, **dict(self.variants)}
         sets |= {f"ood {name}": image_set for name, (image_set, _) in self.ood.items()}
         if self.conflicting is not None:
@@ -82,15 +84,15 @@ class Inputs:
 
 
 def list_images(settings: Settings, progress: Reporter = SILENT) -> tuple[ImageSet, list[Skipped]]:
-    """Return the images that the settings name, to be decoded as they say, and what was left out. Raises
-    ShapebiasError."""
+    """Return the probe images that the settings name, and the ones that were left out. Raises ShapebiasError."""
     image_set, skipped = find_images(settings.images, settings.limit, settings.labels, progress)
     return replace(image_set, reduced=settings.decode == FAST), skipped
 
 
 def image_digest(image_set: ImageSet) -> str:
-    """Return the SHA-256 of the images' paths and labels and of what tells that a file changed: of files here their
-    sizes and times, of others their `stamp`."""
+    """Return the SHA-256 of the images' paths and labels, and of what changes with a file: size and time, or its
+    `stamp`.
+    """
     digest = hashlib.sha256(image_set.labels.tobytes() + image_set.stamp)
     local = image_set.read is None and isinstance(image_set.root, Path)
     root = image_set.prefix

@@ -1,4 +1,4 @@
-"""Too little memory on a device: how that is recognised, in all its disguises, and how it is told."""
+"""Running out of memory: recognises the many forms of that error, and retries with smaller batches."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from shapebias.core.errors import ShapebiasError
 Pixels = NDArray[np.uint8]
 Result = TypeVar("Result")
 
-# What PyTorch, CUDA, cuDNN and cuBLAS say where memory is full: some of it as a plain RuntimeError.
+# Error messages of PyTorch, CUDA, cuDNN and cuBLAS when memory is full; some are in a plain RuntimeError.
 _SIGNS = (
     "out of memory",
     "can't allocate memory",
@@ -24,11 +24,11 @@ _SIGNS = (
 
 
 class OutOfMemoryError(ShapebiasError):
-    """The device has too little memory for what was asked of it at once."""
+    """The device has too little memory for a computation."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error, of whatever class, says that the CPU's or the GPU's memory is full."""
+    """Return whether an error, of whatever class, means that the CPU's or the GPU's memory is full."""
     if isinstance(error, MemoryError | OutOfMemoryError | torch.cuda.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
@@ -36,7 +36,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def memory_guarded(message: str) -> Iterator[None]:
-    """Raise OutOfMemoryError with `message`, one line that says what to do, where the block runs out of memory."""
+    """Raise OutOfMemoryError with `message`, a line that says what to do, where the block runs out of memory."""
     try:
         yield
     except OutOfMemoryError:
@@ -48,8 +48,8 @@ def memory_guarded(message: str) -> Iterator[None]:
 
 
 def in_parts(action: Callable[[Pixels], Result], batch: Pixels) -> list[Result]:
-    """Return what `action` gives for a batch of images or, where memory does not suffice, for its halves, their halves
-    and so on, in order.
+    """Return the result of `action` for a batch of images, or, where memory is too small, for its halves, quarters and
+    so on, in order.
 
     An action that fails must leave nothing behind. Raises OutOfMemoryError where it fails for a single image.
     """
@@ -64,7 +64,7 @@ def in_parts(action: Callable[[Pixels], Result], batch: Pixels) -> list[Result]:
 
 
 def release() -> None:
-    """Give memory that PyTorch keeps for later back to the GPU, so that smaller tensors find room in one piece."""
-    gc.collect()  # what failed may be in a circle of references
+    """Give the memory that PyTorch caches back to the GPU, so that other tensors find room in one piece."""
+    gc.collect()  # the failed tensors may be in a reference cycle
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Parts: what some images gave, as arrays by name, so that it can be kept in a file, sent, and merged elsewhere."""
+"""Parts: the results of some images as arrays by name, so that they can be saved, sent and merged elsewhere."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,9 +11,12 @@ Part = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Section:
-    """The arrays of a part that are of one model, by its number in the run, or of one of its layers, by its index.
+    """The arrays in a part that belong to one model (its number in the run) or to one of its layers (its index).
 
-    In the part they are called MODEL.KIND and MODEL.LAYER.KIND. Nothing else makes these names or takes them apart.
+    The part names them MODEL.KIND and MODEL.LAYER.KIND. No other code builds or splits these names.
+
+    >>> Section(0).name("decision"), Section(0, 2).name("tv")
+    ('0.decision', '0.2.tv')
     """
 
     model: int
@@ -23,17 +26,17 @@ class Section:
         return str(self.model) if self.layer is None else f"{self.model}.{self.layer}"
 
     def name(self, kind: str) -> str:
-        """Return what the part calls the section's array of a kind."""
+        """Return the name of the section's array of this kind in the part."""
         return f"{self}.{kind}"
 
 
 def with_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Part:
-    """Return arrays as they are called inside a larger part, PREFIX.NAME."""
+    """Return arrays under the names that they have inside a larger part, PREFIX.NAME."""
     return {f"{prefix}.{name}": array for name, array in arrays.items()}
 
 
 class WithoutPrefix(Mapping[str, NDArray[Any]]):
-    """The arrays that a larger part calls PREFIX.NAME, by NAME alone; they are read when they are asked for."""
+    """The arrays of a larger part that are named PREFIX.NAME, by NAME alone. They are read when they are requested."""
 
     def __init__(self, part: Mapping[str, NDArray[Any]], prefix: str) -> None:
         self._part, self._prefix = part, f"{prefix}."

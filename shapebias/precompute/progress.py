@@ -1,4 +1,4 @@
-"""A progress bar with images a second and time left, on a terminal only."""
+"""A progress bar with images per second and time left, shown on a terminal only."""
 
 import sys
 from collections.abc import Iterator
@@ -13,21 +13,23 @@ from shapebias.core.text import printable
 
 
 class Reporter(Protocol):
-    """Who is told how far a run is."""
+    """Receives the progress of a run."""
 
     def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
         """Begin a new stage, of `total` steps where that is known; `unit` is what steps are counted in."""
 
     def advance(self, steps: int) -> None:
-        """Take note that some steps of the stage are done."""
+        """Count some steps of the stage as done."""
 
 
 class Silent:
-    """Nobody is told: output goes to a pipe or a file."""
+    """A reporter that shows nothing, since output goes to a pipe or a file."""
 
-    def stage(self, what: str, total: int | None = None, unit: str = "images") -> None: ...
+    def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
+        """Ignore the new stage."""
 
-    def advance(self, steps: int) -> None: ...
+    def advance(self, steps: int) -> None:
+        """Ignore the steps."""
 
 
 SILENT = Silent()
@@ -54,7 +56,7 @@ class _Bar:
 
 @contextmanager
 def console_progress() -> Iterator[Reporter]:
-    """Show a bar on stderr while the block runs, where stderr is a terminal."""
+    """Yield a reporter that shows a bar on stderr during the block, or nothing where stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield Silent()
         return

@@ -1,4 +1,6 @@
-"""`shapebias precompute` without its command line: images through networks into a store, stage by stage."""
+"""The whole run of `shapebias precompute`, without its command line: images through networks into a store, stage by
+stage.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -33,10 +35,12 @@ from shapebias.precompute.writer import StoreWriter
 
 
 def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = None) -> Summary:
-    """Pass the images through every model and commit the store; `inputs` are those of the settings, if listed already.
+    """Run the images through every model and commit the store.
 
-    Raises ShapebiasError; then no store is left, but what was done is kept beside its place, and the same settings go
-    on from there.
+    `inputs` are those of the settings, if they are already listed.
+
+    Raises ShapebiasError where the run fails. Then there is no store, but finished work is kept beside its path, and a
+    run with the same settings continues there.
     """
     started = time.perf_counter()
     with StoreWriter(settings.store, settings.overwrite, settings.to_attributes()) as writer:
@@ -97,7 +101,7 @@ def _engine(
     progress: Reporter,
     writer: StoreWriter,
 ) -> Iterator[Engine]:
-    """Yield the engine that the settings name; it keeps parts of shards beside the store that is being made."""
+    """Yield the engine that the settings name. It keeps the parts of shards beside the store that is being made."""
     folder = writer.unfinished.shards
     if settings.engine == "ray":
         from shapebias.precompute.scanning.ray import RayEngine
@@ -112,7 +116,7 @@ def _engine(
 
 
 def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> None:
-    """Find mistakes before the long passes. Raises ShapebiasError."""
+    """Look for mistakes before the long passes start. Raises ShapebiasError."""
     if inputs.stylized is not None:
         pair_by_name(inputs.image_set, np.arange(len(inputs.image_set)), inputs.stylized)
     if inputs.conflicting is not None:
@@ -122,7 +126,7 @@ def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> Non
 
 
 def _spending(run: Run, engine: LocalEngine, loading: float, seconds: float) -> Spending:
-    """Return where the seconds of a run went, all of which were spent in this process."""
+    """Return how the seconds of a run were spent; all of them were spent in this process."""
     pass_seconds, network_seconds, _ = np.sum([model.probe.seconds for model in run.models], axis=0).tolist()
     return Spending(
         loading=loading,
@@ -135,12 +139,12 @@ def _spending(run: Run, engine: LocalEngine, loading: float, seconds: float) -> 
 
 
 def _device_facts(device: Device) -> dict[str, object]:
-    """Return what results depend on of the device that measures, but for the kind of GPU, as JSON."""
+    """Return the facts about the measuring device that results depend on, except the kind of GPU, ready for JSON."""
     return {"kind": device.device.type, "precision": device.precision.name, "torch": torch.__version__}
 
 
 def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner], measuring: Device) -> dict[str, object]:
-    """Return all that the results depend on, but for the kind of GPU, as JSON."""
+    """Return everything that the results depend on, except the kind of GPU, ready for JSON."""
     networks = {f"{number} {runner.model.label}": _network(runner) for number, runner in enumerate(runners)}
     return settings.identity() | {
         "shapebias": shapebias.__version__,
@@ -152,11 +156,11 @@ def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner], mea
 
 
 def _network(runner: Runner) -> dict[str, object]:
-    """Return what a network's results depend on, as JSON."""
+    """Return everything that a network's results depend on, ready for JSON."""
     return {
         "weights": runner.model.weights_sha256(),
         "preprocessing": runner.model.preprocessing.to_attributes(),
-        "layers": [list(layer.place) for layer in runner.layers],
+        "layers": [list(layer.point) for layer in runner.layers],
     }
 
 

@@ -1,4 +1,4 @@
-"""A model on its way through the images: its network on the device, its layers, what it decided."""
+"""A network prepared for a run: on its device, with its layers and its mapping of outputs to classes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,12 +31,15 @@ Pixels = NDArray[np.uint8]
 
 @dataclass
 class Runner:
-    """`outputs`: how many classes the network tells apart, None where it gives no scores [B, classes].
+    """A network that is ready to run on images.
 
-    `match` has the output for each class of the images.
-    `takes_one` tells whether the network takes a batch of one image; else such an image is given twice.
-    `at_once`: how many images a forward has at most where several versions of images come together; it is halved where
-    they do not fit into memory.
+    trace:      the recorded operations of a forward
+    layers:     the layers whose units are measured
+    outputs:    the number of classes; None where the network gives no scores [B, classes]
+    match:      the output for each class of the images
+    takes_one:  whether the network takes a batch of one image; else a single image is given twice
+    at_once:    the largest number of images in a forward where several versions of images come together; halved where
+                they do not fit into memory
     """
 
     model: LoadedModel
@@ -51,20 +54,25 @@ class Runner:
 
     @property
     def geometry(self) -> Geometry:
+        """The resizing and cropping of images for the network."""
         return self.model.preprocessing.geometry
 
     def targets(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Return the output that is right for each image, int32 [images], -1 = none; `labels` index the images'
-        classes."""
+        """Return the right output of each image, int32 [images], -1 = none; `labels` are indices into the images'
+        classes.
+        """
         return self.match.targets(labels)
 
     def inputs(self, pixels: Pixels) -> Tensor:
-        """Return uint8 [B, H, W, 3] as the network takes it."""
+        """Return images, uint8 [B, H, W, 3], as the network's input."""
         return self.device.images(pixels, self.model.preprocessing)
 
     def forward(self, pixels: Pixels, see: Callable[[int, Tensor], Tensor | None] | None = None) -> Tensor | None:
-        """Return the network's scores [B, classes]; `see(layer, output)` is called for every watched layer, and may
-        return what the network is to go on with instead."""
+        """Return the network's scores [B, classes]; None where it gives none.
+
+        `see(layer, output)` is called for every watched layer. If it returns a tensor, the network continues with that
+        in place of the layer's output.
+        """
         if len(pixels) == 1 and not self.takes_one:
             scores = self.forward(np.repeat(pixels, 2, 0), None if see is None else _of_first(see))
             return None if scores is None else scores[:1]
@@ -75,8 +83,11 @@ class Runner:
                 return first_tensor(self.network(self.inputs(pixels)))
 
     def activations(self, pixels: Pixels) -> list[NDArray[Any]]:
-        """Return what the network decides, int32 [B], or [0] where it gives no scores; and of every watched layer the
-        units' activations, the maxima of their maps, float32 [B, units]."""
+        """Return the network's decisions, int32 [B] ([0] without scores), and the activations of every watched layer,
+        float32 [B, units].
+
+        An activation is the maximum of a unit's map.
+        """
         seen: dict[int, Tensor] = {}
         scores = self.forward(pixels, lambda index, output: seen.update({index: _largest(output)}))
         joined = torch.cat([seen[index].float() for index in range(len(self.layers))], 1).cpu().numpy()
@@ -84,15 +95,16 @@ class Runner:
         return [self.decide(scores), *layers]
 
     def decide(self, scores: Tensor | None) -> NDArray[np.int32]:
-        """Return int32 [B]: the class with the largest score; of no image where the network gives none."""
+        """Return the class with the largest score, int32 [B]; an empty array where the network gives no scores."""
         if scores is None or self.outputs is None:
             return np.zeros(0, np.int32)
         decided: NDArray[np.int32] = scores.argmax(1).int().cpu().numpy()
         return decided
 
     def of_versions(self, give: Callable[[Pixels], list[NDArray[Any]]], pixels: Pixels) -> list[NDArray[Any]]:
-        """Return what `give` makes of images uint8 [N, H, W, 3], arrays [N, ...], in as few forwards as there is room
-        for."""
+        """Return the arrays [N, ...] that `give` returns for images uint8 [N, H, W, 3], in as few forwards as memory
+        allows.
+        """
         parts: list[list[NDArray[Any]]] = []
         done = 0
         while done < len(pixels):
@@ -107,7 +119,7 @@ class Runner:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Turn what the user's network raises into one line, while the block runs."""
+        """Turn errors that the user's network raises in the block into an error of one line. Raises ShapebiasError."""
         try:
             yield
         except ShapebiasError:
@@ -128,7 +140,7 @@ def _largest(maps: Tensor) -> Tensor:
 
 
 def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Tensor], Tensor | None]:
-    """Return a function that shows `see` the first of two images."""
+    """Return a function that passes only the first of two images to `see`."""
 
     def see_first(index: int, maps: Tensor) -> Tensor | None:
         changed = see(index, maps[:1])
@@ -138,7 +150,7 @@ def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Ten
 
 
 def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...]]:
-    """Return the numbers of the runners that share the decoding of images, from the geometry of each."""
+    """Return the numbers of the runners that can share decoded images, by their geometry."""
     return {
         geometry: tuple(number for number, own in enumerate(geometries) if own == geometry)
         for geometry in dict.fromkeys(geometries)
@@ -146,13 +158,14 @@ def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...
 
 
 def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, sample: Tensor | None = None) -> Runner:
-    """Place the network, find its layers and its class scores by a small forward, and check that it is a function of
-    each image. Raises ShapebiasError where that fails.
+    """Return a runner for a network: place it on the device, find its layers and class scores, and check that its
+    output for an image does not depend on the other images.
 
-    The forward is of `sample`, two images as the network takes them, of noise where none are given.
+    This takes a small forward of `sample`, two images as the network takes them; None: of noise. Raises ShapebiasError
+    where the network fails or does not fit into memory, UsageError where `layers` names none of its layers.
     """
     try:
-        network = device.place(model.network)
+        network = device.to(model.network)
         sample = device.images(_noise(model), model.preprocessing) if sample is None else sample.to(device.device)
         with device.exact.inference():
             trace = Trace(network, sample)
@@ -180,7 +193,7 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, s
 
 
 def _noise(model: LoadedModel) -> Pixels:
-    """Return a dark image and a bright one, uint8 [2, H, W, 3]: what depends on the batch differs."""
+    """Return a dark and a bright image, uint8 [2, H, W, 3], so that outputs that depend on the whole batch differ."""
     crop = model.preprocessing.geometry.crop
     noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
     noise[1] += 128
@@ -188,9 +201,9 @@ def _noise(model: LoadedModel) -> Pixels:
 
 
 def prepare_runners(settings: Settings, images: ImageSet, device: Device) -> list[Runner]:
-    """Return the networks of a run, on their device; the one of `--embedding`, if there is one, comes last.
+    """Return the runners of a run, on their device; that of `--embedding`, if there is one, comes last.
 
-    Raises ShapebiasError.
+    Raises ShapebiasError where a network cannot be loaded or fails.
     """
     runners = [prepare(load_model(spec), images, device, settings.layers) for spec in settings.models]
     if settings.embedding is not None:

@@ -1,4 +1,4 @@
-"""What the user asked `precompute` for."""
+"""The settings of a `precompute` run."""
 
 import hashlib
 import re
@@ -24,38 +24,41 @@ PASSES = {
     "ablation": "cue-conflict decisions that each unit is responsible for, found by setting it to zero",
     "attribution": "where each network looks in some of the images, by attribution methods",
 }
-_BY_NAME_ONLY = ("ablation", "attribution")  # minutes, where the others take seconds: not in `all`
+_BY_NAME_ONLY = ("ablation", "attribution")  # these take minutes, others take seconds: not in `all`
 
 ENGINES = ("local", "ray")
 EXACT, FAST = "exact", "fast"
-DECODINGS = (EXACT, FAST)  # of large JPEGs: whole, or at a part of their size
+DECODINGS = (EXACT, FAST)  # how large JPEGs are decoded: in full, or at a fraction of their size
 PRECISIONS = ("highest", "tf32", "bf16", "fp16")
-EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16"}  # by --dtype, and in stores
+EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16"}  # names for `--dtype`, and in stores
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-PREDICTED, LABEL = TARGETS = ("predicted", "label")  # the output that attribution explains
+PREDICTED, LABEL = TARGETS = ("predicted", "label")  # which output attribution explains
 CHEAP = "gradient,input-x-gradient,smoothgrad,integrated-gradients,gradient-shap,cam,grad-cam,random,center,edges"
-_LEAST = {  # of numbers that the command line checks itself, but a Python program may give
+_LEAST = {  # limits of numbers: the command line checks them itself, but Python programs may pass others
     **dict.fromkeys(("top", "limit", "batch_size", "memory", "shard_size", "ray_workers"), 1),
     **dict.fromkeys(("seed", "workers", "gpus_per_worker"), 0),
 }
-ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}  # what of each image and unit is stored
+# Which activations are stored for each image and unit.
+ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}
 
 
-# What the built-in networks are shown unless you say: they are to be done in a minute and a half on two cores.
+# The default images for the built-in networks, chosen so that two cores need a minute and a half.
 SHAPE_OR_TEXTURE = (SILHOUETTE, "contour", "shuffle-2", "shuffle-4", "shuffle-8", "grey", "noise")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """See `shapebias precompute --help`. `images`, `cue_conflict`: see `images.source.find_images`.
+    """The settings of a run: see `shapebias precompute --help`.
 
-    Raises UsageError for a pass, distortion or number that does not exist.
+    `images` and `cue_conflict`: see `images.source.find_images`.
+
+    Raises UsageError for an unknown pass or distortion, or a number out of range.
     """
 
     models: list[ModelSpec]
     images: str
     store: Path
-    labels: Path | None = None  # a file that names the images' classes
+    labels: Path | None = None  # file that names the images' classes
     layers: str = "paper"
     top: int = 25
     limit: int | None = None
@@ -69,31 +72,31 @@ class Settings:
     passes: tuple[str, ...] = ()
     noise_std: tuple[float, ...] = (0.1,)
     distortions: tuple[str, ...] = (SILHOUETTE, *STANDARD)
-    variants: tuple[tuple[str, str], ...] = ()  # name and folder of each
+    variants: tuple[tuple[str, str], ...] = ()  # (name, folder)
     stylized: str | None = None
     attacks: tuple[Attack, ...] = ()
     cue_conflict: str | None = None
-    ood: tuple[tuple[str, str], ...] = ()  # name and images of each set of stimuli
-    stimuli: str = NATIVE  # how cue-conflict images and those of sets are prepared: as they are, or as any image
+    ood: tuple[tuple[str, str], ...] = ()  # (name, images) of each set of stimuli
+    stimuli: str = NATIVE  # how stimuli are prepared: unchanged, or as any other image
     categories: Path | None = None
     broden: Path | None = None
-    embedding: ModelSpec | None = None  # the ruler of visual diversity, in place of the models
+    embedding: ModelSpec | None = None  # network that gives the embeddings of visual diversity, in place of the models
     iou_area: str = PUBLISHED
-    memory: int | None = None  # MB, of the ablation pass; see `bytes_to_use`
+    memory: int | None = None  # MB that the ablation pass may use; see `bytes_to_use`
     ablate_accuracy: bool = False
     attribution: tuple[Choice, ...] = parse_choices(CHEAP)  # methods of the attribution pass
     attribution_images: int = 64
     attribution_target: str = PREDICTED
-    attribution_steps: int = 112  # of insertion and deletion; 0: they are not measured
-    boxes: Path | None = None  # of the objects, by which maps are scored
-    activations: str = "all"  # of each image, kept in the store: none, max, or all (max and mean)
+    attribution_steps: int = 112  # steps of insertion and deletion; 0: not measured
+    boxes: Path | None = None  # folder or table of boxes around objects, to score maps with
+    activations: str = "all"  # activations that are stored for each image: none, max, or all (max and mean)
     shard_size: int | None = None
     restart: bool = False
     engine: str = "local"
     ray_workers: int | None = None
     cpus_per_worker: float = 1
     gpus_per_worker: float = 0
-    mix_gpus: bool = False  # let GPUs of several kinds measure one store
+    mix_gpus: bool = False  # whether GPUs of different kinds may measure one store
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -136,22 +139,23 @@ class Settings:
 
     @property
     def dissects(self) -> bool:
-        """Whether units are dissected: on a Broden folder, else on the probe images."""
+        """Whether units are dissected, on a Broden folder or else on the probe images."""
         return self.broden is not None or "dissection" in self.passes
 
     @property
     def noises(self) -> tuple[str, ...]:
-        """The distortions that make the noisy images of the smoothness pass, each once."""
+        """The noise distortions of the smoothness pass, each once."""
         wanted = self.noise_std if "noise" in self.passes else ()
         return tuple(dict.fromkeys(f"noise-{std:.4g}" for std in wanted))
 
     def identity(self) -> dict[str, Any]:
-        """Return all that a run's results depend on, as JSON: with it, an unfinished run can be gone on with."""
+        """Return everything that a run's results depend on, ready for JSON: an unfinished run can be continued if it is
+        equal.
+        """
         return self.to_attributes() | {"batch_size": self.batch_size, "shard_size": self.shard_size}
 
     def file_digests(self) -> dict[str, str]:
-        """Return the SHA-256 of the files that say how networks are built, and what their classes and categories
-        are."""
+        """Return the SHA-256 of the files that define networks, classes and categories."""
         specs = [*self.models, *([self.embedding] if self.embedding is not None else [])]
         code = [spec.source.rpartition(":")[0] for spec in specs]
         named = [*(Path(path) for path in code if path.endswith(".py")), *(spec.classes for spec in specs)]
@@ -159,7 +163,7 @@ class Settings:
         return {printable(str(file), 4096): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the fields by name, as JSON, for the store; `report` makes the command of a run from them."""
+        """Return the fields by name, ready for JSON, for the store; `report` reconstructs a run's command from them."""
         return {
             "models": [str(spec) for spec in self.models],
             "images": printable(self.images, 4096),
@@ -189,7 +193,7 @@ class Settings:
         }
 
     def _attribution(self) -> dict[str, Any]:
-        """Return the settings of the attribution pass, where it is wanted."""
+        """Return the settings of the attribution pass; empty without that pass."""
         if "attribution" not in self.passes:
             return {}
         return {
@@ -202,8 +206,10 @@ class Settings:
 
 
 def parse_passes(text: str) -> tuple[str, ...]:
-    """Return the passes that a text names: `none`, or names separated by commas, in any order; `all` stands for all but
-    those that take minutes. Raises UsageError for an unknown one."""
+    """Return the passes that a text names: `none`, or names separated by commas, in any order.
+
+    `all` stands for all but those that take minutes. Raises UsageError for an unknown pass.
+    """
     wanted = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
     if "all" in wanted:
         wanted = [*(name for name in PASSES if name not in _BY_NAME_ONLY), *(name for name in wanted if name != "all")]

@@ -1,16 +1,16 @@
-"""Where the seconds of a run went, so that one sees what bounds it."""
+"""The seconds of a run by activity, which show its bottleneck."""
 
 from dataclasses import dataclass
 
 
 @dataclass(kw_only=True)
 class Spending:
-    """The seconds of a run in this process.
+    """The seconds of a run in this process, by activity.
 
-    loading:     listing images, loading networks and following their data
+    loading:     listing images, loading networks and recording their forwards
     images:      waiting for images that worker processes decode
     networks:    the networks' forwards over the images
-    statistics:  reading their activations
+    statistics:  updating statistics with activations
     passes:      further passes: noisy and distorted images, dissection, attacks, ablation
     writing:     merging and writing
     """
@@ -23,7 +23,7 @@ class Spending:
     writing: float = 0.0
 
     def text(self) -> str:
-        """Return a line for people, the largest share first."""
+        """Return a line of text, the largest share first."""
         named = {
             "loading": self.loading,
             "waiting for images": self.images,

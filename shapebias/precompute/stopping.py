@@ -1,4 +1,4 @@
-"""How a run is stopped from outside, leaving what it has done."""
+"""Stopping a run by a signal or a time limit, so that its finished work is kept."""
 
 import signal
 import threading
@@ -13,17 +13,19 @@ _AGAIN = 10  # seconds: an exception raised in a finalizer is lost
 
 
 class RunStoppedError(ShapebiasError):
-    """The run was told to stop."""
+    """The run was stopped by a signal or its time limit."""
 
 
 class _Stop(BaseException):
-    """As KeyboardInterrupt: code that takes any Exception for a damaged image or a failing network lets it through."""
+    """An exception like KeyboardInterrupt: code that handles any Exception of a damaged image or failing network does
+    not catch it.
+    """
 
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """Restore, after the block, how the signals that stop a run were handled before it."""
-    if threading.current_thread() is not threading.main_thread():  # which alone gets them
+    """Restore after the block the handlers of the signals that stop a run."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -36,7 +38,10 @@ def signals_kept() -> Iterator[None]:
 
 @contextmanager
 def stoppable(seconds: float | None) -> Iterator[None]:
-    """Let SIGTERM, Ctrl-C and the end of `seconds` end the block with `RunStoppedError`, in the main thread."""
+    """Let SIGTERM, Ctrl-C and the end of `seconds` stop the block, in the main thread.
+
+    Raises RunStoppedError when stopped.
+    """
     told: list[str] = []
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -46,7 +51,7 @@ def stoppable(seconds: float | None) -> Iterator[None]:
 
     with signals_kept():
         for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGINT is for a shell's background job
+            if signal.getsignal(number) is not signal.SIG_IGN:  # a shell's background jobs ignore SIGINT
                 signal.signal(number, stop)
         signal.setitimer(signal.ITIMER_REAL, seconds or 0, _AGAIN)
         try:
@@ -61,7 +66,7 @@ def stoppable(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ignore signals that stop a run in the block: it is as good as done."""
+    """Ignore signals that stop a run during the block, since the run is nearly done."""
     with signals_kept():
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:

@@ -1,4 +1,4 @@
-"""How long a device works on something, without making it wait."""
+"""Measures how long a device works, without making it wait."""
 
 import time
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ import torch
 
 
 class Stopwatch:
-    """Adds up the time that a device takes for the work that is given to it while the watch is running.
+    """Adds up the time that a device spends on work submitted while the watch is running.
 
-    On the CPU that is the clock's time. CUDA works on while the program goes on, so there the device notes the times
-    itself, by events among its work; only reading `seconds` waits for it.
+    On the CPU that is the elapsed time. CUDA works asynchronously, so there the device itself records the times, as
+    events among its work; only reading `seconds` waits for it.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -22,7 +22,7 @@ class Stopwatch:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Measure what is done in the block."""
+        """Measure the work of the block."""
         self._start()
         try:
             yield
@@ -31,7 +31,7 @@ class Stopwatch:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave out what is done in the block, which is inside one of `running`."""
+        """Do not measure the work of the block, which is inside a block of `running`."""
         self._stop()
         try:
             yield
@@ -55,7 +55,7 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """The seconds so far; on CUDA it waits until all of the work is done."""
+        """The seconds so far. On CUDA, reading it waits until all of the work is done."""
         if self._intervals:
             self._intervals[-1][1].synchronize()
             self._seconds += sum(start.elapsed_time(stop) for start, stop in self._intervals) / 1000

@@ -1,4 +1,4 @@
-"""The networks of a store, loaded again."""
+"""Loads the networks of a store again."""
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Store
@@ -14,9 +14,10 @@ from shapebias.precompute.runner import Runner, prepare
 def stored_runner(
     store: Store, spec: ModelSpec, image_set: ImageSet, device: Device, *, layers: str, stored_text: str
 ) -> Runner:
-    """Return a runner of the store's model `spec.label`, with the preprocessing that it had.
+    """Return a runner of the store's model `spec.label`, with the preprocessing that the store recorded.
 
-    Raises ShapebiasError where `spec` names other weights than the store's: its text says "other weights STORED_TEXT".
+    Raises ShapebiasError where `spec` has other weights than the store's; its message contains "other weights
+    STORED_TEXT".
     """
     known = store.models[spec.label]
     model = load_model(spec)

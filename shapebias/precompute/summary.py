@@ -1,4 +1,4 @@
-"""What a run says at its end, for people and as JSON."""
+"""The summary at the end of a run, as text and as JSON."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -14,10 +14,16 @@ _SHOWN_SKIPPED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSummary:
-    """One model of a run. `top1` and `chance` are fractions, of `labelled` images; rates are images a second.
+    """The summary of one model.
 
-    `classes` is the rule by which its outputs were matched with the images' classes, or why they were not; `warning`
-    what is wrong with the accuracy, None where nothing is.
+    top1, chance:  accuracy and its chance level, as fractions of `labelled` images
+    classes:       how outputs were matched with the images' classes, or why they were not
+    warning:       a problem of the accuracy; None where there is none
+    distorted:     accuracy by condition
+    attribution:   how many images were explained, and the seconds of every method
+    ood:           accuracy among categories, by set of stimuli
+
+    Rates are in images per second.
     """
 
     label: str
@@ -35,12 +41,12 @@ class ModelSummary:
     warning: str | None = None
     notes: list[str] = field(default_factory=list)
     shape_bias: dict[str, Any] | None = None
-    distorted: dict[str, float] = field(default_factory=dict)  # accuracy by condition
-    attribution: dict[str, Any] | None = None  # how many images, and the seconds of every method
-    ood: dict[str, float] = field(default_factory=dict)  # accuracy among categories by set of stimuli
+    distorted: dict[str, float] = field(default_factory=dict)
+    attribution: dict[str, Any] | None = None
+    ood: dict[str, float] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
-        """Return the lines about the model, for people."""
+        """Return the lines of text about the model."""
         share = self.images_per_second / self.network_images_per_second
         accuracy = f"unknown: {self.classes}"
         if self.top1 is not None:
@@ -71,20 +77,25 @@ class ModelSummary:
         return lines
 
     def remarks(self) -> list[str]:
-        """Return what the store keeps of the lines: the accuracy's rule, the notes and the warning."""
+        """Return the lines that the store keeps: how classes were matched, the notes and the warning."""
         rule = f"top-1 accuracy unknown: {self.classes}" if self.top1 is None else f"classes {self.classes}"
         return [rule, *self.notes, *([f"warning: {self.warning}"] if self.warning is not None else [])]
 
 
 def _bias_text(bias: dict[str, Any]) -> str:
-    """Return a shape bias and the counts that it is from, in words."""
+    """Return a shape bias and the counts that it is computed from, in words."""
     counts = f"{bias['shape']} shape, {bias['texture']} texture, {bias['other']} other, {bias['stimuli']} stimuli"
     return f"undefined ({counts})" if bias["shape_bias"] is None else f"{bias['shape_bias']:.3f} ({counts})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """A finished run."""
+    """The summary of a finished run.
+
+    annotation:  annotations that could not be used
+    notes:       remarks on how the run went
+    spending:    how the time was spent; None where several processes worked
+    """
 
     store: str
     size: Size
@@ -93,12 +104,12 @@ class Summary:
     seconds: float
     models: list[ModelSummary]
     skipped: list[Skipped]
-    annotation: list[str] = field(default_factory=list)  # what of it could not be used
-    notes: list[str] = field(default_factory=list)  # how the run went
-    spending: Spending | None = None  # None where another process spent them, too
+    annotation: list[str] = field(default_factory=list)  # problems
+    notes: list[str] = field(default_factory=list)  # remarks
+    spending: Spending | None = None  # None with several processes
 
     def text(self) -> str:
-        """Return several lines for people."""
+        """Return the summary as several lines of text."""
         lines = [line for model in self.models for line in model.lines()]
         lines.append(f"{self.images:,} images in {self.seconds:.1f} s on {self.device}")
         if self.spending is not None:

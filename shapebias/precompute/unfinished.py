@@ -1,4 +1,6 @@
-"""Where a run keeps what it has done, beside the store's place, until the store is whole: the folder STORE.partial."""
+"""The folder STORE.partial beside a store's path, which keeps the finished work of a run until the store is
+complete.
+"""
 
 import contextlib
 import fcntl
@@ -35,8 +37,7 @@ _WORDS = (  # names in a run's identity, and what users call them
 
 
 def check_free(store: Path, overwrite: bool) -> None:
-    """Raise UsageError where a store cannot be made at a path: something is there already and is not to go, or is no
-    store."""
+    """Raise UsageError where a store cannot be made at a path: because something is there that must not be replaced."""
     if not os.path.lexists(store):
         return
     store_text = printable(str(store))
@@ -47,7 +48,7 @@ def check_free(store: Path, overwrite: bool) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Return whether a store of shapebias is there, or an empty folder: nothing else is ever replaced."""
+    """Return whether a path is a store of shapebias or an empty folder; nothing else is ever replaced."""
     if not path.is_dir():
         return False
     root = path / "zarr.json"
@@ -55,15 +56,14 @@ def _is_ours(path: Path) -> bool:
 
 
 class StartAgainError(ShapebiasError):
-    """The run failed, and what it has done is of no use any more."""
+    """The run failed, and its finished work cannot be used any more."""
 
 
 class UnfinishedRun:
-    """The folder of a run beside its store's place, and what an earlier run left in it.
+    """The folder of a run beside its store's path, with the finished work of an earlier run.
 
     `shards` and `ablation` are folders of what can be kept; `store` and `drawn`, of built-in images, are made anew by
-    every run. One run at a time has
-    the folder, by a lock on holder.json that goes with the process, however that ends.
+    every run. One run at a time has the folder, by a lock on holder.json that goes with the process, however that ends.
     """
 
     def __init__(self, store: Path) -> None:
@@ -79,7 +79,8 @@ class UnfinishedRun:
     def open(self) -> None:
         """Make and lock the folder.
 
-        Raises ShapebiasError where another run has it or it cannot be made, UsageError where it is not ours.
+        Raises ShapebiasError where another run has it or it cannot be made, UsageError where it is not a folder of
+        shapebias.
         """
         while not self._take():
             pass
@@ -93,7 +94,7 @@ class UnfinishedRun:
             self.drawn.mkdir(exist_ok=True)
 
     def _take(self) -> bool:
-        """Return whether it is locked now: not if the run that had it removed it in between."""
+        """Return whether the folder is now locked; it is not if the run that had it has removed it in between."""
         store_text = printable(str(self._store))
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
@@ -116,19 +117,19 @@ class UnfinishedRun:
             raise cannot_write(self._store, error) from error
 
     def _who(self) -> str:
-        """Return who has the folder, in brackets, as far as that is known."""
+        """Return who has the folder, in brackets, as far as it is known."""
         try:
             holder = json.loads(self._holder.read_text())
             text = f" (process {int(holder['process'])} on {holder['host']}, since {holder['since']})"
-        except (OSError, ValueError, TypeError, KeyError):  # it is just beginning
+        except (OSError, ValueError, TypeError, KeyError):  # the other run is just starting
             return ""
         return printable(text, 200)
 
     def begin(self, identity: dict[str, Any], restart: bool) -> bool:
-        """Return whether an unfinished run is gone on with, one of the same `identity` (JSON: all that results depend
-        on).
+        """Return whether an unfinished run is continued, one with the same `identity` (all that results depend on, as
+        JSON).
 
-        `restart` forgets it. Raises UsageError, which says what differs, where it is of another identity.
+        `restart` deletes its work. Raises UsageError that lists the differences where its identity is another one.
         """
         if restart:
             self.clear()
@@ -147,7 +148,7 @@ class UnfinishedRun:
         return False
 
     def gpus(self) -> list[str]:
-        """Return the names of the GPUs that have measured, each once."""
+        """Return the names of the GPUs that have measured a part, each once."""
         try:
             names = json.loads(self._gpus.read_text())
         except (OSError, ValueError):
@@ -155,9 +156,9 @@ class UnfinishedRun:
         return [str(name) for name in names] if isinstance(names, list) else []
 
     def add_gpu(self, name: str, mixing: bool) -> None:
-        """Note which GPU measures from now on.
+        """Record the GPU that measures from now on.
 
-        Raises UsageError where another kind has measured a part, unless `mixing`: it rounds otherwise.
+        Raises UsageError where another kind has measured a part, since it rounds differently, unless `mixing`.
         """
         known = self.gpus()
         if name in known:
@@ -170,7 +171,7 @@ class UnfinishedRun:
         write_atomically(self._gpus, json.dumps([*known, name]).encode())
 
     def _known(self) -> dict[str, Any] | None:
-        """Return the identity of the run that the folder is of; None where there is none."""
+        """Return the identity of the run in the folder; None where there is none."""
         try:
             known = json.loads(self._identity.read_text())
         except (OSError, ValueError):
@@ -178,13 +179,13 @@ class UnfinishedRun:
         return known if isinstance(known, dict) else None
 
     def clear(self) -> None:
-        """Remove what was kept."""
+        """Delete the kept work."""
         for folder in (self.shards, self.ablation):
             shutil.rmtree(folder, ignore_errors=True)
         self._gpus.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Unlock the folder, and remove it if it keeps nothing."""
+        """Unlock the folder, and remove it if it is empty."""
         shutil.rmtree(self.drawn, ignore_errors=True)
         kept = self.shards.exists() or self.ablation.exists()
         if not kept:
@@ -198,7 +199,7 @@ class UnfinishedRun:
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """Return what differs between two JSON values, in words."""
+    """Return the differences between two JSON values, in words."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = dict.fromkeys([*old, *new])
         return [
@@ -213,8 +214,8 @@ def _differences(old: Any, new: Any, name: str = "") -> list[str]:
 
 
 def _in_words(name: str) -> str:
-    """Return what the parts of a run's identity are called by users: `digests images` are the images."""
+    """Return the user's name for a part of a run's identity: `digests images` are the images."""
     for pattern, words in _WORDS:
-        if found := re.fullmatch(pattern, name):
-            return found.expand(words)
+        if match := re.fullmatch(pattern, name):
+            return match.expand(words)
     return name.replace("_", " ")

@@ -1,4 +1,4 @@
-"""Some units of a store, computed again: a plain forward, reductions in NumPy's float64, no code of the passes."""
+"""Recomputes some units of a store by a plain forward and reductions in float64, without the code of the passes."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapebias.core.analysis.verify import Report
+from shapebias.core.analysis.verify import VerifyReport
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.remote import is_url
 from shapebias.core.store.opening import open_store
@@ -26,7 +26,7 @@ from shapebias.precompute.stored import stored_runner
 
 
 class _PlainUnit:
-    """What one unit gives over all images, in float64."""
+    """The metrics of one unit over all images, in float64."""
 
     def __init__(self) -> None:
         self.activation: list[float] = []
@@ -34,7 +34,7 @@ class _PlainUnit:
         self.positions = 0
 
     def see(self, maps: NDArray[np.float64]) -> None:
-        """Take in the unit's maps of a batch, [B, h, w]."""
+        """Add the unit's maps of a batch, [B, h, w]."""
         finite = np.isfinite(maps).all((1, 2))
         self.activation += np.where(finite, maps.max((1, 2)), -np.inf).tolist()
         maps = maps[finite]
@@ -46,7 +46,7 @@ class _PlainUnit:
         self.positions += maps.size
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics that are checked, by name."""
+        """Return the metrics that are compared, by name."""
         mean = self.total / self.positions
         images = np.isfinite(self.activation).sum()
         return {
@@ -61,7 +61,9 @@ class _PlainUnit:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A network of a store, and the store's images: `positions` int64 [images] are those in the stream's listing."""
+    """A network of a store, and the store's images: `positions`, int64 [images], are their indices in the stream's
+    listing.
+    """
 
     runner: Runner
     stream: Stream
@@ -71,7 +73,7 @@ class _Prepared:
 def verify_units(
     path: Path,
     sample: int,
-    report: Report,
+    report: VerifyReport,
     progress: Reporter,
     *,
     images: str | None,
@@ -79,10 +81,10 @@ def verify_units(
     device: str,
     workers: int | None,
 ) -> None:
-    """Compute `sample` units of every model again and add to `report` what differs.
+    """Recompute `sample` units of every model and add differences to `report`.
 
-    `images` and `models` say where images and networks are now, if not where they were. Raises ShapebiasError where
-    they are not those of the store.
+    `images` and `models` say where images and networks are now, if they were moved. Raises ShapebiasError where they
+    are not those of the store.
     """
     store = open_store(path)
     specs = {spec.label: spec for spec in parse_specs(models)}
@@ -111,16 +113,17 @@ def verify_units(
 
 
 def _where_it_was(store: Store, path: str) -> str:
-    """Return a path of a run where it is now: as it is written, else from the folder in which the run was started, or
-    from that of the store."""
+    """Return the current path of a file of the run: as written, or relative to the folder where the run was started or
+    to the store's folder.
+    """
     if is_url(path) or path.startswith("builtin:") or Path(path).is_absolute() or Path(path).exists():
         return path
     folders = [str(store.attributes.get("folder") or "."), str(Path(store.path).absolute().parent)]
-    return next((place for folder in folders if Path(place := f"{folder}/{path}").exists()), path)
+    return next((candidate for folder in folders if Path(candidate := f"{folder}/{path}").exists()), path)
 
 
 def _spec_where_it_was(store: Store, label: str) -> ModelSpec:
-    """Return the model of a store with the paths of its files as they are now."""
+    """Return the spec of a store's model, with the current paths of its files."""
     spec = parse_spec(f"{label}={store.models[label].source}")
     file, colon, function = spec.source.rpartition(":")
     source = f"{_where_it_was(store, file)}:{function}" if colon and file.endswith(".py") else spec.source
@@ -148,14 +151,14 @@ def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Report
 
 
 def _sample(store: Store, label: str, count: int) -> list[Unit]:
-    """Return so many units of a model, at random."""
+    """Return `count` random units of a model."""
     names = [(name, index) for name, layer in store.layers(label).items() for index in range(layer.units)]
     rng = np.random.default_rng()
     return [Unit(label, *names[row]) for row in rng.permutation(len(names))[:count]]
 
 
 def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
-    """Return what units of one model give over all images."""
+    """Return the results of one model's units over all images. Raises ShapebiasError where an image cannot be read."""
     runner, plain = prepared.runner, {unit: _PlainUnit() for unit in units}
     names = [layer.name for layer in runner.layers]
     layers = [(names.index(unit.layer), unit) for unit in units if unit.layer in names]
@@ -182,9 +185,9 @@ def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
 
 
 def _precision(store: Store) -> Precision:
-    """Return the precision in which a store was made: its tolerances say which differences are no errors.
+    """Return the precision in which a store was made; its tolerances say which differences are not errors.
 
-    Even in float32 networks round differently on other machines, and with other numbers of images at once.
+    Even in float32, networks round differently on other machines, and with other batch sizes.
     """
     device, settings = (store.attributes.get(name) for name in ("device", "settings"))
     known = device if isinstance(device, dict) and device else {}
@@ -193,8 +196,8 @@ def _precision(store: Store) -> Precision:
     return choose_precision(name, has_tf32=name == "tf32")
 
 
-def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: Report) -> None:
-    """Add to `report` what the store says otherwise of a unit."""
+def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: VerifyReport) -> None:
+    """Add to `report` where the store differs from a recomputed unit."""
     precision = _precision(store)
     tolerance = precision.tolerance
     expected = plain.metrics()
@@ -204,7 +207,7 @@ def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: Report) -> Non
         unit_of_metric = {"sparsity": 1.0, "smoothness": 1.0, "tv": max(expected["tv"], scale)}.get(name, scale)
         allowed = (tolerance if name in ("max", "tv") else precision.of_means) * unit_of_metric
         if np.isnan(stored) and name == "smoothness":
-            continue  # of maps of one position
+            continue  # undefined for maps of one position
         if not abs(stored - expected[name]) <= allowed:
             report.add(str(unit), f"{name} is {stored:.6g} in the store and {expected[name]:.6g} computed again")
     top = store.top(unit)

@@ -1,4 +1,4 @@
-"""The only code that writes a store: beside its place first, then there in one rename."""
+"""The only code that writes a store: first beside its final path, then moved there by one rename."""
 
 import os
 import shutil
@@ -42,10 +42,13 @@ _LIST = (1 << 16,)  # a chunk of a list with a number for every image
 
 
 class StoreWriter:
-    """A store in the making, in the folder of an unfinished run. It exists under its name only after `commit`."""
+    """Writes a store in the folder of an unfinished run. The store appears under its name only after `commit`."""
 
     def __init__(self, path: Path, overwrite: bool, settings: dict[str, Any]) -> None:
-        """Raises UsageError where `path` is taken, ShapebiasError where it cannot be written or another run does."""
+        """Open the folder of the run.
+
+        Raises UsageError where `path` is taken, ShapebiasError where it cannot be written or another run writes it.
+        """
         if not path.name:
             raise UsageError(f"{printable(str(path))} cannot be a store: name a folder that does not exist yet")
         real = Path(os.path.realpath(path))  # a link to a store stays a link
@@ -56,7 +59,7 @@ class StoreWriter:
         self._store = self.unfinished.folder / "store"
         self._models: list[str] = []
         self._layers: dict[str, list[schema.Layer]] = {}  # by model
-        self._metrics: dict[str, list[dict[str, NDArray[np.float32]]]] = {}  # of each of these layers
+        self._metrics: dict[str, list[dict[str, NDArray[np.float32]]]] = {}  # for each of these layers
         self._rulers: list[schema.Ruler] = []
         self._device: dict[str, Any] = {}
         self._notes: list[str] = []
@@ -87,11 +90,11 @@ class StoreWriter:
             raise ShapebiasError(f"{os.strerror(error.errno).lower()}{where}: {_PUT_RIGHT}") from error
 
     def device(self, facts: dict[str, Any]) -> None:
-        """Note what the store was measured on, as JSON."""
+        """Record the device that measured, ready for JSON."""
         self._device = facts
 
     def commit(self) -> Size:
-        """Put the finished store in its place, in one rename; the old one goes only then. Return its size."""
+        """Move the finished store to its path by one rename, which replaces an old store. Return its size."""
         self._root.attrs.update(
             {
                 "format": schema.FORMAT,
@@ -123,7 +126,7 @@ class StoreWriter:
         return size
 
     def images(self, image_set: ImageSet, used: NDArray[np.int64], skipped: Iterable[Skipped]) -> None:
-        """Write the probe images that were used (positions in the listing), and why the others were not."""
+        """Write the probe images that were used (positions in the listing), and why others were not."""
         group = self._root.require_group(schema.PROBE)
         group.attrs.update(
             {
@@ -136,18 +139,18 @@ class StoreWriter:
         create(group, "label", image_set.labels[used].astype(np.int32), ("image",), chunk=_LIST)
 
     def notes(self, notes: Iterable[str]) -> None:
-        """Note what the user was told of the run."""
+        """Record the messages that the user got during the run."""
         self._notes = [printable(note, 2000) for note in notes]
 
     def thumbnails(self, key: str, pictures: dict[int, bytes]) -> None:
-        """Write the encoded pictures of a geometry, by image index."""
+        """Write the picture files for a geometry, by image index."""
         group = self._root.create_group(f"{schema.PROBE}/thumbnails/{key}")
         indices = sorted(pictures)
         create(group, "image", np.array(indices, np.int64), ("picture",), chunk=_LIST)
         create_ragged(group, [pictures[index] for index in indices], "picture", compress=False)
 
     def rulers(self, rulers: Iterable[schema.Ruler]) -> None:
-        """Note what visual diversity was measured by."""
+        """Record the networks that visual diversity was measured with."""
         self._rulers = list(rulers)
 
     def model(self, model: schema.Model) -> None:
@@ -176,7 +179,7 @@ class StoreWriter:
         metrics: Sequence[dict[str, NDArray[np.float32]]],
         tops: Sequence[TopKResult],
     ) -> None:
-        """Write what the pass gave all layers of a model, in the shapes of the schema."""
+        """Write the results of the activation pass for all layers of a model, in the shapes of the schema."""
         self._layers[model], self._metrics[model] = list(layers), [dict(known) for known in metrics]
         group = self._root.require_group(f"models/{model}/top")
         k = tops[0].value.shape[1]
@@ -195,8 +198,9 @@ class StoreWriter:
             array.close()
 
     def concepts(self, annotations: Annotations, image_count: int, iou_area: str) -> None:
-        """Write the concepts of a dissection, over how many images, where a unit's pixels counted, and what of the
-        annotation could not be used."""
+        """Write the concepts of a dissection, the number of images, which images counted for a unit, and unusable
+        annotations.
+        """
         known = annotations.concepts
         self._root.require_group(schema.CONCEPTS).attrs.update(
             {
@@ -212,14 +216,14 @@ class StoreWriter:
         )
 
     def layer_concepts(self, model: str, layers: Sequence[LayerConcepts]) -> None:
-        """Write what dissection found about all layers of a model."""
+        """Write the results of dissection for all layers of a model."""
         group = self._root.require_group(f"models/{model}/concepts")
         for name in ("label", "intersection", "activation", "truth"):
             values = np.concatenate([getattr(concepts, name) for concepts in layers])
             create(group, name, values, ("unit", "category"), chunk=(1 << 12, values.shape[1]))
 
     def metrics(self, model: str, layer: str, metrics: dict[str, NDArray[np.float32]]) -> None:
-        """Take some more metrics of a layer's units, float32 [units] by name."""
+        """Add metrics of a layer's units, float32 [units] by name."""
         number = [known.name for known in self._layers[model]].index(layer)
         self._metrics[model][number] |= metrics
 
@@ -229,27 +233,27 @@ class StoreWriter:
         create(group, "filters", kernels, axes, chunk=kernels.shape)
 
     def decisions(self, model: str, decision: NDArray[np.int32], target: NDArray[np.int32]) -> None:
-        """Write what a model decides for every probe image, and the output that is right, int32 [images]."""
+        """Write a model's decision for every probe image, and the right output, int32 [images] each."""
         group = self._root.require_group(f"models/{model}")
         if len(decision):
             create(group, "decision", decision, ("image",), chunk=_LIST)
             create(group, "target", target, ("image",), chunk=_LIST)
 
     def distortions(self, model: str, decisions: dict[str, NDArray[np.int32]]) -> None:
-        """Write what a model decides for every probe image, distorted: int32 [images] by the distortion's name."""
+        """Write a model's decisions for every distorted probe image: int32 [images] by the distortion's name."""
         group = self._root.require_group(f"models/{model}/distortions")
         for name, decided in decisions.items():
             create(group, name, decided, ("image",), chunk=_LIST)
         group.attrs["names"] = [*group.attrs.get("names", []), *decisions]  # type: ignore[misc]  # JSON of any kind to mypy
 
     def adversarial(self, model: str, attacks: Iterable[Attack], right: NDArray[np.bool_]) -> None:
-        """Write which probe images withstand each attack, bool [attacks, images]."""
+        """Write which probe images are classified correctly in spite of each attack, bool [attacks, images]."""
         group = self._root.require_group(f"models/{model}/adversarial")
         group.attrs["attacks"] = [attack.to_attributes() for attack in attacks]
         create(group, "right", right.astype(np.uint8), ("attack", "image"), chunk=(1, *_LIST))
 
     def cue_conflict(self, conflict: CueConflict) -> None:
-        """Write the cue-conflict images, and what every model decides for them."""
+        """Write the cue-conflict images, and every model's decisions for them."""
         group = self._root.create_group(schema.CUE_CONFLICT)
         skipped = _skipped(conflict.skipped)
         facts = schema.CueConflictImages(categories=conflict.categories, excluded=0, stimuli=conflict.stimuli)
@@ -268,10 +272,10 @@ class StoreWriter:
         create(group, "image", image.astype(np.int32), ("explained",), chunk=_LIST)
 
     def attribution(self, model: str, attributed: Attributed) -> None:
-        """Write what attribution gave for a model."""
+        """Write the attribution maps of a model."""
         group = self._root.require_group(schema.attribution_path(model))
         methods = [method.to_attributes() for method in attributed.methods]
-        group.attrs.update({"methods": methods, "left_out": attributed.said.left_out})
+        group.attrs.update({"methods": methods, "left_out": attributed.method_facts.left_out})
         create(group, "target", attributed.target, ("explained",), chunk=_LIST)
         create(group, "probability", attributed.probability, ("explained",), chunk=_LIST)
         for name, values in (("scale", attributed.scale), ("gap", attributed.gap)):
@@ -288,8 +292,9 @@ class StoreWriter:
     def map_scores(
         self, model: str, scores: Mapping[str, NDArray[np.float32]], facts: schema.AttributionScores
     ) -> None:
-        """Write the scores of a model's maps, float32 [methods, images] and `overlap` [methods, images, thresholds], by
-        name: those that were measured of any map."""
+        """Write those scores of a model's maps that were measured: float32 [methods, images] by name, and `overlap`
+        [methods, images, thresholds].
+        """
         known = {name: values for name, values in scores.items() if not np.isnan(values).all()}
         if not known:
             return
@@ -300,7 +305,7 @@ class StoreWriter:
             create(group, name, values, axes, chunk=(1 << 8, 1 << 8, *values.shape[2:]))
 
     def ood(self, sets: Sequence[OodSet]) -> None:
-        """Write sets of stimuli, and what every model decides for them."""
+        """Write sets of stimuli, and every model's decisions for them."""
         self._root.create_group(schema.OOD).attrs["names"] = [decided.name for decided in sets]
         for decided in sets:
             group, axis = self._root.create_group(f"{schema.OOD}/{decided.name}"), f"stimulus_{decided.name}"
@@ -319,13 +324,14 @@ class StoreWriter:
                 create(group, decided.name, decision, (axis,), chunk=_LIST)
 
     def activations(self, model: str, units: int, kinds: tuple[str, ...] = ("max", "mean")) -> "ActivationsWriter":
-        """Return a writer of the activations of all layers of a model, `units` in all, by image; `close` it before
-        `commit`."""
+        """Return a writer for the activations of all layers of a model, `units` in all, by image; `close` it before
+        `commit`.
+        """
         return ActivationsWriter(self._root.require_group(f"models/{model}"), units, kinds)
 
 
 class ActivationsWriter:
-    """Appends to activations/max and activations/mean, or one of them, a shard of rows at a time."""
+    """Appends rows to activations/max and activations/mean, or one of them, one shard at a time."""
 
     def __init__(self, group: zarr.Group, units: int, kinds: tuple[str, ...]) -> None:
         self._arrays = [
@@ -342,27 +348,31 @@ class ActivationsWriter:
         ]
 
     def append(self, *rows: NDArray[np.float16]) -> None:
-        """Append the next B images, float16 [B, units] of each kind; nothing where there are none."""
+        """Append the next B images, float16 [B, units] for each kind."""
         if not rows:
             return
         for array, values in zip(self._arrays, rows, strict=True):
             array.append(values)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining rows."""
         for array in self._arrays:
             array.close()
 
 
 def _grow(group: zarr.Group, name: str, row: tuple[int, ...], dtype: Any) -> GrowingArray:
-    """Return a top list's array, to be given the units of layer after layer. A shard would be a second read for every
-    unit."""
+    """Return a top list's array, to which the units of one layer after the other are appended.
+
+    It has no shards, since they would cost a second read for every unit.
+    """
     axes = ("unit", "rank", "yx")[: len(row) + 1]
     return GrowingArray(group, name, row, dtype, axes, chunk=(_UNITS, *row), shard_rows=_UNITS)
 
 
 def _grow_maps(group: zarr.Group, layer: schema.Layer, k: int) -> GrowingArray:
-    """Return the array of maps of a layer's size, in chunks of about 64 kB: a unit's maps are read at once."""
+    """Return the array of maps of a layer's size, in chunks of about 64 kB, since all maps of a unit are read at
+    once.
+    """
     size, row = map_group(layer), (k, layer.map_height, layer.map_width)
     axes = (f"unit_{size}", "rank", f"y_{layer.map_height}", f"x_{layer.map_width}")
     together = max(1, (1 << 16) // max(1, int(np.prod(row))))
@@ -370,5 +380,5 @@ def _grow_maps(group: zarr.Group, layer: schema.Layer, k: int) -> GrowingArray:
 
 
 def _skipped(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
-    """Return images that were left out, and why, as JSON."""
+    """Return the images that were left out with the reasons, ready for JSON."""
     return [{"path": printable(image.path), "reason": image.reason} for image in skipped]

@@ -94,7 +94,7 @@ class Explorer(Keeping):
         self._open(lambda: ImageScreen(self.session, event.unit_image))
 
     def on_hovered(self, event: Hovered) -> None:
-        """Say which image the mouse is over."""
+        """Show which image the mouse is over."""
         if len(self.screen_stack) > 1:
             return
         unit, rank = event.unit_image.unit, event.unit_image.rank

@@ -1,4 +1,4 @@
-"""`shapebias attribute`: what was explained as text, and the maps as pictures in the terminal."""
+"""The output of `shapebias attribute` in the terminal: a table of what was explained, and the maps as pictures."""
 
 import math
 import shutil
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.console import Console
 
-from shapebias.core.attribution.explained import Explained
+from shapebias.core.attribution.explained import AttributionResult
 from shapebias.core.pictures.attribution_sheet import Band, Tile, bands, label_height, labelled
 from shapebias.core.pictures.tiles import BACKGROUND, compose
 from shapebias.core.text import aligned, cell_width, padded, printable
@@ -26,9 +26,10 @@ _SMALL = 20  # columns and half lines, in terminals without graphics: the longes
 _COLOURS = "Vermillion speaks for the class, blue against it.\nMaps without a sign go from red to yellow."
 
 
-def explained_text(explained: Explained) -> str:
-    """Return a table: the class that is explained of each image for each model, its probability, and the completeness
-    gaps of methods that have one."""
+def explained_text(explained: AttributionResult) -> str:
+    """Return a table with the explained class of each image for each model, its probability, and the
+    completeness gaps.
+    """
     titles = {choice.name: choice.method.title for choice in explained.choices}
     with_gap = [name for name in titles if any(not math.isnan(image.maps[name].gap) for image in explained.images)]
     rows = [["image", "model", "class", "probability", *(f"gap of {titles[name]}" for name in with_gap)]]
@@ -42,7 +43,7 @@ def explained_text(explained: Explained) -> str:
     return aligned(rows, left=3)
 
 
-def print_maps(explained: Explained, terminal: Terminal, kind: Graphics) -> None:
+def print_maps(explained: AttributionResult, terminal: Terminal, kind: Graphics) -> None:
     """Print the maps of every image in as many columns as the terminal is wide; nothing without graphics."""
     if kind is Graphics.NONE:
         return
@@ -63,7 +64,7 @@ def print_maps(explained: Explained, terminal: Terminal, kind: Graphics) -> None
 
 
 def _painted(band: Band, layout: GridLayout, painter: Painter) -> str:
-    """Return what paints the labelled tiles of a band."""
+    """Return the control sequences that paint the labelled tiles of a band."""
     width, height = layout.frame
     tiles = np.stack([np.asarray(labelled(tile, height, width)) for row in band.rows for tile in row])
     return painted_below(painter.encode(tiles, layout, best_limit(layout), map), painter)
@@ -80,7 +81,7 @@ def _print_half_cells(band: Band, terminal: Terminal) -> None:
 
 
 def _label_lines(row: Sequence[Tile], width: int) -> str:
-    """Return what stands below tiles of `width` cells: lines in columns."""
+    """Return the labels below tiles of `width` cells, as lines in columns."""
     labels = [[tile.name, *filter(None, tile.more)] for tile in row]
     lines = [[label[line] if line < len(label) else "" for label in labels] for line in range(max(map(len, labels)))]
     return "\n".join(" ".join(padded(_cut(text, width), width) for text in line).rstrip() for line in lines)

@@ -1,4 +1,4 @@
-"""How units are found in the panes: filters, names, words of concepts and classes, and the way back."""
+"""Finds units in the panes: filters, names, words of concepts and classes, and the way back."""
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Unit

@@ -1,4 +1,4 @@
-"""Where what is typed after `/` leads: `42`, `conv5`, `conv5/42`, `AlexNet/conv5/42`, a colon before it or not."""
+"""Parses the target typed after `/`: `42`, `conv5`, `conv5/42`, `AlexNet/conv5/42`, a colon before it or not."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""What the panes keep of units, and hand on: marks and notes, files, the clipboard, other programs."""
+"""Keeps and exports the panes' units: marks and notes, files, the clipboard, other programs."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""Keys and pastes one after the other, so that those typed while a screen opens are keys of that screen."""
+"""Delivers keys and pastes one after the other, so that keys typed while a screen opens are keys of that screen."""
 
 import asyncio
 from collections import deque
@@ -16,10 +16,10 @@ _LEAVING = ("escape", "backspace", "ctrl+c", "ctrl+q", "ctrl+z")  # keys that wa
 
 
 class KeyQueue:
-    """Hands on keys and pastes with `deliver`, each when everything that the last one did is done.
+    """Delivers each key or paste with `deliver` when everything that the last one caused is finished.
 
-    Textual alone gives a key to the widget that has the focus when it comes, whatever the keys before it, which wait in
-    that widget's queue, will open. A screen with a true `reading` gets its keys when it has read what they are for.
+    Textual alone would give a key to the widget that has the focus when the key arrives, although keys before it, still
+    in that widget's queue, may open a screen. A screen with a true `reading` gets its keys once it has read its data.
     """
 
     def __init__(self, app: App[None], deliver: Callable[[Event], Awaitable[None]]) -> None:
@@ -28,7 +28,7 @@ class KeyQueue:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, event: Event) -> None:
-        """Take a key or a paste. One that leaves a screen which is still reading takes the keys before it along."""
+        """Add a key or a paste. A key that closes a screen which is still reading discards the keys before it."""
         if self._reading and isinstance(event, Key) and event.key in _LEAVING:
             self._waiting.clear()
         self._waiting.append(event)
@@ -37,11 +37,11 @@ class KeyQueue:
 
     @property
     def _reading(self) -> bool:
-        """Whether the screen is still reading what keys are for."""
+        """Whether the screen is still reading its data."""
         return bool(self._app.screen_stack and getattr(self._app.screen, "reading", False))
 
     async def _hand_on(self) -> None:
-        """Hand on what waits, until nothing does or the app ends."""
+        """Deliver the waiting keys, until there are none or the app ends."""
         while self._waiting and self._app.screen_stack:
             event = self._waiting[0]
             if self._reading and not (isinstance(event, Key) and event.key in _LEAVING):
@@ -53,9 +53,9 @@ class KeyQueue:
             await self._done(target)
 
     async def _done(self, target: DOMNode) -> None:
-        """Wait until a widget has done what a key makes it do, and the screen that this may have opened is there.
+        """Wait until a widget has handled a key, and a screen that this opened is there.
 
-        What a widget says goes up to its parents, from the queue of one to that of the next.
+        Messages of a widget go up to its parents, from the queue of one to that of the next.
         """
         for pump in target.ancestors_with_self:
             await self._passed(pump)
@@ -64,10 +64,10 @@ class KeyQueue:
             with suppress(TimeoutError):
                 await asyncio.wait_for(screen._mounted_event.wait(), _LONGEST)
             await self._passed(screen)
-            await self._passed(self._app)  # which gives the focus
+            await self._passed(self._app)  # to get the focus
 
     async def _passed(self, pump: MessagePump) -> None:
-        """Wait until a widget has come to the end of what is in its queue now."""
+        """Wait until a widget has handled everything that is in its queue now."""
         passed = asyncio.Event()
         if pump.is_running and pump.call_later(passed.set):
             with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""What widgets and screens ask of the explorer. They post these messages, so that none of them knows the app."""
+"""Messages of widgets and screens to the explorer. They post these messages, so that none of them knows the app."""
 
 from textual.message import Message
 

@@ -1,4 +1,4 @@
-"""What leaves the explorer: files in the current folder (the picture, the table, the marks), images for programs."""
+"""Saves the contents of the explorer: files in the current folder, and images for other programs."""
 
 import io
 import os

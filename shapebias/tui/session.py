@@ -1,4 +1,4 @@
-"""What all panes and screens of the explorer share: the store, the terminal, the user's marks and settings."""
+"""The state that panes and screens of the explorer share: the store, the terminal, the user's marks and settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import UnitTable, load_units
 from shapebias.tui.pictures.painter import Painter
 from shapebias.tui.pictures.painters import new_painter
-from shapebias.tui.settings import Settings, load_settings
+from shapebias.tui.settings import ExplorerSettings, load_settings
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 from shapebias.tui.widgets.attribution_view import AttributionView
@@ -33,7 +33,7 @@ class Session:
     store: Store
     terminal: Terminal
     graphics: Graphics
-    settings: Settings = field(default_factory=load_settings)
+    settings: ExplorerSettings = field(default_factory=load_settings)
     scope: Scope | None = None
     kept: Unit | None = None
     marks: Marks = field(init=False)

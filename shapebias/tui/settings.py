@@ -1,4 +1,4 @@
-"""What the explorer remembers from one run to the next: view, columns, their widths, theme, attribution method."""
+"""The settings that the explorer keeps between runs: view, columns, their widths, theme, attribution method."""
 
 import contextlib
 from dataclasses import asdict, dataclass, field
@@ -10,11 +10,12 @@ from shapebias.core.pictures.tiles import View
 
 
 @dataclass
-class Settings:
-    """The user's choices. `widths` are the cells of the columns that are not as wide as usual.
+class ExplorerSettings:
+    """The user's choices.
 
-    `hidden` are the metrics that are no columns, and not those that are, so that metrics of later versions are shown.
-    `method` is the attribution method that was shown last; empty for the first that there is.
+    widths:  the cells of columns whose width was changed
+    hidden:  the metrics without a column; not those with one, so that metrics of later versions are displayed
+    method:  the last displayed attribution method; empty for the first one
     """
 
     view: View = View.CROP
@@ -24,14 +25,14 @@ class Settings:
     method: str = ""
 
     def save(self) -> None:
-        """Write the settings to the user's state folder; where that is not possible, the next run begins anew."""
+        """Write the settings to the user's state folder; where that fails, the next run starts with the old ones."""
         with contextlib.suppress(ShapebiasError):
             write_state(_path(), asdict(self))
 
 
-def load_settings() -> Settings:
-    """Return the settings that were saved last; whatever is missing or makes no sense is as at first."""
-    settings = Settings()
+def load_settings() -> ExplorerSettings:
+    """Return the saved settings; missing or invalid ones have their defaults."""
+    settings = ExplorerSettings()
     with contextlib.suppress(ShapebiasError):
         state = read_state(_path()) or {}
         with contextlib.suppress(ValueError):

@@ -100,13 +100,14 @@ def _print_picture(store: Store, unit: Unit, view: View, kind: Graphics, termina
 
 
 def painted_below(pieces: Iterable[Piece], painter: Painter) -> str:
-    """Return what paints a picture's pieces, in the order of their rows, from the cursor's line on, and leaves the
-    cursor below them."""
+    """Return the control sequences that paint a picture's pieces row by row from the cursor's line, and put the cursor
+    below.
+    """
     return "".join(_painted(list(row), painter) for _, row in groupby(pieces, key=lambda piece: piece.y))
 
 
 def _painted(pieces: list[Piece], painter: Painter) -> str:
-    """Return what paints pieces of one row below the cursor, and leaves the cursor below them."""
+    """Return the control sequences that paint pieces of one row below the cursor, and put the cursor below them."""
     rows = max(piece.rows for piece in pieces)
     text = "\n" * rows + f"\x1b[{rows}A"
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""What an app needs in a real terminal: updates only as quick as it takes them, pictures repaired, a clean end."""
+"""An app for a real terminal: updates no faster than the terminal takes them, pictures repaired, a clean end."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ class TerminalApp(App[None]):
 
         Raises ShapebiasError, with its cause, where a mistake in the program ended it.
         """
-        self.run(mouse=self._terminal.multiplexer != "screen")  # where it swallows Escape for the mouse
+        self.run(mouse=self._terminal.multiplexer != "screen")  # screen swallows Escape when the mouse is on
         join_makers()
         number = self._driver.ended_by if isinstance(self._driver, LinkDriver) else None
         if number is not None:
@@ -149,10 +149,10 @@ class TerminalApp(App[None]):
     def _send_held(self) -> None:
         """Try again, with what the changed parts of the screen show by now."""
         changed, self._held = self._held, set()
-        if not self.screen_stack:  # it is ending
+        if not self.screen_stack:  # the app is ending
             return
         screen = self.screen
-        screen._compositor.update_widgets(screen._dirty_widgets)  # which the refresh forgets
+        screen._compositor.update_widgets(screen._dirty_widgets)  # the refresh does not include these
         screen._compositor._dirty_regions |= {region for region in changed if screen.region.contains_region(region)}
         screen._compositor_refresh()
 

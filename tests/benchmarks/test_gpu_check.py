@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gpu_check
-from benchmarks.gpu.setup import SMALL, Record, Section, Setup
+from benchmarks.gpu.setup import SMALL, Record, ReportSection, Setup
 from shapebias.precompute.settings import DECODINGS
 from tests.support.pretended_cuda import pretended_cuda
 
@@ -66,7 +66,7 @@ def test_budgets_leave_a_machine_in_six_minutes() -> None:
 def test_a_section_that_fails_is_a_violation_and_the_others_run(
     action: Callable[[Setup, Record], None], violation: str, tmp_path: Path
 ) -> None:
-    sections = [Section("X", "bad", 0.2, action), Section("Y", "good", 5, fine)]
+    sections = [ReportSection("X", "bad", 0.2, action), ReportSection("Y", "good", 5, fine)]
     records = gpu_check.check(sections, setup(tmp_path), tmp_path)
     assert [record.violations for record in records] == [[violation], []]
     assert records[0].seconds < 4
@@ -79,7 +79,9 @@ def test_results_are_written_after_each_section(tmp_path: Path) -> None:
     def second(_: Setup, record: Record) -> None:
         record.measured["written"] = [section["section"] for section in results(tmp_path)]
 
-    gpu_check.check([Section("X", "first", 5, fine), Section("Y", "second", 5, second)], setup(tmp_path), tmp_path)
+    gpu_check.check(
+        [ReportSection("X", "first", 5, fine), ReportSection("Y", "second", 5, second)], setup(tmp_path), tmp_path
+    )
     assert results(tmp_path)[1]["measured"]["written"] == ["X"]
 
 
@@ -87,14 +89,18 @@ def test_results_are_written_after_each_section(tmp_path: Path) -> None:
 def test_the_exit_status(
     action: Callable[[Setup, Record], None], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu_check, "SECTIONS", (Section("X", "only", 5, action),))
+    monkeypatch.setattr(gpu_check, "SECTIONS", (ReportSection("X", "only", 5, action),))
     assert gpu_check.main(["--device", "cpu", "--out", str(tmp_path)]) == status
 
 
 def test_ctrl_c_ends_the_check_and_keeps_what_was_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sections = (Section("X", "first", 5, fine), Section("Y", "second", 5, interrupted), Section("Z", "third", 5, fine))
+    sections = (
+        ReportSection("X", "first", 5, fine),
+        ReportSection("Y", "second", 5, interrupted),
+        ReportSection("Z", "third", 5, fine),
+    )
     monkeypatch.setattr(gpu_check, "SECTIONS", sections)
     assert gpu_check.main(["--device", "cpu", "--out", str(tmp_path)]) == 1
     assert "stopped: " in capsys.readouterr().err

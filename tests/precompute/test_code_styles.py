@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from shapebias.core.analysis.verify import Report
+from shapebias.core.analysis.verify import VerifyReport
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.precompute.models.spec import parse_specs
@@ -193,7 +193,7 @@ def test_ablation_scores_are_those_of_a_naive_loop(root: Path, style: str) -> No
 
 
 def test_verify_computes_the_same_units_again(store: Path) -> None:
-    report = Report()
+    report = VerifyReport()
     verify_units(store, 100, report, Silent(), images=None, models=[], device="cpu", workers=0)
     assert report.units == len(STYLES) * 36
     assert report.wrong == []

@@ -62,7 +62,7 @@ def test_checks_run_in_full_float32_and_gradients_not_in_float16() -> None:
 @pytest.mark.parametrize("precision", [HIGHEST, BF16])
 def test_a_network_runs_in_the_precision(precision: object) -> None:
     device = Device(torch.device("cpu"), precision)  # type: ignore[arg-type]
-    network = device.place(nn.Conv2d(3, 4, 3))
+    network = device.to(nn.Conv2d(3, 4, 3))
     assert network.weight.is_contiguous(memory_format=torch.channels_last)
     with device.inference():
         assert network(torch.zeros(1, 3, 5, 5)).dtype == device.dtype

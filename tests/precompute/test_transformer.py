@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shapebias.core.analysis.verify import Report
+from shapebias.core.analysis.verify import VerifyReport
 from shapebias.core.store.opening import open_store
 from shapebias.precompute.models.spec import parse_specs
 from shapebias.precompute.progress import Silent
@@ -131,7 +131,7 @@ def test_ablation_scores_are_those_of_a_naive_loop(root: Path) -> None:
 
 
 def test_verify_computes_the_same_units_again(root: Path) -> None:
-    report = Report()
+    report = VerifyReport()
     verify_units(root / "tokens.zarr", 40, report, Silent(), images=None, models=[], device="cpu", workers=0)
     assert report.units == 40
     assert report.wrong == []

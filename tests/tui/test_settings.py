@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from shapebias.core.pictures.tiles import View
-from shapebias.tui.settings import Settings, load_settings
+from shapebias.tui.settings import ExplorerSettings, load_settings
 
 
 def test_settings_come_back(state_home: Path) -> None:
-    assert load_settings() == Settings()
-    chosen = Settings(View.MASK, ["std", "max"], "textual-light", {"max": 12}, "rise")
+    assert load_settings() == ExplorerSettings()
+    chosen = ExplorerSettings(View.MASK, ["std", "max"], "textual-light", {"max": 12}, "rise")
     chosen.save()
     assert load_settings() == chosen
     assert [each.name for each in (state_home / "shapebias").iterdir()] == ["explorer.json"]
@@ -29,10 +29,10 @@ def test_settings_come_back(state_home: Path) -> None:
 def test_nonsense_is_as_nothing(state_home: Path, content: bytes) -> None:
     (state_home / "shapebias").mkdir()
     (state_home / "shapebias/explorer.json").write_bytes(content)
-    assert load_settings() == Settings()
+    assert load_settings() == ExplorerSettings()
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(state_home: Path) -> None:
     (state_home / "shapebias").write_text("a file where the folder would be")
-    Settings(View.WHOLE).save()
-    assert load_settings() == Settings()
+    ExplorerSettings(View.WHOLE).save()
+    assert load_settings() == ExplorerSettings()

@@ -1,1 +1,1 @@
-"""What follows from the numbers of a store: accuracies, comparisons, detectors, twins, whether it is whole."""
+"""Analyses of the numbers in a store: accuracies, comparisons, detectors, twins, and verification."""

@@ -1,4 +1,4 @@
-"""Which units of a store carry shape, which texture: a summary of the ablation scores, layer by layer."""
+"""A summary of the ablation scores, layer by layer: which units carry shape, and which texture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ _MOST = 5
 
 @dataclass(frozen=True)
 class LayerAblation:
-    """The scores of a layer's units, float32 [units]: cue-conflict decisions that the model loses without the unit.
+    """The ablation scores of a layer's units.
 
-    `decisions` are what the whole model decides: scores of networks compare as shares of its decisions by shape, and by
-    texture.
+    shape, texture:  float32 [units], how many of the model's decisions by shape or texture are lost without the unit
+    decisions:       the decisions of the whole model; between networks, scores are compared as shares of these
     """
 
     model: str
@@ -32,16 +32,18 @@ class LayerAblation:
 
     @property
     def shape_share(self) -> NDArray[np.float64]:
-        """The shape scores as shares of the model's decisions by shape, float64 [units]; 0 where it has none."""
+        """The shape scores as fractions of the model's decisions by shape, float64 [units]; 0 where it has none."""
         return self.shape.astype(np.float64) / max(self.decisions.shape, 1)
 
     @property
     def texture_share(self) -> NDArray[np.float64]:
-        """The texture scores as shares of the model's decisions by texture, float64 [units]; 0 where it has none."""
+        """The texture scores as fractions of the model's decisions by texture, float64 [units]; 0 where it has none."""
         return self.texture.astype(np.float64) / max(self.decisions.texture, 1)
 
     def most(self, scores: NDArray[np.float32], count: int = _MOST) -> list[tuple[int, int]]:
-        """Return the units most responsible, with their scores, largest first, ties by index; none whose score is 0."""
+        """Return the `count` units with the largest scores, as (unit, score), largest first; units with score 0 are
+        left out.
+        """
         order = np.argsort(-scores, kind="stable")[:count]
         return [(int(unit), int(scores[unit])) for unit in order if scores[unit] > 0]
 
@@ -51,8 +53,10 @@ class LayerAblation:
 
 
 def layer_ablations(store: Store) -> list[LayerAblation]:
-    """Return every layer with scores, those of one name beside each other (a standard network beside its robust twin),
-    in the order of the first model's layers."""
+    """Return every layer that has scores, in the order of the first model's layers.
+
+    Layers with the same name in several models, such as a standard network and its robust twin, are next to each other.
+    """
     decided = {model: _decided(store.cue_conflict(model)) for model in store.models}
     layers = [
         LayerAblation(
@@ -71,8 +75,9 @@ def _decided(decisions: Decisions | None) -> Counts:
 
 
 def ablation_records(layers: Sequence[LayerAblation]) -> list[dict[str, Any]]:
-    """Return as JSON, of each layer, the units most responsible for shape and for texture with their shares of the
-    model's decisions, the sums of the scores, and the fractions of units whose score is 0."""
+    """Return a dictionary per layer for JSON: the units with the largest scores for shape and for texture with their
+    shares of the model's decisions, the sums of the scores, and the fractions of units with score 0.
+    """
     return [
         {
             "model": layer.model,
@@ -97,8 +102,11 @@ def _most_records(most: list[tuple[int, int]], shares: NDArray[np.float64]) -> l
 
 
 def ablation_text(layers: Sequence[LayerAblation]) -> str:
-    """Return a table for people: a line for each model of a layer, with its units most responsible as UNIT:SCORE and
-    the score's share of the model's decisions, whose numbers are below `of shape` and `of texture`."""
+    """Return a table with one line per layer and model.
+
+    It lists the units with the largest scores as UNIT:SCORE, and each score's share of the model's decisions, whose
+    numbers are below `of shape` and `of texture`.
+    """
     scores = ("shape 0", "texture 0", "both 0", "of shape", "of texture")
     head = ("layer", "model", "units", *scores, "most for shape", "most for texture")
     rows = [head, *map(_row, layers)]
@@ -126,7 +134,7 @@ def _row(layer: LayerAblation) -> tuple[str, ...]:
 
 
 def check_ablated(store: Store, layers: Sequence[LayerAblation]) -> None:
-    """Raises ShapebiasError where no layer has scores."""
+    """Raise ShapebiasError where no layer has scores."""
     if not layers:
         raise ShapebiasError(
             f"{printable(str(store.path))} has no ablation scores: make it with `shapebias precompute --passes "

@@ -1,4 +1,4 @@
-"""How accurate the models of a store are: on the probe images, distorted, attacked, and on variants of them."""
+"""Accuracies of a store's models: on the probe images, on distorted and attacked ones, and on variants of them."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
 
 CLEAN = "clean"
-_NEAR = 0.1  # more than chance that still is near it, at most
-_DECENT = 0.25  # of what there is above chance, a share that a network in order may be expected to reach
+_NEAR = 0.1  # an accuracy at most this much above chance can still count as near chance
+_DECENT = 0.25  # a working network is expected to get at least this fraction of the way from chance to 1
 _SIGNIFICANT = 0.05
 _CERTAIN = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """A model's top-1 accuracy under one condition, a fraction of `images` (NaN where there are none).
+    """A model's top-1 accuracy under one condition: a fraction of `images`, NaN where there are none.
 
     kind: `clean`, `distortion`, `attack` or `variant`.
     """
@@ -32,10 +32,11 @@ class Accuracy:
 
 
 def accuracies(store: Store, all_right: bool = False) -> list[Accuracy]:
-    """Return every accuracy that a store knows, in the order of models and conditions.
+    """Return all accuracies in a store, in the order of models and conditions.
 
-    With `all_right` only over the probe images that every model of the store gets right when they are clean (the
-    restriction of Chen, Agarwal & Nguyen 2020); variants are other images, and are then left out. Raises StoreError.
+    With `all_right`, only over the probe images that every model of the store classifies correctly when they are clean
+    (the restriction of Chen, Agarwal & Nguyen 2020); variants, which are other images, are then left out. Raises
+    StoreError.
     """
     return [
         replace(accuracy, model=part.labels[accuracy.model])
@@ -68,8 +69,10 @@ def _in_single_store(store: Store, all_right: bool) -> list[Accuracy]:
 
 
 def clean_decisions(store: Store, model: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return what a model decides for the images of a single store, and what is right: int32 [images]; empty where the
-    model gives no scores. Raises StoreError."""
+    """Return a model's decisions for the images of a single store, and the right classes, int32 [images] each.
+
+    Both are empty where the model has no outputs for classes. Raises StoreError where the store is damaged.
+    """
     images = [len(store.labels)]
     if not store.has(f"models/{model}/decision"):
         return np.zeros(0, np.int32), np.zeros(0, np.int32)
@@ -78,8 +81,11 @@ def clean_decisions(store: Store, model: str) -> tuple[NDArray[np.int32], NDArra
 
 
 def distorted_decisions(store: Store, model: str) -> dict[str, NDArray[np.int32]]:
-    """Return what a model decides for every image of a single store, by distortion: int32 [images], -1 = no such
-    version of it. Raises StoreError."""
+    """Return a model's decisions for every image of a single store, by distortion: int32 [images], -1 = the image has
+    no such version.
+
+    Raises StoreError where the store is damaged.
+    """
     path = f"models/{model}/distortions"
     if not store.has(path):
         return {}
@@ -90,7 +96,7 @@ def distorted_decisions(store: Store, model: str) -> dict[str, NDArray[np.int32]
 
 
 def _attacked(store: Store, model: str) -> dict[str, NDArray[np.bool_]]:
-    """Return which images a model gets right in spite of each attack, bool [images], by the attack's name."""
+    """Return which images a model classifies correctly in spite of each attack, bool [images], by the attack's name."""
     path = f"models/{model}/adversarial"
     if not store.has(path):
         return {}
@@ -119,10 +125,10 @@ def _variants(store: Store, model: str) -> list[Accuracy]:
 
 
 def is_near_chance(right: int, images: int, chance: float) -> bool:
-    """Return whether an accuracy is near chance, and the images are enough to say so (binomial tests, 5 %).
+    """Return whether an accuracy is near chance, and there are enough images to say so (binomial tests, 5 %).
 
-    Near: not significantly above chance, or above it by no more than chance itself (at most 0.1). Enough: a network
-    that reaches a quarter of the way from chance to 1 would hardly have so few right.
+    Near means: not significantly above chance, or above it by no more than chance itself (at most 0.1). Enough images
+    means: a network that gets a quarter of the way from chance to 1 would hardly have so few right.
     """
     if not images:
         return False
@@ -131,17 +137,21 @@ def is_near_chance(right: int, images: int, chance: float) -> bool:
 
 
 def is_better_than(right: int, images: int, accuracy: float) -> bool:
-    """Return whether so many right images are certainly more than those of an accuracy (binomial test, 0.1 %)."""
+    """Return whether `right` right images of `images` show an accuracy above `accuracy` (binomial test, 0.1 %)."""
     return right > accuracy * images and at_least(right, images, accuracy) < _CERTAIN
 
 
 def at_least(successes: int, trials: int, probability: float) -> float:
-    """Return the probability of at least so many successes in independent trials (the binomial distribution)."""
+    """Return the probability of at least `successes` successes in independent trials (the binomial distribution).
+
+    >>> at_least(1, 2, 0.5)
+    0.75
+    """
     if successes <= 0:
         return 1.0
     if not 0 < probability < 1:
         return float(probability >= 1 and successes <= trials)
-    if successes <= trials * probability:  # the shorter sum
+    if successes <= trials * probability:  # the sum with fewer terms
         return 1 - at_least(trials - successes + 1, trials, 1 - probability)
     odds = math.log(probability), math.log1p(-probability)
     logs = (

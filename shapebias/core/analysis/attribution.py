@@ -1,4 +1,6 @@
-"""The attribution maps of a store, by image: which methods there are, what each explains, why a map is not there."""
+"""The attribution maps of a store, by image: which methods there are, what each map explains, and why maps are
+missing.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,20 +13,21 @@ from shapebias.core.pictures.tiles import Photo
 from shapebias.core.store.attribution import Attribution
 from shapebias.core.store.reader import Store
 
-_FAINT = 0.1  # of another map's largest value: below it a map can hardly be seen on one scale
+_FAINT = 0.1  # a map below this fraction of another map's largest value is hardly visible on one scale
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelMap:
-    """What a method gave for a model on an image.
+    """The map of one method for one model and image.
 
-    output:       the class that is explained, empty where there is none
-    probability:  the softmax probability of that class, NaN where there is none
-    settings:     those that the method ran with, by name
-    largest:      the largest |value| of a signed map, NaN of another: it is drawn from its smallest value on
-    gap:          the completeness gap as a fraction, NaN where the method promises no sum
-    fallback:     the method that took its place, else empty
-    problem:      why there is no heat, else empty
+    output:       the explained class; empty where there is none
+    probability:  the softmax probability of that class; NaN where there is none
+    settings:     the settings of the method, by name
+    largest:      the largest |value| of a signed map; NaN for an unsigned one, which is drawn relative to its smallest
+                  value
+    gap:          the completeness gap as a fraction; NaN where the method does not promise a sum
+    fallback:     the method that replaced it; else empty
+    problem:      why there is no heat to draw; else empty
     """
 
     model: str
@@ -38,33 +41,37 @@ class ModelMap:
 
     @property
     def settings_text(self) -> str:
-        """The settings as `steps 50, rule trapezoid`."""
+        """The settings in one line: `steps 50, rule trapezoid`."""
         return ", ".join(f"{name} {value}" for name, value in self.settings.items())
 
     def faintness(self, others: Sequence["ModelMap"]) -> str:
-        """Return how weak the map is beside the strongest of others, where it can hardly be seen on one scale with it;
-        else empty."""
+        """Return a remark on how weak the map is beside the strongest of `others`, where it is hardly visible on one
+        scale with it; else empty.
+        """
         strongest = max((one for one in others if one.largest > 0), key=lambda one: one.largest, default=self)
         share = self.largest / strongest.largest if strongest.largest > 0 else math.nan
         return f"largest value {share:.1%} of {strongest.model}'s" if 0 < share < _FAINT else ""
 
     @property
     def remark(self) -> str:
-        """What is to be said of the map in one line; empty where there is nothing."""
+        """A remark about the map for the user, one line; empty where there is none."""
         gap = "" if math.isnan(self.gap) else f"completeness gap {self.gap:.2%}"
         fallback = self.fallback and f"by {title_of(self.fallback)} instead"
         return self.problem or ", ".join(filter(None, (fallback, gap)))
 
 
 class Attributions:
-    """The attribution maps of a store's models. An image is named by its path, the same in joined stores."""
+    """The attribution maps of a store's models.
+
+    An image is identified by its path, which is the same in joined stores.
+    """
 
     def __init__(self, store: Store) -> None:
-        """Read all but the maps. Raises StoreError."""
+        """Read everything but the maps. Raises StoreError."""
         self._store = store
         self._of: dict[str, Attribution] = {}
-        self._rows: dict[str, dict[str, int]] = {}  # of the images of each model, by path
-        self._names: dict[tuple[str, int], str] = {}  # of outputs
+        self._rows: dict[str, dict[str, int]] = {}  # by model: the row of each image, by its path
+        self._names: dict[tuple[str, int], str] = {}  # names of outputs
         names: dict[str, ImageName] = {}
         for model in store.models:
             owner, label = store.owner(model)
@@ -75,16 +82,16 @@ class Attributions:
                 self._rows[model] = {owner.image_name(image): row for row, image in enumerate(images)}
                 for path, image in zip(self._rows[model], images, strict=True):
                     names.setdefault(path, ImageName(path, owner.class_of(image), False))
-        self.images = list(names.values())  # that have maps, each once, in the order of the stores
+        self.images = list(names.values())  # images that have maps, each once, in the order of the stores
 
     @property
     def methods(self) -> list[str]:
-        """The methods by which any model has maps, in the registry's order, which ends with the controls."""
+        """The methods with maps of any model, in the registry's order, controls last."""
         measured = {name: None for attribution in self._of.values() for name in attribution.methods}
         return [*(name for name in METHODS if name in measured), *(name for name in measured if name not in METHODS)]
 
     def is_signed(self, method: str) -> bool:
-        """Return whether a method tells what speaks against an output from what speaks for it."""
+        """Return whether a method's values below 0 speak against an output."""
         return any(method in one.methods and one.methods[method].signed for one in self._of.values())
 
     def target_rule(self, model: str) -> str:
@@ -96,7 +103,7 @@ class Attributions:
         return not image.is_cue_conflict and any(image.path in rows for rows in self._rows.values())
 
     def photos(self, path: str) -> list[Photo]:
-        """Return an image as those models saw it that have maps of it, in the store's order."""
+        """Return an image as each model that has maps of it saw it, in the store's order."""
         rows = {model: rows[path] for model, rows in self._rows.items() if path in rows}
         return [Photo(model, int(self._of[model].image[row])) for model, row in rows.items()]
 
@@ -105,7 +112,7 @@ class Attributions:
         return [model for model in self._store.models if path not in self._rows.get(model, {})]
 
     def map_of(self, photo: Photo, method: str) -> ModelMap:
-        """Return what a method gave on one of the `photos`. Raises StoreError."""
+        """Return the map of a method on one of the `photos`. Raises StoreError."""
         model, attribution = photo.model, self._of[photo.model]
         row = attribution.row(photo.image)
         assert row is not None
@@ -122,14 +129,14 @@ class Attributions:
         )
 
     def _output_name(self, model: str, output: int) -> str:
-        """Return what an output stands for; it is read once."""
+        """Return the name of an output. It is read only once."""
         if (model, output) not in self._names:
             self._names[model, output] = output_name(self._store, model, output)
         return self._names[model, output]
 
 
 def _problem(attribution: Attribution, row: int, method: str) -> str:
-    """Return why there is no heat for a map, empty where there is some."""
+    """Return why a map has no heat to draw; empty where it has."""
     if attribution.target[row] < 0:
         return "not explained: no output is right"
     if method not in attribution.methods:
@@ -142,10 +149,10 @@ def _problem(attribution: Attribution, row: int, method: str) -> str:
 
 
 def title_of(method: str) -> str:
-    """Return the title of a method; its name where this version does not know it."""
+    """Return the title of a method, or its name where this version does not know it."""
     return METHODS[method].title if method in METHODS else method
 
 
 def is_control(method: str) -> bool:
-    """Return whether a method's maps know nothing of the network."""
+    """Return whether a method is a control, whose maps do not depend on the network."""
     return method in METHODS and METHODS[method].family == CONTROL

@@ -1,4 +1,4 @@
-"""One image: how each model decided for it, and which units of every layer fire most on it."""
+"""One image: each model's decision for it, and the units of every layer that fire most on it."""
 
 import os
 from collections.abc import Sequence
@@ -21,8 +21,10 @@ from shapebias.core.text import aligned, printable
 
 
 class ImageName(NamedTuple):
-    """An image by its path in its set (surrogates for bytes that are not UTF-8). `about` is its class, empty where it
-    has none, or what a cue-conflict image shows: `cat shape, elephant texture`."""
+    """An image by its path in its set (surrogates stand for bytes that are not UTF-8).
+
+    `about` is its class, empty where it has none, or for a cue-conflict image `cat shape, elephant texture`.
+    """
 
     path: str
     about: str
@@ -30,11 +32,13 @@ class ImageName(NamedTuple):
 
 
 class ImageList:
-    """The images of a store: probe images in its order, then cue-conflict images. An image that several of the stores
-    that it is joined of have, by its path, is there once."""
+    """The images of a store: the probe images in their order, then the cue-conflict images.
+
+    An image that several joined stores have, by its path, is listed once.
+    """
 
     def __init__(self, store: Store) -> None:
-        """Raises StoreError."""
+        """Read the images' names. Raises StoreError."""
         names: dict[tuple[bool, str], ImageName] = {}
         for part in store.parts:
             classes = part.store.class_names
@@ -58,8 +62,11 @@ class ImageList:
         return [f"{name.path} {name.about}".casefold() for name in self.names]
 
     def find(self, text: str) -> NDArray[np.int64]:
-        """Return the positions in the list of the images whose path or class, or shape and texture, contains `text`;
-        where there are none, of those that contain each of its words. int64 [matching images]."""
+        """Return the positions of the images whose path or class (or shape and texture) contains `text`, int64
+        [matching images].
+
+        Where no image matches, those that contain each of its words.
+        """
         wanted = text.casefold().strip()
         positions = [position for position, image in enumerate(self._texts) if wanted in image]
         words = wanted.split()
@@ -68,10 +75,10 @@ class ImageList:
         return np.array(positions, np.int64)
 
     def position(self, text: str) -> int:
-        """Return the position in the list of the image with that path, of that number, or else of the only one whose
-        path contains `text`.
+        """Return the position of the image with this path or number, or else of the only image whose path contains
+        `text`.
 
-        Raises UsageError that says what there is.
+        Raises UsageError where there is no such image or several; the message lists candidates.
         """
         paths = [name.path for name in self.names]
         if text in paths:
@@ -90,7 +97,9 @@ class ImageList:
 
 
 class Verdict(StrEnum):
-    """What a decision is: by shape, texture or neither for an image of two categories, for any other right or wrong."""
+    """Whether a decision is by shape, by texture or neither (for an image of two categories), or right or wrong (for
+    others).
+    """
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -101,7 +110,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """The class or category that a model decides for; `verdict` is None where nobody knows what is right."""
+    """The class or category that a model decides for. `verdict` is None where the right answer is unknown."""
 
     name: str
     verdict: Verdict | None
@@ -109,21 +118,28 @@ class Decision:
 
 @dataclass(frozen=True)
 class Firing:
-    """A unit's activation for the image, and that relative to the largest over all probe images, in (0, 1]."""
+    """A unit's activation for the image; `relative` is its ratio to the unit's largest activation over all probe
+    images, in (0, 1].
+    """
 
     unit: Unit
     activation: float
     relative: float
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the fields, ready for JSON."""
         return {"unit": str(self.unit), "activation": self.activation, "relative": self.relative}
 
 
 @dataclass(frozen=True)
 class OnImage:
-    """What a model makes of an image. `layers` holds each layer's units that fire on it, hardest first; `missing` a
-    line for everything that the store does not know, with its reason; `photo` is the picture, where one is stored."""
+    """The results of one model for an image.
+
+    decision:  the model's decision; None where it is not stored
+    layers:    by layer the units that fire on the image, strongest first
+    missing:   one line for each thing that the store lacks, with the reason
+    photo:     the image as the model saw it, where the picture is stored
+    """
 
     model: str
     decision: Decision | None = None
@@ -135,13 +151,13 @@ class OnImage:
 def on_image(
     store: Store, image: ImageName, model: str | None = None, layer: str | None = None, limit: int = 5
 ) -> list[OnImage]:
-    """Return what each model, or one, makes of an image: its decision, and of every layer, or one, at most `limit`
-    units.
+    """Return the results of each model, or of one model, for an image: its decision, and at most `limit` units per
+    layer.
 
-    Units are ranked by activation / max, each unit's own maximum over the probe images, so that layers compare; of
-    equal ones (saturated units) that with the smaller mean / max comes first. Left out are units whose activation is
-    not above 0, or was clipped to float16's range. Raises StoreError, and UsageError where the store has no such model
-    or layer.
+    Units are ranked by activation / max, where max is the unit's own maximum over the probe images, so that layers can
+    be compared; of equal ones (saturated units) the one with the smaller mean / max comes first. Units whose activation
+    is not above 0, or was clipped to float16's range, are left out. Raises StoreError, and UsageError where the store
+    has no such model or layer.
     """
     if model is not None:
         store.check_model(model)
@@ -154,7 +170,7 @@ def on_image(
 
 
 def decisions_on(store: Store, image: ImageName) -> dict[str, Decision]:
-    """Return what the models decided that have decided for an image, by model. Raises StoreError."""
+    """Return the decisions for an image, by model; models without one are left out. Raises StoreError."""
     decisions = {}
     for model in store.models:
         if image.is_cue_conflict:
@@ -185,7 +201,7 @@ def _on_cue_conflict(store: Store, path: str, model: str) -> OnImage:
 
 
 def _row(store: Store, path: str, model: str) -> int | None:
-    """Return the number of a probe image among the images that a model saw."""
+    """Return the index of a probe image among a model's images."""
     try:
         return store.image_paths_of(model).index(os.fsencode(path))
     except ValueError:
@@ -214,7 +230,7 @@ def _on_probe(store: Store, path: str, model: str, *, layer: str | None, limit: 
 
 def _firing(store: Store, model: str, layer: str, *, row: int, limit: int) -> list[Firing]:
     values = store.layer_read(model, layer, "activations/max", row).astype(np.float64)
-    with np.errstate(over="ignore"):  # as the activations were rounded, so that the largest one is 1
+    with np.errstate(over="ignore"):  # round as the activations were, so that the largest ratio is 1
         largest = store.metric(model, layer, "max").astype(np.float16).astype(np.float64)
     relative = np.zeros(len(values))
     np.divide(values, largest, out=relative, where=(largest > 0) & (values > 0) & (values < schema.CLIPPED))
@@ -237,14 +253,16 @@ def _decision(store: Store, model: str, row: int) -> Decision | None:
 
 
 def output_name(store: Store, model: str, output: int) -> str:
-    """Return what an output of a model stands for, such as the one that attribution explains: the name of its class, or
-    `output N` where the store does not know that. Raises StoreError."""
+    """Return the name of the class of a model's output, or `output N` where the store does not know it.
+
+    Raises StoreError where the store is damaged.
+    """
     owner, label = store.owner(model)
     return _output_name(owner, clean_decisions(owner, label)[1], output)
 
 
 def _output_name(store: Store, target: NDArray[np.int32], output: int) -> str:
-    """Return what an output stands for: a store knows it from the images for which it is right."""
+    """Return the name of an output's class, which a store knows from the images whose right output it is."""
     for row in np.flatnonzero(target == output)[:1].tolist():
         if store.class_of(row):
             return store.class_of(row)
@@ -253,7 +271,7 @@ def _output_name(store: Store, target: NDArray[np.int32], output: int) -> str:
 
 
 def _is_imagenet(store: Store, target: NDArray[np.int32]) -> bool:
-    """Return whether the right outputs, as many as there are, are those of ImageNet's classes."""
+    """Return whether the model's outputs are ImageNet's classes, as far as the images' right outputs show."""
     wnids, ids = imagenet.wnids(), store.attributes_of(schema.PROBE).get("class_ids", [])
     outputs, rows = np.unique(target, return_index=True)
     pairs = [pair for pair in zip(outputs.tolist(), store.labels[rows].tolist(), strict=True) if min(pair) >= 0]
@@ -263,7 +281,7 @@ def _is_imagenet(store: Store, target: NDArray[np.int32]) -> bool:
 
 
 def image_record(image: ImageName, results: Sequence[OnImage]) -> dict[str, Any]:
-    """Return what models make of an image as JSON."""
+    """Return the results of models for an image, ready for JSON."""
     kind = {"shape_and_texture": image.about} if image.is_cue_conflict else {"class": image.about or None}
     facts = {"image": image.path, "kind": "cue-conflict" if image.is_cue_conflict else "probe", **kind}
     return facts | {"models": [_model_record(result) for result in results]}
@@ -285,7 +303,7 @@ def decision_text(decision: Decision) -> str:
 
 
 def image_text(image: ImageName, results: Sequence[OnImage]) -> str:
-    """Return what `image_record` has, to read."""
+    """Return the contents of `image_record` as text."""
     lines = [printable(image.path) + (f"  ({printable(image.about, 100)})" if image.about else "")]
     rows = [["unit", "activation", "of its max"]]
     for result in results:

@@ -1,4 +1,4 @@
-"""What a metric is by chance: of images drawn at random, where a unit's top images have it of their own."""
+"""The chance level of a metric: its expected value for random images in place of a unit's top images."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +9,10 @@ DRAWS = 2000  # the expectation's standard error is then below 0.1 for up to 100
 
 
 def chance_class_diversity(labels: NDArray[np.int32], count: int) -> float:
-    """Return the expected effective number of classes, exp(entropy), of `count` different images drawn at random.
+    """Return the expected effective number of classes, exp(entropy), of `count` different random images.
 
     labels int32 [images], -1 = none: such images are drawn and then left out, as in `class_diversity`. There is no
-    closed form: it is the mean over DRAWS seeded draws. NaN where no drawn image has a label.
+    closed form, so it is the mean over DRAWS seeded draws. NaN where no drawn image has a label.
     """
     random = np.random.default_rng(0)
     drawn = [_effective_classes(labels[_some(random, len(labels), count)]) for _ in range(DRAWS)]
@@ -33,8 +33,10 @@ def _effective_classes(labels: NDArray[np.int32]) -> float:
 
 
 def class_diversity_by_chance(store: Store, model: str, layer: str) -> tuple[int, float] | None:
-    """Return how many images a top list of the layer names, and what the class diversity of so many images at random
-    is expected to be; None where the layer has no class diversity. Raises StoreError."""
+    """Return the length of the layer's top lists, and the expected class diversity of so many random images.
+
+    Returns None where the layer has no class diversity. Raises StoreError.
+    """
     if "class_diversity" not in store.metric_names(model, layer):
         return None
     units = store.layers(model)[layer].units
@@ -43,5 +45,5 @@ def class_diversity_by_chance(store: Store, model: str, layer: str) -> tuple[int
 
 
 def chance_text(chance: tuple[int, float]) -> str:
-    """Return such as `by chance 11.4 (25 random images)`."""
+    """Return the chance level as text, such as `by chance 11.4 (25 random images)`."""
     return f"by chance {chance[1]:.1f} ({chance[0]} random images)"

@@ -1,5 +1,4 @@
-"""Two models of a store side by side: accuracy, shape bias, and every metric layer by layer, with the spread over
-units. Groups of networks are compared in `groups`."""
+"""Compares two models of a store: accuracy, shape bias, and every metric layer by layer."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,7 @@ from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, printable
 from shapebias.core.uncertainty.resampling import RESAMPLES, exchange_test, holm, resampled_means
 
-OUTLIER = 0.2  # of the reference model's mean clean TV in the layer, as in the code of Chen, Agarwal & Nguyen
+OUTLIER = 0.2  # fraction of the reference model's mean clean TV in the layer, as in the code of Chen, Agarwal & Nguyen
 
 ONE_NETWORK = (
     "The spread is over the units of these two networks (95 %); what their training does is a question about several "
@@ -45,10 +44,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSummary:
-    """A metric over the living units of a layer (float; NaN without any): those with a value that are not dead.
-
-    `dead` counts units that are never above 0; they are left out.
-    """
+    """The distribution of a metric over the `units` living units of a layer; NaN for none. `dead` ones are left out."""
 
     model: str
     layer: str
@@ -63,12 +59,12 @@ class LayerSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How a metric differs between two models in a layer: the second model's mean less the first's.
+    """The difference of a metric between two models in a layer: the second model's mean minus the first's.
 
-    low, high: the spread over units, a 95 % percentile bootstrap interval, units resampled in each model. p: two-sided
-    permutation test of the difference of means, units exchanged between the models; at least 1 / (RESAMPLES + 1).
-    p_holm: the same, corrected over the metric's layers. They are of these two networks: units of a network are not
-    independent, and two networks that differ in nothing but the seed differ in them.
+    low, high:  95 % percentile bootstrap interval; units are resampled in each model
+    p, p_holm:  two-sided permutation test, units exchanged between the models; and corrected over the metric's layers
+
+    Both are about these two networks only: networks that differ only in their seed can differ significantly, too.
     """
 
     layer: str
@@ -84,8 +80,12 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Overall:
-    """A metric over all layers: in how many of `layers` the second model has the larger mean, and the mean difference
-    in standard deviations of the layers' units."""
+    """The difference of a metric between two models over all layers.
+
+    layers:  how many layers are compared
+    larger:  in how many of them the second model has the larger mean
+    effect:  the mean over layers of the difference, in standard deviations of the layer's units
+    """
 
     metric: str
     layers: int
@@ -93,11 +93,11 @@ class Overall:
     effect: float
 
 
-# What is compared
+# Which models and layers are compared
 
 
 def pair_of(store: Store, first: str | None, second: str | None) -> tuple[str, str]:
-    """Return the models to compare: those named, else the first two of the store. Raises UsageError without two."""
+    """Return the models to compare: those named, else the store's first two. Raises UsageError without two models."""
     names = list(store.models)
     for name in (first, second):
         if name is not None:
@@ -120,7 +120,7 @@ def shared_layers(store: Store, first: str, second: str) -> list[str]:
     return layers
 
 
-# A layer of one model
+# One layer of one model
 
 
 def dead_units(store: Store, model: str, layer: str) -> NDArray[np.bool_]:
@@ -130,13 +130,13 @@ def dead_units(store: Store, model: str, layer: str) -> NDArray[np.bool_]:
 
 
 def living(store: Store, model: str, layer: str, metric: str) -> Floats:
-    """Return a metric of the units that are not dead and have a value, float64 [those units]."""
+    """Return a metric's values of the units that are not dead and have one, float64 [those units]."""
     values = store.metric(model, layer, metric).astype(np.float64)
     return values[np.isfinite(values) & ~dead_units(store, model, layer)]
 
 
 def summarize(store: Store, model: str, layer: str, metric: str) -> LayerSummary:
-    """Return mean, median and quartiles of a metric in a layer."""
+    """Return the number of units, mean, median and quartiles of a metric in a layer."""
     values = living(store, model, layer, metric)
     lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75]) if len(values) else [np.nan] * 3
     return LayerSummary(
@@ -153,10 +153,10 @@ def summarize(store: Store, model: str, layer: str, metric: str) -> LayerSummary
 
 
 def outliers(store: Store, model: str, layer: str, reference: str) -> NDArray[np.int64]:
-    """Return a model's units whose |tv_shift| is at least 20 % of the layer's mean clean TV in the `reference` model.
+    """Return a model's units whose |tv_shift| is at least 20 % of the `reference` model's mean clean TV in the layer.
 
-    The rule of the code of Chen, Agarwal & Nguyen, whose reference is the standard network, for the robust one too.
-    None without the noise pass, or where the reference has no living unit.
+    The rule of the code of Chen, Agarwal & Nguyen. Empty without the noise pass, or if the reference has no living
+    unit.
     """
     if "tv_shift" not in store.metric_names(model, layer):
         return np.zeros(0, np.int64)
@@ -174,7 +174,7 @@ def compare(
 ) -> tuple[list[Difference], list[Overall]]:
     """Compare every metric that both models have (or those named) in every layer that both have, and over all layers.
 
-    Seeded: the same store gives the same numbers. Raises UsageError for a metric that is not there.
+    The same store gives the same results (random numbers are seeded). Raises UsageError for an unknown metric.
     """
     layers = shared_layers(store, first, second)
     stored = [set(store.metric_names(model, layer)) for model in (first, second) for layer in layers]
@@ -195,7 +195,7 @@ def compare(
 
 
 def _difference(store: Store, pair: tuple[str, str], layer: str, metric: str) -> Difference:
-    """Return the difference of a metric in a layer, its p not yet corrected."""
+    """Return the difference of a metric in a layer; its p is not yet corrected."""
     a, b = (living(store, model, layer, metric) for model in pair)
     first, second = (summarize(store, model, layer, metric) for model in pair)
     random = np.random.default_rng(0)
@@ -230,7 +230,7 @@ def _overall(store: Store, metric: str, differences: list[Difference]) -> Overal
     return Overall(metric=metric, layers=len(effects), larger=larger, effect=effect)
 
 
-# All of it, as JSON and as text
+# The whole comparison, as JSON and as text
 
 
 def comparison(
@@ -242,10 +242,7 @@ def comparison(
     all_right: bool = False,
     reference: str | None = None,
 ) -> dict[str, Any]:
-    """Return everything that two models of a store can be compared by, as JSON. Raises UsageError and StoreError.
-
-    `reference` is the model whose total variation says which units are outliers, the first unless it is named.
-    """
+    """Return the whole comparison, ready for JSON; `reference`: see `outliers`. Raises UsageError and StoreError."""
     of_units, of_maps = _split(metrics)
     differences, overall = compare(store, first, second, of_units)
     pair, standard = (first, second), _reference(store, first, reference)
@@ -275,7 +272,7 @@ def comparison_text(
     all_right: bool = False,
     reference: str | None = None,
 ) -> str:
-    """Return what `comparison` does as tables and sentences."""
+    """Return the contents of `comparison` as tables and sentences."""
     of_units, of_maps = _split(metrics)
     differences, overall = compare(store, first, second, of_units)
     pair, standard = (first, second), _reference(store, first, reference)
@@ -292,7 +289,7 @@ def comparison_text(
 
 
 def _split(metrics: list[str] | None) -> tuple[list[str] | None, list[str] | None]:
-    """Return which of the metrics named are of units, and which are scores of attribution maps; None stands for all."""
+    """Return which of the named metrics belong to units, and which to attribution maps; None means all."""
     if metrics is None:
         return None, None
     return [name for name in metrics if name not in SCORES], [name for name in metrics if name in SCORES]
@@ -305,13 +302,13 @@ def _reference(store: Store, first: str, reference: str | None) -> str:
 
 
 def _outliers_of(store: Store, pair: tuple[str, str], model: str, reference: str) -> dict[str, NDArray[np.int64]]:
-    """Return a model's outliers in total variation by layer, in the layers that the reference has too."""
+    """Return a model's outliers in total variation, by layer, for the layers that the reference has too."""
     layers = [layer for layer in shared_layers(store, *pair) if layer in store.layers(reference)]
     return {layer: outliers(store, model, layer, reference) for layer in layers}
 
 
 def _outlier_lines(store: Store, pair: tuple[str, str], reference: str) -> list[str]:
-    """Return how many outliers in total variation each model has; nothing without the noise pass."""
+    """Return lines with the number of outliers in total variation of each model; empty without the noise pass."""
     layers = shared_layers(store, *pair)
     if not any("tv_shift" in store.metric_names(model, layer) for model in pair for layer in layers):
         return []
@@ -321,7 +318,7 @@ def _outlier_lines(store: Store, pair: tuple[str, str], reference: str) -> list[
 
 
 def shape_bias_record(store: Store, model: str) -> dict[str, Any] | None:
-    """Return a model's shape bias, its interval and its decisions as JSON; None where it was not asked."""
+    """Return a model's shape bias, its interval and its decisions, ready for JSON; None without decisions."""
     scored = _shape_bias(store, model)
     return None if scored is None else bias_record(scored)
 
@@ -336,7 +333,7 @@ def _accuracies_of(store: Store, pair: tuple[str, str], all_right: bool) -> list
 
 
 def record(value: Any) -> dict[str, Any]:
-    """Return a dataclass as JSON: NaN is None."""
+    """Return a dataclass as a dictionary for JSON, with None for NaN."""
     return {key: _without_nan(inner) for key, inner in asdict(value).items()}
 
 
@@ -347,7 +344,9 @@ def _without_nan(value: Any) -> Any:
 
 
 def sentence(overall: Overall, second: str) -> str:
-    """Return such as `demo-r is smoother in 2 of 5 layers; over all +0.31 standard deviations of their units`."""
+    """Return a line such as `demo-r is smoother in 2 of 5 layers; over all +0.31 standard deviations of their
+    units`.
+    """
     return (
         f"{second} is {larger_in_words(overall.metric)} in {overall.larger} of {overall.layers} layers; "
         f"over all {overall.effect:+.2f} standard deviations of their units"
@@ -355,7 +354,7 @@ def sentence(overall: Overall, second: str) -> str:
 
 
 def larger_in_words(metric: str) -> str:
-    """Return what it means that a metric is larger, such as `smoother`."""
+    """Return the words for a larger value of a metric, such as `smoother`."""
     return _WORDS.get(metric, f"larger in {METRICS[metric].in_words}")
 
 
@@ -369,7 +368,7 @@ def _bias_line(model: str, scored: Score) -> str:
 
 
 def _accuracy_table(known: list[Accuracy], pair: tuple[str, str], all_right: bool) -> str:
-    """Return one line per condition with one column per model; nothing where no accuracy is known."""
+    """Return one line per condition with one column per model; empty where no accuracy is known."""
     if not known:
         return ""
     by_condition: dict[str, dict[str, Accuracy]] = {}

@@ -24,8 +24,11 @@ _STANDARD, _ROBUST = {"s", "standard"}, {"r", "robust"}  # words of labels
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkCriteria:
-    """What is known of a network. `ood` is the accuracy out of distribution, `explainability` a score by family of
-    methods; UNKNOWN, and no family, where something was not measured."""
+    """The values of the criteria for a network.
+
+    `ood` is the accuracy out of distribution, `explainability` a score by family of methods. They are UNKNOWN, or have
+    no family, where they were not measured.
+    """
 
     model: str
     accuracy: Interval
@@ -37,10 +40,10 @@ class NetworkCriteria:
 class Criteria:
     """The criteria of all networks of a store.
 
-    score:     the name of the score that explainability is measured by
-    sets:      those sets of stimuli that the accuracies out of distribution are means over
-    methods:   of each family those that its score is the mean over, families in the registry's order
-    missing:   what is not known and how to get it, a line each
+    score:    the name of the score that measures explainability
+    sets:     the sets of stimuli that the accuracies out of distribution are averaged over
+    methods:  for each family the methods that its score is averaged over, families in the registry's order
+    missing:  what is unknown and how to get it, one line each
     """
 
     score: str
@@ -51,11 +54,11 @@ class Criteria:
 
     @property
     def has_more(self) -> bool:
-        """Whether more than the accuracy is known of any network."""
+        """Whether more than the accuracy is known for any network."""
         return any(network.ood.is_known or network.explainability for network in self.networks)
 
     def to_record(self) -> dict[str, Any]:
-        """Return them as JSON."""
+        """Return the criteria, ready for JSON."""
         networks = [
             {
                 "model": network.model,
@@ -75,10 +78,10 @@ def _known(network: NetworkCriteria) -> tuple[bool, bool, bool]:
 
 
 def criteria(store: Store, score: str = SCORE) -> Criteria:
-    """Return the criteria of the networks of a store, with 95 % intervals: of accuracies over images of the kind (see
-    `mean_share`), of explainability a bootstrap over images.
+    """Return the criteria of the networks of a store, with 95 % intervals.
 
-    Raises UsageError for a score that is none, StoreError.
+    Intervals of accuracies are over images of the same kind (see `mean_share`); those of explainability are a bootstrap
+    over images. Raises StoreError, and UsageError for a score that does not exist.
     """
     if score not in SCORES:
         raise UsageError(f"no score {printable(score, 60)}: there are {', '.join(SCORES)}")
@@ -105,7 +108,7 @@ def criteria(store: Store, score: str = SCORE) -> Criteria:
 
 
 def _accuracies(store: Store) -> dict[str, Interval]:
-    """Return the accuracy on the images as they are, by model; without ends where nobody knows of how many images."""
+    """Return the accuracy on unchanged images, by model; without interval where the number of images is unknown."""
     nan = float("nan")
     stored = {label: model.top1 for label, model in store.models.items()}
     known = {label: Interval(top1, nan, nan) for label, top1 in stored.items() if top1 is not None}
@@ -114,7 +117,7 @@ def _accuracies(store: Store) -> dict[str, Interval]:
 
 
 def _out_of_distribution(store: Store) -> tuple[tuple[str, ...], dict[str, Interval]]:
-    """Return the sets of stimuli that every model decided which decided any, and by model the mean accuracy."""
+    """Return the sets of stimuli that every model with such decisions decided for, and by model the mean accuracy."""
     decided = {model: ood_decisions(store, model) for model in store.models}
     decided = {model: own for model, own in decided.items() if own}
     names = [name for own in list(decided.values())[:1] for name in own]
@@ -126,7 +129,7 @@ def _out_of_distribution(store: Store) -> tuple[tuple[str, ...], dict[str, Inter
 
 
 def _missing(store: Store, networks: Sequence[NetworkCriteria], sets: Sequence[str], score: str) -> Iterable[str]:
-    """Yield a line for each criterion that no network has, or some do not have."""
+    """Yield one line for each criterion that no network has, or some do not have."""
     ways = (
         ("accuracy", "precompute it with images in folders named by class"),
         ("accuracy out of distribution", _way_to_ood(store, sets)),
@@ -157,14 +160,14 @@ def _apart(family: str) -> str:
     return f"no explainability by {family_title(family)} methods: no method is one that all models have"
 
 
-# Standard and robust
+# Pairs of a standard and a robust network
 
 
 def pairs_of(store: Store) -> list[tuple[str, str]]:
-    """Return which networks are a standard one and its robust twin, as far as their labels tell it.
+    """Return the pairs of a standard network and its robust twin, as far as their labels tell.
 
-    Both are of one architecture, and their labels differ in a word only: S or standard, or nothing, and R or robust
-    (`S` and `R`; `AlexNet` and `AlexNet-R`). Where several could be the standard one, none is.
+    Both have the same architecture, and their labels differ in one word only: S or standard, or nothing, and R or
+    robust (`S` and `R`; `AlexNet` and `AlexNet-R`). Where several could be the standard one, there is no pair.
     """
     kinds = {model: _kind_of(model) for model in store.models}
     pairs = []
@@ -180,7 +183,9 @@ def pairs_of(store: Store) -> list[tuple[str, str]]:
 
 
 def _kind_of(label: str) -> tuple[bool, tuple[str, ...]]:
-    """Return whether a label says that its network is robust, and its words without those that say such a thing."""
+    """Return whether a label says that its network is robust, and the words of the label that do not say such a
+    thing.
+    """
     words = _SEPARATORS.split(label.lower())
     rest = tuple(word for word in words if word not in _STANDARD | _ROBUST)
     return bool(_ROBUST & set(words)), rest
@@ -191,8 +196,7 @@ def _architecture(store: Store, model: str) -> str:
 
 
 def parse_pairs(texts: Iterable[str], store: Store) -> list[tuple[str, str]]:
-    """Return the pairs named as `STANDARD=ROBUST`. Raises UsageError for another text, and for a model that the store
-    does not have."""
+    """Return the pairs from texts `STANDARD=ROBUST`. Raises UsageError for another form, and for an unknown model."""
     pairs = []
     for text in texts:
         standard, _, robust = text.partition("=")
@@ -208,7 +212,7 @@ def parse_pairs(texts: Iterable[str], store: Store) -> list[tuple[str, str]]:
 
 
 def criteria_rows(known: Criteria) -> list[list[str]]:
-    """Return a table with a head and a line for each network: its label, and the criteria that any network has."""
+    """Return the rows of a table, header first: for each network its label, and the criteria that any network has."""
     accuracy, ood, _ = (any(column) for column in zip(*map(_known, known.networks), strict=True))
     columns = {"accuracy": accuracy, "OOD accuracy": ood}
     rows = [["", *(name for name, is_there in columns.items() if is_there), *map(family_title, known.methods)]]
@@ -221,7 +225,7 @@ def criteria_rows(known: Criteria) -> list[list[str]]:
 
 
 def criteria_notes(known: Criteria) -> list[str]:
-    """Return what the numbers of the table are, and what is missing, a line each."""
+    """Return one line for each explanation of the table's numbers and for each missing one."""
     lines = []
     if known.sets:
         lines.append(f"OOD accuracy: {ood_text(known)}")
@@ -235,16 +239,16 @@ def criteria_notes(known: Criteria) -> list[str]:
 
 
 def ood_text(known: Criteria) -> str:
-    """Return what the accuracy out of distribution is of: `edge`, or `mean of 2 sets: edge, silhouette`."""
+    """Return the sets that the accuracy out of distribution is for: `edge`, or `mean of 2 sets: edge, silhouette`."""
     names = ", ".join(printable(name, 40) for name in known.sets)
     return names if len(known.sets) == 1 else f"mean of {len(known.sets)} sets: {names}"
 
 
 def methods_text(known: Criteria) -> str:
-    """Return what the scores of families are means over: `gradient, smoothgrad; rise; grad-cam`."""
+    """Return the methods that the families' scores are averaged over: `gradient, smoothgrad; rise; grad-cam`."""
     return "; ".join(", ".join(printable(name, 40) for name in names) for names in known.methods.values())
 
 
 def family_title(family: str) -> str:
-    """Return what a family of methods is called in tables."""
+    """Return the title of a family of methods in tables."""
     return "CAM" if family == CAM else printable(family, 24)

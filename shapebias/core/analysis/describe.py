@@ -1,4 +1,4 @@
-"""What is in a store, as facts for scripts and as text for people."""
+"""The contents of a store, as facts for scripts and as text."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def store_facts(store: Store) -> dict[str, Any]:
 
 
 def _attribution_facts(store: Store, model: str) -> dict[str, Any] | None:
-    """Return how many images were explained, which output of each, and how every method was run, as JSON."""
+    """Return how many images were explained, for which output, and how every method was run, ready for JSON."""
     attribution = store.attribution(model)
     if attribution is None:
         return None
@@ -75,7 +75,7 @@ def _attribution_facts(store: Store, model: str) -> dict[str, Any] | None:
 
 
 def _notes(store: Store) -> list[str]:
-    """Return what the user was told of the run that made a store; nothing of an early one."""
+    """Return the messages that the user got during the run that made a store; empty for an early store."""
     notes = store.attributes.get("notes", [])
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         raise damaged(store.path, "its notes make no sense", "attributes")
@@ -83,16 +83,16 @@ def _notes(store: Store) -> list[str]:
 
 
 def _chance(store: Store) -> dict[str, Any] | None:
-    """Return the class diversity to expect of as many random images as a top list of the store names."""
+    """Return the expected class diversity of random images, as many as a top list of the store has."""
     first = next(iter(store.models))
     chance = class_diversity_by_chance(store, first, next(iter(store.layers(first))))
     return None if chance is None or chance[1] != chance[1] else {"images": chance[0], "classes": chance[1]}
 
 
 def rulers_of(store: Store) -> list[schema.Ruler]:
-    """Return the networks by which visual diversity was measured, each once; of joined stores those of all.
+    """Return the networks that visual diversity was measured with, each once, over all joined stores.
 
-    Raises StoreError where they make no sense.
+    Raises StoreError where they are inconsistent.
     """
     rulers = [ruler for part in store.parts for ruler in _own_rulers(part.store)]
     return list(dict.fromkeys(rulers))
@@ -118,7 +118,7 @@ def _summaries(store: Store, model: str, layer: str) -> dict[str, dict[str, Any]
 
 
 def store_text(store: Store) -> str:
-    """Return what is in a store in some lines for people."""
+    """Return the contents of a store as a few lines of text."""
     facts = store_facts(store)
     created, version = printable(str(facts["created"])), printable(str(facts["shapebias_version"]))
     labels = f"{facts['labelled']:,} with labels" if facts["labelled"] else "no labels"
@@ -144,13 +144,15 @@ def store_text(store: Store) -> str:
 
 
 def category_choices(store: Store) -> list[list[str] | None]:
-    """Return on which of the sixteen categories the models are compared with people: None is all of them."""
+    """Return for which of the sixteen categories the models can be compared with people; None stands for all of
+    them.
+    """
     decided = [store.cue_conflict(label) for label in store.models]
     return choices_of(decisions.categories for decisions in decided if decisions is not None)
 
 
 def observers_of(store: Store) -> list[Observer]:
-    """Return the models that decided for cue-conflict images, and people as published where they saw the same.
+    """Return the models that decided for cue-conflict images, and published people who saw the same images.
 
     Raises StoreError.
     """
@@ -175,7 +177,7 @@ def preprocessing_text(facts: dict[str, Any]) -> str:
 
 
 def device_lines(device: Any) -> list[str]:
-    """Return a line about what the store was measured on; none for an early store, which does not say."""
+    """Return a line that names the device the store was made on; none for an early store, which does not say."""
     if not isinstance(device, dict) or not device:
         return []
     names = ", ".join(printable(str(name), 60) for name in device.get("gpus") or ["the CPU"])
@@ -190,8 +192,10 @@ def _criteria_lines(store: Store) -> list[str]:
 
 
 def _faint_units(store: Store, model: str, layer: str) -> int:
-    """Return how many units of a layer never exceed the numbers that float16 holds with full precision, but are not
-    dead: of them the activations of each image are coarse or 0 in the store; 0 where it has no such activations."""
+    """Return how many living units of a layer never exceed the range where float16 has full precision.
+
+    The stored activations of these units for each image are coarse or 0. Returns 0 where none are stored.
+    """
     kept = any(store.layer_has(model, layer, f"activations/{kind}") for kind in ("max", "mean"))
     if not kept or "max" not in store.metric_names(model, layer):
         return 0
@@ -200,7 +204,7 @@ def _faint_units(store: Store, model: str, layer: str) -> int:
 
 
 def rulers_text(store: Store) -> str:
-    """Return what visual diversity was measured by, in words."""
+    """Return a text that names the networks that visual diversity was measured with."""
     names = [f"{printable(ruler.label, 40)} {printable(ruler.layer, 40)}" for ruler in rulers_of(store)]
     alike = len({tuple(_own_rulers(part.store)) for part in store.parts}) == 1
     if alike:
@@ -209,6 +213,7 @@ def rulers_text(store: Store) -> str:
 
 
 def dissection_lines(dissection: dict[str, Any]) -> list[str]:
+    """Return the lines about a dissection."""
     skipped = f", {len(dissection['skipped']):,} skipped" if dissection["skipped"] else ""
     source, images = printable(str(dissection["source"])), printable(str(dissection["images"]))
     area = "" if dissection["iou_area"] == PUBLISHED else f", IoU area {printable(str(dissection['iou_area']), 40)}"

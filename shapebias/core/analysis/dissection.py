@@ -1,4 +1,4 @@
-"""What a store's dissection says: a unit's concepts, the detectors of layers by category, the tally as CSV."""
+"""The results of dissection: a unit's concepts, the number of detectors of layers by category, and the tally as CSV."""
 
 import csv
 import io
@@ -17,21 +17,26 @@ from shapebias.core.text import aligned, printable
 
 
 def dissection_facts(store: Store) -> dict[str, Any] | None:
-    """Return what was dissected on, ready for JSON: source, images, number of concepts, where units' pixels counted
-    (one of IOU_AREAS), skipped images ({path, reason} of each), problems; None where nothing was. Raises StoreError."""
+    """Return the facts about the dissection, ready for JSON; None where there was none. Raises StoreError.
+
+    They are the source, the number of images and of concepts, which images counted for a unit (one of IOU_AREAS), the
+    skipped images ({path, reason} for each), and problems.
+    """
     concepts = read_concepts(store)
     if concepts is None:
         return None
     facts = store.attributes_of(schema.CONCEPTS)
     lists = {name: facts[name] if isinstance(facts.get(name), list) else [] for name in ("skipped", "problems")}
-    area = facts.get("iou_area", PUBLISHED)  # the only one in early stores
+    area = facts.get("iou_area", PUBLISHED)  # early stores have no other
     known = {"source": facts.get("source"), "images": facts.get("images"), "concepts": len(concepts)}
     return known | {"iou_area": area} | lists
 
 
 def concepts_of(store: Store, unit: Unit) -> list[tuple[str, str, float]]:
-    """Return a unit's best concept of each category, with the category and its IoU, largest first; those with none are
-    left out. Empty where nothing was dissected. Raises StoreError."""
+    """Return for each category a unit's best concept, the category and the IoU, largest first. Raises StoreError.
+
+    Categories without one are left out. Empty where nothing was dissected.
+    """
     owner, label = store.owner(unit.model)  # joined stores may have different concepts
     concepts = read_concepts(owner)
     if concepts is None or not was_dissected(owner, label, unit.layer):
@@ -48,9 +53,12 @@ def concepts_of(store: Store, unit: Unit) -> list[tuple[str, str, float]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Detectors:
-    """How many units of a layer detect a concept, and how many different concepts they detect, by category.
+    """The number of units of a layer that are detectors, and of different concepts that they detect.
 
-    Of `undecided` units that cannot be said (see `LayerConcepts`): they are not among those that detect nothing.
+    units:      number of units in the layer
+    undecided:  units that cannot be classified (see `LayerConcepts`)
+    detectors:  number of detectors by category
+    unique:     number of different concepts detected, by category
     """
 
     model: str
@@ -61,7 +69,7 @@ class Detectors:
     unique: dict[str, int]
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the fields, ready for JSON."""
         return {
             "model": self.model,
             "layer": self.layer,
@@ -75,7 +83,7 @@ class Detectors:
 def detectors_in(store: Store, model: str, layer: str) -> int | None:
     """Return how many units of a layer are detectors (IoU >= 0.04); None where it was not dissected.
 
-    Raises StoreError.
+    Raises StoreError where the store is damaged.
     """
     if "iou" not in store.metric_names(model, layer):
         return None
@@ -100,15 +108,15 @@ def _count(concepts: Concepts, model: str, layer: str, counts: LayerConcepts) ->
 
 
 def _by_category(concepts: Concepts, indices: Iterable[int]) -> dict[str, int]:
-    """Return how many of the concepts with these indices each category has."""
+    """Return for each category how many of the concepts with these indices it has."""
     counts = Counter(concepts.category[index] for index in indices)
     return {name: counts[number] for number, name in enumerate(concepts.categories)}
 
 
 def detectors_text(layers: Sequence[Detectors]) -> str:
-    """Return a table with one line per layer and model: detectors (unique concepts) by category.
+    """Return a table with one line per layer and model: the number of detectors (and of unique concepts) by category.
 
-    The models of a layer stand one below the other.
+    The models of a layer are below each other.
     """
     categories = list(layers[0].detectors) if layers else []
     heads = [printable(name, 24) for name in categories]
@@ -123,10 +131,9 @@ def detectors_text(layers: Sequence[Detectors]) -> str:
 
 
 def tally_csv(concepts: Concepts, counts: LayerConcepts) -> str:
-    """Return a layer in the format of NetDissect-Lite's tally.csv: one line per unit, the largest IoU first.
+    """Return a layer's concepts in the format of NetDissect-Lite's tally.csv: one line per unit, the largest IoU first.
 
-    Units are numbered from 1. A unit whose IoUs are all 0 is named after the first category that has concepts, as
-    there.
+    Units are numbered from 1. As there, a unit whose IoUs are all 0 gets the first category that has concepts.
     """
     fields = ("label", "truth", "activation", "intersect", "iou")
     output = io.StringIO()

@@ -1,5 +1,6 @@
-"""How well the attribution maps of models explain: the mean of every score for each model and method, with intervals,
-and two models beside each other, image by image."""
+"""Mean scores of attribution maps with intervals for each model and method, and the comparison of two models image by
+image.
+"""
 
 import csv
 import io
@@ -28,14 +29,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """How well a method explains a model.
+    """Scores that say how well the maps of one method explain the decisions of one model.
 
-    images:     how many have a map of it
-    constant:   how many of those maps have one value everywhere: no evidence, and so a random order of pixels
-    objects:    how many of the images show an object that is known, and is what is explained
-    scores:     by name, of all in the registry
-    thresholds: by which the two halves of the images are localised, of a map's largest evidence; empty where there are
-                too few images for that
+    images:      how many images have such a map
+    constant:    how many of those maps have the same value everywhere: no evidence, hence a random order of pixels
+    objects:     how many images show a known object that is what is explained
+    scores:      the scores in the registry, by name
+    thresholds:  the localisation threshold of each half of the images, as fractions of a map's largest evidence; empty
+                 where there are too few images
     """
 
     model: str
@@ -48,7 +49,7 @@ class Explained:
     thresholds: tuple[float, ...]
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as JSON: of each score its mean, and its interval as `SCORE_low` and `SCORE_high`."""
+        """Return the fields for JSON: each score's mean, and its interval as `SCORE_low` and `SCORE_high`."""
         record: dict[str, Any] = {"model": self.model, "method": self.method, "family": self.family}
         record |= {"images": self.images, "constant": self.constant, "objects": self.objects}
         for name, interval in self.scores.items():
@@ -58,10 +59,11 @@ class Explained:
 
 
 def explained(store: Store, models: Iterable[str] | None = None) -> list[Explained]:
-    """Return how well each method explains each model (or those named), as far as that was measured.
+    """Return how well each method explains each model (or those named), as far as it was measured.
 
-    The images of a model are resampled for all methods and scores alike, the thresholds of localisation kept. Seeded:
-    the same store gives the same numbers. Raises UsageError where nothing was scored, StoreError.
+    The images of a model are resampled jointly for all methods and scores, with the thresholds of localisation fixed.
+    Random numbers are seeded, so that the same store gives the same results. Raises StoreError, and UsageError where
+    nothing was scored.
     """
     known = scored_maps(store, models)
     if not known:
@@ -115,7 +117,7 @@ def _means(values: Floats) -> Floats:
 
 
 def _quantiles(resampled: Floats) -> Floats:
-    """Return the ends of the 95 % intervals of columns, float64 [2, columns]; NaN of columns without numbers."""
+    """Return the ends of the 95 % intervals of columns, float64 [2, columns]; NaN for columns of NaN."""
     ends = np.full((2, resampled.shape[1]), np.nan)
     known = ~np.isnan(resampled).all(0)
     if known.any():
@@ -124,8 +126,10 @@ def _quantiles(resampled: Floats) -> Floats:
 
 
 def image_scores(attribution: Attribution) -> tuple[dict[str, Floats], list[tuple[float, ...]]]:
-    """Return every score of every map, float64 [methods, images] by name, and the thresholds of localisation that were
-    chosen for each method. NaN where a score was not measured."""
+    """Return every score of every map, float64 [methods, images] by name, and each method's thresholds of localisation.
+
+    NaN where a score was not measured.
+    """
     scores = attribution.scores
     thresholds: list[tuple[float, ...]] = [()] * len(attribution.scale)
     if scores is not None and scores.overlap is not None:
@@ -154,11 +158,11 @@ def _localisation(scores: MapScores, least: float) -> tuple[Floats, list[tuple[f
 
 @dataclass(frozen=True)
 class FamilyScores:
-    """One score of models by families of methods.
+    """One score of models, averaged over families of methods.
 
-    methods:  of each family those that the score is the mean over: all models that have any of the family have them
+    methods:  for each family the methods that are averaged: those that all models with methods of the family share
     scores:   by model and family
-    apart:    families of which models have methods, but none that all of these have
+    apart:    families without such methods, although some models have methods of them
     """
 
     methods: dict[str, tuple[str, ...]]
@@ -167,10 +171,9 @@ class FamilyScores:
 
 
 def family_scores(store: Store, score: str) -> FamilyScores:
-    """Return one score of each model and family of methods, as far as it was measured: the mean over methods of their
-    means over images, with the interval of that, the images resampled as in `explained`.
+    """Return one score for each model and family of methods, as far as it was measured. Raises StoreError.
 
-    Raises StoreError.
+    It is the mean over methods of their means over images. For its interval the images are resampled as in `explained`.
     """
     values = {model: _by_family(own, score) for model, own in scored_maps(store).items()}
     methods: dict[str, tuple[str, ...]] = {}
@@ -186,7 +189,7 @@ def family_scores(store: Store, score: str) -> FamilyScores:
 
 
 def _by_family(attribution: Attribution, score: str) -> dict[str, dict[str, Floats]]:
-    """Return the scores of images, float64 [images], by family and method; those that have any."""
+    """Return the scores of images, float64 [images], by family and method; methods without any are left out."""
     known: dict[str, dict[str, Floats]] = {}
     values = image_score(attribution, score)
     for method, of_method in zip(attribution.methods.values(), values, strict=True):
@@ -198,8 +201,9 @@ def _by_family(attribution: Attribution, score: str) -> dict[str, dict[str, Floa
 def _means_over_methods(
     values: dict[str, dict[str, Floats]], methods: dict[str, tuple[str, ...]]
 ) -> dict[str, Interval]:
-    """Return for each family the mean of its methods' means over images, with its interval, all families resampled
-    alike."""
+    """Return for each family the mean of its methods' means over images, with its interval; all families are resampled
+    jointly.
+    """
     families = {family: names for family, names in methods.items() if family in values}
     columns = [values[family][name] for family, names in families.items() for name in names]
     if not columns:
@@ -216,16 +220,18 @@ def _means_over_methods(
     return result
 
 
-# Two models, image by image
+# The comparison of two models, image by image
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreDifference:
-    """How a score of a method differs between two models: the second's less the first's, over the images in which both
-    have it.
+    """The difference of a method's score between two models, the second minus the first, over the images that have
+    both.
 
-    first, second: the means over those images. interval: of the mean difference, a 95 % percentile bootstrap over
-    images. p: two-sided, signs of the images' differences flipped; p_holm: corrected over the score's methods.
+    first, second:  the means over those images
+    interval:       the mean difference with a 95 % percentile bootstrap interval over images
+    p:              two-sided; the signs of the images' differences are flipped
+    p_holm:         p, corrected over the score's methods (Holm)
     """
 
     method: str
@@ -241,9 +247,9 @@ class ScoreDifference:
 def score_differences(
     store: Store, first: str, second: str, scores: Sequence[str] | None = None
 ) -> list[ScoreDifference]:
-    """Compare all scores (or those named) of all methods that two models have, image by image.
+    """Compare all scores (or those named) of all methods that two models have, image by image. Raises StoreError.
 
-    Seeded. Empty where one of them was not scored. Raises StoreError.
+    Random numbers are seeded. Empty where one of the models has no scores.
     """
     pair = [store.attribution(model) for model in (first, second)]
     a, b = pair
@@ -268,14 +274,14 @@ def score_differences(
 def _same_images(
     store: Store, models: tuple[str, str], pair: tuple[Attribution, Attribution]
 ) -> tuple[list[int], list[int]]:
-    """Return the rows of the images that are explained for both models, which may be of different stores."""
+    """Return the rows of the images that are explained for both models, which may be in different stores."""
     by_path = [{store.image_paths[image]: row for row, image in enumerate(own.image.tolist())} for own in pair]
     shared = [path for path in by_path[0] if path in by_path[1]]
     return [by_path[0][path] for path in shared], [by_path[1][path] for path in shared]
 
 
 def _difference(method: str, score: str, a: Floats, b: Floats) -> ScoreDifference:
-    """Return the difference of a score, its p not yet corrected."""
+    """Return the difference of a score; its p is not yet corrected."""
     both = ~np.isnan(a) & ~np.isnan(b)
     differences = b[both] - a[both]
     if not len(differences):
@@ -302,8 +308,7 @@ def _difference(method: str, score: str, a: Floats, b: Floats) -> ScoreDifferenc
 
 
 def explained_text(rows: Sequence[Explained]) -> str:
-    """Return a table with a line for each method and model, the models of a method one below the other, and what its
-    numbers are."""
+    """Return a table with one line per method and model, the models of a method below each other, and a legend."""
     columns = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
     methods = list(dict.fromkeys(row.method for row in rows))
     lines = [["method", "model", "images", *columns]]
@@ -332,7 +337,7 @@ def _legend(rows: Sequence[Explained], columns: Sequence[str]) -> list[str]:
 
 
 def explained_csv(rows: Sequence[Explained]) -> str:
-    """Return one line for each model and method, with a header; empty cells where something is not known."""
+    """Return CSV with one line per model and method, and a header; unknown values are empty cells."""
     output = io.StringIO()
     records = [row.to_record() | {"thresholds": " ".join(map(str, row.thresholds))} for row in rows]
     writer = csv.DictWriter(output, records[0].keys() if records else [], lineterminator="\n")
@@ -342,7 +347,7 @@ def explained_csv(rows: Sequence[Explained]) -> str:
 
 
 def differences_text(differences: Sequence[ScoreDifference], pair: tuple[str, str]) -> str:
-    """Return a table of how scores differ, a line for each method; empty where there are none."""
+    """Return a table of the differences of scores, one line per method; empty where there are none."""
     if not differences:
         return ""
     scores = list(dict.fromkeys(row.score for row in differences))
@@ -352,11 +357,11 @@ def differences_text(differences: Sequence[ScoreDifference], pair: tuple[str, st
         lines.append([printable(method, 40), *(_change(known.get((method, score))) for score in scores)])
     first, second = (printable(name, 40) for name in pair)
     counts = dict.fromkeys(str(row.images) for row in differences)
-    said = (
+    explanation = (
         f"{second} less {first}, over the images that both have ({' or '.join(counts)}); *: p < {_SIGNIFICANT:g} by "
         "flipped signs, Holm over methods; deletion: lower is better"
     )
-    return aligned(lines) + f"{said}\n"
+    return aligned(lines) + f"{explanation}\n"
 
 
 def _change(row: ScoreDifference | None) -> str:

@@ -1,4 +1,6 @@
-"""Two groups of networks, layer by layer: exact permutation tests over the networks, not over their units."""
+"""The comparison of two groups of networks, layer by layer, by exact permutation tests over networks, not over their
+units.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +17,7 @@ from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned, printable
 from shapebias.core.uncertainty.resampling import Significance, exchange_test, holm, sign_flip_test
 
-DRAWS = 20_000  # of arrangements, where there are too many to go through
+DRAWS = 20_000  # number of random arrangements, where there are too many to test all
 OVERALL = ""  # stands for the layer where all layers are taken together
 
 Floats = NDArray[np.float64]
@@ -25,9 +27,9 @@ Floats = NDArray[np.float64]
 class Groups:
     """Two groups of a store's models.
 
-    names:   what the groups are called
+    names:   the names of the groups
     models:  the labels of the models in each
-    paired:  whether the models at equal positions are partners of one architecture
+    paired:  whether the models at equal positions form pairs of one architecture
     """
 
     names: tuple[str, str]
@@ -36,20 +38,22 @@ class Groups:
 
     @property
     def blocks(self) -> list[list[str]]:
-        """The models within which labels are exchanged: each pair, or all."""
+        """The sets of models within which group labels are exchanged: each pair, or all models."""
         first, second = self.models
         return [list(pair) for pair in zip(first, second, strict=True)] if self.paired else [[*first, *second]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupDifference:
-    """How a metric differs between two groups of networks in a layer: the second group's mean less the first's.
+    """The difference of a metric between two groups of networks in a layer: the second group's mean minus the first's.
 
-    A network's value is the median over its living units; `values` has those of the networks of each group that have
-    one, by label. p: two-sided, exact, over networks exchanged between the groups, or within pairs. `smallest`: the
-    least p that so many networks can reach. p_holm: p, corrected over the metric's layers (Holm). Where the layer is
-    OVERALL, a network's value is its mean over the layers, each divided by the standard deviation of its units, and
-    p_holm is corrected over the metrics.
+    layer:     a layer's name, or OVERALL: then a network's value is its mean over the layers, each divided by the
+               standard deviation of its units
+    values:    for each group, by label, the value of a network that has one: the median over its living units
+    p:         two-sided and exact: networks are exchanged between the groups, or within pairs
+    p_holm:    p, corrected over the metric's layers (Holm); for OVERALL, over the metrics
+    smallest:  the smallest p that so many networks can give
+    exact:     whether all arrangements were tested, not a random sample
     """
 
     layer: str
@@ -64,7 +68,10 @@ class GroupDifference:
 
 
 def parse_groups(store: Store, texts: Sequence[str]) -> Groups:
-    """Read two groups, each as `NAME=MODEL,MODEL,...`. Raises UsageError where they are not two, or overlap."""
+    """Read two groups, each written `NAME=MODEL,MODEL,...`.
+
+    Raises UsageError where there are not two, where they overlap, or for an unknown model.
+    """
     if len(texts) != 2:
         raise UsageError("compare two groups: --group S=MODEL,MODEL,... --group R=MODEL,MODEL,...")
     names, models = [], []
@@ -86,7 +93,7 @@ def parse_groups(store: Store, texts: Sequence[str]) -> Groups:
 
 
 def _paired_by_architecture(store: Store, names: tuple[str, str], models: tuple[list[str], list[str]]) -> Groups:
-    """Return the groups, the second in the order of its partners where each architecture is once in both."""
+    """Return the groups as pairs, with the second in the order of the first, where both have each architecture once."""
     first, second = ({store.models[label].architecture: label for label in members} for members in models)
     is_paired = len(first) > 1 and first.keys() == second.keys() and len(models[0]) == len(models[1]) == len(first)
     return Groups(names, (models[0], [second[kind] for kind in first]) if is_paired else models, is_paired)
@@ -95,8 +102,8 @@ def _paired_by_architecture(store: Store, names: tuple[str, str], models: tuple[
 def compare_groups(store: Store, groups: Groups, metrics: list[str] | None = None) -> list[GroupDifference]:
     """Compare every metric (or those named) in every layer that all networks have, and over all layers.
 
-    Seeded where arrangements are drawn. Raises UsageError for a metric that is not there, or without a layer that
-    networks share.
+    Random arrangements are seeded. Raises UsageError for a metric that does not exist, and where the networks share no
+    layer.
     """
     layers = [_shared_layers(store, block) for block in groups.blocks]
     if not all(layers):
@@ -127,14 +134,17 @@ def _units(store: Store, model: str, layer: str, metric: str) -> Floats:
 
 
 def _medians(store: Store, groups: Groups, metric: str, layer: str) -> dict[str, float]:
-    """Return the median of a metric in a layer, of every network that has one."""
+    """Return the median of a metric in a layer for every network that has one."""
     units = {model: _units(store, model, layer, metric) for block in groups.blocks for model in block}
     return {model: float(np.median(values)) for model, values in units.items() if len(values)}
 
 
 def _overall_values(store: Store, groups: Groups, metric: str, layers: list[list[str]]) -> dict[str, float]:
-    """Return of every network the mean over its block's layers of its median, in standard deviations of the block's
-    units in that layer: a scale that does not depend on which network is in which group."""
+    """Return for every network the mean over its block's layers of its median, in standard deviations of the block's
+    units in that layer.
+
+    This scale does not depend on which network is in which group.
+    """
     values: dict[str, float] = {}
     for block, names in zip(groups.blocks, layers, strict=True):
         scaled: dict[str, list[float]] = {model: [] for model in block}
@@ -149,7 +159,9 @@ def _overall_values(store: Store, groups: Groups, metric: str, layers: list[list
 
 
 def _difference(groups: Groups, metric: str, layer: str, values: dict[str, float]) -> GroupDifference:
-    """Return the difference between the groups, its p not yet corrected; of pairs those of which both have a value."""
+    """Return the difference between the groups, its p not yet corrected; of pairs, only those where both have a
+    value.
+    """
     if groups.paired:
         whole = [pair for pair in groups.blocks if all(model in values for model in pair)]
         known = ([pair[0] for pair in whole], [pair[1] for pair in whole])
@@ -185,7 +197,7 @@ def _corrected(family: list[GroupDifference]) -> list[GroupDifference]:
 
 
 def groups_record(store: Store, groups: Groups, metrics: list[str] | None = None) -> dict[str, Any]:
-    """Return the comparison of two groups as JSON."""
+    """Return the comparison of two groups, ready for JSON."""
     rows = compare_groups(store, groups, metrics)
     return {
         "groups": dict(zip(groups.names, groups.models, strict=True)),
@@ -198,7 +210,9 @@ def groups_record(store: Store, groups: Groups, metrics: list[str] | None = None
 
 
 def groups_text(store: Store, groups: Groups, metrics: list[str] | None = None) -> str:
-    """Return the comparison of two groups as a table and a sentence a metric, with what so many networks can show."""
+    """Return the comparison of two groups as a table and one sentence per metric, with the smallest p that so many
+    networks can give.
+    """
     rows = compare_groups(store, groups, metrics)
     layers, overall = ([row for row in rows if (row.layer == OVERALL) is over_all] for over_all in (False, True))
     table = _layer_table(groups, layers) if layers else ""
@@ -217,7 +231,7 @@ def _layer_table(groups: Groups, rows: Iterable[GroupDifference]) -> str:
 
 
 def _what_is_tested(groups: Groups, rows: list[GroupDifference]) -> str:
-    """Return which test was made, and the smallest p that it can give with so many networks."""
+    """Return a sentence on the test that was made and the smallest p that it can give with so many networks."""
     first, second = map(len, groups.models)
     how = f"{first} pairs of one architecture, signs flipped" if groups.paired else f"{first} against {second} networks"
     smallest = min((row.smallest for row in rows if row.smallest == row.smallest), default=float("nan"))

@@ -1,4 +1,4 @@
-"""How a unit's activations spread over the probe images, from what the store keeps of each image."""
+"""The distribution of a unit's activations over the probe images."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,20 @@ from numpy.typing import NDArray
 
 from shapebias.core.store.reader import Store, Unit
 
-MOST = 16_384  # images read, in blocks spread over the store
-_BLOCK = 1024  # images: as many as lie together in a store
+MOST = 16_384  # number of images read, in blocks spread over the store
+_BLOCK = 1024  # images per block: a chunk of the store has as many
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Histogram:
-    """counts int64 [bins] of the activations (maxima of maps) from `low`, 0 or the smallest below it, to `high`, the
-    largest. `zeros` of the `images` are not counted in them: they are at 0, a ReLU's silence."""
+    """The histogram of a unit's activations (maxima of maps).
+
+    counts:     int64 [bins], without the images at 0
+    low, high:  the range: `low` is 0 or the smallest activation below it, `high` the largest activation
+    zeros:      how many images have activation 0, as after a ReLU
+    images:     how many images there are
+    """
 
     counts: NDArray[np.int64]
     low: float
@@ -25,21 +30,26 @@ class Histogram:
 
     @property
     def bars(self) -> str:
-        """A character a bin."""
+        """The histogram as text, one character per bin."""
         return bars(self.counts)
 
 
 def bars(counts: NDArray[np.int64]) -> str:
-    """Return a character a count, its height in eighths of the largest; blank for 0, at least ▁ for more."""
+    """Return one character per count, its height in eighths of the largest count; blank for 0, at least ▁ for more.
+
+    >>> bars(np.array([0, 1, 8]))
+    ' ▁█'
+    """
     top = max(int(counts.max(initial=0)), 1)
     heights = np.where(counts > 0, np.maximum(1, np.rint(8 * counts / top)), 0).astype(int)
     return "".join(_EIGHTHS[height] for height in heights)
 
 
 def activation_histogram(store: Store, unit: Unit, bins: int) -> Histogram | None:
-    """Return how a unit's activations spread over the probe images; None where the store keeps none of each image.
+    """Return the histogram of a unit's activations over the probe images; None where the store has no activations of
+    each image.
 
-    Raises StoreError.
+    Raises StoreError where the store is damaged.
     """
     if not store.layer_has(unit.model, unit.layer, "activations/max"):
         return None
@@ -48,7 +58,7 @@ def activation_histogram(store: Store, unit: Unit, bins: int) -> Histogram | Non
 
 
 def histogram(values: NDArray[np.floating], bins: int) -> Histogram:
-    """Return the histogram of values [images]; those that are no numbers are left out."""
+    """Return the histogram of values [images]; NaN and infinite values are left out."""
     known = values[np.isfinite(values)].astype(np.float64)
     low = min(float(known.min(initial=0.0)), 0.0)
     high = max(float(known.max(initial=0.0)), low)

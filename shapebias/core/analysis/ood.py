@@ -1,4 +1,4 @@
-"""What a store knows of sets of stimuli: the models' decisions, and their accuracies."""
+"""The models' decisions for sets of stimuli in a store, and their accuracies."""
 
 import math
 import os
@@ -15,8 +15,10 @@ from shapebias.core.text import printable
 
 @dataclass(frozen=True, kw_only=True)
 class SetAccuracy:
-    """A model's accuracy among the categories of a set of stimuli, a fraction of `images`; `stimuli` says how these
-    were prepared, `native` or `model`."""
+    """A model's accuracy among the categories of a set of stimuli, a fraction of `images`.
+
+    `stimuli` says how images were prepared, `native` or `model`.
+    """
 
     set_name: str
     images: int
@@ -25,7 +27,7 @@ class SetAccuracy:
 
 
 def ood_decisions(store: Store, model: str) -> dict[str, SetDecisions]:
-    """Return what a model decided for each set of stimuli that it was shown, by the set's name. Raises StoreError."""
+    """Return a model's decisions for each set of stimuli, by the set's name. Raises StoreError."""
     single, label = store.owner(model)
     if not single.has(schema.OOD):
         return {}
@@ -61,7 +63,7 @@ def _decisions(store: Store, model: str, name: str) -> SetDecisions:
 
 
 def ood_accuracies(store: Store, model: str) -> list[SetAccuracy]:
-    """Return a model's accuracy for each set of stimuli that it was shown. Raises StoreError."""
+    """Return a model's accuracy on each set of stimuli. Raises StoreError."""
     return [
         SetAccuracy(
             set_name=name,
@@ -74,13 +76,12 @@ def ood_accuracies(store: Store, model: str) -> list[SetAccuracy]:
 
 
 def mean_accuracy(accuracies: list[SetAccuracy]) -> float:
-    """Return the unweighted mean over sets, as published; NaN of none."""
+    """Return the unweighted mean over sets, as published; NaN where there are none."""
     return math.fsum(one.accuracy for one in accuracies) / len(accuracies) if accuracies else math.nan
 
 
 def ood_record(store: Store, model: str) -> dict[str, Any] | None:
-    """Return a model's accuracies ready for JSON, None where it was shown no set: of each set by its name, and the mean
-    over them."""
+    """Return a model's accuracies by set and their mean, ready for JSON; None where it has none."""
     accuracies = ood_accuracies(store, model)
     if not accuracies:
         return None
@@ -92,8 +93,9 @@ def ood_record(store: Store, model: str) -> dict[str, Any] | None:
 
 
 def ood_sentence(record: dict[str, Any]) -> str:
-    """Return what `ood_record` has, in one line: `OOD accuracy 0.4376: edge 0.3563 (160), silhouette 0.5188 (160),
-    native stimuli`."""
+    """Return the contents of `ood_record` in one line: `OOD accuracy 0.4376: edge 0.3563 (160), silhouette 0.5188
+    (160), native stimuli`.
+    """
     sets = [f"{name} {facts['accuracy']:.4f} ({facts['images']:,})" for name, facts in record["sets"].items()]
     stimuli = "/".join(dict.fromkeys(printable(facts["stimuli"]) for facts in record["sets"].values()))
     return f"OOD accuracy {record['mean']:.4f}: {', '.join(sets)}, {stimuli} stimuli"

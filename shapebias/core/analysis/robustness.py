@@ -1,5 +1,6 @@
-"""Shape bias and accuracy out of distribution against the strength of adversarial training: published networks, and
-those of a store."""
+"""Shape bias and accuracy out of distribution by strength of adversarial training, for published networks and those of
+a store.
+"""
 
 import json
 import re
@@ -18,7 +19,7 @@ from shapebias.core.text import printable
 
 L2, LINF = NORMS = ("l2", "linf")
 SHAPE_BIAS = "shape bias"
-SETS = ("silhouette", "stylized", "edge")  # accuracy among sixteen categories
+SETS = ("silhouette", "stylized", "edge")  # sets of stimuli with accuracies among sixteen categories
 VARIANTS = {"R": "ImageNet-R", "C": "ImageNet-C", "Sketch": "ImageNet-Sketch", "V2": "ImageNet-V2", "A": "ImageNet-A"}
 _NUMBER = r"([0-9]{1,4}(?:\.[0-9]{1,9})?)"
 _STRENGTH = re.compile(rf"l2:{_NUMBER}|linf:{_NUMBER}(/255)?")
@@ -26,7 +27,9 @@ _VARIANT = re.compile(r"(?:imagenet[-_ ]?)?(r|c|sketch|v2|a)", re.IGNORECASE)
 
 
 class Strength(NamedTuple):
-    """How strong the attacks of a training were: a norm, and epsilon for pixels in [0, 1] (of linf in 255ths)."""
+    """The strength of the attacks that a network was trained with: a norm, and epsilon for pixels in [0, 1] (for linf
+    in 255ths).
+    """
 
     norm: str
     epsilon: float
@@ -34,9 +37,10 @@ class Strength(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network: `measures` are fractions by name, SHAPE_BIAS, SETS and the names in VARIANTS.
+    """A network and its measurements.
 
-    strengths:  those that it is drawn at: epsilon 0 is one of both norms; none where nobody knows
+    strengths:  the strengths at which it is drawn (epsilon 0 counts for both norms); empty where unknown
+    measures:   fractions by name: SHAPE_BIAS, SETS and the names in VARIANTS
     """
 
     name: str
@@ -45,7 +49,8 @@ class Network:
 
 
 def published_networks() -> tuple[Network, list[Network]]:
-    """Return ResNet-50 as torchvision trained it, and 15 of one other training by their strength, from none on.
+    """Return torchvision's ResNet-50, and 15 ResNet-50 of another training, sorted by the strength of their adversarial
+    training.
 
     Gavrikov & Keuper 2024, arXiv 2404.01509, CC BY-SA 4.0; reference/robust_resnet50.json.
     """
@@ -69,8 +74,11 @@ def _strengths(norm: str, epsilon: float) -> tuple[Strength, ...]:
 
 
 def parse_strengths(texts: Iterable[str], store: Store) -> dict[str, Strength]:
-    """Return the strength of each model named in `MODEL=NORM:EPSILON`, for pixels in [0, 1], such as `R=l2:3` or
-    `R=linf:4/255`. Raises UsageError for another text, and for a model that the store does not have."""
+    """Return the strength of each model from texts `MODEL=NORM:EPSILON`, for pixels in [0, 1]: `R=l2:3` or
+    `R=linf:4/255`.
+
+    Raises UsageError for a text of another form, and for a model that the store does not have.
+    """
     strengths = {}
     for text in texts:
         model, _, strength = text.rpartition("=")
@@ -84,11 +92,10 @@ def parse_strengths(texts: Iterable[str], store: Store) -> dict[str, Strength]:
 
 
 def networks_of(store: Store, strengths: dict[str, Strength]) -> list[Network]:
-    """Return the networks of a store with what is known of them: the shape bias and the accuracies among the sixteen
-    categories of those that decided among these, and the accuracies on variants of ImageNet, such as `R` or
-    `imagenet-c/fog/3`, of which all corruptions are taken together.
+    """Return the networks of a store with their measurements. Raises StoreError.
 
-    Raises StoreError.
+    These are the shape bias and the accuracies among the sixteen categories, where a network decided among them, and
+    the accuracies on variants of ImageNet, such as `R` or `imagenet-c/fog/3`; all corruptions are taken together.
     """
     known = [
         Network(

@@ -1,4 +1,4 @@
-"""Units that fire on the same images: a unit's twin in another model, and units like it in its own."""
+"""Units that fire on the same images: a unit's twins in other models, and similar units in its own model."""
 
 import threading
 from collections import OrderedDict
@@ -14,12 +14,12 @@ from shapebias.core.store import schema
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import aligned, printable
 
-_BLOCK = 4096  # images read at a time
+_BLOCK = 4096  # number of images that are read at a time
 _MEMORY = 256 << 20  # bytes of activations kept for the next unit
 
 
-class Group(StrEnum):
-    """Where a unit was looked for."""
+class TwinGroup(StrEnum):
+    """The part of the store that a similar unit was found in."""
 
     TWIN = "twin, same layer"
     TWIN_ELSEWHERE = "twin, other layer"
@@ -28,12 +28,12 @@ class Group(StrEnum):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SimilarUnit:
     """A unit, and Pearson's correlation of its activations with those of the unit asked for, in [-1, 1]."""
 
     unit: Unit
     correlation: float
-    group: Group
+    group: TwinGroup
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -41,7 +41,7 @@ class Candidate:
 
 
 class Correlator:
-    """Correlates the stored activations of units. Keeps what it read for the next unit, at most `memory` bytes."""
+    """Computes correlations between stored activations of units. It caches what it reads, at most `memory` bytes."""
 
     def __init__(self, store: Store, memory: int = _MEMORY, block: int = _BLOCK) -> None:
         self.store = store
@@ -52,17 +52,16 @@ class Correlator:
         self._last: tuple[Unit, NDArray[np.float32]] | None = None
 
     def comparable(self, one: str, other: str) -> bool:
-        """Return whether two models saw the same images: those of stores joined to one may not have."""
+        """Return whether two models saw the same images, which is not certain in joined stores."""
         paths, others = self.store.image_paths_of(one), self.store.image_paths_of(other)
         return paths is others or paths == others
 
     def correlations(self, unit: Unit, model: str, layer: str) -> NDArray[np.float64]:
         """Return Pearson's correlation of a unit's activations with those of every unit of a layer, float64 [units].
 
-        Over all probe images, of each the maximum of the map; to about 1e-6, as the products are of float32.
-
-        NaN where one of the two is the same for all images, is no number for one, or was clipped to float16's range.
-        Raises StoreError. Threads may call it; they wait for each other.
+        An activation is the maximum of the map; all probe images count. It is exact to about 1e-6, as products are
+        float32. NaN where one of the two units has the same activation for all images, a NaN, or a value clipped to
+        float16's range. Threads may call it; they wait for each other. Raises StoreError.
         """
         with self._lock:
             return self._correlations(unit, model, layer)
@@ -81,7 +80,7 @@ class Correlator:
         return clipped
 
     def _read(self, model: str, layer: str, *selection: Any) -> NDArray[Any]:
-        """Return activations of a layer, float16 [images, units], or a selection of them."""
+        """Return a layer's activations, float16 [images, units], or a selection of them."""
         shape = [len(self.store.image_paths_of(model)), self.store.layers(model)[layer].units]
         return self.store.layer_read(model, layer, "activations/max", *selection, shape=shape)
 
@@ -113,8 +112,11 @@ class Correlator:
         return self._norms[model, layer]
 
     def _blocks(self, model: str, layer: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield a layer's activations less those of its first image, float32 [block, units], NaN where clipped, with
-        the number of each block's first image. So units that are the same for all images are exactly zero."""
+        """Yield the number of each block's first image, and the layer's activations minus those of image 0, float32
+        [block, units].
+
+        Values are NaN where they were clipped. Units with the same activation for all images are exactly zero.
+        """
         origin: NDArray[np.float32] | None = None
         for first in range(0, len(self.store.image_paths_of(model)), self._block):
             key = (model, layer, first)
@@ -133,17 +135,17 @@ class Correlator:
             self._kept.popitem(last=False)
 
 
-def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, limit: int = 3) -> list[Candidate]:
-    """Return the units that correlate best with `unit`, the best first, at most `limit` a group: for every other model
-    its twins in the layer of that name, then in other layers; then the units like it in its own model, in the same way.
+def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, limit: int = 3) -> list[SimilarUnit]:
+    """Return the units that correlate best with `unit`, best first, at most `limit` per group. Raises StoreError.
 
-    `model`: only this one. Raises StoreError, and UsageError where the store has no such model.
+    For every other model (or only for `model`): its twins in the layer with the same name, then in other layers. Then
+    the similar units of the unit's own model, in the same way. Raises UsageError where the store has no such model.
     """
     store = correlator.store
     if model is not None:
         store.check_model(model)
     labels = [label for label in store.models if label != unit.model] + [unit.model]
-    candidates: list[Candidate] = []
+    candidates: list[SimilarUnit] = []
     for label in labels if model is None else [model]:
         if not correlator.comparable(unit.model, label):
             continue
@@ -151,15 +153,15 @@ def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, lim
         layers = list(store.layers(label))
         here = [unit.layer] if unit.layer in layers else []
         elsewhere = [layer for layer in layers if layer not in here]
-        groups = (Group.ALIKE, Group.ALIKE_ELSEWHERE) if own else (Group.TWIN, Group.TWIN_ELSEWHERE)
+        groups = (TwinGroup.ALIKE, TwinGroup.ALIKE_ELSEWHERE) if own else (TwinGroup.TWIN, TwinGroup.TWIN_ELSEWHERE)
         for group, searched in zip(groups, (here, elsewhere), strict=True):
             best = _best(correlator, unit, label, searched, limit=limit)
-            candidates += [Candidate(twin, correlation, group) for twin, correlation in best]
+            candidates += [SimilarUnit(twin, correlation, group) for twin, correlation in best]
     return candidates
 
 
 def _best(correlator: Correlator, unit: Unit, model: str, layers: list[str], *, limit: int) -> list[tuple[Unit, float]]:
-    """Return the units of some layers that correlate best with `unit`, at most `limit`, with their correlations."""
+    """Return the `limit` units of some layers that correlate best with `unit`, and their correlations."""
     best: list[tuple[Unit, float]] = []
     for layer in layers:
         correlation = correlator.correlations(unit, model, layer)
@@ -171,7 +173,7 @@ def _best(correlator: Correlator, unit: Unit, model: str, layers: list[str], *, 
     return sorted(best, key=lambda twin: -twin[1])[:limit]
 
 
-def twins_text(unit: Unit, candidates: list[Candidate]) -> str:
+def twins_text(unit: Unit, candidates: list[SimilarUnit]) -> str:
     """Return a table with one line per candidate."""
     if not candidates:
         return f"{printable(str(unit))}: no unit correlates with it\n"

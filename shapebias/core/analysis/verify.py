@@ -1,4 +1,4 @@
-"""Whether a store is whole and makes sense: every chunk, every number that points at something, every value's range."""
+"""Checks whether a store is complete and consistent: every chunk, every index, and the range of every value."""
 
 import io
 import math
@@ -24,11 +24,11 @@ from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 
-_BLOCK = 64 << 20  # bytes read at once
-_LARGEST = 8 << 30  # bytes of a shard
-_MOST = 20_000  # how many times as large as the store an array can be
-_LAYER = r"models/[^/]+/(layers/[^/]+/)?"  # of version 1 one for every layer
-_EXPECTED = {  # by path: the type, and how many axes
+_BLOCK = 64 << 20  # number of bytes that are read at once
+_LARGEST = 8 << 30  # number of bytes of a shard
+_MOST = 20_000  # an array can be at most so many times as large as the store
+_LAYER = r"models/[^/]+/(layers/[^/]+/)?"  # stores of version 1 have one for every layer
+_EXPECTED = {  # by path: the data type and the number of axes
     manifest.ARRAY: ("uint8", 1),
     r"images/(ood/)?[^/]+/(path|thumbnails/[^/]+)/data": ("uint8", 1),
     r"images/(ood/)?[^/]+/(path|thumbnails/[^/]+)/offsets": ("int64", 1),
@@ -57,8 +57,12 @@ _EXPECTED = {  # by path: the type, and how many axes
 
 
 @dataclass
-class Report:
-    """What a check of a store found: `wrong`, (path in the store, what) of each; `notes`, what could not be checked."""
+class VerifyReport:
+    """The result of checking a store.
+
+    wrong:  (path in the store, problem) of each problem
+    notes:  what could not be checked
+    """
 
     arrays: int = 0
     files: int = 0
@@ -68,23 +72,26 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def add(self, path: str, what: str) -> None:
-        """Note something that is not right."""
+        """Note a problem."""
         self.wrong.append((printable(path, 300), printable(what, 300)))
 
     def check_range(self, path: str, values: NDArray[Any], low: float, high: float | None = None) -> None:
-        """Note an array of which some values are below `low` or above `high`."""
+        """Note an array with values below `low` or above `high`."""
         if values.size and (values.min() < low or (high is not None and values.max() > high)):
             most = "" if high is None else f" to {high:g}"
             self.add(path, f"values from {values.min():g} to {values.max():g}, where {low:g}{most} is possible")
 
     def add_error(self, error: StoreError, path: str = "") -> None:
-        """Note what cannot be read; `path` where that is more exact than what the error says."""
+        """Note an error of reading. `path` replaces the error's position where it is more exact."""
         self.add(path or error.where or ".", error.what)
 
 
-def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> Report:
-    """Read all of a store. `advance` is told every array's path. Raises StoreError where it cannot be opened."""
-    report = Report()
+def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> VerifyReport:
+    """Read all of a store and return the problems. `advance` is called with every array's path.
+
+    Raises StoreError where the store cannot be opened.
+    """
+    report = VerifyReport()
     if path.is_file():
         raise StoreError(f"{printable(str(path))} is verified as a folder: unzip it first", path)
     _check_files(path, report)
@@ -103,7 +110,7 @@ def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None)
     return report
 
 
-def _check_files(path: Path, report: Report) -> None:
+def _check_files(path: Path, report: VerifyReport) -> None:
     files = [file for file in path.rglob("*") if file.is_file()]
     report.files, report.bytes = len(files), sum(file.stat().st_size for file in files)
     differences = compare_with_manifest(path)
@@ -116,8 +123,8 @@ def _check_files(path: Path, report: Report) -> None:
     report.notes += [f"{printable(name, 200)} is no file of the store" for name in unknown]
 
 
-def _arrays(path: Path, report: Report) -> Iterator[tuple[str, "zarr.Array[Any]"]]:
-    """Yield every array with its path; groups and arrays whose metadata cannot be read are wrong."""
+def _arrays(path: Path, report: VerifyReport) -> Iterator[tuple[str, "zarr.Array[Any]"]]:
+    """Yield every array with its path; note groups and arrays whose metadata cannot be read."""
     for file in sorted(path.rglob("zarr.json")):
         name = file.parent.relative_to(path).as_posix()
         try:
@@ -129,7 +136,7 @@ def _arrays(path: Path, report: Report) -> Iterator[tuple[str, "zarr.Array[Any]"
             yield name, node
 
 
-def _check_array(name: str, array: "zarr.Array[Any]", report: Report) -> None:
+def _check_array(name: str, array: "zarr.Array[Any]", report: VerifyReport) -> None:
     for pattern, (dtype, axes) in _EXPECTED.items():
         if re.fullmatch(pattern, name):
             if str(array.dtype) != dtype or array.ndim != axes:
@@ -138,11 +145,11 @@ def _check_array(name: str, array: "zarr.Array[Any]", report: Report) -> None:
     report.notes.append(f"{printable(name, 200)} is an array that this version does not know")
 
 
-def _read(store: Store, name: str, array: "zarr.Array[Any]", report: Report) -> None:
-    """Read every chunk, through its checksum."""
+def _read(store: Store, name: str, array: "zarr.Array[Any]", report: VerifyReport) -> None:
+    """Read every chunk, which checks its checksum."""
     size = array.dtype.itemsize
     try:
-        store.array(name)  # a chunk whose file is missing would read as fill values
+        store.array(name)  # zarr would read a chunk whose file is missing as fill values
         step = (array.shards or array.chunks)[0]
         row = math.prod(array.shape[1:]) * size
         if row * step > _LARGEST or math.prod(array.shape) * size > _MOST * max(report.bytes, 1):
@@ -156,8 +163,8 @@ def _read(store: Store, name: str, array: "zarr.Array[Any]", report: Report) -> 
         report.add(name, str(error) or type(error).__name__)
 
 
-def _check_images(store: Store, report: Report) -> None:
-    """Check paths, labels, and that every image that a top list names has a picture that can be decoded."""
+def _check_images(store: Store, report: VerifyReport) -> None:
+    """Check paths and labels, and that every image in a top list has a picture that can be decoded."""
     images, classes = len(store.image_paths), len(store.class_names)
     labels = store.labels
     if labels.size and not -1 <= labels.min() <= labels.max() < classes:
@@ -166,7 +173,7 @@ def _check_images(store: Store, report: Report) -> None:
         named = [np.unique(store.top_lists(model, layer, "image")) for model in models for layer in store.layers(model)]
         for image in np.unique(np.concatenate(named)):
             if not -1 <= image < images:
-                continue  # said of the layer
+                continue  # already reported for the layer
             try:
                 if image >= 0:
                     Image.open(io.BytesIO(store.thumbnail(models[0], int(image))), formats=("JPEG", "PNG")).load()
@@ -181,7 +188,7 @@ def _by_thumbnails(store: Store) -> dict[str, list[str]]:
     return {key: [label for label, model in store.models.items() if model.thumbnails == key] for key in keys}
 
 
-def _check_models(store: Store, report: Report) -> None:
+def _check_models(store: Store, report: VerifyReport) -> None:
     images = len(store.image_paths)
     for model in store.models:
         for name in ("decision", "target"):
@@ -195,7 +202,7 @@ def _check_models(store: Store, report: Report) -> None:
                 report.add_error(error, f"{model}/{layer}")
 
 
-def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
+def _check_layer(store: Store, model: str, layer: str, report: VerifyReport) -> None:
     path, facts = f"{model}/{layer}", store.layers(model)[layer]
     metrics = {name: store.metric(model, layer, name) for name in store.metric_names(model, layer)}
     for name, values in metrics.items():
@@ -218,9 +225,11 @@ def _check_layer(store: Store, model: str, layer: str, report: Report) -> None:
 
 
 def _check_values(
-    path: str, report: Report, *, image: NDArray[Any], value: NDArray[Any], most: NDArray[np.float32] | None
+    path: str, report: VerifyReport, *, image: NDArray[Any], value: NDArray[Any], most: NDArray[np.float32] | None
 ) -> None:
-    """Check a layer's top lists: sorted, filled where there is an image, led by the unit's max where that is known."""
+    """Check a layer's top lists: they are sorted, have a value for each image, and begin with the unit's maximum where
+    that is known.
+    """
     if value.shape != image.shape or (np.isnan(value) != (image < 0)).any():
         report.add(f"{path}/top/value", "values and images do not fit")
         return
@@ -233,7 +242,7 @@ def _check_values(
             report.add(f"{path}/top/value", "the strongest image's value is not the unit's max")
 
 
-def _check_concepts(store: Store, model: str, layer: str, report: Report) -> None:
+def _check_concepts(store: Store, model: str, layer: str, report: VerifyReport) -> None:
     path, concepts = f"{model}/{layer}/concepts", read_concepts(store)
     if concepts is None or not was_dissected(store, model, layer):
         return
@@ -245,7 +254,7 @@ def _check_concepts(store: Store, model: str, layer: str, report: Report) -> Non
         report.add(f"{path}/intersection", "it is larger than one of its parts")
 
 
-def _check_cue_conflict(store: Store, report: Report) -> None:
+def _check_cue_conflict(store: Store, report: VerifyReport) -> None:
     for model in store.models:
         decisions = store.cue_conflict(model)
         if decisions is None:
@@ -256,8 +265,8 @@ def _check_cue_conflict(store: Store, report: Report) -> None:
         report.check_range(f"{schema.decisions_path(model)}/decision", decisions.decision, -1, last)
 
 
-def _check_attribution(store: Store, report: Report) -> None:
-    """Check that maps are as their scales say: up to 1 in size where there is evidence, else 0 everywhere."""
+def _check_attribution(store: Store, report: VerifyReport) -> None:
+    """Check that maps match their scales: |values| up to 1 where there is evidence, else 0 everywhere."""
     for model in store.models:
         attribution, path = store.attribution(model), schema.attribution_path(model)
         if attribution is None:
@@ -284,8 +293,8 @@ def _check_attribution(store: Store, report: Report) -> None:
                     )
 
 
-def _check_scores(path: str, scores: MapScores | None, report: Report) -> None:
-    """Check that scores of maps, as far as they were measured, are in [0, 1], as all of them are."""
+def _check_scores(path: str, scores: MapScores | None, report: VerifyReport) -> None:
+    """Check that all measured scores of maps are in [0, 1]."""
     if scores is None:
         return
     arrays = {**scores.values, **({} if scores.overlap is None else {schema.OVERLAP: scores.overlap})}
@@ -293,8 +302,8 @@ def _check_scores(path: str, scores: MapScores | None, report: Report) -> None:
         report.check_range(f"{path}/{name}", values[~np.isnan(values)], 0, 1 + 1e-5)
 
 
-def _check_ood(store: Store, report: Report) -> None:
-    """Check that what models decided for sets of stimuli fits these."""
+def _check_ood(store: Store, report: VerifyReport) -> None:
+    """Check that the models' decisions for sets of stimuli match the sets."""
     for model in store.models:
         try:
             ood_decisions(store, model)

@@ -1,1 +1,1 @@
-"""Which attribution methods there are, and what a store holds of what they found."""
+"""The attribution methods and their scores, and the maps of single images that need no store."""

@@ -1,4 +1,4 @@
-"""A method with the settings that it runs with, and how the command line names it."""
+"""A choice of attribution method and settings, and its text on the command line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,17 +12,22 @@ from shapebias.core.text import printable
 
 @dataclass(frozen=True)
 class Choice:
-    """A method, and the value of each of its settings. Two are equal where they give the same maps."""
+    """An attribution method with the value of each of its settings. Two are equal where they give the same maps.
+
+    >>> choice = Choice.of("integrated-gradients", steps=20)
+    >>> choice.name, choice.count("steps"), choice.cost(224).runs
+    ('integrated-gradients', 20, 42)
+    """
 
     method: Method
     settings: Mapping[str, Value]
 
     @classmethod
     def of(cls, name: str, **changes: Value) -> Self:
-        """Return a method by its name, with the defaults of the settings that are not given.
+        """Return a method by its name. Settings that are not given have their defaults.
 
-        Settings are named as in Python, `learning_rate` for `learning-rate`. Raises UsageError for a name or a value
-        that does not exist.
+        Settings are named as in Python, `learning_rate` for `learning-rate`. Raises UsageError for an unknown name or
+        an invalid value.
         """
         method = find_method(name)
         given = {key.replace("_", "-"): method.setting(key.replace("_", "-")) for key in changes}
@@ -32,7 +37,10 @@ class Choice:
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
-        """Return the choice that `to_attributes` wrote. Raises UsageError where it is of no method that there is."""
+        """Return the choice that `to_attributes` wrote.
+
+        Raises UsageError where its method does not exist in this version.
+        """
         return cls.of(str(attributes["name"]), **attributes["settings"])
 
     def to_attributes(self) -> dict[str, Any]:
@@ -40,7 +48,7 @@ class Choice:
         return {"name": self.name, "settings": dict(self.settings)}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle it by the method's name: functions that say what methods cost cannot be pickled."""
+        """Pickle the method by its name, since the functions that compute costs cannot be pickled."""
         return Choice.from_attributes, (self.to_attributes(),)
 
     @property
@@ -61,7 +69,7 @@ class Choice:
         return str(self.settings[name])
 
     def cost(self, size: int) -> Cost:
-        """Return what a map of one image of `size` x `size` px costs."""
+        """Return how often the network runs for a map of one image of `size` x `size` px."""
         return self.method.forwards_and_backwards(self.settings, size)
 
     def __str__(self) -> str:
@@ -72,7 +80,11 @@ class Choice:
 def parse_choices(text: str) -> tuple[Choice, ...]:
     """Return the methods that `NAME[:SETTING=VALUE]...,NAME...` names, each once, in the registry's order.
 
-    `all` stands for all methods and controls by their defaults, unless they are named beside it. Raises UsageError.
+    `all` stands for all methods and controls; those not named beside it have their default settings. Raises UsageError
+    for an unknown name or an invalid value.
+
+    >>> [choice.name for choice in parse_choices("occlusion:patch=32,gradient")]
+    ['gradient', 'occlusion']
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
     named = [_parse_choice(word) for word in words if word != "all"]

@@ -1,4 +1,4 @@
-"""What attribution methods gave for a few images, without a store; and the file of arrays that it is saved in."""
+"""The attribution maps of a few images, computed without a store, and the NumPy archive that holds them."""
 
 import io
 import json
@@ -17,12 +17,12 @@ from shapebias.core.files import write_atomically
 
 @dataclass(frozen=True, kw_only=True)
 class MethodMap:
-    """What a method gave for an image.
+    """The map of one method on one image.
 
     values:    float32 [h, w], at the method's own resolution; None where there is no map
-    gap:       the completeness gap as a fraction, NaN where the method promises no sum
-    fallback:  the name of the method that took its place, else empty
-    problem:   why there is no map, else empty
+    gap:       the completeness gap as a fraction; NaN where the method does not promise a sum
+    fallback:  the method that replaced it, by name; else empty
+    problem:   why there is no map; else empty
     """
 
     values: NDArray[np.float32] | None = None
@@ -32,7 +32,7 @@ class MethodMap:
 
     @property
     def remark(self) -> str:
-        """What is to be said of the map; empty where there is nothing."""
+        """A remark about the map for the user; empty where there is none."""
         fallback = f"by {METHODS[self.fallback].title} instead" if self.fallback else ""
         gap = "" if math.isnan(self.gap) else f"gap {self.gap:.2%}"
         return self.problem or ", ".join(filter(None, (fallback, gap)))
@@ -40,12 +40,13 @@ class MethodMap:
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainedImage:
-    """Where a network looks in an image to give an output.
+    """One image with a network's maps of why it gives an output.
 
     pixels:       uint8 [H, W, 3], the image as the network saw it
-    output:       the output that is explained; `output_name` is what its class is called
+    output:       the explained output
+    output_name:  the name of the output's class
     probability:  the softmax probability of that output
-    maps:         by the methods' names
+    maps:         by the method's name
     """
 
     model: str
@@ -58,11 +59,11 @@ class ExplainedImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explained:
-    """What methods gave for images, of each model all images in the same order.
+class AttributionResult:
+    """The maps of several methods, models and images. All models have the images in the same order.
 
     target:  which output was explained: `predicted`, `label`, or the name of a class
-    seed:    of all that methods drew
+    seed:    of all random choices of the methods
     notes:   lines for the user
     """
 
@@ -78,18 +79,18 @@ class Explained:
         return list(dict.fromkeys(image.model for image in self.images))
 
     def by_image(self) -> list[list[ExplainedImage]]:
-        """Return what belongs together: each image as all models were asked about it."""
+        """Return for each image its results for all models."""
         count = len(self.images) // len(self.models)
         return [list(self.images[number::count]) for number in range(count)]
 
 
-def write_arrays(path: Path, explained: Explained) -> None:
-    """Write a NumPy archive (.npz). Raises CannotWriteError.
+def write_arrays(path: Path, explained: AttributionResult) -> None:
+    """Write the maps to a NumPy archive (.npz).
 
-    `MODEL/METHOD` holds the raw maps, float32 [images, h, w], NaN where an image has none; a method that does not hold
-    for a model has no array. `target` int32, `output`, its class, and `probability` float32 are [models, images], `gap`
-    float32 [models, methods, images]; `models`, `images` and `methods` are the names of these axes, and `settings` is
-    JSON: how every method was run, and the notes of the run.
+    `MODEL/METHOD` holds the raw maps, float32 [images, h, w], NaN where an image has none; a method that does not apply
+    to a model has no array. `target` int32, `output` (the name of its class) and `probability` float32 are [models,
+    images]; `gap` is float32 [models, methods, images]. `models`, `images` and `methods` name these axes. `settings` is
+    JSON: how every method was run, and the notes of the run. Raises CannotWriteError where the file cannot be written.
     """
     models = [[image for image in explained.images if image.model == model] for model in explained.models]
     names = [choice.name for choice in explained.choices]
@@ -116,7 +117,7 @@ def write_arrays(path: Path, explained: Explained) -> None:
 
 
 def _stacked(maps: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """Return maps as one array, NaN in place of those that are missing; None where all are."""
+    """Return maps as one array, NaN in place of missing ones; None where all are missing."""
     given = list(maps)
     shape = next((values.shape for values in given if values is not None), None)
     if shape is None:
@@ -124,7 +125,7 @@ def _stacked(maps: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32] 
     return np.stack([np.full(shape, np.nan, np.float32) if values is None else values for values in given])
 
 
-def _settings(explained: Explained) -> str:
+def _settings(explained: AttributionResult) -> str:
     replaced = {
         image.model: {name: one.fallback for name, one in image.maps.items() if one.fallback}
         for image in explained.images

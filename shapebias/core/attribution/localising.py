@@ -1,5 +1,7 @@
-"""Boxes around what a map marks, and how they overlap with those of objects. Boxes are left, top, right, bottom in px,
-right and bottom being the edges behind the last pixels."""
+"""Bounding boxes of the marked pixels of attribution maps, and how much they overlap with the boxes of objects.
+
+A box is (left, top, right, bottom) in px; right and bottom are the edges behind the last pixels.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +15,13 @@ _Ints = NDArray[np.int64]
 
 
 def overlaps(evidence: NDArray[np.float32], thresholds: Sequence[float], boxes: Boxes) -> NDArray[np.float32]:
-    """Return by threshold the largest IoU of the box around what a map marks with one of an object's boxes.
+    """Return for each threshold the largest IoU of the box around the marked pixels with one of the object's boxes.
 
     evidence:    float32 [h, w], >= 0; a pixel is marked where it is at least the threshold times the largest value
     thresholds:  in [0, 1)
     boxes:       float64 [boxes, 4], at least one
+
+    The result is float32 [thresholds].
     """
     levels = np.asarray(thresholds, np.float32) * evidence.max()
     marked = evidence[None] >= levels[:, None, None]
@@ -27,7 +31,11 @@ def overlaps(evidence: NDArray[np.float32], thresholds: Sequence[float], boxes: 
 
 
 def iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Return the intersection over union of boxes [..., 4], which are broadcast against one another."""
+    """Return the intersection over union of boxes [..., 4], which are broadcast against each other.
+
+    >>> float(iou(np.array([0.0, 0, 2, 2]), np.array([1.0, 0, 3, 2])).round(3))
+    0.333
+    """
     sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
     shared = np.clip(sides, 0, None).prod(-1)
     union = _area(first) + _area(second) - shared
@@ -41,13 +49,13 @@ def _area(boxes: Boxes) -> NDArray[np.float64]:
 
 
 def box_around(mask: NDArray[np.bool_]) -> Boxes:
-    """Return the box around all pixels of a mask, bool [h, w], that is not empty, float64 [4]."""
+    """Return the box around all pixels of a mask, float64 [4]. The mask, bool [h, w], must not be empty."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
 
 
 def inside(boxes: Boxes, height: int, width: int) -> NDArray[np.bool_]:
-    """Return the pixels, bool [height, width], whose middle is in one of some boxes [boxes, 4]."""
+    """Return which pixels, bool [height, width], have their middle in one of the boxes [boxes, 4]."""
     rows, columns = np.arange(height)[:, None] + 0.5, np.arange(width)[None, :] + 0.5
     region = np.zeros((height, width), bool)
     for left, top, right, bottom in boxes.tolist():
@@ -57,8 +65,13 @@ def inside(boxes: Boxes, height: int, width: int) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class _Runs:
-    """Marked pixels beside one another in a row: the number of their mask, their row in it, the first of them and the
-    one behind the last."""
+    """Runs of neighbouring marked pixels in a row.
+
+    mask:   the index of their mask
+    row:    their row in it
+    start:  the first pixel
+    stop:   the pixel behind the last
+    """
 
     mask: _Ints
     row: _Ints
@@ -76,7 +89,7 @@ class _Runs:
         return cls(row // height, row % height, start, stop)
 
     def touching(self, height: int, width: int) -> tuple[_Ints, _Ints]:
-        """Return the pairs of runs that touch, at a side or a corner, the upper and the lower ones."""
+        """Return the pairs of runs that touch at a side or a corner: the indices of the upper and of the lower ones."""
         line = width + 2  # further than any run reaches
         own = (self.mask * (height + 1) + self.row) * line
         first = np.searchsorted(own + self.stop, own + line + self.start)  # the lower run that ends behind our start
@@ -88,10 +101,10 @@ class _Runs:
 
 
 def largest_component_boxes(masks: NDArray[np.bool_]) -> Boxes:
-    """Return the box around each mask's largest component, float64 [masks, 4]; 0 of a mask without pixels.
+    """Return the box around each mask's largest component, float64 [masks, 4]; 0 for a mask without pixels.
 
-    masks bool [masks, h, w]; pixels that touch at a side or a corner are in one component. Of components of one size
-    that with the first pixel, row by row.
+    masks bool [masks, h, w]. Pixels that touch at a side or a corner are in one component. Of components of equal size,
+    the one with the first pixel in reading order counts.
     """
     runs = _Runs.of(masks)
     boxes = np.zeros((len(masks), 4))
@@ -114,7 +127,8 @@ def largest_component_boxes(masks: NDArray[np.bool_]) -> Boxes:
 
 
 def _connected(count: int, first: _Ints, second: _Ints) -> _Ints:
-    """Return the smallest number of each one's component, int64 [count], where pairs are connected.
+    """Return the component of each item, int64 [count]: the smallest number of an item that it is connected with by
+    pairs.
 
     In every round each component joins the smallest of its neighbours (Shiloach & Vishkin 1982).
     """
@@ -131,15 +145,15 @@ def _connected(count: int, first: _Ints, second: _Ints) -> _Ints:
 
 
 def localised(overlap: NDArray[np.float32], least: float) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-    """Return whether the object of each image is localised, float32 [images], 0 or 1, and the numbers of the two
-    thresholds by which that was found out.
+    """Return whether each image's object is localised, float32 [images], 0 or 1, and the indices of the two thresholds
+    used.
 
     overlap:  float32 [images, thresholds], see `overlaps`; NaN where an image's object is not known
     least:    the IoU from which an object counts as localised
 
-    The images whose object is known are dealt into two halves, every second one into the same; the threshold of a half
-    is the one by which most objects of the other half are localised, of equally good ones that with the largest mean
-    IoU there. NaN of images without a known object and, without any threshold, where there are fewer than FEWEST.
+    The images with a known object are split into two halves, alternately. Each half uses the threshold by which most
+    objects of the other half are localised; of equally good ones, the one with the largest mean IoU there. The result
+    is NaN for images without a known object. It is NaN for all, without thresholds, where fewer than FEWEST have one.
     """
     result = np.full(len(overlap), np.nan, np.float32)
     known = np.flatnonzero(~np.isnan(overlap).any(1))

@@ -1,4 +1,4 @@
-"""What an attribution method is: its settings, and what it costs."""
+"""The description of an attribution method: its formula, its settings, and its cost."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,9 +14,10 @@ Value = int | float | str
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting of a method: a number from `low` to `high`, of the default's type, or one of some `words`.
+    """One setting of a method: a number from `low` to `high` of the default's type, or one of `words`.
 
-    `about` says what it is, with its unit; `source` where the default comes from.
+    about:   what it means, with its unit
+    source:  where the default comes from
     """
 
     name: str
@@ -28,7 +29,11 @@ class Setting:
     words: tuple[str, ...] = ()
 
     def read(self, text: str) -> Value:
-        """Return the value that a text names. Raises UsageError for a text that is none of this setting's values."""
+        """Return the value that a text means. Raises UsageError for a text that is not a value of this setting.
+
+        >>> Setting(name="steps", default=50, about="steps of the integral", source="the paper", low=1).read("20")
+        20
+        """
         if self.words:
             if text in self.words:
                 return text
@@ -45,14 +50,16 @@ class Setting:
 
 @dataclass(frozen=True)
 class Cost:
-    """How often the network runs for one image: forwards, and backwards (each behind one of the forwards)."""
+    """The number of runs of the network for one image: `forwards`, and `backwards`, each of which follows one of the
+    forwards.
+    """
 
     forwards: int
     backwards: int = 0
 
     @property
     def runs(self) -> int:
-        """Forwards and backwards together."""
+        """The number of forwards and backwards together."""
         return self.forwards + self.backwards
 
 
@@ -60,11 +67,15 @@ class Cost:
 class Method:
     """An attribution method, or a control.
 
-    signed:   whether its map tells what speaks against the class (below 0) from what speaks for it
-    formula:  with x for the image in [0, 1], b for the baseline, S for the logit of the class, f for the score that
-              `of` names, p for positions; maps of colours are summed over them
-    sensitivity:  whether its values say how the score changes with a pixel: then their size tells how important a
-              pixel is, else the values themselves
+    name, title:  what commands and tables call it
+    family:       the family of methods that it belongs to
+    signed:       whether its values below 0 speak against the class
+    formula:      x is the image in [0, 1], b the baseline, S the logit of the class, f the score that the setting `of`
+                  names, and p a position; values of the colours are summed
+    source:       the paper
+    settings:     its settings, in the order in which they are listed
+    sensitivity:  whether a value says how the score changes with a pixel: then its size is the pixel's importance,
+                  otherwise the value itself is
     """
 
     name: str
@@ -78,7 +89,7 @@ class Method:
     forwards_and_backwards: Callable[[Mapping[str, Value], int], Cost]
 
     def setting(self, name: str) -> Setting:
-        """Return the setting of a name. Raises UsageError where there is none."""
+        """Return the setting with this name. Raises UsageError where there is none."""
         for setting in self.settings:
             if setting.name == name:
                 return setting
@@ -88,17 +99,19 @@ class Method:
 
 
 def pixels(length: float, size: int) -> int:
-    """Return a length of a 224 px image in whole px of one of `size` px, at least 1."""
+    """Return a length in px of a 224 px image as whole px of an image of `size` px, at least 1."""
     return max(1, round(scaled(length, size)))
 
 
 def scaled(length: float, size: int) -> float:
-    """Return a length of a 224 px image in px of one of `size` px."""
+    """Return a length in px of a 224 px image in px of an image of `size` px."""
     return length * size / REFERENCE_SIDE
 
 
 def occluded_positions(patch: int, stride: int, size: int) -> int:
-    """Return how many patches cover a side of `size` px: one every `stride` px, the last one cut off at the border."""
+    """Return how many patches cover a side of `size` px: one every `stride` px; the last one is cut off at the
+    border.
+    """
     return 1 + max(0, math.ceil((size - patch) / stride))
 
 

@@ -47,17 +47,17 @@ def _of_occlusion(settings: Mapping[str, Value], size: int) -> Cost:
 
 
 def _of_integration(settings: Mapping[str, Value], size: int) -> Cost:
-    """The steps, and image and baseline for the completeness gap."""
+    """Return the cost of the steps, and of the image and the baseline for the completeness gap."""
     return Cost(int(settings["steps"]) + 2, int(settings["steps"]))
 
 
 def _of_gradient_shap(settings: Mapping[str, Value], size: int) -> Cost:
-    """The samples, and image and baselines for the completeness gap."""
+    """Return the cost of the samples, and of the image and the baselines for the completeness gap."""
     return Cost(int(settings["samples"]) + 1 + _shap_baselines(settings), int(settings["samples"]))
 
 
 def _of_deeplift(settings: Mapping[str, Value], size: int) -> Cost:
-    """Image and baseline go through the network side by side."""
+    """Return the cost of the image and the baseline, which go through the network side by side."""
     return Cost(2 * _shap_baselines(settings), 2 * _shap_baselines(settings))
 
 
@@ -373,7 +373,7 @@ METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 
 
 def find_method(name: str) -> Method:
-    """Return the method of a name. Raises UsageError where there is none."""
+    """Return the method with this name. Raises UsageError where there is none."""
     if name not in METHODS:
         raise UsageError(f"no attribution method {printable(name, 60)}: there are {', '.join(METHODS)}, or all")
     return METHODS[name]

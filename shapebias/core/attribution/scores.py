@@ -1,4 +1,4 @@
-"""The one registry of explainability scores: how well a map says where a network looks."""
+"""The registry of explainability scores, which measure how well an attribution map shows where a network looks."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from shapebias.core.attribution.method import REFERENCE_SIDE
 
 TOLERANCE = 15.0  # px of 224, by which a pointing map may miss the object
-THRESHOLDS = tuple(number / 20 for number in range(20))  # of a map's largest evidence: from 0 to 0.95
+THRESHOLDS = tuple(number / 20 for number in range(20))  # fractions of a map's largest evidence: 0 to 0.95
 LEAST_IOU = 0.5  # from which an object counts as localised
-LEAST_IOUS = (0.3, 0.5, 0.7)  # of `localisation_mean`
+LEAST_IOUS = (0.3, 0.5, 0.7)  # thresholds of `localisation_mean`
 _RISE = "Petsiuk, Das & Saenko 2018 (arXiv 1806.07421)"
 _CHOE = "Choe et al. 2020 (arXiv 2001.07437)"
 
@@ -18,8 +18,8 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
-    """A number in [0, 1] of a map of one image. `higher` says whether larger is better; `title` heads its column."""
+class MapScore:
+    """A score in [0, 1] of one image's map. `higher` says whether larger is better; `title` is its column's header."""
 
     name: str
     title: str
@@ -29,7 +29,7 @@ class Score:
 
 
 _ALL = (
-    Score(
+    MapScore(
         name="insertion",
         title="insertion",
         higher=True,
@@ -37,28 +37,28 @@ _ALL = (
         "first, take their places in the blurred image, over the fraction of pixels",
         source=_RISE,
     ),
-    Score(
+    MapScore(
         name="deletion",
         title="deletion",
         higher=False,
         formula="the same while pixels of the image, the most important first, become grey",
         source=_RISE,
     ),
-    Score(
+    MapScore(
         name="insertion_max",
         title="insertion / max",
         higher=True,
         formula="insertion over the curve's maximum, so that confidence alone does not count",
         source=f"{_RISE}, over the maximum",
     ),
-    Score(
+    MapScore(
         name="deletion_max",
         title="deletion / max",
         higher=False,
         formula="deletion over the curve's maximum, so that confidence alone does not count",
         source=f"{_RISE}, over the maximum",
     ),
-    Score(
+    MapScore(
         name="pointing",
         title="pointing",
         higher=True,
@@ -66,14 +66,14 @@ _ALL = (
         "object: its pixels where they are known, else its boxes",
         source="Zhang et al. 2018 (arXiv 1608.00507)",
     ),
-    Score(
+    MapScore(
         name="pointing_exact",
         title="pointing, exact",
         higher=True,
         formula="whether the most important pixel is on the object",
         source="Zhang et al. 2018, without the tolerance",
     ),
-    Score(
+    MapScore(
         name="localisation",
         title="localisation",
         higher=True,
@@ -81,14 +81,14 @@ _ALL = (
         f"object have an IoU of at least {LEAST_IOU:g}; t is the best for the images of the other half",
         source=f"MaxBoxAcc: {_CHOE}, with a threshold of held-out images",
     ),
-    Score(
+    MapScore(
         name="localisation_mean",
         title="localisation, mean",
         higher=True,
         formula=f"the mean over the IoUs {', '.join(f'{least:g}' for least in LEAST_IOUS)}, each with its own t",
         source=f"MaxBoxAccV2: {_CHOE}",
     ),
-    Score(
+    MapScore(
         name="mass",
         title="mass",
         higher=True,
@@ -96,14 +96,17 @@ _ALL = (
         source="energy-based pointing game: Wang et al. 2020 (arXiv 1910.01279)",
     ),
 )
-SCORES: dict[str, Score] = {score.name: score for score in _ALL}
+SCORES: dict[str, MapScore] = {score.name: score for score in _ALL}
 
 
 def areas(curves: Floats, fractions: NDArray[np.float64]) -> tuple[Floats, Floats]:
-    """Return the areas under curves by the trapezoid rule, and the same over the curves' maxima, float32 [...].
+    """Return the areas under curves by the trapezoid rule, and the same divided by the curves' maxima, float32 [...].
 
-    curves float32 [..., points], fractions [points], ascending from 0 to 1. NaN where a curve has no numbers, or where
-    its maximum is 0.
+    curves float32 [..., points]; fractions [points] ascend from 0 to 1. NaN where a curve holds NaN, or where its
+    maximum is 0.
+
+    >>> [float(area) for area in areas(np.array([0.0, 0.5, 0.5], np.float32), np.array([0.0, 0.5, 1.0]))]
+    [0.375, 0.75]
     """
     values = curves.astype(np.float64)
     area = ((values[..., 1:] + values[..., :-1]) / 2 * np.diff(fractions)).sum(-1)
@@ -120,17 +123,20 @@ def points_to(pixel: tuple[int, int], region: NDArray[np.bool_], tolerance: floa
 
 
 def mass_on(evidence: Floats, region: NDArray[np.bool_]) -> float:
-    """Return the part of evidence (>= 0, [h, w]) that is in a region, bool [h, w]. Where there is none, as for a
-    constant map, it is taken to lie everywhere alike: the region's part of the area."""
+    """Return the fraction of the evidence (>= 0, [h, w]) that is in a region, bool [h, w].
+
+    A map without evidence, such as a constant one, counts as spread evenly: the result is the region's fraction of the
+    area.
+    """
     total = float(evidence.sum(dtype=np.float64))
     return float(evidence[region].sum(dtype=np.float64)) / total if total > 0 else float(region.mean())
 
 
 def evidence(values: Floats, *, signed: bool, sensitivity: bool) -> Floats:
-    """Return what a map [..., h, w] says for the explained output, >= 0.
+    """Return how much each pixel of a map [..., h, w] speaks for the explained output, >= 0.
 
-    Of sensitivities (how the score changes with a pixel) the size; of signed contributions what is above 0; of others
-    what is above the map's smallest value.
+    It is the absolute value for sensitivities (how the score changes with a pixel), the part above 0 for signed
+    contributions, and the value above the map's minimum for others.
     """
     if sensitivity:
         return np.abs(values)

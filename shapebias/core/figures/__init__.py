@@ -1,1 +1,1 @@
-"""Figures (matplotlib, the extra `plots`) as PNG or SVG files."""
+"""Figures as PNG or SVG files (matplotlib, the extra `plots`)."""

@@ -18,10 +18,11 @@ _SIDE = 2.6  # inches per panel
 
 
 def ablation_figure(layers: Sequence[LayerAblation], upright: bool = False) -> "Figure":
-    """Draw shape score against texture score, as shares of the model's decisions by shape and by texture in percent.
+    """Draw the shape score against the texture score of each unit, as percentages of the model's decisions by shape and
+    texture.
 
-    Each model has a row of panels and each layer name a column (`upright`: the other way round); each unit is one
-    point, and a point is larger where several units share it. The line marks equal shares.
+    Each model has a row of panels and each layer name a column (`upright`: the other way round). Each unit is one
+    point, and a point is larger where several units share it. The line marks equal percentages.
     """
     from matplotlib.figure import Figure
 

@@ -1,4 +1,6 @@
-"""The scores of attribution maps: a panel a score, a row a method, a point with its interval for each model."""
+"""The figure of attribution maps' scores: one panel per score, one row per method, one point with its interval per
+model.
+"""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -13,20 +15,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_APART = 0.16  # between the points of two models in a row
+_APART = 0.16  # distance between the points of two models in a row
 
 
 def attribution_figure(rows: Sequence[Explained], scores: Sequence[str] = IN_TABLES) -> "Figure":
-    """Draw how well methods explain models: the mean of each of some scores over images with its 95 % interval. Methods
-    of one family stand together, in the order of the registry, controls last; scores that nothing has are left out."""
+    """Draw how well methods explain models: the mean of each score over images with its 95 % interval.
+
+    Methods of one family are next to each other, in the order of the registry, controls last. Scores without any value
+    are left out.
+    """
     from matplotlib.figure import Figure
 
-    shown = [name for name in scores if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
+    scores = [name for name in scores if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
     families = dict.fromkeys(row.family for row in rows)
     methods = list(dict.fromkeys(row.method for family in families for row in rows if row.family == family))
-    figure = Figure(figsize=(2.2 + 1.75 * len(shown), 1.4 + 0.27 * len(methods)), layout="constrained")
-    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    for score, axes in zip(shown, panels, strict=True):
+    figure = Figure(figsize=(2.2 + 1.75 * len(scores), 1.4 + 0.27 * len(methods)), layout="constrained")
+    panels = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
+    for score, axes in zip(scores, panels, strict=True):
         _panel(axes, rows, score, methods)
     family_of = {row.method: row.family for row in rows}
     for number in range(1, len(methods)):

@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.transforms import Transform
 
-_FILLS = ("full", "none", "bottom", "left")  # of markers, by family
+_FILLS = ("full", "none", "bottom", "left")  # shapes of markers, by family
 _GREY = "#6a6a6a"
-_NAMED = 3  # methods of a family that are named in the legend, sets of stimuli that are on an axis
-_LEAST_SPAN = 0.1  # of an axis, so that no difference looks large that is small
+_NAMED = 3  # most methods of a family in the legend, and most sets of stimuli on an axis
+_LEAST_SPAN = 0.1  # smallest range of an axis, so that no small difference looks large
 _APART = 7.0  # points, 1/72 inch, between the families of a network, which else hide one another
 
 Value = Callable[[NetworkCriteria], Interval]
 
 
 class _Points(NamedTuple):
-    """A point for each network: what is across, what is up; how markers are filled, and how far, in points, they are
-    drawn to the right of what is across."""
+    """A point for each network: its coordinates, how markers are filled, and how far, in points, they are drawn to the
+    right.
+    """
 
     across: Value
     up: Value
@@ -38,7 +39,7 @@ class _Points(NamedTuple):
     is_control: bool = False
 
     def of(self, network: NetworkCriteria) -> tuple[Interval, Interval] | None:
-        """Return where a network is; None where one of the two is not known."""
+        """Return the coordinates of a network; None where one of the two is unknown."""
         across, up = self.across(network), self.up(network)
         return (across, up) if across.is_known and up.is_known else None
 
@@ -50,11 +51,11 @@ class _Panel(NamedTuple):
 
 
 def criteria_figure(known: Criteria, pairs: Sequence[tuple[str, str]]) -> "Figure":
-    """Draw networks as points with their 95 % intervals, a panel for every two criteria: accuracy, accuracy out of
-    distribution, and explainability, of which a network has a point for each family of methods.
+    """Draw networks as points with their 95 % intervals, one panel for every two criteria.
 
-    An arrow leads from the first of each of `pairs` to the second. Controls are ticks, where maps are that know nothing
-    of the network. A panel without a point is left out. Raises UsageError where none is left.
+    The criteria are accuracy, accuracy out of distribution, and explainability, for which a network has one point per
+    family of methods. An arrow leads from the first to the second of each of `pairs`. Ticks mark controls, whose maps
+    do not depend on the network. A panel without a point is left out. Raises UsageError where none is left.
     """
     from matplotlib.figure import Figure
 
@@ -117,7 +118,7 @@ def _has_points(panel: _Panel, known: Criteria) -> bool:
 
 
 def _looks(known: Criteria) -> dict[str, tuple[str, str]]:
-    """Return a colour and a marker for each network; 36 of them differ."""
+    """Return a colour and a marker for each network; up to 36 of them differ."""
     return {
         network.model: (MODELS[number % len(MODELS)][0], MODELS[(number + number // len(MODELS)) % len(MODELS)][1])
         for number, network in enumerate(known.networks)
@@ -149,7 +150,7 @@ def _draw(axes: "Axes", points: _Points, known: Criteria) -> None:
 
 
 def _shifted(axes: "Axes", points: float) -> "Transform":
-    """Return where values are drawn: so many points to the right of where they are."""
+    """Return the transform that draws values `points` points to the right of their position."""
     from matplotlib.transforms import ScaledTranslation
 
     figure = axes.get_figure()
@@ -158,12 +159,12 @@ def _shifted(axes: "Axes", points: float) -> "Transform":
 
 
 def _bars(value: Interval) -> tuple[list[float], list[float]] | None:
-    """Return how far an interval goes below and above its mean; None where nobody knows it."""
+    """Return how far an interval extends below and above its mean; None where it is unknown."""
     return ([value.mean - value.low], [value.high - value.mean]) if value.has_ends else None
 
 
 def _join(axes: "Axes", points: _Points, known: Criteria, pairs: Sequence[tuple[str, str]]) -> None:
-    """Draw the arrows of pairs whose points are both there."""
+    """Draw the arrows of pairs of which both points exist."""
     positions = {} if points.is_control else {network.model: points.of(network) for network in known.networks}
     for pair in pairs:
         start, end = (positions.get(model) for model in pair)
@@ -194,7 +195,7 @@ def _finish(axes: "Axes", panel: _Panel, known: Criteria) -> None:
 
 
 def _limits(values: Sequence[Interval]) -> tuple[float, float]:
-    """Return the ends of an axis on which fractions lie, with room beside their intervals."""
+    """Return the ends of an axis for fractions, with room beside their intervals."""
     ends = [end for value in values for end in (value.mean, value.low, value.high) if end == end]
     low, high = min(ends), max(ends)
     lacking = max(_LEAST_SPAN - (high - low), 0.0)
@@ -205,7 +206,7 @@ def _limits(values: Sequence[Interval]) -> tuple[float, float]:
 
 
 def _legend(figure: "Figure", known: Criteria, pairs: Sequence[tuple[str, str]]) -> None:
-    """Name networks, with what they lack, families with their methods, and what an arrow is."""
+    """Draw the legend: networks with what they lack, families with their methods, and the meaning of arrows."""
     from matplotlib.lines import Line2D
 
     def handle(label: str, color: str, marker: str, **style: Any) -> "Line2D":

@@ -1,4 +1,4 @@
-"""The bars of Network Dissection: detectors and the concepts they detect, by category, models beside each other."""
+"""The bars of Network Dissection: the number of detectors and of concepts that they detect, by category and model."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def detectors_figure(counts: Sequence[Detectors]) -> "Figure":
-    """Draw the detectors (left) and the different concepts they detect (right).
+    """Draw the number of detectors (left) and of the different concepts that they detect (right).
 
     Each layer has one row of panels, with one bar per category and model.
     """

@@ -1,4 +1,4 @@
-"""Metrics against depth: a panel a metric, the layers from input to output, a line for each model."""
+"""The figure of metrics by depth: one panel per metric, the layers from input to output, one line per model."""
 
 from collections.abc import Sequence
 from itertools import cycle

@@ -13,8 +13,8 @@ from shapebias.core.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours that red is not mistaken for; red is people's. Markers and hatches, so that no two models differ
-# by colour alone.
+# Okabe & Ito's colours that differ clearly from red, which is the colour of people. Markers and hatches, so that no two
+# models differ by colour alone.
 BLUE, ORANGE, GREEN, SKY, BLACK, PINK = "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#000000", "#cc79a7"
 MODELS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (SKY, "v"), (BLACK, "P"), (PINK, "X"))
 MODEL_BARS = ((BLUE, ""), (ORANGE, "//"), (GREEN, ".."), (SKY, "xx"), (PINK, "\\\\"), (BLACK, ""))
@@ -26,14 +26,14 @@ _DPI = 150
 
 
 def check_plot_file(path: Path) -> None:
-    """Raises UsageError for a file that is not .png or .svg, ShapebiasError where matplotlib is missing."""
+    """Raise UsageError for a file that is not .png or .svg, and ShapebiasError where matplotlib is missing."""
     if path.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"{printable(str(path))}: figures are written as .png or .svg")
     check_matplotlib()
 
 
 def check_matplotlib() -> None:
-    """Raises ShapebiasError where matplotlib is missing."""
+    """Raise ShapebiasError where matplotlib is missing."""
     try:
         import matplotlib.figure  # noqa: F401 (is it there?)
     except ImportError as error:
@@ -42,9 +42,11 @@ def check_matplotlib() -> None:
 
 @contextmanager
 def drawing(salt: str = "shapebias", svg_text: Literal["path", "none"] = "path") -> Iterator[None]:
-    """Draw figures and write them, so that no name is a formula, whatever characters it has.
+    """Set matplotlib up for drawing and writing figures in the block, so that names with `$` are not parsed as
+    formulas.
 
-    salt: names in SVG files follow from it, the same for equal figures. svg_text: letters there are paths, or text.
+    salt:      makes the names in SVG files, so that equal figures give equal files
+    svg_text:  whether letters in SVG files are text rather than paths
     """
     import matplotlib
 
@@ -59,7 +61,7 @@ def drawing(salt: str = "shapebias", svg_text: Literal["path", "none"] = "path")
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure in the format of its file's name; equal figures give equal files.
 
-    Raises as `check_plot_file`, and CannotWriteError.
+    Raises the errors of `check_plot_file`, and CannotWriteError where the file cannot be written.
     """
     check_plot_file(path)
     form = path.suffix.lower()[1:]

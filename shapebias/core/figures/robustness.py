@@ -1,4 +1,4 @@
-"""The figure of shape bias and accuracy out of distribution against epsilon: published networks, and a store's."""
+"""The figure of shape bias and accuracy out of distribution against epsilon, for published networks and a store's."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROWS = {  # what the axis says, and the measures
+_ROWS = {  # for each panel the label of its axis, and its measures
     "shape bias": (SHAPE_BIAS,),
     "accuracy among\nsixteen categories": SETS,
     "accuracy on variants\nof ImageNet": tuple(VARIANTS),
 }
 _STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _GREY = "#8a8a8a"
-_GROUND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3}  # behind text over lines
-_AXES = {  # what the axis says, where it becomes logarithmic, and its ticks
+_GROUND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3}  # background of text that is over lines
+_AXES = {  # for each norm the label of the axis, where the axis becomes logarithmic, and its ticks
     L2: ("epsilon, l2, pixels in [0, 1]", 0.01, (0, 0.01, 0.1, 1, 5)),
     LINF: ("epsilon, linf, 255ths", 0.5, (0, 0.5, 1, 2, 4, 8)),
 }
 
 
 def robustness_figure(own: Sequence[Network]) -> "Figure":
-    """Draw the published networks as lines against epsilon, one column a norm, and a store's own over them: a point
-    where it has a strength, else a line across.
+    """Draw the published networks as lines against epsilon, one column per norm, and a store's own networks over them.
 
-    Raises UsageError where there is none of these.
+    One of the store's networks is a point where its strength is known, else a horizontal line. Raises UsageError where
+    none of them has a measurement.
     """
     from matplotlib.figure import Figure
 
@@ -72,7 +72,7 @@ def robustness_figure(own: Sequence[Network]) -> "Figure":
 def _published(
     axes: "Axes", torchvision: Network, trained: Sequence[Network], *, measures: Sequence[str], norm: str
 ) -> None:
-    """Draw the published networks of a norm, a line a measure, and torchvision's as a mark at 0."""
+    """Draw the published networks of a norm, one line per measure, and torchvision's as a mark at 0."""
     points = [(one.epsilon, network) for network in trained for one in network.strengths if one.norm == norm]
     for measure, style in zip(measures, _STYLES, strict=False):
         epsilons, values = zip(*((epsilon, network.measures[measure]) for epsilon, network in points), strict=True)

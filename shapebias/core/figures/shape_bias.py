@@ -1,4 +1,4 @@
-"""Figures (matplotlib, the extra `plots`), as PNG or SVG files. Nothing here touches pyplot or its settings."""
+"""The figure of shape bias by observer and category. Does not use pyplot or its settings."""
 
 import math
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ def _complement(fraction: "ArrayLike") -> "NDArray[np.float64]":
 
 
 def _draw(axes: "Axes", observer: Observer, categories: list[str], color: str, marker: str) -> "Line2D":
-    """Draw one observer's line, interval and points; return what the legend shows."""
+    """Draw one observer's line, interval and points; return the line for the legend."""
     mean, (low, high) = observer.score.counts.shape_bias, observer.score.interval
     if not math.isnan(low):
         axes.axvspan(low, high, color=color, alpha=0.12, linewidth=0, zorder=0.5)
@@ -105,9 +105,11 @@ def _draw(axes: "Axes", observer: Observer, categories: list[str], color: str, m
 
 
 def _label(observer: Observer, drawn: Sequence[Observer]) -> str:
-    """Return name and shape bias, with the source where it is needed to tell observers apart, and for a model with how
-    its stimuli were prepared. The leading space keeps a
-    name that begins with an underscore in the legend."""
+    """Return name and shape bias, with the source where two observers have the same name, and a model's preparation of
+    stimuli.
+
+    It begins with a space, since matplotlib hides labels that begin with an underscore.
+    """
     shares_name = sum(other.name == observer.name for other in drawn) > 1
     source = f", {printable(observer.source, 40)}" if observer.is_people or shares_name else ""
     images = ", other images" if saw_other_images(observer, drawn) else ""

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 def variation_figure(
     store: Store, models: Sequence[str] | None = None, layers: Sequence[str] | None = None, columns: int = 5
 ) -> "Figure":
-    """Draw total variation on clean against noisy images: one panel per layer, one point per unit, and the diagonal.
+    """Draw total variation on noisy against clean images: one panel per layer, one point per unit, and the diagonal.
 
-    Of all models and layers, or those named, at most `columns` panels side by side. As figure 5 of Chen, Agarwal &
-    Nguyen 2020. Raises UsageError for a store without the noise pass.
+    All models and layers are drawn, or those named, with at most `columns` panels side by side. As figure 5 of Chen,
+    Agarwal & Nguyen 2020. Raises UsageError for a store without the noise pass.
     """
     from matplotlib.figure import Figure
 
@@ -105,8 +105,10 @@ def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
 def bar_figure(
     fractions: Mapping[tuple[str, str], float], models: Sequence[str], conditions: Sequence[str], label: str
 ) -> "Figure":
-    """Draw fractions, by model and condition, as bars from 0 to 1: a group of bars a condition, one a model; a line
-    sets the clean images apart."""
+    """Draw fractions, by model and condition, as bars from 0 to 1: one group per condition, one bar per model.
+
+    A line separates the clean images from the others.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 1.3 + 0.16 * len(conditions) * (len(models) + 0.6)), layout="constrained")
@@ -132,10 +134,9 @@ def bar_figure(
 
 
 def filter_figure(store: Store, models: Sequence[str] | None = None) -> "Figure":
-    """Draw the first layer's kernels as pictures, each in its own range around 0 (mid grey), a block a model: all
-    models, or those named.
+    """Draw the first layer's kernels as pictures, each in its own range around 0 (mid grey), one block per model.
 
-    Raises UsageError where no model's first layer has kernels that can be looked at.
+    All models are drawn, or those named. Raises UsageError where no model has kernels that can be drawn.
     """
     from matplotlib.figure import Figure
 
@@ -154,9 +155,9 @@ def filter_figure(store: Store, models: Sequence[str] | None = None) -> "Figure"
 
 
 def tiled_filters(kernels: "NDArray[np.float32]", columns: int | None = None, ground: int = 255) -> "NDArray[np.uint8]":
-    """Return kernels float32 [units, 3, h, w] as one picture uint8 [H, W, 3]: 0 is mid grey, each in its own range.
+    """Return kernels float32 [units, 3, h, w] as one picture uint8 [H, W, 3], each in its own range; 0 is mid grey.
 
-    `columns` of them in a row (None: as many as rows), on a grey of 0 to 255.
+    There are `columns` kernels in a row (None: as many as rows), on a background of grey `ground`, 0 to 255.
     """
     units, _, height, width = kernels.shape
     largest = np.abs(kernels).max((1, 2, 3), keepdims=True)

@@ -1,1 +1,3 @@
-"""Out of distribution: sets of stimuli of the sixteen categories, what is decided for them, and who errs alike."""
+"""Sets of stimuli out of distribution: decisions of observers among sixteen categories, accuracies, and error
+consistency.
+"""

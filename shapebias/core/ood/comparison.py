@@ -1,4 +1,6 @@
-"""Observers beside each other: accuracies by set and condition, and how alike every two of them err."""
+"""The comparison of observers on sets of stimuli: accuracies by set and condition, and the error consistency of every
+pair.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,41 +11,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapebias.core.ood.consistency import Agreement, Numbers, agreements, mean_over
-from shapebias.core.ood.decisions import NOT_SEEN, Observer, SetDecisions, SetTable, make_table
+from shapebias.core.ood.decisions import NOT_SEEN, OodObserver, SetDecisions, SetTable, make_table
 from shapebias.core.ood.sets import PUBLISHED
 from shapebias.core.text import printable
 
-MEAN = ""  # in place of a condition: over those that count; in place of a set: over `Comparison.common`
-PEOPLE = Observer("people", "recorded", is_person=True)  # as a whole
+# In place of a condition: all conditions that count. In place of a set: the mean over the sets `OodComparison.common`.
+MEAN = ""
+PEOPLE = OodObserver("people", "recorded", is_person=True)  # people as a whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accuracy:
-    """An observer's accuracy for a set's images under a condition, a fraction; of people as a whole that of all their
-    decisions together. That of a set is over all its images under conditions that count, that over sets the unweighted
-    mean of theirs."""
+class OodAccuracy:
+    """An observer's accuracy on the images of a set under a condition, as a fraction.
+
+    The accuracy of people as a whole is over all their decisions together. The accuracy on a set is over all its images
+    under conditions that count; that over sets is the unweighted mean of the sets' accuracies.
+    """
 
     set_name: str
     condition: str
-    observer: Observer
+    observer: OodObserver
     images: int
     accuracy: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """How two observers agree in a set, under a condition; with people as a whole: the mean over them."""
+    """The agreement of two observers on a set under a condition. For people as a whole it is the mean over people."""
 
     set_name: str
     condition: str
-    observer: Observer
-    other: Observer
+    observer: OodObserver
+    other: OodObserver
     agreement: Agreement
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetFacts:
-    """A set's conditions, none where all its images are of one; how many images it has, and people who saw them."""
+    """The facts about a set.
+
+    conditions:  names of its conditions; empty where it has only one
+    images:      how many images it has
+    people:      how many people saw them
+    """
 
     conditions: list[str]
     images: int
@@ -51,25 +61,27 @@ class SetFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """All that follows from what some observers decided.
+class OodComparison:
+    """The result of comparing observers.
 
-    sets:    by name, in the published order
-    common:  those over which means are: the sets for which every model decided, and people where there are any
-    models:  the observers that are no people
-    notes:   what could not be compared, a line each
+    sets:        the facts about each set, by name, in the published order
+    common:      the sets that means are over: those for which every model decided, and people where there are any
+    models:      the observers that are not people
+    accuracies:  the accuracy of every observer
+    pairs:       the agreement of every pair
+    notes:       what could not be compared, one line each
     """
 
     sets: dict[str, SetFacts]
     common: list[str]
-    models: list[Observer]
-    accuracies: list[Accuracy]
+    models: list[OodObserver]
+    accuracies: list[OodAccuracy]
     pairs: list[Pair]
     notes: list[str]
 
 
-def compare(decided: Mapping[Observer, Mapping[str, SetDecisions]]) -> Comparison:
-    """Compare observers by what each decided, set by set."""
+def compare(decided: Mapping[OodObserver, Mapping[str, SetDecisions]]) -> OodComparison:
+    """Compare observers by their decisions, set by set."""
     known = {name for own in decided.values() for name in own}
     names = [*(name for name in PUBLISHED if name in known), *sorted(known - set(PUBLISHED))]
     tables = [make_table(name, {who: own[name] for who, own in decided.items() if name in own}) for name in names]
@@ -83,7 +95,7 @@ def compare(decided: Mapping[Observer, Mapping[str, SetDecisions]]) -> Compariso
         for name, facts in sets.items()
         if all(name in decided[model] for model in models) and (facts.people or not with_people)
     ]
-    return Comparison(
+    return OodComparison(
         sets=sets,
         common=common,
         models=models,
@@ -99,11 +111,11 @@ def _facts(table: SetTable) -> SetFacts:
 
 
 def _rows(table: SetTable, persons: bool) -> list[int]:
-    """Return which of the table's observers are people, or models."""
+    """Return the indices of the table's observers that are people, or of those that are models."""
     return [row for row, observer in enumerate(table.observers) if observer.is_person == persons]
 
 
-def _accuracies(table: SetTable) -> list[Accuracy]:
+def _accuracies(table: SetTable) -> list[OodAccuracy]:
     """Return the accuracies of people as a whole and of each observer."""
     persons = _rows(table, persons=True)
     who = [(PEOPLE, persons)] if persons else []
@@ -115,10 +127,10 @@ def _accuracies(table: SetTable) -> list[Accuracy]:
     ]
 
 
-def _accuracy(table: SetTable, observer: Observer, right: NDArray[np.int8], condition: str) -> Accuracy:
-    """Return an accuracy from what was right, int8 [observers, images]."""
+def _accuracy(table: SetTable, observer: OodObserver, right: NDArray[np.int8], condition: str) -> OodAccuracy:
+    """Return an observer's accuracy from right decisions, int8 [observers, images]."""
     seen = right[right != NOT_SEEN]
-    return Accuracy(
+    return OodAccuracy(
         set_name=table.name,
         condition=condition,
         observer=observer,
@@ -128,8 +140,9 @@ def _accuracy(table: SetTable, observer: Observer, right: NDArray[np.int8], cond
 
 
 def _columns(table: SetTable) -> dict[str, NDArray[np.bool_]]:
-    """Return which images the set's means are of, then those of each condition where there are several, bool
-    [images]."""
+    """Return the images to average over, bool [images], by condition: first all that count, then each condition where
+    there are several.
+    """
     columns: dict[str, NDArray[np.bool_]] = {MEAN: np.isin(table.condition, table.counted)}
     if len(table.conditions) > 1:
         columns |= {condition: table.condition == number for number, condition in enumerate(table.conditions)}
@@ -137,7 +150,7 @@ def _columns(table: SetTable) -> dict[str, NDArray[np.bool_]]:
 
 
 def _pairs(table: SetTable) -> list[Pair]:
-    """Return how every two observers agree; and behind the people with whom an observer does, the mean over them."""
+    """Return the agreement of every two observers, followed by the means over people."""
     if not table.observers:
         return []
     numbers = _by_condition(table)
@@ -161,32 +174,36 @@ def _pairs(table: SetTable) -> list[Pair]:
 
 
 def _by_condition(table: SetTable) -> Numbers:
-    """Return how every two observers agree, [1 + conditions, observers, observers, fields]: the mean over the
-    conditions that count, then under each condition where there are several."""
+    """Return the agreement of every two observers, [1 + conditions, observers, observers, fields].
+
+    Index 0 is the mean over the conditions that count; the others are the conditions, where there are several.
+    """
     parts = np.stack([agreements(table.right[:, table.condition == row]) for row in range(len(table.conditions))])
     counted = parts[table.counted]
     mean = mean_over(counted, counted[..., 0].sum(0))[None]
     return np.concatenate([mean, parts]) if len(parts) > 1 else mean
 
 
-def _pair(table: SetTable, one: int, other: int, numbers: Numbers) -> tuple[Observer, Observer, Numbers]:
+def _pair(table: SetTable, one: int, other: int, numbers: Numbers) -> tuple[OodObserver, OodObserver, Numbers]:
     return table.observers[one], table.observers[other], numbers[:, one, other]
 
 
 def _mean_over_people(numbers: Numbers) -> Numbers:
-    """Return the mean over pairs with people, from [conditions, pairs, fields]."""
+    """Return the mean over pairs with people; the argument is [conditions, pairs, fields]."""
     return mean_over(numbers.swapaxes(0, 1), numbers[..., 0].max(1))
 
 
-def _accuracies_over_sets(accuracies: Sequence[Accuracy], common: Sequence[str]) -> list[Accuracy]:
-    """Return the means over sets of people as a whole and of each model; of a person there is none, as `subject-01` is
-    another one in every set."""
-    by_observer: dict[Observer, list[Accuracy]] = {}
+def _accuracies_over_sets(accuracies: Sequence[OodAccuracy], common: Sequence[str]) -> list[OodAccuracy]:
+    """Return the mean accuracies over sets of each model and of people as a whole.
+
+    A single person has none, since `subject-01` is another person in every set.
+    """
+    by_observer: dict[OodObserver, list[OodAccuracy]] = {}
     for row in accuracies:
         if row.set_name in common and row.condition == MEAN and row.images and _is_lasting(row.observer):
             by_observer.setdefault(row.observer, []).append(row)
     return [
-        Accuracy(
+        OodAccuracy(
             set_name=MEAN,
             condition=MEAN,
             observer=observer,
@@ -199,8 +216,8 @@ def _accuracies_over_sets(accuracies: Sequence[Accuracy], common: Sequence[str])
 
 
 def _pairs_over_sets(pairs: Sequence[Pair], common: Sequence[str]) -> list[Pair]:
-    """Return the means over sets of every two of people as a whole and the models."""
-    by_pair: dict[tuple[Observer, Observer], list[Agreement]] = {}
+    """Return the mean agreement over sets of every two observers among the models and people as a whole."""
+    by_pair: dict[tuple[OodObserver, OodObserver], list[Agreement]] = {}
     for pair in pairs:
         wanted = pair.set_name in common and pair.condition == MEAN and pair.agreement.images > 0
         if wanted and _is_lasting(pair.observer) and _is_lasting(pair.other):
@@ -219,13 +236,13 @@ def _pairs_over_sets(pairs: Sequence[Pair], common: Sequence[str]) -> list[Pair]
     ]
 
 
-def _is_lasting(observer: Observer) -> bool:
+def _is_lasting(observer: OodObserver) -> bool:
     """Return whether an observer is the same in all sets."""
     return observer == PEOPLE or not observer.is_person
 
 
 def _notes(table: SetTable) -> list[str]:
-    """Return what to say of a set: images that not all observers saw."""
+    """Return remarks on a set, such as images that not all observers saw."""
     shared = int((table.right != NOT_SEEN).all(0).sum())
     images = len(table.condition)
     if shared == images:
@@ -235,7 +252,7 @@ def _notes(table: SetTable) -> list[str]:
 
 
 def _apart(pairs: Sequence[Pair]) -> list[str]:
-    """Return a line for each set in which observers saw no image in common."""
+    """Return one line for each set in which two observers have no image in common."""
     apart: dict[str, list[str]] = {}
     for pair in pairs:
         if pair.condition == MEAN and not pair.agreement.images and PEOPLE not in (pair.observer, pair.other):

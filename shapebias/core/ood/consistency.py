@@ -1,4 +1,4 @@
-"""How alike two observers err: observed and error consistency, and the difference of their accuracies.
+"""The similarity of two observers' errors: observed and error consistency, and the difference of their accuracies.
 
 As published: Geirhos, Meding & Wichmann 2020 (arXiv 2006.16736), Geirhos et al. 2021 (arXiv 2106.07411), and the code
 of the latter (model-vs-human, plotting/analyses.py and plotting/plot.py).
@@ -14,11 +14,13 @@ Numbers = NDArray[np.float64]  # [..., fields of an Agreement, in their order]
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two observers agree over the images that both saw; NaN where there are none.
+    """The agreement of two observers over the images that both saw; NaN where there are none.
 
-    accuracy, other_accuracy:  of the one and of the other, on these images
-    observed:     the share of the images for which both are right or both are wrong
-    expected:     p1 p2 + (1 - p1) (1 - p2): what two independent observers of these accuracies would have
+    images:               how many images both saw
+    accuracy:             p1, of the first observer on these images
+    other_accuracy:       p2, of the second observer on these images
+    observed:             the fraction of these images for which both are right or both are wrong
+    expected:             p1 p2 + (1 - p1) (1 - p2), the value of `observed` for independent observers
     error_consistency:    Cohen's kappa, (observed - expected) / (1 - expected); 1 where observed is 1
     accuracy_difference:  (p1 - p2) squared
     """
@@ -33,17 +35,19 @@ class Agreement:
 
     @classmethod
     def of(cls, numbers: Numbers) -> "Agreement":
-        """Return what the numbers [fields] say."""
+        """Return the agreement whose fields are `numbers` [fields]."""
         images, *others = numbers.tolist()
         return cls(int(images), *others)
 
 
 def agreements(right: NDArray[np.int8]) -> Numbers:
-    """Return how every two observers agree, [observers, observers, fields], from what was right, int8 [observers,
-    images]: 1, 0, or negative where an observer did not see an image."""
+    """Return the agreement of every two observers, [observers, observers, fields].
+
+    right int8 [observers, images]: 1 = right, 0 = wrong, negative = the observer did not see the image.
+    """
     seen, hits = (right >= 0).astype(np.float64), (right > 0).astype(np.float64)
     images, both = seen @ seen.T, hits @ hits.T
-    own = hits @ seen.T  # what the first has right of the images that both saw
+    own = hits @ seen.T  # how many images the first has right, of those that both saw
     alike = images - own - own.T + 2 * both
     with np.errstate(invalid="ignore", divide="ignore"):
         accuracy, observed = own / images, alike / images
@@ -55,9 +59,10 @@ def agreements(right: NDArray[np.int8]) -> Numbers:
 
 
 def mean_over(numbers: Numbers, images: NDArray[np.float64]) -> Numbers:
-    """Return the unweighted mean over the first axis, of those with images; `images` is what to say of their number.
+    """Return the unweighted mean over the first axis, of the entries that have images.
 
-    So the published means are made: over conditions, then over people, then over sets.
+    `images` is the number of images to put into the result. The published means are computed in this way: over
+    conditions, then over people, then over sets.
     """
     known = numbers[..., :1] > 0
     count = known.sum(0)

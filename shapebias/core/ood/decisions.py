@@ -1,4 +1,4 @@
-"""What observers decide for the stimuli of a set, and whether they are right, image by image."""
+"""The decisions of observers for the stimuli of a set, and whether they are right, image by image."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ NOT_SEEN = -1  # an image that an observer was not shown
 
 
 @dataclass(frozen=True)
-class Observer:
-    """Who decides: a person, or a model; `source` says where its decisions are from."""
+class OodObserver:
+    """A person or a model that decides. `source` says where its decisions come from."""
 
     name: str
     source: str
@@ -26,14 +26,14 @@ class Observer:
 
 @dataclass(frozen=True, kw_only=True)
 class SetDecisions:
-    """What one observer decided for the stimuli of one set.
+    """The decisions of one observer for the stimuli of one set.
 
-    images:      their names, with folders or without
-    conditions:  of each image, as written; empty for none
-    category, decision:  int32 [images], indices into `categories`; decision is NO_DECISION (-1) for none of them
-    stimuli:     how images were prepared, see `shape_bias.decisions`; empty where nobody knows
+    images:              their names, with or without folders
+    conditions:          the condition of each image as it was written; empty for none
+    category, decision:  int32 [images], indices into `categories`; decision NO_DECISION (-1) is none of them
+    stimuli:             how images were prepared, see `shape_bias.decisions`; empty where unknown
 
-    Raises ValueError where these do not fit together.
+    Raises ValueError where these are inconsistent.
     """
 
     categories: list[str]
@@ -52,34 +52,36 @@ class SetDecisions:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Which decisions are right, bool [images]; none is wrong, as in the published accuracies."""
+        """Which decisions are right, bool [images]. As in the published accuracies, no decision counts as wrong."""
         right: NDArray[np.bool_] = self.decision == self.category
         return right
 
     def counted(self, set_name: str) -> NDArray[np.bool_]:
-        """Return which decisions are right, of the images under the conditions that enter the set's means (of all,
-        where none does), bool [those images]."""
+        """Return which decisions are right, bool [images that count], under the conditions that enter the set's means.
+
+        Where no condition enters the means, all images count.
+        """
         kept = np.array([not is_left_out(set_name, condition) for condition in self.conditions], bool)
         return self.right[kept] if kept.any() else self.right
 
     def accuracy(self, set_name: str) -> float:
-        """Return the fraction of the counted images that are right; NaN without images."""
+        """Return the fraction of right decisions among the images that count; NaN without images."""
         right = self.counted(set_name)
         return float(right.mean()) if len(right) else float("nan")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetTable:
-    """All observers' decisions for one set, in one numbering of its images.
+    """The decisions of all observers for one set, with one numbering of its images.
 
     conditions:  their keys (see `sets.condition_key`) in order; one empty key where the set has none
-    condition:   int64 [images], an index into them
+    condition:   int64 [images], an index into `conditions`
     right:       int8 [observers, images]: 1 = right, 0 = wrong, NOT_SEEN (-1)
-    notes:       what was left out, a line each
+    notes:       what was left out, one line each
     """
 
     name: str
-    observers: list[Observer]
+    observers: list[OodObserver]
     conditions: list[str]
     condition: NDArray[np.int64]
     right: NDArray[np.int8]
@@ -87,17 +89,19 @@ class SetTable:
 
     @property
     def counted(self) -> list[int]:
-        """Which of the conditions enter the set's means; all where the published ones would leave none."""
+        """The indices of the conditions that enter the set's means; all where none of the published ones would
+        remain.
+        """
         kept = [row for row, condition in enumerate(self.conditions) if not is_left_out(self.name, condition)]
         return kept or list(range(len(self.conditions)))
 
 
-def make_table(name: str, decided: Mapping[Observer, SetDecisions]) -> SetTable:
-    """Put the decisions of several observers for a set beside each other, image by image.
+def make_table(name: str, decided: Mapping[OodObserver, SetDecisions]) -> SetTable:
+    """Return the decisions of several observers for a set, with one numbering of the images.
 
-    An image is one and the same for them where condition, category and `image_id` are. An observer whose images are
-    under no condition is left out where there are several; where there is one, as people's of the edge set, it does not
-    count. Of an image that an observer saw several times, the first decision counts.
+    Observers saw the same image where condition, category and `image_id` are equal. Where there are several conditions,
+    an observer whose images have none is left out. Where there is only one, as for people in the edge set, a missing
+    condition does not matter. Of an image that an observer saw several times, the first decision counts.
     """
     decided, notes = _with_conditions(name, decided)
     has_conditions = not any(_lacks_conditions(own) for own in decided.values())
@@ -122,10 +126,11 @@ def make_table(name: str, decided: Mapping[Observer, SetDecisions]) -> SetTable:
 
 
 def _with_conditions(
-    name: str, decided: Mapping[Observer, SetDecisions]
-) -> tuple[dict[Observer, SetDecisions], list[str]]:
-    """Return the observers without those whose images are under no condition, where others saw several, and a line for
-    each of these."""
+    name: str, decided: Mapping[OodObserver, SetDecisions]
+) -> tuple[dict[OodObserver, SetDecisions], list[str]]:
+    """Return the observers without those whose images have no condition while others have several, and one note for
+    each of these.
+    """
     lacking = {observer for observer, own in decided.items() if _lacks_conditions(own)}
     known = {condition_key(condition) for own in decided.values() for condition in own.conditions} - {""}
     if len(known) < 2:
@@ -136,7 +141,7 @@ def _with_conditions(
 
 
 def _lacks_conditions(decided: SetDecisions) -> bool:
-    """Return whether some image is under no condition."""
+    """Return whether some image has no condition."""
     return not all(map(condition_key, decided.conditions))
 
 

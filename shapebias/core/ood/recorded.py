@@ -1,6 +1,5 @@
-"""Recorded decisions for sets of stimuli: files as model-vs-human keeps them, read and written.
-
-They are raw-data/SET/SET_SUBJECT_SESSION.csv there.
+"""Recorded decisions for sets of stimuli: reads and writes the files of model-vs-human,
+raw-data/SET/SET_SUBJECT_SESSION.csv.
 """
 
 import re
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shapebias.core.ood.decisions import Observer, SetDecisions
+from shapebias.core.ood.decisions import OodObserver, SetDecisions
 from shapebias.core.ood.sets import PUBLISHED, condition_key
 from shapebias.core.shape_bias.decision_files import (
     NO_RESPONSE,
@@ -28,27 +27,27 @@ _SESSION = re.compile(r"session-([0-9]{1,4})")
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """Decisions by observer and set, and what was wrong with the files, a line each."""
+class RecordedSets:
+    """Decisions by observer and set, and the problems of the files, one line each."""
 
-    observers: dict[Observer, dict[str, SetDecisions]]
+    observers: dict[OodObserver, dict[str, SetDecisions]]
     problems: list[str]
 
 
 @dataclass
-class _Trials:
-    """The trials of one observer in one set while files are read."""
+class _SetTrials:
+    """The trials of one observer in one set, collected while files are read."""
 
     images: list[str] = field(default_factory=list)
     conditions: list[str] = field(default_factory=list)
     rows: list[tuple[int, int]] = field(default_factory=list)  # category, decision
 
 
-def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Iterable[str]) -> Recorded:
-    """Read CSV files, and those in folders at any depth; an observer may have several files. Raises nothing.
+def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Iterable[str]) -> RecordedSets:
+    """Read CSV files, and those in folders at any depth. An observer may have several files. Raises no error.
 
-    A file's set is the first part of its name, else its folder: one of the published ones, or of `sets`. What cannot
-    be used (a file of no set, rows of an unknown category) is left out and named.
+    A file belongs to the set that its name begins with, else to its folder's: one of the published sets, or of `sets`.
+    Unusable data (a file of no set, rows with an unknown category) is left out and listed in `problems`.
     """
     known = {*PUBLISHED, *sets}
     files, problems = find_files(paths, "**/*")
@@ -56,7 +55,7 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Itera
     for file in (file for file, name in set_of.items() if name is None):
         text = printable(str(file))
         problems.append(f"{text} is of no known set: call it SET_SUBJECT_session-1.csv, or its folder SET")
-    trials: defaultdict[tuple[str, str], _Trials] = defaultdict(_Trials)
+    trials: defaultdict[tuple[str, str], _SetTrials] = defaultdict(_SetTrials)
     index_of = {category: index for index, category in enumerate(categories)}
 
     def take(file: Path, row: Row, decision: int) -> None:
@@ -70,29 +69,33 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Itera
         own.rows.append((index_of[row["category"]], decision))
 
     problems += read_files([file for file in files if set_of[file] is not None], categories, take)
-    observers: dict[Observer, dict[str, SetDecisions]] = {}
+    observers: dict[OodObserver, dict[str, SetDecisions]] = {}
     for (subject, name), own in trials.items():
         category, decision = np.array(own.rows, np.int32).reshape(-1, 2).T
-        observers.setdefault(Observer(subject, "recorded", is_person(subject)), {})[name] = SetDecisions(
+        observers.setdefault(OodObserver(subject, "recorded", is_person(subject)), {})[name] = SetDecisions(
             categories=list(categories),
             images=own.images,
             conditions=own.conditions,
             category=category,
             decision=decision,
         )
-    return Recorded(observers, problems)
+    return RecordedSets(observers, problems)
 
 
 def _set_of(file: Path, known: set[str]) -> str | None:
-    """Return the set that a file is of: the longest known one that its name begins with, else its folder's."""
+    """Return the set that a file belongs to: the longest known one that its name begins with, else its folder's; None
+    for neither.
+    """
     named = [name for name in known if file.name.startswith(f"{name}_")]
     folder = file.absolute().parent.name
     return max(named, key=len, default=folder if folder in known else None)
 
 
 def export_decisions(folder: Path, decided: Mapping[str, Mapping[str, SetDecisions]]) -> list[Path]:
-    """Write what models decided, by name and set, as model-vs-human keeps it: a folder for each set with a file for
-    each model. Return the files. Raises CannotWriteError where one cannot be written."""
+    """Write decisions of models, by name and set, as model-vs-human does: one folder per set with one file per model.
+
+    Returns the files. Raises CannotWriteError where one cannot be written.
+    """
     names = list(dict.fromkeys(name for own in decided.values() for name in own))
     written = []
     for name in names:
@@ -110,5 +113,5 @@ def _rows(model: str, decisions: SetDecisions) -> Iterator[list[object]]:
         folders, _, file = image.rpartition("/")
         session = _SESSION.search(folders)
         response = names[decision] if decision >= 0 else NO_RESPONSE
-        shown = condition if condition_key(condition) else "NaN"
-        yield [model, int(session[1]) if session else 1, trial, "NaN", response, names[category], shown, file]
+        condition_text = condition if condition_key(condition) else "NaN"
+        yield [model, int(session[1]) if session else 1, trial, "NaN", response, names[category], condition_text, file]

@@ -6,26 +6,26 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from shapebias.core.ood.comparison import MEAN, PEOPLE, Accuracy, Comparison, Pair
-from shapebias.core.ood.decisions import Observer
+from shapebias.core.ood.comparison import MEAN, PEOPLE, OodAccuracy, OodComparison, Pair
+from shapebias.core.ood.decisions import OodObserver
 from shapebias.core.ood.sets import is_left_out
 from shapebias.core.text import aligned, printable
 
 _SHARED = ("set", "condition", "counts", "observer", "from", "other", "other_from")
 _NUMBERS = ("images", "accuracy", "other_accuracy", "accuracy_difference", "observed", "expected", "error_consistency")
 _UNDEFINED = "–"
-_NAMED = 3  # sets that a mean's line names, where there are others
+_NAMED = 3  # a mean over at most so many sets lists their names
 
 
-def comparison_text(comparison: Comparison, details: bool) -> str:
-    """Return two tables, accuracies and consistencies; with `details` those of every person and condition too."""
+def comparison_text(comparison: OodComparison, details: bool) -> str:
+    """Return two tables, of accuracies and of consistencies; with `details`, every person and condition too."""
     tables = [_accuracy_table(comparison, details)]
     if comparison.pairs:
         tables.append(_pair_table(comparison, details))
     return "\n".join(tables)
 
 
-def _accuracy_table(comparison: Comparison, details: bool) -> str:
+def _accuracy_table(comparison: OodComparison, details: bool) -> str:
     """Return one line per set and condition, with one column per observer."""
     rows = [row for row in comparison.accuracies if details or _is_lasting(row.observer)]
     known = {(row.set_name, row.condition, row.observer): row for row in rows}
@@ -38,8 +38,8 @@ def _accuracy_table(comparison: Comparison, details: bool) -> str:
     return aligned(lines)
 
 
-def _pair_table(comparison: Comparison, details: bool) -> str:
-    """Return a line for every two observers in each set."""
+def _pair_table(comparison: OodComparison, details: bool) -> str:
+    """Return one line for every two observers in each set."""
     columns = ("images", "accuracy difference", "observed", "expected", "error consistency")
     lines = [["consistency", "", "", *columns]]
     for pair in comparison.pairs:
@@ -53,13 +53,13 @@ def _pair_table(comparison: Comparison, details: bool) -> str:
     return aligned(lines, left=3)
 
 
-def _is_lasting(observer: Observer) -> bool:
-    """Return whether an observer is in the short tables: all but single persons."""
+def _is_lasting(observer: OodObserver) -> bool:
+    """Return whether an observer is in the short tables: everyone but single persons."""
     return observer == PEOPLE or not observer.is_person
 
 
-def _place(name: str, condition: str, comparison: Comparison) -> str:
-    """Return what a set under a condition is called."""
+def _place(name: str, condition: str, comparison: OodComparison) -> str:
+    """Return the text for a set under a condition."""
     if name == MEAN:
         few = len(comparison.common) <= _NAMED and len(comparison.common) < len(comparison.sets)
         sets = ", ".join(map(printable, comparison.common)) if few else f"{len(comparison.common)} sets"
@@ -68,9 +68,10 @@ def _place(name: str, condition: str, comparison: Comparison) -> str:
     return f"{printable(name)} {printable(condition, 40)}".strip() + left_out
 
 
-def _name(observer: Observer, comparison: Comparison) -> str:
-    """Return what an observer is called: people with their number where it is one, a model with where it is from where
-    others are called like it."""
+def _name(observer: OodObserver, comparison: OodComparison) -> str:
+    """Return the text for an observer: people with their number, and a model with its source where another has the same
+    name.
+    """
     if observer == PEOPLE:
         counts = {facts.people for facts in comparison.sets.values() if facts.people}
         return f"{observer.name} ({counts.pop()})" if len(counts) == 1 else observer.name
@@ -79,13 +80,16 @@ def _name(observer: Observer, comparison: Comparison) -> str:
     return f"{printable(observer.name, 40)}{source}"
 
 
-def _percent(row: Accuracy | None) -> str:
+def _percent(row: OodAccuracy | None) -> str:
     return _UNDEFINED if row is None or math.isnan(row.accuracy) else f"{row.accuracy:.1%}"
 
 
-def comparison_record(comparison: Comparison, problems: list[str]) -> dict[str, Any]:
-    """Return a comparison ready for JSON: every accuracy and every pair, people one by one too. None in place of a set
-    is the mean over `mean_over`, of a condition that over those that count, and of a number that there is none."""
+def comparison_record(comparison: OodComparison, problems: list[str]) -> dict[str, Any]:
+    """Return a comparison ready for JSON: every accuracy and every pair, single persons included.
+
+    None in place of a set stands for the mean over `mean_over`, in place of a condition for all that count, and in
+    place of a number for NaN.
+    """
     return {
         "sets": {printable(name): asdict(facts) for name, facts in comparison.sets.items()},
         "mean_over": [printable(name) for name in comparison.common],
@@ -95,8 +99,8 @@ def comparison_record(comparison: Comparison, problems: list[str]) -> dict[str, 
     }
 
 
-def comparison_csv(comparison: Comparison) -> str:
-    """Return CSV with a row for every accuracy (`other` is empty) and every pair; what there is not is empty."""
+def comparison_csv(comparison: OodComparison) -> str:
+    """Return CSV with one row per accuracy (`other` is empty) and one per pair; NaN is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, (*_SHARED, *_NUMBERS), restval="", lineterminator="\n")
     writer.writeheader()
@@ -105,7 +109,7 @@ def comparison_csv(comparison: Comparison) -> str:
     return text.getvalue()
 
 
-def _accuracy_record(row: Accuracy) -> dict[str, Any]:
+def _accuracy_record(row: OodAccuracy) -> dict[str, Any]:
     accuracy = None if math.isnan(row.accuracy) else row.accuracy
     return _shared_record(row) | {"images": row.images, "accuracy": accuracy}
 
@@ -115,7 +119,7 @@ def _pair_record(pair: Pair) -> dict[str, Any]:
     return _shared_record(pair) | other | asdict(pair.agreement)
 
 
-def _shared_record(row: Accuracy | Pair) -> dict[str, Any]:
+def _shared_record(row: OodAccuracy | Pair) -> dict[str, Any]:
     return {
         "set": printable(row.set_name) or None,
         "condition": printable(row.condition) or None,

@@ -1,7 +1,7 @@
 """The seventeen published sets of stimuli (Geirhos et al. 2021, arXiv 2106.07411; github.com/bethgelab/model-vs-human).
 
-Twelve were shown under several conditions, of which the published benchmark leaves some out: those that change nothing
-(they are not out of distribution), and those in which people are right for less than a fifth of the images.
+Twelve were shown under several conditions. The published benchmark leaves some conditions out: those that change
+nothing (they are not out of distribution), and those in which people are right for less than a fifth of the images.
 """
 
 import re
@@ -11,8 +11,11 @@ from functools import cache
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """A published set: its conditions in their order, none where all images are of one, and those `left_out` of its
-    means."""
+    """A published set.
+
+    conditions:  in their order; empty where all its images have the same
+    left_out:    conditions that do not enter its means
+    """
 
     conditions: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -48,9 +51,13 @@ PUBLISHED = {
 
 @cache
 def condition_key(condition: str) -> str:
-    """Return a condition as it is compared: files write one as `0.10`, `0.1` or `.1`, another as `True` or `true`.
+    """Return the form in which a condition is compared: files write one as `0.10`, `0.1` or `.1`, another as `True` or
+    `true`.
 
-    Empty for none: files write `NaN`.
+    Empty for no condition, which files write as `NaN`.
+
+    >>> condition_key("0.10"), condition_key(".1"), condition_key("True")
+    ('0.1', '0.1', 'true')
     """
     try:
         number = float(condition)
@@ -60,18 +67,18 @@ def condition_key(condition: str) -> str:
 
 
 def is_left_out(set_name: str, condition: str) -> bool:
-    """Return whether the published benchmark leaves a condition of a set out of its means."""
+    """Return whether the published benchmark leaves this condition out of the set's means."""
     return set_name in PUBLISHED and condition_key(condition) in PUBLISHED[set_name].left_out
 
 
 def in_order(set_name: str, conditions: set[str]) -> list[str]:
-    """Return the keys of a set's conditions in the published order, others behind them by their numbers and letters."""
+    """Return the keys of a set's conditions in the published order; unknown ones follow in natural order."""
     known = PUBLISHED[set_name].conditions if set_name in PUBLISHED else ()
     others = sorted(conditions - set(known), key=_natural)
     return [*(condition for condition in known if condition in conditions), *others]
 
 
 def _natural(text: str) -> list[tuple[float, str]]:
-    """Return what texts are sorted by: numbers by their size, the rest by its characters."""
+    """Return a sort key for natural order, in which numbers are sorted by size and other text by its characters."""
     pieces = re.findall(r"\d+(?:\.\d+)?|\D+", text)
     return [(float(piece), "") if piece[0].isdigit() else (float("inf"), piece) for piece in pieces]

@@ -1,4 +1,4 @@
-"""What the names of stimuli say: the category, the condition, and which image it was."""
+"""Parses the names of stimuli: the category, the condition, and which image was changed."""
 
 import re
 from collections.abc import Sequence
@@ -18,17 +18,25 @@ _EXAMPLE = "0001_hp_dnn_0.7_boat_10_n03662601_12531.png"
 
 
 def image_id(name: str) -> str:
-    """Return what all observers call an image, by the published rule: its name without folders and without what stands
-    before the last `_`, but for a WordNet id (`n03662601_12531.png`)."""
+    """Return the name that identifies an image for all observers, by the published rule.
+
+    That is the name without folders and without the text before the last `_`, except for a WordNet id.
+
+    >>> image_id("boat/0001_hp_dnn_0.7_boat_10_n03662601_12531.png")
+    'n03662601_12531.png'
+    """
     *before, last = name.rpartition("/")[2].split("_")
     return f"{before[-1]}_{last}" if before and before[-1].startswith("n0") else last
 
 
 def label_stimulus(name: str, categories: Sequence[str]) -> tuple[str, str]:
-    """Return category and condition of a stimulus; the condition is empty where there is none.
+    """Return the category and the condition of a stimulus; the condition is empty where there is none.
 
-    Names of trials say both, whatever folder they are in; other images are of the category that their folder is called
-    by. Raises ValueError that says what is wrong.
+    Names of trials contain both, in any folder; other images have the category that their folder is named after. Raises
+    ValueError that says what is wrong with the name.
+
+    >>> label_stimulus("boat/photo-7.png", ["boat", "car"])
+    ('boat', '')
     """
     above, _, file = name.rpartition("/")
     folder = above.rpartition("/")[2]
@@ -46,18 +54,20 @@ def label_stimulus(name: str, categories: Sequence[str]) -> tuple[str, str]:
 
 
 def condition_names(conditions: Sequence[str], condition: NDArray[np.int32]) -> list[str]:
-    """Return the name of each image's condition, int32 [images]; empty for NO_CONDITION."""
-    names = [*conditions, ""]  # which -1 is the index of
+    """Return the name of each image's condition, given as int32 [images]; empty for NO_CONDITION."""
+    names = [*conditions, ""]  # the empty name has index -1
     return [names[index] for index in condition.tolist()]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stimuli:
+class SetStimuli:
     """The stimuli among some files.
 
-    used int64 [images]: which files; category int32 [images]: an index into the categories; condition int32 [images]:
-    an index into `conditions`, which are as the names have them, NO_CONDITION (-1) for none. `unusable` lists the other
-    files, each with the reason.
+    used:        int64 [images], the indices of the files
+    category:    int32 [images], an index into the categories
+    conditions:  as the names have them
+    condition:   int32 [images], an index into `conditions`; NO_CONDITION (-1) for none
+    unusable:    (name, reason) of every other file
     """
 
     used: NDArray[np.int64]
@@ -67,8 +77,11 @@ class Stimuli:
     unusable: list[tuple[str, str]]
 
 
-def label_stimuli(names: Sequence[str], categories: Sequence[str]) -> Stimuli:
-    """Return `label_stimulus` of many files: which can be used, and why the rest cannot. Raises nothing."""
+def label_stimuli(names: Sequence[str], categories: Sequence[str]) -> SetStimuli:
+    """Return the stimuli among many files by `label_stimulus`, and why the other files cannot be used.
+
+    Raises no error.
+    """
     rows, unusable = [], []
     numbers = {"": NO_CONDITION}
     for row, name in enumerate(names):
@@ -79,7 +92,7 @@ def label_stimuli(names: Sequence[str], categories: Sequence[str]) -> Stimuli:
             continue
         rows.append((row, categories.index(category), numbers.setdefault(condition, len(numbers) - 1)))
     table = np.array(rows, np.int64).reshape(-1, 3)
-    return Stimuli(
+    return SetStimuli(
         used=table[:, 0],
         category=table[:, 1].astype(np.int32),
         conditions=list(numbers)[1:],

@@ -1,5 +1,8 @@
-"""What Chen, Agarwal & Nguyen (2020, arXiv 2006.09373) found for networks trained against attacks, and the pairs of
-networks that come with the program: a standard one, and one that differs from it in nothing but that training."""
+"""The findings of Chen, Agarwal & Nguyen (2020, arXiv 2006.09373) on adversarially trained networks, and the built-in
+pairs.
 
-DEMO_PAIR = ("demo-s", "demo-r")  # of drawn images
-PHOTO_PAIR = ("photo-s", "photo-r")  # of photos
+A built-in pair is a standard network, and one that differs from it only in adversarial training.
+"""
+
+DEMO_PAIR = ("demo-s", "demo-r")  # trained on drawn images
+PHOTO_PAIR = ("photo-s", "photo-r")  # trained on photos

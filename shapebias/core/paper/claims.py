@@ -16,8 +16,8 @@ _LOW_LEVEL = {"color", "texture"}  # categories of concepts that need no part or
 _MAIN = ("shape", "maps", "kinds", "concepts")  # the claims of the story
 
 
-class Verdict(StrEnum):
-    """Whether two networks show a claim."""
+class ClaimVerdict(StrEnum):
+    """The verdict on whether two networks show a claim."""
 
     SHOWN = "shown"
     IN_PART = "in part"
@@ -27,17 +27,21 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper found of robust networks, what the two networks show, and the verdict. `name` is short: `maps`."""
+    """A claim of the paper about robust networks, the corresponding result of two networks, and the verdict.
+
+    `name` is short: `maps`.
+    """
 
     name: str
-    found: str
+    finding: str
     here: str
-    verdict: Verdict
+    verdict: ClaimVerdict
 
 
 def story(store: Store) -> list[str]:
-    """Return a heading and a line for each of the main claims, for a store of a built-in pair; none for other stores,
-    and for one that holds too little."""
+    """Return a heading and one line for each of the main claims, for a store of a built-in pair; empty for other
+    stores, and where too little is stored.
+    """
     by_source = {description.source: label for label, description in store.models.items()}
     pair = next((pair for pair in (DEMO_PAIR, PHOTO_PAIR) if set(pair) == set(by_source)), None)
     claims = [] if pair is None else claims_of(store, by_source[pair[0]], by_source[pair[1]])
@@ -45,24 +49,24 @@ def story(store: Store) -> list[str]:
     if pair is None or len(main) < len(_MAIN) - 1:
         return []
     rows = [["Chen, Agarwal & Nguyen 2020: a robust network …", f"{pair[1]} beside {pair[0]}", ""]]
-    rows += [[claim.found, claim.here, claim.verdict] for claim in main]
+    rows += [[claim.finding, claim.here, claim.verdict] for claim in main]
     return aligned(rows, left=3).splitlines()
 
 
 def claims_of(store: Store, standard: str, robust: str) -> list[Claim]:
-    """Return the claims for which the store holds what they are about. Raises StoreError."""
+    """Return the claims for which the store has the measurements. Raises StoreError."""
     pair = (store, standard, robust)
     claims = [
         _goes_by_shape(*pair),
-        _by_layer(*pair, name="filters", metric="filter_smoothness", sign=1, found="has smoother filters"),
-        _by_layer(*pair, name="maps", metric="smoothness", sign=1, found="has smoother maps"),
-        _by_layer(*pair, name="noise", metric="noise_sensitivity", sign=-1, found="is disturbed less by noise"),
+        _by_layer(*pair, name="filters", metric="filter_smoothness", sign=1, finding="has smoother filters"),
+        _by_layer(*pair, name="maps", metric="smoothness", sign=1, finding="has smoother maps"),
+        _by_layer(*pair, name="noise", metric="noise_sensitivity", sign=-1, finding="is disturbed less by noise"),
         _by_layer(
             *pair,
             name="kinds",
             metric="visual_diversity",
             sign=-1,
-            found="has units that answer to fewer kinds of images",
+            finding="has units that answer to fewer kinds of images",
         ),
         _detects_lower_levels(*pair),
     ]
@@ -75,19 +79,19 @@ def _goes_by_shape(store: Store, standard: str, robust: str) -> Claim | None:
     first, second = (None if decided is None else score(decided) for decided in decisions)
     if first is None or second is None or math.isnan(first.counts.shape_bias + second.counts.shape_bias):
         return None
-    verdict = Verdict.NOT_SHOWN
+    verdict = ClaimVerdict.NOT_SHOWN
     if second.interval[0] > first.interval[1]:
-        verdict = Verdict.SHOWN
+        verdict = ClaimVerdict.SHOWN
     elif second.interval[1] < first.interval[0]:
-        verdict = Verdict.REVERSED
+        verdict = ClaimVerdict.REVERSED
     here = f"{second.counts.shape_bias:.0%} of decisions by shape, not texture; {first.counts.shape_bias:.0%}"
     return Claim("shape", "goes by shape where shape and texture disagree", here, verdict)
 
 
 def _by_layer(
-    store: Store, standard: str, robust: str, *, name: str, metric: str, sign: int, found: str
+    store: Store, standard: str, robust: str, *, name: str, metric: str, sign: int, finding: str
 ) -> Claim | None:
-    """Compare means over units layer by layer: `sign` is 1 where the robust network's is to be larger, else -1."""
+    """Compare means over units layer by layer; `sign` is 1 where the robust network's should be larger, else -1."""
     layers = [
         layer
         for layer in shared_layers(store, standard, robust)
@@ -100,14 +104,14 @@ def _by_layer(
         for layer in layers
     ]
     count = sum(sign * difference > 0 for difference in differences)
-    verdict = Verdict.IN_PART
+    verdict = ClaimVerdict.IN_PART
     if count in (0, len(layers)):
-        verdict = Verdict.SHOWN if count else Verdict.REVERSED
-    return Claim(name, found, f"in {count} of {len(layers)} layers", verdict)
+        verdict = ClaimVerdict.SHOWN if count else ClaimVerdict.REVERSED
+    return Claim(name, finding, f"in {count} of {len(layers)} layers", verdict)
 
 
 def _detects_lower_levels(store: Store, standard: str, robust: str) -> Claim | None:
-    """Compare which share of the detectors of all layers detects a colour or a texture."""
+    """Compare the fractions of the detectors of all layers that detect a colour or a texture."""
     concepts = read_concepts(store)
     layers = shared_layers(store, standard, robust)
     if (
@@ -124,6 +128,8 @@ def _detects_lower_levels(store: Store, standard: str, robust: str) -> Claim | N
     if not all(total for _, total in shares):
         return None
     first, second = (low / total for low, total in shares)
-    verdict = Verdict.SHOWN if second > first else Verdict.REVERSED if second < first else Verdict.NOT_SHOWN
+    verdict = (
+        ClaimVerdict.SHOWN if second > first else ClaimVerdict.REVERSED if second < first else ClaimVerdict.NOT_SHOWN
+    )
     here = f"{second:.0%} of detectors are of colours and textures; {first:.0%}"
     return Claim("concepts", "detects lower-level concepts", here, verdict)

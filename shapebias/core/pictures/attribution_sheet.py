@@ -1,4 +1,4 @@
-"""Attribution maps of a few images as one picture: methods side by side, models below one another, all labelled."""
+"""One picture of attribution maps: methods side by side, models below one another, everything labelled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from shapebias.core.attribution.explained import Explained, ExplainedImage
+from shapebias.core.attribution.explained import AttributionResult, ExplainedImage
 from shapebias.core.pictures.heatmap import heat_scale, heat_tile
 from shapebias.core.pictures.tiles import BACKGROUND, fitting_text
 from shapebias.core.text import printable
 
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 _GAP = 4  # px between tiles
-_FAINT = 0.1  # of another model's map: below it a map can hardly be seen on one scale, so that it is said
-_LABEL_LINES = 3  # below each tile
+_FAINT = 0.1  # a map below this fraction of another model's map is hardly visible on one scale; a label says so
+_LABEL_LINES = 3  # lines of text below each tile
 _BRIGHT, _PLAIN = (240, 240, 240), (190, 190, 190)
-_LEGEND = (  # of maps with a sign and without: what is left and right of the ramp of their colours
+_LEGEND = (  # for signed and unsigned maps: the texts left and right of the colour ramp
     (True, "signed: against the class", "for it"),
     (False, "without a sign: weak", "strong"),
 )
@@ -29,7 +29,7 @@ _EXPLANATION = (
 
 @dataclass(frozen=True)
 class Tile:
-    """A square picture, and what is to be said below it: a name, and more."""
+    """A square picture with labels below it: a name, and further lines."""
 
     picture: Image.Image
     name: str
@@ -38,17 +38,17 @@ class Tile:
 
 @dataclass(frozen=True)
 class Band:
-    """An image: a row of tiles for each model. Each begins with the image as the model saw it."""
+    """The rows of one image: for each model a row of tiles that begins with the image as the model saw it."""
 
     title: str
     rows: Sequence[Sequence[Tile]]
 
 
-def bands(explained: Explained, size: int, columns: int) -> list[Band]:
-    """Return the maps of every image as tiles of `size` x `size` pixels, in rows of at most `columns`: where the
-    methods are more, an image has several bands.
+def bands(explained: AttributionResult, size: int, columns: int) -> list[Band]:
+    """Return the maps of every image as tiles of `size` x `size` pixels, in rows of at most `columns`.
 
-    Maps of a method on an image are on one scale, so that the models can be compared.
+    An image with more methods has several bands. All maps of one method on one image have the same scale, so that the
+    models can be compared.
     """
     methods = [choice.method for choice in explained.choices]
     together = max(1, columns - 1)
@@ -74,7 +74,7 @@ def _photo_tile(image: ExplainedImage, photo: Image.Image) -> Tile:
 def _map_tiles(
     images: Sequence[ExplainedImage], photos: Sequence[Image.Image], *, name: str, title: str, signed: bool
 ) -> list[Tile]:
-    """Return a method's map over the image as each model saw it."""
+    """Return one method's map over the image, for each model."""
     maps = [image.maps[name] for image in images]
     scales = [0.0 if one.values is None else heat_scale([one.values], signed) for one in maps]
     scale = max(scales)
@@ -88,13 +88,14 @@ def _map_tiles(
 
 
 def label_height(size: int) -> int:
-    """Return the height in pixels of what stands below a tile of `size` pixels."""
+    """Return the height in pixels of the labels below a tile of `size` pixels."""
     return _LABEL_LINES * _line_height(size) + 4
 
 
 def labelled(tile: Tile, height: int | None = None, width: int | None = None) -> Image.Image:
-    """Return a tile with its labels below it, on a ground of `width` x `height` pixels: as much as it needs, unless
-    said otherwise."""
+    """Return a tile with its labels below it, on a background of `width` x `height` pixels; None: as large as it
+    needs.
+    """
     size = tile.picture.width
     canvas = Image.new("RGB", (width or size, height or size + label_height(size)), BACKGROUND)
     canvas.paste(tile.picture, (0, 0))
@@ -107,7 +108,9 @@ def labelled(tile: Tile, height: int | None = None, width: int | None = None) ->
 
 
 def sheet(image_bands: Sequence[Band]) -> Image.Image:
-    """Return one picture of all bands, each below its image's name, and below them what the colours mean."""
+    """Return one picture of all bands, with each image's name above its band and a legend of the colours at the
+    bottom.
+    """
     size = image_bands[0].rows[0][0].picture.width
     font, line = _font(size), _line_height(size)
     step_x, step_y, title = size + _GAP, size + label_height(size) + _GAP, line + 2 * _GAP
@@ -141,7 +144,7 @@ def _draw_ramp(canvas: Image.Image, y: int, size: int, *, signed: bool, texts: t
 
 
 def _font(size: int) -> Font:
-    """Return the font of what stands below tiles of `size` pixels."""
+    """Return the font of the labels below tiles of `size` pixels."""
     return ImageFont.load_default(_font_size(size))
 
 
@@ -154,7 +157,7 @@ def _line_height(size: int) -> int:
 
 
 def _wrapped(text: str, width: int, draw: ImageDraw.ImageDraw, font: Font) -> list[str]:
-    """Return a text as lines of at most `width` pixels, but that a word alone may be wider."""
+    """Return a text as lines of at most `width` pixels; only a single long word may be wider."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

@@ -1,4 +1,4 @@
-"""Tiles as PNG and JPEG files of as few bytes as are allowed, for terminals that take image files."""
+"""Tiles as small PNG and JPEG files, for terminals that display image files."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence
@@ -15,14 +15,19 @@ _SAMPLED = 4  # tiles that a way of encoding is tried on before all are
 
 @dataclass(frozen=True)
 class _Way:
-    """A way to encode a tile: its sides divided by `shrunk`, with `colours` (None: all) or at a JPEG `quality`."""
+    """A way to encode a tile.
+
+    shrunk:   its sides are divided by this
+    colours:  the size of its palette; None: all colours
+    quality:  the JPEG quality, 1 to 95; None: a PNG
+    """
 
     shrunk: int = 1
     colours: int | None = None
     quality: int | None = None
 
     def __call__(self, tile: Pixels) -> bytes:
-        """Return the file of a tile."""
+        """Return the encoded file of a tile."""
         image = Image.fromarray(tile)
         if self.shrunk > 1:
             image = image.resize([-(-side // self.shrunk) for side in image.size], Image.Resampling.BOX)
@@ -54,20 +59,24 @@ _JPEG = tuple(
 
 
 def png_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
-    """Return a PNG file for each tile, uint8 [n, height, width, 3], as good as `limit` bytes for all of them allow.
+    """Return a PNG file for each tile, uint8 [n, height, width, 3], in the best quality that keeps all of them within
+    `limit` bytes.
 
-    Coarse ones are smaller: a terminal makes them as large as their cells. `apply` is `map`, or that of an executor.
+    Coarse files have fewer pixels; a terminal enlarges them to the same cells. `apply` is `map`, or that of an
+    executor.
     """
     return _within(tiles, limit, _PNG, apply)
 
 
 def jpeg_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
-    """Do as `png_within`, as JPEG files: photos in a quarter of the bytes."""
+    """Return a JPEG file for each tile, as `png_within` does: photos take a quarter of the bytes."""
     return _within(tiles, limit, _JPEG, apply)
 
 
 def _within(tiles: Pixels, limit: int, ways: Sequence[_Way], apply: Apply) -> list[bytes]:
-    """Return the tiles in the best of several ways that keeps them within `limit` bytes, else in the last."""
+    """Return the tiles encoded in the best of several ways that keeps them within `limit` bytes, or else in the last
+    way.
+    """
     if len(tiles) == 0:
         return []
     sample = tiles[:: -(-len(tiles) // _SAMPLED)]

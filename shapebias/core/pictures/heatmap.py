@@ -1,4 +1,4 @@
-"""Attribution maps as heat over the image that they explain."""
+"""Attribution maps drawn as heat over the image that they explain."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,26 +7,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-_CAP = 0.99  # quantile of |values| at which colours end, as the authors of SmoothGrad do (arXiv 1706.03825)
-_OPAQUE = 0.85  # of the strongest colour over the grey image
-# Vermillion and blue are told apart by the colour-blind (Okabe & Ito 2008).
+_CAP = 0.99  # quantile of |values| with the strongest colour, as in the SmoothGrad paper (arXiv 1706.03825)
+_OPAQUE = 0.85  # opacity of the strongest colour over the grey image
+# Colour-blind people can distinguish vermillion and blue (Okabe & Ito 2008).
 FOR, AGAINST = (213, 94, 0), (0, 114, 178)
 RED, YELLOW = (230, 0, 0), (255, 240, 0)
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
-_PALE = 0.4  # of the image's contrast, where black and white are the heat
-_DIMMED = 0.5  # brightness of an image without evidence
+_PALE = 0.4  # fraction of the image's contrast that is kept where heat is black and white
+_DIMMED = 0.5  # brightness of an image without heat
 Values = NDArray[np.floating[Any]]
 
 
 def heat_scale(maps: Iterable[NDArray[np.float32]], signed: bool) -> float:
-    """Return the value at which colours end, for maps of a method that are shown on one scale: the largest of the maps'
-    0.99 quantiles of |values|, and of maps that are 0 nearly everywhere their largest |value|; 0 where all are
-    constant. Values of maps without a sign count from the map's smallest: see `heat_tile`."""
+    """Return the absolute value that gets the strongest colour, for one method's maps that are drawn on one scale.
+
+    It is the largest of the maps' 0.99 quantiles of |values|, or their largest |value| where the maps are 0 nearly
+    everywhere; 0 where all maps are constant. Values of unsigned maps are counted from the map's smallest: see
+    `heat_tile`.
+    """
     return max((_cap(np.abs(_heat(values, signed))) for values in maps if not is_constant(values)), default=0.0)
 
 
 def is_constant(values: NDArray[np.float32]) -> bool:
-    """Return whether a map has one value everywhere, so that it is no evidence."""
+    """Return whether a map has the same value everywhere, so that it says nothing about the image."""
     return bool((values == values.flat[0]).all())
 
 
@@ -39,7 +42,7 @@ def _heat(values: NDArray[np.float32], signed: bool) -> NDArray[np.float32]:
 
 
 def relative_heat(values: NDArray[np.float32], scale: float, signed: bool) -> NDArray[np.float32]:
-    """Return a map as shares of the value at which colours end, float32 in [-1, 1]: 0 where there is no heat."""
+    """Return a map divided by the value with the strongest colour and clipped, float32 in [-1, 1]; 0 means no heat."""
     if is_constant(values) or not scale > 0:
         return np.zeros_like(values)
     shares: NDArray[np.float32] = np.clip(_heat(values, signed) * np.float32(1 / scale), -1, 1)
@@ -56,11 +59,11 @@ def heat_tile(
 ) -> Image.Image:
     """Return a map, float32 [h, w], upsampled bilinearly over the grey photo: RGB, as large as the photo.
 
-    Colours end at `scale`: give one to tiles that are to be compared (`heat_scale`). Signed maps are vermillion where
-    they speak for the output that is explained and blue where they speak against it. Others begin at their smallest
-    value, since RISE's are the chance of a random mask everywhere, and go from transparent over red to yellow. Where
-    the tile is not `coloured`, white stands for what speaks for the output and black for what speaks against it. A
-    constant map says `no evidence`; None, `not measured`.
+    `scale` gets the strongest colour; pass the same one for tiles that are compared (`heat_scale`). Signed maps are
+    vermillion where they speak for the explained output and blue where they speak against it. Unsigned maps start at
+    their smallest value (every value of RISE contains the chance of a random mask) and go from transparent over red to
+    yellow. With `coloured` false, white speaks for the output and black against it. A constant map says `no evidence`;
+    None says `not measured`.
     """
     grey = photo.convert("L")
     if values is None or is_constant(values) or not scale > 0:
@@ -74,9 +77,10 @@ def heat_tile(
 
 
 def _layers(heat: Values, signed: bool, coloured: bool) -> list[tuple[Values, tuple[int, int, int]]]:
-    """Return the opacities [h, w] of the colours that show values [h, w] in [-1, 1]; they add up to at most 1.
+    """Return the colours to draw for values [h, w] in [-1, 1], each with its opacity [h, w]; opacities add up to at
+    most 1.
 
-    Of maps without a sign red fades in up to the middle, and from there turns yellow.
+    For unsigned maps, red fades in up to the middle and turns yellow from there.
     """
     if signed:
         colours = (FOR, AGAINST) if coloured else (_WHITE, _BLACK)
@@ -88,7 +92,10 @@ def _layers(heat: Values, signed: bool, coloured: bool) -> list[tuple[Values, tu
 
 
 def _blended(ground: Values, layers: Sequence[tuple[Values, tuple[int, int, int]]]) -> Image.Image:
-    """Return colours over a grey ground [h, w], RGB; channel by channel, which is several times as fast as together."""
+    """Return colours drawn over a grey picture [h, w], RGB.
+
+    Blending channel by channel is several times as fast as all at once.
+    """
     below = ground * (1 - sum(opacity for opacity, _ in layers))
     pixels = np.empty((*ground.shape, 3), np.uint8)
     for channel in range(3):

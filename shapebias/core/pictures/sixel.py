@@ -1,13 +1,13 @@
-"""Pictures as sixel graphics: many tiles of one size at once, each with a palette of its own, vectorised in NumPy.
+"""Pictures as sixel graphics: encodes many tiles of one size at once in NumPy, each with a palette of its own.
 
 Format: VT330/VT340 Programmer Reference Manual, vol. 2, ch. 14 (https://vt100.net/docs/vt3xx-gp/chapter14.html). A
 picture is cut into bands of 6 rows. A byte 63 + mask paints one column of a band in the current colour, "!n" repeats
 the next byte, "$" goes back to the band's left edge, "-" starts the next band, "#c" selects colour c and "#c;2;r;g;b"
-defines it (0..100). Zero bits of a mask leave what is there, so a colour may paint over another: each band's first line
-fills it with wide spans, its other lines paint the rest over that.
+defines it (0..100). Zero bits of a mask leave the pixels as they are, so a colour may paint over another: the first
+line of a band fills it with wide spans, its other lines paint the remaining pixels over that.
 
-A photo of 128 x 128 pixels needs far fewer colours than a grid of them: at the same number of bytes, 16 colours a tile
-are nearer to the photos than one palette for the whole grid.
+A photo of 128 x 128 pixels needs far fewer colours than a grid of photos: at the same number of bytes, 16 colours per
+tile are nearer to the photos than one palette for the whole grid.
 """
 
 import math
@@ -23,22 +23,22 @@ MAX_SIDE = 1000  # pixels; xterm's default limit, and the 10 bits of column in a
 _MAX_COLOURS = 256  # 8 bits of a sort key
 _MOST_FITTED = 64  # colours whose palette k-means may choose: more take too long
 _MAX_BANDS = 1 << 8  # 8 bits of a sort key: bands of tiles encoded together
-_FEWEST = 9  # colours a tile, however long that is
-_FEWEST_COARSE = 5  # where shorter matters more
-_FEWEST_SQUARES = 2  # of a tile of squares
-_BAND = 6  # rows that one byte of sixel paints
+_FEWEST = 9  # fewest colours per tile, even if the result is too long
+_FEWEST_COARSE = 5  # the same for slow lines
+_FEWEST_SQUARES = 2  # the same for a tile of squares
+_BAND = 6  # rows of pixels that one byte of sixel paints
 _MIN_FILL = 6  # narrowest span worth a place in a band's first line ("#12!5~" is 6 bytes)
 _BRIDGE = 8  # columns without its colour that such a span may cross
-_ROUNDS = 3  # of k-means
-_FILLED = 0.95  # of the bytes allowed: what is aimed at
-_SAMPLED = 500  # pixels of a tile that its palette is chosen from, at least
-_SPARSEST = 32  # of a large tile, every so many
-_BYTE = 1.5  # squared distance that a byte is worth, of the palette's own error
-_PART = 150_000  # bytes of pixels that are encoded at once where that may be stopped
-_SAMPLED_FINE = 1700  # pixels of a tile that a fine palette is chosen from, at least
-_NEW, _AGAIN = 3.0, 1.2  # bytes that a colour takes in a column, without and with the same in the column before
+_ROUNDS = 3  # iterations of k-means
+_FILLED = 0.95  # fraction of the byte limit that is aimed at
+_SAMPLED = 500  # a palette is chosen from at least so many pixels of the tile
+_SPARSEST = 32  # and from at least every 32nd pixel of a large tile
+_BYTE = 1.5  # squared distance that is worth one byte, as a multiple of the palette's own error
+_PART = 150_000  # bytes of pixels that are encoded at once where the caller may stop between parts
+_SAMPLED_FINE = 1700  # a fine palette is chosen from at least so many pixels of the tile
+_NEW, _AGAIN = 3.0, 1.2  # bytes that a colour takes in a column: not in the column before, and also there
 
-_PARTS = re.compile(  # of a tile as `_wrap` writes it
+_PARTS = re.compile(  # the parts of a tile as `_wrap` writes them
     rb'\x1bP0;1q"1;1;\d+;(?P<height>\d+)(?P<palette>(?:#\d+;2;\d+;\d+;\d+)*)(?P<body>[^\x1b]*)\x1b\\'
 )
 _NUMBER = re.compile(rb"#(\d+)")
@@ -48,7 +48,8 @@ _Marks = NDArray[np.uint32]
 
 
 def encode_coarse(tiles: Pixels, limit: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
-    """Do as `encode_within`, for a slow line: where even 5 colours are too long, squares of 6 x 6 pixels.
+    """Return sixel strings as `encode_within` does, for a slow line: where even 5 colours are too long, as squares of 6
+    x 6 pixels.
 
     At the same number of bytes such squares, as high as a band of sixel, are nearer to photos than fewer colours.
     """
@@ -72,11 +73,13 @@ def encode_within(
     fewest: int = _FEWEST,
     expected: float | None = None,
 ) -> list[bytes]:
-    """Do as `encode_tiles`, with as many colours (`fewest` to 64) as keep all tiles together within `limit` bytes.
+    """Return sixel strings as `encode_tiles` does, with as many colours (`fewest` to 64) as fit all tiles into `limit`
+    bytes.
 
-    The number is guessed from `expected`, their bytes with 16 colours, by default guessed from the tiles; every other
-    tile then shows how long they really are, and the others take as many as still fit. Where that was too many, all are
-    encoded again with fewer. `apply` is `map`, or that of an executor: NumPy lets threads work.
+    The number of colours is estimated from `expected`, the length with 16 colours (estimated from the tiles where it is
+    None). Encoding every other tile measures the real length; the remaining tiles then take as many colours as still
+    fit. If the first ones were too long, all tiles are encoded again with fewer colours. `apply` is `map`, or that of
+    an executor: NumPy releases the lock of threads.
     """
     if len(tiles) == 0:
         return []
@@ -93,23 +96,24 @@ def encode_within(
     encoded.append(encode(halves[1], colours[1]))
     while (size := sum(len(one) for half in encoded for one in half)) > limit and max(colours) > fewest:
         colours = [
-            max(fewest, min(each - 1, _fitting_colours(each, _FILLED * limit / size, fewest))) for each in colours
+            max(fewest, min(number - 1, _fitting_colours(number, _FILLED * limit / size, fewest))) for number in colours
         ]
-        encoded = [encode(half, each) for half, each in zip(halves, colours, strict=True)]
+        encoded = [encode(half, number) for half, number in zip(halves, colours, strict=True)]
     together = [b""] * len(tiles)
     together[::2], together[1::2] = encoded
     return together
 
 
 def _fitting_colours(colours: int, factor: float, fewest: int) -> int:
-    """How many colours make a picture of so many colours `factor` times as long."""
+    """Return the number of colours that makes a picture with `colours` colours `factor` times as long."""
     return int(np.clip(colours * factor ** (1 / 0.62), fewest, _MOST_FITTED))
 
 
 def _expected_bytes(tiles: Pixels) -> float:
-    """The length with 16 colours a tile: it grows with how often neighbours differ by a quarter of a tile's contrast.
+    """Return the estimated length in bytes with 16 colours per tile.
 
-    A line through grids of photos, 64 to 124 pixels wide, whole, magnified and dimmed (correlation 0.79 a grid).
+    It grows with how often neighbouring pixels differ by a quarter of the tile's contrast. The line was fitted to grids
+    of photos 64 to 124 pixels wide, whole, magnified and dimmed (correlation 0.79 per grid).
     """
     brightness = tiles[:, ::2] @ np.array([0.3, 0.6, 0.1], np.float32)
     spread = brightness.std((1, 2), keepdims=True) + 1
@@ -121,7 +125,7 @@ def _expected_bytes(tiles: Pixels) -> float:
 def encode_tiles(tiles: Pixels, colours: int = 16) -> list[bytes]:
     """Return each of the tiles, uint8 [n, height, width, 3], as a sixel string that paints all of its pixels.
 
-    `colours` (2 to 64) a tile: fewer make it shorter. Raises ValueError for tiles wider or higher than MAX_SIDE.
+    Fewer `colours` (2 to 64 per tile) make it shorter. Raises ValueError for tiles wider or higher than MAX_SIDE.
     """
 
     def index(some: Pixels) -> tuple[Pixels, NDArray[np.float32]]:
@@ -132,9 +136,10 @@ def encode_tiles(tiles: Pixels, colours: int = 16) -> list[bytes]:
 
 
 def encode_fine(tiles: Pixels, colours: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
-    """Do as `encode_tiles`, with up to 256 colours a tile: each pixel gets the nearest, however long that is.
+    """Return sixel strings as `encode_tiles` does, with up to 256 colours per tile: each pixel gets the nearest colour,
+    however long that is.
 
-    `apply` gets few tiles at once, so that it can stop between them.
+    `apply` gets few tiles at once, so that the caller can stop between them.
     """
 
     def index(some: Pixels) -> tuple[Pixels, NDArray[np.float32]]:
@@ -145,7 +150,10 @@ def encode_fine(tiles: Pixels, colours: int, apply: Callable[..., Iterable[list[
 
 
 def _encode(tiles: Pixels, index: Callable[[Pixels], tuple[Pixels, NDArray[np.float32]]]) -> list[bytes]:
-    """Sixel strings of tiles; `index` returns colour numbers, uint8 [n, height + padding, width], and palettes."""
+    """Return the sixel strings of tiles.
+
+    `index` returns colour numbers, uint8 [n, height + padding, width], and palettes.
+    """
     count, height, width, _ = tiles.shape
     if max(height, width) > MAX_SIDE:
         raise ValueError(f"{width} x {height} pixels are more than {MAX_SIDE}")
@@ -160,13 +168,16 @@ def _encode(tiles: Pixels, index: Callable[[Pixels], tuple[Pixels, NDArray[np.fl
 
 
 def _whole_bands(tiles: Pixels) -> Pixels:
-    """The tiles with their last row repeated up to a multiple of 6 rows."""
+    """Return the tiles with their last row repeated up to a multiple of 6 rows."""
     return np.pad(tiles, ((0, 0), (0, -tiles.shape[1] % _BAND), (0, 0), (0, 0)), "edge")
 
 
 def _nearest(tiles: Pixels, colours: int) -> tuple[Pixels, NDArray[np.float32]]:
-    """uint8 [n, height, width] and float32 [n, colours, 3]: the nearest colours of palettes (median cut of some pixels,
-    Heckbert 1982), each colour then the mean of its pixels."""
+    """Return the nearest palette colour of each pixel, uint8 [n, height, width], and the palettes, float32 [n, colours,
+    3].
+
+    Palettes are a median cut of some pixels (Heckbert 1982); then each colour becomes the mean of its pixels.
+    """
     step = max(1, math.isqrt(tiles[0].size // 3 // _SAMPLED_FINE))
     index = np.empty(tiles.shape[:3], np.uint8)
     for numbers, tile in zip(index, tiles, strict=True):
@@ -212,8 +223,11 @@ def _wrap(body: bytes, palette: NDArray[np.float32], width: int, height: int) ->
 
 
 def _choose_palettes(tiles: Pixels, colours: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """float32 [n, colours, 3] in 0..255, multiples of sixel's percent: k-means (Lloyd 1982) from bins of brightness;
-    and the mean squared distance of the pixels from the nearest colour, float32 [n]."""
+    """Return palettes, float32 [n, colours, 3] in 0..255, multiples of sixel's percent, and their mean squared errors,
+    float32 [n].
+
+    The palettes are found by k-means (Lloyd 1982) that starts from bins of brightness.
+    """
     count = len(tiles)
     pixels = tiles.reshape(count, -1, 3)
     sample = pixels[:, :: max(1, min(pixels.shape[1] // _SAMPLED, _SPARSEST))].astype(np.float32)
@@ -237,11 +251,11 @@ def _choose_palettes(tiles: Pixels, colours: int) -> tuple[NDArray[np.float32], 
 
 
 def _index(tiles: Pixels, palettes: NDArray[np.float32], error: NDArray[np.float32]) -> Pixels:
-    """uint8 [n, height, width], height a multiple of 6: for each pixel the number of a colour near to it, rather one
-    that its band has in the column before, as a run that goes on is shorter than one that begins.
+    """Return a colour number for each pixel, uint8 [n, height, width], height a multiple of 6.
 
-    Least (squared distance + `error` * bytes), float32 [n]: the rate-distortion trade (Sullivan & Wiegand 1998), column
-    by column, where a byte is worth as much as the palette's own error.
+    It minimises squared distance + `error` * bytes, column by column: the rate-distortion trade-off (Sullivan & Wiegand
+    1998). `error`, float32 [n], is the palette's own error. A colour near to the pixel's that the band has in the
+    column before is preferred, since continuing a run takes fewer bytes than starting one.
     """
     count, height, width, _ = tiles.shape
     bands, colours = count * height // _BAND, palettes.shape[1]
@@ -265,7 +279,7 @@ def _index(tiles: Pixels, palettes: NDArray[np.float32], error: NDArray[np.float
 
 
 def _common_first(index: Pixels, palettes: NDArray[np.float32]) -> tuple[Pixels, NDArray[np.float32]]:
-    """The same picture with each palette sorted by use: frequent colours get the numbers with one digit."""
+    """Return the same picture with each palette sorted by use, so that frequent colours get one-digit numbers."""
     count, colours, _ = palettes.shape
     tile = np.arange(count)[:, None, None] * colours
     used = np.bincount((index + tile).ravel(), minlength=count * colours).reshape(count, colours)
@@ -276,7 +290,7 @@ def _common_first(index: Pixels, palettes: NDArray[np.float32]) -> tuple[Pixels,
 
 @cache
 def _run_tokens() -> NDArray[np.uint64]:
-    """Tokens as 8 zero-padded bytes: entry 64 * n + mask paints mask in n columns."""
+    """Return tokens as 8 zero-padded bytes: entry 64 * n + mask paints mask in n columns."""
     tokens = [b""] * 64
     for n in range(1, MAX_SIDE + 1):
         tokens += [bytes([63 + mask]) * n if n < 4 else b"!%d%c" % (n, 63 + mask) for mask in range(64)]
@@ -285,37 +299,40 @@ def _run_tokens() -> NDArray[np.uint64]:
 
 @cache
 def _select_tokens(before: bytes) -> NDArray[np.uint64]:
-    """Tokens that select a colour, each after the bytes given."""
+    """Return the tokens that select each colour, each after the bytes `before`."""
     return np.array([b"%s#%d" % (before, colour) for colour in range(_MAX_COLOURS)], "S8").view(np.uint64)
 
 
 def _marks(index: Pixels) -> _Marks:
-    """Sorted band << 24 | colour << 16 | column << 6 | mask, of each colour of each column; index [bands, 6, width]."""
+    """Return one number for each colour of each column, sorted: band << 24 | colour << 16 | column << 6 | mask.
+
+    index: colour numbers [bands, 6, width].
+    """
     bands, _, width = index.shape
     band_and_column = np.arange(bands, dtype=np.uint32)[:, None] << 24 | np.arange(width, dtype=np.uint32) << 6
     masks = np.empty((6, bands, width), np.uint8)
     masks[:] = 1 << np.arange(6, dtype=np.uint8)[:, None, None]
     first = np.ones(masks.shape, bool)  # is it the colour's first row in this column?
-    found = []
+    keys = []
     for row in range(6):
         for below in range(row + 1, 6):
             same = index[:, row] == index[:, below]
             masks[row] |= same.view(np.uint8) << np.uint8(below)
             first[below] &= ~same
         key = band_and_column | index[:, row].astype(np.uint32) << 16 | masks[row]
-        found.append(key[first[row]])
-    marks = np.concatenate(found)
+        keys.append(key[first[row]])
+    marks = np.concatenate(keys)
     marks.sort()
     return marks
 
 
 def _places(marks: _Marks, width: int) -> NDArray[np.intp]:
-    """band * width + column of each mark."""
+    """Return band * width + column of each mark."""
     return ((marks >> 24) * np.uint32(width) + (marks >> 6 & 1023)).astype(np.intp)
 
 
 def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
-    """The colour that fills each column first, int16 [bands * width]: the one with the widest span there."""
+    """Return the colour that fills each column first, int16 [bands * width]: the one with the widest span there."""
     spot = marks >> 6
     start = np.flatnonzero(np.diff(spot, prepend=np.uint32(1 << 31)) > 1 + _BRIDGE)
     size = np.diff(start, append=len(spot))
@@ -327,7 +344,7 @@ def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
     fill = np.full(bands * width, -1, np.int16)
     colour = (marks[start] >> 16 & 255).astype(np.int16)
     fill[np.repeat(_places(marks[start], width), span) + inside] = np.repeat(colour, span)
-    # what the others left is narrow, or empty: it takes the colour on its left
+    # the remaining columns are narrow or empty: they take the colour on their left
     start = np.flatnonzero(np.diff(fill, prepend=-2) | (np.arange(fill.size) % width == 0))
     kept = (np.diff(start, append=fill.size) >= _MIN_FILL) & (fill[start] >= 0)
     start = start[kept | (start % width == 0)]
@@ -335,7 +352,9 @@ def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
 
 
 def _bodies(index: Pixels, height: int) -> list[bytes]:
-    """The bands of every tile, index [n, bands, 6, width]: cells of (select, skip, paint) tokens, one for each run."""
+    """Return the bands of every tile, index [n, bands, 6, width]: cells of (select, skip, paint) tokens, one for each
+    run.
+    """
     count, tile_bands, _, width = index.shape
     bands = count * tile_bands
     run = _run_tokens()

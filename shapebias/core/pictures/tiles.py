@@ -1,4 +1,4 @@
-"""Pictures of a unit: its top images as a grid of tiles."""
+"""A unit's top images as a grid of tiles."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence
@@ -19,12 +19,12 @@ from shapebias.core.text import printable
 BACKGROUND = (18, 18, 18)
 _CROP_CELLS = 8  # map cells that a crop shows around the maximum
 _DIMMED = 0.4  # brightness outside the activation mask
-_HEAT = 0.65  # of the activation map over the image
-_LINE = (0, 255, 255)  # around where the unit fires
+_HEAT = 0.65  # opacity of the activation map over the image
+_LINE = (0, 255, 255)  # colour of the line around the mask
 
 
 class View(StrEnum):
-    """What a tile shows: the surroundings of the maximum, or the whole image with its activation mask."""
+    """The content of a tile: the crop around the maximum, or the whole image with its activation mask."""
 
     CROP = "crop"
     MASK = "mask"
@@ -32,12 +32,13 @@ class View(StrEnum):
 
     @property
     def next(self) -> "View":
+        """Return the other view."""
         views = list(View)
         return views[(views.index(self) + 1) % len(views)]
 
 
 def parse_view(text: str) -> View:
-    """Return the view of a name. Raises UsageError where there is none."""
+    """Return the view with this name. Raises UsageError where there is none."""
     try:
         return View(text)
     except ValueError:
@@ -46,7 +47,7 @@ def parse_view(text: str) -> View:
 
 @dataclass(frozen=True)
 class UnitImage:
-    """One of a unit's top images, 0 being the strongest."""
+    """One of a unit's top images; rank 0 is the strongest."""
 
     unit: Unit
     rank: int
@@ -54,7 +55,7 @@ class UnitImage:
 
 @dataclass(frozen=True)
 class Photo:
-    """A probe image as a model saw it, by its number in the model's own store."""
+    """A probe image as one model saw it. `image` is its number in the model's own store."""
 
     model: str
     image: int
@@ -62,9 +63,9 @@ class Photo:
 
 @dataclass(frozen=True)
 class AttributionMaps:
-    """Where models look in an image, by one attribution method: the image as each of them saw it.
+    """One image, as each of several models saw it, with the models' maps by one attribution method.
 
-    Their maps are on one scale, unless `each_alone`.
+    All maps are drawn on one scale, unless `each_alone`.
     """
 
     method: str
@@ -80,8 +81,9 @@ Subject = Unit | UnitImage | Photo | AttributionMaps
 def subject_tiles(
     store: Store, subject: Subject, count: int, size: int, view: View, apply: Callable[..., Iterable[Image.Image]] = map
 ) -> list[Image.Image]:
-    """Return the pictures of a unit (`unit_tiles`), of one of its images (`image_views`), of a probe image, or of one
-    with attribution maps (`attribution_views`)."""
+    """Return the pictures of a subject: a unit (`unit_tiles`), one of its images (`image_views`), a probe image, or an
+    image with attribution maps (`attribution_views`).
+    """
     if isinstance(subject, Unit):
         return unit_tiles(store, subject, count, size, view, apply)
     if isinstance(subject, UnitImage):
@@ -99,10 +101,10 @@ def unit_tiles(
     view: View,
     apply: Callable[..., Iterable[Image.Image]] = map,
 ) -> list[Image.Image]:
-    """Return the unit's strongest `count` images (fewer where it has fewer) as RGB tiles of size x size pixels.
+    """Return the unit's strongest `count` images (or all where it has fewer) as RGB tiles of size x size pixels.
 
-    The mask is Network Dissection's: where the map, upsampled bilinearly, exceeds the unit's q995. `apply` is `map`, or
-    that of an executor: Pillow lets threads work. Raises StoreError for a damaged store.
+    The mask is Network Dissection's: it marks where the map, upsampled bilinearly, exceeds the unit's q995. `apply` is
+    `map`, or that of an executor: Pillow releases the lock of threads. Raises StoreError for a damaged store.
     """
     top = store.top(unit)
     threshold = _mask_threshold(store, unit, top) if view is View.MASK else 0.0
@@ -118,10 +120,10 @@ def unit_tiles(
 
 
 def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image]:
-    """Return the whole image, and the activation map over it (black to white: 0 to the unit's max) with a line around
-    where the unit fires (as `View.MASK`), RGB of size x size pixels; none where the unit has no such image.
+    """Return two RGB pictures of size x size pixels: the whole image, and the activation map over it.
 
-    Raises StoreError.
+    The map goes from black, 0, to white, the unit's maximum, with a line around the mask of `View.MASK`. Returns
+    nothing where the unit has no such image. Raises StoreError for a damaged store.
     """
     top = store.top(subject.unit)
     if subject.rank >= len(top.image):
@@ -139,8 +141,11 @@ def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image
 def attribution_views(
     store: Store, subject: AttributionMaps, size: int, apply: Callable[..., Iterable[Image.Image]] = map
 ) -> list[Image.Image]:
-    """Return the image, and for each model its map over the image as it saw it (see `heat_tile`), RGB of size x size
-    pixels. Raises StoreError."""
+    """Return the image, and for each model its attribution map over the image (see `heat_tile`), RGB of size x size
+    pixels.
+
+    Raises StoreError for a damaged store.
+    """
     photos, (maps, scales) = [_photo(store, photo, size) for photo in subject.photos], attribution_maps(store, subject)
 
     def tile(photo: Image.Image, values: NDArray[np.float32] | None, scale: float) -> Image.Image:
@@ -150,8 +155,11 @@ def attribution_views(
 
 
 def attribution_maps(store: Store, subject: AttributionMaps) -> tuple[list[NDArray[np.float32] | None], list[float]]:
-    """Return each model's map, float32 [h, w], None where it was not measured; and the value at which its colours end:
-    one for all, unless each has its own. Raises StoreError."""
+    """Return each model's map, float32 [h, w], None where it was not measured; and for each the value with the
+    strongest colour.
+
+    That value is the same for all maps, unless each has its own scale. Raises StoreError for a damaged store.
+    """
     maps = [_attribution_map(store, photo, subject.method) for photo in subject.photos]
     groups = [[values] for values in maps] if subject.each_alone else [maps] * len(maps)
     scales = [heat_scale([one for one in group if one is not None], subject.signed) for group in groups]
@@ -169,7 +177,7 @@ def _attribution_map(store: Store, photo: Photo, method: str) -> NDArray[np.floa
 
 
 def _photo(store: Store, photo: Photo, size: int) -> Image.Image:
-    """Return a probe image as a model saw it, RGB of size x size pixels."""
+    """Return a probe image as the model saw it, RGB of size x size pixels."""
     owner, label = store.owner(photo.model)
     return _picture(owner, label, photo.image).resize((size, size), Image.Resampling.BICUBIC)
 
@@ -189,7 +197,7 @@ def _decode(encoded: bytes) -> Image.Image:
 
 
 def _mask_threshold(store: Store, unit: Unit, top: TopImages) -> float:
-    """Return the unit's q995 on the maps' scale, where 255 is the unit's max."""
+    """Return the unit's q995 on the scale of the stored maps, where 255 is the unit's maximum."""
     if len(top.value) == 0 or top.value[0] <= 0:
         return 255.0
     quantile = float(store.metric(unit.model, unit.layer, "q995")[unit.index])
@@ -217,7 +225,7 @@ def _masked(tile: Image.Image, activation: NDArray[np.uint8], threshold: float) 
 
 
 def _above(levels: Image.Image, threshold: float) -> Image.Image:
-    """Return 255 where the levels exceed the threshold, else 0."""
+    """Return a picture that is 255 where the levels exceed the threshold, else 0."""
     return levels.point([255 if level > threshold else 0 for level in range(256)])
 
 
@@ -230,8 +238,10 @@ def compose(
     background: tuple[int, int, int] = BACKGROUND,
     captions: Sequence[str] = (),
 ) -> Image.Image:
-    """Return one picture of tiles in reading order, `gap` pixels right of and below each; with captions, a line of text
-    below each."""
+    """Return one picture of tiles in reading order, with `gap` pixels to the right of and below each tile.
+
+    `captions` are lines of text below the tiles.
+    """
     line = 16 if captions else 0
     step_x, step_y = size + gap, size + gap + line
     canvas = Image.new("RGB", (columns * step_x, rows * step_y), background)

@@ -1,4 +1,4 @@
-"""A unit's top images as one picture with captions, as it is saved."""
+"""The picture that is saved for a unit: its top images as a grid with captions."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ _COLUMNS = 5
 def unit_picture(
     store: Store, unit: Unit, view: View, tile: int = _TILE, *, images: int | None = None, columns: int = _COLUMNS
 ) -> Image.Image:
-    """Return the unit's strongest `images` (all of its top images without a number) as a grid of `columns`, RGB.
+    """Return the unit's strongest `images` (None: all of its top images) as a grid with `columns` columns, RGB.
 
-    Tiles are of `tile` x `tile` px, with a caption below each: the value, and the class, or the file's name without
-    one. Raises StoreError for a damaged store.
+    Tiles are `tile` x `tile` px. The caption below each is the activation with the class, or with the file's name where
+    there is no class. Raises StoreError for a damaged store.
     """
     top = store.top(unit)
     tiles = unit_tiles(store, unit, len(top.image) if images is None else images, tile, view)

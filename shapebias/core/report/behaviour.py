@@ -1,4 +1,4 @@
-"""What networks decide: by shape or texture, without either, with less detail, under attack, out of distribution."""
+"""Decisions of networks: by shape or texture, without either, with less detail, under attack, out of distribution."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,10 +8,10 @@ from shapebias.core.analysis.accuracy import Accuracy, accuracies
 from shapebias.core.analysis.describe import observers_of
 from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies, ood_decisions
 from shapebias.core.ood.comparison import MEAN, compare
-from shapebias.core.ood.decisions import Observer as Decider
-from shapebias.core.report.finding import Finding, listed, name_of, percent, percent_interval
+from shapebias.core.ood.decisions import OodObserver as Decider
+from shapebias.core.report.finding import ReportFinding, listed, name_of, percent, percent_interval
 from shapebias.core.report.scope import Scope
-from shapebias.core.report.tables import Column, Table, words
+from shapebias.core.report.tables import Heading, Table, words
 from shapebias.core.shape_bias.observers import Observer, shape_categories
 from shapebias.core.uncertainty.shares import wilson
 
@@ -28,8 +28,10 @@ Fractions = Mapping[str, float]  # by model
 # Shape or texture
 
 
-def shape_bias(scope: Scope) -> Finding | None:
-    """Return how often models, and people, decide by shape where texture says otherwise; None where none was asked."""
+def shape_bias(scope: Scope) -> ReportFinding | None:
+    """Return the finding on how often models and people decide by shape where shape and texture conflict; None without
+    decisions.
+    """
     rank = {name: number for number, name in enumerate(scope.every_model)}
     observers = sorted(observers_of(scope.store), key=lambda one: len(rank) if one.is_people else rank[one.name])
     if not observers:
@@ -54,7 +56,7 @@ def shape_bias(scope: Scope) -> Finding | None:
 
         return shape_bias_figure(observers)
 
-    return Finding(
+    return ReportFinding(
         key="shape-bias",
         title="Shape or texture",
         sentences=sentences,
@@ -65,8 +67,11 @@ def shape_bias(scope: Scope) -> Finding | None:
 
 
 def _by_category(scope: Scope, observers: Sequence[Observer]) -> list[str]:
-    """Return in how many categories the pair's second model has the larger shape bias, and where the two differ most;
-    of one model the categories at both ends."""
+    """Return a sentence on the categories in which the pair's second model has the larger shape bias, and on the
+    largest differences.
+
+    For a single model, on the categories at both ends.
+    """
     known = {one.name: one.category_bias for one in observers}
     categories = shape_categories(observers)
     if scope.pair is None:
@@ -88,7 +93,7 @@ def _by_category(scope: Scope, observers: Sequence[Observer]) -> list[str]:
 
 
 def _ends(values: Fractions) -> str:
-    """Return such as `lowest for car (4.0%) and highest for knife (56.0%)`."""
+    """Return a phrase such as `lowest for car (4.0%) and highest for knife (56.0%)`."""
     low, high = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
     return (
         f"lowest for {name_of(low)} ({percent(values[low])}) and highest for {name_of(high)} ({percent(values[high])})"
@@ -103,12 +108,12 @@ def _decisions_table(observers: Sequence[Observer]) -> Table:
         bias = [percent(value) for value in (counts.shape_bias, low, high)]
         rows.append([name_of(one.name), one.source, one.score.stimuli, *numbers, *bias])
     titles = ("by shape", "by texture", "other", "shape bias", "from", "to")
-    columns = [words("who"), words("source"), words("stimuli"), *map(Column, titles)]
+    columns = [words("who"), words("source"), words("stimuli"), *map(Heading, titles)]
     return Table(title="Decisions where shape and texture disagree", columns=columns, rows=rows)
 
 
 def _category_table(observers: Sequence[Observer]) -> Table:
-    columns = [words("shape", filtered=False), *(Column(name_of(one.name)) for one in observers)]
+    columns = [words("shape", filtered=False), *(Heading(name_of(one.name)) for one in observers)]
     rows = [
         [name_of(category), *(percent(one.category_bias.get(category, math.nan)) for one in observers)]
         for category in shape_categories(observers)
@@ -119,8 +124,8 @@ def _category_table(observers: Sequence[Observer]) -> Table:
 # Accuracy
 
 
-def accuracy(scope: Scope) -> Finding | None:
-    """Return the accuracies under every condition; None where none is known."""
+def accuracy(scope: Scope) -> ReportFinding | None:
+    """Return the finding on the accuracies under every condition; None where none is known."""
     known = sorted(
         (row for row in accuracies(scope.store) if row.images), key=lambda row: scope.every_model.index(row.model)
     )
@@ -141,7 +146,7 @@ def accuracy(scope: Scope) -> Finding | None:
 
         return bar_figure(fractions, models, conditions, "Top-1 accuracy")
 
-    return Finding(
+    return ReportFinding(
         key="accuracy",
         title="Accuracy",
         sentences=sentences,
@@ -163,7 +168,7 @@ def _ends_of(row: Accuracy) -> tuple[float, float]:
 
 
 def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
-    """Return sentences about conditions of a kind: of a few one each, of more those at the ends."""
+    """Return sentences about conditions of one kind: one for each of a few conditions, or for the extremes of many."""
     conditions: dict[str, list[Accuracy]] = {}
     for row in rows:
         conditions.setdefault(row.condition, []).append(row)
@@ -175,7 +180,9 @@ def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
 def _extremes(
     scope: Scope, title: str, fractions: Mapping[tuple[str, str], float], conditions: Sequence[str]
 ) -> list[str]:
-    """Return where the pair differs most, in both directions; of one model the conditions at both ends."""
+    """Return a phrase on where the pair differs most in both directions; for a single model, on the conditions at both
+    ends.
+    """
     if scope.pair is None:
         (model,) = scope.models
         own = {name: fractions[model, name] for name in conditions if (model, name) in fractions}
@@ -207,15 +214,22 @@ def _accuracy_table(known: Sequence[Accuracy]) -> Table:
         for row in known
     ]
     columns = [words("kind"), words("condition", filtered=False), words("model")]
-    columns += [Column("accuracy"), Column("from", "95 % interval over images"), Column("to"), Column("images")]
+    columns += [
+        Heading("accuracy"),
+        Heading("from", "95 % interval over images"),
+        Heading("to"),
+        Heading("images"),
+    ]
     return Table(title="Accuracy under every condition", columns=columns, rows=rows)
 
 
 # Out of distribution
 
 
-def out_of_distribution(scope: Scope) -> Finding | None:
-    """Return the accuracies for sets of stimuli, and whether the pair errs alike; None where there was no set."""
+def out_of_distribution(scope: Scope) -> ReportFinding | None:
+    """Return the finding on the accuracies for sets of stimuli, and on whether the pair errs alike; None without such
+    sets.
+    """
     store = scope.store
     known = {model: ood_accuracies(store, model) for model in scope.every_model}
     known = {model: rows for model, rows in known.items() if rows}
@@ -233,7 +247,7 @@ def out_of_distribution(scope: Scope) -> Finding | None:
 
         return bar_figure(fractions | means, list(known), [*sets, *([_MEAN_OF_SETS] if means else [])], "Accuracy")
 
-    return Finding(
+    return ReportFinding(
         key="ood",
         title="Out of distribution",
         sentences=[*sentences, *_alike(scope)],
@@ -244,7 +258,7 @@ def out_of_distribution(scope: Scope) -> Finding | None:
 
 
 def _alike(scope: Scope) -> list[str]:
-    """Return how alike the pair errs, as `shapebias ood` says it."""
+    """Return a sentence on how similarly the pair errs, as in `shapebias ood`."""
     if scope.pair is None:
         return []
     decided = {Decider(model, "", is_person=False): ood_decisions(scope.store, model) for model in scope.pair}
@@ -258,13 +272,15 @@ def _alike(scope: Scope) -> list[str]:
 
 
 def _set_table(fractions: Mapping[tuple[str, str], float], models: Sequence[str], sets: Sequence[str]) -> Table:
-    columns = [words("set", filtered=False), *(Column(name_of(model)) for model in models)]
+    columns = [words("set", filtered=False), *(Heading(name_of(model)) for model in models)]
     rows = [[name_of(name), *(percent(fractions.get((model, name), math.nan)) for model in models)] for name in sets]
     return Table(title="Accuracy by set of stimuli", columns=columns, rows=rows)
 
 
-def strength(scope: Scope) -> Finding | None:
-    """Return the models among published networks by the strength of their training; None where nothing compares."""
+def strength(scope: Scope) -> ReportFinding | None:
+    """Return the finding that places the models among published networks by the strength of their training; None
+    without a comparison.
+    """
     from shapebias.core.analysis.robustness import SHAPE_BIAS, networks_of, published_networks
 
     own = sorted(networks_of(scope.store, {}), key=lambda network: scope.every_model.index(network.name))
@@ -285,7 +301,7 @@ def strength(scope: Scope) -> Finding | None:
 
         return robustness_figure(own)
 
-    return Finding(
+    return ReportFinding(
         key="strength",
         title="Beside published networks",
         sentences=sentences or ["Accuracies beside those of 16 published ResNet-50: see the figure."],

@@ -1,4 +1,4 @@
-"""How well attribution maps explain, and the three criteria: accuracy, that out of distribution, explainability."""
+"""The scores of attribution maps, and the three criteria: accuracy, that out of distribution, explainability."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +15,9 @@ from shapebias.core.analysis.explainability import (
 )
 from shapebias.core.attribution.methods import CONTROL
 from shapebias.core.attribution.scores import SCORES
-from shapebias.core.report.finding import Finding, listed, name_of
+from shapebias.core.report.finding import ReportFinding, listed, name_of
 from shapebias.core.report.scope import Scope
-from shapebias.core.report.tables import Column, Table, words
+from shapebias.core.report.tables import Heading, Table, words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _SIGNIFICANT = 0.05
 
 
-def attribution(scope: Scope) -> Finding | None:
-    """Return how well methods explain the models; None where no maps were scored."""
+def attribution(scope: Scope) -> ReportFinding | None:
+    """Return the finding on how well methods explain the models; None where no maps were scored."""
     if not scored_maps(scope.store):
         return None
     rows = explained(scope.store, scope.every_model)
@@ -41,7 +41,7 @@ def attribution(scope: Scope) -> Finding | None:
 
         return attribution_figure(rows, said)
 
-    return Finding(
+    return ReportFinding(
         key="attribution",
         title="Where they look",
         sentences=[*filter(None, (_best(name, rows) for name in said)), *_apart(scope, said, differences)],
@@ -52,9 +52,10 @@ def attribution(scope: Scope) -> Finding | None:
     )
 
 
-def three_criteria(scope: Scope) -> Finding | None:
-    """Return accuracy, accuracy out of distribution and explainability beside each other; None where no network has two
-    of them."""
+def three_criteria(scope: Scope) -> ReportFinding | None:
+    """Return the finding on accuracy, accuracy out of distribution and explainability; None where no network has two of
+    them.
+    """
     known = criteria(scope.store)
     networks = sorted(known.networks, key=lambda network: scope.every_model.index(network.model))
     known = replace(known, networks=tuple(networks))
@@ -74,18 +75,18 @@ def three_criteria(scope: Scope) -> Finding | None:
         return criteria_figure(known, pairs)
 
     about = "Networks by two of the three criteria (Nourelahi et al. 2022) each, with 95 % intervals"
-    return Finding(
+    return ReportFinding(
         key="criteria",
         title="Three criteria",
         sentences=said,
         draw=draw,
         caption=f"{'. '.join([about, *criteria_notes(known)])}.",
-        tables=[Table(title="The three criteria", columns=[words("model"), *map(Column, head[1:])], rows=rows)],
+        tables=[Table(title="The three criteria", columns=[words("model"), *map(Heading, head[1:])], rows=rows)],
     )
 
 
 def _best(score: str, rows: Sequence[Explained]) -> str:
-    """Return which method explains each model best by a score, and how the best control does."""
+    """Return a sentence on the method that explains each model best by a score, and on the best control."""
     parts = []
     for model in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == model and row.scores[score].mean == row.scores[score].mean]
@@ -105,7 +106,7 @@ def _first(score: str, rows: Sequence[Explained]) -> Explained:
 
 
 def _apart(scope: Scope, names: Sequence[str], differences: Sequence[ScoreDifference]) -> list[str]:
-    """Return in which scores the pair differs beyond chance, and for how many methods."""
+    """Return a sentence on the scores in which the pair differs beyond chance, and for how many methods."""
     if scope.pair is None or not differences:
         return []
     parts = []
@@ -125,8 +126,8 @@ def _apart(scope: Scope, names: Sequence[str], differences: Sequence[ScoreDiffer
 
 
 def _score_table(rows: Sequence[Explained], names: Sequence[str]) -> Table:
-    columns = [words("method"), words("family"), words("model"), Column("images")]
-    columns += [Column(SCORES[name].title, SCORES[name].formula) for name in names]
+    columns = [words("method"), words("family"), words("model"), Heading("images")]
+    columns += [Heading(SCORES[name].title, SCORES[name].formula) for name in names]
     body = [
         [
             name_of(row.method),
@@ -143,12 +144,18 @@ def _score_table(rows: Sequence[Explained], names: Sequence[str]) -> Table:
 
 
 def _difference_table(differences: Sequence[ScoreDifference]) -> Table:
-    columns = [words("score"), words("method"), Column("first"), Column("second"), Column("difference")]
+    columns = [
+        words("score"),
+        words("method"),
+        Heading("first"),
+        Heading("second"),
+        Heading("difference"),
+    ]
     columns += [
-        Column("from", "95 %, images resampled"),
-        Column("to"),
-        Column("p", "Holm over methods"),
-        Column("images"),
+        Heading("from", "95 %, images resampled"),
+        Heading("to"),
+        Heading("p", "Holm over methods"),
+        Heading("images"),
     ]
     rows = []
     for row in differences:

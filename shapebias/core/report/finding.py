@@ -1,4 +1,4 @@
-"""A finding: what was found in sentences, its figure and its tables; and how numbers are written in sentences."""
+"""A finding about a subject: sentences, a figure and tables; and the formats of numbers in sentences."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,8 @@ UNDEFINED = "–"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What was found about a subject. `key` names its place in the page; `draw` makes the figure that `caption`
-    describes."""
+class ReportFinding:
+    """A finding about a subject. `key` is its id in the page; `draw` makes the figure that `caption` describes."""
 
     key: str
     title: str
@@ -28,17 +27,17 @@ class Finding:
 
 
 def percent(fraction: float) -> str:
-    """Return such as `53.0%`."""
+    """Return a fraction as a percentage, such as `53.0%`."""
     return UNDEFINED if fraction != fraction else f"{fraction:.1%}"
 
 
 def percent_interval(low: float, high: float) -> str:
-    """Return such as ` (95 % interval 47.0% to 58.9%)`; nothing where there is none."""
+    """Return an interval such as ` (95 % interval 47.0% to 58.9%)`; empty where there is none."""
     return "" if low != low else f" (95 % interval {percent(low)} to {percent(high)})"
 
 
 def number(metric: str, value: float) -> str:
-    """Return the value of a metric as tables have it."""
+    """Return the value of a metric as in tables."""
     return METRICS[metric].format(value)
 
 
@@ -48,10 +47,10 @@ def signed(metric: str, value: float) -> str:
 
 
 def name_of(text: str) -> str:
-    """Return the name of a model, a layer, a class or a condition as it stands in a sentence."""
+    """Return the name of a model, a layer, a class or a condition as it is written in a sentence."""
     return printable(text, 40)
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Return `a, b and c`."""
+    """Return names as a list in words: `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

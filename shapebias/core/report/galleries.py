@@ -1,4 +1,4 @@
-"""Which units are shown with their images: marked ones, and of each layer those at the ends of what is measured."""
+"""The units that are displayed with their images: marked ones, and for each layer those at the ends of the metrics."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _MOST_CATEGORIES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A unit, what is said below its images, and the note of a marked one."""
+    """A unit, the text below its images, and the note of a marked unit."""
 
     unit: Unit
     facts: str
@@ -30,7 +30,7 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Shelf:
-    """Units that have something in common: of each model a row, or each beside its twin. `key` names its place."""
+    """Units with something in common: one row per model, or each unit beside its twin. `key` is its id in the page."""
 
     title: str
     rows: Sequence[Sequence[Card]]
@@ -38,7 +38,7 @@ class Shelf:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """The shelves of a layer, or of the marked units. `note` says what is left out."""
+    """The shelves of a layer, or of the marked units. `note` says how many are left out."""
 
     key: str
     title: str
@@ -69,14 +69,14 @@ def marked(scope: Scope) -> Gallery | None:
 
 
 def _facts(table: UnitTable, row: int) -> str:
-    """Return the first numbers of a unit, as they are in tables."""
+    """Return the most important numbers of a unit, as in tables."""
     names = [name for name in ("smoothness", "class_diversity") if name in table.columns]
     parts = [f"{METRICS[name].in_words} {METRICS[name].format(table.cell(name, row))}" for name in names]
     return ", ".join([*parts, *_concept(table, row)])
 
 
 def _concept(table: UnitTable, row: int) -> list[str]:
-    """Return the concept that a unit detects with its IoU, where it is a detector."""
+    """Return the concept that a unit detects with its IoU; empty for a unit that is no detector."""
     if "iou" not in table.columns or not table.columns["iou"][row] >= DETECTOR:
         return []
     return [f"{printable(str(table.cell('concept', row)), 30)} (IoU {number('iou', float(table.columns['iou'][row]))})"]
@@ -90,10 +90,10 @@ def galleries(scope: Scope) -> Iterator[Gallery]:
         shelves = [*_ends(scope, tables), *_detectors(scope, tables)]
         twins = _twins(scope, correlator, layer, [card.unit for shelf in shelves for row in shelf.rows for card in row])
         units = f"{' and '.join(f'{len(table):,} units of {name_of(table.layers[0][0])}' for table in tables)}"
-        shown = {card.unit for shelf in [*shelves, *twins] for row in shelf.rows for card in row}
-        left_out = sum(map(len, tables)) - len(shown)
+        displayed = {card.unit for shelf in [*shelves, *twins] for row in shelf.rows for card in row}
+        left_out = sum(map(len, tables)) - len(displayed)
         note = (
-            f"{len(shown)} of {units}; the other {left_out:,} are in the store: shapebias explore."
+            f"{len(displayed)} of {units}; the other {left_out:,} are in the store: shapebias explore."
             if left_out > 0
             else ""
         )
@@ -113,7 +113,7 @@ def _ends(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
 
 
 def _differs_in_classes(table: UnitTable) -> bool:
-    """Return whether units differ in class diversity: they do not where nearly every image is of another class."""
+    """Return whether units differ in class diversity; they cannot where nearly every image has a class of its own."""
     known = table.columns.get("class_diversity", np.zeros(0))
     return len(np.unique(known[np.isfinite(known)])) > 1
 
@@ -158,7 +158,7 @@ def _detectors(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
 
 
 def _twins(scope: Scope, correlator: Correlator, layer: str, units: Sequence[Unit]) -> list[Shelf]:
-    """Return of the first model's units on the other shelves those with the best twins, each beside its twin."""
+    """Yield the first model's units on the other shelves that have the best twins, each beside its twin."""
     if scope.pair is None or layer not in scope.shared or not correlator.comparable(*scope.pair):
         return []
     first, second = scope.pair

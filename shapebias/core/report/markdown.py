@@ -7,7 +7,7 @@ from shapebias.core.figures.output import drawing, save_figure
 from shapebias.core.files import cannot_write, write_text
 from shapebias.core.pictures.tiles import View
 from shapebias.core.pictures.unit_picture import unit_picture
-from shapebias.core.report.finding import Finding
+from shapebias.core.report.finding import ReportFinding
 from shapebias.core.report.galleries import Card, Gallery
 from shapebias.core.report.pictures import description
 from shapebias.core.report.report import Report
@@ -57,7 +57,7 @@ def _paragraphs(*texts: str) -> Iterator[str]:
         yield from (text, "")
 
 
-def _figure(finding: Finding, pictures: Path) -> Iterator[str]:
+def _figure(finding: ReportFinding, pictures: Path) -> Iterator[str]:
     name = f"{finding.key}.png"
     with drawing():
         save_figure(finding.draw(), pictures / name)
@@ -94,7 +94,7 @@ def _measured(report: Report, command: str) -> Iterator[str]:
 
 
 def _code(text: str) -> str:
-    """Return lines of code, indented: no character of theirs ends that."""
+    """Return lines of code, indented, so that no character in them ends the code block."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
@@ -108,7 +108,7 @@ def _gallery(report: Report, gallery: Gallery, pictures: Path) -> Iterator[str]:
 
 
 def _card(report: Report, card: Card, pictures: Path) -> Iterator[str]:
-    """Yield a unit: its picture, which is written once, its name and what is said of it."""
+    """Yield a unit: its picture, which is written once, its name and the text about it."""
     models = list(report.scope.store.models)
     layers = list(report.scope.store.layers(card.unit.model))
     name = f"unit-{models.index(card.unit.model)}-{layers.index(card.unit.layer)}-{card.unit.index}.png"

@@ -1,4 +1,4 @@
-"""What was measured: networks, images, settings, versions, and how to do it again."""
+"""The section on what was measured: networks, images, settings, versions, and the commands to repeat it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shapebias.core.analysis.describe import (
 from shapebias.core.report.finding import name_of, percent
 from shapebias.core.report.reproduction import command_of
 from shapebias.core.report.scope import Scope
-from shapebias.core.report.tables import Column, Table, words
+from shapebias.core.report.tables import Heading, Table, words
 from shapebias.core.store.reader import Part
 from shapebias.core.text import printable
 
@@ -23,7 +23,7 @@ _MOST_SKIPPED = 50
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that is known, by its name. `is_code`: digests and names of files."""
+    """A fact with its name. `is_code`: whether it is a digest or a file name."""
 
     name: str
     value: str
@@ -32,7 +32,7 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What the section says.
+    """The contents of the section.
 
     networks:  facts of each model, by its label
     run:       facts of the images and the run
@@ -49,7 +49,7 @@ class Measured:
 
 
 def measured(scope: Scope) -> Measured:
-    """Return what was measured. Raises StoreError."""
+    """Return the section on what was measured. Raises StoreError."""
     facts = store_facts(scope.store)
     return Measured(
         networks={model["label"]: list(_network(model)) for model in facts["models"]},
@@ -119,8 +119,12 @@ def _layer_table(scope: Scope) -> Table:
         for label in scope.store.models
         for name, layer in scope.store.layers(label).items()
     ]
-    columns = [words("model"), words("layer", filtered=False), words("module", filtered=False), Column("units")]
-    columns += [Column("map"), words("what it is"), Column("left out", "maps with values that are no numbers")]
+    columns = [words("model"), words("layer", filtered=False), words("module", filtered=False), Heading("units")]
+    columns += [
+        Heading("map"),
+        words("what it is"),
+        Heading("left out", "maps with values that are no numbers"),
+    ]
     return Table(title="Layers", columns=columns, rows=rows)
 
 

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else."""
+"""A report as one HTML file that needs no other file."""
 
 import hashlib
 from base64 import b64encode
@@ -17,8 +17,11 @@ from shapebias.core.text import printable
 
 
 def html_of(report: Report, command: str) -> str:
-    """Return the page. All text of a store is escaped, and only the page's own script may run: its digest is in the
-    content security policy. `command` is what made the page. Raises StoreError."""
+    """Return the page. `command` is the command that made it. Raises StoreError.
+
+    All text of a store is escaped, and only the page's own script may run: its digest is in the content security
+    policy.
+    """
     environment = Environment(
         loader=PackageLoader("shapebias.core.report"),
         autoescape=True,

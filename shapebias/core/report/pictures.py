@@ -1,4 +1,4 @@
-"""The images of units as they stand in a page: a small grid of tiles with nothing between them."""
+"""The images of units in a page: a small grid of tiles without gaps."""
 
 import io
 
@@ -31,7 +31,7 @@ def unit_grid(store: Store, unit: Unit, light: bool = False) -> bytes:
 
 
 def description(store: Store, unit: Unit) -> str:
-    """Return what a unit's grid shows, in words: how many images, and of which classes most are."""
+    """Return a description of a unit's grid: how many images, and of which classes most are."""
     images = store.top(unit).image[: _COLUMNS * _ROWS].tolist()
     classes = [name for name in map(store.class_of, images) if name]
     counts = sorted({name: classes.count(name) for name in classes}.items(), key=lambda pair: -pair[1])

@@ -1,4 +1,4 @@
-"""All of a report, before it is a page."""
+"""Collects the contents of a report, before it becomes a page."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from shapebias.core.metrics import METRICS
 from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
 from shapebias.core.paper.claims import claims_of
 from shapebias.core.report import behaviour, explanations, units
-from shapebias.core.report.finding import Finding, name_of
+from shapebias.core.report.finding import ReportFinding, name_of
 from shapebias.core.report.galleries import Gallery, galleries, marked
 from shapebias.core.report.measured import Measured, measured
 from shapebias.core.report.scope import Scope
-from shapebias.core.report.tables import Column, Table, words
+from shapebias.core.report.tables import Heading, Table, words
 from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.core.units.table import UnitTable, load_units
@@ -30,14 +30,14 @@ _WORDS = ("concept", "concept_category")
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a page says, in its order."""
+    """The contents of a page, in order."""
 
     scope: Scope
     title: str
     lead: str
     about_pairs: str
     claims: Table | None
-    findings: list[Finding]
+    findings: list[ReportFinding]
     measured: Measured
     galleries: list[Gallery]
     units: Table
@@ -47,7 +47,7 @@ def report_of(scope: Scope) -> Report:
     """Return the report of a store. Raises StoreError, and ShapebiasError where the user's marks cannot be read."""
     known = [finding for subject in SUBJECTS if (finding := subject(scope)) is not None]
     own = marked(scope)
-    shown = [*([] if own is None else [own]), *galleries(scope)]
+    all_galleries = [*([] if own is None else [own]), *galleries(scope)]
     return Report(
         scope=scope,
         title=" and ".join(map(name_of, scope.models)),
@@ -56,13 +56,13 @@ def report_of(scope: Scope) -> Report:
         claims=_claims(scope),
         findings=known,
         measured=measured(scope),
-        galleries=shown,
-        units=_unit_table(scope, set(_units_in(shown))),
+        galleries=all_galleries,
+        units=_unit_table(scope, set(_units_in(all_galleries))),
     )
 
 
 def _lead(scope: Scope) -> str:
-    """Return in a line how much was measured, and when."""
+    """Return a line on how much was measured, and when."""
     units = sum(layer.units for model in scope.models for layer in scope.store.layers(model).values())
     others = len(scope.store.models) - len(scope.models)
     parts = [f"{units:,} units in {len(scope.layers)} layers, {len(scope.store.labels):,} images"]
@@ -71,7 +71,7 @@ def _lead(scope: Scope) -> str:
 
 
 def _claims(scope: Scope) -> Table | None:
-    """Return what the paper found of robust networks, and whether the pair shows it.
+    """Return the table of the paper's claims about robust networks, and whether the pair shows them.
 
     None where the pair is not known to be a standard network and its robust twin, by labels or as the built-in ones.
     """
@@ -80,33 +80,35 @@ def _claims(scope: Scope) -> Table | None:
     sources = tuple(scope.store.models[model].source for model in scope.pair)
     if sources not in (DEMO_PAIR, PHOTO_PAIR) and scope.pair not in pairs_of(scope.store):
         return None
-    rows = [[claim.found, claim.here, claim.verdict] for claim in claims_of(scope.store, *scope.pair)]
+    rows = [[claim.finding, claim.here, claim.verdict] for claim in claims_of(scope.store, *scope.pair)]
     columns = [words(title, filtered=False) for title in ("A robust network …", "here", "that is")]
     title = f"What Chen, Agarwal & Nguyen 2020 found of robust networks, and what {name_of(scope.pair[1])} shows"
     return Table(title=title, columns=columns, rows=rows) if rows else None
 
 
-def _units_in(shown: list[Gallery]) -> Iterator[Unit]:
-    for gallery in shown:
+def _units_in(all_galleries: list[Gallery]) -> Iterator[Unit]:
+    for gallery in all_galleries:
         for shelf in gallery.shelves:
             for row in shelf.rows:
                 yield from (card.unit for card in row)
 
 
-def _unit_table(scope: Scope, shown: set[Unit]) -> Table:
-    """Return every unit of the models with its metrics, or where they are many those that the galleries show."""
+def _unit_table(scope: Scope, kept: set[Unit]) -> Table:
+    """Return a table of all units of the models with their metrics, or where they are too many, of those in the
+    galleries.
+    """
     tables = [load_units(scope.store, model) for model in scope.models]
     total = sum(map(len, tables))
     every = total <= (_MOST_UNITS_LIGHT if scope.light else _MOST_UNITS)
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
     rows = [
-        _row(table, row, names) for table in tables for row in range(len(table)) if every or table.unit(row) in shown
+        _row(table, row, names) for table in tables for row in range(len(table)) if every or table.unit(row) in kept
     ]
-    columns = [words("model"), words("layer"), Column("unit")]
+    columns = [words("model"), words("layer"), Heading("unit")]
     for name in names:
         metric = METRICS[name]
         hint = f"{metric.formula}. Small: {metric.low}. Large: {metric.high}."
-        columns.append(Column(metric.title, hint, not metric.is_text, filtered=name == "concept_category"))
+        columns.append(Heading(metric.title, hint, not metric.is_text, filtered=name == "concept_category"))
     note = (
         "" if every else f"The units of the galleries, of {total:,}. All of them: shapebias units STORE --format csv."
     )

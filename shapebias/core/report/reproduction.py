@@ -1,4 +1,4 @@
-"""The command that makes a store again, from the settings that the store keeps."""
+"""The command that makes a store again, from the settings in the store."""
 
 import shlex
 from collections.abc import Iterable, Mapping
@@ -42,10 +42,10 @@ _LISTED = {"noise_std": "--noise-std", "distortions": "--distortion"}
 
 
 def command_of(store: Store) -> list[str] | None:
-    """Return the command that made a single store: its words, one list an option.
+    """Return the command that made a single store, as words: one list per option.
 
-    None where a Python program gave it networks in memory, or where an early store does not say how it was made.
-    Raises StoreError where the settings make no sense.
+    None where a Python program gave it networks in memory, or where an early store does not say how it was made. Raises
+    StoreError where the settings make no sense.
     """
     settings = store.attributes.get("settings")
     sources = [model.source for model in store.models.values()]
@@ -60,7 +60,7 @@ def command_of(store: Store) -> list[str] | None:
 
 
 def _models(store: Store, settings: Mapping[str, Any]) -> Iterable[Words]:
-    """Yield the networks; early stores keep of what stood after `--model` the label and the source."""
+    """Yield the networks; early stores keep only the label and the source."""
     specs = settings.get("models") or [f"{label}={model.source}" for label, model in store.models.items()]
     for spec in specs:
         label, _, source = spec.partition("=")

@@ -1,4 +1,4 @@
-"""What a report is about: a store, the models that it compares, and how much of it is shown."""
+"""The scope of a report: a store, the models that it compares, and how much of it is displayed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,11 @@ _MOST_LAYERS = 8  # of which there are galleries
 
 @dataclass(frozen=True)
 class Scope:
-    """`pair`: the models that are put beside each other, None of a store with one; `light`: with less of everything
-    that takes room."""
+    """The store and the models of a report.
+
+    pair:   the models that are compared; None for a store with one model
+    light:  whether large parts are shortened
+    """
 
     store: Store
     pair: tuple[str, str] | None
@@ -22,7 +25,7 @@ class Scope:
 
     @property
     def models(self) -> list[str]:
-        """The models whose units are shown: the pair, or the only one."""
+        """The models whose units are displayed: the pair, or the only one."""
         return list(self.pair or self.store.models)
 
     @property
@@ -32,19 +35,19 @@ class Scope:
 
     @property
     def shared(self) -> list[str]:
-        """The layers in which the pair is compared; none without a pair, or where the names of their layers differ."""
+        """The layers in which the pair is compared; empty without a pair, or where the names of their layers differ."""
         if self.pair is None or not set(self.store.layers(self.pair[0])) & set(self.store.layers(self.pair[1])):
             return []
         return shared_layers(self.store, *self.pair)
 
     @property
     def layers(self) -> list[str]:
-        """The layers of the models, those of the first before what only the second has."""
+        """The layers of the models: those of the first, then those that only the second has."""
         return list(dict.fromkeys(layer for model in self.models for layer in self.store.layers(model)))
 
     @property
     def gallery_layers(self) -> list[str]:
-        """The layers of which there are galleries: all, or some that are evenly spread from the first to the last."""
+        """The layers that have galleries: all, or some spread evenly from the first to the last."""
         layers = self.layers
         if len(layers) <= _MOST_LAYERS:
             return layers
@@ -52,7 +55,7 @@ class Scope:
         return [layers[round(number * step)] for number in range(_MOST_LAYERS)]
 
     def metrics(self, names: Sequence[str]) -> list[str]:
-        """Return those of some metrics that any living unit of the models has."""
+        """Return the names of those metrics that any living unit of the models has."""
         return [name for name in names if any(self._has(model, name) for model in self.models)]
 
     def _has(self, model: str, metric: str) -> bool:

@@ -1,14 +1,14 @@
-"""Tables of a report: cells are texts; of a column of numbers they begin with the number that it is sorted by."""
+"""Tables of a report. Cells are texts; in a column of numbers they begin with the number that sorts the column."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column: its title, what it holds (shown where the mouse is), and whether it holds numbers or words.
+class Heading:
+    """A column: its title, its tooltip, and whether it holds numbers or words.
 
-    `filtered`: its words are few, and rows can be chosen by them.
+    `filtered`: whether rows can be filtered by its words, of which there are few.
     """
 
     title: str
@@ -19,14 +19,14 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of cells below columns. `note` says what is left out, or how to get more."""
+    """Rows of cells with columns. `note` says how much is left out, or how to get more."""
 
     title: str
-    columns: Sequence[Column]
+    columns: Sequence[Heading]
     rows: Sequence[Sequence[str]]
     note: str = ""
 
 
-def words(title: str, hint: str = "", filtered: bool = True) -> Column:
+def words(title: str, hint: str = "", filtered: bool = True) -> Heading:
     """Return a column of words."""
-    return Column(title, hint, is_number=False, filtered=filtered)
+    return Heading(title, hint, is_number=False, filtered=filtered)

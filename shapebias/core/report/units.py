@@ -1,25 +1,19 @@
-"""What units are like: smoothness, noise, diversity, sensitivities, what they detect, and what rests on them."""
+"""The properties of units: smoothness, noise, diversity, sensitivities, their concepts, and the decisions that depend
+on them.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shapebias.core.analysis.ablation import LayerAblation, layer_ablations
 from shapebias.core.analysis.chance import chance_text, class_diversity_by_chance
-from shapebias.core.analysis.comparison import (
-    OUTLIER,
-    Difference,
-    LayerSummary,
-    compare,
-    outliers,
-    sentence,
-    summarize,
-)
+from shapebias.core.analysis.comparison import OUTLIER, Difference, LayerSummary, compare, outliers, sentence, summarize
 from shapebias.core.analysis.dissection import Detectors, count_detectors
 from shapebias.core.concepts import DETECTOR
 from shapebias.core.metrics import METRICS
-from shapebias.core.report.finding import Finding, listed, name_of, number, percent, signed
+from shapebias.core.report.finding import ReportFinding, listed, name_of, number, percent, signed
 from shapebias.core.report.scope import Scope
-from shapebias.core.report.tables import Column, Table, words
+from shapebias.core.report.tables import Heading, Table, words
 from shapebias.core.store.concepts import read_concepts, was_dissected
 
 if TYPE_CHECKING:
@@ -33,13 +27,13 @@ _SENSITIVITY = ["color_sensitivity", "shape_sensitivity", "noise_sensitivity", "
 _BAND = "Lines: the median over the living units of a layer; bands: from the lower to the upper quartile."
 
 
-def smoothness(scope: Scope) -> Finding | None:
-    """Return how smooth maps and kernels are."""
+def smoothness(scope: Scope) -> ReportFinding | None:
+    """Return the finding on how smooth maps and kernels are."""
     return _by_depth(scope, key="smoothness", title="Smoothness", names=_SMOOTHNESS, what="Smoothness against depth.")
 
 
-def filters(scope: Scope) -> Finding | None:
-    """Return how smooth the first layer's kernels are; None where they cannot be looked at."""
+def filters(scope: Scope) -> ReportFinding | None:
+    """Return the finding on how smooth the first layer's kernels are; None where they cannot be drawn."""
     kernels = {model: own for model in scope.models if (own := scope.store.filters(model)) is not None}
     if not kernels:
         return None
@@ -59,7 +53,7 @@ def filters(scope: Scope) -> Finding | None:
 
         return filter_figure(scope.store, list(kernels))
 
-    return Finding(
+    return ReportFinding(
         key="filters",
         title="First filters",
         sentences=[f"Kernels of the first layer: {'; '.join(parts)}."],
@@ -68,8 +62,8 @@ def filters(scope: Scope) -> Finding | None:
     )
 
 
-def diversity(scope: Scope) -> Finding | None:
-    """Return how many kinds of images drive a unit."""
+def diversity(scope: Scope) -> ReportFinding | None:
+    """Return the finding on how many kinds of images drive a unit."""
     chances: dict[str, list[str]] = {}
     for model in scope.models:
         chance = class_diversity_by_chance(scope.store, model, next(iter(scope.store.layers(model))))
@@ -89,8 +83,8 @@ def diversity(scope: Scope) -> Finding | None:
     )
 
 
-def sensitivity(scope: Scope) -> Finding | None:
-    """Return what units lose without colour, without shape, under noise."""
+def sensitivity(scope: Scope) -> ReportFinding | None:
+    """Return the finding on how much activations fall without colour, without shape, and with noise."""
     return _by_depth(
         scope,
         key="sensitivity",
@@ -103,8 +97,10 @@ def sensitivity(scope: Scope) -> Finding | None:
 
 def _by_depth(
     scope: Scope, *, key: str, title: str, names: list[str], what: str, more: Sequence[str] = ()
-) -> Finding | None:
-    """Return how metrics differ between layers and models, drawn against depth; None where none was measured."""
+) -> ReportFinding | None:
+    """Return a finding on how metrics differ between layers and models, drawn by depth; None where none was
+    measured.
+    """
     metrics = scope.metrics(names)
     if not metrics:
         return None
@@ -115,13 +111,13 @@ def _by_depth(
         return depth_figure(scope.store, scope.models, metrics)
 
     sentences, table = _compared(scope, metrics)
-    return Finding(
+    return ReportFinding(
         key=key, title=title, sentences=[*sentences, *more], draw=draw, caption=f"{what} {_BAND}", tables=[table]
     )
 
 
 def _compared(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
-    """Return a sentence for each metric, and a table of it by layer: of a pair with the differences."""
+    """Return a sentence for each metric, and a table by layer, with the differences of a pair."""
     if scope.pair is None or not scope.shared:
         return _alone(scope, metrics)
     known = [set(scope.store.metric_names(model, scope.shared[0])) for model in scope.pair]
@@ -137,8 +133,9 @@ def _compared(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
 
 
 def _in_words(row: Difference) -> str:
-    """Return such as `with the largest difference of means in conv3: 0.812 against 0.634, +0.178 (95 % interval +0.161
-    to +0.195)`."""
+    """Return a phrase such as `with the largest difference of means in conv3: 0.812 against 0.634, +0.178 (95 %
+    interval ...)`.
+    """
     metric = row.metric
     return (
         f"with the largest difference of means in {name_of(row.layer)}: {number(metric, row.second.mean)} against "
@@ -155,17 +152,17 @@ def _difference_table(pair: tuple[str, str], differences: Sequence[Difference]) 
         numbers = [number(row.metric, value) for value in values] + [signed(row.metric, value) for value in changes]
         dead = [str(side.dead) for side in (row.first, row.second)]
         rows.append([METRICS[row.metric].in_words, name_of(row.layer), *numbers, f"{row.p_holm:.4f}", *dead])
-    columns = [words("metric"), words("layer"), *(Column(name_of(model), "mean over living units") for model in pair)]
-    columns += [Column("difference"), Column("from", "95 %, units resampled"), Column("to")]
+    columns = [words("metric"), words("layer"), *(Heading(name_of(model), "mean over living units") for model in pair)]
+    columns += [Heading("difference"), Heading("from", "95 %, units resampled"), Heading("to")]
     columns += [
-        Column("p", "units exchanged, Holm over layers"),
-        *(Column(f"dead, {name_of(model)}") for model in pair),
+        Heading("p", "units exchanged, Holm over layers"),
+        *(Heading(f"dead, {name_of(model)}") for model in pair),
     ]
     return Table(title="Means by layer, and how they differ", columns=columns, rows=rows)
 
 
 def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
-    """Return the same of models by themselves."""
+    """Return the same for single models."""
     summaries = [
         summarize(scope.store, model, layer, metric)
         for metric in metrics
@@ -185,13 +182,13 @@ def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
         values = (one.mean, one.lower_quartile, one.median, one.upper_quartile)
         numbers = [number(one.metric, value) for value in values]
         rows.append([METRICS[one.metric].in_words, name_of(one.layer), name_of(one.model), *numbers, str(one.dead)])
-    columns = [words("metric"), words("layer"), words("model"), Column("mean"), Column("lower quartile")]
-    columns += [Column("median"), Column("upper quartile"), Column("dead", "units that are never above 0")]
+    columns = [words("metric"), words("layer"), words("model"), Heading("mean"), Heading("lower quartile")]
+    columns += [Heading("median"), Heading("upper quartile"), Heading("dead", "units that are never above 0")]
     return sentences, Table(title="Living units by layer", columns=columns, rows=rows)
 
 
 def _ends(metric: str, summaries: Sequence[LayerSummary]) -> str:
-    """Return such as `largest with 0.889 in conv1, smallest with 0.511 in conv4`."""
+    """Return a phrase such as `largest with 0.889 in conv1, smallest with 0.511 in conv4`."""
     high, low = max(summaries, key=lambda one: one.mean), min(summaries, key=lambda one: one.mean)
     largest, smallest = (number(metric, one.mean) for one in (high, low))
     if largest == smallest:
@@ -203,8 +200,10 @@ def _ends(metric: str, summaries: Sequence[LayerSummary]) -> str:
 # Noise
 
 
-def noise(scope: Scope) -> Finding | None:
-    """Return what noise does to total variation, and how many units are outliers; None without the noise pass."""
+def noise(scope: Scope) -> ReportFinding | None:
+    """Return the finding on how noise changes total variation, and how many units are outliers; None without the noise
+    pass.
+    """
     if "tv_noisy" not in scope.metrics(_NOISE):
         return None
 
@@ -214,7 +213,7 @@ def noise(scope: Scope) -> Finding | None:
         return variation_figure(scope.store, scope.models, scope.gallery_layers, columns=3)
 
     sentences, table = _compared(scope, scope.metrics(["tv_shift"]))
-    return Finding(
+    return ReportFinding(
         key="noise",
         title="Noise",
         sentences=[*sentences, *_outliers(scope)],
@@ -239,7 +238,7 @@ def _outliers(scope: Scope) -> list[str]:
 
 
 def left_out(scope: Scope) -> str:
-    """Return that a figure or gallery shows some of the layers, nothing where it shows all."""
+    """Return a remark that a figure or gallery has only some of the layers; empty where it has all."""
     few, all_layers = len(scope.gallery_layers), len(scope.layers)
     return (
         ""
@@ -251,8 +250,8 @@ def left_out(scope: Scope) -> str:
 # Detectors
 
 
-def detectors(scope: Scope) -> Finding | None:
-    """Return how many units detect a concept, by category; None where no unit was dissected."""
+def detectors(scope: Scope) -> ReportFinding | None:
+    """Return the finding on how many units detect a concept, by category; None where no unit was dissected."""
     store = scope.store
     concepts = read_concepts(store)
     places = [
@@ -268,7 +267,7 @@ def detectors(scope: Scope) -> Finding | None:
 
         return detectors_figure(drawn)
 
-    return Finding(
+    return ReportFinding(
         key="detectors",
         title="Detectors",
         sentences=[
@@ -283,7 +282,9 @@ def detectors(scope: Scope) -> Finding | None:
 
 
 def _detected(counts: Sequence[Detectors]) -> str:
-    """Return such as `demo-r: 120 of 480 units are detectors (25.0%): 80 of color, 30 of shape and 10 of texture`."""
+    """Return a sentence such as `demo-r: 120 of 480 units are detectors (25.0%): 80 of color, 30 of shape and 10 of
+    texture`.
+    """
     totals = {category: sum(row.detectors[category] for row in counts) for category in counts[0].detectors}
     units, detecting = sum(row.units for row in counts), sum(totals.values())
     by_category = [f"{count:,} of {name_of(category)}" for category, count in totals.items() if count]
@@ -303,16 +304,16 @@ def _detector_table(counts: Sequence[Detectors]) -> Table:
         ]
         for row in counts
     ]
-    columns = [words("layer"), words("model"), Column("units"), Column("undecided"), Column("detectors")]
-    columns += [Column(name_of(name), "detectors (different concepts)") for name in categories]
+    columns = [words("layer"), words("model"), Heading("units"), Heading("undecided"), Heading("detectors")]
+    columns += [Heading(name_of(name), "detectors (different concepts)") for name in categories]
     return Table(title="Detectors by category (different concepts)", columns=columns, rows=rows)
 
 
 # Ablation
 
 
-def ablation(scope: Scope) -> Finding | None:
-    """Return on which units decisions by shape and by texture rest; None where none was set to zero."""
+def ablation(scope: Scope) -> ReportFinding | None:
+    """Return the finding on the units that decisions by shape and by texture depend on; None without ablation."""
     layers = [row for row in layer_ablations(scope.store) if row.model in scope.models]
     if not layers:
         return None
@@ -325,7 +326,7 @@ def ablation(scope: Scope) -> Finding | None:
         return ablation_figure(drawn, upright=True)
 
     models = [model for model in scope.models if any(row.model == model for row in layers)]
-    return Finding(
+    return ReportFinding(
         key="ablation",
         title="Ablation",
         sentences=[_rests_on([row for row in layers if row.model == model]) for model in models],
@@ -369,9 +370,9 @@ def _ablation_table(layers: Sequence[LayerAblation]) -> Table:
     columns = [
         words("layer"),
         words("model"),
-        Column("units"),
-        Column("shape 0", "share of units whose shape score is 0"),
+        Heading("units"),
+        Heading("shape 0", "share of units whose shape score is 0"),
     ]
-    columns += [Column("texture 0"), Column("both 0"), words("most for shape", "unit: score", filtered=False)]
+    columns += [Heading("texture 0"), Heading("both 0"), words("most for shape", "unit: score", filtered=False)]
     columns += [words("most for texture", "unit: score", filtered=False)]
     return Table(title="Ablation scores by layer", columns=columns, rows=rows)

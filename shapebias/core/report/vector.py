@@ -1,4 +1,4 @@
-"""Figures as SVG inside the page: its fonts, its colours in light and in dark, nothing that runs."""
+"""Figures as SVG inside the page: with its fonts, its colours in light and dark mode, and without scripts."""
 
 import io
 import re
@@ -55,7 +55,7 @@ def svg_of(draw: "Callable[[], Figure]", key: str, description: str) -> str:
 
 
 def _adapt(element: ElementTree.Element, key: str) -> None:
-    """Give an element the page's colours and font, and names of its own."""
+    """Set an element's colours and font to the page's, and make its names unique."""
     for name, value in list(element.attrib.items()):
         if name == "id":
             element.set(name, f"{key}-{value}")

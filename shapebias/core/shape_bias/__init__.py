@@ -1,1 +1,1 @@
-"""Shape or texture: names of stimuli, the sixteen categories, decisions, and observers beside each other."""
+"""Shape or texture: names of stimuli, the sixteen categories, decisions, and the comparison of observers."""

@@ -1,4 +1,4 @@
-"""How much a shape bias would differ with other stimuli of the kind: percentile bootstrap intervals."""
+"""Percentile bootstrap intervals: how much a shape bias would differ with other stimuli of the same kind."""
 
 import re
 from collections.abc import Sequence
@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 NO_INTERVAL = (float("nan"), float("nan"))
-_AT_ONCE = 4_000_000  # values a block of resamples holds
+_AT_ONCE = 4_000_000  # number of values that are held at once
 _SOURCES = re.compile(r"([^-]*[^\W\d_][0-9]+)-([^-]*[^\W\d_][0-9]+)(?:\.[A-Za-z0-9]+)?")
 
 
 def sources_of(names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Return for every stimulus which shape and which texture it was made of, int64 [images] each: of
-    `cat1-elephant2.png` the photo cat1 and the texture elephant2. None where a name does not say it."""
+    """Return for every stimulus the numbers of the shape and of the texture that it was made of, int64 [images] each.
+
+    `cat1-elephant2.png` was made of the photo cat1 and the texture elephant2. None where a name does not tell them.
+    """
     pairs = []
     for name in names:
         match = _SOURCES.fullmatch(name)
@@ -39,9 +41,9 @@ def crossed_interval(
 ) -> Interval:
     """Return the 95 % interval of the shape bias over resampled shape sources and, crossed with them, texture sources.
 
-    counts int64 [images, 2]: an image's decisions by shape and by texture. Stimuli of one photo, or one texture, are
-    not independent: both kinds of sources are drawn with replacement, and an image counts as often as its shape was
-    drawn times as often as its texture was (the pigeonhole bootstrap of Owen 2007, doi:10.1214/07-AOAS122).
+    counts int64 [images, 2]: an image's decisions by shape and by texture. Stimuli with the same photo or texture are
+    not independent. So both kinds of sources are drawn with replacement, and an image counts (times its shape was
+    drawn) x (times its texture was drawn): the pigeonhole bootstrap of Owen 2007, doi:10.1214/07-AOAS122.
     """
     decided = np.flatnonzero(counts.any(1))
     random = np.random.default_rng(seed)
@@ -61,8 +63,8 @@ def crossed_interval(
 def image_interval(counts: NDArray[np.int64], *, seed: int, resamples: int) -> Interval:
     """Return the 95 % interval of the shape bias over resampled images (Efron & Tibshirani 1993, ch. 13).
 
-    counts int64 [images, 2]: an image's decisions by shape and by texture. Images with the same counts are alike here,
-    so that a resample is one multinomial draw of how often each such kind comes.
+    counts int64 [images, 2]: an image's decisions by shape and by texture. Images with equal counts are
+    interchangeable, so a resample is one multinomial draw of how many images have each pair of counts.
     """
     kinds, times = np.unique(counts, axis=0, return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(len(counts), times / len(counts), resamples)
@@ -70,8 +72,10 @@ def image_interval(counts: NDArray[np.int64], *, seed: int, resamples: int) -> I
 
 
 def _percentiles(totals: NDArray[np.float64]) -> Interval:
-    """Return the interval from resampled counts [resamples, 2]; those without a decision by shape or texture have no
-    shape bias and are left out."""
+    """Return the interval from resampled counts [resamples, 2].
+
+    Resamples without any decision by shape or texture are left out.
+    """
     shape, texture = totals.T
     decided = shape + texture > 0
     if not decided.any():

@@ -1,4 +1,4 @@
-"""Which of a network's classes belong to each category of a cue-conflict experiment: a mapping of names to indices."""
+"""The mapping of a network's classes to the categories of a cue-conflict experiment: by name, the classes' indices."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from shapebias.core.text import printable
 # What the names of stimuli can say: letters and single spaces, as `cat` of cat1-elephant2.png.
 CATEGORY = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)*")
 
-_SYNONYMS = {  # what data sets call some of the 16 categories
+_SYNONYMS = {  # other names of the 16 categories in data sets
     "airplane": ("aeroplane", "plane"),
     "bicycle": ("bike",),
     "boat": ("ship",),
@@ -63,16 +63,17 @@ def part_text(mapping: Mapping[str, Sequence[int]], class_names: Sequence[str]) 
 
 
 def identity_mapping(class_names: Sequence[str]) -> dict[str, list[int]]:
-    """Return the mapping of a network whose classes are the categories: each its own."""
+    """Return the mapping for a network whose classes are the categories."""
     return {name: [index] for index, name in enumerate(class_names)}
 
 
 def load_mapping(path: Path, class_ids: Sequence[str], class_names: Sequence[str]) -> dict[str, list[int]]:
     """Read a mapping file, JSON of {category: [class id, class name or index, ...], ...}, as category: class indices.
 
-    `class_ids` and `class_names` are the network's, in the order of its outputs (of ImageNet: WordNet ids and names).
-    Raises UsageError, one line that says where: a file that is none, fewer than two categories, a category that
-    file names cannot say or without classes, a class that does not exist, that its name does not tell, or used twice.
+    `class_ids` and `class_names` are the network's, in the order of its outputs (for ImageNet: WordNet ids and names).
+    Raises UsageError, one line that says where, for a file that is not a mapping, fewer than two categories, a category
+    without classes or whose name cannot be part of a file name, and a class that does not exist, is ambiguous, or is
+    used twice.
     """
     file, mapping = printable(str(path)), {}
     for category, classes in read_mapping(path).items():
@@ -114,7 +115,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _class_index(entry: object, class_ids: Sequence[str], class_names: Sequence[str]) -> int:
-    """Return the index that an entry of a mapping file means. Raises ValueError that says why it means none."""
+    """Return the index for an entry of a mapping file. Raises ValueError that says what is wrong with it."""
     if type(entry) is int:
         if not 0 <= entry < len(class_ids):
             raise ValueError(f"class {printable(str(entry), 20)} is not one of 0 to {len(class_ids) - 1}")

@@ -19,7 +19,7 @@ NO_RESPONSE = "na"
 _NEEDED = ("subj", "object_response", "category", "imagename")
 _NAMED = 3  # reasons a line names
 
-Row = dict[str, str]  # of a trial: its text by column
+Row = dict[str, str]  # the texts of a trial by column
 Take = Callable[[Path, Row, int], None]  # takes a file's row with its decision; raises ValueError that says why not
 
 

@@ -15,7 +15,7 @@ from shapebias.core.shape_bias.categories import CATEGORY
 from shapebias.core.text import printable
 
 RESAMPLES = 10_000
-SOURCES, IMAGES = "shape and texture sources", "images"  # what an interval is over
+SOURCES, IMAGES = "shape and texture sources", "images"  # the things that are resampled for an interval
 NO_DECISION = -1
 NATIVE, MODEL = STIMULI = ("native", "model")  # how stimuli are prepared: as they are, or by the network's own crop
 
@@ -23,16 +23,20 @@ _STIMULUS = re.compile(rf"({CATEGORY.pattern})[0-9]*-({CATEGORY.pattern})(?:-?[0
 
 
 def short_name(name: str) -> str:
-    """Return what all observers call an image: its name without folders and without a trial's prefix, such as
-    `0001_s5n_dnn_0_cat_00_`."""
+    """Return the name that identifies an image for all observers: without folders and without a trial's prefix, such as
+    `0001_s5n_dnn_0_cat_00_`.
+    """
     return name.rpartition("/")[2].rpartition("_")[2]
 
 
 def parse_stimulus(name: str) -> tuple[str, str]:
-    """Return the shape and the texture that an image is named after.
+    """Return the shape and the texture in an image's name. Raises ValueError for a name of another kind.
 
-    `cat/cat1-elephant2.png` as published, `0001_s5n_dnn_0_cat_00_cat1-elephant2.png` as recorded, and
-    `circle/circle-dots-00012.png` of the built-in images. Raises ValueError for a name of another kind.
+    The name is `cat/cat1-elephant2.png` as published, `0001_s5n_dnn_0_cat_00_cat1-elephant2.png` as recorded, or
+    `circle/circle-dots-00012.png` of the built-in images.
+
+    >>> parse_stimulus("cat/cat1-elephant2.png")
+    ('cat', 'elephant')
     """
     match = _STIMULUS.fullmatch(short_name(name))
     if match is None:
@@ -57,9 +61,10 @@ def label_stimulus(name: str, categories: Sequence[str], textures: Sequence[str]
 class Stimuli:
     """The stimuli among some files.
 
-    used int64 [images]: which files; shape, texture int32 [images]: their categories, which are one and the same in
-    those without a conflict. `unusable` lists the other files, each with the reason; `others` counts those of
-    categories that do not take part.
+    used:            int64 [images], the indices of the files
+    shape, texture:  int32 [images], their categories; equal in images without a conflict
+    unusable:        (name, reason) of every other file
+    others:          number of files of categories that do not take part
     """
 
     used: NDArray[np.int64]
@@ -117,9 +122,14 @@ def _is_of_others(name: str, categories: Sequence[str], all_categories: Sequence
 def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[int]]) -> NDArray[np.int32]:
     """Return the category with the largest mean probability over its classes, the first of equals.
 
-    The rule of Geirhos et al. (2019).
-    probabilities float [images, classes], softmax outputs; `mapping` gives the classes of each category. Returns
-    int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a probability is not finite.
+    probabilities:  float [images, classes], softmax outputs
+    mapping:        the classes of each category
+
+    The result is int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a probability is not
+    finite. The rule of Geirhos et al. (2019).
+
+    >>> decide(np.array([[0.1, 0.6, 0.3]]), {"cat": [0, 1], "dog": [2]})
+    array([0], dtype=int32)
     """
     means = [probabilities[:, list(classes)].mean(1, dtype=np.float64) for classes in mapping.values()]
     decision: NDArray[np.int32] = np.argmax(means, axis=0).astype(np.int32)
@@ -129,13 +139,17 @@ def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[i
 
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
-    """What one observer, or several together, decided for cue-conflict images, and for stimuli without a conflict.
+    """The decisions of one observer, or of several together, for cue-conflict images and for stimuli without a
+    conflict.
 
-    shape, texture, decision int32 [images]: indices into `categories`; decision is NO_DECISION (-1) for none of them.
-    `images` holds the images' names (an image of several observers is there several times). Those whose shape and
-    texture are one category do not enter the shape bias; early stores left them out and counted them, `excluded`.
-    `stimuli` says how the images were prepared, NATIVE or MODEL, empty where nobody knows. Raises ValueError where
-    these do not fit together.
+    categories:                names that the arrays index
+    images:                    the images' names; an image decided by several observers is there several times
+    shape, texture, decision:  int32 [images], indices into `categories`; decision NO_DECISION (-1) is none of them
+    excluded:                  how many images with equal categories were left out (only early stores left them out);
+                               such images never enter the shape bias
+    stimuli:                   how the images were prepared, NATIVE or MODEL; empty where unknown
+
+    Raises ValueError where these are inconsistent.
     """
 
     categories: list[str]
@@ -205,7 +219,7 @@ def pool(observers: Sequence[Decisions]) -> Decisions:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many decisions were for an image's shape, for its texture, and for something else."""
+    """The number of decisions for an image's shape, for its texture, and for something else."""
 
     shape: int
     texture: int
@@ -213,7 +227,11 @@ class Counts:
 
     @property
     def shape_bias(self) -> float:
-        """shape / (shape + texture), in [0, 1]; NaN where both are 0."""
+        """The shape bias, shape / (shape + texture), in [0, 1]; NaN where both are 0.
+
+        >>> Counts(shape=182, texture=537, other=481).bias_text
+        '0.2531'
+        """
         decided = self.shape + self.texture
         return self.shape / decided if decided else float("nan")
 
@@ -229,17 +247,19 @@ class Counts:
 
 
 def sum_counts(counts: Sequence[Counts]) -> Counts:
-    """Return several counts as one."""
+    """Return the sum of several counts."""
     return Counts(*(sum(getattr(one, kind) for one in counts) for kind in ("shape", "texture", "other")))
 
 
 @dataclass(frozen=True)
 class Score:
-    """Counts over all images with a conflict, and by shape category.
+    """The shape bias and its counts over all images with a conflict, and counts by shape category.
 
-    `interval` is the 95 % interval of the shape bias (NaN: none) over `interval_over`, SOURCES where images' names say
-    of which shape and texture they were made, else IMAGES; `image_interval` is that over images. `excluded` counts
-    images without a conflict; `stimuli`: see `Decisions`.
+    interval:        the 95 % interval of the shape bias; NaN for none
+    interval_over:   SOURCES where images' names say which shape and texture they were made of, else IMAGES
+    image_interval:  the 95 % interval over images
+    excluded:        number of images without a conflict
+    stimuli:         see `Decisions`
     """
 
     counts: Counts
@@ -252,7 +272,7 @@ class Score:
 
 
 def count_decisions(decisions: Decisions) -> Counts:
-    """Return how many decisions for images with a conflict were by shape, by texture, and otherwise."""
+    """Return the number of decisions by shape, by texture, and by neither, for images with a conflict."""
     decided = decisions.conflicting()
     shape, texture = (int((decided.decision == cue).sum()) for cue in (decided.shape, decided.texture))
     return Counts(shape, texture, len(decided.images) - shape - texture)

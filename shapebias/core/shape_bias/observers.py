@@ -23,8 +23,11 @@ _TABLES = ("shape", "texture", "images")  # counts by shape category (rows) and 
 
 @dataclass(frozen=True, kw_only=True)
 class Observer:
-    """Who decided: a model, or people together. `source` says where the figures are from; `category_bias` is the shape
-    bias by shape category (published figures have it without the counts)."""
+    """A model, or people together, with the decisions' score.
+
+    source:         where the figures come from
+    category_bias:  the shape bias by shape category, which published figures have without counts
+    """
 
     name: str
     source: str
@@ -125,13 +128,15 @@ def shape_categories(observers: Iterable[Observer]) -> list[str]:
 
 
 def saw_other_images(observer: Observer, observers: Iterable[Observer]) -> bool:
-    """Return whether a published observer's figures are of categories unlike those that the others decided among."""
+    """Return whether a published observer's figures are for other categories than those that the others decided
+    among.
+    """
     scored = [other.score.categories.keys() for other in observers if other.score.categories]
     return not observer.score.categories and not any(names <= observer.category_bias.keys() for names in scored)
 
 
 def bias_text(observers: Sequence[Observer]) -> str:
-    """Return a table, one line an observer."""
+    """Return a table with one line per observer."""
     rows = [["", "from", "stimuli", "shape", "texture", "other", "shape bias", "95 % interval"]]
     for observer in observers:
         counts, bounds = observer.score.counts, observer.score.interval
@@ -143,7 +148,9 @@ def bias_text(observers: Sequence[Observer]) -> str:
 
 
 def categories_text(observers: Sequence[Observer]) -> str:
-    """Return a table of the shape bias, one line a shape category, one column an observer that has it by category."""
+    """Return a table of the shape bias with one line per shape category, and one column per observer that has it by
+    category.
+    """
     columns = [one for one in observers if one.category_bias and not saw_other_images(one, observers)]
     rows = [["shape category", *(f"{printable(one.name)}, {printable(one.source)}" for one in columns)]]
     for category in shape_categories(observers):
@@ -174,8 +181,9 @@ def observer_record(observer: Observer) -> dict[str, Any]:
 
 
 def bias_csv(observers: Iterable[Observer]) -> str:
-    """Return CSV, of every observer a row for all images (category empty) and one a shape category; what is unknown is
-    empty."""
+    """Return CSV with one row per observer for all images (category empty) and one per shape category; unknown values
+    are empty.
+    """
     text = io.StringIO()
     columns = ("name", "source", "category", "shape", "texture", "other", "shape_bias", "low", "high")
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -191,8 +199,9 @@ def bias_csv(observers: Iterable[Observer]) -> str:
 
 
 def bias_sentence(record: dict[str, Any]) -> str:
-    """Return what `bias_record` has, in one line: `shape bias 0.2531, 95 % interval ... to ...: 182 shape, 537 texture,
-    481 other, native stimuli`."""
+    """Return the contents of `bias_record` in one line, such as `shape bias 0.2531, 95 % interval ... to ...: 182
+    shape, ...`.
+    """
     counts = _counts(record)
     low, high = record["interval"]
     interval = "" if low is None else f", 95 % interval {low:.4f} to {high:.4f}"

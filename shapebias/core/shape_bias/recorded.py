@@ -12,12 +12,12 @@ from shapebias.core.shape_bias.decision_files import NO_RESPONSE, Row, export_fi
 from shapebias.core.shape_bias.decisions import Decisions, label_stimulus, parse_stimulus, short_name
 from shapebias.core.text import printable
 
-EXPERIMENT = "style-transfer-512-nomask-experiment"  # what the published files' names begin with
+EXPERIMENT = "style-transfer-512-nomask-experiment"  # prefix of the published files' names
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """Decisions by subject, and what was wrong with the files, a line each."""
+    """Decisions by subject, and the problems of the files, one line each."""
 
     subjects: dict[str, Decisions]
     problems: list[str]
@@ -32,10 +32,10 @@ class _Trials:
 
 
 def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded:
-    """Read CSV files and folders of them; a subject may have several files. Raises nothing.
+    """Read CSV files and folders of them; a subject may have several files. Raises no error.
 
-    What cannot be used (a file, rows with a bad image name or an unknown category) is left out and named. Responses
-    that are no category are kept as no decision, and named unless they are the format's `na`.
+    Unusable data (a file, rows with a bad image name or an unknown category) is left out and listed in `problems`.
+    Responses that are not a category count as no decision, and are listed unless they are the format's `na`.
     """
     trials: defaultdict[str, _Trials] = defaultdict(_Trials)
 

@@ -1,4 +1,4 @@
-"""What the attribution pass gave for a model, as a store holds it: maps of which pixels a decision is from."""
+"""The attribution maps of a model as a store holds them: which pixels the model's decision came from."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ from shapebias.core.store import schema
 
 @dataclass(frozen=True)
 class MapScores:
-    """How well the maps of a model explain, as far as it was measured.
+    """Scores that say how well the attribution maps of a model explain its decisions.
 
-    facts:    how that was done
-    values:   float32 [methods, images] by the names of scores; NaN: not measured
-    overlap:  float32 [methods, images, thresholds], from which localisation follows; None: no objects are known
+    facts:    how the scores were measured
+    values:   by the score's name, float32 [methods, images]; NaN where it was not measured
+    overlap:  float32 [methods, images, thresholds], from which localisation is computed; None where no objects are
+              known
     """
 
     facts: schema.AttributionScores
@@ -25,18 +26,20 @@ class MapScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """Maps of some probe images by several methods. A `row` is the number of an image among those that were explained.
+    """The attribution maps of some probe images by several methods.
 
-    images:       how they were chosen, and which output is explained
-    methods:      how each was run, by name, in the order of `scale` and `gap`
+    A `row` is the index of an image among these images.
+
+    images:       how the images were chosen, and which output is explained
+    methods:      how each method was run, by its name, in the order of the first axis of `scale` and `gap`
     image:        int64 [images], ascending: the numbers of the probe images
     target:       int32 [images], the output that is explained, -1 = none
     probability:  float32 [images], the softmax probability of that output; NaN where there is none
-    scale:        float32 [methods, images], the largest |value| of the map; 0: a constant map; NaN: not measured
+    scale:        float32 [methods, images], the largest |value| of the map; 0 = a constant map; NaN = not measured
     gap:          float32 [methods, images], the completeness gap; NaN where the method has none
-    left_out:     why methods that were asked for do not hold for the network, by name
-    read:         returns a method's stored map of a row, float16 [h, w]: the map / scale
-    scores:       of the maps; None where they were not scored
+    left_out:     by name, why requested methods do not apply to the network
+    read:         function that returns a method's stored map of a row, float16 [h, w]: the map divided by its scale
+    scores:       how well the maps explain; None where that was not measured
     """
 
     images: schema.AttributionImages
@@ -51,7 +54,7 @@ class Attribution:
     scores: MapScores | None = None
 
     def row(self, image: int) -> int | None:
-        """Return the row of a probe image, by its number in the store; None where it was not explained."""
+        """Return the row of the probe image with this number; None where it was not explained."""
         row = int(np.searchsorted(self.image, image))
         return row if row < len(self.image) and self.image[row] == image else None
 
@@ -60,8 +63,9 @@ class Attribution:
         return float(self.scale[self._number(method), row])
 
     def gap_of(self, method: str, row: int) -> float:
-        """Return the completeness gap of a map: how far its sum is from what it should explain, relative to that; NaN
-        where the method promises no sum."""
+        """Return the completeness gap of a map: how far the sum of its values is from the value it should have, as a
+        fraction of that value. NaN where the method does not promise a sum.
+        """
         return float(self.gap[self._number(method), row])
 
     def map(self, method: str, row: int) -> NDArray[np.float32] | None:

@@ -1,4 +1,4 @@
-"""The concepts of a store's dissection: their names, what every layer has of them, and each unit's best one."""
+"""The concepts of a store's dissection: their names, the counts of every layer, and the best concept of each unit."""
 
 from typing import Any
 
@@ -12,7 +12,10 @@ from shapebias.core.store.reader import Store
 
 
 def read_concepts(store: Store) -> Concepts | None:
-    """Return the concepts of a store's dissection; None where there was none. Raises StoreError."""
+    """Return the concepts of a store's dissection; None where the store was not dissected.
+
+    Raises StoreError where the store is damaged.
+    """
     if not store.has(schema.CONCEPTS):
         return None
     facts = store.attributes_of(schema.CONCEPTS)
@@ -27,12 +30,15 @@ def read_concepts(store: Store) -> Concepts | None:
 
 
 def was_dissected(store: Store, model: str, layer: str) -> bool:
-    """Return whether there are counts of concepts for a layer."""
+    """Return whether a layer has counts of concepts."""
     return store.layer_has(model, layer, "concepts/label")
 
 
 def layer_concepts(store: Store, concepts: Concepts, model: str, layer: str) -> LayerConcepts:
-    """Return what dissection found about a layer. Raises StoreError where that is missing or makes no sense."""
+    """Return the pixel counts of a layer's concepts.
+
+    Raises StoreError where they are missing or inconsistent.
+    """
     shape = [store.layers(model)[layer].units, len(concepts.categories)]
     label, intersection, activation, truth = (
         store.layer_read(model, layer, f"concepts/{name}", shape=shape)
@@ -49,9 +55,9 @@ def layer_concepts(store: Store, concepts: Concepts, model: str, layer: str) -> 
 
 
 def unit_concepts(store: Store, model: str, layer: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the best concept and its category of every unit, texts (object [units]), empty where there is none.
+    """Return the best concept of every unit and the category of that concept.
 
-    Raises StoreError.
+    Both are texts (object [units]), empty where a unit has none. Raises StoreError where the store is damaged.
     """
     owner, label = store.owner(model)  # joined stores may have different concepts
     concepts = read_concepts(owner)

@@ -1,4 +1,4 @@
-"""What is said of a store that cannot be read."""
+"""The error for a store that cannot be read."""
 
 from pathlib import Path
 
@@ -7,10 +7,13 @@ from shapebias.core.text import printable
 
 
 class StoreError(ShapebiasError):
-    """The store cannot be read: missing, of another format or version, or damaged.
+    """The store cannot be read: it is missing, has another format or version, or is damaged.
 
-    `path` is the store's folder or URL; `where` the place inside it, empty where that is unknown or the whole store;
-    `what` is what is wrong there. Both are printable.
+    path:   the store's folder or URL
+    where:  the position inside the store; empty where it is unknown or the whole store is meant
+    what:   what is wrong there
+
+    `where` and `what` are printable.
     """
 
     def __init__(self, text: str, path: Path | str, *, where: str = "", what: str = "") -> None:
@@ -21,12 +24,12 @@ class StoreError(ShapebiasError):
 
 
 def damaged(path: Path | str, what: str, where: str = "") -> StoreError:
-    """Return the error of a store that is damaged, at `where` inside it: one line, `PATH is damaged at WHERE: WHAT`."""
+    """Return the error for a damaged store: one line, `PATH is damaged at WHERE: WHAT`."""
     where = printable(where)
     at = f" at {where}" if where else ""
     return StoreError(f"{store_name(path)} is damaged{at}: {what}", path, where=where, what=what)
 
 
 def store_name(path: Path | str) -> str:
-    """Return a store's path or URL as it is printed."""
+    """Return a store's path or URL in printable form."""
     return printable(str(path))

@@ -1,4 +1,4 @@
-"""Several stores as one: the models of the first, then those of the next."""
+"""Several stores read as one: the models of the first store, then those of the next."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,10 +22,11 @@ _MODELS = "models/"
 
 
 class JoinedStore(Store):
-    """The models of several stores. A label that an earlier store has, too, gets its own store's name: `demo-s@b`.
+    """The models of several stores.
 
-    The images of a store come after those of the stores before it, in one numbering, so that an image's number says
-    whose it is. What concerns a model is read from its owner. What the methods return is said in `Store`.
+    A label that an earlier store has too gets the name of its own store added: `demo-s@b`. The images of all stores are
+    numbered one store after the other, so an image's number says which store it is in. Everything about a model is read
+    from the store that holds it. `Store` documents the methods.
     """
 
     def __init__(self, stores: Sequence[Store]) -> None:
@@ -42,7 +43,7 @@ class JoinedStore(Store):
         return next(free for free in self._labels(label, name) if free not in self._owners)
 
     def _labels(self, label: str, name: str) -> Iterator[str]:
-        """The labels that a model of the store `name` may have here, in the order in which they are tried."""
+        """Yield the labels to try for a model of the store called `name`, best first."""
         yield label
         yield f"{label}@{name}"
         for number in range(2, len(self._stores) + 2):
@@ -63,7 +64,7 @@ class JoinedStore(Store):
         store, label = self.owner(unit.model)
         return store, Unit(label, unit.layer, unit.index)
 
-    # Groups and arrays: below models/ they are of one store; others are there only where all stores agree
+    # Groups and arrays: those below models/ are in one store; others exist only where all stores have the same
 
     def _path_in_owner(self, path: str) -> tuple[Store, str]:
         model, slash, rest = path.removeprefix(_MODELS).partition("/")
@@ -207,6 +208,9 @@ class JoinedStore(Store):
 
 
 def open_stores(paths: Sequence[Path | str]) -> Store:
-    """Open one store, or several as one, each once, by path or URL. Raises StoreError."""
+    """Open one or several stores by path or URL; several are read as one, and a store named twice is opened once.
+
+    Raises StoreError where one cannot be read.
+    """
     stores = {store.identity: store for store in map(open_store, paths)}
     return next(iter(stores.values())) if len(stores) == 1 else JoinedStore(list(stores.values()))

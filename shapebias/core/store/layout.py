@@ -1,7 +1,8 @@
-"""Where the numbers of a layer are: parts of its model's arrays; in stores of version 1, arrays of its own.
+"""The position of each layer's arrays in a store.
 
 A model's units are numbered through its layers, in their order: `metrics`, `top/value`, `activations/max` and so on
-have a row or a column for every unit of the model. Activation maps lie together where they are of one size.
+have one row or column for every unit of the model. Activation maps of the same size are in one array. In stores of
+version 1 every layer has its own arrays.
 """
 
 from collections.abc import Mapping
@@ -23,11 +24,13 @@ _PER_LAYER = 1  # version of stores that keep a group of arrays for every layer
 
 @dataclass(frozen=True)
 class ArrayPart:
-    """The part of a store's array that belongs to one layer.
+    """The part of a stored array that belongs to one layer.
 
-    path:          the array's, in the store
-    axis:          that of units, of which the part has `count` of `total`, from `first` on; None: the whole array
-    row, rows:     where an axis of so many rows comes before, the one that the part is of
+    path:          the array's path in the store
+    axis:          the axis of units
+    first, count:  the part is units `first` to `first + count - 1`; `count` None: the whole array
+    total:         the length of the axis of units
+    row, rows:     where an axis of `rows` rows comes first: the row that the part is in
     """
 
     path: str
@@ -40,10 +43,10 @@ class ArrayPart:
 
 
 class LayerArray:
-    """A layer's part of an array, indexed as if it were an array of its own, by numbers and slices."""
+    """A layer's part of an array, indexed by numbers and slices as if it were an array of its own."""
 
     def __init__(self, array: "zarr.Array[Any]", part: ArrayPart) -> None:
-        """Raises ValueError where the array is of another shape."""
+        """Raises ValueError where the array does not have the shape that `part` says."""
         self._array, self._part = array, part
         shape = array.shape if part.row is None else array.shape[1:]
         fits = part.count is None or (len(shape) > part.axis and shape[part.axis] == part.total)
@@ -55,18 +58,19 @@ class LayerArray:
 
     @property
     def path(self) -> str:
-        """Of the array that it is part of, in the store."""
+        """The path in the store of the array that holds this part."""
         return self._part.path
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The type of the array's elements."""
         return self._array.dtype
 
     def __getitem__(self, selection: Any) -> NDArray[Any]:
         return np.asarray(self._array[self.whole_selection(selection)])
 
     def whole_selection(self, selection: Any) -> tuple[Any, ...]:
-        """Return the same selection in the whole array."""
+        """Return the selection of the whole array that corresponds to a selection of this part."""
         chosen = list(selection) if isinstance(selection, tuple) else [] if selection is ... else [selection]
         chosen += [slice(None)] * (len(self.shape) - len(chosen))
         if self._part.count is not None:
@@ -83,8 +87,8 @@ class LayerArray:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where a model's layers are: their facts by name, and the names of the metrics in the order of their rows."""
+class StoreLayout:
+    """The layers of a model: their facts by name, and the names of the metrics in the order of their rows."""
 
     model: str
     version: int
@@ -92,11 +96,12 @@ class Layout:
     metrics: tuple[str, ...] = ()
 
     def metric_names(self, layer: str) -> list[str]:
-        """Return the metrics of a layer, of stores after version 1."""
+        """Return the names of a layer's metrics. Only for stores after version 1."""
         return [name for name in self.metrics if name not in self.layers[layer].lacks]
 
     def part(self, layer: str, name: str) -> ArrayPart:
-        """Return which part of an array is a layer's, by a name such as `metrics/tv`, `top/value` or `concepts/label`.
+        """Return the part of an array that belongs to a layer, by a name such as `metrics/tv`, `top/value` or
+        `concepts/label`.
 
         Raises KeyError for a metric that the model does not have.
         """
@@ -122,7 +127,7 @@ class Layout:
 
     @cached_property
     def _firsts(self) -> dict[str, tuple[int, int]]:
-        """The number of each layer's first unit, among all units of the model and among those with maps of its size."""
+        """By layer: the index of its first unit among all units, and among the units with maps of the same size."""
         firsts, units, maps = {}, 0, dict[str, int]()
         for name, facts in self.layers.items():
             same = map_group(facts)
@@ -133,5 +138,5 @@ class Layout:
 
 
 def map_group(layer: schema.Layer) -> str:
-    """Return the name of the array that holds maps of a layer's size: `13x13`, height first."""
+    """Return the name of the array that holds maps of a layer's size, height first: `13x13`."""
     return f"{layer.map_height}x{layer.map_width}"

@@ -1,8 +1,8 @@
-"""The list of a store's files, written when it is finished: what is missing, cut or changed later can be told.
+"""The list of a store's files, written when the store is finished, so that missing, cut or changed files are noticed.
 
-Chunks have checksums of their own. Metadata is repeated here, so that it can be told from what it was, and come in one
-piece over a network. The list is JSON, kept as the only chunk of an array of bytes, as Zarr wonders at other files; in
-stores of version 1 it is a file beside the root's zarr.json.
+Chunks have checksums of their own. Metadata has none, so its text is repeated here; over a network it then arrives in
+one piece. The list is JSON. It is kept as the only chunk of a byte array, since Zarr warns of files that it does not
+know; in stores of version 1 it is a file beside the root's zarr.json.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ METADATA = "zarr.json"
 
 
 def file_sizes(store: Path) -> dict[str, int]:
-    """Return the size in bytes of every file of a store but the manifest, by its path in the store."""
+    """Return the size in bytes of every file of a store except the manifest, by its path in the store."""
     files = sorted(path for path in store.rglob("*") if path.is_file())
     sizes = {path.relative_to(store).as_posix(): path.stat().st_size for path in files}
     return {name: size for name, size in sizes.items() if name != EARLY_NAME and not name.startswith(f"{ARRAY}/")}
 
 
 def read_manifest(content: bytes) -> tuple[dict[str, int], dict[str, Any]]:
-    """Return the sizes of files, and the metadata (of early versions: its SHA-256 digests), by name.
+    """Return the file sizes in bytes, and the metadata (in early versions its SHA-256 digests), both by file name.
 
-    Raises ValueError where the content is no manifest.
+    Raises ValueError where the content is not a manifest.
     """
     try:
         manifest = json.loads(content)
@@ -38,10 +38,9 @@ def read_manifest(content: bytes) -> tuple[dict[str, int], dict[str, Any]]:
 
 
 def compare_with_manifest(store: Path) -> tuple[list[tuple[str, str]], list[str]] | None:
-    """Return what is not as the manifest says, (file, what) of each, and the files that it does not list; None without
-    a manifest.
+    """Return the differences from the manifest as (file, difference), and the files that it does not list.
 
-    Raises StoreError where the manifest cannot be read.
+    Returns None where there is no manifest. Raises StoreError where the manifest cannot be read.
     """
     name = next((name for name in (NAME, EARLY_NAME) if (store / name).is_file()), None)
     if name is None:

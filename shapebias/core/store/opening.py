@@ -1,4 +1,4 @@
-"""Opens stores: a folder, or a URL."""
+"""Open a store for reading: a folder, a zip, or a URL."""
 
 import zipfile
 from collections.abc import Callable
@@ -21,7 +21,14 @@ T = TypeVar("T")
 
 
 def open_store(location: Path | str) -> Store:
-    """Open the store at a path or URL for reading. Raises StoreError: missing, no store, newer version, damaged."""
+    """Open the store at a path or URL for reading.
+
+    Raises StoreError where there is no store, or where it is damaged or made by a newer version.
+
+    >>> open_store("no.zarr")
+    Traceback (most recent call last):
+    shapebias.core.store.errors.StoreError: no.zarr does not exist: make it with `shapebias precompute --store no.zarr`
+    """
     if isinstance(location, str) and is_url(location):
         path: Path | str = location.rstrip("/")
         group, files = _open_remote(location.rstrip("/")), None
@@ -53,7 +60,7 @@ def _open_folder(path: Path) -> tuple[zarr.Group, Files]:
 
 
 def _open_zip(path: Path) -> tuple[zarr.Group, Files]:
-    """Open a store in a zip, which is read as it is, not unpacked."""
+    """Open a store inside a zip without unpacking it."""
     if not zipfile.is_zipfile(path):
         raise StoreError(f"{store_name(path)} is not a shapebias store: it is a file, neither a folder nor a zip", path)
     files = _read(path, lambda: ZippedFiles(path))

@@ -1,4 +1,4 @@
-"""Byte strings of different lengths in a store: one long uint8 array `data` and its `offsets`."""
+"""Byte strings of different lengths in a store: one long uint8 array `data`, and `offsets`."""
 
 from collections import OrderedDict
 from itertools import pairwise
@@ -14,7 +14,10 @@ _CACHED_BLOCKS = 64
 
 
 class Ragged:
-    """Reads item i = data[offsets[i]:offsets[i + 1]], in cached blocks (at most 64 MiB): neighbours are cheap."""
+    """A list of byte strings.
+
+    Item i is data[offsets[i]:offsets[i + 1]]. It reads cached blocks (at most 64 MiB), so reading neighbours is cheap.
+    """
 
     def __init__(self, data: "zarr.Array[Any]", offsets: NDArray[np.int64]) -> None:
         """Raises ValueError where the offsets do not fit the data."""
@@ -36,7 +39,7 @@ class Ragged:
         return joined[start - first : stop - first]
 
     def all(self) -> list[bytes]:
-        """Return every item, read in one go."""
+        """Return all items, read in one go."""
         joined = np.asarray(self._data[:]).tobytes()
         bounds = self._offsets.tolist()
         return [joined[start:stop] for start, stop in pairwise(bounds)]

@@ -1,4 +1,7 @@
-"""What can be read from a store, or from several joined to one. All of it is untrusted until `core.text` prints it."""
+"""The interface for reading a store, or several joined to one.
+
+Its texts are untrusted until `core.text` made them printable.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,10 +37,12 @@ class Unit:
 
 @dataclass(frozen=True)
 class TopImages:
-    """The images that drive one unit hardest, strongest first (fewer than k where the set was smaller).
+    """The images with the largest activations of one unit, largest first (fewer than k where the set was smaller).
 
-    value float32 [n]; image int32 [n], index into the probe images; position int32 [n, 2], (y, x) of the maximum
-    in the map; map uint8 [n, h, w], 255 = the unit's max.
+    value:     float32 [n], the activation
+    image:     int32 [n], index into the probe images
+    position:  int32 [n, 2], (y, x) of the maximum in the map
+    map:       uint8 [n, h, w], the activation map; 255 = the unit's maximum
     """
 
     value: NDArray[np.float32]
@@ -54,7 +59,7 @@ class Owner(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One of the single stores that a store consists of; `labels` gives for its models' labels those in the whole."""
+    """One of the stores that are joined. `labels` translates its models' labels to their labels in the joined store."""
 
     store: "Store"
     labels: dict[str, str]
@@ -63,47 +68,51 @@ class Part(NamedTuple):
 class Store(Protocol):
     """A store, open for reading: a single one (`SingleStore`), or several joined to one (`JoinedStore`).
 
-    Probe images are numbered as in `image_paths`, by `labels`, top lists and thumbnails too. Arrays under a model with
-    one row per image (its decisions, its activations) count the images of the model's own store: see `owner`.
-    Arrays are read when they are asked for. Whatever reads raises StoreError where the store is damaged.
+    `labels`, top lists and thumbnails number the probe images as `image_paths` does. Arrays of a model with one row per
+    image (decisions, activations) number the images of the model's own store: see `owner`. Arrays are read when they
+    are requested. Every method that reads raises StoreError where the store is damaged.
     """
 
     path: Path | str  # the folder, or the URL; of several stores that of the first
-    attributes: dict[str, Any]  # of the first store
+    attributes: dict[str, Any]  # of several stores, those of the first
     models: dict[str, schema.Model]  # by label
 
     @property
     def identity(self) -> str:
-        """What tells this store from all others: its resolved path, or its URL."""
+        """The store's resolved path or its URL, which distinguishes it from all other stores."""
         return self.path if isinstance(self.path, str) else str(self.path.resolve())
 
     # The stores in it
 
     @property
     def parts(self) -> list[Part]:
-        """The single stores that this one consists of; of a single store itself."""
+        """The single stores that this store consists of; a single store consists of itself."""
 
     def owner(self, model: str) -> Owner:
         """Return the single store that holds a model, and the model's label there."""
 
     def image_paths_of(self, model: str) -> list[bytes]:
-        """Return the paths of the probe images that a model saw, in the order of its decisions and activations."""
+        """Return the paths of a model's probe images, in the order of its decisions and activations."""
         return self.owner(model).store.image_paths
 
     # Groups and arrays, by their paths
 
     def has(self, path: str) -> bool:
-        """Return whether there is something at `path`: stores differ in which passes made them."""
+        """Return whether a group or array exists at `path`: stores differ in which passes were run."""
 
     def attributes_of(self, path: str) -> dict[str, Any]:
         """Return the attributes of the group at `path`."""
 
     def array(self, path: str, shape: Sequence[int | None] | None = None) -> "zarr.Array[Any]":
-        """Return the array at `path`, opened once. Raises StoreError where it, or a file of it, is missing or where
-        its shape is another one (None stands for any extent, or any shape)."""
+        """Return the array at `path`, opened once.
+
+        In `shape`, None stands for any extent; a `shape` of None is not checked.
+
+        Raises StoreError where the array or one of its files is missing, or where it has another shape.
+        """
 
     def read(self, path: str, *selection: Any, shape: Sequence[int | None] | None = None) -> NDArray[Any]:
-        """Return the values of the array at `path`, all or a basic selection; `shape` is checked as in `array`."""
+        """Return the values of the array at `path`, or of a basic selection of it; `shape` is checked as in `array`."""
 
     def ragged(self, path: str) -> Ragged:
         """Return the list of byte strings at `path`."""
@@ -111,25 +120,25 @@ class Store(Protocol):
     # A layer's arrays, by their names: `top/value`, `top/map`, `activations/max`, `concepts/label`
 
     def layer_has(self, model: str, layer: str, name: str) -> bool:
-        """Return whether a layer has such an array."""
+        """Return whether a layer has an array of this name."""
 
     def layer_array(self, model: str, layer: str, name: str, shape: Sequence[int | None] | None = None) -> LayerArray:
-        """Return an array of a layer, to be indexed. Raises StoreError as `array` does."""
+        """Return a layer's array, to be indexed. Raises StoreError as `array` does."""
 
     def layer_read(
         self, model: str, layer: str, name: str, *selection: Any, shape: Sequence[int | None] | None = None
     ) -> NDArray[Any]:
-        """Return the values of a layer's array, all or a basic selection."""
+        """Return the values of a layer's array, or of a basic selection of it."""
 
     # Images
 
     @property
     def image_paths(self) -> list[bytes]:
-        """The probe images' paths, relative to their folder, as the raw bytes of the file system."""
+        """The paths of the probe images relative to their folder, as the raw bytes of the file system."""
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """int32 [images]: index into `class_names`, -1 where an image has no label."""
+        """The classes of the probe images, int32 [images]: index into `class_names`, -1 where an image has no label."""
 
     @property
     def class_names(self) -> list[str]:
@@ -137,18 +146,18 @@ class Store(Protocol):
 
     @property
     def skipped(self) -> list[dict[str, str]]:
-        """The images that could not be used: `path` (printable) and `reason` of each."""
+        """The images that could not be used: a dictionary with `path` (printable) and `reason` for each."""
 
     def image_name(self, image: int) -> str:
-        """Return the path of a probe image as str (surrogates for bytes that are not UTF-8)."""
+        """Return the path of a probe image as str (surrogates stand for bytes that are not UTF-8)."""
 
     def class_of(self, image: int) -> str:
         """Return the class name of a probe image, empty where it has no label."""
 
     def thumbnail(self, model: str, image: int) -> bytes:
-        """Return the encoded picture (JPEG or PNG) of a probe image as `model` saw it: its resize and crop.
+        """Return the picture (JPEG or PNG file) of a probe image as `model` saw it, after resizing and cropping.
 
-        Raises StoreError where there is none: of every image of a top list there should be one.
+        Raises StoreError where there is none: every image of a top list should have one.
         """
         thumbnail = self.find_thumbnail(model, image)
         if thumbnail is None:
@@ -157,46 +166,54 @@ class Store(Protocol):
         return thumbnail
 
     def find_thumbnail(self, model: str, image: int) -> bytes | None:
-        """Return what `thumbnail` does; None where the store has no picture of that image."""
+        """Return the same picture as `thumbnail`; None where the store has none of that image."""
 
     def cue_conflict(self, model: str) -> Decisions | None:
-        """Return what a model decided for the cue-conflict images; None where it was not asked."""
+        """Return a model's decisions for the cue-conflict images; None where there are none."""
 
     def attribution(self, model: str) -> Attribution | None:
-        """Return the maps of where a model looked; None where there was no attribution pass."""
+        """Return the attribution maps of a model; None where there was no attribution pass."""
 
     # Layers and units
 
     def layers(self, model: str) -> dict[str, schema.Layer]:
-        """Return the layers of a model by name, from the input to the output."""
+        """Return the layers of a model by name, from input to output."""
 
     def filters(self, model: str) -> NDArray[np.float32] | None:
-        """Return the first layer's kernels, float32 [units, 3, h, w]; None where they are not of colour images, or
-        1 x 1."""
+        """Return the first layer's kernels, float32 [units, 3, h, w]; None where they are 1 x 1 or do not take colour
+        images.
+        """
         path = f"models/{model}/filters"
         return self.read(path, shape=[None, 3, None, None]) if self.has(path) else None
 
     def metric_names(self, model: str, layer: str) -> list[str]:
-        """Return the metrics stored for a layer, in the registry's order."""
+        """Return the names of the metrics stored for a layer, in the registry's order."""
 
     def metric(self, model: str, layer: str, name: str) -> NDArray[np.float32]:
-        """Return a metric of a layer's units, float32 [units]."""
+        """Return the values of a metric for a layer's units, float32 [units]."""
 
     def metric_part(self, model: str, layer: str, name: str) -> ArrayPart:
-        """Return what `metric` reads: the same for several layers where it reads the metric of all together."""
+        """Return the part of the array that `metric` reads.
+
+        Layers whose metrics are read together have the same part.
+        """
 
     def top(self, unit: Unit) -> TopImages:
-        """Return the top images of one unit with their maps; reads only that unit's part of the store."""
+        """Return the top images of one unit with their maps. Reads only that unit's part of the store."""
 
     def top_lists(self, model: str, layer: str, name: str) -> NDArray[Any]:
-        """Return `value`, `image` or `position` of the top lists of a whole layer, [units, k] or [units, k, 2]."""
+        """Return the `value`, `image` or `position` of the top images of all units of a layer, [units, k] or [units, k,
+        2].
+        """
 
     def activations(self, model: str, layer: str, kind: str) -> LayerArray:
-        """Return the `max` or `mean` activations, float16 [images of the model's own store, units]; index the array
-        to read a part."""
+        """Return the `max` or `mean` activations of a layer, float16 [images of the model's own store, units].
+
+        Index the result to read a part of it.
+        """
 
     def activation_column(self, unit: Unit, most: int, block: int) -> NDArray[np.float16]:
-        """Return a unit's `max` activations, float16 [images]: all, or about `most`, in blocks evenly spread."""
+        """Return a unit's `max` activations, float16 [images]: all, or about `most` of them in blocks spread evenly."""
 
     def unit(self, name: str) -> Unit:
         """Return the unit that `MODEL/LAYER/INDEX` names, in a store of one model also `LAYER/INDEX`.
@@ -224,7 +241,7 @@ class Store(Protocol):
         return name in layers or any(facts.module == name for facts in layers.values())
 
     def check_model(self, model: str) -> None:
-        """Raises UsageError where the store has no such model."""
+        """Raise UsageError where the store has no such model."""
         if model not in self.models:
             raise UsageError(_unknown("model", model, list(self.models)))
 

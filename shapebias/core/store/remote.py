@@ -1,4 +1,4 @@
-"""A store's files on a server, read when they are needed, no more of them than is needed, and small reads once."""
+"""Reads the files of a store on a server, only when and as far as they are needed, and each small piece only once."""
 
 import json
 from collections import OrderedDict
@@ -26,8 +26,11 @@ _KEPT_WHOLE = 256 << 20  # bytes of whole files kept
 
 
 class RemoteFiles(FsspecStore):
-    """Metadata comes with the store's manifest, in one piece. Zarr reads a chunk whose file is missing as fill values;
-    here every chunk was written, so that is an error."""
+    """The files of a store on a server. Metadata arrives with the store's manifest, in one piece.
+
+    Zarr reads a chunk whose file is missing as fill values. Every chunk of a store was written, so here that is an
+    error.
+    """
 
     url: str
     _metadata: dict[str, bytes] | None
@@ -38,7 +41,10 @@ class RemoteFiles(FsspecStore):
 
     @classmethod
     def open_url(cls, url: str) -> "RemoteFiles":
-        """Open the files below a URL. Raises ShapebiasError where it has no file system, or that cannot be reached."""
+        """Open the files below a URL.
+
+        Raises ShapebiasError where the URL's protocol has no file system or the server cannot be reached.
+        """
         files, path = filesystem(url)
         opened = cls.from_url(url, read_only=True)
         assert isinstance(opened, cls)
@@ -47,7 +53,7 @@ class RemoteFiles(FsspecStore):
         for name in (NAME, EARLY_NAME):
             try:
                 sizes, metadata = read_manifest(files.cat_file(f"{path}/{name}", start=0))
-            except FileNotFoundError:  # of an earlier version
+            except FileNotFoundError:  # stores of earlier versions have none
                 continue
             except ValueError as error:
                 raise damaged(url, "it cannot be read", name) from error
@@ -73,7 +79,10 @@ class RemoteFiles(FsspecStore):
     async def get(
         self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest | None" = None
     ) -> "Buffer | None":
-        """Return the bytes of a file, or a range of them. Raises ShapebiasError where the server gives none."""
+        """Return the bytes of a file, or a range of them.
+
+        Raises ShapebiasError where the server does not deliver them.
+        """
         is_metadata = key.rpartition("/")[2] == METADATA
         if is_metadata and self._metadata is not None:
             return prototype.buffer.from_bytes(self._metadata[key]) if key in self._metadata else None
@@ -88,14 +97,17 @@ class RemoteFiles(FsspecStore):
         return value
 
     def _as_range(self, key: str, byte_range: "ByteRequest | None") -> "ByteRequest":
-        """Return a request that no server needs to be asked for a file's size for."""
+        """Return an equivalent request for which no server has to be asked for the file's size."""
         if isinstance(byte_range, SuffixByteRequest) and key in self._sizes:
             size = self._sizes[key]
             return RangeByteRequest(max(0, size - byte_range.suffix), size)
         return byte_range or OffsetByteRequest(0)  # else s3fs asks for the size first
 
     async def _fetch(self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest") -> "Buffer | None":
-        """Return what a server gives; of a whole file, from a server that knows no ranges, the range of it."""
+        """Return the requested bytes.
+
+        From a server without ranges, fetch the whole file and cut the range out of it.
+        """
         if key in self._whole:
             return _part(self._whole[key], byte_range)
         try:
@@ -119,7 +131,7 @@ class RemoteFiles(FsspecStore):
 
 
 def _length(byte_range: "ByteRequest", size: int) -> int:
-    """Return how many bytes a request is for, of a file of `size` bytes."""
+    """Return how many bytes a request covers in a file of `size` bytes."""
     if isinstance(byte_range, RangeByteRequest):
         return byte_range.end - byte_range.start
     return byte_range.suffix if isinstance(byte_range, SuffixByteRequest) else size
@@ -133,8 +145,10 @@ def _part(whole: "Buffer", byte_range: "ByteRequest") -> "Buffer":
 
 
 def read_metrics_ahead(store: Store, layers: Iterable[tuple[str, str]]) -> None:
-    """Fetch all metrics of some layers, (model, layer), together where each would be a request to a server, for
-    `store.metric` to find them. Raises StoreError."""
+    """Fetch all metrics of some layers, (model, layer), in one request, so that `store.metric` finds them in memory.
+
+    Does nothing for a store on this machine. Raises StoreError.
+    """
     if any(isinstance(part.store.path, str) for part in store.parts):
         reads: dict[object, tuple[str, str, str]] = {
             (model, store.metric_part(model, layer, name)): (model, layer, name)
@@ -144,7 +158,7 @@ def read_metrics_ahead(store: Store, layers: Iterable[tuple[str, str]]) -> None:
         if not reads:
             return
         first, *others = reads.values()
-        store.metric(*first)  # what it shares with the others is kept
+        store.metric(*first)  # data shared with the others is cached
         with ThreadPoolExecutor(_REQUESTS) as pool:
             for _ in pool.map(lambda read: store.metric(*read), others):
                 pass

@@ -66,35 +66,36 @@ VERSION = 2
 PROBE = "images/probe"
 CUE_CONFLICT = "images/cue-conflict"
 ATTRIBUTION = "images/attribution"
-SCORES, OVERLAP = "scores", "overlap"  # of maps, below the group of a model's attribution
+SCORES, OVERLAP = "scores", "overlap"  # groups and arrays of maps' scores, below the group of a model's attribution
 OOD = "images/ood"
 CONCEPTS = "concepts"
-CLIPPED = 65504.0  # float16's largest number: larger activations are stored as this
-FAINT = (
-    2.0**-14
-)  # float16's smallest number of full precision: activations below have fewer digits; below 2^-25 they are 0
+# Activations are stored as float16. Those above CLIPPED, its largest number, are stored as CLIPPED; those below FAINT
+# have fewer digits, and below 2^-25 they are 0.
+CLIPPED = 65504.0
+FAINT = 2.0**-14
 
-_LAYOUT = ("layer_facts", "metrics", "lacks")  # facts of the layout, not of networks
+_LAYOUT = ("layer_facts", "metrics", "lacks")  # fields that describe the layout of the store, not the network
 LABEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 
 
 @dataclass(frozen=True)
 class _Attributes:
-    """A dataclass that lives in a group's attributes (JSON)."""
+    """A dataclass that is stored as a group's attributes (JSON)."""
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
     def facts(self) -> dict[str, Any]:
-        """Return it as JSON without what only says where numbers are in the store."""
+        """Return the fields ready for JSON, without those that only say where arrays are in the store."""
         return {name: value for name, value in self.to_attributes().items() if name not in _LAYOUT}
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
-        """Read what `to_attributes` wrote, now or by an earlier version (which knew no facts that have a default).
+        """Read the attributes that `to_attributes` wrote, in this or an earlier version (which may lack fields with a
+        default).
 
-        Raises KeyError for a missing fact and TypeError for one of another type; ignores unknown ones.
+        Ignores unknown fields. Raises KeyError for a missing field and TypeError for one of another type.
         """
         facts: dict[str, Any] = {}
         for known in fields(cls):
@@ -111,11 +112,14 @@ class _Attributes:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer(_Attributes):
-    """A watched layer: `name` is the user's word for it (`conv5`), `module` its dotted path in the network.
+    """A layer whose units are in the store.
 
-    `left_out` counts activation maps (of an image and a unit) that held NaN or infinite values and were left out.
-    `ending` says what the layer's tensor went through, in words (`after norm, relu`); empty in early stores. `lacks`
-    names the model's metrics that the layer does not have.
+    name:      the user's name for it (`conv5`)
+    module:    its dotted path in the network
+    left_out:  how many activation maps (one per image and unit) held NaN or infinite values and were left out
+    ending:    the operations behind the layer that its activation includes, in words (`after norm, relu`); empty in
+               early stores
+    lacks:     names of the model's metrics that the layer does not have
     """
 
     name: str
@@ -130,13 +134,18 @@ class Layer(_Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class Model(_Attributes):
-    """A network whose units are in the store. `top1` is a fraction in [0, 1], None without usable labels.
+    """A network whose units are in the store.
 
-    `weights_sha256` is of the state dict, `file_sha256` of the file that it came from (None: no file of the user's).
-    `thumbnails` names the geometry under images/probe/thumbnails that shows what this network saw. `variants`: of each
-    folder of ready-made variants its name, and how many images it had, with a label, classified correctly.
-    `layer_facts` are the attributes of each Layer, in order, and `metrics` the rows of the array of that name; both are
-    empty in version 1.
+    weights_sha256:  digest of the state dict
+    thumbnails:      the geometry below images/probe/thumbnails whose pictures show what this network saw
+    layers:          names of the layers, from input to output
+    top1:            accuracy on the probe images, a fraction in [0, 1]; None without usable labels
+    parameters:      how many parameters the network has
+    file_sha256:     digest of the user's file that the weights came from; None where there was none
+    variants:        for each folder of ready-made variants: its name, its number of labelled images, and how many of
+                     them were classified correctly
+    layer_facts:     the attributes of each Layer, in order; empty in version 1
+    metrics:         names of the rows of the array `metrics`; empty in version 1
     """
 
     label: str
@@ -156,9 +165,9 @@ class Model(_Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class Ruler(_Attributes):
-    """A network by whose `layer` visual diversity was measured; the metric is the mean over all rulers of a store.
+    """A network whose `layer` gave the embeddings for visual diversity; that metric is the mean over a store's rulers.
 
-    Early stores name none: their ruler is their first model's last layer.
+    Early stores name none: their ruler is the last layer of their first model.
     """
 
     label: str
@@ -169,9 +178,13 @@ class Ruler(_Attributes):
 
 @dataclass(frozen=True)
 class CueConflictImages(_Attributes):
-    """The cue-conflict images: the names of their categories; how many images were left out because their shape and
-    texture are of one category (only in early stores); and how images were prepared, `native` or `model`: see
-    `shape_bias.decisions`. Early stores do not say it: by the network's own resize and crop."""
+    """The cue-conflict images of a store.
+
+    categories:  names of the categories
+    excluded:    how many images were left out because shape and texture are of the same category (only in early stores)
+    stimuli:     how images were prepared, `native` or `model` (see `shape_bias.decisions`); early stores do not say it
+                 and used the network's own resize and crop, `model`
+    """
 
     categories: list[str]
     excluded: int
@@ -180,10 +193,11 @@ class CueConflictImages(_Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionImages(_Attributes):
-    """The images of the attribution pass: `requested` of the probe images, or as many as there were, chosen by `seed`.
+    """The choice of the images of the attribution pass.
 
-    `target_rule` says which output is explained: the one that a network decides for (`predicted`) or the right one
-    (`label`).
+    target_rule:  which output is explained: the network's decision (`predicted`) or the right output (`label`)
+    seed:         of the random choice
+    requested:    the wished number of probe images; fewer were used where there were fewer
     """
 
     target_rule: str
@@ -193,10 +207,13 @@ class AttributionImages(_Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class AttributedMethod(_Attributes):
-    """An attribution method as it was run for a model: its settings, and the size of its maps.
+    """An attribution method as it was run for a model.
 
-    `signed`: a value below 0 speaks against the output that is explained. `fallback` names the method that took its
-    place where it does not hold for the network, else it is empty.
+    settings:       the value of each of its settings
+    family:         the family of methods that it belongs to
+    signed:         whether a value below 0 speaks against the explained output
+    height, width:  the size of its maps
+    fallback:       the method that replaced it where it does not apply to the network; else empty
     """
 
     name: str
@@ -210,15 +227,17 @@ class AttributedMethod(_Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionScores(_Attributes):
-    """How a model's maps were scored: `scores`, the names of the arrays.
+    """The settings with which a model's attribution maps were scored.
 
-    steps:       of insertion and deletion; 0: not measured
-    blur, grey:  what insertion begins with (px of 224: the width of the window, the standard deviation), and what
-                 deletion ends with, of 1
+    scores:      names of the arrays of scores
+    steps:       number of steps of insertion and deletion; 0 = not measured
+    blur:        the blurred image that insertion begins with: width of the window and standard deviation, in px of a
+                 224 px image
+    grey:        the grey image that deletion ends with, in [0, 1]
     ties:        the order of pixels of equal importance
-    tolerance:   of pointing, px of 224
-    thresholds:  those of `overlap`
-    objects:     where it is from what objects are known: a folder or table of boxes, else masks
+    tolerance:   of pointing, in px of a 224 px image
+    thresholds:  the thresholds of `overlap`
+    objects:     what the positions of objects are known from: a folder or table of boxes, or masks
     """
 
     scores: list[str]
@@ -233,8 +252,12 @@ class AttributionScores(_Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class OodImages(_Attributes):
-    """A set of stimuli: the names of their categories and conditions, how images were prepared, `native` or `model`,
-    and those that were left out (of each: path, reason)."""
+    """A set of stimuli.
+
+    categories, conditions:  their names
+    stimuli:                 how images were prepared, `native` or `model`
+    skipped:                 the images that were left out: a dictionary with `path` and `reason` for each
+    """
 
     categories: list[str]
     conditions: list[str]
@@ -243,26 +266,28 @@ class OodImages(_Attributes):
 
 
 def is_safe_name(name: object) -> bool:
-    """Return whether a model's or layer's name in a store is one that shapebias would write: printable, short, no
-    path."""
+    """Return whether shapebias could have given this name to a model or layer: printable, short, and not a path."""
     return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and "/" not in name
 
 
 def decisions_path(model: str) -> str:
-    """Return the group of a model's decisions for the cue-conflict images inside the store."""
+    """Return the path of the group with a model's decisions for the cue-conflict images."""
     return f"models/{model}/cue_conflict"
 
 
 def attribution_path(model: str) -> str:
-    """Return the group of what attribution gave for a model inside the store."""
+    """Return the path of the group with a model's attribution maps."""
     return f"models/{model}/attribution"
 
 
 def ood_path(model: str) -> str:
-    """Return the group of a model's decisions for sets of stimuli inside the store."""
+    """Return the path of the group with a model's decisions for sets of stimuli."""
     return f"models/{model}/ood"
 
 
 def layer_path(model: str, layer: str) -> str:
-    """Return the group of a layer in a store of version 1. The `#` of `block#2` is `~` there, as URLs end at a `#`."""
+    """Return the path of a layer's group in a store of version 1.
+
+    The `#` of `block#2` is written `~`, since URLs end at a `#`.
+    """
     return f"models/{model}/layers/{layer.replace('~', '~~').replace('#', '~')}"

@@ -21,7 +21,7 @@ from shapebias.core.store import schema
 from shapebias.core.store.attribution import Attribution, MapScores
 from shapebias.core.store.errors import StoreError, damaged, store_name
 from shapebias.core.store.files import Files
-from shapebias.core.store.layout import MAPS, METRICS, ArrayPart, LayerArray, Layout
+from shapebias.core.store.layout import MAPS, METRICS, ArrayPart, LayerArray, StoreLayout
 from shapebias.core.store.ragged import Ragged
 from shapebias.core.store.reader import Owner, Part, Store, TopImages, Unit
 from shapebias.core.text import printable
@@ -30,17 +30,19 @@ _AT_ONCE = 1 << 16  # units of a model whose metrics are read for all layers tog
 
 
 class SingleStore(Store):
-    """One store. What its methods return is said in `Store`."""
+    """One store, opened for reading. `Store` documents the methods."""
 
     def __init__(self, path: Path | str, group: zarr.Group, files: Files | None = None) -> None:
-        """`files`: which files there are, of a store on this machine. Raises StoreError where the facts about the store
-        or a model make no sense."""
+        """Read the facts about the store and its models.
+
+        `files` tells which files exist, for a store on this machine. Raises StoreError where the facts make no sense.
+        """
         self.path = path
         self._group, self._files = group, files
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: of which images, and pictures
-        self._layouts: dict[str, Layout] = {}
-        self._metrics: dict[ArrayPart, NDArray[np.float32]] = {}  # of all layers of a model
+        self._layouts: dict[str, StoreLayout] = {}
+        self._metrics: dict[ArrayPart, NDArray[np.float32]] = {}  # metrics of all layers of a model
         with self._reading("attributes"):
             self.attributes = dict(group.attrs)
             if not isinstance(group["models"], zarr.Group):
@@ -53,7 +55,7 @@ class SingleStore(Store):
 
     @contextmanager
     def _reading(self, where: str) -> Iterator[None]:
-        """Turn whatever the storage layer raises on damage into one line that says where."""
+        """Turn any error of the storage layer into one line that says where the store is damaged."""
         try:
             yield
         except ShapebiasError:
@@ -106,8 +108,10 @@ class SingleStore(Store):
         return self._arrays[path]
 
     def _check_files(self, path: str, array: "zarr.Array[Any]") -> None:
-        """Raise ValueError where the file of a chunk is missing: zarr would read it as fill values, but here every
-        chunk was written. (`RemoteFiles` finds that out when it reads one.)"""
+        """Raise ValueError where the file of a chunk is missing, which zarr would read as fill values.
+
+        Every chunk of a store was written. `RemoteFiles` notices a missing file when it reads the chunk.
+        """
         if self._files is None:
             return
         pieces = math.prod(
@@ -238,7 +242,7 @@ class SingleStore(Store):
         )
 
     def _map_scores(self, path: str, shape: list[int]) -> MapScores | None:
-        """Return the scores of a model's maps, [methods, images] as `shape` says."""
+        """Return the scores of a model's attribution maps; `shape` is [methods, images]."""
         if not self.has(path):
             return None
         with self._reading(path):
@@ -257,7 +261,7 @@ class SingleStore(Store):
     def layers(self, model: str) -> dict[str, schema.Layer]:
         return dict(self._layout(model).layers)
 
-    def _layout(self, model: str) -> Layout:
+    def _layout(self, model: str) -> StoreLayout:
         if model not in self._layouts:
             facts = self.models[model]
             if self._version == 1:
@@ -268,7 +272,7 @@ class SingleStore(Store):
                     layers = {layer.name: layer for layer in known}
                     if list(layers) != facts.layers or not all(isinstance(name, str) for name in facts.metrics):
                         raise ValueError("the names of its layers do not fit")
-            self._layouts[model] = Layout(model, self._version, layers, tuple(facts.metrics))
+            self._layouts[model] = StoreLayout(model, self._version, layers, tuple(facts.metrics))
         return self._layouts[model]
 
     def _layer_of_version_1(self, model: str, name: str) -> schema.Layer:
@@ -311,7 +315,7 @@ class SingleStore(Store):
         if part == own:
             return self.layer_read(model, layer, f"{METRICS}/{name}", shape=[self.layers(model)[layer].units])
         with self._reading(f"{part.path} {name}"):
-            if part not in self._metrics:  # of all layers at once: a read takes longer than its bytes
+            if part not in self._metrics:  # all layers at once, since each read has a fixed cost
                 self._metrics[part] = LayerArray(self.array(part.path), part)[...]
                 self._metrics[part].flags.writeable = False
             return self._metrics[part][own.first : own.first + (own.count or 0)]

@@ -1,1 +1,1 @@
-"""How certain numbers are: intervals, and tests."""
+"""The uncertainty of numbers: intervals, and tests."""

@@ -1,11 +1,11 @@
-"""A mean and how certain it is."""
+"""A mean with its interval."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, and the ends of its 95 % interval; NaN where there is no value, the ends also where nobody knows them."""
+    """A mean and its 95 % interval; NaN where there is no value, and for the ends also where they are unknown."""
 
     mean: float
     low: float
@@ -13,7 +13,7 @@ class Interval:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a mean."""
+        """Whether the mean is known."""
         return self.mean == self.mean
 
     @property
@@ -22,7 +22,7 @@ class Interval:
         return self.low == self.low
 
     def to_record(self) -> dict[str, float | None]:
-        """Return it as JSON, null where something is not known."""
+        """Return the fields, ready for JSON; null where one is unknown."""
         known = {"mean": self.mean, "low": self.low, "high": self.high}
         return {name: None if value != value else value for name, value in known.items()}
 

@@ -1,4 +1,4 @@
-"""Bootstrap means, permutation tests, and Holm's correction over a family of tests."""
+"""Bootstrap means, permutation tests, and Holm's correction for several tests."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,18 +8,22 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES = 2000  # of an interval or a test, unless said otherwise
-MOST = 100_000  # arrangements that are all gone through; where there are more, some are drawn
-_AT_ONCE = 4_000_000  # values a block of resamples holds
-_ROUNDING = 1e-12  # of the largest value: statistics that differ by less are equal
+RESAMPLES = 2000  # number of resamples for an interval or a test, unless the caller says otherwise
+MOST = 100_000  # up to so many arrangements are all tested; where there are more, a random sample
+_AT_ONCE = 4_000_000  # values that are held at once
+_ROUNDING = 1e-12  # fraction of the largest value: statistics that differ by less count as equal
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Significance:
-    """The two-sided p of a permutation test, the `smallest` p that so many values can reach, and whether all
-    arrangements were gone through (`exact`) or some drawn."""
+    """The result of a permutation test.
+
+    p:         two-sided
+    smallest:  the smallest p that so many values can give
+    exact:     whether all arrangements were tested, not a random sample
+    """
 
     p: float
     smallest: float
@@ -27,10 +31,13 @@ class Significance:
 
 
 def exchange_test(a: Floats, b: Floats, *, draws: int, random: np.random.Generator) -> Significance:
-    """Test the difference of the means of two groups by dealing their values anew: mean(b) - mean(a), two-sided.
+    """Test the difference of the means of two groups, mean(b) - mean(a), two-sided, by exchanging values between them.
 
-    Exact for up to MOST ways to deal; else `draws` of them, the observed one counted too (Phipson & Smyth 2010).
-    NaN where a group is empty.
+    Exact for up to MOST arrangements; else `draws` random ones, where the observed one counts too (Phipson & Smyth
+    2010). NaN where a group is empty.
+
+    >>> exchange_test(np.array([1.0, 2, 3]), np.array([7.0, 8, 9]), draws=99, random=np.random.default_rng(0)).p
+    0.1
     """
     if not len(a) or not len(b):
         return Significance(float("nan"), float("nan"), exact=True)
@@ -39,14 +46,14 @@ def exchange_test(a: Floats, b: Floats, *, draws: int, random: np.random.Generat
     exact = ways <= MOST
     dealt = _all_chosen(both, len(b), ways) if exact else _drawn(both, len(b), draws, random)
     differences = np.concatenate([chosen / len(b) - (total - chosen) / len(a) for chosen in dealt])
-    sides = 2 if len(a) == len(b) else 1  # groups of one size have for every way its mirror image
+    sides = 2 if len(a) == len(b) else 1  # for groups of equal size every arrangement has a mirror image
     return _result(float(b.mean() - a.mean()), differences, exact, sides, float(np.abs(both).max()))
 
 
 def sign_flip_test(differences: Floats, *, draws: int, random: np.random.Generator) -> Significance:
     """Test whether the mean of paired differences is 0 by flipping their signs, two-sided.
 
-    Exact for up to MOST flips; else `draws` of them. NaN without a difference.
+    Exact for up to MOST flips; else `draws` random ones. NaN without differences.
     """
     count = len(differences)
     if not count:
@@ -86,9 +93,9 @@ def resampled_means(values: Floats, resamples: int, random: np.random.Generator)
 
 
 def resampled_columns(values: Floats, resamples: int, random: np.random.Generator) -> Floats:
-    """Return the means of columns over samples of all rows with replacement, float64 [resamples, columns].
+    """Return the means of columns over rows drawn with replacement, float64 [resamples, columns].
 
-    values [rows, columns]; NaN are left out. The columns are resampled alike. NaN where a sample has no value.
+    values [rows, columns]; NaN are left out. All columns get the same rows. NaN where a sample has no value.
     """
     rows, known = len(values), ~np.isnan(values)
     numbers, counted = np.where(known, values, 0.0), known.astype(np.float64)
@@ -102,17 +109,23 @@ def resampled_columns(values: Floats, resamples: int, random: np.random.Generato
 
 
 def block_sizes(samples: int, values: int) -> list[int]:
-    """Return how many of the samples of so many values are made at once, block by block."""
+    """Return into which block sizes `samples` samples of `values` values each are split, to limit memory."""
     most = max(1, _AT_ONCE // max(values, 1))
     return [min(most, samples - start) for start in range(0, samples, most)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p values of a family of tests corrected by Holm (1979), in their order; NaN stays and is no test."""
+    """Return the p values of several tests corrected by Holm (1979), in the same order.
+
+    NaN stays NaN and does not count as a test.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
     corrected = [float("nan")] * len(p_values)
-    tests = sorted((p, place) for place, p in enumerate(p_values) if p == p)
+    tests = sorted((p, index) for index, p in enumerate(p_values) if p == p)
     largest = 0.0
-    for rank, (p, place) in enumerate(tests):
+    for rank, (p, index) in enumerate(tests):
         largest = max(largest, min(1.0, (len(tests) - rank) * p))
-        corrected[place] = largest
+        corrected[index] = largest
     return corrected

@@ -1,4 +1,4 @@
-"""Intervals of shares, such as accuracies, from counts."""
+"""Intervals of fractions, such as accuracies, from counts."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,12 @@ _Z = NormalDist().inv_cdf(0.975)
 
 
 def wilson(successes: int, trials: int) -> Interval:
-    """Return a share and its 95 % interval, which does not shrink to nothing where all or none succeed (Wilson 1927);
-    UNKNOWN without trials."""
+    """Return a fraction and its 95 % interval, which keeps a width where all or none succeed (Wilson 1927); UNKNOWN
+    without trials.
+
+    >>> round(wilson(5, 10).low, 3), round(wilson(5, 10).high, 3)
+    (0.237, 0.763)
+    """
     if not trials:
         return UNKNOWN
     share, scale = successes / trials, 1 + _Z**2 / trials
@@ -21,10 +25,10 @@ def wilson(successes: int, trials: int) -> Interval:
 
 
 def mean_share(counts: Sequence[tuple[int, int]]) -> Interval:
-    """Return the unweighted mean of shares, from the successes and trials of each, and its 95 % interval.
+    """Return the unweighted mean of fractions, given as (successes, trials), and its 95 % interval.
 
     The distances of the ends of Wilson's intervals are added as squares (MOVER: Zou & Donner 2008,
-    doi:10.1002/sim.3095), as of independent shares. UNKNOWN where one of them has no trials, or there is none.
+    doi:10.1002/sim.3095), as for independent fractions. UNKNOWN where one of them has no trials, or there is none.
     """
     shares = [wilson(*count) for count in counts]
     if not shares or not all(share.is_known for share in shares):

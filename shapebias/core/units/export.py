@@ -19,7 +19,10 @@ FORMATS = ("table", "json", "csv", "parquet")
 
 
 def write_units(store: Store, table: UnitTable, form: str, text: TextIO, binary: BinaryIO) -> None:
-    """Write `table` in a format of FORMATS, Parquet to `binary`, the others to `text`. Raises UsageError."""
+    """Write `table` in a format of FORMATS: Parquet to `binary`, the others to `text`.
+
+    Raises UsageError for another format, ShapebiasError where Parquet's package is missing.
+    """
     if form == "table":
         text.write(units_text(table))
     elif form == "json":
@@ -62,7 +65,10 @@ def _write_parquet(table: UnitTable, binary: BinaryIO) -> None:
 
 
 def write_units_file(store: Store, table: UnitTable, form: str, path: Path) -> None:
-    """Write `table` as `write_units` does, into a file. Raises UsageError, and CannotWriteError."""
+    """Write `table` into a file, in the formats of `write_units`.
+
+    Raises UsageError for another format, CannotWriteError where the file cannot be written.
+    """
     try:
         if form == "parquet":
             with path.open("wb") as binary:

@@ -1,4 +1,4 @@
-"""The filter language: which units of a table an expression selects, such as `selectivity > 0.8 and layer ~ conv`.
+"""The filter language: expressions that select units of a table, such as `selectivity > 0.8 and layer ~ conv`.
 
     EXPR      = TERM {or TERM}        TERM = FACTOR {and FACTOR}
     FACTOR    = not FACTOR | (EXPR) | COLUMN OPERATOR VALUE | (top | bottom) NUMBER[%] COLUMN
@@ -6,9 +6,10 @@
     OPERATOR  = < <= > >= (numbers)  = != (both)  ~ (texts: contains, upper or lower case)
     VALUE     = a number, a word, or 'text' or "text" in quotes
 
-Numbers are compared in the column's own precision, so that `max = 0.1` finds a float32 0.1. An undefined number (NaN)
-matches no comparison but `!=`: `a != b` is `not a = b` throughout. `top 10% max` selects the tenth of all the table's
-units that have a value with the largest ones, rounded up, `bottom 5 max` the five smallest, ties by row.
+Numbers are compared in the column's own precision, so that `max = 0.1` matches a float32 0.1. NaN matches no comparison
+except `!=`: `a != b` always means `not a = b`. `top 10% max` selects a tenth (rounded up) of the table's units that
+have a value, those with the largest values. `bottom 5 max` selects the five smallest. Of equal values the earlier row
+wins.
 """
 
 import math
@@ -43,7 +44,7 @@ _ORDER: dict[str, Callable[..., Mask]] = {
 
 
 class FilterError(UsageError):
-    """The expression is wrong at `column`, counted in characters from 1."""
+    """The filter expression is wrong. `column` is the position of the error, in characters from 1."""
 
     def __init__(self, what: str, column: int, hint: str = "") -> None:
         super().__init__(f"{what} at column {column}" + (f": {hint}" if hint else ""))
@@ -66,7 +67,10 @@ class _Token:
 
 
 def filter_mask(text: str, table: UnitTable) -> Mask:
-    """Return the units of `table` that `text` selects, bool [rows], all where it is blank. Raises FilterError."""
+    """Return which units of `table` the expression `text` selects, bool [rows]; all where it is blank.
+
+    Raises FilterError where the expression is wrong.
+    """
     if not text.strip():
         return np.ones(len(table), bool)
     return _Parser(_tokens(text), table).parse()
@@ -75,9 +79,16 @@ def filter_mask(text: str, table: UnitTable) -> Mask:
 def select_units(
     table: UnitTable, condition: str | None = None, sort: str | None = None, ascending: bool = False
 ) -> UnitTable:
-    """Return the units that an expression selects, in the order of a metric, the largest first unless `ascending`.
+    """Return the units that an expression selects, sorted by a metric: the largest first, unless `ascending`.
 
-    Raises FilterError, and UsageError for a metric that the table does not have.
+    Raises FilterError where the expression is wrong, and UsageError for a metric that the table does not have.
+
+    >>> layers = [("demo-s", "conv1"), ("demo-s", "conv2")]
+    >>> layer, index = np.array([0, 0, 1], np.int32), np.array([0, 1, 0], np.int32)
+    >>> table = UnitTable(layers, layer, index, {"tv": np.array([0.5, 2.0, 1.5], np.float32)})
+    >>> chosen = select_units(table, "tv > 1 and model = demo-s", sort="tv")
+    >>> [str(chosen.unit(row)) for row in range(len(chosen))]
+    ['demo-s/conv1/1', 'demo-s/conv2/0']
     """
     if condition is not None:
         table = table.take(np.flatnonzero(filter_mask(condition, table)))
@@ -85,7 +96,7 @@ def select_units(
 
 
 def filter_columns(table: UnitTable) -> list[str]:
-    """Return the names that an expression over `table` can use."""
+    """Return the names of the columns that an expression over `table` can use."""
     return ["model", "layer", "unit", *table.columns]
 
 
@@ -115,7 +126,7 @@ def _tokens(text: str) -> list[_Token]:
 
 
 class _Parser:
-    """Recursive descent that evaluates as it goes."""
+    """A recursive-descent parser that evaluates the expression while it reads it."""
 
     def __init__(self, tokens: list[_Token], table: UnitTable) -> None:
         self._tokens, self._table = tokens, table
@@ -208,7 +219,7 @@ class _Parser:
             return _ORDER[symbol](values, values.dtype.type(number) if values.dtype.kind == "f" else number)
 
     def _column(self) -> _Token:
-        """Take the next token, which must name a column."""
+        """Return the next token, which must name a column."""
         token = self._take()
         known = filter_columns(self._table)
         if token.kind != "word":
@@ -230,7 +241,7 @@ class _Parser:
         return self._table.index if name == "unit" else self._table.columns[name]
 
     def _compare_texts(self, name: str, symbol: str, wanted: str) -> Mask:
-        """Compare each different text once, bool [rows]."""
+        """Return which texts match, bool [rows]. Compares each different text once."""
 
         def matches(text: object) -> bool:
             return wanted.casefold() in str(text).casefold() if symbol == "~" else str(text) == wanted
@@ -257,8 +268,10 @@ def _number(token: _Token) -> float:
 
 
 def _extreme(values: NDArray[np.float32] | NDArray[np.int32], number: float, percent: bool, largest: bool) -> Mask:
-    """Return which are the `number` (or percent of those that are not NaN, rounded up) smallest or largest values, bool
-    [rows], ties by row."""
+    """Return which values are the `number` smallest or largest, bool [rows]; of equal values the earlier row wins.
+
+    With `percent`, `number` is a percentage of the values that are not NaN, rounded up.
+    """
     mask = ~np.isnan(values)
     valued = int(mask.sum())
     count = math.ceil(valued * number / 100 - 1e-9) if percent else min(int(number), valued)

@@ -1,4 +1,4 @@
-"""Units that a user marked, each with a note: one JSON file a store, in the user's state folder."""
+"""Units that a user marked, each with a note: one JSON file per store, in the user's state folder."""
 
 import hashlib
 import os
@@ -12,21 +12,21 @@ from shapebias.core.store.reader import Store, Unit
 class Marks:
     """The marks of a store, or of several joined ones, each in its own file.
 
-    Every change is on the disk before the call returns; nothing waits for the exit.
+    Every change is on the disk before the call returns.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._parts = [(part, _Notes(part.store)) for part in store.parts]
+        self._parts = [(part, _StoreNotes(part.store)) for part in store.parts]
         self._owners = {here: (notes, label) for part, notes in self._parts for label, here in part.labels.items()}
 
     @property
     def paths(self) -> list[Path]:
-        """Where the marks of each store are kept."""
+        """The file of each store's marks."""
         return [notes.path for _, notes in self._parts]
 
-    def _at(self, unit: Unit) -> tuple["_Notes", str]:
-        """The notes of a unit's own store, and the unit's name in them."""
+    def _at(self, unit: Unit) -> tuple["_StoreNotes", str]:
+        """Return the notes of the unit's own store, and the unit's name in that store."""
         notes, label = self._owners[unit.model]
         return notes, str(Unit(label, unit.layer, unit.index))
 
@@ -57,8 +57,10 @@ class Marks:
         return sorted(units, key=self._position)
 
     def next_to(self, unit: Unit, step: int) -> Unit | None:
-        """Return the next marked unit after `unit`, for `step` -1 the one before, and around; None where none is
-        marked."""
+        """Return the next marked unit after `unit`, or the one before for a `step` of -1. It wraps around at the ends.
+
+        Returns None where no unit is marked.
+        """
         marked = self.units()[::step]
         here = self._position(unit)
         beyond = (
@@ -71,22 +73,22 @@ class Marks:
         return models.index(unit.model), layers.index(unit.layer), unit.index
 
     def load(self) -> None:
-        """Read the files; without any there are no marks. Raises ShapebiasError where one cannot be read."""
+        """Read the files; a missing file means no marks. Raises ShapebiasError where one cannot be read."""
         for _, notes in self._parts:
             notes.load()
 
     def set(self, unit: Unit, note: str = "") -> None:
-        """Mark a unit, or change its note. Raises ShapebiasError where that cannot be kept on the disk."""
+        """Mark a unit, or change its note. Raises ShapebiasError where that cannot be written to the disk."""
         notes, name = self._at(unit)
         notes.change(name, note)
 
     def remove(self, unit: Unit) -> None:
-        """Take a unit's mark and note away. Raises ShapebiasError as `set`."""
+        """Remove a unit's mark and note. Raises ShapebiasError where that cannot be written to the disk."""
         notes, name = self._at(unit)
         notes.change(name, None)
 
 
-class _Notes:
+class _StoreNotes:
     """The notes of a single store's marked units, by the units' names there."""
 
     def __init__(self, store: Store) -> None:
@@ -106,7 +108,7 @@ class _Notes:
         self.by_unit = notes
 
     def change(self, name: str, note: str | None) -> None:
-        """Note something on a unit, None to forget it, and write the file."""
+        """Set a unit's note, or delete it where `note` is None, and write the file."""
         try:
             self.load()  # another explorer may have changed it; what is damaged is not written over
         finally:

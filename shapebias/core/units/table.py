@@ -1,4 +1,4 @@
-"""The unit table: one row a unit, one column a metric, over any models and layers of a store."""
+"""The unit table: one row per unit, one column per metric, over any models and layers of a store."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,17 @@ TEXTS = ("concept", "concept_category")
 
 @dataclass(frozen=True)
 class UnitTable:
-    """Units in rows.
+    """A table with one row per unit.
 
-    `layers` lists the (model, layer) pairs; `layer` int32 [rows] points into it, `index` int32 [rows] is the unit in
-    its layer; `columns` [rows] a metric: float32, or texts (object); where a layer lacks it NaN, or "".
+    layers:   the (model, layer) pairs of the table
+    layer:    int32 [rows], the unit's layer: an index into `layers`
+    index:    int32 [rows], the unit's number in its layer
+    columns:  by the metric's name its values [rows]: float32, NaN where a layer lacks it; or texts (object), "" there
+
+    >>> column = {"tv": np.array([0.5, 2.0], np.float32)}
+    >>> table = UnitTable([("demo-s", "conv1")], np.zeros(2, np.int32), np.arange(2, dtype=np.int32), column)
+    >>> str(table.unit(1)), table.cell("tv", 1), table.order("tv").tolist()
+    ('demo-s/conv1/1', 2.0, [1, 0])
     """
 
     layers: list[tuple[str, str]]
@@ -51,16 +58,16 @@ class UnitTable:
         return value if isinstance(value, str) else float(value)
 
     def take(self, rows: NDArray[np.int64]) -> "UnitTable":
-        """Return the table of these rows, in this order."""
+        """Return a table of these rows, in this order."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         return UnitTable(self.layers, self.layer[rows], self.index[rows], columns)
 
     def first(self, count: int) -> "UnitTable":
-        """Return the table of the first `count` rows, of all where it has fewer."""
+        """Return a table of the first `count` rows, or of all where there are fewer."""
         return self.take(np.arange(min(count, len(self))))
 
     def order(self, metric: str, ascending: bool = False) -> NDArray[np.int64]:
-        """Return the rows sorted by a metric, int64 [rows], ties by row, NaN last either way.
+        """Return the rows sorted by a metric, int64 [rows]. Of equal values the earlier row comes first; NaN come last.
 
         Raises UsageError for a metric that the table does not have.
         """
@@ -81,11 +88,12 @@ def _ranks(texts: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _stable_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return what argsort(kind="stable") does, NaN last, four times as fast: sorts value and row as one integer.
+    """Return the same as argsort(kind="stable"), NaN last, four times as fast: value and row are sorted as one integer.
 
-    A float's bits, read as an integer, are in the order of the values once the negative ones are turned round.
+    Read as integers, the bits of floats have the order of their values once those of negative floats are inverted.
     """
-    plain = np.where(np.isnan(values), np.float32(np.nan), values + np.float32(0))  # one NaN, one zero
+    # The same bits for all NaN, and for 0 and -0.
+    plain = np.where(np.isnan(values), np.float32(np.nan), values + np.float32(0))
     bits = plain.view(np.uint32)
     keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
     keys = keys << np.uint64(32) | np.arange(len(values), dtype=np.uint64)
@@ -94,13 +102,15 @@ def _stable_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def unit_columns(table: UnitTable) -> dict[str, NDArray[Any]]:
-    """Return `model`, `layer`, `unit` and every metric by name, [rows] each: what a data frame of the table holds."""
+    """Return the columns of a data frame of the table: `model`, `layer`, `unit` and every metric, by name,
+    [rows] each.
+    """
     models, layers = (np.array(names, object) for names in zip(*table.layers, strict=True))
     return {"model": models[table.layer], "layer": layers[table.layer], "unit": table.index, **table.columns}
 
 
 def load_units(store: Store, model: str | None = None, layer: str | None = None) -> UnitTable:
-    """Read every unit of the store, or those of a model, of a layer, in the order of models, layers and indices.
+    """Return a table of all units of a store, or of one model or layer, in the order of models, layers and indices.
 
     Raises UsageError for a model or layer that the store does not have.
     """
@@ -115,7 +125,10 @@ def load_units(store: Store, model: str | None = None, layer: str | None = None)
 
 
 def _layers(store: Store, model: str | None, layer: str | None) -> list[tuple[str, str]]:
-    """Return the (model, layer) of every layer, or those asked for. Raises UsageError where there is none."""
+    """Return the (model, layer) pairs of all layers, or of the requested ones.
+
+    Raises UsageError where there is none.
+    """
     if model is not None:
         store.check_model(model)
     pairs: list[tuple[str, str]] = []
@@ -155,8 +168,11 @@ def _concept_columns(store: Store, layers: list[tuple[str, str]]) -> dict[str, N
 
 
 def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[str, Any]]:
-    """Return one dict a row: model, layer, unit, every metric (None where not finite) and, unless `top` is false, the
-    top images as {image, value, y, x}, `image` being the path in the set (surrogates for bytes that are not UTF-8)."""
+    """Return one dictionary per row: model, layer, unit, and every metric (None where it is not finite).
+
+    Unless `top` is false, `top` lists the top images as {image, value, y, x}; `image` is the path in the set
+    (surrogates stand for bytes that are not UTF-8).
+    """
     records = []
     lists: dict[tuple[str, str], list[NDArray[Any]]] = {}
     for row in range(len(table)):
@@ -174,7 +190,7 @@ def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[
 
 
 def _finite(value: np.float32) -> float | None:
-    """Return a number as JSON, which knows neither NaN nor infinity: None for those."""
+    """Return a number for JSON: None for NaN and infinity, which JSON does not have."""
     return float(value) if np.isfinite(value) else None
 
 

@@ -1,1 +1,1 @@
-"""Ablation: which units, and groups of units, a network's decisions need."""
+"""Ablation: which units and groups of units a network's decisions depend on."""

@@ -1,4 +1,4 @@
-"""Decisions for many rows in bfloat16, and again in float32 wherever that could change one."""
+"""Decisions for many rows in bfloat16, checked in float32 wherever rounding could change one."""
 
 import math
 import time
@@ -17,35 +17,41 @@ from shapebias.precompute.device import Device
 from shapebias.precompute.memory import is_out_of_memory
 from shapebias.precompute.models.hooks import replaced
 
-_SAMPLE = 64  # rows that are run in both precisions before any is trusted
-_LATER_SAMPLE = 16  # of every further batch of images
-_LEAST = 8 * _SAMPLE  # rows; of fewer the sample would be a large part
-_SAFETY = 4.0  # times the largest error known: of 29,129 rows none was further off than 1.55 times (docs/ablation.md)
-_BEHIND = 0.8  # of the time in float32: a check that is no faster costs more than it can save
+_SAMPLE = 64  # so many rows are run in both precisions before bfloat16 is trusted
+_LATER_SAMPLE = 16  # sampled rows of every further batch of images
+_LEAST = 8 * _SAMPLE  # fewest rows: of fewer, the sample would be a large part
+# The bound is this times the largest known error; of 29,129 rows none exceeded 1.55 times (docs/ablation.md).
+_SAFETY = 4.0
+_BEHIND = 0.8  # bfloat16 must take at most this fraction of float32's time, or it is given up
 
 
 @dataclass(frozen=True)
-class Choice:
-    """How scores [R, classes] become decisions.
+class DecisionRule:
+    """The rule that turns scores [R, classes] into decisions.
 
-    `decide` returns them, int32 [R]; `evidence` returns [R, choices], whose largest value is at the decision.
+    decide:    returns the decisions, int32 [R]
+    evidence:  returns [R, choices], whose largest value is at the decision
     """
 
     decide: Callable[[Tensor], NDArray[np.int32]]
     evidence: Callable[[Tensor], Tensor]
 
     def lead(self, scores: Tensor, decision: Tensor) -> Tensor:
-        """Return by how much `decision` int64 [R] is ahead of every other choice, [R]; negative where another is
-        decided, NaN where `decision` is none (-1)."""
+        """Return how far `decision`, int64 [R], is ahead of the best other choice, [R].
+
+        Negative where another choice is ahead, NaN where `decision` is -1 (none).
+        """
         evidence = self.evidence(scores.float())
         chosen = decision.clamp(min=0)[:, None]
         others = evidence.scatter(1, chosen, -torch.inf).amax(1)
         return (evidence.gather(1, chosen)[:, 0] - others).masked_fill(decision < 0, torch.nan)
 
 
-def category_choice(mapping: Mapping[str, Sequence[int]]) -> Choice:
-    """Return the choice of the category with the largest mean probability; its evidence is the logarithm of that, but
-    for a constant."""
+def category_choice(mapping: Mapping[str, Sequence[int]]) -> DecisionRule:
+    """Return the choice of the category with the largest mean probability.
+
+    Its evidence is that mean's logarithm, up to a constant.
+    """
 
     def decided(scores: Tensor) -> NDArray[np.int32]:
         return decide(torch.softmax(scores.float(), 1).cpu().numpy(), mapping)
@@ -54,23 +60,24 @@ def category_choice(mapping: Mapping[str, Sequence[int]]) -> Choice:
         means = [scores[:, list(classes)].logsumexp(1) - math.log(len(classes)) for classes in mapping.values()]
         return torch.stack(means, 1)
 
-    return Choice(decided, evidence)
+    return DecisionRule(decided, evidence)
 
 
 class Bfloat16Check:
-    """Finds what float32 decides for rows most of which go on with a decision that is known.
+    """Finds float32's decisions for rows, most of which have a known decision that does not change.
 
-    Some drawn rows are run in float32, all in bfloat16. A row keeps the known decision where that is ahead by more than
-    `_SAFETY` times the largest error of such a lead among all rows that were run in both. The other rows are run in
-    float32, whose decisions count and whose errors raise that bound, until no row is unsure. So bfloat16 only ever says
-    that nothing changed. Where it saves no time it is given up; `given_up` says why.
+    All rows are run in bfloat16, some random ones in float32 too. A row keeps its known decision where that is ahead by
+    more than `_SAFETY` times the largest error of a lead among the rows that were run in both precisions. The other
+    rows are run in float32: their decisions count, and their errors can raise that bound, until no row is unsure. So
+    bfloat16 only ever says that nothing changed. Where it saves no time it is given up; `given_up` says why.
     """
 
     def __init__(self, network: nn.Module, device: Device, room: int) -> None:
-        """room: the bytes that a module's weights may take in bfloat16 while they are used."""
+        """Prepare the check. `room`: the bytes that a module's weights may take in bfloat16 while they are used."""
         self._network, self._device = network, device.device
-        self._warms_up = device.is_cuda  # what runs first there loads its code and is launched, not measured
-        self._clock = time.perf_counter if device.is_cuda else time.process_time  # whatever else the CPU does
+        self._warms_up = device.is_cuda  # the first run on a GPU loads code, so it is not timed
+        # On the CPU without the time of other processes.
+        self._clock = time.perf_counter if device.is_cuda else time.process_time
         self.weight_bytes = max((parameter.numel() * 2 for parameter in network.parameters()), default=0)
         self._possible = device.dtype == torch.float32 and self.weight_bytes <= room
         if not self._possible:
@@ -78,20 +85,21 @@ class Bfloat16Check:
         self.begin()
 
     def begin(self) -> None:
-        """Forget what other images and another choice came to."""
+        """Reset the check for other images and another choice."""
         self._error = self._row_seconds = 0.0
         self.given_up: str | None = None
-        self.rows = self.again = 0  # run in bfloat16, and of these run in float32, too
+        self.rows = self.again = 0  # rows run in bfloat16, and rows of these also run in float32
 
     def share(self) -> str:
-        """Return which share of the rows was run in float32, for people."""
+        """Return the share of the rows that was run in float32, as text."""
         why = "" if self.given_up is None else f" of the first rows, then all ({self.given_up})"
         return f"{self.again / self.rows:.0%}{why}"
 
     @contextmanager
     def _bfloat16(self) -> Iterator[None]:
-        """Run the network in bfloat16, but for its last linear layer: there rounding would go into the scores
-        themselves."""
+        """Run the network in bfloat16 during the block, except its last linear layer, whose rounding would directly
+        change scores.
+        """
         kind = self._device.type
         heads = [module for module in self._network.modules() if isinstance(module, nn.Linear)][-1:]
 
@@ -108,8 +116,8 @@ class Bfloat16Check:
                 stack.enter_context(replaced(head, exact))
             yield
 
-    def decide(self, rows: "Rows") -> None:
-        """Make the rows' `decided` what float32 decides."""
+    def decide(self, rows: "DecisionRows") -> None:
+        """Set the rows' `decided` to float32's decisions."""
         if not self._possible or self.given_up is not None or len(rows.known) < _LEAST:
             rows.run_exactly(rows.unsure(0.0))
             return
@@ -123,8 +131,8 @@ class Bfloat16Check:
         if self.given_up is None and self._clock() - began > self._row_seconds * count:
             self.given_up = "too few rows were certain"
 
-    def _sample(self, rows: "Rows") -> None:
-        """Run some drawn rows in float32, and know how long one takes."""
+    def _sample(self, rows: "DecisionRows") -> None:
+        """Run some random rows in float32, and measure how long one takes."""
         size = _LATER_SAMPLE if self.rows else self._first_sample(rows)
         drawn = torch.from_numpy(np.random.default_rng(0).permutation(len(rows.known))[:size]).to(self._device)
         if self._warms_up and not self._row_seconds:
@@ -133,12 +141,12 @@ class Bfloat16Check:
         rows.run_exactly(drawn)
         self._row_seconds = self._row_seconds or (self._clock() - start) / size
 
-    def _first_sample(self, rows: "Rows") -> int:
-        """Return how many rows to time: on a GPU as many as it is given at once, as fewer take as long."""
+    def _first_sample(self, rows: "DecisionRows") -> int:
+        """Return how many rows to time: on a GPU as many as one forward takes, since fewer take the same time."""
         return max(_SAMPLE, min(rows.most, len(rows.known) // 16)) if self._warms_up else _SAMPLE
 
-    def _run_roughly(self, rows: "Rows") -> None:
-        """Run all rows in bfloat16, or as many as it takes to see that it is no faster."""
+    def _run_roughly(self, rows: "DecisionRows") -> None:
+        """Run all rows in bfloat16, or only so many as show that it is no faster."""
         chunks = list(_chunks(torch.arange(len(rows.known), device=self._device), rows.most))
         warming, count, start = chunks[:1] if self._warms_up and not self.rows else [], 0, self._clock()
         for some in [*warming, *chunks]:
@@ -158,38 +166,42 @@ class Bfloat16Check:
                 self.given_up = "bfloat16 is no faster here"
                 return
 
-    def _bound(self, rows: "Rows") -> float:
-        """Return the lead with which bfloat16 is certain."""
+    def _bound(self, rows: "DecisionRows") -> float:
+        """Return the lead above which bfloat16's result is certain."""
         self._error = max(self._error, rows.largest_error())
         return _SAFETY * self._error
 
 
-class Rows:
-    """Rows that most likely go on with known decisions, and what is found out about them.
+class DecisionRows:
+    """Rows that probably have known decisions, and their results so far.
 
-    `decided` int32 [R]; `done` bool [R]: whether in float32.
+    decided:  int32 [R]
+    done:     bool [R], whether a row was run in float32
     """
 
     def __init__(
         self,
         scores: Callable[[Tensor], Tensor],
-        choice: Choice,
+        choice: DecisionRule,
         known: NDArray[np.int32],
         *,
         device: torch.device,
         most: int,
     ) -> None:
-        """scores(rows): [len(rows), classes] for int64 rows, `most` at once; known int32 [R]."""
+        """Prepare the rows.
+
+        `scores(rows)` returns [len(rows), classes] for int64 rows, `most` at once; `known` is int32 [R].
+        """
         self.known = torch.from_numpy(known).to(device).long()
         self.decided, self.most = known.copy(), most
         self._scores, self._choice = scores, choice
         self.done = torch.zeros_like(self.known, dtype=torch.bool)
-        self._exact, self._rough = (  # by how much the known decision is ahead; NaN: not run so
+        self._exact, self._rough = (  # lead of the known decision in bfloat16; NaN: not run
             torch.full_like(self.known, torch.nan, dtype=torch.float32) for _ in range(2)
         )
 
     def run_exactly(self, rows: Tensor) -> None:
-        """Run rows in float32: `decided` is then right."""
+        """Run rows in float32; their `decided` is then final."""
         for some in _chunks(rows, self.most):
             scores = self._scores(some)
             self.decided[some.cpu().numpy()] = self._choice.decide(scores)
@@ -197,20 +209,20 @@ class Rows:
             self.done[some] = True
 
     def run_roughly(self, rows: Tensor) -> None:
-        """Run rows in the precision that is switched on."""
+        """Run rows in the currently set precision."""
         self._rough[rows] = self._choice.lead(self._scores(rows), self.known[rows])
-        float(self._rough[rows[0]])  # waits for the device
+        float(self._rough[rows[0]])  # this waits for the device
 
     def largest_error(self) -> float:
         """Return the largest error of a lead, among the rows that were run in both precisions."""
         return float((self._rough - self._exact).abs().nan_to_num(0.0, posinf=torch.inf).max())
 
     def unsure(self, bound: float) -> Tensor:
-        """Return the rows not run exactly whose lead is not above `bound`, or not known, int64."""
+        """Return the rows, int64, that were not run in float32 and whose lead is unknown or not above `bound`."""
         return (~((self._rough > bound) | self.done)).nonzero()[:, 0]
 
 
 def _chunks(rows: Tensor, most: int) -> Iterator[Tensor]:
-    """Yield `most` of the rows at a time."""
+    """Yield the rows in chunks of `most`."""
     for first in range(0, len(rows), most):
         yield rows[first : first + most]

@@ -1,4 +1,6 @@
-"""Ablation scores of finished layers, kept beside the store that is being made: the same command goes on from there."""
+"""Ablation scores of finished layers, kept beside the store that is being made, so that the same command can
+continue.
+"""
 
 import hashlib
 import io
@@ -14,17 +16,17 @@ from numpy.typing import NDArray
 from shapebias.core.files import write_atomically
 
 Scores = dict[str, NDArray[np.float32]]
-_HOW = "how"  # the array that holds what is no score, as JSON
+_HOW = "how"  # the array with everything except scores, as JSON
 
 
 @dataclass
 class Ablated:
-    """What came of ablating the units of a layer.
+    """The result of ablating the units of a layer.
 
     scores:      by metric, float32 [units]
-    why_whole:   why the whole network was run, None where only the rest of it behind the layer was
-    in_float32:  which share of the rows was decided in float32 rather than bfloat16, for people; None where all were
-    notes:       what else to tell the user
+    why_whole:   why the whole network was run; None where only its remainder behind the layer was
+    in_float32:  the share of rows that was decided in float32 rather than bfloat16, as text; None where all were
+    notes:       further remarks for the user
     """
 
     scores: Scores
@@ -34,7 +36,7 @@ class Ablated:
 
 
 class AblationCache:
-    """A folder with a file for each layer, named by a digest of everything that its scores depend on."""
+    """A folder with one file per layer, named by a digest of everything that the layer's scores depend on."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,7 +46,7 @@ class AblationCache:
         return self.folder / f"{digest[:32]}.npz"
 
     def get(self, facts: dict[str, Any], units: int) -> Ablated | None:
-        """Return what was kept under `facts` (JSON) of a layer with so many units; None where there is nothing."""
+        """Return the result kept for `facts` (JSON) about a layer with `units` units; None where there is none."""
         try:
             with np.load(self._file(facts), allow_pickle=False) as kept:
                 scores = {name: kept[name] for name in kept.files}
@@ -56,7 +58,7 @@ class AblationCache:
         return ablated if right else None
 
     def put(self, facts: dict[str, Any], ablated: Ablated) -> None:
-        """Keep what came of a layer. Raises ShapebiasError where it cannot be written."""
+        """Keep the result for a layer. Raises ShapebiasError where it cannot be written."""
         content = io.BytesIO()
         how = {"why_whole": ablated.why_whole, "in_float32": ablated.in_float32, "notes": ablated.notes}
         arrays = ablated.scores | {_HOW: np.frombuffer(json.dumps(how).encode(), np.uint8)}

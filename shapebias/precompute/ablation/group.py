@@ -1,4 +1,4 @@
-"""What a network loses without a group of units, across layers: accuracy and shape bias before and after."""
+"""The effect of setting a group of units to zero, across layers: accuracy and shape bias before and after."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.stored import stored_runner
 
-Masks = Mapping[str, NDArray[np.bool_]]  # layer by layer the units that are set to zero, bool [units]
+Masks = Mapping[str, NDArray[np.bool_]]  # by layer: which units are set to zero, bool [units]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupResult:
-    """A model with all units, and without `zeroed` of them.
+    """The results of a model with all units, and with `zeroed` of its `units` set to zero.
 
-    Accuracies are fractions of `labelled` images, None without such images; decisions are None without cue-conflict
-    images.
+    accuracy:   before and after, fractions of `labelled` images; None where there are no such images
+    decisions:  before and after; None where there are no cue-conflict images
     """
 
     model: str
@@ -47,15 +47,18 @@ class GroupResult:
 
 
 def units_to_zero(chosen: Masks, keep: bool) -> dict[str, NDArray[np.bool_]]:
-    """Return the chosen units, or with `keep` the others in every layer that has chosen ones: a layer without any stays
-    whole, as nothing would get through it."""
+    """Return the chosen units; with `keep`, the other units of every layer that has chosen ones.
+
+    With `keep`, a layer without chosen units stays unchanged, since otherwise nothing would pass through it.
+    """
     return {layer: ~mask if keep else mask for layer, mask in chosen.items() if mask.any()}
 
 
 def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Settings, progress: Reporter) -> GroupResult:
-    """Run the store's model `spec.label` on the settings' images, whole and without the units `zeroed`.
+    """Run the store's model `spec.label` on the settings' images, with all units and without the units `zeroed`.
 
-    Raises ShapebiasError where `spec` gives another network than the store's, or nothing can be measured.
+    Raises ShapebiasError where `spec` gives another network than the store's, or nothing can be measured, and
+    UsageError where nothing would be set to zero.
     """
     device = choose_device(settings.device, settings.precision)
     progress.stage("loading models")
@@ -87,7 +90,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
 
 
 class _Comparison:
-    """A network beside itself without some units."""
+    """A network with and without some units."""
 
     def __init__(self, runner: Runner, zeroed: Masks) -> None:
         self._runner = runner
@@ -98,14 +101,13 @@ class _Comparison:
         }
 
     def _silence(self, index: int, output: Tensor) -> Tensor | None:
-        """Return a layer's output with its chosen channels 0; None where it has none."""
+        """Return a layer's output with its chosen channels set to 0; None where none is chosen."""
         return None if index not in self._channels else output.index_fill(1, self._channels[index], 0)
 
     def _scores(
         self, stream: Stream, title: str, positions: NDArray[np.int64], geometry: Geometry
     ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-        """Yield indices into `positions`, the scores [B, classes] of the whole network, and those without the units,
-        batch by batch."""
+        """Yield for each batch the indices into `positions`, and the scores [B, classes] with and without the units."""
         runner = self._runner
         for batch in stream.batches(f"{runner.model.label}: {title}", geometry, positions):
             first = 0
@@ -114,7 +116,7 @@ class _Comparison:
                 first += len(before)
 
     def _both(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Return the scores [B, classes] of the whole network, and those without the units."""
+        """Return the scores [B, classes] with and without the units."""
         before, after = self._runner.forward(pixels), self._runner.forward(pixels, self._silence)
         assert before is not None
         assert after is not None
@@ -137,8 +139,8 @@ class _Comparison:
     def shape_or_texture(self, stream: Stream, file: Path | None) -> tuple[Counts, Counts]:
         """Return how many cue-conflict images are decided by shape, by texture, and otherwise, before and after.
 
-        `file` says which classes make a category. Images are prepared as the stream's settings say, and those without
-        a conflict left out. Raises ShapebiasError as `label_images` does.
+        `file` says which classes make a category. Images are prepared as the stream's settings say; those without a
+        conflict are left out. Raises ShapebiasError as `label_images` does.
         """
         mappings, stimuli = label_images([self._runner], stream.image_set, file)
         mapping = mappings[self._runner.model.label]

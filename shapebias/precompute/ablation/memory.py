@@ -1,4 +1,4 @@
-"""How much memory ablation may take, and how much the tensors of a computation take at once."""
+"""The memory that ablation may use, and the memory that the tensors of a computation use at once."""
 
 import weakref
 from collections.abc import Callable
@@ -11,13 +11,14 @@ from shapebias.precompute.device import Device
 from shapebias.precompute.models.flow.dispatch import intercepting
 from shapebias.precompute.models.flow.recording import tensors_in
 
-_USUAL = 1_000_000_000  # bytes, on the CPU
-_SHARE = 0.5  # of what a GPU has left: kernels of libraries need memory of their own
+_USUAL = 1_000_000_000  # bytes that may be used on the CPU
+_SHARE = 0.5  # fraction of a GPU's free memory that may be used: kernels of libraries need memory too
 
 
 def bytes_to_use(device: Device, megabytes: int | None) -> int:
-    """Return how many bytes tensors may take: as many as the user says, else 1 GB on the CPU and half of the free
-    memory of a GPU."""
+    """Return how many bytes tensors may use: the user's number, else 1 GB on the CPU and half of a GPU's free
+    memory.
+    """
     if megabytes is not None:
         return megabytes * 1_000_000
     if not device.is_cuda:
@@ -28,14 +29,14 @@ def bytes_to_use(device: Device, megabytes: int | None) -> int:
 
 
 class _Tally:
-    """Adds up the new tensors that operations return, as long as they live."""
+    """Adds up the bytes of new tensors that operations return, as long as they exist."""
 
     def __init__(self) -> None:
         self.now: int = 0
         self.peak: int = 0
 
     def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Run an ATen function and count what it returns."""
+        """Run an ATen function and count the tensors it returns."""
         output = func(*args, **options)
         known = {_address(tensor) for tensor in tensors_in([args, options])}
         for tensor in tensors_in(output):
@@ -55,8 +56,7 @@ def _address(tensor: Tensor) -> int:
 
 
 def peak_bytes(action: Callable[[], Any]) -> int:
-    """Return the most bytes that tensors made while `action` runs take at once; what a library's kernels use inside
-    themselves is not seen."""
+    """Return the most bytes that tensors made by `action` use at once, without the memory inside library kernels."""
     tally = _Tally()
     with intercepting(tally.run):
         action()

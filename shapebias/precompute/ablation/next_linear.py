@@ -1,5 +1,7 @@
-"""The convolution or linear layer that takes a watched layer's maps: without a unit its output is what it was, less the
-unit's share, which costs one input channel instead of all."""
+"""The linear operation behind a watched layer, whose output without a unit is its output minus the unit's share.
+
+Computing that share takes one input channel of the convolution or linear layer instead of all.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -12,16 +14,21 @@ _ROWS = 16
 
 
 class _ReachedError(Exception):
-    """Ends a forward once it got where it was to go."""
+    """Ends a forward when it has reached the wanted module."""
 
 
 class NextLinear:
-    """W x + b behind a layer, where x is the layer's maps after operations that treat each channel by itself and leave
-    zeros zero (pooling, ReLU, flattening): without unit u it is (W x + b) - W_u x_u."""
+    """The operation W x + b behind a layer, which gives (W x + b) - W_u x_u when unit u is set to zero.
+
+    x is the layer's maps after operations that treat each channel separately and keep zeros zero (pooling, ReLU,
+    flattening).
+    """
 
     def __init__(self, network: nn.Module, layer: WatchedLayer, images: Tensor, before: Rest) -> None:
-        """`before` is the rest behind the layer. Raises NoRestError where what comes next is of another kind, or not
-        all that the network goes on with."""
+        """Find the operation. `before` is the remainder of the network behind the layer.
+
+        Raises NoRestError where the next operation is of another kind, or the network uses more than its output.
+        """
         self._before = before
         path, number = before.first_call_behind(nn.Conv2d, nn.Linear)
         module = network.get_submodule(path)
@@ -36,11 +43,11 @@ class NextLinear:
         self._check(before.output[:1], layer.units)
 
     def inputs(self, output: Tensor) -> Tensor:
-        """Return the module's input x for outputs of the layer, which may be overwritten."""
-        found: list[Tensor] = []
+        """Return the module's input x for the layer's outputs, which may be overwritten."""
+        received: list[Tensor] = []
 
         def reached(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            found.append(inputs[0])
+            received.append(inputs[0])
             raise _ReachedError
 
         handle = self.module.register_forward_pre_hook(reached)
@@ -50,10 +57,10 @@ class NextLinear:
             pass
         finally:
             handle.remove()
-        return found[0]
+        return received[0]
 
     def _check(self, output: Tensor, units: int) -> None:
-        """Raises NoRestError unless each unit has inputs of its own, zero where it is."""
+        """Raise NoRestError unless each unit has its own inputs, which are zero where the unit is."""
         plain = self.inputs(output.clone())
         self._width, odd = divmod(plain.shape[1], units)
         if (
@@ -76,20 +83,22 @@ class NextLinear:
         return slice(unit * self._width, (unit + 1) * self._width)
 
     def without(self, inputs: Tensor, outputs: Tensor, rows: Tensor, units: Tensor) -> Tensor:
-        """Return the module's output [R, ...] for rows (image, unit), int64 [R] each, a unit's rows together; inputs
-        and outputs [B, ...]: the module's for the images. Whatever the precision, this difference is in theirs."""
-        found = take_rows(outputs, rows)
+        """Return the module's output [R, ...] for rows (image, unit), int64 [R] each, with the rows of a unit together.
+
+        `inputs` and `outputs` [B, ...] are the module's for the images; the difference is computed in their precision.
+        """
+        difference = take_rows(outputs, rows)
         first = 0
         for unit, count in zip(
-            *(each.tolist() for each in torch.unique_consecutive(units, return_counts=True)), strict=True
+            *(numbers.tolist() for numbers in torch.unique_consecutive(units, return_counts=True)), strict=True
         ):
             some = slice(first, first + count)
-            found[some] -= self._share(inputs[:, self._columns(unit)].index_select(0, rows[some]), unit)
+            difference[some] -= self._share(inputs[:, self._columns(unit)].index_select(0, rows[some]), unit)
             first += count
-        return found
+        return difference
 
     def _share(self, inputs: Tensor, unit: int) -> Tensor:
-        """W_u x_u, for the unit's own inputs."""
+        """Return W_u x_u, computed from the unit's own inputs."""
         weight = self.module.weight[:, self._columns(unit)]
         module = self.module
         with torch.autocast(inputs.device.type, enabled=False):

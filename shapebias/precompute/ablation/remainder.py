@@ -1,4 +1,4 @@
-"""The part of a network behind a watched layer, run by itself on outputs of that layer."""
+"""The remainder of a network behind a watched layer, run on its own with outputs of that layer."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,20 +11,22 @@ from torch import Tensor, nn
 
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor, replaced
 
-_TOLERANCE = 1e-3  # of the largest score; NaN placeholders find what matters, this only allows for other batch sizes
+# Tolerance as a fraction of the largest score: only for other batch sizes, since NaN placeholders find real
+# differences.
+_TOLERANCE = 1e-3
 _HALF_TOLERANCE = 3e-2
 
 
 class NoRestError(Exception):
-    """The rest of a network needs more than the layer's output; the message says what."""
+    """The remainder of a network needs more than the layer's output; the message says what."""
 
 
 @dataclass
 class _Call:
-    """A call of a module while the sample was followed. `ended`: its place in the order in which the calls ended."""
+    """One call of a module while the sample was run. `ended` is its position in the order in which calls ended."""
 
     path: str
-    number: int  # of the path's calls, in the order in which they ended
+    number: int  # among the calls of this path, in the order in which they ended
     outer: "_Call | None"
     ended: int = -1
     output: Any = None
@@ -32,14 +34,14 @@ class _Call:
 
 @dataclass
 class _Step:
-    """What a module does when it is called in a replay: runs (None), returns the layer's output, or a placeholder."""
+    """The action of a module's call in a replay: run (None), return the layer's output, or return a placeholder."""
 
     is_layer: bool = False
     placeholder: Tensor | None = None
 
 
 @dataclass
-class _Recorder:
+class _CallRecorder:
     """The calls of a network's modules in the order in which they began."""
 
     calls: list[_Call] = field(default_factory=list)
@@ -59,7 +61,7 @@ class _Recorder:
 
     @contextmanager
     def on(self, network: nn.Module) -> Iterator[None]:
-        """Records while the block runs."""
+        """Record calls during the block."""
         handles = []
         for path, module in network.named_modules():
             if path:
@@ -73,26 +75,26 @@ class _Recorder:
 
 
 class Rest:
-    """What a network does with a layer's output, for any number of rows.
+    """The computation of a network behind a layer, for any number of rows.
 
     In a replay the network's own forward runs, but every module call that ended before the layer's returns a
-    placeholder of NaN at once, and the layer's call returns the output that was given. If the scores are then those of
-    the whole network, nothing else from before the layer is used: a shortcut around it would bring a NaN.
+    placeholder of NaN at once, and the layer's call returns the given output. If the scores are then those of the whole
+    network, nothing else from before the layer is used: a shortcut around the layer would bring a NaN.
     """
 
     def __init__(self, network: nn.Module, layer: WatchedLayer, images: Tensor) -> None:
-        """Follows `images` [B >= 2, 3, H, W] and checks replays against the whole network.
+        """Run `images` [B >= 2, 3, H, W] and compare replays with the whole network.
 
-        Raises NoRestError where the rest cannot be split off.
+        Raises NoRestError where the remainder cannot be split off.
         """
         if layer.function or layer.layout.axes is not None:
             raise NoRestError("its maps are no module's output as it is")
         self._network, self._layer = network, layer
         self._image = images[:1]
-        recorder, seen = _Recorder(), []
+        recorder, seen = _CallRecorder(), []
         with recorder.on(network), Watch(network, [layer], lambda _, output: seen.append(output.clone())):
             scores = first_tensor(network(images))
-        self.output = seen[0]  # of the layer, for `images`
+        self.output = seen[0]  # the layer's output for `images`
         self._calls = recorder.calls
         self._steps = self._plan(recorder.calls, len(images))
         for call in recorder.calls:
@@ -105,7 +107,8 @@ class Rest:
             raise NoRestError(f"its forward fails on placeholders ({type(error).__name__})") from error
 
     def first_call_behind(self, *kinds: type[nn.Module]) -> tuple[str, int]:
-        """Return the module path and the number of the call of one of `kinds` that began first after the layer's ended.
+        """Return the module path and the number of the first call of one of `kinds` that began after the layer's call
+        ended.
 
         Raises NoRestError where there is none.
         """
@@ -120,7 +123,10 @@ class Rest:
         return next(call for call in calls if (call.path, call.number) == (self._layer.module, self._layer.call))
 
     def _plan(self, calls: list[_Call], rows: int) -> dict[str, list[_Step]]:
-        """For every module the steps of its calls that a replay will see, in order; later calls run."""
+        """Return for every module the steps of its calls that a replay will see, in order; later calls run.
+
+        Raises NoRestError where the layer's call cannot be replaced.
+        """
         last = self._last(calls)
         if not isinstance(last.output, Tensor) or last.output.shape[0] != rows:
             raise NoRestError("its module returns more than one map an image")
@@ -136,10 +142,16 @@ class Rest:
             if step.is_layer or step.placeholder is not None:
                 short.add(id(call))
             steps[call.path].append(step)
-        return {path: found for path, found in steps.items() if any(each.is_layer or _holds(each) for each in found)}
+        return {
+            path: of_module
+            for path, of_module in steps.items()
+            if any(step.is_layer or _holds(step) for step in of_module)
+        }
 
     def _check(self, images: Tensor, output: Tensor, scores: Tensor | None) -> None:
-        """Raises NoRestError unless replays give the whole network's scores: as they were, and with channels zeroed."""
+        """Raise NoRestError unless replays give the whole network's scores: unchanged, and with channels set to
+        zero.
+        """
         if scores is None or scores.ndim != 2:
             raise NoRestError("the network gives no class scores")
         rows = torch.tensor([*range(len(images)), 0], device=images.device)
@@ -157,7 +169,7 @@ class Rest:
             raise NoRestError("its output is used in another way than its module's")
 
     def __call__(self, output: Tensor) -> Tensor:
-        """The scores [R, classes] for outputs [R, units, h, w] of the layer, which may be overwritten."""
+        """Return the scores [R, classes] for outputs [R, units, h, w] of the layer, which may be overwritten."""
         image = self._image.new_full((1, 1, 1, 1), torch.nan).expand(len(output), *self._image.shape[1:])
         with ExitStack() as stack:
             for path, steps in self._steps.items():
@@ -172,7 +184,9 @@ def _holds(step: _Step) -> bool:
 
 
 def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A forward for one replay that goes through `steps`, from the module's own."""
+    """Return a function that makes a forward for one replay, which goes through `steps`, from a module's own
+    forward.
+    """
 
     def make(own: Callable[..., Any]) -> Callable[..., Any]:
         waiting = iter(steps)
@@ -190,16 +204,17 @@ def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., A
     return make
 
 
-def _near(found: Tensor, wanted: Tensor) -> bool:
-    """Whether scores are the same but for rounding; NaN only where NaN is wanted."""
-    tolerance = _TOLERANCE if found.dtype == torch.float32 else _HALF_TOLERANCE
-    scale = float(wanted.float().abs().nan_to_num(posinf=0).max())
-    return torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance * scale + 1e-12, equal_nan=True)
+def _near(scores: Tensor, expected: Tensor) -> bool:
+    """Return whether scores are equal up to rounding, with NaN at the same positions."""
+    tolerance = _TOLERANCE if scores.dtype == torch.float32 else _HALF_TOLERANCE
+    scale = float(expected.float().abs().nan_to_num(posinf=0).max())
+    return torch.allclose(scores.float(), expected.float(), rtol=0, atol=tolerance * scale + 1e-12, equal_nan=True)
 
 
 def take_rows(maps: Tensor, rows: Tensor) -> Tensor:
-    """Return a copy of maps [B, C, h, w] at `rows` int64 [R], in the memory format of `maps`, so that convolutions go
-    the same way."""
+    """Return a copy of maps [B, C, h, w] at `rows`, int64 [R], in the same memory format, so that convolutions use the
+    same algorithm.
+    """
     if maps.is_contiguous():
         return maps.index_select(0, rows)
     return maps.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)

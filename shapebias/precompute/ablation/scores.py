@@ -1,4 +1,4 @@
-"""Ablation of all layers of a model: every unit's scores, layer by layer, kept until the store is whole."""
+"""Ablation scores of all units of a model, layer by layer; finished layers are kept until the store is complete."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -22,10 +22,11 @@ from shapebias.precompute.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreTask:
-    """Ablates the units of one layer, wherever the networks are.
+    """Ablates the units of one layer; any process with the networks can run it.
 
     model, layer:  their numbers in the run and in the model
-    images:        those that the network decides for, listed in `image_set`: cue-conflict or labelled ones
+    image_set:     the listing of the images
+    images:        the cue-conflict or labelled images in the listing that the network decides for
     """
 
     model: int
@@ -35,7 +36,7 @@ class ScoreTask:
     settings: Settings
 
     def __call__(self, runners: Sequence[Runner], device: Device, progress: Reporter) -> Ablated:
-        """Return what comes of it. Raises ShapebiasError."""
+        """Return the result. Raises ShapebiasError where the network fails."""
         runner = runners[self.model]
         stream = Stream(self.image_set, self.settings, device, progress)
         layer = runner.layers[self.layer]
@@ -50,7 +51,7 @@ class ScoreTask:
         return Ablated(scores, ablation.why_whole, share, ablation.notes)
 
     def facts(self, runner: Runner) -> dict[str, Any]:
-        """Return all that the scores depend on, as JSON."""
+        """Return everything that the scores depend on, ready for JSON."""
         mapping = category_mapping(runner, self.settings.categories)
         facts = _facts(runner, mapping) | {"layer": asdict(runner.layers[self.layer])}
         root = printable(str(self.image_set.root), 4096)
@@ -62,10 +63,10 @@ class ScoreTask:
 def score_units(
     runner: Runner, tasks: Sequence[ScoreTask], engine: Engine, cache: AblationCache
 ) -> Iterator[tuple[WatchedLayer, Scores]]:
-    """Yield every layer of a model with the scores of its units that `tasks` give, several of one layer one after the
-    other.
+    """Yield every layer of a model with its units' scores by `tasks`; the tasks of one layer come one after the other.
 
-    What an interrupted run found out is in the cache. Adds to the model's notes how its layers were ablated.
+    Results of an interrupted run are taken from the cache. Notes on how the layers were ablated are added to the
+    model's.
     """
     facts = [task.facts(runner) for task in tasks]
     kept = [cache.get(own, runner.layers[task.layer].units) for own, task in zip(facts, tasks, strict=True)]
@@ -83,7 +84,7 @@ def score_units(
 
 
 class _Notes:
-    """Tells the user, in the model's notes, how its layers were ablated."""
+    """Collects how layers were ablated, for the model's notes."""
 
     def __init__(self, runner: Runner) -> None:
         self._notes = runner.model.notes
@@ -91,7 +92,7 @@ class _Notes:
         self._checked: list[str] = []
 
     def add(self, layer: WatchedLayer, ablated: Ablated, again: bool) -> None:
-        """Note how a layer was ablated; `again`: for further images, so that only what is new is told."""
+        """Note how a layer was ablated. With `again`, for further images, only new facts are noted."""
         self._notes += ablated.notes
         if again:
             return
@@ -103,7 +104,7 @@ class _Notes:
             self._checked.append(f"{layer.name} {ablated.in_float32}")
 
     def finish(self) -> None:
-        """Add what is noted of several layers at once."""
+        """Add the notes that concern several layers."""
         if self._split:
             names = printable(", ".join(self._split), 200)
             self._notes.append(f"ablation ran only the rest of the network behind {names}")
@@ -113,7 +114,7 @@ class _Notes:
 
 
 def _facts(runner: Runner, mapping: dict[str, list[int]]) -> dict[str, Any]:
-    """Return what all scores of a model depend on, as JSON."""
+    """Return everything that all scores of a model depend on, ready for JSON."""
     return {
         "weights": runner.model.weights_sha256(),
         "preprocessing": runner.model.preprocessing.to_attributes(),
@@ -124,5 +125,5 @@ def _facts(runner: Runner, mapping: dict[str, list[int]]) -> dict[str, Any]:
 
 
 def _digest(conflict: CueConflict, runner: Runner) -> str:
-    """Return what identifies cue-conflict images, and a model's decisions for them."""
+    """Return a digest of cue-conflict images and a model's decisions for them."""
     return digest(conflict.paths, conflict.shape, conflict.texture, conflict.decisions[runner.model.label])

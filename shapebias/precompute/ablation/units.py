@@ -1,4 +1,4 @@
-"""The ablation pass: which images a model no longer decides as it did when one unit's output is set to zero."""
+"""The ablation pass: which decisions of a model change when the output of a single unit is set to zero."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, Choice, Rows, category_choice
+from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, DecisionRows, DecisionRule, category_choice
 from shapebias.precompute.ablation.cache import digest
 from shapebias.precompute.ablation.memory import peak_bytes
 from shapebias.precompute.ablation.next_linear import NextLinear
@@ -23,17 +23,17 @@ from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.stream import Stream
 
-_MOST_ROWS = {"cpu": 256, "cuda": 8192}  # beyond, more rows a forward are no faster
-_KEPT_SHARE = 0.25  # of the memory, for what is kept of the images whose units are being ablated
+_MOST_ROWS = {"cpu": 256, "cuda": 8192}  # more rows per forward are not faster
+_KEPT_SHARE = 0.25  # fraction of the memory for the tensors that are kept of the images being ablated
 
 
 @dataclass
 class _Kept:
-    """What is kept of some images while their units are ablated.
+    """The tensors that are kept of some images while their units are ablated.
 
-    start:   what the rows of forwards start from, [B, ...]
-    active:  where each unit is not 0 throughout, bool [B, units]
-    scores:  the whole network's, [B, classes]
+    start:   the input of the remainder's forwards, [B, ...]
+    active:  whether each unit is non-zero anywhere, bool [B, units]
+    scores:  of the whole network, [B, classes]
     linear:  the output of the linear operation behind the layer, where there is one
     """
 
@@ -44,25 +44,28 @@ class _Kept:
 
 
 class UnitAblation:
-    """One layer's units, each set to zero alone, for many (image, unit) rows a forward.
+    """Sets each unit of one layer to zero separately, with many (image, unit) rows per forward.
 
-    Where the rest of the network behind the layer can be split off (see `Rest`), only that is run, from behind the
-    next linear operation where a unit's share of it can be taken away (see `NextLinear`); else the whole network, with
-    a hook that zeroes another unit in every row. `why_whole` says why, None where the rest is run. `check` decides in
-    bfloat16 what that can.
+    Where the remainder of the network behind the layer can be split off (see `Rest`), only that is run; it starts
+    behind the next linear operation where a unit's share can be subtracted (see `NextLinear`). Otherwise the whole
+    network is run, with a hook that zeroes another unit in every row; `why_whole` then says why, else it is None.
+    `check` uses bfloat16 where that is certain to give the same decisions.
     """
 
     def __init__(self, runner: Runner, layer: WatchedLayer, memory: int) -> None:
-        """memory: the bytes that tensors may take. Raises ShapebiasError where one row does not fit, or the layer has
-        not one output [B, units, h, w] of all images."""
+        """Prepare the ablation. `memory`: the bytes that tensors may use.
+
+        Raises ShapebiasError where one row does not fit, or the layer does not have one output [B, units, h, w] for all
+        images.
+        """
         self.runner, self.layer = runner, layer
         self._remainder: Rest | None = None
         self._linear: NextLinear | None = None
         self.why_whole: str | None = None
-        self.notes: list[str] = []  # what to tell the user
+        self.notes: list[str] = []  # remarks for the user
         crop = runner.geometry.crop
         noise = np.random.default_rng(0).integers(0, 256, (2, crop, crop, 3), dtype=np.uint8)
-        with runner.guarded(), runner.device.exact.inference():  # checks compare what two ways give
+        with runner.guarded(), runner.device.exact.inference():  # checks compare the results of two ways
             batch = runner.inputs(noise)
             try:
                 self._remainder = Rest(runner.network, layer, batch)
@@ -83,9 +86,9 @@ class UnitAblation:
         self.rows = min((room - self.check.weight_bytes) // row_bytes, most)
 
     def _next_linear(self, batch: Tensor, remainder: Rest) -> NextLinear | None:
-        """Return the linear operation behind the layer, None where there is none of the kind."""
+        """Return the linear operation behind the layer; None where there is none that fits."""
         if self.runner.device.dtype != torch.float32:
-            return None  # a difference of rounded numbers would be worse than the numbers
+            return None  # a difference of rounded numbers would have a larger error
         try:
             return NextLinear(self.runner.network, self.layer, batch, remainder)
         except NoRestError:
@@ -104,8 +107,9 @@ class UnitAblation:
         return _Kept(batch if self._remainder is None else seen[0], active, scores)
 
     def _scores(self, kept: _Kept, images: Tensor, units: Tensor) -> Tensor:
-        """Return the scores [R, classes] of rows (image, unit), int64 [R] each, a unit's together; `images` index
-        `kept`."""
+        """Return the scores [R, classes] of rows (image, unit), int64 [R] each, with the rows of a unit together;
+        `images` index `kept`.
+        """
         if self._linear is not None and kept.linear is not None:
             return self._linear.rest(self._linear.without(kept.start, kept.linear, images, units))
         start = take_rows(kept.start, images)
@@ -117,12 +121,14 @@ class UnitAblation:
         return scores
 
     def decisions(
-        self, title: str, stream: Stream, positions: NDArray[np.int64], choice: Choice, *, geometry: Geometry
+        self, title: str, stream: Stream, positions: NDArray[np.int64], choice: DecisionRule, *, geometry: Geometry
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
-        """Yield images and units, int64 [R] each, and what the network then decides, int32 [R].
+        """Yield images and units, int64 [R] each, and the network's decisions without the unit, int32 [R].
 
-        `positions`: which of the stream's images; the images given index it; `geometry`: how they are prepared. Pairs
-        whose unit is 0 everywhere on the image are left out: zeroing it changes nothing.
+        positions:  which of the stream's images to use; the yielded images are indices into it
+        geometry:   how the images are prepared
+
+        Pairs whose unit is 0 everywhere on the image are left out: zeroing it changes nothing.
         """
         self.check.begin()
         for batch in stream.again(title, geometry, positions):
@@ -138,7 +144,7 @@ class UnitAblation:
                 first = some.stop
 
     def _take_less(self, error: OutOfMemoryError) -> None:
-        """Go on with half as many images and rows at once. Raises OutOfMemoryError where it is one already."""
+        """Continue with half as many images and rows at once. Raises OutOfMemoryError where there is only one."""
         if self.rows == 1:
             label, name, device = self.runner.model.label, self.layer.name, self.runner.device
             raise OutOfMemoryError(f"{label}: ablating {name} does not fit into the memory of {device}") from error
@@ -147,9 +153,9 @@ class UnitAblation:
         release()
 
     def decide_pixels(
-        self, pixels: NDArray[np.uint8], choice: Choice
+        self, pixels: NDArray[np.uint8], choice: DecisionRule
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-        """Return as `decisions` for uint8 [B, H, W, 3], `self.images` of them at most to keep to the memory."""
+        """Return the same as `decisions` for images uint8 [B, H, W, 3], where B is at most `self.images`."""
         with self.runner.guarded(), self.runner.device.inference():
             kept = self._keep(self.runner.inputs(pixels))
             unit, image = kept.active.T.nonzero().unbind(1)
@@ -158,7 +164,7 @@ class UnitAblation:
             def scores(some: Tensor) -> Tensor:
                 return self._scores(kept, image[some], unit[some])
 
-            rows = Rows(scores, choice, known, device=image.device, most=self.rows)
+            rows = DecisionRows(scores, choice, known, device=image.device, most=self.rows)
             self.check.decide(rows)
         return image.cpu().numpy(), unit.cpu().numpy(), rows.decided
 
@@ -172,9 +178,11 @@ def _zeroed(maps: Tensor, units: Tensor) -> Tensor:
 def shape_and_texture_scores(
     ablation: UnitAblation, title: str, stream: Stream, conflict: CueConflict, *, mapping: dict[str, list[int]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return `shape_score` and `texture_score` of the layer's units, float32 [units]: how many of the stream's
-    cue-conflict images the model decides by shape (by texture), but not so without the unit (Chen, Agarwal & Nguyen
-    2020)."""
+    """Return `shape_score` and `texture_score` of the layer's units, float32 [units].
+
+    A score counts the stream's cue-conflict images that the model decides by shape (by texture), but not without the
+    unit (Chen, Agarwal & Nguyen 2020).
+    """
     decision = conflict.decisions[ablation.runner.model.label]
     conflicting = conflict.shape != conflict.texture
     by_cue = {
@@ -195,11 +203,11 @@ def shape_and_texture_scores(
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images whose right output is known.
+    """Images with a known right output.
 
     positions:  int64 [images], in their listing
-    decision:   int32 [images], what the model decides for them
-    target:     int32 [images], the right output; -1 for none: the image is not counted
+    decision:   int32 [images], the model's decision
+    target:     int32 [images], the right output; an image with -1 is not counted
     """
 
     positions: NDArray[np.int64]
@@ -207,19 +215,22 @@ class Labelled:
     target: NDArray[np.int32]
 
     def digest(self, image_set: ImageSet) -> str:
-        """Return what identifies the images of a listing, and the decisions for them."""
+        """Return a digest of the images and the decisions for them."""
         return digest([image_set.paths[position] for position in self.positions], self.decision, self.target)
 
 
 def accuracy_drop(
     ablation: UnitAblation, title: str, stream: Stream, labelled: Labelled
 ) -> dict[str, NDArray[np.float32]]:
-    """Return `accuracy_drop` of the layer's units, float32 [units]: the model's top-1 accuracy less that without the
-    unit. `stream` has the labelled images."""
+    """Return `accuracy_drop` of the layer's units, float32 [units]: the model's top-1 accuracy minus that without the
+    unit.
+
+    `stream` has the labelled images.
+    """
     decision, target = labelled.decision, labelled.target
     rows = np.flatnonzero(target >= 0)
     lost = np.zeros(ablation.layer.units, np.float64)
-    choice = Choice(ablation.runner.decide, lambda scores: scores)
+    choice = DecisionRule(ablation.runner.decide, lambda scores: scores)
     positions, geometry = labelled.positions[rows], ablation.runner.geometry
     for image, unit, decided in ablation.decisions(title, stream, positions, choice, geometry=geometry):
         wanted = target[rows[image]]

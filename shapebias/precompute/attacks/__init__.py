@@ -1,1 +1,1 @@
-"""Adversarial attacks: which there are, and how they are carried out."""
+"""Adversarial attacks: their settings, and the attack itself."""

@@ -1,4 +1,4 @@
-"""Which attacks there are: projected gradient descents (Madry et al. 2018, arXiv 1706.06083), and their names."""
+"""Settings and names of attacks: projected gradient descents (Madry et al. 2018, arXiv 1706.06083)."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -8,7 +8,7 @@ from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
 NORMS = ("l2", "linf")
-STEPS = 20  # of an attack that is named by norm and epsilon only
+STEPS = 20  # number of steps of an attack that is named by norm and epsilon only
 _STEP_RATIOS = {"l2": 7 / 6, "linf": 7 / 4}  # steps * step size / epsilon: 7 x 0.5 for 3; 7 x 2/255 for 8/255 (Madry)
 
 
@@ -16,9 +16,11 @@ _STEP_RATIOS = {"l2": 7 / 6, "linf": 7 / 4}  # steps * step size / epsilon: 7 x 
 class Attack:
     """A projected gradient descent on images in [0, 1]. Raises UsageError for a value out of range.
 
-    epsilon:       the ball's radius: Euclidean over all pixels and colours of an image (l2), or of every value (linf)
-    step_size:     how far a step goes, in the same norm
-    random_start:  start at a random point of the ball, not at the image
+    norm:          `l2` or `linf`
+    epsilon:       the radius of the ball: Euclidean over all values of an image (l2), or for every value (linf)
+    steps:         number of steps
+    step_size:     length of a step, in the same norm
+    random_start:  whether it starts at a random point of the ball rather than at the image
     """
 
     norm: str
@@ -41,9 +43,10 @@ class Attack:
     def usual(
         cls, norm: str, size: int, epsilon: float | None = None, steps: int = 7, step_size: float | None = None
     ) -> "Attack":
-        """Return the published recipe, for images of `size` px, where a value is None.
+        """Return the published attack for images of `size` px; arguments that are None have its values.
 
-        l2: epsilon 3 at 224 px, 7 steps of 0.5; at other sizes the same root mean square a pixel. linf: epsilon 4/255.
+        l2: epsilon 3 at 224 px, 7 steps of 0.5; at other sizes the same root mean square per pixel. linf: epsilon
+        4/255.
         """
         if epsilon is None:
             epsilon = 3 * size / 224 if norm == "l2" else 4 / 255
@@ -53,8 +56,9 @@ class Attack:
 
     @classmethod
     def reaching(cls, norm: str, epsilon: float, steps: int) -> "Attack":
-        """Return the attack whose steps reach any point of the ball from any other: 2.5 * epsilon / steps (Madry et
-        al.)."""
+        """Return the attack whose steps reach any point of the ball from any other: 2.5 * epsilon / steps each (Madry
+        et al.).
+        """
         return cls(norm, epsilon, steps, 2.5 * epsilon / max(steps, 1))
 
     def to_attributes(self) -> dict[str, Any]:
@@ -63,9 +67,13 @@ class Attack:
 
 
 def parse_attack(text: str) -> Attack:
-    """Return the attack `NORM:EPSILON`, such as `l2:3` or `linf:0.016`, of 20 steps of 2.5 * epsilon / 20 each.
+    """Return the attack `NORM:EPSILON`, such as `l2:3` or `linf:0.016`, with 20 steps of 2.5 * epsilon / 20 each.
 
-    Raises UsageError.
+    Raises UsageError for a text of another form.
+
+    >>> attack = parse_attack("linf:0.016")
+    >>> attack.norm, attack.steps, attack.step_size
+    ('linf', 20, 0.002)
     """
     norm, _, number = text.partition(":")
     try:

@@ -1,4 +1,4 @@
-"""Projected gradient descent (Madry et al. 2018, arXiv 1706.06083): the attack, and accuracy under it."""
+"""Projected gradient descent (Madry et al. 2018, arXiv 1706.06083): the attack, and the accuracy under it."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,22 +11,25 @@ from torch import Tensor, nn
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.device import CPU, Device
 
-Randomness = torch.Generator | Sequence[torch.Generator] | None  # of a batch, or one for each of its images
+# One generator for a batch, or one for each of its images.
+Randomness = torch.Generator | Sequence[torch.Generator] | None
 
 
 def attack_images(
     attack: Attack, network: nn.Module, batch: Tensor, labels: Tensor, generator: Randomness = None
 ) -> Tensor:
-    """Return images near `batch` on which the cross entropy is large: steps of ascent, each projected.
+    """Return images near `batch` with a large cross entropy: steps of gradient ascent, each projected into the ball.
 
-    network:    takes float images in [0, 1] (see `Normalised`) and gives scores [B, classes]; it is attacked in eval
-                mode and with frozen parameters, and left as it was
-    batch:      float [B, 3, H, W] in [0, 1]; labels: int64 [B]
-    generator:  of the random start, on any device. One for the batch is the fastest; with one for each image an image's
+    network:    takes float images in [0, 1] (see `Normalised`) and returns scores [B, classes]; it is attacked in eval
+                mode with frozen parameters, and left as it was
+    batch:      float [B, 3, H, W] in [0, 1]
+    labels:     int64 [B], the right outputs
+    generator:  for the random start, on any device; one for the batch is fastest; with one for each image, an image's
                 start is the same in any batch
 
-    The result is float [B, 3, H, W], in [0, 1] and within `epsilon` of `batch`, without a gradient. Steps (Madry et al.
-    2018): x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), g the gradient of the loss.
+    The result is float [B, 3, H, W] in [0, 1] and within `epsilon` of `batch`, without a gradient. A step is
+    x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), where g is the gradient of the loss (Madry et al.
+    2018).
     """
     batch = batch.detach()
     with _as_constant(network), torch.enable_grad():
@@ -44,17 +47,17 @@ def attack_images(
 
 
 def _within(attack: Attack, batch: Tensor, change: Tensor) -> Tensor:
-    """Return batch + change, in the attack's ball and in [0, 1].
+    """Return batch + change, limited to the attack's ball and to [0, 1].
 
-    Clamping moves a value towards the image's, so it leaves no ball.
+    Clamping moves values towards the image's, so the result stays in the ball.
     """
     return project(change, attack.norm, attack.epsilon).add_(batch).clamp_(0, 1)
 
 
 class Normalised(nn.Module):
-    """`network` as a function of float32 images [B, 3, H, W] in [0, 1]: (images - mean) / std, then the network.
+    """A network as a function of float32 images [B, 3, H, W] in [0, 1]: (images - mean) / std, then the network.
 
-    The network runs in the device's precision; its output is float32 all the same.
+    The network runs in the device's precision; the output is float32.
     """
 
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], device: Device = CPU) -> None:
@@ -73,7 +76,11 @@ class Normalised(nn.Module):
 
 
 def project(change: Tensor, norm: str, epsilon: float) -> Tensor:
-    """Return the point nearest to `change` float [B, ...] in the ball of radius `epsilon` around 0, image by image."""
+    """Return the point nearest to `change`, float [B, ...], in the ball of radius `epsilon` around 0, for each image.
+
+    >>> project(torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1), "l2", 1.0).flatten()
+    tensor([0.6000, 0.8000])
+    """
     if norm == "linf":
         return change.clamp(-epsilon, epsilon)
     length = _length(change)
@@ -86,10 +93,11 @@ def robust_accuracy(
     attacks: Sequence[Attack],
     generator: Randomness = None,
 ) -> list[float]:
-    """Return the fraction of images, 0 to 1, that the network classifies correctly in spite of each attack.
+    """Return the fraction of images, 0 to 1, that the network classifies correctly in spite of each attack; NaN without
+    images.
 
-    batches: (batch, labels) as an attack takes them; an attack of epsilon 0 gives the accuracy on the images
-    themselves. See `withstood`. NaN without images.
+    batches: (batch, labels) as an attack takes them. An attack with epsilon 0 gives the accuracy on the unchanged
+    images. See `withstood`.
     """
     right = torch.zeros(len(attacks), dtype=torch.int64)
     total = 0
@@ -110,8 +118,9 @@ def withstood(
 ) -> Tensor:
     """Return which images the network classifies correctly in spite of each attack: bool [attacks, B], on their device.
 
-    The attacks are of one norm. An image is right at an epsilon if neither it nor what the attack found within any
-    smaller or equal epsilon is mistaken: the balls nest, so fewer images withstand a larger one.
+    All attacks must have the same norm. An image withstands an epsilon if the network is right for the image itself and
+    for the results of all attacks with a smaller or equal epsilon. Since the balls are nested, a larger epsilon never
+    counts more images.
     """
     right = torch.zeros((len(attacks), len(labels)), dtype=torch.bool, device=labels.device)
     with _as_constant(network):
@@ -127,7 +136,7 @@ def withstood(
 
 @contextmanager
 def _as_constant(network: nn.Module) -> Iterator[None]:
-    """Keep the network in eval mode, with parameters that need no gradient, while the block runs."""
+    """Keep the network in eval mode, with frozen parameters, during the block."""
     modes = [(module, module.training) for module in network.modules()]
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     try:
@@ -143,7 +152,7 @@ def _as_constant(network: nn.Module) -> Iterator[None]:
 
 
 def _of_images(generator: Randomness, images: Tensor) -> Randomness:
-    """Return the generators of some of a batch's images, int64 indices; one for the whole batch as it is."""
+    """Return the generators of some of a batch's images, int64 indices; a single generator is returned as it is."""
     if generator is None or isinstance(generator, torch.Generator):
         return generator
     return [generator[image] for image in images.tolist()]
@@ -165,7 +174,9 @@ def _start(batch: Tensor, norm: str, epsilon: float, generator: Randomness) -> T
 def _draw(
     draw: Callable[..., Tensor], count: int, shape: tuple[int, ...], generator: Randomness, device: torch.device
 ) -> Tensor:
-    """Return float32 [count, *shape] from `draw`, on the generator's device; `device` where there is none."""
+    """Return float32 [count, *shape] from `draw`, made on the generator's device, or on `device` without a
+    generator.
+    """
     if generator is None or isinstance(generator, torch.Generator):
         where = device if generator is None else generator.device
         return draw((count, *shape), generator=generator, device=where)

@@ -1,1 +1,1 @@
-"""Where a network looks: the attribution methods, by torch."""
+"""The attribution methods, in PyTorch: which pixels a decision comes from."""

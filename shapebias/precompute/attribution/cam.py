@@ -1,4 +1,4 @@
-"""Attribution by the last maps of a network, each weighted by what it does for the class."""
+"""Attribution by the last maps of a network, each weighted by its effect on the class."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,10 @@ from shapebias.precompute.attribution.subject import NotApplicable, Subject, at_
 
 
 def cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return the sum of the last maps, each times the class's weight for its mean: float32 [B, h, w].
+    """Return the sum of the last maps, each multiplied by the class's weight for its mean: float32 [B, h, w].
 
-    The weight is the derivative of the logit by that mean: the sum, over positions, of the derivatives by the map.
+    The weight is the derivative of the logit with respect to that mean: the sum over positions of the derivatives with
+    respect to the map. Raises NotApplicable where no linear layer turns the means of maps into the class scores.
     """
     point = subject.head.averaged
     if point is None:
@@ -23,8 +24,12 @@ def cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
 
 
 def grad_cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return what is positive of the sum of the last maps, each times the mean of the logit's derivatives by it:
-    float32 [B, h, w]."""
+    """Return the positive part of the sum of the last maps, each multiplied by the mean of its derivatives: float32 [B,
+    h, w].
+
+    The derivatives are those of the logit with respect to the map. Raises NotApplicable where a network has no such
+    maps.
+    """
     point = subject.head.last
     if point is None:
         raise NotApplicable("its class scores have no gradient by maps of more than one position")
@@ -33,8 +38,10 @@ def grad_cam(subject: Subject, choice: Choice, question: Question) -> Explanatio
 
 
 def _weighted(subject: Subject, question: Question, point: MapsPoint, weigh: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the sum over channels of maps times weights [B, C, 1, 1], which are made of the logit's derivatives by the
-    maps [B, C, h, w]."""
+    """Return the sum over channels of maps times weights [B, C, 1, 1].
+
+    `weigh` computes the weights from the derivatives of the logit with respect to the maps, [B, C, h, w].
+    """
 
     def of_part(images: Tensor, targets: Tensor) -> Tensor:
         with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""Maps that know nothing of the network: the floor under every attribution method."""
+"""Maps that do not depend on the network: the lower bound for every attribution method."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
@@ -13,14 +13,14 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def random_map(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return uniform noise in [0, 1), by the images' seeds."""
+    """Return uniform noise in [0, 1), drawn with the images' seeds."""
     size = question.images.shape[2:]
     drawn = torch.stack([torch.rand(size, generator=generator) for generator in question.generators()])
     return Explanation(maps=drawn.to(question.images.device))
 
 
 def center_map(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return 1 in the centre, falling with the distance from it to 0 in the corners."""
+    """Return a map that is 1 in the centre and falls with the distance from it to 0 in the corners."""
     images = question.images
     rows, columns = (torch.linspace(-1, 1, side, device=images.device) for side in images.shape[2:])
     distance = torch.hypot(rows[:, None], columns[None, :])

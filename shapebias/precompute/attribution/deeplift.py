@@ -1,8 +1,8 @@
-"""DeepLIFT: the change of the logit between a baseline and an image, shared out by slopes instead of gradients.
+"""DeepLIFT: the difference of the logit between an image and a baseline, distributed over pixels by slopes.
 
-A nonlinearity g passes on (g(u) - g(v)) / (u - v), with u its input from the image and v that from the baseline (the
-Rescale rule of Shrikumar et al. 2017). What runs it does not matter: functions are replaced as they are called, by
-modules or by hand, in place or not, once or often.
+A nonlinearity g passes on (g(u) - g(v)) / (u - v) instead of its gradient, where u is its input for the image and v
+that for the baseline (the Rescale rule of Shrikumar et al. 2017). Functions are replaced as they are called, so it does
+not matter whether a module or other code calls them, in place or not, once or often.
 """
 
 from collections.abc import Callable
@@ -22,15 +22,15 @@ from shapebias.precompute.attribution.subject import Subject, at_target, derivat
 from shapebias.precompute.models.flow.operations import NONLINEAR
 from shapebias.precompute.models.flow.recording import tensors_in
 
-_TOLERANCE = 0.01  # gap up to which the rule is said to hold for a network
-_SAME = 1e-6  # inputs nearer to each other than this have the slope that the gradient has
+_TOLERANCE = 0.01  # the rule counts as valid for a network up to this gap
+_SAME = 1e-6  # inputs nearer to each other than this have the gradient as their slope
 
 
 def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Explanation:
     """Return the mean over baselines of DeepLIFT's contributions, with its completeness gap.
 
-    GradientSHAP takes its place where the rule does not hold for the network: where contributions to the change of the
-    logit between trial images do not sum up to it, as of networks that multiply activations with each other.
+    GradientSHAP replaces it where the rule is not valid for the network: where the contributions to the difference of
+    the logit between trial images do not add up to it, as in networks that multiply activations with each other.
     """
     missed = _missed_in_trial(subject)
     if not missed < _TOLERANCE:
@@ -46,9 +46,9 @@ def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Expla
     total, rise = torch.zeros_like(question.images), torch.zeros_like(question.targets, dtype=torch.float32)
     for images, part in blocks(len(question), count, max(1, subject.budget.images // 2)):
         starts = baselines[images, part]
-        shown = question.images[images, None].expand_as(starts).flatten(0, 1)
+        repeated = question.images[images, None].expand_as(starts).flatten(0, 1)
         targets = question.targets[images].repeat_interleave(starts.shape[1])
-        contributions, rises = _contributions(subject, shown, starts.flatten(0, 1), targets)
+        contributions, rises = _contributions(subject, repeated, starts.flatten(0, 1), targets)
         total[images] += contributions.view_as(starts).sum(1)
         rise[images] += by_image(rises, starts.shape[1]).sum(1)
     maps = total.sum(1) / count
@@ -56,7 +56,9 @@ def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Expla
 
 
 def _missed_in_trial(subject: Subject) -> float:
-    """Return by what share the contributions to the change between two trial images miss it, at most."""
+    """Return the largest gap between contributions and the difference of two trial images, as a fraction of the
+    difference.
+    """
     images = subject.trial_images
     targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     contributions, rise = _contributions(subject, images, images.flip(0), targets)
@@ -64,8 +66,9 @@ def _missed_in_trial(subject: Subject) -> float:
 
 
 def _contributions(subject: Subject, images: Tensor, baselines: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what each value of images contributes to the difference of the logits from those of baselines, float32
-    [B, 3, H, W], and that difference, float32 [B]."""
+    """Return each value's contribution to the difference of the logits between images and baselines, float32 [B, 3, H,
+    W], and that difference, float32 [B].
+    """
 
     def of_part(images: Tensor, baselines: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
@@ -83,10 +86,12 @@ def _contributions(subject: Subject, images: Tensor, baselines: Tensor, targets:
 
 
 class _Rescaling(TorchFunctionMode):
-    """While entered, nonlinear functions of what has a gradient pass on slopes between the halves of a batch."""
+    """While it is active, nonlinear functions pass on slopes between the two halves of a batch in place of
+    gradients.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Return what a function gives, in place where it works so."""
+        """Return the result of a function, computed in place where the function works in place."""
         options = kwargs or {}
         name = str(getattr(func, "__name__", ""))
         given = args[0] if args else None
@@ -106,20 +111,20 @@ class _Rescaling(TorchFunctionMode):
 
 
 def _own(source: Tensor, function: str) -> Tensor:
-    """Return what a function may change if it works in place, by its name."""
+    """Return a tensor that the function with this name may overwrite if it works in place."""
     return source.clone() if function.endswith("_") else source
 
 
 class _Slopes(torch.autograd.Function):
-    """A function of each element, whose gradient is the slope between an element of the first half of the batch and
-    that of the second half; its own gradient where the two are the same.
+    """An elementwise function whose gradient is the slope between an element of the first half of the batch and that of
+    the second; its own gradient where the two are equal.
 
     So the gradients of both halves are the same, here and in `_PoolingSlopes`: only the first one is read.
     """
 
     @staticmethod
     def forward(ctx: Any, source: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the function of a tensor."""
+        """Return the function's result."""
         result = function(source)
         ctx.save_for_backward(source, result)
         ctx.function = function
@@ -127,7 +132,7 @@ class _Slopes(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient times slopes."""
+        """Return the gradient times the slopes."""
         source, result = ctx.saved_tensors
         of_image, _ = gradient.chunk(2)
 
@@ -141,9 +146,9 @@ class _Slopes(torch.autograd.Function):
 
 
 class _PoolingSlopes(torch.autograd.Function):
-    """Max pooling whose gradient is a slope between the halves of the batch.
+    """Max pooling whose gradient is the slope between the halves of the batch.
 
-    A rise of the maximum is put to where the larger of the two maxima is (as `shap` and captum have it).
+    A rise of the maximum is assigned to the position of the larger of the two maxima (as in `shap` and captum).
     """
 
     @staticmethod
@@ -155,7 +160,7 @@ class _PoolingSlopes(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient times slopes."""
+        """Return the gradient times the slopes."""
         source, result, positions = ctx.saved_tensors
         of_image, _ = gradient.chunk(2)
         (one, other), (here, there) = result.chunk(2), positions.chunk(2)
@@ -167,20 +172,21 @@ class _PoolingSlopes(torch.autograd.Function):
 
 
 def _unpooled(values: Tensor, positions: Tensor, source: Tensor) -> Tensor:
-    """Return values [B, C, h, w] at the positions of planes as large as those of `source`, added up."""
+    """Return values [B, C, h, w] added up at their positions in planes as large as those of `source`."""
     planes = torch.zeros((*values.shape[:2], *source.shape[2:]), dtype=values.dtype, device=values.device)
     return planes.flatten(2).scatter_add_(2, positions.flatten(2), values.flatten(2)).view_as(planes)
 
 
 def _difference(values: Tensor) -> Tensor:
-    """Return the first half of a batch less the second one."""
+    """Return the first half of a batch minus the second half."""
     one, other = values.chunk(2)
     return one - other
 
 
 def _scaled(change: Tensor, source: Tensor, own: Callable[[], Tensor]) -> Tensor:
-    """Return changes over those of their source, the function's own gradient where the source does not change; twice,
-    for both halves."""
+    """Return changes divided by those of their source, for both halves; where the source does not change, the
+    function's own gradient.
+    """
     difference = _difference(source)
     same = difference.abs() < _SAME
     slopes = change.div_(difference)

@@ -1,7 +1,7 @@
-"""Small maps at the size of images, and Gaussian blurs, as products with matrices: one for rows, one for columns.
+"""Enlarges small maps to the size of images, and blurs, by products with two matrices: one for rows, one for columns.
 
-A picture [..., h, w] becomes rows @ picture @ columns.T, so that many of them, each moved by its own number of pixels,
-are two batched matrix products on whatever device.
+A picture [..., h, w] becomes rows @ picture @ columns.T, so that many pictures, each shifted by its own number of
+pixels, take two batched matrix products on any device.
 """
 
 import torch
@@ -11,9 +11,9 @@ from shapebias.core.attribution.method import patches_along
 
 
 def bilinear(small: int, large: int) -> Tensor:
-    """Return the matrix that enlarges `small` values bilinearly to `large` ones, float32 [large, small].
+    """Return the matrix that enlarges `small` values to `large` ones bilinearly, float32 [large, small].
 
-    Values are those of the middles of cells, and the outermost ones go on to the border.
+    Values belong to the middles of cells; beyond the outermost middles they stay constant.
     """
     centres = (torch.arange(large, dtype=torch.float64) + 0.5) * small / large - 0.5
     distances = (centres.clamp(0, small - 1)[:, None] - torch.arange(small, dtype=torch.float64)).abs()
@@ -21,9 +21,9 @@ def bilinear(small: int, large: int) -> Tensor:
 
 
 def gaussian(sigma: float, size: int) -> Tensor:
-    """Return the matrix that blurs `size` values by a Gaussian of `sigma` of them, float32 [size, size].
+    """Return the matrix that blurs `size` values by a Gaussian with standard deviation `sigma`, float32 [size, size].
 
-    At the border the weights of what is inside are divided by their sum, so that a constant stays what it is.
+    At the border, the weights inside are divided by their sum, so that a constant stays constant.
     """
     positions = torch.arange(size, dtype=torch.float64)
     weights = torch.exp(-((positions[:, None] - positions) ** 2) / (2 * sigma**2))
@@ -31,7 +31,7 @@ def gaussian(sigma: float, size: int) -> Tensor:
 
 
 def windows(matrix: Tensor, size: int) -> Tensor:
-    """Return the matrices of `size` rows that begin at each row of a matrix, float32 [offsets, size, columns]."""
+    """Return the submatrices with `size` rows that begin at each row of a matrix, float32 [offsets, size, columns]."""
     return matrix.unfold(0, size, 1).transpose(1, 2)
 
 
@@ -43,5 +43,5 @@ def covering(size: int, patch: int, stride: int) -> Tensor:
 
 
 def enlarged(picture: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return pictures [..., h, w] at the size that matrices [..., H, h] and [..., W, w] give them."""
+    """Return pictures [..., h, w] enlarged by matrices [..., H, h] and [..., W, w]."""
     return rows @ picture @ columns.transpose(-1, -2)

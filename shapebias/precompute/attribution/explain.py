@@ -1,4 +1,4 @@
-"""Explains what a network decides: one method, a batch of images."""
+"""Explains a batch of images by one attribution method."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -49,11 +49,11 @@ def explain(subject: Subject, choice: Choice, images: Tensor, targets: Tensor, s
     """Return where a network looks in images to give an output, by one method.
 
     images:   float32 [B, 3, H, W] in [0, 1], on the subject's device
-    targets:  int64 [B], the output to explain of each
-    seeds:    one for each image: of all that the method draws
+    targets:  int64 [B], the output to explain for each image
+    seeds:    one for each image, for everything that the method draws at random
 
-    Raises NotApplicable where the method does not hold for the network, OutOfMemoryError where memory does not
-    suffice for it, ShapebiasError where the network fails.
+    Raises NotApplicable where the method does not apply to the network, OutOfMemoryError where memory is too small, and
+    ShapebiasError where the network fails.
     """
     with memory_guarded(f"{choice.name} does not fit into memory: try a smaller batch"):
         explanation = _METHODS[choice.name](subject, choice, Question(images, targets, seeds))
@@ -61,7 +61,9 @@ def explain(subject: Subject, choice: Choice, images: Tensor, targets: Tensor, s
 
 
 def _without_constant_maps(maps: Tensor) -> Tensor:
-    """Return float32 maps [B, h, w], 0 where all values of a map are the same, NaN where one of them is no number."""
+    """Return float32 maps [B, h, w]: 0 where all values of a map are the same, NaN where one of them is NaN or
+    infinite.
+    """
     flat = maps.flatten(1).float()
     constant = flat.amax(1) == flat.amin(1)
     flat = torch.where(constant[:, None], 0.0, flat)

@@ -1,4 +1,4 @@
-"""What is asked of an attribution method, and what it answers."""
+"""The input and the result of an attribution method."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Question:
-    """Images float32 [B, 3, H, W] in [0, 1], the output to explain of each, int64 [B], and a seed for each.
+    """The images to explain.
 
-    All that a method draws for an image is drawn on the CPU by the image's seed: it is the same in any batch, in any
-    order, for any network and on any device.
+    images:   float32 [B, 3, H, W] in [0, 1]
+    targets:  int64 [B], the output to explain for each image
+    seeds:    one for each image
+
+    Random numbers for an image are drawn on the CPU with the image's seed, so they are the same in any batch and order,
+    for any network and on any device.
     """
 
     images: Tensor
@@ -33,13 +37,13 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """The maps that a method gives for a batch of images.
+    """The maps of one method for a batch of images.
 
-    maps:      float32 [B, h, w] at the method's own resolution; 0 everywhere where nothing speaks for any place, NaN
-               everywhere where the network's scores are no numbers
-    gap:       float32 [B], of methods whose maps should sum up to score(image) - score(baseline): the difference, over
-               the absolute value of that; else None
-    fallback:  the name of the method that took the place of one that does not hold for the network, else None
+    maps:      float32 [B, h, w] at the method's own resolution; 0 everywhere where there is no evidence, NaN everywhere
+               where the network's scores are NaN or infinite
+    gap:       float32 [B], for methods whose maps should sum up to score(image) - score(baseline): the deviation
+               divided by the absolute value of that; else None
+    fallback:  the name of the method that replaced it where it does not apply to the network; else None
     """
 
     maps: Tensor
@@ -48,5 +52,5 @@ class Explanation:
 
 
 def relative_gap(maps: Tensor, rise: Tensor) -> Tensor:
-    """Return how far the sum of each map [B, h, w] is from what it should be, `rise` [B], relative to its size."""
+    """Return how far the sum of each map [B, h, w] is from `rise` [B], its right value, as a fraction of that."""
     return (maps.flatten(1).sum(1) - rise).abs() / rise.abs().clamp_min(torch.finfo(torch.float32).tiny)

@@ -1,6 +1,7 @@
-"""Attribution by the gradient of the class's logit by the image: at the image, near it, and on the way to it.
+"""Attribution by the gradient of the class's logit with respect to the image: at the image, near it, or on a path to
+it.
 
-A map is the sum over the colours, as completeness asks for: of a gradient it tells how the logit changes when a pixel
+A map is the sum over the colours, as completeness requires: the gradient's map says how the logit changes when a pixel
 becomes brighter.
 """
 
@@ -44,7 +45,7 @@ def smoothgrad(subject: Subject, choice: Choice, question: Question) -> Explanat
 
 
 def integrated_gradients(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return (x - b) times the integral of dS/dx on the straight way from b to x."""
+    """Return (x - b) times the integral of dS/dx on the straight path from b to x."""
     positions, weights = quadrature(choice.word("rule"), choice.count("steps"))
     baselines = draw_baselines(choice.word("baseline"), question, question.generators())
     return _along(subject, question, _Ways(baselines, positions.expand(len(question), -1), weights))
@@ -53,7 +54,7 @@ def integrated_gradients(subject: Subject, choice: Choice, question: Question) -
 def gradient_shap(subject: Subject, choice: Choice, question: Question) -> Explanation:
     """Return the mean of (x - b) * dS/dx at random points between baselines and the image.
 
-    The baselines take turns.
+    The samples use the baselines in turn.
     """
     samples, generators = choice.count("samples"), question.generators()
     positions = torch.stack([torch.rand(samples, generator=generator) for generator in generators])
@@ -62,11 +63,11 @@ def gradient_shap(subject: Subject, choice: Choice, question: Question) -> Expla
 
 
 def quadrature(rule: str, steps: int) -> tuple[Tensor, Tensor]:
-    """Return the positions in [0, 1] at which a function is to be evaluated, and their weights, whose sum is 1, for its
-    integral; float32 [steps] each.
+    """Return the positions in [0, 1] at which to evaluate a function, and their weights, for its integral; float32
+    [steps] each.
 
-    Of the trapezoid rule both ends are among the positions. (captum's `riemann_trapezoid` has the same positions, but
-    weights whose sum is 1 - 1 / steps.)
+    The weights add up to 1. The trapezoid rule's positions contain both ends. (captum's `riemann_trapezoid` has the
+    same positions, but weights that add up to 1 - 1 / steps.)
     """
     if rule == "trapezoid":
         weights = torch.full((steps,), 1 / (steps - 1))
@@ -78,21 +79,25 @@ def quadrature(rule: str, steps: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class _Ways:
-    """Points between baselines [B, baselines, 3, H, W] and images: position [B, samples] of each, 0 at the baseline and
-    1 at the image, and weight [samples]. Sample i is on the way from the baseline i modulo their number."""
+    """Points between baselines and images.
+
+    baselines:  [B, baselines, 3, H, W]; sample i uses baseline i modulo their number
+    positions:  [B, samples], 0 at the baseline and 1 at the image
+    weights:    [samples]
+    """
 
     baselines: Tensor
     positions: Tensor
     weights: Tensor
 
     def starts(self, images: slice, part: slice) -> Tensor:
-        """Return the baselines of samples, [images, samples, 3, H, W]."""
+        """Return the baselines of some samples, [images, samples, 3, H, W]."""
         numbers = torch.arange(part.start, part.stop) % self.baselines.shape[1]
         return self.baselines[images][:, numbers.to(self.baselines.device)]
 
 
 def _along(subject: Subject, question: Question, ways: _Ways) -> Explanation:
-    """Return the weighted sum of (x - b) * dS/dx over points on the ways, with its completeness gap."""
+    """Return the weighted sum of (x - b) * dS/dx over points on the paths, with its completeness gap."""
     device = question.images.device
     positions, weights = (numbers.to(device)[..., None, None, None] for numbers in (ways.positions, ways.weights))
     total = torch.zeros_like(question.images)
@@ -108,7 +113,7 @@ def _along(subject: Subject, question: Question, ways: _Ways) -> Explanation:
 
 
 def _rise(subject: Subject, question: Question, ways: _Ways) -> Tensor:
-    """Return by how much the logit of each image is above the mean of its baselines', float32 [B]."""
+    """Return each image's logit minus the mean logit of its baselines, float32 [B]."""
     count = ways.baselines.shape[1]
     shares = torch.bincount(torch.arange(len(ways.weights)) % count, ways.weights, count).to(ways.baselines.device)
     targets = question.targets.repeat_interleave(count)

@@ -1,4 +1,4 @@
-"""The last maps of a network, found by following the data of a small batch: a tensor, whatever module makes it."""
+"""Finds the last maps of a network by recording a forward of a small batch; any module or code may compute them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +22,12 @@ _AVERAGES = frozenset(("mean", "adaptive_avg_pool2d", "_adaptive_avg_pool2d", "a
 
 @dataclass(frozen=True)
 class MapsPoint:
-    """Where in a forward maps appear: as what the `occurrence`-th call of the ATen function `function` gives, a tensor
-    of `shape` for each image (see `Layout`)."""
+    """The point of a forward where maps are computed: the result of the `occurrence`-th call of the ATen function
+    `function`.
+
+    shape:   of the tensor for each image
+    layout:  how the tensor holds the maps
+    """
 
     function: str
     occurrence: int
@@ -33,10 +37,10 @@ class MapsPoint:
 
 @dataclass(frozen=True)
 class Head:
-    """Where a network's last maps are.
+    """The last maps of a network.
 
-    last:      the last maps, before they are pooled, on which the class scores depend
-    averaged:  those whose averages over all positions one linear layer turns into the class scores
+    last:      the last maps before pooling that the class scores depend on
+    averaged:  the maps whose averages over all positions one linear layer turns into the class scores
     """
 
     last: MapsPoint | None = None
@@ -46,8 +50,8 @@ class Head:
 def find_head(network: nn.Module, images: Tensor) -> Head:
     """Return where the last maps of a network are, by two forwards and a backward of two images [2, 3, H, W].
 
-    Whether scores depend on maps is asked of the gradient: of tokens, say, of which only the class token is read, they
-    do not. A network without a gradient has no such maps.
+    Whether scores depend on maps is tested by the gradient: where only the class token is read, for instance, they do
+    not depend on the other tokens. A network without a gradient has no such maps.
     """
     images = images.detach().requires_grad_()
     with torch.enable_grad():
@@ -61,8 +65,10 @@ def find_head(network: nn.Module, images: Tensor) -> Head:
 def run_with_maps(
     forward: Callable[[Tensor], Tensor], images: Tensor, points: Sequence[MapsPoint]
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Return class scores, and the tensors at points of the forward: None where a forward does not come to one, or it
-    has another shape there. The gradient of the scores by them can be asked for."""
+    """Return class scores, and the tensors at the given points of the forward, so that gradients can be computed.
+
+    A tensor is None where the forward does not come to its point, or has another shape there.
+    """
     calls: Counter[str] = Counter()
     wanted = {(point.function, point.occurrence): number for number, point in enumerate(points)}
     functions = {point.function for point in points}
@@ -87,7 +93,7 @@ def run_with_maps(
 def _first_that_matters(
     scores: Tensor, points: Sequence[MapsPoint], tensors: Sequence[Tensor | None]
 ) -> MapsPoint | None:
-    """Return the first of the points whose maps have a gradient that is not 0."""
+    """Return the first of the points whose maps have a non-zero gradient; None where there is none."""
     reached = [(point, tensor) for point, tensor in zip(points, tensors, strict=True) if tensor is not None]
     reached = [(point, tensor) for point, tensor in reached if tensor.requires_grad]
     if not reached or not scores.requires_grad:
@@ -105,7 +111,7 @@ def _first_that_matters(
 
 
 class _Flow:
-    """The values of a recorded forward that are maps, followed back from the class scores."""
+    """The recorded values that are maps, traced back from the class scores."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
@@ -114,14 +120,14 @@ class _Flow:
         self._scores = next((value for value in outputs if value.returned), None)
 
     def candidates(self) -> Iterator[MapsPoint]:
-        """Return the maps of layers that scores are computed from, the last one first, each before it is pooled."""
+        """Yield the maps of layers that scores are computed from, before pooling, the last ones first."""
         sources, operations = self._sources(), self._recording.operations
         first = next((one.position for one in operations if is_convolution(one) or is_linear(one)), len(operations))
-        found: dict[Value, None] = {}
+        unpooled: dict[Value, None] = {}
         for operation in reversed(operations[first:]):
             if operation.outputs and operation.output in sources and self._layout(operation.output) is not None:
-                found[self._before_pooling(operation.output)] = None
-        for value in found:
+                unpooled[self._before_pooling(operation.output)] = None
+        for value in unpooled:
             point = self._point(value)
             if point is not None:
                 yield point
@@ -136,8 +142,7 @@ class _Flow:
         return None if maps is None else self._point(maps)
 
     def _averaged_by(self, operation: Operation) -> Value | None:
-        """Return the maps of which an operation takes the average over all positions, None where it does no such
-        thing."""
+        """Return the maps that an operation averages over all positions; None where it does something else."""
         maps = _only_source(operation)
         if operation.name not in _AVERAGES or maps is None or self._layout(maps) is None:
             return None
@@ -158,7 +163,7 @@ class _Flow:
         return known
 
     def _layout(self, value: Value) -> Layout | None:
-        """Return how a value holds its maps; None where it holds none of more than one position."""
+        """Return how a value holds its maps; None where it holds none with more than one position."""
         axes = self._axes.get(value)
         layout = None if axes is None else layout_of(axes, self._recording.batch)
         if layout is None:
@@ -173,7 +178,7 @@ class _Flow:
         return MapsPoint(operation.function, operation.occurrence, value.shape[1:], layout)
 
     def _before_pooling(self, value: Value) -> Value:
-        """Return the maps that were pooled, or only copied, to a value of maps."""
+        """Return the maps before the pooling or copying that made a value."""
         while value.producer is not None and value.producer.name in _COPYING | (POOLING - REDUCTIONS):
             source = _only_source(value.producer)
             if source is None or source.producer is None or self._layout(source) is None:
@@ -183,7 +188,7 @@ class _Flow:
 
 
 def _before(value: Value | None, passes: Callable[[Operation], bool]) -> Value | None:
-    """Return what a value was before operations, each of one value, that pass."""
+    """Return a value before the operations that `passes` accepts, each of which has one input."""
     while value is not None and value.producer is not None and passes(value.producer):
         value = _only_source(value.producer)
     return value
@@ -205,7 +210,7 @@ def _is_copy(operation: Operation) -> bool:
 
 
 def _is_affine(operation: Operation) -> bool:
-    """Return whether an operation adds a constant to a value, or multiplies it with one."""
+    """Return whether an operation adds a constant to a value, or multiplies a value by one."""
     source = _only_source(operation)
     is_first, is_second = operation.arguments[0] is source, operation.argument(1, "other") is source
     if is_first == is_second:  # x * x, or something else
@@ -214,6 +219,6 @@ def _is_affine(operation: Operation) -> bool:
 
 
 def _only_source(operation: Operation) -> Value | None:
-    """Return the one value that an operation computes from, beside constants; None where there are several."""
+    """Return the only value that an operation computes from, apart from constants; None where there are several."""
     sources = [value for value in operation.inputs if value.depends]
     return sources[0] if len(sources) == 1 else None

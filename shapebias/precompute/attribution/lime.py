@@ -1,4 +1,4 @@
-"""LIME: a linear model of the score on which superpixels are shown (Ribeiro, Singh & Guestrin 2016)."""
+"""LIME: a linear model of how the score depends on the visible superpixels (Ribeiro, Singh & Guestrin 2016)."""
 
 from typing import Any
 
@@ -13,31 +13,30 @@ from shapebias.precompute.attribution.perturbation import varies
 from shapebias.precompute.attribution.samples import blocks, draw_baselines
 from shapebias.precompute.attribution.subject import Subject
 
-_QUICKSHIFT = {"kernel_size": 4, "max_dist": 200, "ratio": 0.2}  # the authors' lime_image
+_QUICKSHIFT = {"kernel_size": 4, "max_dist": 200, "ratio": 0.2}  # values of the authors' lime_image
 
 
 def lime(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return for each pixel the coefficient of its superpixel."""
+    """Return each pixel's coefficient: that of its superpixel."""
     samples, of, device = choice.count("samples"), choice.word("of"), question.images.device
     parts = [superpixels(choice, image).to(device) for image in question.images]
     counts = [int(areas.max()) + 1 for areas in parts]
     draws = zip(counts, question.generators(), strict=True)
-    shown = [draw_shown(samples, count, generator).to(device) for count, generator in draws]
+    visible = [draw_shown(samples, count, generator).to(device) for count, generator in draws]
     baselines = _baselines(choice, question, parts)
     scores = torch.empty((len(question), samples), device=device)
     for images, part in blocks(len(question), samples, subject.budget.images):
-        masks = torch.stack([own[part][:, areas] for own, areas in zip(shown[images], parts[images], strict=True)])
+        masks = torch.stack([own[part][:, areas] for own, areas in zip(visible[images], parts[images], strict=True)])
         changed = torch.where(masks[:, :, None], question.images[images, None], baselines[images, None])
         targets = question.targets[images].repeat_interleave(masks.shape[1])
         scores[images, part] = subject.score(changed.flatten(0, 1), targets, of).view(masks.shape[:2])
     known = torch.where(varies(scores), scores, 0.0)
-    coefficients = [_coefficients(choice, *of_image) for of_image in zip(shown, known, strict=True)]
+    coefficients = [_coefficients(choice, *of_image) for of_image in zip(visible, known, strict=True)]
     return Explanation(maps=torch.stack([own[areas] for own, areas in zip(coefficients, parts, strict=True)]))
 
 
 def superpixels(choice: Choice, image: Tensor) -> Tensor:
-    """Return the number of the superpixel that each pixel of an image [3, H, W] belongs to, from 0 without a gap: int64
-    [H, W]."""
+    """Return the superpixel of each pixel of an image [3, H, W], numbered from 0 without gaps: int64 [H, W]."""
     from skimage.segmentation import quickshift, slic  # slow to import, with all of SciPy's filters
 
     pixels: NDArray[Any] = image.permute(1, 2, 0).double().cpu().numpy()
@@ -55,15 +54,16 @@ def superpixels(choice: Choice, image: Tensor) -> Tensor:
 
 
 def draw_shown(samples: int, superpixels: int, generator: torch.Generator) -> Tensor:
-    """Return which superpixels each sample shows, each with a chance of a half, bool [samples, superpixels]; the first
-    shows all."""
-    shown = torch.rand((samples, superpixels), generator=generator) < 0.5
-    shown[0] = True
-    return shown
+    """Return which superpixels each sample shows, each with probability 0.5, bool [samples, superpixels]; the first
+    sample shows all.
+    """
+    visible = torch.rand((samples, superpixels), generator=generator) < 0.5
+    visible[0] = True
+    return visible
 
 
 def _baselines(choice: Choice, question: Question, parts: list[Tensor]) -> Tensor:
-    """Return what is seen in the place of hidden superpixels, float32 [B, 3, H, W]."""
+    """Return the image that replaces hidden superpixels, float32 [B, 3, H, W]."""
     kind = choice.word("baseline")
     if kind != "mean":
         return draw_baselines(kind, question, question.generators())[:, 0]
@@ -77,21 +77,26 @@ def _mean_colours(image: Tensor, areas: Tensor) -> Tensor:
     return means[:, areas]
 
 
-def _coefficients(choice: Choice, shown: Tensor, scores: Tensor) -> Tensor:
-    """Return the coefficients of a weighted ridge regression with an intercept, float32 [superpixels], computed in
-    float64."""
-    weights, features, values = kernel(shown, choice.number("width")), shown.double(), scores.double()
+def _coefficients(choice: Choice, visible: Tensor, scores: Tensor) -> Tensor:
+    """Return the coefficients of a weighted ridge regression with intercept, float32 [superpixels], computed in
+    float64.
+    """
+    weights, features, values = kernel(visible, choice.number("width")), visible.double(), scores.double()
     features = features - (weights @ features) / weights.sum()
     values = values - (weights @ values) / weights.sum()
     weighted = features.T * weights
     penalty = choice.number("ridge") * torch.eye(features.shape[1]).to(features)
-    inverse = torch.linalg.pinv(weighted @ features + penalty, hermitian=True)  # of superpixels always shown together
+    # Two superpixels that are always shown together make it singular.
+    inverse = torch.linalg.pinv(weighted @ features + penalty, hermitian=True)
     coefficients: Tensor = inverse @ (weighted @ values)
     return coefficients.float()
 
 
-def kernel(shown: Tensor, width: float) -> Tensor:
-    """Return the weight of each sample: exp(-d^2 / (2 width^2)), d the cosine distance of what it shows bool [samples,
-    superpixels] from all, 1 where it shows nothing; float64 [samples]."""
-    share = shown.double().mean(1)
+def kernel(visible: Tensor, width: float) -> Tensor:
+    """Return the weight of each sample, float64 [samples]: exp(-d^2 / (2 width^2)).
+
+    d is the cosine distance between the visible superpixels, bool [samples, superpixels], and all; 1 where none is
+    visible.
+    """
+    share = visible.double().mean(1)
     return torch.exp(-((1 - share.sqrt()) ** 2) / (2 * width**2))

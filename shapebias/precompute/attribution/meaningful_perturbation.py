@@ -1,4 +1,4 @@
-"""Meaningful Perturbation: the smallest smooth mask whose blur takes the class away (Fong & Vedaldi 2017)."""
+"""Meaningful Perturbation: the smallest smooth mask whose blur removes the class (Fong & Vedaldi 2017)."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
@@ -11,18 +11,18 @@ from shapebias.precompute.attribution.enlarging import bilinear, enlarged, gauss
 from shapebias.precompute.attribution.explanation import Explanation, Question
 from shapebias.precompute.attribution.subject import Subject, at_target, derivatives
 
-_SUPPRESSED = 0.99  # of the score that blurring the whole image takes away, by the first mask
+_SUPPRESSED = 0.99  # the first mask removes this fraction of the score that blurring the whole image removes
 
 
 def meaningful_perturbation(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return 1 - m, float32 [B, cells, cells]: where the image is blurred."""
+    """Return 1 - m, float32 [B, cells, cells], which is large where the image is blurred."""
     numbers = torch.arange(len(question))
     masks = subject.in_parts(lambda part: _learned(subject, choice, question.part(part.tolist())), numbers)
     return Explanation(maps=1 - torch.cat(masks))
 
 
 def _learned(subject: Subject, choice: Choice, question: Question) -> Tensor:
-    """Return the masks m in [0, 1] that the descent ends with, float32 [B, cells, cells]."""
+    """Return the masks m in [0, 1] at the end of the gradient descent, float32 [B, cells, cells]."""
     of, blurring = choice.word("of"), _Blurring(choice, question.images)
     mask = _first_mask(subject, question, blurring, of)
     mask.requires_grad_()
@@ -40,29 +40,32 @@ def _learned(subject: Subject, choice: Choice, question: Question) -> Tensor:
 
 
 def _offsets(choice: Choice, question: Question) -> Tensor:
-    """Return by how many rows and columns each image is moved in each step, int64 [steps, B, 2]."""
+    """Return how many rows and columns each image is shifted in each step, int64 [steps, B, 2]."""
     limit, shape = pixels(choice.number("jitter"), question.images.shape[2]), (choice.count("steps"), 2)
     return torch.stack([torch.randint(limit, shape, generator=own) for own in question.generators()], 1)
 
 
 def _penalty(choice: Choice, mask: Tensor) -> Tensor:
-    """Return what each mask costs by itself: area * |1 - m| + variation * |gradient of m|^beta, sums over cells."""
+    """Return each mask's penalty: area * |1 - m| + variation * |gradient of m|^beta, summed over cells."""
     beta = choice.number("beta")
     down, right = (mask.diff(dim=axis).abs().pow(beta).sum((1, 2)) for axis in (1, 2))
     return choice.number("area") * (1 - mask).abs().sum((1, 2)) + choice.number("variation") * (down + right)
 
 
 def _first_mask(subject: Subject, question: Question, blurring: "_Blurring", of: str) -> Tensor:
-    """Return for each image the smallest disc in its middle whose blur takes away 99 % of what that of the whole image
-    takes away from the score; the largest one where none does. float32 [B, cells, cells], 0 within."""
+    """Return for each image the smallest disc in its middle whose blur removes 99 % of the score that a blur of the
+    whole image removes.
+
+    The result is float32 [B, cells, cells], 0 inside the disc; it is the largest disc where none suffices.
+    """
     discs = _discs(blurring.cells).to(question.images.device)
     tried = torch.cat([discs, torch.zeros_like(discs[:1]), torch.ones_like(discs[:1])])
     still = torch.zeros((len(question), 2), dtype=torch.int64)
     scores = []
     for mask in tried:
         with torch.no_grad():
-            shown = blurring.blurred(mask.expand(len(question), -1, -1), still)
-            scores.append(at_target(subject.forward(shown), question.targets, of))
+            partly_blurred = blurring.blurred(mask.expand(len(question), -1, -1), still)
+            scores.append(at_target(subject.forward(partly_blurred), question.targets, of))
     *by_disc, blurred, clear = scores
     enough = torch.stack(by_disc, 1) <= (blurred + (1 - _SUPPRESSED) * (clear - blurred))[:, None]
     enough[:, -1] = True
@@ -70,8 +73,9 @@ def _first_mask(subject: Subject, question: Question, blurring: "_Blurring", of:
 
 
 def _discs(cells: int) -> Tensor:
-    """Return masks that are 0 within discs of growing radius, up to half the diagonal, float32 [CIRCLES, cells,
-    cells]."""
+    """Return masks that are 0 inside discs of growing radius, up to half the diagonal, float32 [CIRCLES, cells,
+    cells].
+    """
     places = torch.linspace(-1, 1, cells)
     distances = torch.hypot(places[:, None], places)
     radii = torch.arange(1, CIRCLES + 1) / CIRCLES * 2**0.5
@@ -79,7 +83,10 @@ def _discs(cells: int) -> Tensor:
 
 
 class _Blurring:
-    """Images and the same blurred, between which a mask chooses. Both go on beyond their border for the jitter."""
+    """Images and their blurred versions, to be mixed by masks.
+
+    Both extend beyond the border, so that they can be shifted.
+    """
 
     def __init__(self, choice: Choice, images: Tensor) -> None:
         size, device = images.shape[2], images.device
@@ -92,8 +99,10 @@ class _Blurring:
         self._pictures = F.pad(both, (0, jitter - 1, 0, jitter - 1, 0, 0), mode="replicate")
 
     def blurred(self, mask: Tensor, offsets: Tensor) -> Tensor:
-        """Return m * image + (1 - m) * blurred image, float32 [B, 3, H, W], moved by offsets int64 [B, 2]; of masks
-        [B, cells, cells] that are enlarged and smoothed."""
+        """Return m * image + (1 - m) * blurred image, float32 [B, 3, H, W], shifted by offsets int64 [B, 2].
+
+        The masks [B, cells, cells] are enlarged and smoothed first.
+        """
         y, x = offsets.to(mask.device).T
         large = enlarged(mask, self._matrices[y], self._matrices[x])[:, None]
         places = zip(self._pictures, offsets.tolist(), strict=True)

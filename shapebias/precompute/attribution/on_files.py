@@ -1,4 +1,4 @@
-"""Where networks look in a few image files, without a store."""
+"""Attribution maps of a few image files, without a store."""
 
 import glob
 import os
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shapebias.core import imagenet
 from shapebias.core.attribution.choice import Choice
-from shapebias.core.attribution.explained import Explained, ExplainedImage, MethodMap
+from shapebias.core.attribution.explained import AttributionResult, ExplainedImage, MethodMap
 from shapebias.core.attribution.methods import PROBABILITY
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
@@ -37,7 +37,7 @@ MOST_FILES = 64
 
 
 def find_files(names: Sequence[str]) -> list[Path]:
-    """Return the image files that are named: by their paths, by patterns with wildcards, or as all below a folder.
+    """Return the image files that are named by paths, by patterns with wildcards, or by folders (all files below them).
 
     Raises UsageError where one does not exist, and for more than `MOST_FILES`.
     """
@@ -62,11 +62,12 @@ def _files(name: str) -> list[Path]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """What is to be explained: image files, by methods, with all that is random seeded by the files' names and `seed`.
+class ExplainTask:
+    """The image files to explain, and the methods.
 
-    target:  which output: `predicted`, the one that a network decides for; `label`, the one that is called like the
-             image's folder; or else a class, by its name or number
+    target:  which output to explain: `predicted`, the network's decision; `label`, the class that the image's folder is
+             named after; or else the name or number of a class
+    seed:    with the files' names, of all random numbers
     """
 
     files: Sequence[Path]
@@ -75,11 +76,13 @@ class Task:
     seed: int = 0
 
 
-def explain_files(specs: Sequence[ModelSpec], task: Task, device: Device, progress: Reporter) -> Explained:
-    """Return where networks look in images, by all methods of a task, one after the other.
+def explain_files(
+    specs: Sequence[ModelSpec], task: ExplainTask, device: Device, progress: Reporter
+) -> AttributionResult:
+    """Return the maps of images, by all methods of a task, for one network after the other.
 
-    Methods that do not hold for a network are left out of it, as the notes say. Raises UsageError where an image cannot
-    be read or a network does not know the class, before anything is explained; ShapebiasError where a network cannot be
+    Methods that do not apply to a network are left out for it, with a note. Raises UsageError where an image cannot be
+    read or a network does not know the class, before anything is explained; ShapebiasError where a network cannot be
     loaded or fails.
     """
     progress.stage("loading models")
@@ -88,15 +91,15 @@ def explain_files(specs: Sequence[ModelSpec], task: Task, device: Device, progre
     explainers = [_Explainer(prepare(load_model(spec), image_set, device, "paper"), task, image_set) for spec in specs]
     images = [image for explainer in explainers for image in explainer.explain(progress)]
     notes = [f"{explainer.label}: {note}" for explainer in explainers for note in explainer.notes]
-    return Explained(choices=task.choices, target=task.target, seed=task.seed, images=images, notes=notes)
+    return AttributionResult(choices=task.choices, target=task.target, seed=task.seed, images=images, notes=notes)
 
 
 @dataclass
 class _Explainer:
-    """A network with the images of a task as it sees them, and the outputs that are explained."""
+    """A network with the task's images as it sees them, and the outputs to explain."""
 
     runner: Runner
-    task: Task
+    task: ExplainTask
     image_set: ImageSet
     notes: list[str] = field(default_factory=list)
 
@@ -128,7 +131,7 @@ class _Explainer:
         ]
 
     def _maps(self, choice: Choice, progress: Reporter) -> list[MethodMap]:
-        """Return a method's map of every image; those with a problem where the method does not hold."""
+        """Return a method's map for every image; with a problem instead of a map where the method does not apply."""
         count = len(self._images)
         progress.stage(f"{self.label}: {choice.method.title}", count)
         together = max(1, self._subject.budget.images // max(1, choice.cost(self._subject.size).forwards))
@@ -149,7 +152,7 @@ class _Explainer:
         return maps
 
     def _targets_of(self, scores: Tensor) -> Tensor:
-        """Return the output to explain of each image, int64 [B]. Raises UsageError where there is none."""
+        """Return the output to explain for each image, int64 [B]. Raises UsageError where there is none."""
         target = self.task.target
         if target == PREDICTED:
             return scores.argmax(1)
@@ -167,7 +170,7 @@ class _Explainer:
 
 
 def _read(file: Path, runner: Runner) -> NDArray[np.uint8]:
-    """Return an image as a network sees it, uint8 [crop, crop, 3]. Raises UsageError."""
+    """Return an image as the network sees it, uint8 [crop, crop, 3]. Raises UsageError where it cannot be read."""
     try:
         return read_pixels(file, runner.geometry)
     except ImageError as error:
@@ -175,7 +178,7 @@ def _read(file: Path, runner: Runner) -> NDArray[np.uint8]:
 
 
 def _method_maps(explanation: Explanation) -> list[MethodMap]:
-    """Return the maps of images one by one."""
+    """Return the map of each image."""
     maps, fallback = explanation.maps.cpu().numpy(), explanation.fallback or ""
     gaps = np.full(len(maps), np.nan) if explanation.gap is None else explanation.gap.cpu().numpy()
     return [
@@ -187,8 +190,11 @@ def _method_maps(explanation: Explanation) -> list[MethodMap]:
 
 
 def _output_called(runner: Runner, name: str) -> int:
-    """Return the output of the class that a user names: as the network does, by its number, or by ImageNet's name or
-    WordNet id. Raises UsageError."""
+    """Return the output of the class that a user names: by the network's own name, its number, or ImageNet's name or
+    WordNet id.
+
+    Raises UsageError where there is none.
+    """
     ids, outputs = runner.model.class_ids, runner.outputs or 0
     if ids is not None and name in ids:
         return ids.index(name)
@@ -206,7 +212,7 @@ def _output_called(runner: Runner, name: str) -> int:
 
 
 def _name_of(runner: Runner, output: int) -> str:
-    """Return what the class of an output is called; `output N` where nobody knows."""
+    """Return the name of an output's class; `output N` where it is unknown."""
     ids, names = runner.model.class_ids, imagenet.class_names()
     if ids is None:
         return names[output] if runner.outputs == len(names) else f"output {output}"

@@ -1,4 +1,4 @@
-"""Attribution by changed images: patches covered (occlusion), random masks (RISE)."""
+"""Attribution by changed images: covered patches (occlusion) and random masks (RISE)."""
 
 import torch
 from torch import Tensor
@@ -10,11 +10,11 @@ from shapebias.precompute.attribution.explanation import Explanation, Question
 from shapebias.precompute.attribution.samples import blocks, draw_baselines
 from shapebias.precompute.attribution.subject import Subject
 
-_LEAST_CHANGE = 1e-6  # of the largest score: less than that is rounding, and no evidence
+_LEAST_CHANGE = 1e-6  # fraction of the largest score: smaller differences count as rounding
 
 
 def occlusion(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return, for each pixel, the mean of what the score loses by the patches that cover it."""
+    """Return for each pixel the mean loss of score over the patches that cover it."""
     height, width = question.images.shape[2:]
     patch, stride = (pixels(choice.number(name), min(height, width)) for name in ("patch", "stride"))
     device, of = question.images.device, choice.word("of")
@@ -25,16 +25,18 @@ def occlusion(subject: Subject, choice: Choice, question: Question) -> Explanati
         numbers = torch.arange(part.start, part.stop, device=device)
         row, column = numbers // columns.shape[1], numbers % columns.shape[1]
         covered = (rows.T[row, :, None] * columns.T[column, None, :]).bool()[:, None]
-        shown = torch.where(covered, baselines[images], question.images[images, None]).flatten(0, 1)
+        occluded = torch.where(covered, baselines[images], question.images[images, None]).flatten(0, 1)
         targets = question.targets[images].repeat_interleave(len(numbers))
-        scores[images, part] = subject.score(shown, targets, of).view(-1, len(numbers))
+        scores[images, part] = subject.score(occluded, targets, of).view(-1, len(numbers))
     losses = subject.score(question.images, question.targets, of)[:, None] - scores
     grid = torch.where(varies(scores), losses, 0.0).view(-1, rows.shape[1], columns.shape[1])
     return Explanation(maps=enlarged(grid, rows, columns) / enlarged(torch.ones_like(grid), rows, columns))
 
 
 def rise(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return the mean of random masks, weighted by the score of what they show of the image, over their density."""
+    """Return the mean of random masks, each weighted by the score of the image that it leaves visible, divided by their
+    density.
+    """
     count, of = choice.count("masks"), choice.word("of")
     masks = [_Masks(choice, generator, question.images) for generator in question.generators()]
     baselines = draw_baselines(choice.word("baseline"), question, question.generators())[:, 0]
@@ -42,17 +44,19 @@ def rise(subject: Subject, choice: Choice, question: Question) -> Explanation:
     scores = torch.empty((len(question), count), device=total.device)
     for images, part in blocks(len(question), count, subject.budget.images):
         drawn = torch.stack([own.pictures(part) for own in masks[images]])
-        shown = torch.lerp(baselines[images, None], question.images[images, None], drawn[:, :, None]).flatten(0, 1)
+        masked = torch.lerp(baselines[images, None], question.images[images, None], drawn[:, :, None]).flatten(0, 1)
         targets = question.targets[images].repeat_interleave(drawn.shape[1])
-        scores[images, part] = subject.score(shown, targets, of).view(drawn.shape[:2])
+        scores[images, part] = subject.score(masked, targets, of).view(drawn.shape[:2])
         total[images] += torch.einsum("bm,bmhw->bhw", scores[images, part], drawn)
     maps = torch.where(varies(scores)[..., None], total, 0.0)
     return Explanation(maps=maps / (count * choice.number("p")))
 
 
 class _Masks:
-    """The random masks of an image: `grid` x `grid` cells that are 1 with a chance of p, enlarged bilinearly by a cell
-    more than the image, of which a part as large as the image is taken at a random place."""
+    """The random masks of an image: `grid` x `grid` cells that are 1 with probability p, enlarged bilinearly.
+
+    They are enlarged to one cell more than the image, then cut to the image's size at a random position.
+    """
 
     def __init__(self, choice: Choice, generator: torch.Generator, images: Tensor) -> None:
         count, grid = choice.count("masks"), choice.count("grid")
@@ -71,8 +75,10 @@ class _Masks:
 
 
 def varies(scores: Tensor) -> Tensor:
-    """Return of which images the scores [B, samples] differ by more than rounding, bool [B, 1]: where they do not, no
-    place is evidence, and what is left is noise."""
+    """Return for which images the scores [B, samples] differ by more than rounding, bool [B, 1].
+
+    Where they do not, no position is evidence, and a map would be noise.
+    """
     low, high = scores.aminmax(dim=1, keepdim=True)
     largest = torch.maximum(low.abs(), high.abs())
     return ~(high - low <= _LEAST_CHANGE * largest)

@@ -1,4 +1,4 @@
-"""The samples that methods make of images: which run together, and what is drawn for them."""
+"""The samples that methods make from images: how they are batched, and their random numbers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -13,10 +13,10 @@ _GREY = 0.5
 
 
 def blocks(images: int, samples: int, most: int) -> Iterator[tuple[slice, slice]]:
-    """Return the images and samples of each batch of at most `most`, so that each sample of each image is in one.
+    """Yield the images and samples of each batch of at most `most`, so that each sample of each image is in one batch.
 
-    Batches hold all samples of several images or, where there are more samples than fit, a part of those of one image,
-    all parts about as large: then what runs together does not depend on the other images.
+    A batch holds all samples of several images or, where there are more samples than fit, a part of one image's
+    samples; all parts have about the same size. So what runs together does not depend on the other images.
     """
     if samples <= most:
         together = most // samples
@@ -31,18 +31,18 @@ def blocks(images: int, samples: int, most: int) -> Iterator[tuple[slice, slice]
 
 
 def by_image(samples: Tensor, count: int) -> Tensor:
-    """Return what is of samples, [images * count, ...], as what is of images, [images, count, ...]."""
+    """Return an array of samples, [images * count, ...], with an axis for the images: [images, count, ...]."""
     return samples.view(-1, count, *samples.shape[1:])
 
 
 def draw_pictures(
     draw: Callable[..., Tensor], generators: Sequence[torch.Generator], samples: int, like: Tensor
 ) -> Tensor:
-    """Return numbers of the shape of `samples` pictures for each generator, float32 [generators * samples, 3, H, W], on
-    the device of the images `like`.
+    """Return random numbers for `samples` pictures per generator, float32 [generators * samples, 3, H, W], on the
+    device of `like`.
 
-    A picture is drawn by itself, so that the numbers do not depend on how many are drawn at once; channels_last, as
-    images are.
+    Each picture is drawn separately, so that the numbers do not depend on how many are drawn at once; they are
+    channels_last, as images are.
     """
     _, colours, height, width = like.shape
     drawn = torch.empty((len(generators), samples, height, width, colours))
@@ -53,8 +53,10 @@ def draw_pictures(
 
 
 def draw_baselines(kind: str, question: Question, generators: Sequence[torch.Generator], count: int = 1) -> Tensor:
-    """Return the images that stand for nothing, float32 [B, baselines, 3, H, W] in [0, 1]: black, grey or as many of
-    uniform noise as `count` says; of one colour there is one."""
+    """Return the baselines that stand for an absent image, float32 [B, baselines, 3, H, W] in [0, 1].
+
+    There is one black or grey baseline, or `count` of uniform noise.
+    """
     images = question.images
     if kind == RANDOM:
         return by_image(draw_pictures(torch.rand, generators, count, images), count)

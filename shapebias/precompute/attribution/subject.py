@@ -1,4 +1,6 @@
-"""A network as attribution methods see it: a function of images in [0, 1], with its gradient, in batches that fit."""
+"""A network as attribution methods use it: a function of images in [0, 1], with its gradient, in batches that fit into
+memory.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,30 +23,33 @@ from shapebias.precompute.device import CPU, Device
 from shapebias.precompute.memory import OutOfMemoryError, is_out_of_memory, memory_guarded, release
 from shapebias.precompute.runner import Runner
 
-MOST_IMAGES = 64  # in a forward, unless said otherwise
-_PIXELS_ON_CPU = 16 * 224 * 224  # in a forward: more are no faster there, and with gradients take gigabytes
+MOST_IMAGES = 64  # images in a forward, unless the caller says otherwise
+# Images in a forward on the CPU: more are not faster, and with gradients take gigabytes.
+_PIXELS_ON_CPU = 16 * 224 * 224
 Result = TypeVar("Result")
 
 
 class NotApplicable(ShapebiasError):  # noqa: N818 (no fault of anybody: the other methods go on)
-    """A method does not hold for a network; its text is one line that says why."""
+    """A method does not apply to a network; the text is one line that says why."""
 
 
 @dataclass
 class Budget:
-    """The most images that a network takes at once; fewer from there on where memory did not suffice, as `notes`
-    say."""
+    """The largest number of images that a network takes at once.
+
+    It shrinks where memory is too small, as `notes` then say.
+    """
 
     images: int = MOST_IMAGES
     notes: list[str] = field(default_factory=list)
 
     def halve(self, images: int) -> None:
-        """Go on with half of as many images as were too many."""
+        """Halve the budget after `images` images were too many."""
         self.images = images // 2
         self.note(f"not enough memory for {images} images at once: went on with {self.images}")
 
     def note(self, line: str) -> None:
-        """Add a line for the user, once."""
+        """Add a line for the user, unless it is already there."""
         if line not in self.notes:
             self.notes.append(line)
 
@@ -53,10 +58,11 @@ class Budget:
 class Subject:
     """A network as a function of images in [0, 1]. It is put into eval mode, and its parameters are frozen.
 
-    network:    float32 [B, 3, H, W] in [0, 1] to scores [B, classes]
-    size:       side of its images, px
-    takes_one:  whether it takes a batch of one image; else such an image is given twice
-    guarded:    a context in which what the network raises becomes one line
+    network:    maps float32 [B, 3, H, W] in [0, 1] to scores [B, classes]
+    size:       side of its images, in px
+    takes_one:  whether it takes a batch of one image; else a single image is given twice
+    budget:     how many images it takes at once
+    guarded:    returns a context that turns the network's errors into errors of one line
     """
 
     network: Normalised
@@ -71,10 +77,10 @@ class Subject:
 
     @classmethod
     def of(cls, runner: Runner) -> Self:
-        """Return the network of a run.
+        """Return a run's network as a subject.
 
-        All methods see it in the same precision, one in which gradients do not underflow. Raises NotApplicable where it
-        gives no class scores.
+        All methods use the same precision, one in which gradients do not underflow. Raises NotApplicable where the
+        network gives no class scores.
         """
         if runner.outputs is None:
             raise NotApplicable(f"{runner.model.label} gives no class scores that could be explained")
@@ -92,13 +98,13 @@ class Subject:
 
     @property
     def trial_images(self) -> Tensor:
-        """Two smooth random images, by which it is found out what holds for the network, float32 [2, 3, size, size]."""
+        """Two smooth random images for testing which methods apply to the network, float32 [2, 3, size, size]."""
         coarse = torch.rand((2, 3, 4, 4), generator=torch.Generator().manual_seed(0))
         return F.interpolate(coarse, self.size, mode="bilinear").to(self.device.device)
 
     @cached_property
     def head(self) -> Head:
-        """Where its last maps are."""
+        """The position of its last maps."""
         with self.running():
             return find_head(self.network, self.trial_images)
 
@@ -108,7 +114,7 @@ class Subject:
         return self.budget.notes
 
     def images(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return images uint8 [B, H, W, 3] as methods take them, float32 [B, 3, H, W] in [0, 1], on the device."""
+        """Return images uint8 [B, H, W, 3] as input of methods, float32 [B, 3, H, W] in [0, 1], on the device."""
         return self.device.upload(pixels).permute(0, 3, 1, 2).float().div_(255)
 
     def scores(self, images: Tensor) -> Tensor:
@@ -125,15 +131,21 @@ class Subject:
         return at_target(self.scores(images), targets, of).float()
 
     def gradients(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logit of an output for each image, float32 [B], and its derivative by the image, float32 [B, 3, H,
-        W]. Raises NotApplicable where the network has no gradient."""
+        """Return the logit of an output for each image, float32 [B], and its derivative with respect to the image,
+        float32 [B, 3, H, W].
+
+        Raises NotApplicable where the network has no gradient.
+        """
         parts = self.in_parts(self._gradients_of_part, images, targets)
         logits, gradients = zip(*parts, strict=True)
         return torch.cat(logits), torch.cat(gradients)
 
     def in_parts(self, action: Callable[..., Result], *tensors: Tensor) -> list[Result]:
-        """Return what `action` gives for the rows of tensors of one length, at most as many at once as the budget says;
-        half as many from there on where memory does not suffice. Raises OutOfMemoryError where one row is too many."""
+        """Return the results of `action` for the rows of tensors of equal length, with at most as many rows at once as
+        the budget allows.
+
+        Where memory is too small, the budget is halved. Raises OutOfMemoryError where even one row is too many.
+        """
         results, start = [], 0
         while start < len(tensors[0]):
             part = [tensor[start : start + self.budget.images] for tensor in tensors]
@@ -151,13 +163,16 @@ class Subject:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Round as the device's precision says while the block runs, and make one line of what the network raises."""
+        """Round as the device's precision says during the block, and turn the network's errors into errors of
+        one line.
+        """
         with memory_guarded("one image does not fit into memory"), self.guarded(), self.device.rounding():
             yield
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the class scores of images that fit into memory, float32 [B, classes]; with a gradient where one is
-        asked for."""
+        """Return the class scores of images that fit into memory, float32 [B, classes]; their gradient can be computed
+        if it is enabled.
+        """
         if len(images) == 1 and not self.takes_one:
             return self.forward(images.expand(2, -1, -1, -1))[:1]
         scores: Tensor = self.network(images)
@@ -168,21 +183,20 @@ class Subject:
             images = images.detach().requires_grad_()
             logits = at_target(self.forward(images), targets)
             (gradient,) = derivatives(logits, images)
-        nothing = logits.detach() * 0  # NaN where a logit is no number: a ReLU has a gradient there all the same
+        nothing = logits.detach() * 0  # NaN where the logit is NaN: a ReLU would still have a gradient there
         return logits.detach(), gradient.add_(nothing[:, None, None, None])
 
 
 def at_target(scores: Tensor, targets: Tensor, of: str = "logit") -> Tensor:
-    """Return the logit or softmax probability of one output for each image, [B], of scores [B, classes]."""
+    """Return the logit or softmax probability of one output for each image, [B], from scores [B, classes]."""
     scores = scores.softmax(1) if of == PROBABILITY else scores
     return scores.gather(1, targets[:, None])[:, 0]
 
 
 def derivatives(logits: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Return the derivatives of the sum of logits by tensors that they were computed from.
+    """Return the derivatives of the sum of logits with respect to tensors that they were computed from.
 
-    Raises NotApplicable where there are none: of quantised and scripted networks, and those that detach what they
-    compute.
+    Raises NotApplicable where there are none: for quantised and scripted networks, and those that detach tensors.
     """
     if not logits.requires_grad:
         raise NotApplicable("its class scores have no gradient by the image, as of quantised or detached networks")

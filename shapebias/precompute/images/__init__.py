@@ -1,1 +1,1 @@
-"""Where images come from, and how they reach a network."""
+"""Finding and decoding images, and preparing them for networks."""

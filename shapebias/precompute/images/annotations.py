@@ -1,7 +1,7 @@
-"""Images whose pixels are labelled with concepts, and how image and labels come through the loader in one array.
+"""Images whose pixels are labelled with concepts, passed through the loader with their labels in one array.
 
-Workers give uint8 [versions, crop, crop, 3]: the pixels, then, in as many versions as that takes, the labels' bytes.
-Imports Pillow and numpy only: worker processes start fast.
+Workers return uint8 [versions, crop, crop, 3]: first the pixels, then the labels' bytes in as many versions as they
+need. Imports Pillow and numpy only, so that worker processes start fast.
 """
 
 from collections import Counter
@@ -20,16 +20,20 @@ from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 
 Pixels = npt.NDArray[np.uint8]
-Numbers = npt.NDArray[np.uint16]  # concepts: 0 is none, n the n-th name
+Numbers = npt.NDArray[np.uint16]  # numbers of concepts: 0 is none, n the n-th name
 
 CATEGORIES = ("color", "texture", "material", "part", "object", "scene")
-_SIDE = 112  # of annotations made here, at most: as published ones have it
+_SIDE = 112  # largest side of annotations that are made here, as in published ones
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """pixels uint8 [crop, crop, 3]; planes uint16 [planes, height, width]: labels of pixels, several where there are
-    several planes; whole uint16 [n]: labels of the whole image."""
+    """An image and the concepts in its pixels.
+
+    pixels:  uint8 [crop, crop, 3]
+    planes:  uint16 [planes, height, width], labels of pixels, which may have several
+    whole:   uint16 [n], labels of the whole image
+    """
 
     pixels: Pixels
     planes: Numbers
@@ -40,12 +44,13 @@ class LabelledImage:
 class Annotations:
     """Annotated images.
 
-    read:           makes a LabelledImage from a path (with the images' root before it) or raises `ImageError`; worker
-                    processes import it
-    height, width:  of an image's planes of labels, of which there are `planes` at most
-    whole:          how many labels of the whole image come with one at most
-    source:         what the annotation is called
-    skipped, problems:  what of the annotation cannot be used
+    read:               returns the LabelledImage of a path (with the images' root before it) or raises `ImageError`;
+                        worker processes import it
+    height, width:      of an image's planes of labels
+    planes:             the largest number of planes
+    whole:              the largest number of labels of a whole image
+    source:             the name of the annotation
+    skipped, problems:  images and annotations that cannot be used
     """
 
     image_set: ImageSet
@@ -61,7 +66,7 @@ class Annotations:
     problems: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
-        """Return what of the annotation could not be used, in lines."""
+        """Return lines on annotations that could not be used."""
         reasons = Counter(image.reason for image in self.skipped)
         counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(8))
         left_out = [f"{len(self.skipped):,} annotated images skipped: {counted}"] if self.skipped else []
@@ -69,7 +74,7 @@ class Annotations:
 
     @property
     def versions(self) -> int:
-        """How many images of uint8 [crop, crop, 3] hold one with its labels."""
+        """The number of arrays uint8 [crop, crop, 3] that hold an image with its labels."""
         return 1 + -(-2 * self._numbers // self.geometry.crop**2 // 3)
 
     @property
@@ -82,7 +87,7 @@ class Annotations:
         return partial(_pack, read=self.read, versions=self.versions, whole=self.whole, numbers=self._numbers)
 
     def unpack(self, packed: Pixels) -> tuple[Pixels, "Labels"]:
-        """Return pixels uint8 [B, crop, crop, 3] and labels from what `pack` made of B images."""
+        """Return pixels, uint8 [B, crop, crop, 3], and labels from the result of `pack` for B images."""
         packed_labels = np.ascontiguousarray(packed[:, 1:]).reshape(len(packed), -1)[:, : 2 * self._numbers]
         numbers = np.ascontiguousarray(packed_labels).view(np.uint16)
         planes = numbers[:, self.whole :].reshape(len(packed), self.planes, self.height * self.width)
@@ -91,7 +96,7 @@ class Annotations:
 
 
 def _pack(path: bytes, *, read: Callable[[bytes], LabelledImage], versions: int, whole: int, numbers: int) -> Pixels:
-    """Return an image and its labels in one array, as `Annotations.unpack` takes it."""
+    """Return an image and its labels in one array for `Annotations.unpack`."""
     image = read(path)
     flat = np.zeros(numbers, np.uint16)
     covering = np.unique(image.whole[image.whole > 0])
@@ -108,8 +113,11 @@ def _pack(path: bytes, *, read: Callable[[bytes], LabelledImage], versions: int,
 
 @dataclass(frozen=True)
 class Labels:
-    """What a batch's pixels show. planes uint16 [B, planes, height * width], at a pixel no label twice; whole uint16
-    [B, n], labels of the whole image, which no plane repeats. 0 is none."""
+    """The concepts in a batch's pixels; 0 is none.
+
+    planes:  uint16 [B, planes, height * width], at a pixel no label twice
+    whole:   uint16 [B, n], labels of the whole image, which no plane repeats
+    """
 
     planes: Numbers
     whole: Numbers
@@ -119,7 +127,7 @@ class Labels:
 
     @cached_property
     def pixels(self) -> npt.NDArray[np.int64]:
-        """int64 [B, concepts + 1]: how many pixels of each image show each concept; [:, 0] is 0."""
+        """The number of pixels of each image that show each concept, int64 [B, concepts + 1]; [:, 0] is 0."""
         counts = np.zeros((len(self.planes), len(self.concepts) + 1), np.int64)
         for row, planes, whole in zip(counts, self.planes, self.whole, strict=True):
             row += np.bincount(planes.ravel(), minlength=len(row))
@@ -129,7 +137,7 @@ class Labels:
 
     @cached_property
     def carried(self) -> npt.NDArray[np.bool_]:
-        """bool [B, categories]: whether an image shows any concept of a category."""
+        """Whether an image shows any concept of a category, bool [B, categories]."""
         category = np.array(self.concepts.category, np.int64)
         shows = self.pixels[:, 1:] > 0
         columns = [shows[:, category == index].any(1) for index in range(len(self.concepts.categories))]
@@ -137,8 +145,10 @@ class Labels:
 
 
 def annotated_images(image_set: ImageSet, limit: int | None) -> ImageSet:
-    """Return the images to dissect on: those of a folder themselves; for built-in ones those (`limit` at most) in which
-    any shape comes with any texture, so that the one is not taken for the other."""
+    """Return the images for dissection: the same ones for a folder; for built-in images others (`limit` at most).
+
+    In these any shape has any texture, so that units for the one are not mistaken for units of the other.
+    """
     if image_set.annotate is None or image_set.root == builtin_set("cue-conflict", 1).root:
         return image_set
     drawn = builtin_set("cue-conflict")
@@ -147,8 +157,11 @@ def annotated_images(image_set: ImageSet, limit: int | None) -> ImageSet:
 
 
 def annotate(image_set: ImageSet, geometry: Geometry) -> Annotations:
-    """Return images with their own annotation where they have one (the built-in images), else with the eleven basic
-    colours, at most 112 x 112, in the geometry in which a network sees them."""
+    """Return images with their own annotation, if they have one (the built-in images), else with the eleven basic
+    colours.
+
+    Colours are at most 112 x 112, in the geometry in which a network sees the images.
+    """
     side = min(geometry.crop, _SIDE)
     decode = image_set.decoder(geometry)
     if image_set.annotate is None or image_set.concepts is None:

@@ -1,8 +1,8 @@
-"""Images annotated in the layout of Broden, Network Dissection's data set (Bau et al. 2017).
+"""Reads annotated images in the layout of Broden, Network Dissection's data set (Bau et al. 2017).
 
-    index.csv       image, split, ih, iw, sh, sw, and a column a category: segmentations (PNG, the label of a pixel is
-                    R + 256 * G) and labels of the whole image (numbers), separated by `;`
-    label.csv       number, name, category, ...: what the labels mean
+    index.csv       image, split, ih, iw, sh, sw, and one column per category: segmentations (PNG, the label of a pixel
+                    is R + 256 * G) and labels of the whole image (numbers), separated by `;`
+    label.csv       number, name, category, ...: the names of the labels
     category.csv    name, ...
     c_CATEGORY.csv  code, number, name, frequency, coverage: the labels of a category
     images/         the images and segmentations
@@ -39,10 +39,14 @@ Row = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Broden:
-    """A folder that was read: the images that may be used, their rows of the index, and what cannot be used.
+    """The content of a Broden folder.
 
-    cells: of every image its segmentations and whole-image labels, separated by `;`; numbers uint16 [labels]: for the
-    labels of the files the concept's number, 0 = no label.
+    image_set:          the images that can be used
+    cells:              for every image its segmentations and whole-image labels, separated by `;`
+    size:               height and width of the images
+    numbers:            uint16 [labels], the concept's number for each label in the files, 0 = no label
+    height, width:      of the segmentations
+    skipped, problems:  images and annotations that cannot be used
     """
 
     image_set: ImageSet
@@ -56,8 +60,10 @@ class Broden:
     problems: tuple[str, ...]
 
     def annotations(self, geometry: Geometry) -> Annotations:
-        """Return the images as a network with this geometry takes them: whole, never cropped, since the labels are of
-        the whole image."""
+        """Return the images with their labels for a network with this geometry.
+
+        Images are shown whole, never cropped, since the labels belong to the whole image.
+        """
         whole = geometry.whole
         kinds = [Counter(_is_label(entry) for entry in cell.split(";") if entry) for cell in self.cells.values()]
         read = partial(
@@ -87,7 +93,7 @@ class Broden:
 def read_broden(folder: Path, limit: int | None = None) -> Broden:
     """Read the index and the labels of a Broden folder; with `limit`, of so many images, evenly spread.
 
-    Raises UsageError for another folder, or one without an image that can be used.
+    Raises UsageError where the folder has another layout or no image that can be used.
     """
     folder_text = printable(str(folder))
     missing = [name for name in _FILES if not (folder / name).is_file()]
@@ -129,7 +135,7 @@ def read_broden(folder: Path, limit: int | None = None) -> Broden:
 
 
 def _rows(file: Path) -> Iterator[Row]:
-    """Yield a CSV file's rows by column. Raises UsageError where it is none."""
+    """Yield a CSV file's rows as dictionaries. Raises UsageError where it cannot be read."""
     try:
         with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
             for row in csv.DictReader(text):
@@ -140,7 +146,7 @@ def _rows(file: Path) -> Iterator[Row]:
 
 
 def _read_labels(folder: Path, categories: list[str], problems: list[str]) -> tuple[Concepts, Numbers]:
-    """Return the concepts in the order of label.csv, and their numbers by the files' labels; add to `problems`."""
+    """Return the concepts in the order of label.csv, and their numbers for the files' labels; add to `problems`."""
     names: dict[int, str] = {}
     listed: dict[int, list[tuple[float, int]]] = {}
     for row in _rows(folder / "label.csv"):
@@ -231,7 +237,7 @@ def _read_segmentation(path: bytes, shape: tuple[int, int]) -> npt.NDArray[np.in
 
 
 def _number(labels: npt.NDArray[np.int64], numbers: Numbers) -> Numbers:
-    """Return the concepts that the files' labels mean. Raises ImageError for one that label.csv lacks."""
+    """Return the concepts of the files' labels. Raises ImageError for a label that label.csv does not list."""
     concepts = numbers[np.minimum(labels, len(numbers) - 1)]
     if ((labels >= len(numbers)) | ((labels > 0) & (concepts == 0))).any():
         raise ImageError("a label that label.csv lacks")
@@ -244,15 +250,15 @@ def _leaves(path: str) -> bool:
 
 
 def _is_label(entry: str) -> bool:
-    """Return whether an entry of the index is a label of the whole image; else it is a file."""
+    """Return whether an entry of the index is a label of the whole image rather than a file."""
     return re.fullmatch("[0-9]{1,9}", entry, re.ASCII) is not None
 
 
 def _integer(text: str) -> int:
-    """Return the number that a text is, 0 for another text."""
+    """Return the number in a text; 0 where it is not a number."""
     return int(text) if re.fullmatch("[0-9]{1,9}", text.strip(), re.ASCII) else 0
 
 
 def _real(text: str) -> float:
-    """Return the number that a text is, 0 for another text."""
+    """Return the number in a text; 0 where it is not a number."""
     return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,20})?", text.strip(), re.ASCII) else 0.0

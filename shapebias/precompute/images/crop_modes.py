@@ -1,4 +1,4 @@
-"""timm's other ways from an image to a network's input: squashed to a square, or whole within a border."""
+"""timm's other ways to fit an image to a network's input: squashed to a square, or whole within a border."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from shapebias.precompute.images.geometry import Geometry, Size
 
 @dataclass(frozen=True)
 class Squashed(Geometry):
-    """Both sides to `resize`, whatever the image's proportions, then the central `crop` x `crop`."""
+    """Resizes both sides to `resize`, whatever the image's proportions, then crops the central `crop` x `crop`."""
 
     mode: str = field(default="squash", init=False)
 
@@ -33,8 +33,9 @@ class Squashed(Geometry):
 
 @dataclass(frozen=True)
 class Bordered(Geometry):
-    """The long side to `resize`; the central `crop` x `crop`, with a border of the colour `fill` where the image is
-    smaller."""
+    """Resizes the long side to `resize`, then crops the central `crop` x `crop`, with a border of colour `fill` where
+    the image is smaller.
+    """
 
     mode: str = field(default="border", init=False)
     fill: tuple[int, int, int] = (0, 0, 0)

@@ -1,4 +1,7 @@
-"""An image file becomes the pixels that a network sees. Imports Pillow and numpy only: worker processes start fast."""
+"""Decodes image files into the pixels that a network sees.
+
+Imports Pillow and numpy only, so that worker processes start fast.
+"""
 
 import io
 import logging
@@ -65,46 +68,52 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints its errors where nobody set up logging
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # without a handler, Python would print its errors
 
 
 def read_image(
     path: bytes | str | Path, scales: Mapping[str, Scale] | None = None, *, enough: int | None = None
 ) -> Image.Image:
-    """Return the image in a JPEG, PNG, WebP, BMP, GIF, TIFF, PPM, JPEG 2000 or AVIF file (its first frame), upright
-    (EXIF), in mode RGB; `path` may be an address (see `fetch`).
+    """Return the image in a JPEG, PNG, WebP, BMP, GIF, TIFF, PPM, JPEG 2000 or AVIF file (its first frame), in mode
+    RGB.
 
-    Transparent images are laid over white. Values of more than 8 bits are scaled by the scale of their kind in
-    `scales`, or by their own range. With `enough`, a large JPEG is decoded at a half, a quarter or an eighth of its
-    size where its sides still have so many pixels at least: libjpeg then leaves out detail. Colour profiles are not
-    applied, as in torchvision. Raises `ImageError`, and nothing else, for a file that is damaged, too large or no
-    image, and ShapebiasError where a server cannot be reached.
+    The EXIF orientation is applied; colour profiles are not, as in torchvision. Transparent images are drawn on white.
+    Values of more than 8 bits are scaled by the scale of their kind in `scales`, or by the image's own range.
+
+    path:    the file, or an address (see `fetch`)
+    enough:  a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size while its sides keep at least so many pixels:
+             libjpeg then leaves out detail
+
+    Raises `ImageError` for a file that is damaged, too large or not an image, and ShapebiasError where a server cannot
+    be reached; nothing else.
     """
     return _read(path, partial(_to_rgb, scales=scales or {}), enough=enough)
 
 
 def deep_kind(path: bytes) -> str | None:
-    """Return of which kind an image with more than 8 bits is, from its file's header; None for others. Raises as
-    `read_image` does."""
+    """Return the kind of an image with more than 8 bits, from its file's header; None for others.
+
+    Raises the errors of `read_image`.
+    """
     opened = _read(path, lambda opened: opened, load=False)
     return None if opened.depth is None else opened.depth.kind
 
 
 def deep_range(path: bytes) -> Range:
-    """Return the range of an image with more than 8 bits. Raises as `read_image` does."""
+    """Return the range of values of an image with more than 8 bits. Raises the errors of `read_image`."""
     return _read(path, _range)
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """An image, the file it was opened from, and how its values are held where they have more than 8 bits."""
+    """An open image, its file, and how its values are stored where they have more than 8 bits."""
 
     image: Image.Image
     file: BinaryIO
     depth: Depth | None
 
     def upright(self, converted: Image.Image) -> Image.Image:
-        """Return what the image was converted to, turned as its EXIF orientation says."""
+        """Return the converted image, rotated by its EXIF orientation."""
         turn = _UPRIGHT.get(_orientation(self.image))
         return converted if turn is None else converted.transpose(turn)
 
@@ -121,7 +130,7 @@ def _read(
         raise _too_large() from error
     except MemoryError as error:
         raise ImageError("too large for the memory") from error
-    except Exception as error:  # on a damaged file Pillow's decoders raise what they like
+    except Exception as error:  # Pillow's decoders raise any error for a damaged file
         if isinstance(error, OSError) and error.errno:
             raise ImageError(f"cannot be read: {os.strerror(error.errno).lower()}") from error
         cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
@@ -133,39 +142,44 @@ def read_pixels(
 ) -> npt.NDArray[np.uint8]:
     """Return the pixels of an image file in a geometry: uint8 [crop, crop, 3].
 
-    `reduced` decodes a large JPEG at a part of its size, of which twice as many pixels are left as the geometry needs:
-    two to three times as fast, and by 0.2 of 255 different on average. Raises `ImageError`.
+    Raises `ImageError` where it cannot be used.
+
+    `reduced` decodes a large JPEG at a fraction of its size, with at least twice as many pixels as the geometry needs:
+    two to three times as fast, with an average difference of 0.2 of 255.
     """
     return geometry(read_image(path, scales, enough=2 * geometry.resize if reduced else None))
 
 
 def read_mask(path: bytes | str | Path, geometry: Geometry) -> npt.NDArray[np.uint8]:
-    """Return where an image file shows something: its opacity in a geometry, uint8 [crop, crop], 255 = opaque.
+    """Return the opacity of an image file in a geometry, uint8 [crop, crop], 255 = opaque.
 
-    Raises `ImageError` as `read_image` does, and for an image that has no transparency.
+    Raises `ImageError` as `read_image` does, and for an image without transparency.
     """
     return geometry(_read(path, _opacity, load=False))  # a file without transparency need not be decoded
 
 
 def image_size(path: bytes | str | Path) -> Size:
-    """Return width and height of the image in a file, upright, from its header. Raises as `read_image` does."""
+    """Return width and height of an image file after its EXIF orientation, from its header.
+
+    Raises the errors of `read_image`.
+    """
     return _read(path, lambda opened: opened.upright(opened.image).size, load=False)
 
 
 def fit_pixels(
     path: bytes, read: Callable[[bytes], npt.NDArray[np.uint8]], geometry: Geometry
 ) -> npt.NDArray[np.uint8]:
-    """Return pixels as `read_pixels` does, of an image that is no file: `read` makes them, uint8 [H, W, 3], from its
-    path.
+    """Return pixels in a geometry, as `read_pixels` does, for an image that is not a file.
 
-    Or as `read_mask`, of a mask uint8 [H, W].
+    `read` returns its pixels, uint8 [H, W, 3], or a mask, uint8 [H, W], from its path.
     """
     return geometry(Image.fromarray(read(path)))
 
 
 def encode_thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Return an image file for pixels uint8 [H, W, 3]: PNG up to 96 px a side, else JPEG, its long side at most 256
-    px."""
+    """Return an image file for pixels uint8 [H, W, 3]: PNG up to 96 px per side, else JPEG with a long side of at most
+    256 px.
+    """
     image = Image.fromarray(pixels)
     buffer = io.BytesIO()
     if max(image.size) <= 96:
@@ -177,7 +191,10 @@ def encode_thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _open(path: str) -> BinaryIO:
-    """Open the file if it is a regular file with something in it: opening a FIFO would wait for its writer."""
+    """Open a regular, non-empty file.
+
+    Others are refused, since opening a FIFO would wait for its writer. Raises `ImageError`.
+    """
     if not is_file(path):
         return _fetched(path)
     try:
@@ -204,14 +221,17 @@ def _fetched(address: str) -> BinaryIO:
 
 
 def _decode(file: BinaryIO, convert: Callable[[_Opened], T], load: bool, enough: int | None) -> T:
-    """Return what `convert` makes of the image in a file; with `load` its pixels are decoded before."""
+    """Return the result of `convert` for the image in a file, with `load` after its pixels are decoded.
+
+    Raises `ImageError`.
+    """
     name = _format(file.read(32))
     with _silence(tiff=name == "TIFF"):
         try:
             image: Image.Image = Image.open(file, formats=(name,))
         except UnidentifiedImageError as error:
             raise ImageError(_unknown_tiff(file) if name == "TIFF" else "damaged") from error
-        if image.width * image.height > _MAX_PIXELS:  # Pillow's own limit can have been lifted
+        if image.width * image.height > _MAX_PIXELS:  # Pillow's own limit may have been disabled
             raise _too_large()
         depth = depth_of(image)
         if enough is not None and name == "JPEG":
@@ -222,9 +242,12 @@ def _decode(file: BinaryIO, convert: Callable[[_Opened], T], load: bool, enough:
 
 
 def _format(beginning: bytes) -> str:
-    """Return what Pillow calls the format of a file that begins so. Raises `ImageError` where it is none of ours."""
+    """Return Pillow's name for the format of a file that begins with these bytes.
+
+    Raises `ImageError` for any other format.
+    """
     name = next((name for magic, name in _FORMATS.items() if beginning.startswith(magic)), None)
-    if beginning[4:8] == b"ftyp":  # a box, with the brands of what is in it
+    if beginning[4:8] == b"ftyp":  # a box with the brands of the content
         if b"avif" in beginning or b"avis" in beginning:
             return AvifImagePlugin.AvifImageFile.format
         if beginning[8:12] in _HEIC_BRANDS:
@@ -235,7 +258,7 @@ def _format(beginning: bytes) -> str:
 
 
 def _unknown_tiff(file: BinaryIO) -> str:
-    """Return why Pillow cannot read a TIFF: its values are of a kind that it does not know, or it is damaged."""
+    """Return why Pillow cannot read a TIFF: it has an unknown kind of values, or it is damaged."""
     file.seek(0)
     header = file.read(8)
     tags = TiffImagePlugin.ImageFileDirectory_v2(header + file.read(8) if header[2:3] == b"+" else header)
@@ -253,7 +276,7 @@ def _too_large() -> ImageError:
 
 @contextmanager
 def _silence(tiff: bool) -> Iterator[None]:
-    """Keep warnings of Pillow and, while a TIFF is read, of libtiff, which writes to stderr itself, from the user."""
+    """Hide warnings of Pillow and, while a TIFF is read, of libtiff, which writes to stderr itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not tiff:
@@ -270,7 +293,7 @@ def _silence(tiff: bool) -> Iterator[None]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8. Metadata that cannot be read does not condemn an image."""
+    """Return the EXIF orientation, 1 to 8; 1 where metadata cannot be read."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:

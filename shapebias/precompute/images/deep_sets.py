@@ -1,4 +1,4 @@
-"""The images of a set that have more than 8 bits: one scale for all of a kind, found by looking at some of them."""
+"""Scales for images with more than 8 bits: one for all images of a kind in a set, found from a part of them."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from shapebias.precompute.images.geometry import ImageError
 from shapebias.precompute.images.image_set import ImageSet
 
 _MAY_BE_DEEP = (b".png", b".tif", b".tiff", b".pgm", b".ppm", b".pnm", b".jp2", b".j2k", b".j2c", b".jpx", b".jpf")
-_LOOKED_AT = 1000  # files whose headers are read
-_READ = 128  # of a kind, files whose values are read
+_LOOKED_AT = 1000  # number of files whose headers are read
+_READ = 128  # number of files of a kind whose values are read
 _REMOTE = 32  # the same, of files on servers
 T = TypeVar("T")
 
 
 def with_scales(image_set: ImageSet) -> ImageSet:
-    """Return the images with a scale for every kind of them that has more than 8 bits, and notes that say so."""
+    """Return the images with a scale for every kind of images that has more than 8 bits, and with notes about these."""
     if image_set.read is not None:
         return image_set
     remote = is_url(os.fsdecode(image_set.prefix))
@@ -42,20 +42,22 @@ def with_scales(image_set: ImageSet) -> ImageSet:
 
 
 def _note(kind: str, scale: Scale, values: Range, count: int) -> str:
-    """Return what to tell of a kind's scale."""
+    """Return a note about a kind's scale."""
     images = "1 image" if count == 1 else f"{count:,} images"
     why = f"declared by {images}" if values.declared else f"the largest value of {images} is {values.high:,.6g}"
     return f"{kind}: {scale.text} becomes 0 to 255 ({why})"
 
 
 def _some(items: Sequence[T], most: int) -> list[T]:
-    """Return at most so many of some items, evenly spread."""
+    """Return at most `most` of some items, evenly spread."""
     count = min(most, len(items))
     return [items[index * len(items) // count] for index in range(count)]
 
 
 def _tried(read: Callable[[bytes], T], address: bytes) -> T | None:
-    """Return what is read of an image; None where it cannot be used, which is said when it is to be used."""
+    """Return the result of `read` for an image; None where the image cannot be used, which is reported when it is
+    decoded.
+    """
     try:
         return read(address)
     except (ImageError, ShapebiasError):

@@ -1,7 +1,7 @@
-"""Values of more than 8 bits become 0 to 255. Imports Pillow and numpy only: worker processes start fast.
+"""Converts values of more than 8 bits to 0 to 255. Imports Pillow and numpy only, so that worker processes start fast.
 
-One rule holds for all images of a set that are of a kind (16-bit PNG, float TIFF, ...), so that they stay comparable:
-see `find_scales` in `deep_sets`. An image alone is scaled by its own values.
+All images of a kind (16-bit PNG, float TIFF, ...) in a set get the same scale, so that they stay comparable: see
+`with_scales` in `deep_sets`. A single image is scaled by its own values.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from PIL import Image
 
 from shapebias.precompute.images.geometry import ImageError
 
-_BITS = (8, 10, 12, 14, 16)  # of sensors, and of what they are kept in
-_SWAPPED = {"B": "L", "L": "B", "N": "B"}  # byte orders in which Pillow takes the other byte of two
-_FLOAT_ENDS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65535.0))  # what floats are usually from and to
-_PLAIN_ABOVE = 0.1  # of such a range, the part that values must fill for it to be meant
+_BITS = (8, 10, 12, 14, 16)  # usual numbers of bits of sensors and files
+_SWAPPED = {"B": "L", "L": "B", "N": "B"}  # byte orders in which Pillow takes the wrong byte of two
+_FLOAT_ENDS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65535.0))  # usual ranges of floats
+_PLAIN_ABOVE = 0.1  # values must fill at least this fraction of such a range
 
 Values = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]
@@ -25,9 +25,10 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Scale:
-    """How values become 0 to 255: from `low` and `high`; by `shift` bits, where they are integers of so many bits.
+    """A conversion of values to 0 to 255, from the range `low` to `high`.
 
-    `strict`: values outside cannot be, as the range is what the numbers' kind says; otherwise they are clipped.
+    shift:   for integers, the number of bits to shift right
+    strict:  whether values outside the range are errors, since their type excludes them; otherwise they are clipped
     """
 
     low: float
@@ -36,8 +37,13 @@ class Scale:
     strict: bool = True
 
     def __call__(self, values: Values) -> Pixels:
-        """Return values as uint8; infinities become the ends, NaN black. Raises `ImageError` where a value is outside
-        of a strict range."""
+        """Return values as uint8; infinite values become the ends, NaN black.
+
+        Raises `ImageError` for a value outside a strict range.
+
+        >>> Scale(0.0, 1.0)(np.array([[0.0, 0.5, 1.0]]))
+        array([[  0, 128, 255]], dtype=uint8)
+        """
         finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
         if self.strict and finite.size and not self.low <= float(finite.min()) <= float(finite.max()) <= self.high:
             raise ImageError(f"has values outside its set's range, {self.text}")
@@ -49,28 +55,28 @@ class Scale:
 
     @property
     def text(self) -> str:
-        """The range in words."""
+        """The range, as text."""
         return f"{self.low:,.6g} to {self.high:,.6g}"
 
 
 @dataclass(frozen=True)
 class Range:
-    """The least and the largest value of an image or of several; `declared`: as their files say."""
+    """The smallest and the largest value of one or several images. `declared`: whether their files say so."""
 
     low: float
     high: float
     declared: bool = False
 
     def __or__(self, other: "Range") -> "Range":
-        """Return the range of the images of both."""
+        """Return the range of both."""
         return Range(min(self.low, other.low), max(self.high, other.high), self.declared and other.declared)
 
 
 def choose_scale(values: Range, *, is_float: bool) -> Scale:
-    """Return the scale for values in a range: that one itself, where files declare it.
+    """Return the scale for values in a range; a range that files declare is used as it is.
 
-    Otherwise integers from 0 on are of the least usual number of bits that holds them (8, 10, 12, 14, 16); floats are
-    from 0 to 1, -1 to 1, 0 to 255 or 0 to 65535 where they lie in there and fill more than a tenth; others are
+    Otherwise, non-negative integers get the smallest usual number of bits that holds them (8, 10, 12, 14, 16). Floats
+    get the range 0 to 1, -1 to 1, 0 to 255 or 0 to 65535 if they lie in it and fill more than a tenth of it; others are
     stretched.
     """
     low, high = values.low, values.high
@@ -88,8 +94,12 @@ def choose_scale(values: Range, *, is_float: bool) -> Scale:
 
 @dataclass(frozen=True)
 class Depth:
-    """How an image file holds values of more than 8 bits. `kind` is such as `16-bit PNG`; `raw` is what Pillow calls
-    the layout of colours of 16 bits, None for grey; `declared` is the range that the file says its values have."""
+    """The storage of values of more than 8 bits in an image file.
+
+    kind:      such as `16-bit PNG`
+    raw:       Pillow's name for the layout of 16-bit colours; None for grey
+    declared:  the range that the file says its values have
+    """
 
     kind: str
     raw: str | None = None
@@ -102,7 +112,7 @@ class Depth:
 
 
 def depth_of(image: Image.Image) -> Depth | None:
-    """Return how an image that is open, but not loaded, holds its values; None where they are of 8 bits or fewer.
+    """Return how an image, open but not loaded, stores its values; None where they have 8 bits or fewer.
 
     Raises `ImageError` where Pillow would misread them.
     """
@@ -122,13 +132,13 @@ def depth_of(image: Image.Image) -> Depth | None:
 
 
 def read_values(image: Image.Image, depth: Depth, file: BinaryIO) -> Values:
-    """Return the values of a loaded image, [H, W] or [H, W, channels]; `file` is what it was opened from."""
+    """Return the values of a loaded image, [H, W] or [H, W, channels]; `file` is the open file."""
     values = np.asarray(image)
     if depth.raw is None:
         return values
     file.seek(0)
     again: Any = Image.open(file, formats=(str(image.format),))
-    swapped = depth.raw[:-1] + _SWAPPED[depth.raw[-1]]  # Pillow keeps one byte of two: now the low one
+    swapped = depth.raw[:-1] + _SWAPPED[depth.raw[-1]]  # Pillow keeps one byte of two: this time the low one
     again.tile = [
         tile._replace(args=swapped if isinstance(tile.args, str) else (swapped, *tile.args[1:])) for tile in again.tile
     ]
@@ -138,8 +148,11 @@ def read_values(image: Image.Image, depth: Depth, file: BinaryIO) -> Values:
 
 
 def range_of(values: Values, depth: Depth) -> Range:
-    """Return the range that a file declares, where its values (without opacity) keep to it; else that of its finite
-    values, 0 to 1 where there is none."""
+    """Return the range that a file declares, if its values (without opacity) are within; else that of its finite
+    values.
+
+    It is 0 to 1 where no value is finite.
+    """
     colours = values if depth.raw is None else values[..., :3]
     finite = colours[np.isfinite(colours)] if colours.dtype.kind == "f" else colours
     own = Range(float(finite.min()), float(finite.max())) if finite.size else Range(0, 1)
@@ -148,23 +161,26 @@ def range_of(values: Values, depth: Depth) -> Range:
 
 
 def to_8_bits(image: Image.Image, depth: Depth, file: BinaryIO, scales: Mapping[str, Scale]) -> Image.Image:
-    """Return a loaded image with its values as 0 to 255, by the scale of its kind, or else by its own range."""
+    """Return a loaded image with values from 0 to 255, by the scale of its kind, or else by its own range."""
     scale = scales.get(depth.kind)
     colours = depth.raw is not None
     if colours and (scale.shift == 8 if scale is not None else np.asarray(image)[..., :3].max() >= 64):
-        return image  # of 16 bits in use: Pillow has kept the high ones
+        return image  # all 16 bits are in use: Pillow has kept the high ones
     values = read_values(image, depth, file)
     if scale is None:
         scale = choose_scale(range_of(values, depth), is_float=depth.is_float)
-    if image.mode == "RGBA":  # opacity may fill its range where colours do not
+    if image.mode == "RGBA":  # opacity may use its full range where colours do not
         opacity = np.minimum(values[..., 3:] >> (scale.shift or 0), 255).astype(np.uint8)
         return Image.fromarray(np.concatenate([scale(values[..., :3]), opacity], 2))
     return Image.fromarray(scale(values))
 
 
 def _declared(image: Image.Image) -> Range | None:
-    """Return the range that a file says its values have: a TIFF by its tags (S)MinSampleValue and (S)MaxSampleValue; a
-    PPM by its largest value, which Pillow makes 65535 of. None where it says nothing."""
+    """Return the range that a file declares; None where it declares none.
+
+    A TIFF declares it in the tags (S)MinSampleValue and (S)MaxSampleValue; a PPM by its largest value, which Pillow
+    scales to 65535.
+    """
     if image.format == "PPM":
         (tile,) = getattr(image, "tile", None) or (None,)
         return Range(0, 65535, True) if tile is not None and isinstance(tile[3], tuple) else None
@@ -177,7 +193,7 @@ def _declared(image: Image.Image) -> Range | None:
 
 
 def _layout(image: Image.Image) -> str:
-    """Return what Pillow calls the layout of an image's values in its file; nothing where it does not say."""
+    """Return Pillow's name for the layout of an image's values in its file; empty where it gives none."""
     tiles = getattr(image, "tile", [])
     arguments = tiles[0][3] if tiles else ""
     if isinstance(arguments, tuple):

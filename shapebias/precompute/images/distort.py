@@ -1,8 +1,8 @@
-"""Changed versions of an image: without texture, without shape, without colour, with less or other detail.
+"""Distorted versions of an image: without texture, shape or colour, with less or other detail.
 
-Every function takes pixels uint8 [H, W, 3] and returns such pixels. Lengths are in pixels at 224 px and scale with the
-image. What is random is seeded by the image's path, so an image is changed in the same way in any batch, order or run.
-Imports Pillow and numpy only, scikit-image for contours: worker processes start fast.
+Every function takes and returns pixels uint8 [H, W, 3]. Lengths are in pixels of a 224 px image and scale with the
+image. Random numbers are seeded by the image's path, so an image is changed in the same way in any batch, order or run.
+Imports Pillow and numpy only (scikit-image for contours), so that worker processes start fast.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _CONTOUR_BLUR = 2.0
 
 @dataclass(frozen=True)
 class Distortion:
-    """A named change, such as `shuffle-4`: what it is called, and its strength."""
+    """A distortion by its name, such as `shuffle-4`, its kind and its strength."""
 
     name: str
     kind: str
@@ -39,14 +39,18 @@ class Distortion:
 @dataclass(frozen=True)
 class _Kind:
     change: Callable[[Pixels, float, np.random.Generator], Pixels]
-    strength: float  # where the name gives none
+    strength: float  # default strength
     range: tuple[float, float]
-    whole: bool = False  # its strength is a count
+    whole: bool = False  # whether the strength is a whole number
 
 
 def parse_distortion(name: str) -> Distortion:
-    """Return the distortion `KIND` or `KIND-STRENGTH`. Raises UsageError for an unknown kind or a strength it cannot
-    have."""
+    """Return the distortion `KIND` or `KIND-STRENGTH`. Raises UsageError for an unknown kind or an invalid strength.
+
+    >>> distortion = parse_distortion("shuffle-4")
+    >>> distortion.kind, distortion.strength
+    ('shuffle', 4.0)
+    """
     match = _NAME.fullmatch(name)
     kind = match[1] if match else ""
     if match is None or kind not in _KINDS:
@@ -61,7 +65,7 @@ def parse_distortion(name: str) -> Distortion:
 
 
 def generator(path: bytes, seed: int, name: str) -> np.random.Generator:
-    """Return random numbers for one image (its path in the set), one seed of the run and one distortion."""
+    """Return random numbers for one image (its path in the set), a run's seed and a distortion."""
     digest = hashlib.blake2b(path, digest_size=16, person=f"{seed}".encode()[:16], salt=name.encode()[:16]).digest()
     return np.random.Generator(np.random.SFC64(int.from_bytes(digest, "little")))
 
@@ -103,8 +107,10 @@ def _jpeg(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
 
 
 def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
-    """Return n x n patches in another order. Where n does not divide a side, its last rows or columns stay as they
-    are."""
+    """Return n x n patches in another order.
+
+    Where n does not divide a side, its last rows or columns stay unchanged.
+    """
     n = round(strength)
     height, width = pixels.shape[0] // n, pixels.shape[1] // n
     shuffled = pixels.copy()
@@ -115,7 +121,7 @@ def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pi
 
 
 def _mirror(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
-    """Return the mirrored image, moved by up to `strength` px down or up and across; its edges are reflected."""
+    """Return the mirrored image, shifted by up to `strength` px in both directions; its edges are reflected."""
     most = max(1, round(strength * pixels.shape[0] / 224))
     while True:
         down, across = random.integers(-most, most, 2, endpoint=True).tolist()
@@ -127,7 +133,7 @@ def _mirror(pixels: Pixels, strength: float, random: np.random.Generator) -> Pix
 
 
 def _derangement(count: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return a random order in which nothing keeps its place."""
+    """Return a random permutation that moves every element."""
     while True:
         order: npt.NDArray[np.int64] = random.permutation(count)
         if count < 2 or (order != np.arange(count)).all():
@@ -146,13 +152,13 @@ _KINDS = {
     "grey": _Kind(_grey, 0, (0, 0)),
     "contrast": _Kind(_contrast, 0.3, (0, 1)),
     "noise": _Kind(_noise, 0.1, (0, 10)),  # standard deviation, for pixels in [0, 1]
-    "blur": _Kind(_blur, 2, (0, 224)),  # standard deviation in px, as of the next two
+    "blur": _Kind(_blur, 2, (0, 224)),  # standard deviation in px, also for the next two
     "low-pass": _Kind(_blur, 7, (0, 224)),
     "high-pass": _Kind(_high_pass, 2, (0, 224)),
     "jpeg": _Kind(_jpeg, 10, (1, 100), whole=True),  # quality
     "shuffle": _Kind(_shuffle, 4, (2, 64), whole=True),  # patches a side
-    "mirror": _Kind(_mirror, 8, (1, 112)),  # px, how far it is moved at most
-    "contour": _Kind(_contour, _CONTOUR_BLUR, (0, 224)),  # px, of the blur before edges are looked for
+    "mirror": _Kind(_mirror, 8, (1, 112)),  # px, the largest shift
+    "contour": _Kind(_contour, _CONTOUR_BLUR, (0, 224)),  # px, standard deviation of the blur before edge detection
 }
 
 STANDARD = (

@@ -1,7 +1,7 @@
-"""The bytes of images that are no files of their own: in tar files and on servers. Imported by worker processes.
+"""Reads images that are not files of their own: in tar files and on servers. Worker processes import it.
 
-What a worker is told of such an image is its *address*: a URL, or the image's path, its archive (a path or URL), offset
-and size, with NUL, which no path has, between them.
+A worker gets the *address* of such an image: a URL, or the image's path, its archive (a path or URL), offset and size,
+separated by NUL, which paths cannot contain.
 """
 
 import errno
@@ -14,14 +14,18 @@ import numpy.typing as npt
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.remote import filesystem, is_url, unreachable
 
-_WAITS = (0.2, 1.0, 4.0)  # seconds before an image is asked for again
+_WAITS = (0.2, 1.0, 4.0)  # seconds before an image is requested again
 _LARGEST = 1 << 31  # bytes read into memory
 
 
 @dataclass(frozen=True)
 class Members:
-    """Where images are in tar files. `archives`: absolute paths or URLs; for each image archive int32, its archive's
-    number, offset and size int64, in bytes: [images]."""
+    """The positions of images in tar files.
+
+    archives:      absolute paths or URLs
+    archive:       int32 [images], index into `archives`
+    offset, size:  int64 [images], in bytes
+    """
 
     archives: list[bytes]
     archive: npt.NDArray[np.int32]
@@ -34,7 +38,7 @@ class Members:
         return b"%b\0%b\0%d\0%d" % (path, archive, self.offset[index], self.size[index])
 
     def take(self, positions: npt.NDArray[np.int64]) -> "Members":
-        """Return those of the images at some positions."""
+        """Return the images at some positions."""
         return Members(self.archives, self.archive[positions], self.offset[positions], self.size[positions])
 
 
@@ -49,11 +53,14 @@ def is_file(address: str) -> bool:
 
 
 def fetch(address: str) -> bytes:
-    """Return the bytes at an address. Raises OSError with a number where there is no such file or it cannot be read,
-    EOFError where an archive ends before, ShapebiasError where a server cannot be reached."""
+    """Return the bytes at an address.
+
+    Raises OSError with a number where there is no such file or it cannot be read, EOFError where an archive is too
+    short, ShapebiasError where a server cannot be reached.
+    """
     _, *member = address.split("\0")
     if not member:
-        return _download(address, 0, None)  # from 0: else s3fs asks for the size first
+        return _download(address, 0, None)  # a range from 0, since s3fs would request the size first otherwise
     archive, offset, size = member[0], int(member[1]), int(member[2])
     if size > _LARGEST:
         raise OSError(errno.EFBIG, "")
@@ -85,9 +92,11 @@ def _download(url: str, start: int, stop: int | None) -> bytes:
 
 
 def _given_up(url: str, error: Exception) -> Exception:
-    """Return the error to raise: OSError where the server's answer concerns this file. Else (no connection, no
-    credentials any more, too many requests) the images that follow would be lost, too: ShapebiasError, which stops a
-    run."""
+    """Return the error to raise: OSError where the server's answer concerns only this file, else ShapebiasError.
+
+    Other answers (no connection, expired credentials, too many requests) would fail the following images too, so
+    ShapebiasError stops the run.
+    """
     names = [kind.__name__ for kind in type(error).__mro__]
     lasting = isinstance(error, PermissionError) or any("Connect" in name or "Timeout" in name for name in names)
     if isinstance(error, OSError) and not lasting and error.errno != errno.EBUSY:

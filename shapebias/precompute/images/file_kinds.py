@@ -1,4 +1,4 @@
-"""Which files are images, by their names, and what to tell of those that are left out."""
+"""The names of image files, and notes about the files that are left out."""
 
 import os
 from collections import Counter
@@ -16,7 +16,7 @@ EXTENSIONS = (
     *((b".avif",) if features.check("avif") else ()),
     *(_JPEG_2000 if features.check("jpg_2000") else ()),
 )
-_READERS = {  # what reads files that are pictures, or hold some, and are left out
+_READERS = {  # programs that read picture files which are left out
     **dict.fromkeys((".heic", ".heif", ".hif"), "pillow-heif reads them"),
     **dict.fromkeys((".avif", *map(bytes.decode, _JPEG_2000)), "a Pillow built with them reads them"),
     **dict.fromkeys((".svg", ".svgz"), "cairosvg draws them"),
@@ -44,18 +44,18 @@ _SHOWN = 12
 
 
 def is_image_name(name: bytes) -> bool:
-    """Return whether a file is called as images are."""
+    """Return whether a file has the name of an image."""
     return name.lower().endswith(EXTENSIONS)
 
 
 class LeftOut:
-    """Counts the files of a source that are not taken for images: hidden ones, and others by their extension."""
+    """Counts the files of a source that are not used as images: hidden ones, and others by extension."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
     def add(self, name: bytes) -> None:
-        """Count a file or folder by the name that it has in its folder."""
+        """Count a file or folder by its name."""
         if name.startswith(b"."):
             self._counts["hidden"] += 1
         else:
@@ -66,14 +66,14 @@ class LeftOut:
         self._counts["companion pictures"] += 1
 
     def add_all(self, others: "LeftOut") -> None:
-        """Count what another has counted, too."""
+        """Add the counts of another one."""
         self._counts.update(others._counts)
 
     def __bool__(self) -> bool:
         return bool(self._counts)
 
     def text(self) -> str:
-        """Return the counts in words, such as `3 .heic (pillow-heif reads them), 2 .txt, 1 hidden`."""
+        """Return the counts as text, such as `3 .heic (pillow-heif reads them), 2 .txt, 1 hidden`."""
         counted = sorted(self._counts.items(), key=lambda item: (item[0] not in _READERS, -item[1], item[0]))
         words = [
             f"{count:,} {kind or 'without extension'}" + (f" ({_READERS[kind]})" if kind in _READERS else "")
@@ -83,12 +83,12 @@ class LeftOut:
         return ", ".join([*words, *([f"{rest:,} others"] if rest else [])])
 
     def notes(self) -> list[str]:
-        """Return what to tell of the files; nothing where there are none."""
+        """Return notes about the files; empty where there are none."""
         return [f"files left out: {self.text()}"] if self else []
 
 
 def no_images(root: Path | str, left_out: LeftOut, more: str = "") -> UsageError:
-    """Return the error to raise where `root` holds no images; `more` is added to its text."""
+    """Return the error for a source `root` without images; `more` is added to its text."""
     kinds = " ".join(extension.decode() for extension in EXTENSIONS)
     held = f" (it has {left_out.text()})" if left_out else ""
     return UsageError(f"no images in {printable(os.fsencode(root))}{held}: name a folder with files in {kinds}{more}")

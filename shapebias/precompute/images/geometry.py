@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import (  # the plugins by name: else Pillow looks for a format's plugin by importing all of them
+from PIL import (  # imported by name, since Pillow would otherwise import all plugins to find one
     Image,
 )
 
@@ -17,15 +17,19 @@ Size = tuple[int, int]  # width and height, px
 
 
 class ImageError(Exception):
-    """An image cannot be used; its text is the reason on one line, without the file's name or anything read from it."""
+    """An image cannot be used. The text is the reason on one line, without the file's name or anything read from it."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How an image is brought to a network's input size: short side to `resize`, then the central `crop` x `crop`.
+    """Fits an image to a network's input: resizes the short side to `resize`, then crops the central `crop` x `crop`.
 
-    Gives the bytes of torchvision's `Resize(resize, interpolation)` and `CenterCrop(crop)` on a PIL image. Raises
-    `ValueError` if a size is not positive or the interpolation is unknown.
+    The result has the same bytes as torchvision's `Resize(resize, interpolation)` and `CenterCrop(crop)` for a PIL
+    image. Raises `ValueError` if a size is not positive or the interpolation is unknown.
+
+    >>> geometry = Geometry(256, 224)
+    >>> geometry.key, geometry(Image.new("RGB", (640, 480))).shape
+    ('resize256-crop224-bilinear', (224, 224, 3))
     """
 
     resize: int
@@ -39,10 +43,10 @@ class Geometry:
             raise ValueError(f"interpolation must be bilinear, bicubic, nearest or lanczos, not {self.interpolation!r}")
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller than
-        that. (An image with one channel gives uint8 [crop, crop].)
+        """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller.
 
-        Raises `ImageError` if the image is so long and thin that its long side would exceed 40,000 pixels.
+        An image with one channel gives uint8 [crop, crop]. Raises `ImageError` if the resized image's long side would
+        exceed 40,000 pixels.
         """
         size = self._resized(image.size)
         left, top = self._corner(size)
@@ -50,9 +54,12 @@ class Geometry:
             return _resize_crop(image, size, (left, top), self.crop, self.interpolation)
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
-    def place(self, boxes: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.float64]:
-        """Return where boxes [boxes, 4] (left, top, right, bottom, in px of an image of this width and height) are in
-        the network's input, cut off at its borders: in px, those alone that are at least a pixel wide and high.
+    def transform_boxes(self, boxes: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.float64]:
+        """Return boxes in px of the network's input, cut off at its borders; those less than a pixel wide or high are
+        dropped.
+
+        boxes:  [boxes, 4] (left, top, right, bottom), in px of the image
+        size:   the image's width and height
 
         Raises `ImageError` as a call does.
         """
@@ -63,7 +70,7 @@ class Geometry:
         return kept
 
     def _resized(self, size: Size) -> Size:
-        """Return width and height to which an image of a size is resized. Raises `ImageError`."""
+        """Return width and height after resizing an image of a size. Raises `ImageError` where they are too large."""
         short, long = min(size), max(size)
         long = int(self.resize * long / short)
         if long > _MAX_SIDE:
@@ -71,8 +78,9 @@ class Geometry:
         return (self.resize, long) if size[0] <= size[1] else (long, self.resize)
 
     def _corner(self, resized: Size) -> Size:
-        """Return left and top of the crop in the resized image: negative where a side is shorter, rounded as
-        torchvision rounds it."""
+        """Return left and top of the crop in the resized image, rounded as in torchvision; negative where a side is
+        shorter.
+        """
         left, top = (
             round((side - self.crop) / 2.0) if side >= self.crop else -((self.crop - side) // 2) for side in resized
         )
@@ -90,8 +98,10 @@ class Geometry:
 
 
 class WholeImage(Geometry):
-    """How an image is brought to a network's input size with nothing cut off: pixel for pixel where it has that size,
-    else resized to `crop` x `crop`, whatever its proportions."""
+    """Fits an image to a network's input without cutting anything off.
+
+    An image of the input's size is unchanged; others are resized to `crop` x `crop`, whatever their proportions.
+    """
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only."""
@@ -113,10 +123,11 @@ _ResizeCrop = Callable[[Image.Image, tuple[int, int], tuple[int, int], int, str]
 
 
 class _Resizing:
-    """Resizes images and crops them: by Pillow or, once there are many, by `resample`, which gives the same bytes.
+    """Resizes and crops images: with Pillow or, from some number of images on, with `resample`, which gives the same
+    bytes.
 
-    Loading its compiled loops takes a process as long as resizing some hundred images. They are used only after they
-    gave the bytes of the installed Pillow for one image.
+    Loading the compiled loops of `resample` takes a process as long as resizing some hundred images. They are used only
+    after they gave the same bytes as the installed Pillow for one image.
     """
 
     _MANY = 500
@@ -128,8 +139,11 @@ class _Resizing:
     def __call__(
         self, image: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int, interpolation: str
     ) -> Pixels:
-        """Return the pixels uint8 [crop, crop, 3] of an image that is resized to `size` (width, height), from `corner`
-        (left, top) on; of one with a single channel uint8 [crop, crop]."""
+        """Return the pixels uint8 [crop, crop, 3] of an image resized to `size` (width, height), cropped from `corner`
+        (left, top).
+
+        An image with a single channel gives uint8 [crop, crop].
+        """
         self._images += 1
         fits = image.mode == "RGB" and crop <= min(size) and image.height <= 2 * image.width
         if not fits or interpolation == "nearest" or self._images < self._MANY:
@@ -150,7 +164,7 @@ def _by_pillow(
 def _checked(
     image: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int, interpolation: str
 ) -> _ResizeCrop:
-    """Return the compiled way to resize if it gives what Pillow gives for an image, else Pillow's."""
+    """Return the compiled way to resize if it gives the same bytes as Pillow for an image, else Pillow's."""
     from shapebias.precompute.images.resample import resize_crop
 
     arguments = (image, size, corner, crop, interpolation)

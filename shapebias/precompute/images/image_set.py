@@ -1,4 +1,4 @@
-"""A set of images with their labels, wherever they come from."""
+"""A set of images with their labels, from any source."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from shapebias.precompute.images.labels import FolderClasses, is_wnid, label_ima
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file or folder left out: its path relative to the image set's root, and the reason on one line."""
+    """A file or folder that was left out: its path relative to the image set's root, and the reason on one line."""
 
     path: bytes
     reason: str
@@ -29,21 +29,29 @@ class Skipped:
 
 @dataclass(kw_only=True)
 class ImageSet:
-    """The images below a folder, in a fixed order. Names are untrusted: print them with `core.text.printable`.
+    """Images in a fixed order. Names are untrusted: print them with `core.text.printable`.
 
-    root:         the folder; str where it is none of this machine: a URL, or what tar files were named by
-    paths:        relative to `root`, separated by `/`, as the file system has them (any bytes but NUL)
-    labels:       int32 [images], an index into the class lists, -1 where an image has no label
+    root:                                  the folder; str where it is not on this machine: a URL, or the name of tar
+                                           files
+    paths:                                 relative to `root`, separated by `/`, as in the file system (any bytes but
+                                           NUL)
+    labels:                                int32 [images], an index into the class lists, -1 where an image has no label
     class_ids, class_names, source_names:  see `labels.Labels`
-    read:         from a path (with `root` before it) to pixels uint8 [H, W, 3], or `ImageError`, for images that are
-                  no files; worker processes import it. None: files
-    mask:         likewise, to uint8 [H, W], 255 where the image shows an object. None: a file's opacity
-    annotate:     likewise, to uint8 [categories, H, W]: what each pixel shows, 0 or the number of one of `concepts`
-    members:      where the images are in tar files
-    stamp:        changes with the files where they are not of this machine, or in tar files
-    scales:       of images with more than 8 bits, by their kind: see `depth`
-    notes:        what the user should know of the listing, such as the files that were left out
-    reduced:      whether large JPEGs are decoded at a part of their size: see `read_pixels`
+    read:                                  for images that are not files: returns pixels uint8 [H, W, 3] for a path
+                                           (with `root` before it), or raises `ImageError`; worker processes import it.
+                                           None: files
+    mask:                                  likewise for uint8 [H, W], 255 where the image shows an object. None: a
+                                           file's opacity
+    annotate:                              likewise for uint8 [categories, H, W]: each pixel's concept, 0 or its number
+                                           in `concepts`
+    concepts:                              the concepts of `annotate`
+    members:                               the positions of the images in tar files
+    stamp:                                 changes with the files where they are on a server or in tar files
+    scales:                                for images with more than 8 bits, by kind: see `depth`
+    notes:                                 what the user should know about the listing, such as which files were left
+                                           out
+    reduced:                               whether large JPEGs are decoded at a fraction of their size: see
+                                           `read_pixels`
     """
 
     root: Path | str
@@ -71,11 +79,13 @@ class ImageSet:
 
     @property
     def prefix(self) -> bytes:
-        """What comes before a path and its `/`, wherever this process goes."""
+        """The text before a path and its `/`, valid in any working directory."""
         return os.fsencode(self.root if isinstance(self.root, str) else self.root.absolute())
 
     def address(self, index: int) -> bytes:
-        """Return what a decoder takes for an image: its path with `prefix` before it, or its address."""
+        """Return the address of an image for a decoder: its path with `prefix` before it, or its position in a tar
+        file.
+        """
         path = self.prefix + b"/" + self.paths[index]
         return path if self.members is None else self.members.address(path, index)
 
@@ -93,23 +103,23 @@ class ImageSet:
         return self.take([index * len(self) // limit for index in range(limit)])
 
     def decoder(self, geometry: Geometry) -> Callable[[bytes], npt.NDArray[np.uint8]]:
-        """Return a function from an image's path (with `prefix` before it), or its address, to uint8 [crop, crop, 3] or
-        `ImageError`."""
+        """Return a function from the address of an image to pixels, uint8 [crop, crop, 3]; it raises `ImageError`."""
         if self.read is None:
             return partial(read_pixels, geometry=geometry, scales=self.scales, reduced=self.reduced)
         return partial(fit_pixels, read=self.read, geometry=geometry)
 
 
 def image_keys(paths: Iterable[bytes], seed: int) -> npt.NDArray[np.int64]:
-    """Return a number of every image, int64 [images], that looks random and follows from its path and the seed: it is
-    the same wherever the image is listed."""
+    """Return a pseudo-random number for every image, int64 [images], from its path and the seed, whatever else is
+    listed.
+    """
     person = f"{seed}".encode()[:16]
     digests = b"".join(hashlib.blake2b(path, digest_size=8, person=person).digest() for path in paths)
     return np.frombuffer(digests, "<i8").astype(np.int64)
 
 
 def shared_folder(paths: Iterable[bytes]) -> bytes:
-    """Return the deepest folder that holds all paths, empty where there is none."""
+    """Return the deepest folder that contains all paths; empty where there is none."""
     folders = [folder.split(b"/") for folder in {path.rpartition(b"/")[0] for path in paths}]
     first, last = min(folders), max(folders)
     differing = (depth for depth, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
@@ -117,7 +127,7 @@ def shared_folder(paths: Iterable[bytes]) -> bytes:
 
 
 def make_image_set(root: Path | str, paths: list[bytes], names: Sequence[bytes | None], **more: Any) -> ImageSet:
-    """Return an image set of paths whose classes have these names, in this order. `more` are further fields."""
+    """Return an image set of paths and the names of their classes, in this order. `more` are further fields."""
     labels = label_images(names)
     return ImageSet(
         root=root,
@@ -140,12 +150,16 @@ def image_set_by_folder(
     sort: bool = True,
     **more: Any,
 ) -> tuple[ImageSet, list[Skipped]]:
-    """Return an image set of paths whose classes are their folders, and the pictures beside the class folders, which
-    are skipped. Where no folder is a class, the root is, if it is called by a WordNet id.
+    """Return an image set in which folders are the classes, and the skipped pictures beside the class folders.
 
-    With `sort` it is in the order of classes, then of paths, as bytes. `source` is what the user called the images, a
-    folder or (not `is_folder`) a file; `folders` are the paths that have the folders, where they are others; `more` are
-    further fields. Raises UsageError as `labels.name_by_folder` does.
+    Where no folder is a class, the root is, if its name is a WordNet id. Raises UsageError as `labels.name_by_folder`
+    does.
+
+    source:     the user's name for the images
+    is_folder:  whether `source` is a folder rather than a file
+    folders:    the paths whose folders count, where they differ from `paths`
+    sort:       sort by class, then by path, as bytes
+    more:       further fields
     """
     classes = name_by_folder(folders or paths, source, is_folder=is_folder)
     own = os.fsencode(os.path.basename(os.path.abspath(root)))  # noqa: PTH100, PTH119 (keeps links; URLs)

@@ -1,8 +1,8 @@
-"""The rule by which images get their labels, one for all sources, and the output of a network that is right for them.
+"""Labels of images from any source, and the output of a network that is right for each label.
 
-A source gives every image the name of its class, or none: what its list or its shard says, or its folder
-(`name_by_folder`). `label_images` makes labels of the names before any network is known; `match_outputs` then finds a
-network's output for every class. docs/images.md has the rule as a table.
+A source gives every image the name of its class, or none: from its list, its shard, or its folder (`name_by_folder`).
+`label_images` turns the names into labels before any network is known; `match_outputs` then finds a network's output
+for every class. docs/images.md shows the rule as a table.
 """
 
 import os
@@ -20,21 +20,21 @@ from shapebias.core.text import printable
 
 _SPLIT = re.compile(r"(?:.*[_-])?(train|val|test|eval|dev)(?:ing|id|idation)?(?:[_-]?(?:set|images|[0-9]{1,4}))?")
 _NUMBER = re.compile(r"[0-9]{1,6}")
-_MOST_NUMBERED = 10_000  # classes up to which those without an image are listed too, so that a label is its number
-_DEPTH = 4  # folders below which WordNet ids are looked for
+_MOST_NUMBERED = 10_000  # up to so many classes, those without an image are listed too, so that a label is its number
+_DEPTH = 4  # number of folder levels in which WordNet ids are searched
 _SHOWN = 4
 
 Outputs = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels:
-    """What the images' classes are called, and which image is of which.
+class ImageLabels:
+    """The classes of images.
 
-    labels:       int32 [images], an index into the class lists, -1 where an image has no label
-    class_ids:    the classes' names; ImageNet's 1000 WordNet ids where they are WordNet ids, or the numbers 0 to 999
-    class_names:  what to call the classes: ImageNet's names, or the same
-    source_names: the classes as the source names them, in the order of their characters, with their index in the lists
+    labels:        int32 [images], an index into the class lists, -1 where an image has no label
+    class_ids:     the classes' names; ImageNet's 1000 WordNet ids where they are WordNet ids, or the numbers 0 to 999
+    class_names:   names to show: ImageNet's names, or the same
+    source_names:  the names in the source, in the order of their characters, with their index in the lists
     """
 
     labels: npt.NDArray[np.int32]
@@ -43,15 +43,18 @@ class Labels:
     source_names: dict[str, int]
 
 
-def label_images(names: Sequence[bytes | None]) -> Labels:
-    """Return the labels of images whose classes have these names (bytes that are not UTF-8 become surrogates).
+def label_images(names: Sequence[bytes | None]) -> ImageLabels:
+    """Return the labels of images from the names of their classes (bytes that are not UTF-8 become surrogates).
 
-    Where all names are WordNet ids of ImageNet (also `n01440764_tench`) the classes are ImageNet's; where all are
-    numbers a class is its number; else the classes are the names in the order of their characters.
+    If all names are WordNet ids of ImageNet (or like `n01440764_tench`), the classes are ImageNet's. If all are
+    numbers, a class is its number. Otherwise the classes are the names in the order of their characters.
+
+    >>> label_images([b"cat", b"dog", b"cat"]).labels
+    array([0, 1, 0], dtype=int32)
     """
     texts = {name: os.fsdecode(name) for name in sorted({name for name in names if name is not None})}
     ids, index_of = _classes(list(texts.values()))
-    return Labels(
+    return ImageLabels(
         labels=np.array([-1 if name is None else index_of[texts[name]] for name in names], np.int32),
         class_ids=list(ids),
         class_names=list(imagenet.class_names() if ids == imagenet.wnids() else ids),
@@ -77,27 +80,30 @@ def _classes(names: list[str]) -> tuple[list[str], dict[str, int]]:
 
 
 def _numbers(names: Sequence[str]) -> dict[str, int]:
-    """Return the numbers that names are; nothing where one is none, or two are the same number."""
+    """Return the numbers that names stand for; empty where one is not a number, or two are the same number."""
     numbers = {name: int(name) for name in names if _NUMBER.fullmatch(name)}
     return numbers if len(numbers) == len(names) == len(set(numbers.values())) else {}
 
 
 @dataclass(frozen=True)
 class FolderClasses:
-    """The class that each path has by its folder, None where it has none; and the positions of `stray` pictures beside
-    the class folders, which are to be skipped."""
+    """The classes of paths by their folders.
+
+    names:  the class of each path; None where it has none
+    stray:  positions of pictures beside the class folders, which are skipped
+    """
 
     names: list[bytes | None]
     stray: list[int]
 
 
 def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = True) -> FolderClasses:
-    """Return the classes of images by their folders: the first one below those that all share, or the first that is a
-    WordNet id where each path has one.
+    """Return the classes of images by their folders.
 
-    Images beside the class folders are stray where they are fewer than those in the folders; otherwise the folder is
-    flat, and nothing has a class. Raises UsageError where the folders are the splits of a data set, such as train and
-    val; `source` is what the user called the images, a folder or (not `is_folder`) a file.
+    The class is the first folder below those that all paths share, or the first that is a WordNet id where each path
+    has one. Images beside the class folders are stray if they are fewer than those in the folders; otherwise the folder
+    is flat, and nothing has a class. `source` is the user's name for the images, a folder or (not `is_folder`) a file.
+    Raises UsageError where the folders are the splits of a data set, such as train and val.
     """
     folder_of = [path.rpartition(b"/")[0] for path in paths]
     times = Counter(folder_of)
@@ -119,12 +125,14 @@ def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = Tru
 
 
 def is_wnid(folder: bytes) -> bool:
-    """Return whether a folder is called by a WordNet id of ImageNet."""
+    """Return whether a folder's name is a WordNet id of ImageNet."""
     return imagenet.index_of_wnid(os.fsdecode(folder)) is not None
 
 
 def _share_a_folder(folders: Sequence[list[bytes]]) -> bool:
-    """Return whether all folders begin with one that is no class: all are deeper, or there are class folders in it."""
+    """Return whether all folders begin with the same one that is not a class: all are deeper, or it contains class
+    folders.
+    """
     if not all(folders) or len({names[0] for names in folders}) > 1 or is_wnid(folders[0][0]):
         return False
     below = {names[1] for names in folders if len(names) > 1}
@@ -149,12 +157,12 @@ def _splits_text(splits: Sequence[bytes], source: str, is_folder: bool) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """Which output of a network stands for which class of the images.
+    """The outputs of a network for the classes of images.
 
-    outputs: int64 [classes of the images], -1 for a class that the network does not know; None where nobody knows
-    rule:    by which rule, in words; without outputs, what was found and what was needed
-    notes:   what of it the user should know
-    orders:  outputs in the other orders that classes of such names are in, by what to call the order
+    outputs:  int64 [classes of the images], -1 for a class that the network does not know; None where no rule fits
+    rule:     the rule in words; without outputs, what was found and what was needed
+    notes:    what the user should know about the match
+    orders:   outputs in other usual orders of classes with such names, by the order's name
     """
 
     outputs: Outputs | None
@@ -163,8 +171,9 @@ class Match:
     orders: dict[str, Outputs] = field(default_factory=dict)
 
     def targets(self, labels: npt.NDArray[np.int32], order: str | None = None) -> npt.NDArray[np.int32]:
-        """Return the right output for each image, int32 [images], -1 = none, from its label; in another of `orders`
-        where one is named."""
+        """Return the right output of each image, int32 [images], -1 = none, from its label; `order` names another of
+        `orders`.
+        """
         outputs = self.outputs if order is None else self.orders[order]
         if outputs is None or not len(outputs):
             return np.full(len(labels), -1, np.int32)
@@ -174,11 +183,11 @@ class Match:
 def match_outputs(
     source_names: Mapping[str, int], class_ids: Sequence[str], network_ids: Sequence[str] | None, outputs: int | None
 ) -> Match:
-    """Return a network's output for every class of the images, by the first rule that fits: the names of the network's
-    classes (`network_ids`), where they are known; numbers below `outputs`; ImageNet's classes, where there are 1000
-    outputs; the order of the names, where there are as many outputs.
+    """Return a network's output for every class of the images, by the first rule that fits.
 
-    `source_names` and `class_ids` are as in `Labels`; `outputs` is None where the network gives no class scores.
+    The rules are: the names of the network's classes (`network_ids`), where they are known; numbers below `outputs`;
+    ImageNet's classes, where there are 1000 outputs; the order of the names, where there are as many outputs.
+    `source_names` and `class_ids` are as in `ImageLabels`; `outputs` is None where the network gives no class scores.
     """
     if outputs is None:
         return Match(outputs=None, rule="the network gives no class scores")
@@ -200,14 +209,16 @@ def match_outputs(
             return _imagenet_match(source_names, count, known)
     if network_ids is None and len(names) == outputs:
         return _by_order(source_names, count)
-    found = f"{len(names)} {'class' if len(names) == 1 else 'classes'} found ({_some(names)})"
+    classes_text = f"{len(names)} {'class' if len(names) == 1 else 'classes'} found ({_some(names)})"
     if network_ids is not None and not is_imagenet:
-        return Match(outputs=None, rule=f"{found}; none is of the network's {len(network_ids)} ({_some(network_ids)})")
-    return Match(outputs=None, rule=f"{found}; the network has {outputs} outputs")
+        return Match(
+            outputs=None, rule=f"{classes_text}; none is of the network's {len(network_ids)} ({_some(network_ids)})"
+        )
+    return Match(outputs=None, rule=f"{classes_text}; the network has {outputs} outputs")
 
 
 def _by_network(names: Mapping[str, int], class_ids: Sequence[str], network_ids: Sequence[str]) -> dict[str, int]:
-    """Return the outputs of the classes that the network names, if by another name of the same class of ImageNet."""
+    """Return the outputs of the classes that the network names, also under other names of the same ImageNet class."""
     exact = {name: output for output, name in enumerate(network_ids)}
     loose = {imagenet.plain(name): output for output, name in enumerate(network_ids)}
     known = {}
@@ -225,9 +236,9 @@ def _by_network(names: Mapping[str, int], class_ids: Sequence[str], network_ids:
 
 
 def _by_imagenet(names: Sequence[str]) -> dict[str, int]:
-    """Return the classes of ImageNet that names stand for, where one is a WordNet id or more than half are names.
+    """Return the ImageNet classes of names, if one is a WordNet id or more than half are names of classes.
 
-    A name of two classes (`crane`) is that of which no other name is, if there is one.
+    A name shared by two classes (`crane`) means the one without another name in the list, if there is one.
     """
     by_wnid = {name: index for name in names if (index := imagenet.index_of_wnid(name)) is not None}
     by_name = {name: index for name in names if (index := imagenet.index_of_name(name)) is not None}
@@ -254,8 +265,10 @@ def _imagenet_match(source_names: Mapping[str, int], count: int, known: Mapping[
 def _by_number(
     source_names: Mapping[str, int], count: int, numbers: Mapping[str, int], outputs: int, *, any_order: bool
 ) -> Match:
-    """Return the match of numbers below `outputs`; or up to `outputs`, without 0, which count from 1. With `any_order`
-    the network may have been trained on folders in an order of their own."""
+    """Return the match of numbers below `outputs`; or of 1 to `outputs`, counted from 1.
+
+    With `any_order`, the network may have been trained on folders in its own order.
+    """
     first = int(max(numbers.values()) == outputs)
     by_number = {name: number - first for name, number in numbers.items()}
     orders, notes = {}, []
@@ -292,13 +305,13 @@ def _by_order(source_names: Mapping[str, int], count: int) -> Match:
 
 
 def natural_key(name: str) -> list[tuple[str, int]]:
-    """Return what timm sorts class folders by: the numbers in a name by value, what is between them in lower case."""
+    """Return timm's sort key of class folders: numbers by value, the text between them in lower case."""
     parts = re.split(r"([0-9]+)", name.lower())
     return [(text, int(number)) for text, number in zip(parts[::2], [*parts[1::2], "-1"], strict=True)]
 
 
 def _array(known: Mapping[str, int], source_names: Mapping[str, int], count: int) -> Outputs:
-    """Return outputs by the classes' indices, int64 [classes], from outputs by their names."""
+    """Return the outputs by the classes' indices, int64 [classes], from the outputs by name."""
     outputs = np.full(count, -1, np.int64)
     for name, output in known.items():
         outputs[source_names[name]] = output
@@ -306,13 +319,13 @@ def _array(known: Mapping[str, int], source_names: Mapping[str, int], count: int
 
 
 def _unknown(names: Sequence[str], known: Mapping[str, int], whose: str) -> list[str]:
-    """Return what to tell of classes without an output."""
+    """Return notes about classes without an output."""
     missing = [name for name in names if name not in known]
     counted = f"{len(missing)} of {len(names)} classes are not {whose} ({_some(missing)})"
     return [f"{counted}: their images have no label"] if missing else []
 
 
 def _some(names: Sequence[str]) -> str:
-    """Return the first of some names, for people."""
+    """Return the first few names as text."""
     more = ", …" if len(names) > _SHOWN else ""
     return ", ".join(printable(name, 30) for name in names[:_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""Decoded images in batches, by processes that work ahead of the network."""
+"""Decodes images in batches, in worker processes that work ahead of the network."""
 
 import contextlib
 import os
@@ -115,14 +115,14 @@ class Loader:
             self.close()
 
     def close(self) -> None:
-        """End the workers and free the memory (once no batch uses it). Safe to call again."""
+        """Stop the workers and free the memory (once no batch uses it). Can be called again."""
         self._closed = True
         self._pending.clear()
         self._next = len(self._paths)
         self._resources.close()
 
     def _start(self, workers: int) -> Pixels:
-        """Start the workers; the memory that they share with this process."""
+        """Start the workers; return the memory that they share with this process."""
         job = pickle.dumps(self._job)
         file = self._resources.enter_context(anonymous_file())
         file.truncate(int(np.prod(self._job.shape)))
@@ -135,7 +135,7 @@ class Loader:
         return map_pixels(file.fileno(), self._job.shape)
 
     def _submit(self) -> None:
-        """Have the next batch decoded, into the slot that is free longest."""
+        """Start decoding the next batch, into the slot that has been free longest."""
         first = self._next
         last = min(first + self._batch_size, len(self._paths))
         if first >= last:
@@ -151,7 +151,7 @@ class Loader:
         self._pending.append(_Pending(first, self._memory[row : row + last - first], results))
 
     def _address(self, index: int) -> bytes:
-        """Return what a worker is told of an image, see `fetch`."""
+        """Return the address of an image for a worker, see `fetch`."""
         path = self._folder + b"/" + self._paths[index]
         return path if self._members is None else self._members.address(path, index)
 
@@ -182,7 +182,7 @@ class Loader:
 
 @dataclass
 class _Pending:
-    """A batch on its way: where it starts in the listing, its slot, and its chunks' outcomes, to be waited for."""
+    """A batch that is being decoded: where it starts in the listing, its slot, and the results of its chunks."""
 
     first: int
     pixels: Pixels
@@ -202,8 +202,9 @@ def load(
 ) -> Loader:
     """Return a loader of an image set, whether its images are files or drawn.
 
-    With `versions` (see `versions.Versions`; `seed` is theirs) it gives those versions of every image; with `packed`,
-    what that function makes of each path, so many versions.
+    versions:  the versions of every image to load (see `versions.Versions`)
+    seed:      of the versions
+    packed:    a function from a path to several arrays, and their number
     """
     decode, count = (image_set.decoder(geometry), None) if packed is None else packed
     if versions is not None:
@@ -222,7 +223,8 @@ def load(
 
 
 def default_workers(images: int) -> int:
-    """Return how many workers to use for so many images: one for each processor that this process may run on, but none
-    for less than `_WORTH` images."""
+    """Return how many workers to use for so many images: one per usable processor, or none for less than `_WORTH`
+    images.
+    """
     count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     return max(1, min(count or 1, -(-images // _WORTH)))

@@ -1,9 +1,9 @@
-"""Pillow's resizing, for the part of an image that is kept: the same bytes in about half of the time.
+"""Pillow's resizing, computed only for the part of an image that is kept: the same bytes in about half of the time.
 
-Pillow resizes a whole image, of which a central crop stays, and copies it out of its own layout. Here only the crop is
-computed, from the pixels that it depends on, by compiled loops that do the same arithmetic: weights in double, rounded
-to 22 bits; along rows first, rounded to 8 bits, then along columns (for images more than twice as high as wide Pillow
-goes the other way). Source: libImaging/Resample.c of Pillow.
+Pillow resizes a whole image, of which only a central crop is kept, and copies it out of its own layout. Here only the
+crop is computed, from the pixels that it depends on, by compiled loops with the same arithmetic: weights in double,
+rounded to 22 bits; first along rows, rounded to 8 bits, then along columns (for images more than twice as high as wide
+Pillow uses the other order). Source: libImaging/Resample.c of Pillow.
 """
 
 import math
@@ -24,12 +24,13 @@ FILTERS = tuple(_SUPPORT)
 
 
 @dataclass(frozen=True)
-class Weights:
-    """How some output pixels of a side are made of input pixels.
+class PixelWeights:
+    """The weights of input pixels in some output pixels of a side.
 
     Output i is the sum over k of weight[i, k] * input[start[i] + k].
 
-    start, count int64 [outputs]; weight int32 [outputs, most], 1 << 22 standing for 1.
+    start, count:  int64 [outputs]
+    weight:        int32 [outputs, most], where 1 << 22 stands for 1
     """
 
     start: NDArray[np.int64]
@@ -38,20 +39,20 @@ class Weights:
 
     @property
     def first(self) -> int:
-        """The first input pixel that is needed."""
+        """The first input pixel that is used."""
         return int(self.start[0])
 
     @property
     def stop(self) -> int:
-        """The input pixel behind the last one that is needed."""
+        """The input pixel behind the last one that is used."""
         return int((self.start + self.count).max())
 
 
 def resize_crop(
     image: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int, interpolation: str
 ) -> NDArray[np.uint8]:
-    """Return the pixels uint8 [crop, crop, 3] of an RGB image that is resized to `size` (width, height), from `corner`
-    (left, top) on.
+    """Return the pixels uint8 [crop, crop, 3] of an RGB image resized to `size` (width, height), cropped from `corner`
+    (left, top).
 
     The crop lies within the resized image; the interpolation is one of `FILTERS`.
     """
@@ -66,10 +67,12 @@ def resize_crop(
 
 
 @lru_cache(256)
-def _weights(side: int, resized: int, first: int, outputs: int, interpolation: str) -> Weights:
-    """Return the weights of the outputs from `first` on, of a side that is resized."""
+def _weights(side: int, resized: int, first: int, outputs: int, interpolation: str) -> PixelWeights:
+    """Return the weights of `outputs` outputs from `first` on, for a side of length `side` that is resized to
+    `resized`.
+    """
     scale = side / resized
-    stretch = max(scale, 1.0)  # of the filter: a smaller image averages
+    stretch = max(scale, 1.0)  # scale of the filter: a smaller image is an average
     reach = _SUPPORT[interpolation] * stretch
     centers = (np.arange(first, first + outputs) + 0.5) * scale
     start = np.maximum((centers - reach + 0.5).astype(np.int64), 0)
@@ -79,11 +82,11 @@ def _weights(side: int, resized: int, first: int, outputs: int, interpolation: s
         values = _filter((np.arange(length) + begin - center + 0.5) * (1 / stretch), interpolation)
         weight[row, :length] = values * (1 / sum(values))
     whole = np.where(weight < 0, -0.5, 0.5) + weight * (1 << _BITS)
-    return Weights(start, count, whole.astype(np.int32))
+    return PixelWeights(start, count, whole.astype(np.int32))
 
 
 def _filter(x: NDArray[np.float64], interpolation: str) -> NDArray[np.float64]:
-    """Return a filter's values at distances from its center, in output pixels."""
+    """Return a filter's values at distances from its centre, in output pixels."""
     x = np.abs(x)
     if interpolation == "bilinear":
         return np.maximum(1 - x, 0.0)

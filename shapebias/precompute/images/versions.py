@@ -1,4 +1,4 @@
-"""An image as it is and as distortions leave it, in one array: decoded once, by one worker process."""
+"""The unchanged and the distorted versions of an image in one array, decoded once by one worker process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,18 +14,20 @@ from shapebias.precompute.images.geometry import Geometry, ImageError
 from shapebias.precompute.images.image_set import ImageSet
 
 CLEAN = "clean"
-SILHOUETTE = "silhouette"  # black on white, from annotation or opacity; nothing but white where there is none
+SILHOUETTE = "silhouette"  # black on white, from annotation or opacity; all white where there is none
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Versions:
-    """From the path of an image to its versions uint8 [versions, crop, crop, 3], in the order of `names`.
+    """A function from the path of an image to its versions, uint8 [versions, crop, crop, 3], in the order of `names`.
 
     names:   `clean`, `silhouette`, or distortions
-    root:    what the paths begin with; what follows seeds the distortions, with `seed`
-    decode, mask:  from the path to pixels uint8 [crop, crop, 3], and to uint8 [crop, crop], 255 where an object is
+    seed:    of the distortions, together with the path below `root`
+    root:    the beginning of all paths
+    decode:  returns pixels uint8 [crop, crop, 3] for a path
+    mask:    returns uint8 [crop, crop] for a path, 255 where an object is
     """
 
     names: tuple[str, ...]
@@ -57,7 +59,7 @@ class Versions:
 
 
 def _nothing(path: bytes) -> Pixels:
-    """Stand in for the masks of images that have none."""
+    """Raise ImageError, in place of the masks of images that have none."""
     raise ImageError("has no mask")
 
 

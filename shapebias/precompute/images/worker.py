@@ -1,9 +1,9 @@
-"""A process that decodes images for another: both ends of it.
+"""A process that decodes images for another one: both ends of it.
 
-It is a plain Python program, started anew (never forked: the caller runs threads and CUDA) and without the caller's
-`__main__`, which `multiprocessing` would import again. It reads tasks from its stdin, answers on its stdout and writes
-pixels into memory that it shares with the caller through an inherited file descriptor: memory without a name cannot
-outlive its processes, however they end, and needs no room in /dev/shm.
+It is a plain Python program, started anew (never forked, since the caller runs threads and CUDA) and without the
+caller's `__main__`, which `multiprocessing` would import again. It reads tasks from its stdin, answers on its stdout
+and writes pixels into memory that it shares with the caller through an inherited file descriptor. That memory has no
+name, so it cannot outlive its processes, however they end, and it needs no room in /dev/shm.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ from shapebias.precompute.images.decode import encode_thumbnail
 from shapebias.precompute.images.geometry import ImageError
 
 Pixels = npt.NDArray[np.uint8]
-Outcome = bytes | str  # of one image: its thumbnail (empty where none was asked for), or why it is skipped
+Outcome = bytes | str  # result of one image: its thumbnail (empty where none was requested), or why it is skipped
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker does to every image, and the shape of the memory it writes to."""
+    """The work for every image, and the shape of the shared memory."""
 
     decode: Callable[[bytes], Pixels]
     thumbnails: bool
@@ -52,7 +52,10 @@ class Job:
 
 
 class Worker:
-    """A process that decodes, and is replaced when it dies. One thread at a time uses it; any thread may close it."""
+    """A process that decodes images, and is replaced when it dies.
+
+    One thread at a time may use it; any thread may close it.
+    """
 
     def __init__(self, job: bytes, memory: int) -> None:
         self._job = job
@@ -65,23 +68,23 @@ class Worker:
     def decode(self, row: int, paths: list[bytes]) -> list[Outcome]:
         """Decode images into the rows of the shared memory from `row` on.
 
-        Raises what the job raises on an image, and `ShapebiasError` if no process can be started.
+        Raises the job's errors, and `ShapebiasError` if no process can be started.
         """
         outcomes = self._ask(row, paths)
         if outcomes is None and len(paths) > 1:
             return [outcome for index, path in enumerate(paths) for outcome in self.decode(row + index, [path])]
-        if outcomes is None:  # an image before it may have harmed the process: it gets a fresh one
+        if outcomes is None:  # an earlier image may have harmed the process: it is tried again in a fresh one
             outcomes = self._ask(row, paths)
         return outcomes or ["the decoder crashed on it"]
 
     def close(self) -> None:
-        """End the process; a thread that waits for its answer gets `CancelledError`."""
+        """Stop the process; a thread that waits for its answer gets `CancelledError`."""
         with self._lock:
             self._closed = True
             self._end()
 
     def _ask(self, row: int, paths: list[bytes]) -> list[Outcome] | None:
-        """Return the answer to a task, or None if the process died of it; there is a new one then."""
+        """Return the answer to a task, or None if the process died during it; then there is a new process."""
         tasks, answers = _pipes(self._process)
         try:
             if not self._ready:
@@ -105,11 +108,11 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[self._memory],
-            process_group=0,  # Ctrl-C in the terminal is the caller's to answer
+            process_group=0,  # the caller handles Ctrl-C in the terminal
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         tasks, _ = _pipes(process)
-        with contextlib.suppress(OSError):  # it is dead already: the first task will find that out
+        with contextlib.suppress(OSError):  # it is already dead, which the first task will notice
             tasks.write(self._job)
             tasks.flush()
         return process
@@ -139,32 +142,35 @@ def _pipes(process: "subprocess.Popen[bytes]") -> tuple[IO[bytes], IO[bytes]]:
 
 
 def anonymous_file() -> IO[bytes]:
-    """Return a file in memory without a name (where the system has that), gone when the last process lets go of it."""
+    """Return a file in memory without a name (where the system supports it), freed when the last process closes it."""
     if sys.platform == "linux":
         return open(os.memfd_create("shapebias-images"), "r+b")  # noqa: PTH123 (a descriptor has no path)
     else:
-        import tempfile  # slow to import, for a worker
+        import tempfile  # imported here, since that is slow for a worker
 
         return tempfile.TemporaryFile()
 
 
 def map_pixels(descriptor: int, shape: tuple[int, ...]) -> Pixels:
-    """Return the file's memory as pixels uint8 [images, H, W, 3], shared by all who map it; freed with the last
-    array."""
+    """Return the file's memory as pixels uint8 [images, H, W, 3], shared by all processes that map it.
+
+    It is freed with the last array.
+    """
     memory = mmap.mmap(descriptor, int(np.prod(shape)))
     return np.frombuffer(memory, np.uint8).reshape(shape)
 
 
 def _work(tasks: IO[bytes], memory: int) -> None:
-    """Live a worker's life: a job, then tasks, each answered by the outcomes of its images, until the caller is
-    gone."""
+    """Run a worker: read a job, then tasks, and answer each with the results of its images, until the caller is
+    gone.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(5)  # the network comes first
     job: Job = pickle.load(tasks)
     rows = map_pixels(memory, job.shape)
     with contextlib.suppress(EOFError, BrokenPipeError), open(os.dup(1), "wb") as answers:  # noqa: PTH123 (a descriptor)
         null = os.open(os.devnull, os.O_WRONLY)
-        for output in (1, 2):  # decoders in C print as they please
+        for output in (1, 2):  # decoders in C may print messages
             os.dup2(null, output)
         _send(True, answers)
         while True:

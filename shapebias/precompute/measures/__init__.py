@@ -1,1 +1,1 @@
-"""Measures: what is read from a batch of images and a network, and how shards of it are merged."""
+"""Measures: the results of a network for batches of images, in shards, and how shards are merged."""

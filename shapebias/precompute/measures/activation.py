@@ -1,4 +1,4 @@
-"""The activation pass: one forward a batch feeds the statistics of every watched layer."""
+"""The activation pass: one forward per batch feeds the statistics of every watched layer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,9 @@ from shapebias.precompute.stopwatch import Stopwatch
 
 @dataclass(frozen=True)
 class BatchActivations:
-    """What one batch gives an image: the network's output and, a layer, float16 [B, units] of each kind."""
+    """The results of one batch: the network's output, and per layer the maxima and means of maps, float16 [B,
+    units].
+    """
 
     output: Tensor | None
     maximum: list[NDArray[np.float16]]
@@ -35,12 +37,12 @@ class BatchActivations:
 
 @dataclass(frozen=True)
 class StatisticsPlan:
-    """What the statistics of every layer are made for.
+    """The settings of every layer's statistics.
 
-    top:             how many images a unit's list of top images holds
-    planned_images:  how many images will come, about; it bounds the memory of quantiles
-    classes:         how many classes the images' labels tell apart, 0 for images without labels
-    seed:            of what is drawn at random
+    top:             length of a unit's list of top images
+    planned_images:  approximate number of images, which bounds the memory of quantiles
+    classes:         number of classes in the images' labels; 0 for images without labels
+    seed:            of random numbers
     """
 
     top: int
@@ -51,11 +53,11 @@ class StatisticsPlan:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """What a layer's statistics amount to.
+    """The results of a layer's statistics.
 
     metrics:   by name, float32 [units]
     top:       the units' top images
-    left_out:  how many maps (of an image and a unit) were left out, as they held values that are no numbers
+    left_out:  how many maps (one per image and unit) were left out because they held NaN or infinite values
     """
 
     metrics: dict[str, NDArray[np.float32]]
@@ -64,7 +66,7 @@ class LayerResult:
 
 
 class LayerStatistics(AttributeState):
-    """The running statistics of one layer: together a statistic, as each of them is."""
+    """The running statistics of one layer, combined into one statistic."""
 
     _STATE = ("images",)
 
@@ -81,7 +83,7 @@ class LayerStatistics(AttributeState):
 
     @property
     def draws(self) -> list[Draw]:
-        """Return what they ask batches of images for."""
+        """Return the random numbers that the statistics need for each batch."""
         return [Pairing(self._positions), *self.quantile.draws]
 
     def _all(self) -> dict[str, Statistic[Maps, Any]]:
@@ -98,17 +100,17 @@ class LayerStatistics(AttributeState):
 
     @property
     def left_out(self) -> int:
-        """Return how many maps were left out, as they held values that are no numbers."""
+        """Return how many maps were left out because they held NaN or infinite values."""
         return self.images * len(self.moments.count) - int(self.moments.count.sum()) // self._positions
 
     def update(self, maps: Maps) -> None:
-        """Take in a batch of maps, whose positions in the listing are above all earlier ones."""
+        """Add a batch of maps, whose positions in the listing are above all earlier ones."""
         for statistic in self._all().values():
             statistic.update(maps)
         self.images += maps.count
 
     def merge(self, other: "LayerStatistics") -> None:
-        """Take in what `other` saw, of later images."""
+        """Add the images that `other` saw, which come later in the listing."""
         others = other._all()
         for name, statistic in self._all().items():
             statistic.merge(others[name])
@@ -119,7 +121,7 @@ class LayerStatistics(AttributeState):
         return super().state_dict() | to_part(self._all())
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over the values of the statistic whose `state_dict` returned `state`."""
+        """Restore the values of the statistics from a `state_dict`."""
         super().load_state_dict(state)
         for name, statistic in self._all().items():
             statistic.load_state_dict(WithoutPrefix(state, name))
@@ -139,7 +141,7 @@ class LayerStatistics(AttributeState):
             "coherence": variation.coherence,
         }
         for name, means in (("selectivity", self.classes), ("selectivity_mean", self.class_averages)):
-            if means is not None:  # of negative activations it says nothing
+            if means is not None:  # it means nothing for negative activations
                 metrics[name] = np.full_like(moments.max, np.nan) if self.is_signed else means.result()
         return LayerResult(metrics, top, self.left_out)
 
@@ -150,12 +152,12 @@ class ActivationPass:
     def __init__(self, network: nn.Module, layers: list[WatchedLayer], device: Device, plan: StatisticsPlan) -> None:
         self.network, self.layers, self.device = network, layers, device
         self.statistics = [LayerStatistics(layer, plan, device.device) for layer in layers]
-        self.network_time = Stopwatch(device.device)  # of the forwards, without what is read from them
+        self.network_time = Stopwatch(device.device)  # times the forwards, without the statistics
         self.network_images = 0
         self._seed = plan.seed
         self._draws = [draw for statistics in self.statistics for draw in statistics.draws]
         self._images: ImageBatch | None = None
-        self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # maximum, mean, whether they are numbers
+        self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # maximum, mean, whether they are finite
 
     def run(
         self,
@@ -164,13 +166,13 @@ class ActivationPass:
         labels: NDArray[np.int64],
         keys: NDArray[np.int64] | None = None,
     ) -> BatchActivations:
-        """Run one forward.
+        """Run one forward and update the statistics.
 
         inputs:     [B, 3, H, W] on the device
-        positions:  int64 [B], of the images in the listing, ascending from batch to batch: they seed what is random
-                    about an image, and name it in the top lists
+        positions:  int64 [B], of the images in the listing, ascending from batch to batch: they seed random numbers and
+                    name the image in top lists
         labels:     int64 [B], the images' classes, -1 for none
-        keys:       int64 [B], of the images wherever they are listed: see `ImageBatch`
+        keys:       int64 [B], the same for an image in any listing: see `ImageBatch`
         """
         self._images = ImageBatch(
             positions, labels, keys, seed=self._seed, draws=self._draws, device=self.device.device
@@ -190,7 +192,7 @@ class ActivationPass:
     def _activations(self) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]]:
         """Return the maxima and the means of each layer, float16 [B, units], in one transfer.
 
-        What is beyond float16's range stays at its end; of maps with values that are no numbers they are NaN.
+        Values beyond float16's range are clipped; they are NaN for maps with NaN or infinite values.
         """
         layers = range(len(self.layers))
         maximum, mean, finite = (torch.cat([self._seen[layer][kind] for layer in layers], 1) for kind in range(3))

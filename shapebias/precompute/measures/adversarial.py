@@ -1,4 +1,4 @@
-"""Which probe images a model classifies correctly in spite of adversarial attacks."""
+"""The adversarial pass: which probe images a model classifies correctly in spite of attacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,9 @@ _RIGHT = "right"
 
 @dataclass(frozen=True)
 class AttackMeasure:
-    """Measures which images a model gets right under each attack, see `attacks.descent.withstood`.
+    """Measures which images a model classifies correctly under each attack, see `attacks.descent.withstood`.
 
+    model:    its number in the run
     listing:  int64 [images of the scan], their positions in the listing: they seed the attacks' random starts, so that
               an image's attack is the same in any batch
     targets:  int32 [images of the scan], the right outputs
@@ -33,7 +34,7 @@ class AttackMeasure:
     targets: NDArray[np.int32]
 
     def start(self, runners: Sequence[Runner]) -> "AttackShard":
-        """Return a new measure of one shard."""
+        """Return an empty measurement for one shard."""
         return AttackShard(self, runners[self.model])
 
     def merge(self, parts: Parts) -> NDArray[np.bool_]:
@@ -44,7 +45,7 @@ class AttackMeasure:
 
 
 class AttackShard:
-    """What is measured of one shard."""
+    """The measurements of one shard."""
 
     def __init__(self, measure: AttackMeasure, runner: Runner) -> None:
         self._measure, self._runner = measure, runner
@@ -53,12 +54,13 @@ class AttackShard:
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         attacks = self._measure.attacks
         listing = self._measure.listing[batch.positions].tolist()
         pixels = self._runner.device.upload(batch.pixels).permute(0, 3, 1, 2).float().div_(255)
         labels = self._runner.device.upload(self._measure.targets[batch.positions].astype(np.int64))
-        generators = [torch.Generator().manual_seed(position) for position in listing]  # the CPU's, on any device
+        # Generators of the CPU, on any device.
+        generators = [torch.Generator().manual_seed(position) for position in listing]
         right = np.zeros((len(pixels), len(attacks)), np.int8)
         for norm in NORMS:
             columns = [index for index, attack in enumerate(attacks) if attack.norm == norm]

@@ -1,4 +1,4 @@
-"""Where a model looks in some of the probe images: what attribution methods give, shard by shard."""
+"""The attribution pass: the maps of attribution methods for some of the probe images, shard by shard."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,21 +26,25 @@ from shapebias.precompute.scanning.scan import Parts
 from shapebias.precompute.scoring.scoring import BatchScores, Scoring
 from shapebias.precompute.stopwatch import Stopwatch
 
-VERSIONS = (CLEAN, SILHOUETTE)  # of every image, as the pass sees them
-_BLACK = 128  # below which a silhouette is the object
-_PROBABILITY, _SAID = "probability", "said"  # in every part
-_MAPS, _SCALE, _GAP = "maps", "scale", "gap"  # kinds of arrays of a method
+VERSIONS = (CLEAN, SILHOUETTE)  # the versions of every image that the pass needs
+_BLACK = 128  # pixels of a silhouette below this are the object
+_PROBABILITY, _METHOD_FACTS = "probability", "said"  # arrays in every part
+_MAPS, _SCALE, _GAP = "maps", "scale", "gap"  # kinds of a method's arrays
 
 
 def _of(method: str, kind: str) -> str:
-    """Return what a part calls a method's array of a kind."""
+    """Return the name in a part of a method's array of this kind."""
     return f"{method}.{kind}"
 
 
 @dataclass
-class Said:
-    """What is said of methods by name: why some were left out, which took the place of some, the seconds that each
-    took; and notes for the user."""
+class MethodFacts:
+    """Facts about methods, by their names, and notes for the user.
+
+    left_out:  why methods were left out
+    fallback:  the methods that replaced others
+    seconds:   how long each method took
+    """
 
     left_out: dict[str, str] = field(default_factory=dict)
     fallback: dict[str, str] = field(default_factory=dict)
@@ -48,31 +52,30 @@ class Said:
     notes: list[str] = field(default_factory=list)
 
     def to_array(self) -> NDArray[np.uint8]:
-        """Return it as an array of a part."""
+        """Return it as an array for a part."""
         return np.frombuffer(json.dumps(asdict(self)).encode(), np.uint8)
 
     @classmethod
-    def merged(cls, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "Said":
-        """Return what the parts say together, the first of different reasons."""
+    def merged(cls, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "MethodFacts":
+        """Return the facts of several parts together; of different reasons the first counts."""
         result = cls()
         for part in parts:
-            said = cls(**json.loads(bytes(part[_SAID])))
-            result.left_out = said.left_out | result.left_out
-            result.fallback = said.fallback | result.fallback
-            for method, seconds in said.seconds.items():
+            facts = cls(**json.loads(bytes(part[_METHOD_FACTS])))
+            result.left_out = facts.left_out | result.left_out
+            result.fallback = facts.fallback | result.fallback
+            for method, seconds in facts.seconds.items():
                 result.seconds[method] = result.seconds.get(method, 0.0) + seconds
-            result.notes = list(dict.fromkeys([*result.notes, *said.notes]))
+            result.notes = list(dict.fromkeys([*result.notes, *facts.notes]))
         return result
 
 
 @dataclass(frozen=True)
 class AttributionMeasure:
-    """Measures a model's maps by some methods.
+    """Measures a model's maps by some methods. The images of the scan come in VERSIONS.
 
-    The images of the scan come in VERSIONS.
-
-    targets:  int32 [images of the scan], the outputs that are explained
-    seeds:    int64 [images of the scan], of all that methods draw for an image
+    model:    its number in the run
+    targets:  int32 [images of the scan], the outputs to explain
+    seeds:    int64 [images of the scan], for the random numbers of methods
     scoring:  how the maps are scored
     """
 
@@ -83,14 +86,18 @@ class AttributionMeasure:
     scoring: Scoring
 
     def start(self, runners: Sequence[Runner]) -> "AttributionShard":
-        """Return a new measure of one shard."""
+        """Return an empty measurement for one shard."""
         return AttributionShard(self, runners[self.model])
 
     def merge(self, parts: Parts, rows: NDArray[np.int64], count: int) -> "Attributed":
-        """Return what the methods gave. The images of the scan are those at `rows` of the `count` that the store
-        explains. A method that does not hold for the network, by any shard, is left out."""
-        said = Said.merged(parts)
-        choices = [choice for choice in self.choices if choice.name not in said.left_out]
+        """Return the merged results.
+
+        The images of the scan are at `rows` of the `count` images that the store explains.
+
+        A method that does not apply to the network according to any shard is left out.
+        """
+        method_facts = MethodFacts.merged(parts)
+        choices = [choice for choice in self.choices if choice.name not in method_facts.left_out]
         kinds = (_SCALE, _GAP, *self.scoring.names)
         names = [_PROBABILITY, *(_of(choice.name, kind) for kind in kinds for choice in choices)]
         _, arrays = rows_by_image(parts, len(rows), names)
@@ -105,19 +112,19 @@ class AttributionMeasure:
             return np.stack(by_method) if by_method else np.zeros((0, count), np.float32)
 
         return Attributed(
-            methods=[_facts(choice, parts, said) for choice in choices],
+            methods=[_facts(choice, parts, method_facts) for choice in choices],
             target=of_all(self.targets, -1),
             probability=of_all(arrays[_PROBABILITY], np.nan),
             scale=of_methods(_SCALE),
             gap=of_methods(_GAP),
             scores={name: of_methods(name) for name in self.scoring.names},
-            said=said,
+            method_facts=method_facts,
             rows=rows,
             parts=parts,
         )
 
 
-def _facts(choice: Choice, parts: Parts, said: Said) -> schema.AttributedMethod:
+def _facts(choice: Choice, parts: Parts, method_facts: MethodFacts) -> schema.AttributedMethod:
     _, height, width = next(part[_of(choice.name, _MAPS)].shape for part in parts)
     return schema.AttributedMethod(
         **choice.to_attributes(),
@@ -125,17 +132,17 @@ def _facts(choice: Choice, parts: Parts, said: Said) -> schema.AttributedMethod:
         signed=choice.method.signed,
         height=height,
         width=width,
-        fallback=said.fallback.get(choice.name, ""),
+        fallback=method_facts.fallback.get(choice.name, ""),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attributed:
-    """What attribution gave for a model, in the shapes of the store's schema, for all images that the store explains.
+    """The attribution maps of a model in the shapes of the store's schema, for all images that the store explains.
 
-    scores: of maps, by name
-    rows:   int64, which of them the network has an output to explain for: the images of the scan
-    parts:  of the scan
+    scores:  of the maps, by name
+    rows:    int64, the images for which the network has an output to explain: the images of the scan
+    parts:   the parts of the scan, which hold the maps
     """
 
     methods: Sequence[schema.AttributedMethod]
@@ -144,12 +151,12 @@ class Attributed:
     scale: NDArray[np.float32]
     gap: NDArray[np.float32]
     scores: dict[str, NDArray[np.float32]]
-    said: Said
+    method_facts: MethodFacts
     rows: NDArray[np.int64]
     parts: Parts
 
     def maps(self, method: schema.AttributedMethod) -> Iterator[NDArray[np.float16]]:
-        """Yield a method's maps as the store keeps them, float16 [some images, h, w], of all images in order."""
+        """Yield a method's maps as they are stored, float16 [some images, h, w], for all images in order."""
         done = 0
         for part in self.parts:
             for row, values in zip(self.rows[part[POSITION]].tolist(), part[_of(method.name, _MAPS)], strict=True):
@@ -160,16 +167,16 @@ class Attributed:
 
 
 class AttributionShard:
-    """What is measured of one shard."""
+    """The measurements of one shard."""
 
     def __init__(self, measure: AttributionMeasure, runner: Runner) -> None:
         self._measure, self._subject = measure, Subject.of(runner)
-        self._rows, self._said = Rows(), Said()
+        self._rows, self._method_facts = Rows(), MethodFacts()
         watched = (*(choice.name for choice in measure.choices), SCORES)
         self._watches = {name: Stopwatch(self._subject.device.device) for name in watched}
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         device = self._subject.device
         pixels, silhouettes = (np.ascontiguousarray(batch.pixels[:, version]) for version in range(len(VERSIONS)))
         images = self._subject.images(pixels)
@@ -181,18 +188,18 @@ class AttributionShard:
             question, masks = Question(images, targets, seeds), silhouettes[..., 0] < _BLACK
             scores = self._measure.scoring.start(self._subject, question, batch.positions, masks)
         for choice in self._measure.choices:
-            if choice.name in self._said.left_out:
+            if choice.name in self._method_facts.left_out:
                 continue
             try:
                 with self._watches[choice.name].running():
                     explanation = explain(self._subject, choice, images, targets, seeds)
             except NotApplicable as error:
-                self._said.left_out[choice.name] = str(error)
+                self._method_facts.left_out[choice.name] = str(error)
             else:
                 self._keep(choice.method, explanation, scores)
 
     def _keep(self, method: Method, explanation: Explanation, scores: BatchScores) -> None:
-        """Keep maps, and their scores: those of the maps as they are kept."""
+        """Keep a method's maps, and the scores of the maps in the form in which they are kept."""
         maps, scale = scaled(explanation.maps)
         gap = torch.full_like(scale, torch.nan) if explanation.gap is None else explanation.gap
         tensors = {_MAPS: maps, _SCALE: scale, _GAP: gap.float()}
@@ -203,18 +210,21 @@ class AttributionShard:
             values[np.isnan(arrays[_SCALE])] = np.nan
         self._rows.add({_of(method.name, kind): values for kind, values in (arrays | scored).items()})
         if explanation.fallback is not None:
-            self._said.fallback[method.name] = explanation.fallback
+            self._method_facts.fallback[method.name] = explanation.fallback
 
     def part(self) -> Part:
-        """Return the rows of every image, and what was said of methods."""
-        self._said.seconds = {method: watch.seconds for method, watch in self._watches.items()}
-        self._said.notes = list(self._subject.notes)
-        return self._rows.part() | {_SAID: self._said.to_array()}
+        """Return the rows of every image, and the facts about methods."""
+        self._method_facts.seconds = {method: watch.seconds for method, watch in self._watches.items()}
+        self._method_facts.notes = list(self._subject.notes)
+        return self._rows.part() | {_METHOD_FACTS: self._method_facts.to_array()}
 
 
 def scaled(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Return maps [B, h, w] as a store keeps them: divided by their largest |value|, float16 in [-1, 1], and that,
-    float32 [B]. A map that is 0 everywhere has scale 0; one that is no numbers has scale NaN, and is 0."""
+    """Return maps [B, h, w] as they are stored, float16 in [-1, 1], and their scales, float32 [B]: the largest |value|
+    of each.
+
+    A map that is 0 everywhere has scale 0. A map with NaN has scale NaN and is stored as 0.
+    """
     scale = maps.float().abs().amax((1, 2))
     divided = maps / torch.where(scale > 0, scale, 1.0)[:, None, None]
     return divided.nan_to_num(0).half(), scale

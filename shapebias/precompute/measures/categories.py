@@ -1,4 +1,4 @@
-"""Decisions among categories of a network's classes: who decides, for which images, and by which classes."""
+"""Decisions among categories, each of which is a set of a network's classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ CategoryMapping = dict[str, list[int]]  # the classes of each category
 
 @dataclass(frozen=True)
 class CategoryMeasure:
-    """Measures which category each model decides for; `mappings`: by models' numbers in the run."""
+    """Measures each model's decisions among categories. `mappings` are by the models' numbers in the run."""
 
     mappings: dict[int, CategoryMapping]
 
@@ -43,14 +43,14 @@ class CategoryMeasure:
 
 
 class CategoryShard:
-    """What is measured of one shard."""
+    """The measurements of one shard."""
 
     def __init__(self, runners: dict[int, Runner], mappings: dict[int, CategoryMapping]) -> None:
         self._runners, self._mappings = runners, mappings
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         decided = {
             model: decide(probabilities(runner, batch.pixels), self._mappings[model]).astype(np.int32)
             for model, runner in self._runners.items()
@@ -64,11 +64,11 @@ class CategoryShard:
 
 @dataclass(frozen=True)
 class CategoryDecisions:
-    """What models decide for some images.
+    """The decisions of models for some images.
 
-    readable:  bool [images]: which could be used
-    by_model:  int32 [images] of each model by its label: indices into the categories, -1 = none
-    skipped:   those that could not be used
+    readable:  bool [images], which could be used
+    by_model:  by the model's label int32 [images], indices into the categories, -1 = none
+    skipped:   the images that could not be used, with the reasons
     """
 
     readable: NDArray[np.bool_]
@@ -78,9 +78,12 @@ class CategoryDecisions:
 
 @dataclass(frozen=True, kw_only=True)
 class CategoryImages:
-    """The images at `positions` (int64) of a set's listing, and how they are prepared: see `stimulus_geometry`.
+    """A set of images to decide for.
 
-    `name` is that of their scans in the run, `title` what the user is told.
+    name:        of their scans in the run
+    title:       the name for the user
+    positions:   int64, which images of the listing
+    stimuli_as:  how they are prepared: see `stimulus_geometry`
     """
 
     name: str
@@ -93,7 +96,7 @@ class CategoryImages:
 def decide_among(
     engine: Engine, runners: Sequence[Runner], images: CategoryImages, mappings: dict[str, CategoryMapping]
 ) -> CategoryDecisions:
-    """Return which category every runner decides for; `mappings` are its models', by label."""
+    """Return every runner's decisions among categories; `mappings` are by the models' labels."""
     unreadable: dict[bytes, Skipped] = {}
     readable = np.ones(len(images.positions), bool)
     by_label: dict[str, NDArray[np.int32]] = {}
@@ -118,8 +121,11 @@ def decide_among(
 
 
 def stimulus_geometry(geometry: Geometry, stimuli_as: str) -> Geometry:
-    """Return how a network with a geometry of its own is shown stimuli: NATIVE, whole and resized only where they do
-    not have the size of its input, as in the published decisions; or MODEL, as it sees any image."""
+    """Return the geometry in which stimuli are prepared for a network with its own geometry.
+
+    NATIVE shows them whole, resized only where they do not have the size of its input, as in the published decisions;
+    MODEL prepares them as any other image.
+    """
     return geometry.whole if stimuli_as == NATIVE else geometry
 
 
@@ -145,10 +151,11 @@ def category_mappings(runners: Sequence[Runner], file: Path | None) -> dict[str,
 
 
 def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
-    """Return the classes of every category: as the file says; the 16 categories, of ImageNet's classes; those of them
-    that the network has, if it has two; or its own classes, each a category, where their names are known.
+    """Return the classes of every category.
 
-    Raises ShapebiasError where they are not.
+    They are those in the file; or the 16 categories of ImageNet's classes; or those of the 16 that the network has, if
+    it has at least two; or the network's own classes, each a category of its own. Raises ShapebiasError where no names
+    are known.
     """
     ids = class_ids(runner)
     if runner.outputs is None:
@@ -170,8 +177,11 @@ def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
 
 
 def part_of_sixteen(runner: Runner, file: Path | None) -> str | None:
-    """Return which of the 16 categories a network decides among, in words with the chance level; None where these are
-    all of them, or others. Raises ShapebiasError as `category_mapping` does."""
+    """Return which of the 16 categories a network decides among, as text with the chance level; None for all 16 or
+    others.
+
+    Raises ShapebiasError as `category_mapping` does.
+    """
     mapping = category_mapping(runner, file)
     if not is_part_of_sixteen(list(mapping)):
         return None
@@ -180,8 +190,7 @@ def part_of_sixteen(runner: Runner, file: Path | None) -> str | None:
 
 
 def class_ids(runner: Runner) -> list[str] | None:
-    """Return what a network's outputs stand for, in their order: what is known of it, or ImageNet's WordNet ids where
-    it has 1000; None where nobody knows."""
+    """Return the classes of a network's outputs in order; ImageNet's WordNet ids for 1000 unknown ones; else None."""
     if runner.model.class_ids is None and runner.outputs == len(wnids()):
         return list(wnids())
     return runner.model.class_ids

@@ -1,4 +1,4 @@
-"""Changed versions of images, each once for all that is asked of it: what models decide, and what their units lose."""
+"""Changed versions of images, each decoded once for all passes: decisions, and sensitivities of units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,12 +44,12 @@ class ChangeMeasure:
         return {metric: identities.index(_identity(name)) for metric, name in CHANGES.items()} if self.lists else {}
 
     def start(self, runners: Sequence[Runner]) -> "ChangeShard":
-        """Return a new measure of one shard."""
+        """Return an empty measurement for one shard."""
         return ChangeShard(self, {model: runners[model] for model in self.models})
 
 
 def _identity(name: str) -> object:
-    """Return what two names of the same version have in common, as `noise` and `noise-0.1`."""
+    """Return the parts that two names of the same version share, such as `noise` and `noise-0.1`."""
     if name == SILHOUETTE:
         return name
     distortion = parse_distortion(name)
@@ -57,34 +57,37 @@ def _identity(name: str) -> object:
 
 
 class ChangeShard:
-    """What is measured of one shard."""
+    """The measurements of one shard."""
 
     def __init__(self, measure: ChangeMeasure, runners: dict[int, Runner]) -> None:
         self._measure = measure
-        self._models = {model: _ModelShard(measure, model, runner) for model, runner in runners.items()}
+        self._models = {model: _ModelChanges(measure, model, runner) for model, runner in runners.items()}
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch, with its versions."""
-        shown = np.ones((len(batch.pixels), len(self._measure.distortions)), bool)
+        """Measure a batch, with its versions."""
+        exists = np.ones((len(batch.pixels), len(self._measure.distortions)), bool)
         for version, name in enumerate(self._measure.distortions):
             if name == SILHOUETTE:
-                shown[:, version] = batch.pixels[:, version].min((1, 2, 3)) < 255
-        decided = {model: shard.feed(batch, shown) for model, shard in self._models.items()}
+                exists[:, version] = batch.pixels[:, version].min((1, 2, 3)) < 255
+        decided = {model: shard.feed(batch, exists) for model, shard in self._models.items()}
         known = {model: decisions for model, decisions in decided.items() if decisions is not None}
         self._rows.add({POSITION: batch.positions} | name_decisions(known))
 
     def part(self) -> Part:
-        """Return the positions, of each model its decisions int32 [images, distortions], and the sums of the units'
-        activations, see `sensitivities`."""
+        """Return the positions, each model's decisions, int32 [images, distortions], and the sums of the units'
+        activations.
+
+        See `sensitivities`.
+        """
         part = self._rows.part()
         for shard in self._models.values():
             part |= shard.part()
         return part
 
 
-class _ModelShard:
-    """What one model gives of one shard."""
+class _ModelChanges:
+    """The results of one model for one shard."""
 
     def __init__(self, measure: ChangeMeasure, model: int, runner: Runner) -> None:
         self._runner, self._columns, self._model = runner, measure.columns, model
@@ -92,28 +95,33 @@ class _ModelShard:
         self._sums = {metric: [ChangedActivations(top) for top in lists] for metric in self._columns}
         self._named = np.unique(np.concatenate([top.ravel() for top in lists])) if lists else np.zeros(0, np.int64)
 
-    def feed(self, batch: Batch, shown: NDArray[np.bool_]) -> NDArray[np.int32] | None:
-        """Take in a batch. Return the decisions for the distorted images that are `shown`, bool [images, distortions],
-        or None where there are none."""
+    def feed(self, batch: Batch, exists: NDArray[np.bool_]) -> NDArray[np.int32] | None:
+        """Measure a batch; return the decisions for the distorted images that exist, or None where there are none.
+
+        `exists`, bool [images, distortions], says which distorted images there are.
+        """
         watched = np.zeros(batch.pixels.shape[:2], bool)
         watched[:, list(self._columns.values())] = np.isin(batch.positions, self._named)[:, None]
         decided = np.full(watched.shape, NOT_SHOWN, np.int32)
         if watched.any():
             decided[watched] = self._watch(batch, watched)
-        if self._runner.outputs is None or not shown.shape[1]:
+        if self._runner.outputs is None or not exists.shape[1]:
             return None
         wanted = np.zeros_like(watched)
-        wanted[:, : shown.shape[1]] = shown
+        wanted[:, : exists.shape[1]] = exists
         if (rest := wanted & ~watched).any():
             (decided[rest],) = self._runner.of_versions(self._decide, batch.pixels[rest])
-        return np.where(wanted, decided, NOT_SHOWN)[:, : shown.shape[1]]
+        return np.where(wanted, decided, NOT_SHOWN)[:, : exists.shape[1]]
 
     def _decide(self, pixels: Pixels) -> list[NDArray[np.int32]]:
         return [self._runner.decide(self._runner.forward(pixels))]
 
     def _watch(self, batch: Batch, watched: NDArray[np.bool_]) -> NDArray[np.int32] | int:
-        """Take in the activations on the versions that are `watched`, bool [images, versions]. Return the decisions for
-        them, NOT_SHOWN where the network makes none."""
+        """Add the activations on the `watched` versions, bool [images, versions]; return the decisions for these
+        versions.
+
+        NOT_SHOWN where the network decides nothing.
+        """
         decided, *maxima = self._runner.of_versions(self._runner.activations, batch.pixels[watched])
         image, version = np.nonzero(watched)
         for metric, column in self._columns.items():

@@ -1,4 +1,4 @@
-"""The cue-conflict pass: by which cue a model decides for images whose shape and texture are of two categories."""
+"""The cue-conflict pass: whether a model decides by shape or by texture for images where the two conflict."""
 
 import os
 from collections.abc import Sequence
@@ -26,15 +26,16 @@ from shapebias.precompute.scanning.scan import Engine
 
 @dataclass(kw_only=True)
 class CueConflict:
-    """Cue-conflict images as they were used, and what each model decided.
+    """The cue-conflict images that were used, and each model's decisions.
 
-    categories:  their names; the other arrays are indices into them
-    positions:   int64 [images], of the images used, in the listing; paths: theirs
-    shape, texture:  int32 [images]; one and the same in images without a conflict
-    stimuli:     how images were prepared: see `categories.stimulus_geometry`
-    skipped:     the images that could not be used
-    others:      how many are of categories that the models do not have
-    decisions:   int32 [images] of every model by its label
+    categories:      their names; other arrays are indices into these
+    positions:       int64 [images], in the listing
+    paths:           of the images used
+    shape, texture:  int32 [images]; equal for images without a conflict
+    stimuli:         how images were prepared: see `categories.stimulus_geometry`
+    skipped:         the images that could not be used, with the reasons
+    decisions:       by the model's label, int32 [images]
+    others:          number of images of categories that the models do not have
     """
 
     categories: list[str]
@@ -48,7 +49,7 @@ class CueConflict:
     others: int = 0
 
     def of(self, model: str) -> Decisions:
-        """Return what one model decided."""
+        """Return one model's decisions."""
         names = [os.fsdecode(path) for path in self.paths]
         return Decisions(
             categories=self.categories,
@@ -69,10 +70,13 @@ def decide_cue_conflict(
     file: Path | None,
     stimuli_as: str,
 ) -> CueConflict:
-    """Return what every runner decides for the images.
+    """Return every runner's decisions for the images.
 
-    `skipped` are those that their listing left out; `file` says which classes make a category, as JSON; `stimuli_as`:
-    see `categories.stimulus_geometry`. Raises ShapebiasError as `label_images` does, and where no image can be read.
+    skipped:     images that were left out of the listing
+    file:        JSON that says which classes make a category
+    stimuli_as:  see `categories.stimulus_geometry`
+
+    Raises ShapebiasError as `label_images` does, and where no image can be read.
     """
     mappings, stimuli = label_images(runners, image_set, file)
     images = CategoryImages(

@@ -1,4 +1,4 @@
-"""What models decide for images."""
+"""Models' decisions for images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,16 @@ from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
 from shapebias.precompute.scanning.scan import Parts
 
-NOT_SHOWN = -1  # an image that could not be used, or that has no such version
+NOT_SHOWN = -1  # decision for an image that could not be used or has no such version
 
 
 @dataclass(frozen=True)
 class DecisionMeasure:
-    """Measures the decisions of the models at `models` (of the run's) for a scan's images; `among`: the outputs among
-    which they decide, where these are not all."""
+    """Measures models' decisions for a scan's images.
+
+    models:  their numbers in the run
+    among:   the outputs that they decide among; None: all
+    """
 
     models: tuple[int, ...]
     among: tuple[int, ...] | None = None
@@ -30,19 +33,19 @@ class DecisionMeasure:
 
 
 class DecisionShard:
-    """What models decide for the images of one shard."""
+    """The decisions of models for the images of one shard."""
 
     def __init__(self, runners: dict[int, Runner], among: tuple[int, ...] | None) -> None:
         self._runners, self._among = runners, among
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         decided = {model: self._decide(runner, batch.pixels)[:, None] for model, runner in self._runners.items()}
         self._rows.add({POSITION: batch.positions} | name_decisions(decided))
 
     def _decide(self, runner: Runner, pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Return the outputs that a model decides for, int32 [B]."""
+        """Return a model's decisions, int32 [B]."""
         scores = runner.forward(pixels)
         if self._among is None or scores is None:
             return runner.decide(scores)
@@ -54,16 +57,16 @@ class DecisionShard:
 
 
 def name_decisions(by_model: dict[int, NDArray[np.int32]]) -> Part:
-    """Return the decisions of models as they are called in a part."""
+    """Return the decisions of models under their names in a part."""
     return {str(Section(model)): decisions for model, decisions in by_model.items()}
 
 
 def read_decisions(
     parts: Parts, image_count: int, models: Sequence[int]
 ) -> tuple[NDArray[np.bool_], dict[int, NDArray[np.int32]]]:
-    """Return which of a scan's images could be used, bool [images], and the decisions of models, int32 [images, ...].
+    """Return which of a scan's images could be used, bool [images], and the decisions by model, int32 [images, ...].
 
-    NOT_SHOWN where there is none; nothing of a model that decides nothing.
+    NOT_SHOWN where there is no decision. A model that decides nothing is left out.
     """
     known = {name for part in parts for name in part}
     names = {model: str(Section(model)) for model in models if str(Section(model)) in known}

@@ -1,4 +1,4 @@
-"""The dissection pass: which concept each unit detects (Network Dissection, Bau et al. 2017)."""
+"""The dissection pass: the concept that each unit detects (Network Dissection, Bau et al. 2017)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,20 +21,23 @@ from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap, Show
 from shapebias.precompute.statistics.quantile import Quantile
 from shapebias.precompute.statistics.statistic import merge_parts, to_part
 
-Thresholds = list[NDArray[np.float32]]  # of each layer, float32 [units]
-LayerDissection = tuple[LayerConcepts, dict[str, NDArray[np.float32]]]  # and the metrics that follow, float32 [units]
+Thresholds = list[NDArray[np.float32]]  # thresholds of each layer, float32 [units]
+# Best concepts, and the metrics computed from them, float32 [units].
+LayerDissection = tuple[LayerConcepts, dict[str, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
 class ThresholdMeasure:
-    """Measures, of the models at `models`, every unit's T with P(a > T) = 0.005 over annotated images."""
+    """Measures every unit's threshold T with P(a > T) = 0.005 over annotated images, for the models with the numbers
+    `models`.
+    """
 
     models: tuple[int, ...]
     annotations: Annotations
     seed: int
 
     def quantiles(self, model: int, runner: Runner, device: torch.device) -> dict[str, Quantile]:
-        """Return an empty quantile of every layer, in order, by its name in a part."""
+        """Return an empty quantile for every layer, in order, by its name in a part."""
         image_count = len(self.annotations.image_set)
         return {
             str(Section(model, index)): Quantile(layer.units, layer.height * layer.width, image_count, device)
@@ -46,13 +49,13 @@ class ThresholdMeasure:
         return ThresholdShard(self, {model: runners[model] for model in self.models})
 
     def merge(self, model: int, runner: Runner, parts: Iterable[Mapping[str, NDArray[Any]]]) -> Thresholds:
-        """Return the thresholds of a model's layers, of all shards."""
+        """Return the thresholds of a model's layers over all shards."""
         merged = merge_parts(lambda: self.quantiles(model, runner, CPU), parts)
         return [quantile.result() for quantile in merged.values()]
 
 
 class ThresholdShard:
-    """What is measured of one shard."""
+    """The measurements of one shard."""
 
     def __init__(self, measure: ThresholdMeasure, runners: dict[int, Runner]) -> None:
         self._annotations, self._runners, self._seed = measure.annotations, runners, measure.seed
@@ -62,7 +65,7 @@ class ThresholdShard:
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         pixels, _ = self._annotations.unpack(batch.pixels)
         self._rows.add({POSITION: batch.positions})
         for model, runner in self._runners.items():
@@ -85,8 +88,12 @@ class ThresholdShard:
 
 @dataclass(frozen=True)
 class DissectionMeasure:
-    """Measures, of the models at `models`, how units and concepts overlap; thresholds of each of them and layer;
-    `iou_area` is one of IOU_AREAS."""
+    """Measures how units and concepts overlap.
+
+    models:      their numbers in the run
+    thresholds:  of each of the models, by layer
+    iou_area:    one of IOU_AREAS
+    """
 
     models: tuple[int, ...]
     annotations: Annotations
@@ -94,7 +101,7 @@ class DissectionMeasure:
     iou_area: str
 
     def overlaps(self, model: int, device: torch.device) -> dict[str, Overlap]:
-        """Return an empty overlap of every layer, in order, by its name in a part."""
+        """Return an empty overlap for every layer, in order, by its name in a part."""
         return {
             str(Section(model, index)): Overlap(threshold, self.annotations.concepts, device, self.iou_area)
             for index, threshold in enumerate(self.thresholds[self.models.index(model)])
@@ -105,7 +112,7 @@ class DissectionMeasure:
         return DissectionShard(self, {model: runners[model] for model in self.models})
 
     def merge(self, model: int, parts: Iterable[Mapping[str, NDArray[Any]]]) -> list[LayerDissection]:
-        """Return each unit's best concepts, and the metrics `iou` and `concept_diversity`, of every layer."""
+        """Return each unit's best concepts, and the metrics `iou` and `concept_diversity`, for every layer."""
         layers: list[LayerDissection] = []
         for overlap in merge_parts(lambda: self.overlaps(model, CPU), parts).values():
             concepts, diversity = overlap.result()
@@ -114,15 +121,15 @@ class DissectionMeasure:
 
 
 class DissectionShard:
-    """What is measured of one shard."""
+    """The measurements of one shard."""
 
     def __init__(self, measure: DissectionMeasure, runners: dict[int, Runner]) -> None:
         self._annotations, self._runners = measure.annotations, runners
-        self._device = next(iter(runners.values())).device.device  # of all of them
+        self._device = next(iter(runners.values())).device.device  # all runners have the same device
         self._overlaps = {model: measure.overlaps(model, runner.device.device) for model, runner in runners.items()}
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         pixels, labels = self._annotations.unpack(batch.pixels)
         concepts = ShownConcepts.of(labels, self._device)
         for model, runner in self._runners.items():
@@ -134,7 +141,7 @@ class DissectionShard:
             runner.forward(pixels, see)
 
     def part(self) -> Part:
-        """Return the overlaps' states."""
+        """Return the states of the overlaps."""
         part: Part = {}
         for overlaps in self._overlaps.values():
             part |= to_part(overlaps)

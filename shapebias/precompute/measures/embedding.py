@@ -1,4 +1,6 @@
-"""Embeddings of images by a network that is only the ruler of visual diversity: the means of its last layer's maps."""
+"""Embeddings of images by a network that serves only to measure visual diversity: the means of its last layer's
+maps.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ class EmbeddingMeasure:
         return EmbeddingShard(runners[-1])
 
     def embeddings(self, parts: Iterable[Mapping[str, NDArray[Any]]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield the index of the first image in the scan, and float32 [images, size], of part after part."""
+        """Yield for each part the index of its first image in the scan, and its embeddings, float32 [images, size]."""
         first = 0
         for part in parts:
             yield first, part[_EMBEDDING]
@@ -33,14 +35,14 @@ class EmbeddingMeasure:
 
 
 class EmbeddingShard:
-    """What is measured of one shard."""
+    """The measurements of one shard."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         last = len(self._runner.layers) - 1
         seen: list[Tensor] = []
 

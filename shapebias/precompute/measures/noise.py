@@ -1,4 +1,4 @@
-"""The smoothness pass: every unit's total variation on noisy images, through the hooks that see clean ones."""
+"""The smoothness pass: every unit's total variation on noisy images."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ class NoisyVariation:
         self.layers = [Variation(layer.units, layer.height, layer.width, statistics_device) for layer in runner.layers]
 
     def run(self, pixels: Pixels) -> None:
-        """Run one forward of noisy images uint8 [B, H, W, 3]."""
+        """Run one forward of noisy images, uint8 [B, H, W, 3]."""
         self._runner.forward(pixels, self._see)
 
     def _see(self, index: int, output: Tensor) -> None:
@@ -32,7 +32,7 @@ def noisy_metrics(noise: str, noisy: NDArray[np.float32], clean: NDArray[np.floa
     """Return `tv_noisy` and `tv_shift` of a layer from its total variation on noisy and on clean images, float32
     [units].
 
-    They are called so for noise of 0.1; of another strength they are NAME@STRENGTH (see `core.metrics`).
+    These are the names for noise of 0.1; for another strength they are NAME@STRENGTH (see `core.metrics`).
     """
     suffix = "" if noise == _USUAL else f"@{noise.removeprefix('noise-')}"
     return {f"tv_noisy{suffix}": noisy, f"tv_shift{suffix}": noisy - clean}

@@ -1,4 +1,4 @@
-"""The out-of-distribution pass: which category each model decides for, of a set of stimuli of these categories."""
+"""The out-of-distribution pass: each model's decisions for a set of stimuli among their categories."""
 
 import os
 from collections import Counter
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.ood.decisions import SetDecisions
-from shapebias.core.ood.stimuli import Stimuli, condition_names, label_stimuli
+from shapebias.core.ood.stimuli import SetStimuli, condition_names, label_stimuli
 from shapebias.core.text import printable
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.measures.categories import (
@@ -23,19 +23,19 @@ from shapebias.precompute.measures.categories import (
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.scan import Engine
 
-_SHOWN = 3  # reasons that a note names
+_SHOWN = 3  # a note names at most so many reasons
 
 
 @dataclass(kw_only=True)
 class OodSet:
-    """A set of stimuli as it was used, and what each model decided.
+    """The images of a set of stimuli that were used, and each model's decisions.
 
-    categories, conditions:  their names; `category`, `condition` and decisions are indices into them
-    paths:       of the images used
-    category, condition:  int32 [images]; condition -1 = none
-    stimuli:     how images were prepared: see `categories.stimulus_geometry`
-    skipped:     the images that could not be used
-    decisions:   int32 [images] of every model by its label, -1 = none
+    categories, conditions:  their names; `category`, `condition` and decisions are indices into these
+    paths:                   of the images used
+    category, condition:     int32 [images]; condition -1 = none
+    stimuli:                 how images were prepared: see `categories.stimulus_geometry`
+    skipped:                 the images that could not be used, with the reasons
+    decisions:               by the model's label int32 [images], -1 = none
     """
 
     name: str
@@ -49,7 +49,7 @@ class OodSet:
     decisions: dict[str, NDArray[np.int32]]
 
     def of(self, model: str) -> SetDecisions:
-        """Return what one model decided."""
+        """Return one model's decisions."""
         return SetDecisions(
             categories=self.categories,
             images=[os.fsdecode(path) for path in self.paths],
@@ -60,7 +60,7 @@ class OodSet:
         )
 
     def notes(self) -> list[str]:
-        """Return a line on the images that were left out, none where there are none."""
+        """Return one line on the images that were left out; empty where there are none."""
         if not self.skipped:
             return []
         counts = Counter(image.reason for image in self.skipped).most_common()
@@ -71,10 +71,10 @@ class OodSet:
 
 def label_set(
     runners: Sequence[Runner], name: str, image_set: ImageSet, file: Path | None
-) -> tuple[dict[str, CategoryMapping], Stimuli]:
+) -> tuple[dict[str, CategoryMapping], SetStimuli]:
     """Return the classes of each category for every model by its label, and every image's category and condition.
 
-    Raises ShapebiasError where no image is of a category, or a network's classes make none.
+    Raises ShapebiasError where no image has a category, or a network's classes make none.
     """
     mappings = category_mappings(runners, file)
     categories = list(next(iter(mappings.values())))
@@ -96,10 +96,13 @@ def decide_ood(
     file: Path | None,
     stimuli_as: str,
 ) -> OodSet:
-    """Return what every runner decides for the images of a set.
+    """Return every runner's decisions for the images of a set.
 
-    `skipped` are those that their listing left out; `file` says which classes make a category, as JSON; `stimuli_as`:
-    see `categories.stimulus_geometry`. Raises ShapebiasError as `label_set` does, and where no image can be read.
+    skipped:     images that were left out of the listing
+    file:        JSON that says which classes make a category
+    stimuli_as:  see `categories.stimulus_geometry`
+
+    Raises ShapebiasError as `label_set` does, and where no image can be read.
     """
     mappings, stimuli = label_set(runners, name, image_set, file)
     images = CategoryImages(

@@ -1,4 +1,4 @@
-"""The first scan: the probe images, and their noisy versions, through every model, with all statistics."""
+"""The first scan: all statistics of every model on the probe images and their noisy versions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,19 +22,21 @@ from shapebias.precompute.stopwatch import Stopwatch
 
 CPU = torch.device("cpu")
 _BRIGHTEST = "brightest"  # uint8 [images of the shard that could be used]: the largest value of any pixel
-_BLACK = 15  # of 255: what is no brighter is black
-_DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds", "statistics"  # kinds of arrays
+_BLACK = 15  # of 255: an image without a brighter pixel is black
+# Kinds of arrays in a part.
+_DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds", "statistics"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeMeasure:
-    """Measures the models at `models` (of the run's) on the probe images.
+    """Measures models on the probe images.
 
-    plan:    of the statistics
+    models:  their numbers in the run
+    plan:    settings of the statistics
     labels:  int32 [images of the listing], -1 for none
     keys:    int64 [images of the listing]: see `image_keys`
     noises:  the distortions of the noisy versions, which come after the clean one
-    kinds:   which activations of each image are kept: max, mean; the last layers' means are, always: embeddings
+    kinds:   which activations of each image are kept: max, mean; the last layer's means are always kept, as embeddings
     """
 
     models: tuple[int, ...]
@@ -49,8 +51,9 @@ class ProbeMeasure:
         return ProbeShard(self, runners)
 
     def activations(self, part: Mapping[str, NDArray[Any]], model: int, layer: int) -> list[NDArray[np.float16]]:
-        """Return what a part keeps of each image: float16 [images, units] of each kind; nothing where it has no
-        image."""
+        """Return the activations of each image in a part: float16 [images, units] for each kind; empty where it has no
+        image.
+        """
         if POSITION not in part:
             return []
         return [part[Section(model, layer).name(kind)] for kind in self.kinds]
@@ -58,8 +61,7 @@ class ProbeMeasure:
     def embeddings(
         self, parts: Iterable[Mapping[str, NDArray[Any]]], model: int
     ) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        """Yield the index of the first image used, and a model's embeddings float16 [images, size], of part after
-        part."""
+        """Yield for each part the index of its first used image, and a model's embeddings, float16 [images, size]."""
         first = 0
         for part in parts:
             if POSITION in part:
@@ -68,15 +70,16 @@ class ProbeMeasure:
                 first += len(block)
 
     def black(self, parts: Iterable[Mapping[str, NDArray[Any]]]) -> NDArray[np.int64]:
-        """Return the positions of black images, of which no pixel is brighter than 15 of 255, int64."""
+        """Return the positions of black images, int64: those without a pixel brighter than 15 of 255."""
         none = np.zeros(0, np.int64)
         return np.concatenate(
             [none, *(part[POSITION][part[_BRIGHTEST] <= _BLACK] for part in parts if POSITION in part)]
         )
 
     def merge(self, model: int, runner: Runner, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "ProbeResult":
-        """Return what a model gave over all images: the parts merged in order, on the CPU, wherever they were
-        measured."""
+        """Return a model's results over all images: the parts merged in order, on the CPU, wherever they were
+        measured.
+        """
 
         def empty() -> dict[str, Statistic[Maps, Any]]:
             layers = [LayerStatistics(layer, self.plan, CPU) for layer in runner.layers]
@@ -100,12 +103,12 @@ class ProbeMeasure:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a model gave over all probe images that could be used.
+    """A model's results over all probe images that could be used.
 
     layers:    of every layer; images in the top lists are positions in the listing
-    noisy:     further metrics of every layer, of noisy images
+    noisy:     for every layer, further metrics on noisy images
     decision:  int32 [images used]; empty where the network decides nothing
-    seconds:   of the pass, of the network alone, and over how many images: float64 [3]
+    seconds:   float64 [3]: of the pass, of the network alone, and over how many images
     """
 
     layers: list[LayerResult]
@@ -115,14 +118,14 @@ class ProbeResult:
 
 
 def _noise(number: int) -> str:
-    """Return what a part calls the noisy variation of a layer under the `number`-th noise."""
+    """Return the name in a part of a layer's noisy variation under the `number`-th noise."""
     return f"noise{number}"
 
 
 def _by_name(
     model: int, layers: Sequence[LayerStatistics], noisy: Sequence[NoisyVariation]
 ) -> dict[str, Statistic[Maps, Any]]:
-    """Return the running statistics of a model, of every layer and of every noise, by their names in a part."""
+    """Return the running statistics of a model, for every layer and every noise, by their names in a part."""
     statistics: dict[str, Statistic[Maps, Any]] = {}
     for index, layer in enumerate(layers):
         statistics[Section(model, index).name(_STATISTICS)] = layer
@@ -133,7 +136,7 @@ def _by_name(
 
 
 class ProbeShard:
-    """What is measured of one shard: of a scan of all images, so that positions are those in the listing."""
+    """The measurements of one shard of a scan of all images, so that positions are those in the listing."""
 
     def __init__(self, measure: ProbeMeasure, runners: Sequence[Runner]) -> None:
         self._measure = measure
@@ -142,7 +145,7 @@ class ProbeShard:
         self._pictures = Pictures()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         labels = self._measure.labels[batch.positions].astype(np.int64)
         clean = batch.pixels[:, 0] if self._measure.noises else batch.pixels
         for model in self._models:
@@ -153,7 +156,7 @@ class ProbeShard:
         self._pictures.feed(batch)
 
     def part(self) -> Part:
-        """Return the positions, pictures, and what each model gave."""
+        """Return the positions, the pictures, and each model's results."""
         part = self._positions.part() | self._pictures.part()
         for model in self._models:
             part |= model.part()
@@ -161,7 +164,7 @@ class ProbeShard:
 
 
 class _ModelShard:
-    """What one model gives of one shard."""
+    """The results of one model for one shard."""
 
     def __init__(self, measure: ProbeMeasure, model: int, runner: Runner) -> None:
         self._measure, self._model, self._runner = measure, model, runner
@@ -177,7 +180,7 @@ class _ModelShard:
         labels: NDArray[np.int64],
         keys: NDArray[np.int64],
     ) -> None:
-        """Take in a batch of clean images uint8 [B, H, W, 3]; positions, labels and keys int64 [B]."""
+        """Measure a batch of clean images uint8 [B, H, W, 3]; positions, labels and keys int64 [B]."""
         runner, section = self._runner, Section(self._model)
         with runner.guarded(), self._time.running():
             activations = self._activation.run(runner.inputs(pixels), positions, labels, keys)
@@ -190,7 +193,7 @@ class _ModelShard:
             self._rows.add({Section(self._model, index).name(kind): values for index, values in enumerate(layers)})
 
     def part(self) -> Part:
-        """Return the rows of each image, the statistics' states, and the seconds it took."""
+        """Return the rows of each image, the statistics' states, and the seconds."""
         part = self._rows.part() | to_part(_by_name(self._model, self._activation.statistics, self.noisy))
         speed = (self._time.seconds, self._activation.network_time.seconds, self._activation.network_images)
         return part | {Section(self._model).name(_SECONDS): np.array(speed, np.float64)}

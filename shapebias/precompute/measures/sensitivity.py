@@ -1,7 +1,8 @@
-"""The sensitivity pass: what every unit's own top images lose without colour, without shape, and with noise.
+"""The sensitivity pass: how much every unit's activation on its top images falls without colour, without shape, and
+with noise.
 
-Top images are chosen for their activation, so any change lowers it: what a change takes that keeps everything (the
-image mirrored, and moved by a few pixels) is the control.
+Top images are chosen for their activation, so any change lowers it. The control is a change that keeps everything: the
+mirrored image, shifted by a few pixels.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,14 +28,15 @@ def sensitivities(
     lists: list[NDArray[np.int64]],
     values: list[NDArray[np.float32]],
 ) -> list[dict[str, NDArray[np.float32]]]:
-    """Return `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity` of the units of
-    every layer of a model, and `color_excess`, `shape_excess`, `noise_excess`, by how much each is above the control:
-    float32 [units].
+    """Return the sensitivities of every layer's units, float32 [units] by metric.
 
-    1 - (mean activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the
-    originals' mean is not above 0. The parts hold the sums of the activations on changed images under the layer's and
-    the metric's name. lists int64 [units, k]: each layer's top images, -1 = none; values float32 [units, k]: their
-    activations.
+    These are `color_sensitivity`, `shape_sensitivity`, `noise_sensitivity` and `control_sensitivity`: 1 - (mean
+    activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the originals'
+    mean is not above 0. Also `color_excess`, `shape_excess` and `noise_excess`: how much each is above the control.
+
+    parts:   sums of the activations on changed images, by the layer's and the metric's name
+    lists:   int64 [units, k], each layer's top images, -1 = none
+    values:  float32 [units, k], their activations
     """
     total = [{metric: np.zeros(len(top), np.float64) for metric in CHANGES} for top in lists]
     for part in parts:
@@ -48,7 +50,7 @@ def sensitivities(
 
 
 class ChangedActivations:
-    """The sum of the activations of one layer's units on their own top images, changed.
+    """The sum of the activations of one layer's units on changed versions of their own top images.
 
     top int64 [units, k]: the top images' indices, -1 = none.
     """
@@ -60,7 +62,7 @@ class ChangedActivations:
         self._unit, self._image = unit[order], top[unit, rank][order]
 
     def update(self, maximum: NDArray[np.float32], images: NDArray[np.int64]) -> None:
-        """Take in the maxima of a batch, float32 [B, units]; images int64 [B], ascending indices."""
+        """Add the maxima of a batch, float32 [B, units]; images int64 [B] are ascending indices."""
         for row, image in enumerate(images):
             first, last = np.searchsorted(self._image, [image, image + 1])
             units = self._unit[first:last]
@@ -68,7 +70,7 @@ class ChangedActivations:
 
 
 def _with_excess(losses: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """Return losses by metric, and by how much each is above the control's."""
+    """Return losses by metric, and how much each is above the control's."""
     excess = {
         metric.replace("sensitivity", "excess"): loss - losses[CONTROL]
         for metric, loss in losses.items()

@@ -1,4 +1,4 @@
-"""The pictures that a store shows: those of the images that any top list names, as the network saw them."""
+"""The pictures in a store: every image in a top list, as the network saw it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 
-FEW = 4096  # images: the first scan keeps all pictures of so many; of more, those that top lists name are read again
+FEW = 4096  # up to so many images, the first scan keeps all pictures; of more images, those in top lists are read again
 
 
 class Pictures:
-    """Collects encoded pictures, where a batch comes with them.
+    """Collects the picture files that come with batches.
 
-    In a part they are `picture_image` int64 [n], the positions, and `picture_data` uint8, one after another, each up
-    to its `picture_end` int64 [n].
+    In a part, `picture_image` int64 [n] is the positions, and `picture_data` uint8 is the files one after another, each
+    ending at its `picture_end` int64 [n].
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Pictures:
         self._pictures: list[bytes] = []
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Add the pictures of a batch."""
         if batch.thumbnails is not None:
             self._positions += batch.positions.tolist()
             self._pictures += batch.thumbnails
@@ -42,16 +42,17 @@ class Pictures:
 
 @dataclass(frozen=True)
 class PictureMeasure:
-    """Measures nothing: it collects the pictures of a scan's images."""
+    """Measures nothing: it only collects the pictures of a scan's images."""
 
     def start(self, runners: Sequence[Runner]) -> Pictures:
-        """Return a new collection for one shard."""
+        """Return an empty collection for one shard."""
         return Pictures()
 
 
 def pictures_of(parts: Iterable[Mapping[str, NDArray[Any]]], wanted: NDArray[np.int64]) -> dict[int, bytes]:
     """Return the pictures of the images at positions `wanted` (ascending), by position, as far as the parts have
-    them."""
+    them.
+    """
     pictures: dict[int, bytes] = {}
     for part in parts:
         images, ends = part["picture_image"], part["picture_end"]

@@ -1,4 +1,4 @@
-"""What a model decides for images that it is fed in other ways than its own."""
+"""A model's decisions when it is fed with other preprocessing than its own."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows
 
-_SCALES = {  # mean, std, and what to do where the network wants pixels so
+_SCALES = {  # mean, std, and the remedy where the network needs these
     "ImageNet's mean and std": (IMAGENET_MEAN, IMAGENET_STD, "add ,preprocess=imagenet to its --model"),
     "no normalisation, pixels in [0, 1]": ((0.0,) * 3, (1.0,) * 3, "add ,preprocess=none to its --model"),
     "pixels in [-1, 1]": ((0.5,) * 3, (0.5,) * 3, "add ,preprocess=inception to its --model"),
@@ -22,7 +22,7 @@ _SCALES = {  # mean, std, and what to do where the network wants pixels so
 
 @dataclass(frozen=True)
 class Trial:
-    """A way to feed a network: `name` says which, `remedy` what to do where it is the right one; `bgr`: blue first."""
+    """A way to feed a network. `remedy` says what to do where it is the right one; `bgr`: blue is the first channel."""
 
     name: str
     remedy: str
@@ -31,7 +31,7 @@ class Trial:
 
 
 def other_ways(own: Preprocessing) -> tuple[Trial, ...]:
-    """Return the other ways to feed a network than its own: by other scales, and by all of them with blue first."""
+    """Return other ways to feed a network than its own: with other scales, and with all scales and blue first."""
     return tuple(_other_ways(own))
 
 
@@ -47,7 +47,7 @@ def _other_ways(own: Preprocessing) -> Iterator[Trial]:
 
 @dataclass(frozen=True)
 class TrialMeasure:
-    """Measures the decisions of the model at `model` (of the run's) in every trial."""
+    """Measures the decisions of one model (its number in the run) in every trial."""
 
     model: int
     trials: tuple[Trial, ...]
@@ -58,7 +58,7 @@ class TrialMeasure:
 
 
 class TrialShard:
-    """What a model decides for the images of one shard."""
+    """The decisions of a model for the images of one shard."""
 
     def __init__(self, measure: TrialMeasure, runner: Runner) -> None:
         self._measure = measure
@@ -67,7 +67,7 @@ class TrialShard:
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch."""
+        """Measure a batch."""
         flipped = np.ascontiguousarray(batch.pixels[..., ::-1])
         decided = [
             runner.decide(runner.forward(flipped if trial.bgr else batch.pixels))

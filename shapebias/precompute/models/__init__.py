@@ -1,1 +1,1 @@
-"""Where networks come from, and which of their layers are watched."""
+"""Loading networks, and finding the layers to watch."""

@@ -1,4 +1,6 @@
-"""torchvision's classifiers, without their weights and the heads that only training needs; the studies' layers."""
+"""torchvision's classifiers, without weights and without the heads that only training needs; the layers of the
+studies.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 _INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
-PAPER: dict[str, dict[str, str]] = {  # class in torchvision.models: the studies' layers and their modules
+# By the class in torchvision.models: the studies' names of layers, and their modules.
+PAPER: dict[str, dict[str, str]] = {
     "AlexNet": {f"conv{number}": f"features.{index}" for number, index in enumerate((1, 4, 7, 9, 11), 1)},
     "GoogLeNet": {f"conv{number}": f"conv{number}" for number in (1, 2, 3)}
     | {f"inception{name}": f"inception{name}" for name in _INCEPTIONS},
@@ -23,7 +26,7 @@ _WITH_HEADS = ("googlenet", "inception_v3")
 
 
 def torchvision_names() -> list[str]:
-    """Return every classifier, in alphabetical order."""
+    """Return the names of all classifiers, in alphabetical order."""
     import torchvision
 
     names: list[str] = torchvision.models.list_models(torchvision.models)
@@ -31,18 +34,17 @@ def torchvision_names() -> list[str]:
 
 
 def unset_network(name: str, classes: int | None = None) -> nn.Module:
-    """Return a classifier whose weights are whatever was in memory: setting random ones takes longer than reading a
-    file."""
+    """Return a classifier with uninitialised weights, since drawing random ones takes longer than reading a file."""
     with _no_random_weights():
         network = _build(name, classes)
-    if any(module._non_persistent_buffers_set for module in network.modules()):  # no checkpoint would fill them
+    if any(module._non_persistent_buffers_set for module in network.modules()):  # checkpoints do not contain these
         return _build(name, classes)
     return network
 
 
 @contextmanager
 def _no_random_weights() -> Iterator[None]:
-    """Make the functions of torch.nn.init leave tensors as they are while the block runs."""
+    """Make the functions of torch.nn.init leave tensors unchanged during the block."""
     usual = {name: function for name, function in vars(nn.init).items() if name.endswith("_") and callable(function)}
 
     def leave(tensor: Tensor, *_: Any, **__: Any) -> Tensor:

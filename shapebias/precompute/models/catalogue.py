@@ -1,4 +1,4 @@
-"""What `shapebias models` and `shapebias layers` say: which networks there are, and which layers one has."""
+"""The lists of `shapebias models` and `shapebias layers`: the available networks, and the layers of one."""
 
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -8,7 +8,7 @@ import torch
 
 from shapebias.core.text import printable
 from shapebias.precompute.models.architectures import STUDIED, torchvision_names
-from shapebias.precompute.models.hooks import Place, WatchedLayer
+from shapebias.precompute.models.hooks import Point, WatchedLayer
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.own import OWN
@@ -18,9 +18,11 @@ from shapebias.precompute.models.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network by the name that `--model` takes: `weights` says where its own come from, None = only `NAME@FILE`.
+    """A network that `--model` can name.
 
-    `studied`: its layers have the titles of the published studies; of others the outputs of the stages are watched.
+    weights:  where its own weights come from; None: it needs a file, `NAME@FILE`
+    studied:  whether its layers have the names of the published studies; of others the outputs of the stages are
+              watched
     """
 
     name: str
@@ -28,17 +30,21 @@ class Architecture:
     studied: bool
 
 
-def list_architectures(wish: str | None = None) -> tuple[list[Architecture], int]:
-    """Return the architectures whose name contains `wish` or matches it as a glob, and how many more timm has.
+def list_architectures(pattern: str | None = None) -> tuple[list[Architecture], int]:
+    """Return the architectures whose name contains `pattern` or matches it as a glob, and how many more timm has.
 
-    timm's are named only where `wish` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
+    timm's are listed only where `pattern` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
     """
-    found = [*(Architecture(name, None, False) for name in OWN), *_of_torchvision()]
+    architectures = [*(Architecture(name, None, False) for name in OWN), *_of_torchvision()]
     timm = _of_timm()
-    if wish is None:
-        return found, len(timm)
-    everything = found + timm
-    matching = [each for each in everything if wish in each.name or fnmatchcase(each.name, wish)]
+    if pattern is None:
+        return architectures, len(timm)
+    everything = architectures + timm
+    matching = [
+        architecture
+        for architecture in everything
+        if pattern in architecture.name or fnmatchcase(architecture.name, pattern)
+    ]
     return matching, 0
 
 
@@ -57,7 +63,7 @@ def _of_timm() -> list[Architecture]:
         import timm
     except ImportError:
         return []
-    pretrained: list[str] = timm.list_pretrained()  # an architecture and the tag of its weights
+    pretrained: list[str] = timm.list_pretrained()  # "ARCHITECTURE.TAG", where the tag names the weights
     bare = sorted(set(timm.list_models()) - {name.partition(".")[0] for name in pretrained})
     return [
         Architecture(f"timm:{name}", "timm, huggingface.co" if name in pretrained else None, False)
@@ -66,12 +72,14 @@ def _of_timm() -> list[Architecture]:
 
 
 def architectures_text(architectures: list[Architecture], more: int) -> str:
-    """Return the layers as a table as text."""
-    width = max((len(each.name) for each in architectures), default=0)
+    """Return the architectures as a table, ready to print."""
+    width = max((len(architecture.name) for architecture in architectures), default=0)
     lines = [f"{'model':{width}}  {'layers':7}  weights"]
-    for each in architectures:
-        layers = "studied" if each.studied else "stages"
-        lines.append(f"{each.name:{width}}  {layers:7}  {each.weights or f'yours: {each.name}@FILE'}")
+    for architecture in architectures:
+        layers = "studied" if architecture.studied else "stages"
+        lines.append(
+            f"{architecture.name:{width}}  {layers:7}  {architecture.weights or f'yours: {architecture.name}@FILE'}"
+        )
     lines.append(f"{len(architectures)} models; any takes weights of yours: NAME@FILE")
     if more:
         lines.append(f"{more:,} more of timm: shapebias models timm:")
@@ -80,9 +88,15 @@ def architectures_text(architectures: list[Architecture], more: int) -> str:
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """A layer that can be watched: `field` is its receptive field in px (None = the whole image), `default` whether
-    `--layers paper` watches it, `convolution` the convolution that it is the activation of, if it is one; `ending`
-    what it is: `after norm, relu`."""
+    """A layer that can be watched.
+
+    name:         the layer's name for `--layers`
+    module:       its dotted path in the network
+    field:        its receptive field in px; None: the whole image
+    default:      whether `--layers paper` watches it
+    convolution:  the convolution that it is the activation of; None where it is none
+    ending:       the operations that its activation includes: `after norm, relu`
+    """
 
     name: str
     module: str
@@ -97,7 +111,7 @@ class LayerFacts:
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers of a network at its input size (px), in the order of its forward."""
+    """The layers of a network at its input size (in px), in the order of its forward."""
 
     architecture: str
     input_size: int
@@ -105,55 +119,55 @@ class Layers:
     layers: list[LayerFacts]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the layers as JSON, for scripts."""
+        """Return the layers, ready for JSON."""
         facts = asdict(self)
         for layer in facts["layers"]:
             layer["receptive_field"] = layer.pop("field")
         return facts
 
     def text(self) -> str:
-        """Return the layers as a table as text."""
-        width = max(len(printable(each.name, 60)) for each in self.layers)
+        """Return the layers as a table, ready to print."""
+        width = max(len(printable(layer.name, 60)) for layer in self.layers)
         lines = [f"{printable(self.architecture)}, {self.input_size} px: {printable(self.preprocessing, 400)}"]
         lines.append(f"   {'layer':{width}}  {'units':>6}  {'map':>9}  {'field':>11}  module, what it gives")
-        for each in self.layers:
-            size = f"{each.map_height} x {each.map_width}"
-            seen = "whole image" if each.field is None else f"{each.field} px"
-            mark = "*" if each.default else " "
-            ending = f"  {each.ending}" if each.ending else ""
-            name, module = printable(each.name, 60), printable(each.module or "(its forward)", 80)
-            lines.append(f" {mark} {name:{width}}  {each.units:>6}  {size:>9}  {seen:>11}  {module}{ending}")
+        for layer in self.layers:
+            size = f"{layer.map_height} x {layer.map_width}"
+            seen = "whole image" if layer.field is None else f"{layer.field} px"
+            mark = "*" if layer.default else " "
+            ending = f"  {layer.ending}" if layer.ending else ""
+            name, module = printable(layer.name, 60), printable(layer.module or "(its forward)", 80)
+            lines.append(f" {mark} {name:{width}}  {layer.units:>6}  {size:>9}  {seen:>11}  {module}{ending}")
         lines.append("* watched by default (--layers paper); field: the receptive field")
         return "\n".join(lines)
 
 
 def describe_layers(spec: ModelSpec) -> Layers:
-    """Return the default layers and all convolutions of the network that `spec` names; nothing is downloaded.
+    """Return the default layers and all convolutions of the network that `spec` names, without downloading anything.
 
-    Raises UsageError or ShapebiasError.
+    Raises UsageError or ShapebiasError where the network cannot be built.
     """
     model = load_model(spec, download=False)
     side = model.preprocessing.geometry.crop
     trace = Trace(model.network, torch.zeros(1, 3, side, side))
     default, convolutions = trace.choose("paper"), trace.convolutions()
-    by_place: dict[Place, WatchedLayer] = {}
+    by_point: dict[Point, WatchedLayer] = {}
     for layer in default + convolutions:
-        by_place.setdefault(layer.place, layer)
-    layers = sorted(by_place.values(), key=trace.position)
-    names = {layer.place: layer.name for layer in convolutions}
+        by_point.setdefault(layer.point, layer)
+    layers = sorted(by_point.values(), key=trace.position)
+    names = {layer.point: layer.name for layer in convolutions}
     fields = receptive_fields(model.network, layers, side)
     facts = [
         LayerFacts(
-            each.name,
-            each.module,
-            each.units,
-            each.height,
-            each.width,
+            layer.name,
+            layer.module,
+            layer.units,
+            layer.height,
+            layer.width,
             seen,
-            each in default,
-            names.get(each.place),
-            each.ending,
+            layer in default,
+            names.get(layer.point),
+            layer.ending,
         )
-        for each, seen in zip(layers, fields, strict=True)
+        for layer, seen in zip(layers, fields, strict=True)
     ]
     return Layers(model.architecture, side, str(model.preprocessing), facts)

@@ -1,4 +1,4 @@
-"""Files that name the classes of a network."""
+"""Reads files that name the classes of a network."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,8 @@ _MAX_BYTES = 50_000_000
 def read_classes(path: Path) -> list[str]:
     """Return the classes of a network in the order of its outputs, by the names that the image folders have.
 
-    A JSON list; a JSON object {index: class}, {index: [class, name, …]} or {class: index}; or a text, one class a line.
-    Raises UsageError, one line, for anything else.
+    The file is a JSON list; a JSON object {index: class}, {index: [class, name, …]} or {class: index}; or text with one
+    class per line. Raises UsageError for anything else.
     """
     path_text = printable(str(path))
     try:

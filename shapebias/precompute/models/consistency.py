@@ -1,4 +1,4 @@
-"""Whether a network is a function of each image: the same in every forward, whatever else is in the batch."""
+"""Checks that a network's output depends only on the image: equal in every forward and in any batch."""
 
 import math
 from collections.abc import Iterable
@@ -11,13 +11,15 @@ from shapebias.core.text import printable
 from shapebias.precompute.models.flow.recording import Operation, Recording, record
 from shapebias.precompute.models.outputs import leaves
 
-_TOLERANCE = 1e-3  # of the largest output: other batch sizes round otherwise
+_TOLERANCE = 1e-3  # tolerance as a fraction of the largest output: other batch sizes round differently
 _HALF_TOLERANCE = 3e-2
 
 
 def forward_alone(network: nn.Module, image: Tensor, result: Any) -> Any | None:
-    """Return what a network returns for one image [1, 3, H, W]; None where it fails on a batch of one, or returns
-    something without an axis of images. `result` is what it returned for two."""
+    """Return the network's result for one image [1, 3, H, W]; `result` is its result for two.
+
+    None where it fails on a batch of one, or its result has no axis of images.
+    """
     try:
         with torch.inference_mode():
             alone = network(image)
@@ -29,10 +31,11 @@ def forward_alone(network: nn.Module, image: Tensor, result: Any) -> Any | None:
 
 
 def consistency_notes(network: nn.Module, images: Tensor, result: Any, alone: Any | None) -> list[str]:
-    """Return what to tell the user of a network whose outputs are random, depend on the batch or hold NaN.
+    """Return warnings about a network whose outputs are random, depend on the batch, or hold NaN.
 
-    `images` [2, 3, H, W] are a dark and a bright one; `result` is what the network returned for them, `alone` what it
-    returned for the first by itself, None where it takes no single image.
+    images:  [2, 3, H, W], a dark and a bright one
+    result:  the network's result for both
+    alone:   its result for the first image alone; None where it does not take a single image
     """
     if alone is None:
         with torch.inference_mode():
@@ -47,12 +50,12 @@ def consistency_notes(network: nn.Module, images: Tensor, result: Any, alone: An
 
 
 def _beside_itself(images: Tensor) -> Tensor:
-    """Return a batch of the first image, and of the same with less contrast."""
+    """Return a batch of the first image and the same image with less contrast."""
     return torch.stack([images[0], images[0] / 2])
 
 
 def damaged_weights(network: nn.Module) -> list[str]:
-    """Return what to tell the user where tensors of a network's state dict hold values that are no numbers."""
+    """Return warnings about tensors of a network's state dict with NaN or infinite values."""
     damaged = [name for name, tensor in network.state_dict().items() if not _is_finite(tensor)]
     if not damaged:
         return []
@@ -60,7 +63,7 @@ def damaged_weights(network: nn.Module) -> list[str]:
 
 
 def _is_finite(tensor: Any) -> bool:
-    """Whether a tensor of a state dict holds numbers; a sum finds what is not, but may be too large itself."""
+    """Return whether a tensor of a state dict holds only finite values."""
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
         return True
     return math.isfinite(tensor.sum()) or bool(tensor.isfinite().all())
@@ -79,7 +82,7 @@ def _near(one: Tensor, other: Tensor) -> bool:
 
 
 def _difference(network: nn.Module, images: Tensor) -> str:
-    """Why outputs differ, and the layer where it begins: recorded twice, then with the images in another batch."""
+    """Return why outputs differ, and the first layer that differs, by comparing recordings of two forwards."""
     first, again = (record(network, images, digests=True)[1] for _ in range(2))
     position = _first_difference(first, again, slice(None), slice(None))
     if position is not None:
@@ -89,8 +92,10 @@ def _difference(network: nn.Module, images: Tensor) -> str:
         )
     beside = record(network, _beside_itself(images), digests=True)[1]
     position = _first_difference(first, beside, slice(0, 1), slice(0, 1))
-    place = "" if position is None else _where(first.operations[position])
-    return f"its outputs for an image depend on the other images of the batch{place}: numbers depend on --batch-size"
+    layer_text = "" if position is None else _where(first.operations[position])
+    return (
+        f"its outputs for an image depend on the other images of the batch{layer_text}: numbers depend on --batch-size"
+    )
 
 
 def _first_difference(one: Recording, other: Recording, rows: slice, other_rows: slice) -> int | None:
@@ -104,7 +109,7 @@ def _first_difference(one: Recording, other: Recording, rows: slice, other_rows:
 
 
 def _nan_in(operations: Iterable[Operation]) -> Operation | None:
-    return next((each for each in operations if any(math.isnan(norm) for _, norm in each.digest)), None)
+    return next((operation for operation in operations if any(math.isnan(norm) for _, norm in operation.digest)), None)
 
 
 def _first(network: nn.Module, images: Tensor, find: Any) -> str:
@@ -113,5 +118,5 @@ def _first(network: nn.Module, images: Tensor, find: Any) -> str:
 
 
 def _where(operation: Operation) -> str:
-    place = f" in {printable(operation.module, 80)}" if operation.module else ""
-    return f", from {operation.name}{place} on"
+    module_text = f" in {printable(operation.module, 80)}" if operation.module else ""
+    return f", from {operation.name}{module_text} on"

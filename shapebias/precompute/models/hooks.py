@@ -1,4 +1,4 @@
-"""What is hooked into a network: its layers, while they are watched, and modules with another forward for a while."""
+"""Hooks into a network: watches its layers, and replaces the forward of modules for a while."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,17 +15,23 @@ from shapebias.precompute.models.flow.dispatch import intercepting, part_by_part
 from shapebias.precompute.models.flow.maps import CHANNELS_FIRST, Layout
 from shapebias.precompute.models.flow.recording import tensors_in
 
-Place = tuple[str, int, str]  # module, call, function
+Point = tuple[str, int, str]  # module, call, function
 
 
 @dataclass(frozen=True)
 class WatchedLayer:
-    """A layer by the user's name for it: where in a forward its tensor appears, and how that tensor holds its maps.
+    """A layer with its name for the user: which tensor of a forward it is, and how that tensor holds its maps.
 
-    It is the output of the `call`-th call (from 0, in the order in which calls end) of the module at the path `module`;
-    or, where the tensor appears only inside a forward, what the `call`-th call of the ATen function `function` gives.
-    `after` names what it went through behind its convolution (`norm`, `relu`) or, for the output of a block, its last
-    operations (`sum`, `relu`); `signed` tells whether no nonlinearity is among them.
+    name:                  the user's name for it
+    module:                path of the module whose output the tensor is, or inside which it is computed
+    call:                  the number of the call, from 0, in the order in which calls end
+    function:              empty for a module's output; else the tensor is the result of this ATen function's `call`-th
+                           call
+    after:                 the operations behind its convolution that it includes (`norm`, `relu`); for the output of a
+                           block its last operations (`sum`, `relu`)
+    signed:                whether no nonlinearity is among them, so that values may be negative
+    units, height, width:  the shape of its maps
+    layout:                how the tensor holds the maps
     """
 
     name: str
@@ -40,24 +46,24 @@ class WatchedLayer:
     signed: bool = False
 
     @property
-    def place(self) -> Place:
-        """Where its tensor appears in a forward: layers of one place are one layer."""
+    def point(self) -> Point:
+        """The position of its tensor in a forward: layers with equal positions are the same layer."""
         return self.module, self.call, self.function
 
     @property
     def ending(self) -> str:
-        """What it is, in a few words: `after norm, relu`."""
+        """The operations that it includes, in a few words: `after norm, relu`."""
         words = f"after {', '.join(self.after)}" if self.after else ""
         return ", ".join(filter(None, [words, "signed" if self.signed else ""]))
 
 
 class Watch:
-    """While entered, `see(i, maps)` is called in every forward of `network` when the i-th layer has its output: with
-    its maps [B, units, h, w].
+    """While it is active, `see(i, maps)` is called in every forward of `network` with the maps [B, units, h, w] of the
+    i-th layer.
 
-    It is called inside the forward, before a later in-place operation can change the output. The network goes on with
-    what it returns, or with the output where that is None. A forward in which a layer does not run, or is of another
-    size than traced, raises ShapebiasError or ValueError.
+    It is called inside the forward, before a later in-place operation can change the output. If `see` returns a tensor,
+    the network continues with that in place of the layer's output. A forward in which a layer does not run, or has
+    another size than in the trace, raises ShapebiasError or ValueError.
     """
 
     def __init__(
@@ -65,8 +71,8 @@ class Watch:
     ) -> None:
         self._network, self._layers, self._see = network, layers, see
         self._calls: Counter[str] = Counter()
-        self._images = 0  # of the forward that runs
-        self._missing: set[int] = set()  # layers that it has not come to
+        self._images = 0  # number of images in the current forward
+        self._missing: set[int] = set()  # layers that it has not reached
         self._stack = ExitStack()
         self._interception = _Interception(
             {(layer.function, layer.call): index for index, layer in enumerate(layers) if layer.function}, self._changed
@@ -103,7 +109,10 @@ class Watch:
             raise ShapebiasError(f"layer {name} does not run for all images: leave it out of --layers")
 
     def _changed(self, index: int, output: Tensor) -> Tensor | None:
-        """What to go on with instead of a layer's output, None for the output."""
+        """Return what replaces a layer's output; None where it stays.
+
+        Raises ValueError for an output of another size.
+        """
         layer, layout = self._layers[index], self._layers[index].layout
         maps = layout.maps(output)
         if layer.units and (maps.ndim != 4 or maps.shape[:2] != (self._images, layer.units)):
@@ -135,7 +144,11 @@ class Watch:
 
 @dataclass
 class _Interception:
-    """Sees the results of ATen functions that no module returns. `wanted`: the layer of a function's call."""
+    """Watches the results of ATen functions that no module returns.
+
+    wanted:   by ATen function and call, the index of the layer
+    changed:  returns what replaces a layer's output
+    """
 
     wanted: dict[tuple[str, int], int]
     changed: Callable[[int, Tensor], Tensor | None]
@@ -147,7 +160,7 @@ class _Interception:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """While a layer is looked at: what that computes does not count."""
+        """Do not count the ATen functions in the block, which belong to the code that looks at a layer."""
         before, self._paused = self._paused, True
         try:
             yield
@@ -155,7 +168,7 @@ class _Interception:
             self._paused = before
 
     def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """The result of a function, changed where it is a layer that is changed."""
+        """Return the result of a function, replaced where it is a layer whose output is changed."""
         result = func(*args, **options)
         name = func.overloadpacket.__name__
         if self._paused or name not in self._functions:
@@ -169,14 +182,16 @@ class _Interception:
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """Return the tensor that a module returned, the first where it returned several (GoogLeNet's, timm's tuples)."""
+    """Return the tensor that a module returned; the first where it returned several (GoogLeNet, timm's tuples)."""
     return next(tensors_in(output), None)
 
 
 @contextmanager
 def replaced(module: nn.Module, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    """Return the module with another forward while the block runs; its class, and a forward of its own, stay as they
-    were."""
+    """Replace the forward of a module during the block; `make` gets the old forward and returns the new one.
+
+    The module's class, and a forward set on the instance, are the same afterwards.
+    """
     had = module.__dict__.get("forward")
     module.__dict__["forward"] = make(module.forward)
     try:

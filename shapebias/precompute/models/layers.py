@@ -1,4 +1,4 @@
-"""Which layers of a network are watched, found by following the data of one small batch through it."""
+"""Chooses the layers of a network to watch, by recording a forward of one small batch."""
 
 import re
 from collections.abc import Callable
@@ -35,7 +35,7 @@ _OWN_AXIS = re.compile(r"(?P<name>.+)\[channels=(?P<axis>last|-?[0-9])\]")
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A value of the traced forward, and by what a hook finds it: a call of a module, or of an ATen function."""
+    """A value of the recorded forward, and how a hook finds it: by a call of a module, or of an ATen function."""
 
     value: Value
     module: str
@@ -44,12 +44,12 @@ class _Tensor:
 
 
 class Trace:
-    """The operations and module calls of a network's forward, and the layers that can be watched."""
+    """The recorded operations and module calls of a network's forward, and the layers that can be watched."""
 
     def __init__(self, network: nn.Module, images: Tensor) -> None:
-        """Run `images` [B, 3, H, W] through `network` once, a single one twice. What the network raises is raised.
+        """Run `images` [B, 3, H, W] through `network` once (a single image twice). Errors of the network are passed on.
 
-        `result` is what the network returned.
+        `result` is the network's result.
         """
         self.network = network
         self.result, self.recording = record(network, images if len(images) > 1 else torch.cat([images, images]))
@@ -57,15 +57,19 @@ class Trace:
         self._returned: dict[Value, ModuleCall] = {}
         for call in self.recording.calls:
             if call.path and call.output is not None and _made_in(call, call.output):
-                self._returned[call.output] = call  # the outermost
-        self._weighted = [each for each in self.recording.operations if is_convolution(each) or self._is_dense(each)]
+                self._returned[call.output] = call  # the outermost module
+        self._weighted = [
+            operation
+            for operation in self.recording.operations
+            if is_convolution(operation) or self._is_dense(operation)
+        ]
         self._blocks = Blocks(network, self.recording, self._weighted, self._has_maps)
         self._by_path: dict[str, list[ModuleCall]] = {}
         for call in self.recording.calls:
             self._by_path.setdefault(call.path, []).append(call)
 
     def _is_dense(self, operation: Operation) -> bool:
-        """Whether an operation is a linear layer on maps: of more than one position an image."""
+        """Return whether an operation is a linear layer on maps with more than one position per image."""
         if not is_linear(operation):
             return False
         layout = self._layout(operation.output)
@@ -78,7 +82,9 @@ class Trace:
     # Single layers
 
     def _activation(self, name: str, operation: Operation) -> WatchedLayer | None:
-        """The activation of a convolution or linear layer, by that name; None where its channels cannot be told."""
+        """Return the activation of a convolution or linear layer as a layer with this name; None where its channel axis
+        is unknown.
+        """
         activation = activation_of(self._norms, operation)
         layout = self._layout(activation.value)
         if layout is None:
@@ -86,16 +92,17 @@ class Trace:
         return _watched(name, self._place(activation.value), layout, activation.after, activation.signed)
 
     def _output(self, name: str, call: ModuleCall) -> WatchedLayer | None:
-        """What a call of a module returned, by that name; None where its channels cannot be told."""
+        """Return the result of a module's call as a layer with this name; None where its channel axis is unknown."""
         layout = None if call.output is None else self._layout(call.output)
         if call.output is None or layout is None:
             return None
-        place = _Tensor(call.output, call.path, call.number)
-        return _watched(name, place, layout, ending_of(call.output), is_signed(call.output))
+        point = _Tensor(call.output, call.path, call.number)
+        return _watched(name, point, layout, ending_of(call.output), is_signed(call.output))
 
     def _place(self, value: Value) -> _Tensor:
-        """By what a hook finds a value: the outermost module that makes and returns it, else the function that
-        computes it."""
+        """Return how a hook finds a value: by the outermost module that computes and returns it, else by the ATen
+        function.
+        """
         call = self._returned.get(value)
         if call is not None:
             return _Tensor(value, call.path, call.number)
@@ -104,8 +111,11 @@ class Trace:
         return _Tensor(value, operation.module, operation.occurrence, operation.function)
 
     def kernel(self, layer: WatchedLayer) -> Tensor | None:
-        """Return the weights [units, inputs, h, w] of the last convolution that a layer's output comes from through
-        norms, nonlinearities and sums, and that has its units; None where there is none, as behind a concatenation."""
+        """Return the weights [units, inputs, h, w] of the last convolution before a layer's output, through norms,
+        nonlinearities and sums.
+
+        None where it does not have the layer's units, as behind a concatenation.
+        """
         value = self.value_of(layer)
         for operation in reversed(sources_of(value) if value is not None else []):
             module = self.network.get_submodule(operation.module)
@@ -114,34 +124,42 @@ class Trace:
         return None
 
     def value_of(self, layer: WatchedLayer) -> Value | None:
-        """Return the value of the traced forward that a layer is."""
+        """Return the recorded value of a layer."""
         if layer.function:
-            ran = ((each.function, each.occurrence, each) for each in self.recording.operations)
-            return next((each.output for name, call, each in ran if (name, call) == (layer.function, layer.call)), None)
+            ran = ((operation.function, operation.occurrence, operation) for operation in self.recording.operations)
+            return next(
+                (operation.output for name, call, operation in ran if (name, call) == (layer.function, layer.call)),
+                None,
+            )
         calls = self._by_path.get(layer.module, [])
         return calls[layer.call].output if layer.call < len(calls) else None
 
     def position(self, layer: WatchedLayer) -> int:
-        """Return how many operations of the forward come before a layer's output."""
+        """Return how many operations of the forward run before a layer's output."""
         value = self.value_of(layer)
         return value.producer.position if value is not None and value.producer is not None else -1
 
     # Layers by rule
 
     def convolutions(self) -> list[WatchedLayer]:
-        """Return every convolution, and every linear layer on maps, by its module's path, with its norm and
-        nonlinearity."""
+        """Return the activation of every convolution, and of every linear layer on maps, named by its module's path.
+
+        Each includes the norm and nonlinearity behind it.
+        """
         names = self._names(self._weighted)
-        found = []
+        layers = []
         for name, operation in zip(names, self._weighted, strict=True):
             layer = self._activation(name, operation)
             if layer is not None:
-                found.append(layer)
-        return found
+                layers.append(layer)
+        return layers
 
     def _names(self, operations: list[Operation]) -> list[str]:
-        """The paths of the layers that operations are: of the module that is one, else of its weights, else of what ran
-        it, with the function's name; with `#1`, `#2` … where one ran several times."""
+        """Return the paths of the layers of operations.
+
+        That is the path of the operation's module, else of its weights' module, else of the module that ran it, with
+        the function's name; with `#1`, `#2` … where one ran several times.
+        """
         bases = []
         for operation in operations:
             parameter = parameter_of(operation)
@@ -154,8 +172,9 @@ class Trace:
         return _numbered(bases)
 
     def neurons(self) -> list[WatchedLayer]:
-        """Return the hidden neurons of a transformer's blocks that have positions; none for networks without
-        attention."""
+        """Return the hidden neurons of a transformer's blocks that have positions; empty for networks without
+        attention.
+        """
         hidden = set(hidden_neurons(self.recording, self._weighted, self._norms))
         named = zip(self._names(self._weighted), self._weighted, strict=True)
         layers = [self._activation(name, operation) for name, operation in named if operation in hidden]
@@ -166,19 +185,19 @@ class Trace:
         return [layer for _, layer in self._stages()]
 
     def _stages(self) -> list[tuple[str, WatchedLayer]]:
-        """Stages by their modules' paths, as layers."""
+        """Return the stages by their modules' paths, as layers."""
         calls = self._blocks.find()
         names = _numbered([call.path for call in calls])
         layers = [self._block(name, call) for name, call in zip(names, calls, strict=True)]
         return [(call.path, layer) for call, layer in zip(calls, layers, strict=True) if layer is not None]
 
     def _block(self, name: str, call: ModuleCall) -> WatchedLayer | None:
-        """A block's output; where that is a convolution's, its activation."""
+        """Return a block's output; where that comes from a convolution, its activation."""
         producer = None if call.output is None else call.output.producer
         return self._activation(name, producer) if producer in self._weighted else self._output(name, call)
 
     def _has_maps(self, call: ModuleCall) -> bool:
-        """Whether a call returned maps, if of one position each, and not the class scores."""
+        """Return whether a call returned maps, even with one position each, rather than the class scores."""
         layout = None if call.output is None else self._layout(call.output)
         if call.output is None or layout is None:
             return False
@@ -187,9 +206,12 @@ class Trace:
         return not is_single or (layout.axes is None and not is_result(call.output))
 
     def paper(self) -> list[WatchedLayer]:
-        """Return the layers of the published studies where the network is one of theirs; the hidden neurons of
-        transformers, with the outputs of stages before the last that have several layers but no such neurons; else the
-        stages."""
+        """Return the layers that are watched by default.
+
+        For a network of the published studies these are the studies' layers. For transformers they are the hidden
+        neurons, and the outputs of earlier stages that have several layers but no such neurons. For others they are the
+        stages.
+        """
         kind = type(self.network)
         known = PAPER.get(kind.__name__, {}) if kind.__module__.startswith("torchvision.models") else {}
         if known and all(module in self._by_path for module in known.values()):
@@ -214,8 +236,8 @@ class Trace:
     def choose(self, request: str) -> list[WatchedLayer]:
         """Return the layers that `--layers` names: `paper`, `all`, or names and globs separated by commas.
 
-        Raises UsageError for a name that is no layer or whose channels cannot be told, ShapebiasError where nothing has
-        activation maps.
+        Raises UsageError for a name that is not a layer or whose channel axis is unknown, ShapebiasError where no layer
+        has activation maps.
         """
         if request == "all":
             chosen = self.convolutions()
@@ -227,7 +249,7 @@ class Trace:
             raise ShapebiasError(
                 f"{type(self.network).__name__} has no layer with activation maps [N, C, H, W]: name one of its modules"
             )
-        return list({layer.place: layer for layer in chosen}.values())
+        return list({layer.point: layer for layer in chosen}.values())
 
     def _named(self, word: str) -> list[WatchedLayer]:
         own = _OWN_AXIS.fullmatch(word)
@@ -236,9 +258,9 @@ class Trace:
             return [self._with_axis(own["name"], -1 if own["axis"] == "last" else int(own["axis"]))]
         vocabularies: tuple[Callable[[], list[WatchedLayer]], ...] = (self.paper, self.convolutions, self._modules)
         for vocabulary in vocabularies:
-            found = [layer for layer in vocabulary() if _is_called(layer.name, word)]
-            if found:
-                return found
+            matching = [layer for layer in vocabulary() if _is_called(layer.name, word)]
+            if matching:
+                return matching
         if any(_is_called(call.path, word) for call in self.recording.calls):
             call = next(call for call in self.recording.calls if _is_called(call.path, word))
             raise UsageError(_undecided(word, call))
@@ -247,14 +269,14 @@ class Trace:
         raise UsageError(f"no layer {printable(word)}: there are {printable(hint)} … (`all`, names and globs work)")
 
     def _own_name(self, word: str) -> str:
-        """A name with the path that the network has first for a module, where it has several."""
+        """Return a name with the first path of its module in the network, where the module has several paths."""
         path, mark, rest = word.partition("#")
         module = dict(self.network.named_modules(remove_duplicate=False)).get(path)
         first = {id(known): own for own, known in self.network.named_modules()}
         return word if module is None else f"{first[id(module)]}{mark}{rest}"
 
     def _modules(self) -> list[WatchedLayer]:
-        """The outputs of all modules that have maps, by every path that a module has."""
+        """Return the outputs of all modules that have maps, by every path of the module."""
         own = {id(module): path for path, module in self.network.named_modules()}
         aliases = {path: own[id(module)] for path, module in self.network.named_modules(remove_duplicate=False)}
         pairs = [(path, call) for path, first in aliases.items() for call in self._by_path.get(first, []) if path]
@@ -267,7 +289,10 @@ class Trace:
         return [layer for layer in layers if layer is not None]
 
     def _with_axis(self, name: str, channels: int) -> WatchedLayer:
-        """The output of the module `name`, whose channels are where the user says."""
+        """Return the output of the module `name`, whose channel axis the user gave.
+
+        Raises UsageError where there is no such axis.
+        """
         calls = [call for call in self._by_path.get(name, []) if call.output is not None]
         if not calls or calls[0].output is None:
             raise UsageError(f"no layer {printable(name)}: [channels=…] is for the path of a module")
@@ -275,14 +300,14 @@ class Trace:
         layout = layout_by_hand(value.shape, channels)
         if layout is None:
             raise UsageError(f"layer {printable(name)} gives {_shape(value)}: it has no channels at axis {channels}")
-        place = _Tensor(value, calls[0].path, calls[0].number)
+        point = _Tensor(value, calls[0].path, calls[0].number)
         named = f"{name}[channels={'last' if channels == -1 else channels}]"
         units = value.shape[channels]
-        return replace(_watched(named, place, layout, ending_of(value), is_signed(value)), units=units)
+        return replace(_watched(named, point, layout, ending_of(value), is_signed(value)), units=units)
 
 
 def repetition_notes(layers: list[WatchedLayer]) -> list[str]:
-    """Return what to tell the user of modules that run several times in a forward."""
+    """Return notes on modules that run several times in a forward."""
     names: dict[str, list[str]] = {}
     for layer in layers:
         base, mark, _ = layer.name.partition("#")
@@ -295,14 +320,14 @@ def repetition_notes(layers: list[WatchedLayer]) -> list[str]:
     ]
 
 
-def _watched(name: str, place: _Tensor, layout: Layout, after: tuple[str, ...], signed: bool) -> WatchedLayer:
+def _watched(name: str, point: _Tensor, layout: Layout, after: tuple[str, ...], signed: bool) -> WatchedLayer:
     plain = layout.axes is None
-    units, height, width = place.value.shape[1:] if plain else layout.shape[1:]
+    units, height, width = point.value.shape[1:] if plain else layout.shape[1:]
     return WatchedLayer(
         name=name,
-        module=place.module,
-        call=place.call,
-        function=place.function,
+        module=point.module,
+        call=point.call,
+        function=point.function,
         units=units,
         height=height,
         width=width,
@@ -313,7 +338,7 @@ def _watched(name: str, place: _Tensor, layout: Layout, after: tuple[str, ...], 
 
 
 def _numbered(names: list[str]) -> list[str]:
-    """Names with `#1`, `#2` … behind those that appear more than once."""
+    """Return names with `#1`, `#2` … added to those that appear more than once."""
     seen: dict[str, int] = {}
     numbered = []
     for name in names:
@@ -323,7 +348,7 @@ def _numbered(names: list[str]) -> list[str]:
 
 
 def _made_in(call: ModuleCall, value: Value) -> bool:
-    """Whether a value was computed while a module ran, and not handed through."""
+    """Return whether a value was computed while a module ran, rather than passed through."""
     return value.producer is not None and call.first <= value.producer.position < call.last
 
 
@@ -332,12 +357,14 @@ def _words(request: str) -> list[str]:
 
 
 def _is_called(name: str, word: str) -> bool:
-    """Whether a word of `--layers` names a layer: its name, its name without the number of the call, or a glob."""
+    """Return whether a word of `--layers` matches a layer: its name, its name without the number of the call, or a
+    glob.
+    """
     return word in (name, name.partition("#")[0]) or fnmatchcase(name, word)
 
 
 def _undecided(word: str, call: ModuleCall) -> str:
-    """What to say of a module whose output is no maps, or whose channels cannot be told."""
+    """Return the error message for a module whose output has no maps, or whose channel axis is unknown."""
     if call.output is None or not call.output.depends:
         return f"layer {printable(word)} returns no tensor that is computed from the image: name another"
     if len(call.output.shape) > 4:

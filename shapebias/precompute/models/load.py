@@ -1,4 +1,4 @@
-"""From a `ModelSpec` to a network in eval mode with its preprocessing."""
+"""Loads the network of a `ModelSpec`, in eval mode, with its preprocessing."""
 
 import copy
 import hashlib
@@ -36,10 +36,14 @@ from shapebias.precompute.models.unwrapping import initialize, inside, unwrap, u
 
 @dataclass
 class LoadedModel:
-    """A network, ready to look at. `architecture` is torchvision's or timm's name, else the module's class name.
+    """A network, ready to run.
 
-    `class_ids` names the classes of the outputs in order, `output` the class scores among several outputs, None where
-    nobody said; `decides` is false where the weights are without the network's head. `notes` are lines for the user.
+    architecture:  the name in torchvision or timm, else the module's class
+    class_ids:     the classes of the outputs in order; None where unknown
+    output:        the name of the class scores among several outputs; None where not given
+    decides:       false where the weights are without the network's head
+    file_digest:   the SHA-256 of the checkpoint's file, being computed
+    notes:         lines for the user
     """
 
     label: str
@@ -55,19 +59,21 @@ class LoadedModel:
 
     @property
     def file_sha256(self) -> str | None:
-        """Of the checkpoint's file, None without one."""
+        """The SHA-256 of the checkpoint's file; None without one."""
         return None if self.file_digest is None else self.file_digest.result()
 
     @property
     def parameters(self) -> int:
+        """Return the number of parameters."""
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def weights_sha256(self) -> str:
-        """Return the digest of the state dict's names, shapes and bytes, in order: the same weights give the same
-        digest anywhere."""
+        """Return the digest of the state dict's names, shapes and bytes, in order: equal weights give equal digests
+        anywhere.
+        """
         digest = hashlib.sha256()
         for name, value in sorted(self.network.state_dict().items()):
-            if not isinstance(value, torch.Tensor):  # what a module keeps beside its weights
+            if not isinstance(value, torch.Tensor):  # a module's extra state beside its weights
                 digest.update(f"{name} {value!r}\n".encode())
                 continue
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
@@ -78,8 +84,11 @@ class LoadedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class InMemorySpec(ModelSpec):
-    """A network by itself. `preparation` is its preprocessing, None for what the module says of it; `class_ids` names
-    its outputs in order, None where nobody said."""
+    """A network that a Python program holds.
+
+    preparation:  its preprocessing; None: as the module says
+    class_ids:    the classes of its outputs in order; None where unknown
+    """
 
     module: nn.Module
     preparation: Preprocessing | None = None
@@ -92,7 +101,7 @@ def in_memory_spec(
     preparation: Preprocessing | None = None,
     class_ids: tuple[str, ...] | None = None,
 ) -> InMemorySpec:
-    """Return the spec of a network; its source says what it is: `a ResNet in memory`."""
+    """Return the spec of a network in memory; its source is a description: `a ResNet in memory`."""
     source = f"a {type(inside(module)).__name__} in memory"
     return InMemorySpec(
         label=label, source=source, checkpoint=None, module=module, preparation=preparation, class_ids=class_ids
@@ -103,9 +112,9 @@ _Source = tuple[nn.Module, str, Preprocessing, list[str] | None]  # network, arc
 
 
 def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
-    """Build the network that `spec` names, with its weights. Raises UsageError or ShapebiasError, one line each.
+    """Build the network that `spec` names, with its weights. Raises UsageError or ShapebiasError.
 
-    Without `download`, networks whose weights would come from the internet get zeros: enough to look at the layers.
+    Without `download`, networks whose weights would be downloaded get zeros, which is enough to look at the layers.
     """
     if isinstance(spec, InMemorySpec):
         return _from_memory(spec)
@@ -113,15 +122,15 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
     source = spec.network
     spec = _shipped(spec)
     classes = read_classes(spec.classes) if spec.classes is not None else None
-    found = _from_training(spec)
+    source_parts = _from_training(spec)
     path = Path(spec.source) if spec.checkpoint is None and spec.source.endswith(SUFFIX) else spec.checkpoint
     if spec.weights is not None and path is None:
         raise UsageError(f"weights={printable(spec.weights)} chooses in a checkpoint: name one, as SOURCE@FILE")
     checkpoint = read_checkpoint(path, spec.weights) if path is not None else None
-    from_library = found is None and not _is_code(spec.source)
-    if found is None:
-        found = _from_library(spec.source, checkpoint, download) if from_library else _from_code(spec)
-    network, architecture, preprocessing, class_ids = found
+    from_library = source_parts is None and not _is_code(spec.source)
+    if source_parts is None:
+        source_parts = _from_library(spec.source, checkpoint, download) if from_library else _from_code(spec)
+    network, architecture, preprocessing, class_ids = source_parts
     weights = checkpoint.fill(network, replace=from_library) if checkpoint is not None else Weights({})
     preprocessing = _normalized(preprocessing, weights, spec.preprocess)
     notes = [note for note in weights.notes if not (spec.preprocess and "preprocess=" in note)]
@@ -141,7 +150,7 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
 
 
 def _from_memory(spec: InMemorySpec) -> LoadedModel:
-    """A copy of a network that a Python program holds."""
+    """Return a copy of a network that a Python program holds."""
     network, architecture, preprocessing, _ = _described(_copy(spec), spec.source)
     model = LoadedModel(
         label=spec.label,
@@ -156,8 +165,10 @@ def _from_memory(spec: InMemorySpec) -> LoadedModel:
 
 
 def _copy(spec: InMemorySpec) -> nn.Module:
-    """Return a copy of the network, on its device: a run changes modes, memory formats and hooks, and the user's
-    network is to stay as it is. Raises ShapebiasError where it cannot be copied."""
+    """Return a copy of the network on its device, since a run changes modes, memory formats and hooks.
+
+    Raises ShapebiasError where it cannot be copied.
+    """
     try:
         return copy.deepcopy(inside(spec.module))
     except Exception as error:
@@ -166,7 +177,7 @@ def _copy(spec: InMemorySpec) -> nn.Module:
 
 
 def _finished(model: LoadedModel) -> LoadedModel:
-    """The model in eval mode, with all weights, as float32, and notes of what is wrong with them."""
+    """Return the model in eval mode, with all weights in float32, and with notes of problems."""
     network = model.network.eval()
     _run(model.source, lambda: initialize(network, model.preprocessing.geometry.crop))
     model.notes += [*damaged_weights(network), *use_float32(network)]
@@ -174,17 +185,20 @@ def _finished(model: LoadedModel) -> LoadedModel:
 
 
 def _shipped(spec: ModelSpec) -> ModelSpec:
-    """The names of networks that come with the program as the files that they stand for."""
+    """Return the spec with the files of networks that come with the program in place of their names.
+
+    Raises UsageError.
+    """
     if spec.source not in SHIPPED:
         return spec
     return replace(spec, source=str(SHIPPED[spec.source]))
 
 
-def _normalized(preprocessing: Preprocessing, weights: Weights, wish: str | None) -> Preprocessing:
-    """What the user said, else what the checkpoint says, else what is usual for the network."""
-    if wish is not None:
-        mean, std = NORMALIZATIONS[wish]
-        return replace(preprocessing, mean=mean, std=std, origin=f"preprocess={wish}")
+def _normalized(preprocessing: Preprocessing, weights: Weights, name: str | None) -> Preprocessing:
+    """Return the preprocessing that the user gives, else the checkpoint's, else the network's usual one."""
+    if name is not None:
+        mean, std = NORMALIZATIONS[name]
+        return replace(preprocessing, mean=mean, std=std, origin=f"preprocess={name}")
     if weights.mean is not None and weights.std is not None:
         return replace(preprocessing, mean=weights.mean, std=weights.std, origin="the checkpoint's normaliser")
     return preprocessing
@@ -195,7 +209,9 @@ def _is_code(source: str) -> bool:
 
 
 def _from_training(spec: ModelSpec) -> _Source | None:
-    """A network that `shapebias train` wrote, as `FILE.safetensors` or `ARCHITECTURE@FILE.safetensors`; else None."""
+    """Return a network that `shapebias train` wrote, `FILE.safetensors` or `ARCHITECTURE@FILE.safetensors`; None for
+    others.
+    """
     alone = spec.checkpoint is None and spec.source.endswith(SUFFIX)
     path = Path(spec.source) if alone else spec.checkpoint
     if path is None or path.suffix != SUFFIX or (":" in spec.source and not alone):
@@ -216,12 +232,14 @@ def _from_training(spec: ModelSpec) -> _Source | None:
 
 
 def _from_code(spec: ModelSpec) -> _Source:
-    """A network from the user's own code: the only code that a `--model` runs."""
-    place, _, function = spec.source.rpartition(":")
-    module = _import_file(Path(place), spec.source) if place.endswith(".py") else _import_module(place, spec.source)
+    """Return a network from the user's own code, which is the only code that a `--model` runs."""
+    location, _, function = spec.source.rpartition(":")
+    module = (
+        _import_file(Path(location), spec.source) if location.endswith(".py") else _import_module(location, spec.source)
+    )
     build: Callable[[], Any] | None = getattr(module, function, None)
     if not callable(build):
-        raise UsageError(f"{printable(place)} has no function {printable(function)}")
+        raise UsageError(f"{printable(location)} has no function {printable(function)}")
     network = _run(spec.source, build)
     if not isinstance(network, nn.Module):
         kind = type(network).__name__
@@ -230,7 +248,9 @@ def _from_code(spec: ModelSpec) -> _Source:
 
 
 def _described(network: nn.Module, source: str) -> _Source:
-    """A module, unwrapped, with the preprocessing that its `pretrained_cfg` says, else ImageNet's usual one."""
+    """Return a module without its wrappers, with the preprocessing of its `pretrained_cfg`, else ImageNet's
+    usual one.
+    """
     cfg = getattr(network, "pretrained_cfg", None)
     network = unwrap(network, source)
     cfg = cfg or getattr(network, "pretrained_cfg", None)
@@ -238,7 +258,7 @@ def _described(network: nn.Module, source: str) -> _Source:
 
 
 def _run(source: str, action: Callable[[], Any]) -> Any:
-    """The result of the user's code; whatever it raises becomes one line."""
+    """Return the result of the user's code. Raises ShapebiasError, one line, for any error in it."""
     try:
         return action()
     except (Exception, SystemExit) as error:
@@ -248,12 +268,12 @@ def _run(source: str, action: Callable[[], Any]) -> Any:
 
 def _import_file(path: Path, source: str) -> Any:
     name = f"shapebias_user_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
-    loader = found.loader
+    loader = module_spec.loader
     _run(source, lambda: loader.exec_module(module))
     return module
 
@@ -263,7 +283,7 @@ def _import_module(name: str, source: str) -> Any:
 
 
 def _from_library(source: str, checkpoint: Checkpoint | None, download: bool) -> _Source:
-    """A network of torchvision or timm by its name; without a checkpoint, with the library's own weights."""
+    """Return a network of torchvision or timm by its name; without a checkpoint, with the library's own weights."""
     library, name = (timm_models, source.removeprefix("timm:")) if ":" in source else (torchvision_models, source)
     if checkpoint is not None:
         network, preprocessing = library.for_checkpoint(name, checkpoint)
@@ -275,6 +295,6 @@ def _from_library(source: str, checkpoint: Checkpoint | None, download: bool) ->
 
 
 def _outputs(network: nn.Module) -> int:
-    """The number of classes: timm says it, and torchvision's classifiers end with it."""
+    """Return the number of classes: timm gives it, and torchvision's classifiers end with a layer of that size."""
     classes = getattr(network, "num_classes", None)
     return classes if isinstance(classes, int) else len(list(network.state_dict().values())[-1])

@@ -1,4 +1,4 @@
-"""The class scores in what a network returns: a tensor, or one of several in dictionaries, tuples and objects."""
+"""Finds the class scores in a network's result: a tensor, or one of several in dictionaries, tuples and objects."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
-_NAMES = frozenset(  # of scores, as networks call them
+_NAMES = frozenset(  # usual names of class scores
     (
         "out",
         "output",
@@ -28,19 +28,19 @@ _DEPTH = 3
 
 @dataclass(frozen=True)
 class Leaf:
-    """A tensor in what a network returned: by which keys, indices and attributes it is found there."""
+    """A tensor in a network's result, and the keys, indices and attributes that lead to it."""
 
     tensor: Tensor = field(compare=False)
     steps: tuple[tuple[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
-        """`logits`, or `head.logits` where it is deeper."""
+        """The path to the tensor: `logits`, or `head.logits` where it is nested."""
         return ".".join(str(key) for _, key in self.steps)
 
     @property
     def scores(self) -> Tensor | None:
-        """The tensor as scores [B, classes], without further axes of size 1; None where it is of another shape."""
+        """The tensor as scores [B, classes], without other axes of size 1; None where it has another shape."""
         shape = self.tensor.shape
         if not self.tensor.is_floating_point() or len(shape) < 2 or any(size != 1 for size in shape[2:]):
             return None
@@ -48,7 +48,7 @@ class Leaf:
 
 
 def leaves(result: Any, steps: tuple[tuple[str, Any], ...] = ()) -> Iterator[Leaf]:
-    """Return the tensors in what a network returned."""
+    """Yield the tensors in a network's result."""
     if isinstance(result, Tensor):
         yield Leaf(result, steps)
         return
@@ -72,11 +72,11 @@ def _parts(result: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def find_scores(label: str, result: Any, classes: int | None, wanted: str | None) -> Leaf | None:
-    """Return the class scores in what the network `label` returned; None where nothing looks like scores [B, classes].
+    """Return the class scores in the result of the network `label`; None where nothing looks like scores [B, classes].
 
     They are what the user asked for (`wanted`), else the only candidate, else the one called `logits`, else the one
-    with another name for scores or with as many columns as there are `classes`. Raises UsageError where several are
-    left, where a name and the number of classes speak for different ones, or where `wanted` is not there.
+    with another usual name or with as many columns as there are `classes`. Raises UsageError where several remain,
+    where a name and the number of classes point to different ones, or where `wanted` does not exist.
     """
     candidates = [leaf for leaf in leaves(result) if leaf.scores is not None]
     if wanted is not None:
@@ -93,7 +93,7 @@ def find_scores(label: str, result: Any, classes: int | None, wanted: str | None
 
 
 def _best(candidates: list[Leaf], classes: int | None) -> list[Leaf]:
-    """Return those of several candidates for which most speaks."""
+    """Return the candidates with the most evidence."""
     surely = [leaf for leaf in candidates if _last_name(leaf).endswith(("logits", "logit"))]
     if len(surely) == 1:
         return surely

@@ -1,4 +1,4 @@
-"""What happens to an image before a network sees it: resize, crop, scale to [0, 1], normalise."""
+"""The preprocessing of images for a network: resize, crop, scale to [0, 1], normalise."""
 
 import math
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +11,7 @@ from shapebias.precompute.images.geometry import Geometry
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-NORMALIZATIONS = {  # what `preprocess=NAME` means: mean and std of RGB in [0, 1]
+NORMALIZATIONS = {  # by the name in `preprocess=NAME`: mean and std of RGB in [0, 1]
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
     "advprop": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),  # x * 2 - 1
     "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -24,7 +24,11 @@ _INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """RGB in [0, 1], minus `mean`, divided by `std`, on images of `geometry`. `origin` says where this came from."""
+    """Images are resized and cropped by `geometry`; then `mean` is subtracted from RGB in [0, 1] and the result divided
+    by `std`.
+
+    `origin` says where these values came from.
+    """
 
     geometry: Geometry
     mean: tuple[float, ...]
@@ -32,7 +36,7 @@ class Preprocessing:
     origin: str
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the fields by name, as JSON, for the store."""
+        """Return the fields by name, ready for JSON, for the store."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -46,7 +50,10 @@ class Preprocessing:
 
 
 def stored_preprocessing(attributes: dict[str, Any]) -> Preprocessing:
-    """Read `Preprocessing.to_attributes` back. Raises ShapebiasError where it makes no sense."""
+    """Return the preprocessing that `Preprocessing.to_attributes` wrote.
+
+    Raises ShapebiasError where it makes no sense.
+    """
     try:
         geometry = _stored_geometry(attributes["geometry"])
         mean, std = (tuple(float(value) for value in attributes[name]) for name in ("mean", "std"))
@@ -73,10 +80,11 @@ def imagenet_preprocessing() -> Preprocessing:
 
 
 def from_pretrained_cfg(cfg: Any) -> Preprocessing:
-    """Read timm's `pretrained_cfg` (a dict, or an object with `to_dict`); what it leaves out is ImageNet's.
+    """Return the preprocessing of timm's `pretrained_cfg` (a dict, or an object with `to_dict`); missing values are
+    ImageNet's.
 
     timm resizes the short side to floor(input size / crop_pct); with crop_mode `squash` both sides, with `border` the
-    long one, and what is left is of the mean's colour. Raises ShapebiasError where a value makes no sense.
+    long side, and the border gets the mean's colour. Raises ShapebiasError where a value makes no sense.
     """
     usual = imagenet_preprocessing()
     try:
@@ -107,11 +115,11 @@ def from_pretrained_cfg(cfg: Any) -> Preprocessing:
 
 
 def from_torchvision(weights: Any, origin: str) -> Preprocessing:
-    """Read the evaluation transform of a torchvision weights enum (nothing is downloaded)."""
+    """Return the preprocessing of a torchvision weights enum (nothing is downloaded)."""
     return from_transform(weights.transforms(), origin)
 
 
 def from_transform(transform: Any, origin: str) -> Preprocessing:
-    """Read an evaluation transform of torchvision's, as `WEIGHTS.transforms()` returns it."""
+    """Return the preprocessing of a torchvision transform, as `WEIGHTS.transforms()` returns it."""
     geometry = Geometry(int(transform.resize_size[0]), int(transform.crop_size[0]), str(transform.interpolation.value))
     return Preprocessing(geometry, tuple(transform.mean), tuple(transform.std), origin)

@@ -1,8 +1,8 @@
-"""How much of the image a unit can see, measured: pixels are made NaN, and the outputs that depend on them become NaN.
+"""Measures how much of the image a unit can see: pixels are set to NaN, and outputs that depend on them become NaN.
 
-That follows any network, whatever its forward does. Unit p of a row sees the columns from stride * p + left to
-stride * p + right. With every column from j on NaN, p is NaN if its right end is at least j; as j grows, the first NaN
-unit changes from p to p + 1 just after the right end of p. The left end is found the same way.
+This works for any network, whatever its forward does. Unit p of a row sees the columns from stride * p + left to
+stride * p + right. If all columns from j on are NaN, unit p is NaN when its right end is at least j; as j grows, the
+first NaN unit changes from p to p + 1 just after the right end of p. The left end is found in the same way.
 """
 
 import warnings
@@ -17,7 +17,7 @@ from torch.nn import functional
 from shapebias.precompute.models.hooks import Watch, WatchedLayer
 
 _HEIGHTS = (32, 96)  # px; the second is enough for every pooling of the usual networks
-_WIDTH = 4096  # px; a unit that sees more than half of it to one side is said to see everything
+_WIDTH = 4096  # px; a unit that sees more than half of it to one side counts as seeing everything
 _BATCH = 8
 
 
@@ -25,15 +25,16 @@ def receptive_fields(network: nn.Module, layers: list[WatchedLayer], side: int) 
     """Return the theoretical receptive field of each layer's units, in px along a row of the input; None = the whole
     image.
 
-    A layer behind a global operation (squeeze-and-excitation, attention) sees everything. Where units do not all see
-    alike (behind a transposed convolution) it is at most one stride more than the largest. Fields may be larger than
-    images: they are measured on wide ones, or on those of `side` px where the network takes no others.
+    A unit behind a global operation (squeeze-and-excitation, attention) sees everything. Where the fields of units
+    differ (behind a transposed convolution), the result is at most one stride more than the largest. Since fields may
+    be larger than images, they are measured on wide images, or on images of `side` px where the network takes no
+    others.
     """
     with torch.inference_mode(), _exact_convolutions(network):
         half, full = _rulers(network, layers, side)
         strides = [_stride(half, full, index) for index in range(len(layers))]
         reach = [_reach(full, index, stride) for index, stride in enumerate(strides)]
-        seen = [index for index, each in enumerate(reach) if each is not None]
+        seen = [index for index, bound in enumerate(reach) if bound is not None]
         if not seen:
             return [None] * len(layers)
         longest = max(strides[index] for index in seen)
@@ -44,7 +45,7 @@ def receptive_fields(network: nn.Module, layers: list[WatchedLayer], side: int) 
 
 
 def _rulers(network: nn.Module, layers: list[WatchedLayer], side: int) -> tuple["_Ruler", "_Ruler"]:
-    """Two of different widths, or the same twice where the network takes images of one size only."""
+    """Return rulers of two different widths, or the same one twice where the network takes images of one size only."""
     for height in _HEIGHTS:
         try:
             return _Ruler(network, layers, height, _WIDTH // 2), _Ruler(network, layers, height, _WIDTH)
@@ -61,7 +62,7 @@ def _stride(half: "_Ruler", full: "_Ruler", index: int) -> int:
 
 
 def _reach(ruler: "_Ruler", index: int, stride: int) -> int | None:
-    """A bound in px on how far unit 0 sees to either side of pixel 0; None where that is beyond the ruler."""
+    """Return a bound in px on how far unit 0 sees to either side of pixel 0; None where that is beyond the ruler."""
     middle = ruler.width // 2
     first, last = (ruler.units([middle], to_right)[index][0] for to_right in (True, False))
     if first <= 0 or not 0 <= last < ruler.widths[index] - 1:
@@ -70,7 +71,9 @@ def _reach(ruler: "_Ruler", index: int, stride: int) -> int | None:
 
 
 def _ends(ruler: "_Ruler", layers: list[int], strides: list[int], longest: int, to_right: bool) -> dict[int, int]:
-    """Where the fields of unit 0 end, for each of `layers`: by halving the starts between which its unit changes."""
+    """Return where the fields of unit 0 end, for each of `layers`, by bisecting the columns at which its unit
+    changes.
+    """
     middle = ruler.width // 2
     between = dict.fromkeys(layers, (middle, middle + longest))
     while any(high - low > 1 for low, high in between.values()):
@@ -85,11 +88,11 @@ def _ends(ruler: "_Ruler", layers: list[int], strides: list[int], longest: int, 
 
 
 class _Done(Exception):  # noqa: N818 (no error)
-    """Every watched layer was seen: the rest of the forward is not needed."""
+    """Ends a forward when all watched layers have run."""
 
 
 class _Ruler:
-    """Images of one size, and which units of a row they make NaN."""
+    """Images of one size, used to find which units of a row become NaN."""
 
     def __init__(self, network: nn.Module, layers: list[WatchedLayer], height: int, width: int) -> None:
         self.height, self.width = height, width
@@ -99,8 +102,9 @@ class _Ruler:
         self.units([width // 2], to_right=True)
 
     def units(self, starts: list[int], to_right: bool) -> list[list[int]]:
-        """For each layer and start j: the first unit that is NaN when the columns from j on are (`to_right`), or the
-        last when the columns up to j are; -1 = none."""
+        """Return for each layer and start j the first unit that is NaN when the columns from j on are (`to_right`), or
+        the last one when the columns up to j are; -1 = none.
+        """
         missing = [start for start in starts if (start, to_right) not in self._found]
         for begin in range(0, len(missing), _BATCH):
             self._measure(missing[begin : begin + _BATCH], to_right)
@@ -131,19 +135,25 @@ class _Ruler:
 
 @contextmanager
 def _exact_convolutions(network: nn.Module) -> Iterator[None]:
-    """While entered, a convolution's outputs are all the sum over its window of the mean of its inputs: fast, and by an
-    algorithm that reads nothing outside of the window (Winograd's does)."""
-    plain = [each for each in network.modules() if type(each) is nn.Conv2d and each.padding_mode == "zeros"]
-    for each in plain:
-        vars(each)["forward"] = partial(_window_sums, each)
+    """Make all outputs of convolutions in the block the sum over the window of the mean of the inputs.
+
+    That is fast, and reads nothing outside the window (unlike Winograd's algorithm).
+    """
+    plain = [
+        convolution
+        for convolution in network.modules()
+        if type(convolution) is nn.Conv2d and convolution.padding_mode == "zeros"
+    ]
+    for convolution in plain:
+        vars(convolution)["forward"] = partial(_window_sums, convolution)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch 2.14: leaving `flags` warns of TF32 on other machines
             with torch.backends.mkldnn.flags(enabled=False):
                 yield
     finally:
-        for each in plain:
-            del vars(each)["forward"]
+        for convolution in plain:
+            del vars(convolution)["forward"]
 
 
 def _window_sums(convolution: nn.Conv2d, images: Tensor) -> Tensor:

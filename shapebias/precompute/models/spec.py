@@ -1,4 +1,4 @@
-"""What the user writes after `--model`: `[LABEL=]SOURCE[@CHECKPOINT]` and options, such as `,preprocess=NAME`."""
+"""The text after `--model`: `[LABEL=]SOURCE[@CHECKPOINT]` and options, such as `,preprocess=NAME`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,12 @@ _OPTION = re.compile(r",(?=(?:preprocess|classes|output|weights)=)")
 class ModelSpec:
     """A network by its source and, where given, its weights.
 
-    The source is a name, `timm:NAME`, `FILE.py:FUNCTION`, `module:FUNCTION`, or a `FILE.safetensors` that says what it
-    holds. `preprocess` is a name in `NORMALIZATIONS`; `classes` a file for `read_classes`; `output` names the
-    class scores where the network returns several tensors; `weights` is `ema`, `raw` or a key where the checkpoint
-    holds several.
+    source:      a name, `timm:NAME`, `FILE.py:FUNCTION`, `module:FUNCTION`, or a `FILE.safetensors` that describes
+                 itself
+    preprocess:  a name in `NORMALIZATIONS`
+    classes:     a file for `read_classes`
+    output:      the name of the class scores where the network returns several tensors
+    weights:     `ema`, `raw` or a key where the checkpoint holds several sets of weights
     """
 
     label: str
@@ -43,13 +45,13 @@ class ModelSpec:
     weights: str | None = None
 
     def __str__(self) -> str:
-        """Return what the user could write after `--model`."""
+        """Return the text that the user could write after `--model`."""
         options = {"preprocess": self.preprocess, "classes": self.classes}
         return f"{self.label}={self.network}" + _written(options)
 
     @property
     def network(self) -> str:
-        """The source, its checkpoint and what says which tensors are meant, as the user could write them."""
+        """The source, its checkpoint and the options that select tensors, as the user could write them."""
         file = "" if self.checkpoint is None else f"@{self.checkpoint}"
         return f"{self.source}{file}" + _written({"output": self.output, "weights": self.weights})
 
@@ -59,16 +61,21 @@ def _written(options: Mapping[str, object]) -> str:
 
 
 def parse_spec(text: str) -> ModelSpec:
-    """Parse `[LABEL=]SOURCE[@CHECKPOINT]` and its options. Without a label it is the source's function, name, or stem.
+    """Parse `[LABEL=]SOURCE[@CHECKPOINT]` and its options.
 
-    A `~` before a path is the home folder. Raises UsageError for an empty source or checkpoint, an option without a
-    value or of an unknown one, or a label that could not name a model in a store.
+    The default label is the source's function, name, or stem. A `~` before a path is the home folder. Raises UsageError
+    for an empty source or checkpoint, an unknown option or one without a value, or a label that could not name a model
+    in a store.
+
+    >>> spec = parse_spec("R=resnet50@robust.pt,preprocess=none")
+    >>> spec.label, spec.source, spec.checkpoint.name, spec.preprocess
+    ('R', 'resnet50', 'robust.pt', 'none')
     """
     plain, *options = _OPTION.split(text)
     chosen = _options(text, options)
     labelled = _LABELLED.fullmatch(plain)
     if labelled and _is_file(plain) and not _is_file(labelled["rest"]):
-        labelled = None  # an = in a folder's name
+        labelled = None  # an = inside a folder's name
     source, checkpoint = _parts(labelled["rest"] if labelled else plain)
     if not source or checkpoint == "":
         raise UsageError(f"--model {printable(text)}: write [LABEL=]SOURCE[@CHECKPOINT], such as AlexNet=alexnet@a.pth")
@@ -87,13 +94,13 @@ def parse_spec(text: str) -> ModelSpec:
 
 
 def check_label(label: str, where: str) -> None:
-    """Raise UsageError, which begins with `where`, for a label that could not name a model in a store."""
+    """Raise UsageError, whose text begins with `where`, for a label that could not name a model in a store."""
     if not LABEL_PATTERN.fullmatch(label):
         raise UsageError(f"{where}: a label holds letters, digits, space and . _ + - and starts with a letter or digit")
 
 
 def _parts(text: str) -> tuple[str, str | None]:
-    """Return source and checkpoint, None without one. Only files' names hold an @ of their own."""
+    """Return source and checkpoint; None without one. An @ inside the name of an existing file is not a separator."""
     code = _CODE.fullmatch(text)
     if code:
         return code["source"], code["checkpoint"]
@@ -104,7 +111,7 @@ def _parts(text: str) -> tuple[str, str | None]:
 
 
 def _is_file(source: str) -> bool:
-    """Whether a source is, or lies in, a file that is there."""
+    """Return whether a source is an existing file, or lies in one."""
     code = _CODE.fullmatch(source)
     path = code["source"].rpartition(":")[0] if code else source
     try:
@@ -114,7 +121,7 @@ def _is_file(source: str) -> bool:
 
 
 def _at_home(path: str) -> str:
-    """Return a path with the user's home folder for `~`, which no shell sees behind an @ or an =."""
+    """Return a path with the user's home folder in place of `~`, which shells do not expand behind an @ or an =."""
     if not path.startswith("~"):
         return path
     try:
@@ -133,7 +140,10 @@ def _usual_label(source: str) -> str:
 
 
 def _options(text: str, options: list[str]) -> dict[str, str]:
-    """Return the values of `preprocess`, `classes`, `output` and `weights`, each given once at most."""
+    """Return the values of `preprocess`, `classes`, `output` and `weights`.
+
+    Raises UsageError where one is given twice.
+    """
     chosen: dict[str, str] = {}
     for option in options:
         name, _, value = option.partition("=")
@@ -169,10 +179,10 @@ def _check_files(spec: ModelSpec) -> None:
 
 
 def _check_network(spec: ModelSpec) -> None:
-    place, colon, name = spec.source.rpartition(":")
-    if place == "torchvision":
+    library, colon, name = spec.source.rpartition(":")
+    if library == "torchvision":
         raise UsageError(f"torchvision's classifiers go by their names alone: --model {printable(name)}")
-    if place == "timm" and find_spec("timm") is None:
+    if library == "timm" and find_spec("timm") is None:
         raise UsageError(TIMM_IS_MISSING)
     if spec.source in BUILT_IN and spec.checkpoint is not None:
         others = f"{BUILT_IN[spec.source]}@FILE.safetensors"
@@ -225,7 +235,7 @@ def usual_images(specs: list[ModelSpec]) -> str:
 
 
 def parse_specs(texts: list[str]) -> list[ModelSpec]:
-    """Parse several; two of the same label are a UsageError."""
+    """Parse several specs. Raises UsageError where two have the same label."""
     specs = [parse_spec(text) for text in texts]
     labels = [spec.label for spec in specs]
     for label in labels:

@@ -1,4 +1,4 @@
-"""timm's networks (an extra), with its own weights or for a checkpoint."""
+"""timm's networks (the extra `timm`), with timm's weights or for a checkpoint."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -27,7 +27,8 @@ def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
     _check_name(name)
     try:
         network: nn.Module = timm.create_model(name, pretrained=True)
-    except Exception as error:  # no network, no such weights, a full disk: huggingface_hub raises many kinds
+    # No connection, no such weights, a full disk: huggingface_hub raises many kinds of errors.
+    except Exception as error:
         reason = printable(f"{type(error).__name__}: {error}", 160)
         raise ShapebiasError(
             f"timm's weights of {name} could not be had ({reason}): fetch them elsewhere and pass them as "
@@ -37,8 +38,10 @@ def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
 
 
 def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Preprocessing]:
-    """Return a network that `checkpoint` can fill, with as many classes as the file has. Raises UsageError,
-    ShapebiasError."""
+    """Return a network for a `checkpoint`, with as many classes as the file has.
+
+    Raises UsageError and ShapebiasError.
+    """
     network = _build(name)
     classes = checkpoint.classes_for(network)
     if classes is not None:
@@ -61,8 +64,9 @@ def _build(name: str, classes: int | None = None) -> nn.Module:
 
 
 def _check_name(name: str) -> None:
-    """Check that a name is an architecture of timm's, with or without its weights' tag; nothing from elsewhere
-    (`hf-hub:`, a folder)."""
+    """Check that a name is one of timm's architectures, with or without a tag for weights, and not from elsewhere
+    (`hf-hub:`, a folder).
+    """
     timm = timm_library()
     if ":" in name or "/" in name or not timm.is_model(name.partition(".")[0]):
         near = ", ".join(get_close_matches(name, timm.list_models(), 3)) or "resnet50, convnext_tiny"

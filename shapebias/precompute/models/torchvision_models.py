@@ -1,4 +1,4 @@
-"""torchvision's classifiers, with its own weights or for a checkpoint."""
+"""torchvision's classifiers, with torchvision's weights or for a checkpoint."""
 
 import re
 from typing import Any, cast
@@ -14,7 +14,8 @@ from shapebias.precompute.models.preprocessing import Preprocessing, from_torchv
 from shapebias.precompute.models.spec import unknown_classifier
 from shapebias.precompute.models.trained import usual_preprocessing
 
-_RESCALING = ("googlenet", "inception_v3")  # trained on images of mean and std 0.5, into which they turn ImageNet's
+# Trained with mean and std 0.5; with `transform_input` they convert ImageNet's normalisation to that.
+_RESCALING = ("googlenet", "inception_v3")
 _HASH = re.compile(r"-([0-9a-f]{8})\.pth$")
 
 
@@ -26,7 +27,7 @@ def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
         network: nn.Module = torchvision.models.get_model(name, weights=weights, progress=False)
-    except Exception as error:  # no network, a proxy, a full disk: urllib and torch.hub raise many kinds
+    except Exception as error:  # no connection, a proxy, a full disk: urllib and torch.hub raise many kinds of errors
         reason = printable(f"{type(error).__name__}: {error}", 160)
         raise ShapebiasError(
             f"torchvision's weights of {name} could not be downloaded ({reason}): fetch {weights.url} elsewhere and "
@@ -36,10 +37,10 @@ def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
 
 
 def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Preprocessing]:
-    """Return a classifier that `checkpoint` can fill, with as many classes as the file has.
+    """Return a classifier for a `checkpoint`, with as many classes as the file has.
 
-    A file that torchvision publishes is known by its digest: its preprocessing is that of its weights, and a GoogLeNet
-    or Inception rescales its input as those weights want. Raises UsageError for a name that does not exist.
+    A file that torchvision publishes is recognised by its digest: it gets the preprocessing of those weights, and a
+    GoogLeNet or Inception rescales its input as they need. Raises UsageError for a name that does not exist.
     """
     import torchvision
 
@@ -58,7 +59,10 @@ def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
 
 
 def without_weights(name: str) -> tuple[nn.Module, Preprocessing]:
-    """Return a classifier whose weights are 0: enough to look at its layers. Raises UsageError for an unknown name."""
+    """Return a classifier whose weights are 0, which is enough to look at its layers.
+
+    Raises UsageError for an unknown name.
+    """
     _check_name(name)
     network = unset_network(name)
     with torch.no_grad():
@@ -68,7 +72,7 @@ def without_weights(name: str) -> tuple[nn.Module, Preprocessing]:
 
 
 def _is_file_of(weights: Any, checkpoint: Checkpoint) -> bool:
-    size = weights.meta["_file_size"]  # MiB, to three digits: few other files need to wait for their digest
+    size = weights.meta["_file_size"]  # sizes in MiB are compared first, so that few other files are digested
     if abs(checkpoint.path.stat().st_size / 2**20 - size) > 0.001:
         return False
     digest = _HASH.search(weights.url)

@@ -1,4 +1,4 @@
-"""Networks that `shapebias train` made: a safetensors file whose header says what the network is."""
+"""Networks of `shapebias train`: a safetensors file whose header describes the network."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -27,8 +27,9 @@ _MAX_SIDE = 4096  # px
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a file's header says: `architecture` is one of the program's own or a torchvision classifier, by name;
-    `recipe` is JSON."""
+    """The header of such a file: `architecture` names one of the program's own or torchvision's classifiers; `recipe`
+    is JSON.
+    """
 
     architecture: str
     class_ids: list[str]
@@ -41,7 +42,7 @@ class Trained:
         return build_network(self.architecture, len(self.class_names))
 
     def to_header(self) -> dict[str, str]:
-        """Return the header as safetensors' metadata: a map of strings; structured values are JSON."""
+        """Return the header as safetensors' metadata: a mapping of strings, where structured values are JSON."""
         geometry = self.preprocessing.geometry
         return {
             "format": "shapebias",
@@ -74,8 +75,7 @@ def build_network(architecture: str, classes: int) -> nn.Module:
 
 
 def usual_preprocessing(architecture: str) -> Preprocessing:
-    """Return what an architecture's images go through: the size of its own ones, else as torchvision does. Raises
-    UsageError."""
+    """Return the default preprocessing of an architecture: its own input size, or torchvision's. Raises UsageError."""
     if architecture in OWN:
         side = OWN[architecture].side
         return Preprocessing(
@@ -98,7 +98,7 @@ def _check_name(architecture: str) -> None:
 
 
 def trained_bytes(trained: Trained, network: nn.Module) -> bytes:
-    """Return the file: the network's state dict behind its header."""
+    """Return the content of the file: the header and the network's state dict."""
     tensors = {
         name: value.detach().to("cpu", memory_format=torch.contiguous_format)
         for name, value in network.state_dict().items()
@@ -109,7 +109,7 @@ def trained_bytes(trained: Trained, network: nn.Module) -> bytes:
 def read_trained(path: Path) -> Trained | None:
     """Return the header of a safetensors file; None where `shapebias train` did not write it.
 
-    Raises UsageError where there is no file, ShapebiasError where it is no safetensors file or its header is wrong.
+    Raises UsageError where there is no file, ShapebiasError where it is not a safetensors file or its header is wrong.
     """
     check_kind(path)
     try:

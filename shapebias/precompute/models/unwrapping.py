@@ -1,4 +1,4 @@
-"""The network inside of what wraps it: compiled, parallel and lazy networks, and those that cannot be looked into."""
+"""Finds the network inside wrappers (compiled, parallel, lazy), and refuses networks whose layers cannot be hooked."""
 
 import torch
 from torch import nn
@@ -8,7 +8,7 @@ from shapebias.core.text import printable
 
 
 def unwrap(network: nn.Module, source: str) -> nn.Module:
-    """Return the plain network behind torch.compile, DataParallel and `module.compile()`, wherever in it they are.
+    """Return the plain network inside torch.compile, DataParallel and `module.compile()`, at any depth.
 
     Raises UsageError for scripted, traced and quantised networks, whose layers cannot be hooked.
     """
@@ -38,7 +38,7 @@ def _at(path: str) -> str:
 
 
 def inside(module: nn.Module) -> nn.Module:
-    """Return the module that torch.compile or a parallel wrapper runs, itself where it is none of them."""
+    """Return the module inside torch.compile or a parallel wrapper, or the module itself."""
     while True:
         if isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
             module = inner
@@ -49,7 +49,7 @@ def inside(module: nn.Module) -> nn.Module:
 
 
 def use_float32(network: nn.Module) -> list[str]:
-    """Turn weights of half precision into float32; return what to tell the user of it."""
+    """Convert half-precision weights to float32; return a note for the user."""
     kinds = {tensor.dtype for tensor in network.parameters() if tensor.dtype in (torch.float16, torch.bfloat16)}
     if not kinds:
         return []
@@ -59,13 +59,13 @@ def use_float32(network: nn.Module) -> list[str]:
 
 
 def initialize(network: nn.Module, side: int) -> None:
-    """Give lazy modules their weights, by a forward of one image of `side` x `side` px. What it raises is raised."""
+    """Initialise lazy modules by a forward of one image of `side` x `side` px. Errors of the network are passed on."""
     if any(isinstance(module, nn.modules.lazy.LazyModuleMixin) for module in network.modules()):
         with torch.no_grad():
             network(torch.zeros(1, 3, side, side))
 
 
 def takes_videos(network: nn.Module) -> bool:
-    """Return whether the first convolution of a network is one over space and time."""
+    """Return whether the first convolution of a network is over space and time."""
     convolutions = (module for module in network.modules() if isinstance(module, nn.modules.conv._ConvNd))
     return isinstance(next(convolutions, None), nn.Conv3d)

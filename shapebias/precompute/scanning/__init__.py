@@ -1,1 +1,1 @@
-"""Scans: one pass over images in shards, by this process or by Ray."""
+"""Scans: one pass over images in shards, in this process or with Ray."""

@@ -1,4 +1,4 @@
-"""Smaller batches where the device has too little memory for one."""
+"""Halves batches that do not fit into the device's memory."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,7 +10,7 @@ MeasureMissing = Callable[[list[int], int], Iterable[tuple[int, Part]]]
 
 
 class BatchHalving:
-    """Halves batches, once and for all scans, where one does not fit into memory; `notes` say so."""
+    """Halves the batches of all scans once one does not fit into memory; `notes` say so."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

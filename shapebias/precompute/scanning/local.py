@@ -18,10 +18,13 @@ from shapebias.precompute.statistics.kernels.on_gpu import fault
 
 
 class LocalEngine:
-    """Keeps the parts of shards in `folder`; what is there already is not measured again.
+    """Measures shards in this process and keeps their parts in `folder`; parts that are already there are not measured
+    again.
 
-    Where the device has too little memory for a batch, batches are halved: see `BatchHalving`; `notes` say so.
-    `seconds` are those of all scans and tasks so far, `waited` those of them in which images were waited for.
+    Where the device has too little memory for a batch, batches are halved (see `BatchHalving`), as `notes` then say.
+
+    seconds:  of all scans and tasks so far
+    waited:   the part of them spent waiting for images
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class LocalEngine:
 
     @property
     def notes(self) -> list[str]:
+        """Remarks for the user."""
         reason = fault() if self._device.is_cuda else None
         slower = [] if reason is None else [f"statistics by PyTorch's own operations, which take longer: {reason}"]
         return [*self._halving.notes, *slower]

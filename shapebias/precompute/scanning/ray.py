@@ -28,8 +28,8 @@ try:
 except ImportError as error:
     raise UsageError("--engine ray needs Ray: pip install 'shapebias[ray]'") from error
 
-_RETRIES = 3  # of a shard whose worker died
-_AHEAD = 2  # shards a worker has been given: one that it measures, one that waits
+_RETRIES = 3  # further attempts for a shard whose worker died
+_AHEAD = 2  # shards assigned to a worker: one is measured, one waits
 
 
 class RayEngine:
@@ -48,7 +48,10 @@ class RayEngine:
         folder: Path,
         add_gpu: Callable[[str], None],
     ) -> None:
-        """`device` is the workers' (`worker_device`); `add_gpu` is told the name of every GPU that measured a part."""
+        """Prepare the engine.
+
+        `device` is the workers' (`worker_device`); `add_gpu` gets the name of every GPU that measured a part.
+        """
         self._settings, self._progress, self._folder = settings, progress, folder
         self._device, self._add_gpu = device, add_gpu
         self._classes = image_set.take([])  # without images: their classes only
@@ -58,10 +61,11 @@ class RayEngine:
 
     @property
     def notes(self) -> list[str]:
+        """Remarks for the user."""
         return self._halving.notes
 
     def __enter__(self) -> Self:
-        """Reach the cluster. Raises ShapebiasError where it cannot be reached, or has no room for a worker."""
+        """Connect to the cluster. Raises ShapebiasError where it cannot be reached, or has no room for a worker."""
         if not ray.is_initialized():
             address = os.environ.get("RAY_ADDRESS")
             try:
@@ -103,14 +107,14 @@ class RayEngine:
         return shards
 
     def _measured(self, scan: Scan, shards: Shards, missing: list[int], batch_size: int) -> Iterator[tuple[int, Part]]:
-        """Yield shards as they are done, whatever their order."""
+        """Yield shards as they are finished, in any order."""
         sent = ray.put(scan)
         yield from self._distribute(
             missing, lambda worker, number: worker.measure.remote([sent], shards.ranges[number], batch_size)
         )
 
     def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        """Yield each task's number and result as they are done, whatever their order. Raises ShapebiasError."""
+        """Yield each task's number and result as they are finished, in any order. Raises ShapebiasError."""
         self._progress.stage("tasks of Ray's workers", len(tasks))
         for number, result in self._distribute(
             range(len(tasks)), lambda worker, number: worker.perform.remote(tasks[number])
@@ -119,7 +123,7 @@ class RayEngine:
             self._progress.advance(1)
 
     def _distribute(self, numbers: Sequence[int], give: Callable[[Any, int], Any]) -> Iterator[tuple[int, Any]]:
-        """Yield numbers and what workers make of them; `give(worker, number)` starts one and returns its reference."""
+        """Yield numbers and the results of workers; `give(worker, number)` starts one and returns its reference."""
         if not numbers:
             return
         if not self._workers:
@@ -145,7 +149,10 @@ class RayEngine:
             give_next(worker)
 
     def _start(self, shards: int) -> list[Any]:
-        """Start as many workers as there is room for, and no more than shards."""
+        """Start as many workers as there is room for, and no more than shards.
+
+        Raises ShapebiasError where there is no room.
+        """
         settings = self._settings
         room = ray.cluster_resources()
         fitting = int(room.get("CPU", 0) // settings.cpus_per_worker)
@@ -186,7 +193,7 @@ def worker_device(settings: Settings) -> Device:
 
 
 def _result(done: Any) -> tuple[Any, str | None]:
-    """Return what a worker gave back. Raises what the worker raised, and ShapebiasError where it died."""
+    """Return a worker's result. Raises the worker's error, or ShapebiasError where it died."""
     try:
         result, gpu = ray.get(done)
         return result, gpu

@@ -1,4 +1,4 @@
-"""Arrays with a row for every image: collected batch by batch for a part, and put together from all parts."""
+"""Arrays with one row per image: collected batch by batch for a part, and joined from all parts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ POSITION = "position"  # int64 [images of the shard that could be used]: which o
 
 
 class Rows:
-    """Collects arrays of images, batch by batch, under their names."""
+    """Collects arrays with one row per image, batch by batch, by name."""
 
     def __init__(self) -> None:
         self._lists: dict[str, list[NDArray[Any]]] = {}

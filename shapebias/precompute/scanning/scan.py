@@ -1,6 +1,8 @@
-"""A scan: one pass over images, cut into shards, each of which gives a part; the parts in order give the result.
+"""A scan: one pass over images, split into shards, each of which gives a part.
 
-Shards follow from the settings alone, so that the result does not depend on who measures which of them, or when.
+The result is made from the parts in order.
+
+Shards depend only on the settings, so the result does not depend on which process measures which shard, or when.
 """
 
 import json
@@ -31,33 +33,33 @@ _SKIPPED = "skipped"  # in every part: the shard's images that could not be used
 
 
 class ShardMeasure(Protocol):
-    """What is measured of one shard, batch by batch."""
+    """The measurements of one shard, made batch by batch."""
 
     def feed(self, batch: Batch) -> None:
-        """Take in a batch; its positions are those in the scan."""
+        """Measure a batch; its positions are those in the scan."""
 
     def part(self) -> Part:
-        """Return what the batches gave."""
+        """Return the results of the batches."""
 
 
 class Measure(Protocol):
-    """What is measured of every shard. It is pickled on its way to whoever measures."""
+    """A kind of measurement that is made for every shard. It is pickled to be sent to the workers."""
 
     def start(self, runners: Sequence[Runner]) -> ShardMeasure:
-        """Return a new measure of one shard; `runners` are all of the run."""
+        """Return an empty measurement for one shard; `runners` are all of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
     """One pass over images.
 
-    name:         the scan's own in a run, and that of its folder
-    title:        what the user is told
-    positions:    int64, of the images in their listing; None for all
+    name:         unique in a run; also the name of its folder
+    title:        the text for the user
+    positions:    int64, which images of the listing; None for all
     image_bytes:  how many bytes of each image a part keeps
     costly:       whether an image costs hundreds of forwards, so that shards are small
 
-    The others are as in `Stream.batches`.
+    The other fields are as in `Stream.batches`.
     """
 
     name: str
@@ -77,17 +79,18 @@ class Scan:
 
     @property
     def arrays(self) -> int:
-        """How many arrays uint8 [crop, crop, 3] come with each image."""
+        """The number of arrays uint8 [crop, crop, 3] that come with each image."""
         return len(self.versions or "1") if self.annotations is None else self.annotations.versions
 
     def batch_size(self, stream: Stream) -> int:
-        """Return how many images a batch has."""
+        """Return the number of images in a batch."""
         usual = stream.batch_size(self.geometry, self.arrays)
         return min(usual, _COSTLY[stream.device.device.type]) if self.costly else usual
 
     def shards(self, batch_size: int, shard_size: int | None, kind: str = "cpu") -> list[range]:
-        """Return which images are in each shard: whole batches, so that a shard's batches are the same whoever cuts
-        them."""
+        """Return the images in each shard: whole batches, so that a shard's batches do not depend on where the scan
+        starts.
+        """
         least = _COSTLY[kind] if self.costly else _LEAST[kind] * batch_size
         size = shard_size or max(least, min(-(-len(self) // _SHARDS), _LARGEST // self.image_bytes))
         size = -(-size // batch_size) * batch_size
@@ -95,32 +98,39 @@ class Scan:
 
 
 class Parts(Protocol):
-    """Every shard's part, in order, as often as one iterates; and the images of the scan that could not be used."""
+    """The parts of all shards, in order, which can be iterated repeatedly; and the images of the scan that could not be
+    used.
+    """
 
     def __iter__(self) -> Iterator[Mapping[str, NDArray[Any]]]: ...
 
     @property
-    def skipped(self) -> list[Skipped]: ...
+    def skipped(self) -> list[Skipped]:
+        """The images that could not be used."""
 
 
 class Task(Protocol):
-    """Something other than a scan that needs networks. It is pickled on its way to where they are."""
+    """Work other than a scan that needs networks. It is pickled to be sent to the workers."""
 
     def __call__(self, runners: Sequence[Runner], device: Device, progress: Reporter) -> Any:
-        """Return its result; `runners` are all of the run, on `device`. Raises ShapebiasError."""
+        """Return its result; `runners` are all of the run, on `device`.
+
+        Raises ShapebiasError where the network fails.
+        """
 
 
 class Engine(Protocol):
-    """Who measures shards. `notes` tell the user how it went."""
+    """Measures shards. `notes` are remarks for the user."""
 
     @property
-    def notes(self) -> list[str]: ...
+    def notes(self) -> list[str]:
+        """Remarks for the user."""
 
     def run(self, scan: Scan) -> Parts:
         """Measure every shard of a scan, once. Raises ShapebiasError."""
 
     def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        """Yield each task's number and result, in the order in which they are done. Raises ShapebiasError."""
+        """Yield each task's number and result, in the order in which they are finished. Raises ShapebiasError."""
 
 
 def measure_shards(
@@ -165,11 +175,11 @@ def _measured(
 
 
 class _SkippedByShard:
-    """Tells shard by shard which of its images a stream skipped."""
+    """Finds, shard by shard, which of its images a stream skipped."""
 
     def __init__(self, scan: Scan, stream: Stream) -> None:
         self._scan, self._stream = scan, stream
-        self._told = 0  # of the stream's list
+        self._told = 0  # how many of the stream's list were reported
 
     def part(self, shard: range) -> Part:
         """Return the images of the next shard that were skipped, as `skipped_images` reads them."""

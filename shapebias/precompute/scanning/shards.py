@@ -1,4 +1,4 @@
-"""The parts of a scan's shards, kept in a folder until the store is whole."""
+"""The parts of a scan's shards, kept in a folder until the store is complete."""
 
 import contextlib
 import zipfile
@@ -33,7 +33,7 @@ class Shards:
         return [number for number in range(len(self.ranges)) if not self._file(number).is_file()]
 
     def keep(self, number: int, part: Part) -> None:
-        """Write a part, to the disk, then under its name. Raises ShapebiasError."""
+        """Write a part to the disk, then give the file its name. Raises ShapebiasError where that fails."""
         with atomic_file(self._file(number)) as file:
             np.savez(file, **part)  # type: ignore[arg-type]  # its stubs know one keyword of their own
 
@@ -63,7 +63,7 @@ class Shards:
 
 
 class KeptPart(Mapping[str, NDArray[Any]]):
-    """A part in a file. One that is damaged is removed, and ShapebiasError says so."""
+    """A part in a file. A damaged one is removed, and ShapebiasError says so."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

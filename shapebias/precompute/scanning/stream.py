@@ -20,9 +20,10 @@ from shapebias.precompute.settings import Settings
 
 @dataclass
 class Stream:
-    """Images of one set on their way to networks.
+    """Decodes the images of one set for the networks, batch by batch.
 
-    `skipped` are those of the last pass over them, so far; `waited` the seconds spent waiting for images in all.
+    skipped:  images that the current or last pass could not use, so far
+    waited:   seconds spent waiting for images, over all passes
     """
 
     image_set: ImageSet
@@ -43,10 +44,10 @@ class Stream:
         annotations: Annotations | None = None,
         batch_size: int | None = None,
     ) -> Iterator[Batch]:
-        """Yield batches of the images at `positions` (None: of all) in a geometry, in `versions` where given, or with
-        their `annotations`, packed.
+        """Yield batches of the images at `positions` (None: of all) in a geometry.
 
-        A batch's positions index `positions`. Progress is told under `title`.
+        They have `versions` where given, or their `annotations`, packed. A batch's positions are indices into
+        `positions`. Progress is reported under `title`.
         """
         image_set = self.image_set if positions is None else self.image_set.take(positions)
         arrays = len(versions or "1") if annotations is None else annotations.versions
@@ -70,7 +71,7 @@ class Stream:
             self.progress.advance(len(image_set) - done)
 
     def _timed(self, loader: Loader) -> Iterator[Batch]:
-        """Yield the loader's batches, and count the seconds until each is there."""
+        """Yield the loader's batches, and count the seconds of waiting for each."""
         batches = iter(loader)
         while True:
             start = time.perf_counter()
@@ -89,7 +90,7 @@ class Stream:
             raise ShapebiasError(f"images in {root} changed during the run: start again")
 
     def batch_size(self, geometry: Geometry, versions: int) -> int:
-        """Return how many images a batch has: as many as the user says, or as all their versions have room for."""
+        """Return the number of images in a batch: the user's, or as many as fit with all their versions."""
         room = 256 << 20 if self.device.is_cuda else 64 << 20
         fitting = room // (geometry.crop**2 * 3 * versions)
         return self.settings.batch_size or max(1, min(self.device.usual_batch, fitting))

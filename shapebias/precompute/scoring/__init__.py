@@ -1,1 +1,1 @@
-"""How well attribution maps explain: curves of changed images, and where objects are."""
+"""Scores of attribution maps: curves of changed images, and the positions of objects."""

@@ -1,4 +1,4 @@
-"""Boxes around the objects of images, from files: ILSVRC's XML, one for each image, or a table."""
+"""Reads boxes around objects from files: ILSVRC's XML, one per image, or a table."""
 
 import csv
 import hashlib
@@ -15,14 +15,14 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.images.sources.labelled_lines import LABEL_COLUMNS, PATH_COLUMNS, plain_column
 
-_SIDES = (  # columns as people call them, without case, blanks, - and _: left, top, right, bottom
+_SIDES = (  # usual column names, without case, blanks, - and _: left, top, right, bottom
     ("left", "xmin", "x0", "x1"),
     ("top", "ymin", "y0", "y1"),
     ("right", "xmax", "x2", "x1"),
     ("bottom", "ymax", "y2", "y1"),
 )
 _SIZE = (("width", "imagewidth", "imgwidth"), ("height", "imageheight", "imgheight"))
-_STRINGS = "predictionstring"  # of Kaggle's LOC_val_solution.csv: class, left, top, right, bottom, again and again
+_STRINGS = "predictionstring"  # Kaggle's LOC_val_solution.csv repeats class, left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class ImageBoxes:
     """The boxes of an image.
 
     boxes:    float64 [boxes, 4]: left, top, right, bottom in px
-    classes:  what each shows, None where that is not said
-    size:     width and height of the image that they are of, px; None where that is not said
+    classes:  the class of each box; None where it is not given
+    size:     width and height of the image in px; None where they are not given
     """
 
     boxes: NDArray[np.float64]
@@ -40,16 +40,16 @@ class ImageBoxes:
 
 
 class NoBoxesError(Exception):
-    """What is said of an image's boxes makes no sense; the text says why, in some words."""
+    """The boxes of an image make no sense; the text says why in a few words."""
 
 
 @dataclass(frozen=True)
 class BoxFiles:
-    """Where the boxes of images are.
+    """The files or rows with the boxes of images.
 
-    source:  the folder or table, as the user called it
-    files:   the XML files, or the table's rows, by the path of their image without its extension
-    digest:  changes with the boxes
+    source:  the folder or table, as the user named it
+    files:   the XML file, or the table's rows, by the path of their image without its extension
+    digest:  changes when the boxes change
     """
 
     source: str
@@ -62,21 +62,23 @@ class BoxFiles:
             self._by_stem.setdefault(name.rpartition("/")[2], []).append(name)
 
     def find(self, path: bytes) -> ImageBoxes | None:
-        """Return the boxes of the image at a path in its set; None where there are none of that name. Raises
-        NoBoxesError."""
+        """Return the boxes of the image at a path in its set; None where there are none.
+
+        Raises NoBoxesError where they make no sense.
+        """
         name = _without_extension(os.fsdecode(path))
         same = self._by_stem.get(name.rpartition("/")[2], [])
         if len(same) > 1:
             same = [other for other in same if f"/{other}".endswith(f"/{name}") or f"/{name}".endswith(f"/{other}")]
         if len(same) != 1:
             return None
-        found = self.files[same[0]]
-        return _read_xml(found) if isinstance(found, Path) else _join(found)
+        source = self.files[same[0]]
+        return _read_xml(source) if isinstance(source, Path) else _join(source)
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of a table: where a box is, what it shows, and the size of its image."""
+    """A row of a table: the sides of a box, its class, and the size of its image."""
 
     sides: tuple[float, ...]
     name: str | None
@@ -84,8 +86,10 @@ class _Row:
 
 
 def read_box_files(source: Path) -> BoxFiles:
-    """Return where the boxes of images are: in a folder of XML files, or in a table (CSV). Raises UsageError where
-    there are none, ShapebiasError where the table cannot be read."""
+    """Return the boxes of images from a folder of XML files, or from a table (CSV).
+
+    Raises UsageError where there are none, ShapebiasError where the table cannot be read.
+    """
     if source.is_dir():
         files = dict(_xml_files(source))
         if not files:
@@ -100,8 +104,12 @@ def read_box_files(source: Path) -> BoxFiles:
 
 
 def read_table(text: str, name: str) -> dict[str, list["_Row"]]:
-    """Return the rows of a table by the path of their image without its extension; `name` is what the table is called.
-    Raises ShapebiasError where it is no table of boxes."""
+    """Return the rows of a table by the path of their image without its extension.
+
+    `name` is the table's name for messages.
+
+    Raises ShapebiasError where it is not a table of boxes.
+    """
     rows: dict[str, list[_Row]] = {}
     try:
         for path, row in _table(text, name):
@@ -112,11 +120,11 @@ def read_table(text: str, name: str) -> dict[str, list["_Row"]]:
 
 
 def _xml_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for place, folders, names in os.walk(folder):
+    for subfolder, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
             if name.lower().endswith(".xml"):
-                file = Path(place, name)
+                file = Path(subfolder, name)
                 yield _without_extension(file.relative_to(folder).as_posix()), file
 
 
@@ -135,17 +143,17 @@ def _without_extension(path: str) -> str:
 
 
 def _read_xml(file: Path) -> ImageBoxes:
-    """Return the boxes in a file as ILSVRC and PASCAL VOC have it. Raises NoBoxesError."""
+    """Return the boxes in a file of ILSVRC or PASCAL VOC. Raises NoBoxesError where there is none that makes sense."""
     try:
         root = ElementTree.parse(file).getroot()
         size = tuple(round(float(root.findtext(f"size/{side}", ""))) for side in ("width", "height"))
         boxes = [
             _Row(
-                tuple(float(found.findtext(f"bndbox/{side}", "")) for side in ("xmin", "ymin", "xmax", "ymax")),
-                found.findtext("name"),
+                tuple(float(element.findtext(f"bndbox/{side}", "")) for side in ("xmin", "ymin", "xmax", "ymax")),
+                element.findtext("name"),
                 (size[0], size[1]),
             )
-            for found in root.iter("object")
+            for element in root.iter("object")
         ]
     except (ElementTree.ParseError, ValueError) as error:
         raise NoBoxesError("its file is no annotation") from error
@@ -155,7 +163,7 @@ def _read_xml(file: Path) -> ImageBoxes:
 
 
 def _join(rows: list[_Row]) -> ImageBoxes:
-    """Return the boxes of an image from those of its rows. Raises NoBoxesError where there is none, or one is none."""
+    """Return the boxes of an image from its rows. Raises NoBoxesError where there is none, or one makes no sense."""
     if not rows:
         raise NoBoxesError("it has no object")
     boxes = np.array([row.sides for row in rows], np.float64)
@@ -168,8 +176,7 @@ def _join(rows: list[_Row]) -> ImageBoxes:
 
 
 def _table(text: str, name: str) -> Iterator[tuple[str, _Row]]:
-    """Yield the path of an image and a box of it, as often as a table has boxes. Raises ShapebiasError and
-    csv.Error."""
+    """Yield the image's path and the row for each box of a table. Raises ShapebiasError and csv.Error."""
     rows = csv.reader(text.removeprefix("\ufeff").splitlines(), delimiter=_delimiter(text))
     columns = [plain_column(cell) for cell in next(rows, [])]
     path_at = next((columns.index(column) for column in PATH_COLUMNS if column in columns), None)
@@ -201,7 +208,7 @@ def _delimiter(text: str) -> str:
 
 
 def _side_columns(columns: list[str]) -> list[int] | None:
-    """Return where left, top, right and bottom are; None where they are not all there."""
+    """Return the columns of left, top, right and bottom; None where one is missing."""
     chosen: list[int] = []
     for names in _SIDES:
         free = (columns.index(name) for name in names if name in columns and columns.index(name) not in chosen)

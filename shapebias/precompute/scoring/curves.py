@@ -1,5 +1,6 @@
-"""Insertion and deletion (Petsiuk, Das & Saenko 2018): the probability of the explained output while an image's pixels
-come or go, the most important ones first."""
+"""Insertion and deletion (Petsiuk, Das & Saenko 2018): the probability of the explained output while pixels are
+inserted or deleted, the most important ones first.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -15,19 +16,20 @@ from shapebias.core.attribution.methods import PROBABILITY
 from shapebias.precompute.attribution.subject import Subject, at_target
 
 GREY = 0.5
-BLUR, SIGMA = 11.0, 5.0  # px of 224: the width of the blur's window, and its standard deviation
-_TRUNCATED = 4  # standard deviations, as SciPy does, by which the authors make their kernel
+BLUR, SIGMA = 11.0, 5.0  # width of the blur's window and its standard deviation, in px of a 224 px image
+_TRUNCATED = 4  # the kernel ends at so many standard deviations, as in SciPy, which the authors used
 
 
 def cuts(pixel_count: int, steps: int) -> NDArray[np.int64]:
-    """Return how many pixels are changed at each point of a curve, int64 [points]: `steps` equal steps, or as many as
-    there are pixels."""
+    """Return how many pixels are changed at each point of a curve, int64 [points]: `steps` equal steps, or one pixel
+    per step where there are fewer pixels.
+    """
     steps = min(steps, pixel_count)
     return (np.arange(steps + 1) * pixel_count + steps // 2) // steps
 
 
 def blurred(images: Tensor) -> Tensor:
-    """Return images [B, 3, H, W] blurred by 11 px of 224, sigma 5, as insertion begins with them.
+    """Return images [B, 3, H, W] blurred by a window of 11 px of 224 with sigma 5, the start of insertion.
 
     The kernel is that of the authors' code, a Gaussian that is reflected at the ends of its window; the image is
     reflected at its borders.
@@ -41,7 +43,7 @@ def blurred(images: Tensor) -> Tensor:
 
 
 def blur_kernel(length: int, sigma: float) -> Tensor:
-    """Return the weights of a Gaussian around the middle of a window, float32 [length], what is outside reflected."""
+    """Return the weights of a Gaussian in the middle of a window, float32 [length]; the part outside is reflected."""
     reach = int(_TRUNCATED * sigma + 0.5)
     offsets = np.arange(-reach, reach + 1)
     position = (offsets + length // 2) % (2 * length)
@@ -52,7 +54,11 @@ def blur_kernel(length: int, sigma: float) -> Tensor:
 
 @dataclass(frozen=True)
 class _Change:
-    """Images that pixels are taken from, [B, 3 * H * W] each, and the probabilities that they give, [B]."""
+    """The start and the end of a change of pixels, and the probabilities there.
+
+    start, finish:  the images before and after the change, [B, 3 * H * W]
+    first, last:    their probabilities, [B]
+    """
 
     start: Tensor
     finish: Tensor
@@ -61,33 +67,37 @@ class _Change:
 
 
 class Curves:
-    """The curves of a batch of images, for as many maps of each as are asked for."""
+    """Computes the curves of a batch of images, for any number of maps."""
 
     def __init__(self, subject: Subject, images: Tensor, targets: Tensor, steps: int) -> None:
-        """images float32 [B, 3, H, W] in [0, 1], targets int64 [B], the explained outputs, on the subject's device.
+        """Prepare the curves.
 
-        Raises as `Subject.scores` does.
+        images:   float32 [B, 3, H, W] in [0, 1], on the subject's device
+        targets:  int64 [B], the explained outputs
+
+        Raises the errors of `Subject.scores`.
         """
         self._subject, self._targets, self._shape = subject, targets, images.shape[1:]
         counts = cuts(images[0, 0].numel(), steps)
         self.fractions = counts / counts[-1]
         self._counts = subject.device.upload(counts[1:-1].astype(np.int32))
         blur, grey = blurred(images), torch.full_like(images[:1], GREY)
-        clean, from_blur = (subject.probabilities(shown, targets) for shown in (images, blur))
+        clean, from_blur = (subject.probabilities(start, targets) for start in (images, blur))
         of_grey = subject.scores(grey).softmax(1)[0][targets]
-        own, soft, flat = (_channels_last(shown) for shown in (images, blur, grey.expand_as(images)))
+        own, soft, flat = (_channels_last(pictures) for pictures in (images, blur, grey.expand_as(images)))
         self._insertion = _Change(soft, own, from_blur, clean)
         self._deletion = _Change(own, flat, clean, of_grey)
 
     def __call__(self, ranks: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the curves of insertion and deletion, float32 [B, points] each, of maps whose pixels have these ranks,
-        int32 [B, H * W]."""
+        """Return the curves of insertion and deletion, float32 [B, points] each, for maps whose pixels have the ranks
+        int32 [B, H * W].
+        """
         return self._curve(self._insertion, ranks), self._curve(self._deletion, ranks)
 
     def _curve(self, change: _Change, ranks: Tensor) -> Tensor:
         between = []
         for image, rank in enumerate(ranks):
-            colours = rank[:, None].expand(-1, self._shape[0]).flatten()  # as pixels lie in memory
+            colours = rank[:, None].expand(-1, self._shape[0]).flatten()  # in the order of pixels in memory
             action = partial(self._probabilities, change, image, colours)
             with torch.no_grad():
                 between.append(torch.cat([change.first[:0], *self._subject.in_parts(action, self._counts)]))
@@ -95,12 +105,12 @@ class Curves:
 
     def _probabilities(self, change: _Change, image: int, ranks: Tensor, counts: Tensor) -> Tensor:
         """Return the probability of an image's output with its first `counts` pixels changed, float32 [counts]."""
-        shown = torch.where(ranks < counts[:, None], change.finish[image], change.start[image])
+        changed = torch.where(ranks < counts[:, None], change.finish[image], change.start[image])
         channels, height, width = self._shape
-        scores = self._subject.forward(shown.view(-1, height, width, channels).permute(0, 3, 1, 2))
+        scores = self._subject.forward(changed.view(-1, height, width, channels).permute(0, 3, 1, 2))
         return at_target(scores, self._targets[image].expand(len(counts)), PROBABILITY)
 
 
 def _channels_last(images: Tensor) -> Tensor:
-    """Return images [B, 3, H, W] as rows [B, H * W * 3], the colours of a pixel side by side."""
+    """Return images [B, 3, H, W] as rows [B, H * W * 3], with the colours of a pixel side by side."""
     return images.permute(0, 2, 3, 1).flatten(1)

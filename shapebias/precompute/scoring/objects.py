@@ -1,4 +1,4 @@
-"""Where the objects of images are, in px of a network's input: from boxes in files, and from masks."""
+"""The positions of objects in images, in px of a network's input: from boxes in files, and from masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,9 +14,7 @@ from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.labels import Match
 from shapebias.precompute.scoring.box_files import BoxFiles, ImageBoxes, NoBoxesError
 
-_ROUNDING = (
-    1.0  # px, by which an image may be larger or smaller than the one that its boxes are of, brought to its size
-)
+_ROUNDING = 1.0  # px by which the image's size may differ from the size that its boxes were made for, after scaling
 NO_BOXES = np.zeros((0, 4))
 
 
@@ -24,10 +22,10 @@ NO_BOXES = np.zeros((0, 4))
 class FoundBoxes:
     """The boxes of some images, in px of the images themselves.
 
-    boxes:    float64 [boxes, 4] of each image
-    classes:  int64 [boxes] of each image, which of the image set's classes they show
-    sizes:    width and height of each image, px
-    notes:    lines for the user about images without boxes that can be used
+    boxes:    for each image float64 [boxes, 4]
+    classes:  for each image int64 [boxes], indices into the image set's classes
+    sizes:    width and height of each image in px
+    notes:    lines for the user about images without usable boxes
     """
 
     boxes: Sequence[NDArray[np.float64]]
@@ -36,36 +34,36 @@ class FoundBoxes:
     notes: list[str] = field(default_factory=list)
 
     def of_outputs(self, geometry: Geometry, match: Match, targets: NDArray[np.int32]) -> list[NDArray[np.float64]]:
-        """Return the boxes of what each image's output stands for, in px of a network's input, float64 [boxes, 4].
+        """Return for each image the boxes of its output's class, in px of a network's input, float64 [boxes, 4].
 
         targets int32 [images], the outputs; -1: none.
         """
         placed = []
         for boxes, classes, size, target in zip(self.boxes, self.classes, self.sizes, targets.tolist(), strict=True):
             own = (match.targets(classes.astype(np.int32)) == target) & (target >= 0)
-            placed.append(geometry.place(boxes[own], size) if own.any() else NO_BOXES)
+            placed.append(geometry.transform_boxes(boxes[own], size) if own.any() else NO_BOXES)
         return placed
 
 
 def find_boxes(files: BoxFiles, images: ImageSet) -> FoundBoxes:
-    """Return the boxes of images from files; none of those that have none that fit, of which a line tells."""
+    """Return the boxes of images from files; images without fitting boxes have none, and a note."""
     boxes, classes, sizes = [], [], []
     missing: list[str] = []
     unfit: dict[str, list[str]] = {}
     for position, path in enumerate(images.paths):
-        size, found, shown = (1, 1), NO_BOXES, np.zeros(0, np.int64)
+        size, image_boxes, box_classes = (1, 1), NO_BOXES, np.zeros(0, np.int64)
         try:
             known = files.find(path)
             if known is None:
                 missing.append(printable(path, 60))
             else:
                 size = _size_of(images, position)
-                found = _scaled_to(known, size)
-                shown = _classes_of(known, images, int(images.labels[position]))
+                image_boxes = _scaled_to(known, size)
+                box_classes = _classes_of(known, images, int(images.labels[position]))
         except NoBoxesError as error:
             unfit.setdefault(str(error), []).append(printable(path, 60))
-        boxes.append(found)
-        classes.append(shown)
+        boxes.append(image_boxes)
+        classes.append(box_classes)
         sizes.append(size)
     notes = [_counted(names, len(images), reason) for reason, names in unfit.items()]
     if missing:
@@ -90,7 +88,7 @@ def _size_of(images: ImageSet, position: int) -> Size:
 
 
 def _scaled_to(known: ImageBoxes, size: Size) -> NDArray[np.float64]:
-    """Return boxes in px of an image of a size. Raises NoBoxesError where they are of another image."""
+    """Return boxes scaled to an image of a size, in px. Raises NoBoxesError where they belong to another image."""
     own = known.size or size
     differences = size[0] - own[0] * size[1] / own[1], size[1] - own[1] * size[0] / own[0]
     if min(map(abs, differences)) > _ROUNDING:
@@ -102,16 +100,22 @@ def _scaled_to(known: ImageBoxes, size: Size) -> NDArray[np.float64]:
 
 
 def _classes_of(known: ImageBoxes, images: ImageSet, label: int) -> NDArray[np.int64]:
-    """Return which of the images' classes boxes show, int64 [boxes]: the image's own where that is not said; -1 for
-    others than those of the image set."""
+    """Return the classes of boxes as indices into the image set's classes, int64 [boxes]; -1 for other classes.
+
+    Where a box has no class, it is the image's own.
+    """
     ids = {name: number for number, name in enumerate(images.class_ids)} | dict(images.source_names)
     return np.array([label if name is None else ids.get(name, -1) for name in known.classes], np.int64)
 
 
 @dataclass(frozen=True)
 class Objects:
-    """Where the object of an image is: its `region`, bool [H, W], and boxes float64 [boxes, 4], in px of the input.
-    `masked`: whether the region is the object's own pixels, not those in its boxes."""
+    """The position of an object in an image, in px of the input.
+
+    region:  bool [H, W], its pixels
+    boxes:   float64 [boxes, 4]
+    masked:  whether the region is the object's exact pixels rather than its boxes
+    """
 
     region: NDArray[np.bool_]
     boxes: NDArray[np.float64]
@@ -119,8 +123,9 @@ class Objects:
 
     @classmethod
     def of(cls, boxes: NDArray[np.float64], mask: NDArray[np.bool_]) -> "Objects | None":
-        """Return what is known of an object: its boxes, of which there may be none, and its mask, which may be
-        empty. None where nothing is."""
+        """Return the position of an object from its boxes, of which there may be none, and its mask, which may be
+        empty; None where nothing is known.
+        """
         masked = bool(mask.any())
         if masked:
             return cls(mask, boxes if len(boxes) else box_around(mask)[None], masked)

@@ -1,4 +1,4 @@
-"""Attribution maps at the size of the images, and their pixels in the order of importance."""
+"""The pixels of attribution maps, enlarged to the images' size, in the order of importance."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ TIES = "pixels of equal importance: in an order drawn for the image, by its path
 
 
 def at_size(maps: Tensor, height: int, width: int) -> Tensor:
-    """Return maps [B, h, w] enlarged bilinearly to the size of the images, float32 [B, height, width]."""
+    """Return maps [B, h, w] enlarged bilinearly to the images' size, float32 [B, height, width]."""
     if maps.shape[1:] == (height, width):
         return maps
     rows, columns = (
@@ -23,17 +23,20 @@ def at_size(maps: Tensor, height: int, width: int) -> Tensor:
 
 
 class Ranking:
-    """The order of pixels in maps of a batch of images. Pixels of equal importance are in an order that is drawn for
-    each image by its seed, on the CPU: the same for all methods, networks and devices."""
+    """Ranks the pixels of maps of a batch of images.
+
+    Pixels of equal importance are in a random order, drawn on the CPU with the image's seed: it is the same for all
+    methods, networks and devices.
+    """
 
     def __init__(self, seeds: Sequence[int], pixels: int, device: Device = CPU) -> None:
         drawn = [torch.randperm(pixels, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         self._drawn = device.upload(torch.stack(drawn).numpy())
 
     def __call__(self, method: Method, maps: Tensor) -> Tensor:
-        """Return the pixels of each map from the most important to the least, int64 [B, H * W].
+        """Return the pixels of each map from the most to the least important, int64 [B, H * W].
 
-        maps float32 [B, H, W]. Sensitivities are ranked by their size, others by their value.
+        maps float32 [B, H, W]. Sensitivities are ranked by their absolute value, other maps by their value.
         """
         values = maps.abs() if method.sensitivity else maps
         shuffled = values.flatten(1).gather(1, self._drawn)

@@ -1,4 +1,4 @@
-"""Scores the maps of a model, image by image, as a store keeps them."""
+"""Scores the maps of a model, image by image, as they are stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,29 +24,32 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scoring:
-    """How the maps of a scan's images are scored.
+    """The settings with which the maps of a scan's images are scored.
 
-    steps:  of insertion and deletion; 0: they are not measured
-    boxes:  of each image, float64 [boxes, 4], those of what is explained, in px of the input; there may be none
-    shown:  bool [images], whether the object in an image's mask is what is explained
+    steps:  number of steps of insertion and deletion; 0: not measured
+    boxes:  for each image the boxes of the explained object, float64 [boxes, 4], in px of the input; there may be none
+    is_explained:  bool [images], whether the object in the image's mask is what is explained
     """
 
     steps: int
     boxes: Sequence[NDArray[np.float64]]
-    shown: NDArray[np.bool_]
+    is_explained: NDArray[np.bool_]
 
     @property
     def names(self) -> list[str]:
-        """What is measured of every map."""
+        """The names of the scores that are measured."""
         return [*(OF_CURVES if self.steps else ()), *OF_OBJECTS]
 
     def start(
         self, subject: Subject, question: Question, positions: NDArray[np.int64], masks: NDArray[np.bool_]
     ) -> "BatchScores":
-        """Return what scores the maps of a batch: of the scan's images at `positions`, with masks bool [B, H, W] of
-        their objects, empty where there is none. Raises as `Subject.scores` does."""
+        """Return an object that scores the maps of a batch: the scan's images at `positions`.
+
+        masks bool [B, H, W] are those of their objects, empty where there is none. Raises the errors of
+        `Subject.scores`.
+        """
         objects = [
-            Objects.of(self.boxes[position], mask & self.shown[position])
+            Objects.of(self.boxes[position], mask & self.is_explained[position])
             for position, mask in zip(positions.tolist(), masks, strict=True)
         ]
         return BatchScores(subject, question, objects, self.steps)
@@ -64,7 +67,7 @@ class BatchScores:
     def __call__(self, method: Method, maps: Tensor) -> dict[str, Values]:
         """Return the scores of a method's maps [B, h, w]: float32 [B] by name, and `overlap` [B, thresholds].
 
-        NaN where an object is needed and not known. Raises as `Subject.scores` does.
+        NaN where a score needs the object's position and it is unknown. Raises the errors of `Subject.scores`.
         """
         height, width = self._size
         large = at_size(maps.float(), height, width)
@@ -84,7 +87,9 @@ class BatchScores:
 
     @staticmethod
     def _of_objects(known: Values, pixel: tuple[int, int], objects: Objects | None) -> dict[str, Values | float]:
-        """Return the scores of one map: of its evidence, float32 [H, W], and its most important pixel."""
+        """Return those scores of one map that need the object: from its evidence, float32 [H, W], and its most
+        important pixel.
+        """
         if objects is None:
             return dict.fromkeys(OF_OBJECTS, np.nan) | {OVERLAP: np.full(len(THRESHOLDS), np.nan, np.float32)}
         return {

@@ -1,1 +1,1 @@
-"""The stages of a run: each takes what the engine gives it of images and writes it into the store."""
+"""The stages of a run: each runs images through networks with the engine, and writes the results into the store."""

@@ -1,4 +1,4 @@
-"""The last stage: what every unit is responsible for."""
+"""The last stage: which decisions depend on each unit."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from shapebias.precompute.stages.run import ModelRun, Run
 
 
 def ablate(run: Run) -> None:
-    """Find what every unit is responsible for, and write it into the store."""
+    """Compute every unit's ablation scores and write them into the store."""
     if "ablation" not in run.settings.passes or run.inputs.conflicting is None or run.cue_conflict is None:
         return
     cache = AblationCache(run.writer.unfinished.ablation)
@@ -19,7 +19,7 @@ def ablate(run: Run) -> None:
 
 
 def _tasks(run: Run, model: ModelRun) -> list[ScoreTask]:
-    """Return the tasks of a model's layers: for cue-conflict images and, where that is wanted, for labelled ones."""
+    """Return the tasks for a model's layers: for cue-conflict images and, where requested, for labelled ones."""
     assert run.inputs.conflicting is not None
     assert run.cue_conflict is not None
     conflicting = partial(ScoreTask, image_set=run.inputs.conflicting[0], images=run.cue_conflict)

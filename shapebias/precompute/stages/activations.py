@@ -1,4 +1,4 @@
-"""The first stage: the images, and their noisy versions, through every model."""
+"""The first stage: runs the images and their noisy versions through every model."""
 
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,10 @@ from shapebias.precompute.stages.run import ModelRun, Run, none_can_be_used
 
 
 def measure_activations(run: Run) -> None:
-    """Run the images, and their noisy versions, through every model; the statistics are then known."""
+    """Run the images and their noisy versions through every model, which gives all statistics.
+
+    Raises StartAgainError where no image can be used.
+    """
     for geometry, models in run.groups():
         measure = _measure(run, models)
         parts = run.engine.run(_scan(run, geometry, models, measure))
@@ -42,7 +45,7 @@ def measure_activations(run: Run) -> None:
 
 
 def _black_images(run: Run, positions: NDArray[np.int64]) -> list[str]:
-    """Return what to tell of images at these positions, which come out black."""
+    """Return warnings about the images at these positions, which are black after preprocessing."""
     if not len(positions):
         return []
     first = printable(run.image_set.paths[positions[0]], 60)
@@ -78,7 +81,7 @@ def _scan(run: Run, geometry: Geometry, models: list[ModelRun], measure: ProbeMe
 
 
 def _merge(run: Run, model: ModelRun, measure: ProbeMeasure, parts: Parts) -> None:
-    """Merge what the shards gave a model, and write its activations into the store."""
+    """Merge the shards of a model, and write its activations into the store."""
     model.embeddings = partial(measure.embeddings, parts, model.number)
     model.probe_result = measure.merge(model.number, model.runner, parts)
     model.target = model.runner.targets(run.image_set.labels[run.used])
@@ -92,12 +95,12 @@ def _merge(run: Run, model: ModelRun, measure: ProbeMeasure, parts: Parts) -> No
 
 
 def _indices(run: Run, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return indices in the store of images at positions in the listing; -1 stays."""
+    """Return the indices in the store of images at positions in the listing; -1 stays -1."""
     return np.where(positions >= 0, np.searchsorted(run.used, positions), -1)
 
 
 def _write_pictures(run: Run, geometry: Geometry, models: list[ModelRun], parts: Parts) -> None:
-    """Write the pictures of all images that top lists name, and of those that attribution explains."""
+    """Write the pictures of all images in top lists, and of those that attribution explains."""
     named = np.unique(np.concatenate([run.explained, *(top.image.ravel() for model in models for top in model.top)]))
     wanted = run.used[named[named >= 0]]
     if len(run.image_set) > FEW:

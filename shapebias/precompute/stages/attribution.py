@@ -1,4 +1,4 @@
-"""The stage that finds where every model looks in some of the images."""
+"""The attribution stage: maps of where every model looks in some of the images."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,11 @@ from shapebias.precompute.scoring.scoring import Scoring
 from shapebias.precompute.settings import LABEL, Settings
 from shapebias.precompute.stages.run import ModelRun, Run
 
-_MAP_BYTES = 4 << 20  # of the maps of an image, about
+_MAP_BYTES = 4 << 20  # approximate bytes of an image's maps
 
 
 def choose_images(run: Run) -> None:
-    """Choose the images that are explained, where that is wanted, once it is known which images can be used."""
+    """Choose the images that attribution explains, if it is requested, once it is known which images can be used."""
     settings = run.settings
     if "attribution" not in settings.passes:
         return
@@ -36,25 +36,28 @@ def choose_images(run: Run) -> None:
 
 
 def evenly_over_classes(labels: NDArray[np.int32], keys: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return the indices of at most `count` images, int64, ascending: as many of each class, as far as it has so many.
+    """Return the indices of at most `count` images, int64, ascending: equally many of each class, as far as it has so
+    many.
 
-    labels int32 [images] (-1, no class, counts as one); keys int64 [images]: which images of a class, and which classes
-    where there are too many for all, are those with the smallest.
+    labels int32 [images] (-1, no class, counts as one); keys int64 [images]: the images with the smallest keys are
+    chosen in a class, and the classes with the smallest keys where there are too many for all.
     """
     order = np.lexsort((keys, labels))
     starts = np.flatnonzero(np.diff(labels[order], prepend=-2))
-    rank = np.empty(len(labels), np.int64)  # of an image in its class
+    rank = np.empty(len(labels), np.int64)  # rank of an image in its class
     rank[order] = np.arange(len(labels)) - np.repeat(starts, np.diff([*starts, len(labels)]))
     return np.sort(np.lexsort((keys, rank))[:count])
 
 
 def _seeds(run: Run, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a number of each image that follows from its path and the seed, so that models get the same draws."""
+    """Return a seed for each image that depends only on its path and the run's seed, so that all models get the same
+    random numbers.
+    """
     return image_keys([run.image_set.paths[position] for position in positions], run.settings.seed)
 
 
 def attribute(run: Run) -> None:
-    """Find where every model looks in the chosen images, and write that into the store."""
+    """Compute every model's attribution maps of the chosen images, and write them into the store."""
     if not len(run.explained):
         return
     settings = run.settings
@@ -69,12 +72,12 @@ def attribute(run: Run) -> None:
 
 
 def _find_boxes(run: Run) -> FoundBoxes | None:
-    """Return the boxes of the images that are explained; None where the user names none."""
+    """Return the boxes of the images that are explained; None where the user gives none."""
     if run.inputs.boxes is None:
         return None
-    found = find_boxes(run.inputs.boxes, run.image_set.take(run.used[run.explained]))
-    run.notes += found.notes
-    return found
+    boxes = find_boxes(run.inputs.boxes, run.image_set.take(run.used[run.explained]))
+    run.notes += boxes.notes
+    return boxes
 
 
 def _attribute(run: Run, model: ModelRun, boxes: FoundBoxes | None) -> None:
@@ -111,17 +114,19 @@ def _attribute(run: Run, model: ModelRun, boxes: FoundBoxes | None) -> None:
     model.attributed = measure.merge(run.scan_again(scan), rows, len(targets))
     run.writer.attribution(model.label, model.attributed)
     run.writer.map_scores(model.label, model.attributed.scores, _score_facts(run.settings, run.inputs.boxes))
-    said = model.attributed.said
-    notes += [f"{method} is left out: {reason}" for method, reason in said.left_out.items()]
-    notes += [f"{method} does not hold for it: {other} took its place" for method, other in said.fallback.items()]
-    notes += [f"attribution: {note}" for note in said.notes]
+    facts = model.attributed.method_facts
+    notes += [f"{method} is left out: {reason}" for method, reason in facts.left_out.items()]
+    notes += [f"{method} does not hold for it: {other} took its place" for method, other in facts.fallback.items()]
+    notes += [f"attribution: {note}" for note in facts.notes]
 
 
 def _scoring(
     run: Run, model: ModelRun, boxes: FoundBoxes | None, *, rows: NDArray[np.int64], targets: NDArray[np.int32]
 ) -> Scoring:
-    """Return how the maps of a model's images, those at `rows` of the explained ones, are scored; targets int32
-    [explained images] are the outputs that are explained."""
+    """Return how the maps of a model's images are scored. The images are at `rows` of the explained ones.
+
+    targets int32 [explained images]: the outputs that are explained.
+    """
     geometry, match = model.runner.geometry, model.runner.match
     placed = [NO_BOXES] * len(targets) if boxes is None else boxes.of_outputs(geometry, match, targets)
     right = model.target[run.explained] if len(model.target) else np.full(len(targets), -1)

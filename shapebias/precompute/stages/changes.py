@@ -1,4 +1,4 @@
-"""What a group of models makes of changed images: their decisions, and what their units lose."""
+"""The results of models for changed images: their decisions, and their units' sensitivities."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,10 @@ from shapebias.precompute.stages.run import ModelRun, Run
 
 
 def measure_changes(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
-    """Show the models every changed version of the images once, as far as the passes want that, and keep their
-    decisions by distortion, and the units' sensitivities among their metrics."""
+    """Run every changed version of the images through the models once, as far as the passes need it.
+
+    Keeps the decisions by distortion, and the units' sensitivities among their metrics.
+    """
     distorts, loses = (name in run.settings.passes for name in ("distortions", "sensitivity"))
     if not (distorts or loses):
         return
@@ -40,11 +42,11 @@ def measure_changes(run: Run, geometry: Geometry, models: list[ModelRun]) -> Non
     for model in models:
         if model.number in decided:
             by_name = dict(zip(names, decided[model.number].T, strict=True))
-            model.changed = {name: shown for name, shown in by_name.items() if (shown != NOT_SHOWN).any()}
+            model.changed = {name: decisions for name, decisions in by_name.items() if (decisions != NOT_SHOWN).any()}
         if loses:
             values = [top.value for top in model.top]
-            found = sensitivities(parts, model.number, lists[model.number], values)
-            for metrics, losses in zip(model.metrics, found, strict=True):
+            losses_by_layer = sensitivities(parts, model.number, lists[model.number], values)
+            for metrics, losses in zip(model.metrics, losses_by_layer, strict=True):
                 metrics |= losses
 
 

@@ -1,4 +1,4 @@
-"""The third stage: what the models decide for images as they are, changed, attacked, and of two cues."""
+"""The third stage: the models' decisions for images that are unchanged, distorted, attacked, or have two cues."""
 
 from typing import NamedTuple
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from shapebias.precompute.stages.run import ModelRun, Run, Variant
 
 
 def decide(run: Run) -> None:
-    """Find what the models decide: clean, distorted, attacked, for variants, for cue-conflict images."""
+    """Compute the models' decisions: clean, distorted, attacked, for variants, and for cue-conflict images."""
     settings, inputs = run.settings, run.inputs
     for model in run.models:
         run.writer.decisions(model.label, model.decision, model.target)
@@ -54,16 +54,20 @@ def decide(run: Run) -> None:
 
 
 def _restriction(run: Run, conflict: CueConflict) -> list[str]:
-    """Return a line on the categories that the models have where these are some of the 16, and what is left out."""
+    """Return a line on the categories that the models have and the images left out, where they have only some of the
+    16.
+    """
     part = part_of_sixteen(run.models[0].runner, run.settings.categories)
     if part is None:
         return []
-    shown = int((conflict.shape != conflict.texture).sum())
-    return [f"cue conflict: {part}: {shown:,} images of two of them, {conflict.others:,} images of others left out"]
+    conflicting = int((conflict.shape != conflict.texture).sum())
+    return [
+        f"cue conflict: {part}: {conflicting:,} images of two of them, {conflict.others:,} images of others left out"
+    ]
 
 
 def _decide_set(run: Run, name: str) -> OodSet:
-    """Return what the models decide for a set of stimuli; keep the accuracies and what to say of it."""
+    """Return the models' decisions for a set of stimuli; keep the accuracies and notes."""
     image_set, skipped = run.inputs.ood[name]
     settings, runners = run.settings, [model.runner for model in run.models]
     decided = decide_ood(
@@ -84,8 +88,10 @@ def _decide(
     positions: NDArray[np.int64] | None = None,
     among: tuple[int, ...] | None = None,
 ) -> Parts:
-    """Return what a model decides for another set's images (at `positions` of its listing), as parts; `among`: the
-    outputs among which it decides, where these are not all."""
+    """Return a model's decisions for another set's images (at `positions` of its listing), as parts.
+
+    `among`: the outputs that it decides among; None: all.
+    """
     scan = Scan(
         name=f"{quote(name, safe='')}-{model.label}",
         title=f"{model.label}: {name}",
@@ -111,9 +117,9 @@ def _keep_distorted(run: Run, model: ModelRun, decisions: dict[str, NDArray[np.i
     """Write decisions, int32 [images used], by the names of distortions, and keep the accuracies."""
     run.writer.distortions(model.label, decisions)
     for name, decided in decisions.items():
-        shown = (model.target >= 0) & (decided >= 0)
-        if shown.any():
-            model.distorted[name] = float((decided == model.target)[shown].mean())
+        counted = (model.target >= 0) & (decided >= 0)
+        if counted.any():
+            model.distorted[name] = float((decided == model.target)[counted].mean())
 
 
 def _attack(run: Run, model: ModelRun) -> None:
@@ -148,15 +154,17 @@ def _vary(run: Run, model: ModelRun, name: str, image_set: ImageSet) -> None:
 
 
 class OwnClasses(NamedTuple):
-    """A data set of some of ImageNet's classes, and the outputs that stand for these."""
+    """A data set with a part of ImageNet's classes, and the outputs of these classes."""
 
     name: str
     outputs: tuple[int, ...]
 
 
 def own_classes(runner: Runner, image_set: ImageSet) -> OwnClasses | None:
-    """Return the outputs among which a network decides for ImageNet-R or -A, as is published: those of their 200
-    classes. None for other images, and for a network that lacks one of the classes."""
+    """Return the outputs that a network decides among for ImageNet-R or -A, as published: those of their 200 classes.
+
+    None for other images, and for a network that lacks one of the classes.
+    """
     variant, ids = variant_of(image_set.source_names), class_ids(runner)
     if variant is None or ids is None or not set(variant[1]) <= set(ids):
         return None
@@ -172,8 +180,11 @@ def _targets(runner: Runner, probe: ImageSet, image_set: ImageSet) -> NDArray[np
 
 
 def judge(name: str, decided: NDArray[np.int32], targets: NDArray[np.int32], seen: NDArray[np.bool_]) -> Variant:
-    """Return how a model does on a folder's images, from its decisions and the right output of each (-1 = none), int32
-    [images], and which of them could be used."""
+    """Return a model's accuracy on a folder's images.
+
+    decided, targets:  int32 [images], the decisions and the right outputs (-1 = none)
+    seen:              bool [images], which could be used
+    """
     known = seen & (targets >= 0)
     return Variant(
         name=name,

@@ -1,4 +1,4 @@
-"""The second stage: every metric of every unit."""
+"""The second stage: all metrics of every unit."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from shapebias.precompute.statistics.variation import filter_smoothness
 
 
 def finish_layers(run: Run) -> None:
-    """Measure every metric of every unit, and write it into the store."""
+    """Compute all metrics of every unit, and write them into the store."""
     labels = run.image_set.labels[run.used]
     for model in run.models:
         model.metrics = [_metrics(model, index) for index in range(len(model.runner.layers))]
@@ -48,7 +48,9 @@ def _metrics(model: ModelRun, index: int) -> dict[str, NDArray[np.float32]]:
 
 
 def _visual_diversity(run: Run) -> None:
-    """Measure it for all models by the same rulers: by the last layer of every model, or of the `--embedding`."""
+    """Compute visual diversity for all models with the same embeddings: by the last layer of every model, or of
+    `--embedding`.
+    """
     lists = [top.image for model in run.models for top in model.top]
     if run.settings.embedding is None:
         rulers = [model.runner for model in run.models]
@@ -74,7 +76,9 @@ def _visual_diversity(run: Run) -> None:
 
 
 def _distances_by(run: Run, ruler: Runner, lists: list[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
-    """Return the visual diversity of top lists by a network of its own, which sees the images that they name."""
+    """Return the visual diversity of top lists by a network that is no model of the store, from the images in the
+    lists.
+    """
     named, rows = named_images(lists)
     measure = EmbeddingMeasure()
     scan = Scan(
@@ -90,7 +94,7 @@ def _distances_by(run: Run, ruler: Runner, lists: list[NDArray[np.int64]]) -> li
 
 
 def _dissect(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
-    """Find which concept each unit detects in annotated images, else in the probe images, whose q995 is known."""
+    """Find the concept that each unit detects, in annotated images, else in the probe images, whose q995 is known."""
     broden, numbers = run.inputs.broden, tuple(model.number for model in models)
     if broden is not None:
         annotations = broden.annotations(geometry)
@@ -115,9 +119,10 @@ def _dissect(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
 def _find_thresholds(
     run: Run, models: list[ModelRun], annotations: Annotations
 ) -> tuple[Annotations, NDArray[np.int64], list[Thresholds]]:
-    """Return the units' thresholds over annotated images of their own, of each model; and which images could be used.
+    """Return the units' thresholds over separate annotated images, for each model, and which images could be used.
 
-    The annotations that are returned name the others. Raises StartAgainError where none could be used.
+    Images that could not be used are removed from the returned annotations. Raises StartAgainError where none could be
+    used.
     """
     measure = ThresholdMeasure(tuple(model.number for model in models), annotations, run.settings.seed)
     parts = run.engine.run(_annotated_scan(run, "thresholds", measure, None))

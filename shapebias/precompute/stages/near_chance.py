@@ -1,4 +1,4 @@
-"""Why a network is hardly ever right: the usual mistakes tried out, and the one named that mends it."""
+"""Why a network's accuracy is near chance: tries the usual mistakes, and names the change that helps."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,40 +9,45 @@ from shapebias.precompute.measures.trials import TrialMeasure, other_ways
 from shapebias.precompute.scanning.scan import Scan
 from shapebias.precompute.stages.run import ModelRun, Run
 
-_MOST_IMAGES = 48  # that the network is shown anew
-_CONSISTENT = 0.3  # of pairs of images of one class, how many get the same decision where only the order is wrong
+_MOST_IMAGES = 48  # number of images that the network sees again
+_CONSISTENT = 0.3  # fraction of pairs of one class that get the same decision if only the order of classes is wrong
 
 
 def explain_near_chance(run: Run, model: ModelRun) -> str | None:
-    """Return what is to be said of a model's accuracy: that it is near chance, and by which change it is not; or that
-    another order of its classes fits better. None where there is nothing to say."""
+    """Return a warning: that a model's accuracy is near chance and which change would help, or that another order of
+    its classes fits better.
+
+    None where there is nothing to warn of.
+    """
     known = model.target >= 0
     count, outputs = int(known.sum()), model.runner.outputs
     if not count or not outputs or not len(model.decision):
         return None
     right = int((model.decision == model.target)[known].sum())
     near_chance = is_near_chance(right, count, 1 / outputs)
-    said = f"the accuracy is near chance ({right:,} of {count:,} images)" if near_chance else ""
+    start = f"the accuracy is near chance ({right:,} of {count:,} images)" if near_chance else ""
     if ordered := _other_order(run, model, right, count):
-        return f"{said}: {ordered}" if said else ordered
+        return f"{start}: {ordered}" if start else ordered
     if not near_chance:
         return None
     if fed := _fed_otherwise(run, model, np.flatnonzero(known)):
-        return f"{said}: {fed}"
+        return f"{start}: {fed}"
     if _is_consistent(model.decision[known], model.target[known]):
         return (
-            f"{said}, but images of one class mostly get the same decision: its classes seem to be in another order; "
+            f"{start}, but images of one class mostly get the same decision: its classes seem to be in another order; "
             "list them in that of its outputs, classes=FILE"
         )
     tried = "BGR, no normalisation, [-1, 1], 0 to 255" + (", another class order" if model.runner.match.orders else "")
     return (
-        f"{said}, and not better with {tried}: are its weights trained, on these classes and in this order (else "
+        f"{start}, and not better with {tried}: are its weights trained, on these classes and in this order (else "
         "classes=FILE)?"
     )
 
 
 def _other_order(run: Run, model: ModelRun, right: int, count: int) -> str | None:
-    """Return what to say where the same decisions are right much more often under another order of the classes."""
+    """Return a warning where the same decisions are right much more often with another order of the classes;
+    else None.
+    """
     match, labels = model.runner.match, run.image_set.labels[run.used]
     right_in = {order: int((model.decision == match.targets(labels, order)).sum()) for order in match.orders}
     best = max(right_in, key=right_in.__getitem__, default=None)
@@ -56,7 +61,10 @@ def _other_order(run: Run, model: ModelRun, right: int, count: int) -> str | Non
 
 
 def _fed_otherwise(run: Run, model: ModelRun, known: NDArray[np.int64]) -> str | None:
-    """Return what to say where the network is right much more often with other input; `known`: images with labels."""
+    """Return a warning where the network is right much more often with other input; else None.
+
+    `known`: images with labels.
+    """
     rows = known[np.unique(np.linspace(0, len(known) - 1, min(_MOST_IMAGES, len(known))).astype(np.int64))]
     trials = other_ways(model.runner.model.preprocessing)
     scan = Scan(
@@ -80,7 +88,7 @@ def _fed_otherwise(run: Run, model: ModelRun, known: NDArray[np.int64]) -> str |
 
 
 def _is_consistent(decision: NDArray[np.int32], target: NDArray[np.int32]) -> bool:
-    """Return whether two images of one class get the same decision much more often than any two images."""
+    """Return whether two images of one class get the same decision much more often than two arbitrary images."""
     pairs = same = 0
     for output in np.unique(target):
         counts = np.unique(decision[target == output], return_counts=True)[1]

@@ -1,4 +1,4 @@
-"""What the stages of a run share."""
+"""The state of a run that all stages share."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -34,7 +34,13 @@ from shapebias.precompute.writer import StoreWriter
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """What a model made of a folder's images: how many it decided, how many have a class it knows, how many it got."""
+    """A model's result for a folder of variants.
+
+    images:    number of images it decided for
+    labelled:  how many of them have a class that it knows
+    correct:   how many it classified correctly
+    skipped:   how many could not be used
+    """
 
     name: str
     images: int
@@ -44,28 +50,29 @@ class Variant:
 
     @property
     def accuracy(self) -> float:
-        """The fraction of the images with a known class that were right; NaN without any."""
+        """The fraction of the labelled images that were classified correctly; NaN without any."""
         return self.correct / self.labelled if self.labelled else float("nan")
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the fields by name, as JSON, for the store."""
+        """Return the fields by name, ready for JSON, for the store."""
         return asdict(self)
 
 
 @dataclass(kw_only=True)
 class ModelRun:
-    """One model, the `number`-th of the run, and what the stages found out about it.
+    """One model of a run, and its results so far.
 
-    probe_result:  of the first scan
-    embeddings:    returns what `visual_diversity` takes: of every image the means of the last layer's maps
-    metrics:       of each layer, by name
-    top:           of each layer; images are indices in the store
-    concepts:      of each layer
+    number:        its number in the run
+    probe_result:  the results of the first scan
+    embeddings:    yields the embeddings of every image: the means of the last layer's maps
+    metrics:       for each layer, by name
+    top:           for each layer; images are indices in the store
+    concepts:      for each layer
     target:        int32 [images used], the right outputs, -1 for none
     warning:       what is wrong with the accuracy, None where nothing is
     changed:       decisions for distorted images, int32 [images used] by distortion, -1 where there is no such version
     distorted:     accuracy by distortion
-    attributed:    where it looks, once that is known
+    attributed:    its attribution maps, once they are computed
     ood:           accuracy by set of stimuli
     """
 
@@ -86,37 +93,39 @@ class ModelRun:
 
     @property
     def label(self) -> str:
+        """The model's label."""
         return self.runner.model.label
 
     @property
     def probe(self) -> ProbeResult:
-        """What the first scan found, once it is done."""
+        """The results of the first scan, which must be finished."""
         assert self.probe_result is not None
         return self.probe_result
 
     @property
     def decision(self) -> NDArray[np.int32]:
-        """int32 [images used]; empty where the network decides nothing."""
+        """The model's decisions, int32 [images used]; empty where the network decides nothing."""
         return self.probe.decision
 
     @property
     def classes(self) -> str:
-        """The rule by which the images' classes have outputs, or why no image has a right one."""
+        """The rule by which the images' classes have outputs, or why no image has a right output."""
         match = self.runner.match
         return "no image has a label" if self.top1 is None and match.outputs is not None else match.rule
 
     @property
     def top1(self) -> float | None:
-        """The fraction of the labelled images that the model gets right; None without any."""
+        """The fraction of the labelled images that the model classifies correctly; None without any."""
         known = self.target >= 0
         return float((self.decision == self.target)[known].mean()) if known.any() and len(self.decision) else None
 
 
 class Run:
-    """A run's images, models and stages. `used` int64 [images]: the positions in the listing of those in the store;
-    `explained` int64: the indices in the store of those that attribution explains.
+    """The images, models and results of a run.
 
-    `runners` are the models', and behind them that of `--embedding`, if there is one.
+    used:       int64 [images], the positions in the listing of the images in the store
+    explained:  int64, the indices in the store of the images that attribution explains
+    runners:    those of the models, followed by that of `--embedding`, if there is one
     """
 
     def __init__(
@@ -137,12 +146,12 @@ class Run:
             ModelRun(number=number, runner=runner) for number, runner in enumerate(runners[: len(settings.models)])
         ]
         self.used = self.explained = np.zeros(0, np.int64)
-        self.notes = list(inputs.image_set.notes)  # what to tell of the images
+        self.notes = list(inputs.image_set.notes)  # notes about the images
         self.cue_conflict: CueConflict | None = None
         self.annotations: Annotations | None = None
 
     def groups(self) -> list[tuple[Geometry, list[ModelRun]]]:
-        """Return the models that share the decoding of images."""
+        """Return the models that can share decoded images."""
         groups = by_geometry([model.runner.geometry for model in self.models])
         return [(geometry, [self.models[number] for number in numbers]) for geometry, numbers in groups.items()]
 
@@ -158,19 +167,19 @@ class Run:
 
     @staticmethod
     def check_unchanged(image_set: ImageSet, same: bool) -> None:
-        """Do nothing if the images are the `same` as before. Raises StartAgainError if they are not."""
+        """Raise StartAgainError unless the images are the `same` as before."""
         if not same:
             raise StartAgainError(f"images in {printable(str(image_set.root))} changed during the run: start again")
 
 
 def none_can_be_used(image_set: ImageSet, skipped: Sequence[Skipped], what: str = "images") -> StartAgainError:
-    """Return the error to raise where none of a set's images can be used, with the reasons."""
+    """Return the error for a set of which no image can be used, with the reasons."""
     root, reasons = printable(str(image_set.root)), ", ".join(dict.fromkeys(image.reason for image in skipped[:100]))
     return StartAgainError(f"none of the {len(image_set)} {what} in {root} can be used: {reasons}")
 
 
 def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict | None) -> ModelSummary:
-    """Return what the end of a run says about a model; `image_count`: how many images were used."""
+    """Return the summary of a model; `image_count`: how many images were used."""
     runner = model_run.runner
     seconds, network_seconds, network_images = model_run.probe.seconds
     variants = {variant.name: variant.accuracy for variant in model_run.variants if variant.labelled}
@@ -197,18 +206,18 @@ def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict |
 
 
 def _attribution(model_run: ModelRun) -> dict[str, Any] | None:
-    """Return how many images of a model are explained, and the seconds that each method took."""
+    """Return how many images were explained for a model, and the seconds that each method took."""
     attributed = model_run.attributed
     if attributed is None:
         return None
     names = [*(method.name for method in attributed.methods), SCORES]
-    seconds = {name: attributed.said.seconds[name] for name in names}
+    seconds = {name: attributed.method_facts.seconds[name] for name in names}
     return {"images": len(attributed.rows), "seconds": seconds}
 
 
 def _undecided(model_run: ModelRun) -> list[str]:
     """Return one line per layer about units whose concept could not be decided."""
-    layers = zip(model_run.runner.layers, model_run.concepts, strict=False)  # none where nothing was dissected
+    layers = zip(model_run.runner.layers, model_run.concepts, strict=False)  # no concepts where nothing was dissected
     return [
         f"{layer.name}: {concepts.undecided.sum():,} of {layer.units:,} units are undecided: their threshold is their "
         "maximum (saturated or dead), so they fire nowhere"

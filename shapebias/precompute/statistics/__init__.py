@@ -1,1 +1,1 @@
-"""Running statistics: monoids with update(batch), merge(other) and result()."""
+"""Running statistics of units: monoids with update(batch), merge(other) and result()."""

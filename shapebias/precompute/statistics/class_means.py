@@ -1,4 +1,4 @@
-"""Class selectivity of every unit, from the mean activation on each class: of maps' maxima, or of their means."""
+"""Class selectivity of every unit, from its mean activation on each class (of the maps' maxima, or of their means)."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -14,10 +14,10 @@ from shapebias.precompute.statistics.statistic import AttributeState
 
 
 class ClassMeans(AttributeState):
-    """The monoid of (sum of activations, number of images) a class, float64 [classes, units] on the maps' device.
+    """The monoid of (sum of activations, number of images) per class, float64 [classes, units] on the maps' device.
 
-    `activation` says what the activation of an image is: the `maximum` or the `average` of its map. Maps with values
-    that are no numbers are left out.
+    `activation` says whether the activation of an image is the `maximum` or the `average` of its map. Maps with NaN or
+    infinite values are left out.
     """
 
     _STATE = ("total", "images")
@@ -31,34 +31,36 @@ class ClassMeans(AttributeState):
         self.left_out = torch.zeros((classes, units), dtype=torch.int32, device=device)
 
     def update(self, maps: Maps) -> None:
-        """Take in a batch of maps; images without a label are left out."""
+        """Add a batch of maps; images without a label are left out."""
         activation = maps.reduction.maximum if self._activation == "maximum" else maps.average
         operators.add_class_means(self.total, self.left_out, activation, maps.reduction.finite, maps.images.labels)
         self.images += maps.images.class_counts(len(self.images))
 
     def state_dict(self) -> Part:
-        """Return the sums as arrays; `left_out` is among them where something was left out."""
+        """Return the sums as arrays, with `left_out` where something was left out."""
         state = super().state_dict()
         return state | {"left_out": self.left_out.cpu().numpy()} if self.left_out.any() else state
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over the values of the statistic whose `state_dict` returned `state`."""
+        """Restore the values from a `state_dict`."""
         super().load_state_dict(state)
         self.left_out.zero_()
         if "left_out" in state:
             self.left_out += torch.from_numpy(np.array(state["left_out"])).to(self.left_out.device)
 
     def merge(self, other: "ClassMeans") -> None:
-        """Take in what `other` saw."""
+        """Add the images that `other` saw."""
         self.total += other.total
         self.images += other.images
         self.left_out += other.left_out
 
     def result(self) -> NDArray[np.float32]:
-        """Return (m1 - m2) / (m1 + m2), m1 the largest class mean, m2 the mean of the others: float32 [units].
+        """Return (m1 - m2) / (m1 + m2), float32 [units], where m1 is the largest class mean and m2 the mean of the
+        other classes.
 
-        0 where m1 + m2 = 0; NaN with fewer than two classes, or where a class mean is below 0: the index is for
-        activations that are not. Source: Morcos et al. 2018, arXiv 1803.06959, where the activation is the average.
+        0 where m1 + m2 = 0; NaN with fewer than two classes, or where a class mean is below 0, since the index is
+        defined for non-negative activations. Source: Morcos et al. 2018, arXiv 1803.06959, where the activation is the
+        average.
         """
         if not len(self.images):
             return np.full(self.total.shape[1], np.nan, np.float32)

@@ -1,4 +1,4 @@
-"""Diversity: how many kinds of images a unit's top images are. From the top lists; no network runs."""
+"""Diversity of a unit's top images, computed from the top lists without running networks."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,14 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Embeddings = Callable[[], Iterator[tuple[int, NDArray[Any]]]]  # the index of the first image, floats [images, size]
+Embeddings = Callable[[], Iterator[tuple[int, NDArray[Any]]]]  # (the index of the first image, floats [images, size])
 
 
 def class_diversity(image: NDArray[np.int64], labels: NDArray[np.int32]) -> NDArray[np.float32]:
     """Return exp(entropy) of the classes of each unit's top images, the effective number of classes: float32 [units].
 
-    image int64 [units, k], -1 = none; labels int32 [images], -1 = none. 1 to k; NaN where no top image has a label.
-    The exponential of Shannon's entropy as a number of kinds: Hill 1973 (order 1).
+    image int64 [units, k], -1 = none; labels int32 [images], -1 = none. The result is 1 to k; NaN where no top image
+    has a label. The exponential of Shannon's entropy as an effective number: Hill 1973 (order 1).
+
+    >>> class_diversity(np.array([[0, 1, 2, 3]]), np.array([5, 5, 7, 7], np.int32))
+    array([2.], dtype=float32)
     """
     label = np.where(image >= 0, labels[image], -1)
     result = np.full(len(image), np.nan, np.float32)
@@ -28,13 +31,15 @@ def class_diversity(image: NDArray[np.int64], labels: NDArray[np.int32]) -> NDAr
 def visual_diversity(
     lists: list[NDArray[np.int64]], embeddings: Iterator[tuple[int, NDArray[Any]]], size: int
 ) -> list[NDArray[np.float32]]:
-    """Return the mean cosine distance between a unit's top images, over all pairs of them: float32 [units] a layer.
+    """Return for each layer the mean cosine distance between all pairs of a unit's top images: float32 [units].
 
-    lists: each layer's top lists int64 [units, k], -1 = none; embeddings: (index of the first image, floats [images,
-    size]), all images in order. 0 for equal images, 1 for unrelated ones; NaN with fewer than two images. An image
-    whose embedding is 0 has no direction and is left out.
+    lists:       each layer's top lists int64 [units, k], -1 = none
+    embeddings:  (index of the first image, floats [images, size]), all images in order
+    size:        length of an embedding
 
-    With unit vectors e: sum over pairs of e_i e_j = (|sum e|^2 - n) / 2, so one sum of vectors a unit is enough.
+    0 for equal images, 1 for unrelated ones; NaN with fewer than two images. An image whose embedding is 0 has no
+    direction and is left out. With unit vectors e, the sum over pairs of e_i e_j is (|sum e|^2 - n) / 2, so one sum of
+    vectors per unit is enough.
     """
     total = [np.zeros((len(image), size)) for image in lists]
     count = [np.zeros(len(image)) for image in lists]
@@ -52,9 +57,9 @@ def visual_diversity(
 
 
 def mean_over_rulers(distances: list[list[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
-    """Return the mean of what several embeddings give, float32 [units] a layer; NaN where none gives anything.
+    """Return for each layer the mean over several embeddings, float32 [units]; NaN where no embedding has a value.
 
-    distances: of each embedding what `visual_diversity` returns.
+    distances: the result of `visual_diversity` for each embedding.
     """
     means = []
     for by_ruler in zip(*distances, strict=True):
@@ -66,7 +71,7 @@ def mean_over_rulers(distances: list[list[NDArray[np.float32]]]) -> list[NDArray
 
 
 def _by_image(image: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the images that top lists name, ascending, and the unit of each."""
+    """Return the images in top lists, ascending, and the unit of each."""
     unit, rank = np.nonzero(image >= 0)
     order = np.argsort(image[unit, rank], kind="stable")
     return image[unit, rank][order], unit[order]

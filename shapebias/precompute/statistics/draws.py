@@ -1,4 +1,4 @@
-"""What is drawn at random about an image: the same numbers in any batch, from its key and a seed."""
+"""Random numbers for an image, which depend only on its key and a seed, so that they are the same in any batch."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-_PAIRS = 128  # of a map, at least
+_PAIRS = 128  # fewest pairs of a map
 
 
 def uniform(seed: int, image: NDArray[np.int64], stream: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -24,31 +24,31 @@ def uniform(seed: int, image: NDArray[np.int64], stream: NDArray[np.uint64]) -> 
 
 
 class Draw(Protocol):
-    """What is drawn for the images of a batch: whole numbers that follow from the image and the seed alone."""
+    """Draws random numbers for the images of a batch: whole numbers that depend only on the image and the seed."""
 
     def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
-        """Return int32 [B, ...] for the images at these positions in the listing, with these keys, int64 [B]."""
+        """Return int32 [B, ...] for the images at these positions in the listing with these keys, int64 [B] each."""
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Ways to pair the positions p of an image's maps with one another: with (offset + p * stride) modulo their number.
+    """Pairings of the positions p of an image's maps: p is paired with (offset + p * stride) modulo their number.
 
-    They are at least 128 pairs of each map of `positions` positions, at least one pairing; none for maps of one
-    position. In a pairing every position is in two pairs: it misses nothing of maps that are 0 but in a few places.
+    There are enough pairings for 128 pairs in a map of `positions` positions, but at least one; none for maps of one
+    position. In a pairing every position is in two pairs, so that maps which are 0 except in a few places are covered.
     """
 
     positions: int
 
     @property
     def count(self) -> int:
-        """Return how many pairings there are of an image."""
+        """Return the number of pairings of an image."""
         return -(-_PAIRS // self.positions) if self.positions > 1 else 0
 
     def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
         """Return (offset, stride) of every pairing, int32 [B, pairings, 2], from the images' keys.
 
-        The stride has no divisor in common with the number of positions: a pairing is a permutation.
+        The stride has no common divisor with the number of positions, so a pairing is a permutation.
         """
         draws = uniform(seed, keys[:, None], np.arange(2 * self.count, dtype=np.uint64)[None, :])
         strides = _strides(self.positions)
@@ -59,9 +59,10 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Positions of an image's maps, `rate` of `positions` on average: one from each of as many equal parts of the map.
+    """Random positions of an image's maps, on average `rate` of `positions`: one from each of as many equal parts of
+    the map.
 
-    Stratified, so the error is at most that of simple random sampling.
+    Because of the stratification the error is at most that of simple random sampling.
     """
 
     positions: int
@@ -69,18 +70,18 @@ class Sampling:
 
     @property
     def per_image(self) -> int:
-        """Return how many positions of an image are drawn, at most."""
+        """Return the largest number of positions that are drawn for an image."""
         return math.ceil(self.rate)
 
     @property
     def is_everything(self) -> bool:
-        """Return whether every position is taken."""
+        """Return whether all positions are taken."""
         return self.rate == self.positions
 
     def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
         """Return the sampled positions, int32 [B, per_image], from the images' positions in the listing.
 
-        The last is -1 where an image has one less, by chance, so that the mean is right.
+        The last one is randomly -1 in some images, which have one position less, so that the mean is right.
         """
         if self.is_everything:
             return np.broadcast_to(np.arange(self.positions, dtype=np.int32), (len(positions), self.positions))
@@ -95,7 +96,7 @@ class Sampling:
 
 @cache
 def _strides(positions: int) -> NDArray[np.int64]:
-    """Return the numbers from 1 to `positions` that have no divisor in common with it."""
+    """Return the numbers from 1 to `positions` without a common divisor with it."""
     numbers = np.arange(1, positions + 1)
     strides: NDArray[np.int64] = numbers[np.gcd(numbers, positions) == 1]
     return strides

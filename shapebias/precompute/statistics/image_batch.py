@@ -1,4 +1,4 @@
-"""The images of a batch as the statistics of all layers know them: on the device, in one transfer."""
+"""The images of a batch for the statistics of all layers: on the device, in one transfer."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,11 +14,12 @@ CPU = torch.device("cpu")
 
 
 class ImageBatch:
-    """Which images a batch holds, and what is drawn at random for them, as tensors on a device.
+    """The images of a batch and their random numbers, as tensors on a device.
 
-    positions:  int64 [B], where the images are in the listing: they name an image, and seed the sample of its values
-    labels:     int64 [B], the images' classes, -1 for none (as where none are given)
-    keys:       int64 [B], one of each image wherever it is listed (`image_keys`); its position where none are given
+    positions:  int64 [B], the images' positions in the listing; they identify an image, and seed the sample of its
+                values
+    labels:     int64 [B], the images' classes, -1 for none (also where no labels are given)
+    keys:       int64 [B], the same for an image in any listing (`image_keys`); its position where no keys are given
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class ImageBatch:
         draws: Iterable[Draw] = (),
         device: torch.device = CPU,
     ) -> None:
-        """`draws` are those that will be asked for: they travel with the other numbers."""
+        """Upload the batch. `draws` will be needed later: their numbers are uploaded in the same transfer."""
         self._seed, self._device = seed, device
         self._positions = positions
         self._keys = positions if keys is None else keys
@@ -45,14 +46,14 @@ class ImageBatch:
         return draw.draw(self._positions, self._keys, self._seed)
 
     def drawn(self, draw: Draw) -> Tensor:
-        """Return what is drawn for the images, on the device."""
+        """Return the random numbers for the images, on the device."""
         if draw not in self._uploaded:
             self._drawn[draw] = self._draw(draw)
             (self._uploaded[draw],) = upload([self._drawn[draw]], self._device)
         return self._uploaded[draw]
 
     def drawn_count(self, draw: Draw) -> int:
-        """Return how many numbers were drawn: those that are not -1."""
+        """Return how many numbers were drawn that are not -1."""
         self.drawn(draw)
         return int((self._drawn[draw] >= 0).sum())
 
@@ -62,7 +63,7 @@ class ImageBatch:
 
 
 def upload(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
-    """Return arrays as tensors on a device: to a GPU in one transfer, from pinned memory, that nothing waits for."""
+    """Return arrays as tensors on a device: to a GPU in one asynchronous transfer from pinned memory."""
     if device.type == "cpu":
         return [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
     starts = np.cumsum([0, *(-(-array.nbytes // 16) * 16 for array in arrays)])
@@ -74,7 +75,7 @@ def upload(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]
 
 
 def _taken(packed: Tensor, start: int, array: NDArray[Any]) -> Tensor:
-    """Return the array whose bytes begin at `start`, a view."""
+    """Return the array whose bytes begin at `start`, as a view."""
     kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
     if array.size == 0:
         return torch.empty(array.shape, dtype=kind, device=packed.device)

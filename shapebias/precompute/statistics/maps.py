@@ -1,4 +1,4 @@
-"""A batch of activation maps of one layer, and the reductions over positions that the statistics share."""
+"""A batch of activation maps of one layer, and the reductions over positions that several statistics use."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from shapebias.precompute.statistics.kernels.on_cpu import find_largest
 
 @dataclass(frozen=True)
 class Reduction:
-    """Per image and unit, over the positions of the map: each [B, C] on the maps' device.
+    """Reductions over the positions of each map, [B, C] on the maps' device.
 
     maximum:      float32
     nonpositive:  int32, the count of a <= 0
@@ -23,8 +23,9 @@ class Reduction:
     deviations:   the sum of (a - the map's mean)^2
     variation:    TV(a) = sum |a[y+1, x] - a[y, x]| + sum |a[y, x+1] - a[y, x]|
     absolute:     the sum of |a|
-    apart:        the sum of |a[p] - a[q]| over the pairs (p, q) of positions that were drawn (`Pairing`)
-    finite:       bool: whether all of the map's values are numbers; of other maps maximum is -inf, and the sums are 0
+    apart:        the sum of |a[p] - a[q]| over the random pairs (p, q) of positions (`Pairing`)
+    finite:       bool, whether all of the map's values are finite; for other maps the maximum is -inf and the sums are
+                  0
     """
 
     maximum: Tensor
@@ -34,29 +35,34 @@ class Reduction:
 
     @property
     def total(self) -> Tensor:
+        """The sum of a."""
         return self.sums[0]
 
     @property
     def deviations(self) -> Tensor:
+        """The sum of (a - the map's mean)^2."""
         return self.sums[1]
 
     @property
     def variation(self) -> Tensor:
+        """The total variation."""
         return self.sums[2]
 
     @property
     def absolute(self) -> Tensor:
+        """The sum of |a|."""
         return self.sums[3]
 
     @property
     def apart(self) -> Tensor:
+        """The sum of |a[p] - a[q]| over random pairs."""
         return self.sums[4]
 
 
 class Maps:
-    """Activation maps [B, C, h, w] of one layer for a batch, and what is computed from them once.
+    """Activation maps [B, C, h, w] of one layer for a batch, with values that are computed from them only once.
 
-    `images` says which images they are of. Without it, or unless `paired`, no pairs of positions are drawn.
+    `images` are those of the maps. Without it, or unless `paired`, no pairs of positions are drawn.
     """
 
     def __init__(self, maps: Tensor, images: ImageBatch | None = None, *, paired: bool = True) -> None:
@@ -66,6 +72,7 @@ class Maps:
 
     @property
     def on_cpu(self) -> bool:
+        """Whether the maps are in the CPU's memory."""
         return self.tensor.device.type == "cpu"
 
     @property
@@ -75,19 +82,19 @@ class Maps:
 
     @property
     def images(self) -> ImageBatch:
-        """Return the images that the maps are of."""
+        """Return the images of the maps. Raises ValueError where they were not given."""
         if self._images is None:
             raise ValueError("nobody knows which images these maps are of")
         return self._images
 
     @property
     def pairing(self) -> Pairing:
-        """Return the pairs of positions that `apart` is about."""
+        """Return the pairings of positions for `apart`."""
         return Pairing(self.positions)
 
     @cached_property
     def reduction(self) -> Reduction:
-        """Return what one read of the maps gives."""
+        """Return the reductions, which one pass over the maps computes."""
         if self._images is None or not self._paired:
             pairs = torch.empty((self.count, 0, 2), dtype=torch.int32, device=self.tensor.device)
         else:
@@ -96,12 +103,12 @@ class Maps:
 
     @cached_property
     def average(self) -> Tensor:
-        """Return the mean of every map, float32 [B, C]: the same in any batch."""
+        """Return the mean of every map, float32 [B, C], which is the same in any batch."""
         return (self.reduction.total / self.positions).float()
 
     @cached_property
     def _largest(self) -> tuple[Tensor, Tensor]:
-        """Return `maximum` and `finite`; on the CPU they cost less than all that a reduction is."""
+        """Return `maximum` and `finite`; on the CPU computing these is cheaper than a whole reduction."""
         if self.on_cpu and "reduction" not in self.__dict__:
             largest, finite = find_largest(self.tensor)
             return largest.masked_fill(~finite, -torch.inf), finite
@@ -109,10 +116,10 @@ class Maps:
 
     @property
     def maximum(self) -> Tensor:
-        """Return the maximum of every map, float32 [B, C]; -inf where its values are not all numbers."""
+        """Return the maximum of every map, float32 [B, C]; -inf where it has NaN or infinite values."""
         return self._largest[0]
 
     @property
     def finite(self) -> Tensor:
-        """Return whether all of a map's values are numbers, bool [B, C]."""
+        """Return whether all of a map's values are finite, bool [B, C]."""
         return self._largest[1]

@@ -15,7 +15,7 @@ from shapebias.precompute.statistics.statistic import AttributeState
 
 @dataclass(frozen=True)
 class MomentsResult:
-    """float32 [units] each; NaN where nothing was seen."""
+    """The metrics of the units, float32 [units] each; NaN without any images."""
 
     max: NDArray[np.float32]
     mean: NDArray[np.float32]
@@ -26,10 +26,14 @@ class MomentsResult:
 class Moments(AttributeState):
     """The monoid of (count, maximum, mean, sum of squared deviations, count of a <= 0), in float64 on the device.
 
-    Maps with values that are no numbers are left out.
+    Maps with NaN or infinite values are left out. Means and deviations of maps, batches and parts are combined by the
+    formulas of Chan, Golub & LeVeque (1979), which lose no digits where a unit's mean is much larger than its
+    deviation.
 
-    Means and deviations of maps, batches and parts are combined by the formulas of Chan, Golub & LeVeque (1979), which
-    lose no digits where a unit's mean is large beside its deviation.
+    >>> moments = Moments(2, torch.device("cpu"))
+    >>> moments.update(Maps(torch.tensor([1.0, 3.0, 0.0, 0.0]).reshape(1, 2, 1, 2)))
+    >>> moments.result().mean, moments.result().sparsity
+    (array([2., 0.], dtype=float32), array([0., 1.], dtype=float32))
     """
 
     _STATE = ("count", "maximum", "mean", "deviations", "nonpositive")
@@ -40,7 +44,7 @@ class Moments(AttributeState):
         self.mean, self.deviations, self.nonpositive = torch.zeros((3, units), dtype=torch.float64, device=device)
 
     def update(self, maps: Maps) -> None:
-        """Take in a batch of maps."""
+        """Add a batch of maps."""
         reduction = maps.reduction
         operators.add_moments(
             [self.count, self.mean, self.deviations, self.nonpositive],
@@ -53,7 +57,7 @@ class Moments(AttributeState):
         )
 
     def merge(self, other: "Moments") -> None:
-        """Take in what `other` saw."""
+        """Add the images that `other` saw."""
         combine_moments(
             (self.count, self.mean, self.deviations), count=other.count, mean=other.mean, deviations=other.deviations
         )
@@ -61,7 +65,7 @@ class Moments(AttributeState):
         self.nonpositive += other.nonpositive
 
     def result(self) -> MomentsResult:
-        """Return the four metrics; std is the population's: sqrt(E[(a - E[a])^2])."""
+        """Return the four metrics; std is the population's, sqrt(E[(a - E[a])^2])."""
         seen = self.count > 0
         std = (self.deviations / self.count).sqrt()
         parts = (self.maximum, self.mean, std, self.nonpositive / self.count)

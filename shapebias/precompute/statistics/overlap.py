@@ -1,4 +1,4 @@
-"""How the pixels where units fire overlap with the pixels that show a concept: Network Dissection's counts."""
+"""Counts of the pixels where units fire and concepts are shown, as in Network Dissection."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,10 +27,13 @@ from shapebias.precompute.statistics.statistic import AttributeState
 
 @dataclass(frozen=True)
 class Upsampling:
-    """From `size` values to `length` by linear interpolation between pixel centres, as PyTorch does it without
-    align_corners: output i lies at (i + 0.5) * size / length - 0.5, not before the first nor behind the last value.
+    """Linear interpolation of `size` values to `length` values between pixel centres, as in PyTorch without
+    align_corners.
 
-    low int64 [length]: the value before it; weight float64 [length]: of the value behind that.
+    Output i lies at (i + 0.5) * size / length - 0.5, limited to the range of the values.
+
+    low:     int64 [length], the index of the value before it
+    weight:  float64 [length], the weight of the value after that
     """
 
     low: NDArray[np.int64]
@@ -38,6 +41,7 @@ class Upsampling:
 
     @classmethod
     def between(cls, size: int, length: int) -> "Upsampling":
+        """Return the interpolation of `size` values to `length` values."""
         position = np.maximum((np.arange(length) + 0.5) * (size / length) - 0.5, 0)
         low = np.minimum(position.astype(np.int64), size - 1)
         return cls(low, position - low)
@@ -45,13 +49,13 @@ class Upsampling:
 
 @dataclass(frozen=True)
 class ShownConcepts:
-    """What a batch's pixels show, as tensors on a device, for all layers.
+    """The concepts in a batch's pixels, as tensors on a device, for all layers.
 
     planes:         int32 [B, planes, height * width], the labels of the pixels; 0 is none
     covering:       int64 [n], the labels of whole images
     covered:        float64 [B, n], 1 where they cover an image
     carried:        float64 [B, categories], 1 where an image shows any concept of a category
-    pixels:         int64 [B, concepts + 1], how many pixels of an image show each concept; an array
+    pixels:         int64 [B, concepts + 1], how many pixels of an image show each concept; a NumPy array
     height, width:  of the planes
     """
 
@@ -65,7 +69,7 @@ class ShownConcepts:
 
     @classmethod
     def of(cls, labels: Labels, device: torch.device = CPU) -> Self:
-        """Return what labels say, on a device: in one transfer."""
+        """Return the concepts of labels, uploaded to a device in one transfer."""
         labels_of_all = np.unique(labels.whole[labels.whole > 0]).astype(np.int64)
         of_image = (labels.whole[:, :, None] == labels_of_all).any(1).astype(np.float64)
         arrays = [labels.planes.astype(np.int32), labels_of_all, of_image, labels.carried.astype(np.float64)]
@@ -73,7 +77,7 @@ class ShownConcepts:
         return cls(planes, covering, covered, carried, labels.pixels, labels.height, labels.width)
 
     def of_image(self, image: int) -> Self:
-        """Return what one of the images shows."""
+        """Return the concepts of one of the images."""
         some = slice(image, image + 1)
         return replace(
             self,
@@ -86,7 +90,7 @@ class ShownConcepts:
 
 @dataclass(frozen=True)
 class AnnotatedMaps:
-    """A batch of maps, and what the pixels of its images show."""
+    """A batch of maps, and the concepts in the pixels of its images."""
 
     maps: Maps
     concepts: ShownConcepts
@@ -99,11 +103,10 @@ class AnnotatedMaps:
 
 
 class Overlap(AttributeState):
-    """The monoid of a layer's pixel counts, all exact: where a > T (upsampled to the annotation, in float64), where a
-    concept is, where both are.
+    """The monoid of a layer's pixel counts, all exact: where a > T, where a concept is, and where both are.
 
-    threshold float32 [units]: T; NaN for none; iou_area: one of IOU_AREAS. Its memory is units x concepts, whatever the
-    number of images.
+    The maps are upsampled to the annotation in float64. threshold float32 [units]: T, NaN for none; iou_area: one of
+    IOU_AREAS. Its memory is units x concepts for any number of images.
     """
 
     _STATE = ("shared", "activation", "truth")
@@ -120,7 +123,7 @@ class Overlap(AttributeState):
         self.truth = np.zeros(len(concepts) + 1, np.int64)
 
     def update(self, batch: AnnotatedMaps) -> None:
-        """Take in a batch of annotated maps."""
+        """Add a batch of annotated maps."""
         if self._only_where_lit:
             for image in batch.one_by_one():
                 before = self.shared.clone()
@@ -130,19 +133,23 @@ class Overlap(AttributeState):
             self.activation += _product(self._count(batch), batch.concepts.carried)
 
     def _lit(self, shared: Tensor) -> Tensor:
-        """Return on which categories units fire, int64 [units, categories], from the pixels that they share with each
-        concept, [units, concepts + 1]."""
+        """Return how many pixels units share with each category, int64 [units, categories], from those shared with each
+        concept, [units, concepts + 1].
+        """
         fires = (shared[:, 1:] > 0).double()
         return (fires @ self._of_category > 0).long()
 
     @cached_property
     def _of_category(self) -> Tensor:
-        """Return which concepts are of which category, float64 [concepts, categories]."""
+        """Return which concepts belong to which category, float64 [concepts, categories]."""
         of_category = np.equal.outer(self.concepts.category, np.arange(len(self.concepts.categories)))
         return torch.from_numpy(of_category.astype(np.float64)).to(self.shared.device)
 
     def _count(self, batch: AnnotatedMaps) -> Tensor:
-        """Count where concepts are, and where units fire on them. Return the units' pixels, int64 [images, units]."""
+        """Count where concepts are, and where units fire on them.
+
+        Return the units' numbers of pixels, int64 [images, units].
+        """
         maps, concepts = batch.maps, batch.concepts
         area = torch.zeros((maps.count, maps.units), dtype=torch.int64, device=self.shared.device)
         upsampling = _upsampling(maps.height, maps.width, concepts.height, concepts.width, area.device)
@@ -154,14 +161,17 @@ class Overlap(AttributeState):
         return area
 
     def merge(self, other: "Overlap") -> None:
-        """Take in what `other` counted, with the same thresholds."""
+        """Add the counts of `other`, which has the same thresholds."""
         self.shared += other.shared
         self.activation += other.activation
         self.truth += other.truth
 
     def result(self) -> tuple[LayerConcepts, NDArray[np.float32]]:
-        """Return each category's best concept for every unit (the first of equal ones), and the units' number of
-        concepts with an IoU of at least 0.04, float32 [units], NaN where the unit is undecided."""
+        """Return each category's best concept for every unit (the first of equal ones), and the units' concept
+        diversity.
+
+        That is the number of concepts with an IoU of at least 0.04, float32 [units]; NaN where the unit is undecided.
+        """
         shared, activation = self.shared[:, 1:].cpu().numpy(), self.activation.cpu().numpy()
         category = np.array(self.concepts.category, np.int64)
         iou = intersection_over_union(shared, activation[:, category], np.broadcast_to(self.truth[1:], shared.shape))

@@ -24,11 +24,18 @@ SAMPLE = 512_000
 
 
 class Quantile(AttributeState):
-    """The monoid of the `count` largest sampled values a unit, and of how many values were sampled.
+    """The monoid of the `count` largest sampled values per unit, and of how many values were sampled.
 
-    From every image the same number of positions is drawn (`Sampling`), seeded by its position in the listing.
-    A planned number of images bounds the memory: about 0.0075 * SAMPLE float32 values a unit, however many come; on a
-    GPU, where values are sorted out by the batch, as many as a batch's sample if that is more.
+    The same number of positions is drawn from every image (`Sampling`), seeded by its position in the listing. The
+    planned number of images bounds the memory: about 0.0075 * SAMPLE float32 values per unit, however many images come.
+    On a GPU, where values are sorted once per batch, it is at least a batch's sample.
+
+    >>> from shapebias.precompute.statistics.image_batch import ImageBatch
+    >>> quantile = Quantile(units=1, positions=4, planned_images=1, device=torch.device("cpu"), q=0.5)
+    >>> images = ImageBatch(np.arange(1), draws=quantile.draws)
+    >>> quantile.update(Maps(torch.tensor([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 2, 2), images))
+    >>> quantile.result()
+    array([2.], dtype=float32)
     """
 
     _STATE = ("sampled", "left_out")
@@ -43,20 +50,20 @@ class Quantile(AttributeState):
         self.sampled = 0
         self.left_out = torch.zeros(
             units, dtype=torch.int64, device=device
-        )  # sampled, of maps that are not all numbers
-        capacity = self.count + max(self.count // 2, 8 * per_image)  # room, so that it is sorted out rarely
+        )  # sampled values of maps with NaN or infinite values
+        capacity = self.count + max(self.count // 2, 8 * per_image)  # capacity, so that values are rarely sorted
         self.kept = torch.full((units, capacity), -torch.inf, dtype=torch.float32, device=device)
-        self.filled = torch.zeros(units, dtype=torch.int32)  # how many are in use, on a GPU the same of all units
+        self.filled = torch.zeros(units, dtype=torch.int32)  # how many are in use; on a GPU equal for all units
         self.threshold = torch.full((max(units, LANES),), torch.inf, dtype=torch.float32)
         self.threshold[:units] = -torch.inf
 
     @property
     def draws(self) -> list[Draw]:
-        """Return what it asks batches of images for."""
+        """Return the random numbers that it needs for each batch."""
         return [] if self.sampling.is_everything else [self.sampling]
 
     def update(self, maps: Maps) -> None:
-        """Take in a batch of maps."""
+        """Add a batch of maps."""
         if maps.count == 0:
             return
         if self.sampling.is_everything:
@@ -76,7 +83,10 @@ class Quantile(AttributeState):
         return torch.arange(self.sampling.positions, dtype=torch.int32, device=self.kept.device)
 
     def _make_room(self, columns: int) -> int:
-        """Keep the largest values alone where there is no room for so many more columns. Return the first free one."""
+        """Keep only the largest values where there is no room for `columns` more columns.
+
+        Return the first free column.
+        """
         used = int(self.filled[0])
         if used + columns > self.kept.shape[1]:
             largest = self.kept[:, :used].topk(min(self.count, used), dim=1, sorted=False).values
@@ -97,26 +107,26 @@ class Quantile(AttributeState):
         over_units(numba_lists.keep_above, maps.units, rows, drawn.numpy(), *state, self.count)
 
     def state_dict(self) -> Part:
-        """Return the kept values, the largest first, and the counts as arrays."""
+        """Return the kept values, largest first, and the counts as arrays."""
         kept = self._clean()
         most = min(self.count, int((kept > -torch.inf).sum(1).max()))
         return super().state_dict() | {"kept": _largest(kept, most).cpu().numpy()}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over the values of the statistic whose `state_dict` returned `state`."""
+        """Restore the values from a `state_dict`."""
         super().load_state_dict(state)
         self._hold(torch.from_numpy(np.array(state["kept"])).to(self.kept.device))
         self.threshold[: len(self.kept)] = -torch.inf
 
     def merge(self, other: "Quantile") -> None:
-        """Take in what `other` sampled."""
+        """Add the sample of `other`."""
         self.sampled += other.sampled
         self.left_out += other.left_out
         self._hold(_largest(torch.cat([self._clean(), other._clean()], 1), self.count))
         self.threshold[: len(self.kept)] = self.kept[:, self.count - 1].cpu()
 
     def _hold(self, kept: Tensor) -> None:
-        """Hold these values [C, n] and no others."""
+        """Keep these values [C, n] and no others."""
         self.kept.fill_(-torch.inf)
         self.filled.fill_(kept.shape[1])
         self.kept[:, : kept.shape[1]] = kept
@@ -127,8 +137,9 @@ class Quantile(AttributeState):
         return self.kept.masked_fill(unused.to(self.kept.device), -torch.inf)
 
     def result(self) -> NDArray[np.float32]:
-        """Return T, a sampled value with a fraction of at most 1 - q of the sample above it; NaN for none: float32
-        [units]."""
+        """Return T, float32 [units]: a sampled value with a fraction of at most 1 - q of the sample above it; NaN
+        without values.
+        """
         sampled = (self.sampled - self.left_out).double()
         above = ((1 - self.q) * sampled + 1e-9).long().clamp(max=self.count - 1)
         highest = _largest(self._clean(), min(int(above.max()) + 1, self.kept.shape[1]))
@@ -139,6 +150,6 @@ class Quantile(AttributeState):
 
 def _largest(values: Tensor, count: int) -> Tensor:
     """Return the `count` largest of values [C, n], the largest first."""
-    if values.device.type == "cpu":  # where sorting all of them takes a tenth of the time
+    if values.device.type == "cpu":  # sorting all of them then takes a tenth of the time
         return torch.from_numpy(np.sort(values.numpy(), axis=1)[:, : -count - 1 : -1].copy())
     return values.topk(count, dim=1).values

@@ -1,4 +1,4 @@
-"""What all statistics have in common, and how their states become parts and parts are merged."""
+"""The interface of all statistics, and how their states are stored in parts and merged."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol, Self, TypeVar
@@ -16,31 +16,31 @@ Result = TypeVar("Result", covariant=True)
 class Statistic(Protocol[Batch, Result]):
     """A monoid over images: a new statistic is the empty one, and `merge` is its associative operation.
 
-    Whether images come in one batch or many, and are seen by one statistic or by several that are then merged in the
-    order of the images, the result is the same (sums but for rounding).
+    The result does not depend (except for rounding of sums) on whether images come in one batch or many, and are seen
+    by one statistic or by several that are merged in the order of the images.
     """
 
     def update(self, batch: Batch, /) -> None:
-        """Take in a batch of images, which come after all that were seen."""
+        """Add a batch of images, which come after all earlier ones."""
 
     def merge(self, other: Self, /) -> None:
-        """Take in what `other` saw: images that come after this one's."""
+        """Add the images that `other` saw, which come after this one's."""
 
     def state_dict(self) -> Part:
-        """Return all that was seen as arrays, as `load_state_dict` takes them."""
+        """Return the state as arrays for `load_state_dict`."""
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]], /) -> None:
-        """Take over the values of the statistic whose `state_dict` returned `state`, made with the same arguments."""
+        """Restore the values from the `state_dict` of a statistic made with the same arguments."""
 
     def result(self) -> Result:
-        """Return what the images seen so far amount to."""
+        """Return the result over the images seen so far."""
 
 
 AnyStatistic = TypeVar("AnyStatistic", bound=Statistic[Any, Any])
 
 
 def to_part(statistics: Mapping[str, Statistic[Any, Any]]) -> Part:
-    """Return the states of statistics under their names, NAME.ARRAY."""
+    """Return the states of statistics as a part, with the names NAME.ARRAY."""
     part: Part = {}
     for name, statistic in statistics.items():
         part |= with_prefix(name, statistic.state_dict())
@@ -50,7 +50,7 @@ def to_part(statistics: Mapping[str, Statistic[Any, Any]]) -> Part:
 def merge_parts(
     empty: Callable[[], dict[str, AnyStatistic]], parts: Iterable[Mapping[str, NDArray[Any]]]
 ) -> dict[str, AnyStatistic]:
-    """Return the statistics of all parts, merged in order; `empty` makes new ones, under the names in the parts."""
+    """Return the statistics of all parts, merged in order; `empty` makes new ones, by their names in the parts."""
     total, one = empty(), empty()
     for part in parts:
         for name, statistic in one.items():
@@ -69,7 +69,7 @@ class AttributeState:
         return {name: _array(getattr(self, name)) for name in self._STATE}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Set the attributes, each to what it was: a tensor on its device, an array, an int."""
+        """Set the attributes, each with its old type: a tensor on its device, an array, an int."""
         for name in self._STATE:
             value: Any = state[name]
             usual = getattr(self, name)

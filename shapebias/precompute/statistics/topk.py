@@ -1,4 +1,4 @@
-"""The k images with the largest activation of every unit: exact, the same in any order of the images."""
+"""The k images with the largest activation of every unit: exact, and independent of the order of the images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _LISTS = ("value", "mean", "key", "image", "position")
 
 @dataclass(frozen=True)
 class TopKResult:
-    """Lists of images, the strongest first.
+    """The top lists of C units, largest activation first.
 
     value:     float32 [C, k], NaN where empty
     image:     int64 [C, k], positions in the listing, -1 where empty
     position:  int32 [C, k], of the maximum in raster order
     map:       uint8 [C, k, h, w], 255 = the unit's largest value
-    tied:      int64 [C], how many images have that largest value, whether they are in the list or not
+    tied:      int64 [C], how many images have that largest value, in the list or not
     """
 
     value: NDArray[np.float32]
@@ -37,12 +37,18 @@ class TopKResult:
 
 
 class TopK(AttributeState):
-    """The monoid of sorted lists of k entries (value, mean and key of the image, the image, position of the maximum,
-    map) a unit, and of the number of images that have the largest value.
+    """The monoid of sorted lists of k entries per unit, and of the number of images that have the largest value.
 
-    Units that saturate give many images one value. So the map's mean decides among equal values, and the image's key
-    among equal means: never the order in which images come. Maps are kept as uint8 with 255 = the entry's own value, a
-    byte a position: the unit's maximum, by which the result scales them, is known at the end only.
+    An entry is (value, mean and key of the image, the image, position of the maximum, map). Saturated units have the
+    same value for many images. So the larger mean of the map comes first among equal values, and the smaller key of the
+    image among equal means: the order of images never matters. Maps are kept as uint8 with 255 = the entry's own value,
+    one byte per position, since the unit's maximum, which scales them in the result, is known only at the end.
+
+    >>> top = TopK(1, 2, 1, 1, device=torch.device("cpu"))
+    >>> from shapebias.precompute.statistics.image_batch import ImageBatch
+    >>> top.update(Maps(torch.tensor([1.0, 3.0, 2.0]).reshape(3, 1, 1, 1), ImageBatch(np.arange(3))))
+    >>> top.result().value, top.result().image
+    (array([[3., 2.]], dtype=float32), array([[1, 2]]))
     """
 
     _STATE = (*_LISTS, "kept", "tied")
@@ -58,7 +64,7 @@ class TopK(AttributeState):
         self.tied = torch.zeros(units, dtype=torch.int64, device=device)
 
     def update(self, maps: Maps) -> None:
-        """Take in a batch of maps."""
+        """Add a batch of maps."""
         lists = [self.value, self.mean, self.key, self.image, self.position, self.slot]
         self.value, self.mean, self.key, self.image, self.position, self.slot = operators.insert_top(
             lists,
@@ -72,7 +78,9 @@ class TopK(AttributeState):
         )
 
     def _in_order(self, count: int) -> Tensor:
-        """Return the slots of `count` entries a unit, their maps being in the order of the lists: int32 [C, count]."""
+        """Return the slots of `count` entries per unit when their maps are in the order of the lists: int32 [C,
+        count].
+        """
         return torch.arange(count, dtype=torch.int32, device=self.value.device).repeat(len(self.value), 1)
 
     def _maps(self) -> Tensor:
@@ -80,16 +88,16 @@ class TopK(AttributeState):
         return self.kept[torch.arange(len(self.kept), device=self.kept.device)[:, None], self.slot.long()]
 
     def state_dict(self) -> Part:
-        """Return the lists as arrays, maps in the order of the lists."""
+        """Return the lists as arrays, with maps in the order of the lists."""
         return super().state_dict() | {"kept": self._maps().cpu().numpy()}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over the values of the statistic whose `state_dict` returned `state`."""
+        """Restore the values from a `state_dict`."""
         super().load_state_dict(state)
         self.slot = self._in_order(self.k)
 
     def merge(self, other: "TopK") -> None:
-        """Take in the lists of `other`, of other images."""
+        """Add the lists of `other`, which has other images."""
         count_ties(self.tied, self.value[:, 0], other.value[:, 0], other.tied)
         joined = {name: torch.cat([getattr(self, name), getattr(other, name)], 1) for name in _LISTS}
         order = in_order(joined["value"], joined["mean"], joined["key"])[:, : self.k]
@@ -100,7 +108,7 @@ class TopK(AttributeState):
         self.slot = self._in_order(self.k)
 
     def result(self) -> TopKResult:
-        """Return the lists, their maps scaled by the units' largest values."""
+        """Return the lists, with maps scaled by the units' largest values."""
         value = self.value.cpu().numpy()
         empty = np.isneginf(value)
         scale = np.divide(value, value[:, :1], out=np.zeros_like(value), where=(value > 0) & np.isfinite(value[:, :1]))

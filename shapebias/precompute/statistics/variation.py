@@ -1,4 +1,4 @@
-"""Total variation of every unit's maps, and the smoothness and coherence that follow from it."""
+"""Total variation of every unit's maps, and the smoothness and coherence that are computed from it."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from shapebias.precompute.statistics.statistic import AttributeState
 
 @dataclass(frozen=True)
 class VariationResult:
-    """float32 [units] each; NaN without images.
+    """The metrics of the units, float32 [units] each; NaN without images.
 
     tv:          the mean over images of TV(a)
-    smoothness:  0 to 1: 1 - sum of TV / (4 * sum of |a|), as each value is in at most four differences. 1 where all is
-                 0 (a dead unit); NaN for maps of 1 x 1.
-    coherence:   at most 1: 1 - sum of TV / (sum of the TV to be expected if the map's values were in random places).
-                 NaN where all maps are constant.
+    smoothness:  0 to 1: 1 - sum of TV / (4 * sum of |a|), since each value is in at most four differences; 1 where all
+                 is 0 (a dead unit); NaN for maps of 1 x 1
+    coherence:   at most 1: 1 - sum of TV / (sum of the TV expected with the map's values in random places); NaN where
+                 all maps are constant
     """
 
     tv: NDArray[np.float32]
@@ -28,14 +28,14 @@ class VariationResult:
 
 
 class Variation(AttributeState):
-    """The monoid of (sums of TV, of the TV expected by chance and of |a|, number of maps) a unit, in float64.
+    """The monoid of (sums of TV, of the TV expected by chance and of |a|, number of maps) per unit, in float64.
 
-    Maps with values that are no numbers are left out. Where nobody says which images maps are of (`Maps`), nothing is
-    drawn for them, and there is no coherence.
+    Maps with NaN or infinite values are left out. Where the images of the maps are not given (`Maps`), no random
+    numbers are drawn, and there is no coherence.
 
-    In random places two neighbours are any two different positions: TV is expected to be the number of neighbouring
-    pairs times the mean of |a[p] - a[q]| over p != q. The mean over random pairings (`Pairing`, in which p = q has
-    a chance of 1 in P) is an unbiased estimate of (P - 1) / P of it.
+    In random places, two neighbours are any two different positions. So the expected TV is the number of neighbouring
+    pairs times the mean of |a[p] - a[q]| over p != q. The mean over random pairings (`Pairing`, where p = q has a
+    probability of 1 in P) is an unbiased estimate of (P - 1) / P of it.
     """
 
     _STATE = ("total", "expected", "absolute", "images")
@@ -47,14 +47,14 @@ class Variation(AttributeState):
         )
 
     def update(self, maps: Maps) -> None:
-        """Take in a batch of maps."""
+        """Add a batch of maps."""
         neighbours = self.height * (self.width - 1) + self.width * (self.height - 1)
         pairs = max(maps.pairing.count * (maps.positions - 1), 1)
         totals = [self.total, self.absolute, self.expected, self.images]
         operators.add_variation(totals, maps.reduction.sums, maps.reduction.finite, neighbours / pairs)
 
     def merge(self, other: "Variation") -> None:
-        """Take in what `other` saw."""
+        """Add the images that `other` saw."""
         self.total += other.total
         self.expected += other.expected
         self.absolute += other.absolute
@@ -75,9 +75,12 @@ def _numbers(values: torch.Tensor) -> NDArray[np.float32]:
 
 
 def filter_smoothness(kernels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the smoothness of kernels float [units, inputs, h, w] as if they were maps, float32 [units].
+    """Return the smoothness of kernels, float [units, inputs, h, w], computed as for maps: float32 [units].
 
     TV and |w| are summed over all input channels. NaN for 1 x 1 kernels; 1 where all is 0.
+
+    >>> filter_smoothness(np.ones((1, 3, 2, 2), np.float32))
+    array([1.], dtype=float32)
     """
     weights = np.asarray(kernels, np.float64)
     if weights[0, 0].size == 1:

@@ -1,4 +1,4 @@
-"""What a training run leaves after every epoch, so that the next can go on: OUTPUT.checkpoint."""
+"""The file OUTPUT.checkpoint, which a training run writes after every epoch so that it can be resumed."""
 
 import hashlib
 import io
@@ -17,13 +17,12 @@ _VERSION = 1
 
 
 def checkpoint_path(output: Path) -> Path:
-    """Return where the checkpoint of a run is."""
+    """Return the path of a run's checkpoint."""
     return output.with_name(f"{output.name}.checkpoint")
 
 
 def describe(image_set: ImageSet) -> str:
-    """Return a digest of the listing: paths, labels and classes, so that a resumed run sees the images it began
-    with."""
+    """Return a digest of the listing (paths, labels and classes), so that a resumed run gets the same images."""
     digest = hashlib.sha256(b"\0".join(image_set.paths))
     digest.update(image_set.labels.tobytes())
     digest.update(repr(image_set.class_ids).encode())
@@ -38,7 +37,7 @@ def save_state(
     *,
     history: list[dict[str, Any]],
 ) -> None:
-    """Replace the checkpoint in one rename. Raises ShapebiasError; then the one before is still there."""
+    """Replace the checkpoint by one rename. Raises ShapebiasError where that fails; then the old one is still there."""
     memory = io.BytesIO()
     state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save({"version": _VERSION, "recipe": recipe, "history": history, **state}, memory)
@@ -53,9 +52,10 @@ def save_state(
 def load_state(
     output: Path, recipe: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> list[dict[str, Any]] | None:
-    """Fill the network and the optimizer from the checkpoint, and return what its epochs gave; None without one.
+    """Fill the network and the optimizer from the checkpoint, and return the results of its epochs; None without a
+    checkpoint.
 
-    Raises UsageError where it is of other settings, ShapebiasError where it cannot be read.
+    Raises UsageError where it has other settings, ShapebiasError where it cannot be read.
     """
     path = checkpoint_path(output)
     if not path.exists():

@@ -1,4 +1,4 @@
-"""The images a network learns from: decoded once and kept where they fit into memory, else decoded every epoch."""
+"""The images that a network is trained on: decoded once where they fit into memory, else in every epoch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Several networks that differ in nothing but their seed: `shapebias train --seeds`."""
+"""Trains several networks that differ only in their seed: `shapebias train --seeds`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from shapebias.precompute.training.settings import Epoch, TrainingSettings, Trai
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Return the numbers of `0,1,2`. Raises UsageError for another text, and for a number given twice."""
+    """Return the numbers of `0,1,2`. Raises UsageError for another form, and for a number given twice."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts):
         raise UsageError(f"--seeds {printable(text)}: write numbers with commas between them, such as 0,1,2")
@@ -26,10 +26,11 @@ def parse_seeds(text: str) -> list[int]:
 def train_family(
     settings: TrainingSettings, seeds: Sequence[int], progress: Reporter, on_epoch: Callable[[Epoch], None]
 ) -> Iterator[TrainingSummary]:
-    """Train a network for each seed, and yield what was made; that of seed 1 goes to NAME-1.safetensors, where the
-    settings' output is NAME.safetensors. A file that is there, from an earlier run with the same settings, is kept.
+    """Train a network for each seed, and yield the summaries; seed 1 is written to NAME-1.safetensors for output
+    NAME.safetensors.
 
-    Raises UsageError before any training where a file is there of other settings.
+    A file from an earlier run with the same settings is kept. Raises UsageError before any training where a file has
+    other settings.
     """
     members = [
         replace(settings, seed=seed, output=settings.output.with_stem(f"{settings.output.stem}-{seed}"))
@@ -41,8 +42,10 @@ def train_family(
 
 
 def _finished(settings: TrainingSettings) -> TrainingSummary | None:
-    """Return what an earlier run of these settings made; None where it has to be made. Raises UsageError where a file
-    of other settings is there."""
+    """Return the summary of an earlier run with these settings; None where there is none.
+
+    Raises UsageError where a file has other settings.
+    """
     output = settings.output
     if settings.overwrite or not output.exists() or checkpoint_path(output).exists():
         return None

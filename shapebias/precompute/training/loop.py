@@ -32,7 +32,7 @@ from shapebias.precompute.training.data import TrainingImages, augmented, read_i
 from shapebias.precompute.training.settings import Epoch, TrainingSettings, TrainingSummary
 
 _TOO_LARGE = "training does not fit into memory: try a smaller --batch-size"
-_WARM_UP = 0.15  # of all steps
+_WARM_UP = 0.15  # fraction of all steps
 _EVALUATED = 1000  # held-out images looked at after an epoch
 
 
@@ -100,7 +100,7 @@ def _check_output(settings: TrainingSettings) -> None:
 
 
 class _Run:
-    """A network on its way through the epochs."""
+    """A network being trained, epoch by epoch."""
 
     def __init__(self, settings: TrainingSettings, device: Device, progress: Reporter) -> None:
         self.settings, self.device, self._progress = settings, device, progress
@@ -114,7 +114,7 @@ class _Run:
         self._held_out, self._learned = order[:held_out][:_EVALUATED], order[held_out:]
         if len(self._learned) < 2:
             raise UsageError(f"training needs at least 2 images besides the {held_out} that are held out")
-        self.network = device.place(network)
+        self.network = device.to(network)
         self._classifier = Normalised(self.network, self.preprocessing.mean, self.preprocessing.std, device)
         self.optimizer = torch.optim.SGD(
             _groups(self.network, settings.weight_decay),
@@ -124,7 +124,7 @@ class _Run:
         )
 
     def epoch(self, number: int) -> Epoch:
-        """Learn from every image once; `number` counts from 1."""
+        """Train on every image once; `number` counts from 1."""
         started = time.perf_counter()
         loss, right = self._learn(number)
         accuracy, robust = self._evaluate(number)
@@ -138,7 +138,10 @@ class _Run:
         )
 
     def _learn(self, number: int) -> tuple[float, float]:
-        """Learn from the epoch's images, and return their mean loss and accuracy."""
+        """Train on the epoch's images, and return their mean loss and accuracy.
+
+        Raises ShapebiasError where the loss is not finite.
+        """
         settings, device = self.settings, self.device
         seed = _seed(settings.seed, number)
         torch.manual_seed(seed)  # dropout

@@ -1,4 +1,4 @@
-"""What a training run is told and what it tells."""
+"""The settings and the summary of a training run."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -30,7 +30,7 @@ _RECIPE = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """What the user asked for; see `shapebias train --help`.
+    """The settings of a training run; see `shapebias train --help`.
 
     `attack` None is standard training. `precision` auto is bfloat16 on a GPU, float32 on a CPU.
     """
@@ -67,7 +67,9 @@ class TrainingSettings:
             raise UsageError(f"no folder {printable(str(self.output.absolute().parent))}: make it first")
 
     def recipe(self, device: Device) -> dict[str, Any]:
-        """Return as JSON what the result depends on, for the file and to compare a checkpoint with."""
+        """Return everything that the result depends on, ready for JSON, for the file and for comparison with a
+        checkpoint.
+        """
         recipe: dict[str, Any] = {name: getattr(self, name) for name in _RECIPE}
         recipe["attack"] = self.attack.to_attributes() if self.attack else None
         recipe["dtype"] = str(device.dtype).removeprefix("torch.")
@@ -78,7 +80,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """What an epoch gave. `accuracy` and `robust_accuracy` are of held-out images, in [0, 1], None if not measured.
+    """An epoch. `accuracy` and `robust_accuracy` are of held-out images, in [0, 1], None if not measured.
 
     `loss` and `train_accuracy` are means over the images learned from, as the network saw them (attacked or not).
     """
@@ -99,7 +101,7 @@ class Epoch:
 
 @dataclass(kw_only=True)
 class TrainingSummary:
-    """What a run made."""
+    """The summary of a training run."""
 
     output: Path
     bytes: int

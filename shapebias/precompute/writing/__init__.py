@@ -1,1 +1,1 @@
-"""How the arrays of a store are made, and its manifest: used by `precompute/writer.py` alone."""
+"""Writes the arrays of a store and its manifest; used by `precompute/writer.py` alone."""

@@ -1,4 +1,4 @@
-"""How a store's arrays are made: chunks with checksums, shards, the names of axes; and arrays that grow by rows."""
+"""Creates a store's arrays: chunks with checksums, shards, the names of axes; and arrays that grow by rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def create(
     chunk: tuple[int, ...],
     compress: bool = True,
 ) -> None:
-    """Write `values` as an array in one file, but for very large ones; chunks shrink to it."""
+    """Write `values` as an array in one file, or several where it is very large; chunks shrink to the array's size."""
     chunk = _fitting(chunk, values.shape)
     row = values.itemsize * int(np.prod(values.shape[1:]))
     rows = max(chunk[0], _SHARD // max(row, 1) // chunk[0] * chunk[0])
@@ -31,8 +31,10 @@ def create(
 
 
 def create_ragged(group: zarr.Group, items: Sequence[bytes], axis: str, compress: bool = True) -> None:
-    """Write byte strings one after another, `data`, and where each begins and ends, `offsets`. `axis` names what they
-    are: an axis of one name has one length in a group and those in it."""
+    """Write byte strings one after another as `data`, and their boundaries as `offsets`.
+
+    `axis` names their axis: all axes of one name have the same length in a group and the groups in it.
+    """
     offsets = np.zeros(len(items) + 1, np.int64)
     np.cumsum([len(item) for item in items], out=offsets[1:])
     data = np.frombuffer(b"".join(items), np.uint8)
@@ -41,7 +43,7 @@ def create_ragged(group: zarr.Group, items: Sequence[bytes], axis: str, compress
 
 
 class GrowingArray:
-    """An array that gets its rows in order, and is written a shard at a time: at most one is kept in memory."""
+    """An array whose rows are appended in order. It is written one shard at a time: at most one is in memory."""
 
     def __init__(
         self,
@@ -54,7 +56,10 @@ class GrowingArray:
         chunk: tuple[int, ...],
         shard_rows: int | None = None,
     ) -> None:
-        """`row` is the shape of a row; a shard has `shard_rows`, else as many as 64 MiB hold."""
+        """Create the array.
+
+        `row` is the shape of a row; a shard has `shard_rows` rows, else as many as fit into 64 MiB.
+        """
         self._group, self._name, self._row, self._dtype, self._axes = group, name, row, np.dtype(dtype), tuple(axes)
         self._chunk = _fitting(chunk, (chunk[0], *row))
         fitting = shard_rows or _SHARD // max(1, self._dtype.itemsize * int(np.prod(row)))
@@ -74,7 +79,7 @@ class GrowingArray:
             self._waiting, self._count = [waiting[whole:]], len(waiting) - whole
 
     def close(self) -> None:
-        """Write what is left; an array without rows is written, too."""
+        """Write the remaining rows; an array without rows is written, too."""
         if self._count or self._array is None:
             self._write(np.concatenate([np.empty((0, *self._row), self._dtype), *self._waiting]))
 
@@ -109,8 +114,9 @@ def _array(
     shard: tuple[int, ...],
     compress: bool = True,
 ) -> "zarr.Array[Any]":
-    """Create an array with a checksum on every chunk; chunks of nothing but fill values are written too, so that a
-    missing file is never mistaken for one."""
+    """Create an array with a checksum on every chunk; chunks of fill values are written too, so that a missing file is
+    never mistaken for one.
+    """
     return group.create_array(
         name,
         shape=shape,

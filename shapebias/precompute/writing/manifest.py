@@ -1,4 +1,4 @@
-"""The list of a store's files, as `core/store/manifest.py` reads it."""
+"""Writes the list of a store's files, which `core/store/manifest.py` reads."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from shapebias.core.store.manifest import ARRAY, METADATA, file_sizes
 
 
 def write_manifest(store: Path) -> None:
-    """Write the list of all files of a store into it: sizes in bytes, and what is in files of metadata."""
+    """Write the list of all files of a store into it: their sizes in bytes, and the content of metadata files."""
     sizes = file_sizes(store)
     metadata = {name: json.loads((store / name).read_bytes()) for name in sizes if Path(name).name == METADATA}
     content = json.dumps({"files": sizes, "metadata": metadata}, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""What stands for pictures in terminals without any: a unit's images as lines, maps as characters."""
+"""Text in place of pictures, for terminals without graphics: a unit's images as lines, maps as characters."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,15 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.tui.widgets.text_plots import shades
 
-_FAINT = 1 / 8  # of the value at which colours end: below it is no mark, as hardly any value of a map is 0
+_FAINT = 1 / 8  # fraction of the strongest value below which nothing is drawn, since few values are exactly 0
 
 
 def subject_text(store: Store, subject: Subject | None, width: int, height: int, most: int) -> Text:
-    """Return text of `width` x `height` cells: at most so many of a unit's images as lines, or a map, or attribution
-    maps side by side; nothing of a photo. Raises StoreError."""
+    """Return text of `width` x `height` cells: at most `most` of a unit's images as lines, or a map, or attribution
+    maps side by side.
+
+    Empty for a photo. Raises StoreError.
+    """
     if isinstance(subject, Unit):
         return _unit_lines(store, subject, width, min(height, most))
     if isinstance(subject, UnitImage):
@@ -54,5 +57,5 @@ def _maps_text(store: Store, subject: AttributionMaps, width: int, height: int) 
 
 
 def _clear(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the heat without what is faint."""
+    """Return the heat without faint values."""
     return np.where(np.abs(heat) < _FAINT, np.float32(0), heat)

@@ -1,45 +1,51 @@
-"""How many bytes a picture may have: few enough to come soon at first, then what the line takes while one looks."""
+"""The bytes that a picture may have: few, to come soon at first, then as many as the connection transfers in time."""
 
 import math
 
 from shapebias.core.pictures.tiles import Photo, Subject, UnitImage
 from shapebias.tui.pictures.layout import GridLayout
 
-_BYTES = 245_000  # of a grid of at most 768 x 512 pixels as it is first shown; larger ones get more
+_BYTES = 245_000  # bytes of the first picture of a grid of up to 768 x 512 pixels; larger ones get more
 _FIRST = 0.3  # seconds that the line may need for the first picture
 _REFINED = 0.25  # seconds for a better one than the usual, once the cursor rests
 _BEST = 6  # times as many bytes as usual are enough for any picture
 
 
 def usual_bytes(layout: GridLayout) -> int:
-    """Return how many bytes the picture of a grid usually has."""
+    """Return the usual number of bytes of a grid's picture."""
     return max(_BYTES, _BYTES * layout.count * layout.size**2 // (768 * 512))
 
 
 def best_limit(layout: GridLayout) -> int:
-    """Return the bytes that are enough for any picture of a grid."""
+    """Return the number of bytes that is enough for any picture of a grid."""
     return _BEST * usual_bytes(layout)
 
 
 def first_limit(layout: GridLayout, subject: Subject, speed: float) -> int:
-    """Return the bytes of a subject's first picture on a line that takes `speed` bytes a second."""
+    """Return the number of bytes for a subject's first picture on a line that transfers `speed` bytes per second."""
     usual, affordable = usual_bytes_of(layout, subject), _FIRST * speed
     return usual if affordable >= usual else _rung(affordable)
 
 
 def refined_limit(layout: GridLayout, subject: Subject, speed: float) -> int:
-    """Return the bytes of the picture that is shown once the cursor rests: on a slow line those of the usual one."""
+    """Return the number of bytes for the picture that is sent once the cursor rests; on a slow line it is the usual
+    one.
+    """
     usual = usual_bytes_of(layout, subject)
     return max(usual, min(_BEST * usual, _rung(_REFINED * speed)))
 
 
 def usual_bytes_of(layout: GridLayout, subject: Subject) -> int:
-    """Return how many bytes a subject's picture usually has: one image is looked at more closely than the tiles of a
-    grid, or maps that one walks."""
+    """Return the usual number of bytes of a subject's picture.
+
+    A single image gets more than the tiles of a grid, or maps that the user steps through.
+    """
     return usual_bytes(layout) * (2 if isinstance(subject, UnitImage | Photo) else 1)
 
 
 def _rung(affordable: float) -> int:
-    """Return the largest power of two, or 1.5 times one, that is affordable: many limits would fill the cache."""
+    """Return the largest power of two, or 1.5 times one, that is affordable, since many different limits would fill the
+    cache.
+    """
     power: int = 2 ** int(math.log2(min(max(affordable, 1), 2**40)))
     return power * 3 // 2 if affordable >= power * 3 // 2 else power

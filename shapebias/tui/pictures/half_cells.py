@@ -1,4 +1,4 @@
-"""Pictures in half cells: two pixels a character, for terminals without graphics."""
+"""Pictures in half cells: two pixels per character, for terminals without graphics."""
 
 from functools import cache
 

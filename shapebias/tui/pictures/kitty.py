@@ -18,10 +18,11 @@ _MOST_KEPT = 100_000  # cells of pictures that a terminal is made to keep: some 
 
 
 class KittyPainter(Painter):
-    """Kitty graphics. Pictures seen before cost a few bytes, as long as the terminal is made to keep them."""
+    """Kitty graphics. Pictures seen before cost only a few bytes, as long as the terminal keeps them."""
 
     def __init__(self) -> None:
-        self._numbers: OrderedDict[bytes, int] = OrderedDict()  # of what the terminal has, the longest unused first
+        # Numbers of the pictures in the terminal, longest unused first.
+        self._numbers: OrderedDict[bytes, int] = OrderedDict()
         self._cells: dict[bytes, int] = {}  # that it takes
         self._placed: dict[object, dict[tuple[int, int], bytes]] = {}  # by owner and cell
         self._last = 0
@@ -59,7 +60,7 @@ class KittyPainter(Painter):
         return self._free(0)
 
     def _send(self, piece: Piece) -> Iterator[str]:
-        """Yield what sends a picture, in chunks, where the terminal does not have it."""
+        """Yield the control sequences that send a picture, in chunks, unless the terminal has it."""
         if piece.data in self._numbers:
             self._numbers.move_to_end(piece.data)
             return
@@ -72,18 +73,20 @@ class KittyPainter(Painter):
             yield f"\x1b_G{first}m={more};{text[start : start + _CHUNK]}\x1b\\"
 
     def _take_away(self, data: bytes | None, x: int, y: int) -> str:
-        """Return what takes a picture from a cell; the terminal keeps it."""
+        """Return the control sequence that removes a picture from a cell; the terminal keeps its data."""
         number = self._numbers.get(data or b"")
         return "" if number is None else f"\x1b_Ga=d,d=i,q=2,i={number},p={_place(x, y)}\x1b\\"
 
     def _free(self, cells: int) -> str:
-        """Return what makes the terminal forget the pictures that were not used longest, down to so many cells."""
-        shown = {data for placed in self._placed.values() for data in placed.values()}
+        """Return the control sequences that delete the longest unused pictures, until at most `cells` cells are
+        kept.
+        """
+        visible = {data for placed in self._placed.values() for data in placed.values()}
         total, gone = sum(self._cells.values()), ""
         for data in list(self._numbers):
             if total <= cells:
                 break
-            if data not in shown:
+            if data not in visible:
                 total -= self._cells.pop(data)
                 gone += f"\x1b_Ga=d,d=I,q=2,i={self._numbers.pop(data)}\x1b\\"
         return gone

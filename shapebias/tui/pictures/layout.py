@@ -1,4 +1,4 @@
-"""How many tiles of what size fit into a region of the terminal."""
+"""The number and size of the tiles that fit into a region of the terminal."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ class GridLayout:
 
     @property
     def count(self) -> int:
-        """How many tiles there are."""
+        """The number of tiles."""
         return self.columns * self.rows
 
     def cell_of(self, index: int) -> tuple[int, int]:
@@ -63,7 +63,8 @@ def fit_grid(
 def fit_row(
     width: int, height: int, cell: tuple[int, int], count: int, *, smallest: int = _SMALLEST, gap: int = GAP
 ) -> GridLayout | None:
-    """Return the grid of one row of `count` tiles, each as large as fits into its part of the width; None where they
-    would be smaller than `smallest` pixels."""
+    """Return a grid of one row of `count` tiles, each as large as fits into its part of the width; None below
+    `smallest` pixels.
+    """
     layout = fit_grid(width // count, height, cell, 1, smallest=smallest, gap=gap)
     return None if layout is None else replace(layout, columns=count, rows=1)

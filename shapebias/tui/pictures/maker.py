@@ -1,6 +1,6 @@
-"""Pictures, made on a thread of their own: the newest request first, then its neighbours, all others dropped.
+"""A thread that makes pictures: first the newest request, then its neighbours; older requests are dropped.
 
-What only refines a picture that is there comes last: the next key shall find its picture made, and a processor free.
+Refining a displayed picture comes last, so that the next key finds its picture made and a processor free.
 """
 
 import os
@@ -31,7 +31,7 @@ _JOIN = 1.0  # seconds that its end is waited for
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that a picture depends on: `limit` is the bytes that it may have, `background` what is around tiles.
+    """All that a picture depends on: `limit` is the number of bytes, `background` the colour around tiles.
 
     Without a limit it is an image for half cells.
     """
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished picture: its pieces for a painter, or an image for half cells, or why there is none."""
+    """A finished picture: its pieces for a painter, or an image for half cells, or the reason why there is none."""
 
     request: Request
     pieces: Sequence[Piece] = ()
@@ -74,13 +74,13 @@ _threads: WeakSet[threading.Thread] = WeakSet()
 
 
 def join_makers() -> None:
-    """Wait for the threads of all makers that were stopped: they may not outlive the program."""
+    """Wait for the threads of all stopped makers, which must not outlive the program."""
     for thread in list(_threads):
         thread.join(_JOIN)
 
 
 class PictureMaker:
-    """A thread with a cache. It calls `ready` with every picture that is still wanted when it is made."""
+    """A thread with a cache. It calls `ready` with every picture that is still wanted when it is finished."""
 
     def __init__(self, store: Store, painter: Painter | None, ready: Callable[[Picture], None]) -> None:
         self._store, self._painter, self._ready = store, painter, ready
@@ -94,7 +94,7 @@ class PictureMaker:
         _threads.add(self._thread)
 
     def want(self, request: Request, ahead: Sequence[Request] = ()) -> Picture | None:
-        """Return a picture if it is in the cache, else have it made next; those `ahead` are made when there is time."""
+        """Return a picture if it is in the cache, else make it next. Those `ahead` are made when there is time."""
         with self._changed:
             picture = self._cached(request)
             self._wanted = None if picture else request
@@ -103,7 +103,7 @@ class PictureMaker:
             return picture
 
     def prepare(self, request: Request) -> None:
-        """Ask for a picture that may be wanted next, ahead of the others that may be."""
+        """Make a picture that may be wanted next, before the other pictures that are made ahead."""
         with self._changed:
             if request not in self._cache:
                 self._ahead = [request]
@@ -121,13 +121,13 @@ class PictureMaker:
             self._changed.notify()
 
     def _cached(self, request: Request) -> Picture | None:
-        """Return a picture from the cache, where it stays longer from now on."""
+        """Return a picture from the cache, and keep it there longer."""
         if request in self._cache:
             self._cache.move_to_end(request)
         return self._cache.get(request)
 
     def _next(self) -> Request | None:
-        """Return what is to be made next, once there is something; None when the thread shall end."""
+        """Return the next request, once there is one; None when the thread should end."""
         with self._changed:
             while not self._stopped:
                 refines = self._wanted is not None and _refines(self._wanted)
@@ -139,12 +139,12 @@ class PictureMaker:
         return None
 
     def _run(self) -> None:
-        """Make pictures until the end. This is the thread."""
+        """Make pictures until the end; this is the thread's function."""
         with ThreadPoolExecutor(_HANDS, "tiles") as hands:
             self._make(hands.map)
 
     def _make(self, apply: Callable[..., Any]) -> None:
-        """Make pictures, keep them, and deliver those that are still wanted."""
+        """Make the requested pictures, cache them, and deliver those that are still wanted."""
         while (request := self._next()) is not None:
             try:
                 picture = make_picture(self._store, request, self._painter, self._stopping(apply, request))

@@ -1,4 +1,4 @@
-"""How the tiles of a picture get to a terminal: one protocol for all kinds of graphics that are painted over cells."""
+"""Painters send the tiles of a picture to a terminal: one protocol for all kinds of graphics over cells."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,8 @@ class Piece:
 class Painter(ABC):
     """Encodes the tiles of pictures, and paints them at cells of the screen.
 
-    What is here holds for pictures that are sent whole each time, and wiped by any text that is written over them.
+    The default methods are for pictures that are sent whole each time, and deleted by any text that is written over
+    them.
     """
 
     @abstractmethod
@@ -40,21 +41,22 @@ class Painter(ABC):
 
     @abstractmethod
     def paint(self, piece: Piece, x: int, y: int, owner: object) -> str:
-        """Return what paints a piece with its upper left corner at the cursor, in the cell (x, y), counted from 0."""
+        """Return the control sequences that paint a piece with its upper left corner at the cursor, in the cell (x, y)
+        from 0.
+        """
 
     def cost(self, pieces: Sequence[Piece]) -> int:
         """Return how many bytes it takes to paint the pieces now."""
         return sum(len(piece.data) for piece in pieces)
 
     def clear(self, owner: object = None, keep: Iterable[tuple[int, int]] = ()) -> str:
-        """Return what takes away the pieces that an owner painted, those of all owners without one.
-
-        Those stay that begin in the cells `keep`.
+        """Return the control sequences that remove the pieces of an owner, or of all owners, except those that begin in
+        the cells `keep`.
         """
         return ""
 
     def end(self) -> str:
-        """Return what frees all that the terminal keeps; it has nothing from then on."""
+        """Return the control sequences that delete everything the terminal keeps."""
         return ""
 
 

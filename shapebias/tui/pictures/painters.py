@@ -9,7 +9,7 @@ from shapebias.tui.terminal.query import Terminal
 
 
 def new_painter(graphics: Graphics, terminal: Terminal) -> Painter | None:
-    """Return what paints pictures in a terminal's graphics; None where they are text."""
+    """Return the painter for a terminal's graphics; None where pictures are text."""
     if graphics is Graphics.SIXEL:
         return SixelPainter(whole_rows=terminal.multiplexer == "tmux")
     if graphics is Graphics.KITTY:

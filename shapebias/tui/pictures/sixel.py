@@ -1,4 +1,4 @@
-"""Pictures by sixel: sent whole each time, wiped by any text that is written over them."""
+"""Pictures as sixel: sent whole each time, and deleted by any text that is written over them."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from shapebias.tui.pictures.painter import Apply, Painter, Piece, Pixels, pieces
 
 # Bytes with so many colours in every tile, in those of a grid as it is first shown.
 _FINE = ((5.0, 256), (3.7, 128))
-_APART = 0.87  # of the bytes of a row, those of its tiles: between them are moves
+_APART = 0.87  # fraction of a row's bytes that its tiles take: moves are in between
 
 
 class SixelPainter(Painter):

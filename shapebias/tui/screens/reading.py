@@ -1,4 +1,4 @@
-"""What screens to read have in common: they scroll, and close at their own key, too."""
+"""The base of screens to read, which scroll, and close at their own key, too."""
 
 from typing import ClassVar
 
@@ -34,7 +34,7 @@ class ReadingScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = []
 
     def parts(self) -> list[Widget]:
-        """Return what there is to read, from the top."""
+        """Return the widgets to read, from the top. Raises NotImplementedError unless a subclass defines it."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:

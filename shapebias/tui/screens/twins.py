@@ -9,7 +9,7 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widgets import OptionList
 
-from shapebias.core.analysis.twins import Candidate, find_twins
+from shapebias.core.analysis.twins import SimilarUnit, find_twins
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
@@ -50,7 +50,7 @@ class TwinsScreen(Screen[None]):
             panel.follows = False
         self._list = OptionList(markup=False, classes="framed")
         self._say("looking for units that fire on the same images …")
-        self.candidates: list[Candidate] = []
+        self.candidates: list[SimilarUnit] = []
         self.reading = True  # as long as there are no candidates to move among
 
     def compose(self) -> ComposeResult:
@@ -90,7 +90,7 @@ class TwinsScreen(Screen[None]):
         self.reading = False
         self._say(str(error))
 
-    def _take(self, candidates: list[Candidate]) -> None:
+    def _take(self, candidates: list[SimilarUnit]) -> None:
         """List the candidates that were found, the cursor on the first."""
         if not self.is_attached:
             return
@@ -124,7 +124,7 @@ class TwinsScreen(Screen[None]):
             panel.next_view()
 
 
-def _line(candidate: Candidate, width: int) -> Text:
+def _line(candidate: SimilarUnit, width: int) -> Text:
     """Return a candidate's line, its name filled up to `width` characters."""
     line = Text(f" {candidate.correlation:6.3f}  {printable(str(candidate.unit), 80).ljust(width)}")
     return line.append(f"  {candidate.group.value}", style="dim")

@@ -1,1 +1,1 @@
-"""The terminal: what it can show, how fast its line is, and writing to it."""
+"""The terminal: its abilities, the speed of its connection, and writing to it."""

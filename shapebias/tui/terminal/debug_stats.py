@@ -1,4 +1,4 @@
-"""`explore --debug-stats`: how many bytes a move sends to the terminal, and when it has taken the last."""
+"""`explore --debug-stats`: how many bytes a move of the cursor sends, and when the terminal has received the last."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class MoveStats:
         self._counting = True
 
     def written(self, count: int) -> None:
-        """Take note that the terminal has taken so many bytes. Runs on the thread that writes to it."""
+        """Count bytes that the terminal has received. Runs on the thread that writes to it."""
         if self._counting:
             self._bytes += count
             self._last = time.perf_counter()

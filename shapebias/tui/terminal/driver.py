@@ -1,4 +1,4 @@
-"""Textual's driver for a terminal, which knows how quick the terminal is and leaves it as it was."""
+"""Textual's driver for a terminal, with the speed of the connection, and a clean end."""
 
 import asyncio
 import os
@@ -26,14 +26,14 @@ from shapebias.tui.terminal.output import without_repeated_colours
 _ANSWERS = 1.0  # seconds that are waited for the last answers of the terminal
 _LAST = 0.7  # seconds that the program may still take when nobody is at the terminal any more
 _TICK = 0.1  # seconds between looks at whether the input is to end
-_LATE_ANSWER = re.compile(rb"\x1b[P_\]][^\x1b\x07]*(?:\x1b\\|\x07)")  # to a question of before: no keys
+_LATE_ANSWER = re.compile(rb"\x1b[P_\]][^\x1b\x07]*(?:\x1b\\|\x07)")  # answers to earlier questions, which are not keys
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class LinkDriver(LinuxDriver):
-    """A driver that counts what the terminal takes in `link`, and stops and ends at signals as other programs do.
+    """A driver that counts in `link` what the terminal receives, and stops and ends at signals as other programs do.
 
-    `ended_by` is the signal that ended it, None where it was none.
+    `ended_by` is the signal that ended it; None where it was none.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -69,9 +69,8 @@ class LinkDriver(LinuxDriver):
         super().write(self.link.sending(without_repeated_colours(data)))
 
     def paint(self, pictures: str, cells: Iterable[Region] = (), owner: object = None) -> None:
-        """Write pictures over cells, of an owner; none any more once the terminal is being left.
-
-        They would be on the shell's screen.
+        """Write an owner's pictures over cells; nothing once the terminal is being left, since they would be on the
+        shell's screen.
         """
         if pictures and not self._left:
             super().write(self.link.sending(pictures))
@@ -79,11 +78,11 @@ class LinkDriver(LinuxDriver):
                 self.frame.painted(region, owner)
 
     def uncover(self, owner: object = None) -> None:
-        """Let blanks that are written from now on wipe the pictures of an owner, of all owners without one."""
+        """Let blanks that are written from now on delete the pictures of an owner, or of all owners."""
         self.frame.uncover(owner)
 
     def run_input_thread(self) -> None:
-        """Hand on what is typed, until the input is to end, or does: nobody is there any more."""
+        """Deliver typed bytes until the input ends or the program stops reading."""
         parser = XTermParser(self._debug)
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
 
@@ -114,7 +113,7 @@ class LinkDriver(LinuxDriver):
             return b""
 
     def process_message(self, message: Message) -> None:
-        """Take note of answers, and pass everything else on. Runs on the thread of the keyboard."""
+        """Count answers of the terminal, and pass everything else on. Runs on the thread of the keyboard."""
         if isinstance(message, CursorPosition):
             self.link.answered()
         else:
@@ -126,7 +125,7 @@ class LinkDriver(LinuxDriver):
         super().disable_input()
 
     def close(self) -> None:
-        """Wait for the last byte; a terminal that takes none does not keep a killed program alive."""
+        """Wait until the last byte is written; a terminal that takes none does not keep a killed program alive."""
         if self._writer_thread is None or self.ended_by is None:
             super().close()
             return
@@ -148,11 +147,11 @@ class LinkDriver(LinuxDriver):
         loop.call_later(0.1, self._awake)
 
     def _awake(self) -> None:
-        """Take note that the signals of its own stop are over."""
+        """Record that the signals of its own stop are over."""
         self._suspended = False
 
     def _continued(self) -> None:
-        """Set the terminal up again after a stop by others: whoever had it since may have changed it."""
+        """Set the terminal up again after a stop by another process, since any program may have changed it."""
         if not self._suspended:
             self.suspend_application_mode()
             self._must_signal_resume = True
@@ -167,12 +166,12 @@ class LinkDriver(LinuxDriver):
 
 
 def link_of(app: App[Any]) -> Link:
-    """Return the link to the app's terminal; without a terminal, one that takes everything."""
+    """Return the link to the app's terminal; without a terminal, a link that is never busy."""
     return app._driver.link if isinstance(app._driver, LinkDriver) else Link()
 
 
 def _end_soon(number: signal.Signals) -> None:
-    """End the process in a moment, as after a signal, whatever its threads are at."""
+    """End the process soon, as after a signal, whatever its threads are doing."""
     timer = threading.Timer(_LAST, os._exit, [128 + number])
     timer.daemon = True
     timer.start()
@@ -195,7 +194,7 @@ class _Outlet:
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: `write` has done it."""
+        """Do nothing, since `write` writes at once."""
 
     def fileno(self) -> int:
         """Return the file's descriptor."""

@@ -1,4 +1,4 @@
-"""What the terminal shows, cell by cell, so that an update of the screen sends only what it changes."""
+"""The contents of the terminal, cell by cell, so that an update of the screen sends only what changes."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby, repeat
@@ -12,7 +12,7 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.geometry import Region, Size
 from textual.strip import Strip
 
-_Cell = tuple[object, str]  # what is in it, and the selectors of its colours; the 2nd cell of a wide character is empty
+_Cell = tuple[object, str]  # content and colour selectors; the 2nd cell of a wide character is empty
 _UNKNOWN: _Cell = (None, "")
 
 
@@ -24,11 +24,11 @@ class Change(CompositorUpdate):
 
     @property
     def regions(self) -> Iterator[Region]:
-        """The cells that are written."""
+        """Yield the cells that are written."""
         return (Region(x, y, len(cells), 1) for y, x, cells in self.runs)
 
     def render_segments(self, console: Console) -> str:
-        """Return what writes them."""
+        """Return the text that writes them."""
         written = []
         for y, x, cells in self.runs:
             written.append(f"\x1b[{y + 1};{x + 1}H")
@@ -39,7 +39,7 @@ class Change(CompositorUpdate):
 
 
 class Frame:
-    """The cells of the screen as the terminal has them by now; unknown at first, and after `forget`."""
+    """The cells of the screen as the terminal has them; unknown at first, and after `forget`."""
 
     def __init__(self, colours: ColorSystem) -> None:
         self._colours = colours
@@ -47,12 +47,12 @@ class Frame:
         self._pictures: set[object] = set()  # whose owners paint over blanks
 
     def forget(self) -> None:
-        """Take note that the terminal may show anything."""
+        """Record that the contents of the terminal are unknown."""
         self._rows.clear()
         self._pictures.clear()
 
     def painted(self, cells: Region, owner: object) -> None:
-        """Take note that a picture is painted over cells: blanks that are written there do not change it."""
+        """Record that a picture is painted over cells: blanks written there do not change it."""
         self._pictures.add(owner)
         for row in self._rows[cells.y : cells.bottom]:
             row[cells.x : cells.right] = [(owner, "")] * len(row[cells.x : cells.right])
@@ -68,7 +68,7 @@ class Frame:
             row[:] = [_UNKNOWN if cell[0] in gone else cell for cell in row]
 
     def change(self, update: ChopsUpdate | LayoutUpdate, size: Size) -> Change:
-        """Return what an update changes on a screen of a size, and take note of it as sent."""
+        """Return what an update changes on a screen of a size, and record it as sent."""
         if len(self._rows) != size.height or (self._rows and len(self._rows[0]) != size.width):
             self._rows = [[_UNKNOWN] * size.width for _ in range(size.height)]
         runs: list[tuple[int, int, list[_Cell]]] = []

@@ -1,10 +1,10 @@
-"""How pictures are drawn, and how many colours there are."""
+"""The kinds of graphics, and numbers of colours, of terminals."""
 
 from enum import StrEnum
 
 
 class Graphics(StrEnum):
-    """How pictures are drawn, the best first."""
+    """The ways to draw pictures, the best first."""
 
     SIXEL = "sixel"
     KITTY = "kitty"
@@ -19,7 +19,7 @@ class Graphics(StrEnum):
 
 
 class Colours(StrEnum):
-    """How many colours characters can have."""
+    """The numbers of colours that characters can have."""
 
     TRUE = "16 million"
     INDEXED = "256"

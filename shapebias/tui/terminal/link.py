@@ -1,7 +1,8 @@
-"""The link to the terminal: how much of what was sent the terminal has taken, and how many bytes a second it takes.
+"""The connection to the terminal: how many of the sent bytes it has received, and how many it receives per second.
 
-Behind every few kB goes a question that each terminal answers: where is the cursor (ECMA-48, DSR 6)? That a write
-returns says little: the kernel, ssh and the sockets between hold hundreds of kB that no newer picture can overtake.
+After every few kB a question is sent that each terminal answers: where is the cursor (ECMA-48, DSR 6)? The return of a
+write says little, since the kernel, ssh and sockets in between buffer hundreds of kB that no newer picture can
+overtake.
 """
 
 import math
@@ -13,35 +14,35 @@ _EVERY = 4000  # bytes between two questions
 QUESTION = "\x1b7\x1b[2;1H\x1b[6n\x1b8"  # from row 2: an answer of row 1 could be shift-F3
 _SAMPLE = 32_000  # bytes that a speed is measured with: fewer are over before a busy process looks at its clock
 _SAMPLE_TIME = 0.25  # seconds after which fewer will do
-_SAMPLES = 6  # of them the fastest counts: what delays an answer is not always the link
+_SAMPLES = 6  # number of samples, of which the fastest counts, since not only the link delays answers
 _ASSUMED = 640_000  # bytes a second, as long as nothing is known
 _PATIENCE = 2.0  # seconds that a question may take longer than the bytes before it
 _SLOWEST = 10_000  # bytes a second
 
 
 class Link:
-    """Counts bytes from where they are sent to where they are answered for. Several threads may call it."""
+    """Counts bytes from when they are sent until they are confirmed. Several threads may call it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sent = self._asked = self._taken = self._written = 0  # bytes since the start
         self._questions: deque[tuple[int, float]] = deque()  # bytes before each, and when it was sent
         self._last = 0.0  # when the last answer came
-        self._latency = math.inf  # of the slowest answer
-        self._bytes, self._seconds = 0, 0.0  # of the sample that is being taken
+        self._latency = math.inf  # seconds of the slowest answer
+        self._bytes, self._seconds = 0, 0.0  # of the current sample
         self._speeds: deque[float] = deque(maxlen=_SAMPLES)
         self._silent = self._closed = False
 
     @property
     def speed(self) -> float:
-        """Bytes a second that the terminal takes; infinite as long as that is unknown."""
+        """Bytes per second that the terminal receives; infinite while that is unknown."""
         return max(self._speeds, default=math.inf) if len(self._speeds) > 1 else math.inf
 
     @property
     def waiting(self) -> int:
-        """Bytes on their way: sent before a question that is not answered yet.
+        """The number of bytes in transit: sent before a question that is not answered yet.
 
-        Of a terminal that does not answer: bytes that the kernel has not taken.
+        For a terminal that does not answer: bytes that the kernel has not taken.
         """
         with self._lock:
             if self._questions:
@@ -52,16 +53,16 @@ class Link:
             return self._sent - self._written if self._silent else self._asked - self._taken
 
     def takes_within(self, seconds: float) -> float:
-        """Return how many bytes the terminal takes in so many seconds; infinite as long as its speed is unknown."""
+        """Return how many bytes the terminal receives in `seconds` seconds; infinite while its speed is unknown."""
         return seconds * self.speed
 
     def has_room(self, seconds: float) -> bool:
-        """Return whether less is on its way than the terminal takes in `seconds`."""
+        """Return whether fewer bytes are in transit than the terminal receives in `seconds`."""
         speed = min(self.speed, 1e9) if len(self._speeds) > 1 else _ASSUMED
         return self.waiting <= speed * (seconds + (self._latency if self._latency < math.inf else 0))
 
     def sending(self, data: str, ask: bool = False) -> str:
-        """Return what must be sent instead of `data`: the same, with a question behind it where one is due or `ask`."""
+        """Return the text to send in place of `data`: with a question behind it where one is due, or with `ask`."""
         with self._lock:
             self._sent += len(data)
             if self._silent or self._closed or not (ask or self._sent - self._asked >= _EVERY):
@@ -72,12 +73,12 @@ class Link:
             return data + QUESTION
 
     def written(self, count: int) -> None:
-        """Take note that the kernel has taken bytes: all that is known of a terminal that does not answer."""
+        """Record that the kernel has taken bytes, which is all that is known of a terminal that does not answer."""
         with self._lock:
             self._written += count
 
     def answered(self) -> None:
-        """Take note that the terminal has answered the oldest question."""
+        """Record that the terminal has answered the oldest question."""
         now = time.perf_counter()
         with self._lock:
             if not self._questions:
@@ -93,14 +94,14 @@ class Link:
                 self._bytes, self._seconds = 0, 0.0
 
     def open(self) -> None:
-        """Begin to ask: somebody answers from now on."""
+        """Start asking questions, since the terminal answers from now on."""
         with self._lock:
             self._closed = False
             self._taken = self._written = self._asked = self._sent
             self._questions.clear()
 
     def close(self, timeout: float) -> None:
-        """Ask no more, and wait for the answers that are to come: else the shell would get them as keys."""
+        """Stop asking, and wait for the remaining answers, which the shell would otherwise get as keys."""
         self._closed = True
         deadline = time.perf_counter() + timeout
         while self._questions and not self._silent and time.perf_counter() < deadline:

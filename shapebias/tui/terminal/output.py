@@ -1,4 +1,4 @@
-"""Updates of the screen in fewer bytes: each piece of text comes with all its colours."""
+"""Shortens updates of the screen: Textual sends each piece of text with all its colours."""
 
 import re
 from functools import lru_cache
@@ -8,13 +8,13 @@ _SELECTORS = re.compile(r"\x1b\[([\d;]*)m")  # SGR, ECMA-48 8.3.117
 _SELECTOR = re.compile(r"[34]8;(?:2;\d+;\d+;\d+|5;\d+)|\d+")
 _FOREGROUND = re.compile(r"38;.*|3[0-7]|9[0-7]")
 _BACKGROUND = re.compile(r"48;.*|4[0-7]|10[0-7]")
-_MOST_PARAMETERS = 10  # of a sequence: mlterm reads no more
+_MOST_PARAMETERS = 10  # most parameters in one sequence: mlterm reads no more
 _UNSEEN = re.compile(r"(?:\x1b\[[\d;?]*[A-Zhl]|\n)*")  # moves of the cursor, modes
 _SEEN_ON_BLANKS = {"4", "7", "9", "21", "53"}  # underlined, reversed, struck out, underlined twice, overlined
 
 
 class _Look(NamedTuple):
-    """How text looks: the selectors of its colours, empty for the terminal's own, and all others."""
+    """The look of text: the selectors of its colours, empty for the terminal's own, and all others."""
 
     foreground: str = ""
     background: str = ""
@@ -25,9 +25,9 @@ _PLAIN = _Look()
 
 
 def without_repeated_colours(text: str) -> str:
-    """Return text for a terminal that shows the same, where colours are set only as they change.
+    """Return text with the same appearance, in which colours are set only where they change.
 
-    It begins and ends with the terminal's own colours, as every piece of text that Textual writes does.
+    It begins and ends with the terminal's own colours, as every piece of text that Textual writes.
     """
     first, *parts = _SELECTORS.split(text)
     written = [first]
@@ -62,7 +62,7 @@ def _with(look: _Look, selectors: str) -> _Look:
 
 @lru_cache(4096)
 def _change(now: _Look, wanted: _Look) -> str:
-    """Return what makes one look another; nothing where they are the same."""
+    """Return the control sequence that changes one look to another; empty where they are equal."""
     if now == wanted:
         return ""
     if wanted == _PLAIN:

@@ -1,4 +1,4 @@
-"""What the terminal can show, concluded from its answers: graphics, colours, the size of a cell in pixels."""
+"""The abilities of the terminal, concluded from its answers: graphics, colours, the size of a cell in pixels."""
 
 import fcntl
 import os
@@ -34,9 +34,12 @@ _TMUX_TIMEOUT = 1.0  # seconds
 
 @dataclass(frozen=True)
 class Terminal:
-    """What a terminal can show. `cell_width` and `cell_height` in pixels; `answered` is false where it kept silent.
+    """The abilities of a terminal.
 
-    `multiplexer` is `tmux`, `screen` or nothing; `reasons` say what was concluded, and from what.
+    cell_width, cell_height:  in pixels
+    answered:                 false where it did not answer
+    multiplexer:              `tmux`, `screen` or empty
+    reasons:                  what was concluded, and from what
     """
 
     sixel: bool
@@ -52,7 +55,7 @@ class Terminal:
 
     @property
     def best_graphics(self) -> Graphics:
-        """The best that the terminal has."""
+        """The best graphics that the terminal has."""
         for has, graphics in (
             (self.sixel, Graphics.SIXEL),
             (self.kitty, Graphics.KITTY),
@@ -77,9 +80,9 @@ class Terminal:
 
 
 def query_terminal() -> Terminal:
-    """Ask the controlling terminal what it can show; without one there are no graphics.
+    """Ask the controlling terminal for its abilities; without a terminal there are no graphics.
 
-    It must be asked before Textual reads the keyboard. What is typed meanwhile is in the conversation.
+    This must happen before Textual reads the keyboard. Text typed meanwhile is in the conversation.
     """
     try:
         descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
@@ -99,10 +102,10 @@ def conclude(
     window_cell: tuple[int, int] | None = None,
     tmux_features: str = "",
 ) -> Terminal:
-    """Return what follows from a terminal's answers and from what it says of itself in the environment.
+    """Return the abilities of a terminal from its answers and from environment variables.
 
-    `window_cell` is the size (width, height) of a cell in pixels that the kernel knows, if it knows one;
-    `tmux_features` what tmux says of the terminal around it.
+    window_cell:    size (width, height) of a cell in pixels according to the kernel, if known
+    tmux_features:  tmux's description of the terminal around it
     """
     multiplexer = multiplexer_in(environment)
     features = tmux_features.split(",")
@@ -141,7 +144,7 @@ _UNKNOWN_CELL = "which is assumed: nothing says how large it is"
 
 
 def _cell(conversation: Conversation, window_cell: tuple[int, int] | None) -> tuple[tuple[int, int], str]:
-    """Return the size (width, height) of a cell in pixels, and who says so."""
+    """Return the size (width, height) of a cell in pixels, and the source of that information."""
     height, _, width = (conversation.said(CELL_SIZE) or b"").partition(b";")
     if width.isdigit() and height.isdigit() and min(int(width), int(height)) > 0:
         return (int(width), int(height)), "by its answer"
@@ -151,7 +154,7 @@ def _cell(conversation: Conversation, window_cell: tuple[int, int] | None) -> tu
 
 
 def _iterm2(conversation: Conversation, environment: Mapping[str, str]) -> tuple[bool, str]:
-    """Return whether a terminal has iTerm2's inline images, and how that is known: by its name alone."""
+    """Return whether a terminal has iTerm2's inline images, known by its name, and the source of that information."""
     if multiplexer_in(environment):
         return False, "not through a multiplexer"
     name = (conversation.said(XTVERSION) or b"").decode("ascii", "replace")
@@ -163,7 +166,7 @@ def _iterm2(conversation: Conversation, environment: Mapping[str, str]) -> tuple
 def _colours(
     conversation: Conversation, environment: Mapping[str, str], tmux_features: list[str], graphics: bool
 ) -> tuple[Colours, str]:
-    """Return how many colours a terminal has, and how that is known."""
+    """Return how many colours a terminal has, and the source of that information."""
     kind = environment.get("TERM", "")
     multiplexer = multiplexer_in(environment)
     if multiplexer == "tmux":
@@ -182,7 +185,7 @@ def _colours(
 
 
 def _features_of_tmux(conversation: Conversation) -> str:
-    """Return what tmux says that the terminal around it can do; nothing where it cannot be asked."""
+    """Return tmux's description of the terminal around it; empty where tmux cannot be asked."""
     command = ["tmux", "display-message", "-p", "#{client_termfeatures},#{client_cell_width}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TMUX_TIMEOUT, check=False)
@@ -193,7 +196,7 @@ def _features_of_tmux(conversation: Conversation) -> str:
 
 
 def _cell_of_window(descriptor: int) -> tuple[int, int] | None:
-    """Return the size (width, height) of a cell in pixels that the kernel knows, None where it knows none."""
+    """Return the size (width, height) of a cell in pixels according to the kernel; None where it does not know."""
     try:
         packed = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
     except OSError:
@@ -205,5 +208,5 @@ def _cell_of_window(descriptor: int) -> tuple[int, int] | None:
 
 
 def is_interactive() -> bool:
-    """Return whether a person sits at both ends: keyboard and screen."""
+    """Return whether both input and output are a terminal."""
     return sys.stdin.isatty() and sys.stdout.isatty()

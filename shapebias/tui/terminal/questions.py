@@ -1,4 +1,4 @@
-"""The questions to a terminal, and asking them: all at once, each answer with the time that it took."""
+"""Queries to the terminal: all are sent at once, and the time of each answer is measured."""
 
 import os
 import re
@@ -13,27 +13,27 @@ _TIMEOUT = 2.0  # seconds; every terminal answers the last question, so only a d
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is sent to a terminal, and the form of its answer, whose first group is what it says."""
+class TerminalQuestion:
+    """A query for a terminal, and the pattern of its answer, whose first group is the content."""
 
     title: str
     text: bytes
     answer: re.Pattern[bytes]
 
 
-XTVERSION = Question("name and version (XTVERSION)", b"\x1b[>0q", re.compile(rb"\x1bP>\|([^\x1b]*)\x1b\\"))
-KITTY = Question(
+XTVERSION = TerminalQuestion("name and version (XTVERSION)", b"\x1b[>0q", re.compile(rb"\x1bP>\|([^\x1b]*)\x1b\\"))
+KITTY = TerminalQuestion(
     "kitty graphics (a=q)",
     b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\",
     re.compile(rb"\x1b_Gi=31[^;\x1b]*;([^\x1b]*)\x1b\\"),
 )
-TRUE_COLOUR = Question(
+TRUE_COLOUR = TerminalQuestion(
     "a colour set and read back (DECRQSS)",
     b"\x1b[48;2;1;2;3m\x1bP$qm\x1b\\\x1b[m",
     re.compile(rb"\x1bP[01]\$r([^\x1b]*)\x1b\\"),
 )
-CELL_SIZE = Question("pixels of a cell (CSI 16 t)", b"\x1b[16t", re.compile(rb"\x1b\[6;([\d;]+)t"))
-ATTRIBUTES = Question("device attributes (DA1)", b"\x1b[c", re.compile(rb"\x1b\[\?([\d;]*)c"))
+CELL_SIZE = TerminalQuestion("pixels of a cell (CSI 16 t)", b"\x1b[16t", re.compile(rb"\x1b\[6;([\d;]+)t"))
+ATTRIBUTES = TerminalQuestion("device attributes (DA1)", b"\x1b[c", re.compile(rb"\x1b\[\?([\d;]*)c"))
 
 # The last is one that every terminal answers, in order: with its answer all others are there.
 QUESTIONS = (XTVERSION, KITTY, TRUE_COLOUR, CELL_SIZE, ATTRIBUTES)
@@ -49,48 +49,48 @@ _BEFORE, _AFTER = b"\x1b[?1049h\x1b[H", b"\r\x1b[2K\x1b[?1049l"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a terminal said to a question, and after how many seconds; None for both where it said nothing."""
+    """The answer of a terminal to a question, and after how many seconds; None for both without an answer."""
 
-    question: Question
+    question: TerminalQuestion
     said: bytes | None = None
     seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """The answers to all questions, and what a person typed meanwhile, as the terminal sent it."""
+    """The answers to all questions, and the bytes that a person typed meanwhile."""
 
     answers: Sequence[Answer] = ()
     typed: bytes = b""
 
-    def said(self, question: Question) -> bytes | None:
-        """Return what the terminal said to a question, None where it said nothing or was not asked."""
+    def said(self, question: TerminalQuestion) -> bytes | None:
+        """Return the terminal's answer to a question; None where it gave none or was not asked."""
         return next((answer.said for answer in self.answers if answer.question is question), None)
 
 
-def questions_for(environment: Mapping[str, str]) -> tuple[Question, ...]:
-    """Return what is asked in a terminal, by the variables that terminals and multiplexers set."""
+def questions_for(environment: Mapping[str, str]) -> tuple[TerminalQuestion, ...]:
+    """Return the questions for a terminal, by the environment variables of terminals and multiplexers."""
     asked = {"tmux": OF_TMUX, "screen": OF_SCREEN}.get(multiplexer_in(environment), QUESTIONS)
     return tuple(question for question in asked if question is not TRUE_COLOUR or not says_true_colour(environment))
 
 
 def says_true_colour(environment: Mapping[str, str]) -> bool:
-    """Return whether the terminal says that it has 16 million colours: where ssh is between, nothing hands that on."""
+    """Return whether the environment says that the terminal has 16 million colours; ssh does not pass that on."""
     return environment.get("COLORTERM", "").lower() in ("truecolor", "24bit")
 
 
 def multiplexer_in(environment: Mapping[str, str]) -> str:
-    """Return `tmux` or `screen` where the program runs in one of them, else nothing."""
+    """Return `tmux` or `screen` where the program runs in one of them, else an empty text."""
     kind = environment.get("TERM", "").partition("-")[0]
     if "TMUX" in environment or kind == "tmux":
         return "tmux"
     return "screen" if "STY" in environment or kind == "screen" else ""
 
 
-def ask(descriptor: int, questions: Sequence[Question] = QUESTIONS) -> Conversation:
+def ask(descriptor: int, questions: Sequence[TerminalQuestion] = QUESTIONS) -> Conversation:
     """Ask a terminal all questions at once, and wait for the answer to the last of them, at most two seconds."""
     before = termios.tcgetattr(descriptor)
-    received, when = b"", dict[Question, float]()
+    received, when = b"", dict[TerminalQuestion, float]()
     try:
         tty.setraw(descriptor, termios.TCSANOW)
         start = time.monotonic()
@@ -109,8 +109,10 @@ def ask(descriptor: int, questions: Sequence[Question] = QUESTIONS) -> Conversat
     return conversation(received, questions, when)
 
 
-def conversation(received: bytes, questions: Sequence[Question], when: Mapping[Question, float]) -> Conversation:
-    """Return the answers in what was received; what is no answer was typed. `when` are seconds after the question."""
+def conversation(
+    received: bytes, questions: Sequence[TerminalQuestion], when: Mapping[TerminalQuestion, float]
+) -> Conversation:
+    """Return the answers among the received bytes; the rest was typed. `when` are seconds after the question."""
     answers = []
     for question in questions:
         match = question.answer.search(received)

@@ -1,4 +1,4 @@
-"""Where models look in an image: their attribution maps side by side, what they explain, what the colours mean."""
+"""The attribution maps of models for an image, side by side, with the explained outputs and a legend of the colours."""
 
 from collections.abc import Callable, Sequence
 from textwrap import wrap
@@ -15,7 +15,7 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.pictures.heatmap import AGAINST, FOR, RED, YELLOW
 from shapebias.core.pictures.tiles import AttributionMaps
 from shapebias.core.text import printable
-from shapebias.tui.settings import Settings
+from shapebias.tui.settings import ExplorerSettings
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.text_plots import AGAINST_SHADES, FOR_SHADES
 
@@ -25,9 +25,9 @@ _OUTPUTS = {"predicted": "its decision", "label": "the right one"}
 
 
 class AttributionView(Vertical):
-    """The image, and the map of each model over it by one `method`, as columns; None while it is closed.
+    """The image, and each model's map by one `method` over it, as columns; `method` is None while it is closed.
 
-    Where there are more models than fit, the chosen one is shown, and the first of the others.
+    Where there are more models than fit, the chosen one is displayed, and the first of the others.
     """
 
     DEFAULT_CSS = """
@@ -40,7 +40,7 @@ class AttributionView(Vertical):
     AttributionView.-roomy > .captions { height: 5; }
     """
 
-    def __init__(self, read: Callable[[], Attributions], grid: GridView, settings: Settings, more: str) -> None:
+    def __init__(self, read: Callable[[], Attributions], grid: GridView, settings: ExplorerSettings, more: str) -> None:
         """Begin closed; `read` returns what there are maps of, and raises StoreError. The next method is that of
         `settings`, which are kept up to date. `more` says how models can be seen that do not fit."""
         super().__init__()
@@ -80,7 +80,7 @@ class AttributionView(Vertical):
         return self.method is not None and self._attributions is not None and self._attributions.has(image)
 
     def open(self) -> str:
-        """Open at the method that was shown last, unless it is open. Return why that cannot be, else ""."""
+        """Open at the last displayed method, unless it is open. Return why that is impossible, else ""."""
         if self.method is not None:
             return ""
         try:
@@ -158,7 +158,7 @@ class AttributionView(Vertical):
         )
 
     def _heading(self, attributions: Attributions, method: str, maps: Sequence[ModelMap]) -> Text:
-        """Return three lines: the method and its settings; the image; what the colours mean."""
+        """Return three lines: the method and its settings; the image; the meaning of the colours."""
         methods = attributions.methods
         title = Text(printable(title_of(method), 40), style="bold")
         title.append(f"  {methods.index(method) + 1} of {len(methods)}", style="not bold")
@@ -178,7 +178,7 @@ class AttributionView(Vertical):
         return Text("\n").join([title, about, legend])
 
     def _legend(self, signed: bool) -> Text:
-        """Return what the colours mean, or what stands for them."""
+        """Return the meaning of the colours, or of the characters in their place."""
         if not self.grid.draws:
             against = f"  {AGAINST_SHADES[1:]} against it" if signed else ""
             return Text(f"{FOR_SHADES[1:]} for the class{against}")
@@ -207,7 +207,7 @@ class AttributionView(Vertical):
         return text
 
     def _remark(self, one: ModelMap, maps: Sequence[ModelMap]) -> str:
-        """Return what is to be said of one of the maps that are beside one another."""
+        """Return a remark on one of the maps that are beside each other."""
         faint = "" if self._each_alone else one.faintness(maps)
         settings = one.settings_text if len(_settings(maps)) > 1 else ""
         return ", ".join(filter(None, (one.remark, faint, settings)))

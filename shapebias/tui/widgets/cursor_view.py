@@ -30,12 +30,12 @@ class CursorView(ScrollView):
 
     @property
     def row_count(self) -> int:
-        """How many rows there are."""
+        """The number of rows. Raises NotImplementedError unless a subclass defines it."""
         raise NotImplementedError
 
     @property
     def _height(self) -> int:
-        """How many rows are in sight."""
+        """The number of visible rows."""
         return max(self.size.height - self.header, 1)
 
     def moved(self, before: int) -> None:

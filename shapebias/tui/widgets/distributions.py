@@ -1,4 +1,4 @@
-"""How the metrics of a layer spread over its units, those of every model that has the layer over each other."""
+"""The distributions of a layer's metrics over its units, those of every model that has the layer over each other."""
 
 from collections.abc import Sequence
 
@@ -81,7 +81,7 @@ class Distributions(Widget):
             own = axis.scaled(values[self._table.layer == position])
             line = Text.assemble((f"{mark} ", colour), (spread(own, axis.low, axis.high, width), colour))
             if row is not None and model == self._unit.model and np.isfinite(values[row]):
-                place = 2 + int(axis.cells(values[row : row + 1], width)[0])
-                line.stylize(Style(reverse=True), place, place + 1)
+                cell = 2 + int(axis.cells(values[row : row + 1], width)[0])
+                line.stylize(Style(reverse=True), cell, cell + 1)
             lines.append(line)
         return lines

@@ -1,4 +1,4 @@
-"""What the frame of a pane says. Panes have the class `framed`; that with the focus is in the accent's colour."""
+"""The texts in the frame of a pane. Panes have the class `framed`; that with the focus is in the accent's colour."""
 
 from textual.content import Content
 from textual.widget import Widget

@@ -80,7 +80,7 @@ class GridView(Widget):
 
     @property
     def view(self) -> View:
-        """How a unit's images are shown; a change of it is shown at once."""
+        """The view of a unit's images; a change of it is displayed at once."""
         return self._view
 
     @view.setter
@@ -135,7 +135,7 @@ class GridView(Widget):
 
     @property
     def _tiles(self) -> int:
-        """How many tiles there are at most."""
+        """The largest number of tiles."""
         match self._subject:
             case UnitImage():
                 return 2

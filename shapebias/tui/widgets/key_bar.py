@@ -22,9 +22,11 @@ class KeyBar(Footer):
     def compose(self) -> ComposeResult:
         if not self._bindings_ready:
             return
-        shown = [(binding, enabled) for _, binding, enabled, _ in self.screen.active_bindings.values() if binding.show]
-        pinned = [pair for pair in shown if pair[0].key in _PINNED]
-        others = [pair for pair in shown if pair[0].key not in _PINNED]
+        visible = [
+            (binding, enabled) for _, binding, enabled, _ in self.screen.active_bindings.values() if binding.show
+        ]
+        pinned = [pair for pair in visible if pair[0].key in _PINNED]
+        others = [pair for pair in visible if pair[0].key not in _PINNED]
         pinned.sort(key=lambda pair: _PINNED.index(pair[0].key))
         room = self.app.size.width - sum(self._width(binding) for binding, _ in pinned)
         yield from (self._key(binding, enabled) for binding, enabled in self._fitting(others, room))

@@ -1,4 +1,4 @@
-"""What one model makes of an image, as a column."""
+"""A column with the results of one model for an image."""
 
 from collections.abc import Collection
 

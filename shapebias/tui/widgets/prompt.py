@@ -17,7 +17,7 @@ from shapebias.core.text import plain, printable
 
 
 class Purpose(StrEnum):
-    """What is being written, which is the line's label."""
+    """The purpose of the text being typed, which is the line's label."""
 
     FIND = "find"
     FILTER = "filter"

@@ -32,8 +32,8 @@ class StatusLine(Static):
         here = units.unit
         metric = METRICS.get(units.sort_by)
         whole = [] if None not in scope else ["all layers"]
-        place = filter(None, scope) if here is None else (here.model, here.layer, str(here.index))
-        trail = [*whole, *place]
+        position_text = filter(None, scope) if here is None else (here.model, here.layer, str(here.index))
+        trail = [*whole, *position_text]
         parts = [
             self.figures,
             text if unit == here else "",

@@ -53,7 +53,7 @@ def spread(values: NDArray[np.float64], low: float, high: float, width: int) -> 
 
 
 class Axis:
-    """Where values are on an axis from `low` to `high`, logarithms of them where they are positive and far apart."""
+    """Positions of values on an axis from `low` to `high`, logarithmic where they are positive and far apart."""
 
     def __init__(self, values: NDArray[np.float64]) -> None:
         known = values[np.isfinite(values)]
@@ -76,8 +76,8 @@ class Axis:
 
     def at(self, share: float) -> float:
         """Return the value at a share of the axis, 0 for its low end."""
-        place = self.low + share * (self.high - self.low)
-        return float(10**place) if self._logarithmic else place
+        cell = self.low + share * (self.high - self.low)
+        return float(10**cell) if self._logarithmic else cell
 
 
 def scatter(
@@ -121,11 +121,10 @@ def picture(pixels: NDArray[np.uint8]) -> list[Text]:
 
 
 def shades(values: NDArray[np.floating[Any]], width: int, height: int) -> list[Text]:
-    """Return values [h, w] in [-1, 1] as characters: · for 0 to █ for 1, or to # for -1, each of them twice as it is
-    half as wide.
+    """Return values [h, w] in [-1, 1] as characters, each written twice since a character is half as wide as high.
 
-    For maps that are larger than `width` x `height` cells, a character is the largest by size of several rows and
-    columns.
+    Characters go from · for 0 to █ for 1, or to # for -1. Where the map is larger than `width` x `height` cells, a
+    character is the value with the largest size among several rows and columns.
     """
     step = max(-(-values.shape[0] // max(height, 1)), -(-values.shape[1] // max(width // 2, 1)))
     largest, smallest = values, values

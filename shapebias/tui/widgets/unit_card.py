@@ -1,4 +1,4 @@
-"""What is written of a unit above its pictures: numbers in columns, its activations over the images, its concepts."""
+"""The text about a unit above its pictures: numbers in columns, its activations over the images, its concepts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -92,7 +92,7 @@ class UnitPanel(Vertical):
 
     @property
     def _bins(self) -> int:
-        """How many bars of a histogram there is room for."""
+        """The number of bars of a histogram that fit."""
         return min(max(self._card.size.width, 8), _MOST_BINS)
 
     def _look_closer(self) -> None:
@@ -160,7 +160,7 @@ class UnitPanel(Vertical):
 
 @dataclass(frozen=True)
 class _CloserLook:
-    """What is read of a unit when the cursor rests on it."""
+    """The data that is read about a unit when the cursor rests on it."""
 
     unit: Unit
     bins: int

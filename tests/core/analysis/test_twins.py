@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from shapebias.core.analysis.twins import Correlator, Group, find_twins, twins_text
+from shapebias.core.analysis.twins import Correlator, TwinGroup, find_twins, twins_text
 from shapebias.core.errors import UsageError
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Unit
@@ -105,10 +105,10 @@ def test_twins_come_from_the_same_layer_then_from_others_then_from_the_own_model
     )
     found = find_twins(Correlator(store), Unit("s", "x", 0), limit=1)  # type: ignore[arg-type]
     assert [(str(each.unit), each.group) for each in found] == [
-        ("r/x/1", Group.TWIN),
-        ("r/z/0", Group.TWIN_ELSEWHERE),
-        ("s/x/1", Group.ALIKE),
-        ("s/y/0", Group.ALIKE_ELSEWHERE),
+        ("r/x/1", TwinGroup.TWIN),
+        ("r/z/0", TwinGroup.TWIN_ELSEWHERE),
+        ("s/x/1", TwinGroup.ALIKE),
+        ("s/y/0", TwinGroup.ALIKE_ELSEWHERE),
     ]
     alone = find_twins(Correlator(store), Unit("s", "x", 0), "s", limit=9)  # type: ignore[arg-type]
     assert [str(each.unit) for each in alone] == ["s/x/1", "s/x/2", "s/y/0", "s/y/1"], "never the unit itself"

@@ -6,16 +6,16 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from shapebias.core.ood.comparison import MEAN, PEOPLE, Comparison, Pair, compare
-from shapebias.core.ood.decisions import Observer, SetDecisions
+from shapebias.core.ood.comparison import MEAN, PEOPLE, OodComparison, Pair, compare
+from shapebias.core.ood.decisions import OodObserver, SetDecisions
 from shapebias.core.ood.recorded import read_decisions
 from shapebias.core.ood.sets import PUBLISHED
 from shapebias.core.shape_bias.categories import sixteen_classes
 from tests.support.shared_data import shared_data
 
 CATEGORIES = ["cat", "dog", "elephant"]
-PERSONS = [Observer(f"subject-0{number}", "recorded", is_person=True) for number in range(1, 4)]
-MODELS = [Observer(name, "store", is_person=False) for name in ("S", "R")]
+PERSONS = [OodObserver(f"subject-0{number}", "recorded", is_person=True) for number in range(1, 4)]
+MODELS = [OodObserver(name, "store", is_person=False) for name in ("S", "R")]
 
 Row = tuple[str, str, str]  # condition, image, and whether it is right
 
@@ -59,7 +59,7 @@ def numbers(pair: Pair) -> tuple[float, float, float]:
     return agreed.accuracy_difference, agreed.observed, agreed.error_consistency
 
 
-def pair_of(comparison: Comparison, name: str, condition: str, one: Observer, other: Observer) -> Pair:
+def pair_of(comparison: OodComparison, name: str, condition: str, one: OodObserver, other: OodObserver) -> Pair:
     [found] = [
         pair
         for pair in comparison.pairs
@@ -68,7 +68,7 @@ def pair_of(comparison: Comparison, name: str, condition: str, one: Observer, ot
     return found
 
 
-def accuracy_of(comparison: Comparison, name: str, condition: str, observer: Observer) -> float:
+def accuracy_of(comparison: OodComparison, name: str, condition: str, observer: OodObserver) -> float:
     [found] = [
         row.accuracy
         for row in comparison.accuracies
@@ -81,7 +81,7 @@ COUNTED = [condition for condition in PUBLISHED["contrast"].conditions if condit
 
 
 @pytest.fixture(scope="module")
-def decided() -> dict[Observer, dict[str, SetDecisions]]:
+def decided() -> dict[OodObserver, dict[str, SetDecisions]]:
     everyone = [*PERSONS, *MODELS]
     return {
         observer: {
@@ -93,12 +93,12 @@ def decided() -> dict[Observer, dict[str, SetDecisions]]:
 
 
 @pytest.fixture(scope="module")
-def comparison(decided: dict[Observer, dict[str, SetDecisions]]) -> Comparison:
+def comparison(decided: dict[OodObserver, dict[str, SetDecisions]]) -> OodComparison:
     return compare(decided)
 
 
 def test_pairs_are_those_of_the_published_analysis(
-    decided: dict[Observer, dict[str, SetDecisions]], comparison: Comparison
+    decided: dict[OodObserver, dict[str, SetDecisions]], comparison: OodComparison
 ) -> None:
     """Condition by condition, then the mean over those that count, over people, and over sets."""
     for model in MODELS:
@@ -132,9 +132,9 @@ def test_pairs_are_those_of_the_published_analysis(
 
 
 def test_people_among_themselves_and_models(
-    decided: dict[Observer, dict[str, SetDecisions]], comparison: Comparison
+    decided: dict[OodObserver, dict[str, SetDecisions]], comparison: OodComparison
 ) -> None:
-    def kappa(one: Observer, other: Observer) -> float:
+    def kappa(one: OodObserver, other: OodObserver) -> float:
         return published(right(decided[one]["sketch"], "0"), right(decided[other]["sketch"], "0"))[2]
 
     among = [kappa(one, other) for one, other in combinations(PERSONS, 2)]
@@ -144,8 +144,8 @@ def test_people_among_themselves_and_models(
     assert models.agreement.error_consistency == pytest.approx(kappa(*MODELS))
 
 
-def test_accuracies(decided: dict[Observer, dict[str, SetDecisions]], comparison: Comparison) -> None:
-    def plain(observers: Iterable[Observer], name: str, conditions: Iterable[str]) -> float:
+def test_accuracies(decided: dict[OodObserver, dict[str, SetDecisions]], comparison: OodComparison) -> None:
+    def plain(observers: Iterable[OodObserver], name: str, conditions: Iterable[str]) -> float:
         """Over all their trials together, as in get_mean_over_datasets."""
         known = [right(decided[one][name], condition) for one in observers for condition in conditions]
         return float(np.mean([value for own in known for value in own.values()]))

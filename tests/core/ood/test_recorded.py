@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.ood.decisions import Observer, SetDecisions
+from shapebias.core.ood.decisions import OodObserver, SetDecisions
 from shapebias.core.ood.recorded import export_decisions, read_decisions
 from shapebias.core.shape_bias.categories import sixteen_classes
 
@@ -39,7 +39,7 @@ def test_the_set_is_in_the_files_name_or_its_folder(tmp_path: Path) -> None:
     assert [observer.is_person for observer in recorded.observers] == [False, True]
     (problem,) = recorded.problems
     assert "odd.csv is of no known set: call it SET_SUBJECT_session-1.csv" in problem
-    own = recorded.observers[Observer("subject-01", "recorded", is_person=True)]["high-pass"]
+    own = recorded.observers[OodObserver("subject-01", "recorded", is_person=True)]["high-pass"]
     assert own.images == ["0001_hp_s01_0.7_boat_10_n03662601_12531.png"]
     assert own.conditions == ["0.7"]
     assert own.right.tolist() == [False]
@@ -83,7 +83,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, written: SetDecisions) ->
     assert path.relative_to(tmp_path) == Path("contrast/contrast_Net-R_session-1.csv")
     recorded = read_decisions([tmp_path], SIXTEEN, [])
     assert recorded.problems == []
-    again = recorded.observers[Observer("Net, R", "recorded", is_person=False)]["contrast"]
+    again = recorded.observers[OodObserver("Net, R", "recorded", is_person=False)]["contrast"]
     assert again.images == [image.partition("/")[2] for image in written.images]
     assert again.conditions == [condition or "NaN" for condition in written.conditions]
     np.testing.assert_array_equal(again.category, written.category)

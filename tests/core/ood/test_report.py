@@ -6,8 +6,8 @@ import io
 import numpy as np
 import pytest
 
-from shapebias.core.ood.comparison import Comparison, compare
-from shapebias.core.ood.decisions import Observer, SetDecisions
+from shapebias.core.ood.comparison import OodComparison, compare
+from shapebias.core.ood.decisions import OodObserver, SetDecisions
 from shapebias.core.ood.report import comparison_csv, comparison_record, comparison_text
 
 CATEGORIES = ["cat", "dog"]
@@ -22,16 +22,16 @@ def decided(*right: int, conditions: list[str] | None = None) -> SetDecisions:
 
 
 @pytest.fixture
-def comparison() -> Comparison:
+def comparison() -> OodComparison:
     halves = ["c100"] * 4 + ["c50"] * 4
-    persons = [Observer(f"subject-0{number}", "recorded", is_person=True) for number in (1, 2)]
+    persons = [OodObserver(f"subject-0{number}", "recorded", is_person=True) for number in (1, 2)]
     return compare(
         {
-            Observer("Net", "a.zarr", is_person=False): {
+            OodObserver("Net", "a.zarr", is_person=False): {
                 "contrast": decided(1, 1, 1, 1, 1, 0, 0, 0, conditions=halves),
                 "edge": decided(1, 1, 1, 1, 0, 0, 0, 0),
             },
-            Observer("Net", "b.zarr", is_person=False): {
+            OodObserver("Net", "b.zarr", is_person=False): {
                 "contrast": decided(1, 1, 1, 1, 1, 1, 1, 1, conditions=halves),
                 "edge": decided(1, 1, 1, 0, 0, 0, 0, 0),
             },
@@ -41,7 +41,7 @@ def comparison() -> Comparison:
     )
 
 
-def test_tables(comparison: Comparison) -> None:
+def test_tables(comparison: OodComparison) -> None:
     accuracy, consistency = comparison_text(comparison, details=False).split("\n\n")
     lines = [line.split() for line in accuracy.splitlines()]
     assert lines[0] == ["accuracy", "images", "Net", "(a.zarr)", "Net", "(b.zarr)", "people", "(2)"]
@@ -59,7 +59,7 @@ def test_tables(comparison: Comparison) -> None:
     assert "contrast c50" in detailed.split("\n\n")[1]
 
 
-def test_json_and_csv_have_every_number(comparison: Comparison) -> None:
+def test_json_and_csv_have_every_number(comparison: OodComparison) -> None:
     record = comparison_record(comparison, ["a problem"])
     assert record["problems"] == ["a problem"]
     assert record["sets"]["contrast"] == {"conditions": ["c100", "c50"], "images": 8, "people": 0}
@@ -77,7 +77,7 @@ def test_json_and_csv_have_every_number(comparison: Comparison) -> None:
 
 
 def test_names_are_untrusted() -> None:
-    odd = Observer("\x1b[31m", "\x07", is_person=False)
+    odd = OodObserver("\x1b[31m", "\x07", is_person=False)
     comparison = compare({odd: {"edge\x1b": decided(1, 1, 1, 1, 0, 0, 0, 0)}})
     for text in (comparison_text(comparison, details=True), comparison_csv(comparison)):
         assert all(line.isprintable() for line in text.splitlines())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shapebias.core.paper import claims as module
-from shapebias.core.paper.claims import Verdict, claims_of, story
+from shapebias.core.paper.claims import ClaimVerdict, claims_of, story
 from shapebias.core.shape_bias.decisions import Decisions
 
 
@@ -52,15 +52,15 @@ def _plain_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "read_concepts", lambda store: None)
 
 
-def verdicts(smooth: tuple[float, float], kinds: float, by_shape: int) -> list[Verdict]:
+def verdicts(smooth: tuple[float, float], kinds: float, by_shape: int) -> list[ClaimVerdict]:
     store: Any = FakeStore(("demo-s", "demo-r"), smooth, kinds, by_shape)
     return [claim.verdict for claim in claims_of(store, "the demo-s", "the demo-r")]
 
 
 def test_each_claim_is_shown_or_not() -> None:
-    assert verdicts((0.6, 0.7), 0.4, 98) == [Verdict.SHOWN] * 3
-    assert verdicts((0.4, 0.4), 0.6, 2) == [Verdict.REVERSED] * 3
-    assert verdicts((0.4, 0.7), 0.4, 52) == [Verdict.NOT_SHOWN, Verdict.IN_PART, Verdict.SHOWN]
+    assert verdicts((0.6, 0.7), 0.4, 98) == [ClaimVerdict.SHOWN] * 3
+    assert verdicts((0.4, 0.4), 0.6, 2) == [ClaimVerdict.REVERSED] * 3
+    assert verdicts((0.4, 0.7), 0.4, 52) == [ClaimVerdict.NOT_SHOWN, ClaimVerdict.IN_PART, ClaimVerdict.SHOWN]
 
 
 def test_concepts_that_are_all_of_low_level_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from shapebias.core.attribution.choice import Choice
-from shapebias.core.attribution.explained import Explained, ExplainedImage, MethodMap
+from shapebias.core.attribution.explained import AttributionResult, ExplainedImage, MethodMap
 from shapebias.core.pictures.attribution_sheet import bands, label_height, labelled, sheet
 from shapebias.core.pictures.heatmap import heat_tile
 from shapebias.core.pictures.tiles import BACKGROUND
@@ -15,7 +15,7 @@ SIZE = 120
 PROBLEM = "its class scores are not one linear layer behind global average pooling, nor anything like it"
 
 
-def explained(images: int = 2, factor: float = 3.0) -> Explained:
+def explained(images: int = 2, factor: float = 3.0) -> AttributionResult:
     """Return two models' maps of images; those of the second model are `factor` times as large."""
     rng = np.random.default_rng(0)
     gradients = rng.normal(size=(images, 8, 8)).astype(np.float32)
@@ -35,7 +35,7 @@ def explained(images: int = 2, factor: float = 3.0) -> Explained:
             },
         )
 
-    return Explained(
+    return AttributionResult(
         choices=[Choice.of(name) for name in ("gradient", "integrated-gradients", "cam")],
         target="predicted",
         seed=0,

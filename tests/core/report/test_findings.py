@@ -130,7 +130,7 @@ def test_the_papers_claims_are_of_a_standard_and_a_robust_network(
     claims = report_of(scope).claims
     assert claims is not None
     known = claims_of(scope.store, "Tiny", "R")
-    assert [row[0] for row in claims.rows] == [claim.found for claim in known]
+    assert [row[0] for row in claims.rows] == [claim.finding for claim in known]
     assert [row[2] for row in claims.rows] == [claim.verdict for claim in known]
 
 

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, Choice, Rows, category_choice
+from shapebias.precompute.ablation.bfloat16 import Bfloat16Check, DecisionRows, DecisionRule, category_choice
 from shapebias.precompute.device import BF16, CPU, Device
 
 ROOM = 1_000_000
 ROWS, MOST = 700, 200
-BY_CLASS = Choice(lambda scores: scores.argmax(1).int().numpy(), lambda scores: scores)
+BY_CLASS = DecisionRule(lambda scores: scores.argmax(1).int().numpy(), lambda scores: scores)
 
 
 class Clock:
@@ -27,14 +27,14 @@ class Clock:
         self.now += rows * (self.rough if torch.is_autocast_enabled("cpu") else self.exact)
 
 
-def rows_of(exact: Tensor, rough: Tensor, known: int, clock: Clock) -> Rows:
+def rows_of(exact: Tensor, rough: Tensor, known: int, clock: Clock) -> DecisionRows:
     """Rows whose scores [R, classes] are these in float32 and in bfloat16."""
 
     def scores(some: Tensor) -> Tensor:
         clock.run(len(some))
         return (rough if torch.is_autocast_enabled("cpu") else exact)[some]
 
-    return Rows(scores, BY_CLASS, np.full(len(exact), known, np.int32), device=CPU.device, most=MOST)
+    return DecisionRows(scores, BY_CLASS, np.full(len(exact), known, np.int32), device=CPU.device, most=MOST)
 
 
 def made(clock: Clock) -> Bfloat16Check:
@@ -92,7 +92,7 @@ def test_it_is_given_up_where_it_is_no_faster_or_fails() -> None:
             raise RuntimeError("not in bfloat16")
         return exact[some]
 
-    check, rows = made(clock), Rows(fails, BY_CLASS, np.zeros(ROWS, np.int32), device=CPU.device, most=MOST)
+    check, rows = made(clock), DecisionRows(fails, BY_CLASS, np.zeros(ROWS, np.int32), device=CPU.device, most=MOST)
     check.decide(rows)
     assert check.given_up == "the network fails in bfloat16 (RuntimeError)"
     assert rows.done.all()

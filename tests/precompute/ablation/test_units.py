@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.precompute.ablation.bfloat16 import Choice, category_choice
+from shapebias.precompute.ablation.bfloat16 import DecisionRule, category_choice
 from shapebias.precompute.ablation.memory import peak_bytes
 from shapebias.precompute.ablation.units import Labelled, UnitAblation, accuracy_drop, shape_and_texture_scores
 from shapebias.precompute.device import choose_device
@@ -165,8 +165,8 @@ def runner_of(network: nn.Module, layers: str, size: int, classes: int) -> Runne
     return prepare(model, ImageSet(root=Path(), paths=[], labels=np.zeros(0, np.int32)), DEVICE, layers)
 
 
-def by_class(runner: Runner) -> Choice:
-    return Choice(runner.decide, lambda scores: scores)
+def by_class(runner: Runner) -> DecisionRule:
+    return DecisionRule(runner.decide, lambda scores: scores)
 
 
 def check_decisions(runner: Runner, ablation: UnitAblation, stream: Stream, units: Sequence[int]) -> None:

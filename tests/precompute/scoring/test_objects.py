@@ -29,7 +29,7 @@ def test_boxes_go_where_the_pixels_go(geometry: Geometry) -> None:
         painted = np.zeros((height, width, 3), np.uint8)
         painted[top:bottom, left:right] = 255
         shown = geometry(Image.fromarray(painted))[..., 0] >= 128
-        placed = geometry.place(np.array([[left, top, right, bottom]], np.float64), (width, height))
+        placed = geometry.transform_boxes(np.array([[left, top, right, bottom]], np.float64), (width, height))
         if not shown.any():
             assert len(placed) == 0 or (placed[0, 2:] - placed[0, :2]).min() < 2
             continue

@@ -22,7 +22,7 @@ def test_curves_never_wait(steps: int) -> None:
     wanted = Curves(subject_of(Linear(SIZE), SIZE), images, TARGETS, steps)(ranks(order))
     with pretended_cuda() as gpu:
         device = Device(CUDA)
-        network = Normalised(device.place(Linear(SIZE)), MEAN, STD, device)
+        network = Normalised(device.to(Linear(SIZE)), MEAN, STD, device)
         subject = Subject(network=network, device=device, size=SIZE, budget=Budget(4))
         shown, targets, upper = images.to(CUDA), TARGETS.to(CUDA), maps.to(CUDA)
         curves = Curves(subject, shown, targets, steps)

@@ -37,7 +37,7 @@ def network() -> tuple[nn.Module, list[WatchedLayer]]:
     torch.manual_seed(0)
     blocks = [nn.Sequential(nn.Conv2d(width, 18, 3, 2, 1), nn.ReLU()) for width in (3, 18, 18, 18)]
     layers = [WatchedLayer(str(index), str(index), 0, 18, side, side) for index, side in enumerate((8, 4, 2, 1))]
-    return DEVICE.place(nn.Sequential(*blocks).eval()), layers
+    return DEVICE.to(nn.Sequential(*blocks).eval()), layers
 
 
 def counted(gpu: PretendedGpu, action: Callable[[], Any]) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""The eleven basic colours, and colours drawn at random."""
+"""The eleven basic colours, and random colours."""
 
 from functools import cache
 
@@ -19,7 +19,7 @@ _PROTOTYPES = {  # light, usual and dark ones of the colours that keep their nam
     "yellow": [(240, 220, 60)],
 }
 COLOURS = tuple(_PROTOTYPES)
-_LEVELS = 32  # of a channel: colours are named in steps of 8
+_LEVELS = 32  # steps of a channel: colours are named in steps of 8
 
 
 def name_colours(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

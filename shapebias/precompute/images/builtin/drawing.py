@@ -30,10 +30,10 @@ __all__ = ["COLOURS", "PARTS", "SHAPES", "SIZE", "SPLITS", "TEXTURES", "Drawing"
 
 SIZE = 64
 SPLITS = {"train": 6000, "probe": 2000, "cue-conflict": 1200}  # how many images, unless you say
-CONTRAST = 0.16  # of a texture: its light and dark lie about so far from the mean colour, of 1
-_AREA = (0.17, 0.32)  # of the image, that a shape covers
+CONTRAST = 0.16  # approximate distance of a texture's light and dark from the mean colour, in [0, 1]
+_AREA = (0.17, 0.32)  # fraction of the image that a shape covers
 _FINE = 4  # silhouettes are drawn so much larger, textures half as much
-_TRAIN = 5_000_000  # where the train split's numbers begin; the other splits' end there
+_TRAIN = 5_000_000  # first number of the train split; other splits have smaller numbers
 _SEEDED = 10_000_000  # numbers of one seed
 CONCEPTS = Concepts(
     (*COLOURS, *TEXTURES, *PARTS, *SHAPES),
@@ -49,13 +49,13 @@ Floats = npt.NDArray[np.floating[Any]]  # float32
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A built-in image and what each of its pixels shows. In the maps, 0 is nothing and n the n-th name of a list.
+    """A built-in image with maps of its contents. In a map, 0 is nothing and n is the n-th name of a list.
 
     pixels:   uint8 [SIZE, SIZE, 3]
-    shape:    uint8 [SIZE, SIZE], of SHAPES
-    part:     uint8 [SIZE, SIZE], of PARTS
-    texture:  uint8 [SIZE, SIZE], of TEXTURES
-    colour:   uint8 [SIZE, SIZE], of COLOURS: background pixels have one too
+    shape:    uint8 [SIZE, SIZE], numbers in SHAPES
+    part:     uint8 [SIZE, SIZE], numbers in PARTS
+    texture:  uint8 [SIZE, SIZE], numbers in TEXTURES
+    colour:   uint8 [SIZE, SIZE], numbers in COLOURS; background pixels have one too
     """
 
     pixels: Pixels
@@ -93,28 +93,30 @@ def draw(shape: int, texture: int, seed: int) -> Drawing:
     )
 
 
-@lru_cache(maxsize=1)  # its pixels, its silhouette and its annotation are asked for one after the other
+@lru_cache(maxsize=1)  # pixels, silhouette and annotation are requested one after the other
 def _drawing(path: bytes) -> Drawing:
     return draw(*parse_path(path))
 
 
 def draw_path(path: bytes, drawn: Drawn = _drawing) -> Pixels:
-    """Return the pixels of the built-in image with this path, whatever folder it is in. Raises `ImageError`.
+    """Return the pixels of the built-in image with this path, in any folder. Raises `ImageError`.
 
-    `drawn` gives an image from its path, here and below.
+    `drawn` returns the image of a path, here and below.
     """
     return drawn(path).pixels
 
 
 def draw_silhouette(path: bytes, drawn: Drawn = _drawing) -> Pixels:
-    """Return where the built-in image with this path shows its shape: uint8 [SIZE, SIZE], 0 or 255. Raises
-    `ImageError`."""
+    """Return the silhouette of the built-in image with this path, uint8 [SIZE, SIZE], 0 or 255. Raises `ImageError`."""
     return (drawn(path).shape > 0) * np.uint8(255)
 
 
 def annotate_path(path: bytes, drawn: Drawn = _drawing) -> Pixels:
-    """Return what each pixel of the built-in image with this path shows, uint8 [4, SIZE, SIZE]: 0 or a number of
-    CONCEPTS, in the order of its categories. Raises `ImageError`."""
+    """Return the concepts in each pixel of the built-in image with this path, uint8 [4, SIZE, SIZE]: 0 or a number in
+    CONCEPTS.
+
+    The first axis is the categories of CONCEPTS in order. Raises `ImageError` for another path.
+    """
     drawing = drawn(path)
     maps = [drawing.colour, drawing.texture, drawing.part, drawing.shape]
     before = np.cumsum([0, len(COLOURS), len(TEXTURES), len(PARTS)]).astype(np.uint8)
@@ -168,7 +170,7 @@ def builtin_set(split: str, count: int | None = None, seed: int = 0) -> ImageSet
 
 @dataclass(frozen=True)
 class _Placing:
-    """Where a shape lies: from its coordinates to pixels."""
+    """The position of a shape: converts its coordinates to pixels."""
 
     matrix: npt.NDArray[np.float64]
     offset: npt.NDArray[np.float64]
@@ -233,13 +235,13 @@ def _direction(random: np.random.Generator) -> Floats:
 
 
 def _ramp(direction: Floats) -> Floats:
-    """Return what rises from -1 to 1 across the image."""
+    """Return values that rise from -1 to 1 across the image."""
     ramp: Floats = direction[0] * _STEPS + direction[1] * _STEPS[:, None]
     return ramp
 
 
 def _lighting(cover: Pixels, light: Floats) -> Floats:
-    """Return how bright the shape's surface is: brighter towards the light, with a soft bevel at its edge."""
+    """Return the brightness of the shape's surface: brighter towards the light, with a soft bevel at its edge."""
     soft = np.asarray(Image.fromarray(cover).filter(ImageFilter.GaussianBlur(1.5)), np.float32) / 255
     bevel = np.zeros_like(soft)
     bevel[:, 1:-1] = light[0] * (soft[:, :-2] - soft[:, 2:])
@@ -248,7 +250,7 @@ def _lighting(cover: Pixels, light: Floats) -> Floats:
 
 
 def _shadow(cover: Pixels, light: Floats) -> Floats:
-    """Return how bright the background is: darker beside the shape, away from the light."""
+    """Return the brightness of the background: darker beside the shape, away from the light."""
     left, up = np.rint(3 * light).astype(int).tolist()
     blurred = Image.fromarray(cover).filter(ImageFilter.GaussianBlur(3))
     shifted = np.asarray(blurred.transform(blurred.size, Image.Transform.AFFINE, (1, 0, left, 0, 1, up)), np.float32)

@@ -18,12 +18,12 @@ from shapebias.precompute.progress import Reporter
 def export_builtin(
     folder: Path, split: str, count: int | None, seed: int, progress: Reporter, *, broden: bool = False
 ) -> dict[Path, int]:
-    """Write splits ("all" or the name of one) into folders of `folder`; return how many images are in each of them.
+    """Write splits ("all" or the name of one) into folders of `folder`; return the number of images in each of them.
 
-    Nothing is in `folder` before everything is. `cue-conflict` gets the names of the public cue-conflict stimuli,
-    such as `circle/circle12-dots3.png`: the shape's and the texture's 12th and 3rd image. With `broden` each split is a
-    folder in Broden's layout, with the annotation. Raises `UsageError` for a folder that is not empty, an unknown split
-    and a bad count or seed, `ShapebiasError` where nothing can be written.
+    The folder stays empty until everything is written. `cue-conflict` gets the names of the public cue-conflict
+    stimuli, such as `circle/circle12-dots3.png`: the shape's 12th and the texture's 3rd image. With `broden`, each
+    split is a folder in Broden's layout, with the annotation. Raises `UsageError` for a folder that is not empty, an
+    unknown split and a bad count or seed, `ShapebiasError` where nothing can be written.
     """
     names = list(SPLITS) if split == "all" else [split]
     sets = {name: builtin_set(name, count, seed) for name in names}

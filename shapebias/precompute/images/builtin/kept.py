@@ -1,4 +1,4 @@
-"""Drawn images in files, so that a run draws each of them once, however many of its passes and processes ask for it."""
+"""Keeps drawn images in files, so that a run draws each of them once for all its passes and processes."""
 
 import contextlib
 import os
@@ -24,9 +24,9 @@ _SHAPE = (3 + len(_MAPS), SIZE, SIZE)  # in a file: the channels of the pixels, 
 
 
 def keep_drawings(image_set: ImageSet, folder: Path) -> ImageSet:
-    """Return a set of built-in images that are kept in a folder once they are drawn; another set as it is.
+    """Return a set of built-in images that keeps drawn images in a folder; another set is returned unchanged.
 
-    The folder must be this run's alone: what lies there is trusted.
+    The folder must belong to this run alone, since its files are trusted.
     """
     if image_set.read is not draw_path:
         return image_set
@@ -40,7 +40,7 @@ def keep_drawings(image_set: ImageSet, folder: Path) -> ImageSet:
 
 
 def read_or_draw(path: bytes, folder: Path) -> Drawing:
-    """Return the built-in image with this path: the one in `folder`, or a new one, which is put there if it can be.
+    """Return the built-in image with this path from `folder`, or a newly drawn one, which is stored there if possible.
 
     Raises `ImageError` for a path that is not of a built-in image.
     """

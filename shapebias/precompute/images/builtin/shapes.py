@@ -200,7 +200,7 @@ def outline(shape: int) -> Shape:
 
 
 def draw_mask(shape: Shape, placing: Callable[[Polygon], Polygon], side: int) -> Image.Image:
-    """Return the silhouette, 0 or 255, mode L, its polygons brought to pixels by `placing`."""
+    """Return the silhouette, 0 or 255, mode L; `placing` converts its polygons to pixels."""
     image = Image.new("L", (side, side))
     pen = ImageDraw.Draw(image)
     for fill, polygons in ((255, shape.solids), (0, shape.holes)):

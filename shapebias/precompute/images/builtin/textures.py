@@ -34,7 +34,7 @@ def _triangle_wave(x: Field) -> Field:
 
 
 def _from_centre(x: Field) -> Field:
-    """Return the distance from the middle between whole numbers, 0 to 0.5, with its sign."""
+    """Return the signed distance from the middle between whole numbers, -0.5 to 0.5."""
     return x - _floor(x) - np.float32(0.5)
 
 

@@ -1,1 +1,1 @@
-"""Where images come from: folders, tar files, lists, here or on a server."""
+"""Sources of images: folders, tar files and lists, on this machine or on a server."""

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 as they are published: arrays of pixels in pickled files (Krizhevsky 2009)."""
+"""Reads CIFAR-10 and CIFAR-100 as published: arrays of pixels in pickled files (Krizhevsky 2009)."""
 
 import codecs
 import io
@@ -12,15 +12,16 @@ from PIL import Image
 
 from shapebias.core.errors import ShapebiasError
 
-_NAMES = {"batches.meta": "label_names", "meta": "fine_label_names"}  # of the classes, by their file
+_NAMES = {"batches.meta": "label_names", "meta": "fine_label_names"}  # key of the class names, by file
 _SIDE = 32  # px
 
 
 def cifar_images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, bytes]]:
-    """Yield split (train, test), path and PNG of every image; a path is the class and the number that
-    torchvision.datasets has the image at: `airplane/00003.png`.
+    """Yield split (train, test), path and PNG of every image.
 
-    Raises ShapebiasError where the archive holds something else.
+    Raises ShapebiasError where the archive has other content.
+
+    A path is the class and the image's index in torchvision.datasets: `airplane/00003.png`.
     """
     files = {member.name.rpartition("/")[2]: member for member in archive if member.isreg()}
     try:
@@ -39,7 +40,7 @@ def cifar_images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, bytes]]:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes lists, dicts, texts and arrays, and nothing else."""
+    """Builds lists, dicts, texts and arrays, and nothing else."""
 
     _KNOWN = {  # noqa: RUF012 (never changed)
         "_reconstruct": np.zeros(0).__reduce__()[0],
@@ -49,7 +50,7 @@ class _Unpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what rebuilds an array. Raises UnpicklingError for anything else."""
+        """Return the function that rebuilds an array. Raises UnpicklingError for any other name."""
         if module.partition(".")[0] not in ("numpy", "_codecs") or name not in self._KNOWN:
             raise pickle.UnpicklingError(f"{module}.{name}")
         return self._KNOWN[name]

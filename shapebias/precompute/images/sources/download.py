@@ -1,4 +1,4 @@
-"""Files from servers, checked as they come."""
+"""Downloads files and checks them."""
 
 import hashlib
 from http.client import HTTPException
@@ -18,7 +18,7 @@ _PATIENCE = 30  # seconds without a byte
 def download(url: str, path: Path, *, md5: str, title: str, progress: Reporter) -> None:
     """Write the file at a URL to `path`.
 
-    Raises ShapebiasError where the server cannot be reached, sends less or something else than the file whose MD5 is
+    Raises ShapebiasError where the server cannot be reached, sends less or another file than the one whose MD5 is
     `md5`, or there is no room for it; a part of it may then be at `path`.
     """
     digest = hashlib.md5(usedforsecurity=False)
@@ -51,14 +51,14 @@ def file_md5(path: Path) -> str:
 
 
 def check_md5(md5: str, wanted: str, name: str) -> None:
-    """Raise ShapebiasError where a file that is called `name` has another MD5 than `wanted`."""
+    """Raise ShapebiasError where a file, called `name` in the message, has another MD5 than `wanted`."""
     if md5 != wanted:
         raise ShapebiasError(f"{printable(name)} is damaged, or another file (its MD5 is {md5}, not {wanted})")
 
 
 def _read(answer: object, url: str) -> bytes:
     try:
-        content: bytes = answer.read(_MEGABYTE)  # type: ignore[attr-defined]  # what urlopen returns has no common type
+        content: bytes = answer.read(_MEGABYTE)  # type: ignore[attr-defined]  # the results of urlopen have no common type
         return content
     except (OSError, HTTPException) as error:
         raise ShapebiasError(f"{printable(url)} broke off ({_reason(error)})") from error

@@ -1,5 +1,6 @@
-"""What the user may write where images are asked for: a folder, tar files, a list, on a server too, or a split of the
-built-in images or of a published set."""
+"""The sources of images that a user can name: a folder, tar files, a list (also on a server), or a split of the
+built-in images or of a published set.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which images a folder holds, and their labels."""
+"""Lists the images of a folder with their labels."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from shapebias.core.text import printable
 from shapebias.precompute.images.file_kinds import LeftOut, is_image_name, no_images
 from shapebias.precompute.images.image_set import ImageSet, Skipped, image_set_by_folder
 
-Identity = tuple[int, int]  # of a folder: its device and inode
+Identity = tuple[int, int]  # device and inode of a folder
 
 
 def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:
@@ -46,8 +46,9 @@ def _list_root(root: Path, left_out: LeftOut) -> tuple[list[bytes], list[bytes]]
 
 
 def _search(root: Path, top: bytes, known: set[Identity], skipped: list[Skipped], left_out: LeftOut) -> list[bytes]:
-    """Return the images at any depth below a folder of the root; each real folder is searched once, and those that are
-    `known` beside it are not."""
+    """Return the images at any depth below a folder of the root; real folders are searched once, `known` ones not at
+    all.
+    """
     images: list[bytes] = []
     waiting = [top]
     searched = known - _identities(root, [top])
@@ -98,7 +99,7 @@ def _identity(folder: bytes) -> Identity:
 
 
 def _identities(root: Path, folders: Sequence[bytes]) -> set[Identity]:
-    """Return the identities of folders of the root, as far as they can be known."""
+    """Return the identities of folders of the root, as far as they can be determined."""
     identities = set()
     for folder in folders:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Labels from a file beside the images: lines that name an image and its class each."""
+"""Labels from a file beside the images, whose lines contain an image and its class."""
 
 import os
 from collections import Counter

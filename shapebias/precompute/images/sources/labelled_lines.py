@@ -18,7 +18,7 @@ _IMAGE = rb"(?:%b)" % b"|".join(map(re.escape, EXTENSIONS))
 _LABELLED = re.compile(rb"(.+" + _IMAGE + rb")(?: *[,;] *| +)(.*)", re.IGNORECASE | re.DOTALL)
 _TWO_WORDS = re.compile(rb"([^\s,;]+)[\s,;]+(.+)", re.DOTALL)
 _DELIMITERS = ("\t", ",", ";")
-# Columns as people call them, without case, blanks, - and _; the first that a table has counts.
+# Usual column names, without case, blanks, - and _; the first one in a table counts.
 PATH_COLUMNS = (
     *("path", "filepath", "imagepath", "imgpath", "relpath", "filename", "file", "imagefile", "imagename", "imgname"),
     *("image", "img", "imageid", "imgid", "uri", "url", "key", "id", "name"),
@@ -31,9 +31,9 @@ LABEL_COLUMNS = (
 
 
 def parse_lines(content: bytes, name: str) -> list[Line]:
-    """Return the path and the class (None where there is none) of each line that has a path, in order.
+    """Return the path and the class (None without one) of each line that has a path, in order.
 
-    `name` is what the file is called. Raises UsageError for a table whose columns cannot be told, or that is none.
+    `name` is the file's name for messages. Raises UsageError for a table whose columns are not recognised.
     """
     lines = [line.removesuffix(b"\r") for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
     rows = [line for line in lines if line.strip()]
@@ -44,8 +44,11 @@ def parse_lines(content: bytes, name: str) -> list[Line]:
 
 
 def parse_line(line: bytes) -> Line:
-    """Return the path in a line, and its class: what is behind a tab; or, where the path ends as images' names do,
-    behind a comma, a semicolon or blanks."""
+    """Return the path in a line, and its class.
+
+    The class is the text behind a tab; or, where the path ends like an image's name, behind a comma, a semicolon or
+    blanks.
+    """
     line = line.removesuffix(b"\r")
     path, tab, label = line.partition(b"\t")
     if tab:
@@ -61,7 +64,7 @@ def parse_line(line: bytes) -> Line:
 
 
 def parse_any_line(line: bytes) -> Line:
-    """Return the path and the class in a line that surely has both, though the path may lack its extension."""
+    """Return the path and the class in a line that has both, even if the path lacks its extension."""
     path, label = parse_line(line)
     match = _TWO_WORDS.fullmatch(line.strip()) if label is None else None
     return (path, label) if match is None else (match[1], _label(match[2]))
@@ -72,7 +75,7 @@ def _label(text: bytes) -> bytes | None:
 
 
 def _cells(line: bytes, delimiter: str) -> list[str]:
-    """Return the cells of one line of a table; the line itself where it is none."""
+    """Return the cells of one line of a table; the whole line where it is not one."""
     text = os.fsdecode(line)
     try:
         return next(csv.reader([text], delimiter=delimiter, strict=True), [text]) or [text]
@@ -91,12 +94,12 @@ def _header(rows: Sequence[bytes]) -> tuple[str, list[str]] | None:
 
 
 def plain_column(cell: str) -> str:
-    """Return the name of a column as the lists of names above have it."""
+    """Return the name of a column in the form of the lists of names above."""
     return re.sub(r"[\s_-]", "", cell).lower()
 
 
 def _table(rows: Sequence[bytes], delimiter: str, columns: list[str], name: str) -> Iterator[Line]:
-    """Yield the path and the class of each row below the header."""
+    """Yield the path and the class of each row below the header. Raises UsageError where a row does not fit."""
     label_at = next((columns.index(column) for column in LABEL_COLUMNS if column in columns), None)
     path_at = next((columns.index(column) for column in PATH_COLUMNS if column in columns), None)
     if path_at is None and label_at is not None and len(columns) == 2:

@@ -1,4 +1,4 @@
-"""Images named by a text file: a path or URL a line, relative to the file's folder, and its class where it has one."""
+"""Images in a text file: one path or URL per line, relative to the file's folder, optionally with its class."""
 
 import os
 from pathlib import Path
@@ -18,12 +18,14 @@ from shapebias.precompute.images.sources.labelled_lines import parse_lines
 
 
 def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Skipped]]:
-    """Return the images of a list with this content, in its order; `folder`: the absolute path or URL of what its lines
-    are relative to; `name`: what the list is called.
+    """Return the images of a list with this content, in its order.
 
-    The set's root is the folder that all images share, above it where that is a WordNet id. Where no line names a
-    class, folders do, as in `folder.list_images`. An image that is named again is left out. Raises UsageError where the
-    file is no such list.
+    folder:  the absolute path or URL that its lines are relative to
+    name:    the list's name for messages
+
+    The set's root is the folder that all images share, or the one above it where that is a WordNet id. Where no line
+    has a class, folders are the classes, as in `folder.list_images`. Repeated images are left out. Raises UsageError
+    where the file is not such a list.
     """
     text = printable(name)
     if b"\0" in content:
@@ -53,7 +55,7 @@ def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Sk
 
 
 def _whole(path: bytes, folder: bytes) -> bytes:
-    """Return a path or URL from its line, without what means nothing in it."""
+    """Return an absolute, normalised path or URL for one in a line."""
     if not (path.startswith(b"/") or _is_url(path)):
         path = folder + b"/" + path
     scheme, colon, rest = path.partition(b"://") if _is_url(path) else (b"", b"", path)

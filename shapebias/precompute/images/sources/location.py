@@ -1,4 +1,4 @@
-"""What the user may name images by, here or on a server, and what there is to know of it before they are listed."""
+"""Locations of images, here or on a server, and the facts that are needed before they are listed."""
 
 import glob
 import os
@@ -21,21 +21,21 @@ T = TypeVar("T")
 
 
 class Location(Protocol):
-    """A name that the user gave: a path or a URL. Nothing is asked of a server before it matters."""
+    """A path or a URL that the user gave. A server is contacted only when it is needed."""
 
     text: str
 
     def is_pattern(self) -> bool:
-        """Return whether it is to be taken for a pattern."""
+        """Return whether it is treated as a pattern."""
 
     def is_tar(self) -> bool:
-        """Return whether it is to be taken for a tar file."""
+        """Return whether it is treated as a tar file."""
 
     def is_list(self) -> bool:
         """Return whether it is a file that may be a list of images."""
 
     def matches(self, pattern: str) -> list[str]:
-        """Return the names that a pattern with wildcards stands for, sorted."""
+        """Return the names that match the pattern, sorted."""
 
     def read(self) -> bytes:
         """Return the content of the file. Raises ShapebiasError where it cannot be read."""
@@ -44,10 +44,10 @@ class Location(Protocol):
         """Return the folder of the file, an absolute path or a URL."""
 
     def tar_files(self) -> list[str]:
-        """Return the tar files of a folder that holds them and no images; else nothing."""
+        """Return the tar files of a folder that holds them and no images; empty for other folders."""
 
     def list_folder(self) -> Listing:
-        """Return the images of the folder. Raises UsageError where it is none, or has no images."""
+        """Return the images of the folder. Raises UsageError where it is not a folder, or has no images."""
 
 
 def locate(text: str) -> Location:
@@ -62,23 +62,23 @@ class LocalLocation:
         self.text, self._path = text, Path(text)
 
     def is_pattern(self) -> bool:
-        """Return whether it looks like a pattern, and nothing is called so."""
+        """Return whether it looks like a pattern, and no file has that name."""
         return is_pattern(self.text) and not self._path.exists()
 
     def is_tar(self) -> bool:
-        """Return whether it is called as tar files are, and is no folder."""
+        """Return whether it has the name of a tar file and is not a folder."""
         return is_tar_name(self._path.name) and not self._path.is_dir()
 
     def is_list(self) -> bool:
-        """Return whether it is a file that is not called as images are."""
+        """Return whether it is a file without the name of an image."""
         return self._path.is_file() and not _is_image_name(self._path.name)
 
     def matches(self, pattern: str) -> list[str]:
-        """Return the paths that a pattern stands for."""
+        """Return the paths that match the pattern."""
         return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
 
     def read(self) -> bytes:
-        """Return the content of the file."""
+        """Return the content of the file. Raises ShapebiasError where it cannot be read."""
         try:
             return self._path.read_bytes()
         except OSError as error:
@@ -118,7 +118,7 @@ class RemoteLocation:
         return is_pattern(self.text)
 
     def is_tar(self) -> bool:
-        """Return whether it is called as tar files are."""
+        """Return whether it has the name of a tar file."""
         return is_tar_name(self.text)
 
     def is_list(self) -> bool:
@@ -127,7 +127,7 @@ class RemoteLocation:
         return bool(_ask(self.text, lambda: files.isfile(path)))
 
     def matches(self, pattern: str) -> list[str]:
-        """Return the URLs that a pattern stands for."""
+        """Return the URLs that match the pattern."""
         files, path = filesystem(pattern)
         return sorted(files.unstrip_protocol(name) for name in _ask(pattern, lambda: files.glob(path)))
 
@@ -143,7 +143,10 @@ class RemoteLocation:
 
     @cached_property
     def _files(self) -> dict[str, Any]:
-        """What the server says of the files below the folder, by their paths in it."""
+        """The server's information on the files below the folder, by their paths in it.
+
+        Raises UsageError where there are none.
+        """
         files, path = self._server
         facts_of = _ask(self.text, lambda: files.find(path, detail=True))
         if not facts_of:
@@ -158,7 +161,7 @@ class RemoteLocation:
         return [f"{self._root}/{name}" for name in sorted(names) if is_tar_name(name) and "/" not in name]
 
     def list_folder(self) -> Listing:
-        """Return the images below the URL, as in `folder.list_images`."""
+        """Return the images below the URL, as in `folder.list_images`. Raises UsageError where there are none."""
         left_out, names = LeftOut(), []
         for name in sorted(self._files):
             if _is_image_name(name) and not _is_hidden(name):
@@ -183,7 +186,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _ask(url: str, action: Callable[[], T]) -> T:
-    """Return what an action gives that asks a server. Raises ShapebiasError where it cannot be reached."""
+    """Return the result of an action that contacts a server. Raises ShapebiasError where it cannot be reached."""
     try:
         return action()
     except Exception as error:  # each protocol has its own

@@ -8,7 +8,7 @@ from shapebias.core.text import printable
 
 
 def parse_sets(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Return name and images of each `NAME=IMAGES`. Raises UsageError for another text, and for a name given twice."""
+    """Return (name, images) of each `NAME=IMAGES`. Raises UsageError for another form, and for a name given twice."""
     sets: dict[str, str] = {}
     for text in texts:
         name, _, images = text.partition("=")

@@ -1,4 +1,4 @@
-"""Names with wildcards or braces, which stand for several files."""
+"""File names with wildcards or braces, which match several files."""
 
 import re
 
@@ -21,9 +21,12 @@ def has_wildcard(text: str) -> bool:
 
 
 def expand(pattern: str) -> list[str]:
-    """Return the names that braces stand for, `{0000..0146}` and `{a,b}`, as shells have it.
+    """Return the names that braces stand for, `{0000..0146}` and `{a,b}`, as in a shell.
 
     Raises UsageError for more than a million.
+
+    >>> expand("train-{08..10}.tar")
+    ['train-08.tar', 'train-09.tar', 'train-10.tar']
     """
     match = _BRACES.search(pattern)
     if match is None:

@@ -1,4 +1,4 @@
-"""Published data sets by name, such as `cifar10:test`: fetched once and kept as tar files in the user's cache."""
+"""Published data sets by name, such as `cifar10:test`: downloaded once and kept as tar files in the user's cache."""
 
 import io
 import tarfile
@@ -19,8 +19,8 @@ Images = Iterator[tuple[str, str, bytes]]  # split, path with the class as its f
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishedSet:
-    """A data set on a server, as torchvision.datasets has it: an archive, its MD5, and how its images are read."""
+class PublishedImages:
+    """A data set on a server, as in torchvision.datasets: an archive, its MD5, and a function that reads its images."""
 
     url: str
     md5: str
@@ -46,19 +46,19 @@ def _imagenette_images(archive: tarfile.TarFile) -> Images:
 _CIFAR = "https://www.cs.toronto.edu/~kriz/"
 _IMAGENETTE = "https://s3.amazonaws.com/fast-ai-imageclas/"
 SETS = {
-    "cifar10": PublishedSet(
+    "cifar10": PublishedImages(
         url=f"{_CIFAR}cifar-10-python.tar.gz",
         md5="c58f30108f718f92721af3b95e74349a",
         splits=("train", "test"),
         images=cifar_images,
     ),
-    "cifar100": PublishedSet(
+    "cifar100": PublishedImages(
         url=f"{_CIFAR}cifar-100-python.tar.gz",
         md5="eb9058c3a382ffc7106e4002c42a8d85",
         splits=("train", "test"),
         images=cifar_images,
     ),
-    "imagenette": PublishedSet(
+    "imagenette": PublishedImages(
         url=f"{_IMAGENETTE}imagenette2.tgz",
         md5="fe2fc210e6bb7c5664d602c3cd71e612",
         splits=("train", "val"),
@@ -68,12 +68,12 @@ SETS = {
 
 
 def is_published(text: str) -> bool:
-    """Return whether images are named as a split of a published set."""
+    """Return whether a text names a split of a published set."""
     return text.partition(":")[0] in SETS and ":" in text
 
 
 def published_tar(text: str, progress: Reporter) -> Path:
-    """Return a tar file of the images of NAME:SPLIT in class folders; the first time it is downloaded and made.
+    """Return a tar file of the images of NAME:SPLIT in class folders; at first use it is downloaded and made.
 
     Raises UsageError for a split that does not exist, ShapebiasError where the set cannot be fetched or kept.
     """
@@ -89,8 +89,8 @@ def published_tar(text: str, progress: Reporter) -> Path:
     return path
 
 
-def _fetch(name: str, published: PublishedSet, folder: Path, progress: Reporter) -> None:
-    """Make the tar files of all splits of a set, of the archive in the cache's folder if the user put it there."""
+def _fetch(name: str, published: PublishedImages, folder: Path, progress: Reporter) -> None:
+    """Make the tar files of all splits of a set, from the archive in the cache's folder if the user put it there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         workplace = tempfile.TemporaryDirectory(prefix=".", dir=folder)
@@ -123,7 +123,7 @@ def _tar(folder: Path, name: str, split: str) -> Path:
     return folder / f"{name}-{split}.tar"
 
 
-def _unpack(archive: Path, name: str, published: PublishedSet, folder: Path) -> None:
+def _unpack(archive: Path, name: str, published: PublishedImages, folder: Path) -> None:
     """Write a tar file for each split. Raises OSError."""
     with ExitStack() as files:
         tars = {split: files.enter_context(tarfile.open(_tar(folder, name, split), "w")) for split in published.splits}

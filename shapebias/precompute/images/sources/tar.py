@@ -1,4 +1,4 @@
-"""Which images tar files hold, and their labels: of whole folders, or WebDataset's shards.
+"""Lists the images in tar files with their labels: of whole folders, or WebDataset's shards.
 
 The headers are read once; images are then read by their offsets, in any order, by any process. Nothing is unpacked.
 """
@@ -38,13 +38,13 @@ _NAME = re.compile(r"\.(tar(\.\w{1,4})?|tgz|tbz2?|txz)$", re.IGNORECASE)
 
 
 def is_tar_name(name: str) -> bool:
-    """Return whether a file is called as tar files are, compressed ones too."""
+    """Return whether a file has the name of a tar file, compressed or not."""
     return _NAME.search(name) is not None
 
 
 @dataclass
 class _Index:
-    """What one archive holds: its images' names, offsets and sizes, WebDataset's classes by key, and the class of each
+    """One archive: its images' names, offsets and sizes, WebDataset's classes by key, and the class of each
     image by them. `stamp` changes with the archive."""
 
     archive: str
@@ -105,7 +105,7 @@ def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skippe
 
 
 def _members(indices: Sequence[_Index]) -> Members:
-    """Return where the images of all archives are."""
+    """Return the positions of the images of all archives."""
     return Members(
         [os.fsencode(index.archive) for index in indices],
         np.repeat(np.arange(len(indices), dtype=np.int32), [len(index.names) for index in indices]),
@@ -131,7 +131,7 @@ def _read(archive: str) -> _Index:
         raise
     except Exception as error:  # each protocol has its own
         raise unreachable(archive, error) from error
-    last = {name: position for position, name in enumerate(index.names)}  # as unpacking would leave it
+    last = {name: position for position, name in enumerate(index.names)}  # the last one counts, as in unpacking
     index.keep(last.values())
     if index.classes:
         _pair(index)
@@ -179,7 +179,7 @@ def _open(archive: str) -> tuple[BinaryIO, _Index]:
 
 
 def _headers(file: BinaryIO, index: _Index) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of an archive, up to its end or the first damage, which is named."""
+    """Yield the members of an archive, up to its end or the first damage, which raises tarfile.ReadError."""
     count = before = 0
     try:
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
@@ -246,7 +246,9 @@ def _name_by_archive(indices: Sequence[_Index]) -> None:
 
 
 def _told_apart(indices: Sequence[_Index]) -> list[bytes]:
-    """Return a name for every image that no other has: where two archives have one, with the archives' names before."""
+    """Return a unique name for every image: where two archives have the same name, it begins with the archive's
+    name.
+    """
     names = [name for index in indices for name in index.names]
     if len(set(names)) == len(names):
         return names

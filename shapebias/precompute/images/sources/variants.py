@@ -14,7 +14,7 @@ _DEPTH = 3  # folders above the class folders: ImageNet-C's corruption and sever
 
 
 def parse_variant(text: str) -> tuple[str, str]:
-    """Return name and folder of `NAME=DIR`. Raises UsageError."""
+    """Return (name, folder) of `NAME=DIR`. Raises UsageError for another form."""
     name, equals, folder = text.partition("=")
     if not name or not equals or not folder or not name.isprintable() or len(name) > 60:
         raise UsageError(f"--variant {printable(text)}: write NAME=DIR, such as sketch=imagenet-sketch")

@@ -1,1 +1,1 @@
-"""Weights from files: formats, reading without running code, and why a file does not fit."""
+"""Weights from files: formats, reading without running code, and explaining why a file does not fit."""

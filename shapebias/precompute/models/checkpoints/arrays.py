@@ -1,4 +1,4 @@
-"""NumPy's arrays in a pickle, rebuilt from their bytes: the pickle calls nothing of NumPy."""
+"""Rebuilds the NumPy arrays of a pickle from their bytes, without calling any function that the pickle names."""
 
 import math
 from typing import Any
@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_KINDS = "fiub"  # floats, signed and unsigned integers, truth values
+_KINDS = "fiub"  # floats, signed and unsigned integers, booleans
 
 
 class PickledType:
-    """The type of an array's numbers, as `numpy.dtype` pickles it: `f4`, and the byte order afterwards."""
+    """The type of an array's elements, as `numpy.dtype` pickles it: first `f4`, then the byte order."""
 
     __slots__ = ("_code", "_order")
 
@@ -23,7 +23,7 @@ class PickledType:
             self._order = state[1]
 
     def dtype(self) -> np.dtype[Any] | None:
-        """Return the type; None for one that is not of plain numbers."""
+        """Return the type; None where it is not a plain number."""
         code = self._code.decode("latin1") if isinstance(self._code, bytes) else self._code
         if not (isinstance(code, str) and len(code) in (2, 3) and code[0] in _KINDS and code[1:].isdigit()):
             return None
@@ -31,7 +31,7 @@ class PickledType:
 
 
 class PickledArray:
-    """An array whose shape, type and bytes a pickle tells after it has made it."""
+    """An array whose shape, type and bytes the pickle sets after creating it."""
 
     __slots__ = ("_state",)
 
@@ -56,30 +56,30 @@ class PickledArray:
 
 
 def array_from_buffer(content: object = b"", kind: object = None, shape: object = (), order: object = "C") -> Any:
-    """Return an array of a pickle of protocol 5."""
+    """Return an array of a pickle with protocol 5."""
     array = PickledArray()
     array.__setstate__((shape, kind, order == "F", content))
     return array
 
 
 def scalar(kind: object = None, content: object = b"") -> Any:
-    """Return a single number of NumPy."""
+    """Return a NumPy scalar."""
     array = PickledArray()
     array.__setstate__(((), kind, False, content))
     return array
 
 
 def encoded(text: object = "", *_: Any) -> bytes:
-    """Return the bytes that a pickle of protocol 2 writes as a text of Latin-1."""
+    """Return the bytes that a pickle with protocol 2 writes as Latin-1 text."""
     return text.encode("latin1") if isinstance(text, str) else b""
 
 
 def tensor_of(array: np.ndarray[Any, Any]) -> Tensor | None:
-    """Return an array of numbers as a tensor with memory of its own; None for one of other things."""
+    """Return an array of numbers as a tensor with its own memory; None for other arrays."""
     if array.dtype.kind not in _KINDS:
         return None
     own = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
     try:
         return torch.from_numpy(own)
-    except TypeError:  # a type that PyTorch does not have, as float128
+    except TypeError:  # a type that PyTorch does not have, such as float128
         return None

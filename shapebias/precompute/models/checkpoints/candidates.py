@@ -1,4 +1,4 @@
-"""The weights in a file that a network can take: several copies of them, averages and teachers among them."""
+"""Chooses the weights in a file that fit a network, where the file has several sets, such as averages and teachers."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,53 +9,57 @@ from torch import Tensor
 
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.models.checkpoints.contents import Group, State
+from shapebias.precompute.models.checkpoints.contents import State, TensorGroup
 from shapebias.precompute.models.checkpoints.naming import large_parts, names_by_prefix
 
 EMA, RAW = "ema", "raw"
 _AVERAGE = re.compile(r"(^|_)(ema|averaged?|swa|shadow|polyak|teacher|target|momentum)(_|$)|^(encoder|net|model)_k$")
-_PREFERRED = re.compile(r"^teacher")  # of a student and its teacher the teacher is what gets evaluated
-_COPIES = re.compile(r"^attacker$")  # `robustness` keeps its network a second time
+_PREFERRED = re.compile(r"^teacher")  # of a student and its teacher, the teacher is evaluated
+_COPIES = re.compile(r"^attacker$")  # `robustness` stores its network twice
 _STATISTICS = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
-_USUAL = ("", "state_dict", "model_state_dict", "model")  # keys of the weights, where others hold further ones
+# Keys of the usual weights, where other keys hold further sets.
+_USUAL = ("", "state_dict", "model_state_dict", "model")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A group of tensors whose names, behind `prefix`, are a network's: `names` gives the file's for the network's.
+    """A group of tensors that can be a network's weights.
 
-    `fitting` counts those that also have the network's shape.
+    group:    the tensors in the file
+    prefix:   the prefix of their names in the file
+    names:    the file's name for each of the network's names
+    fitting:  how many of them have the network's shape
     """
 
-    group: Group
+    group: TensorGroup
     prefix: str
     names: Mapping[str, str]
     fitting: int
 
     @property
-    def place(self) -> str:
+    def keys(self) -> str:
         """The keys and the prefix that lead to the weights, joined by dots; empty for a bare state dict."""
-        parts = f"{self.group.place}.{self.prefix}".split(".")
+        parts = f"{self.group.keys}.{self.prefix}".split(".")
         return ".".join(part for part in parts if part and part != "module")
 
     @property
     def state(self) -> State:
-        """The tensors by the network's names."""
+        """The tensors, by the network's names."""
         return {known: self.group.tensors[name] for known, name in self.names.items()}
 
     @property
     def is_average(self) -> bool:
-        """Whether the keys say that this is an average over training, or a teacher that is one."""
-        return any(_AVERAGE.search(part.lower()) for part in self.place.split("."))
+        """Whether the keys say that this is an average over training, or a teacher, which is one."""
+        return any(_AVERAGE.search(part.lower()) for part in self.keys.split("."))
 
     def is_called(self, choice: str) -> bool:
-        """Return whether the user's `weights=` means these."""
+        """Return whether the user's `weights=` means this candidate."""
         if choice in (EMA, RAW):
             return self.is_average == (choice == EMA)
-        return choice.strip(".") in (self.place, self.group.place, *self.place.split("."))
+        return choice.strip(".") in (self.keys, self.group.keys, *self.keys.split("."))
 
     def equals(self, other: "Candidate") -> bool:
-        """Return whether another candidate gives the same values."""
+        """Return whether another candidate has the same values."""
         pairs = ((self.group.tensors[name], other.group.tensors[other.names[known]]) for known, name in self._items())
         return all(one is two or torch.equal(one, two) for one, two in pairs)
 
@@ -64,19 +68,19 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The weights that are taken; the `others` that fit as well, or are their average."""
+class ChosenWeights:
+    """The chosen weights, and the `others` that fit as well, or are their average."""
 
     candidate: Candidate
     others: Sequence[Candidate] = ()
 
     @property
     def notes(self) -> list[str]:
-        """Which weights were taken and how the others are had, in one line; nothing where there are no others."""
+        """One line on which weights were chosen and how to choose the others; empty where there are no others."""
         if not self.others:
             return []
         other, taken = self.others[0], self.candidate
-        how = (EMA if other.is_average else RAW) if other.is_average != taken.is_average else other.place
+        how = (EMA if other.is_average else RAW) if other.is_average != taken.is_average else other.keys
         kind = "an average of the weights" if other.is_average else "other weights"
         named = ", ".join(_name(candidate) for candidate in self.others)
         return [
@@ -85,10 +89,12 @@ class Choice:
         ]
 
 
-def choose_candidate(groups: Sequence[Group], wanted: Mapping[str, Tensor], wish: str | None) -> Choice | None:
-    """Return the weights for a network, None where no names fit. `wish` is `ema`, `raw` or a key of the file.
+def choose_candidate(
+    groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor], request: str | None
+) -> ChosenWeights | None:
+    """Return the weights for a network; None where no names fit. `request` is `ema`, `raw` or a key of the file.
 
-    Raises UsageError where that names none, and where several different ones fit and nothing says which is meant.
+    Raises UsageError where `request` names none, and where several different ones fit and nothing says which is meant.
     """
     least = sum(not name.endswith(".num_batches_tracked") for name in wanted) / 2
     candidates = [candidate for candidate in _candidates(groups, wanted) if len(candidate.names) >= least]
@@ -97,18 +103,18 @@ def choose_candidate(groups: Sequence[Group], wanted: Mapping[str, Tensor], wish
         return None
     best = alternatives[0]
     averages = [average for average in candidates if average.is_average and average.fitting < best.fitting]
-    if wish is not None:
-        chosen = _alternatives([candidate for candidate in candidates if candidate.is_called(wish)])
+    if request is not None:
+        chosen = _alternatives([candidate for candidate in candidates if candidate.is_called(request)])
         if not chosen or chosen[0].fitting < best.fitting / 2:
             there = ", ".join(_name(candidate) for candidate in alternatives + averages)
-            raise UsageError(f"weights={printable(wish)}: the file has no such weights; it has {there}")
-        return Choice(_with_statistics(_only(chosen), best))
+            raise UsageError(f"weights={printable(request)}: the file has no such weights; it has {there}")
+        return ChosenWeights(_with_statistics(_only(chosen), best))
     usual = _usual(alternatives)
-    return Choice(usual, [candidate for candidate in alternatives + averages[:1] if candidate is not usual])
+    return ChosenWeights(usual, [candidate for candidate in alternatives + averages[:1] if candidate is not usual])
 
 
-def _candidates(groups: Sequence[Group], wanted: Mapping[str, Tensor]) -> list[Candidate]:
-    """Return every group and prefix that holds names of a network; where few do, those of a part of the network."""
+def _candidates(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor]) -> list[Candidate]:
+    """Return every group and prefix with names of a network; where few names fit, those of a part of the network."""
     candidates = _candidates_of_part(groups, wanted, "")
     if max((candidate.fitting for candidate in candidates), default=0) * 2 < len(wanted):
         for part in large_parts(wanted):
@@ -116,8 +122,8 @@ def _candidates(groups: Sequence[Group], wanted: Mapping[str, Tensor]) -> list[C
     return candidates
 
 
-def _candidates_of_part(groups: Sequence[Group], wanted: Mapping[str, Tensor], part: str) -> list[Candidate]:
-    """Return the candidates for what the network has behind the prefix `part`."""
+def _candidates_of_part(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor], part: str) -> list[Candidate]:
+    """Return the candidates for the network's part with the prefix `part`."""
     inner = [name.removeprefix(part) for name in wanted if name.startswith(part)]
     candidates = []
     for group in groups:
@@ -129,23 +135,23 @@ def _candidates_of_part(groups: Sequence[Group], wanted: Mapping[str, Tensor], p
 
 
 def _with_statistics(chosen: Candidate, raw: Candidate) -> Candidate:
-    """Return an average of parameters alone with the running statistics of the weights beside it."""
+    """Return an average of parameters together with the running statistics of the raw weights."""
     lacking = raw.names.keys() - chosen.names.keys()
     if chosen is raw or not lacking or not all(_STATISTICS.search(name) for name in lacking):
         return chosen
     tensors = {**chosen.group.tensors, **{f"raw {name}": raw.state[name] for name in lacking}}
     names = {**chosen.names, **{name: f"raw {name}" for name in lacking}}
-    return Candidate(Group(chosen.group.place, tensors), chosen.prefix, names, chosen.fitting)
+    return Candidate(TensorGroup(chosen.group.keys, tensors), chosen.prefix, names, chosen.fitting)
 
 
 def _alternatives(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates that fit best, and those as good; of equal ones the first."""
+    """Return the candidates that fit best, without duplicates."""
     best = max(candidates, key=lambda candidate: (candidate.fitting, len(candidate.names)), default=None)
     if best is None:
         return []
     different: list[Candidate] = []
     for candidate in candidates:
-        is_copy = any(_COPIES.search(part) for part in candidate.place.split("."))
+        is_copy = any(_COPIES.search(part) for part in candidate.keys.split("."))
         as_good = candidate.fitting == best.fitting and candidate.names.keys() == best.names.keys()
         if as_good and not is_copy and not any(candidate.equals(other) for other in different):
             different.append(candidate)
@@ -153,9 +159,9 @@ def _alternatives(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _usual(alternatives: list[Candidate]) -> Candidate:
-    teachers = [raw for raw in alternatives if any(map(_PREFERRED.search, raw.place.split(".")))]
+    teachers = [raw for raw in alternatives if any(map(_PREFERRED.search, raw.keys.split(".")))]
     raw = [candidate for candidate in alternatives if not candidate.is_average]
-    known = [candidate for candidate in raw if candidate.group.place in _USUAL and not candidate.prefix]
+    known = [candidate for candidate in raw if candidate.group.keys in _USUAL and not candidate.prefix]
     for preferred in (teachers, raw, known):
         if len(preferred) == 1:
             return preferred[0]
@@ -170,4 +176,4 @@ def _only(alternatives: list[Candidate]) -> Candidate:
 
 
 def _name(candidate: Candidate) -> str:
-    return printable(candidate.place, 80) or "those without a key"
+    return printable(candidate.keys, 80) or "those without a key"

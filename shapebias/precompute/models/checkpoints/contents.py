@@ -1,4 +1,4 @@
-"""What a checkpoint holds: groups of named tensors, wherever a trainer put them, and its keys in words."""
+"""The content of a checkpoint: groups of named tensors at any position, and a description of its keys."""
 
 import re
 from collections.abc import Iterator
@@ -19,40 +19,42 @@ _NOT_WEIGHTS = re.compile(r"optim|sched|scaler|grads?$|exp_avg|rng|momentum_buff
 
 
 @dataclass(frozen=True)
-class Group:
-    """Tensors by name that a file keeps together; `place` are the keys that lead there, joined by dots."""
+class TensorGroup:
+    """Tensors by name that a file keeps together. `keys` are the keys that lead to them, joined by dots."""
 
-    place: str
+    keys: str
     tensors: State
 
 
-def tensor_groups(content: Any) -> list[Group]:
-    """Return every dictionary of tensors in a file, the outer ones first, and joined ones (`encoder.conv1.weight` of
-    {"encoder": {"conv1.weight": …}}) after those that they are joined of. What optimisers keep is left out."""
+def tensor_groups(content: Any) -> list[TensorGroup]:
+    """Return every dictionary of tensors in a file, outer ones first, without the state of optimisers.
+
+    Joined ones (`encoder.conv1.weight` of {"encoder": {"conv1.weight": …}}) come after their parts.
+    """
     return list(_groups(content, "", _DEPTH, set()))
 
 
-def _groups(content: Any, place: str, depth: int, opened: set[int]) -> Iterator[Group]:
+def _groups(content: Any, keys: str, depth: int, opened: set[int]) -> Iterator[TensorGroup]:
     if not isinstance(content, dict | list | tuple) or depth == 0 or id(content) in opened:
         return
     own: State = {}
-    inner: list[Group] = []
+    inner: list[TensorGroup] = []
     items = list(content.items() if isinstance(content, dict) else enumerate(content))
     if any(isinstance(value, dict | list | tuple) for _, value in items):
-        opened.add(id(content))  # a pickle may hold itself
+        opened.add(id(content))  # a pickle may contain itself
     for key, value in items:
         tensor = _tensor(value)
         if tensor is not None and isinstance(content, dict):
             own[str(key)] = tensor
         elif not _NOT_WEIGHTS.search(str(key)):
-            inner += _groups(value, f"{place}.{key}" if place else str(key), depth - 1, opened)
+            inner += _groups(value, f"{keys}.{key}" if keys else str(key), depth - 1, opened)
     if own:
-        yield Group(place, own)
+        yield TensorGroup(keys, own)
     yield from inner
     if inner and (own or len(inner) > 1):
-        start = len(place) + 1 if place else 0
-        joined = {f"{group.place[start:]}.{name}": value for group in inner for name, value in group.tensors.items()}
-        yield Group(place, own | joined)
+        start = len(keys) + 1 if keys else 0
+        joined = {f"{group.keys[start:]}.{name}": value for group in inner for name, value in group.tensors.items()}
+        yield TensorGroup(keys, own | joined)
 
 
 def _tensor(value: Any) -> Tensor | None:
@@ -62,7 +64,7 @@ def _tensor(value: Any) -> Tensor | None:
 
 
 def keys_in_words(content: Any) -> str:
-    """Return what a file holds at its top, for a message: `its keys are net (122 tensors), acc, epoch`."""
+    """Return a description of a file's top level for a message: `its keys are net (122 tensors), acc, epoch`."""
     if isinstance(content, dict) and any(_tensor(value) is not None for value in content.values()):
         return f"its names are {_some([str(name) for name in content])}"
     if isinstance(content, dict):
@@ -76,7 +78,7 @@ def _key_in_words(key: str, value: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    """Return what a value is where it may hold weights; empty for other things."""
+    """Return a word for a value that may hold weights; empty for other values."""
     if value is Placeholder:
         return "a pickled object"
     if isinstance(value, list | tuple):

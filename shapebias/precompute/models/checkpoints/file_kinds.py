@@ -1,4 +1,4 @@
-"""What a file is that was meant to be a checkpoint: the usual failed downloads, and weights of other libraries."""
+"""Recognises files that are not checkpoints, such as failed downloads and weights of other libraries."""
 
 import re
 import zipfile
@@ -8,7 +8,7 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 
 _HTML = re.compile(rb"\s*(<!doctype html|<html|<\?xml|<head|<!--)", re.IGNORECASE)
-_BEGINNINGS = (  # the first bytes of files that hold no PyTorch weights, and what to say of them
+_BEGINNINGS = (  # the first bytes of files without PyTorch weights, and the message about them
     (b"version https://git-lfs", "is a Git LFS pointer, not the file itself: run `git lfs pull` where it came from"),
     (b"\x89HDF\r\n\x1a\n", "is an HDF5 file (TensorFlow or Keras), not a PyTorch checkpoint: convert it first"),
     (b"\x93NUMPY", "is a NumPy array, not a PyTorch checkpoint"),
@@ -27,14 +27,14 @@ _TENSORFLOW = "is a TensorFlow {} file, not a PyTorch checkpoint: convert it fir
 
 
 def is_safetensors(path: Path) -> bool:
-    """Return whether a file is safetensors, by its content: the length of a JSON header, then the header."""
+    """Return whether a file's content is safetensors: the length of a JSON header, then the header."""
     with path.open("rb") as file:
         length, brace = file.read(8), file.read(1)
     return brace == b"{" and int.from_bytes(length, "little") < 100_000_000
 
 
 def is_numpy_archive(path: Path) -> bool:
-    """Return whether a file is NumPy's .npz, by its content: a zip of arrays alone."""
+    """Return whether a file's content is NumPy's .npz: a zip with arrays only."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -43,8 +43,10 @@ def is_numpy_archive(path: Path) -> bool:
 
 
 def check_kind(path: Path) -> None:
-    """Check that a file may hold weights. Raises an error of one line that says what it is where it can hold none that
-    are read here."""
+    """Check that a file may hold weights.
+
+    Raises UsageError or ShapebiasError that says what it is where it holds none.
+    """
     path_text = printable(str(path))
     if path.is_dir():
         model = (path / "saved_model.pb").exists()
@@ -53,17 +55,17 @@ def check_kind(path: Path) -> None:
     if not path.exists():
         raise UsageError(f"the checkpoint {path_text} does not exist")
     try:
-        said = _what(path)
+        reason = _what(path)
     except zipfile.BadZipFile:
-        said = "is a damaged zip: download it again"
+        reason = "is a damaged zip: download it again"
     except OSError as error:
         raise ShapebiasError(f"the checkpoint {path_text} cannot be read: {printable(str(error.strerror))}") from error
-    if said:
-        raise ShapebiasError(f"the checkpoint {path_text} {said}")
+    if reason:
+        raise ShapebiasError(f"the checkpoint {path_text} {reason}")
 
 
 def _what(path: Path) -> str:
-    """Return the sentence about it, empty where it may be a checkpoint."""
+    """Return a sentence that says what the file is; empty where it may be a checkpoint."""
     size = path.stat().st_size
     if size == 0:
         return "is empty: download it again"
@@ -73,9 +75,9 @@ def _what(path: Path) -> str:
         end = file.read(8)
     if _HTML.match(start.removeprefix(b"\xef\xbb\xbf")):
         return "is a web page (HTML), not weights: the download failed; open the address in a browser to see why"
-    for beginning, said in _BEGINNINGS:
+    for beginning, reason in _BEGINNINGS:
         if start.startswith(beginning):
-            return said
+            return reason
     if start.startswith(b"PK\x03\x04"):
         return _what_zip(path, size)
     if start[257:262] == b"ustar":

@@ -1,4 +1,4 @@
-"""Checkpoint formats: from the groups of tensors in a file to the state dict of a network."""
+"""Turns the groups of tensors in a checkpoint into the state dict of a network."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from shapebias.core.text import printable
-from shapebias.precompute.models.checkpoints.candidates import Choice, choose_candidate
-from shapebias.precompute.models.checkpoints.contents import Group, State
+from shapebias.precompute.models.checkpoints.candidates import ChosenWeights, choose_candidate
+from shapebias.precompute.models.checkpoints.contents import State, TensorGroup
 from shapebias.precompute.models.checkpoints.heads import HEAD, head_elsewhere, head_notes, is_head
 from shapebias.precompute.models.checkpoints.naming import plain_name
 from shapebias.precompute.models.checkpoints.normaliser import find_normaliser, own_normaliser
@@ -23,17 +23,19 @@ _BOOKKEEPING = re.compile(  # a second copy of `robustness`, counters and queues
 )
 _ADVPROP = "the file is of AdvProp (it has auxiliary norms): add ,preprocess=advprop if x * 2 - 1 was its input"
 _COUNTER_OF_NORM = ".num_batches_tracked"
-_CONTRASTIVE = re.compile(r"(^|\.)encoder_[qk]\.$")  # MoCo: the last layer gives features, no classes
-_HEAD_VALUE = 1e-3  # of every weight of a head that the file lacks: outputs then follow what comes before it
+_CONTRASTIVE = re.compile(r"(^|\.)encoder_[qk]\.$")  # MoCo: the last layer gives features, not classes
+_HEAD_VALUE = 1e-3  # value of every weight of a head that the file lacks, so that its outputs depend on its inputs
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A state dict by a network's names, and `notes`, lines for the user.
+    """A state dict by a network's names.
 
-    `mean` and `std` are 3 floats each, of RGB in [0, 1], where the file holds a normaliser. `without_head`: the file
-    has no weights for the network's head, and `state` holds the network's own there.
+    state:         the tensors; where the file lacks the head, the network's own head
+    mean, std:     3 floats each, of RGB in [0, 1], where the file holds a normaliser
+    notes:         lines for the user
+    without_head:  whether the file has no weights for the network's head
     """
 
     state: State
@@ -43,23 +45,23 @@ class Weights:
     without_head: bool = False
 
 
-def weights_for(groups: Sequence[Group], wanted: Mapping[str, Tensor], wish: str | None = None) -> Weights:
+def weights_for(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor], request: str | None = None) -> Weights:
     """Return the tensors of a file by the names of a network's state dict, `wanted`.
 
-    Of the file's groups and prefixes those are taken that give most of `wanted`, or those that `wish` names (`ema`,
-    `raw`, a key). Names that fit nothing stay where they look like the network's, else they are left aside. Raises
-    ShapebiasError for values that make no sense, UsageError where it is not clear which weights are meant.
+    Of the file's groups and prefixes, the ones that give most of `wanted` are used, or those that `request` names
+    (`ema`, `raw`, a key). Tensors without a match are reported where they look like the network's, else ignored. Raises
+    ShapebiasError for values that make no sense, UsageError where it is ambiguous which weights are meant.
     """
-    choice = choose_candidate(groups, wanted, wish)
+    choice = choose_candidate(groups, wanted, request)
     if choice is None:
-        largest = max(groups, key=lambda group: len(group.tensors), default=Group("", {}))
+        largest = max(groups, key=lambda group: len(group.tensors), default=TensorGroup("", {}))
         return Weights(dict(largest.tensors))
-    outermost = groups[-1].tensors if groups[-1].place == "" else {}
+    outermost = groups[-1].tensors if groups[-1].keys == "" else {}
     return _complete(choice, wanted, outermost)
 
 
-def _complete(choice: Choice, wanted: Mapping[str, Tensor], outermost: State) -> Weights:
-    """Return the chosen weights with their head, normaliser and notes; `outermost` are all tensors of the file."""
+def _complete(choice: ChosenWeights, wanted: Mapping[str, Tensor], outermost: State) -> Weights:
+    """Return the chosen weights with their head, normaliser and notes; `outermost` is all tensors of the file."""
     candidate = choice.candidate
     tensors, names = candidate.group.tensors, dict(candidate.names)
     contrastive = bool(_CONTRASTIVE.search(candidate.prefix))
@@ -81,18 +83,19 @@ def _complete(choice: Choice, wanted: Mapping[str, Tensor], outermost: State) ->
     places = {name.partition(".")[0] for name in (missing if without_head else ())}
     unexpected = _unexpected(aside, candidate.prefix, None if missing and not without_head else wanted, places)
     left = _left_aside(_without(aside, unexpected), candidate.prefix)
-    said = [*choice.notes, *head_notes(head, candidate.prefix), *quantised, *normaliser.notes, *left]
+    notes = [*choice.notes, *head_notes(head, candidate.prefix), *quantised, *normaliser.notes, *left]
     if without_head:
-        said.append(f"the file has no head for the network ({_some(sorted(missing))}): activations, but no decisions")
+        notes.append(f"the file has no head for the network ({_some(sorted(missing))}): activations, but no decisions")
     if any(_AUXILIARY_NORM in name for name in aside):
-        said.append(_ADVPROP)
+        notes.append(_ADVPROP)
     known = {plain_name(name.removeprefix(candidate.prefix)): value for name, value in unexpected.items()}
-    return Weights(known | state, normaliser.mean, normaliser.std, said, without_head)
+    return Weights(known | state, normaliser.mean, normaliser.std, notes, without_head)
 
 
 def _added(state: State, wanted: Mapping[str, Tensor], head: set[str]) -> State:
-    """Return what a file may lack: the counters that PyTorch before 0.4.1 did not write, a normaliser that the network
-    has itself, and a `head`."""
+    """Return tensors that a file may lack: counters that PyTorch before 0.4.1 did not write, a normaliser of the
+    network itself, and a `head`.
+    """
     missing = wanted.keys() - state.keys()
     counters = {name: torch.tensor(0) for name in missing if name.endswith(_COUNTER_OF_NORM)}
     own = {name: wanted[name] for name in own_normaliser(missing, wanted)}
@@ -105,8 +108,11 @@ def _without(tensors: Mapping[str, Tensor], *names: Iterable[str]) -> State:
 
 
 def _unexpected(aside: State, prefix: str, wanted: Mapping[str, Tensor] | None, head: set[str]) -> State:
-    """Return the tensors that the network has no place for although they belong to modules that it has, but for the
-    modules of its `head`; of a network that nothing fits (None) all."""
+    """Return the tensors that the network has no parameter for, although they belong to modules that it has, except
+    those of its `head`.
+
+    Where nothing fits (`wanted` None), all tensors.
+    """
     modules = None if wanted is None else {name.partition(".")[0] for name in wanted} - head
     unexpected = {}
     for name, value in aside.items():
@@ -118,7 +124,7 @@ def _unexpected(aside: State, prefix: str, wanted: Mapping[str, Tensor] | None, 
 
 
 def _left_aside(aside: State, prefix: str) -> list[str]:
-    """Return a note on the tensors that are no part of the network, but for what training alone needs."""
+    """Return a note on the tensors that do not belong to the network, except those that only training needs."""
     names = [plain_name(name.removeprefix(prefix)) for name in aside]
     modules = dict.fromkeys(
         name.partition(".")[0]

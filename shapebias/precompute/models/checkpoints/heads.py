@@ -1,4 +1,4 @@
-"""The last layer of a checkpoint: inside a Sequential, under another name, for other outputs, or not there at all."""
+"""The last layer of a checkpoint: inside a Sequential, under another name, for other outputs, or missing."""
 
 import re
 from collections.abc import Mapping
@@ -13,8 +13,7 @@ _SUFFIX = re.compile(r"\.(weight|bias)$")
 
 
 def is_head(missing: set[str], wanted: Mapping[str, Tensor]) -> bool:
-    """Return whether the names that a file lacks are a network's head: linear layers by a usual name, or its last
-    module."""
+    """Return whether the missing names are a network's head: linear layers with a usual name, or its last module."""
     if not missing or len(missing) * 2 > len(wanted) or max(wanted[name].ndim for name in missing) != 2:
         return False
     last = list(wanted)[-1].partition(".")[0]
@@ -23,8 +22,11 @@ def is_head(missing: set[str], wanted: Mapping[str, Tensor]) -> bool:
 
 
 def head_elsewhere(missing: set[str], wanted: Mapping[str, Tensor], rest: State) -> dict[str, str]:
-    """Return which names of `rest` are a network's last linear layer, by the network's names; nothing where that is
-    not certain: one layer is missing, and one layer by a usual name takes its inputs."""
+    """Return the names in `rest` of a network's last linear layer, by the network's names.
+
+    Empty where that is not certain. It is certain where one layer is missing, and one layer with a usual name has the
+    same inputs.
+    """
     modules = {_SUFFIX.sub("", name) for name in missing}
     if len(modules) != 1 or any(not _SUFFIX.search(name) for name in missing):
         return {}
@@ -49,12 +51,12 @@ def _names_of(weight: str, module: str, missing: set[str], rest: State) -> dict[
     return names if all(name in rest for name in names.values()) else {}
 
 
-def head_notes(names: Mapping[str, str], place: str) -> list[str]:
-    """Return what to say where a head has another name in the file than in the network, in a Sequential or not."""
+def head_notes(names: Mapping[str, str], keys: str) -> list[str]:
+    """Return a note where a head has another name in the file than in the network."""
     if not names:
         return []
     network, file = (min(group) for group in (names.keys(), names.values()))
-    module, other = _SUFFIX.sub("", network), _SUFFIX.sub("", file).removeprefix(place)
+    module, other = _SUFFIX.sub("", network), _SUFFIX.sub("", file).removeprefix(keys)
     if (
         module == other
         or re.fullmatch(rf"{re.escape(module)}\.\d+", other)

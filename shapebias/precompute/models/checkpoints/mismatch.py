@@ -1,4 +1,4 @@
-"""Why a checkpoint does not fit a network, in one line."""
+"""Explains in one line why a checkpoint does not fit a network."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from shapebias.core.text import printable
-from shapebias.precompute.models.checkpoints.contents import Group, keys_in_words
+from shapebias.precompute.models.checkpoints.contents import TensorGroup, keys_in_words
 from shapebias.precompute.models.checkpoints.nearest import nearest_architecture
 
 _SHOWN = 2
@@ -31,10 +31,13 @@ def explain_mismatch(
     state: Mapping[str, Tensor],
     *,
     content: Any,
-    groups: Sequence[Group],
+    groups: Sequence[TensorGroup],
 ) -> str:
-    """Return one line behind a file's name: which names do not fit (counts and the first few), what the file holds, the
-    likely reason, and what to try. `content` is what the file holds, `groups` its tensors."""
+    """Return the explanation, one line to follow a file's name.
+
+    It says which names do not fit (counts and the first few), what the file holds, the likely reason, and what to try.
+    `content` is the content of the file, `groups` its tensors.
+    """
     missing, unexpected, reshaped = mismatch(wanted, state) or ([], [], [])
     shapes = [_shapes(name, wanted, state) for name in reshaped[:_SHOWN]] + reshaped[_SHOWN:]
     names = ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
@@ -61,7 +64,7 @@ def _reason(
     wanted: Mapping[str, Tensor],
     state: Mapping[str, Tensor],
     names: tuple[list[str], list[str], list[str]],
-    groups: Sequence[Group],
+    groups: Sequence[TensorGroup],
 ) -> str:
     missing, unexpected, reshaped = names
     classes = None if missing or unexpected else classes_of(wanted, state)
@@ -86,8 +89,7 @@ def _reason(
 
 
 def classes_of(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int | None:
-    """Return the classes that `state` has where it differs from `wanted` in their number only; None where it does
-    not."""
+    """Return the number of classes in `state` where it differs from `wanted` only in that; else None."""
     reshaped = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
     if not 1 <= len(reshaped) <= 2 or any(not wanted[name].ndim or not state[name].ndim for name in reshaped):
         return None

@@ -1,13 +1,13 @@
-"""How a file's names become a network's: prefixes of wrappers, parts of names that wrappers put in, old names."""
+"""Translates a file's names to a network's: prefixes of wrappers, insertions of wrappers, and old names."""
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-_WRAPPERS = re.compile(  # what data parallelism, torch.compile, FSDP and activation checkpoints put into names
+_WRAPPERS = re.compile(  # insertions of data parallelism, torch.compile, FSDP and activation checkpoints
     r"(?:(?<=^)|(?<=\.))(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 )
-_RENAMES = (  # (what a name holds, what to write instead), where the network knows the new name only
+_RENAMES = (  # (old part of a name, new part), used where the network has only the new name
     (re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)"), r"\1\2"),  # torchvision's published DenseNets
     (re.compile(r"^last_layer\."), "classifier.6."),  # AlexNet and VGG of `robustness`
     (re.compile(r"(^|\.)branch4_conv\."), r"\1branch4.1."),  # GoogLeNet of `robustness`
@@ -16,17 +16,21 @@ _RENAMED = re.compile(r"denselayer|last_layer|branch4_conv")
 
 
 def plain_name(name: str) -> str:
-    """Return a name without the parts that wrappers put in: `layer1.module.0.weight` is `layer1.0.weight`."""
+    """Return a name without the parts that wrappers insert.
+
+    >>> plain_name("layer1.module.0.weight")
+    'layer1.0.weight'
+    """
     return _WRAPPERS.sub("", name)
 
 
 def names_by_prefix(names: Collection[str], wanted: Collection[str]) -> Mapping[str, dict[str, str]]:
-    """Return for every prefix that leads to names of a network, `wanted`, which of `names` each of them is.
+    """Return for every prefix in front of names of a network, `wanted`, the name in `names` for each of them.
 
-    A name may be there under several prefixes: `layer1.conv1.weight` holds `conv1.weight`, too.
+    A name may fit with several prefixes: `layer1.conv1.weight` contains `conv1.weight`, too.
     """
     if len(names) < 2 * len(wanted) and all(name in names for name in wanted):
-        return {"": {name: name for name in wanted}}  # there is no room for a second network
+        return {"": {name: name for name in wanted}}  # too few names for a second network
     plain = _by_plain_name(wanted)
     prefixes: dict[str, dict[str, str]] = defaultdict(dict)
     for name in names:
@@ -40,15 +44,19 @@ def names_by_prefix(names: Collection[str], wanted: Collection[str]) -> Mapping[
 
 
 def large_parts(wanted: Iterable[str]) -> list[str]:
-    """Return the prefixes behind which a network has most of its names, the longest first: a file may hold that part
-    alone."""
+    """Return the prefixes of parts with most of a network's names, the longest first: a file may hold only that
+    part.
+    """
     names = list(wanted)
     counts = Counter(prefix for name in names for prefix, _ in _cuts(name) if prefix)
     return sorted((prefix for prefix, count in counts.items() if count * 2 > len(names)), key=len, reverse=True)
 
 
 def _by_plain_name(wanted: Iterable[str]) -> dict[str, str]:
-    """Return the names by what they are without wrappers. Where two would be one, both keep their own."""
+    """Return the names by their form without the insertions of wrappers.
+
+    Where two would be equal, both stay unchanged.
+    """
     known = list(wanted)
     plain: dict[str, str] = {}
     for name in known:
@@ -57,14 +65,14 @@ def _by_plain_name(wanted: Iterable[str]) -> dict[str, str]:
 
 
 def _cuts(name: str) -> Iterator[tuple[str, str]]:
-    """Return the ways to cut a name in two, the whole name first: its prefix with the dot, and the rest."""
+    """Yield the ways to split a name into a prefix with its dot and the rest, the whole name first."""
     yield "", name
-    for dot in (place for place, sign in enumerate(name) if sign == "."):
+    for dot in (position for position, sign in enumerate(name) if sign == "."):
         yield name[: dot + 1], name[dot + 1 :]
 
 
 def _renamed(name: str, plain: Mapping[str, str]) -> str | None:
-    """Return a network's name for an older one, None where it has none."""
+    """Return a network's name for an older name; None where there is none."""
     for pattern, replacement in _RENAMES:
         renamed = pattern.sub(replacement, name)
         if renamed in plain:

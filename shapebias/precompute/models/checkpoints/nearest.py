@@ -1,4 +1,4 @@
-"""The torchvision network that a file's weights are of, by names and shapes or by shapes alone."""
+"""Finds the torchvision network that a file's weights belong to, by names and shapes or by shapes alone."""
 
 import math
 from collections import Counter
@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from shapebias.precompute.models.architectures import torchvision_names, unset_network
-from shapebias.precompute.models.checkpoints.contents import Group
+from shapebias.precompute.models.checkpoints.contents import TensorGroup
 from shapebias.precompute.models.checkpoints.formats import weights_for
 
-_COMPARED = 8  # networks of about as many parameters as the file
-_NEAR = 0.7  # share of the weights' shapes that a near network has, too
+_COMPARED = 8  # number of networks to try, with about as many parameters as the file
+_NEAR = 0.7  # a near network has at least this fraction of the weights' shapes
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """A network of torchvision. `names_fit`: a file fits it as it is, but for the number of classes; `common` of the
-    file's `weights` (convolutions and linear layers) have its shapes; `is_same`: all have, but for those classes."""
+    """A torchvision network that is similar to a file.
+
+    names_fit:  whether the file fits, apart from the number of classes
+    is_same:    whether all weights have the network's shapes, apart from the classes
+    common:     how many of the file's weights have the network's shapes
+    weights:    how many weights (convolutions and linear layers) the file has
+    """
 
     name: str
     names_fit: bool
@@ -28,10 +33,11 @@ class Nearest:
     weights: int
 
 
-def nearest_architecture(groups: Sequence[Group]) -> Nearest | None:
-    """Return the torchvision network whose weights have most of the shapes of a file's largest group; None where none
-    is near."""
-    tensors = max(groups, key=lambda group: len(group.tensors), default=Group("", {})).tensors
+def nearest_architecture(groups: Sequence[TensorGroup]) -> Nearest | None:
+    """Return the torchvision network with the most shapes in common with a file's largest group; None where none is
+    similar.
+    """
+    tensors = max(groups, key=lambda group: len(group.tensors), default=TensorGroup("", {})).tensors
     shapes = _shapes(tensors)
     if not shapes:
         return None
@@ -48,7 +54,7 @@ def nearest_architecture(groups: Sequence[Group]) -> Nearest | None:
 
 
 def _are_same(shapes: Counter[tuple[int, ...]], theirs: Counter[tuple[int, ...]]) -> bool:
-    """Whether shapes are the same, or differ in one layer's outputs."""
+    """Return whether shapes are equal, or differ only in one layer's outputs."""
     (own, other) = (list((one - another).elements()) for one, another in ((shapes, theirs), (theirs, shapes)))
     return not (own or other) or (len(own) == len(other) == 1 and own[0][1:] == other[0][1:])
 
@@ -58,7 +64,7 @@ def _shapes(tensors: Mapping[str, Tensor]) -> Counter[tuple[int, ...]]:
 
 
 def _of_about_the_size(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return the networks with the nearest numbers of parameters: torchvision tells those without building any."""
+    """Return the networks with the nearest numbers of parameters, which torchvision lists without building networks."""
     import torchvision
 
     count = sum(value.numel() for name, value in tensors.items() if name.rpartition(".")[2] not in _BUFFERS)
@@ -68,8 +74,8 @@ def _of_about_the_size(tensors: Mapping[str, Tensor]) -> list[str]:
     return sorted(sizes, key=lambda name: abs(math.log(max(count, 1) / sizes[name])))[:_COMPARED]
 
 
-def _names_fit(groups: Sequence[Group], wanted: Mapping[str, Tensor]) -> bool:
-    """Whether a file has a network's names and shapes, whatever the number of classes."""
+def _names_fit(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor]) -> bool:
+    """Return whether a file has a network's names and shapes, for any number of classes."""
     state = weights_for(groups, wanted).state
     reshaped = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
     return state.keys() == wanted.keys() and all(len(wanted[name]) == 1000 for name in reshaped)

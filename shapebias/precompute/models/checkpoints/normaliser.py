@@ -1,4 +1,4 @@
-"""The mean and standard deviation of pixels that a file keeps as buffers of a module in front of the network."""
+"""The mean and standard deviation of pixels that a file stores as buffers of a module in front of the network."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,12 @@ _MEANS = tuple(mean for mean, _ in _PAIRS)
 
 @dataclass(frozen=True)
 class Normaliser:
-    """`mean` and `std` of RGB in [0, 1], None where the file holds none; `names` of the tensors; lines for the user."""
+    """The normaliser of a file.
+
+    mean, std:  of RGB in [0, 1]; None where the file has none
+    names:      of its tensors
+    notes:      lines for the user
+    """
 
     mean: Values | None = None
     std: Values | None = None
@@ -27,9 +32,9 @@ class Normaliser:
 
 
 def find_normaliser(rest: Mapping[str, Tensor]) -> Normaliser:
-    """Return the normaliser among the tensors of a file that are no part of the network.
+    """Return the normaliser among the tensors of a file that do not belong to the network.
 
-    Values above 1 are of pixels from 0 to 255. Raises ShapebiasError for values that make no sense.
+    Values above 1 are for pixels from 0 to 255. Raises ShapebiasError for values that make no sense.
     """
     means = [name for name, value in rest.items() if _last(name) in _MEANS and value.numel() == 3]
     pairs = [(name, _partner(name)) for name in means]
@@ -45,7 +50,7 @@ def find_normaliser(rest: Mapping[str, Tensor]) -> Normaliser:
 
 
 def own_normaliser(missing: Iterable[str], wanted: Mapping[str, Tensor]) -> set[str]:
-    """Return which of the names that a file lacks are the mean and std that the network itself has."""
+    """Return which of the missing names are the mean and std that the network itself has."""
     lasts = [name for pair in _PAIRS for name in pair]
     return {name for name in missing if _last(name) in lasts and wanted[name].numel() == 3}
 

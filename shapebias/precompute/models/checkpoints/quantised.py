@@ -1,4 +1,4 @@
-"""Weights kept as integers or 8-bit floats: multiplied by their scales where the file has them, else refused."""
+"""Weights stored as integers or 8-bit floats: multiplied by their scales where the file has them, else refused."""
 
 from collections.abc import Mapping
 
@@ -17,10 +17,10 @@ _EIGHT_BITS = (torch.float8_e4m3fn, torch.float8_e5m2)
 def with_floats(
     state: State, wanted: Mapping[str, Tensor], rest: Mapping[str, Tensor], names: Mapping[str, str]
 ) -> tuple[State, set[str], list[str]]:
-    """Return a state dict whose weights are floats where the network's are; the names of the scales that were used, and
-    a note.
+    """Return a state dict whose weights are floats where the network's are, the names of the scales that were used, and
+    notes.
 
-    `rest` are the file's other tensors, `names` the file's names. Raises ShapebiasError for integers without scales.
+    `rest` is the file's other tensors, `names` the file's names. Raises ShapebiasError for integers without scales.
     """
     floats, used, kinds = dict(state), set[str](), set[str]()
     for name, value in state.items():
@@ -42,7 +42,9 @@ def with_floats(
 
 
 def _scaled(value: Tensor, name: str, rest: Mapping[str, Tensor]) -> tuple[Tensor, set[str]] | None:
-    """Return (value - zero point) * scale, of the whole tensor or of each output, and the names of both."""
+    """Return (value - zero point) * scale, with one scale per tensor or per output, and the names of the used tensors;
+    None without a scale.
+    """
     scale = next((name + end for end in _SCALES if name + end in rest), None)
     if scale is None:
         return None

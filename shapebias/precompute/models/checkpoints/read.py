@@ -1,4 +1,4 @@
-"""Weights from a file into a network. Nothing in the file is executed."""
+"""Reads weights from a file into a network, without executing anything in the file."""
 
 import hashlib
 import pickle
@@ -18,50 +18,61 @@ from torch import Tensor, nn
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.models.checkpoints.arrays import tensor_of
-from shapebias.precompute.models.checkpoints.contents import Group, keys_in_words, tensor_groups
+from shapebias.precompute.models.checkpoints.contents import TensorGroup, keys_in_words, tensor_groups
 from shapebias.precompute.models.checkpoints.file_kinds import check_kind, is_numpy_archive, is_safetensors
 from shapebias.precompute.models.checkpoints.formats import Weights, weights_for
 from shapebias.precompute.models.checkpoints.mismatch import classes_of, explain_mismatch, mismatch
 from shapebias.precompute.models.checkpoints.unpickle import Placeholder, read_pickled
 
-_CHUNK = 2**26  # bytes that are read at once: other threads go on while they are summed up
-_Moment = tuple[int, int, int]  # a file's number, size and time of change
+_CHUNK = 2**26  # bytes that are read at once: other threads run while they are hashed
+_Moment = tuple[int, int, int]  # a file's inode, size and modification time
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file that was read, at a `moment`: `content` is whatever its trainer wrote, `groups` the tensors in it, and
-    `wish` which of several weights the user wants (`ema`, `raw`, a key)."""
+    """A file that was read.
+
+    content:  the object in the file
+    groups:   the tensors in it
+    moment:   identifies the version of the file that was read
+    request:     which of several sets of weights the user wants (`ema`, `raw`, a key)
+    """
 
     path: Path
     content: Any = field(repr=False)
-    groups: list[Group] = field(repr=False)
+    groups: list[TensorGroup] = field(repr=False)
     moment: _Moment | None
-    wish: str | None = None
+    request: str | None = None
     _known: dict[tuple[Any, ...], Weights] = field(default_factory=dict, repr=False)
 
     @cached_property
     def sha256(self) -> Future[str]:
-        """Of the file, in hexadecimal; from the first look on it is computed beside all else. Its result raises
-        ShapebiasError where the file is no longer the one that was read."""
+        """The SHA-256 of the file in hexadecimal, computed in the background from the first access on.
+
+        The result raises ShapebiasError where the file has changed since it was read.
+        """
         pool = ThreadPoolExecutor(1)
         digest = pool.submit(_sha256, self.path, self.moment)
         pool.shutdown(wait=False)
         return digest
 
     def classes_for(self, network: nn.Module) -> int | None:
-        """Return the number of classes of the file, where `network` fits but for theirs; else None. Raises
-        ShapebiasError."""
+        """Return the file's number of classes if `network` fits in everything else; else None.
+
+        Raises ShapebiasError.
+        """
         wanted = network.state_dict()
         return classes_of(wanted, self.weights_for(wanted).state)
 
     def weights_for(self, wanted: Mapping[str, Tensor]) -> Weights:
-        """Return the file's tensors by the names of a state dict. Raises UsageError or ShapebiasError where there are
-        none."""
+        """Return the file's tensors by the names of a state dict.
+
+        Raises UsageError or ShapebiasError where there are none.
+        """
         name = printable(str(self.path))
         shapes = tuple((key, tuple(value.shape)) for key, value in wanted.items())
         try:
-            weights = self._known.get(shapes) or weights_for(self.groups, wanted, self.wish)
+            weights = self._known.get(shapes) or weights_for(self.groups, wanted, self.request)
         except UsageError as error:
             raise UsageError(f"{name}: {error}") from error
         except ShapebiasError as error:
@@ -87,11 +98,11 @@ class Checkpoint:
         return weights
 
 
-def read_checkpoint(path: Path, wish: str | None = None) -> Checkpoint:
-    """Read safetensors, NumPy's .npz, or what `torch.save` wrote, onto the CPU.
+def read_checkpoint(path: Path, request: str | None = None) -> Checkpoint:
+    """Read safetensors, NumPy's .npz, or a file of `torch.save`, onto the CPU.
 
-    `wish` names the weights that are meant where the file holds several. Raises UsageError or ShapebiasError, one line;
-    one of a file that another program writes meanwhile says so.
+    `request` names the wanted weights where the file holds several sets. Raises UsageError or ShapebiasError where it
+    cannot be read, for instance because another program is writing it.
     """
     check_kind(path)
     moment = _moment(path)
@@ -105,7 +116,7 @@ def read_checkpoint(path: Path, wish: str | None = None) -> Checkpoint:
             f"{printable(str(path))} is not a checkpoint that can be read safely, or is cut off: {reason}"
         ) from error
     _check_unchanged(path, moment)
-    return Checkpoint(path, content, groups, moment, wish)
+    return Checkpoint(path, content, groups, moment, request)
 
 
 def _moment(path: Path) -> _Moment | None:
@@ -123,16 +134,16 @@ def _check_unchanged(path: Path, moment: _Moment | None) -> None:
 
 def _read(path: Path) -> Any:
     if is_safetensors(path):
-        return load(path.read_bytes())  # not mapped: a file that becomes shorter would end the program
+        return load(path.read_bytes())  # not memory-mapped: a file that becomes shorter would crash the program
     if is_numpy_archive(path):
         with np.load(path, allow_pickle=False) as arrays:
             tensors = {name: tensor_of(arrays[name]) for name in arrays.files}
         return {name: tensor for name, tensor in tensors.items() if tensor is not None}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a pickle's protocol
+            warnings.simplefilter("ignore")  # an unknown protocol of pickle
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # it holds other objects than tensors
+    except pickle.UnpicklingError:  # it holds objects other than tensors
         return read_pickled(path)
 
 

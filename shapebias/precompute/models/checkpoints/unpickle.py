@@ -1,8 +1,8 @@
 """Reads PyTorch's pickled checkpoints without running anything in them.
 
 `torch.load(weights_only=True)` refuses a file that holds any other object (an optimiser's schedule, training arguments,
-what dill wrote). Here such objects become placeholders: no name in the file is imported, nothing of the file is called.
-Only tensors, numbers, texts and containers are built.
+objects written by dill). Here such objects become placeholders: no name in the file is imported, nothing in the file is
+called. Only tensors, numbers, texts and containers are built.
 """
 
 import pickle
@@ -40,7 +40,7 @@ _DTYPES = {
 
 
 class _Inert(type):
-    """What a placeholder does when a pickle calls it, makes an instance of it, or gives it state or items: nothing."""
+    """A metaclass for placeholders, which ignore being called, instantiated, or given state or items by a pickle."""
 
     def __call__(cls, *_: Any, **__: Any) -> Any:
         return cls
@@ -62,14 +62,17 @@ class _Inert(type):
 
 
 class Placeholder(metaclass=_Inert):
-    """Stands for every class, function and object that is not built. A class, because pickles make instances of it."""
+    """Replaces every class, function and object that is not built.
+
+    It is a class, since pickles make instances of it.
+    """
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
         return cls
 
 
 class _Items(dict[Any, Any]):
-    """A dict to which a pickle cannot give attributes."""
+    """A dict to which a pickle cannot add attributes."""
 
     __slots__ = ()
 
@@ -119,7 +122,7 @@ _BUILDERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
     ("_codecs", "encode"): encoded,
-    ("__builtin__", "bytes"): encoded,  # of an empty array
+    ("__builtin__", "bytes"): encoded,  # the bytes of an empty array
     ("builtins", "bytes"): encoded,
     ("numpy", "dtype"): PickledType,
 }
@@ -131,15 +134,18 @@ _NUMPY_BUILDERS: dict[tuple[str, str], Callable[..., Any]] = {  # NumPy 1 has th
 
 
 class SafeUnpickler(pickle.Unpickler):
-    """Builds tensors and containers; every other name in the file is `Placeholder`."""
+    """Builds tensors and containers; every other name in the file becomes `Placeholder`."""
 
     def __init__(self, file: IO[bytes], storage: Callable[[str, int], torch.UntypedStorage] | None = None) -> None:
-        """`storage` gives the memory of a key, of so many bytes, for the tensors in the file."""
+        """Prepare reading.
+
+        `storage` returns the memory for a key and a number of bytes, for the tensors in the file.
+        """
         super().__init__(file, encoding="latin1")  # Python 2's texts, and the bytes of its arrays
         self._storage = storage
 
     def find_class(self, module: str, name: str) -> Any:
-        """Look a name up; nothing is imported."""
+        """Return the replacement for a name; nothing is imported."""
         if (module == "torch" or module.startswith("torch.")) and name in _DTYPES:
             return _DTYPES[name]
         inner = module.removeprefix("numpy.core.").removeprefix("numpy._core.")
@@ -147,7 +153,7 @@ class SafeUnpickler(pickle.Unpickler):
         return Placeholder if build is None else _Builder(build)
 
     def persistent_load(self, reference: Any) -> Any:
-        """Return a storage that a tensor refers to, as (memory, dtype)."""
+        """Return the storage of a tensor, as (memory, dtype)."""
         if not (self._storage and isinstance(reference, tuple) and len(reference) >= 5 and reference[0] == "storage"):
             return Placeholder
         _, dtype, key, _, elements, *view = reference
@@ -157,7 +163,7 @@ class SafeUnpickler(pickle.Unpickler):
 
 
 def read_pickled(path: Path) -> Any:
-    """Return the content of a checkpoint that `torch.save` wrote, in either of its formats.
+    """Return the content of a checkpoint of `torch.save`, in either of its formats.
 
     Raises OSError, ValueError, EOFError, RuntimeError, TypeError or pickle.UnpicklingError where it is damaged.
     """
@@ -169,7 +175,7 @@ def read_pickled(path: Path) -> Any:
 
 
 def _read_zip(archive: zipfile.ZipFile, limit: int) -> Any:
-    """Read PyTorch's format since 1.6: a pickle, and a file for every storage."""
+    """Read PyTorch's format since 1.6: a pickle, and one file per storage."""
     (name,) = (member for member in archive.namelist() if member.endswith("data.pkl"))
     root = name.removesuffix("data.pkl")
     if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != sys.byteorder.encode():
@@ -191,8 +197,10 @@ def _read_zip(archive: zipfile.ZipFile, limit: int) -> Any:
 
 
 def _read_stream(file: IO[bytes], limit: int) -> Any:
-    """Read PyTorch's format before 1.6: five pickles one after the other, then the storages in the order of the
-    last. A plain pickle of a dictionary is returned as it is: other libraries keep arrays so."""
+    """Read PyTorch's format before 1.6: five pickles, then the storages in the order of the last pickle.
+
+    A plain pickle of a dictionary is returned unchanged, since other libraries store arrays in that way.
+    """
     first = SafeUnpickler(file).load()
     if isinstance(first, dict):
         return first
@@ -211,7 +219,7 @@ def _read_stream(file: IO[bytes], limit: int) -> Any:
 
     content = SafeUnpickler(file, storage).load()
     for key in SafeUnpickler(file).load():
-        file.read(8)  # its number of elements, which the pickle has told
+        file.read(8)  # its number of elements, which the pickle contains
         _fill(storages[str(key)], file)
     return content
 

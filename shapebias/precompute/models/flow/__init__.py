@@ -1,1 +1,3 @@
-"""Data flow: the operations that a forward runs, what the axes of its tensors mean, where an activation ends."""
+"""Data flow: the operations of a forward, the meaning of the axes of its tensors, and where a layer's activation
+ends.
+"""

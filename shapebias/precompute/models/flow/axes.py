@@ -1,9 +1,9 @@
-"""What the axes of tensors mean, followed through a recorded forward.
+"""The meaning of the axes of tensors, followed through a recorded forward.
 
-Each axis is a product of factors, the slowest first: images (N), channels (C), rows and columns of the map (H, W),
-other positions (P), channels that a layer was applied to one by one, such as heads (G). A view that splits, joins or
-moves axes only moves factors, so that windows, tokens and heads can be put back where they came from. Tokens before or
-behind the positions (class and register tokens) are counted, not mixed with them.
+Each axis is a product of factors, slowest first: images (N), channels (C), rows and columns of the map (H, W), other
+positions (P), and items that a layer was applied to separately, such as heads (G). A view that splits, joins or moves
+axes only moves factors, so windows, tokens and heads can be put back in their places. Tokens before or behind the
+positions (class and register tokens) are counted, not mixed with them.
 """
 
 import math
@@ -16,17 +16,20 @@ _ON_A_MAP = frozenset((ROWS, COLUMNS, POSITIONS))
 
 @dataclass(frozen=True)
 class Factor:
-    """`size` steps along what `label` names, `stride` of the whole apart; the whole, of `whole` steps, is rolled by
-    `shift` to its end.
+    """`size` steps along the dimension `label`.
 
-    Of label TOKENS: `inner` are the factors of its positions, with `before` and `after` other tokens around them.
+    stride:         distance of steps in that dimension
+    shift:          by how many steps the dimension is rolled to its end
+    whole:          length of the dimension, where it is rolled
+    inner:          for label TOKENS: the factors of its positions
+    before, after:  for label TOKENS: the number of other tokens around the positions
     """
 
     label: str
     size: int
     stride: int = 1
     shift: int = 0
-    whole: int = 0  # where it is rolled
+    whole: int = 0  # 0: not rolled
     before: int = 0
     after: int = 0
     inner: "tuple[Factor, ...]" = ()
@@ -37,7 +40,7 @@ Axes = tuple[Axis, ...]
 
 
 def axis(label: str, size: int) -> Axis:
-    """Return an axis of one factor; of none where its size is 1."""
+    """Return an axis with one factor; with none where its size is 1."""
     return (Factor(label, size),) if size != 1 else ()
 
 
@@ -47,22 +50,22 @@ def size_of(factors: Sequence[Factor]) -> int:
 
 
 def unknown(shape: Sequence[int]) -> Axes:
-    """Return the axes of a tensor that nothing is known of."""
+    """Return the axes of a tensor with unknown meaning."""
     return tuple(axis(UNKNOWN, size) for size in shape)
 
 
 def labels_of(factors: Sequence[Factor]) -> set[str]:
-    """Return what an axis steps along, inside of its tokens too."""
+    """Return the labels of an axis's factors, those inside its tokens included."""
     return {factor.label for outer in factors for factor in outer.inner or (outer,)}
 
 
 def is_on_map(factors: Sequence[Factor]) -> bool:
-    """Return whether an axis steps along positions of the map, and nothing else."""
+    """Return whether an axis consists only of positions of the map."""
     return bool(factors) and labels_of(factors) <= _ON_A_MAP
 
 
 def resized(factors: Axis, size: int) -> Axis:
-    """Return an axis with another number of elements along the same: pooled, cut, padded."""
+    """Return an axis of the same meaning with another number of elements: pooled, cut, padded."""
     length, labels = size_of(factors), {factor.label for factor in factors}
     if length == size:
         return factors
@@ -76,8 +79,10 @@ def resized(factors: Axis, size: int) -> Axis:
 
 
 def cut(factors: Axis, start: int, stop: int, step: int = 1) -> Axis:
-    """Return the axis of the elements from `start` to `stop`. Of tokens, the positions stay as long as all are within;
-    what is cut out of the other tokens is of unknown meaning."""
+    """Return the axis of the elements from `start` to `stop`.
+
+    Tokens stay tokens as long as all positions are within; the meaning of other parts of tokens is unknown.
+    """
     size = len(range(start, stop, step))
     if len(factors) == 1 and factors[0].label == TOKENS and step == 1:
         tokens = factors[0]
@@ -90,8 +95,10 @@ def cut(factors: Axis, start: int, stop: int, step: int = 1) -> Axis:
 
 
 def rolled(factors: Axis, steps: int) -> Axis:
-    """Return the axis of elements moved by `steps` to the end, those from the end to the start. Rolled channels are
-    channels; of positions only those in one piece can be followed."""
+    """Return the axis whose elements are moved by `steps` to the end, and those at the end to the start.
+
+    Rolled channels stay channels; positions can be followed only where they are in one piece.
+    """
     size = size_of(factors)
     if labels_of(factors) <= {CHANNELS} or size == 1:
         return factors
@@ -109,7 +116,7 @@ def join_tokens(inner: Axis, before: int, after: int) -> Axis:
 
 
 def regroup(axes: Axes, shape: Sequence[int]) -> Axes | None:
-    """Return the axes of a tensor after a view as `shape`; None where an axis is cut where its factors cannot be."""
+    """Return the axes of a tensor after a view as `shape`; None where an axis is split inside one of its factors."""
     waiting = [factor for factors in axes for factor in factors][::-1]
     grouped = []
     for size in shape:
@@ -132,7 +139,9 @@ def regroup(axes: Axes, shape: Sequence[int]) -> Axes | None:
 
 
 def _merged(factors: Sequence[Factor]) -> Axis:
-    """Return an axis whose neighbouring factors are one where they step through the same without a gap."""
+    """Return an axis in which neighbouring factors are merged where they step through the same dimension without
+    a gap.
+    """
     merged: list[Factor] = []
     for factor in factors:
         last = merged[-1] if merged else None
@@ -145,5 +154,5 @@ def _merged(factors: Sequence[Factor]) -> Axis:
 
 
 def relabelled(factors: Axis, old: str, new: str) -> Axis:
-    """Return an axis with another meaning of one kind of its factors."""
+    """Return an axis in which factors with the label `old` get the label `new`."""
     return tuple(replace(factor, label=new) if factor.label == old else factor for factor in factors)

@@ -1,4 +1,4 @@
-"""The parts of a network that stand for it: its stages, and the hidden neurons of a transformer's blocks."""
+"""The parts of a network to watch: its stages, and the hidden neurons of a transformer's blocks."""
 
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -32,8 +32,11 @@ class Blocks:
         weighted: list[Operation],
         has_maps: Callable[[ModuleCall], bool],
     ) -> None:
-        """`weighted` are the operations of its layers with weights; `has_maps` tells of a call of a module whether its
-        output has units."""
+        """Prepare the search.
+
+        weighted:  the operations of layers with weights
+        has_maps:  returns whether the output of a module's call has units
+        """
         self._network, self._weighted, self._has_maps = network, weighted, has_maps
         self._paths = {id(module): path for path, module in network.named_modules()}
         self._calls: dict[str, list[ModuleCall]] = {}
@@ -44,15 +47,15 @@ class Blocks:
         """Return the calls of the network's stages, without one that gives the class scores."""
         opened = {""}
         while True:
-            found = list(self._below("", opened))
-            parts = [call.path for call in found if self._has_parts(call)]
+            calls = list(self._below("", opened))
+            parts = [call.path for call in calls if self._has_parts(call)]
             large = [path for path in parts if self._is_container(path) and 2 * self.count(path) > self.count("")]
-            blocks = [call for call in found if self.count(call.path) != 1 or self._has_parts(call)]
+            blocks = [call for call in calls if self.count(call.path) != 1 or self._has_parts(call)]
             if len(blocks) >= _ENOUGH or not parts or (len(blocks) >= _FEW and not large):
                 break
             opened.add(max(large or parts, key=self.count))
-        hidden = [call for call in found if call.output is not None and not is_result(call.output)]
-        return hidden or found
+        hidden = [call for call in calls if call.output is not None and not is_result(call.output)]
+        return hidden or calls
 
     def count(self, path: str) -> int:
         """Return how many layers with weights run in a module."""
@@ -75,7 +78,7 @@ class Blocks:
         return min(inside, default=0)
 
     def _has_parts(self, call: ModuleCall) -> bool:
-        """Whether layers with weights are inside of a module, which may have other children (its padding)."""
+        """Return whether layers with weights are inside a module, which may have other children, such as padding."""
         return any(self.count(self._paths[id(child)]) for child in self._network.get_submodule(call.path).children())
 
     def _is_container(self, path: str) -> bool:
@@ -83,16 +86,16 @@ class Blocks:
 
 
 def is_within(path: str, outer: str) -> bool:
-    """Return whether a module is another one, or a part of it."""
+    """Return whether a module is another one or a part of it."""
     return not outer or path == outer or path.startswith(f"{outer}.")
 
 
 def hidden_neurons(recording: Recording, weighted: list[Operation], norms: Norms) -> Iterator[Operation]:
-    """Return the operations whose activations are the hidden neurons of a transformer's blocks.
+    """Yield the operations whose activations are the hidden neurons of a transformer's blocks.
 
-    They are linear layers, or convolutions of one pixel, to as many channels or more, whose nonlinearity another one
-    follows, back to as many as came in; or depthwise convolutions between two such layers. Networks without attention
-    have none.
+    They are linear layers, or convolutions of one pixel, to at least as many channels, followed by a nonlinearity and
+    another such layer back to the number of input channels; or depthwise convolutions between two such layers. Networks
+    without attention have none.
     """
     if not any(operation.name in ATTENTION and operation.output.depends for operation in recording.operations):
         return
@@ -106,7 +109,7 @@ def hidden_neurons(recording: Recording, weighted: list[Operation], norms: Norms
 
 
 def _before_depthwise(operation: Operation, norms: Norms) -> Operation | None:
-    """Return the linear layer without a nonlinearity whose output a depthwise convolution filters, None for others."""
+    """Return the linear layer without nonlinearity whose output a depthwise convolution filters; None for others."""
     value = operation.argument(0, "input")
     if not is_depthwise(operation) or not isinstance(value, Value):
         return None
@@ -117,7 +120,7 @@ def _before_depthwise(operation: Operation, norms: Norms) -> Operation | None:
 
 
 def _pointwise_behind(value: Value) -> Iterator[Operation]:
-    """Return the linear layers that follow, at once or behind elementwise functions and norms."""
+    """Yield the linear layers that follow a value, directly or behind elementwise functions and norms."""
     waiting, seen = [value], {value}
     while waiting:
         for operation in waiting.pop().consumers:

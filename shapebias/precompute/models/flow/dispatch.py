@@ -1,4 +1,4 @@
-"""Every ATen call of a block of code, handed to a function."""
+"""Passes every ATen call of a block of code to a function."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,16 +26,20 @@ class _Mode(TorchDispatchMode):
 
 @contextmanager
 def intercepting(run: Run) -> Iterator[None]:
-    """Call `run(function, arguments, options)` instead of every ATen function on tensors, while the block runs,
-    and returns its result. Whatever `run` itself computes is not intercepted."""
+    """Call `run(function, arguments, options)` in place of every ATen function on tensors during the block.
+
+    The result of `run` is the result of the call. ATen calls inside `run` are not intercepted.
+    """
     with _Mode(run):
         yield
 
 
 @contextmanager
 def part_by_part() -> Iterator[None]:
-    """Let PyTorch's transformer layers run as their code says while the block runs, and not as one fused function:
-    fused or not would depend on which modules have hooks."""
+    """Let PyTorch's transformer layers run as their code says during the block, not as one fused function.
+
+    Otherwise they would be fused or not depending on which modules have hooks.
+    """
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

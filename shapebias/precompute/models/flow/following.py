@@ -1,5 +1,8 @@
-"""Where the activation of a layer ends: a convolution's or linear layer's output, followed through its norm and its
-elementwise nonlinearity to the point where a second activation joins, another layer begins or the path forks."""
+"""Finds where the activation of a layer ends.
+
+The output of a convolution or linear layer is followed through its norm and its elementwise nonlinearity, to the point
+where a second activation joins, another layer begins, or the path forks.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,14 +15,14 @@ NORM, SCALE = "norm", "scale"
 
 @dataclass(frozen=True)
 class Activation:
-    """The tensor that counts as a layer's activation, and the kinds of operations on the way to it (`norm`, `relu`)."""
+    """The tensor that counts as a layer's activation, and the kinds of operations before it (`norm`, `relu`)."""
 
     value: Value
     after: tuple[str, ...] = ()
 
     @property
     def signed(self) -> bool:
-        """Whether there is no nonlinearity on the way, or a norm behind it."""
+        """Whether there is no nonlinearity among these operations, or a norm comes after it."""
         return not self.after or self.after[-1] == NORM
 
 
@@ -36,8 +39,11 @@ def is_linear(operation: Operation) -> bool:
 
 
 def parameter_of(operation: Operation) -> str:
-    """Return the name of the parameter that a convolution or linear operation has as its weights, in whatever precision
-    or shape; empty where they were computed."""
+    """Return the name of the parameter with the weights of a convolution or linear operation; empty where they are
+    computed.
+
+    The weights may have been converted or reshaped.
+    """
     weights = operation.argument(1, "weight")
     while isinstance(weights, Value) and weights.producer is not None and weights.producer.name in known.SAME_ELEMENTS:
         weights = weights.producer.inputs[0]
@@ -52,14 +58,14 @@ def is_pointwise(operation: Operation) -> bool:
 
 
 def is_depthwise(operation: Operation) -> bool:
-    """Return whether an operation is a convolution that filters each channel by itself."""
+    """Return whether an operation is a convolution that filters each channel separately."""
     value, weights = operation.argument(0, "input"), operation.argument(1, "weight")
     both = isinstance(value, Value) and isinstance(weights, Value) and is_convolution(operation)
     return both and weights.shape[1] == 1 and value.shape[1] == operation.output.shape[1] > 1
 
 
 def activation_of(norms: "Norms", operation: Operation) -> Activation:
-    """Return where the activation of a convolution or linear operation ends; `norms` are those of its recording."""
+    """Return where the activation of a convolution or linear operation ends; `norms` belong to its recording."""
     reached = activation = Activation(operation.output)
     while (step := _step(reached.value, norms)) is not None:
         value, kinds = step
@@ -70,11 +76,12 @@ def activation_of(norms: "Norms", operation: Operation) -> Activation:
 
 
 def ending_of(value: Value) -> tuple[str, ...]:
-    """Return the kinds of the last operations before a value that joins several: `sum`, `relu` of a residual block,
-    say."""
+    """Return the kinds of the last operations before a value that joins several, such as `sum`, `relu` for a residual
+    block.
+    """
     names: list[str] = []
     while (operation := value.producer) is not None:
-        operands = [each for each in operation.inputs if each.depends]
+        operands = [operand for operand in operation.inputs if operand.depends]
         if operation.name in ("add", "cat") and len(operands) > 1:
             names.append("sum" if operation.name == "add" else "concatenation")
             break
@@ -88,7 +95,7 @@ def ending_of(value: Value) -> tuple[str, ...]:
 
 
 def is_result(value: Value) -> bool:
-    """Return whether the network returns a value, in whatever shape, or pooled over its positions."""
+    """Return whether the network returns a value, in any shape, or pooled over its positions."""
     while not value.returned:
         user = value.consumers[0] if len(value.consumers) == 1 else None
         passes = user is not None and (is_elementwise(user) or user.name in known.POOLING)
@@ -99,9 +106,11 @@ def is_result(value: Value) -> bool:
 
 
 def is_signed(value: Value) -> bool:
-    """Return whether a value may be negative for want of a nonlinearity: on no path back to a layer with weights there
-    is one, or a norm or another layer is behind it. Of sums and concatenations, whether that holds for one of their
-    parts."""
+    """Return whether a value may be negative because no nonlinearity limits it.
+
+    That is so where on no path back to a layer with weights there is a nonlinearity, or where a norm or another layer
+    follows it. For sums and concatenations, whether it holds for one of their parts.
+    """
     waiting, seen = [value], {value}
     while waiting:
         operation = waiting.pop().producer
@@ -119,7 +128,7 @@ def is_signed(value: Value) -> bool:
 
 
 def _is_nonlinear_product(operation: Operation) -> bool:
-    """Return whether an operation ends a nonlinear function of one of its operands: x * sigmoid(x)."""
+    """Return whether an operation multiplies an operand by a nonlinear function of itself: x * sigmoid(x)."""
     steps = (_elementwise(operand) for operand in operation.inputs if operand.depends and len(operand.consumers) > 1)
     return any(
         step is not None and step[0] is operation.output and step[1] not in ((NORM,), (SCALE,)) for step in steps
@@ -127,8 +136,9 @@ def _is_nonlinear_product(operation: Operation) -> bool:
 
 
 def sources_of(value: Value) -> list[Operation]:
-    """Return the convolutions and linear operations that a value comes from through elementwise functions, norms,
-    pooling and sums, in their order."""
+    """Return the convolutions and linear operations that a value comes from, in order, through elementwise functions,
+    norms, pooling and sums.
+    """
     sources: dict[Operation, None] = {}
     waiting, seen = [value], {value}
     while waiting:
@@ -138,14 +148,14 @@ def sources_of(value: Value) -> list[Operation]:
         if is_convolution(operation) or is_linear(operation):
             sources[operation] = None
         elif _kind(operation) is not None or operation.name in known.SAME_ELEMENTS | known.POOLING:
-            fresh = [each for each in operation.inputs if each.depends and each not in seen]
+            fresh = [operand for operand in operation.inputs if operand.depends and operand not in seen]
             waiting += fresh
             seen |= set(fresh)
     return sorted(sources, key=lambda operation: operation.position)
 
 
 def _kind(operation: Operation) -> str | None:
-    """What to call an elementwise operation or a norm; None for any other."""
+    """Return the word for an elementwise operation or a norm; None for any other."""
     if operation.name in known.NORMS:
         return NORM
     if operation.name in known.NONLINEAR:
@@ -158,7 +168,7 @@ def _kind(operation: Operation) -> str | None:
 
 
 def _nonlinearity(operation: Operation) -> str:
-    """Its name, with the limits of a clamp where they have a name of their own."""
+    """Return the word for a nonlinearity; clamps with usual limits have their own."""
     low, high = operation.argument(1, "min_val"), operation.argument(2, "max_val")
     if operation.name == "hardtanh" and (low, high) == (0, 6):
         return "relu6"
@@ -170,7 +180,7 @@ def _nonlinearity(operation: Operation) -> str:
 
 
 class Norms:
-    """The calls of modules that are norms by their class's name, whatever they compute with."""
+    """The calls of modules that are norms by the name of their class, whatever they compute with."""
 
     def __init__(self, recording: Recording) -> None:
         self.operations = recording.operations
@@ -182,16 +192,18 @@ class Norms:
         return named and not any(is_convolution(operation) or is_linear(operation) for operation in inside)
 
     def around(self, consumers: Iterable[Operation]) -> ModuleCall | None:
-        """Return the innermost call of a norm in which all of some operations ran."""
+        """Return the innermost call of a norm in which all of some operations ran; None where there is none."""
         positions = [operation.position for operation in consumers]
         around = [call for call in self._calls if call.first <= min(positions) and max(positions) < call.last]
         return min(around, key=lambda call: call.last - call.first, default=None)
 
 
 def _step(value: Value, norms: "Norms") -> tuple[Value, tuple[str, ...]] | None:
-    """The next value that is a function of this one alone, element by element or by a norm, and that all which is
-    computed from this one goes through; with the kinds of operations on the way (none where the elements stayed what
-    they were)."""
+    """Return the next value that depends on this one alone, elementwise or by a norm, if everything computed from this
+    one goes through it; and the kinds of operations in between.
+
+    The kinds are empty where the elements are unchanged. Returns None where there is no such value.
+    """
     if value.returned or not value.consumers:
         return None
     norm = norms.around(value.consumers)
@@ -204,14 +216,15 @@ def _step(value: Value, norms: "Norms") -> tuple[Value, tuple[str, ...]] | None:
 
 
 def _kinds_in(call: ModuleCall, norms: "Norms") -> tuple[str, ...]:
-    """A norm, and the nonlinearity that its module ends with where it has one (timm's BatchNormAct2d)."""
+    """Return the kinds in a call of a norm: the norm, and the nonlinearity that its module ends with (timm's
+    BatchNormAct2d).
+    """
     kinds = [kind for kind in map(_kind, norms.operations[call.first : call.last]) if kind is not None]
     return (NORM, kinds[-1]) if NORM in kinds and kinds[-1] not in (NORM, SCALE) else (NORM,)
 
 
 def _is_alone(value: Value, call: ModuleCall, norms: "Norms") -> bool:
-    """Whether the only activation from outside that operations in a call work on is `value`, and whether nothing but
-    what it returns is used outside."""
+    """Return whether a call's operations use only `value` from outside, and only its result is used outside."""
     inside = set(norms.operations[call.first : call.last])
     made = {output for operation in inside for output in operation.outputs}
     given = {operand for operation in inside for operand in operation.inputs if operand.depends} - made
@@ -224,8 +237,11 @@ def _depends_only(operation: Operation, allowed: set[Value]) -> bool:
 
 
 def _elementwise(value: Value) -> tuple[Value, tuple[str, ...]] | None:
-    """As `_step`, for elementwise operations: one, or several that fork and join again (x * sigmoid(x)), with what they
-    are divided by (a norm written by hand)."""
+    """Return the same as `_step` for elementwise operations.
+
+    There may be one, or several that fork and join again (x * sigmoid(x)), with their divisors (a norm written by
+    hand).
+    """
     region, operations = {value}, []
     waiting: set[Operation] = set(value.consumers)
     forks = len(waiting) > 1
@@ -248,7 +264,7 @@ def _elementwise(value: Value) -> tuple[Value, tuple[str, ...]] | None:
 
 
 def _rescaled(value: Value) -> Value:
-    """Return what a value is multiplied with or divided by a number to, where that is all: x * relu6(x + 3) / 6."""
+    """Return a value after it was multiplied or divided by a number, if that is all: x * relu6(x + 3) / 6."""
     while len(value.consumers) == 1 and not value.returned:
         operation = value.consumers[0]
         if operation.name not in ("mul", "div") or isinstance(operation.argument(1, "other"), Value):
@@ -258,12 +274,12 @@ def _rescaled(value: Value) -> Value:
 
 
 def is_elementwise(operation: Operation) -> bool:
-    """Return whether an operation works on each element by itself, or only moves them."""
+    """Return whether an operation works on each element separately, or only moves elements."""
     return _kind(operation) not in (None, NORM) or operation.name in known.SAME_ELEMENTS
 
 
 def _summary(operations: list[Operation]) -> tuple[str, ...] | None:
-    """What to call several operations as one; None where they are neither elementwise nor a norm."""
+    """Return the kinds of several operations taken as one; None where they are neither elementwise nor a norm."""
     kinds = [_kind(operation) for operation in operations]
     nonlinear = tuple(dict.fromkeys(kind for kind in kinds if kind not in (None, SCALE)))
     names = {operation.name for operation in operations}

@@ -1,4 +1,4 @@
-"""How a layer's tensor holds its maps: which of its axes are channels, and which are rows and columns."""
+"""The layout of maps in a layer's tensor: which of its axes are channels, and which are rows and columns."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,17 +30,21 @@ _ORDER = (IMAGES, CHANNELS, ROWS, COLUMNS, POSITIONS)
 
 @dataclass(frozen=True)
 class Layout:
-    """Turns a layer's tensor into maps [B, units, h, w], and back. `axes` are those of the tensor of a batch of `batch`
-    images (see `flow.axes`), None for [B, units, h, w]."""
+    """Converts a layer's tensor to maps [B, units, h, w], and back.
+
+    axes:   those of the tensor for a batch of `batch` images (see `flow.axes`); None for [B, units, h, w]
+    batch:  the number of images
+    """
 
     axes: Axes | None = None
     batch: int = 0
 
     def maps(self, tensor: Tensor) -> Tensor:
-        """Return the maps [B, units, h, w] in a tensor, in the order of the image's rows and columns: a view where that
-        is possible. Tokens that belong to no position are left out.
+        """Return the maps [B, units, h, w] in a tensor, with rows and columns in the image's order; a view where that
+        is possible.
 
-        Raises ValueError where the tensor is that of an image of another size, and its axes are cut for one size.
+        Tokens without a position are left out. Raises ValueError where the tensor belongs to an image of another size,
+        and its axes are split for one size.
         """
         if self.axes is None:
             return tensor
@@ -49,7 +53,7 @@ class Layout:
         return maps.roll([-shift for shift in self._shifts], (2, 3)) if any(self._shifts) else maps
 
     def restore(self, maps: Tensor, tensor: Tensor) -> Tensor:
-        """Return a tensor such as the given one, with other maps in it."""
+        """Return a tensor like the given one, with other maps in it."""
         if self.axes is None:
             return maps
         changed = tensor.clone(memory_format=torch.contiguous_format)
@@ -60,18 +64,18 @@ class Layout:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """The shape of the maps of the batch that the axes are of."""
+        """The shape of the maps of the batch that the axes were found with."""
         return _grouped((factor, factor.size) for factor in self._factors)
 
     @cached_property
     def _outer(self) -> list[Factor]:
-        """The factors of all axes in the order of the tensor; for an axis of one element one of that size."""
+        """The factors of all axes in the order of the tensor; an axis of one element has one factor of size 1."""
         assert self.axes is not None
         return [factor for one in self.axes for factor in one or (Factor(POSITIONS, 1),)]
 
     @cached_property
     def _factors(self) -> list[Factor]:
-        """Those of `_outer`, with the positions among tokens in the place of all tokens."""
+        """The same as `_outer`, with the positions among tokens in place of all tokens."""
         return [factor for outer in self._outer for factor in outer.inner or (outer,)]
 
     @cached_property
@@ -85,7 +89,7 @@ class Layout:
         return shifts.get(ROWS, 0), shifts.get(COLUMNS, 0) or shifts.get(POSITIONS, 0)
 
     def _ordered(self, tensor: Tensor) -> Tensor:
-        """A view of the tensor with an axis a factor, in their order."""
+        """Return a view of the tensor with one axis per factor, in their order."""
         assert self.axes is not None
         order = sorted(range(len(self._factors)), key=lambda index: _in_order(self._factors[index]))
         if len(self._factors) == len(self.axes) and self._factors == self._outer and not any(self._shifts):
@@ -103,12 +107,12 @@ class Layout:
 
 
 def _in_order(factor: Factor) -> tuple[int, int]:
-    """Positions in the order of the image; channels in the order of the tensor, shuffled or not."""
+    """Return a sort key: positions in the order of the image; channels in the order of the tensor, shuffled or not."""
     return _ORDER.index(factor.label), 0 if factor.label == CHANNELS else -factor.stride
 
 
 def _grouped(sizes: Iterable[tuple[Factor, int]]) -> tuple[int, int, int, int]:
-    """The shape [B, units, h, w] that factors of these sizes make."""
+    """Return the shape [B, units, h, w] that factors of these sizes make."""
     grouped = dict.fromkeys(_ORDER, 1)
     for factor, size in sizes:
         grouped[factor.label] *= size
@@ -119,8 +123,10 @@ CHANNELS_FIRST = Layout()
 
 
 def layout_of(axes: Axes, batch: int) -> Layout | None:
-    """Return the layout of a tensor with these axes; None where it cannot be told which of them are channels, or where
-    the positions are not all of a map's, each once."""
+    """Return the layout of a tensor with these axes; None where it has none.
+
+    It has none where it is unknown which axes are channels, or where the positions are not all of a map's, each once.
+    """
     axes = tuple(map(_as_channels, axes))
     factors = [factor for one in axes for outer in one for factor in outer.inner or (outer,)]
     labels = {factor.label for factor in factors}
@@ -137,14 +143,16 @@ def layout_of(axes: Axes, batch: int) -> Layout | None:
 
 
 def _is_plain(factors: Axis, label: str) -> bool:
-    """Return whether an axis is one of [B, units, h, w] as it is: channels in any order, positions in theirs."""
+    """Return whether an axis is one of [B, units, h, w] as it is: channels in any order, positions in order."""
     in_order = label == CHANNELS or (len(factors) <= 1 and all(factor.shift == 0 for factor in factors))
     return in_order and labels_of(factors) <= {label}
 
 
 def _is_side(factors: list[Factor]) -> bool:
-    """Return whether factors step along a side of a map without a gap, once through each position; a position may be
-    several pixels (where those within became channels)."""
+    """Return whether factors step along a side of a map without a gap, once through each position.
+
+    A position may be several pixels, where the pixels within became channels.
+    """
     steps = sorted(factors, key=lambda factor: factor.stride)
     first = steps[0].stride if steps else 1
     strides = accumulate((factor.size for factor in steps), mul, initial=first)
@@ -154,18 +162,23 @@ def _is_side(factors: list[Factor]) -> bool:
 
 
 def _as_channels(factors: Axis) -> Axis:
-    """An axis of channels and pixels, as space-to-depth makes them: each of its elements is a channel."""
+    """Return an axis of channels and pixels as channels, as space-to-depth makes them: each of its elements is a
+    channel.
+    """
     labels = {factor.label for factor in factors}
     mixed = CHANNELS in labels and len(labels) > 1 and labels <= {CHANNELS, GROUPS, ROWS, COLUMNS, POSITIONS}
     return axis(CHANNELS, size_of(factors)) if mixed else factors
 
 
 def layout_by_hand(shape: tuple[int, ...], channels: int) -> Layout | None:
-    """Return the layout of a tensor [images, ...] whose channels are at the axis `channels`, counted from the end where
-    it is negative; of the others two are rows and columns, one positions. None where the tensor has no such axes."""
+    """Return the layout of a tensor [images, ...] with channels at the axis `channels` (negative: counted from the
+    end).
+
+    Two other axes are rows and columns, one other axis is positions. None where the tensor has no such axes.
+    """
     rank = len(shape)
     if not 2 <= rank <= 4 or not -rank <= channels < rank or channels % rank == 0:
         return None
     rest = iter((ROWS, COLUMNS) if rank == 4 else (POSITIONS,))
-    labels = [IMAGES, *(CHANNELS if place == channels % rank else next(rest) for place in range(1, rank))]
+    labels = [IMAGES, *(CHANNELS if position == channels % rank else next(rest) for position in range(1, rank))]
     return layout_of(tuple(axis(label, size) for label, size in zip(labels, shape, strict=True)), shape[0])

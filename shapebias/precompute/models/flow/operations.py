@@ -1,4 +1,6 @@
-"""Which ATen functions are convolutions, norms, elementwise or views, by name (without the `_` of in-place ones)."""
+"""Names of ATen functions (without the `_` of in-place ones) that are convolutions, norms, elementwise functions or
+views.
+"""
 
 
 def _names(*lines: str) -> frozenset[str]:
@@ -15,7 +17,7 @@ NORMS = _names(
     "batch_norm native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit_no_training",
     "layer_norm native_layer_norm group_norm native_group_norm instance_norm rms_norm",
 )
-NONLINEAR = {  # elementwise functions, and what to call those whose ATen name says little
+NONLINEAR = {  # elementwise functions, and clear names for those whose ATen name says little
     **{
         name: name
         for name in _names(
@@ -28,11 +30,11 @@ NONLINEAR = {  # elementwise functions, and what to call those whose ATen name s
     **dict.fromkeys(("clamp", "clamp_min", "clamp_max", "clip", "maximum", "minimum"), "clamp"),
     "log_sigmoid_forward": "log_sigmoid",
 }
-ARITHMETIC = _names(  # elementwise too, by itself no nonlinearity
+ARITHMETIC = _names(  # elementwise functions that are no nonlinearities
     "add sub rsub subtract mul multiply div divide true_divide neg negative addcmul addcdiv lerp where",
     "gt ge lt le eq ne rsqrt reciprocal masked_fill __and__ logical_and logical_not heaviside",
 )
-MOVING = _names(  # views: the elements stay what they are, but not where they are
+MOVING = _names(  # views: they move elements without changing them
     "permute transpose swapaxes swapdims movedim moveaxis view reshape _unsafe_view flatten unflatten t reshape_as",
     "view_as unsqueeze squeeze numpy_T view_copy _reshape_alias mT",
 )
@@ -46,8 +48,8 @@ REDUCTIONS = _names(
 )
 AVERAGING = _names("mean sum var std amax norm linalg_vector_norm avg_pool2d avg_pool3d pad expand expand_as")
 DIVISIONS = _names("div divide true_divide rsqrt reciprocal")
-IN_NORMS = frozenset(("sqrt", "square", "power", "abs", "clamp"))  # what a norm by hand has of nonlinearities
-ALIKE = (  # the axes of an output are those of the operands, of another size where elements were pooled
+IN_NORMS = frozenset(("sqrt", "square", "power", "abs", "clamp"))  # nonlinearities in norms that are written by hand
+ALIKE = (  # the output has the operands' axes, with another size where elements are pooled
     NORMS
     | frozenset(NONLINEAR)
     | ARITHMETIC

@@ -1,4 +1,4 @@
-"""The axes of every tensor in a recorded forward: what each ATen function makes of those of its operands."""
+"""Computes the axes of every tensor in a recorded forward: one rule for each ATen function."""
 
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
@@ -35,8 +35,8 @@ def follow_axes(recording: Recording) -> dict[Value, Axes]:
             if value.depends and value.producer is None:
                 known[value] = _of_images(value.shape)
         rule = RULES.get(operation.name) or (_alike if operation.name in ALIKE else _nothing)
-        found = rule(operation, known)
-        for value, axes in zip_longest(operation.outputs, found[: len(operation.outputs)]):
+        results = rule(operation, known)
+        for value, axes in zip_longest(operation.outputs, results[: len(operation.outputs)]):
             if axes is None or tuple(map(size_of, axes)) != value.shape:
                 axes = unknown(value.shape)
             known[value] = axes
@@ -51,7 +51,7 @@ def _of_images(shape: Sequence[int]) -> Axes:
 
 
 def _of_batch(axes: Axes, batch: int) -> Axes:
-    """Return the axes of a convolution's output; its first one is of images where nothing else is known of it."""
+    """Return the axes of a convolution's output; its first axis is images where nothing else is known."""
     lost = labels_of(axes[0]) == {UNKNOWN} and size_of(axes[0]) == batch
     return (axis(IMAGES, batch), *axes[1:]) if lost else axes
 
@@ -61,8 +61,11 @@ def _nothing(operation: Operation, known: Known) -> Found:
 
 
 def _alike(operation: Operation, known: Known) -> Found:
-    """Elementwise functions, norms, pooling, reductions: the axes of an operand of the same shape, the first that is
-    known; else each axis that of an operand, the first that fits from the right; else one of another size."""
+    """Return the axes for elementwise functions, norms, pooling and reductions.
+
+    They are those of the first known operand of the same shape. Otherwise each axis is that of the first operand that
+    fits from the right, or else one of another size.
+    """
     operands = [known[value] for value in operation.inputs if value in known]
     return [_of_operands(operation, operands, output.shape) if operands else None for output in operation.outputs]
 
@@ -75,13 +78,17 @@ def _of_operands(operation: Operation, operands: list[Axes], shape: tuple[int, .
     if operation.name in REDUCTIONS and len(shape) < len(operands[0]):
         return _reduced(operation, operands[0], shape)
     same_rank = [axes for axes in operands if len(axes) == len(shape)]
-    found = []
-    for place in range(-len(shape), 0):
-        fitting = [axes[place] for axes in operands if len(axes) >= -place and size_of(axes[place]) == shape[place]]
+    result = []
+    for dimension in range(-len(shape), 0):
+        fitting = [
+            axes[dimension]
+            for axes in operands
+            if len(axes) >= -dimension and size_of(axes[dimension]) == shape[dimension]
+        ]
         best = sorted(fitting, key=lambda factors: not _is_known(factors))
-        otherwise = resized(same_rank[0][place], shape[place]) if same_rank else axis(UNKNOWN, shape[place])
-        found.append(best[0] if best else otherwise)
-    return tuple(found)
+        otherwise = resized(same_rank[0][dimension], shape[dimension]) if same_rank else axis(UNKNOWN, shape[dimension])
+        result.append(best[0] if best else otherwise)
+    return tuple(result)
 
 
 def _is_known(factors: Axis) -> bool:
@@ -100,7 +107,7 @@ def _reduced(operation: Operation, axes: Axes, shape: tuple[int, ...]) -> Axes |
 
 
 def _convolution(operation: Operation, known: Known) -> Found:
-    """[N, C, H, W], or with fewer or more spatial axes."""
+    """Return the axes of a convolution: [N, C, H, W], or with another number of spatial axes."""
     _, given = operand(operation, known)
     shape, weights = operation.output.shape, operation.argument(1, "weight")
     spatial = {1: (POSITIONS,), 2: (ROWS, COLUMNS), 3: ("D", ROWS, COLUMNS)}.get(len(shape) - 2)
@@ -112,7 +119,9 @@ def _convolution(operation: Operation, known: Known) -> Found:
 
 
 def _channels(given: Axis, size: int, operation: Operation) -> Axis:
-    """Return the axis of a convolution's output channels: of those of each image, where a group of channels is one."""
+    """Return the axis of a convolution's output channels; where a group of channels is an image, of each image's
+    channels.
+    """
     groups = operation.argument(8 if operation.name.endswith("convolution") else 6, "groups", 1)
     if given and given[0].label == IMAGES and isinstance(groups, int) and groups % given[0].size == 0:
         return (given[0], *axis(CHANNELS, size // given[0].size))
@@ -120,26 +129,31 @@ def _channels(given: Axis, size: int, operation: Operation) -> Axis:
 
 
 def _side(given: Axis, size: int, label: str) -> Axis:
-    """Return an axis along which a convolution's kernel moved: it stays what it was, but for its size."""
+    """Return an axis that a convolution's kernel moved along: its meaning is unchanged, its size is not."""
     if labels_of(given) & {CHANNELS, GROUPS, IMAGES}:
         return axis(UNKNOWN, size)
     return resized(given, size) if is_on_map(given) else axis(label, size)
 
 
 def _linear(operation: Operation, known: Known) -> Found:
-    """All axes but the last, whose elements are new channels."""
+    """Return the axes for a linear layer: all but the last stay; the elements of the last are new channels."""
     _, given = operand(operation, known)
     return [None if given is None else _times_weights(given, operation.output.shape[-1])]
 
 
 def _times_weights(given: Axes, size: int) -> Axes:
-    """Return the axes of a tensor whose last axis was multiplied with a matrix of weights. What were channels along
-    another axis are, behind it, things that a layer is applied to one by one."""
+    """Return the axes of a tensor whose last axis was multiplied by a matrix of weights.
+
+    The last axis becomes new channels. If another axis was channels, it is now only an axis along which a layer was
+    repeated.
+    """
     return (*(relabelled(factors, CHANNELS, GROUPS) for factors in given[:-1]), axis(CHANNELS, size))
 
 
 def _matmul(operation: Operation, known: Known) -> Found:
-    """Rows of the first operand, columns of the second; with a constant second operand as a linear layer."""
+    """Return the axes of a product: rows of the first operand, columns of the second; with a constant second operand,
+    as for a linear layer.
+    """
     _, one = operand(operation, known, 0)
     second, other = operand(operation, known, 1)
     shape = operation.output.shape
@@ -154,27 +168,29 @@ def _matmul(operation: Operation, known: Known) -> Found:
 
 
 def _first_known(axes: Axes, others: Axes) -> Axes:
-    """Return, axis by axis, the first if it is known and no shorter, else the other."""
+    """Return, axis by axis, the first one if it is known and not shorter, else the other."""
     pairs = zip(axes, others, strict=True)
     return tuple(one if _is_known(one) and size_of(one) >= size_of(other) else other for one, other in pairs)
 
 
 def _addmm(operation: Operation, known: Known) -> Found:
-    """bias + input @ weight: a linear layer."""
+    """Return the axes of bias + input @ weight, a linear layer."""
     given = known.get(operation.arguments[1])
     return [None if given is None else _times_weights(given, operation.output.shape[-1])]
 
 
 def _attention(operation: Operation, known: Known) -> Found:
-    """The queries' axes, with the values' channels."""
-    query, value = (known.get(operation.argument(place, name)) for place, name in ((0, "query"), (2, "value")))
+    """Return the axes of attention: those of the queries, with the channels of the values."""
+    query, value = (known.get(operation.argument(position, name)) for position, name in ((0, "query"), (2, "value")))
     if query is None or value is None or len(query) != len(value):
         return [None]
     return [(*_first_known(query[:-2], value[:-2]), query[-2], value[-1])]
 
 
 def _einsum(operation: Operation, known: Known) -> Found:
-    """By the letters of its equation; letters that only constants have are new channels where channels are summed."""
+    """Return the axes by the letters of the equation; letters that only constants have are new channels where channels
+    are summed.
+    """
     equation, operands = operation.arguments[0].replace(" ", ""), operation.arguments[1]
     if "->" not in equation or "." in equation:
         return [None]
@@ -190,7 +206,7 @@ def _einsum(operation: Operation, known: Known) -> Found:
 
 
 def _copy(operation: Operation, known: Known) -> Found:
-    """What is copied, where it fills the whole."""
+    """Return the axes of the copied tensor, where it fills the whole target."""
     source = operation.argument(1, "src")
     axes = known.get(source) if isinstance(source, Value) else None
     return [axes] if axes is not None and source.shape == operation.output.shape else _alike(operation, known)
@@ -202,7 +218,7 @@ def _query(operation: Operation, known: Known) -> Found:
 
 
 def _recurrent(operation: Operation, known: Known) -> Found:
-    """Of each step of a sequence new channels."""
+    """Return the axes of a recurrent layer: new channels for each step of the sequence."""
     given = known.get(operation.arguments[0])
     first = None if given is None else (*given[:-1], axis(CHANNELS, operation.output.shape[-1]))
     return [first, *(None for _ in operation.outputs[1:])]

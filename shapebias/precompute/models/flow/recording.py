@@ -1,4 +1,4 @@
-"""One forward of a network, recorded: every operation on tensors, and which module ran it."""
+"""Records one forward of a network: every operation on tensors, and the module that ran it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -22,10 +22,14 @@ _FILLED = (  # with constants or noise, shaped like their first operand
 
 @dataclass(eq=False)
 class Value:
-    """What a tensor held between two operations; an in-place operation makes a new value of the same tensor.
+    """The content of a tensor between two operations; an in-place operation gives the same tensor a new value.
 
-    `depends` tells whether it was computed from the network's input; `producer` is None for inputs and constants
-    (parameters, whose name is in `parameter`, buffers, tensors made in the forward of other things than the input).
+    depends:    whether it was computed from the network's input
+    parameter:  the name of the parameter, where it is one
+    producer:   the operation that computed it; None for inputs and constants (parameters, buffers, tensors that do not
+                depend on the input)
+    consumers:  the operations that use it
+    returned:   whether the network returns it
     """
 
     shape: tuple[int, ...]
@@ -33,7 +37,7 @@ class Value:
     parameter: str = ""
     producer: "Operation | None" = None
     consumers: "list[Operation]" = field(default_factory=list)
-    returned: bool = False  # by the network
+    returned: bool = False  # True for results
 
     def __repr__(self) -> str:
         return f"Value({list(self.shape)}, of {self.producer.function if self.producer else 'outside'})"
@@ -41,11 +45,16 @@ class Value:
 
 @dataclass(eq=False)
 class Operation:
-    """A call of an ATen function. `function` is its name as PyTorch has it (`relu_`), `name` the same without the mark
-    of in-place functions; it was the `occurrence`-th call of `function` in the forward, from 0.
+    """A call of an ATen function.
 
-    `arguments` are the positional ones, with a `Value` in the place of each tensor; `options` are those by keyword;
-    `module` and `call` name the innermost module that ran it, and which of its calls that was.
+    function:    its name in PyTorch (`relu_`); `name` is the same without the mark of in-place functions
+    occurrence:  the number of this call of `function` in the forward, from 0
+    position:    the number of the operation in the forward
+    module:      the path of the innermost module that ran it
+    call:        the number of that module's call
+    arguments:   the positional ones, with a `Value` in place of each tensor
+    options:     the keyword arguments
+    digest:      sums of its output for each image, see `_digest`
     """
 
     function: str
@@ -57,10 +66,11 @@ class Operation:
     options: dict[str, Any]
     inputs: list[Value]
     outputs: list[Value] = field(default_factory=list)
-    digest: list[tuple[float, float]] = field(default_factory=list)  # of its output for each image, see `_digest`
+    digest: list[tuple[float, float]] = field(default_factory=list)  # see `_digest`
 
     @property
     def name(self) -> str:
+        """The function's name without the mark of in-place functions."""
         return self.function.removesuffix("_")
 
     @property
@@ -69,14 +79,18 @@ class Operation:
         return self.outputs[0]
 
     def argument(self, position: int, keyword: str, default: Any = None) -> Any:
-        """Return one of its arguments, however it was given."""
+        """Return one of its arguments, whether it was passed by position or by keyword."""
         return self.arguments[position] if position < len(self.arguments) else self.options.get(keyword, default)
 
 
 @dataclass(eq=False)
 class ModuleCall:
-    """A call of the module at `path`: the `number`-th in the order in which its calls ended, from 0. `first` and `last`
-    bound the positions of the operations that ran in it (last excluded); `output` is the first tensor it returned."""
+    """A call of the module at `path`.
+
+    number:       among the module's calls, in the order in which they ended, from 0
+    first, last:  the operations that ran in it are at positions `first` to `last - 1`
+    output:       the first tensor that it returned
+    """
 
     path: str
     kind: type[nn.Module]
@@ -88,7 +102,9 @@ class ModuleCall:
 
 @dataclass
 class Recording:
-    """A forward of a network on a batch: its operations in order, its module calls in the order in which they ended."""
+    """A forward of a network on a batch: its operations in order, and its module calls in the order in which they
+    ended.
+    """
 
     batch: int
     operations: list[Operation]
@@ -102,11 +118,11 @@ class Recording:
 def record(
     network: nn.Module, images: Tensor, *, digests: bool = False, gradients: bool = False
 ) -> tuple[Any, Recording]:
-    """Run `images` [B, 3, H, W] through `network` once; return what it returned, and the recording.
+    """Run `images` [B, 3, H, W] through `network` once; return its result and the recording.
 
-    With `digests`, each operation has sums of its output for each image, by which recordings can be compared. With
-    `gradients`, the forward is one whose gradient can be asked for: PyTorch then runs other functions than without.
-    What the network raises is raised.
+    With `digests`, each operation has sums of its output for each image, so that recordings can be compared. With
+    `gradients`, gradients are enabled, so that PyTorch runs the functions it uses then. Errors of the network are
+    passed on.
     """
     recorder = _Recorder(len(images) if digests else 0)
     recorder.value_of(images).depends = True
@@ -120,7 +136,7 @@ def record(
 
 
 def tensors_in(nested: Any) -> Iterator[Tensor]:
-    """Return the tensors in nested lists, tuples, dictionaries and objects, in order."""
+    """Yield the tensors in nested lists, tuples, dictionaries and objects, in order."""
     if isinstance(nested, Tensor):
         yield nested
     elif isinstance(nested, dict):
@@ -142,22 +158,23 @@ def _map_tensors(nested: Any, change: Callable[[Tensor], Any]) -> Any:
 
 
 class _Recorder:
-    """Sees every ATen call of a forward. It knows tensors by their identity as long as they live, and keeps none."""
+    """Sees every ATen call of a forward. It identifies tensors while they exist, without keeping them alive."""
 
     def __init__(self, batch: int) -> None:
         self.operations: list[Operation] = []
         self.calls: list[ModuleCall] = []
-        self._batch = batch  # of the digests, 0 = none
+        self._batch = batch  # number of images in digests, 0 = no digests
         self._values: dict[int, Value] = {}
         self._sharing: dict[int, dict[int, ReferenceType[Tensor]]] = defaultdict(dict)  # tensors by their storage
-        self._changed: dict[int, tuple[Operation, bool]] = {}  # tensors written to through another: by what, wholly
+        # Tensors changed through another tensor: the operation, and whether all elements changed.
+        self._changed: dict[int, tuple[Operation, bool]] = {}
         self._open: list[ModuleCall] = []
         self._begun: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
 
     def value_of(self, tensor: Tensor) -> Value:
-        """The value that a tensor has now; one that was never seen is a constant."""
+        """Return the current value of a tensor; a tensor that was never seen is a constant."""
         if id(tensor) not in self._values:
             same = (other for other in self._in_memory_of(tensor) if _is_alias(tensor, other))
             known = next((self._values[id(other)] for other in same), None)
@@ -173,7 +190,7 @@ class _Recorder:
         self._values[id(tensor)] = value
 
     def _forget(self, number: int, storage: int) -> None:
-        """Forget a tensor that is gone: another one may get its number."""
+        """Forget a deleted tensor, since another one may get its id."""
         del self._values[number]
         self._changed.pop(number, None)
         del self._sharing[storage][number]
@@ -181,13 +198,13 @@ class _Recorder:
             del self._sharing[storage]
 
     def _in_memory_of(self, tensor: Tensor) -> list[Tensor]:
-        """The known tensors whose memory is a tensor's."""
+        """Return the known tensors that share memory with a tensor."""
         alive = (reference() for reference in self._sharing.get(_storage(tensor), {}).values())
         return [other for other in alive if other is not None]
 
     @contextmanager
     def following(self, network: nn.Module) -> Iterator[None]:
-        """Hook every module of a network while the block runs, to know which of them runs an operation."""
+        """Hook every module of a network during the block, to know which of them runs an operation."""
         handles = []
         for path, module in network.named_modules():
             handles.append(module.register_forward_pre_hook(lambda module, _, path=path: self._begin(path, module)))
@@ -230,7 +247,7 @@ class _Recorder:
         written = _written(func, args, options)
         outputs = list(tensors_in(result))
         if outputs and not written and all(any(output is given for given in tensors_in(args)) for output in outputs):
-            return result  # nothing was done: `contiguous` of what is contiguous, dropout in eval mode
+            return result  # the function did nothing: `contiguous` for a contiguous tensor, dropout in eval mode
         self._record(operation, outputs, written)
         return result
 
@@ -249,7 +266,7 @@ class _Recorder:
             self._write(tensor, operation)
 
     def _write(self, tensor: Tensor, operation: Operation) -> None:
-        """Note that other tensors in the same memory hold something else now."""
+        """Record that other tensors in the same memory have changed."""
         for other in self._in_memory_of(tensor):
             if other is not tensor and _is_alias(tensor, other):
                 self._values[id(other)] = self._values[id(tensor)]
@@ -258,11 +275,11 @@ class _Recorder:
 
 
 def _after_write(old: Value, operation: Operation, wholly: bool) -> Value:
-    """The value of a tensor after an operation wrote to it, to a part or wholly, through another tensor."""
+    """Return the value of a tensor after an operation changed some or all of it through another tensor."""
     written = operation.output
     function, inputs = ("view", [written]) if wholly else ("write", [old, written])
-    place = (operation.position, operation.module, operation.call)
-    change = Operation(function, 0, *place, tuple(inputs), {}, inputs)
+    origin = (operation.position, operation.module, operation.call)
+    change = Operation(function, 0, *origin, tuple(inputs), {}, inputs)
     change.outputs = [Value(old.shape, any(value.depends for value in inputs), producer=change)]
     for value in inputs:
         value.consumers.append(change)
@@ -270,7 +287,7 @@ def _after_write(old: Value, operation: Operation, wholly: bool) -> Value:
 
 
 def _digest(output: Tensor, batch: int) -> list[tuple[float, float]]:
-    """Of each image a sum of a tensor's elements, weighted by their places, and their norm."""
+    """Return for each image a sum of a tensor's elements, weighted by their positions, and their norm."""
     rows = output.detach().reshape(batch, -1).double()
     weights = torch.linspace(-1, 2, rows.shape[1], dtype=torch.float64, device=rows.device)
     return list(zip((rows @ weights).tolist(), rows.norm(dim=1).tolist(), strict=True))
@@ -284,19 +301,19 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _is_alias(tensor: Tensor, other: Tensor) -> bool:
-    """Whether two tensors of one storage are the same elements in the same order."""
+    """Return whether two tensors of one storage are the same elements in the same order and shape."""
     same = tensor.shape == other.shape and tensor.stride() == other.stride()
     return bool(same and tensor.storage_offset() == other.storage_offset())
 
 
 def _is_view(tensor: Tensor, other: Tensor) -> bool:
-    """Whether two tensors of one storage are the same elements in the same order, in whatever shape."""
+    """Return whether two tensors of one storage are the same elements in the same order, in any shape."""
     contiguous = tensor.is_contiguous() and other.is_contiguous() and tensor.numel() == other.numel()
     return bool(contiguous and tensor.storage_offset() == other.storage_offset())
 
 
 def _written(func: Any, args: Any, options: dict[str, Any]) -> list[Tensor]:
-    """The tensors among the arguments that an ATen function changes, by its schema."""
+    """Return the tensors among the arguments that an ATen function changes, by its schema."""
     written = []
     for position, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:

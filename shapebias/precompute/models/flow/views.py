@@ -1,4 +1,4 @@
-"""What views do to axes: functions that move, split, join and choose elements, and change none."""
+"""The effect of views on axes: functions that move, split, join or select elements without changing them."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,12 +24,12 @@ from shapebias.precompute.models.flow.axes import (
 from shapebias.precompute.models.flow.recording import Operation, Value
 
 Known = dict[Value, Axes]
-Found = list[Axes | None]  # the axes of each output, None where nothing is known of them
+Found = list[Axes | None]  # the axes of each output, None where they are unknown
 Rule = Callable[[Operation, Axes], Axes | None]
 
 
 def operand(operation: Operation, known: Known, position: int = 0) -> tuple[Value | None, Axes | None]:
-    """Return an operand, the first or second, and its axes; None where it is no tensor or nothing is known of it."""
+    """Return the operand at `position` and its axes; None where it is not a tensor or its axes are unknown."""
     value = operation.argument(position, "input" if position == 0 else "other")
     if position == 0 and value is None:
         value = operation.options.get("self")
@@ -37,17 +37,17 @@ def operand(operation: Operation, known: Known, position: int = 0) -> tuple[Valu
 
 
 def _of_one(rule: Rule) -> Callable[[Operation, Known], Found]:
-    """Return the rule of a function with one operand and one output, from what it makes of that operand's axes."""
+    """Return the rule of a function with one operand and one output, from a function of that operand's axes."""
 
-    def found(operation: Operation, known: Known) -> Found:
+    def axes_of_output(operation: Operation, known: Known) -> Found:
         _, given = operand(operation, known)
         return [None if given is None else rule(operation, given)]
 
-    return found
+    return axes_of_output
 
 
 def _view(operation: Operation, given: Axes) -> Axes:
-    """By the sizes; where an axis is cut where it cannot be, the axes before it."""
+    """Return the axes of a view by its sizes; where an axis cannot be split so, only the axes before it are known."""
     shape = operation.output.shape
     axes = regroup(given, shape)
     if axes is not None:
@@ -76,7 +76,7 @@ def _reversed(operation: Operation, given: Axes) -> Axes:
 
 
 def _movedim(operation: Operation, given: Axes) -> Axes:
-    sources, destinations = (_several(operation.argument(place, name)) for place, name in _MOVES)
+    sources, destinations = (_several(operation.argument(position, name)) for position, name in _MOVES)
     moved = {to % len(given): given[start % len(given)] for start, to in zip(sources, destinations, strict=True)}
     gone = {start % len(given) for start in sources}
     rest = (factors for position, factors in enumerate(given) if position not in gone)
@@ -96,28 +96,30 @@ def _unsqueeze(operation: Operation, given: Axes) -> Axes:
 
 
 def _expand(operation: Operation, given: Axes) -> Axes:
-    """Axes of one element become longer: of what, nobody says."""
+    """Return the axes where axes of one element become longer; the meaning of these is unknown."""
     shape = operation.output.shape
     full = ((),) * (len(shape) - len(given)) + given
     return tuple(f if size_of(f) == size else axis(UNKNOWN, size) for f, size in zip(full, shape, strict=True))
 
 
 def _repeat(operation: Operation, given: Axes) -> Axes:
-    """Repeated channels are channels; repeated positions are not those of a map."""
+    """Return the axes of repeated elements: repeated channels are channels, repeated positions are not those of
+    a map.
+    """
     shape = operation.output.shape
     full = ((),) * (len(shape) - len(given)) + given
     return tuple(_rearranged(factors, size) for factors, size in zip(full, shape, strict=True))
 
 
 def _rearranged(factors: Axis, size: int, moved: bool = False) -> Axis:
-    """Return an axis of other elements, in another order or of another number: only channels stay what they are."""
+    """Return an axis whose elements are reordered, or changed in number: only channels keep their meaning."""
     if size_of(factors) == size and not moved:
         return factors
     return axis(CHANNELS if labels_of(factors) == {CHANNELS} else UNKNOWN, size)
 
 
 def _repeat_interleave(operation: Operation, given: Axes) -> Axes | None:
-    """Each element several times, as nearest-neighbour upsampling does."""
+    """Return the axes where each element is repeated, as in nearest-neighbour upsampling."""
     shape = operation.output.shape
     if len(shape) != len(given):
         return None
@@ -136,15 +138,15 @@ def _index_select(operation: Operation, given: Axes) -> Axes:
 
 
 def _index(operation: Operation, given: Axes) -> Axes | None:
-    """One axis, indexed by a list of numbers."""
-    places = [place for place, index in enumerate(operation.arguments[1]) if index is not None]
-    if len(places) != 1 or len(operation.arguments[1][places[0]].shape) != 1:
+    """Return the axes where one axis is indexed by a list of numbers."""
+    dimensions = [dimension for dimension, index in enumerate(operation.arguments[1]) if index is not None]
+    if len(dimensions) != 1 or len(operation.arguments[1][dimensions[0]].shape) != 1:
         return None
-    return _with_others(operation, given, places)
+    return _with_others(operation, given, dimensions)
 
 
 def _with_others(operation: Operation, given: Axes, dims: Sequence[int]) -> Axes:
-    """Other elements along the axes `dims`."""
+    """Return the axes with other elements along the axes `dims`."""
     changed = list(given)
     for dim in dims:
         changed[dim] = _rearranged(given[dim], operation.output.shape[dim], moved=True)
@@ -191,17 +193,17 @@ def _split(operation: Operation, known: Known) -> Found:
     if given is None:
         return [None for _ in operation.outputs]
     position = operation.argument(2, "dim", 0) % len(given)
-    found: Found = []
+    parts: Found = []
     start = 0
     for output in operation.outputs:
         stop = start + output.shape[position]
-        found.append(_part(given, position, cut(given[position], start, stop)))
+        parts.append(_part(given, position, cut(given[position], start, stop)))
         start = stop
-    return found
+    return parts
 
 
 def _cat(operation: Operation, known: Known) -> Found:
-    """Channels beside channels; other tokens around positions."""
+    """Return the axes of a concatenation: channels beside channels, or other tokens around positions."""
     operands = [value for value in operation.arguments[0] if isinstance(value, Value) and value.shape != (0,)]
     shape = operation.output.shape
     position = operation.argument(1, "dim", 0) % len(shape)
@@ -219,7 +221,7 @@ def _cat(operation: Operation, known: Known) -> Found:
         after = sum(other.shape[position] for other in operands[index + 1 :])
         joined = _tokens_around(factors, before, after)
         if any(is_on_map(other) for other in others):
-            joined = axis(UNKNOWN, shape[position])  # of two maps
+            joined = axis(UNKNOWN, shape[position])  # positions of two maps
     else:
         joined = resized(factors, shape[position])
     return [_part(known[main], position, joined)]
@@ -241,7 +243,9 @@ def _stack(operation: Operation, known: Known) -> Found:
 
 
 def _im2col(operation: Operation, given: Axes) -> Axes | None:
-    """[N, C, H, W] as [N, C x window, windows]: windows side by side are pixels that moved, others new channels."""
+    """Return the axes of [N, C, H, W] as [N, C x window, windows]: adjacent windows only move pixels, others make new
+    channels.
+    """
     window, dilation, padding, stride = (list(_several(number)) * 2 for number in operation.arguments[1:5])
     sizes = [size_of(side) for side in given[2:]]
     if window[:2] == stride[:2] and not any(padding) and set(dilation) == {1}:
@@ -263,7 +267,7 @@ def _col2im(operation: Operation, given: Axes) -> Axes:
 
 
 def _unfold(operation: Operation, given: Axes) -> Axes | None:
-    """One axis as windows of it, the window last: pixels that moved where windows are side by side."""
+    """Return the axes where one axis becomes windows, the window last: adjacent windows only move pixels."""
     position, size, step = operation.arguments[1] % len(given), *operation.arguments[2:4]
     length = size_of(given[position])
     split = None
@@ -274,7 +278,7 @@ def _unfold(operation: Operation, given: Axes) -> Axes | None:
 
 
 def _pixel_shuffle(operation: Operation, given: Axes) -> Axes | None:
-    """Channels to pixels or pixels to channels."""
+    """Return the axes where channels become pixels or pixels become channels."""
     if len(given) != 4 or any(len(side) > 1 for side in given[2:]):
         return None
     _, channels, height, width = operation.output.shape

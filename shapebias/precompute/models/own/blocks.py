@@ -1,4 +1,4 @@
-"""What the program's own networks are made of."""
+"""The building blocks of the program's own networks."""
 
 from torch import nn
 

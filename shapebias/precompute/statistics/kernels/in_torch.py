@@ -1,15 +1,15 @@
-"""The operators by PyTorch's operations, for GPUs where Triton cannot be used."""
+"""The operators implemented with PyTorch's operations, for GPUs where Triton cannot be used."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-_CHUNK = 1 << 24  # upsampled values at once
+_CHUNK = 1 << 24  # number of upsampled values at once
 
 
 def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See `operators.reduce_maps`."""
+    """Reduce maps: see `operators.reduce_maps`."""
     maps = maps.float().contiguous(memory_format=torch.channels_last)
     rows = maps.permute(0, 2, 3, 1).flatten(1, 2)
     finite = rows.isfinite().all(1)
@@ -42,7 +42,7 @@ def _apart(rows: Tensor, pairs: Tensor) -> Tensor:
 
 
 def combine_moments(totals: Sequence[Tensor], count: Tensor, mean: Tensor, deviations: Tensor) -> None:
-    """Add the moments of other values to `totals`, (count, mean, sum of squared deviations): each [C] float64."""
+    """Add the moments of other values to `totals`, (count, mean, sum of squared deviations): [C] float64 each."""
     own_count, own_mean, own_deviations = totals
     share = count / (own_count + count).clamp(min=1)
     apart = mean - own_mean
@@ -60,7 +60,7 @@ def add_moments(
     finite: Tensor,
     positions: int,
 ) -> None:
-    """See `operators.add_moments`."""
+    """Add moments to totals: see `operators.add_moments`."""
     *moments, low_count = totals
     size = finite.double() * positions
     count = size.sum(0)
@@ -72,7 +72,7 @@ def add_moments(
 
 
 def add_variation(totals: list[Tensor], sums: Tensor, finite: Tensor, share: float) -> None:
-    """See `operators.add_variation`."""
+    """Add variations to totals: see `operators.add_variation`."""
     variation, absolute, apart = sums[2:]
     usable = finite & variation.isfinite() & absolute.isfinite()
     for total, values in zip(totals, (variation, absolute, apart * share, usable.double()), strict=True):
@@ -80,27 +80,33 @@ def add_variation(totals: list[Tensor], sums: Tensor, finite: Tensor, share: flo
 
 
 def add_class_means(total: Tensor, left_out: Tensor, activation: Tensor, finite: Tensor, labels: Tensor) -> None:
-    """See `operators.add_class_means`. By matrix products, which add up in the same order every time."""
+    """Add activations to class sums, by matrix products with a fixed order of additions: see
+    `operators.add_class_means`.
+    """
     shows = (torch.arange(len(total), device=labels.device)[:, None] == labels).double()
     total += shows @ activation.double().masked_fill(~finite, 0)
     left_out += (shows @ (~finite).double()).int()
 
 
 def count_ties(tied: Tensor, known: Tensor, largest: Tensor, ties: Tensor) -> None:
-    """Add to `tied`, the number of images that have the unit's largest value: `known` before, and `largest` among
-    images that come, `ties` of which have it. All are [C]."""
+    """Add to `tied` the number of new images with the unit's largest value; all arguments are [C].
+
+    `known` is the largest value before, `largest` that among the new images, and `ties` how many of these have it.
+    """
     tied.copy_(torch.where(largest >= known, ties, 0) + torch.where(largest <= known, tied, 0))
 
 
 def count_ties_of_batch(tied: Tensor, known: Tensor, maximum: Tensor) -> None:
-    """Do so for a batch whose maps have the maxima float32 [B, C], -inf for those to be left out."""
+    """Do the same for a batch whose maps have the maxima float32 [B, C], -inf for those to be left out."""
     largest = maximum.amax(0)
     count_ties(tied, known, largest, ((maximum == largest) & (maximum > -torch.inf)).sum(0))
 
 
 def in_order(value: Tensor, mean: Tensor, key: Tensor) -> Tensor:
-    """Return the order of top lists' entries [C, n]: the largest value first, of equal ones the largest mean, of those
-    the smallest key; int64 [C, n], of indices."""
+    """Return the order of top lists' entries [C, n] as indices, int64 [C, n].
+
+    The largest value comes first, of equal ones the largest mean, and of equal means the smallest key.
+    """
     by_key = key.argsort(dim=1, stable=True)
     strength = (_whole(value) << 32) + _whole(mean) + (1 << 31)
     return by_key.gather(1, strength.gather(1, by_key).argsort(dim=1, descending=True, stable=True))
@@ -116,7 +122,7 @@ def insert_top(
     keys: Tensor,
     images: Tensor,
 ) -> list[Tensor]:
-    """See `operators.insert_top`."""
+    """Insert images into top lists: see `operators.insert_top`."""
     count_ties_of_batch(tied, lists[0][:, 0], maximum)
     (units, k), batch = lists[0].shape, (maps.shape[1], len(maps))
     *old, slot = lists
@@ -138,7 +144,7 @@ def insert_top(
 def sample_maps(
     kept: Tensor, left_out: Tensor, maps: Tensor, finite: Tensor, sampled: Tensor, first_column: int
 ) -> None:
-    """See `operators.sample_maps`."""
+    """Sample values of maps: see `operators.sample_maps`."""
     images, count = sampled.shape
     drawn = sampled >= 0
     rows = maps.permute(0, 2, 3, 1).flatten(1, 2)
@@ -157,7 +163,7 @@ def count_concepts(
     upsampling: list[Tensor],
     planes: Tensor,
 ) -> None:
-    """See `operators.count_concepts`."""
+    """Count the pixels of concepts: see `operators.count_concepts`."""
     rows, columns = upsampling[:2], upsampling[2:]
     images, units = (maximum > threshold).nonzero(as_tuple=True)
     step = max(1, _CHUNK // (len(rows[0]) * len(columns[0])))
@@ -173,7 +179,7 @@ def count_concepts(
 
 
 def _stretch(values: Tensor, upsampling: list[Tensor], dimension: int) -> Tensor:
-    """Return values, upsampled in one dimension by (low, weight): see `Upsampling`."""
+    """Return values upsampled in one dimension by (low, weight): see `Upsampling`."""
     low, weight = upsampling
     before = values.index_select(dimension, low)
     behind = values.index_select(dimension, (low + 1).clamp(max=values.shape[dimension] - 1))
@@ -181,6 +187,6 @@ def _stretch(values: Tensor, upsampling: list[Tensor], dimension: int) -> Tensor
 
 
 def _whole(values: Tensor) -> Tensor:
-    """Return int64 numbers in the order of float32 values, between -2^31 and 2^31; 0 and -0 are equal."""
+    """Return int64 numbers with the same order as float32 values, between -2^31 and 2^31; 0 and -0 become equal."""
     bits = (values + 0.0).view(torch.int32)
     return torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-call"
-"""The operators by Triton's kernels: what is launched, with which blocks."""
+"""The operators implemented with Triton's kernels: launches and block sizes."""
 
 import torch
 import triton
@@ -7,13 +7,13 @@ from torch import Tensor
 
 from shapebias.precompute.statistics.kernels import triton_lists, triton_maps, triton_sums
 
-_POSITIONS, _UNITS = 32, 64  # of a block of a map, at most
-_OWNED = 128  # units of a program that adds to them: one for each thread, so that none reads what another wrote
+_POSITIONS, _UNITS = 32, 64  # largest number of positions in a block
+_OWNED = 128  # units of a program that adds to totals: one per thread, so that no thread reads another's result
 _PIXELS = 256
 
 
 def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See `operators.reduce_maps`."""
+    """Reduce maps: see `operators.reduce_maps`."""
     maps = _evenly_spaced(maps)
     images, units, height, width = maps.shape
     maximum = maps.new_empty((images, units), dtype=torch.float32)
@@ -40,7 +40,7 @@ def add_moments(
     finite: Tensor,
     positions: int,
 ) -> None:
-    """See `operators.add_moments`."""
+    """Add moments to totals: see `operators.add_moments`."""
     images, units = maximum.shape
     with torch.cuda.device_of(sums):
         triton_sums.add_moments[(triton.cdiv(units, _OWNED),)](
@@ -51,7 +51,7 @@ def add_moments(
 
 
 def add_variation(totals: list[Tensor], sums: Tensor, finite: Tensor, share: float) -> None:
-    """See `operators.add_variation`."""
+    """Add variations to totals: see `operators.add_variation`."""
     images, units = finite.shape
     with torch.cuda.device_of(sums):
         triton_sums.add_variation[(triton.cdiv(units, _OWNED),)](
@@ -60,7 +60,7 @@ def add_variation(totals: list[Tensor], sums: Tensor, finite: Tensor, share: flo
 
 
 def add_class_means(total: Tensor, left_out: Tensor, activation: Tensor, finite: Tensor, labels: Tensor) -> None:
-    """See `operators.add_class_means`."""
+    """Add activations to class sums: see `operators.add_class_means`."""
     images, units = activation.shape
     with torch.cuda.device_of(total):
         triton_sums.add_class_means[images, triton.cdiv(units, _OWNED)](
@@ -78,7 +78,7 @@ def insert_top(
     keys: Tensor,
     images: Tensor,
 ) -> list[Tensor]:
-    """See `operators.insert_top`."""
+    """Insert images into top lists: see `operators.insert_top`."""
     maps = _evenly_spaced(maps)
     units, k = lists[0].shape
     new = [torch.empty_like(entries) for entries in (*lists, tied)]
@@ -102,7 +102,7 @@ def insert_top(
 def sample_maps(
     kept: Tensor, left_out: Tensor, maps: Tensor, finite: Tensor, sampled: Tensor, first_column: int
 ) -> None:
-    """See `operators.sample_maps`."""
+    """Sample values of maps: see `operators.sample_maps`."""
     maps = _evenly_spaced(maps)
     images, units = finite.shape
     block = _block(units, _UNITS)
@@ -124,7 +124,7 @@ def count_concepts(
     upsampling: list[Tensor],
     planes: Tensor,
 ) -> None:
-    """See `operators.count_concepts`."""
+    """Count the pixels of concepts: see `operators.count_concepts`."""
     maps = _evenly_spaced(maps)
     images, units, height, width = maps.shape
     rows, columns = len(upsampling[0]), len(upsampling[2])
@@ -133,12 +133,12 @@ def count_concepts(
             *(area, shared, maps, maximum, threshold, *upsampling, planes),
             *(units, height, width, rows, columns, planes.shape[1], shared.shape[1], *_strides(maps)),
             pixel_block=_PIXELS,
-            enable_fp_fusion=False,  # the values are those of the CPU to the bit, and so are the counts
+            enable_fp_fusion=False,  # the values and the counts are bit for bit those of the CPU
         )
 
 
 def _evenly_spaced(maps: Tensor) -> Tensor:
-    """Return maps whose positions lie at even distances in memory: themselves, but for views of larger maps."""
+    """Return maps whose positions lie at even distances in memory; only views of larger maps are copied."""
     even = maps.stride(2) == maps.shape[3] * maps.stride(3) or maps.shape[2] == 1
     return maps if even else maps.contiguous(memory_format=torch.channels_last)
 

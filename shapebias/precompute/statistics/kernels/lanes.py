@@ -1,8 +1,8 @@
 # mypy: disable-error-code="untyped-decorator, no-untyped-call"
-"""Numbers of 16 neighbouring units in vector registers: a type for numba, with the few operations that kernels need.
+"""A numba type for 16 numbers of neighbouring units in vector registers, with the operations that kernels need.
 
-LLVM keeps arrays of running sums in memory, and does not vectorise loops over many arrays at all. Of a vector it makes
-what the processor has (two registers of AVX, four of SSE or NEON), and running sums stay there.
+LLVM keeps arrays of running sums in memory, and does not vectorise loops over many arrays. It maps a vector to the
+processor's registers (two of AVX, four of SSE or NEON), and running sums stay there.
 """
 
 import operator
@@ -15,11 +15,11 @@ from numba.core import cgutils, types
 from numba.extending import models, overload, register_model
 
 LANES = 16  # one cache line of float32
-intrinsic: Any = extending.intrinsic  # which takes fewer arguments than the function that makes it
+intrinsic: Any = extending.intrinsic  # it takes fewer arguments than the decorated function
 
 
 class LanesType(types.Type):
-    """numba's type of 16 numbers, `vector` in LLVM."""
+    """numba's type of 16 numbers, a vector in LLVM."""
 
     def __init__(self, scalar: types.Type, kind: ir.Type) -> None:
         super().__init__(f"Lanes({scalar})")
@@ -84,14 +84,15 @@ def accumulate(_: Any, row: Any, first: Any, values: Any) -> Any:
 
 @intrinsic
 def prefetch(_: Any, row: Any, first: Any) -> Any:
-    """Ask for the cache line of row[first], which is read soon."""
+    """Load the cache line of row[first] ahead of use."""
     byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     function_type = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
         pointer = _pointer(context, builder, signature.args[0], arguments, ir.IntType(8))
-        builder.call(function, [pointer, number(0), number(3), number(1)])  # to read, into all caches, data
+        # 0: for reading, 3: into all caches, 1: data.
+        builder.call(function, [pointer, number(0), number(3), number(1)])
         return context.get_dummy_value()
 
     return types.void(row, types.intp), generate
@@ -147,7 +148,7 @@ def larger(_: Any, one: Any, other: Any) -> Any:
 
 @intrinsic
 def count_nonpositive(_: Any, count: Any, values: Any) -> Any:
-    """Return an int32 count, one more where a float32 value is at most 0."""
+    """Return an int32 count, increased by one where a float32 value is at most 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         low = builder.fcmp_ordered("<=", arguments[1], ir.Constant(FLOATS.vector, [0.0] * LANES))
@@ -158,7 +159,7 @@ def count_nonpositive(_: Any, count: Any, values: Any) -> Any:
 
 @intrinsic
 def where_above(_: Any, values: Any, limits: Any) -> Any:
-    """Return a number whose lowest 16 bits tell, from the lowest on, which values are above their limits."""
+    """Return a number whose lowest 16 bits say, from the lowest on, which values are above their limits."""
     bits = ir.IntType(LANES)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -170,7 +171,7 @@ def where_above(_: Any, values: Any, limits: Any) -> Any:
 
 @intrinsic
 def lowest_bit(_: Any, bits: Any) -> Any:
-    """Return the place of the lowest 1 of a number that is not 0."""
+    """Return the position of the lowest 1 of a number that is not 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))

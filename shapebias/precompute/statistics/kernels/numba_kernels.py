@@ -1,8 +1,8 @@
-"""The hot loops on the CPU, compiled by numba: each reads an activation map once, in the order it lies in memory.
+"""The hot loops on the CPU, compiled by numba: each reads an activation map once, in memory order.
 
-Maps come as float32 [B, P, C]: channels_last, so that vectors hold neighbouring units (see `lanes.py`). PyTorch's own
-reductions need one read for each number (max, sum, squares, count), several times the cost of the whole kernel.
-Every kernel works on a range [start, stop) of images or units; `on_cpu.py` spreads the ranges over the cores.
+Maps are float32 [B, P, C], channels_last, so that vectors hold neighbouring units (see `lanes.py`). PyTorch's own
+reductions would read the map once for each number (max, sum, squares, count), which takes several times as long as the
+whole kernel. Every kernel works on a range [start, stop) of images or units; `on_cpu.py` spreads ranges over the cores.
 """
 
 from typing import Any
@@ -27,7 +27,9 @@ _TOGETHER = 16  # positions that are read block by block: they lie in few pages 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _find_partners(partner: Any, pairs: Any, first: int, positions: int) -> None:
-    """Fill partner int64 [row, n] with the partners, (offset + p * stride) modulo P, of the positions from `first`."""
+    """Fill partner int64 [row, n] with the partners of the positions from `first` on, (offset + p * stride)
+    modulo P.
+    """
     for pairing in range(len(pairs)):
         offset, stride = np.int64(pairs[pairing, 0]), np.int64(pairs[pairing, 1])
         position = (offset + first * stride) % positions
@@ -43,16 +45,16 @@ def reduce_maps(
 ) -> None:
     """Reduce the maps of images [start, stop) in one read: maxima, counts and sums of every unit.
 
-    maps float32 [B, P, C], at least 16 units, `row` positions wide; pairs int32 [B, n, 2]: see `Pairing`. The others
-    have a column for each unit of as many blocks of 16 as hold C units: maximum float32 [B, .], at first -inf;
-    nonpositive int32 [B, .], the count of a <= 0, at first 0; sums float64 [5, B, .], at first 0: of a, of
-    (a - the value in the middle)^2, of the differences between neighbours (total variation), of |a|, and of
-    |a[p] - a[q]| over the pairs (p, q). Sums run in float32 along a row and in float64 beyond, which keeps nearly
-    float64's precision at float32's speed.
+    maps float32 [B, P, C], at least 16 units, `row` positions wide; pairs int32 [B, n, 2]: see `Pairing`. The outputs
+    have one column per unit, in as many blocks of 16 as hold C units: maximum float32 [B, .], initially -inf;
+    nonpositive int32 [B, .], the count of a <= 0, initially 0; sums float64 [5, B, .], initially 0: of a, of (a - the
+    value in the middle)^2, of the differences between neighbours (total variation), of |a|, and of |a[p] - a[q]| over
+    the pairs (p, q). Sums are float32 along a row and float64 beyond, which has nearly float64's precision at float32's
+    speed.
     """
     positions, units, pairings = maps.shape[1], maps.shape[2], pairs.shape[1]
     partner = np.empty((row, pairings), np.int64)
-    ahead = np.empty((row, pairings), np.int64)  # of the next row, which memory is asked for: it is slow
+    ahead = np.empty((row, pairings), np.int64)  # prefetch the next row, since memory is slow
     for image in range(start, stop):
         values = maps[image]
         _find_partners(ahead, pairs[image], 0, positions)
@@ -88,7 +90,7 @@ def reduce_maps(
                 accumulate(sums[2, image], block, variation)
                 accumulate(sums[3, image], block, absolute)
                 accumulate(sums[4, image], block, apart)
-        for unit in range(units - units % LANES, units):  # from where the overlapping block has them
+        for unit in range(units - units % LANES, units):  # from their position in the overlapping block
             column = unit + maximum.shape[1] - units
             maximum[image, unit], nonpositive[image, unit] = maximum[image, column], nonpositive[image, column]
             sums[:, image, unit] = sums[:, image, column]
@@ -96,10 +98,10 @@ def reduce_maps(
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def find_largest(maps: Any, maximum: Any, odd: Any, start: int, stop: int) -> None:
-    """For images [start, stop): every map's largest value, and a number that is NaN where not all of its values are
-    finite, else 0.
+    """Find every map's largest value, for images [start, stop), and whether all its values are finite.
 
-    maps float32 [B, P, C], at least 16 units; maximum and odd float32 [B, C].
+    maps float32 [B, P, C], at least 16 units; maximum and odd float32 [B, C], where odd is NaN for a map with NaN or
+    infinite values, else 0.
     """
     positions, units = maps.shape[1:]
     for image in range(start, stop):
@@ -138,11 +140,11 @@ def count_concepts(
 
     maps float32 [B, P, C], `width` positions wide; maximum float32 [B, C], of the maps; threshold float32 [C]; row_low,
     column_low int64 and row_weight, column_weight float64: for every output row and column the map's row or column
-    before it and the weight of the next; planes int32 [B, planes, pixels]; area int64 [B, C] and shared int64
-    [C, labels] are added to.
+    before it and the weight of the next; planes int32 [B, planes, pixels]. The counts are added to area int64 [B, C]
+    and shared int64 [C, labels].
 
-    A value between others is above the threshold only where one of them is: all but few rows, and of these all but few
-    columns, need not be made.
+    An interpolated value is above the threshold only where one of its neighbours is, so most rows, and most columns of
+    the other rows, need not be computed.
     """
     height = maps.shape[1] // width
     begin = np.zeros(width + 1, np.int64)  # the first output column behind each column of the map
@@ -156,7 +158,8 @@ def count_concepts(
         for image in range(maps.shape[0]):
             if not (maximum[image, first:last] > threshold[first:last]).any():
                 continue
-            block = min(first, maps.shape[2] - LANES)  # of 16 units, the first of which may be another block's
+            # A block of 16 units, the first of which may also be in the block before.
+            block = min(first, maps.shape[2] - LANES)
             for y in range(height):
                 highest = load(maps[image, y * width], block)
                 for position in range(y * width, (y + 1) * width):

@@ -1,6 +1,7 @@
-"""Loops on the CPU, compiled by numba, that keep the largest: top lists with their maps, and the quantile's values.
+"""Loops on the CPU, compiled by numba, that keep the largest values: top lists with their maps, and samples for
+quantiles.
 
-Maps come as in `numba_kernels.py`.
+Maps have the format of `numba_kernels.py`.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from shapebias.precompute.statistics.kernels.lanes import LANES, load, lowest_bit, prefetch, where_above
 
-_TILE = 16  # sampled positions, read of all units before the next ones: memory gives neighbours fast
+_TILE = 16  # sampled positions that are read for all units before the next ones, since neighbours in memory are fast
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -24,8 +25,9 @@ def _precedes(
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _count_ties(maximum: Any, value: Any, tied: Any, start: int, stop: int) -> None:
-    """For units [start, stop): counts in tied int64 [C] the images with the largest value, of lists as yet without the
-    batch's images."""
+    """Count, for units [start, stop), the images with the largest value in tied int64 [C], before the batch is
+    inserted.
+    """
     for unit in range(start, stop):
         largest = value[unit, 0]
         for row in range(len(maximum)):
@@ -54,11 +56,11 @@ def insert_top(
 ) -> None:
     """Insert, for units [start, stop), the batch's images into the sorted top lists.
 
-    maps float32 [B, P, C]; maximum and average (the maps' means) float32 [B, C]; keys and images int64 [B]. The lists,
-    [C, k]: value float32, mean float32, key int64, image int64, position int32 (of the maximum, raster order), slot
+    maps float32 [B, P, C]; maximum and average (the maps' means) float32 [B, C]; keys and images int64 [B]. The lists
+    are [C, k]: value float32, mean float32, key int64, image int64, position int32 (of the maximum, raster order), slot
     int32: the row of kept (uint8 [C, k, P]) that holds the entry's map, scaled so that 255 is the entry's own value.
-    The largest value comes first, of equal ones the largest mean, of those the smallest key. Maps are read only for
-    entries that stay in the list. tied int64 [C]: how many images have the largest value.
+    The largest value comes first, of equal ones the largest mean, and of equal means the smallest key. Maps are read
+    only for entries that stay in the list. tied int64 [C]: how many images have the largest value.
     """
     size, k, positions = maps.shape[0], value.shape[1], maps.shape[1]
     for first in range(start, stop, LANES):
@@ -98,21 +100,21 @@ def insert_top(
                     scale = 255.0 / np.float64(new) if new > 0 else 0.0
                     target = kept[unit, slot[unit, rank]]
                     where = -1
-                    for place in range(positions):
-                        activation = maps[row, place, unit]
-                        target[place] = np.uint8(max(activation, np.float32(0.0)) * scale + 0.5)
+                    for index in range(positions):
+                        activation = maps[row, index, unit]
+                        target[index] = np.uint8(max(activation, np.float32(0.0)) * scale + 0.5)
                         if activation == new and where < 0:
-                            where = place
+                            where = index
                     position[unit, rank] = where
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
-    """Cut a unit's values to the `count` largest, or some more, if at least half of the room is used.
+    """Reduce a unit's values to the `count` largest, or a few more, if at least half of the room is used.
 
-    None of those that are dropped is above the new threshold, and `count` of those that stay are not below it. It is
-    found by halving, in the order that the bits of floats have as whole numbers: a step is a fast loop without
-    branches, and equal values make it no slower.
+    No dropped value is above the new threshold, and at least `count` of the kept values are not below it. The threshold
+    is found by bisection in the order that the bits of floats have as whole numbers: each step is a fast loop without
+    branches, and equal values do not slow it down.
     """
     size, room = filled[unit], len(kept) - count
     if size <= count + room // 2:
@@ -135,7 +137,7 @@ def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
         value = keys[index]
         keys[stay] = value
         stay += value > limit
-    if stay < count:  # the others are equal
+    if stay < count:  # the remaining ones are equal
         keys[stay:count] = limit
         stay = count
     keys[stay] = limit
@@ -161,7 +163,8 @@ def keep_above(
         for begin in range(0, samples, _TILE):
             end = min(begin + _TILE, samples)
             for block in range(start, stop, LANES):
-                first = min(block, maps.shape[2] - LANES)  # of 16 units, of which the first may be another block's
+                # A block of 16 units, the first of which may also be in the block before.
+                first = min(block, maps.shape[2] - LANES)
                 wanted = np.uint64((1 << LANES) - (1 << (block - first)))
                 limits = load(threshold, first)
                 for index in range(begin, end):

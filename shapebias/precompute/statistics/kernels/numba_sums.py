@@ -1,7 +1,7 @@
-"""Loops on the CPU, compiled by numba, that add up what maps amount to, image after image.
+"""Loops on the CPU, compiled by numba, that add the reductions of maps to totals, image after image.
 
-PyTorch's operations would be many on small arrays, each of which costs more to start than to run. Arrays of maps are
-[B, C], those of totals [C]. As in Triton's (`triton_sums.py`), images are added in order.
+PyTorch would need many operations on small arrays, each of which takes longer to start than to run. Arrays of maps are
+[B, C], those of totals [C]. As in Triton's kernels (`triton_sums.py`), images are added in order.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ def add_moments(
     sums: Any,
     finite: Any,
 ) -> None:
-    """See `operators.add_moments`."""
+    """Add moments to totals: see `operators.add_moments`."""
     for image in range(len(maximum)):
         for unit in range(len(count)):
             new = float(positions) if finite[image, unit] else 0.0
@@ -41,7 +41,7 @@ def add_moments(
 def add_variation(
     share: float, variation: Any, absolute: Any, expected: Any, maps: Any, sums: Any, finite: Any
 ) -> None:
-    """See `operators.add_variation`."""
+    """Add variations to totals: see `operators.add_variation`."""
     for image in range(len(finite)):
         for unit in range(len(variation)):
             varied, size = sums[2, image, unit], sums[3, image, unit]
@@ -54,7 +54,7 @@ def add_variation(
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def add_class_means(total: Any, left_out: Any, activation: Any, finite: Any, labels: Any) -> None:
-    """See `operators.add_class_means`."""
+    """Add activations to class sums: see `operators.add_class_means`."""
     for image in range(len(labels)):
         label = labels[image]
         if label < 0:

@@ -1,4 +1,4 @@
-"""The operators on the CPU, by numba's kernels, over as many threads as PyTorch uses."""
+"""The operators on the CPU: numba's kernels, on as many threads as PyTorch uses."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,14 +31,15 @@ def in_threads(kernel: Callable[..., Any], count: int, *arguments: Any, block: i
 
 
 def over_units(kernel: Callable[..., Any], units: int, *arguments: Any) -> None:
-    """Call a kernel as `in_threads` does, over units, in blocks that share no cache line."""
+    """Call a kernel over units as `in_threads` does, in blocks that share no cache line."""
     in_threads(kernel, units, *arguments, block=LANES)
 
 
 def as_rows(maps: Tensor) -> NDArray[np.float32]:
-    """Return maps [B, C, h, w] as numba's kernels take them: float32 [B, P, C]; a view where they are channels_last.
+    """Return maps [B, C, h, w] in the format of numba's kernels, float32 [B, P, C]; a view where they are
+    channels_last.
 
-    Units of 0 are added where there are fewer than 16.
+    Where there are fewer than 16 units, units of 0 are added.
     """
     maps = maps.float().contiguous(memory_format=torch.channels_last)
     rows: NDArray[np.float32] = maps.permute(0, 2, 3, 1).flatten(1, 2).numpy()
@@ -47,7 +48,7 @@ def as_rows(maps: Tensor) -> NDArray[np.float32]:
 
 
 def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See `operators.reduce_maps`."""
+    """Reduce maps: see `operators.reduce_maps`."""
     images, units, height, width = maps.shape
     rows, positions = as_rows(maps), height * width
     shape = (images, -(-units // LANES) * LANES)
@@ -56,11 +57,11 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     sums = np.zeros((5, *shape))
     in_threads(numba_kernels.reduce_maps, images, rows, width, pairs.numpy(), maximum, nonpositive, sums)
     maximum, nonpositive, sums = maximum[:, :units], nonpositive[:, :units], sums[:, :, :units]
-    with np.errstate(over="ignore", invalid="ignore"):  # not all are numbers: `finite` says so
+    with np.errstate(over="ignore", invalid="ignore"):  # some values are NaN or infinite, as `finite` says
         middle = rows[:, positions // 2, :units].astype(np.float64)
         sums[1] -= positions * np.square(sums[0] / positions - middle)
     finite = np.isfinite(sums[0])
-    if not finite.all():  # or only a sum too large for float32
+    if not finite.all():  # or only their sum is too large for float32
         finite = np.isfinite(rows[:, :, :units]).all(1)
         maximum = np.where(finite, maximum, -np.inf).astype(np.float32)
         nonpositive, sums = np.where(finite, nonpositive, 0), np.where(finite, sums, 0)
@@ -89,18 +90,18 @@ def add_moments(
     finite: Tensor,
     positions: int,
 ) -> None:
-    """See `operators.add_moments`."""
+    """Add moments to totals: see `operators.add_moments`."""
     arrays = _arrays((*totals, highest, maximum, nonpositive, sums, finite))
     numba_sums.add_moments(positions, *arrays)
 
 
 def add_variation(totals: list[Tensor], sums: Tensor, finite: Tensor, share: float) -> None:
-    """See `operators.add_variation`."""
+    """Add variations to totals: see `operators.add_variation`."""
     numba_sums.add_variation(share, *_arrays((*totals, sums, finite)))
 
 
 def add_class_means(total: Tensor, left_out: Tensor, activation: Tensor, finite: Tensor, labels: Tensor) -> None:
-    """See `operators.add_class_means`."""
+    """Add activations to class sums: see `operators.add_class_means`."""
     numba_sums.add_class_means(*_arrays((total, left_out, activation, finite, labels)))
 
 
@@ -114,7 +115,7 @@ def insert_top(
     keys: Tensor,
     images: Tensor,
 ) -> list[Tensor]:
-    """See `operators.insert_top`."""
+    """Insert images into top lists: see `operators.insert_top`."""
     new = [entries.clone() for entries in lists]
     arrays = _arrays((maximum, average, keys, images, *new, kept, tied))
     over_units(numba_lists.insert_top, maps.shape[1], as_rows(maps), *arrays)
@@ -130,7 +131,7 @@ def count_concepts(
     upsampling: list[Tensor],
     planes: Tensor,
 ) -> None:
-    """See `operators.count_concepts`."""
+    """Count the pixels of concepts: see `operators.count_concepts`."""
     units, width = maps.shape[1], maps.shape[3]
     arrays = _arrays((maximum, threshold, *upsampling, planes, area, shared))
     over_units(numba_kernels.count_concepts, units, as_rows(maps), width, *arrays)

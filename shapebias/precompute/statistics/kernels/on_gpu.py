@@ -1,4 +1,4 @@
-"""The operators on a GPU: by Triton's kernels, or by PyTorch's operations where Triton cannot be used."""
+"""The operators on a GPU: Triton's kernels, or PyTorch's operations where Triton cannot be used."""
 
 import importlib
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _TRITON = "shapebias.precompute.statistics.kernels.in_triton"
 
 
 def on_gpu(by_torch: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an implementation that is Triton's of the same name, or else `by_torch`."""
+    """Return an implementation that calls Triton's function of the same name, or else `by_torch`."""
 
     def run(*arguments: Any) -> Any:
         module = _in_triton()
@@ -29,7 +29,7 @@ def _in_triton() -> ModuleType | None:
 
 @cache
 def fault() -> str | None:
-    """Return why Triton's implementations are not used on this GPU, for the user; None where they are."""
+    """Return a text that says why Triton's implementations are not used on this GPU; None where they are."""
     try:
         module = importlib.import_module(_TRITON)
     except ImportError:

@@ -1,10 +1,10 @@
-"""The statistics' operators, `torch.ops.shapebias`: what each computes, and by which implementation on which device.
+"""Defines the statistics' operators, `torch.ops.shapebias`: their meaning, and their implementation on each device.
 
-On the CPU the hot ones are numba's; on a GPU all are Triton's, one launch or two each, or PyTorch's operations where
-Triton cannot be used. None of Triton's asks the device for a value, and each adds floats up in the order of the images,
-whatever the scheduling: the same batches give the same bits.
+On the CPU the hot ones are numba's; on a GPU all are Triton's, with one or two launches each, or PyTorch's operations
+where Triton cannot be used. Triton's never wait for a value from the device, and each adds floats in the order of the
+images, whatever the scheduling: the same batches give the same bits.
 
-Shapes: maps [B, C, h, w], of any strides and float type; P = h * w. What maps amount to is [B, C].
+Shapes: maps [B, C, h, w], with any strides and float type; P = h * w. Reductions of maps are [B, C].
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ add_moments = _define(
 )
 
 # Add a batch's sums to totals, [C] float64 each: of variation, |a|, `share` times apart, and the number of maps. Maps
-# of which one of the first two is no finite number are left out.
+# for which one of the first two is NaN or infinite are left out.
 add_variation = _define(
     "add_variation(Tensor(a!)[] totals, Tensor sums, Tensor finite, float share) -> ()",
     on_cpu.add_variation,

@@ -1,8 +1,8 @@
-"""A trial of an implementation of the operators on a device, before it is trusted with a run.
+"""Tests an implementation of the operators on a device before a run uses it.
 
-Kernels are compiled for the GPU that is there, which may be of a kind that nobody has tried. So all operators are run
-once on a few small maps, and what they give is compared with what PyTorch's operations give on the CPU. The maps hold
-multiples of 1/8, whose sums are exact in any order: only squares are rounded.
+Kernels are compiled for the GPU at hand, which may be of an untested kind. So all operators are run once on a few small
+maps, and their results are compared with those of PyTorch's operations on the CPU. The maps hold multiples of 1/8,
+whose sums are exact in any order: only squares are rounded.
 """
 
 from types import ModuleType
@@ -19,11 +19,11 @@ _ROUNDING = 1e-5
 
 
 def find_fault(module: ModuleType, device: torch.device | str) -> str | None:
-    """Return what is wrong with an implementation on a device, in a few words; None where all is right."""
+    """Return the problem of an implementation on a device, in a few words; None where there is none."""
     expected = _results(in_torch, "cpu")
     try:
         results = _results(module, device)
-    except Exception as error:  # compilers raise what they like
+    except Exception as error:  # compilers may raise any error
         return f"{type(error).__name__} in a trial"
     for name, wanted in expected.items():
         if not torch.allclose(results[name].double(), wanted.double(), rtol=_ROUNDING, atol=0, equal_nan=True):
@@ -32,7 +32,7 @@ def find_fault(module: ModuleType, device: torch.device | str) -> str | None:
 
 
 def _results(module: ModuleType, device: torch.device | str) -> dict[str, Tensor]:
-    """Return what the operators of a module make of two batches on a device, by name, on the CPU."""
+    """Return the results of a module's operators for two batches on a device, by name, on the CPU."""
     totals = list(torch.zeros((8, _UNITS), dtype=torch.float64, device=device))
     highest = torch.full((_UNITS,), -torch.inf, device=device)
     by_class = torch.zeros((_CLASSES, _UNITS), dtype=torch.float64, device=device)
@@ -89,7 +89,7 @@ def _results(module: ModuleType, device: torch.device | str) -> dict[str, Tensor
 
 
 def _maps(drawn: torch.Generator) -> Tensor:
-    """Return maps float32 [B, C, h, w], channels_last, one of them with a value that is no number."""
+    """Return maps float32 [B, C, h, w], channels_last, one of which has a NaN."""
     maps = torch.randint(-16, 33, (_IMAGES, _UNITS, _HEIGHT, _WIDTH), generator=drawn) / 8
     maps[1, 3, 2, 2] = torch.nan
     return maps.contiguous(memory_format=torch.channels_last)
@@ -107,7 +107,7 @@ def _empty_lists(device: torch.device | str) -> tuple[list[Tensor], Tensor, Tens
 
 
 def _upsampling(device: torch.device | str) -> list[Tensor]:
-    """Return how a map is upsampled to twice its size: see `overlap.Upsampling`."""
+    """Return the upsampling of a map to twice its size: see `overlap.Upsampling`."""
     sides = []
     for size in (_HEIGHT, _WIDTH):
         position = ((torch.arange(2 * size, dtype=torch.float64) + 0.5) / 2 - 0.5).clamp(min=0)

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-"""Kernels in Triton that keep top lists: as `triton_maps.py` says."""
+"""Triton's kernels for top lists; `triton_maps.py` describes the conventions."""
 
 import triton
 import triton.language as tl
@@ -7,7 +7,7 @@ import triton.language as tl
 
 @triton.jit
 def _precedes(value, mean, key, index, other_value, other_mean, other_key, other_index):
-    """Return whether an entry of top lists comes before others: as in numba's, equal ones as they come."""
+    """Return whether an entry of top lists comes before others; as in numba's kernels, equal ones keep their order."""
     by_key = (key < other_key) | ((key == other_key) & (index < other_index))
     by_mean = (mean > other_mean) | ((mean == other_mean) & by_key)
     return (value > other_value) | ((value == other_value) & by_mean)
@@ -41,10 +41,10 @@ def insert_top(
     k,
     entry_block: tl.constexpr,
 ):
-    """Put the list's entries and the batch's images where their rank among all is. One program for each unit.
+    """Put the list's entries and the batch's images at their common ranks. One program for each unit.
 
-    source int32 [C, k]: the image of the batch that an entry is of, -1 for an old one; number int32 [C, k]: how many
-    new entries stand before a new one in the batch. freed int32 [C, k]: the slots of the entries that left, as many.
+    source int32 [C, k]: the batch's image of an entry, -1 for an old entry; number int32 [C, k]: how many new entries
+    come before a new one in the batch. freed int32 [C, k]: the slots of the entries that dropped out, as many.
     """
     unit = tl.program_id(0).to(tl.int64)
     entry = tl.arange(0, entry_block)
@@ -113,7 +113,10 @@ def keep_maps(
     position_stride,
     position_block: tl.constexpr,
 ):
-    """Copy the map of a new entry, scaled to 255, and where its maximum is. One program for each (unit, rank)."""
+    """Copy the map of a new entry, scaled to 255, and the position of its maximum.
+
+    One program for each (unit, rank).
+    """
     entry = tl.program_id(0).to(tl.int64)
     unit = entry // k
     image = tl.load(source + entry).to(tl.int64)
@@ -125,12 +128,12 @@ def keep_maps(
         target = kept + (unit * k + own) * positions
         where = tl.full([position_block], 2147483647, tl.int32)
         for first in range(0, positions, position_block):
-            place = first + tl.arange(0, position_block)
-            is_value = place < positions
-            activation = tl.load(origin + place.to(tl.int64) * position_stride, mask=is_value, other=0.0)
+            index = first + tl.arange(0, position_block)
+            is_value = index < positions
+            activation = tl.load(origin + index.to(tl.int64) * position_stride, mask=is_value, other=0.0)
             activation = activation.to(tl.float32)
             level = tl.maximum(activation, 0.0).to(tl.float64) * scale + 0.5
-            tl.store(target + place, level.to(tl.int32).to(tl.uint8), mask=is_value)
-            where = tl.minimum(where, tl.where(is_value & (activation == highest), place, 2147483647))
+            tl.store(target + index, level.to(tl.int32).to(tl.uint8), mask=is_value)
+            where = tl.minimum(where, tl.where(is_value & (activation == highest), index, 2147483647))
         tl.store(position + entry, tl.min(where, axis=0))
         tl.store(slot + entry, own)

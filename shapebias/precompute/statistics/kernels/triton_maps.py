@@ -1,9 +1,9 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-"""Kernels in Triton that read maps; `in_triton.py` launches them.
+"""Triton's kernels that read maps; `in_triton.py` launches them.
 
-A program owns the images or units that it writes, and goes through the others in order: what it adds up does not
-depend on scheduling. Only counts, which are whole numbers, are added to by several programs. Offsets are int64: a batch
-of maps can have more than 2^31 values. No method of a size is called: sizes of 1 are constants to Triton, without any.
+A program owns the images or units that it writes, and goes through the others in order, so sums do not depend on
+scheduling. Only counts, which are whole numbers, are changed by several programs. Offsets are int64, since a batch of
+maps can have more than 2^31 values. No method of a size is called: Triton makes sizes of 1 constants, which have none.
 """
 
 import triton
@@ -75,7 +75,7 @@ def reduce_maps(
     distance = total / positions - middle.to(tl.float64)
     deviations = tl.maximum(squares - distance * distance * positions, 0.0)
     at = image * units + unit
-    row = tl.full([unit_block], 1, tl.int64) * images * units  # of sums
+    row = tl.full([unit_block], 1, tl.int64) * images * units  # offset between two rows of sums
     tl.store(maximum + at, tl.where(usable, highest, -float("inf")), mask=is_unit)
     tl.store(nonpositive + at, tl.where(usable, low_count, 0), mask=is_unit)
     tl.store(finite + at, are_numbers.to(tl.uint8), mask=is_unit)
@@ -104,7 +104,7 @@ def sample_maps(
     position_block: tl.constexpr,
     unit_block: tl.constexpr,
 ):
-    """Copy the sampled values of the maps, side by side. One program for each (image, block of units)."""
+    """Copy the sampled values of the maps next to each other. One program for each (image, block of units)."""
     image = tl.program_id(0).to(tl.int64)
     unit = tl.program_id(1).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
@@ -155,9 +155,11 @@ def count_concepts(
     position_stride,
     pixel_block: tl.constexpr,
 ):
-    """Count the pixels whose upsampled map is above the threshold, and their labels. A program for each (image, unit).
+    """Count the pixels whose upsampled map is above the threshold, and their labels.
 
-    No pixel without a label is counted in shared.
+    One program for each (image, unit).
+
+    Pixels without a label are not counted in shared.
     """
     image = tl.program_id(0).to(tl.int64)
     unit = tl.program_id(1).to(tl.int64)
@@ -182,8 +184,8 @@ def count_concepts(
             above = is_pixel & (one + across * (other - one) > limit_)
             counted += above.to(tl.int64)
             for plane in range(plane_count):
-                shown = planes + (image * plane_count + plane) * pixels + pixel
-                label = tl.load(shown, mask=above, other=0).to(tl.int64)
+                pointer = planes + (image * plane_count + plane) * pixels + pixel
+                label = tl.load(pointer, mask=above, other=0).to(tl.int64)
                 cell = shared + unit * label_count + label
                 tl.atomic_add(cell, tl.full([pixel_block], 1, tl.int64), mask=above & (label > 0))
         tl.atomic_add(area + image * units + unit, tl.sum(counted, axis=0))

@@ -1,5 +1,7 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-"""Kernels in Triton that add up what maps amount to, image after image: as `triton_maps.py` says."""
+"""Triton's kernels that add the reductions of maps to totals, image after image; `triton_maps.py` describes the
+conventions.
+"""
 
 import triton
 import triton.language as tl
@@ -21,7 +23,7 @@ def add_moments(
     positions,
     unit_block: tl.constexpr,
 ):
-    """Combine the moments of one map after the other with those known. One program for each block of units."""
+    """Combine the moments of one map after the other with the totals. One program for each block of units."""
     unit = tl.program_id(0).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
     known = tl.load(count + unit, mask=is_unit, other=0.0)
@@ -78,7 +80,10 @@ def add_variation(variation, absolute, expected, maps, sums, finite, images, uni
 
 @triton.jit
 def add_class_means(total, left_out, activation, finite, labels, images, units, unit_block: tl.constexpr):
-    """Sum over the batch's images of a class, at its first image. One program for each (image, block of units)."""
+    """Add up the batch's images of each class, in the program of its first image.
+
+    One program for each (image, block of units).
+    """
     own = tl.program_id(0)
     unit = tl.program_id(1).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units

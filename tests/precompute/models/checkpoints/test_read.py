@@ -64,7 +64,7 @@ def test_a_pickle_that_holds_itself_is_read(tmp_path: Path) -> None:
     content["again"] = content
     content["many"] = [content] * 100
     torch.save(content, tmp_path / "w.pt")
-    assert read.read_checkpoint(tmp_path / "w.pt").groups[0].place == "model"
+    assert read.read_checkpoint(tmp_path / "w.pt").groups[0].keys == "model"
 
 
 def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
