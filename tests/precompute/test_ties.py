@@ -85,8 +85,8 @@ async def test_the_explorer_says_how_many_tie(stores: tuple[Store, Store]) -> No
     tied = stores[0].metric("Low", "block2", "tied")
     unit = int(np.argmax((tied > 6) & (tied < 50)))
     async with exploring(stores[0], unit=f"Low/block2/{unit}") as (app, _):
-        numbers = str(app.panel.query_one(".numbers").render()).splitlines()
-        assert numbers[1].endswith(f"one of {tied[unit]:.0f} at the maximum")
+        card = str(app.panel.query_one(".card").render())
+        assert f"one of {tied[unit]:.0f} at the maximum" in card
 
 
 async def test_an_early_store_does_not_know_them(stores: tuple[Store, Store], tmp_path: Path) -> None:
@@ -96,4 +96,4 @@ async def test_an_early_store_does_not_know_them(stores: tuple[Store, Store], tm
     store = open_store(copy)
     assert "tied" not in load_units(store).columns
     async with exploring(store) as (app, _):
-        assert "at the maximum" not in str(app.panel.query_one(".numbers").render())
+        assert "at the maximum" not in str(app.panel.query_one(".card").render())

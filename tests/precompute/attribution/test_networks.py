@@ -189,7 +189,7 @@ def of_hook(network: nn.Module, module: nn.Module, images: Tensor, act: Callable
 def test_grad_cam_is_that_of_a_hook_on_the_last_layer(name: str, layer: str, act: Callable[[Tensor], Tensor]) -> None:
     torch.manual_seed(0)
     options = {"aux_logits": True, "init_weights": False} if name == "googlenet" else {}
-    network = CPU.place(getattr(torchvision.models, name)(weights=None, **options).eval())  # channels_last, as in a run
+    network = CPU.to(getattr(torchvision.models, name)(weights=None, **options).eval())  # channels_last, as in a run
     images = pictures(2, 96)
     subject = Subject(network=Normalised(network, (0.0,) * 3, (1.0,) * 3), size=96, budget=Budget(2))
     wanted = of_hook(network, network.get_submodule(layer), images, act)
