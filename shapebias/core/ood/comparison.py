@@ -189,7 +189,11 @@ def _pair(table: SetTable, one: int, other: int, numbers: Numbers) -> tuple[OodO
 
 
 def _mean_over_people(numbers: Numbers) -> Numbers:
-    """Return the mean over pairs with people; the argument is [conditions, pairs, fields]."""
+    """Return the mean agreement, [conditions, fields], over pairs of observers of which at least one is a person.
+
+    `numbers` [conditions, pairs, fields] holds these pairs alone. The number of images in the result is the largest
+    that any of the pairs has.
+    """
     return mean_over(numbers.swapaxes(0, 1), numbers[..., 0].max(1))
 
 
