@@ -37,7 +37,10 @@ class OodAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """The agreement of two observers on a set under a condition. For people as a whole it is the mean over people."""
+    """The agreement of two observers on a set under a condition; where one is people as a whole, the mean over people.
+
+    `condition` is MEAN for all conditions that count, `set_name` is MEAN for the mean over sets.
+    """
 
     set_name: str
     condition: str
