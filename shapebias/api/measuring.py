@@ -34,7 +34,8 @@ _NO_IMAGES = ImageSet(root="", paths=[], labels=np.zeros(0, np.int32))
 class Measurement:
     """The result of `measure`: statistics and top images of every unit of the watched layers.
 
-    images: the number of images; notes: remarks on the network, one line each.
+    images:  the number of images that were run
+    notes:   remarks on the network, one line each
 
         >>> measured
         <Measurement of Sequential: 12 units in 1 layer, 20 images>
@@ -62,8 +63,11 @@ class Measurement:
         return Table(unit_columns(select_units(self._table, condition, sort, ascending)))
 
     def top_images(self, layer: str, unit: int) -> Table:
-        """Return the images that drive a unit hardest: their numbers in the order in which they came, the activation,
-        and the position of the maximum in the map. Raises UsageError where there is no such layer or unit.
+        """Return the images for which a unit's largest activation is highest, the strongest first.
+
+        Their columns are the number of the image in the order in which images came, from 0; the largest value of the
+        unit's map; and the row and the column of the map where it is. Raises UsageError where there is no such layer
+        or unit.
 
             >>> measured.top_images("1", 0).columns
             ['image', 'value', 'y', 'x']
@@ -103,18 +107,23 @@ def measure(
     precision: str = "auto",
     seed: int = 0,
 ) -> Measurement:
-    """Run batches through a network and return the statistics of its units: no store, nothing on the disk.
+    """Run batches through a network and return the statistics of its units, without writing anything to the disk.
 
-    net:      a module; a copy of it is run, in eval mode, where the module is
-    loader:   batches [B, 3, H, W] as the network takes them (normalised), or (batch, labels) pairs, as a DataLoader
-              gives. Labels are numbers of classes, for selectivity and class diversity
-    layers:   as `--layers`: "paper", "all", or names and globs
-    images:   how many come at most, where the loader has no length
-    classes:  how many classes labels tell apart; without it as many as the network has outputs
-    top:      images kept for every unit
+    net:        the network; a copy of it is run in eval mode, so that it stays as it is
+    loader:     gives batches, float [B, 3, H, W], normalised as the network takes them, or pairs (batch, labels) as a
+                DataLoader does. Labels are the numbers of classes, int [B], from 0; two metrics need them, selectivity
+                and class diversity
+    layers:     the layers to watch, as `--layers`: "paper", "all", or names and globs
+    images:     the largest number of images that the loader gives; needed where the loader has no length
+    classes:    the number of classes that labels can name; by default, the number of the network's outputs
+    top:        the number of top images to keep for every unit
+    device:     the device to run on, such as "cpu" or "cuda:1"; "auto" is the network's own GPU, else any GPU that
+                there is, else the CPU
+    precision:  as `--precision`
+    seed:       the seed of everything random
 
-    The numbers are those of a store's activation pass over the same images in the same order. Raises UsageError for
-    what does not fit, ShapebiasError where the network fails.
+    The numbers are those that a store holds after its activation pass over the same images in the same order. Raises
+    UsageError where an argument or a batch does not fit, and ShapebiasError where the network fails.
 
         >>> import shapebias, torch
         >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 12, 3), torch.nn.ReLU())

@@ -165,7 +165,10 @@ def table_of(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Ta
 
 
 def _column(values: list[Any]) -> NDArray[Any]:
-    """Return values as an array: texts as objects, numbers as numbers."""
+    """Return values as an array: of type object where some are texts, else of numbers.
+
+    None becomes an empty text or NaN.
+    """
     known = [value for value in values if value is not None]
     if any(isinstance(value, str) for value in known):
         return np.array(["" if value is None else value for value in values], object)

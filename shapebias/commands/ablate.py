@@ -80,7 +80,9 @@ def ablate(
     workers: WorkersOption = "auto",
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png|.svg", help="Draw the units' shape scores against their texture scores."),
+        typer.Option(
+            metavar="FILE.png|.svg", help="Draw units' shape scores against their texture scores into this file."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -23,7 +23,8 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL [MODEL]] | STORE...",
-            help="The two models to compare, by default the first two; with --group, more stores whose models join.",
+            help="The two models to compare, by default the first two of the store. With --group, further stores; "
+            "groups can then name their models too.",
         ),
     ] = None,
     group: Annotated[

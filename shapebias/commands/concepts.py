@@ -38,7 +38,7 @@ def concepts(
     output: OutputOption = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png|.svg", help="Draw the number of detectors of each category as bars."),
+        typer.Option(metavar="FILE.png|.svg", help="Draw the number of detectors of each category into this file."),
     ] = None,
 ) -> None:
     """Count what units detect: the detectors and unique concepts of each layer, by category."""

@@ -35,7 +35,10 @@ def cue_conflict(
     decisions: DecisionsOption = None,
     categories: Annotated[bool, typer.Option("--categories", help="Show the shape bias of each category too.")] = False,
     export: ExportOption = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png|.svg", help="Draw the shape bias by category.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png|.svg", help="Draw a figure of the shape bias by category into this file."),
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every count and shape bias into a CSV file.")
     ] = None,

@@ -42,7 +42,9 @@ def ood(
     form: Annotated[
         str,
         typer.Option(
-            "--format", metavar="table|json|csv", help="The format of the output; json and csv hold every row."
+            "--format",
+            metavar="table|json|csv",
+            help="The format of the output; json and csv hold every person and condition, table only with --details.",
         ),
     ] = "table",
 ) -> None:

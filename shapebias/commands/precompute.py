@@ -241,7 +241,7 @@ def precompute(
         _speed(
             min=1,
             metavar="MB",
-            help="The memory that tensors of the ablation pass may take.",
+            help="The memory in MB that tensors of the ablation pass may take.",
             show_default="1000 on the CPU, half of a GPU's free memory",
         ),
     ] = None,

@@ -24,7 +24,8 @@ def show(
         str,
         typer.Option(
             metavar="crop|mask|whole",
-            help="Show the part of an image where the unit fires (crop), the image darkened elsewhere (mask), or all.",
+            help="How much of each image to show: only the part where the unit fires most (crop), all of it but "
+            "darkened where the unit does not fire (mask), or all of it (whole).",
         ),
     ] = "mask",
     graphics: GraphicsOption = "auto",

@@ -34,7 +34,8 @@ def train(
         str,
         typer.Option(
             metavar="small|photo|NAME",
-            help="The architecture: small (for 64 px images), photo (32 px), or the name of one of torchvision's.",
+            help="The architecture: small, for images of 64 px; photo, for images of 32 px; or the name of one of "
+            "torchvision's classifiers.",
         ),
     ] = "small",
     epochs: Annotated[int, typer.Option(min=1, help="How often every image is learned from.")] = 30,
@@ -55,7 +56,10 @@ def train(
     steps: Annotated[int | None, typer.Option(help="The number of steps of the attack.", show_default="7")] = None,
     step_size: Annotated[
         float | None,
-        typer.Option(help="The size of one step of the attack.", show_default="l2: 0.5 for epsilon 3 in 7 steps"),
+        typer.Option(
+            help="The length of one step of the attack, in the same norm and unit as --epsilon.",
+            show_default="l2: 0.5 for epsilon 3 in 7 steps",
+        ),
     ] = None,
     held_out: Annotated[
         float, typer.Option(help="The fraction of images that is not learned from, but measured on.")

@@ -61,8 +61,8 @@ def index_of_wnid(name: str) -> int | None:
 def index_of_name(name: str) -> int | None:
     """Return the class with this name, ignoring case and punctuation (`great_white_shark`); else None.
 
-    Of several names with commas between them, the first known one counts. Two classes share some names (`crane`,
-    `maillot`): these give None.
+    Where `name` holds several names with commas between them, the first known one counts. Some names (`crane`,
+    `maillot`) belong to two classes: these give None.
 
     >>> index_of_name("great_white_shark"), index_of_name("crane")
     (2, None)
@@ -81,7 +81,11 @@ def indices_of_shared_name(name: str) -> list[int]:
 
 
 def plain(name: str) -> str:
-    """Return a name in lower case, with one space in place of characters that are neither letters nor digits."""
+    """Return the words of a name in lower case, with one space between two of them; words hold letters and digits.
+
+    >>> plain("Great_white--shark!")
+    'great white shark'
+    """
     return " ".join(re.findall(r"[^\W_]+", name.casefold()))
 
 

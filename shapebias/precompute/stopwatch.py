@@ -31,7 +31,7 @@ class Stopwatch:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Do not measure the work of the block, which is inside a block of `running`."""
+        """Stop the watch during the block, and let it run on afterwards. Use it only inside a block of `running`."""
         self._stop()
         try:
             yield

@@ -31,7 +31,7 @@ class Keeping(Finding):
             self.prompt.open(Purpose.NOTE, self.session.marks.note(self._anchor))
 
     def _change_mark(self, unit: Unit, note: str | None) -> None:
-        """Give a unit a note, None to take its mark away; what was before can be had back."""
+        """Mark a unit with a note, or remove its mark where `note` is None; remember the mark that it had before."""
         marks = self.session.marks
         self._changed_marks.append((unit, marks.note(unit) if unit in marks else None))
         self._set_mark(unit, note)
@@ -48,7 +48,7 @@ class Keeping(Finding):
         self._show_status()
 
     def action_undo_mark(self) -> None:
-        """Take the last change of a mark or a note back."""
+        """Reverse the last change of a mark or of a note."""
         if not self._changed_marks:
             self.say("no mark was changed")
             return
@@ -57,7 +57,10 @@ class Keeping(Finding):
         self.say(f"as before: {unit} {'is not marked' if note is None else f'is marked {note}'.rstrip()}")
 
     def action_marked(self, step: int) -> None:
-        """Go to the next marked unit, in the order of layers and units, or around."""
+        """Go to the next marked unit for a `step` of 1, to the previous one for -1, in the order of layers and units.
+
+        After the last one comes the first.
+        """
         if self.layer is None:
             return
         unit = self.session.marks.next_to(self.units.unit or Unit(*self.layer, 0), step)
@@ -117,7 +120,10 @@ class Keeping(Finding):
         self._tell(f"copied {text}")
 
     def action_open_image(self) -> None:
-        """Open the image that is shown, or the unit's strongest one, in another program, or say where it is."""
+        """Open the image that is shown, or else the unit's strongest one, in another program.
+
+        Where no program opens images, the user is told the file's path; where there is no file, that it is missing.
+        """
         image = self._image
         if image is None:
             return
@@ -129,14 +135,14 @@ class Keeping(Finding):
 
     @property
     def _image(self) -> ImageName | None:
-        """The image that the screen is about, else the strongest of the unit under the cursor."""
+        """The image that the screen shows, or else the strongest image of the unit under the cursor."""
         image = getattr(self.screen, "image", None)
         if image is None and self.units.unit is not None:
             image = strongest_image(self.session.store, self.units.unit)
         return image
 
     def _tell(self, text: str) -> None:
-        """Say something, on other screens as a message."""
+        """Show a text on the status line of the panes, or as a notification where another screen covers them."""
         if len(self.screen_stack) == 1:
             self.say(text)
         else:

@@ -44,7 +44,10 @@ class Panes(TerminalApp):
         *,
         debug_stats: bool = False,
     ) -> None:
-        """Begin at the unit `start`, or at the first one; with `debug_stats` the status line has figures of moves."""
+        """Begin at the unit `start`, or at the first one.
+
+        With `debug_stats` the status line tells how long each move of the cursor takes, and how many bytes it sends.
+        """
         self._stats = MoveStats() if debug_stats else None
         session = Session(store, terminal, graphics)
         super().__init__(terminal, session.painter, self._stats)
@@ -74,7 +77,7 @@ class Panes(TerminalApp):
 
     @property
     def scope(self) -> Scope | None:
-        """Whose units the table has."""
+        """The layer or model whose units the table shows: see `Scope`. None until a table could be read."""
         return self.session.scope
 
     @property
@@ -112,7 +115,7 @@ class Panes(TerminalApp):
 
     @property
     def _panels(self) -> list[UnitPanel]:
-        """Those that show the cursor's unit: in the panes, and in the screen over them."""
+        """The unit panels that follow the cursor: that of the panes, and those of the screen over them."""
         over: Iterable[UnitPanel] = self.screen.query(UnitPanel) if len(self.screen_stack) > 1 else ()
         return [self.panel, *(panel for panel in over if panel.follows)]
 
@@ -135,7 +138,7 @@ class Panes(TerminalApp):
             self.set_interval(0.1, self._show_figures)
 
     def _read_words(self, scope: Scope) -> list[str]:
-        """Return what is known in words of the units of a scope. Raises StoreError."""
+        """Return the words by which units of a scope can be searched (`words_of`). Raises StoreError."""
         return words_of(self.session.store, self.session.load(scope))
 
     def _keep_theme(self, theme: Theme) -> None:
@@ -144,7 +147,10 @@ class Panes(TerminalApp):
         self.session.settings.save()
 
     def show_units(self, scope: Scope, unit: Unit | None = None) -> None:
-        """Show the units of a layer, a model or all; what is wrong with them is said, and the last ones stay."""
+        """Show the units of a scope in the table, with the cursor on `unit` where it is given.
+
+        Where they cannot be read, the user is told why, and the table stays as it is.
+        """
         if scope == self.scope and unit is None:
             return
         try:
@@ -179,7 +185,7 @@ class Panes(TerminalApp):
                 spreads.first().show(self.session.load((None, unit.layer)), unit, self.units.sort_by)
 
     def _rest(self) -> None:
-        """Show what can wait, once the cursor rests."""
+        """Show how the layer's metrics spread, once the cursor has rested for 0.2 s."""
         if self._resting is not None:
             self._resting.stop()
         self._resting = self.set_timer(_REST, self._show_spreads)
@@ -194,7 +200,10 @@ class Panes(TerminalApp):
         self.notify(printable(str(error)), severity="error", markup=False)
 
     def _show_figures(self) -> None:
-        """Show the figures of the last move, once it is over."""
+        """Show on the status line how long the last move of the cursor took and how many bytes it sent (`MoveStats`).
+
+        Nothing is shown while bytes are still being sent for it.
+        """
         figures = self._stats.finished() if self._stats is not None else None
         if figures is not None:
             self.status.figures = figures

@@ -58,7 +58,10 @@ def activation_histogram(store: Store, unit: Unit, bins: int) -> Histogram | Non
 
 
 def histogram(values: NDArray[np.floating], bins: int) -> Histogram:
-    """Return the histogram of values [images]; NaN and infinite values are left out."""
+    """Return the histogram of a unit's activations `values`, float [images], in `bins` equal parts of their range.
+
+    NaN and infinite values are left out. Where no value is negative, those at 0 are counted apart, in `zeros`.
+    """
     known = values[np.isfinite(values)].astype(np.float64)
     low = min(float(known.min(initial=0.0)), 0.0)
     high = max(float(known.max(initial=0.0)), low)

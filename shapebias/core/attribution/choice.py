@@ -24,10 +24,10 @@ class Choice:
 
     @classmethod
     def of(cls, name: str, **changes: Value) -> Self:
-        """Return a method by its name. Settings that are not given have their defaults.
+        """Return the choice of the method `name` with the settings `changes`; all others have their defaults.
 
-        Settings are named as in Python, `learning_rate` for `learning-rate`. Raises UsageError for an unknown name or
-        an invalid value.
+        In a setting's name `_` stands for `-`: `learning_rate` for `learning-rate`. Raises UsageError for an unknown
+        name or an invalid value.
         """
         method = find_method(name)
         given = {key.replace("_", "-"): method.setting(key.replace("_", "-")) for key in changes}

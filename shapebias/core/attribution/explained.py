@@ -85,12 +85,19 @@ class AttributionResult:
 
 
 def write_arrays(path: Path, explained: AttributionResult) -> None:
-    """Write the maps to a NumPy archive (.npz).
+    """Write the maps to a NumPy archive (.npz) with these arrays:
 
-    `MODEL/METHOD` holds the raw maps, float32 [images, h, w], NaN where an image has none; a method that does not apply
-    to a model has no array. `target` int32, `output` (the name of its class) and `probability` float32 are [models,
-    images]; `gap` is float32 [models, methods, images]. `models`, `images` and `methods` name these axes. `settings` is
-    JSON: how every method was run, and the notes of the run. Raises CannotWriteError where the file cannot be written.
+    MODEL/METHOD               float32 [images, h, w], the raw maps, NaN where an image has none; there is no such array
+                               where the method does not apply to the model
+    target                     int32 [models, images], the number of the explained output
+    output                     text [models, images], the name of this output's class
+    probability                float32 [models, images], this output's softmax probability
+    gap                        float32 [models, methods, images], the completeness gap as a fraction; NaN for a method
+                               that does not promise a sum
+    models, images, methods    text, the names along these axes
+    settings                   JSON: how every method was run, and the notes of the run
+
+    Raises CannotWriteError where the file cannot be written.
     """
     models = [[image for image in explained.images if image.model == model] for model in explained.models]
     names = [choice.name for choice in explained.choices]

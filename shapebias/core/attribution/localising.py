@@ -15,13 +15,14 @@ _Ints = NDArray[np.int64]
 
 
 def overlaps(evidence: NDArray[np.float32], thresholds: Sequence[float], boxes: Boxes) -> NDArray[np.float32]:
-    """Return for each threshold the largest IoU of the box around the marked pixels with one of the object's boxes.
+    """Return for each threshold how well the marked part of a map fits one of an object's boxes, float32 [thresholds].
+
+    It is an IoU, in [0, 1]: the largest one of the box around the largest component of the marked pixels (see
+    `largest_component_boxes`) with any of the object's boxes.
 
     evidence:    float32 [h, w], >= 0; a pixel is marked where it is at least the threshold times the largest value
     thresholds:  in [0, 1)
     boxes:       float64 [boxes, 4], at least one
-
-    The result is float32 [thresholds].
     """
     levels = np.asarray(thresholds, np.float32) * evidence.max()
     marked = evidence[None] >= levels[:, None, None]

@@ -37,7 +37,10 @@ class OodAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """The agreement of two observers on a set under a condition. For people as a whole it is the mean over people."""
+    """The agreement of two observers on a set under a condition; where one is people as a whole, the mean over people.
+
+    `condition` is MEAN for all conditions that count, `set_name` is MEAN for the mean over sets.
+    """
 
     set_name: str
     condition: str
@@ -189,7 +192,11 @@ def _pair(table: SetTable, one: int, other: int, numbers: Numbers) -> tuple[OodO
 
 
 def _mean_over_people(numbers: Numbers) -> Numbers:
-    """Return the mean over pairs with people; the argument is [conditions, pairs, fields]."""
+    """Return the mean agreement, [conditions, fields], over pairs of observers of which at least one is a person.
+
+    `numbers` [conditions, pairs, fields] holds these pairs alone. The number of images in the result is the largest
+    that any of the pairs has.
+    """
     return mean_over(numbers.swapaxes(0, 1), numbers[..., 0].max(1))
 
 

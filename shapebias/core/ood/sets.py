@@ -11,10 +11,10 @@ from functools import cache
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """A published set.
+    """The conditions under which the images of a published set were shown.
 
-    conditions:  in their order; empty where all its images have the same
-    left_out:    conditions that do not enter its means
+    conditions:  names of the conditions, in the published order; empty where there was only one condition
+    left_out:    those of them that do not enter the set's mean accuracy
     """
 
     conditions: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ def condition_key(condition: str) -> str:
     """Return the form in which a condition is compared: files write one as `0.10`, `0.1` or `.1`, another as `True` or
     `true`.
 
-    Empty for no condition, which files write as `NaN`.
+    `NaN`, which files write where an image has no condition, becomes an empty text.
 
     >>> condition_key("0.10"), condition_key(".1"), condition_key("True")
     ('0.1', '0.1', 'true')

@@ -24,7 +24,10 @@ _LINE = (0, 255, 255)  # colour of the line around the mask
 
 
 class View(StrEnum):
-    """The content of a tile: the crop around the maximum, or the whole image with its activation mask."""
+    """The content of a tile: the crop around the maximum, the image darkened outside the mask, or the whole image.
+
+    The mask is where the unit fires: see `unit_tiles`.
+    """
 
     CROP = "crop"
     MASK = "mask"
@@ -32,7 +35,7 @@ class View(StrEnum):
 
     @property
     def next(self) -> "View":
-        """Return the other view."""
+        """The view that follows this one; after the last comes the first."""
         views = list(View)
         return views[(views.index(self) + 1) % len(views)]
 

@@ -55,10 +55,11 @@ def units_to_zero(chosen: Masks, keep: bool) -> dict[str, NDArray[np.bool_]]:
 
 
 def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Settings, progress: Reporter) -> GroupResult:
-    """Run the store's model `spec.label` on the settings' images, with all units and without the units `zeroed`.
+    """Run a model of a store on the images of `settings` twice: unchanged, and with the units `zeroed` set to zero.
 
-    Raises ShapebiasError where `spec` gives another network than the store's, or nothing can be measured, and
-    UsageError where nothing would be set to zero.
+    `spec` says where the model's network is now; its label is the model's name in the store. Raises ShapebiasError
+    where that network has other weights or other layers than the store's, and UsageError where there are neither
+    labelled images nor cue-conflict images.
     """
     device = choose_device(settings.device, settings.precision)
     progress.stage("loading models")

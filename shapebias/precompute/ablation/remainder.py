@@ -42,7 +42,7 @@ class _Step:
 
 @dataclass
 class _CallRecorder:
-    """The calls of a network's modules in the order in which they began."""
+    """Records the calls of a network's modules; `calls` has them in the order in which they began."""
 
     calls: list[_Call] = field(default_factory=list)
     _open: list[_Call] = field(default_factory=list)

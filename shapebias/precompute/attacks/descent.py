@@ -159,7 +159,11 @@ def _of_images(generator: Randomness, images: Tensor) -> Randomness:
 
 
 def _start(batch: Tensor, norm: str, epsilon: float, generator: Randomness) -> Tensor:
-    """Return a random change, uniform in the ball: for l2 a random direction times epsilon * u^(1 / dimensions)."""
+    """Return a random change, uniformly distributed in the ball of radius `epsilon`, with the shape of `batch`.
+
+    For linf every value is uniform in [-epsilon, epsilon]. For l2 it is a random direction times
+    epsilon * u^(1 / dimensions), where u is uniform in [0, 1).
+    """
     count, channels, height, width = batch.shape
     shape = (height, width, channels)  # drawn channels_last, as images are: PyTorch is slow to fill other orders
     if norm == "linf":

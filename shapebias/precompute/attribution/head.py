@@ -151,7 +151,7 @@ class _Flow:
         return maps if whole else None
 
     def _sources(self) -> set[Value]:
-        """Return all values that the scores are computed from."""
+        """Return the scores, and all values that they are computed from, directly or through others."""
         waiting = [] if self._scores is None else [self._scores]
         known = set(waiting)
         while waiting:
@@ -163,7 +163,7 @@ class _Flow:
         return known
 
     def _layout(self, value: Value) -> Layout | None:
-        """Return how a value holds its maps; None where it holds none with more than one position."""
+        """Return on which axes a value holds maps. Returns None where it holds no maps, or maps of one position."""
         axes = self._axes.get(value)
         layout = None if axes is None else layout_of(axes, self._recording.batch)
         if layout is None:

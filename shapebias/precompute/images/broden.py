@@ -91,9 +91,10 @@ class Broden:
 
 
 def read_broden(folder: Path, limit: int | None = None) -> Broden:
-    """Read the index and the labels of a Broden folder; with `limit`, of so many images, evenly spread.
+    """Read the index and the labels of a Broden folder. Its images are not read yet.
 
-    Raises UsageError where the folder has another layout or no image that can be used.
+    With `limit`, at most so many images are kept, evenly spread over the index. Raises UsageError where the folder has
+    another layout or no image that can be used.
     """
     folder_text = printable(str(folder))
     missing = [name for name in _FILES if not (folder / name).is_file()]

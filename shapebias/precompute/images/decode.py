@@ -91,9 +91,9 @@ def read_image(
 
 
 def deep_kind(path: bytes) -> str | None:
-    """Return the kind of an image with more than 8 bits, from its file's header; None for others.
+    """Return the kind of an image with more than 8 bits a channel, such as `16-bit PNG`; None for other images.
 
-    Raises the errors of `read_image`.
+    Only the file's header is read. Raises `ImageError` as `read_image` does.
     """
     opened = _read(path, lambda opened: opened, load=False)
     return None if opened.depth is None else opened.depth.kind

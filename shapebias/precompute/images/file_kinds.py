@@ -66,7 +66,7 @@ class LeftOut:
         self._counts["companion pictures"] += 1
 
     def add_all(self, others: "LeftOut") -> None:
-        """Add the counts of another one."""
+        """Add the counts of `others` to these."""
         self._counts.update(others._counts)
 
     def __bool__(self) -> bool:
@@ -83,7 +83,7 @@ class LeftOut:
         return ", ".join([*words, *([f"{rest:,} others"] if rest else [])])
 
     def notes(self) -> list[str]:
-        """Return notes about the files; empty where there are none."""
+        """Return a note that counts the files left out, as a list of one line; empty where no file was left out."""
         return [f"files left out: {self.text()}"] if self else []
 
 

@@ -115,7 +115,7 @@ class Loader:
             self.close()
 
     def close(self) -> None:
-        """Stop the workers and free the memory (once no batch uses it). Can be called again."""
+        """Stop the workers, and free the memory as soon as no batch uses it. A second call does nothing."""
         self._closed = True
         self._pending.clear()
         self._next = len(self._paths)

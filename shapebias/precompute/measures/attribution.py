@@ -39,11 +39,12 @@ def _of(method: str, kind: str) -> str:
 
 @dataclass
 class MethodFacts:
-    """Facts about methods, by their names, and notes for the user.
+    """Facts about the attribution methods of a model. All but the notes are by the method's name.
 
-    left_out:  why methods were left out
-    fallback:  the methods that replaced others
-    seconds:   how long each method took
+    left_out:  the reason why the method was left out
+    fallback:  the name of the method that was run in its place
+    seconds:   how many seconds it took; those of the scores are under the name SCORES
+    notes:     lines for the user
     """
 
     left_out: dict[str, str] = field(default_factory=dict)
@@ -52,12 +53,12 @@ class MethodFacts:
     notes: list[str] = field(default_factory=list)
 
     def to_array(self) -> NDArray[np.uint8]:
-        """Return it as an array for a part."""
+        """Return all facts as one array, JSON in bytes, to be kept in a part."""
         return np.frombuffer(json.dumps(asdict(self)).encode(), np.uint8)
 
     @classmethod
     def merged(cls, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "MethodFacts":
-        """Return the facts of several parts together; of different reasons the first counts."""
+        """Return the facts of several parts together: seconds are added up, of other facts the first part's count."""
         result = cls()
         for part in parts:
             facts = cls(**json.loads(bytes(part[_METHOD_FACTS])))

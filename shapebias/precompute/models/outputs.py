@@ -93,7 +93,11 @@ def find_scores(label: str, result: Any, classes: int | None, wanted: str | None
 
 
 def _best(candidates: list[Leaf], classes: int | None) -> list[Leaf]:
-    """Return the candidates with the most evidence."""
+    """Return those candidates that are most likely the class scores.
+
+    That is the only one called logits; else those with a usual name and as many columns as there are classes; else
+    those with one of the two; else all.
+    """
     surely = [leaf for leaf in candidates if _last_name(leaf).endswith(("logits", "logit"))]
     if len(surely) == 1:
         return surely
@@ -112,7 +116,10 @@ def _described(leaf: Leaf) -> str:
 
 
 def return_scores(network: nn.Module, leaf: Leaf) -> None:
-    """Make every forward of a network return its scores [B, classes] alone."""
+    """Change a network so that every later forward returns only its class scores, float [B, classes].
+
+    `leaf` says which part of the network's result they are (see `find_scores`).
+    """
     if leaf.steps or leaf.tensor.ndim != 2:
         network.register_forward_hook(lambda module, inputs, result: _at(result, leaf.steps).flatten(1))
 

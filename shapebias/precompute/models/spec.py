@@ -100,7 +100,10 @@ def check_label(label: str, where: str) -> None:
 
 
 def _parts(text: str) -> tuple[str, str | None]:
-    """Return source and checkpoint; None without one. An @ inside the name of an existing file is not a separator."""
+    """Return the source and the checkpoint in a spec's text; the checkpoint is None where the text names none.
+
+    An @ inside the name of an existing file does not separate the two.
+    """
     code = _CODE.fullmatch(text)
     if code:
         return code["source"], code["checkpoint"]
@@ -200,7 +203,7 @@ def _check_network(spec: ModelSpec) -> None:
 
 
 def _is_newer_than(listed: str) -> bool:
-    """Return whether the torchvision that is installed is newer than one, so that it may have other classifiers."""
+    """Return whether a newer torchvision than version `listed` is installed, which may have other classifiers."""
     try:
         installed = version("torchvision")
     except PackageNotFoundError:
@@ -223,8 +226,10 @@ def unknown_classifier(name: str, names: Sequence[str]) -> UsageError:
 
 
 def usual_images(specs: list[ModelSpec]) -> str:
-    """Return the images for networks where the user names none: the drawn ones. Raises UsageError, one line, where a
-    network of the pair on photos is among them."""
+    """Return the images to use where the user names none: `builtin:probe`, which the program draws itself.
+
+    Raises UsageError where photo-s or photo-r is among the networks, since these know photos only.
+    """
     photos = [spec.source for spec in specs if spec.source in PHOTO_PAIR]
     if photos:
         raise UsageError(

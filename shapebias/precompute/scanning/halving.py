@@ -10,17 +10,18 @@ MeasureMissing = Callable[[list[int], int], Iterable[tuple[int, Part]]]
 
 
 class BatchHalving:
-    """Halves the batches of all scans once one does not fit into memory; `notes` say so."""
+    """Halves the batches of all scans each time that one does not fit into memory, and says so in `notes`."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
         self._largest: int | None = None  # batch that fits, once that is known
 
     def measure_all(self, shards: Shards, batch_size: int, measure: MeasureMissing) -> None:
-        """Keep the part of every missing shard.
+        """Measure every missing shard of `shards` and keep its part.
 
-        `measure(missing, batch_size)` yields numbers of shards and their parts, of some of the missing ones at least;
-        a shard whose batches were too large is begun again. Raises OutOfMemoryError where even one image is too large.
+        `measure(missing, batch_size)` yields the number and the part of at least some of the missing shards. Where it
+        raises OutOfMemoryError, it is called again with batches of half the size for the shards that are still missing.
+        Raises OutOfMemoryError where even one image is too large.
         """
         while missing := shards.missing():
             fitting = min(batch_size, self._largest or batch_size)

@@ -22,7 +22,7 @@ from shapebias.precompute.stages.run import ModelRun, Run, none_can_be_used
 def measure_activations(run: Run) -> None:
     """Run the images and their noisy versions through every model, which gives all statistics.
 
-    Raises StartAgainError where no image can be used.
+    Raises StartAgainError where no image can be used, or where images changed between the passes of two models.
     """
     for geometry, models in run.groups():
         measure = _measure(run, models)
@@ -81,7 +81,10 @@ def _scan(run: Run, geometry: Geometry, models: list[ModelRun], measure: ProbeMe
 
 
 def _merge(run: Run, model: ModelRun, measure: ProbeMeasure, parts: Parts) -> None:
-    """Merge the shards of a model, and write its activations into the store."""
+    """Merge `parts`, the results of all shards, into the results of `model`, and write its activations into the store.
+
+    `measure` is the measurement that gave the parts.
+    """
     model.embeddings = partial(measure.embeddings, parts, model.number)
     model.probe_result = measure.merge(model.number, model.runner, parts)
     model.target = model.runner.targets(run.image_set.labels[run.used])

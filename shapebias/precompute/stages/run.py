@@ -167,7 +167,10 @@ class Run:
 
     @staticmethod
     def check_unchanged(image_set: ImageSet, same: bool) -> None:
-        """Raise StartAgainError unless the images are the `same` as before."""
+        """Raise StartAgainError where `same` is false: where other images can be used than earlier in the run.
+
+        `image_set` is the set that the error's text names.
+        """
         if not same:
             raise StartAgainError(f"images in {printable(str(image_set.root))} changed during the run: start again")
 

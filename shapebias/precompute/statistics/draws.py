@@ -1,4 +1,4 @@
-"""Random numbers for an image, which depend only on its key and a seed, so that they are the same in any batch."""
+"""Random numbers for an image, which depend only on the image and a seed, so that they are the same in any batch."""
 
 import math
 from dataclasses import dataclass
@@ -59,10 +59,12 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Random positions of an image's maps, on average `rate` of `positions`: one from each of as many equal parts of
-    the map.
+    """Random positions of an image's maps, one from each of several equal parts of the map.
 
-    Because of the stratification the error is at most that of simple random sampling.
+    positions:  the number of positions of a map
+    rate:       how many of them are drawn on average, which need not be a whole number; at most `positions`
+
+    Since every part of the map gives one position, the error is at most that of simple random sampling.
     """
 
     positions: int

@@ -67,8 +67,10 @@ class TrainingSettings:
             raise UsageError(f"no folder {printable(str(self.output.absolute().parent))}: make it first")
 
     def recipe(self, device: Device) -> dict[str, Any]:
-        """Return everything that the result depends on, ready for JSON, for the file and for comparison with a
-        checkpoint.
+        """Return all settings that the trained weights depend on, by name, ready for JSON.
+
+        They are written into the file of the weights. A checkpoint is only continued if it has the same ones.
+        `device` is the device to train on; its float type is among them.
         """
         recipe: dict[str, Any] = {name: getattr(self, name) for name in _RECIPE}
         recipe["attack"] = self.attack.to_attributes() if self.attack else None

@@ -10,7 +10,10 @@ from shapebias.core.store.manifest import ARRAY, METADATA, file_sizes
 
 
 def write_manifest(store: Path) -> None:
-    """Write the list of all files of a store into it: their sizes in bytes, and the content of metadata files."""
+    """Write the list of a store's files into its folder `store`.
+
+    The list holds the size of every file in bytes, and a copy of the content of every metadata file (`zarr.json`).
+    """
     sizes = file_sizes(store)
     metadata = {name: json.loads((store / name).read_bytes()) for name in sizes if Path(name).name == METADATA}
     content = json.dumps({"files": sizes, "metadata": metadata}, separators=(",", ":")).encode()

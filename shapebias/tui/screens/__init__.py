@@ -25,12 +25,12 @@ MakeScreen = Callable[[Session, LayerKey | None, Unit | None], Screen[Any] | Non
 
 
 def _of_layer(make: Callable[[Session, LayerKey], Screen[Any]]) -> MakeScreen:
-    """Return what makes a screen of the layer under the cursor."""
+    """Return a function that makes a screen, by `make`, of the layer under the cursor; None where there is none."""
     return lambda session, layer, unit: None if layer is None else make(session, layer)
 
 
 def _of_unit(make: Callable[[Session, Unit], Screen[Any]]) -> MakeScreen:
-    """Return what makes a screen of the unit under the cursor."""
+    """Return a function that makes a screen, by `make`, of the unit under the cursor; None where there is none."""
     return lambda session, layer, unit: None if unit is None else make(session, unit)
 
 

@@ -170,7 +170,7 @@ class ByImageScreen(Screen[None]):
             self.run_worker(self._read, thread=True)
 
     def _without_maps(self) -> str:
-        """Return what is said where attribution maps are wanted of an image that has none."""
+        """Return the text that tells the user that the image shown has no attribution maps."""
         return f"no attribution maps of this image: n goes to the next of {len(self.maps.images):,} that have them"
 
     def _about(self) -> Text:

@@ -21,7 +21,10 @@ _STEP = 3  # lines that j and k scroll by
 
 
 class HelpScreen(ModalScreen[None]):
-    """The help, as wide as there is room beside the pictures, which stay; where there is none, over all of it."""
+    """The help: a sheet at the left of the pictures of the screen underneath, which stay visible.
+
+    Where there is too little room beside the pictures, the sheet covers the whole screen.
+    """
 
     DEFAULT_CSS = """
     HelpScreen { background: transparent; align: left top; }
@@ -46,7 +49,10 @@ class HelpScreen(ModalScreen[None]):
 
     @property
     def room(self) -> int:
-        """The cells left of the pictures of the screen below; 0 where they leave too few."""
+        """The width in cells of the free region at the left of the pictures on the screen underneath.
+
+        It is 0 where the sheet needs more, or where there are no pictures.
+        """
         below = self.app.screen_stack[self.app.screen_stack.index(self) - 1]
         lefts = [grid.region.x for grid in below.query(GridView) if grid.picture is not None and grid.is_on_screen]
         room = min(lefts, default=0) - 1

@@ -113,7 +113,7 @@ class ImageScreen(Screen[None]):
 
     @property
     def _mapped(self) -> list[int]:
-        """The ranks of the unit's images that have attribution maps, where these are open."""
+        """The ranks of the unit's images that have attribution maps; empty while no attribution maps are open."""
         return [rank for rank in range(len(self._top.image)) if self.maps.has(self._image_at(rank))]
 
     def action_scale(self) -> None:
@@ -144,7 +144,7 @@ class ImageScreen(Screen[None]):
         write_frame(self._frame, str(self._unit), f"image {self.rank + 1} of {len(self._top.image)}")
 
     def _without_maps(self) -> str:
-        """Return what is said where attribution maps are wanted of an image that has none."""
+        """Return the text that tells the user that the image shown has no attribution maps."""
         if self._mapped:
             return f"no attribution maps of this image: n N go to the unit's {len(self._mapped)} that have them"
         return f"none of the unit's images has attribution maps: i, a, n walks the {len(self.maps.images):,} that do"

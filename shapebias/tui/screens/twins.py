@@ -21,7 +21,10 @@ from shapebias.tui.widgets.unit_panel import UnitPanel
 
 
 class TwinsScreen(Screen[None]):
-    """The unit left, right the one of `candidates` that is chosen from the list below. Posts `GoTo` at Enter."""
+    """A unit at the left; at the right the one of its `candidates` that is chosen in the list below them.
+
+    Candidates are its twins and the units like it. Enter posts `GoTo` with the chosen one.
+    """
 
     DEFAULT_CSS = """
     TwinsScreen > Horizontal { height: 1fr; }
@@ -77,7 +80,10 @@ class TwinsScreen(Screen[None]):
         write_frame(self._list, "Twins", text)
 
     def _find(self) -> None:
-        """Find the candidates. Runs on a thread: the first time it reads layers."""
+        """Find the units that fire on the same images as the screen's unit: the candidates of the list.
+
+        Runs on a thread, since the first search reads the activations of many layers.
+        """
         try:
             candidates = find_twins(self._session.correlator, self._unit)
         except ShapebiasError as error:

@@ -10,7 +10,7 @@ _QUIET = 0.25  # seconds without a byte: the move is done
 
 
 class MoveStats:
-    """Counts bytes and time from one `begin` to the next."""
+    """Counts the bytes and the time of each move of the cursor, which `begin` announces."""
 
     def __init__(self) -> None:
         self._begun = self._last = 0.0
@@ -30,7 +30,10 @@ class MoveStats:
             self._last = time.perf_counter()
 
     def finished(self) -> str | None:
-        """Return the figures of a move, once, as soon as nothing more is sent for it; else None."""
+        """Return the time and the bytes of the last move as text, such as `12 ms, 3.4 kB`.
+
+        Returns None while bytes are still being sent for the move, and where this text was returned before.
+        """
         if not self._counting or time.perf_counter() - self._last < _QUIET:
             return None
         self._counting = False

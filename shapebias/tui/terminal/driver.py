@@ -166,7 +166,7 @@ class LinkDriver(LinuxDriver):
 
 
 def link_of(app: App[Any]) -> Link:
-    """Return the link to the app's terminal; without a terminal, a link that is never busy."""
+    """Return the link to the app's terminal. Without a terminal it is a new link, which always has room for bytes."""
     return app._driver.link if isinstance(app._driver, LinkDriver) else Link()
 
 

@@ -58,7 +58,7 @@ class Frame:
             row[cells.x : cells.right] = [(owner, "")] * len(row[cells.x : cells.right])
 
     def uncover(self, owner: object = None) -> None:
-        """Take note that blanks wipe the pictures of an owner, of all owners without one.
+        """Record that blanks remove the pictures of an owner from now on; those of all owners where it is None.
 
         That holds for the cells that they cover now, also where the owner paints elsewhere before blanks are written.
         """
@@ -83,7 +83,7 @@ class Frame:
         return Change(runs)
 
     def _cells(self, strip: Strip) -> Iterator[_Cell]:
-        """Yield the cells of a strip."""
+        """Yield the cells of a strip, Textual's text of one row: each cell's content and its colour selectors."""
         for segment in strip:
             yield from _cells(segment, self._colours)
 
@@ -107,7 +107,10 @@ class Frame:
 
 
 def _phrase(cells: list[_Cell], index: int, first: int) -> tuple[int, int]:
-    """Return the start, not before `first`, and the end of the phrase around a cell, of blanks the cell alone."""
+    """Return the start and the end of the phrase around a cell; a blank is a phrase of its own.
+
+    The start is at least `first`; the end is the index behind the last cell.
+    """
     start, end = index, index + 1
     if cells[index][0] == " ":
         return start, end

@@ -164,7 +164,7 @@ class GridView(Widget):
             self._take(picture)
 
     def _refine(self) -> None:
-        """Ask for the picture that the link takes while one looks at it, where that is a better one."""
+        """Ask for the refined picture of what is shown, where the link is fast enough for a better one."""
         if self._picture is None or self._picture.request.limit is None:
             return
         request = self._refined(self._picture.request)
@@ -296,7 +296,7 @@ class GridView(Widget):
         self._painting = asyncio.create_task(self._paint())
 
     def _stop_painting(self) -> None:
-        """Leave the picture that is on its way where it is."""
+        """Stop painting: what is not written yet of the picture is dropped."""
         if self._painting is not None:
             self._painting.cancel()
         if self._repairing is not None:
@@ -328,7 +328,7 @@ class GridView(Widget):
         return limit is not None and limit < (picture.request.limit or 0) and self._cost(waiting) > limit
 
     def _paint_some(self, driver: LinkDriver, picture: Picture, waiting: deque[Piece]) -> None:
-        """Paint the next pieces, several where they are short; the first take others away."""
+        """Paint the next pieces, several where they are short. Before the first ones, remove the previous picture."""
         assert self._painter is not None
         left, top = self.content_region.offset
         text, cells = "", list[Region]()
@@ -352,7 +352,7 @@ class GridView(Widget):
         )
 
     def _clear(self) -> None:
-        """Have the picture taken from the screen: by blanks, or where they do not do that."""
+        """Let the picture be removed from the screen: by the blanks written next, or else by the painter."""
         driver = self.app._driver
         if isinstance(driver, LinkDriver):
             driver.uncover(self)

@@ -14,12 +14,14 @@ Identity = tuple[int, int]  # device and inode of a folder
 
 
 def list_images(root: Path) -> tuple[ImageSet, list[Skipped]]:
-    """Return the images below `root`, at any depth; and the sub-folders that cannot be listed and the pictures beside
-    class folders, which are skipped.
+    """Return the images at any depth below the folder `root`, and a list of what was skipped.
 
-    Images are known by extension; other files and hidden ones are counted in the set's notes. What class an image is
-    of follows from its folder: see `labels.name_by_folder`. Order: by class, then by path, as bytes. Raises
-    `UsageError` if there is no such folder, or no image in it, or where it holds the splits of a data set.
+    Two things are skipped: sub-folders that cannot be listed, and images that lie beside the class folders. Images are
+    recognised by their extension. Other files and hidden ones are only counted, in the set's notes. The class of an
+    image follows from its folder: see `labels.name_by_folder`. The images are sorted by class, then by path, as bytes.
+
+    Raises UsageError where there is no such folder, where no image is in it, or where it holds the splits of a data
+    set, and ShapebiasError where the folder cannot be listed.
     """
     left_out = LeftOut()
     files, folders = _list_root(root, left_out)
@@ -46,8 +48,10 @@ def _list_root(root: Path, left_out: LeftOut) -> tuple[list[bytes], list[bytes]]
 
 
 def _search(root: Path, top: bytes, known: set[Identity], skipped: list[Skipped], left_out: LeftOut) -> list[bytes]:
-    """Return the images at any depth below a folder of the root; real folders are searched once, `known` ones not at
-    all.
+    """Return the paths, relative to `root`, of the images at any depth below `top`, a folder of the root.
+
+    A folder to which several links lead is searched once, and those in `known` are not searched. Folders that cannot
+    be listed are appended to `skipped`; other files are counted in `left_out`.
     """
     images: list[bytes] = []
     waiting = [top]

@@ -84,7 +84,10 @@ def _cells(line: bytes, delimiter: str) -> list[str]:
 
 
 def _header(rows: Sequence[bytes]) -> tuple[str, list[str]] | None:
-    """Return the delimiter and the columns of a table with a header; None where the first line is none."""
+    """Return the delimiter and the columns' names of a table, from its header.
+
+    Returns None where the first line is not a header.
+    """
     for delimiter in _DELIMITERS:
         cells = [plain_column(cell) for cell in _cells(rows[0], delimiter)]
         images = any(is_image_name(os.fsencode(cell)) for cell in _cells(rows[0], delimiter))
@@ -94,12 +97,19 @@ def _header(rows: Sequence[bytes]) -> tuple[str, list[str]] | None:
 
 
 def plain_column(cell: str) -> str:
-    """Return the name of a column in the form of the lists of names above."""
+    """Return the name of a column in lower case, without blanks, hyphens and underscores, as in PATH_COLUMNS."""
     return re.sub(r"[\s_-]", "", cell).lower()
 
 
 def _table(rows: Sequence[bytes], delimiter: str, columns: list[str], name: str) -> Iterator[Line]:
-    """Yield the path and the class of each row below the header. Raises UsageError where a row does not fit."""
+    """Yield the path and the class of each row of a table that has a path.
+
+    rows:     all lines of the table; the first one is its header
+    columns:  the names in the header, as `plain_column` returns them
+    name:     the file's name for messages
+
+    Raises UsageError where it is not clear which column has the paths, or which one the classes.
+    """
     label_at = next((columns.index(column) for column in LABEL_COLUMNS if column in columns), None)
     path_at = next((columns.index(column) for column in PATH_COLUMNS if column in columns), None)
     if path_at is None and label_at is not None and len(columns) == 2:

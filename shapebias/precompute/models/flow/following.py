@@ -65,7 +65,11 @@ def is_depthwise(operation: Operation) -> bool:
 
 
 def activation_of(norms: "Norms", operation: Operation) -> Activation:
-    """Return where the activation of a convolution or linear operation ends; `norms` belong to its recording."""
+    """Return the activation that belongs to a convolution or linear operation.
+
+    The operation's output is followed through norms and elementwise nonlinearities, up to where a second activation
+    joins, another layer begins, or the path forks. `norms` are those of the recording that `operation` is from.
+    """
     reached = activation = Activation(operation.output)
     while (step := _step(reached.value, norms)) is not None:
         value, kinds = step
@@ -237,10 +241,10 @@ def _depends_only(operation: Operation, allowed: set[Value]) -> bool:
 
 
 def _elementwise(value: Value) -> tuple[Value, tuple[str, ...]] | None:
-    """Return the same as `_step` for elementwise operations.
+    """Return the next value that depends on this one alone, by elementwise operations, and their kinds, as `_step`.
 
-    There may be one, or several that fork and join again (x * sigmoid(x)), with their divisors (a norm written by
-    hand).
+    It is behind one operation, or behind several that fork and join again, such as x * sigmoid(x), or a norm that is
+    written out: (x - mean) / std. Returns None where there is no such value.
     """
     region, operations = {value}, []
     waiting: set[Operation] = set(value.consumers)

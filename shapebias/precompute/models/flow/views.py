@@ -119,7 +119,10 @@ def _rearranged(factors: Axis, size: int, moved: bool = False) -> Axis:
 
 
 def _repeat_interleave(operation: Operation, given: Axes) -> Axes | None:
-    """Return the axes where each element is repeated, as in nearest-neighbour upsampling."""
+    """Return the axes where each element is repeated, as in nearest-neighbour upsampling.
+
+    Returns None where the result has another number of axes.
+    """
     shape = operation.output.shape
     if len(shape) != len(given):
         return None
@@ -138,7 +141,10 @@ def _index_select(operation: Operation, given: Axes) -> Axes:
 
 
 def _index(operation: Operation, given: Axes) -> Axes | None:
-    """Return the axes where one axis is indexed by a list of numbers."""
+    """Return the axes of a result whose elements along one axis are selected by a list of numbers: x[:, [2, 0]].
+
+    Returns None for any other way of indexing.
+    """
     dimensions = [dimension for dimension, index in enumerate(operation.arguments[1]) if index is not None]
     if len(dimensions) != 1 or len(operation.arguments[1][dimensions[0]].shape) != 1:
         return None
@@ -278,7 +284,10 @@ def _unfold(operation: Operation, given: Axes) -> Axes | None:
 
 
 def _pixel_shuffle(operation: Operation, given: Axes) -> Axes | None:
-    """Return the axes where channels become pixels or pixels become channels."""
+    """Return the axes where channels become pixels or pixels become channels.
+
+    Returns None where the operand is not [N, C, H, W], or where its rows or columns are products of several factors.
+    """
     if len(given) != 4 or any(len(side) > 1 for side in given[2:]):
         return None
     _, channels, height, width = operation.output.shape

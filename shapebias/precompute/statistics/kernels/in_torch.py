@@ -97,7 +97,10 @@ def count_ties(tied: Tensor, known: Tensor, largest: Tensor, ties: Tensor) -> No
 
 
 def count_ties_of_batch(tied: Tensor, known: Tensor, maximum: Tensor) -> None:
-    """Do the same for a batch whose maps have the maxima float32 [B, C], -inf for those to be left out."""
+    """Add to `tied` the number of images of a batch with the unit's largest value, as `count_ties` does.
+
+    maximum:  float32 [B, C], the largest value of each map; -inf for a map that is left out
+    """
     largest = maximum.amax(0)
     count_ties(tied, known, largest, ((maximum == largest) & (maximum > -torch.inf)).sum(0))
 
@@ -122,7 +125,17 @@ def insert_top(
     keys: Tensor,
     images: Tensor,
 ) -> list[Tensor]:
-    """Insert images into top lists: see `operators.insert_top`."""
+    """Insert a batch's images into the top lists of all units, and return the new lists: see `operators.insert_top`.
+
+    lists:    value, mean, key, image, position and slot, [C, k] each, as `operators.insert_top` returns them
+    kept:     uint8 [C, k, P], changed in place: the maps of the lists' entries, 255 for the entry's own value
+    tied:     int64 [C], changed in place: how many images have the unit's largest value
+    maps:     [B, C, h, w]
+    maximum:  float32 [B, C], the largest value of each map; -inf for a map that is left out
+    average:  float32 [B, C], the mean of each map
+    keys:     int64 [B], by which images of equal value and mean are ordered, the smallest first
+    images:   int64 [B], the images' positions in the listing
+    """
     count_ties_of_batch(tied, lists[0][:, 0], maximum)
     (units, k), batch = lists[0].shape, (maps.shape[1], len(maps))
     *old, slot = lists
