@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shapebias.core.analysis.comparison import shared_layers, summarize
+from shapebias.core.analysis.comparison import outliers, shared_layers, summarize
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.paper import DEMO_PAIR, PHOTO_PAIR
 from shapebias.core.shape_bias.decisions import score
@@ -60,7 +60,7 @@ def claims_of(store: Store, standard: str, robust: str) -> list[Claim]:
         _goes_by_shape(*pair),
         _by_layer(*pair, name="filters", metric="filter_smoothness", sign=1, finding="has smoother filters"),
         _by_layer(*pair, name="maps", metric="smoothness", sign=1, finding="has smoother maps"),
-        _by_layer(*pair, name="noise", metric="noise_sensitivity", sign=-1, finding="is disturbed less by noise"),
+        _withstands_noise(*pair),
         _by_layer(
             *pair,
             name="kinds",
@@ -104,10 +104,29 @@ def _by_layer(
         for layer in layers
     ]
     count = sum(sign * difference > 0 for difference in differences)
-    verdict = ClaimVerdict.IN_PART
-    if count in (0, len(layers)):
-        verdict = ClaimVerdict.SHOWN if count else ClaimVerdict.REVERSED
-    return Claim(name, finding, f"in {count} of {len(layers)} layers", verdict)
+    return Claim(name, finding, f"in {count} of {len(layers)} layers", _verdict(count, len(layers)))
+
+
+def _withstands_noise(store: Store, standard: str, robust: str) -> Claim | None:
+    """Compare by layer the number of units whose total variation noise changes much, as the paper does."""
+    layers = [
+        layer
+        for layer in shared_layers(store, standard, robust)
+        if all("tv_shift" in store.metric_names(model, layer) for model in (standard, robust))
+    ]
+    if not layers:
+        return None
+    first, second = ([len(outliers(store, model, layer, standard)) for layer in layers] for model in (standard, robust))
+    count = sum(more > fewer for more, fewer in zip(first, second, strict=True))
+    here = f"in {count} of {len(layers)} layers; {sum(second)} units instead of {sum(first)}"
+    return Claim("noise", "has fewer units that noise roughens", here, _verdict(count, len(layers)))
+
+
+def _verdict(count: int, layers: int) -> ClaimVerdict:
+    """Return the verdict on a claim that holds in `count` of the layers."""
+    if count in (0, layers):
+        return ClaimVerdict.SHOWN if count else ClaimVerdict.REVERSED
+    return ClaimVerdict.IN_PART
 
 
 def _detects_lower_levels(store: Store, standard: str, robust: str) -> Claim | None:

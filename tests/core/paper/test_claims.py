@@ -91,3 +91,17 @@ def test_the_story_is_five_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "98% of decisions by shape, not texture; 50%" in lines[1]
     assert [line.rpartition("  ")[2] for line in lines[1:]] == ["shown", "in part", "reversed", "shown"]
     assert "75% of detectors are of colours and textures; 50%" in lines[4]
+
+
+def test_noise_roughens_fewer_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {
+        ("the demo-s", "conv1"): 5,
+        ("the demo-s", "conv2"): 2,
+        ("the demo-r", "conv1"): 1,
+        ("the demo-r", "conv2"): 2,
+    }
+    monkeypatch.setattr(FakeStore, "metric_names", lambda *_: ["smoothness", "tv_shift"])
+    monkeypatch.setattr(module, "outliers", lambda store, model, layer, reference: np.arange(counts[model, layer]))
+    store: Any = FakeStore(("demo-s", "demo-r"), (0.6, 0.7), 0.4, 98)
+    claim = next(claim for claim in claims_of(store, "the demo-s", "the demo-r") if claim.name == "noise")
+    assert (claim.verdict, claim.here) == (ClaimVerdict.IN_PART, "in 1 of 2 layers; 3 units instead of 7")
