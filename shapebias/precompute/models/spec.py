@@ -129,7 +129,7 @@ def _at_home(path: str) -> str:
         return path
     try:
         return str(Path(path).expanduser())
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # no such user, or none that could be: a zero byte, half a surrogate
         raise UsageError(f"{printable(path)}: there is no such home folder") from error
 
 

@@ -58,7 +58,9 @@ def test_options_that_make_no_sense(text: str) -> None:
         parse_spec(f"alexnet@a.pth{text}")
 
 
-@pytest.mark.parametrize("text", ["", "@a.pth", "alexnet@", "A=@a.pth", "A B!=alexnet", " A=alexnet"])
+@pytest.mark.parametrize(
+    "text", ["", "@a.pth", "alexnet@", "A=@a.pth", "A B!=alexnet", " A=alexnet", "~\x00", "~\ud800/a.pth"]
+)
 def test_what_makes_no_sense_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_spec(text)
