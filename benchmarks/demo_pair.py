@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.pair_training import command, log, minutes, table
+from benchmarks.pair_training import command, log, minutes, publish, table
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.attacks.descent import Normalised, robust_accuracy
 from shapebias.precompute.images.builtin.drawing import builtin_set, draw_path, parse_path
@@ -129,10 +129,7 @@ def main() -> None:
         "",
         *(line for name in PAIR for line in log(name)),
     ]
-    text = "\n".join(lines).rstrip() + "\n"
-    if options.write:
-        options.write.write_text(text, "utf-8")
-    print(text)
+    publish(lines, options.write)
 
 
 if __name__ == "__main__":

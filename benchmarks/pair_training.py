@@ -1,6 +1,7 @@
 """How networks that come with the program were trained: the commands and the log, from their files' headers."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from shapebias.precompute.models.own import SMALL
@@ -11,6 +12,14 @@ def table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
     """Return the lines of a Markdown table, and an empty one."""
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines] + [""]
+
+
+def publish(lines: Iterable[str], page: Path | None) -> None:
+    """Print the lines of a page, and write them to its file if it has one."""
+    text = "\n".join(lines).rstrip() + "\n"
+    if page is not None:
+        page.write_text(text, "utf-8")
+    print(text)
 
 
 def trained(name: str) -> Trained:

@@ -16,7 +16,7 @@ import torchattacks
 from torch import Tensor
 
 from benchmarks.docs_tables import pair_table
-from benchmarks.pair_training import command, log, minutes, table, trained
+from benchmarks.pair_training import command, log, minutes, publish, table, trained
 from shapebias.core.analysis.accuracy import Accuracy, accuracies
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.analysis.ood import ood_accuracies
@@ -279,10 +279,7 @@ def main() -> None:
         "",
         *(line for name in PHOTO_PAIR for line in log(name)),
     ]
-    text = "\n".join(lines).rstrip() + "\n"
-    if options.write:
-        options.write.write_text(text, "utf-8")
-    print(text)
+    publish(lines, options.write)
 
 
 if __name__ == "__main__":

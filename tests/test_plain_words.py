@@ -175,7 +175,7 @@ def test_docstrings_name_the_errors_that_functions_raise() -> None:
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the comments, docstrings and help texts of a file with their lines."""
+    """Yield the comments and all strings of a file, docstrings, help and messages among them, with their lines."""
     if path.suffix == ".md":
         yield 1, source_of(path)
         return
@@ -183,10 +183,8 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Module | Definition):
-            yield getattr(node, "lineno", 1), ast.get_docstring(node) or ""
-        elif isinstance(node, ast.keyword) and node.arg == "help" and isinstance(node.value, ast.Constant):
-            yield node.value.lineno, str(node.value.value)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
 
 
 def test_no_text_has_to_be_read_twice() -> None:

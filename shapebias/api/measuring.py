@@ -173,7 +173,7 @@ def _read_batch(batch: Any) -> _Batch:
 def _planned(loader: Iterable[Any], batch: int) -> int:
     """Return the largest number of images from a loader. Raises UsageError where it has no length."""
     try:
-        batches = len(loader)  # type: ignore[arg-type]
+        batches = len(loader)  # type: ignore[arg-type]  # an Iterable may have no length: TypeError
     except TypeError:
         raise UsageError("the loader has no length: say how many images come at most with images=") from None
     return batches * batch

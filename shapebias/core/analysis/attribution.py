@@ -144,7 +144,7 @@ def _problem(attribution: Attribution, row: int, method: str) -> str:
         return "not measured" if reason is None else f"left out: {reason}"
     scale = attribution.scale_of(method, row)
     if math.isnan(scale):
-        return "not measured: its values are no numbers"
+        return "not measured: its values are NaN or infinite"
     return "" if scale > 0 else "no evidence: the map is constant"
 
 

@@ -191,7 +191,7 @@ def _on_cue_conflict(store: Store, path: str, model: str) -> OnImage:
     row = decisions.images.index(path)
     decision = int(decisions.decision[row])
     if decision == NO_DECISION:
-        return OnImage(model, missing=["no decision: its scores were no numbers", *missing])
+        return OnImage(model, missing=["no decision: its scores were NaN or infinite", *missing])
     shape, texture = int(decisions.shape[row]), int(decisions.texture[row])
     if shape == texture:
         verdict = Verdict.RIGHT if decision == shape else Verdict.WRONG

@@ -225,7 +225,7 @@ def criteria_rows(known: Criteria) -> list[list[str]]:
 
 
 def criteria_notes(known: Criteria) -> list[str]:
-    """Return one line for each explanation of the table's numbers and for each missing one."""
+    """Return lines below the table: first how its numbers were measured, then how to measure those that are missing."""
     lines = []
     if known.sets:
         lines.append(f"OOD accuracy: {ood_text(known)}")

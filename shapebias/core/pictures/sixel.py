@@ -304,7 +304,10 @@ def _select_tokens(before: bytes) -> NDArray[np.uint64]:
 
 
 def _marks(index: Pixels) -> _Marks:
-    """Return one number for each colour of each column, sorted: band << 24 | colour << 16 | column << 6 | mask.
+    """Return the columns of every band by colour, as sorted numbers.
+
+    A number says that a colour stands in a column of a band (six rows of pixels), and in which of its rows, the bits of
+    the mask: band << 24 | colour << 16 | column << 6 | mask.
 
     index: colour numbers [bands, 6, width].
     """

@@ -151,7 +151,7 @@ def accuracy(scope: Scope) -> ReportFinding | None:
         title="Accuracy",
         sentences=sentences,
         draw=draw,
-        caption=f"Top-1 accuracy on the images as they are{under}, a bar a model.",
+        caption=f"Top-1 accuracy on the images as they are{under}, one bar per model.",
         tables=[_accuracy_table(known)],
     )
 
@@ -252,7 +252,7 @@ def out_of_distribution(scope: Scope) -> ReportFinding | None:
         title="Out of distribution",
         sentences=[*sentences, *_alike(scope)],
         draw=draw,
-        caption="Accuracy among the categories of each set of stimuli, a bar a model.",
+        caption="Accuracy among the categories of each set of stimuli, one bar per model.",
         tables=[_set_table(fractions | means, list(known), [*sets, *([_MEAN_OF_SETS] if means else [])])],
     )
 

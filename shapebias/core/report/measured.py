@@ -123,7 +123,7 @@ def _layer_table(scope: Scope) -> Table:
     columns += [
         Heading("map"),
         words("what it is"),
-        Heading("left out", "maps with values that are no numbers"),
+        Heading("left out", "maps with NaN or infinite values"),
     ]
     return Table(title="Layers", columns=columns, rows=rows)
 

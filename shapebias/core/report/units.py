@@ -332,7 +332,7 @@ def ablation(scope: Scope) -> ReportFinding | None:
         sentences=[_rests_on([row for row in layers if row.model == model]) for model in models],
         draw=draw,
         caption="What a network no longer decides by shape, and by texture, when one unit is set to zero, as shares of "
-        f"what it decides so; a point a unit, larger where several share it.{left_out(scope)}",
+        f"what it decides so. Each unit is one point; a point is larger where several units share it.{left_out(scope)}",
         tables=[_ablation_table(layers)],
     )
 

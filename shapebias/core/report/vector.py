@@ -34,7 +34,7 @@ def svg_of(draw: "Callable[[], Figure]", key: str, description: str) -> str:
         figure = draw()
         for axes in figure.axes:
             for line in axes.lines:
-                line.set_rasterized(len(line.get_xdata()) > _MOST_POINTS)  # type: ignore[arg-type]
+                line.set_rasterized(len(line.get_xdata()) > _MOST_POINTS)  # type: ignore[arg-type]  # arrays, by its stubs also others
         written = io.BytesIO()
         figure.savefig(written, format="svg", transparent=True, dpi=200, metadata={"Date": None})
     root = ElementTree.fromstring(written.getvalue().decode("utf-8"))

@@ -184,7 +184,7 @@ def _method_maps(explanation: Explanation) -> list[MethodMap]:
     return [
         MethodMap(values=values, gap=gap, fallback=fallback)
         if np.isfinite(values).all()
-        else MethodMap(fallback=fallback, problem="the network's scores are no numbers")
+        else MethodMap(fallback=fallback, problem="the network's scores are NaN or infinite")
         for values, gap in zip(maps, gaps.tolist(), strict=True)
     ]
 

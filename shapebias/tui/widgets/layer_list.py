@@ -29,7 +29,10 @@ _LATER = 0.2  # seconds after the start when there is time to read every layer
 
 
 class LayerList(Tree[Scope]):
-    """A tree with a row for all layers, a branch for each model, and a leaf for each layer; each carries its scope."""
+    """A tree of the store: a row for all layers, then a branch for each model with its layers as leaves.
+
+    The data of a node is the scope whose units the table shows when the cursor is there.
+    """
 
     DEFAULT_CSS = """
     LayerList { width: auto; max-width: 42; scrollbar-size-vertical: 1; }

@@ -86,7 +86,7 @@ def test_a_map_that_can_hardly_be_seen_beside_another(mapped_store: Path) -> Non
 def test_a_map_of_values_that_are_no_numbers(mapped_store: Path) -> None:
     zarr.open_group(mapped_store, mode="r+")["models/Tiny/attribution/scale"][1, 4] = np.nan
     one = Attributions(open_store(mapped_store)).map_of(Photo("Tiny", IMAGES[4]), "rise")
-    assert one.problem == "not measured: its values are no numbers"
+    assert one.problem == "not measured: its values are NaN or infinite"
 
 
 def test_joined_stores_have_an_image_once(small_store: Path, mapped_store: Path) -> None:

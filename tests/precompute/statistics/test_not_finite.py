@@ -23,7 +23,7 @@ BAD = [np.nan, np.inf, -np.inf]
 
 
 def damaged(seed: int, shape: tuple[int, ...], share: float) -> np.ndarray:
-    """Maps of which about a `share` have a few values that are no numbers; those of unit 0 all do."""
+    """Maps of which about a `share` have a few NaN or infinite values; those of unit 0 all do."""
     random = np.random.default_rng(seed)
     maps = np.maximum(random.normal(1, 2, shape), random.choice([-9, 0])).astype(np.float32)
     hit = random.random(shape[:2]) < share

@@ -43,7 +43,7 @@ EMPTY: dict[str, Callable[[], Statistic[Any, Any]]] = {
 
 
 def batch(name: str, first: int, last: int) -> Maps | AnnotatedMaps:
-    """Some of a dozen images, with values that are no numbers in one of the first half."""
+    """Some of a dozen images, with NaN or infinite values in one of the first half."""
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(IMAGES, UNITS, SIDE, SIDE)).astype(np.float32)
     maps[2, 3, 1, 1] = np.nan
