@@ -81,10 +81,16 @@ class LayerList(Tree[Scope]):
             means = {key: summarize(self._store, *key, "smoothness").mean for key in self.keys}
             known = [mean for mean in means.values() if not math.isnan(mean)]
             low, high = min(known, default=0.0), max(known, default=1.0)
+            lines: dict[LayerKey, Text] = {}
             for key, mean in means.items():
                 share = _SHORTEST + (1 - _SHORTEST) * (mean - low) / (high - low) if high > low else mean
-                line = self._line(key, share, detectors_in(self._store, *key))
-                self.app.call_later(self._scopes[key].set_label, line)
+                lines[key] = self._line(key, share, detectors_in(self._store, *key))
+            self.app.call_later(self._write, lines)
+
+    def _write(self, lines: dict[LayerKey, Text]) -> None:
+        """Write the lines of all layers at once, so that no reader sees some with numbers and some without."""
+        for key, line in lines.items():
+            self._scopes[key].set_label(line)
 
     @property
     def keys(self) -> list[LayerKey]:
