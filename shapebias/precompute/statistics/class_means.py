@@ -14,10 +14,15 @@ from shapebias.precompute.statistics.statistic import AttributeState
 
 
 class ClassMeans(AttributeState):
-    """The monoid of (sum of activations, number of images) per class, float64 [classes, units] on the maps' device.
+    """The monoid of every unit's activations on the images of each class: their sums and numbers.
 
-    `activation` says whether the activation of an image is the `maximum` or the `average` of its map. Maps with NaN or
-    infinite values are left out.
+    total:     float64 [classes, units] on the maps' device, the sums of activations
+    images:    int64 [classes] on the CPU, the number of images
+    left_out:  int32 [classes, units] on the maps' device, how many of them had a map with NaN or infinite values;
+               such maps are not in the sums
+
+    `activation` says whether the activation of an image is the `maximum` or the `average` of its map.
+    Images without a label are left out.
     """
 
     _STATE = ("total", "images")
@@ -37,7 +42,7 @@ class ClassMeans(AttributeState):
         self.images += maps.images.class_counts(len(self.images))
 
     def state_dict(self) -> Part:
-        """Return the sums as arrays, with `left_out` where something was left out."""
+        """Return `total` and `images` as arrays, and `left_out` too if any map was left out."""
         state = super().state_dict()
         return state | {"left_out": self.left_out.cpu().numpy()} if self.left_out.any() else state
 
@@ -56,11 +61,11 @@ class ClassMeans(AttributeState):
 
     def result(self) -> NDArray[np.float32]:
         """Return (m1 - m2) / (m1 + m2), float32 [units], where m1 is the largest class mean and m2 the mean of the
-        other classes.
+        other classes' means.
 
-        0 where m1 + m2 = 0; NaN with fewer than two classes, or where a class mean is below 0, since the index is
-        defined for non-negative activations. Source: Morcos et al. 2018, arXiv 1803.06959, where the activation is the
-        average.
+        Only classes with images whose maps were not left out count. 0 where m1 + m2 = 0; NaN with fewer than two
+        classes, or where a class mean is below 0, since the index is defined for non-negative activations. Source:
+        Morcos et al. 2018, arXiv 1803.06959, where the activation is the average.
         """
         if not len(self.images):
             return np.full(self.total.shape[1], np.nan, np.float32)

@@ -6,14 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Embeddings = Callable[[], Iterator[tuple[int, NDArray[Any]]]]  # (the index of the first image, floats [images, size])
+# Yields the embeddings of all images, block by block in order: (the index of a block's first image, floats [images,
+# size]).
+Embeddings = Callable[[], Iterator[tuple[int, NDArray[Any]]]]
 
 
 def class_diversity(image: NDArray[np.int64], labels: NDArray[np.int32]) -> NDArray[np.float32]:
     """Return exp(entropy) of the classes of each unit's top images, the effective number of classes: float32 [units].
 
-    image int64 [units, k], -1 = none; labels int32 [images], -1 = none. The result is 1 to k; NaN where no top image
-    has a label. The exponential of Shannon's entropy as an effective number: Hill 1973 (order 1).
+    image:   int64 [units, k], the units' top images as indices into `labels`; -1 where a list has fewer than k
+    labels:  int32 [images], the classes of all images; -1 for an image without a label, which is left out
+
+    The result is 1 to k; NaN where no top image has a label. The exponential of Shannon's entropy as an effective
+    number: Hill 1973 (order 1).
 
     >>> class_diversity(np.array([[0, 1, 2, 3]]), np.array([5, 5, 7, 7], np.int32))
     array([2.], dtype=float32)
@@ -33,13 +38,14 @@ def visual_diversity(
 ) -> list[NDArray[np.float32]]:
     """Return for each layer the mean cosine distance between all pairs of a unit's top images: float32 [units].
 
-    lists:       each layer's top lists int64 [units, k], -1 = none
-    embeddings:  (index of the first image, floats [images, size]), all images in order
+    lists:       each layer's top lists int64 [units, k], indices of images; -1 where a list has fewer than k
+    embeddings:  the embeddings of all images in order, block by block: (index of a block's first image, floats
+                 [images, size])
     size:        length of an embedding
 
-    0 for equal images, 1 for unrelated ones; NaN with fewer than two images. An image whose embedding is 0 has no
-    direction and is left out. With unit vectors e, the sum over pairs of e_i e_j is (|sum e|^2 - n) / 2, so one sum of
-    vectors per unit is enough.
+    0 for equal images, 1 for unrelated ones; NaN with fewer than two images. NaN in an embedding counts as 0. An image
+    whose embedding is 0 has no direction and is left out. With unit vectors e, the sum over pairs of e_i e_j is
+    (|sum e|^2 - n) / 2, so one sum of vectors per unit is enough.
     """
     total = [np.zeros((len(image), size)) for image in lists]
     count = [np.zeros(len(image)) for image in lists]
@@ -57,9 +63,10 @@ def visual_diversity(
 
 
 def mean_over_rulers(distances: list[list[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
-    """Return for each layer the mean over several embeddings, float32 [units]; NaN where no embedding has a value.
+    """Return for each layer the units' mean visual diversity over several embeddings (rulers), float32 [units].
 
-    distances: the result of `visual_diversity` for each embedding.
+    distances: the result of `visual_diversity` for each embedding. NaN is left out of the mean, and is the result where
+    no embedding has a value.
     """
     means = []
     for by_ruler in zip(*distances, strict=True):
@@ -71,7 +78,7 @@ def mean_over_rulers(distances: list[list[NDArray[np.float32]]]) -> list[NDArray
 
 
 def _by_image(image: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the images in top lists, ascending, and the unit of each."""
+    """Return the entries of a layer's top lists, ordered by image: their images, ascending, and their units."""
     unit, rank = np.nonzero(image >= 0)
     order = np.argsort(image[unit, rank], kind="stable")
     return image[unit, rank][order], unit[order]

@@ -8,11 +8,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-_PAIRS = 128  # fewest pairs of a map
+_PAIRS = 128  # the least number of pairs of positions in a map
 
 
 def uniform(seed: int, image: NDArray[np.int64], stream: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Return uniform numbers in [0, 1), the same for the same seed, image and stream (SplitMix64's finaliser)."""
+    """Return uniform random numbers in [0, 1), float64, one for each image and stream, which are broadcast.
+
+    image:   what identifies the images: their positions in the listing, or their keys
+    stream:  which of an image's random numbers are wanted
+
+    The same seed, image and stream give the same number (SplitMix64's finaliser).
+    """
     with np.errstate(over="ignore"):
         bits = image.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + stream * np.uint64(0xD1B54A32D192ED03)
         bits = bits + np.uint64(seed) * np.uint64(0x8CB92BA72F3D8DD7)
@@ -27,7 +33,10 @@ class Draw(Protocol):
     """Draws random numbers for the images of a batch: whole numbers that depend only on the image and the seed."""
 
     def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
-        """Return int32 [B, ...] for the images at these positions in the listing with these keys, int64 [B] each."""
+        """Return whole numbers, int32 [B, ...], for the images at these positions in the listing with these keys.
+
+        positions and keys (see `image_keys`) are int64 [B]. A -1 among the numbers stands for none.
+        """
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Pairing:
         return -(-_PAIRS // self.positions) if self.positions > 1 else 0
 
     def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
-        """Return (offset, stride) of every pairing, int32 [B, pairings, 2], from the images' keys.
+        """Return (offset, stride) of every pairing, int32 [B, pairings, 2], drawn from the images' keys alone.
 
         The stride has no common divisor with the number of positions, so a pairing is a permutation.
         """
@@ -64,7 +73,8 @@ class Sampling:
     positions:  the number of positions of a map
     rate:       how many of them are drawn on average, which need not be a whole number; at most `positions`
 
-    Since every part of the map gives one position, the error is at most that of simple random sampling.
+    Since every part of the map gives one position, what is estimated from them has at most the error of simple random
+    sampling.
     """
 
     positions: int
@@ -81,9 +91,10 @@ class Sampling:
         return self.rate == self.positions
 
     def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
-        """Return the sampled positions, int32 [B, per_image], from the images' positions in the listing.
+        """Return the sampled positions of a map, int32 [B, per_image], drawn from the images' places in the listing.
 
-        The last one is randomly -1 in some images, which have one position less, so that the mean is right.
+        These are the argument `positions`; `keys` are not used. Where `rate` is no whole number, the last position is
+        -1 in a random share of the images, so that on average `rate` are drawn.
         """
         if self.is_everything:
             return np.broadcast_to(np.arange(self.positions, dtype=np.int32), (len(positions), self.positions))
@@ -98,7 +109,7 @@ class Sampling:
 
 @cache
 def _strides(positions: int) -> NDArray[np.int64]:
-    """Return the numbers from 1 to `positions` without a common divisor with it."""
+    """Return the numbers from 1 to `positions` that have no common divisor with it but 1."""
     numbers = np.arange(1, positions + 1)
     strides: NDArray[np.int64] = numbers[np.gcd(numbers, positions) == 1]
     return strides

@@ -32,7 +32,7 @@ class ImageBatch:
         draws: Iterable[Draw] = (),
         device: torch.device = CPU,
     ) -> None:
-        """Upload the batch. `draws` will be needed later: their numbers are uploaded in the same transfer."""
+        """Upload the batch. The numbers of `draws`, which will be needed later, are uploaded in the same transfer."""
         self._seed, self._device = seed, device
         self._positions = positions
         self._keys = positions if keys is None else keys
@@ -46,24 +46,30 @@ class ImageBatch:
         return draw.draw(self._positions, self._keys, self._seed)
 
     def drawn(self, draw: Draw) -> Tensor:
-        """Return the random numbers for the images, on the device."""
+        """Return the random numbers of `draw` for the images, int32 [B, ...] on the device.
+
+        They are drawn and uploaded at the first call, unless `draw` was given when the batch was made.
+        """
         if draw not in self._uploaded:
             self._drawn[draw] = self._draw(draw)
             (self._uploaded[draw],) = upload([self._drawn[draw]], self._device)
         return self._uploaded[draw]
 
     def drawn_count(self, draw: Draw) -> int:
-        """Return how many numbers were drawn that are not -1."""
+        """Return how many of the batch's numbers of `draw` are not -1, which stands for none."""
         self.drawn(draw)
         return int((self._drawn[draw] >= 0).sum())
 
     def class_counts(self, classes: int) -> Tensor:
-        """Return how many images there are of each class, int64 [classes], on the CPU."""
+        """Return how many of the images are of each class, int64 [classes], on the CPU."""
         return torch.from_numpy(np.bincount(self._labels[self._labels >= 0], minlength=classes))
 
 
 def upload(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
-    """Return arrays as tensors on a device: to a GPU in one asynchronous transfer from pinned memory."""
+    """Return arrays as tensors on a device: to a GPU in one asynchronous transfer from pinned memory.
+
+    On the CPU the tensors share the arrays' memory where that is contiguous.
+    """
     if device.type == "cpu":
         return [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
     starts = np.cumsum([0, *(-(-array.nbytes // 16) * 16 for array in arrays)])
@@ -75,7 +81,7 @@ def upload(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]
 
 
 def _taken(packed: Tensor, start: int, array: NDArray[Any]) -> Tensor:
-    """Return the array whose bytes begin at `start`, as a view."""
+    """Return a view of the bytes from `start` on, with the shape and dtype of `array`, which was packed there."""
     kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
     if array.size == 0:
         return torch.empty(array.shape, dtype=kind, device=packed.device)

@@ -24,8 +24,8 @@ class Reduction:
     variation:    TV(a) = sum |a[y+1, x] - a[y, x]| + sum |a[y, x+1] - a[y, x]|
     absolute:     the sum of |a|
     apart:        the sum of |a[p] - a[q]| over the random pairs (p, q) of positions (`Pairing`)
-    finite:       bool, whether all of the map's values are finite; for other maps the maximum is -inf and the sums are
-                  0
+    finite:       bool, whether all of the map's values are finite; for other maps the maximum is -inf, and the counts
+                  and sums are 0
     """
 
     maximum: Tensor
@@ -62,7 +62,8 @@ class Reduction:
 class Maps:
     """Activation maps [B, C, h, w] of one layer for a batch, with values that are computed from them only once.
 
-    `images` are those of the maps. Without it, or unless `paired`, no pairs of positions are drawn.
+    `images` says which images the maps are of. Without it, or unless `paired`, no pairs of positions are drawn, and
+    the reduction's `apart` is 0.
     """
 
     def __init__(self, maps: Tensor, images: ImageBatch | None = None, *, paired: bool = True) -> None:
@@ -103,7 +104,7 @@ class Maps:
 
     @cached_property
     def average(self) -> Tensor:
-        """Return the mean of every map, float32 [B, C], which is the same in any batch."""
+        """Return the mean of every map, float32 [B, C], the same in any batch; 0 where values are NaN or infinite."""
         return (self.reduction.total / self.positions).float()
 
     @cached_property

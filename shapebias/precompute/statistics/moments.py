@@ -15,7 +15,11 @@ from shapebias.precompute.statistics.statistic import AttributeState
 
 @dataclass(frozen=True)
 class MomentsResult:
-    """The metrics of the units, float32 [units] each; NaN without any images."""
+    """The metrics of the units over all images and positions, float32 [units] each; NaN without any map.
+
+    std:       the population's standard deviation
+    sparsity:  the share of values a <= 0, 0 to 1
+    """
 
     max: NDArray[np.float32]
     mean: NDArray[np.float32]
@@ -24,7 +28,9 @@ class MomentsResult:
 
 
 class Moments(AttributeState):
-    """The monoid of (count, maximum, mean, sum of squared deviations, count of a <= 0), in float64 on the device.
+    """The monoid of (count of values, maximum, mean, sum of squared deviations from it, count of a <= 0) per unit.
+
+    The maximum is float32, all else float64, [units] each on the device.
 
     Maps with NaN or infinite values are left out. Means and deviations of maps, batches and parts are combined by the
     formulas of Chan, Golub & LeVeque (1979), which lose no digits where a unit's mean is much larger than its

@@ -32,8 +32,8 @@ class Upsampling:
 
     Output i lies at (i + 0.5) * size / length - 0.5, limited to the range of the values.
 
-    low:     int64 [length], the index of the value before it
-    weight:  float64 [length], the weight of the value after that
+    low:     int64 [length], for every output the index of the value before it
+    weight:  float64 [length], the weight of the value after that, 0 to 1
     """
 
     low: NDArray[np.int64]
@@ -51,10 +51,12 @@ class Upsampling:
 class ShownConcepts:
     """The concepts in a batch's pixels, as tensors on a device, for all layers.
 
+    A label is a concept's index + 1.
+
     planes:         int32 [B, planes, height * width], the labels of the pixels; 0 is none
-    covering:       int64 [n], the labels of whole images
-    covered:        float64 [B, n], 1 where they cover an image
-    carried:        float64 [B, categories], 1 where an image shows any concept of a category
+    covering:       int64 [n], those labels that cover all of an image of the batch
+    covered:        float64 [B, n], 1 where such a label covers an image, else 0
+    carried:        float64 [B, categories], 1 where an image shows any concept of a category, else 0
     pixels:         int64 [B, concepts + 1], how many pixels of an image show each concept; a NumPy array
     height, width:  of the planes
     """
@@ -69,7 +71,7 @@ class ShownConcepts:
 
     @classmethod
     def of(cls, labels: Labels, device: torch.device = CPU) -> Self:
-        """Return the concepts of labels, uploaded to a device in one transfer."""
+        """Return the concepts of a batch's labels, uploaded to a device in one transfer."""
         labels_of_all = np.unique(labels.whole[labels.whole > 0]).astype(np.int64)
         of_image = (labels.whole[:, :, None] == labels_of_all).any(1).astype(np.float64)
         arrays = [labels.planes.astype(np.int32), labels_of_all, of_image, labels.carried.astype(np.float64)]
@@ -77,7 +79,7 @@ class ShownConcepts:
         return cls(planes, covering, covered, carried, labels.pixels, labels.height, labels.width)
 
     def of_image(self, image: int) -> Self:
-        """Return the concepts of one of the images."""
+        """Return the concepts of the image at an index of the batch, as a batch of one."""
         some = slice(image, image + 1)
         return replace(
             self,
@@ -105,8 +107,14 @@ class AnnotatedMaps:
 class Overlap(AttributeState):
     """The monoid of a layer's pixel counts, all exact: where a > T, where a concept is, and where both are.
 
-    The maps are upsampled to the annotation in float64. threshold float32 [units]: T, NaN for none; iou_area: one of
-    IOU_AREAS. Its memory is units x concepts for any number of images.
+    threshold:   float32 [units], T; a unit whose T is NaN fires nowhere
+    iou_area:    one of IOU_AREAS: the images over which a unit's pixels are summed for a category
+    shared:      int64 [units, concepts + 1], the pixels of each label on which the unit fires; column 0, no label,
+                 means nothing
+    activation:  int64 [units, categories], the pixels where the unit fires, in the images of `iou_area`
+    truth:       int64 [concepts + 1], the pixels of each label
+
+    The maps are upsampled to the annotation in float64. The memory is units x concepts for any number of images.
     """
 
     _STATE = ("shared", "activation", "truth")
@@ -133,22 +141,23 @@ class Overlap(AttributeState):
             self.activation += _product(self._count(batch), batch.concepts.carried)
 
     def _lit(self, shared: Tensor) -> Tensor:
-        """Return how many pixels units share with each category, int64 [units, categories], from those shared with each
-        concept, [units, concepts + 1].
+        """Return 1 where a unit fires on any concept of a category, else 0: int64 [units, categories].
+
+        shared [units, concepts + 1] are the pixels of one image.
         """
         fires = (shared[:, 1:] > 0).double()
         return (fires @ self._of_category > 0).long()
 
     @cached_property
     def _of_category(self) -> Tensor:
-        """Return which concepts belong to which category, float64 [concepts, categories]."""
+        """Return 1 where a concept belongs to a category, else 0: float64 [concepts, categories]."""
         of_category = np.equal.outer(self.concepts.category, np.arange(len(self.concepts.categories)))
         return torch.from_numpy(of_category.astype(np.float64)).to(self.shared.device)
 
     def _count(self, batch: AnnotatedMaps) -> Tensor:
-        """Count where concepts are, and where units fire on them.
+        """Count the batch's pixels in `shared` and `truth`.
 
-        Return the units' numbers of pixels, int64 [images, units].
+        Return how many pixels of each image every unit fires on, int64 [images, units].
         """
         maps, concepts = batch.maps, batch.concepts
         area = torch.zeros((maps.count, maps.units), dtype=torch.int64, device=self.shared.device)
@@ -170,7 +179,8 @@ class Overlap(AttributeState):
         """Return each category's best concept for every unit (the first of equal ones), and the units' concept
         diversity.
 
-        That is the number of concepts with an IoU of at least 0.04, float32 [units]; NaN where the unit is undecided.
+        That is the number of concepts with an IoU of at least 0.04, float32 [units]; NaN where the unit is `undecided`
+        (see `LayerConcepts`).
         """
         shared, activation = self.shared[:, 1:].cpu().numpy(), self.activation.cpu().numpy()
         category = np.array(self.concepts.category, np.int64)
@@ -190,7 +200,10 @@ class Overlap(AttributeState):
 
 @cache
 def _upsampling(height: int, width: int, rows: int, columns: int, device: torch.device) -> list[Tensor]:
-    """Return `low` and `weight` of the rows, then of the columns, from maps to planes, on a device."""
+    """Return how maps of height x width are upsampled to planes of rows x columns, as tensors on a device.
+
+    They are `low` and `weight` of the rows, then of the columns (`Upsampling`).
+    """
     of_rows, of_columns = Upsampling.between(height, rows), Upsampling.between(width, columns)
     return upload([of_rows.low, of_rows.weight, of_columns.low, of_columns.weight], device)
 
@@ -198,6 +211,6 @@ def _upsampling(height: int, width: int, rows: int, columns: int, device: torch.
 def _product(area: Tensor, shows: Tensor) -> Tensor:
     """Return the sum over images, int64 [C, n], of area int64 [B, C] where shows float64 [B, n] is 1.
 
-    Exact: below 2^53.
+    The sums are exact, as they are below 2^53.
     """
     return (area.T.double() @ shows).long()

@@ -26,9 +26,10 @@ SAMPLE = 512_000
 class Quantile(AttributeState):
     """The monoid of the `count` largest sampled values per unit, and of how many values were sampled.
 
-    The same number of positions is drawn from every image (`Sampling`), seeded by its position in the listing. The
-    planned number of images bounds the memory: about 0.0075 * SAMPLE float32 values per unit, however many images come.
-    On a GPU, where values are sorted once per batch, it is at least a batch's sample.
+    The same number of positions is drawn from every image (`Sampling`), seeded by the image's position in the listing.
+    `positions` is how many positions a map has. `planned_images` is at least the number of images that will come. It
+    bounds the memory to about 0.0075 * SAMPLE float32 values per unit; on a GPU, where values are sorted once per
+    batch, to at least a batch's sample. The result is the `q` quantile.
 
     >>> from shapebias.precompute.statistics.image_batch import ImageBatch
     >>> quantile = Quantile(units=1, positions=4, planned_images=1, device=torch.device("cpu"), q=0.5)
@@ -48,18 +49,17 @@ class Quantile(AttributeState):
         rate, per_image = self.sampling.rate, self.sampling.per_image
         self.count = math.floor((1 - q) * (1.01 * planned_images * rate + 4 * math.sqrt(planned_images))) + 8
         self.sampled = 0
-        self.left_out = torch.zeros(
-            units, dtype=torch.int64, device=device
-        )  # sampled values of maps with NaN or infinite values
-        capacity = self.count + max(self.count // 2, 8 * per_image)  # capacity, so that values are rarely sorted
+        # How many of the sampled values were of maps with NaN or infinite values.
+        self.left_out = torch.zeros(units, dtype=torch.int64, device=device)
+        capacity = self.count + max(self.count // 2, 8 * per_image)  # more than `count`: values are rarely sorted
         self.kept = torch.full((units, capacity), -torch.inf, dtype=torch.float32, device=device)
-        self.filled = torch.zeros(units, dtype=torch.int32)  # how many are in use; on a GPU equal for all units
+        self.filled = torch.zeros(units, dtype=torch.int32)  # how many values are kept; on a GPU equal for all units
         self.threshold = torch.full((max(units, LANES),), torch.inf, dtype=torch.float32)
         self.threshold[:units] = -torch.inf
 
     @property
     def draws(self) -> list[Draw]:
-        """Return the random numbers that it needs for each batch."""
+        """Return which random numbers the statistic needs of an `ImageBatch`: none if all positions are taken."""
         return [] if self.sampling.is_everything else [self.sampling]
 
     def update(self, maps: Maps) -> None:
@@ -83,9 +83,9 @@ class Quantile(AttributeState):
         return torch.arange(self.sampling.positions, dtype=torch.int32, device=self.kept.device)
 
     def _make_room(self, columns: int) -> int:
-        """Keep only the largest values where there is no room for `columns` more columns.
+        """Keep only the `count` largest values if there is no room for `columns` more columns in `kept`.
 
-        Return the first free column.
+        Return the first free column. Only for a GPU, where all units have as many values.
         """
         used = int(self.filled[0])
         if used + columns > self.kept.shape[1]:
@@ -150,6 +150,6 @@ class Quantile(AttributeState):
 
 def _largest(values: Tensor, count: int) -> Tensor:
     """Return the `count` largest of values [C, n], the largest first."""
-    if values.device.type == "cpu":  # sorting all of them then takes a tenth of the time
+    if values.device.type == "cpu":  # there, sorting all of them takes a tenth of the time of `topk`
         return torch.from_numpy(np.sort(values.numpy(), axis=1)[:, : -count - 1 : -1].copy())
     return values.topk(count, dim=1).values

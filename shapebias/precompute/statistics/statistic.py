@@ -40,7 +40,7 @@ AnyStatistic = TypeVar("AnyStatistic", bound=Statistic[Any, Any])
 
 
 def to_part(statistics: Mapping[str, Statistic[Any, Any]]) -> Part:
-    """Return the states of statistics as a part, with the names NAME.ARRAY."""
+    """Return the states of statistics as a part, whose arrays are named NAME.ARRAY."""
     part: Part = {}
     for name, statistic in statistics.items():
         part |= with_prefix(name, statistic.state_dict())
@@ -50,7 +50,7 @@ def to_part(statistics: Mapping[str, Statistic[Any, Any]]) -> Part:
 def merge_parts(
     empty: Callable[[], dict[str, AnyStatistic]], parts: Iterable[Mapping[str, NDArray[Any]]]
 ) -> dict[str, AnyStatistic]:
-    """Return the statistics of all parts, merged in order; `empty` makes new ones, by their names in the parts."""
+    """Return the statistics by name, merged from all parts in order; `empty` makes new ones with these names."""
     total, one = empty(), empty()
     for part in parts:
         for name, statistic in one.items():
@@ -60,7 +60,10 @@ def merge_parts(
 
 
 class AttributeState:
-    """A statistic whose state is some of its attributes: tensors, arrays and whole numbers."""
+    """The base of statistics whose state is those of their attributes that `_STATE` names.
+
+    They are tensors, arrays and whole numbers.
+    """
 
     _STATE: ClassVar[tuple[str, ...]]
 

@@ -24,9 +24,9 @@ class TopKResult:
 
     value:     float32 [C, k], NaN where empty
     image:     int64 [C, k], positions in the listing, -1 where empty
-    position:  int32 [C, k], of the maximum in raster order
-    map:       uint8 [C, k, h, w], 255 = the unit's largest value
-    tied:      int64 [C], how many images have that largest value, in the list or not
+    position:  int32 [C, k], where the map has its maximum first: y * w + x; 0 where empty
+    map:       uint8 [C, k, h, w], the images' maps: 255 = the unit's largest value, 0 for values <= 0 and where empty
+    tied:      int64 [C], how many images have the unit's largest value, in the list or not
     """
 
     value: NDArray[np.float32]
@@ -39,10 +39,11 @@ class TopKResult:
 class TopK(AttributeState):
     """The monoid of sorted lists of k entries per unit, and of the number of images that have the largest value.
 
-    An entry is (value, mean and key of the image, the image, position of the maximum, map). Saturated units have the
-    same value for many images. So the larger mean of the map comes first among equal values, and the smaller key of the
-    image among equal means: the order of images never matters. Maps are kept as uint8 with 255 = the entry's own value,
-    one byte per position, since the unit's maximum, which scales them in the result, is known only at the end.
+    An entry is (value, the maximum of an image's map; the map's mean; the image's key; the image; the position of the
+    maximum; the map). Saturated units have the same value for many images. So the larger mean of the map comes first
+    among equal values, and the smaller key of the image among equal means: the order of images never matters. Maps are
+    kept as uint8 with 255 = the entry's own value, one byte per position, since the unit's maximum, which scales them
+    in the result, is known only at the end.
 
     >>> top = TopK(1, 2, 1, 1, device=torch.device("cpu"))
     >>> from shapebias.precompute.statistics.image_batch import ImageBatch
@@ -78,13 +79,14 @@ class TopK(AttributeState):
         )
 
     def _in_order(self, count: int) -> Tensor:
-        """Return the slots of `count` entries per unit when their maps are in the order of the lists: int32 [C,
-        count].
+        """Return 0 to `count` - 1 for every unit, int32 [C, count].
+
+        These are the slots (the entries' rows in `kept`) when maps are in the order of the lists.
         """
         return torch.arange(count, dtype=torch.int32, device=self.value.device).repeat(len(self.value), 1)
 
     def _maps(self) -> Tensor:
-        """Return the entries' maps in list order, [C, k, h * w]."""
+        """Return the entries' maps in the order of the lists, uint8 [C, k, h * w], 255 = the entry's own value."""
         return self.kept[torch.arange(len(self.kept), device=self.kept.device)[:, None], self.slot.long()]
 
     def state_dict(self) -> Part:

@@ -19,7 +19,7 @@ class VariationResult:
     smoothness:  0 to 1: 1 - sum of TV / (4 * sum of |a|), since each value is in at most four differences; 1 where all
                  is 0 (a dead unit); NaN for maps of 1 x 1
     coherence:   at most 1: 1 - sum of TV / (sum of the TV expected with the map's values in random places); NaN where
-                 all maps are constant
+                 all maps are constant, or no pairs were drawn (`Maps`)
     """
 
     tv: NDArray[np.float32]

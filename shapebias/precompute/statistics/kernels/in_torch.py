@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_CHUNK = 1 << 24  # number of upsampled values at once
+_CHUNK = 1 << 24  # largest number of upsampled values that are held at once
 
 
 def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -30,7 +30,10 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
 
 
 def _apart(rows: Tensor, pairs: Tensor) -> Tensor:
-    """Return the sums of |a[p] - a[q]| over the pairs of each map, float64 [B, C]; rows [B, P, C]."""
+    """Return the sums of |a[p] - a[q]| over the pairs of positions of each map, float64 [B, C].
+
+    rows [B, P, C]; pairs int32 [B, pairings, 2], the (offset, stride) of every pairing: see `Pairing`.
+    """
     images, positions, units = rows.shape
     total = torch.zeros((images, units), dtype=torch.float64, device=rows.device)
     position = torch.arange(positions, device=rows.device)
@@ -42,7 +45,10 @@ def _apart(rows: Tensor, pairs: Tensor) -> Tensor:
 
 
 def combine_moments(totals: Sequence[Tensor], count: Tensor, mean: Tensor, deviations: Tensor) -> None:
-    """Add the moments of other values to `totals`, (count, mean, sum of squared deviations): [C] float64 each."""
+    """Add the moments of other values to `totals`, in place: (count, mean, sum of squared deviations from the mean).
+
+    All are float64 [C].
+    """
     own_count, own_mean, own_deviations = totals
     share = count / (own_count + count).clamp(min=1)
     apart = mean - own_mean
@@ -89,16 +95,18 @@ def add_class_means(total: Tensor, left_out: Tensor, activation: Tensor, finite:
 
 
 def count_ties(tied: Tensor, known: Tensor, largest: Tensor, ties: Tensor) -> None:
-    """Add to `tied` the number of new images with the unit's largest value; all arguments are [C].
+    """Update `tied`, how many images have the unit's largest value, for new images; all arguments are [C].
 
     `known` is the largest value before, `largest` that among the new images, and `ties` how many of these have it.
+    Where `largest` is larger than `known`, only the new images count.
     """
     tied.copy_(torch.where(largest >= known, ties, 0) + torch.where(largest <= known, tied, 0))
 
 
 def count_ties_of_batch(tied: Tensor, known: Tensor, maximum: Tensor) -> None:
-    """Add to `tied` the number of images of a batch with the unit's largest value, as `count_ties` does.
+    """Update `tied`, how many images have the unit's largest value, for the images of a batch, as `count_ties` does.
 
+    known:    float32 [C], the largest value before
     maximum:  float32 [B, C], the largest value of each map; -inf for a map that is left out
     """
     largest = maximum.amax(0)
@@ -192,7 +200,7 @@ def count_concepts(
 
 
 def _stretch(values: Tensor, upsampling: list[Tensor], dimension: int) -> Tensor:
-    """Return values upsampled in one dimension by (low, weight): see `Upsampling`."""
+    """Return values, an array of three dimensions, upsampled in one of them by (low, weight): see `Upsampling`."""
     low, weight = upsampling
     before = values.index_select(dimension, low)
     behind = values.index_select(dimension, (low + 1).clamp(max=values.shape[dimension] - 1))

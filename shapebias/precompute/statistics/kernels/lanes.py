@@ -2,7 +2,8 @@
 """A numba type for 16 numbers of neighbouring units in vector registers, with the operations that kernels need.
 
 LLVM keeps arrays of running sums in memory, and does not vectorise loops over many arrays. It maps a vector to the
-processor's registers (two of AVX, four of SSE or NEON), and running sums stay there.
+processor's registers (two of AVX, four of SSE or NEON), and running sums stay there. The first argument of every
+intrinsic, `_`, is given by numba: kernels call intrinsics without it.
 """
 
 import operator
@@ -15,7 +16,7 @@ from numba.core import cgutils, types
 from numba.extending import models, overload, register_model
 
 LANES = 16  # one cache line of float32
-intrinsic: Any = extending.intrinsic  # it takes fewer arguments than the decorated function
+intrinsic: Any = extending.intrinsic  # untyped: what it returns takes an argument less than the decorated function
 
 
 class LanesType(types.Type):
@@ -38,7 +39,10 @@ class _LanesModel(models.PrimitiveModel):
 
 
 def _pointer(context: Any, builder: Any, row_type: Any, arguments: Any, target: ir.Type) -> Any:
-    """Return a pointer to `target` at an element of a row (an array of one dimension): the first two arguments."""
+    """Return a pointer to an element of a row (an array of one dimension), which points to the type `target`.
+
+    The first two `arguments` are the row and the index of the element.
+    """
     array = context.make_array(row_type)(context, builder, arguments[0])
     element = cgutils.get_item_pointer(context, builder, row_type, array, [arguments[1]], wraparound=False)
     return builder.bitcast(element, target.as_pointer())
@@ -46,7 +50,7 @@ def _pointer(context: Any, builder: Any, row_type: Any, arguments: Any, target: 
 
 @intrinsic
 def load(_: Any, row: Any, first: Any) -> Any:
-    """Return row[first : first + 16] of an array float32 or int32."""
+    """Return row[first : first + 16] of a row float32 or int32."""
     lanes = _OF_ARRAY[row.dtype]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -58,7 +62,7 @@ def load(_: Any, row: Any, first: Any) -> Any:
 
 @intrinsic
 def store(_: Any, row: Any, first: Any, values: Any) -> Any:
-    """Set row[first : first + 16] of an array of the values' type."""
+    """Set row[first : first + 16] to 16 values of the row's type."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointer(context, builder, signature.args[0], arguments, values.vector)
@@ -70,7 +74,7 @@ def store(_: Any, row: Any, first: Any, values: Any) -> Any:
 
 @intrinsic
 def accumulate(_: Any, row: Any, first: Any, values: Any) -> Any:
-    """Add float32 values to row[first : first + 16] of an array float64."""
+    """Add 16 float32 values to row[first : first + 16] of a row float64."""
     wide = ir.VectorType(ir.DoubleType(), LANES)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -100,7 +104,7 @@ def prefetch(_: Any, row: Any, first: Any) -> Any:
 
 @intrinsic
 def zeros(_: Any) -> Any:
-    """Return zeros, float32."""
+    """Return 16 zeros, float32."""
     return FLOATS(), lambda *_: ir.Constant(FLOATS.vector, [0.0] * LANES)
 
 
@@ -138,7 +142,7 @@ def distance(_: Any, one: Any, other: Any) -> Any:
 
 @intrinsic
 def larger(_: Any, one: Any, other: Any) -> Any:
-    """Return `one` where it is larger than `other`, else `other`: float32. NaN is not larger."""
+    """Return `one` where it is larger than `other`, else `other`, also where one of them is NaN: float32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
@@ -148,7 +152,7 @@ def larger(_: Any, one: Any, other: Any) -> Any:
 
 @intrinsic
 def count_nonpositive(_: Any, count: Any, values: Any) -> Any:
-    """Return an int32 count, increased by one where a float32 value is at most 0."""
+    """Return the int32 counts, increased by one where a float32 value is at most 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         low = builder.fcmp_ordered("<=", arguments[1], ir.Constant(FLOATS.vector, [0.0] * LANES))

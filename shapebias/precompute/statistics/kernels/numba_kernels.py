@@ -27,8 +27,9 @@ _TOGETHER = 16  # positions that are read block by block: they lie in few pages 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _find_partners(partner: Any, pairs: Any, first: int, positions: int) -> None:
-    """Fill partner int64 [row, n] with the partners of the positions from `first` on, (offset + p * stride)
-    modulo P.
+    """Fill partner int64 [row, n] with the partners of `row` positions from `first` on, (offset + p * stride) modulo P.
+
+    pairs int32 [n, 2] has the (offset, stride) of an image's pairings; `positions` is P.
     """
     for pairing in range(len(pairs)):
         offset, stride = np.int64(pairs[pairing, 0]), np.int64(pairs[pairing, 1])
@@ -90,7 +91,7 @@ def reduce_maps(
                 accumulate(sums[2, image], block, variation)
                 accumulate(sums[3, image], block, absolute)
                 accumulate(sums[4, image], block, apart)
-        for unit in range(units - units % LANES, units):  # from their position in the overlapping block
+        for unit in range(units - units % LANES, units):  # move the last units from where the overlapping block is
             column = unit + maximum.shape[1] - units
             maximum[image, unit], nonpositive[image, unit] = maximum[image, column], nonpositive[image, column]
             sums[:, image, unit] = sums[:, image, column]
@@ -147,7 +148,7 @@ def count_concepts(
     the other rows, need not be computed.
     """
     height = maps.shape[1] // width
-    begin = np.zeros(width + 1, np.int64)  # the first output column behind each column of the map
+    begin = np.zeros(width + 1, np.int64)  # the first output column at or behind each column of the map
     for low in column_low:
         begin[low + 1 :] += 1
     values = np.empty((LANES, height * width), np.float32)

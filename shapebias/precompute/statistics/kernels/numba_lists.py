@@ -25,8 +25,9 @@ def _precedes(
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _count_ties(maximum: Any, value: Any, tied: Any, start: int, stop: int) -> None:
-    """Count, for units [start, stop), the images with the largest value in tied int64 [C], before the batch is
-    inserted.
+    """Update tied int64 [C], how many images have the unit's largest value, for a batch and units [start, stop).
+
+    maximum float32 [B, C], of the batch's maps; value float32 [C, k], the top lists before the batch is inserted.
     """
     for unit in range(start, stop):
         largest = value[unit, 0]
@@ -110,11 +111,12 @@ def insert_top(
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
-    """Reduce a unit's values to the `count` largest, or a few more, if at least half of the room is used.
+    """Reduce a unit's values to the `count` largest, or a few more, if over half of the room beyond `count` is used.
 
-    No dropped value is above the new threshold, and at least `count` of the kept values are not below it. The threshold
-    is found by bisection in the order that the bits of floats have as whole numbers: each step is a fast loop without
-    branches, and equal values do not slow it down.
+    kept float32 [capacity] holds the values, of which the first filled[unit] are in use. It, filled[unit] and
+    threshold[unit] are changed. No dropped value is above the new threshold, and at least `count` of the kept values
+    are not below it. The threshold is found by bisection in the order that the bits of floats have as whole numbers:
+    each step is a fast loop without branches, and equal values do not slow it down.
     """
     size, room = filled[unit], len(kept) - count
     if size <= count + room // 2:
@@ -123,7 +125,7 @@ def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
     for index in range(size):
         keys[index] ^= (keys[index] >> np.int32(31)) & np.int32(0x7FFFFFFF)
     low, high, above = np.int64(keys[:size].min()) - 1, np.int64(keys[:size].max()), size
-    while high - low > 1 and above > count + room // 4:  # `above`, at least `count`, are above low, fewer above high
+    while high - low > 1 and above > count + room // 4:  # at least `count`, `above`, exceed low, fewer high
         limit, larger = np.int32((low + high) // 2), np.int32(0)
         for index in range(size):
             larger += np.int32(keys[index] > limit)
@@ -137,7 +139,7 @@ def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
         value = keys[index]
         keys[stay] = value
         stay += value > limit
-    if stay < count:  # the remaining ones are equal
+    if stay < count:  # what is missing are values equal to the limit
         keys[stay:count] = limit
         stay = count
     keys[stay] = limit
@@ -153,7 +155,7 @@ def keep_above(
     """Keep, for units [start, stop), the sampled values above the unit's threshold, and cut lists that are full.
 
     maps float32 [B, P, C], at least 16 units; sampled int32 [B, m], positions, -1 = none; kept float32 [C, capacity],
-    of which filled (int32 [C]) are in use; threshold float32 [C]: see `_cut`.
+    of which the first filled (int32 [C]) are in use; threshold float32 [C] and count: see `_cut`.
     """
     samples, room = sampled.shape[1], kept.shape[1] - sampled.shape[1]
     for image in range(len(sampled)):

@@ -20,7 +20,10 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def in_threads(kernel: Callable[..., Any], count: int, *arguments: Any, block: int = 1) -> None:
-    """Call kernel(*arguments, start, stop) for ranges that cover range(count), on as many threads as PyTorch uses."""
+    """Call kernel(*arguments, start, stop) for ranges that cover range(count), on as many threads as PyTorch uses.
+
+    Ranges begin at multiples of `block`. Returns when all calls have ended; an error of a call passes through.
+    """
     blocks = -(-count // block)
     parts = min(torch.get_num_threads(), blocks)
     bounds = [min(count, blocks * part // parts * block) for part in range(parts + 1)]
@@ -61,7 +64,7 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
         middle = rows[:, positions // 2, :units].astype(np.float64)
         sums[1] -= positions * np.square(sums[0] / positions - middle)
     finite = np.isfinite(sums[0])
-    if not finite.all():  # or only their sum is too large for float32
+    if not finite.all():  # some may be finite: sums are float32 along a row, which may be too small for them
         finite = np.isfinite(rows[:, :, :units]).all(1)
         maximum = np.where(finite, maximum, -np.inf).astype(np.float32)
         nonpositive, sums = np.where(finite, nonpositive, 0), np.where(finite, sums, 0)
@@ -71,9 +74,9 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
 
 
 def find_largest(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest value of every map, float32 [B, C], and whether all of its values are numbers, bool [B, C].
+    """Return the largest value of every map, float32 [B, C], and whether all of its values are finite, bool [B, C].
 
-    What the largest of other maps is, nobody knows. PyTorch's own `amax` takes ten times as long for large maps.
+    The largest value of other maps means nothing. PyTorch's own `amax` takes ten times as long for large maps.
     """
     rows, units = as_rows(maps), maps.shape[1]
     maximum, odd = np.empty((2, len(rows), rows.shape[2]), np.float32)

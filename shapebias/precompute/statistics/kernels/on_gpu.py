@@ -12,7 +12,10 @@ _TRITON = "shapebias.precompute.statistics.kernels.in_triton"
 
 
 def on_gpu(by_torch: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an implementation that calls Triton's function of the same name, or else `by_torch`."""
+    """Return an implementation that calls Triton's function with the name of `by_torch`.
+
+    Where Triton cannot be used (see `fault`), which is found out at the first call, it calls `by_torch`.
+    """
 
     def run(*arguments: Any) -> Any:
         module = _in_triton()
@@ -29,7 +32,10 @@ def _in_triton() -> ModuleType | None:
 
 @cache
 def fault() -> str | None:
-    """Return a text that says why Triton's implementations are not used on this GPU; None where they are."""
+    """Return a text that says why Triton's implementations are not used on this GPU; None where they are.
+
+    The first call compiles and tries them.
+    """
     try:
         module = importlib.import_module(_TRITON)
     except ImportError:

@@ -36,7 +36,7 @@ reduce_maps = _define(
 )
 
 # Add a batch's reduction to totals, [C] float64 each: count of values, mean, sum of squared deviations, count of
-# a <= 0; and to `highest`, float32 [C].
+# a <= 0; and raise `highest`, float32 [C], to the largest maximum. `positions` is P.
 add_moments = _define(
     "add_moments(Tensor(a!)[] totals, Tensor(b!) highest, Tensor maximum, Tensor nonpositive, Tensor sums, "
     "Tensor finite, int positions) -> ()",
@@ -45,7 +45,7 @@ add_moments = _define(
 )
 
 # Add a batch's sums to totals, [C] float64 each: of variation, |a|, `share` times apart, and the number of maps. Maps
-# for which one of the first two is NaN or infinite are left out.
+# that are not finite, or whose variation or sum of |a| is not, are left out.
 add_variation = _define(
     "add_variation(Tensor(a!)[] totals, Tensor sums, Tensor finite, float share) -> ()",
     on_cpu.add_variation,
@@ -63,7 +63,8 @@ add_class_means = _define(
 # Return the top lists [C, k] with a batch's images in them, sorted: value float32, mean float32, key int64, image
 # int64, position int32 (of the maximum, in raster order), slot int32: the row of kept, uint8 [C, k, P], that holds the
 # entry's map, scaled so that 255 is the entry's own value. The largest value comes first, of equal ones the largest
-# mean, of those the smallest key. tied int64 [C]: how many images have the largest value.
+# mean, of those the smallest key. tied int64 [C]: how many images have the largest value. kept and tied are changed in
+# place, the lists are not.
 insert_top = _define(
     "insert_top(Tensor[] lists, Tensor(a!) kept, Tensor(b!) tied, Tensor maps, Tensor maximum, Tensor average, "
     "Tensor keys, Tensor images) -> Tensor[]",
@@ -82,8 +83,9 @@ sample_maps = _define(
 )
 
 # Count the pixels where the upsampled maps (float64) are above the threshold float32 [C]: in area int64 [B, C], and by
-# the labels that `planes`, int32 [B, planes, pixels], has there in shared int64 [C, labels]. maximum float32 [B, C] is
-# that of each map. upsampling: `low` and `weight` of the rows, then of the columns (`Upsampling`).
+# the labels that `planes`, int32 [B, planes, pixels], has there in shared int64 [C, labels]. Label 0 is none: its
+# column means nothing, as not every implementation counts it. maximum float32 [B, C] is that of each map. upsampling:
+# `low` and `weight` of the rows, then of the columns (`Upsampling`).
 count_concepts = _define(
     "count_concepts(Tensor(a!) area, Tensor(b!) shared, Tensor maps, Tensor maximum, Tensor threshold, "
     "Tensor[] upsampling, Tensor planes) -> ()",

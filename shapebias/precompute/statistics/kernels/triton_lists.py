@@ -41,10 +41,12 @@ def insert_top(
     k,
     entry_block: tl.constexpr,
 ):
-    """Put the list's entries and the batch's images at their common ranks. One program for each unit.
+    """Put the lists' entries and the batch's images at their common ranks in new lists. One program for each unit.
 
-    source int32 [C, k]: the batch's image of an entry, -1 for an old entry; number int32 [C, k]: how many new entries
-    come before a new one in the batch. freed int32 [C, k]: the slots of the entries that dropped out, as many.
+    A new entry's position, slot and map are left to `keep_maps`, for which there are
+    source int32 [C, k]: the batch's image of an entry, -1 for an old entry;
+    number int32 [C, k]: how many new entries come before a new one in the batch;
+    freed int32 [C, k]: the slots of the entries that dropped out, as many as there are new ones.
     """
     unit = tl.program_id(0).to(tl.int64)
     entry = tl.arange(0, entry_block)
@@ -113,9 +115,9 @@ def keep_maps(
     position_stride,
     position_block: tl.constexpr,
 ):
-    """Copy the map of a new entry, scaled to 255, and the position of its maximum.
+    """Copy a new entry's map into `kept`, with 255 for its maximum, and store the maximum's position and the slot.
 
-    One program for each (unit, rank).
+    One program for each (unit, rank), which does nothing for an old entry.
     """
     entry = tl.program_id(0).to(tl.int64)
     unit = entry // k

@@ -29,7 +29,7 @@ def reduce_maps(
     position_block: tl.constexpr,
     unit_block: tl.constexpr,
 ):
-    """Sum over the positions of the maps. One program for each (image, block of units)."""
+    """Reduce the maps: see `operators.reduce_maps`. One program for each (image, block of units)."""
     image = tl.program_id(0).to(tl.int64)
     unit = tl.program_id(1).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
@@ -104,7 +104,7 @@ def sample_maps(
     position_block: tl.constexpr,
     unit_block: tl.constexpr,
 ):
-    """Copy the sampled values of the maps next to each other. One program for each (image, block of units)."""
+    """Sample values of maps: see `operators.sample_maps`. One program for each (image, block of units)."""
     image = tl.program_id(0).to(tl.int64)
     unit = tl.program_id(1).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
@@ -125,7 +125,10 @@ def sample_maps(
 
 @triton.jit
 def _upsampled_row(origin, row, next_row, weight, column, width, position_stride, mask):
-    """Return values between two rows of a map, at a column of it: float64."""
+    """Return values interpolated between two rows of a map, at columns of it: float64.
+
+    `weight` is that of `next_row`.
+    """
     upper = tl.load(origin + (row * width + column) * position_stride, mask=mask, other=0.0).to(tl.float64)
     lower = tl.load(origin + (next_row * width + column) * position_stride, mask=mask, other=0.0).to(tl.float64)
     return upper + weight * (lower - upper)

@@ -53,7 +53,7 @@ def add_moments(
 
 @triton.jit
 def add_variation(variation, absolute, expected, maps, sums, finite, images, units, share, unit_block: tl.constexpr):
-    """Sum over the images whose maps have finite sums. One program for each block of units."""
+    """Add variations to totals: see `operators.add_variation`. One program for each block of units."""
     unit = tl.program_id(0).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
     varied = tl.load(variation + unit, mask=is_unit, other=0.0)
@@ -80,7 +80,7 @@ def add_variation(variation, absolute, expected, maps, sums, finite, images, uni
 
 @triton.jit
 def add_class_means(total, left_out, activation, finite, labels, images, units, unit_block: tl.constexpr):
-    """Add up the batch's images of each class, in the program of its first image.
+    """Add up the batch's images of each class, in the program of that class's first image.
 
     One program for each (image, block of units).
     """
