@@ -1,1 +1,1 @@
-"""Measures: the results of a network for batches of images, in shards, and how shards are merged."""
+"""Measures: what is measured of networks on the images of every shard, and how the shards' parts are merged."""

@@ -26,8 +26,11 @@ from shapebias.precompute.stopwatch import Stopwatch
 
 @dataclass(frozen=True)
 class BatchActivations:
-    """The results of one batch: the network's output, and per layer the maxima and means of maps, float16 [B,
-    units].
+    """The results of one batch.
+
+    output:         what the network returned, or the first tensor of it; None where there is none
+    maximum, mean:  for every layer float16 [B, units], the maximum and the mean of each map; NaN for a map with NaN or
+                    infinite values
     """
 
     output: Tensor | None
@@ -40,7 +43,7 @@ class StatisticsPlan:
     """The settings of every layer's statistics.
 
     top:             length of a unit's list of top images
-    planned_images:  approximate number of images, which bounds the memory of quantiles
+    planned_images:  number of images in the listing, of which some may be left out; it bounds the memory of quantiles
     classes:         number of classes in the images' labels; 0 for images without labels
     seed:            of random numbers
     """
@@ -141,7 +144,7 @@ class LayerStatistics(AttributeState):
             "coherence": variation.coherence,
         }
         for name, means in (("selectivity", self.classes), ("selectivity_mean", self.class_averages)):
-            if means is not None:  # it means nothing for negative activations
+            if means is not None:  # selectivity means nothing for negative activations
                 metrics[name] = np.full_like(moments.max, np.nan) if self.is_signed else means.result()
         return LayerResult(metrics, top, self.left_out)
 
@@ -157,7 +160,7 @@ class ActivationPass:
         self._seed = plan.seed
         self._draws = [draw for statistics in self.statistics for draw in statistics.draws]
         self._images: ImageBatch | None = None
-        self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # maximum, mean, whether they are finite
+        self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # by layer: `maximum`, `average`, `finite`
 
     def run(
         self,
@@ -173,6 +176,8 @@ class ActivationPass:
                     name the image in top lists
         labels:     int64 [B], the images' classes, -1 for none
         keys:       int64 [B], the same for an image in any listing: see `ImageBatch`
+
+        Errors of the network pass through.
         """
         self._images = ImageBatch(
             positions, labels, keys, seed=self._seed, draws=self._draws, device=self.device.device
@@ -190,9 +195,9 @@ class ActivationPass:
             self._seen[index] = maps.reduction.maximum, maps.average, maps.reduction.finite
 
     def _activations(self) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]]:
-        """Return the maxima and the means of each layer, float16 [B, units], in one transfer.
+        """Return the maxima and the means of each layer's maps, float16 [B, units], in one transfer from the device.
 
-        Values beyond float16's range are clipped; they are NaN for maps with NaN or infinite values.
+        Values beyond float16's range are clipped; those of maps with NaN or infinite values are NaN.
         """
         layers = range(len(self.layers))
         maximum, mean, finite = (torch.cat([self._seen[layer][kind] for layer in layers], 1) for kind in range(3))

@@ -22,10 +22,10 @@ _RIGHT = "right"
 class AttackMeasure:
     """Measures which images a model classifies correctly under each attack, see `attacks.descent.withstood`.
 
-    model:    its number in the run
+    model:    the model's number in the run
     listing:  int64 [images of the scan], their positions in the listing: they seed the attacks' random starts, so that
               an image's attack is the same in any batch
-    targets:  int32 [images of the scan], the right outputs
+    targets:  int32 [images of the scan], the right outputs; every image has one
     """
 
     model: int
@@ -38,7 +38,10 @@ class AttackMeasure:
         return AttackShard(self, runners[self.model])
 
     def merge(self, parts: Parts) -> NDArray[np.bool_]:
-        """Return which images withstand each attack, bool [attacks, images of the scan]."""
+        """Return which images the model classifies correctly under each attack, bool [attacks, images of the scan].
+
+        False for an image that could not be used.
+        """
         _, rows = rows_by_image(parts, len(self.listing), [_RIGHT])
         withstanding: NDArray[np.bool_] = rows[_RIGHT].T > 0
         return withstanding
@@ -59,7 +62,7 @@ class AttackShard:
         listing = self._measure.listing[batch.positions].tolist()
         pixels = self._runner.device.upload(batch.pixels).permute(0, 3, 1, 2).float().div_(255)
         labels = self._runner.device.upload(self._measure.targets[batch.positions].astype(np.int64))
-        # Generators of the CPU, on any device.
+        # The CPU's generators, whatever the device: so random starts are the same on all of them.
         generators = [torch.Generator().manual_seed(position) for position in listing]
         right = np.zeros((len(pixels), len(attacks)), np.int8)
         for norm in NORMS:

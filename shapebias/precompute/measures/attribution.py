@@ -74,7 +74,8 @@ class MethodFacts:
 class AttributionMeasure:
     """Measures a model's maps by some methods. The images of the scan come in VERSIONS.
 
-    model:    its number in the run
+    model:    the model's number in the run
+    choices:  the methods, with their settings
     targets:  int32 [images of the scan], the outputs to explain
     seeds:    int64 [images of the scan], for the random numbers of methods
     scoring:  how the maps are scored
@@ -141,9 +142,13 @@ def _facts(choice: Choice, parts: Parts, method_facts: MethodFacts) -> schema.At
 class Attributed:
     """The attribution maps of a model in the shapes of the store's schema, for all images that the store explains.
 
-    scores:  of the maps, by name
-    rows:    int64, the images for which the network has an output to explain: the images of the scan
-    parts:   the parts of the scan, which hold the maps
+    target:        int32 [images], the explained outputs, -1 where there is none
+    probability:   float32 [images], of the explained outputs; NaN where there is none
+    scale, gap:    float32 [methods, images]: see `scaled` and `Explanation`; NaN where they are not measured
+    scores:        the scores of the maps, by name: float32 [methods, images], `overlap` [methods, images, thresholds]
+    method_facts:  see `MethodFacts`
+    rows:          int64, which of the images have an output to explain: these are the images of the scan
+    parts:         the parts of the scan, which hold the maps
     """
 
     methods: Sequence[schema.AttributedMethod]
@@ -157,7 +162,10 @@ class Attributed:
     parts: Parts
 
     def maps(self, method: schema.AttributedMethod) -> Iterator[NDArray[np.float16]]:
-        """Yield a method's maps as they are stored, float16 [some images, h, w], for all images in order."""
+        """Yield a method's maps as they are stored, float16 [n, h, w], n images after another, for all in order.
+
+        The maps of images without an output to explain are 0.
+        """
         done = 0
         for part in self.parts:
             for row, values in zip(self.rows[part[POSITION]].tolist(), part[_of(method.name, _MAPS)], strict=True):
@@ -200,7 +208,7 @@ class AttributionShard:
                 self._keep(choice.method, explanation, scores)
 
     def _keep(self, method: Method, explanation: Explanation, scores: BatchScores) -> None:
-        """Keep a method's maps, and the scores of the maps in the form in which they are kept."""
+        """Keep a method's maps, and the scores of the maps as they are kept, in float16; NaN for a map of NaN."""
         maps, scale = scaled(explanation.maps)
         gap = torch.full_like(scale, torch.nan) if explanation.gap is None else explanation.gap
         tensors = {_MAPS: maps, _SCALE: scale, _GAP: gap.float()}
@@ -224,7 +232,7 @@ def scaled(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Return maps [B, h, w] as they are stored, float16 in [-1, 1], and their scales, float32 [B]: the largest |value|
     of each.
 
-    A map that is 0 everywhere has scale 0. A map with NaN has scale NaN and is stored as 0.
+    A map that is 0 everywhere has scale 0. One that is NaN everywhere has scale NaN and is stored as 0.
     """
     scale = maps.float().abs().amax((1, 2))
     divided = maps / torch.where(scale > 0, scale, 1.0)[:, None, None]

@@ -28,12 +28,12 @@ from shapebias.precompute.runner import Runner, by_geometry
 from shapebias.precompute.scanning.rows import POSITION, Rows
 from shapebias.precompute.scanning.scan import Engine, Scan
 
-CategoryMapping = dict[str, list[int]]  # the classes of each category
+CategoryMapping = dict[str, list[int]]  # the indices of the outputs that belong to each category, by its name
 
 
 @dataclass(frozen=True)
 class CategoryMeasure:
-    """Measures each model's decisions among categories. `mappings` are by the models' numbers in the run."""
+    """Measures models' decisions among categories. `mappings` are by the numbers of these models in the run."""
 
     mappings: dict[int, CategoryMapping]
 
@@ -58,7 +58,7 @@ class CategoryShard:
         self._rows.add({POSITION: batch.positions} | name_decisions(decided))
 
     def part(self) -> Part:
-        """Return the positions, and int32 [images] of each model: indices into the categories."""
+        """Return the positions, and each model's decisions, int32 [images]: indices into the categories."""
         return self._rows.part()
 
 
@@ -66,8 +66,8 @@ class CategoryShard:
 class CategoryDecisions:
     """The decisions of models for some images.
 
-    readable:  bool [images], which could be used
-    by_model:  by the model's label int32 [images], indices into the categories, -1 = none
+    readable:  bool [images], which images could be used for all models
+    by_model:  the decisions by the model's label, int32 [images], indices into the categories, -1 = none
     skipped:   the images that could not be used, with the reasons
     """
 
@@ -78,12 +78,12 @@ class CategoryDecisions:
 
 @dataclass(frozen=True, kw_only=True)
 class CategoryImages:
-    """A set of images to decide for.
+    """Those images of a set that models decide for.
 
-    name:        of their scans in the run
+    name:        the start of the names of their scans, which are unique in the run
     title:       the name for the user
-    positions:   int64, which images of the listing
-    stimuli_as:  how they are prepared: see `stimulus_geometry`
+    positions:   int64, which images of the set's listing
+    stimuli_as:  how images are prepared: see `stimulus_geometry`
     """
 
     name: str
@@ -96,7 +96,10 @@ class CategoryImages:
 def decide_among(
     engine: Engine, runners: Sequence[Runner], images: CategoryImages, mappings: dict[str, CategoryMapping]
 ) -> CategoryDecisions:
-    """Return every runner's decisions among categories; `mappings` are by the models' labels."""
+    """Return every runner's decisions for the images among categories; `mappings` are by the models' labels.
+
+    Raises ShapebiasError where a network fails.
+    """
     unreadable: dict[bytes, Skipped] = {}
     readable = np.ones(len(images.positions), bool)
     by_label: dict[str, NDArray[np.int32]] = {}
@@ -123,14 +126,14 @@ def decide_among(
 def stimulus_geometry(geometry: Geometry, stimuli_as: str) -> Geometry:
     """Return the geometry in which stimuli are prepared for a network with its own geometry.
 
-    NATIVE shows them whole, resized only where they do not have the size of its input, as in the published decisions;
-    MODEL prepares them as any other image.
+    With NATIVE they are shown whole, and resized only where they do not have the size of the network's input, as in the
+    published decisions; with MODEL they are prepared as any other image.
     """
     return geometry.whole if stimuli_as == NATIVE else geometry
 
 
 def probabilities(runner: Runner, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the softmax of the network's scores, float32 [B, classes]."""
+    """Return the softmax of the scores of a network that gives scores, float32 [B, classes]."""
     scores = runner.forward(pixels)
     assert scores is not None
     softmax: NDArray[np.float32] = torch.softmax(scores.float(), 1).cpu().numpy()
@@ -138,9 +141,9 @@ def probabilities(runner: Runner, pixels: NDArray[np.uint8]) -> NDArray[np.float
 
 
 def category_mappings(runners: Sequence[Runner], file: Path | None) -> dict[str, CategoryMapping]:
-    """Return the classes of each category for every model by its label, as `category_mapping` does.
+    """Return the classes of each category for every model by its label: see `category_mapping`, also for its errors.
 
-    Raises ShapebiasError where one has none, or decides among other categories than the first.
+    Raises ShapebiasError where a model decides among other categories than the first one.
     """
     mappings = {runner.model.label: category_mapping(runner, file) for runner in runners}
     categories = list(next(iter(mappings.values())))
@@ -151,11 +154,12 @@ def category_mappings(runners: Sequence[Runner], file: Path | None) -> dict[str,
 
 
 def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
-    """Return the classes of every category.
+    """Return the classes of every category, as indices of the network's outputs.
 
-    They are those in the file; or the 16 categories of ImageNet's classes; or those of the 16 that the network has, if
-    it has at least two; or the network's own classes, each a category of its own. Raises ShapebiasError where no names
-    are known.
+    The categories are those in the file, if there is one; else the 16 categories of ImageNet's classes; or those of the
+    16 that the network has, if it has at least two; or the network's own classes, each a category of its own. Raises
+    ShapebiasError where the network gives no scores or no names of its classes are known, UsageError as `load_mapping`
+    does.
     """
     ids = class_ids(runner)
     if runner.outputs is None:
@@ -177,10 +181,9 @@ def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
 
 
 def part_of_sixteen(runner: Runner, file: Path | None) -> str | None:
-    """Return which of the 16 categories a network decides among, as text with the chance level; None for all 16 or
-    others.
+    """Return a text with those of the 16 categories that a network decides among, and with the chance level.
 
-    Raises ShapebiasError as `category_mapping` does.
+    None where the network decides among all 16 or among others. Raises the errors of `category_mapping`.
     """
     mapping = category_mapping(runner, file)
     if not is_part_of_sixteen(list(mapping)):
@@ -190,7 +193,10 @@ def part_of_sixteen(runner: Runner, file: Path | None) -> str | None:
 
 
 def class_ids(runner: Runner) -> list[str] | None:
-    """Return the classes of a network's outputs in order; ImageNet's WordNet ids for 1000 unknown ones; else None."""
+    """Return the ids of the classes of a network's outputs, in order; None where they are unknown.
+
+    1000 outputs without ids are taken for ImageNet's: their ids are the WordNet ids.
+    """
     if runner.model.class_ids is None and runner.outputs == len(wnids()):
         return list(wnids())
     return runner.model.class_ids

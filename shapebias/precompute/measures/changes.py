@@ -18,11 +18,13 @@ from shapebias.precompute.scanning.rows import POSITION, Rows
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeMeasure:
-    """Measures the models at `models` (of the run's) on changed versions of a scan's images.
+    """Measures models on changed versions of a scan's images.
 
-    distortions:  the versions of all images for which every model decides
-    lists:        by model, the top lists of its layers, int64 [units, k], indices into the scan's images, -1 = none:
-                  what units lose on their own top images is measured; no lists where it is not
+    models:       their numbers in the run
+    distortions:  the names of the versions for which every model decides, of all images
+    lists:        by the model's number, the top lists of its layers, int64 [units, k], indices into the scan's images,
+                  -1 = none: what units lose on changed versions of their own top images is measured, too; empty where
+                  it is not
     """
 
     models: tuple[int, ...]
@@ -31,15 +33,18 @@ class ChangeMeasure:
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """Return which versions of an image are needed: the distortions, and behind them the changes that units'
-        losses are of, if they are not among them under whatever name."""
+        """Return the names of the versions of an image that are needed.
+
+        They are the distortions, and behind them, if there are lists, those of `CHANGES` that are not among the
+        distortions under another name.
+        """
         known = {_identity(name) for name in self.distortions}
         more = [name for name in CHANGES.values() if _identity(name) not in known] if self.lists else []
         return (*self.distortions, *more)
 
     @property
     def columns(self) -> dict[str, int]:
-        """Return which of the versions has the change that each sensitivity is about, by metric."""
+        """Return for each sensitivity, by metric, the index in `versions` of its change; empty without lists."""
         identities = [_identity(name) for name in self.versions]
         return {metric: identities.index(_identity(name)) for metric, name in CHANGES.items()} if self.lists else {}
 
@@ -49,7 +54,7 @@ class ChangeMeasure:
 
 
 def _identity(name: str) -> object:
-    """Return the parts that two names of the same version share, such as `noise` and `noise-0.1`."""
+    """Return what is the same for two names of one version, such as `noise` and `noise-0.1`: the kind and strength."""
     if name == SILHOUETTE:
         return name
     distortion = parse_distortion(name)
@@ -65,10 +70,10 @@ class ChangeShard:
         self._rows = Rows()
 
     def feed(self, batch: Batch) -> None:
-        """Measure a batch, with its versions."""
+        """Measure a batch whose pixels come in `versions`, uint8 [B, versions, H, W, 3]."""
         exists = np.ones((len(batch.pixels), len(self._measure.distortions)), bool)
         for version, name in enumerate(self._measure.distortions):
-            if name == SILHOUETTE:
+            if name == SILHOUETTE:  # all white where the image has none
                 exists[:, version] = batch.pixels[:, version].min((1, 2, 3)) < 255
         decided = {model: shard.feed(batch, exists) for model, shard in self._models.items()}
         known = {model: decisions for model, decisions in decided.items() if decisions is not None}
@@ -76,9 +81,7 @@ class ChangeShard:
 
     def part(self) -> Part:
         """Return the positions, each model's decisions, int32 [images, distortions], and the sums of the units'
-        activations.
-
-        See `sensitivities`.
+        activations on changed images, which `sensitivities` reads.
         """
         part = self._rows.part()
         for shard in self._models.values():
@@ -96,9 +99,10 @@ class _ModelChanges:
         self._named = np.unique(np.concatenate([top.ravel() for top in lists])) if lists else np.zeros(0, np.int64)
 
     def feed(self, batch: Batch, exists: NDArray[np.bool_]) -> NDArray[np.int32] | None:
-        """Measure a batch; return the decisions for the distorted images that exist, or None where there are none.
+        """Measure a batch; return the decisions for its distorted images, int32 [images, distortions].
 
-        `exists`, bool [images, distortions], says which distorted images there are.
+        `exists`, bool [images, distortions], says which distorted images there are; NOT_SHOWN stands for the others.
+        Returns None where the network gives no scores or there are no distortions.
         """
         watched = np.zeros(batch.pixels.shape[:2], bool)
         watched[:, list(self._columns.values())] = np.isin(batch.positions, self._named)[:, None]
@@ -117,10 +121,9 @@ class _ModelChanges:
         return [self._runner.decide(self._runner.forward(pixels))]
 
     def _watch(self, batch: Batch, watched: NDArray[np.bool_]) -> NDArray[np.int32] | int:
-        """Add the activations on the `watched` versions, bool [images, versions]; return the decisions for these
-        versions.
+        """Run the `watched` versions, bool [images, versions], and add the units' activations on them.
 
-        NOT_SHOWN where the network decides nothing.
+        Return the decisions for them, int32 [watched versions]; NOT_SHOWN alone where the network gives no scores.
         """
         decided, *maxima = self._runner.of_versions(self._runner.activations, batch.pixels[watched])
         image, version = np.nonzero(watched)
@@ -131,7 +134,7 @@ class _ModelChanges:
         return decided if len(decided) else NOT_SHOWN
 
     def part(self) -> Part:
-        """Return the sums of the units' activations of each metric and layer, float64 [units]."""
+        """Return the sums of the units' activations for each metric and layer, float64 [units]."""
         return {
             Section(self._model, layer).name(metric): changed.total
             for metric, layers in self._sums.items()

@@ -28,14 +28,14 @@ from shapebias.precompute.scanning.scan import Engine
 class CueConflict:
     """The cue-conflict images that were used, and each model's decisions.
 
-    categories:      their names; other arrays are indices into these
+    categories:      the names of the categories; shapes, textures and decisions are indices into these
     positions:       int64 [images], in the listing
-    paths:           of the images used
-    shape, texture:  int32 [images]; equal for images without a conflict
+    paths:           the paths of the images in their set
+    shape, texture:  int32 [images], the categories of the images; equal for images without a conflict
     stimuli:         how images were prepared: see `categories.stimulus_geometry`
     skipped:         the images that could not be used, with the reasons
     decisions:       by the model's label, int32 [images]
-    others:          number of images of categories that the models do not have
+    others:          number of further images, which are of categories that the models do not have
     """
 
     categories: list[str]
@@ -49,7 +49,7 @@ class CueConflict:
     others: int = 0
 
     def of(self, model: str) -> Decisions:
-        """Return one model's decisions."""
+        """Return the decisions of the model with this label."""
         names = [os.fsdecode(path) for path in self.paths]
         return Decisions(
             categories=self.categories,
@@ -76,7 +76,7 @@ def decide_cue_conflict(
     file:        JSON that says which classes make a category
     stimuli_as:  see `categories.stimulus_geometry`
 
-    Raises ShapebiasError as `label_images` does, and where no image can be read.
+    Raises the errors of `label_images`, and ShapebiasError where no image can be read or a network fails.
     """
     mappings, stimuli = label_images(runners, image_set, file)
     images = CategoryImages(
@@ -108,10 +108,11 @@ def decide_cue_conflict(
 def label_images(
     runners: Sequence[Runner], image_set: ImageSet, file: Path | None
 ) -> tuple[dict[str, CategoryMapping], Stimuli]:
-    """Return the classes of each category for every model by its label, and every image's shape and texture, from its
-    name.
+    """Return the classes of each category for every model by its label, and the images' shapes and textures, which
+    their names tell.
 
-    Raises ShapebiasError where no image is a cue-conflict stimulus, or a network's classes make no categories.
+    file: see `category_mapping`. Raises the errors of `category_mappings`, and ShapebiasError where no image is a
+    cue-conflict stimulus.
     """
     mappings = category_mappings(runners, file)
     categories = list(next(iter(mappings.values())))

@@ -17,10 +17,10 @@ NOT_SHOWN = -1  # decision for an image that could not be used or has no such ve
 
 @dataclass(frozen=True)
 class DecisionMeasure:
-    """Measures models' decisions for a scan's images.
+    """Measures models' decisions for a scan's images. Those that give no scores decide nothing.
 
     models:  their numbers in the run
-    among:   the outputs that they decide among; None: all
+    among:   the indices of the outputs that they decide among; None: all
     """
 
     models: tuple[int, ...]
@@ -45,19 +45,19 @@ class DecisionShard:
         self._rows.add({POSITION: batch.positions} | name_decisions(decided))
 
     def _decide(self, runner: Runner, pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Return a model's decisions, int32 [B]."""
+        """Return a model's decisions, int32 [B], indices of outputs."""
         scores = runner.forward(pixels)
         if self._among is None or scores is None:
             return runner.decide(scores)
         return np.array(self._among, np.int32)[runner.decide(scores[:, list(self._among)])]
 
     def part(self) -> Part:
-        """Return the positions, and int32 [images, 1] of each model."""
+        """Return the positions, and each model's decisions, int32 [images, 1]."""
         return self._rows.part()
 
 
 def name_decisions(by_model: dict[int, NDArray[np.int32]]) -> Part:
-    """Return the decisions of models under their names in a part."""
+    """Return the decisions of models, given by their numbers in the run, under the names that they have in a part."""
     return {str(Section(model)): decisions for model, decisions in by_model.items()}
 
 
@@ -66,7 +66,8 @@ def read_decisions(
 ) -> tuple[NDArray[np.bool_], dict[int, NDArray[np.int32]]]:
     """Return which of a scan's images could be used, bool [images], and the decisions by model, int32 [images, ...].
 
-    NOT_SHOWN where there is no decision. A model that decides nothing is left out.
+    `image_count` is the number of the scan's images, `models` are numbers in the run. NOT_SHOWN stands for no decision.
+    A model that decides nothing is left out.
     """
     known = {name for part in parts for name in part}
     names = {model: str(Section(model)) for model in models if str(Section(model)) in known}

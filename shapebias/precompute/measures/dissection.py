@@ -22,14 +22,15 @@ from shapebias.precompute.statistics.quantile import Quantile
 from shapebias.precompute.statistics.statistic import merge_parts, to_part
 
 Thresholds = list[NDArray[np.float32]]  # thresholds of each layer, float32 [units]
-# Best concepts, and the metrics computed from them, float32 [units].
+# A layer's best concepts, and the metrics computed from overlaps, float32 [units] by name.
 LayerDissection = tuple[LayerConcepts, dict[str, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
 class ThresholdMeasure:
-    """Measures every unit's threshold T with P(a > T) = 0.005 over annotated images, for the models with the numbers
-    `models`.
+    """Measures every unit's threshold T with P(a > T) = 0.005 over annotated images.
+
+    `models` are the numbers of the models in the run; `seed` is that of the quantiles' samples.
     """
 
     models: tuple[int, ...]
@@ -88,11 +89,11 @@ class ThresholdShard:
 
 @dataclass(frozen=True)
 class DissectionMeasure:
-    """Measures how units and concepts overlap.
+    """Measures how units and concepts overlap in annotated images.
 
-    models:      their numbers in the run
-    thresholds:  of each of the models, by layer
-    iou_area:    one of IOU_AREAS
+    models:      the numbers of the models in the run
+    thresholds:  for each of these models, in order, the thresholds of its layers
+    iou_area:    one of IOU_AREAS: see `Overlap`
     """
 
     models: tuple[int, ...]
@@ -112,7 +113,7 @@ class DissectionMeasure:
         return DissectionShard(self, {model: runners[model] for model in self.models})
 
     def merge(self, model: int, parts: Iterable[Mapping[str, NDArray[Any]]]) -> list[LayerDissection]:
-        """Return each unit's best concepts, and the metrics `iou` and `concept_diversity`, for every layer."""
+        """Return each unit's best concepts, and the metrics `iou` and `concept_diversity`, for a model's layers."""
         layers: list[LayerDissection] = []
         for overlap in merge_parts(lambda: self.overlaps(model, CPU), parts).values():
             concepts, diversity = overlap.result()

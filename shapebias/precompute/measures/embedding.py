@@ -27,7 +27,10 @@ class EmbeddingMeasure:
         return EmbeddingShard(runners[-1])
 
     def embeddings(self, parts: Iterable[Mapping[str, NDArray[Any]]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield for each part the index of its first image in the scan, and its embeddings, float32 [images, size]."""
+        """Yield for each part the index of its first image in the scan, and its embeddings, float32 [images, size].
+
+        Every image of the scan must have been used.
+        """
         first = 0
         for part in parts:
             yield first, part[_EMBEDDING]

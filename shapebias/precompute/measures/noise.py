@@ -1,4 +1,4 @@
-"""The smoothness pass: every unit's total variation on noisy images."""
+"""The noise pass: every unit's total variation on noisy images."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ _USUAL = "noise-0.1"
 
 
 class NoisyVariation:
-    """The running total variation of every layer on noisy images."""
+    """The running total variation of every layer on noisy images, on `device`, None for the runner's."""
 
     def __init__(self, runner: Runner, device: torch.device | None = None) -> None:
         self._runner = runner
@@ -21,7 +21,7 @@ class NoisyVariation:
         self.layers = [Variation(layer.units, layer.height, layer.width, statistics_device) for layer in runner.layers]
 
     def run(self, pixels: Pixels) -> None:
-        """Run one forward of noisy images, uint8 [B, H, W, 3]."""
+        """Run one forward of noisy images, uint8 [B, H, W, 3], and add their maps."""
         self._runner.forward(pixels, self._see)
 
     def _see(self, index: int, output: Tensor) -> None:
@@ -32,7 +32,8 @@ def noisy_metrics(noise: str, noisy: NDArray[np.float32], clean: NDArray[np.floa
     """Return `tv_noisy` and `tv_shift` of a layer from its total variation on noisy and on clean images, float32
     [units].
 
-    These are the names for noise of 0.1; for another strength they are NAME@STRENGTH (see `core.metrics`).
+    `noise` is the name of the distortion. For `noise-0.1` the metrics have these names; for another strength they are
+    NAME@STRENGTH (see `core.metrics`).
     """
     suffix = "" if noise == _USUAL else f"@{noise.removeprefix('noise-')}"
     return {f"tv_noisy{suffix}": noisy, f"tv_shift{suffix}": noisy - clean}

@@ -31,7 +31,7 @@ class OodSet:
     """The images of a set of stimuli that were used, and each model's decisions.
 
     categories, conditions:  their names; `category`, `condition` and decisions are indices into these
-    paths:                   of the images used
+    paths:                   the paths of the images used, in their set
     category, condition:     int32 [images]; condition -1 = none
     stimuli:                 how images were prepared: see `categories.stimulus_geometry`
     skipped:                 the images that could not be used, with the reasons
@@ -49,7 +49,7 @@ class OodSet:
     decisions: dict[str, NDArray[np.int32]]
 
     def of(self, model: str) -> SetDecisions:
-        """Return one model's decisions."""
+        """Return the decisions of the model with this label."""
         return SetDecisions(
             categories=self.categories,
             images=[os.fsdecode(path) for path in self.paths],
@@ -60,7 +60,7 @@ class OodSet:
         )
 
     def notes(self) -> list[str]:
-        """Return one line on the images that were left out; empty where there are none."""
+        """Return one line on the images that were left out, in a list; an empty list where there are none."""
         if not self.skipped:
             return []
         counts = Counter(image.reason for image in self.skipped).most_common()
@@ -72,9 +72,10 @@ class OodSet:
 def label_set(
     runners: Sequence[Runner], name: str, image_set: ImageSet, file: Path | None
 ) -> tuple[dict[str, CategoryMapping], SetStimuli]:
-    """Return the classes of each category for every model by its label, and every image's category and condition.
+    """Return the classes of each category for every model by its label, and the images' categories and conditions.
 
-    Raises ShapebiasError where no image has a category, or a network's classes make none.
+    name: that of the set, for messages. file: see `category_mapping`. Raises the errors of `category_mappings`, and
+    ShapebiasError where no image has a category.
     """
     mappings = category_mappings(runners, file)
     categories = list(next(iter(mappings.values())))
@@ -102,7 +103,7 @@ def decide_ood(
     file:        JSON that says which classes make a category
     stimuli_as:  see `categories.stimulus_geometry`
 
-    Raises ShapebiasError as `label_set` does, and where no image can be read.
+    Raises the errors of `label_set`, and ShapebiasError where no image can be read or a network fails.
     """
     mappings, stimuli = label_set(runners, name, image_set, file)
     images = CategoryImages(

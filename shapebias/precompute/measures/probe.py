@@ -31,7 +31,7 @@ _DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds
 class ProbeMeasure:
     """Measures models on the probe images.
 
-    models:  their numbers in the run
+    models:  the models' numbers in the run
     plan:    settings of the statistics
     labels:  int32 [images of the listing], -1 for none
     keys:    int64 [images of the listing]: see `image_keys`
@@ -51,8 +51,9 @@ class ProbeMeasure:
         return ProbeShard(self, runners)
 
     def activations(self, part: Mapping[str, NDArray[Any]], model: int, layer: int) -> list[NDArray[np.float16]]:
-        """Return the activations of each image in a part: float16 [images, units] for each kind; empty where it has no
-        image.
+        """Return the activations of a model's layer for the images of a part: float16 [images, units] for each kind.
+
+        An empty list where the part has no image.
         """
         if POSITION not in part:
             return []
@@ -61,7 +62,9 @@ class ProbeMeasure:
     def embeddings(
         self, parts: Iterable[Mapping[str, NDArray[Any]]], model: int
     ) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        """Yield for each part the index of its first used image, and a model's embeddings, float16 [images, size]."""
+        """Yield for each part with images its embeddings by a model, float16 [images, size], and before them the index
+        of its first image among those that could be used.
+        """
         first = 0
         for part in parts:
             if POSITION in part:
@@ -70,15 +73,15 @@ class ProbeMeasure:
                 first += len(block)
 
     def black(self, parts: Iterable[Mapping[str, NDArray[Any]]]) -> NDArray[np.int64]:
-        """Return the positions of black images, int64: those without a pixel brighter than 15 of 255."""
+        """Return the positions in the listing of black images, int64: those without a value above 15 of 255."""
         none = np.zeros(0, np.int64)
         return np.concatenate(
             [none, *(part[POSITION][part[_BRIGHTEST] <= _BLACK] for part in parts if POSITION in part)]
         )
 
     def merge(self, model: int, runner: Runner, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "ProbeResult":
-        """Return a model's results over all images: the parts merged in order, on the CPU, wherever they were
-        measured.
+        """Return a model's results over all images, from the parts of all shards in order. They are merged on the CPU,
+        wherever they were measured.
         """
 
         def empty() -> dict[str, Statistic[Maps, Any]]:
@@ -105,10 +108,10 @@ class ProbeMeasure:
 class ProbeResult:
     """A model's results over all probe images that could be used.
 
-    layers:    of every layer; images in the top lists are positions in the listing
-    noisy:     for every layer, further metrics on noisy images
-    decision:  int32 [images used]; empty where the network decides nothing
-    seconds:   float64 [3]: of the pass, of the network alone, and over how many images
+    layers:    the result of every layer; images in the top lists are positions in the listing
+    noisy:     for every layer, the metrics on noisy images by name, float32 [units]
+    decision:  int32 [images used], indices of outputs; empty where the network decides nothing
+    seconds:   float64 [3]: seconds of the pass and of the network alone, and the number of images in the latter
     """
 
     layers: list[LayerResult]
@@ -180,7 +183,10 @@ class _ModelShard:
         labels: NDArray[np.int64],
         keys: NDArray[np.int64],
     ) -> None:
-        """Measure a batch of clean images uint8 [B, H, W, 3]; positions, labels and keys int64 [B]."""
+        """Measure a batch of clean images uint8 [B, H, W, 3].
+
+        positions (in the scan's listing), labels (-1 for none) and keys (see `image_keys`) are int64 [B].
+        """
         runner, section = self._runner, Section(self._model)
         with runner.guarded(), self._time.running():
             activations = self._activation.run(runner.inputs(pixels), positions, labels, keys)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shapebias.precompute.parts import Section
 
 CONTROL = "control_sensitivity"
+# The change of images that each metric is about, as the name of a version.
 CHANGES = {
     "color_sensitivity": "grey",
     "shape_sensitivity": "shuffle-4",
@@ -34,9 +35,10 @@ def sensitivities(
     activation on the changed images) / (mean on the originals), over the unit's top images; NaN where the originals'
     mean is not above 0. Also `color_excess`, `shape_excess` and `noise_excess`: how much each is above the control.
 
-    parts:   sums of the activations on changed images, by the layer's and the metric's name
-    lists:   int64 [units, k], each layer's top images, -1 = none
-    values:  float32 [units, k], their activations
+    parts:   the parts of all shards, with the sums of the activations on changed images: see `ChangeShard.part`
+    model:   the model's number in the run
+    lists:   for each layer int64 [units, k], the units' top images, -1 = none
+    values:  for each layer float32 [units, k], the activations of the units on these
     """
     total = [{metric: np.zeros(len(top), np.float64) for metric in CHANGES} for top in lists]
     for part in parts:
@@ -62,7 +64,7 @@ class ChangedActivations:
         self._unit, self._image = unit[order], top[unit, rank][order]
 
     def update(self, maximum: NDArray[np.float32], images: NDArray[np.int64]) -> None:
-        """Add the maxima of a batch, float32 [B, units]; images int64 [B] are ascending indices."""
+        """Add the maxima of maps on a batch of changed images, float32 [B, units]; `images` int64 [B] are indices."""
         for row, image in enumerate(images):
             first, last = np.searchsorted(self._image, [image, image + 1])
             units = self._unit[first:last]
@@ -70,7 +72,7 @@ class ChangedActivations:
 
 
 def _with_excess(losses: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """Return losses by metric, and how much each is above the control's."""
+    """Return losses, float32 [units] by metric, and also how much each is above the control's, as `NAME_excess`."""
     excess = {
         metric.replace("sensitivity", "excess"): loss - losses[CONTROL]
         for metric, loss in losses.items()
@@ -80,6 +82,7 @@ def _with_excess(losses: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np
 
 
 def _loss(changed: NDArray[np.float64], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 1 - changed / (sum of a unit's values), float32 [units]; NaN where that sum is not above 0."""
     original = values.astype(np.float64).sum(1)
     ratio = np.divide(changed, original, out=np.full_like(original, np.nan), where=original > 0)
     loss: NDArray[np.float32] = (1 - ratio).astype(np.float32)

@@ -17,8 +17,8 @@ FEW = 4096  # up to so many images, the first scan keeps all pictures; of more i
 class Pictures:
     """Collects the picture files that come with batches.
 
-    In a part, `picture_image` int64 [n] is the positions, and `picture_data` uint8 is the files one after another, each
-    ending at its `picture_end` int64 [n].
+    In a part, `picture_image` int64 [n] holds the images' positions in the scan, and `picture_data` uint8 the files one
+    after another; each ends at its `picture_end` int64 [n].
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Pictures:
         self._pictures: list[bytes] = []
 
     def feed(self, batch: Batch) -> None:
-        """Add the pictures of a batch."""
+        """Add the pictures of a batch, if it has any."""
         if batch.thumbnails is not None:
             self._positions += batch.positions.tolist()
             self._pictures += batch.thumbnails
@@ -50,9 +50,7 @@ class PictureMeasure:
 
 
 def pictures_of(parts: Iterable[Mapping[str, NDArray[Any]]], wanted: NDArray[np.int64]) -> dict[int, bytes]:
-    """Return the pictures of the images at positions `wanted` (ascending), by position, as far as the parts have
-    them.
-    """
+    """Return the files of the pictures of images, by position in the scan; of `wanted`, those that the parts have."""
     pictures: dict[int, bytes] = {}
     for part in parts:
         images, ends = part["picture_image"], part["picture_end"]

@@ -22,7 +22,7 @@ _SCALES = {  # mean, std, and the remedy where the network needs these
 
 @dataclass(frozen=True)
 class Trial:
-    """A way to feed a network. `remedy` says what to do where it is the right one; `bgr`: blue is the first channel."""
+    """A way to feed a network. `remedy` says what the user can do if it is the right one. `bgr`: blue comes first."""
 
     name: str
     remedy: str
@@ -31,7 +31,7 @@ class Trial:
 
 
 def other_ways(own: Preprocessing) -> tuple[Trial, ...]:
-    """Return other ways to feed a network than its own: with other scales, and with all scales and blue first."""
+    """Return other ways to feed a network than its own: blue first, other scales, and other scales with blue first."""
     return tuple(_other_ways(own))
 
 
@@ -76,5 +76,5 @@ class TrialShard:
         self._rows.add({POSITION: batch.positions} | name_decisions({self._measure.model: np.stack(decided, 1)}))
 
     def part(self) -> Part:
-        """Return the positions, and int32 [images, trials]."""
+        """Return the positions, and the model's decisions, int32 [images, trials]."""
         return self._rows.part()

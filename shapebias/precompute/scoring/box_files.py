@@ -64,7 +64,10 @@ class BoxFiles:
     def find(self, path: bytes) -> ImageBoxes | None:
         """Return the boxes of the image at a path in its set; None where there are none.
 
-        Raises NoBoxesError where they make no sense.
+        They are found by the image's file name without its extension. If several images have that name, as much of the
+        two paths as both have must be the same; None, too, where that is so for more than one.
+
+        Raises NoBoxesError where the boxes make no sense.
         """
         name = _without_extension(os.fsdecode(path))
         same = self._by_stem.get(name.rpartition("/")[2], [])
@@ -78,7 +81,7 @@ class BoxFiles:
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of a table: the sides of a box, its class, and the size of its image."""
+    """A box: its left, top, right and bottom in px, its class, and its image's size; None for what is not given."""
 
     sides: tuple[float, ...]
     name: str | None
@@ -88,7 +91,8 @@ class _Row:
 def read_box_files(source: Path) -> BoxFiles:
     """Return the boxes of images from a folder of XML files, or from a table (CSV).
 
-    Raises UsageError where there are none, ShapebiasError where the table cannot be read.
+    Raises UsageError where the folder has no XML file or the table cannot be read, ShapebiasError where it is no table
+    of boxes.
     """
     if source.is_dir():
         files = dict(_xml_files(source))
@@ -120,6 +124,7 @@ def read_table(text: str, name: str) -> dict[str, list["_Row"]]:
 
 
 def _xml_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the XML files in a folder and its subfolders, each after its path in it without the extension."""
     for subfolder, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
@@ -129,6 +134,7 @@ def _xml_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _digest_of_files(files: Iterable[Path]) -> str:
+    """Return a digest of the files' paths, sizes and times of change."""
     digest = hashlib.sha256()
     for file in files:
         facts = file.stat()
@@ -143,7 +149,10 @@ def _without_extension(path: str) -> str:
 
 
 def _read_xml(file: Path) -> ImageBoxes:
-    """Return the boxes in a file of ILSVRC or PASCAL VOC. Raises NoBoxesError where there is none that makes sense."""
+    """Return the boxes in an XML file of ILSVRC or PASCAL VOC.
+
+    Raises NoBoxesError where it cannot be read, has none, or one makes no sense.
+    """
     try:
         root = ElementTree.parse(file).getroot()
         size = tuple(round(float(root.findtext(f"size/{side}", ""))) for side in ("width", "height"))
@@ -163,7 +172,10 @@ def _read_xml(file: Path) -> ImageBoxes:
 
 
 def _join(rows: list[_Row]) -> ImageBoxes:
-    """Return the boxes of an image from its rows. Raises NoBoxesError where there is none, or one makes no sense."""
+    """Return the boxes of an image from its rows.
+
+    Raises NoBoxesError where there are none, a box has no area, or the image's size makes no sense.
+    """
     if not rows:
         raise NoBoxesError("it has no object")
     boxes = np.array([row.sides for row in rows], np.float64)
@@ -176,7 +188,10 @@ def _join(rows: list[_Row]) -> ImageBoxes:
 
 
 def _table(text: str, name: str) -> Iterator[tuple[str, _Row]]:
-    """Yield the image's path and the row for each box of a table. Raises ShapebiasError and csv.Error."""
+    """Yield the image's path and the row for each box of a table (CSV).
+
+    Raises ShapebiasError where it is no table of boxes, and csv.Error. `name` is the table's name for messages.
+    """
     rows = csv.reader(text.removeprefix("\ufeff").splitlines(), delimiter=_delimiter(text))
     columns = [plain_column(cell) for cell in next(rows, [])]
     path_at = next((columns.index(column) for column in PATH_COLUMNS if column in columns), None)
@@ -208,7 +223,10 @@ def _delimiter(text: str) -> str:
 
 
 def _side_columns(columns: list[str]) -> list[int] | None:
-    """Return the columns of left, top, right and bottom; None where one is missing."""
+    """Return the indices of the columns of left, top, right and bottom; None where one is missing.
+
+    columns: their names, as `plain_column` returns them.
+    """
     chosen: list[int] = []
     for names in _SIDES:
         free = (columns.index(name) for name in names if name in columns and columns.index(name) not in chosen)
@@ -220,6 +238,10 @@ def _side_columns(columns: list[str]) -> list[int] | None:
 
 
 def _boxes_in_a_cell(cells: list[str], path_at: int, boxes_at: int, name: str) -> Iterator[tuple[str, _Row]]:
+    """Yield the image's path and the row for each box in a line of Kaggle's table, with the two cells at these indices.
+
+    Raises ShapebiasError where they have no boxes. `name` is the table's name for messages.
+    """
     if not cells:
         return
     try:

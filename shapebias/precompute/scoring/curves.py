@@ -21,8 +21,9 @@ _TRUNCATED = 4  # the kernel ends at so many standard deviations, as in SciPy, w
 
 
 def cuts(pixel_count: int, steps: int) -> NDArray[np.int64]:
-    """Return how many pixels are changed at each point of a curve, int64 [points]: `steps` equal steps, or one pixel
-    per step where there are fewer pixels.
+    """Return how many pixels are changed at each point of a curve, from 0 to all, int64 [points].
+
+    There are `steps` equal steps, or steps of one pixel where there are fewer pixels.
     """
     steps = min(steps, pixel_count)
     return (np.arange(steps + 1) * pixel_count + steps // 2) // steps
@@ -43,7 +44,10 @@ def blurred(images: Tensor) -> Tensor:
 
 
 def blur_kernel(length: int, sigma: float) -> Tensor:
-    """Return the weights of a Gaussian in the middle of a window, float32 [length]; the part outside is reflected."""
+    """Return the weights of a Gaussian in the middle of a window of `length` px, float32 [length], whose sum is 1.
+
+    What would lie outside the window is reflected into it.
+    """
     reach = int(_TRUNCATED * sigma + 0.5)
     offsets = np.arange(-reach, reach + 1)
     position = (offsets + length // 2) % (2 * length)
@@ -56,8 +60,8 @@ def blur_kernel(length: int, sigma: float) -> Tensor:
 class _Change:
     """The start and the end of a change of pixels, and the probabilities there.
 
-    start, finish:  the images before and after the change, [B, 3 * H * W]
-    first, last:    their probabilities, [B]
+    start, finish:  the images before and after the change, [B, H * W * 3]: see `_channels_last`
+    first, last:    the probabilities of the explained outputs for them, [B]
     """
 
     start: Tensor
@@ -67,13 +71,17 @@ class _Change:
 
 
 class Curves:
-    """Computes the curves of a batch of images, for any number of maps."""
+    """Computes the curves of a batch of images, for any number of maps.
+
+    fractions: float64 [points], the share of pixels that are changed at each point
+    """
 
     def __init__(self, subject: Subject, images: Tensor, targets: Tensor, steps: int) -> None:
         """Prepare the curves.
 
         images:   float32 [B, 3, H, W] in [0, 1], on the subject's device
         targets:  int64 [B], the explained outputs
+        steps:    number of steps: see `cuts`
 
         Raises the errors of `Subject.scores`.
         """
@@ -89,8 +97,9 @@ class Curves:
         self._deletion = _Change(own, flat, clean, of_grey)
 
     def __call__(self, ranks: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the curves of insertion and deletion, float32 [B, points] each, for maps whose pixels have the ranks
-        int32 [B, H * W].
+        """Return the curves of insertion and deletion, float32 [B, points] each: the explained output's probability.
+
+        ranks int32 [B, H * W]: the rank of each pixel in a map, 0 for the most important one.
         """
         return self._curve(self._insertion, ranks), self._curve(self._deletion, ranks)
 
@@ -104,7 +113,12 @@ class Curves:
         return torch.cat([change.first[:, None], torch.stack(between), change.last[:, None]], 1)
 
     def _probabilities(self, change: _Change, image: int, ranks: Tensor, counts: Tensor) -> Tensor:
-        """Return the probability of an image's output with its first `counts` pixels changed, float32 [counts]."""
+        """Return the probability of an image's explained output while its first pixels are changed, float32 [n].
+
+        image:   the image's index in the batch
+        ranks:   [H * W * 3], the rank of the pixel of each value
+        counts:  int32 [n], how many pixels are changed
+        """
         changed = torch.where(ranks < counts[:, None], change.finish[image], change.start[image])
         channels, height, width = self._shape
         scores = self._subject.forward(changed.view(-1, height, width, channels).permute(0, 3, 1, 2))

@@ -23,8 +23,8 @@ class FoundBoxes:
     """The boxes of some images, in px of the images themselves.
 
     boxes:    for each image float64 [boxes, 4]
-    classes:  for each image int64 [boxes], indices into the image set's classes
-    sizes:    width and height of each image in px
+    classes:  for each image int64 [boxes], indices into the image set's classes, -1 for other classes
+    sizes:    width and height of each image in px; (1, 1) where it has no boxes
     notes:    lines for the user about images without usable boxes
     """
 
@@ -34,9 +34,10 @@ class FoundBoxes:
     notes: list[str] = field(default_factory=list)
 
     def of_outputs(self, geometry: Geometry, match: Match, targets: NDArray[np.int32]) -> list[NDArray[np.float64]]:
-        """Return for each image the boxes of its output's class, in px of a network's input, float64 [boxes, 4].
+        """Return for each image the boxes of the class of its output, in px of a network's input, float64 [boxes, 4].
 
-        targets int32 [images], the outputs; -1: none.
+        geometry, match:  how the network's images are cropped, and which outputs are right for which classes
+        targets:          int32 [images], the outputs; -1 = none: such an image has no boxes
         """
         placed = []
         for boxes, classes, size, target in zip(self.boxes, self.classes, self.sizes, targets.tolist(), strict=True):
@@ -46,7 +47,10 @@ class FoundBoxes:
 
 
 def find_boxes(files: BoxFiles, images: ImageSet) -> FoundBoxes:
-    """Return the boxes of images from files; images without fitting boxes have none, and a note."""
+    """Return the boxes of a set's images from files.
+
+    Images without boxes, or with boxes that do not fit, have none; the notes count them, with the reasons.
+    """
     boxes, classes, sizes = [], [], []
     missing: list[str] = []
     unfit: dict[str, list[str]] = {}
@@ -77,6 +81,7 @@ def _counted(names: Sequence[str], count: int, reason: str) -> str:
 
 
 def _size_of(images: ImageSet, position: int) -> Size:
+    """Return the width and height in px of the image at a position of its set. Raises NoBoxesError if it is damaged."""
     address = images.address(position)
     try:
         if images.read is None:
@@ -88,7 +93,10 @@ def _size_of(images: ImageSet, position: int) -> Size:
 
 
 def _scaled_to(known: ImageBoxes, size: Size) -> NDArray[np.float64]:
-    """Return boxes scaled to an image of a size, in px. Raises NoBoxesError where they belong to another image."""
+    """Return boxes in px of an image of this width and height, float64 [boxes, 4].
+
+    Raises NoBoxesError where they belong to another image.
+    """
     own = known.size or size
     differences = size[0] - own[0] * size[1] / own[1], size[1] - own[1] * size[0] / own[0]
     if min(map(abs, differences)) > _ROUNDING:
@@ -102,7 +110,7 @@ def _scaled_to(known: ImageBoxes, size: Size) -> NDArray[np.float64]:
 def _classes_of(known: ImageBoxes, images: ImageSet, label: int) -> NDArray[np.int64]:
     """Return the classes of boxes as indices into the image set's classes, int64 [boxes]; -1 for other classes.
 
-    Where a box has no class, it is the image's own.
+    A box without a class has that of the image, `label`.
     """
     ids = {name: number for number, name in enumerate(images.class_ids)} | dict(images.source_names)
     return np.array([label if name is None else ids.get(name, -1) for name in known.classes], np.int64)

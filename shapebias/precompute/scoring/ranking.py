@@ -13,7 +13,7 @@ TIES = "pixels of equal importance: in an order drawn for the image, by its path
 
 
 def at_size(maps: Tensor, height: int, width: int) -> Tensor:
-    """Return maps [B, h, w] enlarged bilinearly to the images' size, float32 [B, height, width]."""
+    """Return float32 maps [B, h, w] enlarged bilinearly to the images' size, [B, height, width]."""
     if maps.shape[1:] == (height, width):
         return maps
     rows, columns = (
@@ -23,7 +23,7 @@ def at_size(maps: Tensor, height: int, width: int) -> Tensor:
 
 
 class Ranking:
-    """Ranks the pixels of maps of a batch of images.
+    """Ranks the pixels of maps of a batch of images, of `pixels` pixels each.
 
     Pixels of equal importance are in a random order, drawn on the CPU with the image's seed: it is the same for all
     methods, networks and devices.
@@ -34,7 +34,7 @@ class Ranking:
         self._drawn = device.upload(torch.stack(drawn).numpy())
 
     def __call__(self, method: Method, maps: Tensor) -> Tensor:
-        """Return the pixels of each map from the most to the least important, int64 [B, H * W].
+        """Return the indices of each map's pixels, y * W + x, the most important first, int64 [B, H * W].
 
         maps float32 [B, H, W]. Sensitivities are ranked by their absolute value, other maps by their value.
         """
@@ -44,7 +44,7 @@ class Ranking:
 
 
 def ranks(order: Tensor) -> Tensor:
-    """Return the rank of each pixel, int32 [B, pixels]: 0 for the first of an order, int64 [B, pixels]."""
+    """Return the rank of each pixel in orders int64 [B, pixels] of pixels: int32 [B, pixels], 0 for the first one."""
     numbers = torch.arange(order.shape[1], dtype=torch.int32, device=order.device)
     return torch.empty(order.shape, dtype=torch.int32, device=order.device).scatter_(
         1, order, numbers.expand(order.shape)

@@ -67,7 +67,8 @@ class BatchScores:
     def __call__(self, method: Method, maps: Tensor) -> dict[str, Values]:
         """Return the scores of a method's maps [B, h, w]: float32 [B] by name, and `overlap` [B, thresholds].
 
-        NaN where a score needs the object's position and it is unknown. Raises the errors of `Subject.scores`.
+        NaN where a score needs the object's position and it is unknown, and for `mass` if only boxes are known. Raises
+        the errors of `Subject.scores`.
         """
         height, width = self._size
         large = at_size(maps.float(), height, width)
@@ -87,8 +88,11 @@ class BatchScores:
 
     @staticmethod
     def _of_objects(known: Values, pixel: tuple[int, int], objects: Objects | None) -> dict[str, Values | float]:
-        """Return those scores of one map that need the object: from its evidence, float32 [H, W], and its most
-        important pixel.
+        """Return those scores of one map that need the object, from the map's evidence and most important pixel.
+
+        known:    float32 [H, W], the evidence
+        pixel:    its row and column
+        objects:  where the object is; None: unknown, and the scores are NaN
         """
         if objects is None:
             return dict.fromkeys(OF_OBJECTS, np.nan) | {OVERLAP: np.full(len(THRESHOLDS), np.nan, np.float32)}
