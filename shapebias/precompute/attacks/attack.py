@@ -20,7 +20,7 @@ class Attack:
     epsilon:       the radius of the ball: Euclidean over all values of an image (l2), or for every value (linf)
     steps:         number of steps
     step_size:     length of a step, in the same norm
-    random_start:  whether it starts at a random point of the ball rather than at the image
+    random_start:  whether the descent starts at a random point of the ball rather than at the image
     """
 
     norm: str

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.device import CPU, Device
 
-# One generator for a batch, or one for each of its images.
+# One generator for a batch, or one for each of its images; None for PyTorch's own.
 Randomness = torch.Generator | Sequence[torch.Generator] | None
 
 
@@ -25,7 +25,7 @@ def attack_images(
     batch:      float [B, 3, H, W] in [0, 1]
     labels:     int64 [B], the right outputs
     generator:  for the random start, on any device; one for the batch is fastest; with one for each image, an image's
-                start is the same in any batch
+                start is the same in any batch; None for PyTorch's own
 
     The result is float [B, 3, H, W] in [0, 1] and within `epsilon` of `batch`, without a gradient. A step is
     x + step_size * g / |g| (l2) or x + step_size * sign(g) (linf), where g is the gradient of the loss (Madry et al.
@@ -47,9 +47,9 @@ def attack_images(
 
 
 def _within(attack: Attack, batch: Tensor, change: Tensor) -> Tensor:
-    """Return batch + change, limited to the attack's ball and to [0, 1].
+    """Return batch + change, limited to the attack's ball around the images and to [0, 1].
 
-    Clamping moves values towards the image's, so the result stays in the ball.
+    Limiting values to [0, 1] moves them towards the image's own, so the result stays in the ball.
     """
     return project(change, attack.norm, attack.epsilon).add_(batch).clamp_(0, 1)
 
@@ -96,8 +96,10 @@ def robust_accuracy(
     """Return the fraction of images, 0 to 1, that the network classifies correctly in spite of each attack; NaN without
     images.
 
-    batches: (batch, labels) as an attack takes them. An attack with epsilon 0 gives the accuracy on the unchanged
-    images. See `withstood`.
+    batches:  yields (batch, labels) as `attack_images` takes them
+    attacks:  of one norm; one with epsilon 0 gives the accuracy on the unchanged images
+
+    See `withstood`, which says when an image counts.
     """
     right = torch.zeros(len(attacks), dtype=torch.int64)
     total = 0
@@ -116,7 +118,9 @@ def withstood(
     *,
     generator: Randomness = None,
 ) -> Tensor:
-    """Return which images the network classifies correctly in spite of each attack: bool [attacks, B], on their device.
+    """Return which images the network classifies correctly in spite of each attack: bool [attacks, B].
+
+    The arguments are those of `attack_images`; the result is on the device of the labels.
 
     All attacks must have the same norm. An image withstands an epsilon if the network is right for the image itself and
     for the results of all attacks with a smaller or equal epsilon. Since the balls are nested, a larger epsilon never

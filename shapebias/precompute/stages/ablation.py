@@ -9,7 +9,7 @@ from shapebias.precompute.stages.run import ModelRun, Run
 
 
 def ablate(run: Run) -> None:
-    """Compute every unit's ablation scores and write them into the store."""
+    """Compute every unit's ablation scores and write them into the store, if the pass is requested."""
     if "ablation" not in run.settings.passes or run.inputs.conflicting is None or run.cue_conflict is None:
         return
     cache = AblationCache(run.writer.unfinished.ablation)

@@ -22,7 +22,9 @@ from shapebias.precompute.stages.run import ModelRun, Run, none_can_be_used
 def measure_activations(run: Run) -> None:
     """Run the images and their noisy versions through every model, which gives all statistics.
 
-    Raises StartAgainError where no image can be used, or where images changed between the passes of two models.
+    The results are kept in the run and its models; activations, pictures and the list of images are written into the
+    store. Raises StartAgainError where no image can be used, or where images changed between the passes of two models,
+    ShapebiasError where a network fails.
     """
     for geometry, models in run.groups():
         measure = _measure(run, models)
@@ -45,7 +47,7 @@ def measure_activations(run: Run) -> None:
 
 
 def _black_images(run: Run, positions: NDArray[np.int64]) -> list[str]:
-    """Return warnings about the images at these positions, which are black after preprocessing."""
+    """Return a warning about the images at these positions, which are black after preprocessing; empty without any."""
     if not len(positions):
         return []
     first = printable(run.image_set.paths[positions[0]], 60)
@@ -103,7 +105,10 @@ def _indices(run: Run, positions: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _write_pictures(run: Run, geometry: Geometry, models: list[ModelRun], parts: Parts) -> None:
-    """Write the pictures of all images in top lists, and of those that attribution explains."""
+    """Write the pictures, in a geometry, of all images in the models' top lists and of those that attribution explains.
+
+    `parts` are those of the first scan, which hold all pictures where there are few images.
+    """
     named = np.unique(np.concatenate([run.explained, *(top.image.ravel() for model in models for top in model.top)]))
     wanted = run.used[named[named >= 0]]
     if len(run.image_set) > FEW:

@@ -17,11 +17,14 @@ from shapebias.precompute.scoring.scoring import Scoring
 from shapebias.precompute.settings import LABEL, Settings
 from shapebias.precompute.stages.run import ModelRun, Run
 
-_MAP_BYTES = 4 << 20  # approximate bytes of an image's maps
+_MAP_BYTES = 4 << 20  # approximate bytes of an image's maps by all methods
 
 
 def choose_images(run: Run) -> None:
-    """Choose the images that attribution explains, if it is requested, once it is known which images can be used."""
+    """Set `run.explained` to the images that attribution explains, if it is requested.
+
+    `run.used` must be known: only images that can be used are chosen.
+    """
     settings = run.settings
     if "attribution" not in settings.passes:
         return
@@ -39,8 +42,9 @@ def evenly_over_classes(labels: NDArray[np.int32], keys: NDArray[np.int64], coun
     """Return the indices of at most `count` images, int64, ascending: equally many of each class, as far as it has so
     many.
 
-    labels int32 [images] (-1, no class, counts as one); keys int64 [images]: the images with the smallest keys are
-    chosen in a class, and the classes with the smallest keys where there are too many for all.
+    labels:  int32 [images]; the images without a class, -1, count as a class
+    keys:    int64 [images]: those with the smallest keys are chosen in a class. Where there is no room for one more of
+             every class, the classes whose next image has the smallest key get one.
     """
     order = np.lexsort((keys, labels))
     starts = np.flatnonzero(np.diff(labels[order], prepend=-2))
@@ -50,14 +54,15 @@ def evenly_over_classes(labels: NDArray[np.int32], keys: NDArray[np.int64], coun
 
 
 def _seeds(run: Run, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a seed for each image that depends only on its path and the run's seed, so that all models get the same
-    random numbers.
+    """Return a seed for each image at these positions in the listing, int64.
+
+    It depends only on the image's path and the run's seed, so that all models get the same random numbers.
     """
     return image_keys([run.image_set.paths[position] for position in positions], run.settings.seed)
 
 
 def attribute(run: Run) -> None:
-    """Compute every model's attribution maps of the chosen images, and write them into the store."""
+    """Compute every model's attribution maps of `run.explained`, with their scores, and write them into the store."""
     if not len(run.explained):
         return
     settings = run.settings
@@ -81,6 +86,7 @@ def _find_boxes(run: Run) -> FoundBoxes | None:
 
 
 def _attribute(run: Run, model: ModelRun, boxes: FoundBoxes | None) -> None:
+    """Compute and write a model's maps of `run.explained`; where it has no output to explain, only a note is added."""
     notes = model.runner.model.notes
     outputs = model.target if run.settings.attribution_target == LABEL else model.decision
     if model.runner.outputs is None or not len(outputs):
@@ -123,9 +129,11 @@ def _attribute(run: Run, model: ModelRun, boxes: FoundBoxes | None) -> None:
 def _scoring(
     run: Run, model: ModelRun, boxes: FoundBoxes | None, *, rows: NDArray[np.int64], targets: NDArray[np.int32]
 ) -> Scoring:
-    """Return how the maps of a model's images are scored. The images are at `rows` of the explained ones.
+    """Return how the maps of a model's images are scored.
 
-    targets int32 [explained images]: the outputs that are explained.
+    boxes:    those of `run.explained`; None where the user gives none
+    rows:     int64, which of `run.explained` have an output to explain: only these are scored
+    targets:  int32, the output to explain for each of `run.explained`, -1 = none
     """
     geometry, match = model.runner.geometry, model.runner.match
     placed = [NO_BOXES] * len(targets) if boxes is None else boxes.of_outputs(geometry, match, targets)

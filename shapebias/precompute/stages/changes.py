@@ -14,7 +14,8 @@ from shapebias.precompute.stages.run import ModelRun, Run
 def measure_changes(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
     """Run every changed version of the images through the models once, as far as the passes need it.
 
-    Keeps the decisions by distortion, and the units' sensitivities among their metrics.
+    The decisions by distortion are kept in each model's `changed`, the units' sensitivities in its `metrics`. The
+    models prepare images in the same `geometry`.
     """
     distorts, loses = (name in run.settings.passes for name in ("distortions", "sensitivity"))
     if not (distorts or loses):
@@ -51,7 +52,7 @@ def measure_changes(run: Run, geometry: Geometry, models: list[ModelRun]) -> Non
 
 
 def named_images(lists: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-    """Return the images that top lists name, ascending, and the lists with indices into these; -1 stays."""
+    """Return the images that top lists name, int64, ascending, and the lists with indices into these; -1 stays."""
     named = np.unique(np.concatenate([image.ravel() for image in lists]))
     named = named[named >= 0]
     return named, [np.where(image >= 0, np.searchsorted(named, image), -1) for image in lists]

@@ -1,4 +1,6 @@
-"""The third stage: the models' decisions for images that are unchanged, distorted, attacked, or have two cues."""
+"""The third stage: the models' decisions for images that are unchanged, distorted, attacked, of another set, or have
+two cues.
+"""
 
 from typing import NamedTuple
 from urllib.parse import quote
@@ -22,7 +24,12 @@ from shapebias.precompute.stages.run import ModelRun, Run, Variant
 
 
 def decide(run: Run) -> None:
-    """Compute the models' decisions: clean, distorted, attacked, for variants, and for cue-conflict images."""
+    """Write the models' decisions into the store, and keep their accuracies.
+
+    Those for clean and distorted images are known; those for attacked and stylized images, variants, cue-conflict
+    images and sets of stimuli are computed as far as they are requested. Raises ShapebiasError where a network fails,
+    or none of the images of a set can be used.
+    """
     settings, inputs = run.settings, run.inputs
     for model in run.models:
         run.writer.decisions(model.label, model.decision, model.target)
@@ -54,8 +61,9 @@ def decide(run: Run) -> None:
 
 
 def _restriction(run: Run, conflict: CueConflict) -> list[str]:
-    """Return a line on the categories that the models have and the images left out, where they have only some of the
-    16.
+    """Return one line on the categories that the models have and on the images left out, in a list.
+
+    The list is empty unless the models have only some of the 16 categories.
     """
     part = part_of_sixteen(run.models[0].runner, run.settings.categories)
     if part is None:
@@ -67,7 +75,7 @@ def _restriction(run: Run, conflict: CueConflict) -> list[str]:
 
 
 def _decide_set(run: Run, name: str) -> OodSet:
-    """Return the models' decisions for a set of stimuli; keep the accuracies and notes."""
+    """Return the models' decisions for the set of stimuli with this name; keep the accuracies and notes."""
     image_set, skipped = run.inputs.ood[name]
     settings, runners = run.settings, [model.runner for model in run.models]
     decided = decide_ood(
@@ -88,9 +96,11 @@ def _decide(
     positions: NDArray[np.int64] | None = None,
     among: tuple[int, ...] | None = None,
 ) -> Parts:
-    """Return a model's decisions for another set's images (at `positions` of its listing), as parts.
+    """Return a model's decisions for the images of another set, as parts that `read_decisions` reads.
 
-    `among`: the outputs that it decides among; None: all.
+    name:       that of the images, for the scan and the user
+    positions:  which images of the set's listing; None: all
+    among:      the outputs that the model decides among; None: all
     """
     scan = Scan(
         name=f"{quote(name, safe='')}-{model.label}",
@@ -114,7 +124,7 @@ def _decide_stylized(run: Run, model: ModelRun, stylized: ImageSet) -> None:
 
 
 def _keep_distorted(run: Run, model: ModelRun, decisions: dict[str, NDArray[np.int32]]) -> None:
-    """Write decisions, int32 [images used], by the names of distortions, and keep the accuracies."""
+    """Write decisions, int32 [images used] by the names of distortions, and keep the accuracies in the model."""
     run.writer.distortions(model.label, decisions)
     for name, decided in decisions.items():
         counted = (model.target >= 0) & (decided >= 0)
@@ -172,7 +182,10 @@ def own_classes(runner: Runner, image_set: ImageSet) -> OwnClasses | None:
 
 
 def _targets(runner: Runner, probe: ImageSet, image_set: ImageSet) -> NDArray[np.int32]:
-    """Return the right output for every image of another set, whose classes are named as the probe images' are."""
+    """Return the right output for every image of another set, int32 [images], -1 = none.
+
+    The set's classes are named as those of the probe images.
+    """
     index_of = {name: index for index, name in enumerate(probe.class_ids)}
     labels = [index_of.get(name, -1) for name in image_set.class_ids]
     known = np.array([labels[label] if label >= 0 else -1 for label in image_set.labels], np.int32)
@@ -180,10 +193,11 @@ def _targets(runner: Runner, probe: ImageSet, image_set: ImageSet) -> NDArray[np
 
 
 def judge(name: str, decided: NDArray[np.int32], targets: NDArray[np.int32], seen: NDArray[np.bool_]) -> Variant:
-    """Return a model's accuracy on a folder's images.
+    """Return a model's result for a folder of variants.
 
+    name:              the folder's name
     decided, targets:  int32 [images], the decisions and the right outputs (-1 = none)
-    seen:              bool [images], which could be used
+    seen:              bool [images], which of the images could be used
     """
     known = seen & (targets >= 0)
     return Variant(

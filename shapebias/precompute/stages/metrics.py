@@ -21,7 +21,7 @@ from shapebias.precompute.statistics.variation import filter_smoothness
 
 
 def finish_layers(run: Run) -> None:
-    """Compute all metrics of every unit, and write them into the store."""
+    """Compute all metrics of every unit but the ablation scores, and write them into the store with the top images."""
     labels = run.image_set.labels[run.used]
     for model in run.models:
         model.metrics = [_metrics(model, index) for index in range(len(model.runner.layers))]
@@ -39,7 +39,7 @@ def finish_layers(run: Run) -> None:
 
 
 def _metrics(model: ModelRun, index: int) -> dict[str, NDArray[np.float32]]:
-    """Return the metrics of a layer that need no further forward."""
+    """Return the metrics of a layer that need no further forward, float32 [units] by name."""
     metrics = dict(model.probe.layers[index].metrics)
     kernel = model.runner.trace.kernel(model.runner.layers[index])
     if kernel is not None:
@@ -48,8 +48,9 @@ def _metrics(model: ModelRun, index: int) -> dict[str, NDArray[np.float32]]:
 
 
 def _visual_diversity(run: Run) -> None:
-    """Compute visual diversity for all models with the same embeddings: by the last layer of every model, or of
-    `--embedding`.
+    """Compute visual diversity for all models with the same embeddings, and keep it in their `metrics`.
+
+    The embeddings are by the last layer of every model, or by that of the network `--embedding`.
     """
     lists = [top.image for model in run.models for top in model.top]
     if run.settings.embedding is None:
@@ -76,8 +77,10 @@ def _visual_diversity(run: Run) -> None:
 
 
 def _distances_by(run: Run, ruler: Runner, lists: list[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
-    """Return the visual diversity of top lists by a network that is no model of the store, from the images in the
-    lists.
+    """Return the visual diversity of units, float32 [units] for each layer, by a network that is no model of the store.
+
+    lists: for each layer int64 [units, k], the units' top images, indices in the store, -1 = none. The network sees
+    only these images.
     """
     named, rows = named_images(lists)
     measure = EmbeddingMeasure()
@@ -94,7 +97,10 @@ def _distances_by(run: Run, ruler: Runner, lists: list[NDArray[np.int64]]) -> li
 
 
 def _dissect(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
-    """Find the concept that each unit detects, in annotated images, else in the probe images, whose q995 is known."""
+    """Find the concepts that each unit detects, in the user's annotated images, else in the probe images.
+
+    For the probe images the units' thresholds are known: their q995. The models prepare images in the same geometry.
+    """
     broden, numbers = run.inputs.broden, tuple(model.number for model in models)
     if broden is not None:
         annotations = broden.annotations(geometry)
@@ -119,10 +125,10 @@ def _dissect(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
 def _find_thresholds(
     run: Run, models: list[ModelRun], annotations: Annotations
 ) -> tuple[Annotations, NDArray[np.int64], list[Thresholds]]:
-    """Return the units' thresholds over separate annotated images, for each model, and which images could be used.
+    """Return the units' thresholds over separate annotated images, for each model; they come last.
 
-    Images that could not be used are removed from the returned annotations. Raises StartAgainError where none could be
-    used.
+    First come the annotations, with the images that could not be used among their `skipped`; then int64 the positions
+    of the images that could be used. Raises StartAgainError where there are none.
     """
     measure = ThresholdMeasure(tuple(model.number for model in models), annotations, run.settings.seed)
     parts = run.engine.run(_annotated_scan(run, "thresholds", measure, None))

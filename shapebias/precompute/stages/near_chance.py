@@ -45,8 +45,9 @@ def explain_near_chance(run: Run, model: ModelRun) -> str | None:
 
 
 def _other_order(run: Run, model: ModelRun, right: int, count: int) -> str | None:
-    """Return a warning where the same decisions are right much more often with another order of the classes;
-    else None.
+    """Return a warning where the same decisions are right much more often with another order of the classes; else None.
+
+    `right` of `count` labelled images are right with the present order.
     """
     match, labels = model.runner.match, run.image_set.labels[run.used]
     right_in = {order: int((model.decision == match.targets(labels, order)).sum()) for order in match.orders}
@@ -63,7 +64,7 @@ def _other_order(run: Run, model: ModelRun, right: int, count: int) -> str | Non
 def _fed_otherwise(run: Run, model: ModelRun, known: NDArray[np.int64]) -> str | None:
     """Return a warning where the network is right much more often with other input; else None.
 
-    `known`: images with labels.
+    known: int64, the indices in the store of the images that have a right output. Some of them are run again.
     """
     rows = known[np.unique(np.linspace(0, len(known) - 1, min(_MOST_IMAGES, len(known))).astype(np.int64))]
     trials = other_ways(model.runner.model.preprocessing)

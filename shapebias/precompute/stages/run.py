@@ -62,18 +62,19 @@ class Variant:
 class ModelRun:
     """One model of a run, and its results so far.
 
-    number:        its number in the run
-    probe_result:  the results of the first scan
+    number:        the model's number in the run
+    probe_result:  the results of the first scan, None before it
     embeddings:    yields the embeddings of every image: the means of the last layer's maps
-    metrics:       for each layer, by name
-    top:           for each layer; images are indices in the store
-    concepts:      for each layer
+    metrics:       for each layer, the metrics of its units by name, float32 [units]
+    top:           for each layer, the top lists of its units; images are indices in the store
+    concepts:      for each layer, the concepts that its units detect; empty where nothing was dissected
     target:        int32 [images used], the right outputs, -1 for none
+    variants:      the results for folders of variants
     warning:       what is wrong with the accuracy, None where nothing is
     changed:       decisions for distorted images, int32 [images used] by distortion, -1 where there is no such version
-    distorted:     accuracy by distortion
-    attributed:    its attribution maps, once they are computed
-    ood:           accuracy by set of stimuli
+    distorted:     accuracy by distortion, as fractions
+    attributed:    the attribution maps, once they are computed
+    ood:           accuracy by set of stimuli, as fractions
     """
 
     number: int
@@ -123,9 +124,12 @@ class ModelRun:
 class Run:
     """The images, models and results of a run.
 
-    used:       int64 [images], the positions in the listing of the images in the store
-    explained:  int64, the indices in the store of the images that attribution explains
-    runners:    those of the models, followed by that of `--embedding`, if there is one
+    used:          int64 [images], the positions in the listing of the images in the store
+    explained:     int64, the indices in the store of the images that attribution explains
+    runners:       those of the models, followed by that of `--embedding`, if there is one
+    skipped:       the probe images that are left out, with the reasons
+    cue_conflict:  the models' decisions for cue-conflict images, once they are computed
+    annotations:   those of the last dissection; None without one
     """
 
     def __init__(
@@ -151,12 +155,15 @@ class Run:
         self.annotations: Annotations | None = None
 
     def groups(self) -> list[tuple[Geometry, list[ModelRun]]]:
-        """Return the models that can share decoded images."""
+        """Return the groups of models that can share decoded images, each with the geometry that they have."""
         groups = by_geometry([model.runner.geometry for model in self.models])
         return [(geometry, [self.models[number] for number in numbers]) for geometry, numbers in groups.items()]
 
     def scan_again(self, scan: Scan) -> Parts:
-        """Run a scan of images that could be read before. Raises StartAgainError where one is gone."""
+        """Return the parts of a scan of images that could be read before.
+
+        Raises StartAgainError where one of them cannot be read now, ShapebiasError where a network fails.
+        """
         parts = self.engine.run(scan)
         self.check_unchanged(scan.image_set, not parts.skipped)
         return parts
@@ -176,13 +183,13 @@ class Run:
 
 
 def none_can_be_used(image_set: ImageSet, skipped: Sequence[Skipped], what: str = "images") -> StartAgainError:
-    """Return the error for a set of which no image can be used, with the reasons."""
+    """Return the error for a set of which no image can be used, with the reasons; `what` its images are called."""
     root, reasons = printable(str(image_set.root)), ", ".join(dict.fromkeys(image.reason for image in skipped[:100]))
     return StartAgainError(f"none of the {len(image_set)} {what} in {root} can be used: {reasons}")
 
 
 def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict | None) -> ModelSummary:
-    """Return the summary of a model; `image_count`: how many images were used."""
+    """Return the summary of a model; `image_count` is the number of probe images that were used."""
     runner = model_run.runner
     seconds, network_seconds, network_images = model_run.probe.seconds
     variants = {variant.name: variant.accuracy for variant in model_run.variants if variant.labelled}
@@ -209,7 +216,7 @@ def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict |
 
 
 def _attribution(model_run: ModelRun) -> dict[str, Any] | None:
-    """Return how many images were explained for a model, and the seconds that each method took."""
+    """Return how many images were explained for a model, and the seconds that each method took; None for no maps."""
     attributed = model_run.attributed
     if attributed is None:
         return None

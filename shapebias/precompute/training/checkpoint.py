@@ -17,12 +17,12 @@ _VERSION = 1
 
 
 def checkpoint_path(output: Path) -> Path:
-    """Return the path of a run's checkpoint."""
+    """Return the path of the checkpoint of a run that trains the network of the file `output`."""
     return output.with_name(f"{output.name}.checkpoint")
 
 
 def describe(image_set: ImageSet) -> str:
-    """Return a digest of the listing (paths, labels and classes), so that a resumed run gets the same images."""
+    """Return a digest of the listing (paths, labels and classes), by which a resumed run knows that it is the same."""
     digest = hashlib.sha256(b"\0".join(image_set.paths))
     digest.update(image_set.labels.tobytes())
     digest.update(repr(image_set.class_ids).encode())
@@ -37,7 +37,12 @@ def save_state(
     *,
     history: list[dict[str, Any]],
 ) -> None:
-    """Replace the checkpoint by one rename. Raises ShapebiasError where that fails; then the old one is still there."""
+    """Replace the checkpoint by one rename. Raises ShapebiasError where that fails; then the old one is still there.
+
+    output:   the file of the network: the checkpoint is beside it
+    recipe:   all settings that the weights depend on, ready for JSON
+    history:  the results of the epochs so far, ready for JSON
+    """
     memory = io.BytesIO()
     state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save({"version": _VERSION, "recipe": recipe, "history": history, **state}, memory)
@@ -55,7 +60,8 @@ def load_state(
     """Fill the network and the optimizer from the checkpoint, and return the results of its epochs; None without a
     checkpoint.
 
-    Raises UsageError where it has other settings, ShapebiasError where it cannot be read.
+    Raises UsageError where the checkpoint is of another `recipe` (see `save_state`) or version, ShapebiasError where it
+    is damaged or does not fit the network.
     """
     path = checkpoint_path(output)
     if not path.exists():

@@ -16,25 +16,33 @@ from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.loader import load
 from shapebias.precompute.progress import Reporter
 
-_MEMORY = 4 << 30  # bytes of pixels that are kept
+_MEMORY = 4 << 30  # images are kept decoded if their pixels have at most so many bytes
 
 
 @dataclass(kw_only=True)
 class TrainingImages:
-    """Images with their labels. `pixels` uint8 [images, crop, crop, 3], None where they are decoded every epoch."""
+    """Images with their labels.
+
+    pixels:   uint8 [images, crop, crop, 3]; None where images are decoded in every epoch
+    labels:   int64 [images]
+    skipped:  the images that could not be used, with the reasons; empty where images are decoded in every epoch
+    """
 
     image_set: ImageSet
     geometry: Geometry
     workers: int
     pixels: Tensor | None
-    labels: Tensor  # int64 [images]
+    labels: Tensor
     skipped: list[Skipped]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield pixels uint8 [B, crop, crop, 3] and labels int64 [B] of the images at `order`, int64 indices."""
+        """Yield pixels uint8 [B, crop, crop, 3] and labels int64 [B] of the images at `order`, int64 indices.
+
+        Images that turn out to be unusable while they are decoded are left out.
+        """
         if self.pixels is not None:
             for chosen in torch.split(order, batch_size):
                 yield self.pixels[chosen], self.labels[chosen]
@@ -45,7 +53,10 @@ class TrainingImages:
 
 
 def read_images(image_set: ImageSet, geometry: Geometry, workers: int, progress: Reporter) -> TrainingImages:
-    """Decode the images where they fit into memory. Raises UsageError for labels that nothing can be learned from."""
+    """Return the images to learn from, decoded by `workers` processes if they fit into memory.
+
+    Raises UsageError for labels that nothing can be learned from, ShapebiasError where no image can be used.
+    """
     _check_labels(image_set)
     labels = torch.from_numpy(image_set.labels.astype(np.int64))
     size = len(image_set) * geometry.crop**2 * 3
@@ -94,10 +105,10 @@ def to_inputs(pixels: Tensor, device: Device) -> Tensor:
 
 
 def augmented(batch: Tensor, flip: bool, shift: int, generator: torch.Generator) -> Tensor:
-    """Return images [B, 3, H, W], each mirrored with probability 1/2 (`flip`) and moved by up to `shift` px, its edge
-    repeated.
+    """Return images [B, 3, H, W], changed at random with the numbers of a `generator` of the CPU.
 
-    `generator` is the CPU's.
+    With `flip`, each image is mirrored with probability 1/2. It is moved by up to `shift` px in both directions, where
+    what comes in at the border repeats the edge.
     """
     if flip:
         mirrored = torch.rand(len(batch), generator=generator) < 0.5

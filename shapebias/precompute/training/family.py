@@ -29,8 +29,9 @@ def train_family(
     """Train a network for each seed, and yield the summaries; seed 1 is written to NAME-1.safetensors for output
     NAME.safetensors.
 
-    A file from an earlier run with the same settings is kept. Raises UsageError before any training where a file has
-    other settings.
+    A file from an earlier run with the same settings is kept; the summary's `device` is then "an earlier run".
+    `on_epoch` is called after every epoch. Raises UsageError before any training where a file has other settings, and
+    the errors of `train`.
     """
     members = [
         replace(settings, seed=seed, output=settings.output.with_stem(f"{settings.output.stem}-{seed}"))
@@ -42,9 +43,9 @@ def train_family(
 
 
 def _finished(settings: TrainingSettings) -> TrainingSummary | None:
-    """Return the summary of an earlier run with these settings; None where there is none.
+    """Return the summary of an earlier run with these settings that was finished; None where there is none.
 
-    Raises UsageError where a file has other settings.
+    Raises UsageError where the output is there and has other settings.
     """
     output = settings.output
     if settings.overwrite or not output.exists() or checkpoint_path(output).exists():

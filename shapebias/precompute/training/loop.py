@@ -32,8 +32,8 @@ from shapebias.precompute.training.data import TrainingImages, augmented, read_i
 from shapebias.precompute.training.settings import Epoch, TrainingSettings, TrainingSummary
 
 _TOO_LARGE = "training does not fit into memory: try a smaller --batch-size"
-_WARM_UP = 0.15  # fraction of all steps
-_EVALUATED = 1000  # held-out images looked at after an epoch
+_WARM_UP = 0.15  # fraction of all steps in which the learning rate rises
+_EVALUATED = 1000  # most held-out images that are decided for after an epoch
 
 
 def train(
@@ -41,8 +41,8 @@ def train(
 ) -> TrainingSummary:
     """Train a network, or go on where a run with the same settings was stopped, and write its weights.
 
-    After every epoch OUTPUT.checkpoint is written; the end replaces it by OUTPUT. Raises ShapebiasError; then the last
-    good checkpoint is left.
+    After every epoch OUTPUT.checkpoint is written and `on_epoch` called; the end replaces the checkpoint by OUTPUT.
+    Raises ShapebiasError where training or writing fails; then the last good checkpoint is left.
     """
     settings.check()
     device = training_device(settings)
@@ -86,7 +86,7 @@ def train(
 
 
 def training_device(settings: TrainingSettings) -> Device:
-    """Return where and in which precision to train. Raises UsageError."""
+    """Return where and in which precision to train. Raises UsageError for float16, or a device that is not there."""
     device = choose_device(settings.device, settings.precision)
     if device.precision is FP16:
         raise UsageError("gradients underflow in float16: train with --precision bf16")
@@ -124,7 +124,7 @@ class _Run:
         )
 
     def epoch(self, number: int) -> Epoch:
-        """Train on every image once; `number` counts from 1."""
+        """Train once on every image that is not held out, and return the results; `number` counts from 1."""
         started = time.perf_counter()
         loss, right = self._learn(number)
         accuracy, robust = self._evaluate(number)
@@ -138,13 +138,13 @@ class _Run:
         )
 
     def _learn(self, number: int) -> tuple[float, float]:
-        """Train on the epoch's images, and return their mean loss and accuracy.
+        """Train once on every image that is not held out, and return the images' mean loss and accuracy.
 
         Raises ShapebiasError where the loss is not finite.
         """
         settings, device = self.settings, self.device
         seed = _seed(settings.seed, number)
-        torch.manual_seed(seed)  # dropout
+        torch.manual_seed(seed)  # for dropout
         generator = torch.Generator().manual_seed(seed)
         noise = torch.Generator(device.device).manual_seed(seed)
         order = self._learned[torch.randperm(len(self._learned), generator=generator)]
@@ -184,7 +184,10 @@ class _Run:
         return torch.stack([loss.detach() * len(labels), (scores.detach().argmax(1) == labels).sum()])
 
     def _evaluate(self, number: int) -> tuple[float | None, float | None]:
-        """Return the accuracy of the held-out images and, in adversarial training, that under the same attack."""
+        """Return the accuracy on the held-out images and, in adversarial training, that under the same attack.
+
+        None for what is not measured.
+        """
         if not len(self._held_out):
             return None, None
         attack = self.settings.attack

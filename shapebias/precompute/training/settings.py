@@ -32,7 +32,8 @@ _RECIPE = (
 class TrainingSettings:
     """The settings of a training run; see `shapebias train --help`.
 
-    `attack` None is standard training. `precision` auto is bfloat16 on a GPU, float32 on a CPU.
+    `output` is the file of the weights. `attack` None is standard training. `precision` auto is bfloat16 on a GPU,
+    float32 on a CPU. `workers` is the number of processes that decode images, None for as many as are useful.
     """
 
     images: ImageSet
@@ -54,7 +55,7 @@ class TrainingSettings:
     overwrite: bool = False
 
     def check(self) -> None:
-        """Check the values. Raises UsageError for one out of range."""
+        """Check the values. Raises UsageError for one out of range, and for an output that cannot be written."""
         if self.output.suffix != SUFFIX:
             raise UsageError(f"the output is a {SUFFIX} file, not {printable(str(self.output))}")
         if self.epochs < 1 or self.batch_size < 2:
@@ -82,9 +83,11 @@ class TrainingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """An epoch. `accuracy` and `robust_accuracy` are of held-out images, in [0, 1], None if not measured.
+    """The results of an epoch; its `number` counts from 1.
 
-    `loss` and `train_accuracy` are means over the images learned from, as the network saw them (attacked or not).
+    `loss` (cross entropy) and `train_accuracy` are means over the images learned from, as the network saw them
+    (attacked or not). `accuracy` and `robust_accuracy` are of held-out images, None if not measured. Accuracies are in
+    [0, 1].
     """
 
     number: int
@@ -103,7 +106,13 @@ class Epoch:
 
 @dataclass(kw_only=True)
 class TrainingSummary:
-    """The summary of a training run."""
+    """The summary of a training run.
+
+    bytes:       the size of the file `output`
+    parameters:  the number of weights
+    images:      the number of images, with those that were held out
+    resumed:     how many of the epochs an earlier run had done
+    """
 
     output: Path
     bytes: int
@@ -111,7 +120,7 @@ class TrainingSummary:
     device: str
     images: int
     epochs: list[Epoch]
-    resumed: int  # epochs that an earlier run had done
+    resumed: int
     skipped: list[Skipped] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:

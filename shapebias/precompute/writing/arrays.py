@@ -8,7 +8,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-_RAGGED_CHUNK, _SHARD = 1 << 20, 1 << 26  # bytes
+_RAGGED_CHUNK, _SHARD = 1 << 20, 1 << 26  # bytes of a chunk of byte strings, and of a shard: a file
 
 
 def create(
@@ -20,7 +20,11 @@ def create(
     chunk: tuple[int, ...],
     compress: bool = True,
 ) -> None:
-    """Write `values` as an array in one file, or several where it is very large; chunks shrink to the array's size."""
+    """Write `values` as the array `name` of a group, in one file, or in several of about 64 MiB where it is larger.
+
+    axes:   the name of each axis
+    chunk:  the shape of the pieces that are compressed and read at once; it shrinks to that of the array
+    """
     chunk = _fitting(chunk, values.shape)
     row = values.itemsize * int(np.prod(values.shape[1:]))
     rows = max(chunk[0], _SHARD // max(row, 1) // chunk[0] * chunk[0])
@@ -31,9 +35,10 @@ def create(
 
 
 def create_ragged(group: zarr.Group, items: Sequence[bytes], axis: str, compress: bool = True) -> None:
-    """Write byte strings one after another as `data`, and their boundaries as `offsets`.
+    """Write byte strings one after another as the group's array `data`, and their boundaries as `offsets`.
 
-    `axis` names their axis: all axes of one name have the same length in a group and the groups in it.
+    String i is data[offsets[i] : offsets[i + 1]]. The arrays' axes are named after `axis`, since all axes of one name
+    must have the same length in a group and the groups in it.
     """
     offsets = np.zeros(len(items) + 1, np.int64)
     np.cumsum([len(item) for item in items], out=offsets[1:])
@@ -58,7 +63,8 @@ class GrowingArray:
     ) -> None:
         """Create the array.
 
-        `row` is the shape of a row; a shard has `shard_rows` rows, else as many as fit into 64 MiB.
+        `row` is the shape of a row, `axes` and `chunk` are as in `create`, with the axis of rows first. A shard has
+        `shard_rows` rows, else as many as fit into 64 MiB.
         """
         self._group, self._name, self._row, self._dtype, self._axes = group, name, row, np.dtype(dtype), tuple(axes)
         self._chunk = _fitting(chunk, (chunk[0], *row))
