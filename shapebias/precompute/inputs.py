@@ -18,13 +18,14 @@ from shapebias.precompute.settings import FAST, Settings
 
 @dataclass(kw_only=True)
 class Inputs:
-    """The images of a run.
+    """The images of a run. What the settings do not name is None or empty.
 
     image_set:    the probe images
-    skipped:      images that were left out of their listing
+    skipped:      images that were left out of their listing, with the reasons
     conflicting:  the cue-conflict images, and those left out of their listing
     ood:          sets of stimuli by name, and images left out of their listings
-    variants:     by name, sets of other images of the same classes
+    stylized:     stylized versions of the probe images
+    variants:     names and sets of other images of the same classes
     broden:       the images and annotations of dissection
     boxes:        boxes around the objects in probe images
     """
@@ -40,9 +41,12 @@ class Inputs:
 
     @classmethod
     def find(cls, settings: Settings, progress: Reporter = SILENT) -> "Inputs":
-        """List the images that the settings name. Raises ShapebiasError where that fails."""
+        """Return the images that the settings name.
+
+        Raises ShapebiasError where they cannot be listed, UsageError for a file of categories that is no mapping.
+        """
         if settings.categories is not None:
-            read_mapping(settings.categories)  # a mistake in it is told before anything takes long
+            read_mapping(settings.categories)  # a mistake in the file is told before anything takes long
         image_set, skipped = list_images(settings, progress)
         reduced = image_set.reduced
         return cls(
@@ -84,14 +88,15 @@ class Inputs:
 
 
 def list_images(settings: Settings, progress: Reporter = SILENT) -> tuple[ImageSet, list[Skipped]]:
-    """Return the probe images that the settings name, and the ones that were left out. Raises ShapebiasError."""
+    """Return the probe images that the settings name, and the ones that were left out. Raises as `find_images` does."""
     image_set, skipped = find_images(settings.images, settings.limit, settings.labels, progress)
     return replace(image_set, reduced=settings.decode == FAST), skipped
 
 
 def image_digest(image_set: ImageSet) -> str:
-    """Return the SHA-256 of the images' paths and labels, and of what changes with a file: size and time, or its
-    `stamp`.
+    """Return the SHA-256 of the images' paths and labels, and of what changes with their files.
+
+    That is the size and time of each file of this machine; of other sets it is their `stamp`.
     """
     digest = hashlib.sha256(image_set.labels.tobytes() + image_set.stamp)
     local = image_set.read is None and isinstance(image_set.root, Path)

@@ -51,7 +51,8 @@ def in_parts(action: Callable[[Pixels], Result], batch: Pixels) -> list[Result]:
     """Return the result of `action` for a batch of images, or, where memory is too small, for its halves, quarters and
     so on, in order.
 
-    An action that fails must leave nothing behind. Raises OutOfMemoryError where it fails for a single image.
+    An action that fails must leave nothing behind. Raises OutOfMemoryError where memory is too small for a single
+    image.
     """
     try:
         return [action(batch)]

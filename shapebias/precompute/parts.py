@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-Part = dict[str, NDArray[Any]]
+Part = dict[str, NDArray[Any]]  # arrays by name
 
 
 @dataclass(frozen=True)

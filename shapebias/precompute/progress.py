@@ -16,7 +16,7 @@ class Reporter(Protocol):
     """Receives the progress of a run."""
 
     def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
-        """Begin a new stage, of `total` steps where that is known; `unit` is what steps are counted in."""
+        """Begin a new stage, `what`, of `total` steps, None if unknown; `unit` is what steps are counted in."""
 
     def advance(self, steps: int) -> None:
         """Count some steps of the stage as done."""
@@ -36,12 +36,16 @@ SILENT = Silent()
 
 
 class _Speed(ProgressColumn):
+    """The column with the steps in a second."""
+
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{speed:.0f} {task.fields['unit']}/s" if speed and task.total else "", style="cyan")
 
 
 class _Bar:
+    """A reporter that shows the stage in rich's progress bar."""
+
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task = progress.add_task("", total=None, unit="")

@@ -35,7 +35,7 @@ from shapebias.precompute.writer import StoreWriter
 
 
 def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = None) -> Summary:
-    """Run the images through every model and commit the store.
+    """Run the images through every model, commit the store, and return the summary of the run.
 
     `inputs` are those of the settings, if they are already listed.
 
@@ -54,7 +54,7 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         loading = time.perf_counter() - started
         resumed = writer.unfinished.begin(_identity(settings, inputs, runners, measuring), settings.restart)
         with _engine(settings, inputs, runners, device=measuring, progress=progress, writer=writer) as engine:
-            if settings.engine != "ray":  # whose nodes may not see the folder
+            if settings.engine != "ray":  # nodes of a Ray cluster may not see the folder
                 inputs = inputs.drawn_once(writer.unfinished.drawn)
             run = Run(settings, inputs, runners, engine, writer=writer, device=device, progress=progress)
             for stage in (measure_activations, finish_layers, decide, attribute, ablate, write_models):
@@ -116,7 +116,10 @@ def _engine(
 
 
 def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> None:
-    """Look for mistakes before the long passes start. Raises ShapebiasError."""
+    """Look for mistakes before the long passes start.
+
+    Raises ShapebiasError where stylized images have no partners, or cue-conflict images or stimuli no categories.
+    """
     if inputs.stylized is not None:
         pair_by_name(inputs.image_set, np.arange(len(inputs.image_set)), inputs.stylized)
     if inputs.conflicting is not None:
@@ -126,7 +129,10 @@ def _check(settings: Settings, inputs: Inputs, runners: Sequence[Runner]) -> Non
 
 
 def _spending(run: Run, engine: LocalEngine, loading: float, seconds: float) -> Spending:
-    """Return how the seconds of a run were spent; all of them were spent in this process."""
+    """Return how the seconds of a run were spent, all of which must have been spent in this process.
+
+    loading, seconds: those until networks were loaded, and those of the whole run.
+    """
     pass_seconds, network_seconds, _ = np.sum([model.probe.seconds for model in run.models], axis=0).tolist()
     return Spending(
         loading=loading,
@@ -144,7 +150,10 @@ def _device_facts(device: Device) -> dict[str, object]:
 
 
 def _identity(settings: Settings, inputs: Inputs, runners: Sequence[Runner], measuring: Device) -> dict[str, object]:
-    """Return everything that the results depend on, except the kind of GPU, ready for JSON."""
+    """Return everything that the results depend on, except the kind of GPU, ready for JSON.
+
+    measuring: the device that measures.
+    """
     networks = {f"{number} {runner.model.label}": _network(runner) for number, runner in enumerate(runners)}
     return settings.identity() | {
         "shapebias": shapebias.__version__,
@@ -165,7 +174,7 @@ def _network(runner: Runner) -> dict[str, object]:
 
 
 def write_models(run: Run) -> None:
-    """Write the facts of every model."""
+    """Write the facts of every model into the store, and the metrics of its units."""
     for model_run in run.models:
         model = model_run.runner.model
         run.writer.model(

@@ -33,10 +33,12 @@ Pixels = NDArray[np.uint8]
 class Runner:
     """A network that is ready to run on images.
 
+    model:      the network's label, source, preprocessing and classes
+    network:    the network itself, on the device
     trace:      the recorded operations of a forward
     layers:     the layers whose units are measured
     outputs:    the number of classes; None where the network gives no scores [B, classes]
-    match:      the output for each class of the images
+    match:      the right output for each class of the images
     takes_one:  whether the network takes a batch of one image; else a single image is given twice
     at_once:    the largest number of images in a forward where several versions of images come together; halved where
                 they do not fit into memory
@@ -64,14 +66,17 @@ class Runner:
         return self.match.targets(labels)
 
     def inputs(self, pixels: Pixels) -> Tensor:
-        """Return images, uint8 [B, H, W, 3], as the network's input."""
+        """Return images, uint8 [B, H, W, 3], as the network's input on the device, [B, 3, H, W], normalised."""
         return self.device.images(pixels, self.model.preprocessing)
 
     def forward(self, pixels: Pixels, see: Callable[[int, Tensor], Tensor | None] | None = None) -> Tensor | None:
-        """Return the network's scores [B, classes]; None where it gives none.
+        """Return the network's scores [B, classes], on the device.
 
-        `see(layer, output)` is called for every watched layer. If it returns a tensor, the network continues with that
-        in place of the layer's output.
+        Of a network that gives no scores (`outputs` is None) the result, a tensor or None, means nothing.
+
+        `see(index, output)` is called with the output [B, units, h, w] of every layer of `layers`. If it returns a
+        tensor, the network continues with that in place of the output. Raises ShapebiasError where the network fails,
+        OutOfMemoryError where the batch does not fit.
         """
         if len(pixels) == 1 and not self.takes_one:
             scores = self.forward(np.repeat(pixels, 2, 0), None if see is None else _of_first(see))
@@ -83,10 +88,10 @@ class Runner:
                 return first_tensor(self.network(self.inputs(pixels)))
 
     def activations(self, pixels: Pixels) -> list[NDArray[Any]]:
-        """Return the network's decisions, int32 [B] ([0] without scores), and the activations of every watched layer,
+        """Return the network's decisions, as `decide` does, followed by the activations of every layer of `layers`,
         float32 [B, units].
 
-        An activation is the maximum of a unit's map.
+        An activation is the maximum of a unit's map; NaN where one of its values is. Raises the errors of `forward`.
         """
         seen: dict[int, Tensor] = {}
         scores = self.forward(pixels, lambda index, output: seen.update({index: _largest(output)}))
@@ -95,15 +100,17 @@ class Runner:
         return [self.decide(scores), *layers]
 
     def decide(self, scores: Tensor | None) -> NDArray[np.int32]:
-        """Return the class with the largest score, int32 [B]; an empty array where the network gives no scores."""
+        """Return the output with the largest score, int32 [B]; an empty array where the network gives no scores."""
         if scores is None or self.outputs is None:
             return np.zeros(0, np.int32)
         decided: NDArray[np.int32] = scores.argmax(1).int().cpu().numpy()
         return decided
 
     def of_versions(self, give: Callable[[Pixels], list[NDArray[Any]]], pixels: Pixels) -> list[NDArray[Any]]:
-        """Return the arrays [N, ...] that `give` returns for images uint8 [N, H, W, 3], in as few forwards as memory
-        allows.
+        """Return the arrays [N, ...] that `give` returns for images uint8 [N, H, W, 3], joined.
+
+        `give` gets at most `at_once` images; if they do not fit into memory, `at_once` is halved for good. Raises
+        OutOfMemoryError where one image does not fit.
         """
         parts: list[list[NDArray[Any]]] = []
         done = 0
@@ -119,7 +126,9 @@ class Runner:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Turn errors that the user's network raises in the block into an error of one line. Raises ShapebiasError."""
+        """Turn whatever the user's network raises in the block into an error of one line. Raises ShapebiasError, and
+        OutOfMemoryError where memory was too small.
+        """
         try:
             yield
         except ShapebiasError:
@@ -131,7 +140,7 @@ class Runner:
 
 
 def _largest(maps: Tensor) -> Tensor:
-    """Return the largest value of every map, [B, C]; NaN where one of its values is."""
+    """Return the largest value of every map, [B, C], for maps [B, C, h, w]; NaN where one of its values is."""
     if maps.device.type == "cpu":
         largest, finite = find_largest(maps)
         if finite.all():
@@ -140,7 +149,7 @@ def _largest(maps: Tensor) -> Tensor:
 
 
 def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Tensor], Tensor | None]:
-    """Return a function that passes only the first of two images to `see`."""
+    """Return a function for two images that passes only the maps of the first one to `see`."""
 
     def see_first(index: int, maps: Tensor) -> Tensor | None:
         changed = see(index, maps[:1])
@@ -150,7 +159,7 @@ def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Ten
 
 
 def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...]]:
-    """Return the numbers of the runners that can share decoded images, by their geometry."""
+    """Return the numbers of the runners that can share decoded images, by geometry; `geometries` are the runners'."""
     return {
         geometry: tuple(number for number, own in enumerate(geometries) if own == geometry)
         for geometry in dict.fromkeys(geometries)
@@ -161,8 +170,12 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, s
     """Return a runner for a network: place it on the device, find its layers and class scores, and check that its
     output for an image does not depend on the other images.
 
-    This takes a small forward of `sample`, two images as the network takes them; None: of noise. Raises ShapebiasError
-    where the network fails or does not fit into memory, UsageError where `layers` names none of its layers.
+    images:  those whose classes are matched with the network's outputs
+    layers:  as the option --layers names them
+    sample:  two images as the network takes them, for a few forwards; None: noise
+
+    Raises ShapebiasError where the network fails or does not fit into memory, UsageError where `layers` names none of
+    its layers, several tensors could be its scores, or the number of its class names is not that of its outputs.
     """
     try:
         network = device.to(model.network)
@@ -193,7 +206,9 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, s
 
 
 def _noise(model: LoadedModel) -> Pixels:
-    """Return a dark and a bright image, uint8 [2, H, W, 3], so that outputs that depend on the whole batch differ."""
+    """Return a dark and a bright image of noise, uint8 [2, H, W, 3], since outputs that depend on the whole batch then
+    differ.
+    """
     crop = model.preprocessing.geometry.crop
     noise = np.random.default_rng(0).integers(0, 128, (2, crop, crop, 3), np.uint8)
     noise[1] += 128

@@ -16,6 +16,7 @@ from shapebias.precompute.images.distort import STANDARD, parse_distortion
 from shapebias.precompute.images.versions import SILHOUETTE
 from shapebias.precompute.models.spec import ModelSpec
 
+# The passes that can be asked for, and what they measure.
 PASSES = {
     "noise": "every unit's total variation on noisy images",
     "sensitivity": "what each unit's top images lose without colour, without shape, with noise, and mirrored (control)",
@@ -33,16 +34,17 @@ PRECISIONS = ("highest", "tf32", "bf16", "fp16")
 EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16"}  # names for `--dtype`, and in stores
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 PREDICTED, LABEL = TARGETS = ("predicted", "label")  # which output attribution explains
+# The methods of the attribution pass that take little time: its default.
 CHEAP = "gradient,input-x-gradient,smoothgrad,integrated-gradients,gradient-shap,cam,grad-cam,random,center,edges"
 _LEAST = {  # limits of numbers: the command line checks them itself, but Python programs may pass others
     **dict.fromkeys(("top", "limit", "batch_size", "memory", "shard_size", "ray_workers"), 1),
     **dict.fromkeys(("seed", "workers", "gpus_per_worker"), 0),
 }
-# Which activations are stored for each image and unit.
+# Which kinds of activations are stored for each image and unit, by the value of --activations.
 ACTIVATIONS = {"none": (), "max": ("max",), "all": ("max", "mean")}
 
 
-# The default images for the built-in networks, chosen so that two cores need a minute and a half.
+# The default distortions for the built-in networks, chosen so that two cores need a minute and a half.
 SHAPE_OR_TEXTURE = (SILHOUETTE, "contour", "shuffle-2", "shuffle-4", "shuffle-8", "grey", "noise")
 
 
@@ -50,9 +52,12 @@ SHAPE_OR_TEXTURE = (SILHOUETTE, "contour", "shuffle-2", "shuffle-4", "shuffle-8"
 class Settings:
     """The settings of a run: see `shapebias precompute --help`.
 
-    `images` and `cue_conflict`: see `images.source.find_images`.
+    `images`, `cue_conflict` and the like: see `images.sources.find.find_images`. None stands for what is chosen
+    automatically (`batch_size`, `workers`, `memory`, `shard_size`, `ray_workers`), for no limit, or for what the user
+    does not name.
 
-    Raises UsageError for an unknown pass or distortion, or a number out of range.
+    Raises UsageError for a value that is unknown or out of range, and for an option of a pass that is not among
+    `passes`.
     """
 
     models: list[ModelSpec]
@@ -144,7 +149,7 @@ class Settings:
 
     @property
     def noises(self) -> tuple[str, ...]:
-        """The noise distortions of the smoothness pass, each once."""
+        """The names of the noise pass's distortions, such as `noise-0.1`, each once; empty without that pass."""
         wanted = self.noise_std if "noise" in self.passes else ()
         return tuple(dict.fromkeys(f"noise-{std:.4g}" for std in wanted))
 
@@ -155,7 +160,10 @@ class Settings:
         return self.to_attributes() | {"batch_size": self.batch_size, "shard_size": self.shard_size}
 
     def file_digests(self) -> dict[str, str]:
-        """Return the SHA-256 of the files that define networks, classes and categories."""
+        """Return the SHA-256 of the files that define networks, classes and categories, by the files' paths.
+
+        Raises OSError where one cannot be read.
+        """
         specs = [*self.models, *([self.embedding] if self.embedding is not None else [])]
         code = [spec.source.rpartition(":")[0] for spec in specs]
         named = [*(Path(path) for path in code if path.endswith(".py")), *(spec.classes for spec in specs)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(kw_only=True)
 class Spending:
-    """The seconds of a run in this process, by activity.
+    """The seconds of a run, all in this process, by activity.
 
     loading:     listing images, loading networks and recording their forwards
     images:      waiting for images that worker processes decode

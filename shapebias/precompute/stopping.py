@@ -9,7 +9,7 @@ from types import FrameType
 from shapebias.core.errors import ShapebiasError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGALRM, signal.SIGINT)
-_AGAIN = 10  # seconds: an exception raised in a finalizer is lost
+_AGAIN = 10  # seconds after which a time limit is told again, since an exception raised in a finalizer is lost
 
 
 class RunStoppedError(ShapebiasError):
@@ -24,7 +24,7 @@ class _Stop(BaseException):
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """Restore after the block the handlers of the signals that stop a run."""
+    """Restore the handlers of the signals that stop a run when the block ends."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield
         return
@@ -38,7 +38,7 @@ def signals_kept() -> Iterator[None]:
 
 @contextmanager
 def stoppable(seconds: float | None) -> Iterator[None]:
-    """Let SIGTERM, Ctrl-C and the end of `seconds` stop the block, in the main thread.
+    """Let SIGTERM, Ctrl-C and the end of `seconds` (None: no limit) stop the block. Only for the main thread.
 
     Raises RunStoppedError when stopped.
     """

@@ -16,8 +16,8 @@ def stored_runner(
 ) -> Runner:
     """Return a runner of the store's model `spec.label`, with the preprocessing that the store recorded.
 
-    Raises ShapebiasError where `spec` has other weights than the store's; its message contains "other weights
-    STORED_TEXT".
+    `spec` says where the network is now; `layers` are as --layers names them. Raises ShapebiasError where its weights
+    are not the store's, with "other weights STORED_TEXT" in the message, and the errors of `load_model` and `prepare`.
     """
     known = store.models[spec.label]
     model = load_model(spec)

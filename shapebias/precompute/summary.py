@@ -16,14 +16,15 @@ _SHOWN_SKIPPED = 5
 class ModelSummary:
     """The summary of one model.
 
-    top1, chance:  accuracy and its chance level, as fractions of `labelled` images
+    top1, chance:  accuracy and its chance level, as fractions of `labelled` images; None where they are unknown
     classes:       how outputs were matched with the images' classes, or why they were not
     warning:       a problem of the accuracy; None where there is none
-    distorted:     accuracy by condition
-    attribution:   how many images were explained, and the seconds of every method
-    ood:           accuracy among categories, by set of stimuli
+    shape_bias:    the shape bias with its counts: see `bias_record`; None without cue-conflict images
+    distorted:     accuracy by distortion or variant, as fractions
+    attribution:   how many `images` were explained, and the `seconds` of every method; None without that pass
+    ood:           accuracy among categories by set of stimuli, as fractions
 
-    Rates are in images per second.
+    Rates are in images per second: of the pass, and of the network alone.
     """
 
     label: str
@@ -77,13 +78,13 @@ class ModelSummary:
         return lines
 
     def remarks(self) -> list[str]:
-        """Return the lines that the store keeps: how classes were matched, the notes and the warning."""
+        """Return the lines about the model that the store keeps: how classes were matched, the notes, the warning."""
         rule = f"top-1 accuracy unknown: {self.classes}" if self.top1 is None else f"classes {self.classes}"
         return [rule, *self.notes, *([f"warning: {self.warning}"] if self.warning is not None else [])]
 
 
 def _bias_text(bias: dict[str, Any]) -> str:
-    """Return a shape bias and the counts that it is computed from, in words."""
+    """Return a shape bias (see `bias_record`) and the counts that it is computed from, in words."""
     counts = f"{bias['shape']} shape, {bias['texture']} texture, {bias['other']} other, {bias['stimuli']} stimuli"
     return f"undefined ({counts})" if bias["shape_bias"] is None else f"{bias['shape_bias']:.3f} ({counts})"
 
@@ -92,9 +93,13 @@ def _bias_text(bias: dict[str, Any]) -> str:
 class Summary:
     """The summary of a finished run.
 
-    annotation:  annotations that could not be used
+    size:        that of the store
+    images:      how many probe images were used
+    seconds:     the time that the run took
+    skipped:     the probe images that were left out, with the reasons
+    annotation:  lines about annotations that could not be used
     notes:       remarks on how the run went
-    spending:    how the time was spent; None where several processes worked
+    spending:    how the time was spent; None where several processes worked, or an earlier run was continued
     """
 
     store: str
@@ -104,9 +109,9 @@ class Summary:
     seconds: float
     models: list[ModelSummary]
     skipped: list[Skipped]
-    annotation: list[str] = field(default_factory=list)  # problems
-    notes: list[str] = field(default_factory=list)  # remarks
-    spending: Spending | None = None  # None with several processes
+    annotation: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    spending: Spending | None = None
 
     def text(self) -> str:
         """Return the summary as several lines of text."""

@@ -37,7 +37,10 @@ _WORDS = (  # names in a run's identity, and what users call them
 
 
 def check_free(store: Path, overwrite: bool) -> None:
-    """Raise UsageError where a store cannot be made at a path: because something is there that must not be replaced."""
+    """Raise UsageError where something is at a store's path that must not be replaced.
+
+    Without `overwrite` that is anything, else all but stores of shapebias and empty folders.
+    """
     if not os.path.lexists(store):
         return
     store_text = printable(str(store))
@@ -62,8 +65,9 @@ class StartAgainError(ShapebiasError):
 class UnfinishedRun:
     """The folder of a run beside its store's path, with the finished work of an earlier run.
 
-    `shards` and `ablation` are folders of what can be kept; `store` and `drawn`, of built-in images, are made anew by
-    every run. One run at a time has the folder, by a lock on holder.json that goes with the process, however that ends.
+    `shards` and `ablation` are the subfolders of what can be kept; `store` and `drawn` (built-in images) are made anew
+    by every run. One run at a time has the folder: it locks the file holder.json, and the lock ends with the process,
+    however that ends.
     """
 
     def __init__(self, store: Path) -> None:
@@ -94,7 +98,10 @@ class UnfinishedRun:
             self.drawn.mkdir(exist_ok=True)
 
     def _take(self) -> bool:
-        """Return whether the folder is now locked; it is not if the run that had it has removed it in between."""
+        """Return whether the folder is now locked; it is not if the run that had it has removed it in between.
+
+        Raises ShapebiasError where another run has it, or it cannot be made.
+        """
         store_text = printable(str(self._store))
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +124,7 @@ class UnfinishedRun:
             raise cannot_write(self._store, error) from error
 
     def _who(self) -> str:
-        """Return who has the folder, in brackets, as far as it is known."""
+        """Return a text in brackets, after a space, that says who has the folder; empty where that is not known."""
         try:
             holder = json.loads(self._holder.read_text())
             text = f" (process {int(holder['process'])} on {holder['host']}, since {holder['since']})"
@@ -129,7 +136,8 @@ class UnfinishedRun:
         """Return whether an unfinished run is continued, one with the same `identity` (all that results depend on, as
         JSON).
 
-        `restart` deletes its work. Raises UsageError that lists the differences where its identity is another one.
+        `restart` deletes the work of an unfinished run first. Raises UsageError that lists the differences where the
+        identity of an unfinished run is another one, ShapebiasError where the folder cannot be written.
         """
         if restart:
             self.clear()
@@ -158,7 +166,8 @@ class UnfinishedRun:
     def add_gpu(self, name: str, mixing: bool) -> None:
         """Record the GPU that measures from now on.
 
-        Raises UsageError where another kind has measured a part, since it rounds differently, unless `mixing`.
+        Raises UsageError where another kind has measured a part, since it rounds differently, unless `mixing`;
+        ShapebiasError where the folder cannot be written.
         """
         known = self.gpus()
         if name in known:
@@ -185,7 +194,7 @@ class UnfinishedRun:
         self._gpus.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Unlock the folder, and remove it if it is empty."""
+        """Unlock the folder, and remove it unless there is work to keep."""
         shutil.rmtree(self.drawn, ignore_errors=True)
         kept = self.shards.exists() or self.ablation.exists()
         if not kept:
@@ -199,7 +208,7 @@ class UnfinishedRun:
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """Return the differences between two JSON values, in words."""
+    """Return the differences between two JSON values, in words; `name` is what the values are called."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = dict.fromkeys([*old, *new])
         return [
@@ -214,7 +223,9 @@ def _differences(old: Any, new: Any, name: str = "") -> list[str]:
 
 
 def _in_words(name: str) -> str:
-    """Return the user's name for a part of a run's identity: `digests images` are the images."""
+    """Return what users call a part of a run's identity, such as `the weights of AlexNet` for its path of keys
+    `networks 0 AlexNet weights`.
+    """
     for pattern, words in _WORDS:
         if match := re.fullmatch(pattern, name):
             return match.expand(words)

@@ -46,7 +46,7 @@ class _PlainUnit:
         self.positions += maps.size
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics that are compared, by name."""
+        """Return the metrics that are compared with the store's, by name."""
         mean = self.total / self.positions
         images = np.isfinite(self.activation).sum()
         return {
@@ -81,10 +81,11 @@ def verify_units(
     device: str,
     workers: int | None,
 ) -> None:
-    """Recompute `sample` units of every model and add differences to `report`.
+    """Recompute `sample` random units of every model of the store at `path` and add differences to `report`.
 
-    `images` and `models` say where images and networks are now, if they were moved. Raises ShapebiasError where they
-    are not those of the store.
+    `images` (None: where they were) and `models` (specs of those that were moved) say where images and networks are
+    now. `workers` processes decode images; None: as many as are useful. Raises ShapebiasError where images or networks
+    are not those of the store, or cannot be read.
     """
     store = open_store(path)
     specs = {spec.label: spec for spec in parse_specs(models)}
@@ -134,7 +135,10 @@ def _spec_where_it_was(store: Store, label: str) -> ModelSpec:
 
 
 def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Reporter) -> _Prepared:
-    """Load a network, and find the images of the store by their paths."""
+    """Load a network, and find the images of the store by their paths.
+
+    Raises ShapebiasError where images are missing or the network is not the store's.
+    """
     listing = list_images(settings, progress)[0]
     by_path = {path: position for position, path in enumerate(listing.paths)}
     missing = [path for path in store.image_paths if path not in by_path]
@@ -158,7 +162,10 @@ def _sample(store: Store, label: str, count: int) -> list[Unit]:
 
 
 def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
-    """Return the results of one model's units over all images. Raises ShapebiasError where an image cannot be read."""
+    """Return the results of one model's units over all images.
+
+    Raises ShapebiasError where an image cannot be read, or the model has other layers than in the store.
+    """
     runner, plain = prepared.runner, {unit: _PlainUnit() for unit in units}
     names = [layer.name for layer in runner.layers]
     layers = [(names.index(unit.layer), unit) for unit in units if unit.layer in names]
@@ -185,7 +192,7 @@ def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
 
 
 def _precision(store: Store) -> Precision:
-    """Return the precision in which a store was made; its tolerances say which differences are not errors.
+    """Return the precision in which a store was made; the precision's tolerances say which differences are no errors.
 
     Even in float32, networks round differently on other machines, and with other batch sizes.
     """
@@ -197,7 +204,7 @@ def _precision(store: Store) -> Precision:
 
 
 def _compare(store: Store, unit: Unit, plain: _PlainUnit, report: VerifyReport) -> None:
-    """Add to `report` where the store differs from a recomputed unit."""
+    """Add to `report` a line for every metric, and for the top images, in which the store differs from `plain`."""
     precision = _precision(store)
     tolerance = precision.tolerance
     expected = plain.metrics()

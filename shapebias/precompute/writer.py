@@ -34,20 +34,24 @@ from shapebias.precompute.unfinished import StartAgainError, UnfinishedRun, chec
 from shapebias.precompute.writing.arrays import GrowingArray, create, create_ragged
 from shapebias.precompute.writing.manifest import write_manifest
 
-_ROWS = 1024  # images a shard of the activations holds; what is buffered before it is written
-_UNITS = 1024  # units a chunk of the top lists holds
+_ROWS = 1024  # images in a shard of the activations: so many are collected before they are written
+_UNITS = 1024  # units in a chunk of the top lists
 _PUT_RIGHT = "put that right and give the same command to go on"
 _MAPS = 1 << 16  # bytes of maps that are read at once
-_LIST = (1 << 16,)  # a chunk of a list with a number for every image
+_LIST = (1 << 16,)  # the shape of a chunk of a list with a number for every image
 
 
 class StoreWriter:
-    """Writes a store in the folder of an unfinished run. The store appears under its name only after `commit`."""
+    """Writes a store in the folder of an unfinished run. The store appears under its name only after `commit`.
+
+    It is used as a context. That opens the folder, and raises the errors of `UnfinishedRun.open`. A StartAgainError in
+    the block deletes the finished work; an OSError becomes a ShapebiasError of one line.
+    """
 
     def __init__(self, path: Path, overwrite: bool, settings: dict[str, Any]) -> None:
-        """Open the folder of the run.
+        """Check that a store can be made at `path`. `settings`, ready for JSON, become an attribute of the store.
 
-        Raises UsageError where `path` is taken, ShapebiasError where it cannot be written or another run writes it.
+        Raises UsageError where something is there that must not be replaced: see `check_free`.
         """
         if not path.name:
             raise UsageError(f"{printable(str(path))} cannot be a store: name a folder that does not exist yet")
@@ -94,7 +98,10 @@ class StoreWriter:
         self._device = facts
 
     def commit(self) -> Size:
-        """Move the finished store to its path by one rename, which replaces an old store. Return its size."""
+        """Move the finished store to its path by one rename, which replaces an old store. Return its size.
+
+        Raises UsageError where something else has come to that path.
+        """
         self._root.attrs.update(
             {
                 "format": schema.FORMAT,
@@ -143,7 +150,7 @@ class StoreWriter:
         self._notes = [printable(note, 2000) for note in notes]
 
     def thumbnails(self, key: str, pictures: dict[int, bytes]) -> None:
-        """Write the picture files for a geometry, by image index."""
+        """Write picture files by the index of their image in the store; `key` is that of their geometry."""
         group = self._root.create_group(f"{schema.PROBE}/thumbnails/{key}")
         indices = sorted(pictures)
         create(group, "image", np.array(indices, np.int64), ("picture",), chunk=_LIST)
@@ -179,7 +186,10 @@ class StoreWriter:
         metrics: Sequence[dict[str, NDArray[np.float32]]],
         tops: Sequence[TopKResult],
     ) -> None:
-        """Write the results of the activation pass for all layers of a model, in the shapes of the schema."""
+        """Write the top lists of all layers of a model, whose images are indices in the store; keep the rest.
+
+        The facts about the layers, and the metrics of each, float32 [units] by name, are written by `model`.
+        """
         self._layers[model], self._metrics[model] = list(layers), [dict(known) for known in metrics]
         group = self._root.require_group(f"models/{model}/top")
         k = tops[0].value.shape[1]
@@ -198,8 +208,8 @@ class StoreWriter:
             array.close()
 
     def concepts(self, annotations: Annotations, image_count: int, iou_area: str) -> None:
-        """Write the concepts of a dissection, the number of images, which images counted for a unit, and unusable
-        annotations.
+        """Write the concepts of a dissection, the number of annotated images, `iou_area` (which images counted for a
+        unit), and what could not be used.
         """
         known = annotations.concepts
         self._root.require_group(schema.CONCEPTS).attrs.update(
@@ -223,7 +233,7 @@ class StoreWriter:
             create(group, name, values, ("unit", "category"), chunk=(1 << 12, values.shape[1]))
 
     def metrics(self, model: str, layer: str, metrics: dict[str, NDArray[np.float32]]) -> None:
-        """Add metrics of a layer's units, float32 [units] by name."""
+        """Keep further metrics of a layer's units, float32 [units] by name, for `model` to write."""
         number = [known.name for known in self._layers[model]].index(layer)
         self._metrics[model][number] |= metrics
 
@@ -233,7 +243,10 @@ class StoreWriter:
         create(group, "filters", kernels, axes, chunk=kernels.shape)
 
     def decisions(self, model: str, decision: NDArray[np.int32], target: NDArray[np.int32]) -> None:
-        """Write a model's decision for every probe image, and the right output, int32 [images] each."""
+        """Write a model's decision for every probe image, and the right output, -1 = none: int32 [images] each.
+
+        Nothing is written for an empty `decision`: the network decides nothing.
+        """
         group = self._root.require_group(f"models/{model}")
         if len(decision):
             create(group, "decision", decision, ("image",), chunk=_LIST)
@@ -348,7 +361,7 @@ class ActivationsWriter:
         ]
 
     def append(self, *rows: NDArray[np.float16]) -> None:
-        """Append the next B images, float16 [B, units] for each kind."""
+        """Append the activations of the next B images, float16 [B, units] for each kind; nothing without `rows`."""
         if not rows:
             return
         for array, values in zip(self._arrays, rows, strict=True):
@@ -361,17 +374,19 @@ class ActivationsWriter:
 
 
 def _grow(group: zarr.Group, name: str, row: tuple[int, ...], dtype: Any) -> GrowingArray:
-    """Return a top list's array, to which the units of one layer after the other are appended.
+    """Return an array of a model's top lists, to which the units of one layer after the other are appended.
 
-    It has no shards, since they would cost a second read for every unit.
+    `row` is the shape of a unit's part. A chunk is a whole file, since an index of chunks would cost a second read for
+    every unit.
     """
     axes = ("unit", "rank", "yx")[: len(row) + 1]
     return GrowingArray(group, name, row, dtype, axes, chunk=(_UNITS, *row), shard_rows=_UNITS)
 
 
 def _grow_maps(group: zarr.Group, layer: schema.Layer, k: int) -> GrowingArray:
-    """Return the array of maps of a layer's size, in chunks of about 64 kB, since all maps of a unit are read at
-    once.
+    """Return an array for the maps, k of each unit, of all layers whose maps have the size of this layer's.
+
+    Its chunks have about 64 kB and at least one unit, since all maps of a unit are read at once.
     """
     size, row = map_group(layer), (k, layer.map_height, layer.map_width)
     axes = (f"unit_{size}", "rank", f"y_{layer.map_height}", f"x_{layer.map_width}")

@@ -1,4 +1,6 @@
-"""Decisions for many rows in bfloat16, checked in float32 wherever rounding could change one."""
+"""Decisions for many rows (images, each without one unit) in bfloat16, checked in float32 wherever rounding could
+change one.
+"""
 
 import math
 import time
@@ -27,10 +29,10 @@ _BEHIND = 0.8  # bfloat16 must take at most this fraction of float32's time, or 
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """The rule that turns scores [R, classes] into decisions.
+    """The rule that turns scores [R, classes] into decisions for R rows.
 
     decide:    returns the decisions, int32 [R]
-    evidence:  returns [R, choices], whose largest value is at the decision
+    evidence:  returns float [R, choices]: the decision is the choice with the largest value
     """
 
     decide: Callable[[Tensor], NDArray[np.int32]]
@@ -48,9 +50,9 @@ class DecisionRule:
 
 
 def category_choice(mapping: Mapping[str, Sequence[int]]) -> DecisionRule:
-    """Return the choice of the category with the largest mean probability.
+    """Return the rule that decides for the category with the largest mean probability.
 
-    Its evidence is that mean's logarithm, up to a constant.
+    `mapping` has the classes of each category. The evidence for a category is that mean's logarithm, up to a constant.
     """
 
     def decided(scores: Tensor) -> NDArray[np.int32]:
@@ -76,7 +78,7 @@ class Bfloat16Check:
         """Prepare the check. `room`: the bytes that a module's weights may take in bfloat16 while they are used."""
         self._network, self._device = network, device.device
         self._warms_up = device.is_cuda  # the first run on a GPU loads code, so it is not timed
-        # On the CPU without the time of other processes.
+        # On the CPU only the time of this process counts, as others may be busy.
         self._clock = time.perf_counter if device.is_cuda else time.process_time
         self.weight_bytes = max((parameter.numel() * 2 for parameter in network.parameters()), default=0)
         self._possible = device.dtype == torch.float32 and self.weight_bytes <= room
@@ -85,13 +87,16 @@ class Bfloat16Check:
         self.begin()
 
     def begin(self) -> None:
-        """Reset the check for other images and another choice."""
+        """Reset the check for other images and another rule."""
         self._error = self._row_seconds = 0.0
         self.given_up: str | None = None
         self.rows = self.again = 0  # rows run in bfloat16, and rows of these also run in float32
 
     def share(self) -> str:
-        """Return the share of the rows that was run in float32, as text."""
+        """Return the share of the rows that was run in float32, as text, with the reason where bfloat16 was given up.
+
+        There must be `rows`.
+        """
         why = "" if self.given_up is None else f" of the first rows, then all ({self.given_up})"
         return f"{self.again / self.rows:.0%}{why}"
 
@@ -132,7 +137,7 @@ class Bfloat16Check:
             self.given_up = "too few rows were certain"
 
     def _sample(self, rows: "DecisionRows") -> None:
-        """Run some random rows in float32, and measure how long one takes."""
+        """Run some random rows in float32, and measure how long one takes, if that is not known."""
         size = _LATER_SAMPLE if self.rows else self._first_sample(rows)
         drawn = torch.from_numpy(np.random.default_rng(0).permutation(len(rows.known))[:size]).to(self._device)
         if self._warms_up and not self._row_seconds:
@@ -146,7 +151,7 @@ class Bfloat16Check:
         return max(_SAMPLE, min(rows.most, len(rows.known) // 16)) if self._warms_up else _SAMPLE
 
     def _run_roughly(self, rows: "DecisionRows") -> None:
-        """Run all rows in bfloat16, or only so many as show that it is no faster."""
+        """Run all rows in bfloat16; give it up where it fails, or once enough rows have shown that it is no faster."""
         chunks = list(_chunks(torch.arange(len(rows.known), device=self._device), rows.most))
         warming, count, start = chunks[:1] if self._warms_up and not self.rows else [], 0, self._clock()
         for some in [*warming, *chunks]:
@@ -175,8 +180,10 @@ class Bfloat16Check:
 class DecisionRows:
     """Rows that probably have known decisions, and their results so far.
 
-    decided:  int32 [R]
-    done:     bool [R], whether a row was run in float32
+    known:    int64 [R] on the device, the decisions that they probably have
+    decided:  int32 [R], the decisions: the known ones, until a row is run in float32
+    done:     bool [R] on the device, whether a row was run in float32
+    most:     how many rows a forward takes
     """
 
     def __init__(
@@ -190,18 +197,20 @@ class DecisionRows:
     ) -> None:
         """Prepare the rows.
 
-        `scores(rows)` returns [len(rows), classes] for int64 rows, `most` at once; `known` is int32 [R].
+        scores:  returns float [r, classes] for the indices of r rows, int64 [r], at most `most` of them
+        choice:  the rule that turns these scores into decisions
+        known:   int32 [R]
         """
         self.known = torch.from_numpy(known).to(device).long()
         self.decided, self.most = known.copy(), most
         self._scores, self._choice = scores, choice
         self.done = torch.zeros_like(self.known, dtype=torch.bool)
-        self._exact, self._rough = (  # lead of the known decision in bfloat16; NaN: not run
+        self._exact, self._rough = (  # lead of the known decision in float32 and in bfloat16; NaN: not run
             torch.full_like(self.known, torch.nan, dtype=torch.float32) for _ in range(2)
         )
 
     def run_exactly(self, rows: Tensor) -> None:
-        """Run rows in float32; their `decided` is then final."""
+        """Run the rows with these indices in float32; their `decided` is then final."""
         for some in _chunks(rows, self.most):
             scores = self._scores(some)
             self.decided[some.cpu().numpy()] = self._choice.decide(scores)
@@ -209,7 +218,7 @@ class DecisionRows:
             self.done[some] = True
 
     def run_roughly(self, rows: Tensor) -> None:
-        """Run rows in the currently set precision."""
+        """Run the rows with these indices in the currently set precision, and wait for the device."""
         self._rough[rows] = self._choice.lead(self._scores(rows), self.known[rows])
         float(self._rough[rows[0]])  # this waits for the device
 
@@ -218,7 +227,9 @@ class DecisionRows:
         return float((self._rough - self._exact).abs().nan_to_num(0.0, posinf=torch.inf).max())
 
     def unsure(self, bound: float) -> Tensor:
-        """Return the rows, int64, that were not run in float32 and whose lead is unknown or not above `bound`."""
+        """Return the indices of the rows, int64, that were not run in float32 and whose lead in bfloat16 is unknown or
+        not above `bound`.
+        """
         return (~((self._rough > bound) | self.done)).nonzero()[:, 0]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shapebias.core.files import write_atomically
 
-Scores = dict[str, NDArray[np.float32]]
+Scores = dict[str, NDArray[np.float32]]  # by metric, float32 [units] of a layer
 _HOW = "how"  # the array with everything except scores, as JSON
 
 
@@ -23,7 +23,7 @@ _HOW = "how"  # the array with everything except scores, as JSON
 class Ablated:
     """The result of ablating the units of a layer.
 
-    scores:      by metric, float32 [units]
+    scores:      the units' scores by metric, float32 [units]
     why_whole:   why the whole network was run; None where only its remainder behind the layer was
     in_float32:  the share of rows that was decided in float32 rather than bfloat16, as text; None where all were
     notes:       further remarks for the user
@@ -58,7 +58,7 @@ class AblationCache:
         return ablated if right else None
 
     def put(self, facts: dict[str, Any], ablated: Ablated) -> None:
-        """Keep the result for a layer. Raises ShapebiasError where it cannot be written."""
+        """Keep a layer's result, which depends on `facts` (JSON). Raises ShapebiasError where it cannot be written."""
         content = io.BytesIO()
         how = {"why_whole": ablated.why_whole, "in_float32": ablated.in_float32, "notes": ablated.notes}
         arrays = ablated.scores | {_HOW: np.frombuffer(json.dumps(how).encode(), np.uint8)}
@@ -67,7 +67,7 @@ class AblationCache:
 
 
 def digest(*arrays: NDArray[Any] | list[bytes]) -> str:
-    """Return the SHA-256 of arrays and lists of file names."""
+    """Return the SHA-256 of arrays and lists of file names, as 64 hexadecimal digits."""
     content = hashlib.sha256()
     for array in arrays:
         if isinstance(array, list):

@@ -32,7 +32,7 @@ Masks = Mapping[str, NDArray[np.bool_]]  # by layer: which units are set to zero
 
 @dataclass(frozen=True, kw_only=True)
 class GroupResult:
-    """The results of a model with all units, and with `zeroed` of its `units` set to zero.
+    """The results of the model with the label `model`: with all units, and with `zeroed` of its `units` set to zero.
 
     accuracy:   before and after, fractions of `labelled` images; None where there are no such images
     decisions:  before and after; None where there are no cue-conflict images
@@ -47,9 +47,10 @@ class GroupResult:
 
 
 def units_to_zero(chosen: Masks, keep: bool) -> dict[str, NDArray[np.bool_]]:
-    """Return the chosen units; with `keep`, the other units of every layer that has chosen ones.
+    """Return the units to set to zero, by layer: the chosen ones; or with `keep` the others.
 
-    With `keep`, a layer without chosen units stays unchanged, since otherwise nothing would pass through it.
+    Layers without chosen units are left out. So with `keep` they stay unchanged, since otherwise nothing would pass
+    through them.
     """
     return {layer: ~mask if keep else mask for layer, mask in chosen.items() if mask.any()}
 
@@ -59,7 +60,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
 
     `spec` says where the model's network is now; its label is the model's name in the store. Raises ShapebiasError
     where that network has other weights or other layers than the store's, and UsageError where there are neither
-    labelled images nor cue-conflict images.
+    labelled images nor cue-conflict images. Errors of loading networks and listing images pass through.
     """
     device = choose_device(settings.device, settings.precision)
     progress.stage("loading models")
@@ -102,13 +103,17 @@ class _Comparison:
         }
 
     def _silence(self, index: int, output: Tensor) -> Tensor | None:
-        """Return a layer's output with its chosen channels set to 0; None where none is chosen."""
+        """Return the output of the layer at `index` with its chosen channels set to 0; None where none is chosen."""
         return None if index not in self._channels else output.index_fill(1, self._channels[index], 0)
 
     def _scores(
         self, stream: Stream, title: str, positions: NDArray[np.int64], geometry: Geometry
     ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-        """Yield for each batch the indices into `positions`, and the scores [B, classes] with and without the units."""
+        """Yield for each batch the images' indices into `positions`, int64 [B], and the scores [B, classes] with and
+        without the units.
+
+        `positions` are those of the images in the stream's listing.
+        """
         runner = self._runner
         for batch in stream.batches(f"{runner.model.label}: {title}", geometry, positions):
             first = 0
@@ -141,7 +146,7 @@ class _Comparison:
         """Return how many cue-conflict images are decided by shape, by texture, and otherwise, before and after.
 
         `file` says which classes make a category. Images are prepared as the stream's settings say; those without a
-        conflict are left out. Raises ShapebiasError as `label_images` does.
+        conflict are left out. Raises the errors of `label_images`.
         """
         mappings, stimuli = label_images([self._runner], stream.image_set, file)
         mapping = mappings[self._runner.model.label]

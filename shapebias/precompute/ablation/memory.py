@@ -16,8 +16,8 @@ _SHARE = 0.5  # fraction of a GPU's free memory that may be used: kernels of lib
 
 
 def bytes_to_use(device: Device, megabytes: int | None) -> int:
-    """Return how many bytes tensors may use: the user's number, else 1 GB on the CPU and half of a GPU's free
-    memory.
+    """Return how many bytes tensors may use: the user's number of megabytes; where that is None, 1 GB on the CPU and
+    half of a GPU's free memory.
     """
     if megabytes is not None:
         return megabytes * 1_000_000

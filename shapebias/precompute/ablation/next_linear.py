@@ -10,7 +10,7 @@ from torch.nn import functional
 from shapebias.precompute.ablation.remainder import NoRestError, Rest, take_rows
 from shapebias.precompute.models.hooks import WatchedLayer
 
-_ROWS = 16
+_ROWS = 16  # units that are checked in one forward
 
 
 class _ReachedError(Exception):
@@ -25,9 +25,13 @@ class NextLinear:
     """
 
     def __init__(self, network: nn.Module, layer: WatchedLayer, images: Tensor, before: Rest) -> None:
-        """Find the operation. `before` is the remainder of the network behind the layer.
+        """Find the operation.
 
-        Raises NoRestError where the next operation is of another kind, or the network uses more than its output.
+        images:  [B >= 2, 3, H, W], as the network takes them, to try it with
+        before:  the remainder of the network behind the layer
+
+        Raises NoRestError where the next operation is of another kind, units share its inputs, or what comes behind it
+        uses more than its output.
         """
         self._before = before
         path, number = before.first_call_behind(nn.Conv2d, nn.Linear)
@@ -43,7 +47,7 @@ class NextLinear:
         self._check(before.output[:1], layer.units)
 
     def inputs(self, output: Tensor) -> Tensor:
-        """Return the module's input x for the layer's outputs, which may be overwritten."""
+        """Return the linear module's input x for outputs [B, units, h, w] of the layer, which may be overwritten."""
         received: list[Tensor] = []
 
         def reached(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -60,7 +64,10 @@ class NextLinear:
         return received[0]
 
     def _check(self, output: Tensor, units: int) -> None:
-        """Raise NoRestError unless each unit has its own inputs, which are zero where the unit is."""
+        """Raise NoRestError unless each unit has its own inputs, which are zero where the unit is.
+
+        output [1, units, h, w]: the layer's for one image.
+        """
         plain = self.inputs(output.clone())
         self._width, odd = divmod(plain.shape[1], units)
         if (
@@ -83,9 +90,11 @@ class NextLinear:
         return slice(unit * self._width, (unit + 1) * self._width)
 
     def without(self, inputs: Tensor, outputs: Tensor, rows: Tensor, units: Tensor) -> Tensor:
-        """Return the module's output [R, ...] for rows (image, unit), int64 [R] each, with the rows of a unit together.
+        """Return the linear module's output [R, ...] for R rows, each of an image without one unit.
 
-        `inputs` and `outputs` [B, ...] are the module's for the images; the difference is computed in their precision.
+        inputs, outputs:  [B, ...], those of the module for the images; the difference is computed in their precision
+        rows:             int64 [R], the index of each row's image
+        units:            int64 [R], each row's unit; the rows of a unit stand together
         """
         difference = take_rows(outputs, rows)
         first = 0
@@ -98,7 +107,7 @@ class NextLinear:
         return difference
 
     def _share(self, inputs: Tensor, unit: int) -> Tensor:
-        """Return W_u x_u, computed from the unit's own inputs."""
+        """Return the unit's share W_u x_u of the output; `inputs` are x_u, the unit's own inputs."""
         weight = self.module.weight[:, self._columns(unit)]
         module = self.module
         with torch.autocast(inputs.device.type, enabled=False):

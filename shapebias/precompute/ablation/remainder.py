@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor, replaced
 
-# Tolerance as a fraction of the largest score: only for other batch sizes, since NaN placeholders find real
-# differences.
+# Differences of scores that are allowed, as fractions of the largest score, in float32 and in half precision: they come
+# from other batch sizes. Whatever else differs turns into NaN, by the placeholders.
 _TOLERANCE = 1e-3
 _HALF_TOLERANCE = 3e-2
 
@@ -23,10 +23,17 @@ class NoRestError(Exception):
 
 @dataclass
 class _Call:
-    """One call of a module while the sample was run. `ended` is its position in the order in which calls ended."""
+    """One call of a module while the sample was run.
+
+    path:    the path of the module in the network
+    number:  the call's number among the calls of this module, in the order in which they ended; -1 before its end
+    outer:   the call of the module that made it; None where that is the network
+    ended:   its position in the order in which all calls ended; -1 before its end
+    output:  what the module returned; it is dropped once the steps are planned
+    """
 
     path: str
-    number: int  # among the calls of this path, in the order in which they ended
+    number: int
     outer: "_Call | None"
     ended: int = -1
     output: Any = None
@@ -34,7 +41,7 @@ class _Call:
 
 @dataclass
 class _Step:
-    """The action of a module's call in a replay: run (None), return the layer's output, or return a placeholder."""
+    """The action of a module's call in a replay: return the layer's output, return a placeholder, or else run."""
 
     is_layer: bool = False
     placeholder: Tensor | None = None
@@ -83,7 +90,7 @@ class Rest:
     """
 
     def __init__(self, network: nn.Module, layer: WatchedLayer, images: Tensor) -> None:
-        """Run `images` [B >= 2, 3, H, W] and compare replays with the whole network.
+        """Run `images` [B >= 2, 3, H, W], as the network takes them, and compare replays with the whole network.
 
         Raises NoRestError where the remainder cannot be split off.
         """
@@ -123,9 +130,13 @@ class Rest:
         return next(call for call in calls if (call.path, call.number) == (self._layer.module, self._layer.call))
 
     def _plan(self, calls: list[_Call], rows: int) -> dict[str, list[_Step]]:
-        """Return for every module the steps of its calls that a replay will see, in order; later calls run.
+        """Return what a module's calls do in a replay, one step for each call in order, by the module's path.
 
-        Raises NoRestError where the layer's call cannot be replaced.
+        The layer's call returns the given output. A call that ended before it returns a placeholder, if it gave a
+        tensor with one row for each of the sample's `rows` images. All other calls run. Calls inside one that is
+        replaced never happen, so they have no step. Modules of which no call is replaced are left out.
+
+        Raises NoRestError where the layer's call did not give one row for each image.
         """
         last = self._last(calls)
         if not isinstance(last.output, Tensor) or last.output.shape[0] != rows:
@@ -149,8 +160,9 @@ class Rest:
         }
 
     def _check(self, images: Tensor, output: Tensor, scores: Tensor | None) -> None:
-        """Raise NoRestError unless replays give the whole network's scores: unchanged, and with channels set to
-        zero.
+        """Raise NoRestError unless replays give the whole network's scores: unchanged, and with channels set to zero.
+
+        output and scores: what the layer and the network returned for `images`.
         """
         if scores is None or scores.ndim != 2:
             raise NoRestError("the network gives no class scores")
@@ -184,8 +196,9 @@ def _holds(step: _Step) -> bool:
 
 
 def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a function that makes a forward for one replay, which goes through `steps`, from a module's own
-    forward.
+    """Return a function that makes, from a module's own forward, a forward for one replay.
+
+    Its calls take the `steps` one after another, and run behind the last one. output [R, units, h, w]: the layer's.
     """
 
     def make(own: Callable[..., Any]) -> Callable[..., Any]:
@@ -205,15 +218,16 @@ def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., A
 
 
 def _near(scores: Tensor, expected: Tensor) -> bool:
-    """Return whether scores are equal up to rounding, with NaN at the same positions."""
+    """Return whether scores are equal to the expected ones up to rounding, with NaN at the same positions."""
     tolerance = _TOLERANCE if scores.dtype == torch.float32 else _HALF_TOLERANCE
     scale = float(expected.float().abs().nan_to_num(posinf=0).max())
     return torch.allclose(scores.float(), expected.float(), rtol=0, atol=tolerance * scale + 1e-12, equal_nan=True)
 
 
 def take_rows(maps: Tensor, rows: Tensor) -> Tensor:
-    """Return a copy of maps [B, C, h, w] at `rows`, int64 [R], in the same memory format, so that convolutions use the
-    same algorithm.
+    """Return a copy of the maps [B, C, h, w] with indices `rows`, int64 [R]: [R, C, h, w].
+
+    The memory format stays the same, so that convolutions use the same algorithm.
     """
     if maps.is_contiguous():
         return maps.index_select(0, rows)

@@ -24,7 +24,7 @@ from shapebias.precompute.settings import Settings
 class ScoreTask:
     """Ablates the units of one layer; any process with the networks can run it.
 
-    model, layer:  their numbers in the run and in the model
+    model, layer:  the model's number in the run, and the layer's index in the model
     image_set:     the listing of the images
     images:        the cue-conflict or labelled images in the listing that the network decides for
     """
@@ -36,7 +36,10 @@ class ScoreTask:
     settings: Settings
 
     def __call__(self, runners: Sequence[Runner], device: Device, progress: Reporter) -> Ablated:
-        """Return the result. Raises ShapebiasError where the network fails."""
+        """Return the scores of the layer's units, and how they were found: see `Ablated`.
+
+        Raises ShapebiasError where the network fails or --memory is too small.
+        """
         runner = runners[self.model]
         stream = Stream(self.image_set, self.settings, device, progress)
         layer = runner.layers[self.layer]
@@ -63,10 +66,10 @@ class ScoreTask:
 def score_units(
     runner: Runner, tasks: Sequence[ScoreTask], engine: Engine, cache: AblationCache
 ) -> Iterator[tuple[WatchedLayer, Scores]]:
-    """Yield every layer of a model with its units' scores by `tasks`; the tasks of one layer come one after the other.
+    """Yield the layer of each of a model's tasks and the scores of its units, in order, once all tasks are done.
 
     Results of an interrupted run are taken from the cache. Notes on how the layers were ablated are added to the
-    model's.
+    model's. Raises ShapebiasError where the network fails.
     """
     facts = [task.facts(runner) for task in tasks]
     kept = [cache.get(own, runner.layers[task.layer].units) for own, task in zip(facts, tasks, strict=True)]
@@ -92,7 +95,7 @@ class _Notes:
         self._checked: list[str] = []
 
     def add(self, layer: WatchedLayer, ablated: Ablated, again: bool) -> None:
-        """Note how a layer was ablated. With `again`, for further images, only new facts are noted."""
+        """Note how a layer was ablated. With `again`, where it was noted for other images, only new facts are noted."""
         self._notes += ablated.notes
         if again:
             return

@@ -31,10 +31,11 @@ _KEPT_SHARE = 0.25  # fraction of the memory for the tensors that are kept of th
 class _Kept:
     """The tensors that are kept of some images while their units are ablated.
 
-    start:   the input of the remainder's forwards, [B, ...]
+    start:   [B, ...], where forwards without a unit start: the input of the next linear operation, else the layer's
+             output, or the images where the whole network is run
     active:  whether each unit is non-zero anywhere, bool [B, units]
-    scores:  of the whole network, [B, classes]
-    linear:  the output of the linear operation behind the layer, where there is one
+    scores:  those of the unchanged network, [B, classes]
+    linear:  the output of the next linear operation; None where none is used
     """
 
     start: Tensor
@@ -49,7 +50,8 @@ class UnitAblation:
     Where the remainder of the network behind the layer can be split off (see `Rest`), only that is run; it starts
     behind the next linear operation where a unit's share can be subtracted (see `NextLinear`). Otherwise the whole
     network is run, with a hook that zeroes another unit in every row; `why_whole` then says why, else it is None.
-    `check` uses bfloat16 where that is certain to give the same decisions.
+    `check` uses bfloat16 where that is certain to give the same decisions. So many `images` are ablated together, with
+    so many `rows` in a forward.
     """
 
     def __init__(self, runner: Runner, layer: WatchedLayer, memory: int) -> None:
@@ -86,7 +88,10 @@ class UnitAblation:
         self.rows = min((room - self.check.weight_bytes) // row_bytes, most)
 
     def _next_linear(self, batch: Tensor, remainder: Rest) -> NextLinear | None:
-        """Return the linear operation behind the layer; None where there is none that fits."""
+        """Return the linear operation behind the layer; None where there is none that fits.
+
+        batch: two images as the network takes them, to try it with.
+        """
         if self.runner.device.dtype != torch.float32:
             return None  # a difference of rounded numbers would have a larger error
         try:
@@ -95,7 +100,7 @@ class UnitAblation:
             return None
 
     def _keep(self, batch: Tensor) -> _Kept:
-        """Run the whole network on a batch [B, 3, H, W]."""
+        """Run the whole network on a batch of its inputs [B, 3, H, W], and return what is kept of them."""
         seen: list[Tensor] = []
         with Watch(self.runner.network, [self.layer], lambda _, output: seen.append(output.clone())):
             scores = first_tensor(self.runner.network(batch))
@@ -107,8 +112,10 @@ class UnitAblation:
         return _Kept(batch if self._remainder is None else seen[0], active, scores)
 
     def _scores(self, kept: _Kept, images: Tensor, units: Tensor) -> Tensor:
-        """Return the scores [R, classes] of rows (image, unit), int64 [R] each, with the rows of a unit together;
-        `images` index `kept`.
+        """Return the scores [R, classes] for R rows, each of an image without one unit.
+
+        images:  int64 [R], the index in `kept` of each row's image
+        units:   int64 [R], each row's unit; the rows of a unit stand together
         """
         if self._linear is not None and kept.linear is not None:
             return self._linear.rest(self._linear.without(kept.start, kept.linear, images, units))
@@ -128,7 +135,8 @@ class UnitAblation:
         positions:  which of the stream's images to use; the yielded images are indices into it
         geometry:   how the images are prepared
 
-        Pairs whose unit is 0 everywhere on the image are left out: zeroing it changes nothing.
+        Pairs whose unit is 0 everywhere on the image are left out: zeroing it changes nothing. Raises ShapebiasError
+        where the network fails or an image cannot be read any more.
         """
         self.check.begin()
         for batch in stream.again(title, geometry, positions):
@@ -144,7 +152,7 @@ class UnitAblation:
                 first = some.stop
 
     def _take_less(self, error: OutOfMemoryError) -> None:
-        """Continue with half as many images and rows at once. Raises OutOfMemoryError where there is only one."""
+        """Continue with half as many images and rows at once. Raises OutOfMemoryError where there is only one row."""
         if self.rows == 1:
             label, name, device = self.runner.model.label, self.layer.name, self.runner.device
             raise OutOfMemoryError(f"{label}: ablating {name} does not fit into the memory of {device}") from error
@@ -155,7 +163,10 @@ class UnitAblation:
     def decide_pixels(
         self, pixels: NDArray[np.uint8], choice: DecisionRule
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-        """Return the same as `decisions` for images uint8 [B, H, W, 3], where B is at most `self.images`."""
+        """Return what `decisions` yields, for images uint8 [B, H, W, 3], of which `self.images` fit into memory.
+
+        Images are indices into `pixels`. Raises OutOfMemoryError, and ShapebiasError where the network fails.
+        """
         with self.runner.guarded(), self.runner.device.inference():
             kept = self._keep(self.runner.inputs(pixels))
             unit, image = kept.active.T.nonzero().unbind(1)
@@ -181,7 +192,7 @@ def shape_and_texture_scores(
     """Return `shape_score` and `texture_score` of the layer's units, float32 [units].
 
     A score counts the stream's cue-conflict images that the model decides by shape (by texture), but not without the
-    unit (Chen, Agarwal & Nguyen 2020).
+    unit (Chen, Agarwal & Nguyen 2020). `title` is the progress's, `mapping` has the classes of each category.
     """
     decision = conflict.decisions[ablation.runner.model.label]
     conflicting = conflict.shape != conflict.texture
@@ -206,7 +217,7 @@ class Labelled:
     """Images with a known right output.
 
     positions:  int64 [images], in their listing
-    decision:   int32 [images], the model's decision
+    decision:   int32 [images], the model's decision, an output
     target:     int32 [images], the right output; an image with -1 is not counted
     """
 
@@ -225,7 +236,7 @@ def accuracy_drop(
     """Return `accuracy_drop` of the layer's units, float32 [units]: the model's top-1 accuracy minus that without the
     unit.
 
-    `stream` has the labelled images.
+    `stream` has the labelled images, `title` is the progress's.
     """
     decision, target = labelled.decision, labelled.target
     rows = np.flatnonzero(target >= 0)
