@@ -9,7 +9,7 @@ from shapebias.precompute.statistics.kernels import triton_lists, triton_maps, t
 
 _POSITIONS, _UNITS = 32, 64  # largest numbers of positions and of units in a block
 _OWNED = 128  # units of a program that adds to totals: one per thread, so that no thread reads another's result
-_PIXELS = 256  # of a block
+_PIXELS = 256  # pixels in a block
 
 
 def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
