@@ -74,7 +74,10 @@ class Inputs:
         return replace(self, image_set=keep_drawings(self.image_set, folder), conflicting=conflicting)
 
     def digests(self) -> dict[str, str]:
-        """Return a digest of every set of images, by name, and of the boxes."""
+        """Return a digest of every set of images and of the boxes.
+
+        Their names are `images`, `cue_conflict`, `stylized`, `broden`, `boxes`, `ood NAME`, and those of the variants.
+        """
         sets = {"images": self.image_set, **dict(self.variants)}
         sets |= {f"ood {name}": image_set for name, (image_set, _) in self.ood.items()}
         if self.conflicting is not None:

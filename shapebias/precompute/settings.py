@@ -171,7 +171,10 @@ class Settings:
         return {printable(str(file), 4096): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the fields by name, ready for JSON, for the store; `report` reconstructs a run's command from them."""
+        """Return the fields that results depend on by name, ready for JSON, for the store.
+
+        Those of passes that are not run are None, empty or left out. `report` reconstructs a run's command from them.
+        """
         return {
             "models": [str(spec) for spec in self.models],
             "images": printable(self.images, 4096),

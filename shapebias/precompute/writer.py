@@ -45,7 +45,8 @@ class StoreWriter:
     """Writes a store in the folder of an unfinished run. The store appears under its name only after `commit`.
 
     It is used as a context. That opens the folder, and raises the errors of `UnfinishedRun.open`. A StartAgainError in
-    the block deletes the finished work; an OSError becomes a ShapebiasError of one line.
+    the block deletes the finished work; an OSError becomes a ShapebiasError of one line. Arguments `model` that are
+    texts are models' labels. What a method records or keeps, `model` or `commit` writes.
     """
 
     def __init__(self, path: Path, overwrite: bool, settings: dict[str, Any]) -> None:
@@ -94,13 +95,12 @@ class StoreWriter:
             raise ShapebiasError(f"{os.strerror(error.errno).lower()}{where}: {_PUT_RIGHT}") from error
 
     def device(self, facts: dict[str, Any]) -> None:
-        """Record the device that measured, ready for JSON."""
+        """Record facts about the device that measured, ready for JSON."""
         self._device = facts
 
     def commit(self) -> Size:
-        """Move the finished store to its path by one rename, which replaces an old store. Return its size.
-
-        Raises UsageError where something else has come to that path.
+        """Move the finished store to its path by one rename, which replaces an old store. Return its size. Raises
+        UsageError where something else has come to that path.
         """
         self._root.attrs.update(
             {
@@ -186,9 +186,8 @@ class StoreWriter:
         metrics: Sequence[dict[str, NDArray[np.float32]]],
         tops: Sequence[TopKResult],
     ) -> None:
-        """Write the top lists of all layers of a model, whose images are indices in the store; keep the rest.
-
-        The facts about the layers, and the metrics of each, float32 [units] by name, are written by `model`.
+        """Write the top lists of all layers of a model, whose images are indices in the store; keep the facts about the
+        layers, and the metrics of each, float32 [units] by name.
         """
         self._layers[model], self._metrics[model] = list(layers), [dict(known) for known in metrics]
         group = self._root.require_group(f"models/{model}/top")
@@ -233,7 +232,7 @@ class StoreWriter:
             create(group, name, values, ("unit", "category"), chunk=(1 << 12, values.shape[1]))
 
     def metrics(self, model: str, layer: str, metrics: dict[str, NDArray[np.float32]]) -> None:
-        """Keep further metrics of a layer's units, float32 [units] by name, for `model` to write."""
+        """Keep further metrics of a layer's units, float32 [units] by name."""
         number = [known.name for known in self._layers[model]].index(layer)
         self._metrics[model][number] |= metrics
 
@@ -243,9 +242,8 @@ class StoreWriter:
         create(group, "filters", kernels, axes, chunk=kernels.shape)
 
     def decisions(self, model: str, decision: NDArray[np.int32], target: NDArray[np.int32]) -> None:
-        """Write a model's decision for every probe image, and the right output, -1 = none: int32 [images] each.
-
-        Nothing is written for an empty `decision`: the network decides nothing.
+        """Write a model's decision for every probe image, and the right output, -1 = none: int32 [images] each; nothing
+        where `decision` is empty, as the network decides nothing.
         """
         group = self._root.require_group(f"models/{model}")
         if len(decision):
@@ -376,8 +374,7 @@ class ActivationsWriter:
 def _grow(group: zarr.Group, name: str, row: tuple[int, ...], dtype: Any) -> GrowingArray:
     """Return an array of a model's top lists, to which the units of one layer after the other are appended.
 
-    `row` is the shape of a unit's part. A chunk is a whole file, since an index of chunks would cost a second read for
-    every unit.
+    `row` is a unit's shape. Each chunk is a file, as an index of chunks would cost a second read for every unit.
     """
     axes = ("unit", "rank", "yx")[: len(row) + 1]
     return GrowingArray(group, name, row, dtype, axes, chunk=(_UNITS, *row), shard_rows=_UNITS)

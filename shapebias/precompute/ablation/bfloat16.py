@@ -71,7 +71,8 @@ class Bfloat16Check:
     All rows are run in bfloat16, some random ones in float32 too. A row keeps its known decision where that is ahead by
     more than `_SAFETY` times the largest error of a lead among the rows that were run in both precisions. The other
     rows are run in float32: their decisions count, and their errors can raise that bound, until no row is unsure. So
-    bfloat16 only ever says that nothing changed. Where it saves no time it is given up; `given_up` says why.
+    bfloat16 only ever says that nothing changed. Where it saves no time it is given up; `given_up` says why, else it is
+    None. Of the `rows` that were run in bfloat16 since `begin`, `again` were run in float32, too.
     """
 
     def __init__(self, network: nn.Module, device: Device, room: int) -> None:
@@ -95,7 +96,7 @@ class Bfloat16Check:
     def share(self) -> str:
         """Return the share of the rows that was run in float32, as text, with the reason where bfloat16 was given up.
 
-        There must be `rows`.
+        `rows` must not be 0.
         """
         why = "" if self.given_up is None else f" of the first rows, then all ({self.given_up})"
         return f"{self.again / self.rows:.0%}{why}"
@@ -223,7 +224,7 @@ class DecisionRows:
         float(self._rough[rows[0]])  # this waits for the device
 
     def largest_error(self) -> float:
-        """Return the largest error of a lead, among the rows that were run in both precisions."""
+        """Return the largest error of a lead among the rows that were run in both precisions; 0 without any."""
         return float((self._rough - self._exact).abs().nan_to_num(0.0, posinf=torch.inf).max())
 
     def unsure(self, bound: float) -> Tensor:

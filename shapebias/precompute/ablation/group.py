@@ -35,7 +35,8 @@ class GroupResult:
     """The results of the model with the label `model`: with all units, and with `zeroed` of its `units` set to zero.
 
     accuracy:   before and after, fractions of `labelled` images; None where there are no such images
-    decisions:  before and after; None where there are no cue-conflict images
+    decisions:  before and after, the numbers of images that are decided by shape, by texture, and otherwise; None where
+                there are no cue-conflict images
     """
 
     model: str
@@ -92,7 +93,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
 
 
 class _Comparison:
-    """A network with and without some units."""
+    """A network as it is (before), and with some units set to zero (after)."""
 
     def __init__(self, runner: Runner, zeroed: Masks) -> None:
         self._runner = runner
@@ -122,7 +123,7 @@ class _Comparison:
                 first += len(before)
 
     def _both(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Return the scores [B, classes] with and without the units."""
+        """Return the scores [B, classes] with and without the units, for images uint8 [B, H, W, 3]."""
         before, after = self._runner.forward(pixels), self._runner.forward(pixels, self._silence)
         assert before is not None
         assert after is not None

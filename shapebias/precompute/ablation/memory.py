@@ -29,7 +29,7 @@ def bytes_to_use(device: Device, megabytes: int | None) -> int:
 
 
 class _Tally:
-    """Adds up the bytes of new tensors that operations return, as long as they exist."""
+    """Adds up the bytes of new tensors that operations return: `now` of those that exist, `peak` the most so far."""
 
     def __init__(self) -> None:
         self.now: int = 0

@@ -130,7 +130,7 @@ class Rest:
         return next(call for call in calls if (call.path, call.number) == (self._layer.module, self._layer.call))
 
     def _plan(self, calls: list[_Call], rows: int) -> dict[str, list[_Step]]:
-        """Return what a module's calls do in a replay, one step for each call in order, by the module's path.
+        """Return what each module's calls do in a replay, one step for each call in order, by the module's path.
 
         The layer's call returns the given output. A call that ended before it returns a placeholder, if it gave a
         tensor with one row for each of the sample's `rows` images. All other calls run. Calls inside one that is

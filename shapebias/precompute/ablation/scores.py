@@ -117,7 +117,7 @@ class _Notes:
 
 
 def _facts(runner: Runner, mapping: dict[str, list[int]]) -> dict[str, Any]:
-    """Return everything that all scores of a model depend on, ready for JSON."""
+    """Return everything that all scores of a model depend on, ready for JSON; `mapping` is part of it."""
     return {
         "weights": runner.model.weights_sha256(),
         "preprocessing": runner.model.preprocessing.to_attributes(),

@@ -50,8 +50,8 @@ class UnitAblation:
     Where the remainder of the network behind the layer can be split off (see `Rest`), only that is run; it starts
     behind the next linear operation where a unit's share can be subtracted (see `NextLinear`). Otherwise the whole
     network is run, with a hook that zeroes another unit in every row; `why_whole` then says why, else it is None.
-    `check` uses bfloat16 where that is certain to give the same decisions. So many `images` are ablated together, with
-    so many `rows` in a forward.
+    `check` uses bfloat16 where that is certain to give the same decisions. `images` is how many images are ablated
+    together, `rows` how many rows a forward has at most.
     """
 
     def __init__(self, runner: Runner, layer: WatchedLayer, memory: int) -> None:
@@ -132,7 +132,9 @@ class UnitAblation:
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
         """Yield images and units, int64 [R] each, and the network's decisions without the unit, int32 [R].
 
+        title:      the text for the user
         positions:  which of the stream's images to use; the yielded images are indices into it
+        choice:     the rule that turns scores into decisions
         geometry:   how the images are prepared
 
         Pairs whose unit is 0 everywhere on the image are left out: zeroing it changes nothing. Raises ShapebiasError
@@ -214,11 +216,11 @@ def shape_and_texture_scores(
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images with a known right output.
+    """Images with a model's decisions for them and the right outputs.
 
     positions:  int64 [images], in their listing
-    decision:   int32 [images], the model's decision, an output
-    target:     int32 [images], the right output; an image with -1 is not counted
+    decision:   int32 [images], the index of the output that the model decides for
+    target:     int32 [images], the index of the right output; -1 = none: such an image is not counted
     """
 
     positions: NDArray[np.int64]

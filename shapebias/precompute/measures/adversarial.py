@@ -75,5 +75,5 @@ class AttackShard:
         self._rows.add({POSITION: batch.positions, _RIGHT: right})
 
     def part(self) -> Part:
-        """Return the positions, and which images are right under each attack, int8 [images, attacks]."""
+        """Return the positions, and 1 where the model is right under an attack, else 0: int8 [images, attacks]."""
         return self._rows.part()

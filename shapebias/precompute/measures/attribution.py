@@ -43,7 +43,7 @@ class MethodFacts:
 
     left_out:  the reason why the method was left out
     fallback:  the name of the method that was run in its place
-    seconds:   how many seconds it took; those of the scores are under the name SCORES
+    seconds:   how many seconds the method took; those of the scores are under the name SCORES
     notes:     lines for the user
     """
 
@@ -58,7 +58,10 @@ class MethodFacts:
 
     @classmethod
     def merged(cls, parts: Iterable[Mapping[str, NDArray[Any]]]) -> "MethodFacts":
-        """Return the facts of several parts together: seconds are added up, of other facts the first part's count."""
+        """Return the facts of several parts together.
+
+        Seconds are added up, and notes joined, each once. Of a method's other facts, those of the first part are taken.
+        """
         result = cls()
         for part in parts:
             facts = cls(**json.loads(bytes(part[_METHOD_FACTS])))
@@ -162,9 +165,9 @@ class Attributed:
     parts: Parts
 
     def maps(self, method: schema.AttributedMethod) -> Iterator[NDArray[np.float16]]:
-        """Yield a method's maps as they are stored, float16 [n, h, w], n images after another, for all in order.
+        """Yield a method's maps as they are stored, in blocks float16 [n, h, w], for all images in order.
 
-        The maps of images without an output to explain are 0.
+        The maps of images without an output to explain are 0. A block may be empty.
         """
         done = 0
         for part in self.parts:
@@ -208,7 +211,7 @@ class AttributionShard:
                 self._keep(choice.method, explanation, scores)
 
     def _keep(self, method: Method, explanation: Explanation, scores: BatchScores) -> None:
-        """Keep a method's maps, and the scores of the maps as they are kept, in float16; NaN for a map of NaN."""
+        """Keep a method's maps, in float16, and the scores of these; the scores of a map of NaN are NaN."""
         maps, scale = scaled(explanation.maps)
         gap = torch.full_like(scale, torch.nan) if explanation.gap is None else explanation.gap
         tensors = {_MAPS: maps, _SCALE: scale, _GAP: gap.float()}
@@ -222,7 +225,7 @@ class AttributionShard:
             self._method_facts.fallback[method.name] = explanation.fallback
 
     def part(self) -> Part:
-        """Return the rows of every image, and the facts about methods."""
+        """Return what is kept of every image, row by row, and the facts about methods."""
         self._method_facts.seconds = {method: watch.seconds for method, watch in self._watches.items()}
         self._method_facts.notes = list(self._subject.notes)
         return self._rows.part() | {_METHOD_FACTS: self._method_facts.to_array()}

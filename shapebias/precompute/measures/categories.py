@@ -38,7 +38,7 @@ class CategoryMeasure:
     mappings: dict[int, CategoryMapping]
 
     def start(self, runners: Sequence[Runner]) -> "CategoryShard":
-        """Return a new measure of one shard."""
+        """Return an empty measurement for one shard."""
         return CategoryShard({model: runners[model] for model in self.mappings}, self.mappings)
 
 

@@ -27,7 +27,7 @@ class DecisionMeasure:
     among: tuple[int, ...] | None = None
 
     def start(self, runners: Sequence[Runner]) -> "DecisionShard":
-        """Return a new measure of one shard."""
+        """Return an empty measurement for one shard."""
         chosen = {model: runners[model] for model in self.models if runners[model].outputs is not None}
         return DecisionShard(chosen, self.among)
 

@@ -46,11 +46,11 @@ class ThresholdMeasure:
         }
 
     def start(self, runners: Sequence[Runner]) -> "ThresholdShard":
-        """Return a new measure of one shard."""
+        """Return an empty measurement for one shard."""
         return ThresholdShard(self, {model: runners[model] for model in self.models})
 
     def merge(self, model: int, runner: Runner, parts: Iterable[Mapping[str, NDArray[Any]]]) -> Thresholds:
-        """Return the thresholds of a model's layers over all shards."""
+        """Return the thresholds of a model's layers over all shards; `model` is its number in the run."""
         merged = merge_parts(lambda: self.quantiles(model, runner, CPU), parts)
         return [quantile.result() for quantile in merged.values()]
 
@@ -109,7 +109,7 @@ class DissectionMeasure:
         }
 
     def start(self, runners: Sequence[Runner]) -> "DissectionShard":
-        """Return a new measure of one shard."""
+        """Return an empty measurement for one shard."""
         return DissectionShard(self, {model: runners[model] for model in self.models})
 
     def merge(self, model: int, parts: Iterable[Mapping[str, NDArray[Any]]]) -> list[LayerDissection]:

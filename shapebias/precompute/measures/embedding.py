@@ -23,7 +23,7 @@ class EmbeddingMeasure:
     """Measures the embeddings of images by the run's last network."""
 
     def start(self, runners: Sequence[Runner]) -> "EmbeddingShard":
-        """Return a new measure of one shard."""
+        """Return an empty measurement for one shard."""
         return EmbeddingShard(runners[-1])
 
     def embeddings(self, parts: Iterable[Mapping[str, NDArray[Any]]]) -> Iterator[tuple[int, NDArray[np.float32]]]:

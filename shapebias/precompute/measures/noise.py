@@ -13,7 +13,7 @@ _USUAL = "noise-0.1"
 
 
 class NoisyVariation:
-    """The running total variation of every layer on noisy images, on `device`, None for the runner's."""
+    """The running total variation of every layer on noisy images; its sums are on `device` (None: the runner's)."""
 
     def __init__(self, runner: Runner, device: torch.device | None = None) -> None:
         self._runner = runner

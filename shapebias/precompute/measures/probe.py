@@ -47,7 +47,7 @@ class ProbeMeasure:
     kinds: tuple[str, ...]
 
     def start(self, runners: Sequence[Runner]) -> "ProbeShard":
-        """Return a new measure of one shard."""
+        """Return an empty measurement for one shard."""
         return ProbeShard(self, runners)
 
     def activations(self, part: Mapping[str, NDArray[Any]], model: int, layer: int) -> list[NDArray[np.float16]]:
@@ -199,7 +199,7 @@ class _ModelShard:
             self._rows.add({Section(self._model, index).name(kind): values for index, values in enumerate(layers)})
 
     def part(self) -> Part:
-        """Return the rows of each image, the statistics' states, and the seconds."""
+        """Return what is kept of each image, row by row, the statistics' states, and the seconds."""
         part = self._rows.part() | to_part(_by_name(self._model, self._activation.statistics, self.noisy))
         speed = (self._time.seconds, self._activation.network_time.seconds, self._activation.network_images)
         return part | {Section(self._model).name(_SECONDS): np.array(speed, np.float64)}

@@ -53,7 +53,7 @@ class TrialMeasure:
     trials: tuple[Trial, ...]
 
     def start(self, runners: Sequence[Runner]) -> "TrialShard":
-        """Return a new measure of one shard."""
+        """Return an empty measurement for one shard."""
         return TrialShard(self, runners[self.model])
 
 

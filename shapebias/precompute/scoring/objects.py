@@ -120,7 +120,7 @@ def _classes_of(known: ImageBoxes, images: ImageSet, label: int) -> NDArray[np.i
 class Objects:
     """The position of an object in an image, in px of the input.
 
-    region:  bool [H, W], its pixels
+    region:  bool [H, W], the pixels of the object or inside its boxes
     boxes:   float64 [boxes, 4]
     masked:  whether the region is the object's exact pixels rather than its boxes
     """

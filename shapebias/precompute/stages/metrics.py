@@ -125,10 +125,11 @@ def _dissect(run: Run, geometry: Geometry, models: list[ModelRun]) -> None:
 def _find_thresholds(
     run: Run, models: list[ModelRun], annotations: Annotations
 ) -> tuple[Annotations, NDArray[np.int64], list[Thresholds]]:
-    """Return the units' thresholds over separate annotated images, for each model; they come last.
+    """Return what is known of separate annotated images after a scan of them: annotations, positions, thresholds.
 
-    First come the annotations, with the images that could not be used among their `skipped`; then int64 the positions
-    of the images that could be used. Raises StartAgainError where there are none.
+    The annotations have the images that could not be used among their `skipped`; the positions, int64, are those of the
+    images that could be used; the thresholds over these images are of each model's units. Raises StartAgainError where
+    no image can be used.
     """
     measure = ThresholdMeasure(tuple(model.number for model in models), annotations, run.settings.seed)
     parts = run.engine.run(_annotated_scan(run, "thresholds", measure, None))

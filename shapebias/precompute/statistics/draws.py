@@ -55,7 +55,7 @@ class Pairing:
         return -(-_PAIRS // self.positions) if self.positions > 1 else 0
 
     def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
-        """Return (offset, stride) of every pairing, int32 [B, pairings, 2], drawn from the images' keys alone.
+        """Return (offset, stride) of every pairing, int32 [B, pairings, 2], which depend on the seed and images' keys.
 
         The stride has no common divisor with the number of positions, so a pairing is a permutation.
         """
@@ -91,10 +91,11 @@ class Sampling:
         return self.rate == self.positions
 
     def draw(self, positions: NDArray[np.int64], keys: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
-        """Return the sampled positions of a map, int32 [B, per_image], drawn from the images' places in the listing.
+        """Return positions of a map that are sampled for each image, int32 [B, per_image].
 
-        These are the argument `positions`; `keys` are not used. Where `rate` is no whole number, the last position is
-        -1 in a random share of the images, so that on average `rate` are drawn.
+        They depend on the seed and the argument `positions`, the images' positions in the listing; `keys` are not used.
+        Where `rate` is no whole number, the last one is -1, for none, in a random share of the images, so that on
+        average `rate` are sampled.
         """
         if self.is_everything:
             return np.broadcast_to(np.arange(self.positions, dtype=np.int32), (len(positions), self.positions))
