@@ -23,7 +23,7 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """A reporter that shows nothing, since output goes to a pipe or a file."""
+    """A reporter that shows nothing, for output that goes to a pipe or a file."""
 
     def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
         """Ignore the new stage."""

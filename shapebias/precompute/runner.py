@@ -167,8 +167,10 @@ def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...
 
 
 def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, sample: Tensor | None = None) -> Runner:
-    """Return a runner for a network: place it on the device, find its layers and class scores, and check that its
-    output for an image does not depend on the other images.
+    """Return a runner for a network: place it on the device, and find its layers and class scores.
+
+    Where its outputs are random, hold NaN, or depend on the other images of a batch, the model's notes say so. From
+    then on the network returns only the class scores, if it has any.
 
     images:  those whose classes are matched with the network's outputs
     layers:  as the option --layers names them

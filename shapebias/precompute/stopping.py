@@ -24,7 +24,7 @@ class _Stop(BaseException):
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """Restore the handlers of the signals that stop a run when the block ends."""
+    """Restore the handlers of the signals that stop a run when the block ends. Only the main thread has any."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield
         return
@@ -56,7 +56,7 @@ def stoppable(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, seconds or 0, _AGAIN)
         try:
             yield
-        except BaseException as error:  # Ray makes another one of it
+        except BaseException as error:  # Ray makes another exception of it
             if not told:
                 raise
             raise RunStoppedError(f"{told[0]}: what is done is kept, give the same command to go on") from error

@@ -107,7 +107,7 @@ class UnfinishedRun:
             self._store.parent.mkdir(parents=True, exist_ok=True)
             self.folder.mkdir(exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
-                self._lock = os.open(self._holder, os.O_RDWR | os.O_CREAT, 0o666)  # NFS locks what can be written
+                self._lock = os.open(self._holder, os.O_RDWR | os.O_CREAT, 0o666)  # NFS locks what is open to write
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(self._lock), self._holder.stat()):
                     now = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -188,7 +188,7 @@ class UnfinishedRun:
         return known if isinstance(known, dict) else None
 
     def clear(self) -> None:
-        """Delete the kept work."""
+        """Delete the kept work, and the record of the GPUs that measured it."""
         for folder in (self.shards, self.ablation):
             shutil.rmtree(folder, ignore_errors=True)
         self._gpus.unlink(missing_ok=True)

@@ -109,7 +109,7 @@ class StoreWriter:
                 "shapebias_version": shapebias.__version__,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "settings": self._settings,
-                "folder": printable(os.getcwd(), 4096),  # noqa: PTH109 (paths in settings may begin there)
+                "folder": printable(os.getcwd(), 4096),  # noqa: PTH109 (relative paths in settings begin there)
                 "device": self._device,
                 "models": self._models,
                 "rulers": [ruler.to_attributes() for ruler in self._rulers],

@@ -146,8 +146,8 @@ class _Comparison:
     def shape_or_texture(self, stream: Stream, file: Path | None) -> tuple[Counts, Counts]:
         """Return how many cue-conflict images are decided by shape, by texture, and otherwise, before and after.
 
-        `file` says which classes make a category. Images are prepared as the stream's settings say; those without a
-        conflict are left out. Raises the errors of `label_images`.
+        `file` says which classes make a category; None: see `category_mapping`. Images are prepared as the stream's
+        settings say; those without a conflict are left out. Raises the errors of `label_images`.
         """
         mappings, stimuli = label_images([self._runner], stream.image_set, file)
         mapping = mappings[self._runner.model.label]

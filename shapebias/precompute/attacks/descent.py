@@ -156,7 +156,7 @@ def _as_constant(network: nn.Module) -> Iterator[None]:
 
 
 def _of_images(generator: Randomness, images: Tensor) -> Randomness:
-    """Return the generators of some of a batch's images, int64 indices; a single generator is returned as it is."""
+    """Return the generators of some of a batch's images, int64 indices; one for all, or None, is returned as it is."""
     if generator is None or isinstance(generator, torch.Generator):
         return generator
     return [generator[image] for image in images.tolist()]

@@ -134,7 +134,10 @@ class _ModelChanges:
         return decided if len(decided) else NOT_SHOWN
 
     def part(self) -> Part:
-        """Return the sums of the units' activations for each metric and layer, float64 [units]."""
+        """Return the sums of the units' activations on changed versions of their own top images, float64 [units].
+
+        There is an array for each metric and layer.
+        """
         return {
             Section(self._model, layer).name(metric): changed.total
             for metric, layers in self._sums.items()

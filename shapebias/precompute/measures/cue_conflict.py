@@ -73,7 +73,7 @@ def decide_cue_conflict(
     """Return every runner's decisions for the images.
 
     skipped:     images that were left out of the listing
-    file:        JSON that says which classes make a category
+    file:        JSON that says which classes make a category; None: see `category_mapping`
     stimuli_as:  see `categories.stimulus_geometry`
 
     Raises the errors of `label_images`, and ShapebiasError where no image can be read or a network fails.

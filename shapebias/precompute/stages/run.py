@@ -150,7 +150,7 @@ class Run:
             ModelRun(number=number, runner=runner) for number, runner in enumerate(runners[: len(settings.models)])
         ]
         self.used = self.explained = np.zeros(0, np.int64)
-        self.notes = list(inputs.image_set.notes)  # notes about the images
+        self.notes = list(inputs.image_set.notes)  # lines for the user about the images
         self.cue_conflict: CueConflict | None = None
         self.annotations: Annotations | None = None
 
