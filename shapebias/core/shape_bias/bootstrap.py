@@ -16,8 +16,8 @@ def sources_of(names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int6
     """Return for every stimulus the number of the photo that gave its shape, and that of the image that gave its
     texture, int64 [images] each.
 
-    Both are numbered from 0, and stimuli made of the same one have the same number. `cat1-elephant2.png` was made of the
-    photo cat1 and the texture elephant2. Returns None where any of the names does not tell.
+    Both are numbered from 0, and stimuli made of the same one have the same number. `cat1-elephant2.png` was made of
+    the photo cat1 and the texture elephant2. Returns None where any of the names does not tell.
     """
     pairs = []
     for name in names:
