@@ -103,8 +103,8 @@ def _stable_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def unit_columns(table: UnitTable) -> dict[str, NDArray[Any]]:
-    """Return the table's columns for a data frame, [rows] each, by name: `model` and `layer` (texts), `unit` (its number
-    in the layer) and every metric.
+    """Return the table's columns for a data frame, [rows] each, by name: `model` and `layer` (texts), `unit` (the
+    number in the layer) and every metric.
     """
     models, layers = (np.array(names, object) for names in zip(*table.layers, strict=True))
     return {"model": models[table.layer], "layer": layers[table.layer], "unit": table.index, **table.columns}
