@@ -13,11 +13,14 @@ _SIDE = ("mean", "median", "lower_quartile", "upper_quartile", "units", "dead")
 class Comparison:
     """The comparison of two models by `shapebias compare`; as text, it is what the command prints.
 
+    models:    the labels of the two models
     accuracy:  accuracies of both models under every condition
-    overall:   for every metric, in how many layers the second model has the larger mean, and by how much, in standard
-               deviations of the layers' units
+    overall:   for every metric, in how many layers (`layers`) it is compared, in how many of them (`larger`) the second
+               model has the larger mean, and by how much on average (`effect`), in standard deviations of the layer's
+               units
     layers:    for every metric and layer, the second model's mean minus the first's, with a 95 % interval over units
-    record:    all of this, as `compare --json` prints it
+    record:    all of this and more, as `compare --json` prints it
+    text:      what `compare` prints
 
         >>> comparison = store.compare("S", "R", metrics=["smoothness"])
         >>> comparison.models
@@ -43,7 +46,7 @@ class Comparison:
 
 
 def compared(record: dict[str, Any], text: str) -> Comparison:
-    """Return a comparison from the command's JSON and text."""
+    """Return a comparison from what `compare --json` and `compare` print: the record and the text."""
     first, second = record["models"]
     return Comparison(
         models=(first, second),
@@ -62,6 +65,6 @@ def compared(record: dict[str, Any], text: str) -> Comparison:
 
 
 def _flat(difference: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of a difference together with those of its two sides."""
+    """Return the facts of a difference with those of its two sides beside them, as `first_mean` and so on."""
     sides = {f"{side}_{name}": difference[side][name] for side in ("first", "second") for name in _SIDE}
     return difference | sides

@@ -25,9 +25,9 @@ def lines_html(text: str) -> str:
 def table_html(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[bool], hints: Sequence[str] = ()
 ) -> str:
-    """Return a table of texts.
+    """Return a table of texts as HTML, with one row below the header for each of `rows`.
 
-    `numbers` says which columns are right-aligned; `hints` are tooltips of the header's cells.
+    `numbers` says of each column whether it is right-aligned; `hints` are the tooltips of the header's cells, if any.
     """
     aligns = [f"{_CELL}{'right' if number else 'left'}" for number in numbers]
     titles = [f' title="{text_html(hint, 400)}"' for hint in hints] or [""] * len(header)
@@ -45,7 +45,7 @@ def table_html(
 
 
 def picture_html(picture: Image.Image, description: str) -> str:
-    """Return a picture as HTML with the JPEG file inside."""
+    """Return an RGB picture as HTML with the JPEG file inside; `description` is for readers who cannot see it."""
     encoded = io.BytesIO()
     picture.save(encoded, "JPEG", quality=80)
     data = b64encode(encoded.getvalue()).decode("ascii")

@@ -35,7 +35,7 @@ class Measurement:
     """The result of `measure`: statistics and top images of every unit of the watched layers.
 
     images:  the number of images that were run
-    notes:   remarks on the network, one line each
+    notes:   remarks on the network and its layers, one line each
 
         >>> measured
         <Measurement of Sequential: 12 units in 1 layer, 20 images>
@@ -54,7 +54,10 @@ class Measurement:
         return list(self._tops)
 
     def units(self, condition: str = "", *, sort: str | None = None, ascending: bool = False) -> Table:
-        """Return the units that a condition selects, with every metric, as `Store.units` does; rows are dictionaries.
+        """Return the units that a condition selects, with every metric, sorted as by `Store.units`; rows are
+        dictionaries.
+
+        Raises UsageError where the condition is wrong or there is no such metric.
 
         >>> units = measured.units("max > 0", sort="smoothness")
         >>> units.columns[:4]
@@ -156,7 +159,10 @@ def measure(
 
 
 def _read_batch(batch: Any) -> _Batch:
-    """Return a loader's batch. Raises UsageError where it does not hold images."""
+    """Return what a loader gave as a batch. Raises UsageError where it does not hold images.
+
+    What is not one whole number for each image does not count as labels.
+    """
     images, labels = (batch[0], batch[1]) if isinstance(batch, list | tuple) and len(batch) > 1 else (batch, None)
     images = images[0] if isinstance(images, list | tuple) and images else images
     if isinstance(images, np.ndarray):
@@ -171,7 +177,10 @@ def _read_batch(batch: Any) -> _Batch:
 
 
 def _planned(loader: Iterable[Any], batch: int) -> int:
-    """Return the largest number of images from a loader. Raises UsageError where it has no length."""
+    """Return the largest number of images that a loader can give, if no batch is larger than `batch`.
+
+    Raises UsageError where the loader has no length.
+    """
     try:
         batches = len(loader)  # type: ignore[arg-type]  # an Iterable may have no length: TypeError
     except TypeError:
@@ -180,7 +189,11 @@ def _planned(loader: Iterable[Any], batch: int) -> int:
 
 
 def _runner(net: nn.Module, images: Tensor, *, device: str, precision: str, layers: str) -> Runner:
-    """Return a copy of the network, with its layers found by two of its images."""
+    """Return a copy of the network that is ready to run, with the requested `layers` found by running two `images`.
+
+    The other arguments are those of `measure`. Raises UsageError where `net` is no network, and where an argument does
+    not fit.
+    """
     if not isinstance(net, nn.Module):
         raise UsageError(f"a {printable(type(net).__name__, 60)} is no network: give a torch.nn.Module")
     size = images.shape[-1]
@@ -193,7 +206,10 @@ def _runner(net: nn.Module, images: Tensor, *, device: str, precision: str, laye
 
 
 def _classes(batch: _Batch, classes: int | None, runner: Runner) -> int:
-    """Return how many classes there are, 0 without labels. Raises UsageError where that is unknown."""
+    """Return how many classes labels can name: `classes` if given, else the number of the network's outputs.
+
+    It is 0 where the first batch has no labels. Raises UsageError where the network has no class scores.
+    """
     if classes is not None or (batch.labels < 0).all():
         return classes or 0
     if runner.outputs is None:
@@ -204,7 +220,11 @@ def _classes(batch: _Batch, classes: int | None, runner: Runner) -> int:
 def _measurement(
     label: str, runner: Runner, activation: ActivationPass, labels: NDArray[np.int64], plan: StatisticsPlan
 ) -> Measurement:
-    """Return the results of all layers' statistics. Raises ShapebiasError where a layer did not run."""
+    """Return the results of all layers' statistics.
+
+    `label` becomes the model's name in the table; `labels`, int64 [images], are the classes of all images, -1 for none.
+    Raises ShapebiasError where two layers have one name.
+    """
     metrics: list[dict[str, NDArray[np.float32]]] = []
     tops: dict[str, TopKResult] = {}
     notes = list(runner.model.notes)
@@ -226,7 +246,7 @@ def _measurement(
 
 
 def _unit_table(label: str, runner: Runner, metrics: list[dict[str, NDArray[np.float32]]]) -> UnitTable:
-    """Return the unit table of metrics by layer; NaN where a layer lacks one."""
+    """Return the unit table of the metrics of each layer, [units] by name; NaN where a layer lacks one."""
     sizes = [layer.units for layer in runner.layers]
     columns = {
         name: np.concatenate(

@@ -8,17 +8,17 @@ from shapebias.core.units.table import UnitTable, load_units
 
 
 class Opened:
-    """An open store, its unit table (read once), and the activations that correlations have read."""
+    """An open store, with its unit table and its correlator, which are made once, when they are first asked for."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     @cached_property
     def units(self) -> UnitTable:
-        """The table of all units."""
+        """The table of all units of the store, with every metric."""
         return load_units(self.store)
 
     @cached_property
     def correlator(self) -> Correlator:
-        """The object that finds twins."""
+        """The object that correlates units, and keeps the activations that it has read."""
         return Correlator(self.store)

@@ -35,7 +35,7 @@ def settings_from(
     passes: str | Iterable[str],
     options: Mapping[str, Any],
 ) -> Settings:
-    """Return the settings of a run; `options` are fields of `Settings` by name.
+    """Return the settings of a run; `options` are further fields of `Settings` by name, `passes` names of passes.
 
     Values are written as on the command line: attacks as "l2:3", variants as "C=imagenet-c" or in a dictionary. Where
     several are allowed, a single one may be given without a list. Raises UsageError for an option that does not exist,
@@ -59,7 +59,9 @@ def settings_from(
 
 
 def _value(name: str, hint: Any, value: Any) -> Any:
-    """Return the value of an option as its type hint says."""
+    """Return the value of the option `name` as a field of the type `hint` holds it. Raises UsageError where it does
+    not fit.
+    """
     alternatives = get_args(hint) if get_origin(hint) in (Union, type(int | str)) else (hint,)
     if value is None and NoneType in alternatives:
         return None
@@ -75,7 +77,10 @@ def _value(name: str, hint: Any, value: Any) -> Any:
 
 
 def _one(name: str, kind: Any, value: Any) -> Any:
-    """Return a single value of a type. Raises UsageError where it is not of that type."""
+    """Return a single value of the option `name`, or of a list of several, as the type `kind`.
+
+    Raises UsageError where it cannot be one.
+    """
     try:
         if kind in _TEXTS and isinstance(value, str | PathLike):
             return _TEXTS[kind](fspath(value))

@@ -7,7 +7,10 @@ from shapebias.core.errors import ShapebiasError
 
 
 def import_extra(package: str, extra: str) -> Any:
-    """Return an optional package. Raises ShapebiasError that names the extra to install where it is missing."""
+    """Return the module of an optional package. Raises ShapebiasError, which says what to install, where it is missing.
+
+    `extra` is the extra of shapebias that installs it.
+    """
     try:
         return import_module(package)
     except ImportError as error:

@@ -38,18 +38,21 @@ def precompute(
     return the store, open.
 
     models:         networks by label: modules, or what `--model` takes behind the label (`resnet50@s.pth`); or a list
-                    of what `--model` takes. Of a module a copy is run, where it is: the module itself is not changed
+                    of what `--model` takes. A copy of a module is run, so that the module itself is not changed; if a
+                    module is on a GPU, all networks run there unless `device` says otherwise
     images:         what `--images` takes: a folder, tar files, a list, a URL, `builtin:probe`
-    store:          where the store goes
+    store:          the path of the store to make, on this machine
     passes:         names as in `--passes`; none for the activations alone
-    preprocessing:  of modules, of all or by label: a torchvision transform (`weights.transforms()`), or a dictionary as
-                    timm's `pretrained_cfg`. Without it what the module's `pretrained_cfg` says, else ImageNet's usual
-    classes:        the names of modules' outputs in order (WordNet ids, names), or a file of them; of all or by label
+    preprocessing:  how images are prepared for modules: a torchvision transform (`weights.transforms()`), or a
+                    dictionary like timm's `pretrained_cfg`; one for all modules, or a dictionary of them by label.
+                    Without it what the module's own `pretrained_cfg` says, else what is usual for ImageNet
+    classes:        the names of the modules' outputs in order (WordNet ids, names), or the path of a file of them; for
+                    all modules, or a dictionary by label
     options:        every other option of the command, by the name of the field of `Settings`: `attacks=["l2:3"]`,
                     `variants={"C": "imagenet-c"}`, `distortions`, `cue_conflict`, `broden`, `layers`, `limit`, `device`
 
-    The same call goes on where one was stopped: networks are known by the digests of their weights. Raises UsageError
-    for what does not exist or does not fit, ShapebiasError where the run fails; both say what to do in one line.
+    The same call goes on where one was stopped, if the networks' weights are the same. Raises UsageError for what
+    does not exist or does not fit, ShapebiasError where the run fails; both say what to do in one line.
 
         >>> import shapebias
         >>> models = {"S": "demo-s", "R": "demo-r"}
@@ -79,7 +82,10 @@ def _specs(
     preprocessing: Any,
     classes: Any,
 ) -> list[ModelSpec]:
-    """Return the spec of each network of a run. Raises UsageError."""
+    """Return the spec of each network of a run; the arguments are those of `precompute`.
+
+    Raises UsageError for what does not fit, and ShapebiasError where a value of the preprocessing makes no sense.
+    """
     if isinstance(models, nn.Module):
         raise UsageError("models are given by label: models={'A': network}")
     if not models:
@@ -102,11 +108,17 @@ def _specs(
 
 
 def _names(classes: Any) -> tuple[str, ...]:
-    """Return the names of classes, which may be in a file. Raises UsageError."""
+    """Return the names of classes, given as such or as the path of a file that lists them.
+
+    Raises UsageError where the file cannot be read.
+    """
     return tuple(read_classes(Path(classes)) if isinstance(classes, str | PathLike) else map(str, classes))
 
 
 def _of(label: str, models: Mapping[str, Any], value: Any) -> Any:
-    """Return an argument's value for one network: the argument is for all, or a dictionary by label."""
+    """Return an argument's value for the network `label`: the argument is for all, or a dictionary by label.
+
+    None where the dictionary lacks the label.
+    """
     by_label = isinstance(value, Mapping) and set(value) <= set(models)
     return value.get(label) if by_label else value

@@ -22,9 +22,11 @@ _COUNTS = ("shape", "texture", "other", "shape_bias")
 
 
 def open(*stores: str | PathLike[str]) -> "Store":
-    """Open a store, or several as one, by path or URL. Labels that two stores have get the name of theirs: `S@b`.
+    """Open a store, or several as one, by path or URL.
 
-    Raises StoreError where it is missing, no store, of a newer version, or damaged.
+    A label that an earlier store has too gets the name of its own store added: `S@b`. Raises UsageError without a store,
+    StoreError where one is missing, no store, of a newer version, or damaged, and ShapebiasError where a server does
+    not deliver it.
 
         >>> import shapebias
         >>> store = shapebias.open("pair.zarr")
@@ -37,8 +39,9 @@ def open(*stores: str | PathLike[str]) -> "Store":
 
 
 class Store:
-    """A store of `shapebias precompute`, open for reading; `shapebias.open` returns it. Nothing is read before it is
-    asked for.
+    """A store of `shapebias precompute`, open for reading; `shapebias.open` returns it.
+
+    Arrays are read when they are asked for. Whatever reads raises StoreError where the store is damaged.
 
         >>> store
         <Store pair.zarr: S, R>
@@ -69,9 +72,10 @@ class Store:
         return list(self._opened.store.layers(model))
 
     def images(self, model: str | None = None) -> Table:
-        """Return the probe images with their classes (empty where there is none), in the order of `Unit.activations`.
+        """Return the probe images: the path in the set (`image`), and the class (empty where there is none).
 
-        Where several stores are open as one, `model` selects the images of its own store; None: those of all stores.
+        They are in the order of `Unit.activations`. Where several stores are open as one, `model` selects the images of
+        its own store; None: those of all stores. Raises UsageError where there is no such model.
 
             >>> images = store.images()
             >>> images.columns, len(images)
@@ -89,10 +93,12 @@ class Store:
         return table_of(records, ("image", "class"))
 
     def units(self, condition: str = "", *, sort: str | None = None, ascending: bool = False) -> UnitTable:
-        """Return the units that a condition selects (all without one), in the order of a metric, the largest first.
+        """Return the units that a condition selects (all without one), sorted by the metric `sort`, the largest first
+        unless `ascending`.
 
-        The condition is what `units --filter` takes: docs/design.md has its grammar. Raises UsageError, which says
-        where it is wrong.
+        The condition is what `units --filter` takes: docs/design.md has its grammar. Without `sort`, units are in the
+        order of models, layers and numbers. Raises UsageError, which says where the condition is wrong, or that there
+        is no such metric.
 
             >>> units = store.units("top 10% selectivity and sparsity < 0.99", sort="smoothness")
             >>> len(units) <= 52, len(store.units())
@@ -112,8 +118,10 @@ class Store:
         return Unit(self._opened, table, int(first) + unit.index)
 
     def accuracy(self, all_right: bool = False) -> Table:
-        """Return the top-1 accuracy of every model under every condition: clean, each distortion, attack and variant;
-        of `images` that count. With `all_right` over those that all models of the store get right when clean.
+        """Return the top-1 accuracy of every model under every condition: clean, each distortion, attack and variant.
+
+        The column `images` is the number of images that count: with `all_right` only those that all models of the store
+        get right when clean.
 
             >>> clean = store.accuracy()[0]
             >>> 0 <= clean["accuracy"] <= 1
@@ -125,7 +133,8 @@ class Store:
     def shape_bias(self, by_category: bool = False) -> Table:
         """Return how each model decided where shape and texture conflict: counts, shape bias and its 95 % interval.
 
-        With `by_category`, for every shape category. Empty where no model decided for such images.
+        The interval, `low` to `high`, is NaN where there is none. With `by_category`, return counts and shape bias for
+        every category of the shape. Empty where no model decided for such images.
 
             >>> bias = store.shape_bias()
             >>> bias.columns
@@ -159,10 +168,11 @@ class Store:
         all_right: bool = False,
         reference: str | None = None,
     ) -> Comparison:
-        """Compare two models, the first two of the store without names: accuracy, shape bias, every metric (or those
-        named) layer by layer. `reference` is the standard model, which says what an outlier under noise is.
+        """Compare two models: accuracy, shape bias, and every metric (or only `metrics`) layer by layer.
 
-        Raises UsageError for a model or metric that is not there.
+        Without names, they are the first two of the store. `all_right` is as in `accuracy`. `reference` is the standard
+        model, by default the first of the two: a unit of either is an outlier if noise changes its total variation by
+        at least 20 % of this model's mean in the layer. Raises UsageError for a model or metric that is not there.
 
             >>> print(str(store.compare("S", "R", metrics=["smoothness"])).splitlines()[0].split())
             ['accuracy', 'S', 'R', 'images']

@@ -35,10 +35,10 @@ class TableBase(ABC, Generic[Row]):
 
     @abstractmethod
     def _take(self, rows: NDArray[np.int64]) -> Self:
-        """Return a table of these rows."""
+        """Return a table of the rows with these numbers, in this order."""
 
     def _cell(self, name: str, value: Any) -> str:
-        """Return a value of a column as text."""
+        """Return a value of the column `name` as it is displayed."""
         if isinstance(value, str):
             return printable(value, 60)
         if isinstance(value, float | np.floating):
@@ -46,7 +46,7 @@ class TableBase(ABC, Generic[Row]):
         return str(value)
 
     def _header(self) -> dict[str, str]:
-        """Return the displayed columns, each with its explanation."""
+        """Return the explanations of the displayed columns by name, empty where there is none."""
         return dict.fromkeys(self._columns, "")
 
     # Rows and columns
@@ -84,7 +84,8 @@ class TableBase(ABC, Generic[Row]):
     # Conversion for other packages
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """Return a pandas data frame. Raises ShapebiasError where pandas is not installed.
+        """Return a pandas data frame with a column for each column. Raises ShapebiasError where pandas is not
+        installed.
 
         >>> store.units().to_pandas().groupby("model")["unit"].count()["R"]
         np.int64(256)
@@ -135,7 +136,7 @@ class TableBase(ABC, Generic[Row]):
 
 
 class Table(TableBase[dict[str, Any]]):
-    """A table whose rows are dictionaries; columns are arrays, of texts where their type is object.
+    """A table whose rows are dictionaries by column; columns are arrays, of texts where their type is object.
 
     >>> accuracy = store.accuracy()
     >>> accuracy.columns
@@ -160,7 +161,7 @@ class Table(TableBase[dict[str, Any]]):
 
 
 def table_of(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
-    """Return a table of records with these columns: NaN for a missing number, empty for a missing text."""
+    """Return a table of records with these columns, which all records have; None becomes NaN or an empty text."""
     return Table({name: _column([record[name] for record in records]) for name in columns})
 
 

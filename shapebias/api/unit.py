@@ -70,7 +70,8 @@ class Unit:
 
     @property
     def concepts(self) -> Table:
-        """The best concept of each category, with its IoU, the largest first; empty where nothing was dissected.
+        """The concept of each category that the unit fits best, with its IoU, the largest first; empty where nothing was
+        dissected.
 
         >>> store.unit("R/conv5/42").concepts.columns
         ['concept', 'category', 'iou']
@@ -94,8 +95,8 @@ class Unit:
 
     @property
     def top_images(self) -> Table:
-        """The images with the largest activation, the strongest first: path, class (empty without one), activation, and
-        the position of the maximum in the map.
+        """The images with the largest activation, the strongest first: path (`image`), class (empty without one),
+        activation (`value`), and the row `y` and column `x` of the map where it is.
 
             >>> store.unit("R/conv5/42").top_images.columns
             ['image', 'class', 'value', 'y', 'x']
@@ -108,10 +109,10 @@ class Unit:
         return table_of(records, ("image", "class", "value", "y", "x"))
 
     def activations(self, kind: str = "max") -> NDArray[np.float32]:
-        """Return the unit's activation for every image, float32 [images], in the order of `Store.images`: the map's
-        maximum, or its mean with kind "mean". They are stored as float16.
+        """Return the unit's activation for every image, float32 [images], in the order of `Store.images(model)`.
 
-        Raises UsageError where the store keeps none.
+        It is the map's maximum, or with kind "mean" its mean, as precise as float16, in which it is stored. Raises
+        UsageError for another kind, or where the store keeps none.
 
             >>> activations = store.unit("R/conv5/42").activations()
             >>> activations.shape == (len(store.images("R")),)
@@ -127,10 +128,10 @@ class Unit:
         return values.astype(np.float32)
 
     def twins(self, model: str | None = None, limit: int = 3) -> Table:
-        """Return the units whose activations over the images correlate best with this one's, as `shapebias twins` does:
-        at most `limit` of each group, of all models or of one.
+        """Return the units whose activations over the images correlate best with this one's, as `shapebias twins` does.
 
-        Raises UsageError where the store has no such model.
+        They are of all models or of one. Each group has at most `limit`: units of the same layer, and of all other
+        layers. Raises UsageError where the store has no such model.
 
             >>> twins = store.unit("R/conv5/42").twins("S", limit=2)
             >>> twins.columns, len(twins)
@@ -142,10 +143,11 @@ class Unit:
         return table_of([candidate.to_record() for candidate in candidates], ("unit", "correlation", "group"))
 
     def grid(self, view: str = "mask", *, images: int | None = None, columns: int = 5, tile: int = 256) -> Image.Image:
-        """Return the unit's top images as a picture, with captions: all of them or the strongest `images`, in rows of
-        `columns`, `tile` px each. Views: `crop` around the maximum, `mask` (dark where it does not fire), `whole`.
+        """Return the unit's top images as an RGB picture, with captions: all of them or the strongest `images`, in rows
+        of `columns`, on tiles of `tile` x `tile` px.
 
-        Raises UsageError for another view.
+        Views: `crop` around the maximum, `mask` (dark where the unit does not fire), `whole`. Raises UsageError for
+        another view.
 
             >>> store.unit("R/conv5/42").grid(view="crop", images=6, columns=3, tile=64).size
             (204, 168)
@@ -204,7 +206,7 @@ class UnitTable(TableBase[Unit]):
     def to_records(self, top: bool = True) -> list[dict[str, Any]]:
         """Return the records of `shapebias units --format json`: one dictionary per unit.
 
-        NaN becomes None; `top` lists the unit's top images.
+        NaN becomes None. Unless `top` is false, `top` lists the unit's top images.
 
             >>> record = store.units("layer = conv5")[:1].to_records()[0]
             >>> sorted(record["top"][0])

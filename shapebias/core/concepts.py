@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 DETECTOR = 0.04  # a unit with at least this IoU is a detector (Bau et al. 2017)
-# The images where a unit's pixels count for a category: all images annotated with the category, as published, or only
-# those where the unit fires on one of its concepts, as in the code of NetDissect-Lite.
+# The images over which a unit's area is summed for its IoU with the concepts of a category: all images annotated with
+# the category, as published, or only those where the unit fires on a concept of the category, as in the code of
+# NetDissect-Lite.
 PUBLISHED, NETDISSECT_LITE = IOU_AREAS = ("published", "netdissect-lite")
 
 
 @dataclass(frozen=True)
 class Concepts:
-    """The concepts that images are annotated with.
+    """The concepts that images are annotated with, each of one category (colour, texture, part and so on).
 
-    names:       name of each concept
+    names:       the name of each concept
     category:    for each concept an index into `categories`
-    categories:  names of the categories
+    categories:  the names of the categories
     """
 
     names: tuple[str, ...]
@@ -36,10 +37,12 @@ class Concepts:
 class LayerConcepts:
     """For every unit of a layer and every category the concept with the largest IoU, int [units, categories] each.
 
+    A unit fires where its map, enlarged to the image, is above its threshold, the metric q995.
+
     label:         index into the concepts, -1 where the category has none
-    intersection:  number of pixels that the unit and the concept share
+    intersection:  number of pixels of the concept where the unit fires
     activation:    number of pixels where the unit fires, in images annotated with the category (but see IOU_AREAS)
-    truth:         number of the concept's pixels in these images
+    truth:         number of the concept's pixels in all images
     """
 
     label: NDArray[np.int32]
@@ -54,9 +57,9 @@ class LayerConcepts:
 
     @cached_property
     def undecided(self) -> NDArray[np.bool_]:
-        """Which units fire in no image because their threshold T is their maximum, bool [units].
+        """Which units fire nowhere because their threshold is their maximum, bool [units].
 
-        Such units saturate (ReLU6) or are dead, so {a > T} is empty and does not tell what they detect.
+        Such units saturate (ReLU6) or are dead, so it cannot be told what they detect.
         """
         undecided: NDArray[np.bool_] = ~np.any(self.activation > 0, axis=1)
         return undecided
@@ -70,12 +73,12 @@ class LayerConcepts:
 
     @cached_property
     def score(self) -> NDArray[np.float64]:
-        """The largest IoU, float64 [units]; NaN where the unit is undecided."""
+        """The largest IoU over all categories, float64 [units]; NaN where the unit is undecided."""
         return np.where(self.undecided, np.nan, self.iou.max(1, initial=0.0))
 
     @property
     def concept(self) -> NDArray[np.int64]:
-        """The concept with the largest IoU, int64 [units]; -1 where every IoU is 0."""
+        """The concept with the largest IoU over all categories, int64 [units], an index; -1 where every IoU is 0."""
         chosen = self.label[np.arange(len(self.label)), self.best] if self.label.shape[1] else self.best
         return np.where(self.best >= 0, chosen, -1)
 

@@ -38,11 +38,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path`, whose folder is created if needed.
+    """Open a temporary binary file beside `path`, whose folder is created if needed.
 
-    After the block the file is synced to the disk and renamed to `path`.
-
-    Raises CannotWriteError where that fails; then `path` is unchanged.
+    After the `with` block the file is synced to the disk and renamed to `path`. Raises CannotWriteError where that
+    fails or the block raises OSError; then, as after any error in the block, `path` is unchanged.
     """
     beside = path.with_name(f"{path.name}.partial")
     try:
@@ -69,7 +68,7 @@ class Size:
 
     @classmethod
     def of(cls, folder: Path) -> "Size":
-        """Return the size of all files in a folder and its subfolders."""
+        """Return the size of all files in a folder and its subfolders. Raises OSError where a file cannot be asked."""
         facts = [file.stat() for file in folder.rglob("*") if file.is_file()]
         return cls(len(facts), sum(fact.st_size for fact in facts), sum(512 * fact.st_blocks for fact in facts))
 

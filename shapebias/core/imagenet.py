@@ -30,10 +30,10 @@ def class_names() -> list[str]:
 
 
 def variant_of(names: Iterable[str]) -> tuple[str, list[str]] | None:
-    """Return the ImageNet variant, `ImageNet-R` or `ImageNet-A`, that has exactly these classes, and its WordNet ids in
-    order.
+    """Return the ImageNet variant that has exactly these classes, and the WordNet ids of its classes in order.
 
-    The names are WordNet ids or begin with them. Returns None for other classes.
+    The variant is `ImageNet-R` or `ImageNet-A`. The `names` of classes are WordNet ids or begin with them. Returns None
+    for other classes.
     """
     text = resources.files("shapebias.core").joinpath("reference/imagenet_variants.json").read_text("utf-8")
     variants: dict[str, list[str]] = json.loads(text)["classes"]
@@ -50,7 +50,8 @@ def wnid_of(name: str) -> str | None:
 
 
 def index_of_wnid(name: str) -> int | None:
-    """Return the class of a name that is or begins with a WordNet id of an ImageNet class; else None.
+    """Return the index of the class whose WordNet id a name is or begins with; None where it is not of an ImageNet
+    class.
 
     >>> index_of_wnid("n01440764_tench")
     0
@@ -59,7 +60,7 @@ def index_of_wnid(name: str) -> int | None:
 
 
 def index_of_name(name: str) -> int | None:
-    """Return the class with this name, ignoring case and punctuation (`great_white_shark`); else None.
+    """Return the index of the class with this name, ignoring case and punctuation (`great_white_shark`); else None.
 
     Where `name` holds several names with commas between them, the first known one counts. Some names (`crane`,
     `maillot`) belong to two classes: these give None.
@@ -75,7 +76,9 @@ def index_of_name(name: str) -> int | None:
 
 
 def indices_of_shared_name(name: str) -> list[int]:
-    """Return the classes that share this name, ignoring case and punctuation; empty where fewer than two do."""
+    """Return the indices of the classes that share this name, ignoring case and punctuation; empty where fewer than two
+    do.
+    """
     indices = _by_plain_name().get(plain(name), [])
     return indices if len(indices) > 1 else []
 
@@ -105,7 +108,7 @@ def _by_plain_name() -> dict[str, list[int]]:
 
 
 def _grouped(names: list[str]) -> dict[str, list[int]]:
-    """Return the positions of each name in a list."""
+    """Return for each name its positions in the list."""
     positions: dict[str, list[int]] = {}
     for position, name in enumerate(names):
         positions.setdefault(name, []).append(position)

@@ -13,7 +13,7 @@ _INF = float("inf")
 class Metric:
     """A number of a unit (or a name, with `is_text`).
 
-    name, title:  what commands and tables call it
+    name, title:  what commands call it, and what the headers of tables call it
     formula:      a is the unit's activation maps over images n and positions p
     range:        the interval of possible values
     low, high:    what a small and a large value mean, in words
@@ -358,7 +358,10 @@ _ALL = (
 
 
 class _Registry(dict[str, Metric]):
-    """Metrics by name. `NAME@STRENGTH` is the metric NAME under noise of another strength, such as `tv_noisy@0.2`."""
+    """Metrics by name. `NAME@STRENGTH` is the metric NAME under noise of another strength, such as `tv_noisy@0.2`.
+
+    Such names can be looked up, but are not listed or counted.
+    """
 
     def __missing__(self, name: str) -> Metric:
         known = _known(name)
@@ -374,8 +377,8 @@ METRICS = _Registry({metric.name: metric for metric in _ALL})
 
 
 def _known(name: str) -> tuple[str, NoiseLevel] | None:
-    """Return the registered metric and the noise level of a name such as `tv_noisy@0.2`; None where it names no
-    metric.
+    """Return the name of the registered metric and the noise level in a name such as `tv_noisy@0.2`; None where it
+    names no metric.
     """
     try:
         base, noise = split_metric(name)

@@ -32,7 +32,9 @@ class NoiseLevel:
 
     @classmethod
     def of(cls, std: float) -> Self:
-        """Return the level with a standard deviation of 0.001 to 9999, rounded to four digits."""
+        """Return the level with a standard deviation of 0.001 to 9999, rounded to four digits. Raises ValueError for
+        others that have no such number.
+        """
         return cls(f"{std:.4g}")
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Numbers shaped for reading: at most three significant digits, aligned at the point, ranked within their layer."""
+"""Numbers as text that is easy to read, with few digits and aligned at the point; and their ranks within a layer."""
 
 import math
 from typing import Any
@@ -7,16 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DIGITS = 3  # significant ones
-_MOST_DECIMALS = 3  # of columns with a value of 0.1 and more
-_SAMPLE = 16_384  # values that say how many decimals are needed
-_NOTHING = 1e-6  # of a column's largest value: what is smaller is rounding, and written as 0
+_MOST_DECIMALS = 3  # in columns with a value of 0.1 and more
+_SAMPLE = 16_384  # about so many values of a column say how many decimals it needs
+_NOTHING = 1e-6  # as a fraction of a column's largest value: what is smaller comes from rounding, and is written as 0
 _LONG = 100_000  # from which numbers are written with an exponent
 
 
 def number_text(value: float, decimals: int = _MOST_DECIMALS) -> str:
-    """Return a number with at most three significant digits and `decimals` behind the point.
+    """Return a number as text, with at most `decimals` digits behind the point.
 
-    Whole numbers are written whole, NaN is a dash.
+    There are no more of these than three significant digits need: `12.3`, `1234`. Whole numbers have none. NaN is a
+    dash. Numbers of 100,000 and more, and those that would become 0, have an exponent: `1.2e6`.
     """
     if math.isnan(value):
         return "–"
@@ -39,7 +40,7 @@ def _scientific(value: float) -> str:
 
 
 class NumberColumn:
-    """The format of a column's numbers: with as many `decimals` as they need, `width` cells wide."""
+    """The format of a column's numbers: with as many `decimals` as they need, `width` characters wide."""
 
     def __init__(self, values: NDArray[np.floating[Any]]) -> None:
         """`values` [rows] are the column."""
@@ -58,7 +59,7 @@ class NumberColumn:
         self.width = max(whole + (self.decimals + 1 if self.decimals else 0), 1)
 
     def text(self, value: float) -> str:
-        """Return a number with blanks in place of the decimals that it does not have, so that points align."""
+        """Return a number as text, with blanks in place of the decimals that it does not have, so that points align."""
         text = number_text(0.0 if abs(value) < self._nothing else value, self.decimals)
         _, point, decimals = text.partition(".")
         missing = self.decimals - len(decimals) + (0 if point else 1)
@@ -66,8 +67,11 @@ class NumberColumn:
 
 
 def rank_shares(values: NDArray[np.floating[Any]], layer: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return the rank of each value within its `layer` [rows], float32 [rows] from 0 for the smallest to 1; NaN for
-    NaN. Of equal values all have the rank of the first."""
+    """Return the rank of each value among those of its layer, float32 [rows], from 0 for the smallest to 1 for the
+    largest; NaN for NaN.
+
+    `layer` has the number of each value's layer. Equal values all have the rank of the first of them.
+    """
     order = np.lexsort((values, layer))
     ordered, layers = values[order], layer[order]
     starts = np.flatnonzero(np.r_[True, layers[1:] != layers[:-1]])

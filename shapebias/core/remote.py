@@ -24,7 +24,7 @@ def is_url(text: str) -> bool:
 def local_path(store: str, done: str) -> Path:
     """Return the path of a store that must be on this machine. Raises UsageError for a URL.
 
-    `done` is the participle for the error message, such as `verified`.
+    `done` says in the error message what is to be done with the store: a participle such as `verified`.
     """
     if is_url(store):
         raise UsageError(f"a store is {done} on this machine only, and {printable(store)} is a URL: copy the store")
@@ -34,7 +34,7 @@ def local_path(store: str, done: str) -> Path:
 def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
     """Return the file system of a URL, and the path of the file or folder in it.
 
-    Raises UsageError where no file system handles the URL.
+    Raises UsageError where fsspec or a package for the URL's protocol is missing, or where the URL cannot be handled.
     """
     name = printable(url)
     try:
@@ -53,8 +53,9 @@ def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
 
 
 def stamp(path: str, facts: Mapping[str, Any]) -> bytes:
-    """Return a fingerprint that differs when a file has changed, from its file system's information: size, and digest
-    or else times.
+    """Return a fingerprint of a file, which differs when the file has changed.
+
+    It is made of the path, and of `facts`, what fsspec says about the file: size, and digest or else times.
     """
     digests = [str(facts[name]) for name in ("ETag", "etag", "md5Hash") if facts.get(name)]
     times = [str(facts.get(name)) for name in ("mtime", "LastModified", "last_modified", "updated", "created")]
@@ -62,7 +63,9 @@ def stamp(path: str, facts: Mapping[str, Any]) -> bytes:
 
 
 def unreachable(url: str, error: Exception) -> ShapebiasError:
-    """Return the error for a server that raised `error` instead of delivering a file or listing."""
+    """Return the error to raise where a server gave `error` instead of a file or listing; UsageError where it does not
+    exist.
+    """
     name = printable(url)
     if isinstance(error, FileNotFoundError):
         return UsageError(f"{name} does not exist: check the URL")

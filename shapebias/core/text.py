@@ -55,19 +55,19 @@ def _cost(character: str) -> int:
 
 
 def cell_width(text: str) -> int:
-    """Return how many terminal cells a printable text takes, by Rich's tables, which Textual uses to lay out the
+    """Return how many terminal cells a printable text takes, by the tables of Rich, by which Textual lays out the
     screen.
     """
     return len(text) if text.isascii() else cell_len(text)
 
 
 def padded(text: str, width: int) -> str:
-    """Return printable text with spaces after it, up to `width` cells."""
+    """Return printable text with spaces after it, up to `width` cells; a wider text as it is."""
     return text + " " * (width - cell_width(text))
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    r"""Return rows of cells as lines.
+    r"""Return rows of printable cells, the same number in each, as lines.
 
     Each column is as wide as its widest cell; the first `left` columns are left-aligned, the others right-aligned.
 
@@ -95,7 +95,7 @@ def markdown_text(text: str, limit: int = 200) -> str:
 
 
 def markdown_row(cells: Sequence[str]) -> str:
-    """Return a row of a Markdown table."""
+    """Return a row of a Markdown table; cells are Markdown, such as `markdown_text` returns."""
     return f"| {' | '.join(cells)} |"
 
 

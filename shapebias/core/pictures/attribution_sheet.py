@@ -38,17 +38,20 @@ class Tile:
 
 @dataclass(frozen=True)
 class Band:
-    """The rows of one image: for each model a row of tiles that begins with the image as the model saw it."""
+    """The rows of one image, below its title: for each model a row of tiles, the first being the image as the model saw
+    it.
+    """
 
     title: str
     rows: Sequence[Sequence[Tile]]
 
 
 def bands(explained: AttributionResult, size: int, columns: int) -> list[Band]:
-    """Return the maps of every image as tiles of `size` x `size` pixels, in rows of at most `columns`.
+    """Return the maps of every image as tiles of `size` x `size` pixels, in rows of the image and its maps by several
+    methods, at most `columns` tiles together.
 
     An image with more methods has several bands. All maps of one method on one image have the same scale, so that the
-    models can be compared.
+    models can be compared. An image's path is the title of its bands.
     """
     methods = [choice.method for choice in explained.choices]
     together = max(1, columns - 1)
@@ -74,7 +77,10 @@ def _photo_tile(image: ExplainedImage, photo: Image.Image) -> Tile:
 def _map_tiles(
     images: Sequence[ExplainedImage], photos: Sequence[Image.Image], *, name: str, title: str, signed: bool
 ) -> list[Tile]:
-    """Return one method's map over the image, for each model."""
+    """Return one method's map over the image, for each model.
+
+    `images` and `photos` have the image as each model saw it; `name`, `title` and `signed` are the method's.
+    """
     maps = [image.maps[name] for image in images]
     scales = [0.0 if one.values is None else heat_scale([one.values], signed) for one in maps]
     scale = max(scales)
@@ -94,7 +100,7 @@ def label_height(size: int) -> int:
 
 def labelled(tile: Tile, height: int | None = None, width: int | None = None) -> Image.Image:
     """Return a tile with its labels below it, on a background of `width` x `height` pixels; None: as large as it
-    needs.
+    needs. Labels that are too long are cut.
     """
     size = tile.picture.width
     canvas = Image.new("RGB", (width or size, height or size + label_height(size)), BACKGROUND)
@@ -108,8 +114,9 @@ def labelled(tile: Tile, height: int | None = None, width: int | None = None) ->
 
 
 def sheet(image_bands: Sequence[Band]) -> Image.Image:
-    """Return one picture of all bands, with each image's name above its band and a legend of the colours at the
-    bottom.
+    """Return one picture of all bands, with each band's title above it and a legend of the colours at the bottom.
+
+    There is at least one band, and all tiles have one size.
     """
     size = image_bands[0].rows[0][0].picture.width
     font, line = _font(size), _line_height(size)
@@ -133,7 +140,7 @@ def sheet(image_bands: Sequence[Band]) -> Image.Image:
 
 
 def _draw_ramp(canvas: Image.Image, y: int, size: int, *, signed: bool, texts: tuple[str, str]) -> None:
-    """Draw the colours of maps, over grey, between two texts."""
+    """Draw a ramp of the colours of maps, over grey, between two texts, at `y` px from the top of the picture."""
     draw, font, line = ImageDraw.Draw(canvas), _font(size), _line_height(size)
     values: NDArray[np.float32] = np.linspace(-1 if signed else 0, 1, 6 * line, dtype=np.float32)[None]
     ramp = heat_tile(Image.new("L", (6 * line, line - 4), 128).convert("RGB"), values, scale=1.0, signed=signed)

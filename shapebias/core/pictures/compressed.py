@@ -59,8 +59,8 @@ _JPEG = tuple(
 
 
 def png_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
-    """Return a PNG file for each tile, uint8 [n, height, width, 3], in the best quality that keeps all of them within
-    `limit` bytes.
+    """Return a PNG file for each tile, uint8 [n, height, width, 3], in the best quality that keeps all of them together
+    within `limit` bytes; in the least quality where none does.
 
     Coarse files have fewer pixels; a terminal enlarges them to the same cells. `apply` is `map`, or that of an
     executor.
@@ -69,13 +69,13 @@ def png_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
 
 
 def jpeg_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
-    """Return a JPEG file for each tile, as `png_within` does: photos take a quarter of the bytes."""
+    """Return a JPEG file for each tile, as `png_within` returns PNG files; photos take a quarter of their bytes."""
     return _within(tiles, limit, _JPEG, apply)
 
 
 def _within(tiles: Pixels, limit: int, ways: Sequence[_Way], apply: Apply) -> list[bytes]:
-    """Return the tiles encoded in the best of several ways that keeps them within `limit` bytes, or else in the last
-    way.
+    """Return each tile encoded in the first of several ways, the best first, that keeps all tiles within `limit` bytes,
+    or else in the last way.
     """
     if len(tiles) == 0:
         return []

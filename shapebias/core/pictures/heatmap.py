@@ -42,7 +42,11 @@ def _heat(values: NDArray[np.float32], signed: bool) -> NDArray[np.float32]:
 
 
 def relative_heat(values: NDArray[np.float32], scale: float, signed: bool) -> NDArray[np.float32]:
-    """Return a map divided by the value with the strongest colour and clipped, float32 in [-1, 1]; 0 means no heat."""
+    """Return a map as heat, float32 [h, w] in [-1, 1]: its values divided by `scale`, which has the strongest colour.
+
+    0 means no heat: everywhere for a constant map or a scale of 0. Values of unsigned maps are counted from the map's
+    smallest; they are never below 0.
+    """
     if is_constant(values) or not scale > 0:
         return np.zeros_like(values)
     shares: NDArray[np.float32] = np.clip(_heat(values, signed) * np.float32(1 / scale), -1, 1)
@@ -62,8 +66,8 @@ def heat_tile(
     `scale` gets the strongest colour; pass the same one for tiles that are compared (`heat_scale`). Signed maps are
     vermillion where they speak for the explained output and blue where they speak against it. Unsigned maps start at
     their smallest value (every value of RISE contains the chance of a random mask) and go from transparent over red to
-    yellow. With `coloured` false, white speaks for the output and black against it. A constant map says `no evidence`;
-    None says `not measured`.
+    yellow. With `coloured` false, white speaks for the output and black against it. For a constant map or a scale of 0,
+    the words `no evidence` stand over the dimmed photo; for None, `not measured`.
     """
     grey = photo.convert("L")
     if values is None or is_constant(values) or not scale > 0:
@@ -77,10 +81,10 @@ def heat_tile(
 
 
 def _layers(heat: Values, signed: bool, coloured: bool) -> list[tuple[Values, tuple[int, int, int]]]:
-    """Return the colours to draw for values [h, w] in [-1, 1], each with its opacity [h, w]; opacities add up to at
-    most 1.
+    """Return the colours to draw for heat [h, w] in [-1, 1] (see `relative_heat`), each after its opacity [h, w].
 
-    For unsigned maps, red fades in up to the middle and turns yellow from there.
+    The opacities at a pixel add up to at most 1. For unsigned maps, red fades in up to the middle and turns yellow from
+    there.
     """
     if signed:
         colours = (FOR, AGAINST) if coloured else (_WHITE, _BLACK)
@@ -92,7 +96,7 @@ def _layers(heat: Values, signed: bool, coloured: bool) -> list[tuple[Values, tu
 
 
 def _blended(ground: Values, layers: Sequence[tuple[Values, tuple[int, int, int]]]) -> Image.Image:
-    """Return colours drawn over a grey picture [h, w], RGB.
+    """Return colours drawn over a grey picture, float [h, w] in 0..255, as RGB; `layers` are those of `_layers`.
 
     Blending channel by channel is several times as fast as all at once.
     """

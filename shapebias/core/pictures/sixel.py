@@ -4,7 +4,7 @@ Format: VT330/VT340 Programmer Reference Manual, vol. 2, ch. 14 (https://vt100.n
 picture is cut into bands of 6 rows. A byte 63 + mask paints one column of a band in the current colour, "!n" repeats
 the next byte, "$" goes back to the band's left edge, "-" starts the next band, "#c" selects colour c and "#c;2;r;g;b"
 defines it (0..100). Zero bits of a mask leave the pixels as they are, so a colour may paint over another: the first
-line of a band fills it with wide spans, its other lines paint the remaining pixels over that.
+line of a band, up to the first "$", fills it with wide spans; its other lines paint the remaining pixels over that.
 
 A photo of 128 x 128 pixels needs far fewer colours than a grid of photos: at the same number of bytes, 16 colours per
 tile are nearer to the photos than one palette for the whole grid.
@@ -48,9 +48,9 @@ _Marks = NDArray[np.uint32]
 
 
 def encode_coarse(tiles: Pixels, limit: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
-    """Return sixel strings as `encode_within` does, for a slow line: where even 5 colours are too long, as squares of 6
-    x 6 pixels.
+    """Return sixel strings as `encode_within` does, for a slow line to the terminal.
 
+    Where even 5 colours per tile make more than `limit` bytes, the tiles become squares of 6 x 6 pixels of one colour.
     At the same number of bytes such squares, as high as a band of sixel, are nearer to photos than fewer colours.
     """
     if len(tiles) == 0:
@@ -73,8 +73,8 @@ def encode_within(
     fewest: int = _FEWEST,
     expected: float | None = None,
 ) -> list[bytes]:
-    """Return sixel strings as `encode_tiles` does, with as many colours (`fewest` to 64) as fit all tiles into `limit`
-    bytes.
+    """Return sixel strings as `encode_tiles` does, with as many colours (`fewest` to 64) as fit all tiles together into
+    `limit` bytes; with `fewest` they may be longer.
 
     The number of colours is estimated from `expected`, the length with 16 colours (estimated from the tiles where it is
     None). Encoding every other tile measures the real length; the remaining tiles then take as many colours as still
@@ -105,12 +105,14 @@ def encode_within(
 
 
 def _fitting_colours(colours: int, factor: float, fewest: int) -> int:
-    """Return the number of colours that makes a picture with `colours` colours `factor` times as long."""
+    """Return the number of colours, `fewest` to 64, with which a picture is about `factor` times as long as with
+    `colours`.
+    """
     return int(np.clip(colours * factor ** (1 / 0.62), fewest, _MOST_FITTED))
 
 
 def _expected_bytes(tiles: Pixels) -> float:
-    """Return the estimated length in bytes with 16 colours per tile.
+    """Return the estimated length in bytes of all tiles together, with 16 colours per tile.
 
     It grows with how often neighbouring pixels differ by a quarter of the tile's contrast. The line was fitted to grids
     of photos 64 to 124 pixels wide, whole, magnified and dimmed (correlation 0.79 per grid).
@@ -137,9 +139,10 @@ def encode_tiles(tiles: Pixels, colours: int = 16) -> list[bytes]:
 
 def encode_fine(tiles: Pixels, colours: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
     """Return sixel strings as `encode_tiles` does, with up to 256 colours per tile: each pixel gets the nearest colour,
-    however long that is.
+    however long the strings become.
 
-    `apply` gets few tiles at once, so that the caller can stop between them.
+    `apply` is `map`, or a function like it: it gets few tiles at once, so that it can stop between them. Raises
+    ValueError as `encode_tiles` does.
     """
 
     def index(some: Pixels) -> tuple[Pixels, NDArray[np.float32]]:
@@ -150,9 +153,10 @@ def encode_fine(tiles: Pixels, colours: int, apply: Callable[..., Iterable[list[
 
 
 def _encode(tiles: Pixels, index: Callable[[Pixels], tuple[Pixels, NDArray[np.float32]]]) -> list[bytes]:
-    """Return the sixel strings of tiles.
+    """Return the sixel strings of tiles. Raises ValueError for tiles wider or higher than MAX_SIDE.
 
-    `index` returns colour numbers, uint8 [n, height + padding, width], and palettes.
+    `index` returns for some of the tiles the colour number of each pixel, uint8 [n, height + padding, width], and the
+    palettes, float32 [n, colours, 3]; the padding makes the height a multiple of 6.
     """
     count, height, width, _ = tiles.shape
     if max(height, width) > MAX_SIDE:
@@ -347,7 +351,7 @@ def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
     fill = np.full(bands * width, -1, np.int16)
     colour = (marks[start] >> 16 & 255).astype(np.int16)
     fill[np.repeat(_places(marks[start], width), span) + inside] = np.repeat(colour, span)
-    # the remaining columns are narrow or empty: they take the colour on their left
+    # The remaining columns are narrow or empty: they take the colour on their left.
     start = np.flatnonzero(np.diff(fill, prepend=-2) | (np.arange(fill.size) % width == 0))
     kept = (np.diff(start, append=fill.size) >= _MIN_FILL) & (fill[start] >= 0)
     start = start[kept | (start % width == 0)]
@@ -355,8 +359,13 @@ def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
 
 
 def _bodies(index: Pixels, height: int) -> list[bytes]:
-    """Return the bands of every tile, index [n, bands, 6, width]: cells of (select, skip, paint) tokens, one for each
-    run.
+    """Return for every tile the sixel bytes that paint its bands, without palette, beginning and end.
+
+    index:   colour numbers, uint8 [n, bands, 6, width]
+    height:  number of a tile's rows; those below them are not painted
+
+    The bytes are put together from cells of three tokens: select a colour, skip columns, paint columns. Each run of
+    columns of one colour and mask is one cell.
     """
     count, tile_bands, _, width = index.shape
     bands = count * tile_bands
@@ -375,7 +384,7 @@ def _bodies(index: Pixels, height: int) -> list[bytes]:
     under = np.flatnonzero(np.diff(fill, prepend=-1) | (np.arange(fill.size) % width == 0))
     in_band = np.bincount(under // width, minlength=bands)
     over_in_band = np.bincount((head >> 24).astype(np.intp), minlength=bands)
-    # each band: its fill's cells, then the others'
+    # Each band has the cells of its fill first, then the others.
     over_at = np.arange(len(head)) + np.repeat(np.cumsum(in_band), over_in_band)
     before = np.cumsum(over_in_band) - over_in_band
     under_at = np.arange(len(under)) + np.repeat(before, in_band)

@@ -66,9 +66,11 @@ class Photo:
 
 @dataclass(frozen=True)
 class AttributionMaps:
-    """One image, as each of several models saw it, with the models' maps by one attribution method.
+    """One image with the attribution maps of several models by one method.
 
-    All maps are drawn on one scale, unless `each_alone`.
+    photos:            the image as each model saw it, one for each model
+    each_alone:        whether each map is drawn on a scale of its own, instead of one scale for all
+    signed, coloured:  see `heat_tile`
     """
 
     method: str
@@ -84,8 +86,11 @@ Subject = Unit | UnitImage | Photo | AttributionMaps
 def subject_tiles(
     store: Store, subject: Subject, count: int, size: int, view: View, apply: Callable[..., Iterable[Image.Image]] = map
 ) -> list[Image.Image]:
-    """Return the pictures of a subject: a unit (`unit_tiles`), one of its images (`image_views`), a probe image, or an
-    image with attribution maps (`attribution_views`).
+    """Return the pictures of a subject, RGB of size x size pixels: of a unit (`unit_tiles`), of one of its images
+    (`image_views`), of a probe image, or of an image with attribution maps (`attribution_views`).
+
+    There are at most `count`; `view` is for units only. `apply` is `map`, or that of an executor. Raises StoreError for
+    a damaged store.
     """
     if isinstance(subject, Unit):
         return unit_tiles(store, subject, count, size, view, apply)
@@ -125,8 +130,8 @@ def unit_tiles(
 def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image]:
     """Return two RGB pictures of size x size pixels: the whole image, and the activation map over it.
 
-    The map goes from black, 0, to white, the unit's maximum, with a line around the mask of `View.MASK`. Returns
-    nothing where the unit has no such image. Raises StoreError for a damaged store.
+    The map goes from black, 0, to white, the unit's maximum, with a line around the mask of `View.MASK`. The list is
+    empty where the unit has no image of that rank. Raises StoreError for a damaged store.
     """
     top = store.top(subject.unit)
     if subject.rank >= len(top.image):
@@ -186,7 +191,7 @@ def _photo(store: Store, photo: Photo, size: int) -> Image.Image:
 
 
 def _picture(store: Store, model: str, image: int) -> Image.Image:
-    """Return the decoded thumbnail, RGB."""
+    """Return the decoded thumbnail of a probe image, RGB. Raises StoreError where there is none, or it is damaged."""
     encoded = store.thumbnail(model, image)
     try:
         return _decode(encoded)
@@ -200,7 +205,9 @@ def _decode(encoded: bytes) -> Image.Image:
 
 
 def _mask_threshold(store: Store, unit: Unit, top: TopImages) -> float:
-    """Return the unit's q995 on the scale of the stored maps, where 255 is the unit's maximum."""
+    """Return the unit's q995 on the scale of the stored maps, where 255 is the unit's maximum; 255, above which nothing
+    is, for a unit that is never above 0.
+    """
     if len(top.value) == 0 or top.value[0] <= 0:
         return 255.0
     quantile = float(store.metric(unit.model, unit.layer, "q995")[unit.index])
@@ -228,7 +235,7 @@ def _masked(tile: Image.Image, activation: NDArray[np.uint8], threshold: float) 
 
 
 def _above(levels: Image.Image, threshold: float) -> Image.Image:
-    """Return a picture that is 255 where the levels exceed the threshold, else 0."""
+    """Return a grey picture that is 255 where that of the levels, 0 to 255, exceeds the threshold, else 0."""
     return levels.point([255 if level > threshold else 0 for level in range(256)])
 
 
@@ -241,9 +248,11 @@ def compose(
     background: tuple[int, int, int] = BACKGROUND,
     captions: Sequence[str] = (),
 ) -> Image.Image:
-    """Return one picture of tiles in reading order, with `gap` pixels to the right of and below each tile.
+    """Return one RGB picture of tiles of size x size pixels in reading order, with `gap` pixels to the right of and
+    below each tile.
 
-    `captions` are lines of text below the tiles.
+    Tiles beyond `columns` x `rows` are left out. `captions` has a line of text for each tile, drawn below it and cut to
+    its width; without captions there is no room for them.
     """
     line = 16 if captions else 0
     step_x, step_y = size + gap, size + gap + line
@@ -261,7 +270,7 @@ def compose(
 def fitting_text(
     text: str, width: int, draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont | None
 ) -> str:
-    """Return a text, cut at its end where it is wider than `width` pixels."""
+    """Return a text, cut at its end (with …) where it would be wider than `width` pixels when drawn in `font`."""
     while text and draw.textlength(text, font) > width:
         text = text[:-2] + "…" if len(text) > 2 else ""
     return text

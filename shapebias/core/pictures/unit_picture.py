@@ -15,10 +15,10 @@ _COLUMNS = 5
 def unit_picture(
     store: Store, unit: Unit, view: View, tile: int = _TILE, *, images: int | None = None, columns: int = _COLUMNS
 ) -> Image.Image:
-    """Return the unit's strongest `images` (None: all of its top images) as a grid with `columns` columns, RGB.
+    """Return a unit's top images, the strongest first, as an RGB grid with `columns` columns.
 
-    Tiles are `tile` x `tile` px. The caption below each is the activation with the class, or with the file's name where
-    there is no class. Raises StoreError for a damaged store.
+    There are the strongest `images` of them (None: all), on tiles of `tile` x `tile` px. The caption below each is the
+    activation with the class, or with the file's name where there is no class. Raises StoreError for a damaged store.
     """
     top = store.top(unit)
     tiles = unit_tiles(store, unit, len(top.image) if images is None else images, tile, view)

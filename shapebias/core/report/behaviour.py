@@ -1,4 +1,6 @@
-"""Decisions of networks: by shape or texture, without either, with less detail, under attack, out of distribution."""
+"""The findings on what networks decide: by shape or texture, how accurately under every condition and out of
+distribution, and beside published networks.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,15 +24,16 @@ _FEW = 3  # conditions of a kind that have a sentence each; of more the extremes
 _KINDS = {"distortion": "distortions", "attack": "attacks", "variant": "variants of the images"}
 _MEAN_OF_SETS = "mean of all sets"
 
-Fractions = Mapping[str, float]  # by model
+Fractions = Mapping[str, float]  # by the name of a category or condition
 
 
 # Shape or texture
 
 
 def shape_bias(scope: Scope) -> ReportFinding | None:
-    """Return the finding on how often models and people decide by shape where shape and texture conflict; None without
-    decisions.
+    """Return the finding on how often models and people decide by shape where shape and texture conflict.
+
+    None where the store has no such decisions.
     """
     rank = {name: number for number, name in enumerate(scope.every_model)}
     observers = sorted(observers_of(scope.store), key=lambda one: len(rank) if one.is_people else rank[one.name])
@@ -67,10 +70,10 @@ def shape_bias(scope: Scope) -> ReportFinding | None:
 
 
 def _by_category(scope: Scope, observers: Sequence[Observer]) -> list[str]:
-    """Return a sentence on the categories in which the pair's second model has the larger shape bias, and on the
-    largest differences.
+    """Return a sentence on the categories in which the pair's second model has the larger shape bias, and on the one
+    where the two differ most; for a single model, on the categories with the lowest and the highest shape bias.
 
-    For a single model, on the categories at both ends.
+    It is the only item of the list, which is empty where too little is known.
     """
     known = {one.name: one.category_bias for one in observers}
     categories = shape_categories(observers)
@@ -168,7 +171,9 @@ def _ends_of(row: Accuracy) -> tuple[float, float]:
 
 
 def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
-    """Return sentences about conditions of one kind: one for each of a few conditions, or for the extremes of many."""
+    """Return sentences about the conditions of `rows`, which are all of one kind: one for each of a few conditions, or
+    one about the extremes of many. `title` names the kind in the plural.
+    """
     conditions: dict[str, list[Accuracy]] = {}
     for row in rows:
         conditions.setdefault(row.condition, []).append(row)
@@ -180,8 +185,11 @@ def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
 def _extremes(
     scope: Scope, title: str, fractions: Mapping[tuple[str, str], float], conditions: Sequence[str]
 ) -> list[str]:
-    """Return a phrase on where the pair differs most in both directions; for a single model, on the conditions at both
-    ends.
+    """Return a sentence on the conditions where the pair's second model is most ahead of the first and most behind it;
+    for a single model, on those with the lowest and the highest accuracy.
+
+    `fractions` are accuracies by (model, condition); `title` names the conditions. The sentence is the only item of the
+    list, which is empty where no condition is known.
     """
     if scope.pair is None:
         (model,) = scope.models
@@ -227,8 +235,8 @@ def _accuracy_table(known: Sequence[Accuracy]) -> Table:
 
 
 def out_of_distribution(scope: Scope) -> ReportFinding | None:
-    """Return the finding on the accuracies for sets of stimuli, and on whether the pair errs alike; None without such
-    sets.
+    """Return the finding on the accuracies for sets of stimuli, and on whether the pair errs alike; None where no model
+    decided for such sets.
     """
     store = scope.store
     known = {model: ood_accuracies(store, model) for model in scope.every_model}
@@ -258,7 +266,7 @@ def out_of_distribution(scope: Scope) -> ReportFinding | None:
 
 
 def _alike(scope: Scope) -> list[str]:
-    """Return a sentence on how similarly the pair errs, as in `shapebias ood`."""
+    """Return a sentence on how similarly the pair errs, as in `shapebias ood`; nothing without a pair."""
     if scope.pair is None:
         return []
     decided = {Decider(model, "", is_person=False): ood_decisions(scope.store, model) for model in scope.pair}
@@ -278,8 +286,8 @@ def _set_table(fractions: Mapping[tuple[str, str], float], models: Sequence[str]
 
 
 def strength(scope: Scope) -> ReportFinding | None:
-    """Return the finding that places the models among published networks by the strength of their training; None
-    without a comparison.
+    """Return the finding that places the models among published networks of adversarial training of several strengths;
+    None where none of their measures are in the store.
     """
     from shapebias.core.analysis.robustness import SHAPE_BIAS, networks_of, published_networks
 

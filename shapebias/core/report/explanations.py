@@ -1,4 +1,6 @@
-"""The scores of attribution maps, and the three criteria: accuracy, that out of distribution, explainability."""
+"""The findings on the scores of attribution maps, and on three criteria: accuracy, accuracy out of distribution, and
+explainability.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -86,7 +88,9 @@ def three_criteria(scope: Scope) -> ReportFinding | None:
 
 
 def _best(score: str, rows: Sequence[Explained]) -> str:
-    """Return a sentence on the method that explains each model best by a score, and on the best control."""
+    """Return a sentence on the method that explains each model best by a score, and on the best control; empty where no
+    method has the score.
+    """
     parts = []
     for model in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == model and row.scores[score].mean == row.scores[score].mean]
@@ -106,7 +110,9 @@ def _first(score: str, rows: Sequence[Explained]) -> Explained:
 
 
 def _apart(scope: Scope, names: Sequence[str], differences: Sequence[ScoreDifference]) -> list[str]:
-    """Return a sentence on the scores in which the pair differs beyond chance, and for how many methods."""
+    """Return a sentence on the scores in which the pair differs beyond chance, and for how many methods; nothing
+    without a pair.
+    """
     if scope.pair is None or not differences:
         return []
     parts = []

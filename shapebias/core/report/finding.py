@@ -16,7 +16,7 @@ UNDEFINED = "–"
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFinding:
-    """A finding about a subject. `key` is its id in the page; `draw` makes the figure that `caption` describes."""
+    """A finding about a subject. `key` is its id in the page; `draw` returns the figure that `caption` describes."""
 
     key: str
     title: str
@@ -27,30 +27,30 @@ class ReportFinding:
 
 
 def percent(fraction: float) -> str:
-    """Return a fraction as a percentage, such as `53.0%`."""
+    """Return a fraction as a percentage, such as `53.0%`; UNDEFINED for NaN."""
     return UNDEFINED if fraction != fraction else f"{fraction:.1%}"
 
 
 def percent_interval(low: float, high: float) -> str:
-    """Return an interval such as ` (95 % interval 47.0% to 58.9%)`; empty where there is none."""
+    """Return an interval between fractions, such as ` (95 % interval 47.0% to 58.9%)`; empty where it is NaN."""
     return "" if low != low else f" (95 % interval {percent(low)} to {percent(high)})"
 
 
 def number(metric: str, value: float) -> str:
-    """Return the value of a metric as in tables."""
+    """Return the value of a metric as text, as tables have it."""
     return METRICS[metric].format(value)
 
 
 def signed(metric: str, value: float) -> str:
-    """Return a difference of a metric with its sign."""
+    """Return a difference between values of a metric as text, with its sign."""
     return f"{'+' if value > 0 else ''}{number(metric, value)}"
 
 
 def name_of(text: str) -> str:
-    """Return the name of a model, a layer, a class or a condition as it is written in a sentence."""
+    """Return the name of a model, a layer, a class or a condition as a sentence has it: printable and short."""
     return printable(text, 40)
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Return names as a list in words: `a, b and c`."""
+    """Return one or more names as a list in words: `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,4 +1,6 @@
-"""The units that are displayed with their images: marked ones, and for each layer those at the ends of the metrics."""
+"""The units that are displayed with their images: marked ones, and for each layer those with the largest and smallest
+values of metrics, detectors and twins.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ _MOST_CATEGORIES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A unit, the text below its images, and the note of a marked unit."""
+    """A unit, the text below its images, and the user's note on a marked unit."""
 
     unit: Unit
     facts: str
@@ -30,7 +32,7 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Shelf:
-    """Units with something in common: one row per model, or each unit beside its twin. `key` is its id in the page."""
+    """Units with something in common, under a title: a row for each model, or rows of a unit and its twin."""
 
     title: str
     rows: Sequence[Sequence[Card]]
@@ -38,7 +40,9 @@ class Shelf:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """The shelves of a layer, or of the marked units. `note` says how many are left out."""
+    """The shelves of a layer, or of the marked units. `key` is its id in the page; `note` says how many units are left
+    out.
+    """
 
     key: str
     title: str
@@ -47,9 +51,9 @@ class Gallery:
 
 
 def marked(scope: Scope) -> Gallery | None:
-    """Return the units of the store that the user marked, with their notes; None where there are none.
+    """Return the units of the store that the user marked, with their notes, up to a limit; None where there are none.
 
-    Raises ShapebiasError where the marks cannot be read.
+    Raises ShapebiasError where the marks cannot be read, and StoreError for a damaged store.
     """
     marks = Marks(scope.store)
     marks.load()
@@ -69,21 +73,23 @@ def marked(scope: Scope) -> Gallery | None:
 
 
 def _facts(table: UnitTable, row: int) -> str:
-    """Return the most important numbers of a unit, as in tables."""
+    """Return the most important numbers of the unit in a row of `table`, as text."""
     names = [name for name in ("smoothness", "class_diversity") if name in table.columns]
     parts = [f"{METRICS[name].in_words} {METRICS[name].format(table.cell(name, row))}" for name in names]
     return ", ".join([*parts, *_concept(table, row)])
 
 
 def _concept(table: UnitTable, row: int) -> list[str]:
-    """Return the concept that a unit detects with its IoU; empty for a unit that is no detector."""
+    """Return the concept that the unit in a row detects, with its IoU, as the only item; empty for one that is no
+    detector.
+    """
     if "iou" not in table.columns or not table.columns["iou"][row] >= DETECTOR:
         return []
     return [f"{printable(str(table.cell('concept', row)), 30)} (IoU {number('iou', float(table.columns['iou'][row]))})"]
 
 
 def galleries(scope: Scope) -> Iterator[Gallery]:
-    """Yield the gallery of each layer, or of some where there are many."""
+    """Yield the gallery of each layer, or of some where there are many. Raises StoreError for a damaged store."""
     correlator = Correlator(scope.store)
     for layer in scope.gallery_layers:
         tables = [load_units(scope.store, model, layer) for model in scope.models if layer in scope.store.layers(model)]
@@ -103,7 +109,10 @@ def galleries(scope: Scope) -> Iterator[Gallery]:
 
 
 def _ends(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
-    """Yield the units at both ends of smoothness and diversity."""
+    """Yield shelves of the units with the largest and with the smallest smoothness and diversity.
+
+    `tables` have the units of one layer, a table for each model.
+    """
     diversity = "class_diversity" if any(map(_differs_in_classes, tables)) else "visual_diversity"
     for metric, low, high in (("smoothness", "Roughest", "Smoothest"), (diversity, "Least diverse", "Most diverse")):
         for title, ascending in ((high, False), (low, True)):
@@ -132,7 +141,7 @@ def _first(scope: Scope, table: UnitTable, metric: str, ascending: bool) -> list
 
 
 def _detectors(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
-    """Yield the strongest detectors of each category."""
+    """Yield for each category, up to a limit, a shelf of its strongest detectors; `tables` as in `_ends`."""
     categories = dict.fromkeys(
         category
         for table in tables
@@ -158,7 +167,9 @@ def _detectors(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
 
 
 def _twins(scope: Scope, correlator: Correlator, layer: str, units: Sequence[Unit]) -> list[Shelf]:
-    """Yield the first model's units on the other shelves that have the best twins, each beside its twin."""
+    """Return the shelf of those of `units` (on other shelves of the layer) of the pair's first model that have the best
+    twins in the second, each beside its twin; nothing where there are no twins.
+    """
     if scope.pair is None or layer not in scope.shared or not correlator.comparable(*scope.pair):
         return []
     first, second = scope.pair

@@ -20,7 +20,10 @@ _LONG = 2000  # characters of a sentence, a note, a caption
 
 
 def write_markdown(report: Report, path: Path, command: str) -> None:
-    """Write the report to `path`, its pictures to a folder named after it. Raises StoreError and CannotWriteError."""
+    """Write the report to the file `path`, and its pictures to a folder beside it: `report-pictures` for `report.md`.
+
+    `command` is the command line that made it. Raises StoreError for a damaged store, and CannotWriteError.
+    """
     pictures = path.with_name(f"{path.stem}-pictures")
     try:
         pictures.mkdir(parents=True, exist_ok=True)
@@ -94,7 +97,7 @@ def _measured(report: Report, command: str) -> Iterator[str]:
 
 
 def _code(text: str) -> str:
-    """Return lines of code, indented, so that no character in them ends the code block."""
+    """Return lines of code as a code block: indented, so that no character in them can end it."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
@@ -108,7 +111,7 @@ def _gallery(report: Report, gallery: Gallery, pictures: Path) -> Iterator[str]:
 
 
 def _card(report: Report, card: Card, pictures: Path) -> Iterator[str]:
-    """Yield a unit: its picture, which is written once, its name and the text about it."""
+    """Write a unit's picture into the folder `pictures`, and yield the lines about it: picture, name, text, note."""
     models = list(report.scope.store.models)
     layers = list(report.scope.store.layers(card.unit.model))
     name = f"unit-{models.index(card.unit.model)}-{layers.index(card.unit.layer)}-{card.unit.index}.png"

@@ -23,7 +23,7 @@ _MOST_SKIPPED = 50
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact with its name. `is_code`: whether it is a digest or a file name."""
+    """A fact with its name. `is_code`: whether the value is a digest, or the name of a file or network."""
 
     name: str
     value: str
@@ -32,12 +32,13 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """The contents of the section.
+    """The contents of the section on what was measured.
 
     networks:  facts of each model, by its label
     run:       facts of the images and the run
-    commands:  of each store its name and the command that makes it again, an option a line; empty where there is none
-    notes:     what the user was told of the run
+    commands:  for each store its name, and the lines of the command that makes it again (see `command_of`); no lines
+               where no command does
+    notes:     what the user was told about the run
     tables:    the layers, and the images that were skipped
     """
 
@@ -49,7 +50,7 @@ class Measured:
 
 
 def measured(scope: Scope) -> Measured:
-    """Return the section on what was measured. Raises StoreError."""
+    """Return the section on what was measured. Raises StoreError for a damaged store."""
     facts = store_facts(scope.store)
     return Measured(
         networks={model["label"]: list(_network(model)) for model in facts["models"]},

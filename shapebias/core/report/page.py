@@ -17,7 +17,9 @@ from shapebias.core.text import printable
 
 
 def html_of(report: Report, command: str) -> str:
-    """Return the page. `command` is the command that made it. Raises StoreError.
+    """Return a report as the text of an HTML file; `command` is the command line that made it.
+
+    Raises StoreError for a damaged store.
 
     All text of a store is escaped, and only the page's own script may run: its digest is in the content security
     policy.

@@ -1,4 +1,4 @@
-"""The images of units in a page: a small grid of tiles without gaps."""
+"""The images of a unit in a page: a small grid of tiles, and its description in words."""
 
 import io
 
@@ -15,9 +15,9 @@ _NAMED = 3  # classes in a description
 
 
 def unit_grid(store: Store, unit: Unit, light: bool = False) -> bytes:
-    """Return a unit's strongest images around their maxima, as in the explorer, as WebP with nothing between the tiles.
+    """Return a WebP file of a unit's eight strongest images, each cropped around the maximum, with transparent gaps.
 
-    Raises StoreError.
+    With `light`, the tiles are smaller. Raises StoreError for a damaged store.
     """
     tile = _LIGHT_TILE if light else _TILE
     step = tile + _GAP
@@ -31,7 +31,7 @@ def unit_grid(store: Store, unit: Unit, light: bool = False) -> bytes:
 
 
 def description(store: Store, unit: Unit) -> str:
-    """Return a description of a unit's grid: how many images, and of which classes most are."""
+    """Return a description of a unit's grid in words: how many images, and of which classes most are."""
     images = store.top(unit).image[: _COLUMNS * _ROWS].tolist()
     classes = [name for name in map(store.class_of, images) if name]
     counts = sorted({name: classes.count(name) for name in classes}.items(), key=lambda pair: -pair[1])

@@ -30,7 +30,13 @@ _WORDS = ("concept", "concept_category")
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The contents of a page, in order."""
+    """The contents of a page.
+
+    lead:         a line on how much was measured, and when
+    about_pairs:  a sentence on what a comparison of only two networks can say
+    claims:       the paper's claims beside what was measured; None where the pair is none that they are about
+    units:        the table of all numbers
+    """
 
     scope: Scope
     title: str
@@ -44,7 +50,9 @@ class Report:
 
 
 def report_of(scope: Scope) -> Report:
-    """Return the report of a store. Raises StoreError, and ShapebiasError where the user's marks cannot be read."""
+    """Return the report of a store. Raises StoreError for a damaged store, and ShapebiasError where the user's marks
+    cannot be read.
+    """
     known = [finding for subject in SUBJECTS if (finding := subject(scope)) is not None]
     own = marked(scope)
     all_galleries = [*([] if own is None else [own]), *galleries(scope)]
@@ -71,9 +79,10 @@ def _lead(scope: Scope) -> str:
 
 
 def _claims(scope: Scope) -> Table | None:
-    """Return the table of the paper's claims about robust networks, and whether the pair shows them.
+    """Return the table of the paper's claims about robust networks, and whether the pair's second model shows them.
 
-    None where the pair is not known to be a standard network and its robust twin, by labels or as the built-in ones.
+    None where the pair is not known to be a standard network and its robust twin: it must be a built-in pair, or have
+    labels that say so.
     """
     if scope.pair is None or not scope.shared:
         return None
@@ -94,8 +103,8 @@ def _units_in(all_galleries: list[Gallery]) -> Iterator[Unit]:
 
 
 def _unit_table(scope: Scope, kept: set[Unit]) -> Table:
-    """Return a table of all units of the models with their metrics, or where they are too many, of those in the
-    galleries.
+    """Return a table of all units of the models with their metrics; where these are too many, only of the units in
+    `kept`, those of the galleries.
     """
     tables = [load_units(scope.store, model) for model in scope.models]
     total = sum(map(len, tables))

@@ -14,8 +14,8 @@ from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
 
 Words = tuple[str, ...]
-IN_MEMORY = " in memory"  # how the source of a network ends that a Python program had
-SINGLE = {  # settings with one value: the option, and what it is where nothing is said
+IN_MEMORY = " in memory"  # the end of the `source` of a network that a Python program passed
+SINGLE = {  # settings with one value: the option, and its value where the option is not given
     "images": ("--images", None),
     "labels": ("--labels", None),
     "layers": ("--layers", "paper"),
@@ -37,15 +37,16 @@ SINGLE = {  # settings with one value: the option, and what it is where nothing 
     "attribution_steps": ("--attribution-steps", 112),
     "boxes": ("--boxes", None),
 }
-_NAMED = {"variants": "--variant", "ood": "--ood"}  # lists of a name and where its images are
+_NAMED = {"variants": "--variant", "ood": "--ood"}  # settings that list pairs: a name, and where its images are
 _LISTED = {"noise_std": "--noise-std", "distortions": "--distortion"}
 
 
 def command_of(store: Store) -> list[str] | None:
-    """Return the command that made a single store, as words: one list per option.
+    """Return the command that made a single store, in lines that a shell understands: `shapebias precompute`, then one
+    for each option.
 
-    None where a Python program gave it networks in memory, or where an early store does not say how it was made. Raises
-    StoreError where the settings make no sense.
+    None where a Python program passed a network that it had in memory, or where an early store does not say how it was
+    made. Raises StoreError where the store's settings make no sense.
     """
     settings = store.attributes.get("settings")
     sources = [model.source for model in store.models.values()]
@@ -60,7 +61,7 @@ def command_of(store: Store) -> list[str] | None:
 
 
 def _models(store: Store, settings: Mapping[str, Any]) -> Iterable[Words]:
-    """Yield the networks; early stores keep only the label and the source."""
+    """Yield the option `--model` of each network; early stores keep only the labels and the sources."""
     specs = settings.get("models") or [f"{label}={model.source}" for label, model in store.models.items()]
     for spec in specs:
         label, _, source = spec.partition("=")

@@ -16,7 +16,7 @@ class Scope:
     """The store and the models of a report.
 
     pair:   the models that are compared; None for a store with one model
-    light:  whether large parts are shortened
+    light:  whether the report is to be small: with fewer and smaller pictures, and a shorter table
     """
 
     store: Store
@@ -55,7 +55,7 @@ class Scope:
         return [layers[round(number * step)] for number in range(_MOST_LAYERS)]
 
     def metrics(self, names: Sequence[str]) -> list[str]:
-        """Return the names of those metrics that any living unit of the models has."""
+        """Return those of `names` that are metrics of any living unit (one that is ever above 0) of the models."""
         return [name for name in names if any(self._has(model, name) for model in self.models)]
 
     def _has(self, model: str, metric: str) -> bool:
@@ -67,9 +67,9 @@ class Scope:
 
 
 def scope_of(store: Store, pair: str | None, light: bool) -> Scope:
-    """Return the scope that `--pair S,R` names; without it the first two models, or the only one.
+    """Return the scope for the value `pair` of `--pair S,R`; None: the store's first two models, or its only one.
 
-    Raises UsageError where these are not two models of the store.
+    Raises UsageError where the value does not name two models of the store.
     """
     if pair is None:
         return Scope(store, pair_of(store, None, None) if len(store.models) > 1 else None, light)

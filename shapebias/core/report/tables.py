@@ -1,4 +1,4 @@
-"""Tables of a report. Cells are texts; in a column of numbers they begin with the number that sorts the column."""
+"""Tables of a report. Cells are texts; in a column of numbers each begins with the number by which rows are sorted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Heading:
-    """A column: its title, its tooltip, and whether it holds numbers or words.
+    """A column: its title, its tooltip `hint`, and whether it holds numbers or words.
 
-    `filtered`: whether rows can be filtered by its words, of which there are few.
+    `filtered`: whether the page offers to filter rows by the column's words, of which there are few.
     """
 
     title: str
@@ -28,5 +28,5 @@ class Table:
 
 
 def words(title: str, hint: str = "", filtered: bool = True) -> Heading:
-    """Return a column of words."""
+    """Return the heading of a column of words."""
     return Heading(title, hint, is_number=False, filtered=filtered)

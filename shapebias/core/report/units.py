@@ -1,4 +1,4 @@
-"""The properties of units: smoothness, noise, diversity, sensitivities, their concepts, and the decisions that depend
+"""The findings on units: their smoothness, noise, diversity, sensitivities and concepts, and the decisions that depend
 on them.
 """
 
@@ -28,12 +28,12 @@ _BAND = "Lines: the median over the living units of a layer; bands: from the low
 
 
 def smoothness(scope: Scope) -> ReportFinding | None:
-    """Return the finding on how smooth maps and kernels are."""
+    """Return the finding on how smooth maps and kernels are; None where no such metric was measured."""
     return _by_depth(scope, key="smoothness", title="Smoothness", names=_SMOOTHNESS, what="Smoothness against depth.")
 
 
 def filters(scope: Scope) -> ReportFinding | None:
-    """Return the finding on how smooth the first layer's kernels are; None where they cannot be drawn."""
+    """Return the finding on the first layer's kernels and their smoothness; None where no model has kernels to draw."""
     kernels = {model: own for model in scope.models if (own := scope.store.filters(model)) is not None}
     if not kernels:
         return None
@@ -63,7 +63,7 @@ def filters(scope: Scope) -> ReportFinding | None:
 
 
 def diversity(scope: Scope) -> ReportFinding | None:
-    """Return the finding on how many kinds of images drive a unit."""
+    """Return the finding on how many kinds of images drive a unit; None where that was not measured."""
     chances: dict[str, list[str]] = {}
     for model in scope.models:
         chance = class_diversity_by_chance(scope.store, model, next(iter(scope.store.layers(model))))
@@ -84,7 +84,9 @@ def diversity(scope: Scope) -> ReportFinding | None:
 
 
 def sensitivity(scope: Scope) -> ReportFinding | None:
-    """Return the finding on how much activations fall without colour, without shape, and with noise."""
+    """Return the finding on how much activations fall without colour, without shape, and with noise; None without the
+    sensitivity pass.
+    """
     return _by_depth(
         scope,
         key="sensitivity",
@@ -98,8 +100,10 @@ def sensitivity(scope: Scope) -> ReportFinding | None:
 def _by_depth(
     scope: Scope, *, key: str, title: str, names: list[str], what: str, more: Sequence[str] = ()
 ) -> ReportFinding | None:
-    """Return a finding on how metrics differ between layers and models, drawn by depth; None where none was
-    measured.
+    """Return a finding on how the metrics `names` differ between layers and models, drawn by depth; None where none of
+    them was measured.
+
+    `what` begins the caption; `more` are sentences that follow those on the metrics.
     """
     metrics = scope.metrics(names)
     if not metrics:
@@ -117,7 +121,11 @@ def _by_depth(
 
 
 def _compared(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
-    """Return a sentence for each metric, and a table by layer, with the differences of a pair."""
+    """Return sentences on metrics, and a table by layer.
+
+    For a pair with shared layers both are about the differences of the metrics that both models have, else about each
+    model by itself.
+    """
     if scope.pair is None or not scope.shared:
         return _alone(scope, metrics)
     known = [set(scope.store.metric_names(model, scope.shared[0])) for model in scope.pair]
@@ -162,7 +170,7 @@ def _difference_table(pair: tuple[str, str], differences: Sequence[Difference]) 
 
 
 def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
-    """Return the same for single models."""
+    """Return sentences on metrics, one for each metric and model, and a table of their means and quartiles by layer."""
     summaries = [
         summarize(scope.store, model, layer, metric)
         for metric in metrics
@@ -225,7 +233,9 @@ def noise(scope: Scope) -> ReportFinding | None:
 
 
 def _outliers(scope: Scope) -> list[str]:
-    """Return how many units are outliers under noise, by the rule of `shapebias compare`."""
+    """Return a sentence on how many units of the pair are outliers under noise, by the rule of `shapebias compare`;
+    nothing without a pair.
+    """
     if scope.pair is None or not scope.shared:
         return []
     reference = scope.pair[0]
@@ -238,7 +248,7 @@ def _outliers(scope: Scope) -> list[str]:
 
 
 def left_out(scope: Scope) -> str:
-    """Return a remark that a figure or gallery has only some of the layers; empty where it has all."""
+    """Return a remark that figures and galleries have only some of the layers; empty where they have all."""
     few, all_layers = len(scope.gallery_layers), len(scope.layers)
     return (
         ""

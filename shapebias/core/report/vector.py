@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SVG, LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-_MOST_POINTS = 3000  # of a series, above which it is drawn as pixels
+_MOST_POINTS = 3000  # a series of more points is drawn as pixels
 MODEL_INKS = ("blue", "orange", "green", "sky", "ink", "pink")  # what the style sheet calls the colours of `MODELS`
 _INKS = {  # colours of figures, and what the page has for them
     **{colour: f"var(--{name})" for (colour, _), name in zip(MODELS, MODEL_INKS, strict=True)},
@@ -26,9 +26,10 @@ _SIZE = re.compile(r"[\d.]+px")
 
 
 def svg_of(draw: "Callable[[], Figure]", key: str, description: str) -> str:
-    """Return a figure as an SVG element for a page whose style names the colours of `_INKS`.
+    """Return the figure that `draw` returns as an SVG element, for a page whose style names the colours of `_INKS`.
 
-    Names in it begin with `key`, as several figures share a page. Text is text, in the page's font.
+    Names in it begin with `key`, as several figures share a page. Text stays text, in the page's font. `description` is
+    for readers who cannot see the figure.
     """
     with drawing(key, "none"):
         figure = draw()

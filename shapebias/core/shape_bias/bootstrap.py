@@ -6,16 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Interval = tuple[float, float]
+Interval = tuple[float, float]  # its lower and its upper end
 NO_INTERVAL = (float("nan"), float("nan"))
 _AT_ONCE = 4_000_000  # number of values that are held at once
 _SOURCES = re.compile(r"([^-]*[^\W\d_][0-9]+)-([^-]*[^\W\d_][0-9]+)(?:\.[A-Za-z0-9]+)?")
 
 
 def sources_of(names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Return for every stimulus the numbers of the shape and of the texture that it was made of, int64 [images] each.
+    """Return for every stimulus the number of the photo that gave its shape, and that of the image that gave its
+    texture, int64 [images] each.
 
-    `cat1-elephant2.png` was made of the photo cat1 and the texture elephant2. None where a name does not tell them.
+    Both are numbered from 0, and stimuli made of the same one have the same number. `cat1-elephant2.png` was made of
+    the photo cat1 and the texture elephant2. Returns None where any of the names does not tell.
     """
     pairs = []
     for name in names:
@@ -41,9 +43,12 @@ def crossed_interval(
 ) -> Interval:
     """Return the 95 % interval of the shape bias over resampled shape sources and, crossed with them, texture sources.
 
-    counts int64 [images, 2]: an image's decisions by shape and by texture. Stimuli with the same photo or texture are
-    not independent. So both kinds of sources are drawn with replacement, and an image counts (times its shape was
-    drawn) x (times its texture was drawn): the pigeonhole bootstrap of Owen 2007, doi:10.1214/07-AOAS122.
+    counts:                        int64 [images, 2], the numbers of an image's decisions by shape and by texture
+    shape_source, texture_source:  int64 [images], the numbers that `sources_of` returns
+
+    Stimuli made of the same photo or texture are not independent. So both kinds of sources are drawn with replacement,
+    and an image counts (times its shape was drawn) x (times its texture was drawn): the pigeonhole bootstrap of Owen
+    2007, doi:10.1214/07-AOAS122. NO_INTERVAL where there is no decision by shape or texture.
     """
     decided = np.flatnonzero(counts.any(1))
     random = np.random.default_rng(seed)
@@ -63,8 +68,9 @@ def crossed_interval(
 def image_interval(counts: NDArray[np.int64], *, seed: int, resamples: int) -> Interval:
     """Return the 95 % interval of the shape bias over resampled images (Efron & Tibshirani 1993, ch. 13).
 
-    counts int64 [images, 2]: an image's decisions by shape and by texture. Images with equal counts are
-    interchangeable, so a resample is one multinomial draw of how many images have each pair of counts.
+    counts int64 [images, 2]: the numbers of an image's decisions by shape and by texture, at least one image. Images
+    with equal counts are interchangeable, so a resample is one multinomial draw of how many images have each pair of
+    counts. NO_INTERVAL where there is no decision by shape or texture.
     """
     kinds, times = np.unique(counts, axis=0, return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(len(counts), times / len(counts), resamples)
@@ -72,9 +78,10 @@ def image_interval(counts: NDArray[np.int64], *, seed: int, resamples: int) -> I
 
 
 def _percentiles(totals: NDArray[np.float64]) -> Interval:
-    """Return the interval from resampled counts [resamples, 2].
+    """Return the 95 % interval of the shape bias from resampled numbers of decisions by shape and by texture,
+    [resamples, 2].
 
-    Resamples without any decision by shape or texture are left out.
+    Resamples without any such decision are left out; NO_INTERVAL where all are.
     """
     shape, texture = totals.T
     decided = shape + texture > 0

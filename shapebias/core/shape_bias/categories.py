@@ -1,4 +1,7 @@
-"""The mapping of a network's classes to the categories of a cue-conflict experiment: by name, the classes' indices."""
+"""The categories of a cue-conflict experiment, and which classes of a network belong to them.
+
+A mapping has for each category, by name, the indices of its classes among the network's outputs.
+"""
 
 import json
 import re
@@ -33,8 +36,11 @@ def sixteen_classes() -> dict[str, list[int]]:
 
 
 def known_categories(class_names: Sequence[str]) -> dict[str, list[int]]:
-    """Return those of the 16 categories that a network has classes of, by the category's name or a synonym of it, each
-    with the indices of these classes: of CIFAR-10 airplane, bird, boat (ship), car (automobile), cat, dog, truck."""
+    """Return the mapping of those of the 16 categories that a network has classes of.
+
+    A class belongs to a category if its name is that of the category or a synonym: CIFAR-10 has airplane, bird, boat
+    (ship), car (automobile), cat, dog and truck. `class_names` are in the order of the network's outputs.
+    """
     category_of = {
         name: category for category in sixteen_classes() for name in (category, *_SYNONYMS.get(category, ()))
     }
@@ -51,8 +57,9 @@ def is_part_of_sixteen(categories: Sequence[str]) -> bool:
 
 
 def part_text(mapping: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:
-    """Return which of the 16 categories a network has, with its own names, and the chance level: `7 of the 16
-    categories (airplane, bird, boat: ship, ...), chance 14.3 %`."""
+    """Return a phrase on which of the 16 categories are in `mapping`, with the network's names for them, and on the
+    chance level: `7 of the 16 categories (airplane, bird, boat: ship, ...), chance 14.3%`.
+    """
     texts = []
     for category, indices in mapping.items():
         own = [printable(class_names[index], 40) for index in indices]
@@ -68,12 +75,12 @@ def identity_mapping(class_names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def load_mapping(path: Path, class_ids: Sequence[str], class_names: Sequence[str]) -> dict[str, list[int]]:
-    """Read a mapping file, JSON of {category: [class id, class name or index, ...], ...}, as category: class indices.
+    """Return the mapping in a file, JSON of {category: [class id, class name or index, ...], ...}.
 
     `class_ids` and `class_names` are the network's, in the order of its outputs (for ImageNet: WordNet ids and names).
-    Raises UsageError, one line that says where, for a file that is not a mapping, fewer than two categories, a category
-    without classes or whose name cannot be part of a file name, and a class that does not exist, is ambiguous, or is
-    used twice.
+    Raises UsageError, one line that says where, for a file that cannot be read or is not a mapping, fewer than two
+    categories, a category without classes or whose name is not letters and single spaces, and a class that does not
+    exist, is ambiguous, or is used twice.
     """
     file, mapping = printable(str(path)), {}
     for category, classes in read_mapping(path).items():
@@ -88,8 +95,10 @@ def load_mapping(path: Path, class_ids: Sequence[str], class_names: Sequence[str
 
 
 def read_mapping(path: Path) -> dict[str, list[Any]]:
-    """Return what a mapping file lists for each category, whatever network it is for. Raises UsageError as
-    `load_mapping` does."""
+    """Return what a mapping file lists for each category: class ids, names or indices that no network was asked for.
+
+    Raises UsageError as `load_mapping` does, except for the classes, which are not checked.
+    """
     file = printable(str(path))
     try:
         content = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_without_repetition)
@@ -115,7 +124,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _class_index(entry: object, class_ids: Sequence[str], class_names: Sequence[str]) -> int:
-    """Return the index for an entry of a mapping file. Raises ValueError that says what is wrong with it."""
+    """Return the class index that an entry of a mapping file names. Raises ValueError that says why it names none."""
     if type(entry) is int:
         if not 0 <= entry < len(class_ids):
             raise ValueError(f"class {printable(str(entry), 20)} is not one of 0 to {len(class_ids) - 1}")

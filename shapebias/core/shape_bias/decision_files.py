@@ -1,6 +1,7 @@
 """Files of decisions in the CSV format of model-vs-human (Geirhos et al. 2021): found, read row by row, and written.
 
-One row a trial, with columns subj, session, trial, rt, object_response, category, condition and imagename.
+Each row is a trial: what a subject, a person or a model, decided for an image. Its columns are subj, session, trial,
+rt (reaction time), object_response (the decision), category (the right one), condition and imagename.
 """
 
 import csv
@@ -17,20 +18,24 @@ from shapebias.core.text import printable
 COLUMNS = ("subj", "session", "trial", "rt", "object_response", "category", "condition", "imagename")
 NO_RESPONSE = "na"
 _NEEDED = ("subj", "object_response", "category", "imagename")
-_NAMED = 3  # reasons a line names
+_NAMED = 3  # most reasons or responses that a line names
 
 Row = dict[str, str]  # the texts of a trial by column
-Take = Callable[[Path, Row, int], None]  # takes a file's row with its decision; raises ValueError that says why not
+# Takes a file, one of its rows and the row's decision. Raises ValueError, which says why, to leave the row out.
+Take = Callable[[Path, Row, int], None]
 
 
 def is_person(subject: str) -> bool:
-    """Return whether a `subj` is a person, by the format's convention (`subject-01`); the others are models."""
+    """Return whether a subject is a person, by the convention for their names (`subject-01`); others are models."""
     return subject.startswith("subject-")
 
 
 def find_files(paths: Iterable[Path], pattern: str = "*") -> tuple[list[Path], list[str]]:
-    """Return the CSV files among some paths and those in the folders among them that match `pattern`, each once; and a
-    line for every folder that has none."""
+    """Return the files to read, each once, and a line for every folder that has none.
+
+    These are the `paths` that are not folders, whatever they are called, and the CSV files directly in the folders that
+    match the glob `pattern`.
+    """
     files: dict[Path, Path] = {}
     problems = []
     for path in paths:
@@ -48,8 +53,9 @@ def _is_table(file: Path) -> bool:
 def read_files(files: Iterable[Path], categories: Sequence[str], take: Take) -> list[str]:
     """Hand every row of some files to `take`, and return lines on what cannot be used. Raises nothing.
 
-    The decision is an index into `categories`, or NO_DECISION (-1) for a response that is none of them, which is named
-    unless it is the format's `na`. Of a file that cannot be read to its end, no row is taken.
+    The decision is an index into `categories`, or NO_DECISION (-1) for a response that is none of them. Such responses
+    are named in a line, unless they are empty or the format's `na`. Of a file that cannot be read to its end, no row is
+    taken.
     """
     problems = []
     index_of = {category: index for index, category in enumerate(categories)}
@@ -91,7 +97,10 @@ def _read_file(file: Path, index_of: dict[str, int], take: Take) -> list[str]:
 
 
 def _rows(file: Path) -> Iterator[Row]:
-    """Yield the rows as {column: text}. Raises OSError, csv.Error, and KeyError for missing columns."""
+    """Yield the rows of a file as {column: text}; cells that a row lacks are empty.
+
+    Raises OSError, csv.Error, and KeyError whose text names missing columns.
+    """
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         reader = csv.reader(stream)
         header = [name.strip().lower() for name in next(reader, [])]
@@ -110,8 +119,10 @@ def _first(reasons: list[str]) -> str:
 
 
 def export_files(folder: Path, experiment: str, models: Iterable[str]) -> list[Path]:
-    """Return a file in a folder for the decisions of each model, all of different names. As in those that are
-    published, underscores separate the parts of a name."""
+    """Return for each model the path of a file in a folder for its decisions, all different. Nothing is written.
+
+    As in the published files, underscores separate the parts of a name: `EXPERIMENT_MODEL_session-1.csv`.
+    """
     paths: list[Path] = []
     for model in models:
         subject = re.sub("[^A-Za-z0-9.+]+", "-", model).strip("-") or "model"

@@ -1,6 +1,7 @@
 """Shape or texture: what cue-conflict images show, what a network decides for them, and its shape bias.
 
 A cue-conflict image has the shape of one category and the texture of another (Geirhos et al. 2019, arXiv 1811.12231).
+Sets of them also hold images without a conflict, whose shape and texture are of the same category.
 """
 
 import re
@@ -14,7 +15,7 @@ from shapebias.core.shape_bias.bootstrap import NO_INTERVAL, Interval, crossed_i
 from shapebias.core.shape_bias.categories import CATEGORY
 from shapebias.core.text import printable
 
-RESAMPLES = 10_000
+RESAMPLES = 10_000  # of the bootstrap
 SOURCES, IMAGES = "shape and texture sources", "images"  # the things that are resampled for an interval
 NO_DECISION = -1
 NATIVE, MODEL = STIMULI = ("native", "model")  # how stimuli are prepared: as they are, or by the network's own crop
@@ -23,14 +24,14 @@ _STIMULUS = re.compile(rf"({CATEGORY.pattern})[0-9]*-({CATEGORY.pattern})(?:-?[0
 
 
 def short_name(name: str) -> str:
-    """Return the name that identifies an image for all observers: without folders and without a trial's prefix, such as
-    `0001_s5n_dnn_0_cat_00_`.
+    """Return the name that identifies an image for all observers: without folders, and without what recorded decisions
+    put before it, such as `0001_s5n_dnn_0_cat_00_`.
     """
     return name.rpartition("/")[2].rpartition("_")[2]
 
 
 def parse_stimulus(name: str) -> tuple[str, str]:
-    """Return the shape and the texture in an image's name. Raises ValueError for a name of another kind.
+    """Return the names of the shape and the texture in an image's name. Raises ValueError for a name of another kind.
 
     The name is `cat/cat1-elephant2.png` as published, `0001_s5n_dnn_0_cat_00_cat1-elephant2.png` as recorded, or
     `circle/circle-dots-00012.png` of the built-in images.
@@ -45,8 +46,11 @@ def parse_stimulus(name: str) -> tuple[str, str]:
 
 
 def label_stimulus(name: str, categories: Sequence[str], textures: Sequence[str] | None = None) -> tuple[int, int]:
-    """Return an image's shape and texture as indices into `categories`; `textures` are the textures' names where they
-    have their own (the built-in images). Raises ValueError that says what is wrong with the name."""
+    """Return an image's shape and texture, by its name, as indices into `categories`.
+
+    Where textures have names of their own (those of the built-in images), `textures` has them, in the order of
+    `categories`. Raises ValueError that says what is wrong with the name.
+    """
     shape, texture = parse_stimulus(name)
     for category, known in ((shape, categories), (texture, textures or categories)):
         if category not in known:
@@ -61,10 +65,10 @@ def label_stimulus(name: str, categories: Sequence[str], textures: Sequence[str]
 class Stimuli:
     """The stimuli among some files.
 
-    used:            int64 [images], the indices of the files
-    shape, texture:  int32 [images], their categories; equal in images without a conflict
-    unusable:        (name, reason) of every other file
-    others:          number of files of categories that do not take part
+    used:            int64 [images], the indices of the files that can be used
+    shape, texture:  int32 [images], the indices of their categories; equal in images without a conflict
+    unusable:        (name, reason) of every file that cannot
+    others:          number of files that are left out, but not unusable: those of categories that do not take part
     """
 
     used: NDArray[np.int64]
@@ -75,7 +79,7 @@ class Stimuli:
 
     @property
     def conflicting(self) -> NDArray[np.bool_]:
-        """Which of the images used are of two categories, bool [images]."""
+        """Which of the images used have a conflict, bool [images]: shape and texture are of different categories."""
         differ: NDArray[np.bool_] = self.shape != self.texture
         return differ
 
@@ -86,9 +90,10 @@ def label_stimuli(
     textures: Sequence[str] | None = None,
     all_categories: Sequence[str] = (),
 ) -> Stimuli:
-    """Return `label_stimulus` of many files: which can be used, and why the rest cannot. Raises nothing.
+    """Return which of many files can be used, with their `label_stimulus`, and why others cannot. Raises nothing.
 
-    `all_categories` are those of the experiment where not all take part.
+    `all_categories` are those of the experiment where not all take part: files with a cue of the others are only
+    counted.
     """
     used, unusable, others = [], [], 0
     for row, name in enumerate(names):
@@ -120,13 +125,13 @@ def _is_of_others(name: str, categories: Sequence[str], all_categories: Sequence
 
 
 def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[int]]) -> NDArray[np.int32]:
-    """Return the category with the largest mean probability over its classes, the first of equals.
+    """Return for each image the category with the largest mean probability over its classes, the first of equals.
 
     probabilities:  float [images, classes], softmax outputs
-    mapping:        the classes of each category
+    mapping:        for each category the indices of its classes
 
-    The result is int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a probability is not
-    finite. The rule of Geirhos et al. (2019).
+    The result is int32 [images], indices into the mapping's categories, NO_DECISION (-1) where a probability of the
+    image is not finite. The rule is that of Geirhos et al. (2019).
 
     >>> decide(np.array([[0.1, 0.6, 0.3]]), {"cat": [0, 1], "dog": [2]})
     array([0], dtype=int32)
@@ -139,8 +144,8 @@ def decide(probabilities: NDArray[np.floating], mapping: Mapping[str, Sequence[i
 
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
-    """The decisions of one observer, or of several together, for cue-conflict images and for stimuli without a
-    conflict.
+    """The decisions of one observer (a model or a person), or of several together, for cue-conflict images and for
+    images without a conflict.
 
     categories:                names that the arrays index
     images:                    the images' names; an image decided by several observers is there several times
@@ -174,9 +179,11 @@ class Decisions:
             raise ValueError("an unknown preparation of the stimuli")
 
     def among(self, categories: Sequence[str]) -> "Decisions":
-        """Return those for images of which both cues are among these categories; a decision for another one is
-        NO_DECISION."""
-        new = np.full(len(self.categories) + 1, NO_DECISION, np.int32)  # its last is that of NO_DECISION
+        """Return the decisions for images whose shape and texture are both among `categories`, which they then index.
+
+        A decision for another category becomes NO_DECISION.
+        """
+        new = np.full(len(self.categories) + 1, NO_DECISION, np.int32)  # new[-1], the last, is for NO_DECISION
         for index, name in enumerate(self.categories):
             if name in categories:
                 new[index] = categories.index(name)
@@ -192,7 +199,7 @@ class Decisions:
         )
 
     def conflicting(self) -> "Decisions":
-        """Return those for images of two categories; the others are counted in `excluded`."""
+        """Return the decisions for images with a conflict; the other images are counted in `excluded`."""
         kept = np.flatnonzero(self.shape != self.texture)
         return replace(
             self,
@@ -205,7 +212,10 @@ class Decisions:
 
 
 def pool(observers: Sequence[Decisions]) -> Decisions:
-    """Return the decisions of several observers, with the same categories, as one."""
+    """Return the decisions of several observers, one or more with the same categories, as those of one observer.
+
+    An image that several saw is there several times.
+    """
     return Decisions(
         categories=observers[0].categories,
         images=[name for observer in observers for name in observer.images],
@@ -219,7 +229,7 @@ def pool(observers: Sequence[Decisions]) -> Decisions:
 
 @dataclass(frozen=True)
 class Counts:
-    """The number of decisions for an image's shape, for its texture, and for something else."""
+    """The numbers of decisions for the shape of an image, for its texture, and for something else or nothing."""
 
     shape: int
     texture: int
@@ -241,7 +251,7 @@ class Counts:
         return f"{self.shape_bias:.4f}" if self.shape + self.texture else "undefined"
 
     def text(self, number: str = ",") -> str:
-        """Return `1,182 shape, 537 texture, 561 other`; `number` is the format of a number, `d` that without commas."""
+        """Return `1,182 shape, 537 texture, 561 other`; with "d" for the format `number`, without commas in numbers."""
         counts = {"shape": self.shape, "texture": self.texture, "other": self.other}
         return ", ".join(f"{count:{number}} {kind}" for kind, count in counts.items())
 
@@ -255,10 +265,13 @@ def sum_counts(counts: Sequence[Counts]) -> Counts:
 class Score:
     """The shape bias and its counts over all images with a conflict, and counts by shape category.
 
-    interval:        the 95 % interval of the shape bias; NaN for none
-    interval_over:   SOURCES where images' names say which shape and texture they were made of, else IMAGES
-    image_interval:  the 95 % interval over images
-    excluded:        number of images without a conflict
+    counts:          over all categories
+    interval:        the 95 % interval of the shape bias; NO_INTERVAL (NaN) for none
+    categories:      by the category of the shape, those that have images
+    excluded:        number of images without a conflict, which do not count
+    image_interval:  the 95 % interval over images; NO_INTERVAL for none
+    interval_over:   what was resampled for `interval`: SOURCES where all images' names say which shape and texture they
+                     were made of, else IMAGES; empty without images
     stimuli:         see `Decisions`
     """
 
@@ -279,8 +292,11 @@ def count_decisions(decisions: Decisions) -> Counts:
 
 
 def score(decisions: Decisions, seed: int = 0, resamples: int = RESAMPLES) -> Score:
-    """Count shape, texture and other decisions, in all and by shape category (those without an image are left out), and
-    bootstrap the interval of the shape bias. Images without a conflict are left out."""
+    """Return the shape bias of decisions, their counts in all and by shape category, and bootstrapped intervals.
+
+    Images without a conflict do not count, and categories without an image are left out. The same `seed` gives the same
+    intervals.
+    """
     decisions = decisions.conflicting()
     is_shape = decisions.decision == decisions.shape
     is_texture = decisions.decision == decisions.texture

@@ -1,4 +1,8 @@
-"""The shape bias of models beside people and published figures: as a table, JSON and CSV."""
+"""The shape bias of models beside people and published figures: as a table, JSON and CSV.
+
+People and models are observers. A choice of categories says on which of the 16 categories observers are compared: a
+list of names, or None for all.
+"""
 
 import csv
 import io
@@ -23,10 +27,11 @@ _TABLES = ("shape", "texture", "images")  # counts by shape category (rows) and 
 
 @dataclass(frozen=True, kw_only=True)
 class Observer:
-    """A model, or people together, with the decisions' score.
+    """A model, or people together, with the score of their decisions.
 
-    source:         where the figures come from
-    category_bias:  the shape bias by shape category, which published figures have without counts
+    source:         where the decisions come from: a store's path, `recorded`, or a publication; may be empty
+    category_bias:  the shape bias by shape category, in [0, 1] or NaN. Published observers have it without counts:
+                    their `score.categories` is empty
     """
 
     name: str
@@ -37,14 +42,17 @@ class Observer:
 
 
 def observe(name: str, source: str, is_people: bool, decisions: Decisions) -> Observer:
-    """Score the decisions of one observer."""
+    """Return an observer with the score of its decisions; the other arguments are fields of `Observer`."""
     scored = score(decisions)
     category_bias = {category: counts.shape_bias for category, counts in scored.categories.items()}
     return Observer(name=name, source=source, is_people=is_people, score=scored, category_bias=category_bias)
 
 
 def published() -> list[Observer]:
-    """Return people (10 of them, together) and models, as published: Geirhos et al. 2019, from the raw decisions."""
+    """Return the published observers over all 16 categories: ten people together, and models.
+
+    The figures were counted from the raw decisions of Geirhos et al. 2019; they have no intervals.
+    """
     people = _reference()
     observers = {"people": people, **people["published_models"]}
     return [
@@ -60,7 +68,9 @@ def published() -> list[Observer]:
 
 
 def published_among(categories: Sequence[str]) -> list[Observer]:
-    """Return the same for the published images of which both cues are among some of the 16 categories."""
+    """Return the published observers over only those images whose shape and texture are both among `categories`, some
+    of the 16.
+    """
     pairs = _reference()["pairs"]
     chosen = [pairs["categories"].index(category) for category in categories]
     observers = []
@@ -80,13 +90,16 @@ def published_among(categories: Sequence[str]) -> list[Observer]:
 
 
 def published_beside(choices: Iterable[Sequence[str] | None]) -> list[Observer]:
-    """Return the published observers for each choice of categories, None: all, that `choices_of` gives."""
+    """Return the published observers for each choice of categories, one choice after the other."""
     return [one for choice in choices for one in (published() if choice is None else published_among(choice))]
 
 
 def choices_of(categories: Iterable[Sequence[str]]) -> list[list[str] | None]:
-    """Return on which of the 16 categories models are to be compared with people, each choice once: of models that
-    decide among some of them, those; of others, and where there is no model, None, which is all."""
+    """Return the choices of categories by which models are to be compared with people, each once.
+
+    `categories` has for each model the categories that it decides among. Where these are only some of the 16, they are
+    the choice. For any other model, and where there is no model, the choice is None.
+    """
     choices = {tuple(own) if is_part_of_sixteen(own) else None: None for own in categories}
     return [None if choice is None else list(choice) for choice in choices or {None: None}]
 
@@ -94,7 +107,9 @@ def choices_of(categories: Iterable[Sequence[str]]) -> list[list[str] | None]:
 def observe_among(
     name: str, source: str, is_people: bool, decisions: Decisions, choices: Iterable[Sequence[str] | None]
 ) -> list[Observer]:
-    """Score the decisions of an observer for each choice of categories, see `choices_of`."""
+    """Return an observer for each choice of categories, with the score of only those of its `decisions` that belong to
+    the choice; its source then names the number of categories.
+    """
     return [
         observe(name, source, is_people, decisions)
         if choice is None
@@ -104,7 +119,9 @@ def observe_among(
 
 
 def choice_text(categories: Sequence[str]) -> str:
-    """Return a line on what the rows of some of the 16 categories are, and what chance would give."""
+    """Return a line that explains the rows of a table whose source ends in `7 categories`: which these are, and how
+    many decisions by shape chance would give.
+    """
     names, share = printable(", ".join(categories), 400), 1 / len(categories)
     return (
         f"{_among(categories)} ({names}): images of two of these; by chance {share:.1%} of decisions are by shape, as "
@@ -123,20 +140,24 @@ def _reference() -> dict[str, Any]:
 
 
 def shape_categories(observers: Iterable[Observer]) -> list[str]:
-    """Return the shape categories of all whose decisions are at hand: published figures may be of other images."""
+    """Return the shape categories that observers decided on, each once, without those of published observers, whose
+    images may have been others.
+    """
     return list(dict.fromkeys(category for observer in observers for category in observer.score.categories))
 
 
 def saw_other_images(observer: Observer, observers: Iterable[Observer]) -> bool:
-    """Return whether a published observer's figures are for other categories than those that the others decided
-    among.
+    """Return whether an observer's figures are published ones for other images than the `observers` saw: for none of
+    them do the figures cover all shape categories.
+
+    False for an observer whose own decisions are at hand.
     """
     scored = [other.score.categories.keys() for other in observers if other.score.categories]
     return not observer.score.categories and not any(names <= observer.category_bias.keys() for names in scored)
 
 
 def bias_text(observers: Sequence[Observer]) -> str:
-    """Return a table with one line per observer."""
+    """Return a text table with one line per observer: counts, shape bias and its 95 % interval, undefined ones as –."""
     rows = [["", "from", "stimuli", "shape", "texture", "other", "shape bias", "95 % interval"]]
     for observer in observers:
         counts, bounds = observer.score.counts, observer.score.interval
@@ -148,8 +169,8 @@ def bias_text(observers: Sequence[Observer]) -> str:
 
 
 def categories_text(observers: Sequence[Observer]) -> str:
-    """Return a table of the shape bias with one line per shape category, and one column per observer that has it by
-    category.
+    """Return a text table of the shape bias with one line per shape category, and one column per observer that has it
+    by category and saw the same images (see `saw_other_images`).
     """
     columns = [one for one in observers if one.category_bias and not saw_other_images(one, observers)]
     rows = [["shape category", *(f"{printable(one.name)}, {printable(one.source)}" for one in columns)]]
@@ -160,7 +181,7 @@ def categories_text(observers: Sequence[Observer]) -> str:
 
 
 def bias_record(scored: Score) -> dict[str, Any]:
-    """Return a score ready for JSON (None where a number is undefined)."""
+    """Return a score ready for JSON, None where a number is undefined and for empty texts."""
     return {
         **_counts_record(scored.counts),
         "interval": [_finite(bound) for bound in scored.interval],
@@ -173,7 +194,10 @@ def bias_record(scored: Score) -> dict[str, Any]:
 
 
 def observer_record(observer: Observer) -> dict[str, Any]:
-    """Return an observer ready for JSON; where only the shape bias of a category is known, it stands alone."""
+    """Return an observer ready for JSON: name, source, people (whether it is people) and the fields of `bias_record`.
+
+    Where only the shape bias of a category is known, the category's record has no counts.
+    """
     record = {"name": observer.name, "source": observer.source, "people": observer.is_people}
     scored = bias_record(observer.score)
     known = {category: {"shape_bias": _finite(bias)} for category, bias in observer.category_bias.items()}
@@ -181,8 +205,8 @@ def observer_record(observer: Observer) -> dict[str, Any]:
 
 
 def bias_csv(observers: Iterable[Observer]) -> str:
-    """Return CSV with one row per observer for all images (category empty) and one per shape category; unknown values
-    are empty.
+    """Return a CSV text with a header and, for each observer, one row for all images (category empty) and one for each
+    shape category. Unknown values are empty.
     """
     text = io.StringIO()
     columns = ("name", "source", "category", "shape", "texture", "other", "shape_bias", "low", "high")

@@ -1,4 +1,4 @@
-"""Recorded cue-conflict decisions: read from files as model-vs-human keeps them, and written so."""
+"""Recorded cue-conflict decisions: read from files in model-vs-human's format, and written in it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ EXPERIMENT = "style-transfer-512-nomask-experiment"  # prefix of the published f
 
 @dataclass(frozen=True)
 class Recorded:
-    """Decisions by subject, and the problems of the files, one line each."""
+    """Decisions by subject (a person or a model), and the problems of the files, one line each."""
 
     subjects: dict[str, Decisions]
     problems: list[str]
@@ -32,10 +32,11 @@ class _Trials:
 
 
 def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded:
-    """Read CSV files and folders of them; a subject may have several files. Raises no error.
+    """Return the decisions in CSV files and folders of them; a subject may have several files. Raises no error.
 
-    Unusable data (a file, rows with a bad image name or an unknown category) is left out and listed in `problems`.
-    Responses that are not a category count as no decision, and are listed unless they are the format's `na`.
+    `categories` are the names that responses and images may have. Unusable data (a file, rows with a bad image name or
+    an unknown category) is left out and listed in `problems`. Responses that are not a category count as no decision,
+    and are listed unless they are empty or the format's `na`.
     """
     trials: defaultdict[str, _Trials] = defaultdict(_Trials)
 
@@ -72,7 +73,8 @@ def _label(row: dict[str, str], image: str, categories: list[str]) -> tuple[int,
 
 
 def export_decisions(folder: Path, models: Mapping[str, Decisions]) -> list[Path]:
-    """Write the decisions of each model by name so that model-vs-human reads them, and return the files.
+    """Write the decisions of models, by the models' names, in the format of model-vs-human, a file for each; return the
+    files.
 
     `folder` is made if it is not there. Raises CannotWriteError where a file cannot be written.
     """
@@ -86,7 +88,7 @@ def write_decisions(path: Path, model: str, decisions: Decisions) -> None:
     """Write the decisions of one model to a file.
 
     An image whose name does not say its two categories (textures of the built-in images have names of their own) gets
-    one that does, as model-vs-human takes the texture from there. Raises CannotWriteError.
+    another name that does, since model-vs-human takes the texture from the name. Raises CannotWriteError.
     """
     write_rows(path, _rows(model, decisions))
 

@@ -13,10 +13,12 @@ from shapebias.core.store import schema
 class MapScores:
     """Scores that say how well the attribution maps of a model explain its decisions.
 
+    The axes of methods and images are those of the `Attribution` that the scores belong to.
+
     facts:    how the scores were measured
     values:   by the score's name, float32 [methods, images]; NaN where it was not measured
-    overlap:  float32 [methods, images, thresholds], from which localisation is computed; None where no objects are
-              known
+    overlap:  float32 [methods, images, thresholds], from which localisation is computed (see `schema`); None where no
+              objects are known
     """
 
     facts: schema.AttributionScores
@@ -28,17 +30,18 @@ class MapScores:
 class Attribution:
     """The attribution maps of some probe images by several methods.
 
-    A `row` is the index of an image among these images.
+    A `row` is the index of an image among these images. A method's name that is not in `methods` raises ValueError.
 
     images:       how the images were chosen, and which output is explained
     methods:      how each method was run, by its name, in the order of the first axis of `scale` and `gap`
-    image:        int64 [images], ascending: the numbers of the probe images
-    target:       int32 [images], the output that is explained, -1 = none
+    image:        int64 [images], ascending: the numbers of the probe images in the store
+    target:       int32 [images], the index of the output that is explained, -1 = none
     probability:  float32 [images], the softmax probability of that output; NaN where there is none
     scale:        float32 [methods, images], the largest |value| of the map; 0 = a constant map; NaN = not measured
     gap:          float32 [methods, images], the completeness gap; NaN where the method has none
-    left_out:     by name, why requested methods do not apply to the network
-    read:         function that returns a method's stored map of a row, float16 [h, w]: the map divided by its scale
+    left_out:     by name, why a requested method cannot be applied to the network
+    read:         function of a method's name and a row that reads the stored map, float16 [h, w]: the map divided by
+                  its scale
     scores:       how well the maps explain; None where that was not measured
     """
 

@@ -12,7 +12,8 @@ from shapebias.core.store.reader import Store
 
 
 def read_concepts(store: Store) -> Concepts | None:
-    """Return the concepts of a store's dissection; None where the store was not dissected.
+    """Return the concepts of a store's dissection; None where no units were dissected, or where the concepts of joined
+    stores differ.
 
     Raises StoreError where the store is damaged.
     """
@@ -30,14 +31,14 @@ def read_concepts(store: Store) -> Concepts | None:
 
 
 def was_dissected(store: Store, model: str, layer: str) -> bool:
-    """Return whether a layer has counts of concepts."""
+    """Return whether the units of a layer were dissected."""
     return store.layer_has(model, layer, "concepts/label")
 
 
 def layer_concepts(store: Store, concepts: Concepts, model: str, layer: str) -> LayerConcepts:
-    """Return the pixel counts of a layer's concepts.
+    """Return for every unit of a layer and every category the best concept, with its pixel counts.
 
-    Raises StoreError where they are missing or inconsistent.
+    `concepts` are those of the store. Raises StoreError where the counts are missing or inconsistent.
     """
     shape = [store.layers(model)[layer].units, len(concepts.categories)]
     label, intersection, activation, truth = (
@@ -55,9 +56,10 @@ def layer_concepts(store: Store, concepts: Concepts, model: str, layer: str) -> 
 
 
 def unit_concepts(store: Store, model: str, layer: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the best concept of every unit and the category of that concept.
+    """Return the best concept of every unit of a layer, and the category of that concept.
 
-    Both are texts (object [units]), empty where a unit has none. Raises StoreError where the store is damaged.
+    Both are texts (object [units]), empty for a unit without one and where the layer was not dissected. Raises
+    StoreError where the store is damaged.
     """
     owner, label = store.owner(model)  # joined stores may have different concepts
     concepts = read_concepts(owner)

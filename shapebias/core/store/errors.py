@@ -7,13 +7,15 @@ from shapebias.core.text import printable
 
 
 class StoreError(ShapebiasError):
-    """The store cannot be read: it is missing, has another format or version, or is damaged.
+    """The store cannot be read: it is missing, has another format or version, is damaged, or memory is short.
 
     path:   the store's folder or URL
     where:  the position inside the store; empty where it is unknown or the whole store is meant
     what:   what is wrong there
 
-    `where` and `what` are printable.
+    text:   the whole line for the user
+
+    `where` and `what` are printable; `what` is `text` where it is not given.
     """
 
     def __init__(self, text: str, path: Path | str, *, where: str = "", what: str = "") -> None:
@@ -24,7 +26,7 @@ class StoreError(ShapebiasError):
 
 
 def damaged(path: Path | str, what: str, where: str = "") -> StoreError:
-    """Return the error for a damaged store: one line, `PATH is damaged at WHERE: WHAT`."""
+    """Return the error for a damaged store: one line, `PATH is damaged at WHERE: WHAT`. `what` must be printable."""
     where = printable(where)
     at = f" at {where}" if where else ""
     return StoreError(f"{store_name(path)} is damaged{at}: {what}", path, where=where, what=what)

@@ -22,18 +22,18 @@ _MODELS = "models/"
 
 
 class JoinedStore(Store):
-    """The models of several stores.
+    """The models of several stores, in the order of the stores.
 
     A label that an earlier store has too gets the name of its own store added: `demo-s@b`. The images of all stores are
-    numbered one store after the other, so an image's number says which store it is in. Everything about a model is read
-    from the store that holds it. `Store` documents the methods.
+    numbered one store after the other, so an image's number says which store it is in; classes are numbered likewise.
+    Everything about a model is read from the store that holds it. `Store` documents the methods.
     """
 
     def __init__(self, stores: Sequence[Store]) -> None:
         self.path = stores[0].path
         self.attributes = stores[0].attributes
         self._stores = list(stores)
-        self._owners: dict[str, tuple[int, str]] = {}  # by label here: the number of its store, and its label there
+        self._owners: dict[str, tuple[int, str]] = {}  # by label here: its store's number, its label there
         for number, store in enumerate(stores):
             for label in store.models:
                 self._owners[self._free_label(label, Path(store.path).stem)] = (number, label)
@@ -64,7 +64,8 @@ class JoinedStore(Store):
         store, label = self.owner(unit.model)
         return store, Unit(label, unit.layer, unit.index)
 
-    # Groups and arrays: those below models/ are in one store; others exist only where all stores have the same
+    # Groups and arrays: those below models/ are in one store. Others exist only where all stores have them, with the
+    # same `names` among their attributes; they are read from the first store.
 
     def _path_in_owner(self, path: str) -> tuple[Store, str]:
         model, slash, rest = path.removeprefix(_MODELS).partition("/")
@@ -117,11 +118,11 @@ class JoinedStore(Store):
 
     @cached_property
     def _first_images(self) -> list[int]:
-        """The number of each store's first image, and of the one after the last."""
+        """The number of each store's first image here, and at the end the number of all images."""
         return [0, *np.cumsum([len(store.image_paths) for store in self._stores]).tolist()]
 
     def _first_image_of(self, model: str) -> int:
-        """The number of the first image of a model's own store."""
+        """Return the number here of the first image of a model's own store."""
         return self._first_images[self._owners[model][0]]
 
     def _image_in_owner(self, image: int) -> tuple[Store, int]:
@@ -208,9 +209,9 @@ class JoinedStore(Store):
 
 
 def open_stores(paths: Sequence[Path | str]) -> Store:
-    """Open one or several stores by path or URL; several are read as one, and a store named twice is opened once.
+    """Open one or several stores by path or URL; several are read as one. A store named twice counts once.
 
-    Raises StoreError where one cannot be read.
+    Raises the errors of `open_store`.
     """
     stores = {store.identity: store for store in map(open_store, paths)}
     return next(iter(stores.values())) if len(stores) == 1 else JoinedStore(list(stores.values()))

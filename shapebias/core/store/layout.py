@@ -1,8 +1,8 @@
 """The position of each layer's arrays in a store.
 
-A model's units are numbered through its layers, in their order: `metrics`, `top/value`, `activations/max` and so on
-have one row or column for every unit of the model. Activation maps of the same size are in one array. In stores of
-version 1 every layer has its own arrays.
+The units of a model have one numbering through all of its layers, in the layers' order: `metrics`, `top/value`,
+`activations/max` and so on have one row or column for every unit of the model. Activation maps of the same size are in
+one array. In stores of version 1 every layer has its own arrays.
 """
 
 from collections.abc import Mapping
@@ -27,10 +27,11 @@ class ArrayPart:
     """The part of a stored array that belongs to one layer.
 
     path:          the array's path in the store
-    axis:          the axis of units
-    first, count:  the part is units `first` to `first + count - 1`; `count` None: the whole array
-    total:         the length of the axis of units
-    row, rows:     where an axis of `rows` rows comes first: the row that the part is in
+    axis:          the axis of units, not counting the axis of `rows`
+    first, count:  the part is units `first` to `first + count - 1`; all of them where `count` is None
+    total:         the length of the axis of units; ignored where `count` is None
+    row, rows:     the part is in row `row` of the array's first axis, which has `rows` rows (one for each metric); None
+                   and 0 where the array has no such axis
     """
 
     path: str
@@ -43,10 +44,14 @@ class ArrayPart:
 
 
 class LayerArray:
-    """A layer's part of an array, indexed by numbers and slices as if it were an array of its own."""
+    """A layer's part of a stored array, indexed as if it were an array of its own; indexing reads the values.
+
+    An index is a number, a slice, a tuple of these, or `...` for the whole part. The number of a unit that the layer
+    does not have raises IndexError.
+    """
 
     def __init__(self, array: "zarr.Array[Any]", part: ArrayPart) -> None:
-        """Raises ValueError where the array does not have the shape that `part` says."""
+        """Raises ValueError where the array's axes of rows and of units do not have the lengths that `part` says."""
         self._array, self._part = array, part
         shape = array.shape if part.row is None else array.shape[1:]
         fits = part.count is None or (len(shape) > part.axis and shape[part.axis] == part.total)
@@ -70,7 +75,10 @@ class LayerArray:
         return np.asarray(self._array[self.whole_selection(selection)])
 
     def whole_selection(self, selection: Any) -> tuple[Any, ...]:
-        """Return the selection of the whole array that corresponds to a selection of this part."""
+        """Return the index of the whole array that selects the same values as an index of this part.
+
+        Raises IndexError for a unit that the layer does not have.
+        """
         chosen = list(selection) if isinstance(selection, tuple) else [] if selection is ... else [selection]
         chosen += [slice(None)] * (len(self.shape) - len(chosen))
         if self._part.count is not None:
@@ -88,7 +96,13 @@ class LayerArray:
 
 @dataclass(frozen=True)
 class StoreLayout:
-    """The layers of a model: their facts by name, and the names of the metrics in the order of their rows."""
+    """The layout of a model's arrays.
+
+    model:    the model's label
+    version:  the version of the store
+    layers:   facts of the layers by name, from input to output
+    metrics:  names of the model's metrics, in the order of their rows in the array `metrics`; empty in version 1
+    """
 
     model: str
     version: int
@@ -96,14 +110,14 @@ class StoreLayout:
     metrics: tuple[str, ...] = ()
 
     def metric_names(self, layer: str) -> list[str]:
-        """Return the names of a layer's metrics. Only for stores after version 1."""
+        """Return the names of a layer's metrics, in the order of `metrics`. Only for stores after version 1."""
         return [name for name in self.metrics if name not in self.layers[layer].lacks]
 
     def part(self, layer: str, name: str) -> ArrayPart:
-        """Return the part of an array that belongs to a layer, by a name such as `metrics/tv`, `top/value` or
-        `concepts/label`.
+        """Return where a layer's array is: `name` is its name, such as `metrics/tv`, `top/value` or `concepts/label`.
 
-        Raises KeyError for a metric that the model does not have.
+        The array need not exist. Raises KeyError for a layer that the model does not have and, after version 1, for a
+        metric that the layer does not have.
         """
         if self.version == _PER_LAYER:
             return ArrayPart(f"{schema.layer_path(self.model, layer)}/{name}")
@@ -127,7 +141,9 @@ class StoreLayout:
 
     @cached_property
     def _firsts(self) -> dict[str, tuple[int, int]]:
-        """By layer: the index of its first unit among all units, and among the units with maps of the same size."""
+        """For each layer the index of its first unit among all units of the model, and among those with maps of the
+        same size.
+        """
         firsts, units, maps = {}, 0, dict[str, int]()
         for name, facts in self.layers.items():
             same = map_group(facts)

@@ -1,8 +1,10 @@
-"""The list of a store's files, written when the store is finished, so that missing, cut or changed files are noticed.
+"""The manifest: the list of a store's files, written when the store is finished.
 
-Chunks have checksums of their own. Metadata has none, so its text is repeated here; over a network it then arrives in
-one piece. The list is JSON. It is kept as the only chunk of a byte array, since Zarr warns of files that it does not
-know; in stores of version 1 it is a file beside the root's zarr.json.
+By it, missing, shortened and changed files are noticed.
+
+Chunks have checksums of their own. Metadata has none, so its contents are repeated in the manifest; over a network all
+metadata then arrives in one piece. The manifest is JSON. It is kept as the only chunk of a byte array, since Zarr warns
+of files that it does not know; in stores of version 1 it is a file beside the root's zarr.json.
 """
 
 import hashlib
@@ -19,16 +21,20 @@ METADATA = "zarr.json"
 
 
 def file_sizes(store: Path) -> dict[str, int]:
-    """Return the size in bytes of every file of a store except the manifest, by its path in the store."""
+    """Return the size in bytes of every file in a store's folder except the manifest, by the file's path in the store.
+
+    Raises OSError where a file's size cannot be read.
+    """
     files = sorted(path for path in store.rglob("*") if path.is_file())
     sizes = {path.relative_to(store).as_posix(): path.stat().st_size for path in files}
     return {name: size for name, size in sizes.items() if name != EARLY_NAME and not name.startswith(f"{ARRAY}/")}
 
 
 def read_manifest(content: bytes) -> tuple[dict[str, int], dict[str, Any]]:
-    """Return the file sizes in bytes, and the metadata (in early versions its SHA-256 digests), both by file name.
+    """Return the sizes in bytes of all files, and the contents of the metadata files, both by path in the store.
 
-    Raises ValueError where the content is not a manifest.
+    `content` is the JSON of a manifest. The contents of a metadata file are its parsed JSON, or in early stores its
+    SHA-256 digest, a str. Raises ValueError where `content` is not a manifest.
     """
     try:
         manifest = json.loads(content)
@@ -38,9 +44,11 @@ def read_manifest(content: bytes) -> tuple[dict[str, int], dict[str, Any]]:
 
 
 def compare_with_manifest(store: Path) -> tuple[list[tuple[str, str]], list[str]] | None:
-    """Return the differences from the manifest as (file, difference), and the files that it does not list.
+    """Return how a store's folder differs from its manifest: (path in the store, difference in words) of listed files,
+    and the paths of files that the manifest does not list.
 
-    Returns None where there is no manifest. Raises StoreError where the manifest cannot be read.
+    Only sizes and metadata are compared. Returns None where there is no manifest. Raises StoreError where the manifest
+    cannot be read, and OSError where another file cannot.
     """
     name = next((name for name in (NAME, EARLY_NAME) if (store / name).is_file()), None)
     if name is None:

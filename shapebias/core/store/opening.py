@@ -23,7 +23,8 @@ T = TypeVar("T")
 def open_store(location: Path | str) -> Store:
     """Open the store at a path or URL for reading.
 
-    Raises StoreError where there is no store, or where it is damaged or made by a newer version.
+    Only facts about the store and its models are read. Raises StoreError where there is no store, or where it is
+    damaged or made by a newer version, and ShapebiasError where the server of a URL does not deliver it.
 
     >>> open_store("no.zarr")
     Traceback (most recent call last):

@@ -14,9 +14,10 @@ _CACHED_BLOCKS = 64
 
 
 class Ragged:
-    """A list of byte strings.
+    """A list of byte strings, read as they are asked for; several threads may use it.
 
-    Item i is data[offsets[i]:offsets[i + 1]]. It reads cached blocks (at most 64 MiB), so reading neighbours is cheap.
+    Item i is data[offsets[i]:offsets[i + 1]]. Data is read in blocks of 1 MiB, and the last 64 blocks are kept, so that
+    reading neighbours is cheap.
     """
 
     def __init__(self, data: "zarr.Array[Any]", offsets: NDArray[np.int64]) -> None:
@@ -39,7 +40,7 @@ class Ragged:
         return joined[start - first : stop - first]
 
     def all(self) -> list[bytes]:
-        """Return all items, read in one go."""
+        """Return all items in order, read in one go and not kept."""
         joined = np.asarray(self._data[:]).tobytes()
         bounds = self._offsets.tolist()
         return [joined[start:stop] for start, stop in pairwise(bounds)]

@@ -1,6 +1,6 @@
 """The interface for reading a store, or several joined to one.
 
-Its texts are untrusted until `core.text` made them printable.
+Texts from a store are untrusted until `core.text` made them printable.
 """
 
 from collections.abc import Sequence
@@ -37,12 +37,14 @@ class Unit:
 
 @dataclass(frozen=True)
 class TopImages:
-    """The images with the largest activations of one unit, largest first (fewer than k where the set was smaller).
+    """The images with the largest activations of one unit, largest first.
 
-    value:     float32 [n], the activation
-    image:     int32 [n], index into the probe images
+    n is the number of top images that the store keeps for a unit; fewer where there were fewer images.
+
+    value:     float32 [n], the activation: the map's maximum
+    image:     int32 [n], the number of the probe image
     position:  int32 [n, 2], (y, x) of the maximum in the map
-    map:       uint8 [n, h, w], the activation map; 255 = the unit's maximum
+    map:       uint8 [n, h, w], the activation map; 255 = the unit's maximum over all images, 0 = 0 or less
     """
 
     value: NDArray[np.float32]
@@ -59,7 +61,7 @@ class Owner(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One of the stores that are joined. `labels` translates its models' labels to their labels in the joined store."""
+    """One of the stores that are joined. `labels` gives its models' labels in the joined store, by those in its own."""
 
     store: "Store"
     labels: dict[str, str]
@@ -70,7 +72,9 @@ class Store(Protocol):
 
     `labels`, top lists and thumbnails number the probe images as `image_paths` does. Arrays of a model with one row per
     image (decisions, activations) number the images of the model's own store: see `owner`. Arrays are read when they
-    are requested. Every method that reads raises StoreError where the store is damaged.
+    are requested. Every method that reads raises StoreError where the store is damaged, and ShapebiasError where a
+    server does not deliver it. Methods that take the label of a model and the name of a layer do not check that the
+    store has them: `check_model` and `check_layer` do.
     """
 
     path: Path | str  # the folder, or the URL; of several stores that of the first
@@ -98,37 +102,39 @@ class Store(Protocol):
     # Groups and arrays, by their paths
 
     def has(self, path: str) -> bool:
-        """Return whether a group or array exists at `path`: stores differ in which passes were run."""
+        """Return whether a group or array exists at `path` (see `schema`): stores differ in which passes were run."""
 
     def attributes_of(self, path: str) -> dict[str, Any]:
         """Return the attributes of the group at `path`."""
 
     def array(self, path: str, shape: Sequence[int | None] | None = None) -> "zarr.Array[Any]":
-        """Return the array at `path`, opened once.
+        """Return the array at `path`; it stays open for later calls.
 
-        In `shape`, None stands for any extent; a `shape` of None is not checked.
-
-        Raises StoreError where the array or one of its files is missing, or where it has another shape.
+        The first call checks that it has `shape`, in which None stands for any extent; None: any shape. Raises
+        StoreError where the array or one of its files is missing, or where it has another shape.
         """
 
     def read(self, path: str, *selection: Any, shape: Sequence[int | None] | None = None) -> NDArray[Any]:
-        """Return the values of the array at `path`, or of a basic selection of it; `shape` is checked as in `array`."""
+        """Return all values of the array at `path`, or those at `selection`: for its first axes a number or a slice
+        each. `shape` is checked as in `array`.
+        """
 
     def ragged(self, path: str) -> Ragged:
-        """Return the list of byte strings at `path`."""
+        """Return the list of byte strings in the group at `path`, which has the arrays `data` and `offsets`."""
 
-    # A layer's arrays, by their names: `top/value`, `top/map`, `activations/max`, `concepts/label`
+    # A layer's arrays, by their names (`top/value`, `activations/max`, `concepts/label`); the axis of units has only
+    # the layer's own
 
     def layer_has(self, model: str, layer: str, name: str) -> bool:
         """Return whether a layer has an array of this name."""
 
     def layer_array(self, model: str, layer: str, name: str, shape: Sequence[int | None] | None = None) -> LayerArray:
-        """Return a layer's array, to be indexed. Raises StoreError as `array` does."""
+        """Return a layer's array, whose values are read when it is indexed. `shape` is checked as in `array`."""
 
     def layer_read(
         self, model: str, layer: str, name: str, *selection: Any, shape: Sequence[int | None] | None = None
     ) -> NDArray[Any]:
-        """Return the values of a layer's array, or of a basic selection of it."""
+        """Return the values of a layer's array; `selection` and `shape` are as in `read`."""
 
     # Images
 
@@ -146,13 +152,16 @@ class Store(Protocol):
 
     @property
     def skipped(self) -> list[dict[str, str]]:
-        """The images that could not be used: a dictionary with `path` (printable) and `reason` for each."""
+        """The images that could not be used: a dictionary with `path` and `reason` for each."""
 
     def image_name(self, image: int) -> str:
-        """Return the path of a probe image as str (surrogates stand for bytes that are not UTF-8)."""
+        """Return the path of a probe image as str (surrogates stand for bytes that are not UTF-8).
+
+        Raises StoreError for a number that no image has.
+        """
 
     def class_of(self, image: int) -> str:
-        """Return the class name of a probe image, empty where it has no label."""
+        """Return the class name of the probe image with this number, empty where it has no label."""
 
     def thumbnail(self, model: str, image: int) -> bytes:
         """Return the picture (JPEG or PNG file) of a probe image as `model` saw it, after resizing and cropping.
@@ -169,7 +178,7 @@ class Store(Protocol):
         """Return the same picture as `thumbnail`; None where the store has none of that image."""
 
     def cue_conflict(self, model: str) -> Decisions | None:
-        """Return a model's decisions for the cue-conflict images; None where there are none."""
+        """Return a model's decisions for the cue-conflict images; None where it did not decide for any."""
 
     def attribution(self, model: str) -> Attribution | None:
         """Return the attribution maps of a model; None where there was no attribution pass."""
@@ -193,32 +202,37 @@ class Store(Protocol):
         """Return the values of a metric for a layer's units, float32 [units]."""
 
     def metric_part(self, model: str, layer: str, name: str) -> ArrayPart:
-        """Return the part of the array that `metric` reads.
+        """Return the part of the store that `metric` reads for a layer.
 
-        Layers whose metrics are read together have the same part.
+        It is the same for layers whose values of a metric are read together.
         """
 
     def top(self, unit: Unit) -> TopImages:
         """Return the top images of one unit with their maps. Reads only that unit's part of the store."""
 
     def top_lists(self, model: str, layer: str, name: str) -> NDArray[Any]:
-        """Return the `value`, `image` or `position` of the top images of all units of a layer, [units, k] or [units, k,
-        2].
+        """Return the `value`, `image` or `position` (`name`) of the top images of all units of a layer.
+
+        The shape is [units, k], for `position` [units, k, 2]; otherwise as in `TopImages`. Where a unit has fewer than
+        k top images, values are NaN and images -1 at the end, and positions there mean nothing.
         """
 
     def activations(self, model: str, layer: str, kind: str) -> LayerArray:
-        """Return the `max` or `mean` activations of a layer, float16 [images of the model's own store, units].
+        """Return the `max` or `mean` activations (`kind`) of a layer, float16 [images of the model's own store, units].
 
-        Index the result to read a part of it.
+        Values are read when the result is indexed. Raises StoreError where the store does not keep them.
         """
 
     def activation_column(self, unit: Unit, most: int, block: int) -> NDArray[np.float16]:
-        """Return a unit's `max` activations, float16 [images]: all, or about `most` of them in blocks spread evenly."""
+        """Return a unit's `max` activations for all images of the model's own store, float16 [images].
+
+        For more than `most` images, return about `most` of them: blocks of `block` neighbours, spread evenly.
+        """
 
     def unit(self, name: str) -> Unit:
         """Return the unit that `MODEL/LAYER/INDEX` names, in a store of one model also `LAYER/INDEX`.
 
-        Raises UsageError that says what there is.
+        The layer may be given by its module path. Raises UsageError, which says what there is, for any other name.
         """
         model, _, rest = name.partition("/")
         if len(self.models) == 1 and model not in self.models and self._names_layer(name.rpartition("/")[0]):

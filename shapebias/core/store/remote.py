@@ -1,4 +1,4 @@
-"""Reads the files of a store on a server, only when and as far as they are needed, and each small piece only once."""
+"""Reads the files of a store on a server, only when and as far as they are needed, and keeps small pieces in memory."""
 
 import json
 from collections import OrderedDict
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, BufferPrototype
 
 _REQUESTS = 32  # at a time
-_SMALL = 1 << 20  # bytes of a read that is kept
-_KEPT = 64 << 20  # bytes kept
-_KEPT_WHOLE = 256 << 20  # bytes of whole files kept
+_SMALL = 1 << 20  # most bytes of a piece that is kept
+_KEPT = 64 << 20  # most bytes of all kept pieces together
+_KEPT_WHOLE = 256 << 20  # most bytes of kept whole files together, unless a single one is larger
 
 
 class RemoteFiles(FsspecStore):
-    """The files of a store on a server. Metadata arrives with the store's manifest, in one piece.
+    """The files of a store on a server, as zarr reads them. Metadata arrives with the store's manifest, in one piece.
 
-    Zarr reads a chunk whose file is missing as fill values. Every chunk of a store was written, so here that is an
-    error.
+    Zarr takes a chunk whose file is missing for one of fill values. Every chunk of a store was written, so here a
+    missing chunk is an error.
     """
 
     url: str
@@ -41,9 +41,10 @@ class RemoteFiles(FsspecStore):
 
     @classmethod
     def open_url(cls, url: str) -> "RemoteFiles":
-        """Open the files below a URL.
+        """Open the files below a URL, and read the store's manifest if there is one.
 
-        Raises ShapebiasError where the URL's protocol has no file system or the server cannot be reached.
+        Raises ShapebiasError where the URL's protocol has no file system or the server cannot be reached, and
+        StoreError where the manifest is damaged.
         """
         files, path = filesystem(url)
         opened = cls.from_url(url, read_only=True)
@@ -66,7 +67,9 @@ class RemoteFiles(FsspecStore):
         return opened
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """Yield the names in a folder."""
+        """Yield the names of what is directly in a folder of the store, empty for the top; with a manifest only those
+        that lead to metadata.
+        """
         if self._metadata is None:
             async for name in super().list_dir(prefix):
                 yield name
@@ -79,9 +82,9 @@ class RemoteFiles(FsspecStore):
     async def get(
         self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest | None" = None
     ) -> "Buffer | None":
-        """Return the bytes of a file, or a range of them.
+        """Return the bytes of the file at the path `key`, or a range of them; None for metadata that does not exist.
 
-        Raises ShapebiasError where the server does not deliver them.
+        Raises StoreError where another file is missing, and ShapebiasError where the server does not deliver it.
         """
         is_metadata = key.rpartition("/")[2] == METADATA
         if is_metadata and self._metadata is not None:
@@ -97,16 +100,20 @@ class RemoteFiles(FsspecStore):
         return value
 
     def _as_range(self, key: str, byte_range: "ByteRequest | None") -> "ByteRequest":
-        """Return an equivalent request for which no server has to be asked for the file's size."""
+        """Return an equivalent request that needs no question for the file's size before it, where the size is known.
+
+        None asks for the whole file.
+        """
         if isinstance(byte_range, SuffixByteRequest) and key in self._sizes:
             size = self._sizes[key]
             return RangeByteRequest(max(0, size - byte_range.suffix), size)
         return byte_range or OffsetByteRequest(0)  # else s3fs asks for the size first
 
     async def _fetch(self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest") -> "Buffer | None":
-        """Return the requested bytes.
+        """Return the requested bytes, None where the file is missing.
 
-        From a server without ranges, fetch the whole file and cut the range out of it.
+        A server without ranges sends the whole file: it is kept, and the range is cut out of it. Raises ShapebiasError
+        where the server does not deliver the file.
         """
         if key in self._whole:
             return _part(self._whole[key], byte_range)
@@ -131,7 +138,7 @@ class RemoteFiles(FsspecStore):
 
 
 def _length(byte_range: "ByteRequest", size: int) -> int:
-    """Return how many bytes a request covers in a file of `size` bytes."""
+    """Return the most bytes that may answer a request; `size`, the bytes that came, for one up to the file's end."""
     if isinstance(byte_range, RangeByteRequest):
         return byte_range.end - byte_range.start
     return byte_range.suffix if isinstance(byte_range, SuffixByteRequest) else size
@@ -145,9 +152,9 @@ def _part(whole: "Buffer", byte_range: "ByteRequest") -> "Buffer":
 
 
 def read_metrics_ahead(store: Store, layers: Iterable[tuple[str, str]]) -> None:
-    """Fetch all metrics of some layers, (model, layer), in one request, so that `store.metric` finds them in memory.
+    """Fetch all metrics of some layers, (model, layer), many at a time, so that `store.metric` finds them in memory.
 
-    Does nothing for a store on this machine. Raises StoreError.
+    Does nothing for a store on this machine. Raises the errors of `Store.metric`.
     """
     if any(isinstance(part.store.path, str) for part in store.parts):
         reads: dict[object, tuple[str, str, str]] = {

@@ -1,9 +1,11 @@
 """The layout of a store (Zarr v3, format "shapebias" version 2): its names, and the facts kept as attributes.
 
+Below, `images` is an axis over the images of images/probe, unless the line names other images.
+
 attributes                 format, version, shapebias_version, created, settings, folder (where the run was started),
-                           device, rulers (see Ruler)
+                           device, models (their labels, in order), rulers (see Ruler), notes (to the user, as texts)
 manifest                   uint8: the bytes of a JSON file, see manifest.py
-images/probe/              attributes: class_ids, class_names, skipped (of each: path, reason)
+images/probe/              attributes: class_ids, class_names, skipped (path and reason of each image left out)
   path/{data,offsets}      file names as raw bytes, one after the other, relative to the image folder
   label                    int32 [images], index into class_ids, -1 = none
   thumbnails/GEOMETRY/     image int64 (ascending image indices), data + offsets: encoded pictures
@@ -16,16 +18,17 @@ images/ood/                attributes: names (of the sets of stimuli that networ
 images/ood/SET/            attributes: see OodImages
   path/{data,offsets}      as in images/probe, of the images used
   category, condition      int32 [images], indices into categories and conditions; condition -1 = none
-concepts/                  attributes: names, category (of each name, index into categories), categories, and of what
-                           was dissected: source, images, iou_area, skipped, problems; where any was dissected
-models/LABEL/              attributes: see Model, with the facts of every layer. Units are those of all layers, one
-                           layer after the other
+concepts/                  attributes: names, category (for each name an index into categories), categories; source,
+                           images (their number), skipped and problems of the annotated images; iou_area (see
+                           core/concepts.py). Only where units were dissected
+models/LABEL/              attributes: see Model, with the facts of every layer. The axis of units has those of all
+                           layers, one layer after the other
   metrics                  float32 [metrics, units], in the order of the attribute `metrics`; NaN where a layer
                            lacks one
   activations/{max,mean}   float16 [images, units]: larger than CLIPPED is stored as that, below FAINT it is coarse,
                            and below 2^-25 it is 0. Metrics and top lists are float32, from what was computed
   top/value                float32 [units, k], descending; NaN where fewer than k images
-  top/image                int32 [units, k], index into images/probe; -1 where fewer than k images
+  top/image                int32 [units, k], indices into images/probe; -1 where fewer than k images
   top/position             int32 [units, k, 2], (y, x) of the maximum in the map
   top/map/HEIGHTxWIDTH     uint8 [units with maps of that size, k, h, w], 255 = the unit's max, values <= 0 are 0
   concepts/label           int32 [units, categories]: each category's best concept, index into names, -1 = none
@@ -33,11 +36,12 @@ models/LABEL/              attributes: see Model, with the facts of every layer.
   cue_conflict/decision    int32 [images], index into categories, -1 = none; images of images/cue-conflict
   ood/SET                  int32 [images], index into categories, -1 = none; images of images/ood/SET
   decision, target         int32 [images]: the output that the network decides for, and the right one, -1 = none
-  distortions/NAME         int32 [images]: what it decides for the distorted image, -1 = no such version of it
+  distortions/NAME         int32 [images]: the output that it decides for, shown the distorted image; -1 = the image
+                           has no such version
   adversarial/right        uint8 [attacks, images]: 1 = right in spite of the attack; attributes: attacks
   filters                  float32 [units, 3, h, w]: the first layer's kernels
-  attribution/             attributes: methods (of each what AttributedMethod has), left_out (why methods do not hold
-                           for the network, by name); where attribution was measured
+  attribution/             attributes: methods (the fields of AttributedMethod of each), left_out (by name, why a
+                           method cannot be applied to the network); where attribution was measured
     target                 int32 [images], the output that is explained, -1 = none; images of images/attribution
     probability            float32 [images], the softmax probability of that output; NaN where there is none
     scale                  float32 [methods, images], the largest |value| of the map; 0 = a constant map, which is no
@@ -45,15 +49,15 @@ models/LABEL/              attributes: see Model, with the facts of every layer.
     gap                    float32 [methods, images], the completeness gap; NaN where the method has none
     maps/NAME              float16 [images, h, w], the map / scale, in [-1, 1]; 0 where the scale is 0 or NaN
     scores/                attributes: see AttributionScores; of the maps as they are stored
-      SCORE                float32 [methods, images], see core/attribution/scores.py; NaN = not measured: of an image
-                           without an object that is known, or which shows something else than what is explained.
-                           Localisation follows from the next
+      SCORE                float32 [methods, images], see core/attribution/scores.py; NaN = not measured, for
+                           instance because the place of the explained object is not known in the image. Localisation
+                           is not stored: it follows from the overlap
       overlap              float32 [methods, images, thresholds], the largest IoU of the box around the largest
                            component of {evidence >= threshold * its maximum} with a box of the object
 
 Version 1, which is still read, had a group models/LABEL/layers/LAYER with arrays of its own for every layer:
-metrics/METRIC [units], top/map [units, k, h, w], the others as above; the layer's facts were its attributes, and
-manifest.json stood beside the root's zarr.json.
+metrics/METRIC [units], top/map [units, k, h, w], the others as above. The layer's facts were the group's attributes,
+and manifest.json stood beside the root's zarr.json.
 """
 
 import re
@@ -83,19 +87,20 @@ class _Attributes:
     """A dataclass that is stored as a group's attributes (JSON)."""
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON."""
+        """Return the fields by name, ready for JSON."""
         return asdict(self)
 
     def facts(self) -> dict[str, Any]:
-        """Return the fields ready for JSON, without those that only say where arrays are in the store."""
+        """Return the fields by name, ready for JSON, without those that only say where arrays are in the store."""
         return {name: value for name, value in self.to_attributes().items() if name not in _LAYOUT}
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
-        """Read the attributes that `to_attributes` wrote, in this or an earlier version (which may lack fields with a
-        default).
+        """Return the object whose fields are in `attributes`, as `to_attributes` of this or an earlier version wrote
+        them.
 
-        Ignores unknown fields. Raises KeyError for a missing field and TypeError for one of another type.
+        Unknown names are ignored, and a missing field has its default. Raises KeyError for a missing field without a
+        default, and TypeError for a value of another type.
         """
         facts: dict[str, Any] = {}
         for known in fields(cls):
@@ -115,7 +120,8 @@ class Layer(_Attributes):
     """A layer whose units are in the store.
 
     name:      the user's name for it (`conv5`)
-    module:    its dotted path in the network
+    module:    its dotted path in the network; empty for the network itself
+    units:     the number of its units; map_height, map_width: the size of their activation maps
     left_out:  how many activation maps (one per image and unit) held NaN or infinite values and were left out
     ending:    the operations behind the layer that its activation includes, in words (`after norm, relu`); empty in
                early stores
@@ -136,6 +142,11 @@ class Layer(_Attributes):
 class Model(_Attributes):
     """A network whose units are in the store.
 
+    label:           its name in the store
+    architecture:    its name in torchvision or timm, else the class of the network
+    source:          what it was loaded from, as the user wrote it: SOURCE[@CHECKPOINT]; for a network of a Python
+                     program a text that ends in ` in memory`
+    preprocessing:   how images became its input, as names and values
     weights_sha256:  digest of the state dict
     thumbnails:      the geometry below images/probe/thumbnails whose pictures show what this network saw
     layers:          names of the layers, from input to output
@@ -165,9 +176,10 @@ class Model(_Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class Ruler(_Attributes):
-    """A network whose `layer` gave the embeddings for visual diversity; that metric is the mean over a store's rulers.
+    """A network by whose `layer` visual diversity was measured: the layer's output says how similar images are.
 
-    Early stores name none: their ruler is the last layer of their first model.
+    The metric is the mean over a store's rulers. Early stores name none: their ruler is the last layer of their first
+    model. The other fields are as in `Model`.
     """
 
     label: str
@@ -182,8 +194,8 @@ class CueConflictImages(_Attributes):
 
     categories:  names of the categories
     excluded:    how many images were left out because shape and texture are of the same category (only in early stores)
-    stimuli:     how images were prepared, `native` or `model` (see `shape_bias.decisions`); early stores do not say it
-                 and used the network's own resize and crop, `model`
+    stimuli:     how images were prepared, `native` or `model` (see `shape_bias.decisions`); early stores do not say
+                 it: theirs were prepared by the network's own resize and crop, which is `model`
     """
 
     categories: list[str]
@@ -196,8 +208,8 @@ class AttributionImages(_Attributes):
     """The choice of the images of the attribution pass.
 
     target_rule:  which output is explained: the network's decision (`predicted`) or the right output (`label`)
-    seed:         of the random choice
-    requested:    the wished number of probe images; fewer were used where there were fewer
+    seed:         the seed of the random choice
+    requested:    the number of probe images that the user asked for; fewer were used where there were fewer
     """
 
     target_rule: str
@@ -213,7 +225,8 @@ class AttributedMethod(_Attributes):
     family:         the family of methods that it belongs to
     signed:         whether a value below 0 speaks against the explained output
     height, width:  the size of its maps
-    fallback:       the method that replaced it where it does not apply to the network; else empty
+    fallback:       the name of the method that was run in its place, since it cannot be applied to the network; else
+                    empty
     """
 
     name: str
@@ -231,13 +244,13 @@ class AttributionScores(_Attributes):
 
     scores:      names of the arrays of scores
     steps:       number of steps of insertion and deletion; 0 = not measured
-    blur:        the blurred image that insertion begins with: width of the window and standard deviation, in px of a
-                 224 px image
-    grey:        the grey image that deletion ends with, in [0, 1]
-    ties:        the order of pixels of equal importance
-    tolerance:   of pointing, in px of a 224 px image
-    thresholds:  the thresholds of `overlap`
-    objects:     what the positions of objects are known from: a folder or table of boxes, or masks
+    blur:        how the image that insertion begins with was blurred: [width of the window, standard deviation], both
+                 in px of an image 224 px wide
+    grey:        the level of the grey image that deletion ends with, in [0, 1]
+    ties:        a sentence on the order in which pixels of equal importance were taken
+    tolerance:   how far pointing may miss the object, in px of an image 224 px wide
+    thresholds:  the thresholds of `overlap`, fractions of a map's largest evidence
+    objects:     where the positions of objects are known from: the path of a folder or table of boxes, or `masks`
     """
 
     scores: list[str]
@@ -252,9 +265,9 @@ class AttributionScores(_Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class OodImages(_Attributes):
-    """A set of stimuli.
+    """A set of stimuli: images of categories, such as the set `edge` of model-vs-human.
 
-    categories, conditions:  their names
+    categories, conditions:  the names that the set's arrays index; conditions are kinds of images, such as contrasts
     stimuli:                 how images were prepared, `native` or `model`
     skipped:                 the images that were left out: a dictionary with `path` and `reason` for each
     """
@@ -266,7 +279,9 @@ class OodImages(_Attributes):
 
 
 def is_safe_name(name: object) -> bool:
-    """Return whether shapebias could have given this name to a model or layer: printable, short, and not a path."""
+    """Return whether an object is a text that could name a model or layer in a store: printable, of 1 to 200
+    characters, and without a slash.
+    """
     return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and "/" not in name
 
 
@@ -288,6 +303,6 @@ def ood_path(model: str) -> str:
 def layer_path(model: str, layer: str) -> str:
     """Return the path of a layer's group in a store of version 1.
 
-    The `#` of `block#2` is written `~`, since URLs end at a `#`.
+    The `#` of `block#2` is written `~`, since URLs end at a `#`, and a `~` as `~~`.
     """
     return f"models/{model}/layers/{layer.replace('~', '~~').replace('#', '~')}"

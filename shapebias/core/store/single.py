@@ -1,4 +1,4 @@
-"""A single store, in a folder or on a server: its arrays, checked as they are read."""
+"""A single store, in a folder, in a zip or on a server: its arrays, checked as they are read."""
 
 import math
 import os
@@ -26,23 +26,23 @@ from shapebias.core.store.ragged import Ragged
 from shapebias.core.store.reader import Owner, Part, Store, TopImages, Unit
 from shapebias.core.text import printable
 
-_AT_ONCE = 1 << 16  # units of a model whose metrics are read for all layers together
+_AT_ONCE = 1 << 16  # a metric is read for all layers together if the model has at most so many units
 
 
 class SingleStore(Store):
     """One store, opened for reading. `Store` documents the methods."""
 
     def __init__(self, path: Path | str, group: zarr.Group, files: Files | None = None) -> None:
-        """Read the facts about the store and its models.
+        """Read the facts about the store, whose top is `group`, and its models.
 
-        `files` tells which files exist, for a store on this machine. Raises StoreError where the facts make no sense.
+        `files` tells which files exist; None for a store on a server. Raises StoreError where the facts make no sense.
         """
         self.path = path
         self._group, self._files = group, files
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: of which images, and pictures
+        self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: images' numbers, pictures
         self._layouts: dict[str, StoreLayout] = {}
-        self._metrics: dict[ArrayPart, NDArray[np.float32]] = {}  # metrics of all layers of a model
+        self._metrics: dict[ArrayPart, NDArray[np.float32]] = {}  # by part: a metric of all layers of a model
         with self._reading("attributes"):
             self.attributes = dict(group.attrs)
             if not isinstance(group["models"], zarr.Group):
@@ -55,7 +55,10 @@ class SingleStore(Store):
 
     @contextmanager
     def _reading(self, where: str) -> Iterator[None]:
-        """Turn any error of the storage layer into one line that says where the store is damaged."""
+        """Turn every error inside the `with` block into a StoreError that says that the store is damaged at `where`.
+
+        A ShapebiasError passes as it is; MemoryError becomes a StoreError about memory.
+        """
         try:
             yield
         except ShapebiasError:
@@ -242,7 +245,7 @@ class SingleStore(Store):
         )
 
     def _map_scores(self, path: str, shape: list[int]) -> MapScores | None:
-        """Return the scores of a model's attribution maps; `shape` is [methods, images]."""
+        """Return the scores in the group at `path`, None where there is none; `shape` is [methods, images]."""
         if not self.has(path):
             return None
         with self._reading(path):

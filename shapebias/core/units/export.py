@@ -19,9 +19,10 @@ FORMATS = ("table", "json", "csv", "parquet")
 
 
 def write_units(store: Store, table: UnitTable, form: str, text: TextIO, binary: BinaryIO) -> None:
-    """Write `table` in a format of FORMATS: Parquet to `binary`, the others to `text`.
+    """Write `table`, of units of `store`, in the format `form` of FORMATS: Parquet to `binary`, the others to `text`.
 
-    Raises UsageError for another format, ShapebiasError where Parquet's package is missing.
+    Undefined values are null in JSON and Parquet, and empty in CSV. Raises UsageError for another format, and
+    ShapebiasError where Parquet's package is missing.
     """
     if form == "table":
         text.write(units_text(table))
@@ -43,7 +44,7 @@ def write_units(store: Store, table: UnitTable, form: str, text: TextIO, binary:
 
 
 def units_text(table: UnitTable) -> str:
-    """Return the table as aligned columns with a header line; nothing is cut."""
+    """Return the table as text in aligned columns, with a header line; no row or column is left out."""
     header = ["unit", *(METRICS[name].title for name in table.columns)]
     rows = [
         [str(table.unit(row)), *(METRICS[name].format(table.cell(name, row)) for name in table.columns)]
@@ -67,7 +68,8 @@ def _write_parquet(table: UnitTable, binary: BinaryIO) -> None:
 def write_units_file(store: Store, table: UnitTable, form: str, path: Path) -> None:
     """Write `table` into a file, in the formats of `write_units`.
 
-    Raises UsageError for another format, CannotWriteError where the file cannot be written.
+    Raises UsageError for another format, ShapebiasError where Parquet's package is missing, and CannotWriteError where
+    the file cannot be written.
     """
     try:
         if form == "parquet":

@@ -44,7 +44,7 @@ _ORDER: dict[str, Callable[..., Mask]] = {
 
 
 class FilterError(UsageError):
-    """The filter expression is wrong. `column` is the position of the error, in characters from 1."""
+    """The filter expression is wrong. `column` is the position of the error in it, in characters from 1."""
 
     def __init__(self, what: str, column: int, hint: str = "") -> None:
         super().__init__(f"{what} at column {column}" + (f": {hint}" if hint else ""))
@@ -67,7 +67,7 @@ class _Token:
 
 
 def filter_mask(text: str, table: UnitTable) -> Mask:
-    """Return which units of `table` the expression `text` selects, bool [rows]; all where it is blank.
+    """Return which rows of `table` the expression `text` selects, bool [rows]; all where it is blank.
 
     Raises FilterError where the expression is wrong.
     """
@@ -79,9 +79,11 @@ def filter_mask(text: str, table: UnitTable) -> Mask:
 def select_units(
     table: UnitTable, condition: str | None = None, sort: str | None = None, ascending: bool = False
 ) -> UnitTable:
-    """Return the units that an expression selects, sorted by a metric: the largest first, unless `ascending`.
+    """Return the units of `table` that the expression `condition` selects, sorted by the metric `sort`: the largest
+    first, unless `ascending`.
 
-    Raises FilterError where the expression is wrong, and UsageError for a metric that the table does not have.
+    None selects all units, or leaves them in their order. Raises FilterError where the expression is wrong, and
+    UsageError for a metric that the table does not have.
 
     >>> layers = [("demo-s", "conv1"), ("demo-s", "conv2")]
     >>> layer, index = np.array([0, 0, 1], np.int32), np.array([0, 1, 0], np.int32)
@@ -106,7 +108,7 @@ def filter_words(table: UnitTable) -> list[str]:
 
 
 def _titles(table: UnitTable) -> dict[str, str]:
-    """Return the names of the columns by their titles, of those whose title is one word and no column's name."""
+    """Return names of columns by their titles, for the columns whose title is one word that names no column."""
     titles = {METRICS[name].title: name for name in table.columns}
     return {title: name for title, name in titles.items() if " " not in title and title not in table.columns}
 
@@ -219,7 +221,9 @@ class _Parser:
             return _ORDER[symbol](values, values.dtype.type(number) if values.dtype.kind == "f" else number)
 
     def _column(self) -> _Token:
-        """Return the next token, which must name a column."""
+        """Return the next token, its text replaced by the name of the column that it names. Raises FilterError where it
+        names none.
+        """
         token = self._take()
         known = filter_columns(self._table)
         if token.kind != "word":
@@ -241,7 +245,9 @@ class _Parser:
         return self._table.index if name == "unit" else self._table.columns[name]
 
     def _compare_texts(self, name: str, symbol: str, wanted: str) -> Mask:
-        """Return which texts match, bool [rows]. Compares each different text once."""
+        """Return which rows of the column `name` match the text `wanted` by = != or ~, bool [rows]. Compares each
+        different text once.
+        """
 
         def matches(text: object) -> bool:
             return wanted.casefold() in str(text).casefold() if symbol == "~" else str(text) == wanted

@@ -10,9 +10,10 @@ from shapebias.core.store.reader import Store, Unit
 
 
 class Marks:
-    """The marks of a store, or of several joined ones, each in its own file.
+    """The marks of a store, or of several joined ones, each store's in its own file.
 
-    Every change is on the disk before the call returns.
+    There are none before `load`. Every change is on the disk before the call returns. Units must be of models that the
+    store has.
     """
 
     def __init__(self, store: Store) -> None:
@@ -45,7 +46,7 @@ class Marks:
         return notes.by_unit.get(name, "")
 
     def units(self) -> list[Unit]:
-        """Return the marked units that the store has, in the order of its models, layers and units."""
+        """Return the marked units that the store still has, in the order of its models, layers and units."""
         units = []
         for part, notes in self._parts:
             for name in notes.by_unit:
@@ -57,9 +58,9 @@ class Marks:
         return sorted(units, key=self._position)
 
     def next_to(self, unit: Unit, step: int) -> Unit | None:
-        """Return the next marked unit after `unit`, or the one before for a `step` of -1. It wraps around at the ends.
+        """Return the next marked unit after `unit` (`step` 1) or before it (`step` -1), in the order of `units`.
 
-        Returns None where no unit is marked.
+        After the last comes the first. Returns None where no unit is marked.
         """
         marked = self.units()[::step]
         here = self._position(unit)
@@ -98,7 +99,7 @@ class _StoreNotes:
         self.by_unit: dict[str, str] = {}
 
     def load(self) -> None:
-        """Read the file. Raises ShapebiasError where it is damaged."""
+        """Read the file; without one nothing changes. Raises ShapebiasError where it is damaged or cannot be read."""
         state = read_state(self.path)
         if state is None:
             return
@@ -108,9 +109,13 @@ class _StoreNotes:
         self.by_unit = notes
 
     def change(self, name: str, note: str | None) -> None:
-        """Set a unit's note, or delete it where `note` is None, and write the file."""
+        """Set a unit's note, or delete it where `note` is None, in the file as it is now.
+
+        Raises ShapebiasError where the file is damaged, cannot be read or cannot be written; then the change is in
+        memory only.
+        """
         try:
-            self.load()  # another explorer may have changed it; what is damaged is not written over
+            self.load()  # another explorer may have changed it; a damaged file is not written over
         finally:
             if note is None:
                 self.by_unit.pop(name, None)

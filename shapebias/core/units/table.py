@@ -20,10 +20,11 @@ TEXTS = ("concept", "concept_category")
 class UnitTable:
     """A table with one row per unit.
 
-    layers:   the (model, layer) pairs of the table
+    layers:   the (model, layer) pairs whose units may be in the table
     layer:    int32 [rows], the unit's layer: an index into `layers`
     index:    int32 [rows], the unit's number in its layer
-    columns:  by the metric's name its values [rows]: float32, NaN where a layer lacks it; or texts (object), "" there
+    columns:  by the metric's name its values [rows]: float32, NaN where a unit has none; or texts (object), empty where
+              it has none
 
     >>> column = {"tv": np.array([0.5, 2.0], np.float32)}
     >>> table = UnitTable([("demo-s", "conv1")], np.zeros(2, np.int32), np.arange(2, dtype=np.int32), column)
@@ -53,7 +54,7 @@ class UnitTable:
         return int(rows[0]) if len(rows) else None
 
     def cell(self, name: str, row: int) -> float | str:
-        """Return the value of a metric in a row."""
+        """Return the value of a metric in a row; NaN or an empty text where the unit has none."""
         value = self.columns[name][row]
         return value if isinstance(value, str) else float(value)
 
@@ -102,17 +103,18 @@ def _stable_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def unit_columns(table: UnitTable) -> dict[str, NDArray[Any]]:
-    """Return the columns of a data frame of the table: `model`, `layer`, `unit` and every metric, by name,
-    [rows] each.
+    """Return the table's columns for a data frame, [rows] each, by name: `model` and `layer` (texts), `unit` (the
+    number in the layer) and every metric.
     """
     models, layers = (np.array(names, object) for names in zip(*table.layers, strict=True))
     return {"model": models[table.layer], "layer": layers[table.layer], "unit": table.index, **table.columns}
 
 
 def load_units(store: Store, model: str | None = None, layer: str | None = None) -> UnitTable:
-    """Return a table of all units of a store, or of one model or layer, in the order of models, layers and indices.
+    """Return a table of all units of a store, or of those of one `model` or of layers called `layer`, in the order of
+    models, layers and indices.
 
-    Raises UsageError for a model or layer that the store does not have.
+    Raises UsageError for a model or layer that the store does not have, and StoreError for a damaged store.
     """
     layers = _layers(store, model, layer)
     sizes = [store.layers(label)[name].units for label, name in layers]
@@ -125,7 +127,7 @@ def load_units(store: Store, model: str | None = None, layer: str | None = None)
 
 
 def _layers(store: Store, model: str | None, layer: str | None) -> list[tuple[str, str]]:
-    """Return the (model, layer) pairs of all layers, or of the requested ones.
+    """Return the (model, layer) pairs of all layers, or of the requested ones; a layer may be given by its module path.
 
     Raises UsageError where there is none.
     """
@@ -144,7 +146,9 @@ def _layers(store: Store, model: str | None, layer: str | None) -> list[tuple[st
 
 
 def _columns(store: Store, layers: list[tuple[str, str]]) -> dict[str, NDArray[Any]]:
-    """Return every metric that some of the layers have, the concepts before their IoU."""
+    """Return by name every metric that some of the layers have, [units of all layers], NaN for units that lack it; the
+    concepts come before their IoU.
+    """
     read_metrics_ahead(store, layers)
     stored = {pair: set(store.metric_names(*pair)) for pair in layers}
     columns: dict[str, NDArray[Any]] = {}
@@ -162,16 +166,17 @@ def _columns(store: Store, layers: list[tuple[str, str]]) -> dict[str, NDArray[A
 
 
 def _concept_columns(store: Store, layers: list[tuple[str, str]]) -> dict[str, NDArray[Any]]:
-    """Return `concept` and `concept_category` of every unit, object [rows]."""
+    """Return the columns `concept` and `concept_category`, object [units of all layers]."""
     concepts, categories = zip(*(unit_concepts(store, *pair) for pair in layers), strict=True)
     return dict(zip(TEXTS, (np.concatenate(concepts), np.concatenate(categories)), strict=True))
 
 
 def unit_records(store: Store, table: UnitTable, top: bool = True) -> list[dict[str, Any]]:
-    """Return one dictionary per row: model, layer, unit, and every metric (None where it is not finite).
+    """Return one dictionary per row, ready for JSON: model, layer, unit (the number in the layer), and every metric by
+    name, None where it is not finite or an empty text.
 
-    Unless `top` is false, `top` lists the top images as {image, value, y, x}; `image` is the path in the set
-    (surrogates stand for bytes that are not UTF-8).
+    Unless the argument `top` is false, the key `top` lists the unit's top images as {image, value, y, x}: the path of
+    the image in the set (surrogates stand for bytes that are not UTF-8), the activation, and its position in the map.
     """
     records = []
     lists: dict[tuple[str, str], list[NDArray[Any]]] = {}
