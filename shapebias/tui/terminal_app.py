@@ -35,18 +35,22 @@ _COLOUR_SYSTEMS = {
 
 @runtime_checkable
 class Sheet(Protocol):
-    """A screen over another one that leaves its pictures standing where it has `room`, in cells, beside them."""
+    """A screen over another one, whose pictures it leaves standing where there is `room` for it beside them."""
 
     @property
     def room(self) -> int:
-        """The cells beside the pictures of the screen below, 0 where it covers them."""
+        """The width in cells of the free region beside the pictures of the screen below; 0 where it covers them."""
 
 
 class TerminalApp(App[None]):
     """An app with a `LinkDriver`; tests without a terminal have another driver, whose link is never busy."""
 
     def __init__(self, terminal: Terminal, painter: Painter | None, stats: MoveStats | None) -> None:
-        """`painter` is what paints the pictures, None where they are text."""
+        """Prepare the app for `terminal`.
+
+        painter:  paints the pictures; None where they are text
+        stats:    measures moves of the cursor; None where nobody wants to know
+        """
         super().__init__(driver_class=LinkDriver if stats is None else counting_driver(stats))
         self._terminal, self._painter = terminal, painter
         self._beside: Screen[Any] | None = None  # whose pictures stay, beside a sheet that is open over it
@@ -56,9 +60,9 @@ class TerminalApp(App[None]):
             self.console._color_system = _COLOUR_SYSTEMS[terminal.colours]
 
     def run_to_end(self) -> None:
-        """Run the app to its end, and end the process by the signal that ended the app, if one did.
+        """Run the app to its end; where a signal ended the app, end the process by the same signal.
 
-        Raises ShapebiasError, with its cause, where a mistake in the program ended it.
+        Raises ShapebiasError, with the exception as its cause, where a mistake in the program ended the app.
         """
         self.run(mouse=self._terminal.multiplexer != "screen")  # screen swallows Escape when the mouse is on
         join_makers()
@@ -104,13 +108,16 @@ class TerminalApp(App[None]):
         self.screen_change_signal.subscribe(self, self._turn_to)
 
     def on_app_focus(self) -> None:
-        """Paint the pictures again where the terminal may have lost them, while another window was shown."""
+        """Paint the pictures again in tmux and screen, which may have lost them while another window was shown."""
         if self._terminal.multiplexer:
             for grid in self.screen.query(GridView):
                 grid.repair()
 
     def _turn_to(self, screen: Screen[Any]) -> None:
-        """Take the pictures of the last screen away, unless the new one is a sheet beside them, or this one was."""
+        """Take the last screen's pictures away when `screen` replaces it.
+
+        They stay beside a sheet that opens over that screen. When the sheet closes, they are painted again.
+        """
         before, self._beside = self._beside, None
         if isinstance(screen, Sheet) and screen.room and screen.is_active:
             self._beside = self.screen_stack[-2]
@@ -121,16 +128,16 @@ class TerminalApp(App[None]):
             self._clear_pictures()
 
     def _clear_pictures(self) -> None:
-        """Take the pictures of the last screen away: by what is written over them, or where that does not do it."""
+        """Let what is written over pictures delete them; pictures that stay under text are deleted at once."""
         if isinstance(self._driver, LinkDriver):
             self._driver.uncover()
             if self._painter is not None:
                 self._driver.paint(self._painter.clear())
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
-        """Send what an update of the screen changes, or hold it back until the link is free.
+        """Send what an update of the screen, `renderable`, changes, or hold it back until the link is free.
 
-        The pictures that it hits are painted anew.
+        Pictures that an update has damaged are painted again.
         """
         if self._batch_count or not isinstance(renderable, ChopsUpdate | LayoutUpdate):
             super()._display(screen, renderable)
@@ -147,7 +154,7 @@ class TerminalApp(App[None]):
                     grid.repair()
 
     def _send_held(self) -> None:
-        """Try again, with what the changed parts of the screen show by now."""
+        """Update the parts of the screen that were held back, with what they show by now; `_display` sends it."""
         changed, self._held = self._held, set()
         if not self.screen_stack:  # the app is ending
             return
@@ -158,7 +165,7 @@ class TerminalApp(App[None]):
 
 
 def _regions(update: ChopsUpdate | LayoutUpdate) -> set[Region]:
-    """Return the cells that an update of the screen writes."""
+    """Return the regions of cells that an update of the screen writes."""
     if isinstance(update, ChopsUpdate):
         return {Region(left, y, right - left, 1) for y, left, right in update.spans}
     return {update.region}

@@ -15,7 +15,8 @@ def cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
     """Return the sum of the last maps, each multiplied by the class's weight for its mean: float32 [B, h, w].
 
     The weight is the derivative of the logit with respect to that mean: the sum over positions of the derivatives with
-    respect to the map. Raises NotApplicable where no linear layer turns the means of maps into the class scores.
+    respect to the map. Raises NotApplicable where no linear layer turns the means of maps into the class scores, where
+    the network's forwards differ, or where its scores have no gradient.
     """
     point = subject.head.averaged
     if point is None:
@@ -24,11 +25,11 @@ def cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
 
 
 def grad_cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return the positive part of the sum of the last maps, each multiplied by the mean of its derivatives: float32 [B,
-    h, w].
+    """Return the positive part of the sum of the last maps, each multiplied by the mean of its derivatives.
 
-    The derivatives are those of the logit with respect to the map. Raises NotApplicable where a network has no such
-    maps.
+    The result's maps are float32 [B, h, w]; the derivatives are those of the logit with respect to the map. Raises
+    NotApplicable where the class scores depend on no maps with more than one position, where the network's forwards
+    differ, or where its scores have no gradient.
     """
     point = subject.head.last
     if point is None:
@@ -38,9 +39,10 @@ def grad_cam(subject: Subject, choice: Choice, question: Question) -> Explanatio
 
 
 def _weighted(subject: Subject, question: Question, point: MapsPoint, weigh: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the sum over channels of maps times weights [B, C, 1, 1].
+    """Return the sum over channels of the maps at `point` times weights [B, C, 1, 1]: float32 [B, h, w].
 
-    `weigh` computes the weights from the derivatives of the logit with respect to the maps, [B, C, h, w].
+    `weigh` computes the weights from the derivatives of the logit with respect to the maps, [B, C, h, w]. Raises
+    NotApplicable where a forward does not compute those maps, or the logit has no derivative with respect to them.
     """
 
     def of_part(images: Tensor, targets: Tensor) -> Tensor:

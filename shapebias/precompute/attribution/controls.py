@@ -13,14 +13,14 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def random_map(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return uniform noise in [0, 1), drawn with the images' seeds."""
+    """Return uniform noise in [0, 1), float32 [B, H, W], drawn with the images' seeds."""
     size = question.images.shape[2:]
     drawn = torch.stack([torch.rand(size, generator=generator) for generator in question.generators()])
     return Explanation(maps=drawn.to(question.images.device))
 
 
 def center_map(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return a map that is 1 in the centre and falls with the distance from it to 0 in the corners."""
+    """Return the same map for all images, float32 [B, H, W]: 1 in the centre, falling linearly to 0 in the corners."""
     images = question.images
     rows, columns = (torch.linspace(-1, 1, side, device=images.device) for side in images.shape[2:])
     distance = torch.hypot(rows[:, None], columns[None, :])
@@ -28,7 +28,10 @@ def center_map(subject: Subject, choice: Choice, question: Question) -> Explanat
 
 
 def edge_map(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return the magnitude of the Sobel gradient of the grey image; the border repeats its outermost pixels."""
+    """Return the magnitude of the Sobel gradient of the images in grey (ITU-R BT.601), float32 [B, H, W].
+
+    Beyond the border, the outermost pixels are repeated.
+    """
     images = question.images
     luma = torch.tensor(_LUMA, device=images.device)
     grey = torch.einsum("bchw,c->bhw", images, luma)[:, None]

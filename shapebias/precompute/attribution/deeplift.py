@@ -27,10 +27,11 @@ _SAME = 1e-6  # inputs nearer to each other than this have the gradient as their
 
 
 def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return the mean over baselines of DeepLIFT's contributions, with its completeness gap.
+    """Return the mean over baselines of DeepLIFT's contributions, float32 [B, H, W], with its completeness gap.
 
-    GradientSHAP replaces it where the rule is not valid for the network: where the contributions to the difference of
-    the logit between trial images do not add up to it, as in networks that multiply activations with each other.
+    The rule is not valid for networks that multiply activations with each other, for instance: between two trial
+    images, their contributions miss the change of the logit by 1 % or more. For such a network the result is that of
+    GradientSHAP, as its `fallback` and a note say.
     """
     missed = _missed_in_trial(subject)
     if not missed < _TOLERANCE:
@@ -56,8 +57,9 @@ def deeplift_shap(subject: Subject, choice: Choice, question: Question) -> Expla
 
 
 def _missed_in_trial(subject: Subject) -> float:
-    """Return the largest gap between contributions and the difference of two trial images, as a fraction of the
-    difference.
+    """Return how far the contributions between two trial images miss the change of their logit, as a fraction of that.
+
+    Each of the two is once the image and once the baseline; the larger gap counts. NaN where the logits are NaN.
     """
     images = subject.trial_images
     targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
@@ -66,8 +68,13 @@ def _missed_in_trial(subject: Subject) -> float:
 
 
 def _contributions(subject: Subject, images: Tensor, baselines: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each value's contribution to the difference of the logits between images and baselines, float32 [B, 3, H,
-    W], and that difference, float32 [B].
+    """Return the contribution of each value of the images to the change of the logit, and that change.
+
+    images, baselines:  float32 [B, 3, H, W]; each image has its own baseline
+    targets:            int64 [B], the output whose logit counts
+
+    The contributions are float32 [B, 3, H, W]. The change is the logit of the image minus that of its baseline,
+    float32 [B].
     """
 
     def of_part(images: Tensor, baselines: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,12 +93,17 @@ def _contributions(subject: Subject, images: Tensor, baselines: Tensor, targets:
 
 
 class _Rescaling(TorchFunctionMode):
-    """While it is active, nonlinear functions pass on slopes between the two halves of a batch in place of
-    gradients.
+    """While it is active, nonlinear functions pass on slopes in place of gradients.
+
+    A slope is that between the two halves of a batch: images, then their baselines.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Return the result of a function, computed in place where the function works in place."""
+        """Return the function's result, as without this mode: only its gradient may be another one.
+
+        Slopes are for max pooling and nonlinear functions, where their first argument alone has a gradient. A function
+        that works in place changes its argument here, too.
+        """
         options = kwargs or {}
         name = str(getattr(func, "__name__", ""))
         given = args[0] if args else None
@@ -111,20 +123,20 @@ class _Rescaling(TorchFunctionMode):
 
 
 def _own(source: Tensor, function: str) -> Tensor:
-    """Return a tensor that the function with this name may overwrite if it works in place."""
+    """Return `source`, or a copy of it where the function with the name `function` would overwrite it."""
     return source.clone() if function.endswith("_") else source
 
 
 class _Slopes(torch.autograd.Function):
-    """An elementwise function whose gradient is the slope between an element of the first half of the batch and that of
-    the second; its own gradient where the two are equal.
+    """An elementwise function whose gradient is the slope between the two halves of the batch, element by element.
 
-    So the gradients of both halves are the same, here and in `_PoolingSlopes`: only the first one is read.
+    Where two elements are equal, it is the function's own gradient. Both halves get the same gradient, here and in
+    `_PoolingSlopes`, and so only the first half of an incoming gradient is read.
     """
 
     @staticmethod
     def forward(ctx: Any, source: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the function's result."""
+        """Return `function(source)`."""
         result = function(source)
         ctx.save_for_backward(source, result)
         ctx.function = function
@@ -146,14 +158,15 @@ class _Slopes(torch.autograd.Function):
 
 
 class _PoolingSlopes(torch.autograd.Function):
-    """Max pooling whose gradient is the slope between the halves of the batch.
+    """Max pooling whose gradient is the slope between the two halves of the batch.
 
-    A rise of the maximum is assigned to the position of the larger of the two maxima (as in `shap` and captum).
+    A window has a maximum in each half. Their difference is assigned to the position of the larger one (as in `shap`
+    and captum).
     """
 
     @staticmethod
     def forward(ctx: Any, source: Tensor, pool: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
-        """Return the maxima."""
+        """Return the maxima; `pool` returns these, and their positions in each plane."""
         result, positions = pool(source)
         ctx.save_for_backward(source, result, positions)
         return result
@@ -172,7 +185,10 @@ class _PoolingSlopes(torch.autograd.Function):
 
 
 def _unpooled(values: Tensor, positions: Tensor, source: Tensor) -> Tensor:
-    """Return values [B, C, h, w] added up at their positions in planes as large as those of `source`."""
+    """Return planes [B, C, H, W], as large as those of `source`, in which the values are added up at their positions.
+
+    values [B, C, h, w]; positions int64 [B, C, h, w], counted through a plane row by row.
+    """
     planes = torch.zeros((*values.shape[:2], *source.shape[2:]), dtype=values.dtype, device=values.device)
     return planes.flatten(2).scatter_add_(2, positions.flatten(2), values.flatten(2)).view_as(planes)
 
@@ -184,8 +200,9 @@ def _difference(values: Tensor) -> Tensor:
 
 
 def _scaled(change: Tensor, source: Tensor, own: Callable[[], Tensor]) -> Tensor:
-    """Return changes divided by those of their source, for both halves; where the source does not change, the
-    function's own gradient.
+    """Return the slopes: `change` divided by the difference between the halves of `source`; twice, once for each half.
+
+    Where the halves are equal, the slope is the function's own gradient, which `own` returns for one half.
     """
     difference = _difference(source)
     same = difference.abs() < _SAME

@@ -31,7 +31,10 @@ def gaussian(sigma: float, size: int) -> Tensor:
 
 
 def windows(matrix: Tensor, size: int) -> Tensor:
-    """Return the submatrices with `size` rows that begin at each row of a matrix, float32 [offsets, size, columns]."""
+    """Return all submatrices of `size` successive rows of a matrix, float32 [offsets, size, columns].
+
+    The number at index i begins at row i. It is a view of the matrix.
+    """
     return matrix.unfold(0, size, 1).transpose(1, 2)
 
 
@@ -43,5 +46,5 @@ def covering(size: int, patch: int, stride: int) -> Tensor:
 
 
 def enlarged(picture: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return pictures [..., h, w] enlarged by matrices [..., H, h] and [..., W, w]."""
+    """Return pictures [..., h, w] enlarged to [..., H, W] by the matrices rows [..., H, h] and columns [..., W, w]."""
     return rows @ picture @ columns.transpose(-1, -2)

@@ -46,7 +46,7 @@ _METHODS: dict[str, Explain] = {
 
 
 def explain(subject: Subject, choice: Choice, images: Tensor, targets: Tensor, seeds: Sequence[int]) -> Explanation:
-    """Return where a network looks in images to give an output, by one method.
+    """Return maps of where a network looks in images to give an output, by one method and its settings, `choice`.
 
     images:   float32 [B, 3, H, W] in [0, 1], on the subject's device
     targets:  int64 [B], the output to explain for each image
@@ -61,8 +61,9 @@ def explain(subject: Subject, choice: Choice, images: Tensor, targets: Tensor, s
 
 
 def _without_constant_maps(maps: Tensor) -> Tensor:
-    """Return float32 maps [B, h, w]: 0 where all values of a map are the same, NaN where one of them is NaN or
-    infinite.
+    """Return the maps as float32 [B, h, w], without those that say nothing.
+
+    A map whose values are all the same becomes 0 everywhere, a map with a NaN or infinite value NaN everywhere.
     """
     flat = maps.flatten(1).float()
     constant = flat.amax(1) == flat.amin(1)

@@ -27,11 +27,11 @@ class Question:
         return len(self.images)
 
     def part(self, numbers: Sequence[int]) -> "Question":
-        """Return the question for some of the images."""
+        """Return the question for some of the images, those at the indices `numbers`."""
         return Question(self.images[numbers], self.targets[numbers], [self.seeds[number] for number in numbers])
 
     def generators(self) -> list[torch.Generator]:
-        """Return a new generator for each image."""
+        """Return a new generator for each image, on the CPU, with the image's seed."""
         return [torch.Generator().manual_seed(seed) for seed in self.seeds]
 
 
@@ -41,9 +41,10 @@ class Explanation:
 
     maps:      float32 [B, h, w] at the method's own resolution; 0 everywhere where there is no evidence, NaN everywhere
                where the network's scores are NaN or infinite
-    gap:       float32 [B], for methods whose maps should sum up to score(image) - score(baseline): the deviation
-               divided by the absolute value of that; else None
-    fallback:  the name of the method that replaced it where it does not apply to the network; else None
+    gap:       float32 [B], for methods whose maps should sum up to logit(image) - logit(baseline): the distance of the
+               sum from that, as a fraction of its absolute value; None for other methods
+    fallback:  the name of the method whose maps these are, where it replaced the one that was asked for, which does
+               not apply to the network; else None
     """
 
     maps: Tensor
@@ -52,5 +53,8 @@ class Explanation:
 
 
 def relative_gap(maps: Tensor, rise: Tensor) -> Tensor:
-    """Return how far the sum of each map [B, h, w] is from `rise` [B], its right value, as a fraction of that."""
+    """Return how far the sum of each map is from its right value, `rise`, as a fraction of that: float32 [B].
+
+    maps [B, h, w]; rise [B].
+    """
     return (maps.flatten(1).sum(1) - rise).abs() / rise.abs().clamp_min(torch.finfo(torch.float32).tiny)

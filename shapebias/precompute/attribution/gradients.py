@@ -19,19 +19,25 @@ from shapebias.precompute.attribution.subject import Subject
 
 
 def gradient(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return dS/dx."""
+    """Return the derivative of the logit with respect to each pixel, summed over its colours: float32 [B, H, W]."""
     _, gradients = subject.gradients(question.images, question.targets)
     return Explanation(maps=gradients.sum(1))
 
 
 def input_x_gradient(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return x * dS/dx, for pixels in [0, 1]: black pixels get 0."""
+    """Return x * dS/dx, for pixels x in [0, 1] and the logit S, summed over the colours: float32 [B, H, W].
+
+    Black pixels get 0.
+    """
     _, gradients = subject.gradients(question.images, question.targets)
     return Explanation(maps=gradients.mul_(question.images).sum(1))
 
 
 def smoothgrad(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return the mean of dS/dx at noisy versions of the image, which may leave [0, 1]."""
+    """Return the mean of dS/dx, the derivative of the logit, over noisy versions of the image: float32 [B, H, W].
+
+    The noise is Gaussian; pixels may leave [0, 1].
+    """
     samples, sigma = choice.count("samples"), choice.number("sigma")
     generators = question.generators()
     total = torch.zeros_like(question.images)
@@ -45,16 +51,19 @@ def smoothgrad(subject: Subject, choice: Choice, question: Question) -> Explanat
 
 
 def integrated_gradients(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return (x - b) times the integral of dS/dx on the straight path from b to x."""
+    """Return (x - b) times the integral of dS/dx on the straight path from the baseline b to the image x.
+
+    S is the logit. The maps are float32 [B, H, W], with their completeness gap.
+    """
     positions, weights = quadrature(choice.word("rule"), choice.count("steps"))
     baselines = draw_baselines(choice.word("baseline"), question, question.generators())
     return _along(subject, question, _Ways(baselines, positions.expand(len(question), -1), weights))
 
 
 def gradient_shap(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return the mean of (x - b) * dS/dx at random points between baselines and the image.
+    """Return the mean of (x - b) * dS/dx at random points between baselines b and the image x.
 
-    The samples use the baselines in turn.
+    S is the logit. The points use the baselines in turn. The maps are float32 [B, H, W], with their completeness gap.
     """
     samples, generators = choice.count("samples"), question.generators()
     positions = torch.stack([torch.rand(samples, generator=generator) for generator in generators])
@@ -63,11 +72,11 @@ def gradient_shap(subject: Subject, choice: Choice, question: Question) -> Expla
 
 
 def quadrature(rule: str, steps: int) -> tuple[Tensor, Tensor]:
-    """Return the positions in [0, 1] at which to evaluate a function, and their weights, for its integral; float32
-    [steps] each.
+    """Return the positions in [0, 1] at which to evaluate a function, and their weights, for its integral.
 
-    The weights add up to 1. The trapezoid rule's positions contain both ends. (captum's `riemann_trapezoid` has the
-    same positions, but weights that add up to 1 - 1 / steps.)
+    Both are float32 [steps]; the weights add up to 1. The `rule` is `trapezoid`, whose positions contain both ends, or
+    else that of Gauss and Legendre. (captum's `riemann_trapezoid` has the trapezoid rule's positions, but weights that
+    add up to 1 - 1 / steps.)
     """
     if rule == "trapezoid":
         weights = torch.full((steps,), 1 / (steps - 1))
@@ -79,11 +88,11 @@ def quadrature(rule: str, steps: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class _Ways:
-    """Points between baselines and images.
+    """Points between baselines and images, at which gradients are taken: the samples of each image.
 
-    baselines:  [B, baselines, 3, H, W]; sample i uses baseline i modulo their number
-    positions:  [B, samples], 0 at the baseline and 1 at the image
-    weights:    [samples]
+    baselines:  float32 [B, baselines, 3, H, W] in [0, 1]; sample i uses baseline i modulo their number
+    positions:  float32 [B, samples], 0 at the baseline and 1 at the image
+    weights:    float32 [samples], of the samples in the sum; they add up to 1
     """
 
     baselines: Tensor
@@ -91,13 +100,16 @@ class _Ways:
     weights: Tensor
 
     def starts(self, images: slice, part: slice) -> Tensor:
-        """Return the baselines of some samples, [images, samples, 3, H, W]."""
+        """Return the baselines of the samples `part` of some images, [images, samples, 3, H, W]."""
         numbers = torch.arange(part.start, part.stop) % self.baselines.shape[1]
         return self.baselines[images][:, numbers.to(self.baselines.device)]
 
 
 def _along(subject: Subject, question: Question, ways: _Ways) -> Explanation:
-    """Return the weighted sum of (x - b) * dS/dx over points on the paths, with its completeness gap."""
+    """Return the weighted sum of (x - b) * dS/dx over the points `ways`, with its completeness gap.
+
+    x is the image, b the point's baseline and S the logit.
+    """
     device = question.images.device
     positions, weights = (numbers.to(device)[..., None, None, None] for numbers in (ways.positions, ways.weights))
     total = torch.zeros_like(question.images)
@@ -113,7 +125,10 @@ def _along(subject: Subject, question: Question, ways: _Ways) -> Explanation:
 
 
 def _rise(subject: Subject, question: Question, ways: _Ways) -> Tensor:
-    """Return each image's logit minus the mean logit of its baselines, float32 [B]."""
+    """Return each image's logit minus the mean logit of its baselines, float32 [B].
+
+    In the mean, a baseline counts as much as the samples that use it.
+    """
     count = ways.baselines.shape[1]
     shares = torch.bincount(torch.arange(len(ways.weights)) % count, ways.weights, count).to(ways.baselines.device)
     targets = question.targets.repeat_interleave(count)

@@ -22,11 +22,12 @@ _AVERAGES = frozenset(("mean", "adaptive_avg_pool2d", "_adaptive_avg_pool2d", "a
 
 @dataclass(frozen=True)
 class MapsPoint:
-    """The point of a forward where maps are computed: the result of the `occurrence`-th call of the ATen function
-    `function`.
+    """The point of a forward where maps are computed: the first tensor that a call of an ATen function returns.
 
-    shape:   of the tensor for each image
-    layout:  how the tensor holds the maps
+    function:    the function's name
+    occurrence:  the number of the call among those of the function in the forward, from 0
+    shape:       the tensor's shape without its first axis
+    layout:      how the tensor holds the maps
     """
 
     function: str
@@ -37,7 +38,7 @@ class MapsPoint:
 
 @dataclass(frozen=True)
 class Head:
-    """The last maps of a network.
+    """The points where a network's last maps are computed; None for those that it does not have.
 
     last:      the last maps before pooling that the class scores depend on
     averaged:  the maps whose averages over all positions one linear layer turns into the class scores
@@ -50,8 +51,9 @@ class Head:
 def find_head(network: nn.Module, images: Tensor) -> Head:
     """Return where the last maps of a network are, by two forwards and a backward of two images [2, 3, H, W].
 
-    Whether scores depend on maps is tested by the gradient: where only the class token is read, for instance, they do
-    not depend on the other tokens. A network without a gradient has no such maps.
+    Whether the class scores depend on maps is tested by the gradient: where only the class token is read, for instance,
+    they do not depend on the other tokens. For a network without a gradient, `last` is None. Errors of the network are
+    passed on.
     """
     images = images.detach().requires_grad_()
     with torch.enable_grad():
@@ -65,9 +67,11 @@ def find_head(network: nn.Module, images: Tensor) -> Head:
 def run_with_maps(
     forward: Callable[[Tensor], Tensor], images: Tensor, points: Sequence[MapsPoint]
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Return class scores, and the tensors at the given points of the forward, so that gradients can be computed.
+    """Return the class scores of images, and the tensor at each of the given points of the forward.
 
-    A tensor is None where the forward does not come to its point, or has another shape there.
+    A tensor is None where the forward does not come to its point, or has another shape there. The tensors are those
+    that the scores are computed from: if gradients are enabled, the scores' derivatives with respect to them can be
+    taken.
     """
     calls: Counter[str] = Counter()
     wanted = {(point.function, point.occurrence): number for number, point in enumerate(points)}
@@ -93,7 +97,10 @@ def run_with_maps(
 def _first_that_matters(
     scores: Tensor, points: Sequence[MapsPoint], tensors: Sequence[Tensor | None]
 ) -> MapsPoint | None:
-    """Return the first of the points whose maps have a non-zero gradient; None where there is none."""
+    """Return the first of the points on whose maps the scores depend, by a gradient that is not 0; None where none is.
+
+    `tensors` are those at the points, as `run_with_maps` returns them with the scores.
+    """
     reached = [(point, tensor) for point, tensor in zip(points, tensors, strict=True) if tensor is not None]
     reached = [(point, tensor) for point, tensor in reached if tensor.requires_grad]
     if not reached or not scores.requires_grad:
@@ -120,7 +127,11 @@ class _Flow:
         self._scores = next((value for value in outputs if value.returned), None)
 
     def candidates(self) -> Iterator[MapsPoint]:
-        """Yield the maps of layers that scores are computed from, before pooling, the last ones first."""
+        """Yield the points of all maps that the scores are computed from, the last ones first.
+
+        In place of pooled maps they are the maps before the pooling. Maps before the first layer with weights are left
+        out.
+        """
         sources, operations = self._sources(), self._recording.operations
         first = next((one.position for one in operations if is_convolution(one) or is_linear(one)), len(operations))
         unpooled: dict[Value, None] = {}
@@ -133,7 +144,7 @@ class _Flow:
                 yield point
 
     def averaged(self) -> MapsPoint | None:
-        """Return the maps whose global average one linear layer turns into the scores; None in other networks."""
+        """Return the point of the maps whose global average one linear layer turns into the scores; None without it."""
         weighted = _before(self._scores, lambda operation: _is_copy(operation) or _is_affine(operation))
         if weighted is None or weighted.producer is None or not is_pointwise(weighted.producer):
             return None
@@ -163,7 +174,7 @@ class _Flow:
         return known
 
     def _layout(self, value: Value) -> Layout | None:
-        """Return on which axes a value holds maps. Returns None where it holds no maps, or maps of one position."""
+        """Return how a value holds maps; None where it holds no maps, or maps of one position."""
         axes = self._axes.get(value)
         layout = None if axes is None else layout_of(axes, self._recording.batch)
         if layout is None:
@@ -178,7 +189,7 @@ class _Flow:
         return MapsPoint(operation.function, operation.occurrence, value.shape[1:], layout)
 
     def _before_pooling(self, value: Value) -> Value:
-        """Return the maps before the pooling or copying that made a value."""
+        """Return the maps that poolings and copies, one after another, made into `value`; else `value` itself."""
         while value.producer is not None and value.producer.name in _COPYING | (POOLING - REDUCTIONS):
             source = _only_source(value.producer)
             if source is None or source.producer is None or self._layout(source) is None:
@@ -188,7 +199,10 @@ class _Flow:
 
 
 def _before(value: Value | None, passes: Callable[[Operation], bool]) -> Value | None:
-    """Return a value before the operations that `passes` accepts, each of which has one input."""
+    """Return the value from which operations that `passes` accepts, one after another, made `value`; else `value`.
+
+    None where one of these operations does not compute from exactly one value, apart from constants.
+    """
     while value is not None and value.producer is not None and passes(value.producer):
         value = _only_source(value.producer)
     return value
@@ -210,7 +224,11 @@ def _is_copy(operation: Operation) -> bool:
 
 
 def _is_affine(operation: Operation) -> bool:
-    """Return whether an operation adds a constant to a value, or multiplies a value by one."""
+    """Return whether an operation adds a constant to its only source, subtracts one, or multiplies or divides it by
+    one.
+
+    A constant is whatever does not depend on the image.
+    """
     source = _only_source(operation)
     is_first, is_second = operation.arguments[0] is source, operation.argument(1, "other") is source
     if is_first == is_second:  # x * x, or something else
@@ -219,6 +237,8 @@ def _is_affine(operation: Operation) -> bool:
 
 
 def _only_source(operation: Operation) -> Value | None:
-    """Return the only value that an operation computes from, apart from constants; None where there are several."""
+    """Return the only value that an operation computes from, apart from constants; None where there are several or
+    none.
+    """
     sources = [value for value in operation.inputs if value.depends]
     return sources[0] if len(sources) == 1 else None

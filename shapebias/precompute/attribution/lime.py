@@ -17,7 +17,7 @@ _QUICKSHIFT = {"kernel_size": 4, "max_dist": 200, "ratio": 0.2}  # values of the
 
 
 def lime(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return each pixel's coefficient: that of its superpixel."""
+    """Return for each pixel the coefficient of its superpixel in the linear model, float32 [B, H, W]."""
     samples, of, device = choice.count("samples"), choice.word("of"), question.images.device
     parts = [superpixels(choice, image).to(device) for image in question.images]
     counts = [int(areas.max()) + 1 for areas in parts]
@@ -36,7 +36,11 @@ def lime(subject: Subject, choice: Choice, question: Question) -> Explanation:
 
 
 def superpixels(choice: Choice, image: Tensor) -> Tensor:
-    """Return the superpixel of each pixel of an image [3, H, W], numbered from 0 without gaps: int64 [H, W]."""
+    """Return the superpixel of each pixel of an image [3, H, W], numbered from 0 without gaps: int64 [H, W].
+
+    The choice's settings say how many, and whether they are a grid, or found by SLIC or quickshift. The result is on
+    the CPU.
+    """
     from skimage.segmentation import quickshift, slic  # slow to import, with all of SciPy's filters
 
     pixels: NDArray[Any] = image.permute(1, 2, 0).double().cpu().numpy()
@@ -63,7 +67,10 @@ def draw_shown(samples: int, superpixels: int, generator: torch.Generator) -> Te
 
 
 def _baselines(choice: Choice, question: Question, parts: list[Tensor]) -> Tensor:
-    """Return the image that replaces hidden superpixels, float32 [B, 3, H, W]."""
+    """Return the images whose pixels replace those of hidden superpixels, float32 [B, 3, H, W].
+
+    `parts` are the superpixels of each image, int64 [H, W].
+    """
     kind = choice.word("baseline")
     if kind != "mean":
         return draw_baselines(kind, question, question.generators())[:, 0]
@@ -71,15 +78,16 @@ def _baselines(choice: Choice, question: Question, parts: list[Tensor]) -> Tenso
 
 
 def _mean_colours(image: Tensor, areas: Tensor) -> Tensor:
-    """Return an image [3, H, W] in which each superpixel has its mean colour."""
+    """Return an image [3, H, W] in which each of its superpixels, `areas` int64 [H, W], has its mean colour."""
     one_hot = torch.nn.functional.one_hot(areas.flatten()).to(image)
     means: Tensor = image.flatten(1) @ one_hot / one_hot.sum(0)
     return means[:, areas]
 
 
 def _coefficients(choice: Choice, visible: Tensor, scores: Tensor) -> Tensor:
-    """Return the coefficients of a weighted ridge regression with intercept, float32 [superpixels], computed in
-    float64.
+    """Return the coefficients of a weighted ridge regression with intercept, float32 [superpixels].
+
+    It explains the scores [samples] by which superpixels are visible, bool [samples, superpixels], in float64.
     """
     weights, features, values = kernel(visible, choice.number("width")), visible.double(), scores.double()
     features = features - (weights @ features) / weights.sum()

@@ -15,14 +15,17 @@ _SUPPRESSED = 0.99  # the first mask removes this fraction of the score that blu
 
 
 def meaningful_perturbation(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return 1 - m, float32 [B, cells, cells], which is large where the image is blurred."""
+    """Return 1 - m for each image's mask m, float32 [B, cells, cells] in [0, 1]: 1 where the mask blurs the image."""
     numbers = torch.arange(len(question))
     masks = subject.in_parts(lambda part: _learned(subject, choice, question.part(part.tolist())), numbers)
     return Explanation(maps=1 - torch.cat(masks))
 
 
 def _learned(subject: Subject, choice: Choice, question: Question) -> Tensor:
-    """Return the masks m in [0, 1] at the end of the gradient descent, float32 [B, cells, cells]."""
+    """Return the masks m in [0, 1] at the end of the gradient descent, float32 [B, cells, cells].
+
+    A mask is 1 where the image stays clear and 0 where it is blurred.
+    """
     of, blurring = choice.word("of"), _Blurring(choice, question.images)
     mask = _first_mask(subject, question, blurring, of)
     mask.requires_grad_()
@@ -40,23 +43,28 @@ def _learned(subject: Subject, choice: Choice, question: Question) -> Tensor:
 
 
 def _offsets(choice: Choice, question: Question) -> Tensor:
-    """Return how many rows and columns each image is shifted in each step, int64 [steps, B, 2]."""
+    """Return how many rows and columns each image is shifted in each step, int64 [steps, B, 2], from 0 to the jitter
+    - 1.
+    """
     limit, shape = pixels(choice.number("jitter"), question.images.shape[2]), (choice.count("steps"), 2)
     return torch.stack([torch.randint(limit, shape, generator=own) for own in question.generators()], 1)
 
 
 def _penalty(choice: Choice, mask: Tensor) -> Tensor:
-    """Return each mask's penalty: area * |1 - m| + variation * |gradient of m|^beta, summed over cells."""
+    """Return each mask's penalty: area * |1 - m| + variation * |gradient of m|^beta, summed over cells; float32 [B].
+
+    The factors and the exponent are settings. The gradient is the differences to the cells below and at the right.
+    """
     beta = choice.number("beta")
     down, right = (mask.diff(dim=axis).abs().pow(beta).sum((1, 2)) for axis in (1, 2))
     return choice.number("area") * (1 - mask).abs().sum((1, 2)) + choice.number("variation") * (down + right)
 
 
 def _first_mask(subject: Subject, question: Question, blurring: "_Blurring", of: str) -> Tensor:
-    """Return for each image the smallest disc in its middle whose blur removes 99 % of the score that a blur of the
-    whole image removes.
+    """Return each image's first mask: the smallest disc in its middle that is enough.
 
-    The result is float32 [B, cells, cells], 0 inside the disc; it is the largest disc where none suffices.
+    A disc is enough if blurring it takes at least 99 % of the score that blurring the whole image takes; the largest
+    one is used where none is. The result is float32 [B, cells, cells], 0 inside the disc and 1 outside.
     """
     discs = _discs(blurring.cells).to(question.images.device)
     tried = torch.cat([discs, torch.zeros_like(discs[:1]), torch.ones_like(discs[:1])])
@@ -73,8 +81,9 @@ def _first_mask(subject: Subject, question: Question, blurring: "_Blurring", of:
 
 
 def _discs(cells: int) -> Tensor:
-    """Return masks that are 0 inside discs of growing radius, up to half the diagonal, float32 [CIRCLES, cells,
-    cells].
+    """Return masks that are 0 inside discs of growing radius, else 1, float32 [CIRCLES, cells, cells].
+
+    The largest disc's radius is half the diagonal.
     """
     places = torch.linspace(-1, 1, cells)
     distances = torch.hypot(places[:, None], places)
@@ -85,7 +94,7 @@ def _discs(cells: int) -> Tensor:
 class _Blurring:
     """Images and their blurred versions, to be mixed by masks.
 
-    Both extend beyond the border, so that they can be shifted.
+    At the bottom and the right, their outermost pixels are repeated beyond the border, so that they can be shifted.
     """
 
     def __init__(self, choice: Choice, images: Tensor) -> None:
@@ -99,9 +108,10 @@ class _Blurring:
         self._pictures = F.pad(both, (0, jitter - 1, 0, jitter - 1, 0, 0), mode="replicate")
 
     def blurred(self, mask: Tensor, offsets: Tensor) -> Tensor:
-        """Return m * image + (1 - m) * blurred image, float32 [B, 3, H, W], shifted by offsets int64 [B, 2].
+        """Return m * image + (1 - m) * blurred image, float32 [B, 3, H, W], from the row and column `offsets` on.
 
-        The masks [B, cells, cells] are enlarged and smoothed first.
+        mask:     the masks m [B, cells, cells], which are enlarged and smoothed first
+        offsets:  int64 [B, 2] on the CPU, from 0 to the jitter - 1
         """
         y, x = offsets.to(mask.device).T
         large = enlarged(mask, self._matrices[y], self._matrices[x])[:, None]

@@ -39,7 +39,8 @@ MOST_FILES = 64
 def find_files(names: Sequence[str]) -> list[Path]:
     """Return the image files that are named by paths, by patterns with wildcards, or by folders (all files below them).
 
-    Raises UsageError where one does not exist, and for more than `MOST_FILES`.
+    Raises UsageError where one does not exist or a folder has no images, and for more than `MOST_FILES`;
+    ShapebiasError where a folder cannot be listed.
     """
     files = [file for name in names for file in _files(name)]
     if len(files) > MOST_FILES:
@@ -67,7 +68,7 @@ class ExplainTask:
 
     target:  which output to explain: `predicted`, the network's decision; `label`, the class that the image's folder is
              named after; or else the name or number of a class
-    seed:    with the files' names, of all random numbers
+    seed:    the seed of all random numbers; an image's own seed is made from it and the file's name
     """
 
     files: Sequence[Path]
@@ -81,9 +82,9 @@ def explain_files(
 ) -> AttributionResult:
     """Return the maps of images, by all methods of a task, for one network after the other.
 
-    Methods that do not apply to a network are left out for it, with a note. Raises UsageError where an image cannot be
-    read or a network does not know the class, before anything is explained; ShapebiasError where a network cannot be
-    loaded or fails.
+    Methods that do not apply to a network are left out for it, with a note. Before anything is explained, it raises
+    UsageError where an image cannot be read or a network does not know the class, and ShapebiasError where a network
+    cannot be loaded, gives no class scores or fails. Later it raises ShapebiasError where a network fails.
     """
     progress.stage("loading models")
     folders = [os.fsencode(file.absolute().parent.name) if task.target == LABEL else None for file in task.files]
@@ -96,7 +97,10 @@ def explain_files(
 
 @dataclass
 class _Explainer:
-    """A network with the task's images as it sees them, and the outputs to explain."""
+    """A network with the task's images as it sees them, and the outputs to explain.
+
+    `notes` are lines for the user; `explain` adds them. Making one raises the errors of `explain_files`.
+    """
 
     runner: Runner
     task: ExplainTask
@@ -114,7 +118,7 @@ class _Explainer:
         self._seeds = image_keys([os.fsencode(file.name) for file in self.task.files], self.task.seed).tolist()
 
     def explain(self, progress: Reporter) -> list[ExplainedImage]:
-        """Return the maps of every image."""
+        """Return every image of the task, in order, with its maps by all methods."""
         by_method = {choice.name: self._maps(choice, progress) for choice in self.task.choices}
         self.notes += [*self.runner.model.notes, *self._subject.notes]
         return [
@@ -131,7 +135,7 @@ class _Explainer:
         ]
 
     def _maps(self, choice: Choice, progress: Reporter) -> list[MethodMap]:
-        """Return a method's map for every image; with a problem instead of a map where the method does not apply."""
+        """Return a method's map for every image; where the method does not apply, a problem in place of each map."""
         count = len(self._images)
         progress.stage(f"{self.label}: {choice.method.title}", count)
         together = max(1, self._subject.budget.images // max(1, choice.cost(self._subject.size).forwards))
@@ -152,7 +156,10 @@ class _Explainer:
         return maps
 
     def _targets_of(self, scores: Tensor) -> Tensor:
-        """Return the output to explain for each image, int64 [B]. Raises UsageError where there is none."""
+        """Return the output to explain for each image, int64 [B], on the device of its scores [B, classes].
+
+        Raises UsageError where the task's class, or the folder of an image, is no class of the network.
+        """
         target = self.task.target
         if target == PREDICTED:
             return scores.argmax(1)
@@ -178,7 +185,7 @@ def _read(file: Path, runner: Runner) -> NDArray[np.uint8]:
 
 
 def _method_maps(explanation: Explanation) -> list[MethodMap]:
-    """Return the map of each image."""
+    """Return the map of each image; a problem in place of a map with NaN or infinite values."""
     maps, fallback = explanation.maps.cpu().numpy(), explanation.fallback or ""
     gaps = np.full(len(maps), np.nan) if explanation.gap is None else explanation.gap.cpu().numpy()
     return [
@@ -190,10 +197,10 @@ def _method_maps(explanation: Explanation) -> list[MethodMap]:
 
 
 def _output_called(runner: Runner, name: str) -> int:
-    """Return the output of the class that a user names: by the network's own name, its number, or ImageNet's name or
+    """Return the output of the class that a user names: the network's own class id, a number, or ImageNet's name or
     WordNet id.
 
-    Raises UsageError where there is none.
+    Raises UsageError where no output is called so, or several are.
     """
     ids, outputs = runner.model.class_ids, runner.outputs or 0
     if ids is not None and name in ids:

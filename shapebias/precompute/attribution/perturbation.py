@@ -14,7 +14,11 @@ _LEAST_CHANGE = 1e-6  # fraction of the largest score: smaller differences count
 
 
 def occlusion(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return for each pixel the mean loss of score over the patches that cover it."""
+    """Return for each pixel the mean loss of score over the patches that cover it, float32 [B, H, W].
+
+    The loss is the score of the image minus that of the image under the patch. A map is 0 where all patches give the
+    same score.
+    """
     height, width = question.images.shape[2:]
     patch, stride = (pixels(choice.number(name), min(height, width)) for name in ("patch", "stride"))
     device, of = question.images.device, choice.word("of")
@@ -34,8 +38,10 @@ def occlusion(subject: Subject, choice: Choice, question: Question) -> Explanati
 
 
 def rise(subject: Subject, choice: Choice, question: Question) -> Explanation:
-    """Return the mean of random masks, each weighted by the score of the image that it leaves visible, divided by their
-    density.
+    """Return the mean of an image's random masks, each times the score of what it leaves visible, over their density.
+
+    The maps are float32 [B, H, W]. The density is the probability p of a visible cell. A map is 0 where all masks give
+    the same score.
     """
     count, of = choice.count("masks"), choice.word("of")
     masks = [_Masks(choice, generator, question.images) for generator in question.generators()]
@@ -53,9 +59,10 @@ def rise(subject: Subject, choice: Choice, question: Question) -> Explanation:
 
 
 class _Masks:
-    """The random masks of an image: `grid` x `grid` cells that are 1 with probability p, enlarged bilinearly.
+    """The random masks of one image: `grid` x `grid` cells that are 1 with probability p, enlarged bilinearly.
 
-    They are enlarged to one cell more than the image, then cut to the image's size at a random position.
+    They are enlarged to one cell more than the image, then cut to the image's size at a random position. Of `images`
+    [B, 3, H, W], only the size and the device are used.
     """
 
     def __init__(self, choice: Choice, generator: torch.Generator, images: Tensor) -> None:
@@ -69,13 +76,13 @@ class _Masks:
             self._sides.append((windows(bilinear(grid, (grid + 1) * cell), side).to(images.device), offsets))
 
     def pictures(self, part: slice) -> Tensor:
-        """Return some of the masks, float32 [masks, H, W] in [0, 1]."""
+        """Return the masks with the numbers `part`, float32 [masks, H, W] in [0, 1]."""
         rows, columns = (matrices[offsets[part]] for matrices, offsets in self._sides)
         return enlarged(self._cells[part], rows, columns)
 
 
 def varies(scores: Tensor) -> Tensor:
-    """Return for which images the scores [B, samples] differ by more than rounding, bool [B, 1].
+    """Return for which images the scores [B, samples] differ by more than rounding, bool [B, 1]; true for NaN.
 
     Where they do not, no position is evidence, and a map would be noise.
     """

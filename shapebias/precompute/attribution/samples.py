@@ -13,10 +13,11 @@ _GREY = 0.5
 
 
 def blocks(images: int, samples: int, most: int) -> Iterator[tuple[slice, slice]]:
-    """Yield the images and samples of each batch of at most `most`, so that each sample of each image is in one batch.
+    """Yield the indices of the images, and of their samples, that make each batch of at most `most` samples.
 
-    A batch holds all samples of several images or, where there are more samples than fit, a part of one image's
-    samples; all parts have about the same size. So what runs together does not depend on the other images.
+    There are `images` images with `samples` samples each; every sample of every image is in one batch. A batch holds
+    all samples of several images or, where there are more samples than fit, a part of one image's samples; all parts
+    have about the same size.
     """
     if samples <= most:
         together = most // samples
@@ -31,17 +32,19 @@ def blocks(images: int, samples: int, most: int) -> Iterator[tuple[slice, slice]
 
 
 def by_image(samples: Tensor, count: int) -> Tensor:
-    """Return an array of samples, [images * count, ...], with an axis for the images: [images, count, ...]."""
+    """Return a view of samples [images * count, ...] with an axis for the images: [images, count, ...]."""
     return samples.view(-1, count, *samples.shape[1:])
 
 
 def draw_pictures(
     draw: Callable[..., Tensor], generators: Sequence[torch.Generator], samples: int, like: Tensor
 ) -> Tensor:
-    """Return random numbers for `samples` pictures per generator, float32 [generators * samples, 3, H, W], on the
-    device of `like`.
+    """Return random numbers for `samples` pictures per generator, float32 [generators * samples, 3, H, W].
 
-    Each picture is drawn separately, so that the numbers do not depend on how many are drawn at once; they are
+    draw:  `torch.rand`, `torch.randn` or another function that is called as they are
+    like:  pictures [..., 3, H, W] with the size, and on the device, of the result
+
+    Each picture is drawn separately, so that the numbers do not depend on how many are drawn at once. The result is
     channels_last, as images are.
     """
     _, colours, height, width = like.shape
@@ -55,7 +58,8 @@ def draw_pictures(
 def draw_baselines(kind: str, question: Question, generators: Sequence[torch.Generator], count: int = 1) -> Tensor:
     """Return the baselines that stand for an absent image, float32 [B, baselines, 3, H, W] in [0, 1].
 
-    There is one black or grey baseline, or `count` of uniform noise.
+    There is one black or grey baseline, or `count` of uniform noise, as the `kind` (`black`, `grey`, `random`) says.
+    The noise is drawn by `generators`, one for each image.
     """
     images = question.images
     if kind == RANDOM:

@@ -24,7 +24,7 @@ from shapebias.precompute.memory import OutOfMemoryError, is_out_of_memory, memo
 from shapebias.precompute.runner import Runner
 
 MOST_IMAGES = 64  # images in a forward, unless the caller says otherwise
-# Images in a forward on the CPU: more are not faster, and with gradients take gigabytes.
+# Pixels in a forward on the CPU: more are not faster, and with gradients take gigabytes.
 _PIXELS_ON_CPU = 16 * 224 * 224
 Result = TypeVar("Result")
 
@@ -35,16 +35,16 @@ class NotApplicable(ShapebiasError):  # noqa: N818 (no fault of anybody: the oth
 
 @dataclass
 class Budget:
-    """The largest number of images that a network takes at once.
+    """The largest number of images that a network is given at once, and lines for the user.
 
-    It shrinks where memory is too small, as `notes` then say.
+    The number shrinks where memory is too small, as `notes` then say.
     """
 
     images: int = MOST_IMAGES
     notes: list[str] = field(default_factory=list)
 
     def halve(self, images: int) -> None:
-        """Halve the budget after `images` images were too many."""
+        """Set the budget to half of `images`, a number of images that was too large for the memory, and note it."""
         self.images = images // 2
         self.note(f"not enough memory for {images} images at once: went on with {self.images}")
 
@@ -79,8 +79,8 @@ class Subject:
     def of(cls, runner: Runner) -> Self:
         """Return a run's network as a subject.
 
-        All methods use the same precision, one in which gradients do not underflow. Raises NotApplicable where the
-        network gives no class scores.
+        All methods use the same precision: the run's, but float32 in place of float16, in which gradients underflow.
+        Raises NotApplicable where the network gives no class scores.
         """
         if runner.outputs is None:
             raise NotApplicable(f"{runner.model.label} gives no class scores that could be explained")
@@ -98,13 +98,16 @@ class Subject:
 
     @property
     def trial_images(self) -> Tensor:
-        """Two smooth random images for testing which methods apply to the network, float32 [2, 3, size, size]."""
+        """Two smooth random images for testing which methods apply to the network, float32 [2, 3, size, size].
+
+        They are always the same, in [0, 1), and on the device.
+        """
         coarse = torch.rand((2, 3, 4, 4), generator=torch.Generator().manual_seed(0))
         return F.interpolate(coarse, self.size, mode="bilinear").to(self.device.device)
 
     @cached_property
     def head(self) -> Head:
-        """The position of its last maps."""
+        """The points where the network's last maps are computed. Raises the errors of `running`."""
         with self.running():
             return find_head(self.network, self.trial_images)
 
@@ -123,18 +126,22 @@ class Subject:
             return torch.cat(self.in_parts(self.forward, images))
 
     def probabilities(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Return the softmax probability of an output for each image, float32 [B]; targets int64 [B]."""
+        """Return the softmax probability of one output for each image, float32 [B]; targets int64 [B]."""
         return self.score(images, targets, PROBABILITY)
 
     def score(self, images: Tensor, targets: Tensor, of: str) -> Tensor:
-        """Return the logit or the softmax probability, as `of` says, of an output for each image, float32 [B]."""
+        """Return a score of one output, targets int64 [B], for each image: float32 [B].
+
+        `of` is `logit`, or `probability` for the softmax probability.
+        """
         return at_target(self.scores(images), targets, of).float()
 
     def gradients(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logit of an output for each image, float32 [B], and its derivative with respect to the image,
+        """Return the logit of one output for each image, float32 [B], and its derivative with respect to the image,
         float32 [B, 3, H, W].
 
-        Raises NotApplicable where the network has no gradient.
+        targets int64 [B]. The derivative is NaN where the logit is NaN or infinite. Raises NotApplicable where the
+        network has no gradient.
         """
         parts = self.in_parts(self._gradients_of_part, images, targets)
         logits, gradients = zip(*parts, strict=True)
@@ -144,7 +151,9 @@ class Subject:
         """Return the results of `action` for the rows of tensors of equal length, with at most as many rows at once as
         the budget allows.
 
-        Where memory is too small, the budget is halved. Raises OutOfMemoryError where even one row is too many.
+        `action` gets the same rows of all tensors. Where memory is too small, the budget is halved. Raises
+        OutOfMemoryError where even one row is too many, ShapebiasError where the network fails, and what `action`
+        raises.
         """
         results, start = [], 0
         while start < len(tensors[0]):
@@ -165,13 +174,16 @@ class Subject:
     def running(self) -> Iterator[None]:
         """Round as the device's precision says during the block, and turn the network's errors into errors of
         one line.
+
+        Raises OutOfMemoryError where memory is too small, and ShapebiasError for other errors of the network.
         """
         with memory_guarded("one image does not fit into memory"), self.guarded(), self.device.rounding():
             yield
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the class scores of images that fit into memory, float32 [B, classes]; their gradient can be computed
-        if it is enabled.
+        """Return the class scores of images that fit into memory together, float32 [B, classes].
+
+        Unlike `scores`, it leaves gradients enabled or disabled, and passes the network's own errors on.
         """
         if len(images) == 1 and not self.takes_one:
             return self.forward(images.expand(2, -1, -1, -1))[:1]
@@ -188,7 +200,10 @@ class Subject:
 
 
 def at_target(scores: Tensor, targets: Tensor, of: str = "logit") -> Tensor:
-    """Return the logit or softmax probability of one output for each image, [B], from scores [B, classes]."""
+    """Return the logit or softmax probability, as `of` says, of one output for each image, [B].
+
+    scores [B, classes] are logits; targets int64 [B].
+    """
     scores = scores.softmax(1) if of == PROBABILITY else scores
     return scores.gather(1, targets[:, None])[:, 0]
 
@@ -196,7 +211,7 @@ def at_target(scores: Tensor, targets: Tensor, of: str = "logit") -> Tensor:
 def derivatives(logits: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
     """Return the derivatives of the sum of logits with respect to tensors that they were computed from.
 
-    Raises NotApplicable where there are none: for quantised and scripted networks, and those that detach tensors.
+    Raises NotApplicable where there are none, as for quantised and scripted networks, and those that detach tensors.
     """
     if not logits.requires_grad:
         raise NotApplicable("its class scores have no gradient by the image, as of quantised or detached networks")

@@ -26,7 +26,7 @@ _WITH_HEADS = ("googlenet", "inception_v3")
 
 
 def torchvision_names() -> list[str]:
-    """Return the names of all classifiers, in alphabetical order."""
+    """Return the names of all of torchvision's classifiers, in alphabetical order."""
     import torchvision
 
     names: list[str] = torchvision.models.list_models(torchvision.models)
@@ -34,7 +34,11 @@ def torchvision_names() -> list[str]:
 
 
 def unset_network(name: str, classes: int | None = None) -> nn.Module:
-    """Return a classifier with uninitialised weights, since drawing random ones takes longer than reading a file."""
+    """Return the torchvision classifier `name` with weights that hold any values, to be filled or overwritten.
+
+    Drawing random weights would take longer than reading a file. Only a network with buffers that checkpoints do not
+    contain gets random weights, with these buffers as they should be. It has `classes` outputs; None: its own number.
+    """
     with _no_random_weights():
         network = _build(name, classes)
     if any(module._non_persistent_buffers_set for module in network.modules()):  # checkpoints do not contain these

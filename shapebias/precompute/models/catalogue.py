@@ -20,9 +20,9 @@ from shapebias.precompute.models.spec import ModelSpec
 class Architecture:
     """A network that `--model` can name.
 
-    weights:  where its own weights come from; None: it needs a file, `NAME@FILE`
-    studied:  whether its layers have the names of the published studies; of others the outputs of the stages are
-              watched
+    weights:  where its own weights are downloaded from; None: it needs a file, `NAME@FILE`
+    studied:  whether its layers are chosen and named as in the published studies; of other networks the outputs of the
+              stages are watched
     """
 
     name: str
@@ -31,9 +31,10 @@ class Architecture:
 
 
 def list_architectures(pattern: str | None = None) -> tuple[list[Architecture], int]:
-    """Return the architectures whose name contains `pattern` or matches it as a glob, and how many more timm has.
+    """Return the architectures whose name contains `pattern` or matches it as a glob, and how many were left out.
 
-    timm's are listed only where `pattern` matches `timm:NAME`. Imports torchvision, and timm where it is installed.
+    Names of timm's networks begin with `timm:`. Without a pattern, all architectures but timm's are returned, and the
+    number of timm's is that of those left out; with one it is 0. Imports torchvision, and timm where it is installed.
     """
     architectures = [*(Architecture(name, None, False) for name in OWN), *_of_torchvision()]
     timm = _of_timm()
@@ -72,7 +73,7 @@ def _of_timm() -> list[Architecture]:
 
 
 def architectures_text(architectures: list[Architecture], more: int) -> str:
-    """Return the architectures as a table, ready to print."""
+    """Return the architectures as a table, ready to print; `more` is how many of timm's are not in it."""
     width = max((len(architecture.name) for architecture in architectures), default=0)
     lines = [f"{'model':{width}}  {'layers':7}  weights"]
     for architecture in architectures:
@@ -90,12 +91,14 @@ def architectures_text(architectures: list[Architecture], more: int) -> str:
 class LayerFacts:
     """A layer that can be watched.
 
-    name:         the layer's name for `--layers`
-    module:       its dotted path in the network
-    field:        its receptive field in px; None: the whole image
-    default:      whether `--layers paper` watches it
-    convolution:  the convolution that it is the activation of; None where it is none
-    ending:       the operations that its activation includes: `after norm, relu`
+    name:                   the layer's name for `--layers`
+    module:                 the dotted path of its module in the network; empty for the network itself
+    units:                  how many maps it has
+    map_height, map_width:  their size
+    field:                  the receptive field of its units in px; None: the whole image
+    default:                whether `--layers paper` watches it
+    convolution:            the name of the convolution whose activation it is; None where it is no such activation
+    ending:                 the operations that its activation includes: `after norm, relu`; else empty
     """
 
     name: str
@@ -111,7 +114,11 @@ class LayerFacts:
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers of a network at its input size (in px), in the order of its forward."""
+    """The layers of a network, in the order of its forward.
+
+    input_size:     the side of its images in px, for which the sizes of maps hold
+    preprocessing:  a description for the user
+    """
 
     architecture: str
     input_size: int
@@ -119,7 +126,7 @@ class Layers:
     layers: list[LayerFacts]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the layers, ready for JSON."""
+        """Return the fields by name, ready for JSON; a layer's `field` is called `receptive_field`."""
         facts = asdict(self)
         for layer in facts["layers"]:
             layer["receptive_field"] = layer.pop("field")
@@ -144,7 +151,8 @@ class Layers:
 def describe_layers(spec: ModelSpec) -> Layers:
     """Return the default layers and all convolutions of the network that `spec` names, without downloading anything.
 
-    Raises UsageError or ShapebiasError where the network cannot be built.
+    Raises UsageError or ShapebiasError where the network cannot be built or has no layer with maps. Errors of its
+    forward are passed on.
     """
     model = load_model(spec, download=False)
     side = model.preprocessing.geometry.crop

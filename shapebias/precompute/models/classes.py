@@ -11,10 +11,11 @@ _MAX_BYTES = 50_000_000
 
 
 def read_classes(path: Path) -> list[str]:
-    """Return the classes of a network in the order of its outputs, by the names that the image folders have.
+    """Return the classes of a network in the order of its outputs, called as the folders of their images are.
 
     The file is a JSON list; a JSON object {index: class}, {index: [class, name, …]} or {class: index}; or text with one
-    class per line. Raises UsageError for anything else.
+    class per line. Raises UsageError for anything else, for a file that cannot be read, and where a class is named
+    twice.
     """
     path_text = printable(str(path))
     try:

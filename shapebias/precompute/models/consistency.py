@@ -18,7 +18,8 @@ _HALF_TOLERANCE = 3e-2
 def forward_alone(network: nn.Module, image: Tensor, result: Any) -> Any | None:
     """Return the network's result for one image [1, 3, H, W]; `result` is its result for two.
 
-    None where it fails on a batch of one, or its result has no axis of images.
+    None where it fails on a batch of one, or where a tensor that has a row for each of two images does not have one row
+    of the same shape for one.
     """
     try:
         with torch.inference_mode():
@@ -31,11 +32,13 @@ def forward_alone(network: nn.Module, image: Tensor, result: Any) -> Any | None:
 
 
 def consistency_notes(network: nn.Module, images: Tensor, result: Any, alone: Any | None) -> list[str]:
-    """Return warnings about a network whose outputs are random, depend on the batch, or hold NaN.
+    """Return a warning for the user where a network's outputs are random, depend on the batch, or hold NaN; else [].
 
     images:  [2, 3, H, W], a dark and a bright one
     result:  the network's result for both
     alone:   its result for the first image alone; None where it does not take a single image
+
+    Errors of the network are passed on.
     """
     if alone is None:
         with torch.inference_mode():
@@ -50,12 +53,12 @@ def consistency_notes(network: nn.Module, images: Tensor, result: Any, alone: An
 
 
 def _beside_itself(images: Tensor) -> Tensor:
-    """Return a batch of the first image and the same image with less contrast."""
+    """Return a batch of the first image and the same image with half the values."""
     return torch.stack([images[0], images[0] / 2])
 
 
 def damaged_weights(network: nn.Module) -> list[str]:
-    """Return warnings about tensors of a network's state dict with NaN or infinite values."""
+    """Return a warning for the user where a network's state dict holds NaN or infinite values; else []."""
     damaged = [name for name, tensor in network.state_dict().items() if not _is_finite(tensor)]
     if not damaged:
         return []
@@ -63,7 +66,7 @@ def damaged_weights(network: nn.Module) -> list[str]:
 
 
 def _is_finite(tensor: Any) -> bool:
-    """Return whether a tensor of a state dict holds only finite values."""
+    """Return whether an entry of a state dict has only finite values; true for whatever is no tensor of floats."""
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
         return True
     return math.isfinite(tensor.sum()) or bool(tensor.isfinite().all())
@@ -82,7 +85,10 @@ def _near(one: Tensor, other: Tensor) -> bool:
 
 
 def _difference(network: nn.Module, images: Tensor) -> str:
-    """Return why outputs differ, and the first layer that differs, by comparing recordings of two forwards."""
+    """Return a line that says why outputs for an image differ, and from which operation and module on.
+
+    Recordings of two forwards are compared: of the same images, then of the first image beside another one.
+    """
     first, again = (record(network, images, digests=True)[1] for _ in range(2))
     position = _first_difference(first, again, slice(None), slice(None))
     if position is not None:

@@ -61,9 +61,9 @@ class Watch:
     """While it is active, `see(i, maps)` is called in every forward of `network` with the maps [B, units, h, w] of the
     i-th layer.
 
-    It is called inside the forward, before a later in-place operation can change the output. If `see` returns a tensor,
-    the network continues with that in place of the layer's output. A forward in which a layer does not run, or has
-    another size than in the trace, raises ShapebiasError or ValueError.
+    It is called inside the forward, before a later in-place operation can change the output. If `see` returns maps of
+    the same shape, the network continues with those in place of the layer's. The forward raises ShapebiasError where a
+    layer does not run in it, and ValueError where a layer has another number of units, or of images, than it should.
     """
 
     def __init__(
@@ -109,9 +109,9 @@ class Watch:
             raise ShapebiasError(f"layer {name} does not run for all images: leave it out of --layers")
 
     def _changed(self, index: int, output: Tensor) -> Tensor | None:
-        """Return what replaces a layer's output; None where it stays.
+        """Show a layer's maps to `see`; return what replaces its output, None where that stays.
 
-        Raises ValueError for an output of another size.
+        Raises ValueError where the output has not the layer's units, or not one row for each image.
         """
         layer, layout = self._layers[index], self._layers[index].layout
         maps = layout.maps(output)
@@ -146,8 +146,9 @@ class Watch:
 class _Interception:
     """Watches the results of ATen functions that no module returns.
 
-    wanted:   by ATen function and call, the index of the layer
-    changed:  returns what replaces a layer's output
+    wanted:   by ATen function and number of its call, the index of the layer
+    changed:  gets the index of a layer and its output; returns what replaces that, None where it stays
+    calls:    how often each function was called in the current forward
     """
 
     wanted: dict[tuple[str, int], int]
@@ -168,7 +169,7 @@ class _Interception:
             self._paused = before
 
     def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Return the result of a function, replaced where it is a layer whose output is changed."""
+        """Run an ATen function and return its result, or what replaces that where it is a layer's output."""
         result = func(*args, **options)
         name = func.overloadpacket.__name__
         if self._paused or name not in self._functions:
@@ -182,7 +183,10 @@ class _Interception:
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """Return the tensor that a module returned; the first where it returned several (GoogLeNet, timm's tuples)."""
+    """Return the tensor that a module returned; the first where it returned several (GoogLeNet, timm's tuples).
+
+    None where it returned none.
+    """
     return next(tensors_in(output), None)
 
 
@@ -190,7 +194,7 @@ def first_tensor(output: Any) -> Tensor | None:
 def replaced(module: nn.Module, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
     """Replace the forward of a module during the block; `make` gets the old forward and returns the new one.
 
-    The module's class, and a forward set on the instance, are the same afterwards.
+    Afterwards the module has its old forward again, whether that is its class's or was set on the module itself.
     """
     had = module.__dict__.get("forward")
     module.__dict__["forward"] = make(module.forward)

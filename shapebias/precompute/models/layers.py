@@ -35,7 +35,10 @@ _OWN_AXIS = re.compile(r"(?P<name>.+)\[channels=(?P<axis>last|-?[0-9])\]")
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A value of the recorded forward, and how a hook finds it: by a call of a module, or of an ATen function."""
+    """A value of the recorded forward, and how a hook finds it: by a call of a module, or of an ATen function.
+
+    `module`, `call` and `function` are as in `WatchedLayer`.
+    """
 
     value: Value
     module: str
@@ -111,10 +114,11 @@ class Trace:
         return _Tensor(value, operation.module, operation.occurrence, operation.function)
 
     def kernel(self, layer: WatchedLayer) -> Tensor | None:
-        """Return the weights [units, inputs, h, w] of the last convolution before a layer's output, through norms,
-        nonlinearities and sums.
+        """Return the weights [units, inputs, h, w] of the last convolution before a layer's output with as many
+        outputs as the layer has units.
 
-        None where it does not have the layer's units, as behind a concatenation.
+        Norms, nonlinearities, pooling and sums may lie in between. None where there is no such convolution, as behind a
+        concatenation.
         """
         value = self.value_of(layer)
         for operation in reversed(sources_of(value) if value is not None else []):
@@ -124,7 +128,7 @@ class Trace:
         return None
 
     def value_of(self, layer: WatchedLayer) -> Value | None:
-        """Return the recorded value of a layer."""
+        """Return the recorded value that is a layer's output; None where the forward has none."""
         if layer.function:
             ran = ((operation.function, operation.occurrence, operation) for operation in self.recording.operations)
             return next(
@@ -135,7 +139,7 @@ class Trace:
         return calls[layer.call].output if layer.call < len(calls) else None
 
     def position(self, layer: WatchedLayer) -> int:
-        """Return how many operations of the forward run before a layer's output."""
+        """Return how many operations run before the one that computes a layer's output; -1 where none does."""
         value = self.value_of(layer)
         return value.producer.position if value is not None and value.producer is not None else -1
 
@@ -144,7 +148,7 @@ class Trace:
     def convolutions(self) -> list[WatchedLayer]:
         """Return the activation of every convolution, and of every linear layer on maps, named by its module's path.
 
-        Each includes the norm and nonlinearity behind it.
+        Each includes the norm and nonlinearity behind it. Activations whose channel axis is unknown are left out.
         """
         names = self._names(self._weighted)
         layers = []
@@ -155,10 +159,11 @@ class Trace:
         return layers
 
     def _names(self, operations: list[Operation]) -> list[str]:
-        """Return the paths of the layers of operations.
+        """Return the name of the layer of each operation, a convolution or linear layer.
 
-        That is the path of the operation's module, else of its weights' module, else of the module that ran it, with
-        the function's name; with `#1`, `#2` … where one ran several times.
+        That is the path of the convolution or linear module that ran it; else the path of its weights, without the
+        final `weight`; else the path of the module that ran it, with the function's name. `#1`, `#2` … follow where
+        several layers would have one name.
         """
         bases = []
         for operation in operations:
@@ -172,8 +177,9 @@ class Trace:
         return _numbered(bases)
 
     def neurons(self) -> list[WatchedLayer]:
-        """Return the hidden neurons of a transformer's blocks that have positions; empty for networks without
-        attention.
+        """Return the hidden neurons of a transformer's blocks, where they have maps of more than one position.
+
+        Networks without attention have none.
         """
         hidden = set(hidden_neurons(self.recording, self._weighted, self._norms))
         named = zip(self._names(self._weighted), self._weighted, strict=True)
@@ -185,19 +191,22 @@ class Trace:
         return [layer for _, layer in self._stages()]
 
     def _stages(self) -> list[tuple[str, WatchedLayer]]:
-        """Return the stages by their modules' paths, as layers."""
+        """Return the path of each stage's module, and the stage's output as a layer."""
         calls = self._blocks.find()
         names = _numbered([call.path for call in calls])
         layers = [self._block(name, call) for name, call in zip(names, calls, strict=True)]
         return [(call.path, layer) for call, layer in zip(calls, layers, strict=True) if layer is not None]
 
     def _block(self, name: str, call: ModuleCall) -> WatchedLayer | None:
-        """Return a block's output; where that comes from a convolution, its activation."""
+        """Return a block's output as a layer with this name; where a convolution computes it, that one's activation.
+
+        None where its channel axis is unknown.
+        """
         producer = None if call.output is None else call.output.producer
         return self._activation(name, producer) if producer in self._weighted else self._output(name, call)
 
     def _has_maps(self, call: ModuleCall) -> bool:
-        """Return whether a call returned maps, even with one position each, rather than the class scores."""
+        """Return whether a call returned maps; those of one position count if they are no class scores."""
         layout = None if call.output is None else self._layout(call.output)
         if call.output is None or layout is None:
             return False
@@ -209,8 +218,8 @@ class Trace:
         """Return the layers that are watched by default.
 
         For a network of the published studies these are the studies' layers. For transformers they are the hidden
-        neurons, and the outputs of earlier stages that have several layers but no such neurons. For others they are the
-        stages.
+        neurons, and the outputs of stages before the last of these that have several layers but no such neurons. For
+        others they are the outputs of the stages.
         """
         kind = type(self.network)
         known = PAPER.get(kind.__name__, {}) if kind.__module__.startswith("torchvision.models") else {}
@@ -269,14 +278,17 @@ class Trace:
         raise UsageError(f"no layer {printable(word)}: there are {printable(hint)} … (`all`, names and globs work)")
 
     def _own_name(self, word: str) -> str:
-        """Return a name with the first path of its module in the network, where the module has several paths."""
+        """Return `word`, a layer's name; if its module has several paths in the network, with the first of them."""
         path, mark, rest = word.partition("#")
         module = dict(self.network.named_modules(remove_duplicate=False)).get(path)
         first = {id(known): own for own, known in self.network.named_modules()}
         return word if module is None else f"{first[id(module)]}{mark}{rest}"
 
     def _modules(self) -> list[WatchedLayer]:
-        """Return the outputs of all modules that have maps, by every path of the module."""
+        """Return the outputs of all modules whose channel axis is known, as layers.
+
+        A module with several paths in the network is there under each of them.
+        """
         own = {id(module): path for path, module in self.network.named_modules()}
         aliases = {path: own[id(module)] for path, module in self.network.named_modules(remove_duplicate=False)}
         pairs = [(path, call) for path, first in aliases.items() for call in self._by_path.get(first, []) if path]
@@ -289,9 +301,9 @@ class Trace:
         return [layer for layer in layers if layer is not None]
 
     def _with_axis(self, name: str, channels: int) -> WatchedLayer:
-        """Return the output of the module `name`, whose channel axis the user gave.
+        """Return the output of the first call of the module `name`, with the axis `channels` as its channels.
 
-        Raises UsageError where there is no such axis.
+        Raises UsageError where there is no such module or axis.
         """
         calls = [call for call in self._by_path.get(name, []) if call.output is not None]
         if not calls or calls[0].output is None:
@@ -307,7 +319,7 @@ class Trace:
 
 
 def repetition_notes(layers: list[WatchedLayer]) -> list[str]:
-    """Return notes on modules that run several times in a forward."""
+    """Return a line for the user on each module that runs several times in a forward."""
     names: dict[str, list[str]] = {}
     for layer in layers:
         base, mark, _ = layer.name.partition("#")

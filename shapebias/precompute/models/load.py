@@ -39,10 +39,11 @@ class LoadedModel:
     """A network, ready to run.
 
     architecture:  the name in torchvision or timm, else the module's class
+    source:        what the user named, with its checkpoint
     class_ids:     the classes of the outputs in order; None where unknown
     output:        the name of the class scores among several outputs; None where not given
     decides:       false where the weights are without the network's head
-    file_digest:   the SHA-256 of the checkpoint's file, being computed
+    file_digest:   the SHA-256 of the checkpoint's file, being computed; None without a file
     notes:         lines for the user
     """
 
@@ -59,7 +60,10 @@ class LoadedModel:
 
     @property
     def file_sha256(self) -> str | None:
-        """The SHA-256 of the checkpoint's file; None without one."""
+        """The SHA-256 of the checkpoint's file, once it is computed; None without a file.
+
+        Raises ShapebiasError where the file has changed since it was read.
+        """
         return None if self.file_digest is None else self.file_digest.result()
 
     @property
@@ -68,8 +72,9 @@ class LoadedModel:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def weights_sha256(self) -> str:
-        """Return the digest of the state dict's names, shapes and bytes, in order: equal weights give equal digests
-        anywhere.
+        """Return the SHA-256, in hexadecimal, of the state dict's names, shapes, dtypes and bytes, sorted by name.
+
+        Equal weights give equal digests on any device.
         """
         digest = hashlib.sha256()
         for name, value in sorted(self.network.state_dict().items()):
@@ -86,7 +91,7 @@ class LoadedModel:
 class InMemorySpec(ModelSpec):
     """A network that a Python program holds.
 
-    preparation:  its preprocessing; None: as the module says
+    preparation:  its preprocessing; None: that of the module's `pretrained_cfg`, else ImageNet's usual one
     class_ids:    the classes of its outputs in order; None where unknown
     """
 
@@ -112,9 +117,11 @@ _Source = tuple[nn.Module, str, Preprocessing, list[str] | None]  # network, arc
 
 
 def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
-    """Build the network that `spec` names, with its weights. Raises UsageError or ShapebiasError.
+    """Return the network that `spec` names, with its weights, in eval mode; a network in memory is copied.
 
-    Without `download`, networks whose weights would be downloaded get zeros, which is enough to look at the layers.
+    Without `download`, networks whose weights would be downloaded get zeros or random numbers, which is enough to look
+    at the layers. Raises UsageError or ShapebiasError where the spec, a file or the user's code is at fault, or a
+    download fails.
     """
     if isinstance(spec, InMemorySpec):
         return _from_memory(spec)
@@ -150,7 +157,7 @@ def load_model(spec: ModelSpec, download: bool = True) -> LoadedModel:
 
 
 def _from_memory(spec: InMemorySpec) -> LoadedModel:
-    """Return a copy of a network that a Python program holds."""
+    """Return a copy of a network that a Python program holds, ready to run."""
     network, architecture, preprocessing, _ = _described(_copy(spec), spec.source)
     model = LoadedModel(
         label=spec.label,
@@ -177,7 +184,10 @@ def _copy(spec: InMemorySpec) -> nn.Module:
 
 
 def _finished(model: LoadedModel) -> LoadedModel:
-    """Return the model in eval mode, with all weights in float32, and with notes of problems."""
+    """Return the same model in eval mode, with half-precision weights as float32, and with notes of problems.
+
+    Raises ShapebiasError where lazy modules fail at their first forward.
+    """
     network = model.network.eval()
     _run(model.source, lambda: initialize(network, model.preprocessing.geometry.crop))
     model.notes += [*damaged_weights(network), *use_float32(network)]
@@ -185,10 +195,7 @@ def _finished(model: LoadedModel) -> LoadedModel:
 
 
 def _shipped(spec: ModelSpec) -> ModelSpec:
-    """Return the spec with the files of networks that come with the program in place of their names.
-
-    Raises UsageError.
-    """
+    """Return the spec, with its file as the source where it names a network that comes with the program."""
     if spec.source not in SHIPPED:
         return spec
     return replace(spec, source=str(SHIPPED[spec.source]))
@@ -211,6 +218,9 @@ def _is_code(source: str) -> bool:
 def _from_training(spec: ModelSpec) -> _Source | None:
     """Return a network that `shapebias train` wrote, `FILE.safetensors` or `ARCHITECTURE@FILE.safetensors`; None for
     others.
+
+    Its weights are not read yet. Raises UsageError where the file is of another architecture than the spec's, and
+    ShapebiasError where it cannot be read, or should say which network it is of and does not.
     """
     alone = spec.checkpoint is None and spec.source.endswith(SUFFIX)
     path = Path(spec.source) if alone else spec.checkpoint
@@ -232,7 +242,11 @@ def _from_training(spec: ModelSpec) -> _Source | None:
 
 
 def _from_code(spec: ModelSpec) -> _Source:
-    """Return a network from the user's own code, which is the only code that a `--model` runs."""
+    """Return a network from the user's own code, which is the only code that a `--model` runs.
+
+    Raises UsageError where there is no such function or the layers cannot be hooked, and ShapebiasError where the code
+    fails or returns no module.
+    """
     location, _, function = spec.source.rpartition(":")
     module = (
         _import_file(Path(location), spec.source) if location.endswith(".py") else _import_module(location, spec.source)
@@ -250,6 +264,8 @@ def _from_code(spec: ModelSpec) -> _Source:
 def _described(network: nn.Module, source: str) -> _Source:
     """Return a module without its wrappers, with the preprocessing of its `pretrained_cfg`, else ImageNet's
     usual one.
+
+    Raises UsageError where its layers cannot be hooked, and ShapebiasError where its `pretrained_cfg` makes no sense.
     """
     cfg = getattr(network, "pretrained_cfg", None)
     network = unwrap(network, source)
@@ -283,7 +299,11 @@ def _import_module(name: str, source: str) -> Any:
 
 
 def _from_library(source: str, checkpoint: Checkpoint | None, download: bool) -> _Source:
-    """Return a network of torchvision or timm by its name; without a checkpoint, with the library's own weights."""
+    """Return a network of torchvision or timm by its name, with the library's own weights where they are downloaded.
+
+    With a checkpoint it is a network for that, which does not have its weights yet. Without `download` the weights mean
+    nothing.
+    """
     library, name = (timm_models, source.removeprefix("timm:")) if ":" in source else (torchvision_models, source)
     if checkpoint is not None:
         network, preprocessing = library.for_checkpoint(name, checkpoint)
@@ -295,6 +315,8 @@ def _from_library(source: str, checkpoint: Checkpoint | None, download: bool) ->
 
 
 def _outputs(network: nn.Module) -> int:
-    """Return the number of classes: timm gives it, and torchvision's classifiers end with a layer of that size."""
+    """Return a network's number of classes: timm's attribute, else the length of the last tensor in the state dict,
+    which in torchvision's classifiers belongs to the last layer.
+    """
     classes = getattr(network, "num_classes", None)
     return classes if isinstance(classes, int) else len(list(network.state_dict().values())[-1])

@@ -28,19 +28,25 @@ _DEPTH = 3
 
 @dataclass(frozen=True)
 class Leaf:
-    """A tensor in a network's result, and the keys, indices and attributes that lead to it."""
+    """A tensor in a network's result, and the `steps` that lead to it.
+
+    A step is a pair: `item` and a key or index, or `attribute` and its name. A result that is a tensor has none.
+    """
 
     tensor: Tensor = field(compare=False)
     steps: tuple[tuple[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
-        """The path to the tensor: `logits`, or `head.logits` where it is nested."""
+        """The path to the tensor: `logits`, or `head.logits` where it is nested; empty where it is the whole result."""
         return ".".join(str(key) for _, key in self.steps)
 
     @property
     def scores(self) -> Tensor | None:
-        """The tensor as scores [B, classes], without other axes of size 1; None where it has another shape."""
+        """The tensor as scores [B, classes], without further axes of size 1.
+
+        None where it has another shape, or no floats.
+        """
         shape = self.tensor.shape
         if not self.tensor.is_floating_point() or len(shape) < 2 or any(size != 1 for size in shape[2:]):
             return None
@@ -48,7 +54,7 @@ class Leaf:
 
 
 def leaves(result: Any, steps: tuple[tuple[str, Any], ...] = ()) -> Iterator[Leaf]:
-    """Yield the tensors in a network's result."""
+    """Yield the tensors in a network's result, at most three `steps` deep; `steps` lead to `result` itself."""
     if isinstance(result, Tensor):
         yield Leaf(result, steps)
         return

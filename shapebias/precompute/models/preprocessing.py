@@ -36,7 +36,7 @@ class Preprocessing:
     origin: str
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the fields by name, ready for JSON, for the store."""
+        """Return the fields by name, ready for JSON, as the store keeps them; `stored_preprocessing` reads them."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -84,7 +84,8 @@ def from_pretrained_cfg(cfg: Any) -> Preprocessing:
     ImageNet's.
 
     timm resizes the short side to floor(input size / crop_pct); with crop_mode `squash` both sides, with `border` the
-    long side, and the border gets the mean's colour. Raises ShapebiasError where a value makes no sense.
+    long side, and the border gets the mean's colour. Raises ShapebiasError where a value makes no sense, or the input
+    is not square RGB.
     """
     usual = imagenet_preprocessing()
     try:
@@ -115,7 +116,7 @@ def from_pretrained_cfg(cfg: Any) -> Preprocessing:
 
 
 def from_torchvision(weights: Any, origin: str) -> Preprocessing:
-    """Return the preprocessing of a torchvision weights enum (nothing is downloaded)."""
+    """Return the preprocessing of a member of a torchvision weights enum; nothing is downloaded."""
     return from_transform(weights.transforms(), origin)
 
 

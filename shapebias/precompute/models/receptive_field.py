@@ -28,7 +28,7 @@ def receptive_fields(network: nn.Module, layers: list[WatchedLayer], side: int) 
     A unit behind a global operation (squeeze-and-excitation, attention) sees everything. Where the fields of units
     differ (behind a transposed convolution), the result is at most one stride more than the largest. Since fields may
     be larger than images, they are measured on wide images, or on images of `side` px where the network takes no
-    others.
+    others. The network is on the CPU; its errors on images of `side` px are passed on.
     """
     with torch.inference_mode(), _exact_convolutions(network):
         half, full = _rulers(network, layers, side)
@@ -45,7 +45,9 @@ def receptive_fields(network: nn.Module, layers: list[WatchedLayer], side: int) 
 
 
 def _rulers(network: nn.Module, layers: list[WatchedLayer], side: int) -> tuple["_Ruler", "_Ruler"]:
-    """Return rulers of two different widths, or the same one twice where the network takes images of one size only."""
+    """Return a ruler of half the largest width and one of the largest; where the network takes no images of these
+    sizes, one of `side` px twice.
+    """
     for height in _HEIGHTS:
         try:
             return _Ruler(network, layers, height, _WIDTH // 2), _Ruler(network, layers, height, _WIDTH)
@@ -62,7 +64,10 @@ def _stride(half: "_Ruler", full: "_Ruler", index: int) -> int:
 
 
 def _reach(ruler: "_Ruler", index: int, stride: int) -> int | None:
-    """Return a bound in px on how far unit 0 sees to either side of pixel 0; None where that is beyond the ruler."""
+    """Return a bound in px on how far unit 0 of layer `index` sees to either side of pixel 0; `stride` is in px.
+
+    None where the layer's units see beyond the ruler's ends.
+    """
     middle = ruler.width // 2
     first, last = (ruler.units([middle], to_right)[index][0] for to_right in (True, False))
     if first <= 0 or not 0 <= last < ruler.widths[index] - 1:
@@ -71,8 +76,10 @@ def _reach(ruler: "_Ruler", index: int, stride: int) -> int | None:
 
 
 def _ends(ruler: "_Ruler", layers: list[int], strides: list[int], longest: int, to_right: bool) -> dict[int, int]:
-    """Return where the fields of unit 0 end, for each of `layers`, by bisecting the columns at which its unit
-    changes.
+    """Return the column at which the field of unit 0 ends, at the right or at the left, for each index in `layers`.
+
+    The units' strides and the `longest` of them are in px. The column is found by bisecting the starts of the NaN
+    columns for the one at which the first unit that is NaN, or the last, changes.
     """
     middle = ruler.width // 2
     between = dict.fromkeys(layers, (middle, middle + longest))
@@ -102,8 +109,10 @@ class _Ruler:
         self.units([width // 2], to_right=True)
 
     def units(self, starts: list[int], to_right: bool) -> list[list[int]]:
-        """Return for each layer and start j the first unit that is NaN when the columns from j on are (`to_right`), or
-        the last one when the columns up to j are; -1 = none.
+        """Return for each layer, and for each start j, the first unit of a row that is NaN when the columns from j on
+        are NaN.
+
+        Without `to_right`: the last unit that is NaN when the columns up to j are. -1 stands for none.
         """
         missing = [start for start in starts if (start, to_right) not in self._found]
         for begin in range(0, len(missing), _BATCH):
@@ -135,9 +144,9 @@ class _Ruler:
 
 @contextmanager
 def _exact_convolutions(network: nn.Module) -> Iterator[None]:
-    """Make all outputs of convolutions in the block the sum over the window of the mean of the inputs.
+    """Make every output of a 2D convolution that pads with zeros the sum over its window of the mean of the inputs.
 
-    That is fast, and reads nothing outside the window (unlike Winograd's algorithm).
+    During the block that is fast, and reads nothing outside the window (unlike Winograd's algorithm).
     """
     plain = [
         convolution

@@ -31,6 +31,7 @@ class ModelSpec:
     source:      a name, `timm:NAME`, `FILE.py:FUNCTION`, `module:FUNCTION`, or a `FILE.safetensors` that describes
                  itself
     preprocess:  a name in `NORMALIZATIONS`
+    checkpoint:  the file with its weights; None: its own
     classes:     a file for `read_classes`
     output:      the name of the class scores where the network returns several tensors
     weights:     `ema`, `raw` or a key where the checkpoint holds several sets of weights
@@ -124,7 +125,10 @@ def _is_file(source: str) -> bool:
 
 
 def _at_home(path: str) -> str:
-    """Return a path with the user's home folder in place of `~`, which shells do not expand behind an @ or an =."""
+    """Return a path with the user's home folder in place of `~`, which shells do not expand behind an @ or an =.
+
+    Raises UsageError where there is no such folder.
+    """
     if not path.startswith("~"):
         return path
     try:
@@ -143,9 +147,10 @@ def _usual_label(source: str) -> str:
 
 
 def _options(text: str, options: list[str]) -> dict[str, str]:
-    """Return the values of `preprocess`, `classes`, `output` and `weights`.
+    """Return the values of those of `preprocess`, `classes`, `output` and `weights` that are among the options.
 
-    Raises UsageError where one is given twice.
+    `options` are such as `preprocess=none`; `text` is the whole spec, for messages. Raises UsageError where an option
+    has no value or is given twice, and for an unknown normalisation.
     """
     chosen: dict[str, str] = {}
     for option in options:
@@ -203,7 +208,10 @@ def _check_network(spec: ModelSpec) -> None:
 
 
 def _is_newer_than(listed: str) -> bool:
-    """Return whether a newer torchvision than version `listed` is installed, which may have other classifiers."""
+    """Return whether a newer torchvision than version `listed` is installed, which may have other classifiers.
+
+    True where its version is unknown.
+    """
     try:
         installed = version("torchvision")
     except PackageNotFoundError:
@@ -212,12 +220,12 @@ def _is_newer_than(listed: str) -> bool:
 
 
 def _release(text: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with: (0, 29) of 0.29.1+cpu."""
+    """Return the first two numbers of a version: (0, 29) of 0.29.1+cpu."""
     return tuple(int(number) for number in re.findall(r"\d+", text)[:2])
 
 
 def unknown_classifier(name: str, names: Sequence[str]) -> UsageError:
-    """Return the error to raise for a name that is none of torchvision's classifiers' `names`."""
+    """Return the error to raise for `name`, which is none of the `names` of torchvision's classifiers."""
     near = get_close_matches(name, names, 3) or ["alexnet", "resnet50"]
     return UsageError(
         f"no model {printable(name)}: name a torchvision classifier ({', '.join(near)}), timm:NAME, FILE.py:FUNCTION "
@@ -240,7 +248,7 @@ def usual_images(specs: list[ModelSpec]) -> str:
 
 
 def parse_specs(texts: list[str]) -> list[ModelSpec]:
-    """Parse several specs. Raises UsageError where two have the same label."""
+    """Parse several specs. Raises UsageError as `parse_spec` does, and where two have the same label."""
     specs = [parse_spec(text) for text in texts]
     labels = [spec.label for spec in specs]
     for label in labels:

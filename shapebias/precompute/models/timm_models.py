@@ -22,7 +22,11 @@ def timm_library() -> Any:
 
 
 def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
-    """Return a network with timm's weights, downloaded once. Raises UsageError or ShapebiasError."""
+    """Return the network `name` with timm's weights, downloaded once.
+
+    Raises UsageError where there is no timm or no such network, ShapebiasError where the weights cannot be downloaded
+    or their preprocessing makes no sense.
+    """
     timm = timm_library()
     _check_name(name)
     try:
@@ -38,9 +42,10 @@ def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
 
 
 def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Preprocessing]:
-    """Return a network for a `checkpoint`, with as many classes as the file has.
+    """Return the network `name` for a `checkpoint`, with random weights and as many classes as the file has.
 
-    Raises UsageError and ShapebiasError.
+    Raises UsageError where there is no timm or no such network, or the wanted weights are ambiguous; ShapebiasError
+    where the file holds no weights, or the network's preprocessing makes no sense.
     """
     network = _build(name)
     classes = checkpoint.classes_for(network)
@@ -50,7 +55,10 @@ def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Prepro
 
 
 def without_weights(name: str) -> tuple[nn.Module, Preprocessing]:
-    """Return a network with random weights. Raises UsageError for a name that does not exist."""
+    """Return the network `name` with random weights.
+
+    Raises UsageError where there is no timm or no such network, ShapebiasError where its preprocessing makes no sense.
+    """
     network = _build(name)
     return network, from_pretrained_cfg(network.pretrained_cfg)
 
@@ -66,6 +74,8 @@ def _build(name: str, classes: int | None = None) -> nn.Module:
 def _check_name(name: str) -> None:
     """Check that a name is one of timm's architectures, with or without a tag for weights, and not from elsewhere
     (`hf-hub:`, a folder).
+
+    Raises UsageError for other names, and where timm is not installed.
     """
     timm = timm_library()
     if ":" in name or "/" in name or not timm.is_model(name.partition(".")[0]):

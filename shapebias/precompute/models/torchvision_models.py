@@ -20,7 +20,10 @@ _HASH = re.compile(r"-([0-9a-f]{8})\.pth$")
 
 
 def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
-    """Return a classifier with torchvision's best weights, downloaded once. Raises UsageError or ShapebiasError."""
+    """Return a classifier with torchvision's best weights, downloaded once.
+
+    Raises UsageError for a name that does not exist, ShapebiasError where the weights cannot be downloaded.
+    """
     import torchvision
 
     _check_name(name)
@@ -37,10 +40,11 @@ def pretrained(name: str) -> tuple[nn.Module, Preprocessing]:
 
 
 def for_checkpoint(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Preprocessing]:
-    """Return a classifier for a `checkpoint`, with as many classes as the file has.
+    """Return a classifier for a `checkpoint`, with as many classes as the file has, but without its weights.
 
     A file that torchvision publishes is recognised by its digest: it gets the preprocessing of those weights, and a
-    GoogLeNet or Inception rescales its input as they need. Raises UsageError for a name that does not exist.
+    GoogLeNet or Inception rescales its input as they need. Raises UsageError for a name that does not exist or where
+    the wanted weights are ambiguous, ShapebiasError where the file holds no weights or has changed.
     """
     import torchvision
 

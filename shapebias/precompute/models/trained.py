@@ -27,8 +27,12 @@ _MAX_SIDE = 4096  # px
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """The header of such a file: `architecture` names one of the program's own or torchvision's classifiers; `recipe`
-    is JSON.
+    """The header of such a file.
+
+    architecture:  one of the program's own networks or of torchvision's classifiers, by name
+    class_ids:     the classes of the outputs in order, called as the folders of their images are
+    class_names:   their names for people, in the same order
+    recipe:        how the network was trained, ready for JSON
     """
 
     architecture: str
@@ -38,7 +42,7 @@ class Trained:
     recipe: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
-        """Return the network without its weights. Raises UsageError for an architecture that does not exist."""
+        """Return the network with random weights. Raises UsageError for an architecture that does not exist."""
         return build_network(self.architecture, len(self.class_names))
 
     def to_header(self) -> dict[str, str]:
@@ -75,7 +79,10 @@ def build_network(architecture: str, classes: int) -> nn.Module:
 
 
 def usual_preprocessing(architecture: str) -> Preprocessing:
-    """Return the default preprocessing of an architecture: its own input size, or torchvision's. Raises UsageError."""
+    """Return the default preprocessing of an architecture: the side of the program's own one, or torchvision's values.
+
+    Raises UsageError for a name that does not exist.
+    """
     if architecture in OWN:
         side = OWN[architecture].side
         return Preprocessing(
@@ -109,7 +116,8 @@ def trained_bytes(trained: Trained, network: nn.Module) -> bytes:
 def read_trained(path: Path) -> Trained | None:
     """Return the header of a safetensors file; None where `shapebias train` did not write it.
 
-    Raises UsageError where there is no file, ShapebiasError where it is not a safetensors file or its header is wrong.
+    Raises UsageError where there is no file or it is a folder, ShapebiasError where it is not a safetensors file or its
+    header is wrong.
     """
     check_kind(path)
     try:

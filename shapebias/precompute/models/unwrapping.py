@@ -10,7 +10,8 @@ from shapebias.core.text import printable
 def unwrap(network: nn.Module, source: str) -> nn.Module:
     """Return the plain network inside torch.compile, DataParallel and `module.compile()`, at any depth.
 
-    Raises UsageError for scripted, traced and quantised networks, whose layers cannot be hooked.
+    Wrappers inside the network are removed from it. `source` is its name in messages. Raises UsageError for scripted,
+    traced and quantised networks, whose layers cannot be hooked.
     """
     network = inside(network)
     for module in list(network.modules()):
@@ -49,7 +50,7 @@ def inside(module: nn.Module) -> nn.Module:
 
 
 def use_float32(network: nn.Module) -> list[str]:
-    """Convert half-precision weights to float32; return a note for the user."""
+    """Convert half-precision weights to float32; return a note for the user, [] where there are none to convert."""
     kinds = {tensor.dtype for tensor in network.parameters() if tensor.dtype in (torch.float16, torch.bfloat16)}
     if not kinds:
         return []
@@ -66,6 +67,6 @@ def initialize(network: nn.Module, side: int) -> None:
 
 
 def takes_videos(network: nn.Module) -> bool:
-    """Return whether the first convolution of a network is over space and time."""
+    """Return whether the first convolution of a network is over space and time (`Conv3d`)."""
     convolutions = (module for module in network.modules() if isinstance(module, nn.modules.conv._ConvNd))
     return isinstance(next(convolutions, None), nn.Conv3d)

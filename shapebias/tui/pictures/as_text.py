@@ -14,10 +14,11 @@ _FAINT = 1 / 8  # fraction of the strongest value below which nothing is drawn, 
 
 
 def subject_text(store: Store, subject: Subject | None, width: int, height: int, most: int) -> Text:
-    """Return text of `width` x `height` cells: at most `most` of a unit's images as lines, or a map, or attribution
-    maps side by side.
+    """Return text of at most `width` x `height` cells in place of a subject's picture.
 
-    Empty for a photo. Raises StoreError.
+    For a unit it is a line on each of its top images, at most `most`; for one image of a unit, the unit's map there;
+    for attribution maps, these side by side. It is empty for a photo and for None. Raises StoreError where the store
+    cannot be read.
     """
     if isinstance(subject, Unit):
         return _unit_lines(store, subject, width, min(height, most))
@@ -41,7 +42,7 @@ def _unit_lines(store: Store, unit: Unit, width: int, most: int) -> Text:
 
 
 def _maps_text(store: Store, subject: AttributionMaps, width: int, height: int) -> Text:
-    """Return the maps as columns of `width` cells."""
+    """Return the maps side by side, each `width` cells wide; a map that is missing is blank."""
     columns = [
         [] if values is None else shades(_clear(relative_heat(values, scale, subject.signed)), width - 2, height)
         for values, scale in zip(*attribution_maps(store, subject), strict=True)
@@ -57,5 +58,5 @@ def _maps_text(store: Store, subject: AttributionMaps, width: int, height: int) 
 
 
 def _clear(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the heat without faint values."""
+    """Return the heat with 0 in place of faint values."""
     return np.where(np.abs(heat) < _FAINT, np.float32(0), heat)

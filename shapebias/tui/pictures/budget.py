@@ -7,7 +7,7 @@ from shapebias.tui.pictures.layout import GridLayout
 
 _BYTES = 245_000  # bytes of the first picture of a grid of up to 768 x 512 pixels; larger ones get more
 _FIRST = 0.3  # seconds that the line may need for the first picture
-_REFINED = 0.25  # seconds for a better one than the usual, once the cursor rests
+_REFINED = 0.25  # seconds that it may need for a better picture than the usual, once the cursor rests
 _BEST = 6  # times as many bytes as usual are enough for any picture
 
 
@@ -22,14 +22,19 @@ def best_limit(layout: GridLayout) -> int:
 
 
 def first_limit(layout: GridLayout, subject: Subject, speed: float) -> int:
-    """Return the number of bytes for a subject's first picture on a line that transfers `speed` bytes per second."""
+    """Return the number of bytes for a subject's first picture on a line that transfers `speed` bytes per second.
+
+    It is the usual number, or less where the line needs longer than 0.3 seconds for that. `speed` may be infinite.
+    """
     usual, affordable = usual_bytes_of(layout, subject), _FIRST * speed
     return usual if affordable >= usual else _rung(affordable)
 
 
 def refined_limit(layout: GridLayout, subject: Subject, speed: float) -> int:
-    """Return the number of bytes for the picture that is sent once the cursor rests; on a slow line it is the usual
-    one.
+    """Return the number of bytes for the better picture that is sent once the cursor rests.
+
+    `speed` is in bytes per second and may be infinite. On a slow line the number is the usual one, on a fast one up to
+    six times that.
     """
     usual = usual_bytes_of(layout, subject)
     return max(usual, min(_BEST * usual, _rung(_REFINED * speed)))
@@ -44,8 +49,9 @@ def usual_bytes_of(layout: GridLayout, subject: Subject) -> int:
 
 
 def _rung(affordable: float) -> int:
-    """Return the largest power of two, or 1.5 times one, that is affordable, since many different limits would fill the
-    cache.
+    """Return the largest power of two, or 1.5 times one, that is affordable; at least 1 and at most 1.5 * 2^40.
+
+    Many different limits would fill the cache of pictures.
     """
     power: int = 2 ** int(math.log2(min(max(affordable, 1), 2**40)))
     return power * 3 // 2 if affordable >= power * 3 // 2 else power

@@ -13,15 +13,15 @@ from shapebias.tui.widgets.text_plots import picture
 
 
 def half_cells(image: Image.Image, colours: Colours = Colours.TRUE) -> Text:
-    """Return a picture as text: a pixel is as wide as a column and half as high as a line.
+    """Return an RGB picture as text: a pixel is as wide as a column and half as high as a line.
 
-    With 256 colours it is dithered (Floyd & Steinberg 1976).
+    On a terminal with 256 colours it is dithered (Floyd & Steinberg 1976).
     """
     return Text("\n").join(picture(_dithered(image) if colours is Colours.INDEXED else np.asarray(image)))
 
 
 def _dithered(image: Image.Image) -> NDArray[np.uint8]:
-    """Return a picture in the colours of xterm's palette."""
+    """Return a picture, uint8 [H, W, 3], in those colours of xterm's palette that `_indexed_colours` returns."""
     palette = Image.new("P", (1, 1))
     palette.putpalette([level for colour in _indexed_colours() for level in colour])
     return np.asarray(image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
@@ -29,7 +29,10 @@ def _dithered(image: Image.Image) -> NDArray[np.uint8]:
 
 @cache
 def _indexed_colours() -> list[tuple[int, int, int]]:
-    """Return those of the 256 colours that Rich, which writes the text, makes itself of when it has but 256."""
+    """Return the colours (red, green, blue) of xterm's palette of 256 that Rich, which writes the text, keeps.
+
+    It replaces some colours of the palette by others when it reduces text to 256 colours.
+    """
     colours = []
     for number in range(16, 256):
         colour = Color.from_ansi(number).get_truecolor()

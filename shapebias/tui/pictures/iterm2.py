@@ -10,7 +10,7 @@ from shapebias.core.pictures.compressed import jpeg_within
 from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.painter import Apply, Painter, Piece, Pixels, pieces_of
 
-_HEADER = 100  # bytes before a file
+_HEADER = 100  # bytes that are sent before a file, about
 
 
 class ITerm2Painter(Painter):

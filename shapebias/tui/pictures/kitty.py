@@ -23,7 +23,7 @@ class KittyPainter(Painter):
     def __init__(self) -> None:
         # Numbers of the pictures in the terminal, longest unused first.
         self._numbers: OrderedDict[bytes, int] = OrderedDict()
-        self._cells: dict[bytes, int] = {}  # that it takes
+        self._cells: dict[bytes, int] = {}  # how many cells each of these pictures takes
         self._placed: dict[object, dict[tuple[int, int], bytes]] = {}  # by owner and cell
         self._last = 0
 
@@ -60,7 +60,7 @@ class KittyPainter(Painter):
         return self._free(0)
 
     def _send(self, piece: Piece) -> Iterator[str]:
-        """Yield the control sequences that send a picture, in chunks, unless the terminal has it."""
+        """Yield the control sequences that send a picture, in chunks; none where the terminal has it."""
         if piece.data in self._numbers:
             self._numbers.move_to_end(piece.data)
             return
@@ -73,13 +73,18 @@ class KittyPainter(Painter):
             yield f"\x1b_G{first}m={more};{text[start : start + _CHUNK]}\x1b\\"
 
     def _take_away(self, data: bytes | None, x: int, y: int) -> str:
-        """Return the control sequence that removes a picture from a cell; the terminal keeps its data."""
+        """Return the control sequence that removes a picture from the cell (x, y); the terminal keeps its data.
+
+        It is empty where the terminal does not keep the picture any more.
+        """
         number = self._numbers.get(data or b"")
         return "" if number is None else f"\x1b_Ga=d,d=i,q=2,i={number},p={_place(x, y)}\x1b\\"
 
     def _free(self, cells: int) -> str:
-        """Return the control sequences that delete the longest unused pictures, until at most `cells` cells are
-        kept.
+        """Return the control sequences that delete the longest unused pictures, until those kept take at most `cells`
+        cells.
+
+        Pictures that are placed somewhere are not deleted.
         """
         visible = {data for placed in self._placed.values() for data in placed.values()}
         total, gone = sum(self._cells.values()), ""
@@ -93,5 +98,5 @@ class KittyPainter(Painter):
 
 
 def _place(x: int, y: int) -> int:
-    """Return the number of a placement: a picture may be at several cells."""
+    """Return the number of the placement at the cell (x, y): a picture may be placed at several cells."""
     return y * 10_000 + x + 1

@@ -10,9 +10,10 @@ GAP = 4  # pixels between tiles
 
 @dataclass(frozen=True)
 class GridLayout:
-    """A grid of square tiles of `size` pixels. A tile starts at a cell; it takes `cell_columns` x `cell_rows` cells.
+    """A grid of `columns` x `rows` square tiles of `size` pixels.
 
-    `cell` is the size (width, height) of a cell in pixels.
+    A tile starts at a cell; it takes `cell_columns` x `cell_rows` cells. `cell` is the size (width, height) of a cell
+    in pixels.
     """
 
     columns: int
@@ -33,7 +34,7 @@ class GridLayout:
         return self.columns * self.rows
 
     def cell_of(self, index: int) -> tuple[int, int]:
-        """Return the cell (x, y) where a tile starts; tiles are numbered in reading order, from 0."""
+        """Return the cell (x, y) of the grid where a tile starts; tiles are numbered in reading order, from 0."""
         return index % self.columns * self.cell_columns, index // self.columns * self.cell_rows
 
 
@@ -42,8 +43,9 @@ def fit_grid(
 ) -> GridLayout | None:
     """Return the grid with the largest tiles of which `wanted` fit into width x height cells of `cell` (w, h) pixels.
 
-    Where they would be smaller than `smallest` pixels, as many of that size as fit. None where not one does. Between
-    tiles are at least `gap` pixels. With its cells, no tile is wider or higher than terminals take a picture.
+    Where these would be smaller than `smallest` pixels, the grid has as many tiles as fit with that size. None where
+    not one of that size fits. Between tiles are at least `gap` pixels. The cells of a tile are never wider or higher
+    than the largest picture that terminals take.
     """
     best: GridLayout | None = None
     sizes = {columns * cell[0] for columns in range(1, width + 1)} | {rows * cell[1] for rows in range(1, height + 1)}
@@ -63,8 +65,11 @@ def fit_grid(
 def fit_row(
     width: int, height: int, cell: tuple[int, int], count: int, *, smallest: int = _SMALLEST, gap: int = GAP
 ) -> GridLayout | None:
-    """Return a grid of one row of `count` tiles, each as large as fits into its part of the width; None below
-    `smallest` pixels.
+    """Return a grid of one row of `count` tiles, each as large as fits into its part of the width and the height.
+
+    width, height:  in cells of `cell` (w, h) pixels
+
+    None where a tile would be smaller than `smallest` pixels. Between tiles are at least `gap` pixels.
     """
     layout = fit_grid(width // count, height, cell, 1, smallest=smallest, gap=gap)
     return None if layout is None else replace(layout, columns=count, rows=1)

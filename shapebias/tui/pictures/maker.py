@@ -31,9 +31,10 @@ _JOIN = 1.0  # seconds that its end is waited for
 
 @dataclass(frozen=True)
 class Request:
-    """All that a picture depends on: `limit` is the number of bytes, `background` the colour around tiles.
+    """All that a picture depends on.
 
-    Without a limit it is an image for half cells.
+    limit:       the number of bytes that it may have; None: it is an image for half cells
+    background:  the colour around tiles, RGB from 0 to 255
     """
 
     subject: Subject
@@ -54,7 +55,10 @@ class Picture:
 
 
 def make_picture(store: Store, request: Request, painter: Painter | None, apply: Callable[..., Any] = map) -> Picture:
-    """Read, scale and encode the tiles of a request; `apply` is `map`, or does the same on several threads."""
+    """Read, scale and encode the tiles of a request, and return the picture; without a painter it is an image.
+
+    `apply` is `map`, or does the same on several threads. What the store cannot give is a picture with its `error`.
+    """
     layout = request.layout
     try:
         tiles = subject_tiles(store, request.subject, layout.count, layout.size, request.view, apply)
@@ -74,13 +78,20 @@ _threads: WeakSet[threading.Thread] = WeakSet()
 
 
 def join_makers() -> None:
-    """Wait for the threads of all stopped makers, which must not outlive the program."""
+    """Wait for the threads of all makers, which have been stopped, at most a second each.
+
+    They must not outlive the program.
+    """
     for thread in list(_threads):
         thread.join(_JOIN)
 
 
 class PictureMaker:
-    """A thread with a cache. It calls `ready` with every picture that is still wanted when it is finished."""
+    """A thread that makes pictures, and a cache of them.
+
+    The thread calls `ready` with every picture that is still wanted when it is finished. Without a painter, pictures
+    are images for half cells.
+    """
 
     def __init__(self, store: Store, painter: Painter | None, ready: Callable[[Picture], None]) -> None:
         self._store, self._painter, self._ready = store, painter, ready
@@ -94,7 +105,10 @@ class PictureMaker:
         _threads.add(self._thread)
 
     def want(self, request: Request, ahead: Sequence[Request] = ()) -> Picture | None:
-        """Return a picture if it is in the cache, else make it next. Those `ahead` are made when there is time."""
+        """Return a picture if it is in the cache, else None, and make it next: it is the only one that is wanted then.
+
+        Those `ahead` are made when there is time, the first one first; earlier ones are dropped.
+        """
         with self._changed:
             picture = self._cached(request)
             self._wanted = None if picture else request
@@ -103,31 +117,31 @@ class PictureMaker:
             return picture
 
     def prepare(self, request: Request) -> None:
-        """Make a picture that may be wanted next, before the other pictures that are made ahead."""
+        """Make a picture that may be wanted next, in place of the others that would be made ahead."""
         with self._changed:
             if request not in self._cache:
                 self._ahead = [request]
                 self._changed.notify()
 
     def cached(self, request: Request) -> Picture | None:
-        """Return a picture if it is in the cache."""
+        """Return a picture if it is in the cache; else None."""
         with self._changed:
             return self._cached(request)
 
     def stop(self) -> None:
-        """End the thread, after the part of a picture that it is at."""
+        """Let the thread end after the part of a picture that it is at; return at once."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
 
     def _cached(self, request: Request) -> Picture | None:
-        """Return a picture from the cache, and keep it there longer."""
+        """Return a picture from the cache, and keep it there longer; None where it is not in it."""
         if request in self._cache:
             self._cache.move_to_end(request)
         return self._cache.get(request)
 
     def _next(self) -> Request | None:
-        """Return the next request, once there is one; None when the thread should end."""
+        """Wait for the next request, and return it; None when the thread should end."""
         with self._changed:
             while not self._stopped:
                 refines = self._wanted is not None and _refines(self._wanted)
@@ -161,7 +175,10 @@ class PictureMaker:
                 self._ready(picture)
 
     def _stopping(self, apply: Callable[..., Any], request: Request) -> Callable[..., Any]:
-        """Return `apply` that raises _OvertakenError at the end, for a refined picture when another is wanted."""
+        """Return a function like `apply` for the parts of a request, which may raise _OvertakenError between two parts.
+
+        It does so once the maker is stopped, and for a refined picture once another picture is wanted.
+        """
         refined = _refines(request)
         if refined and _PROCESSORS <= _HANDS:
             apply = map
@@ -176,9 +193,9 @@ class PictureMaker:
 
 
 def _refines(request: Request) -> bool:
-    """Return whether a request is for a better picture than one that is shown first."""
+    """Return whether a request is for a refined picture: it allows more bytes than the usual number."""
     return request.limit is not None and request.limit > usual_bytes_of(request.layout, request.subject)
 
 
 class _OvertakenError(Exception):
-    """A picture is not wanted any more."""
+    """The picture that is being made is not wanted any more."""

@@ -16,7 +16,10 @@ Apply = Callable[..., Iterable[Any]]
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a picture that is sent at once: its data, and its cells, counted from the picture's upper left one."""
+    """A part of a picture that is sent at once: its data, as its painter encodes it, and its cells.
+
+    It takes `columns` x `rows` cells from the cell (x, y) on, counted from the picture's upper left one.
+    """
 
     data: bytes
     x: int
@@ -41,8 +44,9 @@ class Painter(ABC):
 
     @abstractmethod
     def paint(self, piece: Piece, x: int, y: int, owner: object) -> str:
-        """Return the control sequences that paint a piece with its upper left corner at the cursor, in the cell (x, y)
-        from 0.
+        """Return the control sequences that paint a piece at the cursor, which the caller has moved to its cell.
+
+        That is the cell (x, y) of the screen, from 0. `owner` is whoever may `clear` the piece later.
         """
 
     def cost(self, pieces: Sequence[Piece]) -> int:
@@ -50,8 +54,9 @@ class Painter(ABC):
         return sum(len(piece.data) for piece in pieces)
 
     def clear(self, owner: object = None, keep: Iterable[tuple[int, int]] = ()) -> str:
-        """Return the control sequences that remove the pieces of an owner, or of all owners, except those that begin in
-        the cells `keep`.
+        """Return the control sequences that remove the pieces of an owner, or of all owners where it is None.
+
+        Pieces that begin in the cells `keep`, (x, y) of the screen, stay.
         """
         return ""
 
@@ -61,7 +66,7 @@ class Painter(ABC):
 
 
 def pieces_of(data: Sequence[bytes], layout: GridLayout) -> list[Piece]:
-    """Return one piece for each tile."""
+    """Return one piece for each tile of a layout, from their encoded data in reading order."""
     return [
         Piece(tile, *layout.cell_of(index), layout.cell_columns, layout.cell_rows) for index, tile in enumerate(data)
     ]

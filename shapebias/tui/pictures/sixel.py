@@ -7,9 +7,9 @@ from shapebias.tui.pictures.budget import usual_bytes
 from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.painter import Apply, Painter, Piece, Pixels, pieces_of
 
-# Bytes with so many colours in every tile, in those of a grid as it is first shown.
+# (times the usual bytes, colours): with a limit of so many bytes or more, every tile has so many colours of its own.
 _FINE = ((5.0, 256), (3.7, 128))
-_APART = 0.87  # fraction of a row's bytes that its tiles take: moves are in between
+_APART = 0.87  # the tiles of a row take this fraction of its bytes; moves between them take the rest
 
 
 class SixelPainter(Painter):
@@ -38,7 +38,7 @@ class SixelPainter(Painter):
 
 
 def _encode(tiles: Pixels, layout: GridLayout, limit: int, apply: Apply) -> list[bytes]:
-    """Return the sixel of every tile, the best that `limit` allows."""
+    """Return the sixel of every tile, the best that `limit` bytes for all of them allow."""
     usual = usual_bytes(layout)
     for times, colours in _FINE:
         if limit >= times * usual:

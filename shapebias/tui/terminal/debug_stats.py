@@ -1,4 +1,4 @@
-"""`explore --debug-stats`: how many bytes a move of the cursor sends, and when the terminal has received the last."""
+"""`explore --debug-stats`: how many bytes a move of the cursor sends, and when the last of them is written."""
 
 import time
 from collections.abc import Callable
@@ -24,15 +24,15 @@ class MoveStats:
         self._counting = True
 
     def written(self, count: int) -> None:
-        """Count bytes that the terminal has received. Runs on the thread that writes to it."""
+        """Count bytes that were written to the terminal just now. Runs on the thread that writes to it."""
         if self._counting:
             self._bytes += count
             self._last = time.perf_counter()
 
     def finished(self) -> str | None:
-        """Return the time and the bytes of the last move as text, such as `12 ms, 3.4 kB`.
+        """Return the time until the last move's last byte, and its bytes, as text, such as `12 ms, 3.4 kB`.
 
-        Returns None while bytes are still being sent for the move, and where this text was returned before.
+        Returns None until no byte has been written for a quarter of a second, and where this text was returned before.
         """
         if not self._counting or time.perf_counter() - self._last < _QUIET:
             return None
@@ -47,7 +47,7 @@ class _CountedFile:
         self._file, self._written = file, written
 
     def write(self, text: str) -> int:
-        """Write a text, and count it as UTF-8."""
+        """Write a text, count it as UTF-8, and return what the file's own `write` returns."""
         count = self._file.write(text)
         self._written(len(text.encode("utf-8", "replace")))
         return count

@@ -33,7 +33,10 @@ _ENDS = (signal.SIGTERM, signal.SIGHUP)
 class LinkDriver(LinuxDriver):
     """A driver that counts in `link` what the terminal receives, and stops and ends at signals as other programs do.
 
-    `ended_by` is the signal that ended it; None where it was none.
+    ended_by:  the signal that ended the app; None where none did
+    frame:     the cells of the screen as the terminal has them
+    typed:     bytes that were typed before the input was read here
+    farewell:  returns what is written just before the terminal is left
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -41,8 +44,8 @@ class LinkDriver(LinuxDriver):
         self.link = Link()
         self.ended_by: signal.Signals | None = None
         self.frame = Frame(self._app.console._color_system or ColorSystem.TRUECOLOR)
-        self.typed = b""  # before the input was read here
-        self.farewell: Callable[[], str] = str  # returns what is written before the terminal is left
+        self.typed = b""
+        self.farewell: Callable[[], str] = str
         self._file: Any = _Outlet(sys.__stdout__, self.link.written)  # standard error may be a log
         self._suspended = self._left = False
 
@@ -69,8 +72,9 @@ class LinkDriver(LinuxDriver):
         super().write(self.link.sending(without_repeated_colours(data)))
 
     def paint(self, pictures: str, cells: Iterable[Region] = (), owner: object = None) -> None:
-        """Write an owner's pictures over cells; nothing once the terminal is being left, since they would be on the
-        shell's screen.
+        """Write `pictures`, control sequences that draw an owner's pictures over `cells`, and record it in the frame.
+
+        Nothing is written once the terminal is being left, since they would be on the shell's screen.
         """
         if pictures and not self._left:
             super().write(self.link.sending(pictures))
@@ -78,11 +82,14 @@ class LinkDriver(LinuxDriver):
                 self.frame.painted(region, owner)
 
     def uncover(self, owner: object = None) -> None:
-        """Let blanks that are written from now on delete the pictures of an owner, or of all owners."""
+        """Let blanks that are written from now on delete the pictures of an owner; None stands for all owners."""
         self.frame.uncover(owner)
 
     def run_input_thread(self) -> None:
-        """Deliver typed bytes until the input ends or the program stops reading."""
+        """Deliver typed bytes as events until the program stops reading; this is the function of the keyboard's thread.
+
+        Where the input ends, as when the terminal is closed, the app ends as by SIGHUP.
+        """
         parser = XTermParser(self._debug)
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
 
@@ -106,7 +113,7 @@ class LinkDriver(LinuxDriver):
                 self.process_message(event)
 
     def _read(self) -> bytes:
-        """Return what was typed; nothing at the end of the input, or where it is broken."""
+        """Return the bytes that were typed; b"" at the end of the input, or where it is broken."""
         try:
             return os.read(self.fileno, 4096)
         except OSError:
@@ -133,9 +140,9 @@ class LinkDriver(LinuxDriver):
         self._writer_thread.join(_ANSWERS)
 
     def suspend(self) -> None:
-        """Give the terminal back and stop the whole job, as Ctrl-Z in a shell; come back when it is continued.
+        """Give the terminal back and stop all processes of the job, as Ctrl-Z in a shell; return when it is continued.
 
-        Where no shell could continue it, the signal does nothing, and it comes back at once.
+        Where no shell could continue the job, it does not stop, and this returns at once.
         """
         loop = asyncio.get_running_loop()
         self._suspended = True
@@ -147,7 +154,7 @@ class LinkDriver(LinuxDriver):
         loop.call_later(0.1, self._awake)
 
     def _awake(self) -> None:
-        """Record that the signals of its own stop are over."""
+        """Record that a SIGCONT from now on is not the one that ends `suspend`."""
         self._suspended = False
 
     def _continued(self) -> None:
@@ -158,7 +165,7 @@ class LinkDriver(LinuxDriver):
             self.resume_application_mode()
 
     def _end(self, number: signal.Signals) -> None:
-        """End the app because of a signal."""
+        """End the app because of the signal `number`; for SIGHUP, end the process even where the app does not end."""
         if number is signal.SIGHUP:
             _end_soon(number)
         self.ended_by = number
@@ -171,20 +178,23 @@ def link_of(app: App[Any]) -> Link:
 
 
 def _end_soon(number: signal.Signals) -> None:
-    """End the process soon, as after a signal, whatever its threads are doing."""
+    """End the process in 0.7 seconds, whatever its threads are doing, with the exit status 128 + `number`.
+
+    Shells report this status for a process that the signal has ended. The function itself returns at once.
+    """
     timer = threading.Timer(_LAST, os._exit, [128 + number])
     timer.daemon = True
     timer.start()
 
 
 class _Outlet:
-    """The driver's file; it calls `written` with the number of characters that went through it."""
+    """The driver's file; it calls `written` with the number of characters of every text that was written to it."""
 
     def __init__(self, file: Any, written: Callable[[int], None]) -> None:
         self._file, self._written = file, written
 
     def write(self, text: str) -> int:
-        """Write a text at once."""
+        """Write a text at once, and return its length; a terminal that is gone is no error."""
         try:
             self._file.write(text)
             self._file.flush()

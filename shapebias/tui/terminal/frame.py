@@ -17,18 +17,18 @@ _UNKNOWN: _Cell = (None, "")
 
 
 class Change(CompositorUpdate):
-    """The cells that an update changes: runs of them, each with its row and its first column."""
+    """The cells that an update changes: `runs` of them, each with its row, its first column and the new cells."""
 
     def __init__(self, runs: list[tuple[int, int, list[_Cell]]]) -> None:
         self.runs = runs
 
     @property
     def regions(self) -> Iterator[Region]:
-        """Yield the cells that are written."""
+        """Yield a region for each run: the cells that are written."""
         return (Region(x, y, len(cells), 1) for y, x, cells in self.runs)
 
     def render_segments(self, console: Console) -> str:
-        """Return the text that writes them."""
+        """Return the text, with control sequences, that writes the changed cells."""
         written = []
         for y, x, cells in self.runs:
             written.append(f"\x1b[{y + 1};{x + 1}H")
@@ -44,7 +44,7 @@ class Frame:
     def __init__(self, colours: ColorSystem) -> None:
         self._colours = colours
         self._rows: list[list[_Cell]] = []
-        self._pictures: set[object] = set()  # whose owners paint over blanks
+        self._pictures: set[object] = set()  # owners whose pictures stay when blanks are written over them
 
     def forget(self) -> None:
         """Record that the contents of the terminal are unknown."""
@@ -52,7 +52,7 @@ class Frame:
         self._pictures.clear()
 
     def painted(self, cells: Region, owner: object) -> None:
-        """Record that a picture is painted over cells: blanks written there do not change it."""
+        """Record that a picture of `owner` is painted over cells: blanks written there do not change it."""
         self._pictures.add(owner)
         for row in self._rows[cells.y : cells.bottom]:
             row[cells.x : cells.right] = [(owner, "")] * len(row[cells.x : cells.right])
@@ -68,7 +68,10 @@ class Frame:
             row[:] = [_UNKNOWN if cell[0] in gone else cell for cell in row]
 
     def change(self, update: ChopsUpdate | LayoutUpdate, size: Size) -> Change:
-        """Return what an update changes on a screen of a size, and record it as sent."""
+        """Return what an update changes on a screen of `size` (columns x rows), and record it as sent.
+
+        After a change of the size, all cells are unknown.
+        """
         if len(self._rows) != size.height or (self._rows and len(self._rows[0]) != size.width):
             self._rows = [[_UNKNOWN] * size.width for _ in range(size.height)]
         runs: list[tuple[int, int, list[_Cell]]] = []
@@ -83,14 +86,15 @@ class Frame:
         return Change(runs)
 
     def _cells(self, strip: Strip) -> Iterator[_Cell]:
-        """Yield the cells of a strip, Textual's text of one row: each cell's content and its colour selectors."""
+        """Yield the cells of a strip, Textual's text of one row or a part of it: content and colour selectors."""
         for segment in strip:
             yield from _cells(segment, self._colours)
 
     def _differing(self, before: list[_Cell], after: list[_Cell]) -> list[tuple[int, int]]:
-        """Return the parts (start, end) of cells that differ from before; blanks do not differ from a picture.
+        """Return the parts (start, end) of `after` that differ from `before`; blanks do not differ from a picture.
 
-        Parts are whole phrases, up to two blanks: most of what is near a change changes as well.
+        A part is extended to the phrase around it, which ends at two blanks, since most of what is near a change
+        changes as well.
         """
         if before[: len(after)] == after:
             return []
@@ -107,9 +111,10 @@ class Frame:
 
 
 def _phrase(cells: list[_Cell], index: int, first: int) -> tuple[int, int]:
-    """Return the start and the end of the phrase around a cell; a blank is a phrase of its own.
+    """Return the start and the end of the phrase around the cell at `index`; a blank is a phrase of its own.
 
-    The start is at least `first`; the end is the index behind the last cell.
+    Phrases are separated by two blanks or more. The start is at least `first`; the end is the index behind the last
+    cell.
     """
     start, end = index, index + 1
     if cells[index][0] == " ":
@@ -122,7 +127,10 @@ def _phrase(cells: list[_Cell], index: int, first: int) -> tuple[int, int]:
 
 
 def _is_gap(cells: list[_Cell], index: int, step: int) -> bool:
-    """Return whether a phrase ends at a cell: it and the next one are blank, or there is no next one."""
+    """Return whether a phrase ends before the cell at `index`: it is blank, and the next one is blank or missing.
+
+    The next cell is that in the direction `step`, 1 or -1.
+    """
     beyond = index + step
     return cells[index][0] == " " and (not 0 <= beyond < len(cells) or cells[beyond][0] == " ")
 
@@ -141,7 +149,7 @@ def _written(update: ChopsUpdate | LayoutUpdate) -> Iterator[tuple[int, int, Ite
 
 
 def _cells(segment: Segment, system: ColorSystem) -> Iterable[_Cell]:
-    """Return the cells of a piece of text."""
+    """Return the cells of a segment of text, with the colours that a terminal with the colours of `system` has."""
     text, style, _ = segment
     colours = "" if style is None else Strip.render_ansi(style, system)
     if text.isascii() or all(get_character_cell_size(character) == 1 for character in text):

@@ -26,9 +26,9 @@ class Link:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sent = self._asked = self._taken = self._written = 0  # bytes since the start
-        self._questions: deque[tuple[int, float]] = deque()  # bytes before each, and when it was sent
+        self._questions: deque[tuple[int, float]] = deque()  # those unanswered: bytes up to its end, when it was sent
         self._last = 0.0  # when the last answer came
-        self._latency = math.inf  # seconds of the slowest answer
+        self._latency = math.inf  # seconds of the fastest answer
         self._bytes, self._seconds = 0, 0.0  # of the current sample
         self._speeds: deque[float] = deque(maxlen=_SAMPLES)
         self._silent = self._closed = False
@@ -40,7 +40,7 @@ class Link:
 
     @property
     def waiting(self) -> int:
-        """The number of bytes in transit: sent before a question that is not answered yet.
+        """The number of bytes in transit: sent up to the last question, and not confirmed by an answer yet.
 
         For a terminal that does not answer: bytes that the kernel has not taken.
         """
@@ -57,12 +57,19 @@ class Link:
         return seconds * self.speed
 
     def has_room(self, seconds: float) -> bool:
-        """Return whether fewer bytes are in transit than the terminal receives in `seconds`."""
+        """Return whether no more bytes are in transit than the terminal receives in `seconds`, plus its answer's delay.
+
+        The delay is that of its fastest answer so far. While its speed is unknown, 640 kB/s are assumed.
+        """
         speed = min(self.speed, 1e9) if len(self._speeds) > 1 else _ASSUMED
         return self.waiting <= speed * (seconds + (self._latency if self._latency < math.inf else 0))
 
     def sending(self, data: str, ask: bool = False) -> str:
-        """Return the text to send in place of `data`: with a question behind it where one is due, or with `ask`."""
+        """Return the text to send in place of `data`, and count it: with a question behind it where one is due, or with
+        `ask`.
+
+        No question is added after `close`, nor for a terminal that does not answer.
+        """
         with self._lock:
             self._sent += len(data)
             if self._silent or self._closed or not (ask or self._sent - self._asked >= _EVERY):
@@ -73,7 +80,7 @@ class Link:
             return data + QUESTION
 
     def written(self, count: int) -> None:
-        """Record that the kernel has taken bytes, which is all that is known of a terminal that does not answer."""
+        """Record that the kernel has taken `count` bytes: all that is known of a terminal that does not answer."""
         with self._lock:
             self._written += count
 
@@ -101,7 +108,9 @@ class Link:
             self._questions.clear()
 
     def close(self, timeout: float) -> None:
-        """Stop asking, and wait for the remaining answers, which the shell would otherwise get as keys."""
+        """Stop asking, and wait at most `timeout` seconds for the remaining answers, which the shell would otherwise
+        get as keys.
+        """
         self._closed = True
         deadline = time.perf_counter() + timeout
         while self._questions and not self._silent and time.perf_counter() < deadline:

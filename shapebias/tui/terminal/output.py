@@ -14,7 +14,7 @@ _SEEN_ON_BLANKS = {"4", "7", "9", "21", "53"}  # underlined, reversed, struck ou
 
 
 class _Look(NamedTuple):
-    """The look of text: the selectors of its colours, empty for the terminal's own, and all others."""
+    """The look of text: the selectors of its colours, empty for the terminal's own, and all `others`, such as bold."""
 
     foreground: str = ""
     background: str = ""
@@ -27,7 +27,7 @@ _PLAIN = _Look()
 def without_repeated_colours(text: str) -> str:
     """Return text with the same appearance, in which colours are set only where they change.
 
-    It begins and ends with the terminal's own colours, as every piece of text that Textual writes.
+    `text` is as Textual writes it: it begins in the terminal's own colours. The result ends in the same look as it.
     """
     first, *parts = _SELECTORS.split(text)
     written = [first]
@@ -47,7 +47,10 @@ def without_repeated_colours(text: str) -> str:
 
 @lru_cache(4096)
 def _with(look: _Look, selectors: str) -> _Look:
-    """Return a look after selectors as Textual writes them: of colours, of what is switched on, of a reset."""
+    """Return a look after the parameters of one SGR sequence, `selectors`, such as `1;31`; empty or `0` reset it.
+
+    Textual switches attributes on, and off only by a reset: no selectors that switch off are known here.
+    """
     if selectors in ("", "0"):
         return _PLAIN
     for selector in _SELECTOR.findall(selectors):
@@ -62,7 +65,7 @@ def _with(look: _Look, selectors: str) -> _Look:
 
 @lru_cache(4096)
 def _change(now: _Look, wanted: _Look) -> str:
-    """Return the control sequence that changes one look to another; empty where they are equal."""
+    """Return the control sequences that change the look `now` to `wanted`; empty where they are equal."""
     if now == wanted:
         return ""
     if wanted == _PLAIN:

@@ -36,10 +36,13 @@ _TMUX_TIMEOUT = 1.0  # seconds
 class Terminal:
     """The abilities of a terminal.
 
+    sixel, kitty, iterm2:     whether it has these graphics
     cell_width, cell_height:  in pixels
     answered:                 false where it did not answer
+    colours:                  how many colours its characters can have
     multiplexer:              `tmux`, `screen` or empty
-    reasons:                  what was concluded, and from what
+    conversation:             its answers, and what was typed meanwhile
+    reasons:                  a line on each conclusion: what was concluded, and from what
     """
 
     sixel: bool
@@ -55,7 +58,7 @@ class Terminal:
 
     @property
     def best_graphics(self) -> Graphics:
-        """The best graphics that the terminal has."""
+        """The best graphics that the terminal has: without real pictures half cells, or none with 16 colours."""
         for has, graphics in (
             (self.sixel, Graphics.SIXEL),
             (self.kitty, Graphics.KITTY),
@@ -68,7 +71,7 @@ class Terminal:
     def choose(self, requested: str) -> Graphics:
         """Return the graphics for `--graphics REQUESTED`; `auto` is the best that the terminal has.
 
-        Raises UsageError for graphics that do not exist.
+        Any other kind is returned even if the terminal lacks it. Raises UsageError for one that does not exist.
         """
         if requested == "auto":
             return self.best_graphics
@@ -80,7 +83,8 @@ class Terminal:
 
 
 def query_terminal() -> Terminal:
-    """Ask the controlling terminal for its abilities; without a terminal there are no graphics.
+    """Ask the controlling terminal for its abilities, and return them; without a terminal it has neither answered nor
+    real pictures.
 
     This must happen before Textual reads the keyboard. Text typed meanwhile is in the conversation.
     """
@@ -105,7 +109,7 @@ def conclude(
     """Return the abilities of a terminal from its answers and from environment variables.
 
     window_cell:    size (width, height) of a cell in pixels according to the kernel, if known
-    tmux_features:  tmux's description of the terminal around it
+    tmux_features:  what the terminal around tmux can do, as tmux lists it, separated by commas; empty outside tmux
     """
     multiplexer = multiplexer_in(environment)
     features = tmux_features.split(",")
@@ -154,7 +158,7 @@ def _cell(conversation: Conversation, window_cell: tuple[int, int] | None) -> tu
 
 
 def _iterm2(conversation: Conversation, environment: Mapping[str, str]) -> tuple[bool, str]:
-    """Return whether a terminal has iTerm2's inline images, known by its name, and the source of that information."""
+    """Return whether a terminal has iTerm2's inline images, as its name tells, and the source of that information."""
     if multiplexer_in(environment):
         return False, "not through a multiplexer"
     name = (conversation.said(XTVERSION) or b"").decode("ascii", "replace")
@@ -185,7 +189,10 @@ def _colours(
 
 
 def _features_of_tmux(conversation: Conversation) -> str:
-    """Return tmux's description of the terminal around it; empty where tmux cannot be asked."""
+    """Return what the terminal around tmux can do, as tmux lists it, separated by commas.
+
+    `sixel` is left out where tmux does not know the size of the terminal's cells. Empty where tmux cannot be asked.
+    """
     command = ["tmux", "display-message", "-p", "#{client_termfeatures},#{client_cell_width}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TMUX_TIMEOUT, check=False)

@@ -14,7 +14,10 @@ _TIMEOUT = 2.0  # seconds; every terminal answers the last question, so only a d
 
 @dataclass(frozen=True)
 class TerminalQuestion:
-    """A query for a terminal, and the pattern of its answer, whose first group is the content."""
+    """A query for a terminal: its title for people, the bytes to send, and the pattern of its answer.
+
+    The pattern's first group is the answer's content.
+    """
 
     title: str
     text: bytes
@@ -49,7 +52,7 @@ _BEFORE, _AFTER = b"\x1b[?1049h\x1b[H", b"\r\x1b[2K\x1b[?1049l"
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of a terminal to a question, and after how many seconds; None for both without an answer."""
+    """The content of a terminal's answer to a question, and after how many seconds it came; None without an answer."""
 
     question: TerminalQuestion
     said: bytes | None = None
@@ -58,13 +61,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Conversation:
-    """The answers to all questions, and the bytes that a person typed meanwhile."""
+    """One answer for each question that was asked, and the bytes that a person typed meanwhile."""
 
     answers: Sequence[Answer] = ()
     typed: bytes = b""
 
     def said(self, question: TerminalQuestion) -> bytes | None:
-        """Return the terminal's answer to a question; None where it gave none or was not asked."""
+        """Return the content of the terminal's answer to a question; None where it gave none or was not asked."""
         return next((answer.said for answer in self.answers if answer.question is question), None)
 
 
@@ -88,7 +91,11 @@ def multiplexer_in(environment: Mapping[str, str]) -> str:
 
 
 def ask(descriptor: int, questions: Sequence[TerminalQuestion] = QUESTIONS) -> Conversation:
-    """Ask a terminal all questions at once, and wait for the answer to the last of them, at most two seconds."""
+    """Ask a terminal all questions at once, and return its answers when that to the last one is there, or after two
+    seconds.
+
+    Raises OSError or termios.error where `descriptor` is no terminal, or a broken one.
+    """
     before = termios.tcgetattr(descriptor)
     received, when = b"", dict[TerminalQuestion, float]()
     try:
@@ -112,7 +119,10 @@ def ask(descriptor: int, questions: Sequence[TerminalQuestion] = QUESTIONS) -> C
 def conversation(
     received: bytes, questions: Sequence[TerminalQuestion], when: Mapping[TerminalQuestion, float]
 ) -> Conversation:
-    """Return the answers among the received bytes; the rest was typed. `when` are seconds after the question."""
+    """Return the answers among the received bytes; the rest was typed.
+
+    `when` is after how many seconds each answer came; questions without an answer are not in it.
+    """
     answers = []
     for question in questions:
         match = question.answer.search(received)

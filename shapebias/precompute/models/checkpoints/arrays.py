@@ -23,7 +23,7 @@ class PickledType:
             self._order = state[1]
 
     def dtype(self) -> np.dtype[Any] | None:
-        """Return the type; None where it is not a plain number."""
+        """Return the type; None where it is no type of floats, integers or booleans."""
         code = self._code.decode("latin1") if isinstance(self._code, bytes) else self._code
         if not (isinstance(code, str) and len(code) in (2, 3) and code[0] in _KINDS and code[1:].isdigit()):
             return None
@@ -42,7 +42,10 @@ class PickledArray:
         self._state = state if isinstance(state, tuple) else ()
 
     def tensor(self) -> Tensor | None:
-        """Return the array; None where it does not hold numbers. Raises ValueError where shape and bytes disagree."""
+        """Return the array as a tensor; None where it does not hold numbers, or has not been set.
+
+        Raises ValueError where shape and bytes disagree.
+        """
         if len(self._state) < 4:
             return None
         shape, kind, by_columns, content = self._state[-4:]
@@ -56,26 +59,29 @@ class PickledArray:
 
 
 def array_from_buffer(content: object = b"", kind: object = None, shape: object = (), order: object = "C") -> Any:
-    """Return an array of a pickle with protocol 5."""
+    """Return the `PickledArray` of a pickle with protocol 5, which calls this with the array's bytes, type and shape.
+
+    `order` is `F` for an array by columns, else `C`.
+    """
     array = PickledArray()
     array.__setstate__((shape, kind, order == "F", content))
     return array
 
 
 def scalar(kind: object = None, content: object = b"") -> Any:
-    """Return a NumPy scalar."""
+    """Return a NumPy scalar, with the given type and bytes, as a `PickledArray` without axes."""
     array = PickledArray()
     array.__setstate__(((), kind, False, content))
     return array
 
 
 def encoded(text: object = "", *_: Any) -> bytes:
-    """Return the bytes that a pickle with protocol 2 writes as Latin-1 text."""
+    """Return the bytes that a pickle with protocol 2 writes as Latin-1 text; none for whatever is no text."""
     return text.encode("latin1") if isinstance(text, str) else b""
 
 
 def tensor_of(array: np.ndarray[Any, Any]) -> Tensor | None:
-    """Return an array of numbers as a tensor with its own memory; None for other arrays."""
+    """Return an array of numbers as a tensor with its own memory; None for other arrays, and types PyTorch lacks."""
     if array.dtype.kind not in _KINDS:
         return None
     own = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")

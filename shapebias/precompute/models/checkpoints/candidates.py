@@ -26,9 +26,9 @@ class Candidate:
     """A group of tensors that can be a network's weights.
 
     group:    the tensors in the file
-    prefix:   the prefix of their names in the file
-    names:    the file's name for each of the network's names
-    fitting:  how many of them have the network's shape
+    prefix:   what precedes the network's names in the file, with its final dot
+    names:    the file's name for each of the network's names that the file has
+    fitting:  how many of these tensors have the network's shape
     """
 
     group: TensorGroup
@@ -44,7 +44,7 @@ class Candidate:
 
     @property
     def state(self) -> State:
-        """The tensors, by the network's names."""
+        """The tensors by the network's names, those that the file has."""
         return {known: self.group.tensors[name] for known, name in self.names.items()}
 
     @property
@@ -53,13 +53,13 @@ class Candidate:
         return any(_AVERAGE.search(part.lower()) for part in self.keys.split("."))
 
     def is_called(self, choice: str) -> bool:
-        """Return whether the user's `weights=` means this candidate."""
+        """Return whether the user's `weights=` means this candidate: `ema`, `raw`, all keys, or one of them."""
         if choice in (EMA, RAW):
             return self.is_average == (choice == EMA)
         return choice.strip(".") in (self.keys, self.group.keys, *self.keys.split("."))
 
     def equals(self, other: "Candidate") -> bool:
-        """Return whether another candidate has the same values."""
+        """Return whether another candidate, which has the same of the network's names, has the same values."""
         pairs = ((self.group.tensors[name], other.group.tensors[other.names[known]]) for known, name in self._items())
         return all(one is two or torch.equal(one, two) for one, two in pairs)
 
@@ -69,14 +69,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ChosenWeights:
-    """The chosen weights, and the `others` that fit as well, or are their average."""
+    """The chosen weights, and the `others` that could be meant: those that fit as well, and an average of weights."""
 
     candidate: Candidate
     others: Sequence[Candidate] = ()
 
     @property
     def notes(self) -> list[str]:
-        """One line on which weights were chosen and how to choose the others; empty where there are no others."""
+        """A list with one line on which weights were chosen and how to choose another; [] where there are no others."""
         if not self.others:
             return []
         other, taken = self.others[0], self.candidate
@@ -92,9 +92,10 @@ class ChosenWeights:
 def choose_candidate(
     groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor], request: str | None
 ) -> ChosenWeights | None:
-    """Return the weights for a network; None where no names fit. `request` is `ema`, `raw` or a key of the file.
+    """Return the weights for a network with the state dict `wanted`; None where no group has half of its names.
 
-    Raises UsageError where `request` names none, and where several different ones fit and nothing says which is meant.
+    `request` is what the user asks for: `ema`, `raw` or a key of the file. Raises UsageError where `request` names no
+    weights that fit, and where several different ones fit and nothing says which is meant.
     """
     least = sum(not name.endswith(".num_batches_tracked") for name in wanted) / 2
     candidates = [candidate for candidate in _candidates(groups, wanted) if len(candidate.names) >= least]
@@ -114,7 +115,7 @@ def choose_candidate(
 
 
 def _candidates(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor]) -> list[Candidate]:
-    """Return every group and prefix with names of a network; where few names fit, those of a part of the network."""
+    """Return every group and prefix with names of a network; where few tensors fit, also those for a part of it."""
     candidates = _candidates_of_part(groups, wanted, "")
     if max((candidate.fitting for candidate in candidates), default=0) * 2 < len(wanted):
         for part in large_parts(wanted):
@@ -135,7 +136,10 @@ def _candidates_of_part(groups: Sequence[TensorGroup], wanted: Mapping[str, Tens
 
 
 def _with_statistics(chosen: Candidate, raw: Candidate) -> Candidate:
-    """Return an average of parameters together with the running statistics of the raw weights."""
+    """Return `chosen` together with the running statistics of the `raw` weights, where it lacks these and nothing else.
+
+    An average of parameters alone lacks them. Other candidates are returned unchanged.
+    """
     lacking = raw.names.keys() - chosen.names.keys()
     if chosen is raw or not lacking or not all(_STATISTICS.search(name) for name in lacking):
         return chosen
@@ -145,7 +149,7 @@ def _with_statistics(chosen: Candidate, raw: Candidate) -> Candidate:
 
 
 def _alternatives(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates that fit best, without duplicates."""
+    """Return the candidates that fit best, all with the same names, without those of equal values; [] without any."""
     best = max(candidates, key=lambda candidate: (candidate.fitting, len(candidate.names)), default=None)
     if best is None:
         return []

@@ -27,9 +27,11 @@ class TensorGroup:
 
 
 def tensor_groups(content: Any) -> list[TensorGroup]:
-    """Return every dictionary of tensors in a file, outer ones first, without the state of optimisers.
+    """Return every dictionary of tensors in a file's content, outer ones first, without the state of optimisers.
 
-    Joined ones (`encoder.conv1.weight` of {"encoder": {"conv1.weight": …}}) come after their parts.
+    Dictionaries and lists are searched six levels deep. Where one holds several dictionaries of tensors, or one beside
+    tensors, they are also joined to one group (`encoder.conv1.weight` of {"encoder": {"conv1.weight": …}, …}), which
+    comes after its parts. Raises ValueError for a damaged array of NumPy.
     """
     return list(_groups(content, "", _DEPTH, set()))
 
@@ -78,7 +80,7 @@ def _key_in_words(key: str, value: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    """Return a word for a value that may hold weights; empty for other values."""
+    """Return a phrase for a value that may hold weights: `122 tensors`, `a pickled object`; empty for other values."""
     if value is Placeholder:
         return "a pickled object"
     if isinstance(value, list | tuple):

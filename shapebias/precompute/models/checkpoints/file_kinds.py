@@ -27,14 +27,14 @@ _TENSORFLOW = "is a TensorFlow {} file, not a PyTorch checkpoint: convert it fir
 
 
 def is_safetensors(path: Path) -> bool:
-    """Return whether a file's content is safetensors: the length of a JSON header, then the header."""
+    """Return whether a file's content is safetensors: the length of a JSON header, then the header. Raises OSError."""
     with path.open("rb") as file:
         length, brace = file.read(8), file.read(1)
     return brace == b"{" and int.from_bytes(length, "little") < 100_000_000
 
 
 def is_numpy_archive(path: Path) -> bool:
-    """Return whether a file's content is NumPy's .npz: a zip with arrays only."""
+    """Return whether a file's content is NumPy's .npz: a zip with arrays only. Raises OSError and BadZipFile."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -45,7 +45,8 @@ def is_numpy_archive(path: Path) -> bool:
 def check_kind(path: Path) -> None:
     """Check that a file may hold weights.
 
-    Raises UsageError or ShapebiasError that says what it is where it holds none.
+    Raises UsageError for a folder and for a file that does not exist. Raises ShapebiasError for a file that cannot be
+    read, and for one that holds no weights of PyTorch: the text says what it is.
     """
     path_text = printable(str(path))
     if path.is_dir():
@@ -65,7 +66,7 @@ def check_kind(path: Path) -> None:
 
 
 def _what(path: Path) -> str:
-    """Return a sentence that says what the file is; empty where it may be a checkpoint."""
+    """Return what the file is, to follow its name: `is a JPEG picture`; empty where it may be a checkpoint."""
     size = path.stat().st_size
     if size == 0:
         return "is empty: download it again"

@@ -32,8 +32,9 @@ _SHOWN = 3
 class Weights:
     """A state dict by a network's names.
 
-    state:         the tensors; where the file lacks the head, the network's own head
-    mean, std:     3 floats each, of RGB in [0, 1], where the file holds a normaliser
+    state:         the tensors, and further ones of the file that look like the network's but are not in it; a head
+                   that the file lacks has the same small value everywhere
+    mean, std:     3 floats each, of RGB in [0, 1], where the file holds a normaliser; else None
     notes:         lines for the user
     without_head:  whether the file has no weights for the network's head
     """
@@ -49,8 +50,12 @@ def weights_for(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor], req
     """Return the tensors of a file by the names of a network's state dict, `wanted`.
 
     Of the file's groups and prefixes, the ones that give most of `wanted` are used, or those that `request` names
-    (`ema`, `raw`, a key). Tensors without a match are reported where they look like the network's, else ignored. Raises
-    ShapebiasError for values that make no sense, UsageError where it is ambiguous which weights are meant.
+    (`ema`, `raw`, a key). Of the other tensors, those that look like the network's are in the state, too, so that they
+    do not fit; the rest is only noted. Where no group has half of the names, the state is the largest group as it is.
+    Nothing checks that the state fits: see `mismatch`.
+
+    Raises ShapebiasError for values that make no sense, UsageError where `request` names nothing that fits, or where
+    it is ambiguous which weights are meant.
     """
     choice = choose_candidate(groups, wanted, request)
     if choice is None:
@@ -61,7 +66,10 @@ def weights_for(groups: Sequence[TensorGroup], wanted: Mapping[str, Tensor], req
 
 
 def _complete(choice: ChosenWeights, wanted: Mapping[str, Tensor], outermost: State) -> Weights:
-    """Return the chosen weights with their head, normaliser and notes; `outermost` is all tensors of the file."""
+    """Return the chosen weights with their head, normaliser and notes.
+
+    `outermost` is all tensors of the file by their full names; empty where it has only inner groups.
+    """
     candidate = choice.candidate
     tensors, names = candidate.group.tensors, dict(candidate.names)
     contrastive = bool(_CONTRASTIVE.search(candidate.prefix))
@@ -93,8 +101,10 @@ def _complete(choice: ChosenWeights, wanted: Mapping[str, Tensor], outermost: St
 
 
 def _added(state: State, wanted: Mapping[str, Tensor], head: set[str]) -> State:
-    """Return tensors that a file may lack: counters that PyTorch before 0.4.1 did not write, a normaliser of the
-    network itself, and a `head`.
+    """Return tensors that a file may lack, those of `wanted` that are not in `state`.
+
+    They are the counters that PyTorch before 0.4.1 did not write, a normaliser of the network itself, and tensors with
+    the names `head`, whose values are all the same.
     """
     missing = wanted.keys() - state.keys()
     counters = {name: torch.tensor(0) for name in missing if name.endswith(_COUNTER_OF_NORM)}
@@ -108,10 +118,11 @@ def _without(tensors: Mapping[str, Tensor], *names: Iterable[str]) -> State:
 
 
 def _unexpected(aside: State, prefix: str, wanted: Mapping[str, Tensor] | None, head: set[str]) -> State:
-    """Return the tensors that the network has no parameter for, although they belong to modules that it has, except
-    those of its `head`.
+    """Return the tensors among those left over, `aside`, that the network has no parameter for but looks as if it
+    should.
 
-    Where nothing fits (`wanted` None), all tensors.
+    They have the chosen weights' `prefix`, and belong to outermost modules that the network has, except those in
+    `head`. Where weights are missing (`wanted` None), they are all tensors. What only training needs is left out.
     """
     modules = None if wanted is None else {name.partition(".")[0] for name in wanted} - head
     unexpected = {}
@@ -124,7 +135,9 @@ def _unexpected(aside: State, prefix: str, wanted: Mapping[str, Tensor] | None, 
 
 
 def _left_aside(aside: State, prefix: str) -> list[str]:
-    """Return a note on the tensors that do not belong to the network, except those that only training needs."""
+    """Return a note on the tensors that do not belong to the network, except those that only training needs; [] without
+    any.
+    """
     names = [plain_name(name.removeprefix(prefix)) for name in aside]
     modules = dict.fromkeys(
         name.partition(".")[0]

@@ -13,7 +13,10 @@ _SUFFIX = re.compile(r"\.(weight|bias)$")
 
 
 def is_head(missing: set[str], wanted: Mapping[str, Tensor]) -> bool:
-    """Return whether the missing names are a network's head: linear layers with a usual name, or its last module."""
+    """Return whether the names missing in a file are the network's head: its last module, or layers with usual names.
+
+    The head holds a matrix, and at most half of the network's names.
+    """
     if not missing or len(missing) * 2 > len(wanted) or max(wanted[name].ndim for name in missing) != 2:
         return False
     last = list(wanted)[-1].partition(".")[0]
@@ -24,8 +27,8 @@ def is_head(missing: set[str], wanted: Mapping[str, Tensor]) -> bool:
 def head_elsewhere(missing: set[str], wanted: Mapping[str, Tensor], rest: State) -> dict[str, str]:
     """Return the names in `rest` of a network's last linear layer, by the network's names.
 
-    Empty where that is not certain. It is certain where one layer is missing, and one layer with a usual name has the
-    same inputs.
+    The result is {} where that is not certain. It is certain where the `missing` names are those of one layer, and only
+    one layer in `rest` has the usual name of a head, and as many inputs.
     """
     modules = {_SUFFIX.sub("", name) for name in missing}
     if len(modules) != 1 or any(not _SUFFIX.search(name) for name in missing):
@@ -52,7 +55,10 @@ def _names_of(weight: str, module: str, missing: set[str], rest: State) -> dict[
 
 
 def head_notes(names: Mapping[str, str], keys: str) -> list[str]:
-    """Return a note where a head has another name in the file than in the network."""
+    """Return a note where a head has another name in the file than in the network; else [].
+
+    `names` are the file's names by the network's; `keys` is the prefix of the chosen weights in the file.
+    """
     if not names:
         return []
     network, file = (min(group) for group in (names.keys(), names.values()))

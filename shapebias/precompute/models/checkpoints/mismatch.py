@@ -18,7 +18,7 @@ _STATISTICS = re.compile(r"\.(running_mean|running_var)$")
 def mismatch(
     wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]
 ) -> tuple[list[str], list[str], list[str]] | None:
-    """Return the names that are missing, unexpected and of another shape; None where everything fits."""
+    """Return the names that are missing in `state`, unexpected there, and of another shape; None where all fit."""
     missing = [name for name in wanted if name not in state]
     unexpected = [name for name in state if name not in wanted]
     reshaped = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
@@ -33,10 +33,10 @@ def explain_mismatch(
     content: Any,
     groups: Sequence[TensorGroup],
 ) -> str:
-    """Return the explanation, one line to follow a file's name.
+    """Return why a file's weights, `state`, do not fit a network, `wanted`: one line to follow the file's name.
 
     It says which names do not fit (counts and the first few), what the file holds, the likely reason, and what to try.
-    `content` is the content of the file, `groups` its tensors.
+    `network` is the name of the network's class, `content` the content of the file, `groups` its tensors.
     """
     missing, unexpected, reshaped = mismatch(wanted, state) or ([], [], [])
     shapes = [_shapes(name, wanted, state) for name in reshaped[:_SHOWN]] + reshaped[_SHOWN:]
@@ -89,7 +89,11 @@ def _reason(
 
 
 def classes_of(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int | None:
-    """Return the number of classes in `state` where it differs from `wanted` only in that; else None."""
+    """Return the number of classes in `state` where that alone changes shapes from those in `wanted`; else None.
+
+    One or two tensors, a weight and its bias, have another number of rows then. Names that only one of the two has are
+    not looked at.
+    """
     reshaped = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
     if not 1 <= len(reshaped) <= 2 or any(not wanted[name].ndim or not state[name].ndim for name in reshaped):
         return None

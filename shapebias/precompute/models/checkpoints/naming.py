@@ -25,9 +25,11 @@ def plain_name(name: str) -> str:
 
 
 def names_by_prefix(names: Collection[str], wanted: Collection[str]) -> Mapping[str, dict[str, str]]:
-    """Return for every prefix in front of names of a network, `wanted`, the name in `names` for each of them.
+    """Return, by every prefix that a file's `names` have before a network's, the file's name for each of these.
 
-    A name may fit with several prefixes: `layer1.conv1.weight` contains `conv1.weight`, too.
+    `wanted` are the network's names; those that the file lacks are left out. A name may fit with several prefixes:
+    `layer1.conv1.weight` contains `conv1.weight`, too. Where the file has all names as they are, and too few others for
+    a second network, the only prefix is "".
     """
     if len(names) < 2 * len(wanted) and all(name in names for name in wanted):
         return {"": {name: name for name in wanted}}  # too few names for a second network
@@ -44,8 +46,9 @@ def names_by_prefix(names: Collection[str], wanted: Collection[str]) -> Mapping[
 
 
 def large_parts(wanted: Iterable[str]) -> list[str]:
-    """Return the prefixes of parts with most of a network's names, the longest first: a file may hold only that
-    part.
+    """Return the prefixes, with their dots, that more than half of a network's names have, the longest first.
+
+    A file may hold only the part of the network with such a prefix.
     """
     names = list(wanted)
     counts = Counter(prefix for name in names for prefix, _ in _cuts(name) if prefix)
@@ -53,9 +56,9 @@ def large_parts(wanted: Iterable[str]) -> list[str]:
 
 
 def _by_plain_name(wanted: Iterable[str]) -> dict[str, str]:
-    """Return the names by their form without the insertions of wrappers.
+    """Return each name by itself and by its form without the insertions of wrappers.
 
-    Where two would be equal, both stay unchanged.
+    A form that several names have stands for the first of them, or for the name that is equal to it.
     """
     known = list(wanted)
     plain: dict[str, str] = {}
@@ -72,7 +75,7 @@ def _cuts(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _renamed(name: str, plain: Mapping[str, str]) -> str | None:
-    """Return a network's name for an older name; None where there is none."""
+    """Return the network's name, one in `plain` (see `_by_plain_name`), for an older name; None where there is none."""
     for pattern, replacement in _RENAMES:
         renamed = pattern.sub(replacement, name)
         if renamed in plain:

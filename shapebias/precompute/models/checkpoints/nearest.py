@@ -23,7 +23,7 @@ class Nearest:
     names_fit:  whether the file fits, apart from the number of classes
     is_same:    whether all weights have the network's shapes, apart from the classes
     common:     how many of the file's weights have the network's shapes
-    weights:    how many weights (convolutions and linear layers) the file has
+    weights:    how many weights (tensors with two or more axes) the file has
     """
 
     name: str
@@ -34,8 +34,9 @@ class Nearest:
 
 
 def nearest_architecture(groups: Sequence[TensorGroup]) -> Nearest | None:
-    """Return the torchvision network with the most shapes in common with a file's largest group; None where none is
-    similar.
+    """Return the torchvision network with the most shapes in common with a file's largest group of tensors.
+
+    None where no network has about 70 % of the shapes in common with it.
     """
     tensors = max(groups, key=lambda group: len(group.tensors), default=TensorGroup("", {})).tensors
     shapes = _shapes(tensors)
@@ -54,7 +55,7 @@ def nearest_architecture(groups: Sequence[TensorGroup]) -> Nearest | None:
 
 
 def _are_same(shapes: Counter[tuple[int, ...]], theirs: Counter[tuple[int, ...]]) -> bool:
-    """Return whether shapes are equal, or differ only in one layer's outputs."""
+    """Return whether two counts of shapes are equal, or differ only in one layer's number of outputs."""
     (own, other) = (list((one - another).elements()) for one, another in ((shapes, theirs), (theirs, shapes)))
     return not (own or other) or (len(own) == len(other) == 1 and own[0][1:] == other[0][1:])
 
@@ -64,7 +65,10 @@ def _shapes(tensors: Mapping[str, Tensor]) -> Counter[tuple[int, ...]]:
 
 
 def _of_about_the_size(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return the networks with the nearest numbers of parameters, which torchvision lists without building networks."""
+    """Return the names of the eight torchvision networks with the nearest numbers of parameters, the nearest first.
+
+    torchvision lists these numbers: no network is built.
+    """
     import torchvision
 
     count = sum(value.numel() for name, value in tensors.items() if name.rpartition(".")[2] not in _BUFFERS)

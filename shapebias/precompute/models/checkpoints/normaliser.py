@@ -20,8 +20,8 @@ _MEANS = tuple(mean for mean, _ in _PAIRS)
 class Normaliser:
     """The normaliser of a file.
 
-    mean, std:  of RGB in [0, 1]; None where the file has none
-    names:      of its tensors
+    mean, std:  3 floats each, of RGB in [0, 1]; None where the file has none
+    names:      the names of its tensors in the file, its copies' among them
     notes:      lines for the user
     """
 
@@ -32,9 +32,10 @@ class Normaliser:
 
 
 def find_normaliser(rest: Mapping[str, Tensor]) -> Normaliser:
-    """Return the normaliser among the tensors of a file that do not belong to the network.
+    """Return the normaliser in `rest`, the tensors of a file that do not belong to the network.
 
-    Values above 1 are for pixels from 0 to 255. Raises ShapebiasError for values that make no sense.
+    Means above 1 are for pixels from 0 to 255: mean and std are divided by 255. Raises ShapebiasError for values that
+    make no sense.
     """
     means = [name for name, value in rest.items() if _last(name) in _MEANS and value.numel() == 3]
     pairs = [(name, _partner(name)) for name in means]

@@ -20,7 +20,8 @@ def with_floats(
     """Return a state dict whose weights are floats where the network's are, the names of the scales that were used, and
     notes.
 
-    `rest` is the file's other tensors, `names` the file's names. Raises ShapebiasError for integers without scales.
+    `rest` is the file's other tensors, `names` the file's names by the network's. 8-bit floats without scales stay as
+    they are. Raises ShapebiasError for integers without scales, and for scales of another length.
     """
     floats, used, kinds = dict(state), set[str](), set[str]()
     for name, value in state.items():
@@ -42,8 +43,10 @@ def with_floats(
 
 
 def _scaled(value: Tensor, name: str, rest: Mapping[str, Tensor]) -> tuple[Tensor, set[str]] | None:
-    """Return (value - zero point) * scale, with one scale per tensor or per output, and the names of the used tensors;
-    None without a scale.
+    """Return (value - zero point) * scale, float32, and the names of the scale and zero point in `rest`.
+
+    There is one scale for the tensor or for each output. None where `rest` has no scale for the tensor `name`. Raises
+    ShapebiasError for a scale or zero point of another length.
     """
     scale = next((name + end for end in _SCALES if name + end in rest), None)
     if scale is None:

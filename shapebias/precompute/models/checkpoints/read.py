@@ -24,7 +24,7 @@ from shapebias.precompute.models.checkpoints.formats import Weights, weights_for
 from shapebias.precompute.models.checkpoints.mismatch import classes_of, explain_mismatch, mismatch
 from shapebias.precompute.models.checkpoints.unpickle import Placeholder, read_pickled
 
-_CHUNK = 2**26  # bytes that are read at once: other threads run while they are hashed
+_CHUNK = 2**26  # bytes that are hashed at once: other threads run meanwhile
 _Moment = tuple[int, int, int]  # a file's inode, size and modification time
 
 
@@ -35,7 +35,7 @@ class Checkpoint:
     content:  the object in the file
     groups:   the tensors in it
     moment:   identifies the version of the file that was read
-    request:     which of several sets of weights the user wants (`ema`, `raw`, a key)
+    request:  which of several sets of weights the user wants (`ema`, `raw`, a key); None where nothing was asked for
     """
 
     path: Path
@@ -47,9 +47,9 @@ class Checkpoint:
 
     @cached_property
     def sha256(self) -> Future[str]:
-        """The SHA-256 of the file in hexadecimal, computed in the background from the first access on.
+        """The SHA-256 of the file in hexadecimal, computed on another thread from the first access on.
 
-        The result raises ShapebiasError where the file has changed since it was read.
+        The future's result raises ShapebiasError where the file has changed since it was read.
         """
         pool = ThreadPoolExecutor(1)
         digest = pool.submit(_sha256, self.path, self.moment)
@@ -57,17 +57,19 @@ class Checkpoint:
         return digest
 
     def classes_for(self, network: nn.Module) -> int | None:
-        """Return the file's number of classes if `network` fits in everything else; else None.
+        """Return the file's number of classes where that alone differs in shape from the network's; else None.
 
-        Raises ShapebiasError.
+        Raises the errors of `weights_for`.
         """
         wanted = network.state_dict()
         return classes_of(wanted, self.weights_for(wanted).state)
 
     def weights_for(self, wanted: Mapping[str, Tensor]) -> Weights:
-        """Return the file's tensors by the names of a state dict.
+        """Return the file's tensors by the names of a state dict, as `formats.weights_for` does.
 
-        Raises UsageError or ShapebiasError where there are none.
+        Raises UsageError where it is ambiguous which are meant or no weights are those that the user wants, and
+        ShapebiasError where the file holds no tensors or values that make no sense. Their text begins with the file's
+        name.
         """
         name = printable(str(self.path))
         shapes = tuple((key, tuple(value.shape)) for key, value in wanted.items())
@@ -85,7 +87,10 @@ class Checkpoint:
         return weights
 
     def fill(self, network: nn.Module, replace: bool = False) -> Weights:
-        """Copy the weights into `network`, or `replace` its tensors. Raises ShapebiasError if they do not fit."""
+        """Copy the weights into `network` and return them; with `replace`, the network takes the tensors themselves.
+
+        Raises ShapebiasError where they do not fit, and the errors of `weights_for`.
+        """
         wanted = network.state_dict()
         weights = self.weights_for(wanted)
         if mismatch(wanted, weights.state):
@@ -101,8 +106,9 @@ class Checkpoint:
 def read_checkpoint(path: Path, request: str | None = None) -> Checkpoint:
     """Read safetensors, NumPy's .npz, or a file of `torch.save`, onto the CPU.
 
-    `request` names the wanted weights where the file holds several sets. Raises UsageError or ShapebiasError where it
-    cannot be read, for instance because another program is writing it.
+    `request` names the wanted weights where the file holds several sets. Raises UsageError for a folder and a file that
+    does not exist, and ShapebiasError where the file cannot be read, for instance because another program is writing
+    it.
     """
     check_kind(path)
     moment = _moment(path)

@@ -139,13 +139,14 @@ class SafeUnpickler(pickle.Unpickler):
     def __init__(self, file: IO[bytes], storage: Callable[[str, int], torch.UntypedStorage] | None = None) -> None:
         """Prepare reading.
 
-        `storage` returns the memory for a key and a number of bytes, for the tensors in the file.
+        `storage` returns the memory of a tensor in the file, from its key and number of bytes. Without it, tensors
+        become `Placeholder`, too.
         """
         super().__init__(file, encoding="latin1")  # Python 2's texts, and the bytes of its arrays
         self._storage = storage
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the replacement for a name; nothing is imported."""
+        """Return what stands for a name in the file: a dtype, a builder, or else `Placeholder`; nothing is imported."""
         if (module == "torch" or module.startswith("torch.")) and name in _DTYPES:
             return _DTYPES[name]
         inner = module.removeprefix("numpy.core.").removeprefix("numpy._core.")
@@ -153,7 +154,7 @@ class SafeUnpickler(pickle.Unpickler):
         return Placeholder if build is None else _Builder(build)
 
     def persistent_load(self, reference: Any) -> Any:
-        """Return the storage of a tensor, as (memory, dtype)."""
+        """Return the storage of a tensor, as (memory, dtype); `Placeholder` for whatever is no storage."""
         if not (self._storage and isinstance(reference, tuple) and len(reference) >= 5 and reference[0] == "storage"):
             return Placeholder
         _, dtype, key, _, elements, *view = reference
@@ -165,7 +166,8 @@ class SafeUnpickler(pickle.Unpickler):
 def read_pickled(path: Path) -> Any:
     """Return the content of a checkpoint of `torch.save`, in either of its formats.
 
-    Raises OSError, ValueError, EOFError, RuntimeError, TypeError or pickle.UnpicklingError where it is damaged.
+    Raises OSError where it cannot be read. A damaged file raises errors of many kinds, among them ValueError, KeyError,
+    EOFError, RuntimeError, TypeError, zipfile.BadZipFile and pickle.UnpicklingError.
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -175,7 +177,7 @@ def read_pickled(path: Path) -> Any:
 
 
 def _read_zip(archive: zipfile.ZipFile, limit: int) -> Any:
-    """Read PyTorch's format since 1.6: a pickle, and one file per storage."""
+    """Read PyTorch's format since 1.6: a pickle, and one file per storage, none larger than `limit` bytes."""
     (name,) = (member for member in archive.namelist() if member.endswith("data.pkl"))
     root = name.removesuffix("data.pkl")
     if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != sys.byteorder.encode():
@@ -199,7 +201,8 @@ def _read_zip(archive: zipfile.ZipFile, limit: int) -> Any:
 def _read_stream(file: IO[bytes], limit: int) -> Any:
     """Read PyTorch's format before 1.6: five pickles, then the storages in the order of the last pickle.
 
-    A plain pickle of a dictionary is returned unchanged, since other libraries store arrays in that way.
+    No storage may be larger than `limit` bytes. The content of a plain pickle is returned if it is a dictionary, since
+    other libraries store arrays in that way.
     """
     first = SafeUnpickler(file).load()
     if isinstance(first, dict):

@@ -19,17 +19,17 @@ class Factor:
     """`size` steps along the dimension `label`.
 
     stride:         distance of steps in that dimension
-    shift:          by how many steps the dimension is rolled to its end
-    whole:          length of the dimension, where it is rolled
-    inner:          for label TOKENS: the factors of its positions
-    before, after:  for label TOKENS: the number of other tokens around the positions
+    shift:          by how many elements the dimension is rolled towards its end, as by `torch.roll`
+    whole:          length of the dimension where it is rolled; else 0
+    before, after:  for label TOKENS: the number of other tokens before and behind the positions
+    inner:          for label TOKENS: the factors of the positions
     """
 
     label: str
     size: int
     stride: int = 1
     shift: int = 0
-    whole: int = 0  # 0: not rolled
+    whole: int = 0
     before: int = 0
     after: int = 0
     inner: "tuple[Factor, ...]" = ()
@@ -65,7 +65,10 @@ def is_on_map(factors: Sequence[Factor]) -> bool:
 
 
 def resized(factors: Axis, size: int) -> Axis:
-    """Return an axis of the same meaning with another number of elements: pooled, cut, padded."""
+    """Return an axis of the same meaning with `size` elements: pooled, cut, padded.
+
+    Its meaning is unknown where the elements are tokens, are rolled or mix several dimensions that are not of the map.
+    """
     length, labels = size_of(factors), {factor.label for factor in factors}
     if length == size:
         return factors
@@ -79,9 +82,10 @@ def resized(factors: Axis, size: int) -> Axis:
 
 
 def cut(factors: Axis, start: int, stop: int, step: int = 1) -> Axis:
-    """Return the axis of the elements from `start` to `stop`.
+    """Return the axis of every `step`-th element from `start` to before `stop`.
 
-    Tokens stay tokens as long as all positions are within; the meaning of other parts of tokens is unknown.
+    Of tokens, a part without gaps that has all positions is these positions, with the other tokens left around them.
+    The meaning of other parts of tokens is unknown.
     """
     size = len(range(start, stop, step))
     if len(factors) == 1 and factors[0].label == TOKENS and step == 1:
@@ -95,9 +99,10 @@ def cut(factors: Axis, start: int, stop: int, step: int = 1) -> Axis:
 
 
 def rolled(factors: Axis, steps: int) -> Axis:
-    """Return the axis whose elements are moved by `steps` to the end, and those at the end to the start.
+    """Return the axis after `torch.roll` by `steps`: elements move towards the end, the last ones to the start.
 
-    Rolled channels stay channels; positions can be followed only where they are in one piece.
+    Rolled channels stay channels. Positions can be followed only where they are one factor, the whole dimension; the
+    meaning of other axes becomes unknown.
     """
     size = size_of(factors)
     if labels_of(factors) <= {CHANNELS} or size == 1:
@@ -109,14 +114,14 @@ def rolled(factors: Axis, steps: int) -> Axis:
 
 
 def join_tokens(inner: Axis, before: int, after: int) -> Axis:
-    """Return the axis of positions with other tokens around them."""
+    """Return the axis of the positions `inner` with so many other tokens before and after them; `inner` without any."""
     if before == after == 0:
         return inner
     return (Factor(TOKENS, before + size_of(inner) + after, before=before, after=after, inner=inner),)
 
 
 def regroup(axes: Axes, shape: Sequence[int]) -> Axes | None:
-    """Return the axes of a tensor after a view as `shape`; None where an axis is split inside one of its factors."""
+    """Return the axes of a tensor after a view as `shape`; None where that splits a factor unevenly, or tokens."""
     waiting = [factor for factors in axes for factor in factors][::-1]
     grouped = []
     for size in shape:

@@ -23,7 +23,7 @@ _FEW, _ENOUGH = 3, 5
 
 
 class Blocks:
-    """The children of a network, opened until there are a few with maps."""
+    """The stages of a network: its children, some of them replaced by their own children, so that there are a few."""
 
     def __init__(
         self,
@@ -44,7 +44,10 @@ class Blocks:
             self._calls.setdefault(call.path, []).append(call)
 
     def find(self) -> list[ModuleCall]:
-        """Return the calls of the network's stages, without one that gives the class scores."""
+        """Return the calls of the network's stages that have maps, in the order of the forward.
+
+        One that gives the class scores is left out, unless there is no other.
+        """
         opened = {""}
         while True:
             calls = list(self._below("", opened))
@@ -58,7 +61,7 @@ class Blocks:
         return hidden or calls
 
     def count(self, path: str) -> int:
-        """Return how many layers with weights run in a module."""
+        """Return how many operations of layers with weights run in the module at `path`."""
         return sum(is_within(operation.module, path) for operation in self._weighted)
 
     def _below(self, path: str, opened: set[str]) -> Iterator[ModuleCall]:
@@ -78,7 +81,7 @@ class Blocks:
         return min(inside, default=0)
 
     def _has_parts(self, call: ModuleCall) -> bool:
-        """Return whether layers with weights are inside a module, which may have other children, such as padding."""
+        """Return whether layers with weights run in children of the call's module, not in that module alone."""
         return any(self.count(self._paths[id(child)]) for child in self._network.get_submodule(call.path).children())
 
     def _is_container(self, path: str) -> bool:
@@ -86,7 +89,7 @@ class Blocks:
 
 
 def is_within(path: str, outer: str) -> bool:
-    """Return whether a module is another one or a part of it."""
+    """Return whether the module at `path` is the one at `outer` or a part of it."""
     return not outer or path == outer or path.startswith(f"{outer}.")
 
 
@@ -109,7 +112,10 @@ def hidden_neurons(recording: Recording, weighted: list[Operation], norms: Norms
 
 
 def _before_depthwise(operation: Operation, norms: Norms) -> Operation | None:
-    """Return the linear layer without nonlinearity whose output a depthwise convolution filters; None for others."""
+    """Return the linear layer, without a nonlinearity, whose output a depthwise convolution filters.
+
+    None where `operation` is no such convolution, or filters anything else.
+    """
     value = operation.argument(0, "input")
     if not is_depthwise(operation) or not isinstance(value, Value):
         return None
@@ -120,7 +126,9 @@ def _before_depthwise(operation: Operation, norms: Norms) -> Operation | None:
 
 
 def _pointwise_behind(value: Value) -> Iterator[Operation]:
-    """Yield the linear layers that follow a value, directly or behind elementwise functions and norms."""
+    """Yield the linear layers, and convolutions of one pixel, that follow a value, directly or behind elementwise
+    functions and norms.
+    """
     waiting, seen = [value], {value}
     while waiting:
         for operation in waiting.pop().consumers:

@@ -80,8 +80,10 @@ def activation_of(norms: "Norms", operation: Operation) -> Activation:
 
 
 def ending_of(value: Value) -> tuple[str, ...]:
-    """Return the kinds of the last operations before a value that joins several, such as `sum`, `relu` for a residual
-    block.
+    """Return the kinds of the operations that end with `value`, from the last sum or concatenation on.
+
+    For a residual block these are `sum`, `relu`. Where another operation is met first on the way back, such as a
+    convolution, they are the norms and nonlinearities behind that.
     """
     names: list[str] = []
     while (operation := value.producer) is not None:
@@ -99,7 +101,9 @@ def ending_of(value: Value) -> tuple[str, ...]:
 
 
 def is_result(value: Value) -> bool:
-    """Return whether the network returns a value, in any shape, or pooled over its positions."""
+    """Return whether the network returns a value, as it is or after nothing but views, elementwise functions and
+    pooling.
+    """
     while not value.returned:
         user = value.consumers[0] if len(value.consumers) == 1 else None
         passes = user is not None and (is_elementwise(user) or user.name in known.POOLING)
@@ -112,8 +116,8 @@ def is_result(value: Value) -> bool:
 def is_signed(value: Value) -> bool:
     """Return whether a value may be negative because no nonlinearity limits it.
 
-    That is so where on no path back to a layer with weights there is a nonlinearity, or where a norm or another layer
-    follows it. For sums and concatenations, whether it holds for one of their parts.
+    That is so where a way back from it reaches a norm, a layer with weights or the network's input before any
+    nonlinearity. A sum or concatenation has several ways back: one is enough.
     """
     waiting, seen = [value], {value}
     while waiting:
@@ -159,7 +163,7 @@ def sources_of(value: Value) -> list[Operation]:
 
 
 def _kind(operation: Operation) -> str | None:
-    """Return the word for an elementwise operation or a norm; None for any other."""
+    """Return the word for an elementwise operation or a norm: `norm`, `relu`, `scale` …; None for any other."""
     if operation.name in known.NORMS:
         return NORM
     if operation.name in known.NONLINEAR:
@@ -196,17 +200,17 @@ class Norms:
         return named and not any(is_convolution(operation) or is_linear(operation) for operation in inside)
 
     def around(self, consumers: Iterable[Operation]) -> ModuleCall | None:
-        """Return the innermost call of a norm in which all of some operations ran; None where there is none."""
+        """Return the innermost call of a norm in which all `consumers` ran, at least one; None where there is none."""
         positions = [operation.position for operation in consumers]
         around = [call for call in self._calls if call.first <= min(positions) and max(positions) < call.last]
         return min(around, key=lambda call: call.last - call.first, default=None)
 
 
 def _step(value: Value, norms: "Norms") -> tuple[Value, tuple[str, ...]] | None:
-    """Return the next value that depends on this one alone, elementwise or by a norm, if everything computed from this
-    one goes through it; and the kinds of operations in between.
+    """Return the value that follows `value` by elementwise operations or a norm, and the kinds of these operations.
 
-    The kinds are empty where the elements are unchanged. Returns None where there is no such value.
+    It depends on `value` alone, and everything computed from `value` goes through it. The kinds are empty where the
+    elements are unchanged. Returns None where there is no such value.
     """
     if value.returned or not value.consumers:
         return None
@@ -228,7 +232,10 @@ def _kinds_in(call: ModuleCall, norms: "Norms") -> tuple[str, ...]:
 
 
 def _is_alone(value: Value, call: ModuleCall, norms: "Norms") -> bool:
-    """Return whether a call's operations use only `value` from outside, and only its result is used outside."""
+    """Return whether a call's operations use only `value` from outside, and only the call's result is used outside.
+
+    Constants, such as parameters, do not count.
+    """
     inside = set(norms.operations[call.first : call.last])
     made = {output for operation in inside for output in operation.outputs}
     given = {operand for operation in inside for operand in operation.inputs if operand.depends} - made
@@ -241,7 +248,7 @@ def _depends_only(operation: Operation, allowed: set[Value]) -> bool:
 
 
 def _elementwise(value: Value) -> tuple[Value, tuple[str, ...]] | None:
-    """Return the next value that depends on this one alone, by elementwise operations, and their kinds, as `_step`.
+    """Return the value that follows `value` by elementwise operations alone, and their kinds; for the rest see `_step`.
 
     It is behind one operation, or behind several that fork and join again, such as x * sigmoid(x), or a norm that is
     written out: (x - mean) / std. Returns None where there is no such value.

@@ -32,8 +32,8 @@ _ORDER = (IMAGES, CHANNELS, ROWS, COLUMNS, POSITIONS)
 class Layout:
     """Converts a layer's tensor to maps [B, units, h, w], and back.
 
-    axes:   those of the tensor for a batch of `batch` images (see `flow.axes`); None for [B, units, h, w]
-    batch:  the number of images
+    axes:   those of the recorded tensor (see `flow.axes`); None where a tensor is [B, units, h, w] as it is
+    batch:  the number of images in the recorded tensor; others may have another number
     """
 
     axes: Axes | None = None
@@ -43,8 +43,8 @@ class Layout:
         """Return the maps [B, units, h, w] in a tensor, with rows and columns in the image's order; a view where that
         is possible.
 
-        Tokens without a position are left out. Raises ValueError where the tensor belongs to an image of another size,
-        and its axes are split for one size.
+        Tokens without a position are left out. Raises ValueError where the tensor belongs to an image of another size
+        than the recorded one's, and its axes have to be split, cut or rolled, which is known for that size only.
         """
         if self.axes is None:
             return tensor
@@ -53,7 +53,7 @@ class Layout:
         return maps.roll([-shift for shift in self._shifts], (2, 3)) if any(self._shifts) else maps
 
     def restore(self, maps: Tensor, tensor: Tensor) -> Tensor:
-        """Return a tensor like the given one, with other maps in it."""
+        """Return a copy of a tensor with other maps [B, units, h, w] in it; the maps themselves without `axes`."""
         if self.axes is None:
             return maps
         changed = tensor.clone(memory_format=torch.contiguous_format)
@@ -64,7 +64,7 @@ class Layout:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """The shape of the maps of the batch that the axes were found with."""
+        """The shape [B, units, h, w] of the maps in the recorded tensor; only where `axes` are given."""
         return _grouped((factor, factor.size) for factor in self._factors)
 
     @cached_property
@@ -84,12 +84,15 @@ class Layout:
 
     @cached_property
     def _shifts(self) -> tuple[int, int]:
-        """By how many rows and columns the tensor's maps are rolled to the end."""
+        """By how many rows and columns the tensor's maps are rolled towards the end, as by `torch.roll`."""
         shifts = {factor.label: factor.shift for factor in self._factors}
         return shifts.get(ROWS, 0), shifts.get(COLUMNS, 0) or shifts.get(POSITIONS, 0)
 
     def _ordered(self, tensor: Tensor) -> Tensor:
-        """Return a view of the tensor with one axis per factor, in their order."""
+        """Return the tensor with one axis for each factor, in the order of `_order`, a view where that is possible.
+
+        Tokens without a position are left out.
+        """
         assert self.axes is not None
         order = sorted(range(len(self._factors)), key=lambda index: _in_order(self._factors[index]))
         if len(self._factors) == len(self.axes) and self._factors == self._outer and not any(self._shifts):
@@ -123,9 +126,9 @@ CHANNELS_FIRST = Layout()
 
 
 def layout_of(axes: Axes, batch: int) -> Layout | None:
-    """Return the layout of a tensor with these axes; None where it has none.
+    """Return the layout of maps in a tensor with these axes, for `batch` images; None where it holds no maps.
 
-    It has none where it is unknown which axes are channels, or where the positions are not all of a map's, each once.
+    It holds none where it is unknown which axes are channels, or where the positions are not all of a map's, each once.
     """
     axes = tuple(map(_as_channels, axes))
     factors = [factor for one in axes for outer in one for factor in outer.inner or (outer,)]
@@ -162,8 +165,9 @@ def _is_side(factors: list[Factor]) -> bool:
 
 
 def _as_channels(factors: Axis) -> Axis:
-    """Return an axis of channels and pixels as channels, as space-to-depth makes them: each of its elements is a
-    channel.
+    """Return an axis that mixes channels with pixels or groups as one of channels; other axes unchanged.
+
+    Space-to-depth makes such axes: each of their elements is a channel.
     """
     labels = {factor.label for factor in factors}
     mixed = CHANNELS in labels and len(labels) > 1 and labels <= {CHANNELS, GROUPS, ROWS, COLUMNS, POSITIONS}
@@ -171,10 +175,10 @@ def _as_channels(factors: Axis) -> Axis:
 
 
 def layout_by_hand(shape: tuple[int, ...], channels: int) -> Layout | None:
-    """Return the layout of a tensor [images, ...] with channels at the axis `channels` (negative: counted from the
-    end).
+    """Return the layout of a tensor with this shape, [images, ...], whose axis `channels` holds its channels.
 
-    Two other axes are rows and columns, one other axis is positions. None where the tensor has no such axes.
+    A negative number counts from the end. Two other axes are rows and columns, one other axis is positions. None where
+    the tensor has no such axis, or more than four axes.
     """
     rank = len(shape)
     if not 2 <= rank <= 4 or not -rank <= channels < rank or channels % rank == 0:

@@ -51,7 +51,7 @@ def _of_images(shape: Sequence[int]) -> Axes:
 
 
 def _of_batch(axes: Axes, batch: int) -> Axes:
-    """Return the axes of a convolution's output; its first axis is images where nothing else is known."""
+    """Return the axes of a convolution's output; a first axis that is unknown, but as long as the batch, is images."""
     lost = labels_of(axes[0]) == {UNKNOWN} and size_of(axes[0]) == batch
     return (axis(IMAGES, batch), *axes[1:]) if lost else axes
 
@@ -63,8 +63,8 @@ def _nothing(operation: Operation, known: Known) -> Found:
 def _alike(operation: Operation, known: Known) -> Found:
     """Return the axes for elementwise functions, norms, pooling and reductions.
 
-    They are those of the first known operand of the same shape. Otherwise each axis is that of the first operand that
-    fits from the right, or else one of another size.
+    They are those of the first operand of the output's shape whose axes are all known. Otherwise they are found one by
+    one, counted from the last: an operand's axis of the same length, else one of another length, resized.
     """
     operands = [known[value] for value in operation.inputs if value in known]
     return [_of_operands(operation, operands, output.shape) if operands else None for output in operation.outputs]
@@ -96,7 +96,7 @@ def _is_known(factors: Axis) -> bool:
 
 
 def _reduced(operation: Operation, axes: Axes, shape: tuple[int, ...]) -> Axes | None:
-    """Return the axes of a sum, mean or maximum over some axes."""
+    """Return the axes that a sum, mean or maximum leaves of `axes`; None where it is not known over which it goes."""
     dims = operation.argument(2 if "norm" in operation.name else 1, "dim")
     dims = [dims] if isinstance(dims, int) else dims
     if not isinstance(dims, list | tuple) or not all(isinstance(dim, int) for dim in dims):
@@ -107,7 +107,7 @@ def _reduced(operation: Operation, axes: Axes, shape: tuple[int, ...]) -> Axes |
 
 
 def _convolution(operation: Operation, known: Known) -> Found:
-    """Return the axes of a convolution: [N, C, H, W], or with another number of spatial axes."""
+    """Return the axes of a convolution: [N, C, H, W], or with one or three spatial axes; None without known input."""
     _, given = operand(operation, known)
     shape, weights = operation.output.shape, operation.argument(1, "weight")
     spatial = {1: (POSITIONS,), 2: (ROWS, COLUMNS), 3: ("D", ROWS, COLUMNS)}.get(len(shape) - 2)
@@ -119,8 +119,9 @@ def _convolution(operation: Operation, known: Known) -> Found:
 
 
 def _channels(given: Axis, size: int, operation: Operation) -> Axis:
-    """Return the axis of a convolution's output channels; where a group of channels is an image, of each image's
-    channels.
+    """Return the axis of a convolution's output channels, `size` of them, by that of its input channels.
+
+    A grouped convolution may have all images of the batch in its channels: then these stay images times channels.
     """
     groups = operation.argument(8 if operation.name.endswith("convolution") else 6, "groups", 1)
     if given and given[0].label == IMAGES and isinstance(groups, int) and groups % given[0].size == 0:
@@ -129,7 +130,10 @@ def _channels(given: Axis, size: int, operation: Operation) -> Axis:
 
 
 def _side(given: Axis, size: int, label: str) -> Axis:
-    """Return an axis that a convolution's kernel moved along: its meaning is unchanged, its size is not."""
+    """Return an axis that a convolution's kernel moved along: its meaning is unchanged, its size is not.
+
+    An axis of unknown meaning gets the `label`; channels, groups or images become unknown.
+    """
     if labels_of(given) & {CHANNELS, GROUPS, IMAGES}:
         return axis(UNKNOWN, size)
     return resized(given, size) if is_on_map(given) else axis(label, size)
@@ -151,8 +155,10 @@ def _times_weights(given: Axes, size: int) -> Axes:
 
 
 def _matmul(operation: Operation, known: Known) -> Found:
-    """Return the axes of a product: rows of the first operand, columns of the second; with a constant second operand,
-    as for a linear layer.
+    """Return the axes of a matrix product: the rows of the first operand, the columns of the second.
+
+    With a constant second operand they are those of a linear layer; with a constant first one, channels times weights
+    are new channels.
     """
     _, one = operand(operation, known, 0)
     second, other = operand(operation, known, 1)
@@ -168,7 +174,7 @@ def _matmul(operation: Operation, known: Known) -> Found:
 
 
 def _first_known(axes: Axes, others: Axes) -> Axes:
-    """Return, axis by axis, the first one if it is known and not shorter, else the other."""
+    """Return, axis by axis, that of `axes` if it is known and not shorter, else that of `others`."""
     pairs = zip(axes, others, strict=True)
     return tuple(one if _is_known(one) and size_of(one) >= size_of(other) else other for one, other in pairs)
 
@@ -206,7 +212,7 @@ def _einsum(operation: Operation, known: Known) -> Found:
 
 
 def _copy(operation: Operation, known: Known) -> Found:
-    """Return the axes of the copied tensor, where it fills the whole target."""
+    """Return the axes of the copied tensor if it fills the whole target, else those that `_alike` finds."""
     source = operation.argument(1, "src")
     axes = known.get(source) if isinstance(source, Value) else None
     return [axes] if axes is not None and source.shape == operation.output.shape else _alike(operation, known)
@@ -218,7 +224,7 @@ def _query(operation: Operation, known: Known) -> Found:
 
 
 def _recurrent(operation: Operation, known: Known) -> Found:
-    """Return the axes of a recurrent layer: new channels for each step of the sequence."""
+    """Return the axes of a recurrent layer's first output, with new channels at each step; None for its others."""
     given = known.get(operation.arguments[0])
     first = None if given is None else (*given[:-1], axis(CHANNELS, operation.output.shape[-1]))
     return [first, *(None for _ in operation.outputs[1:])]

@@ -24,10 +24,9 @@ _FILLED = (  # with constants or noise, shaped like their first operand
 class Value:
     """The content of a tensor between two operations; an in-place operation gives the same tensor a new value.
 
-    depends:    whether it was computed from the network's input
-    parameter:  the name of the parameter, where it is one
-    producer:   the operation that computed it; None for inputs and constants (parameters, buffers, tensors that do not
-                depend on the input)
+    depends:    whether it is the network's input or was computed from it
+    parameter:  the name of the parameter, where it is one; else empty
+    producer:   the operation that computed it; None where no recorded one did: the network's input, parameters, buffers
     consumers:  the operations that use it
     returned:   whether the network returns it
     """
@@ -50,11 +49,13 @@ class Operation:
     function:    its name in PyTorch (`relu_`); `name` is the same without the mark of in-place functions
     occurrence:  the number of this call of `function` in the forward, from 0
     position:    the number of the operation in the forward
-    module:      the path of the innermost module that ran it
+    module:      the path of the innermost module that ran it; empty for the network itself
     call:        the number of that module's call
     arguments:   the positional ones, with a `Value` in place of each tensor
-    options:     the keyword arguments
-    digest:      sums of its output for each image, see `_digest`
+    options:     the keyword arguments, likewise
+    inputs:      the tensors whose elements it uses
+    outputs:     the tensors that it returns or, where it returns none, changes
+    digest:      two numbers for each image, see `_digest`; empty without digests
     """
 
     function: str
@@ -66,7 +67,7 @@ class Operation:
     options: dict[str, Any]
     inputs: list[Value]
     outputs: list[Value] = field(default_factory=list)
-    digest: list[tuple[float, float]] = field(default_factory=list)  # see `_digest`
+    digest: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -79,17 +80,17 @@ class Operation:
         return self.outputs[0]
 
     def argument(self, position: int, keyword: str, default: Any = None) -> Any:
-        """Return one of its arguments, whether it was passed by position or by keyword."""
+        """Return one of its arguments, whether it was passed by position or by keyword; else `default`."""
         return self.arguments[position] if position < len(self.arguments) else self.options.get(keyword, default)
 
 
 @dataclass(eq=False)
 class ModuleCall:
-    """A call of the module at `path`.
+    """A call of the module at `path`, which is of the class `kind`.
 
     number:       among the module's calls, in the order in which they ended, from 0
     first, last:  the operations that ran in it are at positions `first` to `last - 1`
-    output:       the first tensor that it returned
+    output:       the first tensor that it returned; None where it returned none
     """
 
     path: str
@@ -120,9 +121,9 @@ def record(
 ) -> tuple[Any, Recording]:
     """Run `images` [B, 3, H, W] through `network` once; return its result and the recording.
 
-    With `digests`, each operation has sums of its output for each image, so that recordings can be compared. With
-    `gradients`, gradients are enabled, so that PyTorch runs the functions it uses then. Errors of the network are
-    passed on.
+    With `digests`, each operation has a digest of its output for each image, so that recordings can be compared. With
+    `gradients`, gradients are enabled, so that PyTorch runs the functions that it uses then; else they are disabled.
+    Errors of the network are passed on.
     """
     recorder = _Recorder(len(images) if digests else 0)
     recorder.value_of(images).depends = True
@@ -136,7 +137,7 @@ def record(
 
 
 def tensors_in(nested: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested lists, tuples, dictionaries and objects, in order."""
+    """Yield the tensors in nested lists, tuples and dictionaries, in order; other objects are not searched."""
     if isinstance(nested, Tensor):
         yield nested
     elif isinstance(nested, dict):
@@ -158,12 +159,15 @@ def _map_tensors(nested: Any, change: Callable[[Tensor], Any]) -> Any:
 
 
 class _Recorder:
-    """Sees every ATen call of a forward. It identifies tensors while they exist, without keeping them alive."""
+    """Sees every ATen call of a forward. It identifies tensors while they exist, without keeping them alive.
+
+    `batch` is the number of images if digests are wanted, else 0.
+    """
 
     def __init__(self, batch: int) -> None:
         self.operations: list[Operation] = []
         self.calls: list[ModuleCall] = []
-        self._batch = batch  # number of images in digests, 0 = no digests
+        self._batch = batch
         self._values: dict[int, Value] = {}
         self._sharing: dict[int, dict[int, ReferenceType[Tensor]]] = defaultdict(dict)  # tensors by their storage
         # Tensors changed through another tensor: the operation, and whether all elements changed.
@@ -174,7 +178,7 @@ class _Recorder:
         self._counts: Counter[str] = Counter()
 
     def value_of(self, tensor: Tensor) -> Value:
-        """Return the current value of a tensor; a tensor that was never seen is a constant."""
+        """Return the current value of a tensor; one that was never seen gets a new value, that of a constant."""
         if id(tensor) not in self._values:
             same = (other for other in self._in_memory_of(tensor) if _is_alias(tensor, other))
             known = next((self._values[id(other)] for other in same), None)
@@ -227,7 +231,7 @@ class _Recorder:
         self.calls.append(call)
 
     def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Run an ATen function and record it."""
+        """Run an ATen function, record it unless it did nothing, and return its result."""
         function = func.overloadpacket.__name__
         operands = () if function in _FILLED else args[:1] if function in _SHAPED else (args, options)
         inputs = [self.value_of(tensor) for tensor in tensors_in(operands)]
@@ -266,7 +270,7 @@ class _Recorder:
             self._write(tensor, operation)
 
     def _write(self, tensor: Tensor, operation: Operation) -> None:
-        """Record that other tensors in the same memory have changed."""
+        """Record that `operation`, which changed `tensor`, has changed other tensors in the same memory, too."""
         for other in self._in_memory_of(tensor):
             if other is not tensor and _is_alias(tensor, other):
                 self._values[id(other)] = self._values[id(tensor)]
@@ -275,7 +279,10 @@ class _Recorder:
 
 
 def _after_write(old: Value, operation: Operation, wholly: bool) -> Value:
-    """Return the value of a tensor after an operation changed some or all of it through another tensor."""
+    """Return the value of a tensor, `old` before, after an operation changed it through another tensor.
+
+    `wholly` says whether all of its elements changed.
+    """
     written = operation.output
     function, inputs = ("view", [written]) if wholly else ("write", [old, written])
     origin = (operation.position, operation.module, operation.call)
@@ -287,7 +294,9 @@ def _after_write(old: Value, operation: Operation, wholly: bool) -> Value:
 
 
 def _digest(output: Tensor, batch: int) -> list[tuple[float, float]]:
-    """Return for each image a sum of a tensor's elements, weighted by their positions, and their norm."""
+    """Return for each of the `batch` rows of a tensor a sum of its elements, weighted by their positions, and their
+    norm.
+    """
     rows = output.detach().reshape(batch, -1).double()
     weights = torch.linspace(-1, 2, rows.shape[1], dtype=torch.float64, device=rows.device)
     return list(zip((rows @ weights).tolist(), rows.norm(dim=1).tolist(), strict=True))

@@ -29,7 +29,10 @@ Rule = Callable[[Operation, Axes], Axes | None]
 
 
 def operand(operation: Operation, known: Known, position: int = 0) -> tuple[Value | None, Axes | None]:
-    """Return the operand at `position` and its axes; None where it is not a tensor or its axes are unknown."""
+    """Return the operand at `position` (0 or 1) and its axes.
+
+    Both are None where it is no tensor; the axes alone are None where `known` does not have them.
+    """
     value = operation.argument(position, "input" if position == 0 else "other")
     if position == 0 and value is None:
         value = operation.options.get("self")
@@ -47,7 +50,10 @@ def _of_one(rule: Rule) -> Callable[[Operation, Known], Found]:
 
 
 def _view(operation: Operation, given: Axes) -> Axes:
-    """Return the axes of a view by its sizes; where an axis cannot be split so, only the axes before it are known."""
+    """Return the axes of a view that has the output's shape.
+
+    Where an axis cannot be split like that, only the first axes, as far as their sizes stay the same, are known.
+    """
     shape = operation.output.shape
     axes = regroup(given, shape)
     if axes is not None:
@@ -96,32 +102,33 @@ def _unsqueeze(operation: Operation, given: Axes) -> Axes:
 
 
 def _expand(operation: Operation, given: Axes) -> Axes:
-    """Return the axes where axes of one element become longer; the meaning of these is unknown."""
+    """Return the axes after axes of one element, or new ones, became longer: the meaning of these is unknown."""
     shape = operation.output.shape
     full = ((),) * (len(shape) - len(given)) + given
     return tuple(f if size_of(f) == size else axis(UNKNOWN, size) for f, size in zip(full, shape, strict=True))
 
 
 def _repeat(operation: Operation, given: Axes) -> Axes:
-    """Return the axes of repeated elements: repeated channels are channels, repeated positions are not those of
-    a map.
-    """
+    """Return the axes of a tensor repeated as a whole: repeated channels are channels, other repeated axes unknown."""
     shape = operation.output.shape
     full = ((),) * (len(shape) - len(given)) + given
     return tuple(_rearranged(factors, size) for factors, size in zip(full, shape, strict=True))
 
 
 def _rearranged(factors: Axis, size: int, moved: bool = False) -> Axis:
-    """Return an axis whose elements are reordered, or changed in number: only channels keep their meaning."""
+    """Return the axis of `size` elements taken from another one: only channels keep their meaning.
+
+    An axis that has its size and order (not `moved`) is returned unchanged.
+    """
     if size_of(factors) == size and not moved:
         return factors
     return axis(CHANNELS if labels_of(factors) == {CHANNELS} else UNKNOWN, size)
 
 
 def _repeat_interleave(operation: Operation, given: Axes) -> Axes | None:
-    """Return the axes where each element is repeated, as in nearest-neighbour upsampling.
+    """Return the axes of a tensor each of whose elements is repeated, as in nearest-neighbour upsampling.
 
-    Returns None where the result has another number of axes.
+    Positions and channels keep their meaning. Returns None where the result has another number of axes.
     """
     shape = operation.output.shape
     if len(shape) != len(given):
@@ -152,7 +159,7 @@ def _index(operation: Operation, given: Axes) -> Axes | None:
 
 
 def _with_others(operation: Operation, given: Axes, dims: Sequence[int]) -> Axes:
-    """Return the axes with other elements along the axes `dims`."""
+    """Return the axes after elements along the axes `dims` were reordered or selected."""
     changed = list(given)
     for dim in dims:
         changed[dim] = _rearranged(given[dim], operation.output.shape[dim], moved=True)
@@ -209,7 +216,10 @@ def _split(operation: Operation, known: Known) -> Found:
 
 
 def _cat(operation: Operation, known: Known) -> Found:
-    """Return the axes of a concatenation: channels beside channels, or other tokens around positions."""
+    """Return the axes of a concatenation: channels beside channels, or other tokens around positions.
+
+    Tensors that do not depend on the input, such as class tokens, have no known axes.
+    """
     operands = [value for value in operation.arguments[0] if isinstance(value, Value) and value.shape != (0,)]
     shape = operation.output.shape
     position = operation.argument(1, "dim", 0) % len(shape)
@@ -249,8 +259,10 @@ def _stack(operation: Operation, known: Known) -> Found:
 
 
 def _im2col(operation: Operation, given: Axes) -> Axes | None:
-    """Return the axes of [N, C, H, W] as [N, C x window, windows]: adjacent windows only move pixels, others make new
-    channels.
+    """Return the axes of [N, C, H, W] cut into windows, [N, C x window, windows].
+
+    Windows that lie side by side, without gap, overlap, padding or dilation, only move pixels: the axes keep their
+    meaning. Other windows make new channels, and the last axis is the rows and columns of windows.
     """
     window, dilation, padding, stride = (list(_several(number)) * 2 for number in operation.arguments[1:5])
     sizes = [size_of(side) for side in given[2:]]
@@ -273,7 +285,10 @@ def _col2im(operation: Operation, given: Axes) -> Axes:
 
 
 def _unfold(operation: Operation, given: Axes) -> Axes | None:
-    """Return the axes where one axis becomes windows, the window last: adjacent windows only move pixels."""
+    """Return the axes after one axis was cut into windows: windows in its place, and elements of a window as last axis.
+
+    Windows that cover the axis side by side only move elements, and the meaning stays; that of others is unknown.
+    """
     position, size, step = operation.arguments[1] % len(given), *operation.arguments[2:4]
     length = size_of(given[position])
     split = None
@@ -284,7 +299,7 @@ def _unfold(operation: Operation, given: Axes) -> Axes | None:
 
 
 def _pixel_shuffle(operation: Operation, given: Axes) -> Axes | None:
-    """Return the axes where channels become pixels or pixels become channels.
+    """Return the axes after channels became pixels or pixels became channels.
 
     Returns None where the operand is not [N, C, H, W], or where its rows or columns are products of several factors.
     """
