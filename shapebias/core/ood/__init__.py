@@ -1,3 +1,4 @@
-"""Sets of stimuli out of distribution: decisions of observers among sixteen categories, accuracies, and error
-consistency.
+"""Sets of stimuli out of distribution: what people and models decide for them, accuracies, and error consistency.
+
+They decide among sixteen everyday categories, or among those that a network's own classes make up.
 """

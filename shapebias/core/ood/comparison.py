@@ -15,17 +15,19 @@ from shapebias.core.ood.decisions import NOT_SEEN, OodObserver, SetDecisions, Se
 from shapebias.core.ood.sets import PUBLISHED
 from shapebias.core.text import printable
 
-# In place of a condition: all conditions that count. In place of a set: the mean over the sets `OodComparison.common`.
+# In place of a condition's name it stands for all conditions that count (those that enter the set's means); in place of
+# a set's name, for the mean over the sets `OodComparison.common`.
 MEAN = ""
 PEOPLE = OodObserver("people", "recorded", is_person=True)  # people as a whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class OodAccuracy:
-    """An observer's accuracy on the images of a set under a condition, as a fraction.
+    """An observer's accuracy on the images of a set under a condition, as a fraction; NaN without images.
 
-    The accuracy of people as a whole is over all their decisions together. The accuracy on a set is over all its images
-    under conditions that count; that over sets is the unweighted mean of the sets' accuracies.
+    `condition` is MEAN for all conditions that count: the accuracy is over all their images together. `set_name` is
+    MEAN, too, for the unweighted mean of the sets' accuracies. PEOPLE's accuracy is over all people's decisions
+    together. `images` is how many the observer saw: of PEOPLE, any of them; for the mean over sets, their sum.
     """
 
     set_name: str
@@ -37,9 +39,10 @@ class OodAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """The agreement of two observers on a set under a condition; where one is people as a whole, the mean over people.
+    """The agreement of two observers on a set under a condition, or the mean of such agreements.
 
-    `condition` is MEAN for all conditions that count, `set_name` is MEAN for the mean over sets.
+    If one observer is PEOPLE, it is the mean over people; if both are, over every two people. If `condition` is MEAN,
+    it is the mean over the conditions that count; if `set_name` is MEAN, too, over sets. No mean is weighted.
     """
 
     set_name: str
@@ -53,9 +56,9 @@ class Pair:
 class SetFacts:
     """The facts about a set.
 
-    conditions:  names of its conditions; empty where it has only one
-    images:      how many images it has
-    people:      how many people saw them
+    conditions:  keys of its conditions, in order; empty where it has only one
+    images:      how many different images the compared observers saw
+    people:      how many of these observers are people
     """
 
     conditions: list[str]
@@ -67,12 +70,12 @@ class SetFacts:
 class OodComparison:
     """The result of comparing observers.
 
-    sets:        the facts about each set, by name, in the published order
+    sets:        the facts about each set, by name, the published sets first, in their order
     common:      the sets that means are over: those for which every model decided, and people where there are any
     models:      the observers that are not people
-    accuracies:  the accuracy of every observer
-    pairs:       the agreement of every pair
-    notes:       what could not be compared, one line each
+    accuracies:  the accuracies of every observer and of PEOPLE, by set and condition; those over sets come last
+    pairs:       the agreement of every pair that has images in common, in the same way
+    notes:       what was left out or could not be compared, one line each
     """
 
     sets: dict[str, SetFacts]
@@ -84,7 +87,7 @@ class OodComparison:
 
 
 def compare(decided: Mapping[OodObserver, Mapping[str, SetDecisions]]) -> OodComparison:
-    """Compare observers by their decisions, set by set."""
+    """Compare observers set by set. `decided` has each observer's decisions by the set's name."""
     known = {name for own in decided.values() for name in own}
     names = [*(name for name in PUBLISHED if name in known), *sorted(known - set(PUBLISHED))]
     tables = [make_table(name, {who: own[name] for who, own in decided.items() if name in own}) for name in names]
@@ -119,7 +122,7 @@ def _rows(table: SetTable, persons: bool) -> list[int]:
 
 
 def _accuracies(table: SetTable) -> list[OodAccuracy]:
-    """Return the accuracies of people as a whole and of each observer."""
+    """Return the accuracies in a set of people as a whole and of each observer: for MEAN, then for each condition."""
     persons = _rows(table, persons=True)
     who = [(PEOPLE, persons)] if persons else []
     who += [(observer, [row]) for row, observer in enumerate(table.observers)]
@@ -131,7 +134,10 @@ def _accuracies(table: SetTable) -> list[OodAccuracy]:
 
 
 def _accuracy(table: SetTable, observer: OodObserver, right: NDArray[np.int8], condition: str) -> OodAccuracy:
-    """Return an observer's accuracy from right decisions, int8 [observers, images]."""
+    """Return an observer's accuracy on the images of a condition.
+
+    `right` int8 [persons, images] has values as in `SetTable`; one row, unless the observer is PEOPLE.
+    """
     seen = right[right != NOT_SEEN]
     return OodAccuracy(
         set_name=table.name,
@@ -143,8 +149,9 @@ def _accuracy(table: SetTable, observer: OodObserver, right: NDArray[np.int8], c
 
 
 def _columns(table: SetTable) -> dict[str, NDArray[np.bool_]]:
-    """Return the images to average over, bool [images], by condition: first all that count, then each condition where
-    there are several.
+    """Return which images accuracies are over, bool [images], by condition.
+
+    First comes MEAN, all images under conditions that count; then each condition, where there are several.
     """
     columns: dict[str, NDArray[np.bool_]] = {MEAN: np.isin(table.condition, table.counted)}
     if len(table.conditions) > 1:
@@ -153,7 +160,7 @@ def _columns(table: SetTable) -> dict[str, NDArray[np.bool_]]:
 
 
 def _pairs(table: SetTable) -> list[Pair]:
-    """Return the agreement of every two observers, followed by the means over people."""
+    """Return the agreements of every two observers in a set, and the means over people, for MEAN and each condition."""
     if not table.observers:
         return []
     numbers = _by_condition(table)
@@ -179,7 +186,7 @@ def _pairs(table: SetTable) -> list[Pair]:
 def _by_condition(table: SetTable) -> Numbers:
     """Return the agreement of every two observers, [1 + conditions, observers, observers, fields].
 
-    Index 0 is the mean over the conditions that count; the others are the conditions, where there are several.
+    Index 0 is the mean over the conditions that count. The conditions follow if there are several; else nothing does.
     """
     parts = np.stack([agreements(table.right[:, table.condition == row]) for row in range(len(table.conditions))])
     counted = parts[table.counted]
@@ -201,9 +208,10 @@ def _mean_over_people(numbers: Numbers) -> Numbers:
 
 
 def _accuracies_over_sets(accuracies: Sequence[OodAccuracy], common: Sequence[str]) -> list[OodAccuracy]:
-    """Return the mean accuracies over sets of each model and of people as a whole.
+    """Return the mean accuracies over the sets `common` of each model and of people as a whole.
 
-    A single person has none, since `subject-01` is another person in every set.
+    An observer that lacks one of these sets has none, and nobody has where there is only one set. A single person has
+    none, since `subject-01` is another person in every set.
     """
     by_observer: dict[OodObserver, list[OodAccuracy]] = {}
     for row in accuracies:
@@ -223,7 +231,10 @@ def _accuracies_over_sets(accuracies: Sequence[OodAccuracy], common: Sequence[st
 
 
 def _pairs_over_sets(pairs: Sequence[Pair], common: Sequence[str]) -> list[Pair]:
-    """Return the mean agreement over sets of every two observers among the models and people as a whole."""
+    """Return the mean agreement over the sets `common` of every two observers among the models and people as a whole.
+
+    Two that have no image in common in one of these sets have none, and nobody has where there is only one set.
+    """
     by_pair: dict[tuple[OodObserver, OodObserver], list[Agreement]] = {}
     for pair in pairs:
         wanted = pair.set_name in common and pair.condition == MEAN and pair.agreement.images > 0
@@ -244,7 +255,7 @@ def _pairs_over_sets(pairs: Sequence[Pair], common: Sequence[str]) -> list[Pair]
 
 
 def _is_lasting(observer: OodObserver) -> bool:
-    """Return whether an observer is the same in all sets."""
+    """Return whether an observer is the same in all sets, as a single person is not."""
     return observer == PEOPLE or not observer.is_person
 
 

@@ -14,11 +14,13 @@ Numbers = NDArray[np.float64]  # [..., fields of an Agreement, in their order]
 
 @dataclass(frozen=True)
 class Agreement:
-    """The agreement of two observers over the images that both saw; NaN where there are none.
+    """The agreement of two observers over the images that both saw; all fields but `images` are NaN where this is 0.
+
+    Where several agreements are averaged (`mean_over`), every field is the mean of that field.
 
     images:               how many images both saw
-    accuracy:             p1, of the first observer on these images
-    other_accuracy:       p2, of the second observer on these images
+    accuracy:             p1, the fraction of these images that the first observer has right
+    other_accuracy:       p2, the fraction of these images that the second observer has right
     observed:             the fraction of these images for which both are right or both are wrong
     expected:             p1 p2 + (1 - p1) (1 - p2), the value of `observed` for independent observers
     error_consistency:    Cohen's kappa, (observed - expected) / (1 - expected); 1 where observed is 1
@@ -35,13 +37,13 @@ class Agreement:
 
     @classmethod
     def of(cls, numbers: Numbers) -> "Agreement":
-        """Return the agreement whose fields are `numbers` [fields]."""
+        """Return the agreement whose fields are `numbers` [fields], in their order."""
         images, *others = numbers.tolist()
         return cls(int(images), *others)
 
 
 def agreements(right: NDArray[np.int8]) -> Numbers:
-    """Return the agreement of every two observers, [observers, observers, fields].
+    """Return the agreement of every two observers, float64 [first observer, second observer, fields of an Agreement].
 
     right int8 [observers, images]: 1 = right, 0 = wrong, negative = the observer did not see the image.
     """
@@ -59,10 +61,12 @@ def agreements(right: NDArray[np.int8]) -> Numbers:
 
 
 def mean_over(numbers: Numbers, images: NDArray[np.float64]) -> Numbers:
-    """Return the unweighted mean over the first axis, of the entries that have images.
+    """Return the unweighted mean over the first axis of those agreements that have images; NaN where none has.
 
-    `images` is the number of images to put into the result. The published means are computed in this way: over
-    conditions, then over people, then over sets.
+    numbers:  [agreements, ..., fields]
+    images:   [...], the numbers of images to put into the result
+
+    The published means are computed in this way: over conditions, then over people, then over sets.
     """
     known = numbers[..., :1] > 0
     count = known.sum(0)

@@ -12,12 +12,12 @@ from shapebias.core.ood.stimuli import image_id
 from shapebias.core.shape_bias.decisions import NO_DECISION
 from shapebias.core.text import printable
 
-NOT_SEEN = -1  # an image that an observer was not shown
+NOT_SEEN = -1  # in place of right (1) or wrong (0): the observer was not shown the image
 
 
 @dataclass(frozen=True)
 class OodObserver:
-    """A person or a model that decides. `source` says where its decisions come from."""
+    """A person or a model that decides. `source` says where its decisions come from: a store's path, or `recorded`."""
 
     name: str
     source: str
@@ -30,10 +30,11 @@ class SetDecisions:
 
     images:              their names, with or without folders
     conditions:          the condition of each image as it was written; empty for none
-    category, decision:  int32 [images], indices into `categories`; decision NO_DECISION (-1) is none of them
-    stimuli:             how images were prepared, see `shape_bias.decisions`; empty where unknown
+    category, decision:  int32 [images], indices into `categories`: what an image shows, and what the observer decided;
+                         a decision is NO_DECISION (-1) where it was for none of them
+    stimuli:             how images were prepared, see `STIMULI` in `shape_bias.decisions`; empty where unknown
 
-    Raises ValueError where these are inconsistent.
+    Raises ValueError where these have different lengths, or an index is out of range.
     """
 
     categories: list[str]
@@ -52,20 +53,21 @@ class SetDecisions:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Which decisions are right, bool [images]. As in the published accuracies, no decision counts as wrong."""
+        """Which decisions are right, bool [images]. NO_DECISION counts as wrong, as in the published accuracies."""
         right: NDArray[np.bool_] = self.decision == self.category
         return right
 
     def counted(self, set_name: str) -> NDArray[np.bool_]:
-        """Return which decisions are right, bool [images that count], under the conditions that enter the set's means.
+        """Return which decisions are right, bool [images that count].
 
-        Where no condition enters the means, all images count.
+        The images that count are those under conditions that enter the means of the set called `set_name`; all images,
+        if no condition here does.
         """
         kept = np.array([not is_left_out(set_name, condition) for condition in self.conditions], bool)
         return self.right[kept] if kept.any() else self.right
 
     def accuracy(self, set_name: str) -> float:
-        """Return the fraction of right decisions among the images that count; NaN without images."""
+        """Return the fraction of right decisions among the images that count (see `counted`); NaN without images."""
         right = self.counted(set_name)
         return float(right.mean()) if len(right) else float("nan")
 
@@ -74,10 +76,12 @@ class SetDecisions:
 class SetTable:
     """The decisions of all observers for one set, with one numbering of its images.
 
-    conditions:  their keys (see `sets.condition_key`) in order; one empty key where the set has none
+    name:        the set's name
+    observers:   the observers, in the order of the rows of `right`
+    conditions:  the keys of the conditions (see `sets.condition_key`) in order; one empty key where images have none
     condition:   int64 [images], an index into `conditions`
     right:       int8 [observers, images]: 1 = right, 0 = wrong, NOT_SEEN (-1)
-    notes:       what was left out, one line each
+    notes:       which observers and decisions were left out, and why, one line each
     """
 
     name: str
@@ -89,9 +93,7 @@ class SetTable:
 
     @property
     def counted(self) -> list[int]:
-        """The indices of the conditions that enter the set's means; all where none of the published ones would
-        remain.
-        """
+        """The indices of the conditions that enter the set's means; of all conditions, if none of them does."""
         kept = [row for row, condition in enumerate(self.conditions) if not is_left_out(self.name, condition)]
         return kept or list(range(len(self.conditions)))
 
@@ -99,9 +101,10 @@ class SetTable:
 def make_table(name: str, decided: Mapping[OodObserver, SetDecisions]) -> SetTable:
     """Return the decisions of several observers for a set, with one numbering of the images.
 
-    Observers saw the same image where condition, category and `image_id` are equal. Where there are several conditions,
-    an observer whose images have none is left out. Where there is only one, as for people in the edge set, a missing
-    condition does not matter. Of an image that an observer saw several times, the first decision counts.
+    Observers saw the same image where condition, category and `image_id` are equal. If the observers name several
+    conditions, an observer with an image that has none is left out. If they name only one, as people's files of the
+    edge set do, and some image has none, conditions are ignored. Of an image that an observer saw several times, the
+    first decision counts.
     """
     decided, notes = _with_conditions(name, decided)
     has_conditions = not any(_lacks_conditions(own) for own in decided.values())
@@ -128,8 +131,9 @@ def make_table(name: str, decided: Mapping[OodObserver, SetDecisions]) -> SetTab
 def _with_conditions(
     name: str, decided: Mapping[OodObserver, SetDecisions]
 ) -> tuple[dict[OodObserver, SetDecisions], list[str]]:
-    """Return the observers without those whose images have no condition while others have several, and one note for
-    each of these.
+    """Return the observers that can be compared, and one note for each of the others.
+
+    If the images have several conditions, an observer with an image that has none cannot be compared.
     """
     lacking = {observer for observer, own in decided.items() if _lacks_conditions(own)}
     known = {condition_key(condition) for own in decided.values() for condition in own.conditions} - {""}
@@ -146,7 +150,9 @@ def _lacks_conditions(decided: SetDecisions) -> bool:
 
 
 def _keys(decided: SetDecisions, has_conditions: bool) -> list[tuple[str, str, str]]:
-    """Return condition, category and id of each image."""
+    """Return the condition's key, the category's name and the `image_id` of each image; without `has_conditions` all
+    keys of conditions are empty.
+    """
     category = [decided.categories[index] for index in decided.category.tolist()]
     condition = map(condition_key, decided.conditions) if has_conditions else [""] * len(category)
     return list(zip(condition, category, map(image_id, decided.images), strict=True))

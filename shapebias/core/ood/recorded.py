@@ -40,14 +40,18 @@ class _SetTrials:
 
     images: list[str] = field(default_factory=list)
     conditions: list[str] = field(default_factory=list)
-    rows: list[tuple[int, int]] = field(default_factory=list)  # category, decision
+    rows: list[tuple[int, int]] = field(default_factory=list)  # indices of the category and of the decision
 
 
 def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Iterable[str]) -> RecordedSets:
-    """Read CSV files, and those in folders at any depth. An observer may have several files. Raises no error.
+    """Return the decisions in CSV files: those among `paths`, and those at any depth in the folders among them.
 
-    A file belongs to the set that its name begins with, else to its folder's: one of the published sets, or of `sets`.
-    Unusable data (a file of no set, rows with an unknown category) is left out and listed in `problems`.
+    categories:  the names of the categories; decisions hold indices into them
+    sets:        names of sets beside the published ones
+
+    A file belongs to the set that its name begins with, else to the set that its folder is named after. An observer may
+    have several files. Unusable data (a file that belongs to no set or cannot be read, rows with an unknown category)
+    is left out and listed in `problems`. Raises no error.
     """
     known = {*PUBLISHED, *sets}
     files, problems = find_files(paths, "**/*")
@@ -83,8 +87,9 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Itera
 
 
 def _set_of(file: Path, known: set[str]) -> str | None:
-    """Return the set that a file belongs to: the longest known one that its name begins with, else its folder's; None
-    for neither.
+    """Return the known set that a file belongs to, None for none.
+
+    It is the longest name that the file's name begins with, followed by `_`, else the name of its folder.
     """
     named = [name for name in known if file.name.startswith(f"{name}_")]
     folder = file.absolute().parent.name
@@ -92,9 +97,11 @@ def _set_of(file: Path, known: set[str]) -> str | None:
 
 
 def export_decisions(folder: Path, decided: Mapping[str, Mapping[str, SetDecisions]]) -> list[Path]:
-    """Write decisions of models, by name and set, as model-vs-human does: one folder per set with one file per model.
+    """Write the decisions of models, as model-vs-human does: in `folder`, one folder per set with one file per model.
 
-    Returns the files. Raises CannotWriteError where one cannot be written.
+    decided:  the decisions by the model's name, then by the set's
+
+    Returns the paths of the files; files that exist are replaced. Raises CannotWriteError where one cannot be written.
     """
     names = list(dict.fromkeys(name for own in decided.values() for name in own))
     written = []

@@ -18,7 +18,11 @@ _NAMED = 3  # a mean over at most so many sets lists their names
 
 
 def comparison_text(comparison: OodComparison, details: bool) -> str:
-    """Return two tables, of accuracies and of consistencies; with `details`, every person and condition too."""
+    """Return two tables: of accuracies, and, where observers can be compared, of their consistencies.
+
+    The first has every condition. With `details`, the second has every condition too, and both have every single
+    person; without it the second has only means over conditions and sets.
+    """
     tables = [_accuracy_table(comparison, details)]
     if comparison.pairs:
         tables.append(_pair_table(comparison, details))
@@ -26,7 +30,10 @@ def comparison_text(comparison: OodComparison, details: bool) -> str:
 
 
 def _accuracy_table(comparison: OodComparison, details: bool) -> str:
-    """Return one line per set and condition, with one column per observer."""
+    """Return a table with one line per set and condition, and one column per observer.
+
+    Without `details` single persons are left out. The images are those of the observer that saw most.
+    """
     rows = [row for row in comparison.accuracies if details or _is_lasting(row.observer)]
     known = {(row.set_name, row.condition, row.observer): row for row in rows}
     observers = list(dict.fromkeys(row.observer for row in rows))
@@ -39,7 +46,10 @@ def _accuracy_table(comparison: OodComparison, details: bool) -> str:
 
 
 def _pair_table(comparison: OodComparison, details: bool) -> str:
-    """Return one line for every two observers in each set."""
+    """Return a table with one line for every two observers under each condition of a set.
+
+    Without `details`, there are only the means over a set's conditions and over sets, and no single persons.
+    """
     columns = ("images", "accuracy difference", "observed", "expected", "error consistency")
     lines = [["consistency", "", "", *columns]]
     for pair in comparison.pairs:
@@ -59,7 +69,7 @@ def _is_lasting(observer: OodObserver) -> bool:
 
 
 def _place(name: str, condition: str, comparison: OodComparison) -> str:
-    """Return the text for a set under a condition."""
+    """Return the text for a set under a condition; MEAN as `name` is the mean over sets."""
     if name == MEAN:
         few = len(comparison.common) <= _NAMED and len(comparison.common) < len(comparison.sets)
         sets = ", ".join(map(printable, comparison.common)) if few else f"{len(comparison.common)} sets"
@@ -69,8 +79,8 @@ def _place(name: str, condition: str, comparison: OodComparison) -> str:
 
 
 def _name(observer: OodObserver, comparison: OodComparison) -> str:
-    """Return the text for an observer: people with their number, and a model with its source where another has the same
-    name.
+    """Return the text for an observer: people with their number if it is the same in all sets, and a model with its
+    source if another has the same name.
     """
     if observer == PEOPLE:
         counts = {facts.people for facts in comparison.sets.values() if facts.people}
@@ -87,8 +97,8 @@ def _percent(row: OodAccuracy | None) -> str:
 def comparison_record(comparison: OodComparison, problems: list[str]) -> dict[str, Any]:
     """Return a comparison ready for JSON: every accuracy and every pair, single persons included.
 
-    None in place of a set stands for the mean over `mean_over`, in place of a condition for all that count, and in
-    place of a number for NaN.
+    None in place of a set stands for the mean over the sets in `mean_over`, in place of a condition for all conditions
+    that count, and in place of a number for NaN. `problems` are lines about data that could not be used.
     """
     return {
         "sets": {printable(name): asdict(facts) for name, facts in comparison.sets.items()},
@@ -100,7 +110,10 @@ def comparison_record(comparison: OodComparison, problems: list[str]) -> dict[st
 
 
 def comparison_csv(comparison: OodComparison) -> str:
-    """Return CSV with one row per accuracy (`other` is empty) and one per pair; NaN is an empty cell."""
+    """Return CSV text: a header, one row per accuracy (`other` is empty) and one per pair.
+
+    An empty cell stands for whatever is None in `comparison_record`.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, (*_SHARED, *_NUMBERS), restval="", lineterminator="\n")
     writer.writeheader()

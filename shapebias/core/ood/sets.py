@@ -51,10 +51,10 @@ PUBLISHED = {
 
 @cache
 def condition_key(condition: str) -> str:
-    """Return the form in which a condition is compared: files write one as `0.10`, `0.1` or `.1`, another as `True` or
-    `true`.
+    """Return a condition's key, equal for all spellings: files write one as `0.10`, `0.1` or `.1`, another as `True`
+    or `true`.
 
-    `NaN`, which files write where an image has no condition, becomes an empty text.
+    The key of `NaN`, which files write where an image has no condition, is empty.
 
     >>> condition_key("0.10"), condition_key(".1"), condition_key("True")
     ('0.1', '0.1', 'true')
@@ -67,12 +67,17 @@ def condition_key(condition: str) -> str:
 
 
 def is_left_out(set_name: str, condition: str) -> bool:
-    """Return whether the published benchmark leaves this condition out of the set's means."""
+    """Return whether the published benchmark leaves this condition, in any spelling, out of the set's means.
+
+    It leaves out none of a set that is not published.
+    """
     return set_name in PUBLISHED and condition_key(condition) in PUBLISHED[set_name].left_out
 
 
 def in_order(set_name: str, conditions: set[str]) -> list[str]:
-    """Return the keys of a set's conditions in the published order; unknown ones follow in natural order."""
+    """Return `conditions`, the keys of a set's conditions, in the published order; unknown ones follow in natural
+    order.
+    """
     known = PUBLISHED[set_name].conditions if set_name in PUBLISHED else ()
     others = sorted(conditions - set(known), key=_natural)
     return [*(condition for condition in known if condition in conditions), *others]

@@ -32,8 +32,12 @@ def image_id(name: str) -> str:
 def label_stimulus(name: str, categories: Sequence[str]) -> tuple[str, str]:
     """Return the category and the condition of a stimulus; the condition is empty where there is none.
 
-    Names of trials contain both, in any folder; other images have the category that their folder is named after. Raises
-    ValueError that says what is wrong with the name.
+    name:        the file's name with its folders
+    categories:  the names of the categories
+
+    The name of a trial in the published sets (0001_hp_dnn_0.7_boat_10_n03662601_12531.png) contains both, in any
+    folder; other images have the category that their folder is named after. Raises ValueError that says what is wrong:
+    neither gives a known category, or they give two.
 
     >>> label_stimulus("boat/photo-7.png", ["boat", "car"])
     ('boat', '')
@@ -54,7 +58,10 @@ def label_stimulus(name: str, categories: Sequence[str]) -> tuple[str, str]:
 
 
 def condition_names(conditions: Sequence[str], condition: NDArray[np.int32]) -> list[str]:
-    """Return the name of each image's condition, given as int32 [images]; empty for NO_CONDITION."""
+    """Return the name of each image's condition.
+
+    `condition` int32 [images] has indices into the names `conditions`; NO_CONDITION (-1) becomes an empty name.
+    """
     names = [*conditions, ""]  # the empty name has index -1
     return [names[index] for index in condition.tolist()]
 
@@ -63,9 +70,9 @@ def condition_names(conditions: Sequence[str], condition: NDArray[np.int32]) -> 
 class SetStimuli:
     """The stimuli among some files.
 
-    used:        int64 [images], the indices of the files
+    used:        int64 [images], the indices of the stimuli among the files
     category:    int32 [images], an index into the categories
-    conditions:  as the names have them
+    conditions:  the different conditions, as the files' names have them
     condition:   int32 [images], an index into `conditions`; NO_CONDITION (-1) for none
     unusable:    (name, reason) of every other file
     """
@@ -78,9 +85,9 @@ class SetStimuli:
 
 
 def label_stimuli(names: Sequence[str], categories: Sequence[str]) -> SetStimuli:
-    """Return the stimuli among many files by `label_stimulus`, and why the other files cannot be used.
+    """Return the stimuli among files, as `label_stimulus` finds them, and why the other files cannot be used.
 
-    Raises no error.
+    names are those of the files with their folders, categories the names of the categories. Raises no error.
     """
     rows, unusable = [], []
     numbers = {"": NO_CONDITION}

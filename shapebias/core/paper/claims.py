@@ -1,4 +1,4 @@
-"""The paper's claims one by one, and whether the two networks of a store show them."""
+"""The claims of Chen, Agarwal & Nguyen (2020) one by one, and whether two networks of a store show them."""
 
 import math
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from shapebias.core.store.concepts import read_concepts, was_dissected
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned
 
-_LOW_LEVEL = {"color", "texture"}  # categories of concepts that need no part or object
-_MAIN = ("shape", "maps", "kinds", "concepts")  # the claims of the story
+_LOW_LEVEL = {"color", "texture"}  # the categories of concepts that are no part, object, scene or material
+_MAIN = ("shape", "maps", "kinds", "concepts")  # names of the claims of the story
 
 
 class ClaimVerdict(StrEnum):
@@ -27,9 +27,12 @@ class ClaimVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper about robust networks, the corresponding result of two networks, and the verdict.
+    """A claim of the paper about robust networks, and whether two networks show it.
 
-    `name` is short: `maps`.
+    name:     a short name, such as `maps`
+    finding:  the claim as words that follow `a robust network`: `has smoother maps`
+    here:     the two networks' result in words; of two numbers, the robust network's comes first
+    verdict:  whether that result shows the claim
     """
 
     name: str
@@ -39,8 +42,10 @@ class Claim:
 
 
 def story(store: Store) -> list[str]:
-    """Return a heading and one line for each of the main claims, for a store of a built-in pair; empty for other
-    stores, and where too little is stored.
+    """Return a heading and one line for each of the four main claims that the store can answer.
+
+    The list is empty unless the store's models are exactly a built-in pair, and where it can answer fewer than three.
+    Raises StoreError.
     """
     by_source = {description.source: label for label, description in store.models.items()}
     pair = next((pair for pair in (DEMO_PAIR, PHOTO_PAIR) if set(pair) == set(by_source)), None)
@@ -54,7 +59,12 @@ def story(store: Store) -> list[str]:
 
 
 def claims_of(store: Store, standard: str, robust: str) -> list[Claim]:
-    """Return the claims for which the store has the measurements. Raises StoreError."""
+    """Return the claims for which the store has the measurements of both networks.
+
+    standard, robust:  labels of the store's models
+
+    Raises UsageError where the two have no layer of one name, and StoreError where the store is damaged.
+    """
     pair = (store, standard, robust)
     claims = [
         _goes_by_shape(*pair),
@@ -74,7 +84,10 @@ def claims_of(store: Store, standard: str, robust: str) -> list[Claim]:
 
 
 def _goes_by_shape(store: Store, standard: str, robust: str) -> Claim | None:
-    """Compare shape biases: shown or reversed where their 95 % intervals are apart."""
+    """Return the claim that the shape bias is larger, None where one is unknown.
+
+    It is shown or reversed only where the 95 % intervals of the two shape biases are apart.
+    """
     decisions = [store.cue_conflict(model) for model in (standard, robust)]
     first, second = (None if decided is None else score(decided) for decided in decisions)
     if first is None or second is None or math.isnan(first.counts.shape_bias + second.counts.shape_bias):
@@ -91,7 +104,10 @@ def _goes_by_shape(store: Store, standard: str, robust: str) -> Claim | None:
 def _by_layer(
     store: Store, standard: str, robust: str, *, name: str, metric: str, sign: int, finding: str
 ) -> Claim | None:
-    """Compare means over units layer by layer; `sign` is 1 where the robust network's should be larger, else -1."""
+    """Return the claim that the mean of a metric over units differs in every layer, None where no layer has the metric.
+
+    `sign` is 1 if the robust network's mean should be larger, -1 if smaller; `name` and `finding` are the claim's.
+    """
     layers = [
         layer
         for layer in shared_layers(store, standard, robust)
@@ -108,7 +124,10 @@ def _by_layer(
 
 
 def _withstands_noise(store: Store, standard: str, robust: str) -> Claim | None:
-    """Compare by layer the number of units whose total variation noise changes much, as the paper does."""
+    """Return the claim that every layer has fewer units whose total variation is changed much by noise.
+
+    These units are `outliers`, as in the paper. None without the noise pass.
+    """
     layers = [
         layer
         for layer in shared_layers(store, standard, robust)
@@ -123,14 +142,18 @@ def _withstands_noise(store: Store, standard: str, robust: str) -> Claim | None:
 
 
 def _verdict(count: int, layers: int) -> ClaimVerdict:
-    """Return the verdict on a claim that holds in `count` of the layers."""
+    """Return the verdict on a claim that holds in `count` of `layers` layers; in none counts as reversed."""
     if count in (0, layers):
         return ClaimVerdict.SHOWN if count else ClaimVerdict.REVERSED
     return ClaimVerdict.IN_PART
 
 
 def _detects_lower_levels(store: Store, standard: str, robust: str) -> Claim | None:
-    """Compare the fractions of the detectors of all layers that detect a colour or a texture."""
+    """Return the claim that a larger fraction of the detectors, of all layers together, detect a colour or a texture.
+
+    None where a layer was not dissected, other categories of concepts were not looked for, or a network has no
+    detector.
+    """
     concepts = read_concepts(store)
     layers = shared_layers(store, standard, robust)
     if (

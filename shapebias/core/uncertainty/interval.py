@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % interval; NaN where there is no value, and for the ends also where they are unknown."""
+    """A mean and its 95 % interval, from `low` to `high`; NaN stands for what is unknown: all three, or the ends."""
 
     mean: float
     low: float
@@ -22,7 +22,7 @@ class Interval:
         return self.low == self.low
 
     def to_record(self) -> dict[str, float | None]:
-        """Return the fields, ready for JSON; null where one is unknown."""
+        """Return the fields by name, ready for JSON; None for one that is unknown."""
         known = {"mean": self.mean, "low": self.low, "high": self.high}
         return {name: None if value != value else value for name, value in known.items()}
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000  # number of resamples for an interval or a test, unless the caller says otherwise
-MOST = 100_000  # up to so many arrangements are all tested; where there are more, a random sample
-_AT_ONCE = 4_000_000  # values that are held at once
+MOST = 100_000  # up to this number of arrangements a test goes through all; of more, it takes a random sample
+_AT_ONCE = 4_000_000  # values that are held in memory at once
 _ROUNDING = 1e-12  # fraction of the largest value: statistics that differ by less count as equal
 
 Floats = NDArray[np.float64]
@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 class Significance:
     """The result of a permutation test.
 
-    p:         two-sided
-    smallest:  the smallest p that so many values can give
+    p:         the two-sided p value; NaN where there are no values
+    smallest:  the smallest p that a test of this number of values (or draws) can give; NaN as `p`
     exact:     whether all arrangements were tested, not a random sample
     """
 
@@ -33,8 +33,8 @@ class Significance:
 def exchange_test(a: Floats, b: Floats, *, draws: int, random: np.random.Generator) -> Significance:
     """Test the difference of the means of two groups, mean(b) - mean(a), two-sided, by exchanging values between them.
 
-    Exact for up to MOST arrangements; else `draws` random ones, where the observed one counts too (Phipson & Smyth
-    2010). NaN where a group is empty.
+    a and b hold finite values. The test is exact for up to MOST arrangements; else it has `draws` random ones, and the
+    observed one counts too (Phipson & Smyth 2010). p is NaN where a group is empty.
 
     >>> exchange_test(np.array([1.0, 2, 3]), np.array([7.0, 8, 9]), draws=99, random=np.random.default_rng(0)).p
     0.1
@@ -53,7 +53,8 @@ def exchange_test(a: Floats, b: Floats, *, draws: int, random: np.random.Generat
 def sign_flip_test(differences: Floats, *, draws: int, random: np.random.Generator) -> Significance:
     """Test whether the mean of paired differences is 0 by flipping their signs, two-sided.
 
-    Exact for up to MOST flips; else `draws` random ones. NaN without differences.
+    The differences are finite. The test is exact for up to MOST ways to choose the signs; else it has `draws` random
+    ones, and the observed one counts too. p is NaN without differences.
     """
     count = len(differences)
     if not count:
@@ -73,29 +74,36 @@ def _result(observed: float, permuted: Floats, exact: bool, sides: int, scale: f
 
 
 def _all_chosen(both: Floats, count: int, ways: int) -> Iterator[Floats]:
-    """Yield the sums of all choices of `count` values, block by block."""
+    """Yield the sums of all choices of `count` of the values `both`, float64 [choices] block by block.
+
+    There are `ways` choices.
+    """
     choices = combinations(range(len(both)), count)
     for size in block_sizes(ways, count):
         yield both[np.array(list(islice(choices, size)), np.int64)].sum(1)
 
 
 def _drawn(both: Floats, count: int, draws: int, random: np.random.Generator) -> Iterator[Floats]:
-    """Yield the sums of `count` values drawn without replacement, block by block."""
+    """Yield the sums of `count` values drawn from `both` without replacement, float64 [draws] block by block."""
     for size in block_sizes(draws, len(both)):
         yield random.permuted(np.broadcast_to(both, (size, len(both))), axis=1)[:, :count].sum(1)
 
 
 def resampled_means(values: Floats, resamples: int, random: np.random.Generator) -> Floats:
-    """Return the means of samples of all values with replacement, float64 [resamples]."""
+    """Return the means of bootstrap samples of `values`, float64 [resamples].
+
+    A sample has as many values as there are (at least one), drawn with replacement.
+    """
     count = len(values)
     means = [values[random.integers(0, count, (size, count))].mean(1) for size in block_sizes(resamples, count)]
     return np.concatenate(means)
 
 
 def resampled_columns(values: Floats, resamples: int, random: np.random.Generator) -> Floats:
-    """Return the means of columns over rows drawn with replacement, float64 [resamples, columns].
+    """Return the means of each column over bootstrap samples of the rows, float64 [resamples, columns].
 
-    values [rows, columns]; NaN are left out. All columns get the same rows. NaN where a sample has no value.
+    values [rows, columns] may be NaN: these are left out, and a mean is NaN where a sample has no other value in the
+    column. A sample has as many rows as there are (at least one), drawn with replacement, the same for all columns.
     """
     rows, known = len(values), ~np.isnan(values)
     numbers, counted = np.where(known, values, 0.0), known.astype(np.float64)
@@ -109,7 +117,10 @@ def resampled_columns(values: Floats, resamples: int, random: np.random.Generato
 
 
 def block_sizes(samples: int, values: int) -> list[int]:
-    """Return into which block sizes `samples` samples of `values` values each are split, to limit memory."""
+    """Return the sizes of the blocks in which `samples` samples of `values` values each are handled.
+
+    Their sum is `samples`. No block holds more than _AT_ONCE values, unless a single sample does.
+    """
     most = max(1, _AT_ONCE // max(values, 1))
     return [min(most, samples - start) for start in range(0, samples, most)]
 

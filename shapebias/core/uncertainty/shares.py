@@ -10,8 +10,9 @@ _Z = NormalDist().inv_cdf(0.975)
 
 
 def wilson(successes: int, trials: int) -> Interval:
-    """Return a fraction and its 95 % interval, which keeps a width where all or none succeed (Wilson 1927); UNKNOWN
-    without trials.
+    """Return the fraction of trials that succeed and its 95 % interval by Wilson (1927); UNKNOWN without trials.
+
+    The interval has a width even where all or none succeed.
 
     >>> round(wilson(5, 10).low, 3), round(wilson(5, 10).high, 3)
     (0.237, 0.763)
@@ -28,7 +29,8 @@ def mean_share(counts: Sequence[tuple[int, int]]) -> Interval:
     """Return the unweighted mean of fractions, given as (successes, trials), and its 95 % interval.
 
     The distances of the ends of Wilson's intervals are added as squares (MOVER: Zou & Donner 2008,
-    doi:10.1002/sim.3095), as for independent fractions. UNKNOWN where one of them has no trials, or there is none.
+    doi:10.1002/sim.3095), as for independent fractions. The result is UNKNOWN where a fraction has no trials, or there
+    is no fraction.
     """
     shares = [wilson(*count) for count in counts]
     if not shares or not all(share.is_known for share in shares):
