@@ -223,7 +223,7 @@ def test_no_two_classes_share_a_name() -> None:
                 paths[node.name].append(name)
     public = set(re.findall(r"import (\w+) as", source_of(ROOT / "shapebias/__init__.pyi")))
     shared = {
-        name: [place for place in places if not (name in public and place.startswith("shapebias/api/"))]
+        name: [definition for definition in places if not (name in public and definition.startswith("shapebias/api/"))]
         for name, places in paths.items()
     }
     assert {name: places for name, places in shared.items() if len(places) > 1} == {}

@@ -78,9 +78,9 @@ def check_equal(store: Store, expected: Store) -> None:
     for layer in expected.layers(model.label):
         assert store.metric_names(model.label, layer) == expected.metric_names(model.label, layer)
         for name in expected.metric_names(model.label, layer):
-            found, wanted = store.metric(model.label, layer, name), expected.metric(model.label, layer, name)
+            measured, wanted = store.metric(model.label, layer, name), expected.metric(model.label, layer, name)
             scale = np.nanmax(np.abs(wanted), initial=1e-9) if np.isfinite(wanted).any() else 1.0
-            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6 * scale, err_msg=f"{layer} {name}")
+            np.testing.assert_allclose(measured, wanted, rtol=0, atol=1e-6 * scale, err_msg=f"{layer} {name}")
         for name in ("image", "position"):
             np.testing.assert_array_equal(
                 store.top_lists(model.label, layer, name), expected.top_lists(model.label, layer, name)

@@ -80,8 +80,8 @@ def test_images_are_normalised_and_sent_without_waiting() -> None:
         assert gpu.waits == 0
         assert images.device == CUDA
         assert images.is_contiguous(memory_format=torch.channels_last)
-        found = images.cpu().numpy()
-    np.testing.assert_allclose(found, expected.transpose(0, 3, 1, 2), atol=1e-5)
+        normalised = images.cpu().numpy()
+    np.testing.assert_allclose(normalised, expected.transpose(0, 3, 1, 2), atol=1e-5)
 
 
 def test_a_device_says_what_it_is() -> None:

@@ -58,7 +58,7 @@ async def write(app: Explorer, pilot: Pilot[None], text: str) -> None:
     await settled(app, pilot)
 
 
-def shown(app: Explorer) -> list[int]:
+def units_in_table(app: Explorer) -> list[int]:
     """The numbers of the units in the table, from the top."""
     return app.units.unit_numbers.tolist()
 

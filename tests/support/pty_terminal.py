@@ -27,7 +27,7 @@ class Sixel:
     it, None without one; `size` the raster attributes' (width, height) in pixels; `time` when its last byte came."""
 
     data: bytes
-    place: tuple[int, int] | None
+    position: tuple[int, int] | None
     size: tuple[int, int] | None
     time: float
 
@@ -150,16 +150,16 @@ class PtyTerminal:
     def sixels_since(self, mark: int) -> list[Sixel]:
         """The complete sixel strings since the mark, in order."""
         chunks = self._chunks[mark:]
-        found = []
+        pictures = []
         chunk, end = 0, len(chunks[0][1]) if chunks else 0
         for match in _SIXEL.finditer(b"".join(data for _, data in chunks)):
             while end < match.end():
                 chunk += 1
                 end += len(chunks[chunk][1])
-            place = (int(match[1]), int(match[2])) if match[1] else None
+            position = (int(match[1]), int(match[2])) if match[1] else None
             size = (int(match[4]), int(match[5])) if match[4] else None
-            found.append(Sixel(match[3], place, size, chunks[chunk][0]))
-        return found
+            pictures.append(Sixel(match[3], position, size, chunks[chunk][0]))
+        return pictures
 
     def time_of_text(self, text: bytes | re.Pattern[bytes], mark: int = 0) -> float | None:
         """When the text first was in the output since the mark, escape sequences left out; None where it never was."""

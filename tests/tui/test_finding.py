@@ -58,12 +58,12 @@ async def test_a_concept_or_a_class_is_found_and_n_goes_on(store: Store) -> None
         await press(app, pilot, "0", "G", "slash")
         await write(app, pilot, concept.upper())
         await press(app, pilot, "enter")
-        found = set()
+        rows = set()
         for _ in range(len(table)):
-            found.add(app.units.cursor)
+            rows.add(app.units.cursor)
             await pilot.press("n")
-        assert set(having) <= found
-        words = {row: app._read_words((None, None))[row] for row in found}
+        assert set(having) <= rows
+        words = {row: app._read_words((None, None))[row] for row in rows}
         assert all(concept.casefold() in text for text in words.values())
         await pilot.press("slash")
         await write(app, pilot, "no such thing")

@@ -13,7 +13,7 @@ def test_settings_come_back(state_home: Path) -> None:
     chosen = ExplorerSettings(View.MASK, ["std", "max"], "textual-light", {"max": 12}, "rise")
     chosen.save()
     assert load_settings() == chosen
-    assert [each.name for each in (state_home / "shapebias").iterdir()] == ["explorer.json"]
+    assert [path.name for path in (state_home / "shapebias").iterdir()] == ["explorer.json"]
 
 
 @pytest.mark.parametrize(

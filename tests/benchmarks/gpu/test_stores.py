@@ -73,13 +73,13 @@ def test_differences_are_relative_to_the_unit(store_copy: Path, small_store: Pat
     assert value == pytest.approx(abs(0.5 * mean / largest), rel=1e-5)
 
 
-@pytest.mark.parametrize(("by", "found"), [(5e-4, False), (2e-3, True)])
-def test_a_few_positions_may_change_sides(by: float, found: bool, store_copy: Path, small_store: Path) -> None:
+@pytest.mark.parametrize(("by", "is_violation"), [(5e-4, False), (2e-3, True)])
+def test_a_few_positions_may_change_sides(by: float, is_violation: bool, store_copy: Path, small_store: Path) -> None:
     def add(values: np.ndarray) -> None:
         values[UNIT] += by
 
     change(store_copy, "metrics/sparsity", add)
-    assert len(violations(store_copy, small_store)) == found
+    assert len(violations(store_copy, small_store)) == is_violation
 
 
 def test_what_is_no_number_in_one_of_the_two(store_copy: Path, small_store: Path) -> None:

@@ -95,8 +95,8 @@ def test_variants_are_known_by_their_names(known: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_strengths(small_store: Path, text: str, strength: tuple[str, float]) -> None:
-    (found,) = parse_strengths([text], open_store(small_store)).values()
-    assert (found.norm, found.epsilon) == (strength[0], pytest.approx(strength[1]))
+    (attack,) = parse_strengths([text], open_store(small_store)).values()
+    assert (attack.norm, attack.epsilon) == (strength[0], pytest.approx(strength[1]))
 
 
 @pytest.mark.parametrize("text", ["Tiny", "Tiny=3", "Tiny=l3:3", "Tiny=l2:-1", "Tiny=l2:3/255", "Tiny=l2:nan", "=l2:3"])

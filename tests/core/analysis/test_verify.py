@@ -14,20 +14,20 @@ from tests.support.damaged_store import attributes
 from tests.support.layer_values import set_values
 
 
-def change(store: Path, path: str, place: tuple[int, ...], value: float) -> None:
+def change(store: Path, path: str, index: tuple[int, ...], value: float) -> None:
     """Writes a value through zarr: checksums are right, the manifest may say that a file has another size."""
     if path.startswith("Tiny/"):
         model, layer, name = path.split("/", 2)
-        set_values(store, (model, layer), name, place, value)
+        set_values(store, (model, layer), name, index, value)
         return
     array = zarr.open_group(store, mode="r+")[path]
     assert isinstance(array, zarr.Array)
-    array[place] = value
+    array[index] = value
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("path", "place", "value", "what"),
+    ("path", "index", "value", "what"),
     [
         ("images/probe/label", (3,), 99, "of 10 classes"),
         ("models/Tiny/decision", (3,), -7, "where -1 is possible"),
@@ -41,11 +41,11 @@ def change(store: Path, path: str, place: tuple[int, ...], value: float) -> None
     ],
 )
 def test_numbers_that_cannot_be_are_named(
-    store_copy: Path, path: str, place: tuple[int, ...], value: float, what: str
+    store_copy: Path, path: str, index: tuple[int, ...], value: float, what: str
 ) -> None:
-    change(store_copy, path, place, value)
+    change(store_copy, path, index, value)
     wrong = verify_store(store_copy).wrong
-    assert any(each == path and what in said for each, said in wrong), wrong
+    assert any(name == path and what in said for name, said in wrong), wrong
 
 
 def test_more_of_both_than_of_one_is_wrong(concept_store: Path, tmp_path: Path) -> None:

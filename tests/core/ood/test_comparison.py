@@ -31,17 +31,19 @@ def made(conditions: Iterable[str], seed: int, images: int = 12) -> SetDecisions
         f"session-1/{row:04}_x_s{seed:02}_{condition}_{CATEGORIES[index]}_10_n01234567_{number}.png"
         for row, ((condition, number), index) in enumerate(zip(names, category, strict=True))
     ]
-    shown = [condition for condition, _ in names]
-    return SetDecisions(categories=CATEGORIES, images=files, conditions=shown, category=category, decision=decision)
+    image_conditions = [condition for condition, _ in names]
+    return SetDecisions(
+        categories=CATEGORIES, images=files, conditions=image_conditions, category=category, decision=decision
+    )
 
 
 def right(decided: SetDecisions, condition: str) -> dict[str, bool]:
     return {
         image.rsplit("_", 1)[1]: bool(decision == category)
-        for image, shown, category, decision in zip(
+        for image, image_condition, category, decision in zip(
             decided.images, decided.conditions, decided.category, decided.decision, strict=True
         )
-        if shown == condition
+        if image_condition == condition
     }
 
 
@@ -60,21 +62,21 @@ def numbers(pair: Pair) -> tuple[float, float, float]:
 
 
 def pair_of(comparison: OodComparison, name: str, condition: str, one: OodObserver, other: OodObserver) -> Pair:
-    [found] = [
+    [match] = [
         pair
         for pair in comparison.pairs
         if (pair.set_name, pair.condition, pair.observer, pair.other) == (name, condition, one, other)
     ]
-    return found
+    return match
 
 
 def accuracy_of(comparison: OodComparison, name: str, condition: str, observer: OodObserver) -> float:
-    [found] = [
+    [accuracy] = [
         row.accuracy
         for row in comparison.accuracies
         if (row.set_name, row.condition, row.observer) == (name, condition, observer)
     ]
-    return found
+    return accuracy
 
 
 COUNTED = [condition for condition in PUBLISHED["contrast"].conditions if condition not in ("c100", "c03", "c01")]

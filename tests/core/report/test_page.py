@@ -82,8 +82,8 @@ def test_light_is_smaller(scope: Scope) -> None:
     assert len(unit_grid(scope.store, unit, light=True)) < 0.6 * len(unit_grid(scope.store, unit))
 
 
-def cards(shown: list[Gallery]) -> int:
-    return sum(len(row) for gallery in shown for shelf in gallery.shelves for row in shelf.rows)
+def cards(galleries: list[Gallery]) -> int:
+    return sum(len(row) for gallery in galleries for shelf in gallery.shelves for row in shelf.rows)
 
 
 def test_marked_units_with_their_notes(scope: Scope) -> None:

@@ -67,7 +67,7 @@ def test_any_partition_comes_back(
     ids, names = [f"id{index}" for index in range(8)], [f"name{index}" for index in range(8)]
     mapping = {"one": order[:cut], "two": order[cut:]}
     ways = (lambda index: index, lambda index: ids[index], lambda index: names[index])
-    said = {name: [data.draw(st.sampled_from(ways))(index) for index in each] for name, each in mapping.items()}
+    said = {name: [data.draw(st.sampled_from(ways))(index) for index in outputs] for name, outputs in mapping.items()}
     path = write(tmp_path_factory.getbasetemp() / "partition.json", said)
     assert load_mapping(path, ids, names) == mapping
 

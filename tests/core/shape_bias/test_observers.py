@@ -92,7 +92,7 @@ def test_people_stay_out_of_a_table_of_other_categories() -> None:
 
 def test_records_and_csv_say_the_same() -> None:
     observers = [*published(), tiny()]
-    records = json.loads(json.dumps([observer_record(each) for each in observers], allow_nan=False))
+    records = json.loads(json.dumps([observer_record(observer) for observer in observers], allow_nan=False))
     rows = list(csv.DictReader(io.StringIO(bias_csv(observers))))
     assert [row["name"] for row in rows if row["category"] == ""] == ["people", "alexnet (torchvision)", "Net"]
     assert len(rows) == 3 + 16 + 2

@@ -151,10 +151,10 @@ def use_everything(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["", "images/probe", "models", MODEL, f"{MODEL}/metrics", f"{MODEL}/top/image"])
+@pytest.mark.parametrize("group", ["", "images/probe", "models", MODEL, f"{MODEL}/metrics", f"{MODEL}/top/image"])
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other", "removed", "a list", "a folder"])
-def test_a_damaged_zarr_json(store_copy: Path, place: str, damage: str) -> None:
-    path = store_copy / place / "zarr.json"
+def test_a_damaged_zarr_json(store_copy: Path, group: str, damage: str) -> None:
+    path = store_copy / group / "zarr.json"
     text = path.read_text()
     path.unlink()
     if damage == "a folder":
@@ -295,22 +295,22 @@ def test_any_changed_fact_is_an_error_or_harmless(fuzzed: Path, files: list[Path
     """A value in a zarr.json replaced by another: what a bug or a hand could do."""
     file = data.draw(st.sampled_from([file for file in files if file.name == "zarr.json"]))
     content = json.loads((fuzzed / file).read_text())
-    place, key = _draw_place(data, content)
-    place[key] = data.draw(
+    container, key = _draw_entry(data, content)
+    container[key] = data.draw(
         st.sampled_from([None, -1, 0, 3, 10**12, 1.5, True, "", "\x1b[31mred", "a/b", "../..", [], [1], {}, {"a": 1}])
     )
     works_or_says_why(fuzzed, file, json.dumps(content).encode())
 
 
-def _draw_place(data: st.DataObject, content: dict) -> tuple[dict | list, str | int]:
-    place: dict | list = content
+def _draw_entry(data: st.DataObject, content: dict) -> tuple[dict | list, str | int]:
+    container: dict | list = content
     while True:
-        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        keys = list(container) if isinstance(container, dict) else list(range(len(container)))
         key = data.draw(st.sampled_from(keys))
-        inner = place[key]
+        inner = container[key]
         if not isinstance(inner, dict | list) or not inner or data.draw(st.booleans()):
-            return place, key
-        place = inner
+            return container, key
+        container = inner
 
 
 @pytest.mark.parametrize("array", CHUNKS)
@@ -328,7 +328,7 @@ def test_no_flipped_bit_of_a_chunk_gives_wrong_numbers(small_store: Path, store_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("array", [each for each in CHUNKS if not each.startswith("images/probe/t")])
+@pytest.mark.parametrize("array", [path for path in CHUNKS if not path.startswith("images/probe/t")])
 @pytest.mark.parametrize("change", [-1, 1, "none"])
 def test_an_array_of_another_shape_is_an_error(fuzzed: Path, array: str, change: int | str) -> None:
     """Its zarr.json has no checksum."""

@@ -82,7 +82,7 @@ def test_a_map_of_another_size_is_damage(store_copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "place", "value", "what"),
+    ("path", "index", "value", "what"),
     [
         ("images/attribution/image", (1,), 77, "where 0 to 49 is possible"),
         ("images/attribution/image", (1,), 9, "not ascending"),
@@ -97,11 +97,11 @@ def test_a_map_of_another_size_is_damage(store_copy: Path) -> None:
     ],
 )
 def test_verify_names_numbers_that_cannot_be(
-    store_copy: Path, path: str, place: tuple[int, ...], value: float, what: str
+    store_copy: Path, path: str, index: tuple[int, ...], value: float, what: str
 ) -> None:
     add_attribution(store_copy)
     shutil.rmtree(store_copy / "manifest")
     assert not verify_store(store_copy).wrong
-    zarr.open_group(store_copy, mode="r+")[path][place] = value
+    zarr.open_group(store_copy, mode="r+")[path][index] = value
     wrong = verify_store(store_copy).wrong
     assert any(what in said for _, said in wrong), wrong

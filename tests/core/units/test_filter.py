@@ -162,7 +162,7 @@ def test_top_and_bottom_are_the_first_rows_of_the_sorted_table(
 
 
 def test_a_tenth_of_seventy_is_seven_and_of_seven_one() -> None:
-    assert len(selected("top 10% max", table_of([float(each) for each in range(70)]))) == 7
+    assert len(selected("top 10% max", table_of([float(value) for value in range(70)]))) == 7
     assert selected("bottom 10 % max and layer = conv1", table_of([0.0, 1, 2, 3, 4, 5, 6])) == [0]
     assert len(selected("top 0.1% max", table_of([0.0, 1, 2]))) == 1
 

@@ -132,8 +132,8 @@ def test_the_network_is_left_as_it_was() -> None:
     assert network.training
     assert not network[0][1].training
     assert network[0][3].training
-    assert [name for name, each in network.named_parameters() if not each.requires_grad] == ["3.bias"]
-    assert all(each.grad is None for each in network.parameters())
+    assert [name for name, parameter in network.named_parameters() if not parameter.requires_grad] == ["3.bias"]
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_the_generator_decides_the_start() -> None:
@@ -141,8 +141,8 @@ def test_the_generator_decides_the_start() -> None:
     last = images.to(memory_format=torch.channels_last)
     attack = Attack("l2", 1.0, 1, 0.0)
     runs = [
-        attack_images(attack, small_network(), each, labels, torch.Generator().manual_seed(seed))
-        for each, seed in ((images, 1), (last, 1), (images, 2))
+        attack_images(attack, small_network(), batch, labels, torch.Generator().manual_seed(seed))
+        for batch, seed in ((images, 1), (last, 1), (images, 2))
     ]
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
@@ -194,8 +194,8 @@ def test_robust_accuracy_of_a_linear_model_is_its_margin() -> None:
     images = centre + margins[:, None, None, None] * unit
     batches = [(images[:2], torch.ones(2, dtype=torch.long)), (images[2:], torch.ones(3, dtype=torch.long))]
     attacks = [Attack.reaching("l2", epsilon, 30) for epsilon in (0.3, 0.0, 0.1, 0.2)]
-    found = robust_accuracy(Linear(weight), batches, attacks)
-    assert found == pytest.approx([0.2, 0.8, 0.6, 0.4])
+    robust = robust_accuracy(Linear(weight), batches, attacks)
+    assert robust == pytest.approx([0.2, 0.8, 0.6, 0.4])
     assert math.isnan(robust_accuracy(Linear(weight), [], attacks[:1])[0])
 
 
@@ -222,10 +222,10 @@ def learned() -> tuple[nn.Module, Tensor, Tensor]:
 def test_accuracies_never_rise_with_epsilon(learned: tuple[nn.Module, Tensor, Tensor]) -> None:
     network, images, labels = learned
     attacks = [Attack.reaching("linf", epsilon, 7) for epsilon in (0, 0.01, 0.03, 0.1)]
-    found = robust_accuracy(network, [(images, labels)], attacks)
-    assert found[0] > 0.6
-    assert all(a >= b for a, b in itertools.pairwise(found))
-    assert found[-1] < found[0]
+    robust = robust_accuracy(network, [(images, labels)], attacks)
+    assert robust[0] > 0.6
+    assert all(a >= b for a, b in itertools.pairwise(robust))
+    assert robust[-1] < robust[0]
 
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("l2", 0.4), ("l2", 0.8), ("linf", 0.02), ("linf", 0.04)])

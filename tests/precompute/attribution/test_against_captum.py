@@ -181,8 +181,8 @@ def test_lime(case: Case, segments: str) -> None:
     samples, width = 4 * case.samples, 0.3
     choice = Choice.of("lime", samples=samples, segments=segments, superpixels=9, width=width, baseline="grey")
 
-    def similarity(original: Tensor, changed: Tensor, shown: Tensor, **_: object) -> Tensor:
-        distance = 1 - torch.cosine_similarity(shown.float(), torch.ones_like(shown.float()), dim=1)
+    def similarity(original: Tensor, changed: Tensor, masked: Tensor, **_: object) -> Tensor:
+        distance = 1 - torch.cosine_similarity(masked.float(), torch.ones_like(masked.float()), dim=1)
         return torch.exp(-(distance**2) / (2 * width**2))
 
     draws: Iterator[Tensor] = iter(())

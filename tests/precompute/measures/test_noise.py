@@ -16,10 +16,12 @@ def test_clean_and_noisy_variation(plain_run: PlainRun, model: str) -> None:
         noisy = plain_run.maps(model, plain_run.distorted(f"noise-{std}"))
         for layer in LAYERS:
             tv, tv_noisy = total_variation(clean[layer]), total_variation(noisy[layer])
-            found = {name: plain_run.store.metric(model, layer, f"{name}{suffix}") for name in ("tv_noisy", "tv_shift")}
+            stored = {
+                name: plain_run.store.metric(model, layer, f"{name}{suffix}") for name in ("tv_noisy", "tv_shift")
+            }
             np.testing.assert_allclose(plain_run.store.metric(model, layer, "tv"), tv, rtol=1e-4)
-            np.testing.assert_allclose(found["tv_noisy"], tv_noisy, rtol=1e-4)
-            np.testing.assert_allclose(found["tv_shift"], tv_noisy - tv, rtol=1e-3, atol=2e-4 * tv.max())
+            np.testing.assert_allclose(stored["tv_noisy"], tv_noisy, rtol=1e-4)
+            np.testing.assert_allclose(stored["tv_shift"], tv_noisy - tv, rtol=1e-3, atol=2e-4 * tv.max())
             assert (tv_noisy > 1.02 * tv).mean() > 0.5, "the noise is in it"
 
 

@@ -16,10 +16,10 @@ from shapebias.precompute.models.layers import Trace, repetition_notes
 
 def seen(network: nn.Module, layers: list[WatchedLayer], images: Tensor) -> list[Tensor]:
     """Return a copy of each layer's maps."""
-    found: dict[int, Tensor] = {}
-    with torch.inference_mode(), Watch(network, layers, lambda index, maps: found.update({index: maps.clone()})):
+    by_layer: dict[int, Tensor] = {}
+    with torch.inference_mode(), Watch(network, layers, lambda index, maps: by_layer.update({index: maps.clone()})):
         network(images)
-    return [found[index] for index in range(len(layers))]
+    return [by_layer[index] for index in range(len(layers))]
 
 
 def names(layers: list[WatchedLayer]) -> list[str]:
@@ -342,11 +342,11 @@ def test_weights_of_each_image_give_that_images_maps() -> None:
     torch.testing.assert_close(maps, torch.cat(alone))
 
 
-@pytest.mark.parametrize("wish", ["paper", "all"])
+@pytest.mark.parametrize("choice", ["paper", "all"])
 @pytest.mark.parametrize("network", [nn.Flatten(), nn.Sequential(nn.Flatten(), nn.Linear(768, 10))])
-def test_a_network_without_layers_is_one_line(network: nn.Module, wish: str) -> None:
+def test_a_network_without_layers_is_one_line(network: nn.Module, choice: str) -> None:
     with pytest.raises(ShapebiasError, match="has no layer with activation maps"):
-        Trace(network.eval(), torch.rand(2, 3, 16, 16)).choose(wish)
+        Trace(network.eval(), torch.rand(2, 3, 16, 16)).choose(choice)
 
 
 def test_a_linear_layer_by_name_has_a_unit_for_each_output() -> None:

@@ -87,13 +87,13 @@ def with_scripted_part() -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("build", "place"),
+    ("build", "where"),
     [(lambda: torch.jit.script(Network()), ""), (traced, ""), (loaded, ""), (with_scripted_part, " at relu")],
 )
-def test_scripted_networks_are_one_line_that_says_what_to_name(build: object, place: str) -> None:
+def test_scripted_networks_are_one_line_that_says_what_to_name(build: object, where: str) -> None:
     with pytest.raises(UsageError) as error:
         unwrap(build(), "net.py:build")  # type: ignore[operator]  # each is a function
-    assert str(error.value).startswith(f"net.py:build is scripted or traced (torch.jit{place})")
+    assert str(error.value).startswith(f"net.py:build is scripted or traced (torch.jit{where})")
     assert "name the function that returns the network before torch.jit" in str(error.value)
 
 

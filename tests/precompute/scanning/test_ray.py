@@ -26,7 +26,7 @@ from tests.support.store_arrays import arrays_of
 
 def workers() -> list[int]:
     """The processes of Ray's workers on this machine that measure."""
-    titles = {int(each.parent.name): each.read_bytes() for each in Path("/proc").glob("[0-9]*/cmdline")}
+    titles = {int(path.parent.name): path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")}
     return [process for process, title in titles.items() if title.startswith(b"ray::_Worker")]
 
 

@@ -38,7 +38,7 @@ def test_a_third_network_is_the_only_ruler(make_store: Callable[..., Path], netw
     assert "visual diversity by Eye block3" in store_text(store)
     assert "visual diversity by A block3, Eye block3 (the mean)" in store_text(both)
     for layer in LAYERS:
-        eye, mean, own = (each.metric("A", layer, "visual_diversity") for each in (store, both, alone))
+        eye, mean, own = (opened.metric("A", layer, "visual_diversity") for opened in (store, both, alone))
         np.testing.assert_allclose((eye + own) / 2, mean, rtol=1e-3, atol=1e-5)  # embeddings in float16 or float32
         assert np.nanmax(np.abs(eye - own)) > 0.001
 
@@ -70,7 +70,7 @@ def blocks(embeddings: np.ndarray, size: int = 7) -> Iterator[tuple[int, np.ndar
 
 def mean_distance(vectors: np.ndarray) -> float:
     """The mean cosine distance over all pairs."""
-    vectors = [each.astype(np.float64) for each in vectors if np.abs(each).max() > 0]
+    vectors = [vector.astype(np.float64) for vector in vectors if np.abs(vector).max() > 0]
     pairs = [1 - a @ b / np.sqrt((a @ a) * (b @ b)) for a, b in combinations(vectors, 2)]
     return float(np.mean(pairs)) if pairs else np.nan
 
@@ -128,10 +128,10 @@ def test_any_top_lists_equal_brute_force(seed: int, images: int, k: int, size: i
     layers = []
     for units in (5, 1):
         lists = [random.permutation(images)[:k] for _ in range(units)]
-        layers.append(np.array([[*each, *[-1] * (k - len(each))] for each in lists]))
+        layers.append(np.array([[*images, *[-1] * (k - len(images))] for images in lists]))
         layers[-1][random.random((units, k)) < 0.1] = -1
-    found = visual_diversity(layers, blocks(embeddings, rows), size)
-    for lists, distances in zip(layers, found, strict=True):
+    by_layer = visual_diversity(layers, blocks(embeddings, rows), size)
+    for lists, distances in zip(layers, by_layer, strict=True):
         expected = [mean_distance(embeddings[row[row >= 0]]) for row in lists]
         np.testing.assert_allclose(distances, expected, rtol=1e-5, atol=1e-6)
         classes = [effective_number(labels[row[row >= 0]].tolist()) for row in lists]

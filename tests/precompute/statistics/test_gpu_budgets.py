@@ -132,8 +132,8 @@ def test_dissection_uploads_labels_once_and_never_waits(gpu: PretendedGpu) -> No
     whole = np.full((IMAGES, 1), 7, np.uint16)
 
     def batch() -> None:
-        shown = ShownConcepts.of(Labels(planes, whole, concepts, height=8, width=8), CUDA)
-        see = lambda index, output: overlaps[index].update(AnnotatedMaps(Maps(output), shown))  # noqa: E731
+        on_gpu = ShownConcepts.of(Labels(planes, whole, concepts, height=8, width=8), CUDA)
+        see = lambda index, output: overlaps[index].update(AnnotatedMaps(Maps(output), on_gpu))  # noqa: E731
         with DEVICE.inference(), Watch(network_, layers, see):
             network_(inputs)
 

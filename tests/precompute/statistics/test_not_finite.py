@@ -66,7 +66,7 @@ def selectivity(activation: np.ndarray, labels: np.ndarray) -> float:
 def expected(maps: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Every metric from the finite maps of each unit, float64."""
     names = ("max", "mean", "std", "sparsity", "q995", "tv", "smoothness", "selectivity", "selectivity_mean")
-    found = {name: np.full(maps.shape[1], np.nan) for name in names}
+    by_metric = {name: np.full(maps.shape[1], np.nan) for name in names}
     for unit in range(maps.shape[1]):
         usable = finite_of(maps)[:, unit]
         chosen = maps[usable, unit].astype(np.float64)
@@ -88,8 +88,8 @@ def expected(maps: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
             "selectivity_mean": selectivity(chosen.mean((1, 2))[known >= 0], known[known >= 0]),
         }
         for name, value in facts.items():
-            found[name][unit] = value
-    return found
+            by_metric[name][unit] = value
+    return by_metric
 
 
 def check(statistics: LayerStatistics, maps: np.ndarray, labels: np.ndarray, first: int = 0) -> None:
@@ -107,10 +107,12 @@ def check(statistics: LayerStatistics, maps: np.ndarray, labels: np.ndarray, fir
         np.testing.assert_array_equal(top.value[unit, :kept], activation[order])
         assert np.isnan(top.value[unit, kept:]).all()
         for rank, image in enumerate(usable[order]):
-            shown = maps[image, unit]
-            assert top.position[unit, rank] == shown.argmax()
+            unit_map = maps[image, unit]
+            assert top.position[unit, rank] == unit_map.argmax()
             highest = activation[order[0]]
-            scaled = np.maximum(shown, 0) / highest * 255 if highest > 0 and activation[order[rank]] > 0 else shown * 0
+            scaled = (
+                np.maximum(unit_map, 0) / highest * 255 if highest > 0 and activation[order[rank]] > 0 else unit_map * 0
+            )
             assert np.abs(top.map[unit, rank].astype(float) - scaled).max() <= 1.01
 
 
@@ -181,8 +183,8 @@ def test_a_networks_bad_activations_are_nan_in_its_rows(monkeypatch: pytest.Monk
     layer = WatchedLayer("divide", "0", 0, 3, 4, 4)
     run = ActivationPass(nn.Sequential(Divide()), [layer], choose_device("cpu", "auto"), StatisticsPlan(TOP, 5, 0))
     seen = [run.run(images[[row]], np.array([row]), np.array([-1])) for row in range(5)]
-    rows = np.concatenate([each.maximum[0] for each in seen])
-    means = np.concatenate([each.mean[0] for each in seen])
+    rows = np.concatenate([batch.maximum[0] for batch in seen])
+    means = np.concatenate([batch.mean[0] for batch in seen])
     maps = Divide()(images).numpy()
     usable = finite_of(maps)
     assert usable.tolist() == [[True] * 3, [True] * 3, [False, False, True], [True] * 3, [False, False, True]]

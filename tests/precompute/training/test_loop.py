@@ -105,8 +105,8 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path: Path
     torch.manual_seed(99)  # the caller's random numbers do not matter
     cut = train(settings(tmp_path / "cut.safetensors"), Silent())
     assert cut.resumed == 2
-    assert [each.loss for each in cut.epochs] == [each.loss for each in whole.epochs]
-    assert [each.robust_accuracy for each in cut.epochs] == [each.robust_accuracy for each in whole.epochs]
+    assert [epoch.loss for epoch in cut.epochs] == [epoch.loss for epoch in whole.epochs]
+    assert [epoch.robust_accuracy for epoch in cut.epochs] == [epoch.robust_accuracy for epoch in whole.epochs]
     first, second = weights(whole.output), weights(cut.output)
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert names(tmp_path) == ["cut.safetensors", "whole.safetensors"]
@@ -271,7 +271,7 @@ def test_augmented_images_are_moved_and_mirrored() -> None:
     moved = augmented(batch, False, 1, torch.Generator().manual_seed(1))
     inner = moved[0, :, 1:-1, 1:-1]
     assert any(torch.equal(inner, batch[0, :, y : y + 6, x : x + 6]) for y in range(3) for x in range(3))
-    assert len({tuple(each.flatten().tolist()) for each in moved}) == 64
+    assert len({tuple(image.flatten().tolist()) for image in moved}) == 64
 
 
 def test_a_loss_that_is_no_number_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

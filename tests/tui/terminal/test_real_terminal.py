@@ -118,11 +118,11 @@ def test_debug_stats_show_the_bytes_of_a_move(small_store: Path) -> None:
         terminal.press("j")
         pattern = re.compile(rb"(\d+) ms, ([\d.]+) kB")
         assert terminal.wait_for(lambda: pattern.search(terminal.text_since(mark)) is not None)
-        found = pattern.search(terminal.text_since(mark))
-        assert found is not None
+        timing = pattern.search(terminal.text_since(mark))
+        assert timing is not None
         sixels = sum(len(sixel.data) for sixel in terminal.sixels_since(mark))
-        assert float(found[2]) * 1000 >= sixels > 0
-        assert float(found[2]) * 1000 < len(terminal.output_since(mark)) + 100
+        assert float(timing[2]) * 1000 >= sixels > 0
+        assert float(timing[2]) * 1000 < len(terminal.output_since(mark)) + 100
 
 
 def test_hostile_names_never_reach_the_terminal(store_copy: Path) -> None:

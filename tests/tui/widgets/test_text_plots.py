@@ -14,7 +14,7 @@ A, B = ("red", "a"), ("blue", "b")
 def test_a_bar_is_as_long_as_its_share(share: float, width: int) -> None:
     drawn = bar(share, width)
     assert len(drawn) == width
-    eighths = 8 * drawn.count("█") + sum(" ▏▎▍▌▋▊▉".find(each) for each in drawn if each != "█")
+    eighths = 8 * drawn.count("█") + sum(" ▏▎▍▌▋▊▉".find(character) for character in drawn if character != "█")
     assert abs(eighths - 8 * width * share) <= 0.5
 
 

@@ -111,17 +111,17 @@ def test_safetensors_under_any_name(tmp_path: Path, original: nn.Module, images:
 def test_half_precision_is_made_whole(tmp_path: Path, original: nn.Module, images: Tensor) -> None:
     torch.save({name: value.half() for name, value in original.state_dict().items()}, tmp_path / "w.pt")
     with torch.inference_mode():
-        found, expected = load(f"resnet18@{tmp_path}/w.pt").network(images), original(images)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+        logits, expected = load(f"resnet18@{tmp_path}/w.pt").network(images), original(images)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, expected, rtol=0.02, atol=0.02)
 
 
 def test_what_the_user_says_of_preprocessing_counts(tmp_path: Path, original: nn.Module) -> None:
     torch.save({"model": robustness(dict(original.state_dict()))}, tmp_path / "w.pt")
     for name, mean, std in (("advprop", 0.5, 0.5), ("none", 0.0, 1.0), ("imagenet", 0.485, 0.229)):
-        found = load(f"resnet18@{tmp_path}/w.pt,preprocess={name}").preprocessing
-        assert (found.mean[0], found.std[0], found.origin) == (mean, std, f"preprocess={name}")
-        assert found.geometry.crop == 224
+        preprocessing = load(f"resnet18@{tmp_path}/w.pt,preprocess={name}").preprocessing
+        assert (preprocessing.mean[0], preprocessing.std[0], preprocessing.origin) == (mean, std, f"preprocess={name}")
+        assert preprocessing.geometry.crop == 224
 
 
 def test_a_network_that_has_a_normaliser_of_its_own_gets_it_filled(tmp_path: Path) -> None:

@@ -44,9 +44,9 @@ def the_layer(network: nn.Module, name: str = "conv") -> tuple[WatchedLayer, Ten
     with torch.inference_mode(), Watch(network, [layer], lambda _, output: maps.append(output.clone())):
         network(images)
     handle.remove()
-    (found,), (output,) = maps, outputs
-    assert found.shape == (2, layer.units, layer.height, layer.width)
-    return layer, found, output
+    (layer_map,), (output,) = maps, outputs
+    assert layer_map.shape == (2, layer.units, layer.height, layer.width)
+    return layer, layer_map, output
 
 
 def silu_by_hand(x: Tensor) -> Tensor:

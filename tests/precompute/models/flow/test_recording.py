@@ -197,7 +197,9 @@ def test_operations_know_the_module_and_the_call_that_ran_them() -> None:
             return self.block(self.block(x)).abs()
 
     _, recording = record(Twice(), torch.rand(2, 3, 8, 8))
-    ran = [(each.name, each.module, each.call, each.occurrence) for each in recording.operations]
+    ran = [
+        (operation.name, operation.module, operation.call, operation.occurrence) for operation in recording.operations
+    ]
     assert ran == [
         ("conv2d", "block.0", 0, 0),
         ("relu", "block.1", 0, 0),
@@ -215,7 +217,7 @@ def test_operations_know_the_module_and_the_call_that_ran_them() -> None:
 def test_a_module_that_hands_its_input_on_returns_the_same_value() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Identity(), nn.Dropout(), nn.ReLU()).eval()
     _, recording = record(network, torch.rand(2, 3, 8, 8))
-    outputs = [recording.calls_of(str(place))[0].output for place in range(4)]
+    outputs = [recording.calls_of(str(index))[0].output for index in range(4)]
     assert outputs[0] is outputs[1] is outputs[2]
     assert [operation.name for operation in recording.operations] == ["conv2d", "relu"]
 
