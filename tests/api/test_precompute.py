@@ -50,7 +50,7 @@ def state(network: nn.Module) -> list[tuple[str, torch.Tensor, tuple[int, ...]]]
 
 
 def test_the_bytes_are_those_of_the_command(pair: shapebias.Store, stimuli: str, tmp_path: Path) -> None:
-    """By name and as modules, whose preprocessing and classes are given."""
+    """Networks by name and as modules with given preprocessing and classes give the command's bytes."""
     modules, preprocessing, classes = {}, {}, {}
     for label, source in (("S", "demo-s"), ("R", "demo-r")):
         model = load_model(parse_spec(source))

@@ -14,7 +14,7 @@ from shapebias.core.store.opening import open_store
 from tests.support.cli import LIGHT, fails, succeeds
 
 
-def test_the_table_has_a_line_a_layer(concept_store: Path) -> None:
+def test_the_table_has_one_line_per_layer(concept_store: Path) -> None:
     lines = [line.split() for line in succeeds("concepts", concept_store).splitlines()]
     assert lines[0] == ["layer", "model", "units", "undecided", "detectors", "color"]
     assert [line[:4] for line in lines[1:]] == [

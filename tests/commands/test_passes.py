@@ -67,7 +67,7 @@ def test_images_of_a_folder_need_a_network(tmp_path: Path, image_folder: Path) -
 
 @pytest.mark.slow
 def test_the_built_in_pair_with_every_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With fewer cue-conflict images than usual."""
+    """It runs on fewer cue-conflict images than usual."""
     monkeypatch.setitem(SPLITS, "cue-conflict", 96)
     store = tmp_path / "pair.zarr"
     options = ("--limit", "64", "--passes", "all", "--store", store, "--top", "9", "--workers", "0", "--json")

@@ -1,4 +1,4 @@
-"""What is printed of untrusted text never acts on a terminal."""
+"""Untrusted text is printed so that it never acts on a terminal."""
 
 import unicodedata
 

@@ -65,7 +65,7 @@ def _variants(run: PlainRun) -> None:
 
 
 def _stylized(run: PlainRun) -> None:
-    """Of every third image, as JPEG; and one that is of none."""
+    """Write a stylised JPEG of every third image, and one that belongs to no image."""
     for number, path in enumerate(sorted(run.images.glob("*/*.png"))):
         if number % 3 == 0:
             (run.stylized / path.parent.name).mkdir(parents=True, exist_ok=True)

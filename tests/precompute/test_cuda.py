@@ -111,7 +111,7 @@ def check_maps(store: Store, expected: Store) -> None:
             )
 
 
-def test_every_pass_gives_what_the_cpu_gives(on_cpu: Store, on_cuda: tuple[Store, Summary, PretendedGpu]) -> None:
+def test_every_pass_gives_the_same_as_on_the_cpu(on_cpu: Store, on_cuda: tuple[Store, Summary, PretendedGpu]) -> None:
     store, _, gpu = on_cuda
     assert gpu.counts["kernel"] > 10_000
     check_equal(store, on_cpu)
@@ -140,7 +140,7 @@ def test_batches_are_halved_where_memory_is_short(on_cpu: Store, run: Run) -> No
 
 @pytest.mark.parametrize("method", ["state_dict", "__init__"])
 def test_memory_that_is_short_outside_of_a_forward(method: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a shard's measure is made, or its part taken down."""
+    """Memory is short where a shard's measure is made or its part is copied."""
     own, failures = getattr(LayerStatistics, method), []
 
     def failing(self: LayerStatistics, *arguments: Any, **options: Any) -> Any:
@@ -202,7 +202,7 @@ def test_a_gpu_that_is_too_small_for_one_image_is_one_line(run: Run) -> None:
         run("cuda", passes=(), cue_conflict=None, ablate_accuracy=False, attacks=())
 
 
-def test_parts_of_two_kinds_of_gpus_are_not_mixed_unless_told(tmp_path: Path) -> None:
+def test_parts_of_two_kinds_of_gpus_are_mixed_only_on_request(tmp_path: Path) -> None:
     from shapebias.core.errors import UsageError
     from shapebias.precompute.unfinished import UnfinishedRun
 

@@ -36,7 +36,7 @@ def header_flipped(content: bytes, rng: random.Random) -> bytes:
 
 
 def disguised(content: bytes, rng: random.Random) -> bytes:
-    """With the magic number of another format."""
+    """Return the file with the magic number of another format."""
     magic = rng.choice((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"MM\0+", b"RIFF"))
     return magic + content[len(magic) :]
 

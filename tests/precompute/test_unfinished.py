@@ -1,4 +1,4 @@
-"""What a run keeps beside its store: gone on with by the same command only."""
+"""The files that a run keeps beside its store: only the same command resumes from them."""
 
 import fcntl
 import json
@@ -42,7 +42,7 @@ def test_the_same_run_goes_on(tmp_path: Path) -> None:
         ({"noise": [1]}, "noise was null and is"),
     ],
 )
-def test_another_run_is_refused_with_what_differs(tmp_path: Path, identity: dict[str, object], said: str) -> None:
+def test_another_run_is_refused_naming_the_differences(tmp_path: Path, identity: dict[str, object], said: str) -> None:
     usual = {"top": 25, "networks": {"A": {"weights": "a" * 64}}}
     kept(tmp_path, usual)
     again = run_in(tmp_path)

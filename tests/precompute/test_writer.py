@@ -64,7 +64,7 @@ def around(path: Path) -> list[str]:
     return sorted(path.name for path in path.parent.iterdir())
 
 
-def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+def test_written_values_are_read_again(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.zarr"
     make(path)
     assert around(path) == ["a.zarr"]
@@ -146,7 +146,7 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path: Path, existing: bool, e
 
 @pytest.mark.parametrize("content", ["a folder", "a file", "a link to nowhere", "a link to a folder"])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_is_no_store_is_never_overwritten(tmp_path: Path, content: str, overwrite: bool) -> None:
+def test_only_stores_are_ever_overwritten(tmp_path: Path, content: str, overwrite: bool) -> None:
     path = tmp_path / "a.zarr"
     precious = tmp_path / "precious"
     if content == "a folder":
@@ -271,7 +271,7 @@ def test_any_paths_and_thumbnails_come_back(tmp_path_factory: pytest.TempPathFac
 
 @settings(max_examples=25, deadline=None)
 @given(batches=st.lists(st.integers(1, 700), min_size=1, max_size=6), units=st.integers(1, 70))
-def test_activations_come_back_however_they_came(batches: list[int], units: int) -> None:
+def test_activations_come_back_in_whatever_order_they_came(batches: list[int], units: int) -> None:
     group = zarr.create_group({})
     count = sum(batches)
     values = np.random.default_rng(count).normal(size=(2, count, units)).astype(np.float16)

@@ -108,7 +108,7 @@ class PtyTerminal:
         return all(flags & flag for flag in (termios.ICANON, termios.ECHO, termios.ISIG, termios.IEXTEN))
 
     def stop_reading(self) -> None:
-        """From now on the terminal takes nothing."""
+        """Make the terminal take nothing from now on."""
         os.write(self._wake[1], b"x")
         self._reader.join()
 
@@ -162,7 +162,7 @@ class PtyTerminal:
         return pictures
 
     def time_of_text(self, text: bytes | re.Pattern[bytes], mark: int = 0) -> float | None:
-        """When the text first was in the output since the mark, escape sequences left out; None where it never was."""
+        """Return when the text was first in the output since the mark, without escape sequences; None if never."""
         pattern = text if isinstance(text, re.Pattern) else re.compile(re.escape(text))
         output = b""
         for when, data in self._chunks[mark:]:
@@ -172,7 +172,7 @@ class PtyTerminal:
         return None
 
     def time_of_last_byte(self, mark: int) -> float:
-        """When the last byte since the mark came. Raises ValueError where none did."""
+        """Return when the last byte since the mark came. Raises ValueError if none did."""
         return max(when for when, _ in self._chunks[mark:])
 
     # Waiting
@@ -233,5 +233,5 @@ class PtyTerminal:
 
 
 def _take_terminal() -> None:
-    """In the child: its standard input becomes the terminal that /dev/tty is."""
+    """Make standard input the terminal that /dev/tty is, in the child."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

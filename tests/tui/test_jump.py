@@ -1,4 +1,4 @@
-"""What is typed after `/`: units and layers by name."""
+"""The text typed after `/`: units and layers by name."""
 
 from pathlib import Path
 

@@ -58,7 +58,7 @@ def check_clean(terminal: PtyTerminal) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_and_the_marks_are_kept(
+def test_a_signal_ends_the_explorer_and_the_marks_are_kept(
     terminal: PtyTerminal, small_store: Path, number: signal.Signals
 ) -> None:
     terminal.press("m")
@@ -71,7 +71,7 @@ def test_a_signal_ends_it_and_the_marks_are_kept(
     assert len(marks.units()) == 1
 
 
-def test_a_line_that_breaks_ends_it(terminal: PtyTerminal) -> None:
+def test_a_broken_line_ends_the_explorer(terminal: PtyTerminal) -> None:
     terminal.hang_up()
     assert terminal.process.wait(10) == -signal.SIGHUP
 
@@ -156,13 +156,13 @@ def test_resizing_while_a_picture_is_on_its_way(small_store: Path) -> None:
         os.kill(terminal.process.pid, signal.SIGWINCH)
         mark = terminal.mark()
         terminal.wait_quiet(1.5)
-        places = [sixel.place for sixel in terminal.sixels_since(mark)[-6:]]
-        assert len(set(places)) == 6
+        positions = [sixel.position for sixel in terminal.sixels_since(mark)[-6:]]
+        assert len(set(positions)) == 6
         sizes = {sixel.size for sixel in terminal.sixels_since(mark)[-6:]}
         assert len(sizes) == 1
         (size,) = sizes
         assert size is not None
-        assert all(position is not None and (position[0] - 1) * 16 + size[1] <= 29 * 16 for position in places)
+        assert all(position is not None and (position[0] - 1) * 16 + size[1] <= 29 * 16 for position in positions)
         assert terminal.output_since(0).count(b"\x1bP") == len(terminal.sixels_since(0)), "no sixel string was cut"
 
 

@@ -164,7 +164,7 @@ def test_near_chance_as_soon_as_the_images_say_so(right: int, images: int, outpu
     assert is_near_chance(right, images, 1 / outputs) == near
 
 
-def test_what_is_certainly_better() -> None:
+def test_shares_beyond_chance_are_certainly_better() -> None:
     assert is_better_than(12, 48, 0.001)
     assert not is_better_than(1, 48, 0.001)
     assert not is_better_than(30, 48, 0.5)

@@ -1,4 +1,4 @@
-"""What fires on one image, and how models decided for it."""
+"""The units that fire on one image, and the models' decisions for it."""
 
 import os
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_outputs_have_the_names_of_their_images(store: Store, store_copy: Path, 
 BLOCK = ("Tiny", "block1")
 
 
-def test_of_saturated_units_the_rarer_comes_first(store_copy: Path) -> None:
+def test_the_rarer_of_two_saturated_units_comes_first(store_copy: Path) -> None:
     set_values(store_copy, BLOCK, "activations/max", 3, np.full(16, 6, np.float16))
     set_values(store_copy, BLOCK, "metrics/max", ..., np.full(16, 6, np.float32))
     set_values(store_copy, BLOCK, "metrics/mean", ..., np.arange(16, 0, -1, dtype=np.float32))
@@ -212,7 +212,7 @@ def test_models_and_layers_that_are_not_there_are_said(store: Store) -> None:
         on_image(store, named(store, 0), layer="blok1")
 
 
-def test_the_text_has_what_the_record_has(store: Store) -> None:
+def test_the_text_has_the_numbers_of_the_record(store: Store) -> None:
     image = named(store, 8)
     results = on_image(store, image, limit=2)
     record = image_record(image, results)

@@ -77,8 +77,8 @@ def test_a_family_is_the_mean_of_its_methods_and_resampled_as_one(whole: Path) -
     assert (gradient.low, gradient.high) == pytest.approx((interval.low, interval.high), abs=0.4 * spread)
 
 
-def test_networks_are_compared_by_what_all_have(whole: Path, tmp_path: Path) -> None:
-    """Of sets those that all decided, of methods those that all have."""
+def test_networks_are_compared_by_the_criteria_that_all_have(whole: Path, tmp_path: Path) -> None:
+    """Only the sets that all networks decided and the methods that all have are compared."""
     other = Path(shutil.copytree(whole, tmp_path / "other.zarr"))
     add_set(whole, "sketch", IMAGES, ["cat", "cat", "dog", "dog"])
     _with_families(whole, {"rise": "gradient"})

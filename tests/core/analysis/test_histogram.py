@@ -45,7 +45,7 @@ def test_a_store_without_activations_has_none(make_store: Callable[..., Path], t
     assert activation_histogram(store, store.unit("Tiny/block1/0"), 8) is None
 
 
-def test_of_many_images_some_blocks_are_read(small_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_some_blocks_of_many_images_are_read(small_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(small_store)
     unit = store.unit("Tiny/block2/3")
     column = np.asarray(store.activations("Tiny", "block2", "max")[:, 3])

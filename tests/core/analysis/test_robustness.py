@@ -100,6 +100,6 @@ def test_strengths(small_store: Path, text: str, strength: tuple[str, float]) ->
 
 
 @pytest.mark.parametrize("text", ["Tiny", "Tiny=3", "Tiny=l3:3", "Tiny=l2:-1", "Tiny=l2:3/255", "Tiny=l2:nan", "=l2:3"])
-def test_strengths_that_there_are_none(small_store: Path, text: str) -> None:
+def test_strengths_that_were_not_measured_are_refused(small_store: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"write MODEL=NORM:EPSILON|no model"):
         parse_strengths([text], open_store(small_store))

@@ -21,7 +21,7 @@ HALVES = st.floats(-1000, 1000, width=16) | st.sampled_from([0.0, 1.0])
 
 
 class Memory:
-    """What twins need of a store, of activations {(model, layer): float16 [images, units]}."""
+    """The part of a store that twins need, from activations {(model, layer): float16 [images, units]}."""
 
     def __init__(self, values: dict[tuple[str, str], NDArray[np.float16]]) -> None:
         self.values = values
@@ -64,7 +64,7 @@ def test_correlations_are_those_of_numpy_whatever_the_blocks(values: NDArray[np.
     np.testing.assert_allclose(correlations, expected, atol=2e-5)
 
 
-def test_dead_clipped_and_no_numbers_have_no_correlation() -> None:
+def test_dead_clipped_and_nan_units_have_no_correlation() -> None:
     values = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float16)
     values[:, 1] = 0
     values[3, 2], values[0, 3], values[49, 4] = np.nan, np.finfo(np.float16).max, -np.inf

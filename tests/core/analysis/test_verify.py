@@ -1,4 +1,4 @@
-"""What a check of a store finds, and where."""
+"""A check of a store finds damage and names its path."""
 
 import json
 import shutil
@@ -62,7 +62,7 @@ def test_a_store_without_a_manifest_is_checked_but_for_its_metadata(store_copy: 
     assert "no manifest" in report.notes[0]
 
 
-def test_files_of_nobody_are_noted_and_unknown_arrays_too(store_copy: Path) -> None:
+def test_files_that_no_array_owns_and_unknown_arrays_are_noted(store_copy: Path) -> None:
     (store_copy / "notes\x1b.txt").write_text("mine")
     zarr.open_group(store_copy, mode="r+").create_array("models/Tiny/more", data=np.ones(3))
     report = verify_store(store_copy)

@@ -186,7 +186,7 @@ def test_conditions_do_not_count_where_someone_has_none() -> None:
     assert comparison.sets["edge"].conditions == []
 
 
-def test_who_has_no_conditions_is_left_out_where_there_are_several() -> None:
+def test_observers_without_conditions_are_left_out_where_there_are_several() -> None:
     images = ["cat/cat1.png", "dog/dog1.png"]
     with_conditions, without = set_of(images, [0, 1], ["c50", "c10"]), set_of(images, [0, 0], ["c50", "NaN"])
     comparison = compare({MODELS[0]: {"contrast": with_conditions}, MODELS[1]: {"contrast": without}})
@@ -198,7 +198,7 @@ def test_who_has_no_conditions_is_left_out_where_there_are_several() -> None:
     assert (comparison.accuracies, comparison.pairs, len(comparison.notes)) == ([], [], 1)
 
 
-def test_two_are_compared_by_the_images_that_both_saw() -> None:
+def test_two_observers_are_compared_by_the_images_that_both_saw() -> None:
     images = ["cat/1.png", "dog/1.png", "dog/2.png", "elephant/1.png"]
     one, other = set_of(images[:3], [0, 1, 0]), set_of(images[1:], [1, 1, 2])
     apart = set_of(["cat/9.png"], [0])

@@ -132,7 +132,7 @@ def test_crops_are_of_the_top_images_around_the_maximum(store: Store, layer: str
 @pytest.mark.parametrize("extent", [(32, 32), (13, 9), (5, 8), (1, 1)])
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
 def test_a_crop_shows_eight_cells_with_the_maximum_in_the_middle(extent: tuple[int, int], share: float) -> None:
-    """On a picture whose red is x and whose green is y."""
+    """The picture's red is x and its green is y."""
     height, width, size = 120, 100, 40
     y, x = np.indices((height, width))
     picture = Image.fromarray(np.stack([x * 2, y * 2, 0 * x], 2).astype(np.uint8))

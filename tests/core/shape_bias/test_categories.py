@@ -97,7 +97,7 @@ def test_any_partition_comes_back(
         ({"cat": ["n1"], "dog": ["n2", 0]}, "listed 2 times"),
     ],
 )
-def test_a_mapping_that_is_none_is_one_line(tmp_path: Path, content: object, said: str) -> None:
+def test_a_mapping_of_another_form_is_one_line(tmp_path: Path, content: object, said: str) -> None:
     with pytest.raises(UsageError) as error:
         load_mapping(write(tmp_path / "map.json", content), IDS, NAMES)
     assert said in str(error.value)

@@ -55,7 +55,7 @@ def test_published_figures_agree_with_themselves_and_the_paper() -> None:
     assert alexnet.category_bias == {}
 
 
-def test_the_table_has_a_line_an_observer() -> None:
+def test_the_table_has_one_line_per_observer() -> None:
     lines = bias_text([*published(), tiny("a\x1b[31m")]).splitlines()
     assert lines[0].split("  ")[0] == ""
     assert lines[1].split() == [

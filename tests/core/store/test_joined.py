@@ -110,7 +110,7 @@ def test_a_damaged_one_is_one_line(small_store: Path, store_copy: Path) -> None:
 
 @pytest.mark.parametrize("implementation", [SingleStore, JoinedStore])
 def test_both_are_whole_stores(implementation: type[Store]) -> None:
-    """What they share is only what `Store` makes of their own methods."""
+    """They share only the methods that `Store` builds on their own."""
     shared = {"check_layer", "check_model", "filters", "identity", "image_paths_of", "thumbnail", "unit"}
     public = {name for name in vars(Store) if not name.startswith("_")}
     assert public - set(vars(implementation)) == shared

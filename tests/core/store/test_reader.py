@@ -132,7 +132,7 @@ def test_labels_of_images_without_one(make_store: Callable[..., Path], image_fol
 
 
 def use_everything(path: Path) -> None:
-    """What `info`, `units --format json` and `show -o` read, and all of the activations."""
+    """Read everything that `info`, `units --format json` and `show -o` read, and all of the activations."""
     store = open_store(path)
     table = load_units(store)
     store_text(store)
@@ -255,7 +255,7 @@ def fuzzed(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def works_or_says_why(store: Path, file: Path, content: bytes | None) -> None:
-    """With other content in a file (None: without it), everything works or is a ShapebiasError."""
+    """Check that with other content in a file (None: without it) everything works or raises a ShapebiasError."""
     original = (store / file).read_bytes()
     if content is None:
         (store / file).unlink()

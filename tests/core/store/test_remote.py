@@ -1,4 +1,4 @@
-"""Stores by URL, with their manifest and without; errors on one line. (On S3: tests/precompute/test_sources.py.)"""
+"""Stores by URL, with their manifest and without; errors on one line. On S3: tests/precompute/test_sources.py."""
 
 import hashlib
 import http.server

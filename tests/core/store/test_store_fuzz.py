@@ -58,7 +58,7 @@ def read_everything(path: Path, strict: bool = True) -> None:
 
 
 def in_one_line(read: Callable[[], Any]) -> str | None:
-    """What a reader complains of: one line without control characters, or nothing."""
+    """Return a reader's error message, one line without control characters, or None."""
     try:
         read()
     except ShapebiasError as error:

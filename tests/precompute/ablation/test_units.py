@@ -142,7 +142,7 @@ def test_accuracy_drops_as_in_the_naive_way(pair: list[Runner]) -> None:
     assert drop.max() > 0
 
 
-class Residual(nn.Module):
+class ResidualNetwork(nn.Module):
     """A branch around `inner`, whose unit 2 is dead and whose unit 3 fires on bright images only."""
 
     def __init__(self) -> None:
@@ -195,7 +195,7 @@ def check_decisions(runner: Runner, ablation: UnitAblation, stream: Stream, unit
 
 def test_a_branch_falls_back_to_the_whole_network(stimuli: Stream) -> None:
     torch.manual_seed(3)
-    runner = runner_of(Residual(), "relu", 64, 7)
+    runner = runner_of(ResidualNetwork(), "relu", 64, 7)
     ablation = UnitAblation(runner, runner.layers[0], MEMORY)
     assert ablation.why_whole is not None
     check_decisions(runner, ablation, stimuli, range(6))

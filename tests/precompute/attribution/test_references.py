@@ -14,7 +14,7 @@ SIZE = 30
 Pixels = np.ndarray
 
 
-class Net(nn.Module):
+class MapsAndHead(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(1)
@@ -25,7 +25,7 @@ class Net(nn.Module):
         return 20 * self.head(self.maps(images).mean((2, 3)))
 
 
-SUBJECT, IMAGES = subject_of(Net().eval(), SIZE, most=13), pictures(2, SIZE)
+SUBJECT, IMAGES = subject_of(MapsAndHead().eval(), SIZE, most=13), pictures(2, SIZE)
 
 
 def probability(image: Pixels, target: int) -> float:

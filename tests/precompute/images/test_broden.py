@@ -71,7 +71,7 @@ def index(folder: Path, *rows: list[object]) -> None:
 
 
 def read(annotations: Annotations) -> list[np.ndarray | str]:
-    """What comes of each image, or why it does not."""
+    """Return each image's packed annotation, or the message of its error."""
     packed: list[np.ndarray | str] = []
     for path in annotations.image_set.paths:
         try:

@@ -331,7 +331,7 @@ def test_a_damaged_file_gives_an_image_or_an_image_error(
 def test_large_jpegs_are_decoded_at_a_part_of_their_size(
     tmp_path: Path, size: tuple[int, int], decoded: tuple[int, int]
 ) -> None:
-    """Of which twice as many pixels are left as are needed."""
+    """At least twice as many pixels are left as are needed."""
     y, x = np.mgrid[: size[1], : size[0]]
     waves = 128 + 100 * np.sin(x / 37) * np.cos(y / 53)
     picture = Image.fromarray(np.stack([waves, waves[::-1], 255 - waves], 2).astype(np.uint8))

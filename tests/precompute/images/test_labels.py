@@ -136,7 +136,7 @@ def test_numbers_that_fit(names: list[str], fits: bool) -> None:
     assert matched.rule == ("by number" if fits else "2 classes found (1001, 2); the network has 1000 outputs")
 
 
-def test_what_was_found_and_what_was_needed() -> None:
+def test_a_mismatch_names_the_classes_found_and_needed() -> None:
     assert match(["train", "val"], 1000, WNIDS).rule == "2 classes found (train, val); the network has 1000 outputs"
     assert match(list("abcdef"), 3).rule == "6 classes found (a, b, c, d, …); the network has 3 outputs"
     assert (

@@ -153,7 +153,7 @@ def test_a_mask_is_upright_and_soft(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "said"), [("0.jpg", "no transparency"), ("3.png", "not a JPEG"), ("x", "no such")])
-def test_masks_that_there_are_none(photos: Path, name: str, said: str) -> None:
+def test_images_without_a_mask(photos: Path, name: str, said: str) -> None:
     with pytest.raises(ImageError, match=said):
         read_mask(photos / name, GEOMETRY)
 

@@ -113,7 +113,7 @@ class Large(nn.Module):
         return x * 1e6
 
 
-def test_what_float16_cannot_hold_stays_at_its_end() -> None:
+def test_values_beyond_float16_stay_at_its_limit() -> None:
     network = nn.Sequential(Large())
     layer = WatchedLayer("large", "0", 0, 3, 4, 4)
     run = ActivationPass(network, [layer], choose_device("cpu", "auto"), StatisticsPlan(2, 1, 0))

@@ -47,7 +47,7 @@ def test_the_store_says_which_images_withstand(plain_run: PlainRun) -> None:
     }
 
 
-class Linear(nn.Module):
+class Direction(nn.Module):
     """Two classes, told apart by a direction."""
 
     def __init__(self, direction: Tensor) -> None:
@@ -69,7 +69,7 @@ def test_an_image_withstands_what_does_not_reach_its_margin(norm: str) -> None:
     margins = torch.tensor([-0.01, 0.008, 0.012, 0.028, 0.032])
     images = centre + direction * (margins * dual / direction.square().sum())[:, None, None, None]
     attacks = [Attack(norm, epsilon, 30, epsilon / 6) for epsilon in (0.03, 0.01, 0.0, 0.02)]
-    right = withstood(Linear(direction), images, torch.ones(5, dtype=torch.long), attacks)
+    right = withstood(Direction(direction), images, torch.ones(5, dtype=torch.long), attacks)
     assert right.dtype == torch.bool
     expected = [[margin > attack.epsilon for margin in margins.tolist()] for attack in attacks]
     assert right.tolist() == expected

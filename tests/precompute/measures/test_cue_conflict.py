@@ -184,7 +184,9 @@ def test_a_variant_or_stylized_images_of_something_else(early: Callable[..., Non
         early(stylized=str(plain_run.conflict))
 
 
-def test_images_none_of_which_can_be_read(plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_folder_of_unreadable_images_is_one_line(
+    plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path
+) -> None:
     (tmp_path / "images/cat").mkdir(parents=True)
     (tmp_path / "images/cat/cat1-dog2.png").write_bytes(b"")
     Image.new("RGB", (20, 20)).save(tmp_path / "images/cat/photo.png")

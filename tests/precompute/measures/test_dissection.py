@@ -122,7 +122,7 @@ def test_counts_are_those_of_a_brute_force(dissected: Store, whole_network: Path
         np.testing.assert_array_equal(dissected.metric("Tiny", name, "concept_diversity"), diversity)
 
 
-def test_a_broden_folder_gives_what_the_built_in_images_give(
+def test_a_broden_folder_gives_the_same_as_the_built_in_images(
     dissected: Store, make_store: Callable[..., Path], whole_network: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     export_builtin(tmp_path / "new", "cue-conflict", None, 0, Silent(), broden=True)
@@ -248,7 +248,7 @@ def test_detectors_are_counted_by_category(dissected: Store) -> None:
     assert f"{len(detecting)} (" in detectors_text([counted])
 
 
-def test_equal_ious_are_of_the_first_category_and_none_of_no_concept() -> None:
+def test_equal_ious_go_to_the_first_category_and_units_without_one_have_no_concept() -> None:
     label = np.array([[0, 1], [0, 1], [0, -1]], np.int32)
     counts = np.array([[5, 5], [0, 0], [0, 0]], np.int64)
     counted = LayerConcepts(label=label, intersection=counts, activation=counts * 2 + [[0], [1], [0]], truth=counts * 2)

@@ -155,7 +155,7 @@ def test_no_forward_for_images_without_a_silhouette(network_file: Path) -> None:
 
 
 def test_sensitivity_and_decisions_share_their_forwards(network_file: Path) -> None:
-    """Of 5 images 3 are in top lists. The measure wants noise under two names, and mirrored images beside it."""
+    """Three of five images are in top lists. The measure wants noise under two names, and mirrored images beside it."""
     counted, names = Counted(network_file), ("silhouette", "grey", "noise", "shuffle-4", "contour")
     lists = {0: [np.tile(np.arange(3), (layer.units, 1)) for layer in counted.runner.layers]}
     measure = ChangeMeasure(models=(0,), distortions=names, lists=lists)

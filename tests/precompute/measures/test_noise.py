@@ -25,7 +25,7 @@ def test_clean_and_noisy_variation(plain_run: PlainRun, model: str) -> None:
             assert (tv_noisy > 1.02 * tv).mean() > 0.5, "the noise is in it"
 
 
-def test_smoothness_is_of_all_images_together(plain_run: PlainRun) -> None:
+def test_smoothness_is_taken_over_all_images_together(plain_run: PlainRun) -> None:
     for layer, maps in plain_run.maps("Tiny", plain_run.pixels).items():
         bound = 4 * np.abs(maps).sum((2, 3)).mean(0)
         expected = np.where(bound > 0, 1 - total_variation(maps) / np.maximum(bound, 1e-9), 1)  # 1 for a dead unit

@@ -85,7 +85,7 @@ def test_such_a_store_verifies(plain_run: PlainRun, tmp_path: Path) -> None:
 def test_a_stopped_run_goes_on_to_the_same_bytes(
     plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In shards of one batch; the run is cut before each of them once."""
+    """The run has shards of one batch and is stopped before each of them once."""
 
     class PowerCutError(BaseException):
         pass
@@ -147,7 +147,7 @@ def test_a_network_whose_classes_are_the_categories(
         ("cat", r"--ood odd: no image in .* can be used: empty file"),
     ],
 )
-def test_sets_of_which_nothing_can_be_used(
+def test_sets_without_a_usable_image_are_one_line(
     plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path, folder: str, said: str
 ) -> None:
     (tmp_path / "odd" / folder).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What units lose on their own top images when these are changed, against a plain loop."""
+"""The activation that units lose when their top images are changed, against a plain loop."""
 
 import numpy as np
 import pytest

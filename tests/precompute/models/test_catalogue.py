@@ -1,4 +1,4 @@
-"""What `models` and `layers` say."""
+"""The output of `models` and `layers`."""
 
 import json
 import sys

@@ -235,13 +235,13 @@ class TupleOutput(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 4, 3)
-        self.inner = Pair()
+        self.inner = ConvolutionAndNumber()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"out": self.inner(self.stem(x))[0]}
 
 
-class Pair(nn.Module):
+class ConvolutionAndNumber(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(4, 7, 3)

@@ -17,7 +17,7 @@ def fields(network: nn.Module, layers: str, side: int = 64) -> dict[str, int | N
 
 
 def by_gradient(network: nn.Module, layers: list[WatchedLayer], width: int) -> list[int]:
-    """How many input columns have a gradient from the middle unit: with positive weights none cancels."""
+    """Return how many input columns have a gradient from the middle unit: with positive weights none cancels."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())

@@ -70,7 +70,7 @@ def test_one_image_that_does_not_fit_is_one_line(hungry: Path, image_folder: Pat
 
 
 def test_shards_and_workers_change_nothing(make_store: Callable[..., Path], tmp_path: Path) -> None:
-    """Where sums are exact: which images are on top, and what is stored of each."""
+    """The sums are exact here, so top images and stored values must be equal."""
     one = open_store(make_store(tmp_path / "one.zarr", shard_size=1000))
     many = open_store(make_store(tmp_path / "many.zarr", shard_size=16, workers=2))
     for layer in one.layers("Tiny"):

@@ -38,7 +38,7 @@ def test_a_killed_worker_changes_no_byte(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In shards, and in the ablation of layers, which workers do as well."""
+    """Workers are killed while they measure shards, and while they ablate layers."""
     run = ablation_settings | {"shard_size": 4, "batch_size": 4, "passes": ("sensitivity", "ablation", "attribution")}
     run |= {"attribution": parse_choices("gradient,random"), "attribution_images": 10, "attribution_steps": 3}
     whole = arrays_of(make_store(tmp_path / "local.zarr", **run))

@@ -85,7 +85,7 @@ def test_shards_cover_all_images_in_whole_batches(images: int, batch: int, size:
 
 @pytest.fixture
 def damaged(image_folder: Path, tmp_path: Path) -> ImageSet:
-    """50 images, of which the second shard's all and one of the fourth cannot be used."""
+    """50 images; all of the second shard's and one of the fourth's cannot be used."""
     import shutil
 
     folder = Path(shutil.copytree(image_folder, tmp_path / "images"))
@@ -110,7 +110,7 @@ def test_a_shard_gives_the_same_alone_and_among_others(damaged: ImageSet, chosen
     assert skipped_images(every[3])[0].path == damaged.paths[25]
 
 
-def test_rows_go_to_the_places_of_their_images(damaged: ImageSet) -> None:
+def test_rows_go_to_the_positions_of_their_images(damaged: ImageSet) -> None:
     positions = [3, 9, 30, 25, 41]
     scan = scan_of(damaged, positions)
     parts = list(measure_shards(scan, scan.shards(2, 2), [], stream_of(damaged), batch_size=2))

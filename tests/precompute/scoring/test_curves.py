@@ -65,7 +65,7 @@ def test_pixels_are_changed_in_equal_steps() -> None:
 
 
 def test_deletion_of_a_linear_network_in_closed_form() -> None:
-    """With the probability a sum over pixels, each deleted pixel takes its part: the area is known."""
+    """The probability is a sum over pixels, so each deleted pixel takes its part, and the area is known."""
     weights = torch.rand((3, SIZE, SIZE), generator=torch.Generator().manual_seed(0)) / (3 * SIZE * SIZE)
 
     def logits(inputs: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where objects are in a network's input: boxes of images through its resize and crop, and masks."""
+"""The objects in a network's input: boxes of images after its resize and crop, and masks."""
 
 from pathlib import Path
 

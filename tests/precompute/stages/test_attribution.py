@@ -51,7 +51,7 @@ def test_maps_are_kept_by_their_largest_value() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["Tiny", "Other"])
 def test_maps_are_those_of_the_methods_image_by_image(plain_run: PlainRun, model: str) -> None:
-    """In a store of batches of 16; here each image is explained alone."""
+    """The store was made in batches of 16; here each image is explained alone."""
     attribution = plain_run.store.attribution(model)
     assert attribution is not None
     assert [str(choice) for choice in ATTRIBUTION] == [

@@ -41,7 +41,7 @@ def opacity(file: Path) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["Tiny", "Other"])
 def test_scores_are_those_of_the_stored_maps(plain_run: PlainRun, model: str) -> None:
-    """In a store of batches of 16; here each image is scored alone."""
+    """The store was made in batches of 16; here each image is scored alone."""
     attribution = plain_run.store.attribution(model)
     assert attribution is not None
     assert attribution.scores is not None

@@ -22,8 +22,10 @@ from tests.support.plain_run import LAYERS, MODELS, PlainRun
 
 
 @pytest.mark.slow
-def test_a_third_network_is_the_only_ruler(make_store: Callable[..., Path], network_file: Path, tmp_path: Path) -> None:
-    """Of the same architecture, with other weights; it is in no other part of the store."""
+def test_only_a_third_network_measures_similarity(
+    make_store: Callable[..., Path], network_file: Path, tmp_path: Path
+) -> None:
+    """It has the same architecture and other weights, and is in no other part of the store."""
     code = tmp_path / "net.py"
     code.write_text(network_file.read_text() + "\n\ndef other():\n    torch.manual_seed(9)\n    return Tiny()\n")
     facts: dict[str, object] = {"models": parse_specs([f"A={code}:build"]), "shard_size": 16}
@@ -43,13 +45,13 @@ def test_a_third_network_is_the_only_ruler(make_store: Callable[..., Path], netw
         assert np.nanmax(np.abs(eye - own)) > 0.001
 
 
-def test_the_mean_is_over_the_rulers_that_say_something() -> None:
+def test_the_mean_is_over_the_networks_whose_similarity_is_defined() -> None:
     nan = np.nan
     distances = [[np.float32([1, nan, 3, nan])], [np.float32([2, 5, nan, nan])]]
     np.testing.assert_array_equal(mean_over_rulers(distances)[0], np.float32([1.5, 5, 3, nan]))
 
 
-def test_early_stores_and_joined_ones_say_their_rulers(small_store: Path, tmp_path: Path) -> None:
+def test_early_and_joined_stores_name_the_networks_that_measure_similarity(small_store: Path, tmp_path: Path) -> None:
     early = Path(shutil.copytree(small_store, tmp_path / "early.zarr"))
     group = zarr.open_group(early, mode="a")
     attributes = dict(group.attrs)
@@ -98,7 +100,7 @@ def test_a_stores_diversities(plain_run: PlainRun, model: str) -> None:
         np.testing.assert_allclose(plain_run.store.metric(model, layer, "class_diversity"), classes, rtol=1e-6)
 
 
-def test_equal_images_have_none_and_images_of_all_classes_have_all() -> None:
+def test_equal_images_have_no_diversity_and_images_of_all_classes_have_the_largest() -> None:
     top = np.arange(25)[None].repeat(3, 0)
     same = np.random.default_rng(0).normal(size=(1, 40)).astype(np.float16).repeat(25, 0)
     np.testing.assert_allclose(visual_diversity([top], blocks(same), 40)[0], 0, atol=1e-6)

@@ -36,7 +36,7 @@ def damaged(seed: int, shape: tuple[int, ...], share: float) -> np.ndarray:
 
 
 def finite_of(maps: np.ndarray) -> np.ndarray:
-    """bool [B, C]"""
+    """Return which maps are finite, bool [B, C]."""
     return np.isfinite(maps).all((2, 3))
 
 
@@ -153,7 +153,7 @@ def test_a_reduction_of_a_map_with_one_bad_value(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_large_numbers_are_numbers(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_large_finite_values_are_kept(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """The sum of a map is beyond float32, but none of its values is."""
     take_path(monkeypatch, path)
     maps = np.full((2, 2, 4, 4), 1e38, np.float32)
@@ -196,7 +196,7 @@ def test_a_networks_bad_activations_are_nan_in_its_rows(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_sampled_quantile_is_of_the_finite_maps(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    """Of a unit that has only every second map, as if only those images had come."""
+    """A unit with only every second map has the same quantile as if only those images had come."""
     take_path(monkeypatch, path)
     monkeypatch.setattr("shapebias.precompute.statistics.quantile.SAMPLE", 3000)
     maps = np.random.default_rng(0).normal(size=(200, 2, 9, 9)).astype(np.float32)

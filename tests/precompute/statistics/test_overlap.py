@@ -121,7 +121,7 @@ def test_areas_as_in_netdissect_lite(monkeypatch: pytest.MonkeyPatch, path: str)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_map_with_a_value_that_is_no_number_fires_nowhere(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_a_map_with_a_nan_fires_nowhere(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     take_path(monkeypatch, path)
     maps, labels = random_maps(5, 4, 20, 6, 6), random_labels(6, 4, 12, 12)
     threshold = np.full(20, 0.7, np.float32)
@@ -155,7 +155,7 @@ def test_the_best_concept_of_each_category() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_values_of_a_plateau_are_not_above_it(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_values_equal_to_the_threshold_do_not_exceed_it(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Bounded units (ReLU6) have many values that are T. Weighted sums of equal values are not always that value."""
     take_path(monkeypatch, path)
     values = np.linspace(0.1, 6, 40).astype(np.float32)

@@ -99,7 +99,7 @@ def test_merged_parts_are_the_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EMPTY)
-def test_the_empty_one_is_neutral(name: str) -> None:
+def test_an_empty_statistic_is_neutral(name: str) -> None:
     whole = fed(name, 0, IMAGES)
     left, right = EMPTY[name](), fed(name, 0, IMAGES)
     left.merge(fed(name, 0, IMAGES))

@@ -135,7 +135,7 @@ def test_sums_of_a_map_are_those_of_float64(
         np.testing.assert_allclose(computed.numpy(), wanted, rtol=1e-6, atol=1e-6)
 
 
-def test_by_hand() -> None:
+def test_examples_computed_by_hand() -> None:
     """Rows 1 2 4 / 1 -1 0 / 0 0 3: down 0 3 4 + 1 1 3 = 12, across 1 2 + 2 1 + 0 3 = 9; sum of |a| 12."""
     maps = np.array([[1, 2, 4], [1, -1, 0], [0, 0, 3]], np.float32)[None, None]
     variation = fed(maps)
@@ -143,7 +143,7 @@ def test_by_hand() -> None:
     assert variation.result().smoothness == [np.float32(1 - 21 / 48)]
 
 
-def test_what_the_bounds_are() -> None:
+def test_smoothness_is_0_at_its_bound_and_1_for_flat_maps() -> None:
     """Single peaks away from the border have no smoothness at all; constant maps lose only what the border lacks."""
     maps = np.zeros((2, 3, 7, 7), np.float32)
     maps[:, 0, 3, 3] = maps[:, 0, 1, 5] = 2.5

@@ -38,7 +38,7 @@ def test_each_seed_is_a_network_and_a_finished_one_is_kept(image_folder: Path, t
 
 
 @pytest.mark.parametrize("text", ["", "1,", "a", "1;2", "-1", "1,1"])
-def test_seeds_that_are_none(text: str) -> None:
+def test_texts_that_are_no_seeds_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--seeds"):
         parse_seeds(text)
 

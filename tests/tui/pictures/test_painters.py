@@ -1,4 +1,4 @@
-"""What the painters write, read back by a terminal that keeps pictures, and by Pillow."""
+"""The painters' output, read back by a terminal that keeps pictures, and by Pillow."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""By image: which image is shown, what of it, and where its units lead."""
+"""The screen "by image": the image, the units that fire on it, and the way to them."""
 
 import re
 import shutil

@@ -13,7 +13,7 @@ STYLED = st.tuples(st.lists(COLOURS, max_size=3, unique=True).map(";".join), PIE
 
 
 def visible_cells(text: str) -> list[tuple[str, object]]:
-    """Each character or move with the colours that it is written in; of blanks what is seen of them."""
+    """Return each character or move with its colours; of blanks, only the visible ones."""
     looks: dict[str, str] = {}
     cells: list[tuple[str, object]] = []
     for selectors, move, character in re.findall(r"\x1b\[([\d;]*)m|(\x1b\[[\d;]*H|\n)|(.)", text):

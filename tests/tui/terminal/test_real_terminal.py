@@ -51,7 +51,7 @@ def test_the_pictures_on_the_screen_are_the_units_images(terminal: PtyTerminal, 
             for sixel in (first, refined)
         ]
         assert errors[1] < errors[0] < 16
-    assert len({sixel.place for sixel in sixels[:6]}) == 6
+    assert len({sixel.position for sixel in sixels[:6]}) == 6
 
 
 def test_attribution_maps_are_on_the_screen(attributed_store: Path) -> None:
@@ -67,7 +67,7 @@ def test_attribution_maps_are_on_the_screen(attributed_store: Path) -> None:
             assert terminal.wait_for(lambda mark=mark: len(terminal.sixels_since(mark)) >= 2)
             terminal.wait_quiet(1.0)
             sixels = terminal.sixels_since(mark)
-            assert len({sixel.place for sixel in sixels}) == 2, "the image and the map"
+            assert len({sixel.position for sixel in sixels}) == 2, "the image and the map"
             size = sixels[-1].size
             assert size is not None
             side = min(size) - GAP
@@ -79,9 +79,9 @@ def test_attribution_maps_are_on_the_screen(attributed_store: Path) -> None:
 
 def test_sixels_stay_inside_the_screen_and_off_the_footer(terminal: PtyTerminal) -> None:
     for sixel in terminal.sixels_since(0):
-        assert sixel.place is not None
+        assert sixel.position is not None
         assert sixel.size is not None
-        row, column = sixel.place
+        row, column = sixel.position
         assert (row - 1) * 16 + sixel.size[1] <= 46 * 16
         assert (column - 1) * 8 + sixel.size[0] <= 160 * 8
 

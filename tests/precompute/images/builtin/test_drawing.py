@@ -238,7 +238,7 @@ def global_features(pixels: np.ndarray) -> np.ndarray:
 
 
 def linear_accuracy(features: np.ndarray, labels: np.ndarray) -> float:
-    """Of least squares on the features and their squares, trained on one half and tested on the other."""
+    """Return the accuracy of least squares on features and their squares, fitted to one half, tested on the other."""
     features = (features - features.mean(0)) / features.std(0)
     inputs = np.concatenate([features, features**2, np.ones((len(features), 1))], 1)
     train = np.arange(len(labels)) % 32 < 16

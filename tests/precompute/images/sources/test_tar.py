@@ -170,7 +170,7 @@ def test_hostile_members_are_left_out_and_named(tmp_path: Path) -> None:
 
 
 def header(name: str, size: bytes) -> bytes:
-    """With a size field of any bytes, and the checksum that belongs to it."""
+    """Return a header whose size field has any bytes, with the checksum that belongs to it."""
     block = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT)[:512])
     block[124:136] = size.ljust(12, b"\0")
     block[148:156] = b" " * 8

@@ -135,7 +135,7 @@ class DillLike(pickle.Pickler):
 
 
 class Schedule:
-    """What `robustness` keeps beside the weights."""
+    """A schedule such as `robustness` saves beside the weights."""
 
     def __init__(self) -> None:
         self.rates = [0.1, 0.01]

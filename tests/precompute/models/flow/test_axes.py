@@ -302,7 +302,7 @@ def test_images_and_tokens_in_one_axis_are_told_apart() -> None:
         ),
     ],
 )
-def test_what_cannot_be_told_has_no_layout(axes: Axes) -> None:
+def test_an_ambiguous_axis_has_no_layout(axes: Axes) -> None:
     assert layout_of(axes, 2) is None
 
 
