@@ -42,11 +42,11 @@ def settings_from(
     or an invalid value.
     """
     hints = get_type_hints(Settings)
-    known = [field.name for field in fields(Settings) if field.name not in _OWN]
+    allowed = [field.name for field in fields(Settings) if field.name not in _OWN]
     for name in options:
-        if name not in known:
-            close = get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        if name not in allowed:
+            close = get_close_matches(name, allowed, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(allowed)}"
             raise UsageError(f"no option {printable(name, 60)}: {hint}")
     names = passes if isinstance(passes, str) else ",".join(passes)
     return Settings(
@@ -91,5 +91,5 @@ def _one(name: str, kind: Any, value: Any) -> Any:
             return value
     except (TypeError, ValueError):
         pass
-    wanted = getattr(kind, "__name__", str(kind))
-    raise UsageError(f"{name}={printable(repr(value), 60)} does not fit: it is of type {wanted}")
+    expected = getattr(kind, "__name__", str(kind))
+    raise UsageError(f"{name}={printable(repr(value), 60)} does not fit: it is of type {expected}")

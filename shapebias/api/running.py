@@ -95,8 +95,8 @@ def _specs(
         if not isinstance(model, nn.Module):
             kind = printable(type(model).__name__, 60)
             raise UsageError(f"{label} is a {kind}: give a torch.nn.Module, or a text as --model takes it")
-        own, names = (_of(label, models, value) for value in (preprocessing, classes))
-        prepared = None if own is None else preparation_of(own)
+        given_preprocessing, names = (_of(label, models, value) for value in (preprocessing, classes))
+        prepared = None if given_preprocessing is None else preparation_of(given_preprocessing)
         specs.append(in_memory_spec(label, model, prepared, None if names is None else _names(names)))
     return specs
 

@@ -116,7 +116,7 @@ def ablate(
     settings = Settings(
         models=specs,
         images=images or _known(facts, "images") or "builtin:probe",
-        labels=labels or (Path(known) if not images and (known := _known(facts, "labels")) else None),
+        labels=labels or (Path(stored_labels) if not images and (stored_labels := _known(facts, "labels")) else None),
         store=Path(store),
         layers=_known(facts, "layers") or "paper",
         limit=limit if limit is not None or images else _known(facts, "limit", int),

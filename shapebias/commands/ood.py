@@ -87,8 +87,8 @@ def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
         store, name = open_store(path), printable(path)
         missing = []
         for model in store.models:
-            if own := ood_decisions(store, model):
-                models[OodObserver(model, name, is_person=False)] = own
+            if by_set := ood_decisions(store, model):
+                models[OodObserver(model, name, is_person=False)] = by_set
             else:
                 missing.append(model)
         if missing:
@@ -104,15 +104,19 @@ def _recorded(paths: Sequence[Path], models: "Decided") -> tuple["Decided", list
     from shapebias.core.ood.recorded import read_decisions
     from shapebias.core.shape_bias.categories import sixteen_classes
 
-    sets = list(dict.fromkeys(name for own in models.values() for name in own))
-    categories = [category for own in models.values() for decided in own.values() for category in decided.categories]
+    sets = list(dict.fromkeys(name for by_set in models.values() for name in by_set))
+    categories = [
+        category for by_set in models.values() for decided in by_set.values() for category in decided.categories
+    ]
     read = read_decisions(paths, list(dict.fromkeys([*sixteen_classes(), *categories])), sets)
-    others = {name for own in read.observers.values() for name in own} - set(sets) if models else set()
-    kept = {who: {name: own[name] for name in own if name not in others} for who, own in read.observers.items()}
+    others = {name for by_set in read.observers.values() for name in by_set} - set(sets) if models else set()
+    kept = {
+        who: {name: by_set[name] for name in by_set if name not in others} for who, by_set in read.observers.items()
+    }
     problems = list(read.problems)
     if others:
         problems.append(f"recorded decisions for {', '.join(sorted(others))} are left out: no store has such a set")
-    return {who: own for who, own in kept.items() if own}, problems
+    return {who: by_set for who, by_set in kept.items() if by_set}, problems
 
 
 def _export(folder: Path, models: Mapping["OodObserver", Mapping[str, "SetDecisions"]]) -> None:
@@ -122,7 +126,7 @@ def _export(folder: Path, models: Mapping["OodObserver", Mapping[str, "SetDecisi
     export_decisions(
         folder,
         {
-            model.name if times[model.name] == 1 else f"{model.name} ({model.source})": own
-            for model, own in models.items()
+            model.name if times[model.name] == 1 else f"{model.name} ({model.source})": by_set
+            for model, by_set in models.items()
         },
     )

@@ -152,7 +152,7 @@ def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Ten
 def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...]]:
     """Return the numbers of the runners that can share decoded images, by their geometry."""
     return {
-        geometry: tuple(number for number, own in enumerate(geometries) if own == geometry)
+        geometry: tuple(number for number, model_geometry in enumerate(geometries) if model_geometry == geometry)
         for geometry in dict.fromkeys(geometries)
     }
 

@@ -145,8 +145,8 @@ class Settings:
     @property
     def noises(self) -> tuple[str, ...]:
         """The noise distortions of the smoothness pass, each once."""
-        wanted = self.noise_std if "noise" in self.passes else ()
-        return tuple(dict.fromkeys(f"noise-{std:.4g}" for std in wanted))
+        strengths = self.noise_std if "noise" in self.passes else ()
+        return tuple(dict.fromkeys(f"noise-{std:.4g}" for std in strengths))
 
     def identity(self) -> dict[str, Any]:
         """Return everything that a run's results depend on, ready for JSON: an unfinished run can be continued if it is
@@ -210,10 +210,10 @@ def parse_passes(text: str) -> tuple[str, ...]:
 
     `all` stands for all but those that take minutes. Raises UsageError for an unknown pass.
     """
-    wanted = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
-    if "all" in wanted:
-        wanted = [*(name for name in PASSES if name not in _BY_NAME_ONLY), *(name for name in wanted if name != "all")]
-    for name in wanted:
+    names = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
+    if "all" in names:
+        names = [*(name for name in PASSES if name not in _BY_NAME_ONLY), *(name for name in names if name != "all")]
+    for name in names:
         if name not in PASSES:
             raise UsageError(f"no pass {printable(name)}: there are {', '.join(PASSES)}, or all, or none")
-    return tuple(name for name in PASSES if name in wanted)
+    return tuple(name for name in PASSES if name in names)

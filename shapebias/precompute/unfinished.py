@@ -133,9 +133,9 @@ class UnfinishedRun:
         """
         if restart:
             self.clear()
-        known = self._known()
-        if known is not None and (self.shards.exists() or self.ablation.exists()):
-            different = _differences(known, json.loads(json.dumps(identity)))
+        earlier = self._known()
+        if earlier is not None and (self.shards.exists() or self.ablation.exists()):
+            different = _differences(earlier, json.loads(json.dumps(identity)))
             if not different:
                 return True
             text = "; ".join(different[:_SHOWN]) + ("; …" if len(different) > _SHOWN else "")
@@ -160,23 +160,23 @@ class UnfinishedRun:
 
         Raises UsageError where another kind has measured a part, since it rounds differently, unless `mixing`.
         """
-        known = self.gpus()
-        if name in known:
+        gpu_names = self.gpus()
+        if name in gpu_names:
             return
-        if known and not mixing:
+        if gpu_names and not mixing:
             raise UsageError(
-                f"parts of this run were measured on {printable(known[0], 60)}, and {printable(name, 60)} rounds "
+                f"parts of this run were measured on {printable(gpu_names[0], 60)}, and {printable(name, 60)} rounds "
                 "otherwise: go on there, pass --mix-gpus to have both in one store, or --restart to forget the parts"
             )
-        write_atomically(self._gpus, json.dumps([*known, name]).encode())
+        write_atomically(self._gpus, json.dumps([*gpu_names, name]).encode())
 
     def _known(self) -> dict[str, Any] | None:
         """Return the identity of the run in the folder; None where there is none."""
         try:
-            known = json.loads(self._identity.read_text())
+            identity = json.loads(self._identity.read_text())
         except (OSError, ValueError):
             return None
-        return known if isinstance(known, dict) else None
+        return identity if isinstance(identity, dict) else None
 
     def clear(self) -> None:
         """Delete the kept work."""

@@ -46,11 +46,12 @@ def accuracies(store: Store, all_right: bool = False) -> list[Accuracy]:
 
 
 def _in_single_store(store: Store, all_right: bool) -> list[Accuracy]:
-    known = {model: clean_decisions(store, model) for model in store.models}
-    right = {model: (target >= 0) & (decision == target) for model, (decision, target) in known.items() if len(target)}
+    decisions = {model: clean_decisions(store, model) for model in store.models}
+    labelled = {model: pair for model, pair in decisions.items() if len(pair[1])}
+    right = {model: (target >= 0) & (decision == target) for model, (decision, target) in labelled.items()}
     common = np.logical_and.reduce(list(right.values())) if right else np.zeros(0, bool)
     result: list[Accuracy] = []
-    for model, (_, target) in known.items():
+    for model, (_, target) in decisions.items():
         if not len(target):
             continue
         counted = common if all_right else target >= 0

@@ -67,9 +67,9 @@ class ImageList:
 
         Where no image matches, those that contain each of its words.
         """
-        wanted = text.casefold().strip()
-        positions = [position for position, image in enumerate(self._texts) if wanted in image]
-        words = wanted.split()
+        query = text.casefold().strip()
+        positions = [position for position, image in enumerate(self._texts) if query in image]
+        words = query.split()
         if not positions and len(words) > 1:
             positions = [position for position, image in enumerate(self._texts) if all(word in image for word in words)]
         return np.array(positions, np.int64)

@@ -16,8 +16,8 @@ def chance_class_diversity(labels: NDArray[np.int32], count: int) -> float:
     """
     random = np.random.default_rng(0)
     drawn = [_effective_classes(labels[_some(random, len(labels), count)]) for _ in range(DRAWS)]
-    known = [value for value in drawn if value == value]
-    return float(np.mean(known)) if known else float("nan")
+    defined = [value for value in drawn if value == value]
+    return float(np.mean(defined)) if defined else float("nan")
 
 
 def _some(random: np.random.Generator, images: int, count: int) -> NDArray[np.int64]:

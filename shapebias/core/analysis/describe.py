@@ -46,7 +46,7 @@ def store_facts(store: Store) -> dict[str, Any]:
             {
                 **model.facts(),
                 "units": sum(layer.units for layer in store.layers(label).values()),
-                "accuracy": [record(known) for known in accuracy if known.model == label],
+                "accuracy": [record(row) for row in accuracy if row.model == label],
                 "layers": [
                     {
                         **layer.facts(),
@@ -187,8 +187,8 @@ def device_lines(device: Any) -> list[str]:
 
 def _criteria_lines(store: Store) -> list[str]:
     """Return the table of the criteria, with what its numbers are; none where only accuracies are known."""
-    known = criteria(store)
-    return ["", *aligned(criteria_rows(known)).splitlines(), *criteria_notes(known)] if known.has_more else []
+    results = criteria(store)
+    return ["", *aligned(criteria_rows(results)).splitlines(), *criteria_notes(results)] if results.has_more else []
 
 
 def _faint_units(store: Store, model: str, layer: str) -> int:

@@ -109,16 +109,16 @@ def compare_groups(store: Store, groups: Groups, metrics: list[str] | None = Non
     if not all(layers):
         raise UsageError("the networks have no layers of one name: their layers cannot be compared")
     everywhere = [layer for layer in layers[0] if all(layer in others for others in layers)]
-    known = in_order(
+    available = in_order(
         name
         for block, names in zip(groups.blocks, layers, strict=True)
         for name in store.metric_names(block[0], names[0])
     )
     for name in metrics or []:
-        if name not in known:
-            raise UsageError(f"{printable(name)} is not a metric of these networks: there are {', '.join(known)}")
+        if name not in available:
+            raise UsageError(f"{printable(name)} is not a metric of these networks: there are {', '.join(available)}")
     by_layer, overall = [], []
-    for metric in metrics or known:
+    for metric in metrics or available:
         rows = [_difference(groups, metric, layer, _medians(store, groups, metric, layer)) for layer in everywhere]
         by_layer += _corrected(rows)
         overall.append(_difference(groups, metric, OVERALL, _overall_values(store, groups, metric, layers)))
@@ -154,7 +154,7 @@ def _overall_values(store: Store, groups: Groups, metric: str, layers: list[list
             for model in block:
                 if spread > 0:
                     scaled[model].append(float(np.median(units[model])) / spread)
-        values |= {model: float(np.mean(own)) for model, own in scaled.items() if own}
+        values |= {model: float(np.mean(of_layers)) for model, of_layers in scaled.items() if of_layers}
     return values
 
 
@@ -164,10 +164,11 @@ def _difference(groups: Groups, metric: str, layer: str, values: dict[str, float
     """
     if groups.paired:
         whole = [pair for pair in groups.blocks if all(model in values for model in pair)]
-        known = ([pair[0] for pair in whole], [pair[1] for pair in whole])
+        chosen = ([pair[0] for pair in whole], [pair[1] for pair in whole])
     else:
-        known = ([model for model in groups.models[0] if model in values], [m for m in groups.models[1] if m in values])
-    a, b = (np.array([values[model] for model in models]) for models in known)
+        one, other = ([model for model in models if model in values] for models in groups.models)
+        chosen = (one, other)
+    a, b = (np.array([values[model] for model in models]) for models in chosen)
     random = np.random.default_rng(0)
     tested: Significance = (
         sign_flip_test(b - a, draws=DRAWS, random=random)
@@ -178,7 +179,7 @@ def _difference(groups: Groups, metric: str, layer: str, values: dict[str, float
     return GroupDifference(
         layer=layer,
         metric=metric,
-        values=({model: values[model] for model in known[0]}, {model: values[model] for model in known[1]}),
+        values=({model: values[model] for model in chosen[0]}, {model: values[model] for model in chosen[1]}),
         means=(first, second),
         difference=second - first,
         p=tested.p,
@@ -233,11 +234,13 @@ def _layer_table(groups: Groups, rows: Iterable[GroupDifference]) -> str:
 def _what_is_tested(groups: Groups, rows: list[GroupDifference]) -> str:
     """Return a sentence on the test that was made and the smallest p that it can give with so many networks."""
     first, second = map(len, groups.models)
-    how = f"{first} pairs of one architecture, signs flipped" if groups.paired else f"{first} against {second} networks"
+    sizes = (
+        f"{first} pairs of one architecture, signs flipped" if groups.paired else f"{first} against {second} networks"
+    )
     smallest = min((row.smallest for row in rows if row.smallest == row.smallest), default=float("nan"))
     drawn = "" if all(row.exact for row in rows) else f", {DRAWS:,} arrangements drawn"
     return (
-        f"permutation test of the networks' medians ({how}{drawn}): the smallest p that so many can reach is "
+        f"permutation test of the networks' medians ({sizes}{drawn}): the smallest p that so many can reach is "
         f"{_p(smallest)}"
     )
 

@@ -77,7 +77,7 @@ def ood_accuracies(store: Store, model: str) -> list[SetAccuracy]:
 
 def mean_accuracy(accuracies: list[SetAccuracy]) -> float:
     """Return the unweighted mean over sets, as published; NaN where there are none."""
-    return math.fsum(one.accuracy for one in accuracies) / len(accuracies) if accuracies else math.nan
+    return math.fsum(row.accuracy for row in accuracies) / len(accuracies) if accuracies else math.nan
 
 
 def ood_record(store: Store, model: str) -> dict[str, Any] | None:
@@ -86,8 +86,8 @@ def ood_record(store: Store, model: str) -> dict[str, Any] | None:
     if not accuracies:
         return None
     sets = {
-        printable(one.set_name): {"images": one.images, "accuracy": one.accuracy, "stimuli": one.stimuli}
-        for one in accuracies
+        printable(row.set_name): {"images": row.images, "accuracy": row.accuracy, "stimuli": row.stimuli}
+        for row in accuracies
     }
     return {"mean": mean_accuracy(accuracies), "sets": sets}
 

@@ -69,11 +69,11 @@ class Correlator:
     def _correlations(self, unit: Unit, model: str, layer: str) -> NDArray[np.float64]:
         if self._last is None or self._last[0] != unit:
             self._last = (unit, self._standardised(unit))
-        wanted = self._last[1]
+        standardised = self._last[1]
         norm = self._norm(model, layer)
         products = np.zeros(len(norm))
         for first, block in self._blocks(model, layer):
-            products += block.T @ wanted[first : first + len(block)]  # no mean to take off: `wanted` sums to zero
+            products += block.T @ standardised[first : first + len(block)]  # no mean to take off: `wanted` sums to zero
         correlations = np.full(len(norm), np.nan)
         np.divide(products, norm, out=correlations, where=norm > 0)
         clipped: NDArray[np.float64] = np.clip(correlations, -1.0, 1.0)
@@ -149,12 +149,14 @@ def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, lim
     for label in labels if model is None else [model]:
         if not correlator.comparable(unit.model, label):
             continue
-        own = label == unit.model
+        is_own_model = label == unit.model
         layers = list(store.layers(label))
-        here = [unit.layer] if unit.layer in layers else []
-        elsewhere = [layer for layer in layers if layer not in here]
-        groups = (TwinGroup.ALIKE, TwinGroup.ALIKE_ELSEWHERE) if own else (TwinGroup.TWIN, TwinGroup.TWIN_ELSEWHERE)
-        for group, searched in zip(groups, (here, elsewhere), strict=True):
+        same_layer = [unit.layer] if unit.layer in layers else []
+        elsewhere = [layer for layer in layers if layer not in same_layer]
+        groups = (
+            (TwinGroup.ALIKE, TwinGroup.ALIKE_ELSEWHERE) if is_own_model else (TwinGroup.TWIN, TwinGroup.TWIN_ELSEWHERE)
+        )
+        for group, searched in zip(groups, (same_layer, elsewhere), strict=True):
             best = _best(correlator, unit, label, searched, limit=limit)
             candidates += [SimilarUnit(twin, correlation, group) for twin, correlation in best]
     return candidates

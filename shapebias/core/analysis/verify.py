@@ -71,9 +71,9 @@ class VerifyReport:
     wrong: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, path: str, what: str) -> None:
+    def add(self, path: str, problem: str) -> None:
         """Note a problem."""
-        self.wrong.append((printable(path, 300), printable(what, 300)))
+        self.wrong.append((printable(path, 300), printable(problem, 300)))
 
     def check_range(self, path: str, values: NDArray[Any], low: float, high: float | None = None) -> None:
         """Note an array with values below `low` or above `high`."""
@@ -83,7 +83,7 @@ class VerifyReport:
 
     def add_error(self, error: StoreError, path: str = "") -> None:
         """Note an error of reading. `path` replaces the error's position where it is more exact."""
-        self.add(path or error.where or ".", error.what)
+        self.add(path or error.where or ".", error.problem)
 
 
 def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> VerifyReport:
@@ -118,8 +118,8 @@ def _check_files(path: Path, report: VerifyReport) -> None:
         report.notes.append("the store has no manifest, as those of early versions: metadata could not be checked")
         return
     wrong, unknown = differences
-    for name, what in wrong:
-        report.add(name, what)
+    for name, problem in wrong:
+        report.add(name, problem)
     report.notes += [f"{printable(name, 200)} is no file of the store" for name in unknown]
 
 
@@ -285,11 +285,12 @@ def _check_attribution(store: Store, report: VerifyReport) -> None:
         if (~np.isnan(scale)[:, ~explained]).any() or not ((scale >= 0) & (scale < np.inf) | np.isnan(scale)).all():
             report.add(f"{path}/scale", "a value that is no scale")
         for number, method in enumerate(attribution.methods):
-            for row, known in enumerate(scale[number].tolist()):
+            for row, stored_scale in enumerate(scale[number].tolist()):
                 largest = float(np.abs(attribution.read(method, row).astype(np.float32)).max(initial=0))
-                if largest != (1 if known > 0 else 0):
+                if largest != (1 if stored_scale > 0 else 0):
                     report.add(
-                        f"{path}/maps/{method}", f"the map of row {row} is up to {largest:g}, its scale {known:g}"
+                        f"{path}/maps/{method}",
+                        f"the map of row {row} is up to {largest:g}, its scale {stored_scale:g}",
                     )
 
 

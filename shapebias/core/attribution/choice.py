@@ -95,8 +95,8 @@ def parse_choices(text: str) -> tuple[Choice, ...]:
     if not words:
         raise UsageError(f"no attribution method is named: there are {', '.join(METHODS)}, or all")
     chosen = {choice.name: choice for choice in named}
-    wanted = METHODS if "all" in words else names
-    return tuple(chosen.get(name) or Choice.of(name) for name in METHODS if name in wanted)
+    selected = METHODS if "all" in words else names
+    return tuple(chosen.get(name) or Choice.of(name) for name in METHODS if name in selected)
 
 
 def _parse_choice(word: str) -> Choice:

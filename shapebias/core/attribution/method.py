@@ -94,8 +94,8 @@ class Method:
             if setting.name == name:
                 return setting
         names = ", ".join(setting.name for setting in self.settings)
-        there = f"there are {names}" if names else "it has none"
-        raise UsageError(f"{self.name} has no setting {printable(name, 60)}: {there}")
+        hint = f"there are {names}" if names else "it has none"
+        raise UsageError(f"{self.name} has no setting {printable(name, 60)}: {hint}")
 
 
 def pixels(length: float, size: int) -> int:

@@ -49,10 +49,10 @@ def depth_figure(store: Store, models: Sequence[str], metrics: Sequence[str]) ->
 def _quartiles(store: Store, model: str, layers: Sequence[str], metric: str) -> "NDArray[np.float64]":
     """Return lower quartile, median and upper quartile of a metric in each layer, float64 [3, layers], NaN where there
     is none."""
-    own = store.layers(model)
+    own_layers = store.layers(model)
     measured = [
         living(store, model, layer, metric)
-        if layer in own and metric in store.metric_names(model, layer)
+        if layer in own_layers and metric in store.metric_names(model, layer)
         else np.zeros(0)
         for layer in layers
     ]

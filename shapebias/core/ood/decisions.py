@@ -104,14 +104,15 @@ def make_table(name: str, decided: Mapping[OodObserver, SetDecisions]) -> SetTab
     condition does not matter. Of an image that an observer saw several times, the first decision counts.
     """
     decided, notes = _with_conditions(name, decided)
-    has_conditions = not any(_lacks_conditions(own) for own in decided.values())
-    keys = {observer: _keys(own, has_conditions) for observer, own in decided.items()}
-    number = {key: row for row, key in enumerate(dict.fromkeys(key for own in keys.values() for key in own))}
+    has_conditions = not any(_lacks_conditions(decisions) for decisions in decided.values())
+    keys = {observer: _keys(decisions, has_conditions) for observer, decisions in decided.items()}
+    all_keys = dict.fromkeys(key for of_observer in keys.values() for key in of_observer)
+    number = {key: row for row, key in enumerate(all_keys)}
     conditions = in_order(name, {condition for condition, _, _ in number})
     right = np.full((len(decided), len(number)), NOT_SEEN, np.int8)
-    for row, (observer, own) in enumerate(decided.items()):
+    for row, (observer, decisions) in enumerate(decided.items()):
         columns = np.array([number[key] for key in keys[observer]], np.int64)
-        right[row, columns[::-1]] = own.right[::-1]
+        right[row, columns[::-1]] = decisions.right[::-1]
         if repeated := sum(times - 1 for times in Counter(keys[observer]).values()):
             who = printable(observer.name, 40)
             notes.append(f"{name}: {repeated:,} decisions of {who} are left out: it decided for these images before")
@@ -131,11 +132,12 @@ def _with_conditions(
     """Return the observers without those whose images have no condition while others have several, and one note for
     each of these.
     """
-    lacking = {observer for observer, own in decided.items() if _lacks_conditions(own)}
-    known = {condition_key(condition) for own in decided.values() for condition in own.conditions} - {""}
-    if len(known) < 2:
+    lacking = {observer for observer, decisions in decided.items() if _lacks_conditions(decisions)}
+    conditions = {condition_key(condition) for decisions in decided.values() for condition in decisions.conditions}
+    conditions.discard("")
+    if len(conditions) < 2:
         return dict(decided), []
-    kept = {observer: own for observer, own in decided.items() if observer not in lacking}
+    kept = {observer: decisions for observer, decisions in decided.items() if observer not in lacking}
     names = [printable(observer.name, 40) for observer in decided if observer in lacking]
     return kept, [f"{name}: {who} is left out, as nothing says the conditions of its images" for who in names]
 

@@ -28,13 +28,13 @@ def comparison_text(comparison: OodComparison, details: bool) -> str:
 def _accuracy_table(comparison: OodComparison, details: bool) -> str:
     """Return one line per set and condition, with one column per observer."""
     rows = [row for row in comparison.accuracies if details or _is_lasting(row.observer)]
-    known = {(row.set_name, row.condition, row.observer): row for row in rows}
+    by_cell = {(row.set_name, row.condition, row.observer): row for row in rows}
     observers = list(dict.fromkeys(row.observer for row in rows))
     lines = [["accuracy", "images", *(_name(observer, comparison) for observer in observers)]]
     for name, condition in dict.fromkeys((row.set_name, row.condition) for row in rows):
-        own = [known.get((name, condition, observer)) for observer in observers]
-        images = max(row.images for row in own if row is not None)
-        lines.append([_place(name, condition, comparison), f"{images:,}", *map(_percent, own)])
+        cells = [by_cell.get((name, condition, observer)) for observer in observers]
+        images = max(row.images for row in cells if row is not None)
+        lines.append([_place(name, condition, comparison), f"{images:,}", *map(_percent, cells)])
     return aligned(lines)
 
 

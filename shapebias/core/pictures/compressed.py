@@ -80,10 +80,10 @@ def _within(tiles: Pixels, limit: int, ways: Sequence[_Way], apply: Apply) -> li
     if len(tiles) == 0:
         return []
     sample = tiles[:: -(-len(tiles) // _SAMPLED)]
-    for way in ways[:-1]:
-        if sum(map(len, map(way, sample))) * len(tiles) > limit * len(sample):
+    for encode in ways[:-1]:
+        if sum(map(len, map(encode, sample))) * len(tiles) > limit * len(sample):
             continue
-        files = list(apply(way, tiles))
+        files = list(apply(encode, tiles))
         if sum(map(len, files)) <= limit:
             return files
     return list(apply(ways[-1], tiles))

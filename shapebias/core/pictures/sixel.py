@@ -86,7 +86,7 @@ def encode_within(
 
     def encode(some: Pixels, colours: int) -> list[bytes]:
         parts = np.array_split(some, min(2, len(some))) if len(some) else []
-        return [one for part in apply(partial(encode_tiles, colours=colours), parts) for one in part]
+        return [sixel for part in apply(partial(encode_tiles, colours=colours), parts) for sixel in part]
 
     halves = [tiles[::2], tiles[1::2]]
     guess = _fitting_colours(16, _FILLED * limit / (expected or _expected_bytes(tiles)), fewest)
@@ -94,7 +94,7 @@ def encode_within(
     room = _FILLED * limit / sum(map(len, encoded[0])) * len(halves[0]) - len(halves[0])
     colours = [guess, _fitting_colours(guess, float(np.clip(room / max(len(halves[1]), 1), 0.75, 1.25)), fewest)]
     encoded.append(encode(halves[1], colours[1]))
-    while (size := sum(len(one) for half in encoded for one in half)) > limit and max(colours) > fewest:
+    while (size := sum(len(sixel) for half in encoded for sixel in half)) > limit and max(colours) > fewest:
         colours = [
             max(fewest, min(number - 1, _fitting_colours(number, _FILLED * limit / size, fewest))) for number in colours
         ]
@@ -146,7 +146,7 @@ def encode_fine(tiles: Pixels, colours: int, apply: Callable[..., Iterable[list[
         return _nearest(_whole_bands(some), colours)
 
     parts = np.array_split(tiles, -(-len(tiles) * tiles[0].size // _PART)) if len(tiles) else []
-    return [one for part in apply(partial(_encode, index=index), parts) for one in part]
+    return [sixel for part in apply(partial(_encode, index=index), parts) for sixel in part]
 
 
 def _encode(tiles: Pixels, index: Callable[[Pixels], tuple[Pixels, NDArray[np.float32]]]) -> list[bytes]:

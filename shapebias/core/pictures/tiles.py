@@ -165,7 +165,7 @@ def attribution_maps(store: Store, subject: AttributionMaps) -> tuple[list[NDArr
     """
     maps = [_attribution_map(store, photo, subject.method) for photo in subject.photos]
     groups = [[values] for values in maps] if subject.each_alone else [maps] * len(maps)
-    scales = [heat_scale([one for one in group if one is not None], subject.signed) for group in groups]
+    scales = [heat_scale([values for values in group if values is not None], subject.signed) for group in groups]
     return maps, scales
 
 

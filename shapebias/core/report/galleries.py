@@ -114,8 +114,8 @@ def _ends(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
 
 def _differs_in_classes(table: UnitTable) -> bool:
     """Return whether units differ in class diversity; they cannot where nearly every image has a class of its own."""
-    known = table.columns.get("class_diversity", np.zeros(0))
-    return len(np.unique(known[np.isfinite(known)])) > 1
+    diversity = table.columns.get("class_diversity", np.zeros(0))
+    return len(np.unique(diversity[np.isfinite(diversity)])) > 1
 
 
 def _first(scope: Scope, table: UnitTable, metric: str, ascending: bool) -> list[Card]:
@@ -145,8 +145,10 @@ def _detectors(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
         for table in tables:
             if "iou" not in table.columns:
                 continue
-            own = (table.columns["concept_category"] == category) & (table.columns["iou"] >= DETECTOR)
-            detecting = select_units(table.take(np.flatnonzero(own)), None, "iou").first(1 if scope.light else 3)
+            is_detector = (table.columns["concept_category"] == category) & (table.columns["iou"] >= DETECTOR)
+            detecting = select_units(table.take(np.flatnonzero(is_detector)), None, "iou").first(
+                1 if scope.light else 3
+            )
             rows.append(
                 [
                     Card(unit=detecting.unit(row), facts=", ".join(_concept(detecting, row)))

@@ -76,20 +76,20 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _measured(report: Report, command: str) -> Iterator[str]:
-    known = report.measured
+    measured = report.measured
     yield from _paragraphs("## What was measured")
-    for title, facts in [*known.networks.items(), ("Images and run", known.run)]:
+    for title, facts in [*measured.networks.items(), ("Images and run", measured.run)]:
         yield from _paragraphs(f"### {_plain(title)}")
         yield from (f"- {_plain(fact.name)}: {_plain(fact.value)}" for fact in facts)
         yield ""
-    for name, lines in known.commands:
+    for name, lines in measured.commands:
         if lines:
             yield from _paragraphs(f"{_plain(name)} is made again by", _code(" \\\n".join(lines)))
     yield from _paragraphs("and this page by", _code(command))
-    yield from _paragraphs(*(["### Notes of the run"] if known.notes else []))
-    yield from (f"- {_plain(note)}" for note in known.notes)
+    yield from _paragraphs(*(["### Notes of the run"] if measured.notes else []))
+    yield from (f"- {_plain(note)}" for note in measured.notes)
     yield ""
-    for table in known.tables:
+    for table in measured.tables:
         yield from _table(table)
 
 

@@ -45,16 +45,16 @@ class Report:
 
 def report_of(scope: Scope) -> Report:
     """Return the report of a store. Raises StoreError, and ShapebiasError where the user's marks cannot be read."""
-    known = [finding for subject in SUBJECTS if (finding := subject(scope)) is not None]
-    own = marked(scope)
-    all_galleries = [*([] if own is None else [own]), *galleries(scope)]
+    findings = [finding for subject in SUBJECTS if (finding := subject(scope)) is not None]
+    marked_gallery = marked(scope)
+    all_galleries = [*([] if marked_gallery is None else [marked_gallery]), *galleries(scope)]
     return Report(
         scope=scope,
         title=" and ".join(map(name_of, scope.models)),
         lead=_lead(scope),
         about_pairs=ONE_NETWORK,
         claims=_claims(scope),
-        findings=known,
+        findings=findings,
         measured=measured(scope),
         galleries=all_galleries,
         units=_unit_table(scope, set(_units_in(all_galleries))),
@@ -80,7 +80,7 @@ def _claims(scope: Scope) -> Table | None:
     sources = tuple(scope.store.models[model].source for model in scope.pair)
     if sources not in (DEMO_PAIR, PHOTO_PAIR) and scope.pair not in pairs_of(scope.store):
         return None
-    rows = [[claim.finding, claim.here, claim.verdict] for claim in claims_of(scope.store, *scope.pair)]
+    rows = [[claim.finding, claim.measured, claim.verdict] for claim in claims_of(scope.store, *scope.pair)]
     columns = [words(title, filtered=False) for title in ("A robust network …", "here", "that is")]
     title = f"What Chen, Agarwal & Nguyen 2020 found of robust networks, and what {name_of(scope.pair[1])} shows"
     return Table(title=title, columns=columns, rows=rows) if rows else None

@@ -55,8 +55,8 @@ def part_text(mapping: Mapping[str, Sequence[int]], class_names: Sequence[str]) 
     categories (airplane, bird, boat: ship, ...), chance 14.3 %`."""
     texts = []
     for category, indices in mapping.items():
-        own = [printable(class_names[index], 40) for index in indices]
-        texts.append(category if len(own) > 1 or own == [category] else f"{category}: {own[0]}")
+        names = [printable(class_names[index], 40) for index in indices]
+        texts.append(category if len(names) > 1 or names == [category] else f"{category}: {names[0]}")
     return (
         f"{len(mapping)} of the {len(sixteen_classes())} categories ({', '.join(texts)}), chance {1 / len(mapping):.1%}"
     )
@@ -122,8 +122,8 @@ def _class_index(entry: object, class_ids: Sequence[str], class_names: Sequence[
         return entry
     if not isinstance(entry, str):
         raise ValueError(f"{printable(repr(entry), 60)} is not a class id, a class name or an index")
-    for known in (class_ids, class_names):
-        indices = [index for index, name in enumerate(known) if name == entry]
+    for names in (class_ids, class_names):
+        indices = [index for index, name in enumerate(names) if name == entry]
         if len(indices) > 1:
             raise ValueError(f"{printable(entry)} names {len(indices)} classes: write one's id or index")
         if indices:

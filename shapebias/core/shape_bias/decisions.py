@@ -48,8 +48,8 @@ def label_stimulus(name: str, categories: Sequence[str], textures: Sequence[str]
     """Return an image's shape and texture as indices into `categories`; `textures` are the textures' names where they
     have their own (the built-in images). Raises ValueError that says what is wrong with the name."""
     shape, texture = parse_stimulus(name)
-    for category, known in ((shape, categories), (texture, textures or categories)):
-        if category not in known:
+    for category, names in ((shape, categories), (texture, textures or categories)):
+        if category not in names:
             raise ValueError(f"unknown category {printable(category, 40)}")
     folder = name.rpartition("/")[0].rpartition("/")[2]
     if folder != shape and folder in categories:
@@ -248,7 +248,7 @@ class Counts:
 
 def sum_counts(counts: Sequence[Counts]) -> Counts:
     """Return the sum of several counts."""
-    return Counts(*(sum(getattr(one, kind) for one in counts) for kind in ("shape", "texture", "other")))
+    return Counts(*(sum(getattr(count, kind) for count in counts) for kind in ("shape", "texture", "other")))
 
 
 @dataclass(frozen=True)

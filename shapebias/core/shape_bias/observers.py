@@ -73,7 +73,10 @@ def published_among(categories: Sequence[str]) -> list[Observer]:
                 source=f"{_PUBLISHED}, {_among(categories)}",
                 is_people=name == _PEOPLE,
                 score=Score(sum_counts(counts), NO_INTERVAL, {}, 0, stimuli=NATIVE),
-                category_bias={category: own.shape_bias for category, own in zip(categories, counts, strict=True)},
+                category_bias={
+                    category: category_counts.shape_bias
+                    for category, category_counts in zip(categories, counts, strict=True)
+                },
             )
         )
     return observers
@@ -81,13 +84,16 @@ def published_among(categories: Sequence[str]) -> list[Observer]:
 
 def published_beside(choices: Iterable[Sequence[str] | None]) -> list[Observer]:
     """Return the published observers for each choice of categories, None: all, that `choices_of` gives."""
-    return [one for choice in choices for one in (published() if choice is None else published_among(choice))]
+    return [observer for choice in choices for observer in (published() if choice is None else published_among(choice))]
 
 
 def choices_of(categories: Iterable[Sequence[str]]) -> list[list[str] | None]:
     """Return on which of the 16 categories models are to be compared with people, each choice once: of models that
     decide among some of them, those; of others, and where there is no model, None, which is all."""
-    choices = {tuple(own) if is_part_of_sixteen(own) else None: None for own in categories}
+    choices = {
+        tuple(categories_of_model) if is_part_of_sixteen(categories_of_model) else None: None
+        for categories_of_model in categories
+    }
     return [None if choice is None else list(choice) for choice in choices or {None: None}]
 
 
@@ -151,10 +157,12 @@ def categories_text(observers: Sequence[Observer]) -> str:
     """Return a table of the shape bias with one line per shape category, and one column per observer that has it by
     category.
     """
-    columns = [one for one in observers if one.category_bias and not saw_other_images(one, observers)]
-    rows = [["shape category", *(f"{printable(one.name)}, {printable(one.source)}" for one in columns)]]
+    columns = [
+        observer for observer in observers if observer.category_bias and not saw_other_images(observer, observers)
+    ]
+    rows = [["shape category", *(f"{printable(observer.name)}, {printable(observer.source)}" for observer in columns)]]
     for category in shape_categories(observers):
-        biases = (one.category_bias.get(category, math.nan) for one in columns)
+        biases = (observer.category_bias.get(category, math.nan) for observer in columns)
         rows.append([printable(category), *map(_number, biases)])
     return aligned(rows)
 
@@ -176,8 +184,8 @@ def observer_record(observer: Observer) -> dict[str, Any]:
     """Return an observer ready for JSON; where only the shape bias of a category is known, it stands alone."""
     record = {"name": observer.name, "source": observer.source, "people": observer.is_people}
     scored = bias_record(observer.score)
-    known = {category: {"shape_bias": _finite(bias)} for category, bias in observer.category_bias.items()}
-    return record | scored | {"categories": scored["categories"] or known}
+    by_category = {category: {"shape_bias": _finite(bias)} for category, bias in observer.category_bias.items()}
+    return record | scored | {"categories": scored["categories"] or by_category}
 
 
 def bias_csv(observers: Iterable[Observer]) -> str:

@@ -48,11 +48,11 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded
     files, problems = find_files(paths)
     problems += read_files(files, categories, take)
     subjects = {}
-    for subject, own in trials.items():
-        shape, texture, decision = np.array(own.rows, np.int32).reshape(-1, 3).T
+    for subject, subject_trials in trials.items():
+        shape, texture, decision = np.array(subject_trials.rows, np.int32).reshape(-1, 3).T
         subjects[subject] = Decisions(
             categories=list(categories),
-            images=own.images,
+            images=subject_trials.images,
             shape=shape,
             texture=texture,
             decision=decision,

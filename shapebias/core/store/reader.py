@@ -256,7 +256,7 @@ class Store(Protocol):
         raise UsageError(_unknown(f"layer in {model}", layer, list(layers)))
 
 
-def _unknown(kind: str, name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {printable(', '.join(known), 300)}"
+def _unknown(kind: str, name: str, names: list[str]) -> str:
+    close = get_close_matches(name, names, 1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {printable(', '.join(names), 300)}"
     return f"no {kind} {printable(name)}: {hint}"

@@ -97,8 +97,8 @@ def resampled_columns(values: Floats, resamples: int, random: np.random.Generato
 
     values [rows, columns]; NaN are left out. All columns get the same rows. NaN where a sample has no value.
     """
-    rows, known = len(values), ~np.isnan(values)
-    numbers, counted = np.where(known, values, 0.0), known.astype(np.float64)
+    rows, is_defined = len(values), ~np.isnan(values)
+    numbers, counted = np.where(is_defined, values, 0.0), is_defined.astype(np.float64)
     means = []
     for size in block_sizes(resamples, rows):
         drawn = random.integers(0, rows, (size, rows)) + rows * np.arange(size)[:, None]

@@ -46,8 +46,8 @@ _ORDER: dict[str, Callable[..., Mask]] = {
 class FilterError(UsageError):
     """The filter expression is wrong. `column` is the position of the error, in characters from 1."""
 
-    def __init__(self, what: str, column: int, hint: str = "") -> None:
-        super().__init__(f"{what} at column {column}" + (f": {hint}" if hint else ""))
+    def __init__(self, problem: str, column: int, hint: str = "") -> None:
+        super().__init__(f"{problem} at column {column}" + (f": {hint}" if hint else ""))
         self.column = column
 
 
@@ -221,17 +221,19 @@ class _Parser:
     def _column(self) -> _Token:
         """Return the next token, which must name a column."""
         token = self._take()
-        known = filter_columns(self._table)
+        columns = filter_columns(self._table)
         if token.kind != "word":
             raise _unexpected(token, "a metric, model, layer or unit")
         titles = {title.lower(): name for title, name in _titles(self._table).items()}
-        if token.text not in known and token.text.lower() in titles:
+        if token.text not in columns and token.text.lower() in titles:
             return replace(token, text=titles[token.text.lower()])
-        if token.text not in known:
+        if token.text not in columns:
             absent = f"{token.text} is not in this store"
-            what = absent if token.text in METRICS else f'unknown metric "{printable(token.text, 40)}"'
-            close = get_close_matches(token.text.lower(), known, 1)
-            raise FilterError(what, token.column, f"did you mean {close[0]}?" if close else f"use {', '.join(known)}")
+            problem = absent if token.text in METRICS else f'unknown metric "{printable(token.text, 40)}"'
+            close = get_close_matches(token.text.lower(), columns, 1)
+            raise FilterError(
+                problem, token.column, f"did you mean {close[0]}?" if close else f"use {', '.join(columns)}"
+            )
         return token
 
     def _is_text(self, name: str) -> bool:
@@ -240,11 +242,11 @@ class _Parser:
     def _numbers(self, name: str) -> NDArray[np.float32] | NDArray[np.int32]:
         return self._table.index if name == "unit" else self._table.columns[name]
 
-    def _compare_texts(self, name: str, symbol: str, wanted: str) -> Mask:
+    def _compare_texts(self, name: str, symbol: str, value: str) -> Mask:
         """Return which texts match, bool [rows]. Compares each different text once."""
 
         def matches(text: object) -> bool:
-            return wanted.casefold() in str(text).casefold() if symbol == "~" else str(text) == wanted
+            return value.casefold() in str(text).casefold() if symbol == "~" else str(text) == value
 
         if name in ("model", "layer"):
             part = ("model", "layer").index(name)
@@ -256,9 +258,9 @@ class _Parser:
         return ~mask if symbol == "!=" else mask
 
 
-def _unexpected(token: _Token, wanted: str) -> FilterError:
+def _unexpected(token: _Token, expected: str) -> FilterError:
     text = "the end" if token.kind == "end" else printable(token.text, 40)
-    return FilterError(f"{text} where {wanted} is expected", token.column)
+    return FilterError(f"{text} where {expected} is expected", token.column)
 
 
 def _number(token: _Token) -> float:

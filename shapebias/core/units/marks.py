@@ -18,7 +18,9 @@ class Marks:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._parts = [(part, _StoreNotes(part.store)) for part in store.parts]
-        self._owners = {here: (notes, label) for part, notes in self._parts for label, here in part.labels.items()}
+        self._owners = {
+            joined_label: (notes, label) for part, notes in self._parts for label, joined_label in part.labels.items()
+        }
 
     @property
     def paths(self) -> list[Path]:
@@ -62,9 +64,11 @@ class Marks:
         Returns None where no unit is marked.
         """
         marked = self.units()[::step]
-        here = self._position(unit)
+        position = self._position(unit)
         beyond = (
-            other for other in marked if (self._position(other) > here if step > 0 else self._position(other) < here)
+            other
+            for other in marked
+            if (self._position(other) > position if step > 0 else self._position(other) < position)
         )
         return next(beyond, marked[0] if marked else None)
 

@@ -72,9 +72,9 @@ class UnitTable:
         Raises UsageError for a metric that the table does not have.
         """
         if metric not in self.columns:
-            known = ", ".join(self.columns)
+            columns = ", ".join(self.columns)
             reason = "not in this store" if metric in METRICS else "no metric"
-            raise UsageError(f"{printable(metric)} is {reason}: sort by one of {known}")
+            raise UsageError(f"{printable(metric)} is {reason}: sort by one of {columns}")
         values = self.columns[metric]
         if METRICS[metric].is_text:
             values = _ranks(values)

@@ -132,8 +132,8 @@ class _Comparison:
         """
         right, seen = np.zeros(2, np.int64), 0
         for rows, *scores in self._scores(stream, "accuracy", labelled, self._runner.geometry):
-            wanted = targets[labelled[rows]]
-            right += [int((self._runner.decide(side) == wanted).sum()) for side in scores]
+            labels = targets[labelled[rows]]
+            right += [int((self._runner.decide(side) == labels).sum()) for side in scores]
             seen += len(rows)
         return (float(right[0] / seen), float(right[1] / seen)) if seen else None
 

@@ -38,9 +38,9 @@ class _Tally:
     def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Run an ATen function and count the tensors it returns."""
         output = func(*args, **options)
-        known = {_address(tensor) for tensor in tensors_in([args, options])}
+        addresses = {_address(tensor) for tensor in tensors_in([args, options])}
         for tensor in tensors_in(output):
-            if _address(tensor) not in known:
+            if _address(tensor) not in addresses:
                 size = tensor.untyped_storage().nbytes()
                 self.now += size
                 weakref.finalize(tensor, self._free, size)

@@ -164,8 +164,8 @@ class Rest:
             return changed
 
         with Watch(self._network, [self._layer], silence):
-            wanted = first_tensor(self._network(images))
-        if wanted is None or not _near(self(silence(0, output)), wanted):
+            expected = first_tensor(self._network(images))
+        if expected is None or not _near(self(silence(0, output)), expected):
             raise NoRestError("its output is used in another way than its module's")
 
     def __call__(self, output: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., A
     forward.
     """
 
-    def make(own: Callable[..., Any]) -> Callable[..., Any]:
+    def make(function: Callable[..., Any]) -> Callable[..., Any]:
         waiting = iter(steps)
 
         def forward(*inputs: Any, **options: Any) -> Any:
@@ -197,7 +197,7 @@ def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., A
                 return output
             if step.placeholder is not None:
                 return step.placeholder[:1].expand(len(output), *step.placeholder.shape[1:])
-            return own(*inputs, **options)
+            return function(*inputs, **options)
 
         return forward
 

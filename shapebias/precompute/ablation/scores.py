@@ -69,8 +69,10 @@ def score_units(
     model's.
     """
     facts = [task.facts(runner) for task in tasks]
-    kept = [cache.get(own, runner.layers[task.layer].units) for own, task in zip(facts, tasks, strict=True)]
-    missing = [number for number, known in enumerate(kept) if known is None]
+    kept = [
+        cache.get(task_facts, runner.layers[task.layer].units) for task_facts, task in zip(facts, tasks, strict=True)
+    ]
+    missing = [number for number, cached in enumerate(kept) if cached is None]
     for number, ablated in engine.run_tasks([tasks[number] for number in missing]):
         cache.put(facts[missing[number]], ablated)
         kept[missing[number]] = ablated

@@ -159,12 +159,12 @@ class UnitAblation:
         with self.runner.guarded(), self.runner.device.inference():
             kept = self._keep(self.runner.inputs(pixels))
             unit, image = kept.active.T.nonzero().unbind(1)
-            known = choice.decide(kept.scores)[image.cpu().numpy()]
+            decisions = choice.decide(kept.scores)[image.cpu().numpy()]
 
             def scores(some: Tensor) -> Tensor:
                 return self._scores(kept, image[some], unit[some])
 
-            rows = DecisionRows(scores, choice, known, device=image.device, most=self.rows)
+            rows = DecisionRows(scores, choice, decisions, device=image.device, most=self.rows)
             self.check.decide(rows)
         return image.cpu().numpy(), unit.cpu().numpy(), rows.decided
 
@@ -233,7 +233,7 @@ def accuracy_drop(
     choice = DecisionRule(ablation.runner.decide, lambda scores: scores)
     positions, geometry = labelled.positions[rows], ablation.runner.geometry
     for image, unit, decided in ablation.decisions(title, stream, positions, choice, geometry=geometry):
-        wanted = target[rows[image]]
-        change = (decision[rows[image]] == wanted).astype(float) - (decided == wanted)
+        image_targets = target[rows[image]]
+        change = (decision[rows[image]] == image_targets).astype(float) - (decided == image_targets)
         lost += np.bincount(unit, change, minlength=ablation.layer.units)
     return {"accuracy_drop": (lost / max(len(rows), 1)).astype(np.float32)}

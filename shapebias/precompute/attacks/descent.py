@@ -184,7 +184,9 @@ def _draw(
     if generator is None or isinstance(generator, torch.Generator):
         where = device if generator is None else generator.device
         return draw((count, *shape), generator=generator, device=where)
-    return torch.stack([draw(shape, generator=own, device=own.device) for own in generator])
+    return torch.stack(
+        [draw(shape, generator=image_generator, device=image_generator.device) for image_generator in generator]
+    )
 
 
 def _direction(gradient: Tensor, norm: str) -> Tensor:

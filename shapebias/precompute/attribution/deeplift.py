@@ -136,13 +136,13 @@ class _Slopes(torch.autograd.Function):
         source, result = ctx.saved_tensors
         of_image, _ = gradient.chunk(2)
 
-        def own() -> Tensor:
+        def local_gradient() -> Tensor:
             with torch.enable_grad():
                 point = source.chunk(2)[0].detach().requires_grad_()
                 slopes: tuple[Tensor, ...] = torch.autograd.grad(ctx.function(point), point, of_image)
             return slopes[0]
 
-        return _scaled(_difference(result).mul_(of_image), source, own), None
+        return _scaled(_difference(result).mul_(of_image), source, local_gradient), None
 
 
 class _PoolingSlopes(torch.autograd.Function):
@@ -163,12 +163,12 @@ class _PoolingSlopes(torch.autograd.Function):
         """Return the gradient times the slopes."""
         source, result, positions = ctx.saved_tensors
         of_image, _ = gradient.chunk(2)
-        (one, other), (here, there) = result.chunk(2), positions.chunk(2)
+        (one, other), (positions_one, positions_other) = result.chunk(2), positions.chunk(2)
         larger = torch.maximum(one, other)
-        shares = _unpooled(of_image * (larger - other), here, source) + _unpooled(
-            of_image * (one - larger), there, source
+        shares = _unpooled(of_image * (larger - other), positions_one, source) + _unpooled(
+            of_image * (one - larger), positions_other, source
         )
-        return _scaled(shares, source, lambda: _unpooled(of_image, here, source)), None
+        return _scaled(shares, source, lambda: _unpooled(of_image, positions_one, source)), None
 
 
 def _unpooled(values: Tensor, positions: Tensor, source: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ def _difference(values: Tensor) -> Tensor:
     return one - other
 
 
-def _scaled(change: Tensor, source: Tensor, own: Callable[[], Tensor]) -> Tensor:
+def _scaled(change: Tensor, source: Tensor, gradient: Callable[[], Tensor]) -> Tensor:
     """Return changes divided by those of their source, for both halves; where the source does not change, the
     function's own gradient.
     """
@@ -191,5 +191,5 @@ def _scaled(change: Tensor, source: Tensor, own: Callable[[], Tensor]) -> Tensor
     same = difference.abs() < _SAME
     slopes = change.div_(difference)
     if same.any():
-        slopes = torch.where(same, own(), slopes)
+        slopes = torch.where(same, gradient(), slopes)
     return torch.cat([slopes, slopes])

@@ -70,7 +70,7 @@ def run_with_maps(
     A tensor is None where the forward does not come to its point, or has another shape there.
     """
     calls: Counter[str] = Counter()
-    wanted = {(point.function, point.occurrence): number for number, point in enumerate(points)}
+    numbers = {(point.function, point.occurrence): number for number, point in enumerate(points)}
     functions = {point.function for point in points}
     tensors: list[Tensor | None] = [None] * len(points)
 
@@ -78,7 +78,7 @@ def run_with_maps(
         result = func(*args, **options)
         name = func.overloadpacket.__name__
         if name in functions:
-            number = wanted.get((name, calls[name]))
+            number = numbers.get((name, calls[name]))
             calls[name] += 1
             tensor = next(tensors_in(result), None)
             if number is not None and tensor is not None and tensor.shape[1:] == points[number].shape:
@@ -122,7 +122,10 @@ class _Flow:
     def candidates(self) -> Iterator[MapsPoint]:
         """Yield the maps of layers that scores are computed from, before pooling, the last ones first."""
         sources, operations = self._sources(), self._recording.operations
-        first = next((one.position for one in operations if is_convolution(one) or is_linear(one)), len(operations))
+        first = next(
+            (operation.position for operation in operations if is_convolution(operation) or is_linear(operation)),
+            len(operations),
+        )
         unpooled: dict[Value, None] = {}
         for operation in reversed(operations[first:]):
             if operation.outputs and operation.output in sources and self._layout(operation.output) is not None:
@@ -153,14 +156,14 @@ class _Flow:
     def _sources(self) -> set[Value]:
         """Return the scores, and all values that they are computed from, directly or through others."""
         waiting = [] if self._scores is None else [self._scores]
-        known = set(waiting)
+        dependent = set(waiting)
         while waiting:
             operation = waiting.pop().producer
             inputs = () if operation is None else operation.inputs
-            fresh = {value for value in inputs if value.depends} - known
-            known |= fresh
+            fresh = {value for value in inputs if value.depends} - dependent
+            dependent |= fresh
             waiting += fresh
-        return known
+        return dependent
 
     def _layout(self, value: Value) -> Layout | None:
         """Return on which axes a value holds maps. Returns None where it holds no maps, or maps of one position."""

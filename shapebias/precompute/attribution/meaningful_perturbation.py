@@ -42,7 +42,9 @@ def _learned(subject: Subject, choice: Choice, question: Question) -> Tensor:
 def _offsets(choice: Choice, question: Question) -> Tensor:
     """Return how many rows and columns each image is shifted in each step, int64 [steps, B, 2]."""
     limit, shape = pixels(choice.number("jitter"), question.images.shape[2]), (choice.count("steps"), 2)
-    return torch.stack([torch.randint(limit, shape, generator=own) for own in question.generators()], 1)
+    return torch.stack(
+        [torch.randint(limit, shape, generator=image_generator) for image_generator in question.generators()], 1
+    )
 
 
 def _penalty(choice: Choice, mask: Tensor) -> Tensor:

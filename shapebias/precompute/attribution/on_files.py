@@ -147,7 +147,7 @@ class _Explainer:
                 return [MethodMap(problem=reason)] * count
             maps += _method_maps(explanation)
             progress.advance(len(images))
-        replaced = {one.fallback for one in maps} - {""}
+        replaced = {attribution_map.fallback for attribution_map in maps} - {""}
         self.notes += [f"{choice.name} does not hold for it: {fallback} took its place" for fallback in replaced]
         return maps
 
@@ -216,5 +216,5 @@ def _name_of(runner: Runner, output: int) -> str:
     ids, names = runner.model.class_ids, imagenet.class_names()
     if ids is None:
         return names[output] if runner.outputs == len(names) else f"output {output}"
-    known = imagenet.index_of_wnid(ids[output])
-    return ids[output] if known is None else names[known]
+    index = imagenet.index_of_wnid(ids[output])
+    return ids[output] if index is None else names[index]

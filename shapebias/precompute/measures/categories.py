@@ -168,8 +168,8 @@ def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
     if ids == list(wnids()):
         return sixteen_classes()
     if ids is not None:
-        known = known_categories(ids)
-        return known if len(known) > 1 else identity_mapping(ids)
+        categories = known_categories(ids)
+        return categories if len(categories) > 1 else identity_mapping(ids)
     raise ShapebiasError(
         f"{runner.model.label} has {runner.outputs} classes that are not ImageNet's: name the classes of each category "
         "in a JSON file, --categories FILE"

@@ -120,6 +120,6 @@ def label_images(
     stimuli = label_stimuli([os.fsdecode(path) for path in image_set.paths], categories, textures, whole)
     if not stimuli.conflicting.any():
         reasons = ", ".join(dict.fromkeys(reason for _, reason in stimuli.unusable[:100])) or "shape is texture in all"
-        known = f"; the categories are {printable(', '.join(categories))}" if "unknown category" in reasons else ""
-        raise ShapebiasError(f"no cue-conflict images in {printable(str(image_set.root))}: {reasons}{known}")
+        hint = f"; the categories are {printable(', '.join(categories))}" if "unknown category" in reasons else ""
+        raise ShapebiasError(f"no cue-conflict images in {printable(str(image_set.root))}: {reasons}{hint}")
     return mappings, stimuli

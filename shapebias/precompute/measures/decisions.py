@@ -68,7 +68,7 @@ def read_decisions(
 
     NOT_SHOWN where there is no decision. A model that decides nothing is left out.
     """
-    known = {name for part in parts for name in part}
-    names = {model: str(Section(model)) for model in models if str(Section(model)) in known}
+    array_names = {name for part in parts for name in part}
+    names = {model: str(Section(model)) for model in models if str(Section(model)) in array_names}
     seen, rows = rows_by_image(parts, image_count, list(names.values()))
     return seen, {model: rows[name] for model, name in names.items()}

@@ -49,14 +49,14 @@ class PictureMeasure:
         return Pictures()
 
 
-def pictures_of(parts: Iterable[Mapping[str, NDArray[Any]]], wanted: NDArray[np.int64]) -> dict[int, bytes]:
+def pictures_of(parts: Iterable[Mapping[str, NDArray[Any]]], selection: NDArray[np.int64]) -> dict[int, bytes]:
     """Return the pictures of the images at positions `wanted` (ascending), by position, as far as the parts have
     them.
     """
     pictures: dict[int, bytes] = {}
     for part in parts:
         images, ends = part["picture_image"], part["picture_end"]
-        chosen = np.flatnonzero(np.isin(images, wanted))
+        chosen = np.flatnonzero(np.isin(images, selection))
         data = bytes(part["picture_data"]) if len(chosen) else b""
         for index in chosen:
             pictures[int(images[index])] = data[ends[index - 1] if index else 0 : ends[index]]

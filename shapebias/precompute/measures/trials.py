@@ -30,17 +30,17 @@ class Trial:
     bgr: bool
 
 
-def other_ways(own: Preprocessing) -> tuple[Trial, ...]:
+def other_ways(preprocessing: Preprocessing) -> tuple[Trial, ...]:
     """Return other ways to feed a network than its own: with other scales, and with all scales and blue first."""
-    return tuple(_other_ways(own))
+    return tuple(_other_ways(preprocessing))
 
 
-def _other_ways(own: Preprocessing) -> Iterator[Trial]:
+def _other_ways(preprocessing: Preprocessing) -> Iterator[Trial]:
     flip = "let it flip its input's channels, x[:, [2, 1, 0]]"
-    yield Trial("BGR input", flip, own, bgr=True)
+    yield Trial("BGR input", flip, preprocessing, bgr=True)
     for name, (mean, std, remedy) in _SCALES.items():
-        if not (np.allclose(mean, own.mean, atol=1e-3) and np.allclose(std, own.std, atol=1e-3)):
-            changed = replace(own, mean=mean, std=std)
+        if not (np.allclose(mean, preprocessing.mean, atol=1e-3) and np.allclose(std, preprocessing.std, atol=1e-3)):
+            changed = replace(preprocessing, mean=mean, std=std)
             yield Trial(name, remedy, changed, bgr=False)
             yield Trial(f"BGR input and {name}", f"{remedy}, and {flip}", changed, bgr=True)
 

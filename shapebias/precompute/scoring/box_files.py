@@ -189,7 +189,7 @@ def _table(text: str, name: str) -> Iterator[tuple[str, _Row]]:
         has = printable(", ".join(columns), 80)
         raise ShapebiasError(f"{printable(name)} has the columns {has}: call them path, left, top, right, bottom")
     label_at = next((columns.index(column) for column in LABEL_COLUMNS if column in columns), None)
-    sizes = [next((columns.index(column) for column in known if column in columns), None) for known in _SIZE]
+    sizes = [next((columns.index(column) for column in names if column in columns), None) for names in _SIZE]
     for number, cells in enumerate(rows, 2):
         if not cells:
             continue

@@ -229,13 +229,13 @@ def test_an_error_says_of_which_store_where_and_what(store_copy: Path) -> None:
     with pytest.raises(StoreError) as error:
         open_store(store_copy).read(array)
     assert (error.value.path, error.value.where) == (store_copy, array)
-    assert str(error.value) == f"{printable(str(store_copy))} is damaged at {array}: {error.value.what}"
+    assert str(error.value) == f"{printable(str(store_copy))} is damaged at {array}: {error.value.problem}"
 
 
 def test_an_error_of_a_whole_store_has_no_place(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as error:
         open_store(tmp_path / "none")
-    assert (error.value.path, error.value.where, error.value.what) == (tmp_path / "none", "", str(error.value))
+    assert (error.value.path, error.value.where, error.value.problem) == (tmp_path / "none", "", str(error.value))
 
 
 def test_offsets_that_do_not_fit_are_damage(store_copy: Path) -> None:

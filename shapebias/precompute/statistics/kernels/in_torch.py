@@ -88,21 +88,21 @@ def add_class_means(total: Tensor, left_out: Tensor, activation: Tensor, finite:
     left_out += (shows @ (~finite).double()).int()
 
 
-def count_ties(tied: Tensor, known: Tensor, largest: Tensor, ties: Tensor) -> None:
+def count_ties(tied: Tensor, previous: Tensor, largest: Tensor, ties: Tensor) -> None:
     """Add to `tied` the number of new images with the unit's largest value; all arguments are [C].
 
     `known` is the largest value before, `largest` that among the new images, and `ties` how many of these have it.
     """
-    tied.copy_(torch.where(largest >= known, ties, 0) + torch.where(largest <= known, tied, 0))
+    tied.copy_(torch.where(largest >= previous, ties, 0) + torch.where(largest <= previous, tied, 0))
 
 
-def count_ties_of_batch(tied: Tensor, known: Tensor, maximum: Tensor) -> None:
+def count_ties_of_batch(tied: Tensor, previous: Tensor, maximum: Tensor) -> None:
     """Add to `tied` the number of images of a batch with the unit's largest value, as `count_ties` does.
 
     maximum:  float32 [B, C], the largest value of each map; -inf for a map that is left out
     """
     largest = maximum.amax(0)
-    count_ties(tied, known, largest, ((maximum == largest) & (maximum > -torch.inf)).sum(0))
+    count_ties(tied, previous, largest, ((maximum == largest) & (maximum > -torch.inf)).sum(0))
 
 
 def in_order(value: Tensor, mean: Tensor, key: Tensor) -> Tensor:

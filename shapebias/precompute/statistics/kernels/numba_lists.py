@@ -165,14 +165,14 @@ def keep_above(
             for block in range(start, stop, LANES):
                 # A block of 16 units, the first of which may also be in the block before.
                 first = min(block, maps.shape[2] - LANES)
-                wanted = np.uint64((1 << LANES) - (1 << (block - first)))
+                new_lanes = np.uint64((1 << LANES) - (1 << (block - first)))
                 limits = load(threshold, first)
                 for index in range(begin, end):
                     prefetch(maps[image, sampled[image, min(index + _TILE, samples - 1)]], first)
                     if sampled[image, index] < 0:
                         continue
                     values = maps[image, sampled[image, index]]
-                    above: Any = where_above(load(values, first), limits) & wanted
+                    above: Any = where_above(load(values, first), limits) & new_lanes
                     while above:
                         unit = first + lowest_bit(above)
                         above &= above - np.uint64(1)
