@@ -65,16 +65,16 @@ def _value(name: str, hint: Any, value: Any) -> Any:
         return None
     kind = next(alternative for alternative in alternatives if alternative is not NoneType)
     if get_origin(kind) is not tuple or get_args(kind)[-1] is not Ellipsis:
-        return _one(name, kind, value)
+        return _convert(name, kind, value)
     if isinstance(value, Mapping):
         value = [f"{key}={fspath(path)}" for key, path in value.items()]
     parts = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
     if name in _LISTS:
-        return _LISTS[name]([_one(name, str, part) for part in parts])
-    return tuple(_one(name, get_args(kind)[0], part) for part in parts)
+        return _LISTS[name]([_convert(name, str, part) for part in parts])
+    return tuple(_convert(name, get_args(kind)[0], part) for part in parts)
 
 
-def _one(name: str, kind: Any, value: Any) -> Any:
+def _convert(name: str, kind: Any, value: Any) -> Any:
     """Return a single value of a type. Raises UsageError where it is not of that type."""
     try:
         if kind in _TEXTS and isinstance(value, str | PathLike):

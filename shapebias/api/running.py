@@ -95,7 +95,7 @@ def _specs(
         if not isinstance(model, nn.Module):
             kind = printable(type(model).__name__, 60)
             raise UsageError(f"{label} is a {kind}: give a torch.nn.Module, or a text as --model takes it")
-        given_preprocessing, names = (_of(label, models, value) for value in (preprocessing, classes))
+        given_preprocessing, names = (_value_of_model(label, models, value) for value in (preprocessing, classes))
         prepared = None if given_preprocessing is None else preparation_of(given_preprocessing)
         specs.append(in_memory_spec(label, model, prepared, None if names is None else _names(names)))
     return specs
@@ -106,7 +106,7 @@ def _names(classes: Any) -> tuple[str, ...]:
     return tuple(read_classes(Path(classes)) if isinstance(classes, str | PathLike) else map(str, classes))
 
 
-def _of(label: str, models: Mapping[str, Any], value: Any) -> Any:
+def _value_of_model(label: str, models: Mapping[str, Any], value: Any) -> Any:
     """Return an argument's value for one network: the argument is for all, or a dictionary by label."""
     by_label = isinstance(value, Mapping) and set(value) <= set(models)
     return value.get(label) if by_label else value

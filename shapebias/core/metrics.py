@@ -361,7 +361,7 @@ class _Registry(dict[str, Metric]):
     """Metrics by name. `NAME@STRENGTH` is the metric NAME under noise of another strength, such as `tv_noisy@0.2`."""
 
     def __missing__(self, name: str) -> Metric:
-        base_and_strength = _known(name)
+        base_and_strength = _base_and_strength(name)
         if base_and_strength is None:
             raise KeyError(name)
         metric, strength = self[base_and_strength[0]], base_and_strength[1]
@@ -373,7 +373,7 @@ class _Registry(dict[str, Metric]):
 METRICS = _Registry({metric.name: metric for metric in _ALL})
 
 
-def _known(name: str) -> tuple[str, NoiseLevel] | None:
+def _base_and_strength(name: str) -> tuple[str, NoiseLevel] | None:
     """Return the registered metric and the noise level of a name such as `tv_noisy@0.2`; None where it names no
     metric.
     """
@@ -387,5 +387,7 @@ def _known(name: str) -> tuple[str, NoiseLevel] | None:
 def in_order(names: Iterable[str]) -> list[str]:
     """Return those of `names` that are metrics, once each, in the registry's order."""
     rank = {name: index for index, name in enumerate(METRICS)}
-    bases = {name: base_and_strength[0] for name in names if (base_and_strength := _known(name)) is not None}
+    bases = {
+        name: base_and_strength[0] for name in names if (base_and_strength := _base_and_strength(name)) is not None
+    }
     return sorted(bases, key=lambda name: (rank[bases[name]], name))

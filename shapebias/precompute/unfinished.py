@@ -82,7 +82,7 @@ class UnfinishedRun:
         Raises ShapebiasError where another run has it or it cannot be made, UsageError where it is not a folder of
         shapebias.
         """
-        while not self._take():
+        while not self._lock_folder():
             pass
         if others := {entry.name for entry in self.folder.iterdir() if entry.suffix != ".partial"} - _OURS:
             self._holder.unlink()
@@ -93,7 +93,7 @@ class UnfinishedRun:
         with contextlib.suppress(OSError):
             self.drawn.mkdir(exist_ok=True)
 
-    def _take(self) -> bool:
+    def _lock_folder(self) -> bool:
         """Return whether the folder is now locked; it is not if the run that had it has removed it in between."""
         store_text = printable(str(self._store))
         try:
@@ -112,11 +112,13 @@ class UnfinishedRun:
             return False
         except BlockingIOError as error:
             os.close(self._lock)
-            raise ShapebiasError(f"another run{self._who()} is writing {store_text}: wait for it or stop it") from error
+            raise ShapebiasError(
+                f"another run{self._holder_text()} is writing {store_text}: wait for it or stop it"
+            ) from error
         except OSError as error:
             raise cannot_write(self._store, error) from error
 
-    def _who(self) -> str:
+    def _holder_text(self) -> str:
         """Return who has the folder, in brackets, as far as it is known."""
         try:
             holder = json.loads(self._holder.read_text())
@@ -133,7 +135,7 @@ class UnfinishedRun:
         """
         if restart:
             self.clear()
-        earlier = self._known()
+        earlier = self._read_identity()
         if earlier is not None and (self.shards.exists() or self.ablation.exists()):
             different = _differences(earlier, json.loads(json.dumps(identity)))
             if not different:
@@ -170,7 +172,7 @@ class UnfinishedRun:
             )
         write_atomically(self._gpus, json.dumps([*gpu_names, name]).encode())
 
-    def _known(self) -> dict[str, Any] | None:
+    def _read_identity(self) -> dict[str, Any] | None:
         """Return the identity of the run in the folder; None where there is none."""
         try:
             identity = json.loads(self._identity.read_text())

@@ -73,7 +73,7 @@ class Criteria:
         return facts | {"networks": networks, "missing": list(self.missing)}
 
 
-def _known(network: NetworkCriteria) -> tuple[bool, bool, bool]:
+def _which_are_known(network: NetworkCriteria) -> tuple[bool, bool, bool]:
     return network.accuracy.is_known, network.ood.is_known, bool(network.explainability)
 
 
@@ -103,7 +103,7 @@ def criteria(store: Store, score: str = SCORE) -> Criteria:
         sets=sets,
         methods=dict(sorted(families.methods.items(), key=lambda item: order.index(item[0]))),
         networks=networks,
-        missing=(*_missing(store, networks, sets, score), *map(_apart, families.apart)),
+        missing=(*_missing(store, networks, sets, score), *map(_unshared_text, families.apart)),
     )
 
 
@@ -135,7 +135,7 @@ def _missing(store: Store, networks: Sequence[NetworkCriteria], sets: Sequence[s
         ("accuracy out of distribution", _way_to_ood(store, sets)),
         (f"explainability ({SCORES[score].title})", _way_to_score(store, score)),
     )
-    for (criterion, command), are_known in zip(ways, zip(*map(_known, networks), strict=True), strict=True):
+    for (criterion, command), are_known in zip(ways, zip(*map(_which_are_known, networks), strict=True), strict=True):
         lacking = [network.model for network, is_known in zip(networks, are_known, strict=True) if not is_known]
         if lacking:
             of_some = f" of {', '.join(printable(model, 40) for model in lacking)}" if any(are_known) else ""
@@ -156,7 +156,7 @@ def _way_to_score(store: Store, score: str) -> str:
     return "precompute it with --passes attribution and with images whose objects are known, such as by --boxes"
 
 
-def _apart(family: str) -> str:
+def _unshared_text(family: str) -> str:
     return f"no explainability by {family_title(family)} methods: no method is one that all models have"
 
 
@@ -213,7 +213,7 @@ def parse_pairs(texts: Iterable[str], store: Store) -> list[tuple[str, str]]:
 
 def criteria_rows(results: Criteria) -> list[list[str]]:
     """Return the rows of a table, header first: for each network its label, and the criteria that any network has."""
-    accuracy, ood, _ = (any(column) for column in zip(*map(_known, results.networks), strict=True))
+    accuracy, ood, _ = (any(column) for column in zip(*map(_which_are_known, results.networks), strict=True))
     columns = {"accuracy": accuracy, "OOD accuracy": ood}
     rows = [["", *(name for name, is_there in columns.items() if is_there), *map(family_title, results.methods)]]
     for network in results.networks:

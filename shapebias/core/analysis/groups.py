@@ -227,7 +227,7 @@ def _layer_table(groups: Groups, rows: Iterable[GroupDifference]) -> str:
         show = METRICS[row.metric].format
         numbers = [show(value) for value in (*row.means, row.difference)]
         networks = "/".join(str(len(values)) for values in row.values)
-        lines.append([METRICS[row.metric].title, row.layer, *numbers, networks, _p(row.p), _p(row.p_holm)])
+        lines.append([METRICS[row.metric].title, row.layer, *numbers, networks, _p_text(row.p), _p_text(row.p_holm)])
     return aligned(lines, left=2)
 
 
@@ -241,7 +241,7 @@ def _what_is_tested(groups: Groups, rows: list[GroupDifference]) -> str:
     drawn = "" if all(row.exact for row in rows) else f", {DRAWS:,} arrangements drawn"
     return (
         f"permutation test of the networks' medians ({sizes}{drawn}): the smallest p that so many can reach is "
-        f"{_p(smallest)}"
+        f"{_p_text(smallest)}"
     )
 
 
@@ -249,9 +249,9 @@ def _sentence(row: GroupDifference, second: str) -> str:
     more = larger_in_words(row.metric)
     return (
         f"{printable(second)} is {more} by {row.difference:+.2f} standard deviations over all layers "
-        f"(p = {_p(row.p)}, Holm {_p(row.p_holm)})"
+        f"(p = {_p_text(row.p)}, Holm {_p_text(row.p_holm)})"
     )
 
 
-def _p(value: float) -> str:
+def _p_text(value: float) -> str:
     return "–" if value != value else f"{value:.4f}"

@@ -157,12 +157,14 @@ def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, lim
             (TwinGroup.ALIKE, TwinGroup.ALIKE_ELSEWHERE) if is_own_model else (TwinGroup.TWIN, TwinGroup.TWIN_ELSEWHERE)
         )
         for group, searched in zip(groups, (same_layer, elsewhere), strict=True):
-            best = _best(correlator, unit, label, searched, limit=limit)
+            best = _best_units(correlator, unit, label, searched, limit=limit)
             candidates += [SimilarUnit(twin, correlation, group) for twin, correlation in best]
     return candidates
 
 
-def _best(correlator: Correlator, unit: Unit, model: str, layers: list[str], *, limit: int) -> list[tuple[Unit, float]]:
+def _best_units(
+    correlator: Correlator, unit: Unit, model: str, layers: list[str], *, limit: int
+) -> list[tuple[Unit, float]]:
     """Return the `limit` units of some layers that correlate best with `unit`, and their correlations."""
     best: list[tuple[Unit, float]] = []
     for layer in layers:

@@ -117,7 +117,7 @@ def _has_points(panel: _Panel, results: Criteria) -> bool:
     return any(points.of(network) for points in panel.points if not points.is_control for network in results.networks)
 
 
-def _looks(results: Criteria) -> dict[str, tuple[str, str]]:
+def _colours_and_markers(results: Criteria) -> dict[str, tuple[str, str]]:
     """Return a colour and a marker for each network; up to 36 of them differ."""
     return {
         network.model: (MODELS[number % len(MODELS)][0], MODELS[(number + number // len(MODELS)) % len(MODELS)][1])
@@ -126,7 +126,7 @@ def _looks(results: Criteria) -> dict[str, tuple[str, str]]:
 
 
 def _draw(axes: "Axes", points: _Points, results: Criteria) -> None:
-    for network, (color, marker) in zip(results.networks, _looks(results).values(), strict=True):
+    for network, (color, marker) in zip(results.networks, _colours_and_markers(results).values(), strict=True):
         position = points.of(network)
         if position is None:
             continue
@@ -214,8 +214,8 @@ def _legend(figure: "Figure", results: Criteria, pairs: Sequence[tuple[str, str]
         return Line2D([], [], label=f" {label}", color=color, marker=marker, **facts, **style)
 
     handles = [
-        handle(f"{printable(network.model, 40)}{_lacks(network, results)}", color, marker)
-        for network, (color, marker) in zip(results.networks, _looks(results).values(), strict=True)
+        handle(f"{printable(network.model, 40)}{_lacking_text(network, results)}", color, marker)
+        for network, (color, marker) in zip(results.networks, _colours_and_markers(results).values(), strict=True)
     ]
     for (family, methods), fill in zip(results.methods.items(), cycle(_FILLS), strict=False):
         names = (
@@ -232,7 +232,7 @@ def _legend(figure: "Figure", results: Criteria, pairs: Sequence[tuple[str, str]
         text.set_parse_math(False)
 
 
-def _lacks(network: NetworkCriteria, results: Criteria) -> str:
+def _lacking_text(network: NetworkCriteria, results: Criteria) -> str:
     """Return which of the criteria a network lacks that others have, in parentheses."""
     lacking = [
         name

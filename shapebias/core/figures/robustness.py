@@ -54,9 +54,9 @@ def robustness_figure(networks: Sequence[Network]) -> "Figure":
     grid = figure.subplots(len(_ROWS), len(NORMS), sharex="col", sharey="row", squeeze=False)
     for axes_row, (name, measures) in zip(grid, _ROWS.items(), strict=True):
         for axes, norm in zip(axes_row, NORMS, strict=True):
-            _published(axes, torchvision, trained, measures=measures, norm=norm)
+            _draw_published(axes, torchvision, trained, measures=measures, norm=norm)
             for network, (color, marker) in zip(networks, cycle(MODELS), strict=False):
-                _own(axes, network, measures, norm, color=color, marker=marker)
+                _draw_network(axes, network, measures, norm, color=color, marker=marker)
         axes_row[0].set_ylabel(name)
     for axes, norm in zip(grid[-1], NORMS, strict=True):
         label, threshold, ticks = _AXES[norm]
@@ -69,7 +69,7 @@ def robustness_figure(networks: Sequence[Network]) -> "Figure":
     return figure
 
 
-def _published(
+def _draw_published(
     axes: "Axes", torchvision: Network, trained: Sequence[Network], *, measures: Sequence[str], norm: str
 ) -> None:
     """Draw the published networks of a norm, one line per measure, and torchvision's as a mark at 0."""
@@ -90,7 +90,9 @@ def _published(
         axes.spines[side].set_visible(False)
 
 
-def _own(axes: "Axes", network: Network, measures: Sequence[str], norm: str, *, color: str, marker: str) -> None:
+def _draw_network(
+    axes: "Axes", network: Network, measures: Sequence[str], norm: str, *, color: str, marker: str
+) -> None:
     """Draw one of the store's networks: points at its epsilon, or lines in the styles of the measures."""
     at = [strength.epsilon for strength in network.strengths if strength.norm == norm]
     for measure, style in zip(measures, _STYLES, strict=False):

@@ -106,7 +106,7 @@ def compare(decided: Mapping[OodObserver, Mapping[str, SetDecisions]]) -> OodCom
         models=models,
         accuracies=[*accuracies, *_accuracies_over_sets(accuracies, common)],
         pairs=[*(pair for pair in pairs if pair.agreement.images), *_pairs_over_sets(pairs, common)],
-        notes=[*(note for table in tables for note in _notes(table)), *_apart(pairs)],
+        notes=[*(note for table in tables for note in _notes(table)), *_differing_stimuli(pairs)],
     )
 
 
@@ -260,7 +260,7 @@ def _notes(table: SetTable) -> list[str]:
     return [*table.notes, f"{table.name}: {reason}; two are compared by those that both saw"]
 
 
-def _apart(pairs: Sequence[Pair]) -> list[str]:
+def _differing_stimuli(pairs: Sequence[Pair]) -> list[str]:
     """Return one line for each set in which two observers have no image in common."""
     apart: dict[str, list[str]] = {}
     for pair in pairs:

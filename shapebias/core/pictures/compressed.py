@@ -65,15 +65,15 @@ def png_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
     Coarse files have fewer pixels; a terminal enlarges them to the same cells. `apply` is `map`, or that of an
     executor.
     """
-    return _within(tiles, limit, _PNG, apply)
+    return _encode_within(tiles, limit, _PNG, apply)
 
 
 def jpeg_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
     """Return a JPEG file for each tile, as `png_within` does: photos take a quarter of the bytes."""
-    return _within(tiles, limit, _JPEG, apply)
+    return _encode_within(tiles, limit, _JPEG, apply)
 
 
-def _within(tiles: Pixels, limit: int, ways: Sequence[_Way], apply: Apply) -> list[bytes]:
+def _encode_within(tiles: Pixels, limit: int, ways: Sequence[_Way], apply: Apply) -> list[bytes]:
     """Return the tiles encoded in the best of several ways that keeps them within `limit` bytes, or else in the last
     way.
     """

@@ -80,7 +80,7 @@ def _by_category(scope: Scope, observers: Sequence[Observer]) -> list[str]:
     categories = shape_categories(observers)
     if scope.pair is None:
         biases = {name: value for name, value in bias_by_category[observers[0].name].items() if not math.isnan(value)}
-        return [f"Of the shapes it is {_ends(biases)}."] if len(biases) > 1 else []
+        return [f"Of the shapes it is {_describe_extremes(biases)}."] if len(biases) > 1 else []
     first, second = scope.pair
     if not {first, second} <= bias_by_category.keys():
         return []
@@ -101,7 +101,7 @@ def _by_category(scope: Scope, observers: Sequence[Observer]) -> list[str]:
     ]
 
 
-def _ends(values: Fractions) -> str:
+def _describe_extremes(values: Fractions) -> str:
     """Return a phrase such as `lowest for car (4.0%) and highest for knife (56.0%)`."""
     low, high = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
     return (
@@ -141,9 +141,9 @@ def accuracy(scope: Scope) -> ReportFinding | None:
     clean = [row for row in rows if row.kind == "clean"]
     if not rows:
         return None
-    sentences = [f"Top-1 accuracy on the images as they are: {_beside(clean)}."] if clean else []
+    sentences = [f"Top-1 accuracy on the images as they are: {_describe_models(clean)}."] if clean else []
     for kind, title in _KINDS.items():
-        sentences += _about(scope, title, [row for row in rows if row.kind == kind])
+        sentences += _describe_kind(scope, title, [row for row in rows if row.kind == kind])
     kinds = [title for kind, title in _KINDS.items() if any(row.kind == kind for row in rows)]
     under = f" and under {listed(kinds)}" if kinds else ""
     conditions = list(dict.fromkeys(row.condition for row in rows))
@@ -165,7 +165,7 @@ def accuracy(scope: Scope) -> ReportFinding | None:
     )
 
 
-def _beside(rows: Iterable[Accuracy]) -> str:
+def _describe_models(rows: Iterable[Accuracy]) -> str:
     parts = [f"{name_of(row.model)} {percent(row.accuracy)}{percent_interval(*_ends_of(row))}" for row in rows]
     return listed(parts) if parts else "none"
 
@@ -176,14 +176,14 @@ def _ends_of(row: Accuracy) -> tuple[float, float]:
     return interval.low, interval.high
 
 
-def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
+def _describe_kind(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
     """Return sentences about conditions of one kind: one for each of a few conditions, or for the extremes of many."""
     conditions: dict[str, list[Accuracy]] = {}
     for row in rows:
         conditions.setdefault(row.condition, []).append(row)
     if len(conditions) <= _FEW:
         return [
-            f"{rows[0].kind.capitalize()} {name_of(condition)}: {_beside(group)}."
+            f"{rows[0].kind.capitalize()} {name_of(condition)}: {_describe_models(group)}."
             for condition, group in conditions.items()
         ]
     return _extremes(scope, title, {(row.model, row.condition): row.accuracy for row in rows}, list(conditions))
@@ -198,7 +198,11 @@ def _extremes(
     if scope.pair is None:
         (model,) = scope.models
         by_condition = {name: fractions[model, name] for name in conditions if (model, name) in fractions}
-        return [f"Of {len(by_condition)} {title} the accuracy is {_ends(by_condition)}."] if by_condition else []
+        return (
+            [f"Of {len(by_condition)} {title} the accuracy is {_describe_extremes(by_condition)}."]
+            if by_condition
+            else []
+        )
     first, second = scope.pair
     both = [name for name in conditions if {(first, name), (second, name)} <= fractions.keys()]
     if not both:
@@ -262,14 +266,14 @@ def out_of_distribution(scope: Scope) -> ReportFinding | None:
     return ReportFinding(
         key="ood",
         title="Out of distribution",
-        sentences=[*sentences, *_alike(scope)],
+        sentences=[*sentences, *_describe_consistency(scope)],
         draw=draw,
         caption="Accuracy among the categories of each set of stimuli, one bar per model.",
         tables=[_set_table(fractions | means, list(by_model), [*sets, *([_MEAN_OF_SETS] if means else [])])],
     )
 
 
-def _alike(scope: Scope) -> list[str]:
+def _describe_consistency(scope: Scope) -> list[str]:
     """Return a sentence on how similarly the pair errs, as in `shapebias ood`."""
     if scope.pair is None:
         return []

@@ -44,7 +44,10 @@ def attribution(scope: Scope) -> ReportFinding | None:
     return ReportFinding(
         key="attribution",
         title="Where they look",
-        sentences=[*filter(None, (_best(name, rows) for name in scores)), *_apart(scope, scores, differences)],
+        sentences=[
+            *filter(None, (_best_sentence(name, rows) for name in scores)),
+            *_difference_sentences(scope, scores, differences),
+        ],
         draw=draw,
         caption="How well attribution methods explain each model: means over images with 95 % intervals. Controls, "
         "which know nothing of the network, come last.",
@@ -87,7 +90,7 @@ def three_criteria(scope: Scope) -> ReportFinding | None:
     )
 
 
-def _best(score: str, rows: Sequence[Explained]) -> str:
+def _best_sentence(score: str, rows: Sequence[Explained]) -> str:
     """Return a sentence on the method that explains each model best by a score, and on the best control."""
     parts = []
     for model in dict.fromkeys(row.model for row in rows):
@@ -95,19 +98,19 @@ def _best(score: str, rows: Sequence[Explained]) -> str:
         methods = [row for row in of_model if row.family != CONTROL]
         controls = [row for row in of_model if row.family == CONTROL]
         if methods:
-            beside = [_first(score, controls)] if controls else []
-            best = [f"{name_of(row.method)} {row.scores[score]}" for row in (_first(score, methods), *beside)]
+            beside = [_best_row(score, controls)] if controls else []
+            best = [f"{name_of(row.method)} {row.scores[score]}" for row in (_best_row(score, methods), *beside)]
             parts.append(f"{name_of(model)} {best[0]}" + (f" (the best control: {best[1]})" if beside else ""))
     better = "higher" if SCORES[score].higher else "lower"
     return f"Best by {SCORES[score].title} ({better} is better): {listed(parts)}." if parts else ""
 
 
-def _first(score: str, rows: Sequence[Explained]) -> Explained:
+def _best_row(score: str, rows: Sequence[Explained]) -> Explained:
     sign = 1 if SCORES[score].higher else -1
     return max(rows, key=lambda row: sign * row.scores[score].mean)
 
 
-def _apart(scope: Scope, names: Sequence[str], differences: Sequence[ScoreDifference]) -> list[str]:
+def _difference_sentences(scope: Scope, names: Sequence[str], differences: Sequence[ScoreDifference]) -> list[str]:
     """Return a sentence on the scores in which the pair differs beyond chance, and for how many methods."""
     if scope.pair is None or not differences:
         return []

@@ -87,7 +87,7 @@ def galleries(scope: Scope) -> Iterator[Gallery]:
     correlator = Correlator(scope.store)
     for layer in scope.gallery_layers:
         tables = [load_units(scope.store, model, layer) for model in scope.models if layer in scope.store.layers(model)]
-        shelves = [*_ends(scope, tables), *_detectors(scope, tables)]
+        shelves = [*_extreme_shelves(scope, tables), *_detectors(scope, tables)]
         twins = _twins(scope, correlator, layer, [card.unit for shelf in shelves for row in shelf.rows for card in row])
         units = f"{' and '.join(f'{len(table):,} units of {name_of(table.layers[0][0])}' for table in tables)}"
         displayed = {card.unit for shelf in [*shelves, *twins] for row in shelf.rows for card in row}
@@ -102,12 +102,12 @@ def galleries(scope: Scope) -> Iterator[Gallery]:
         )
 
 
-def _ends(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
+def _extreme_shelves(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
     """Yield the units at both ends of smoothness and diversity."""
     diversity = "class_diversity" if any(map(_differs_in_classes, tables)) else "visual_diversity"
     for metric, low, high in (("smoothness", "Roughest", "Smoothest"), (diversity, "Least diverse", "Most diverse")):
         for title, ascending in ((high, False), (low, True)):
-            rows = [_first(scope, table, metric, ascending) for table in tables]
+            rows = [_first_cards(scope, table, metric, ascending) for table in tables]
             if any(rows):
                 yield Shelf(title=title, rows=rows)
 
@@ -118,7 +118,7 @@ def _differs_in_classes(table: UnitTable) -> bool:
     return len(np.unique(diversity[np.isfinite(diversity)])) > 1
 
 
-def _first(scope: Scope, table: UnitTable, metric: str, ascending: bool) -> list[Card]:
+def _first_cards(scope: Scope, table: UnitTable, metric: str, ascending: bool) -> list[Card]:
     if metric not in table.columns:
         return []
     living = select_units(table, f"max > 0 and {metric} >= 0", metric, ascending).first(2 if scope.light else 3)

@@ -51,7 +51,7 @@ def report_of(scope: Scope) -> Report:
     return Report(
         scope=scope,
         title=" and ".join(map(name_of, scope.models)),
-        lead=_lead(scope),
+        lead=_lead_text(scope),
         about_pairs=ONE_NETWORK,
         claims=_claims(scope),
         findings=findings,
@@ -61,7 +61,7 @@ def report_of(scope: Scope) -> Report:
     )
 
 
-def _lead(scope: Scope) -> str:
+def _lead_text(scope: Scope) -> str:
     """Return a line on how much was measured, and when."""
     units = sum(layer.units for model in scope.models for layer in scope.store.layers(model).values())
     others = len(scope.store.models) - len(scope.models)

@@ -112,16 +112,16 @@ def _by_depth(
 
         return depth_figure(scope.store, scope.models, metrics)
 
-    sentences, table = _compared(scope, metrics)
+    sentences, table = _compare_models(scope, metrics)
     return ReportFinding(
         key=key, title=title, sentences=[*sentences, *more], draw=draw, caption=f"{caption} {_BAND}", tables=[table]
     )
 
 
-def _compared(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
+def _compare_models(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
     """Return a sentence for each metric, and a table by layer, with the differences of a pair."""
     if scope.pair is None or not scope.shared:
-        return _alone(scope, metrics)
+        return _describe_model(scope, metrics)
     names_of_models = [set(scope.store.metric_names(model, scope.shared[0])) for model in scope.pair]
     in_both = [name for name in metrics if all(name in names for names in names_of_models)]
     differences, overall = compare(scope.store, *scope.pair, in_both)
@@ -163,7 +163,7 @@ def _difference_table(pair: tuple[str, str], differences: Sequence[Difference]) 
     return Table(title="Means by layer, and how they differ", columns=columns, rows=rows)
 
 
-def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
+def _describe_model(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
     """Return the same for single models."""
     summaries = [
         summarize(scope.store, model, layer, metric)
@@ -178,9 +178,8 @@ def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
         for model in scope.models:
             of_model = [summary for summary in summaries if (summary.metric, summary.model) == (metric, model)]
             if of_model:
-                sentences.append(
-                    f"The mean {METRICS[metric].in_words} of {name_of(model)} is {_ends(metric, of_model)}."
-                )
+                extremes = _describe_extremes(metric, of_model)
+                sentences.append(f"The mean {METRICS[metric].in_words} of {name_of(model)} is {extremes}.")
     rows = []
     for summary in summaries:
         values = (summary.mean, summary.lower_quartile, summary.median, summary.upper_quartile)
@@ -199,7 +198,7 @@ def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
     return sentences, Table(title="Living units by layer", columns=columns, rows=rows)
 
 
-def _ends(metric: str, summaries: Sequence[LayerSummary]) -> str:
+def _describe_extremes(metric: str, summaries: Sequence[LayerSummary]) -> str:
     """Return a phrase such as `largest with 0.889 in conv1, smallest with 0.511 in conv4`."""
     high, low = max(summaries, key=lambda summary: summary.mean), min(summaries, key=lambda summary: summary.mean)
     largest, smallest = (number(metric, summary.mean) for summary in (high, low))
@@ -224,7 +223,7 @@ def noise(scope: Scope) -> ReportFinding | None:
 
         return variation_figure(scope.store, scope.models, scope.gallery_layers, columns=3)
 
-    sentences, table = _compared(scope, scope.metrics(["tv_shift"]))
+    sentences, table = _compare_models(scope, scope.metrics(["tv_shift"]))
     return ReportFinding(
         key="noise",
         title="Noise",
@@ -283,7 +282,7 @@ def detectors(scope: Scope) -> ReportFinding | None:
         key="detectors",
         title="Detectors",
         sentences=[
-            _detected([row for row in counts if row.model == model])
+            _detected_text([row for row in counts if row.model == model])
             for model in dict.fromkeys(model for model, _ in places)
         ],
         draw=draw,
@@ -293,7 +292,7 @@ def detectors(scope: Scope) -> ReportFinding | None:
     )
 
 
-def _detected(counts: Sequence[Detectors]) -> str:
+def _detected_text(counts: Sequence[Detectors]) -> str:
     """Return a sentence such as `demo-r: 120 of 480 units are detectors (25.0%): 80 of color, 30 of shape and 10 of
     texture`.
     """

@@ -70,7 +70,7 @@ def published_among(categories: Sequence[str]) -> list[Observer]:
         observers.append(
             Observer(
                 name=name,
-                source=f"{_PUBLISHED}, {_among(categories)}",
+                source=f"{_PUBLISHED}, {_among_text(categories)}",
                 is_people=name == _PEOPLE,
                 score=Score(sum_counts(counts), NO_INTERVAL, {}, 0, stimuli=NATIVE),
                 category_bias={
@@ -104,7 +104,7 @@ def observe_among(
     return [
         observe(name, source, is_people, decisions)
         if choice is None
-        else observe(name, f"{source}, {_among(choice)}", is_people, decisions.among(choice))
+        else observe(name, f"{source}, {_among_text(choice)}", is_people, decisions.among(choice))
         for choice in choices
     ]
 
@@ -113,12 +113,12 @@ def choice_text(categories: Sequence[str]) -> str:
     """Return a line on what the rows of some of the 16 categories are, and what chance would give."""
     names, share = printable(", ".join(categories), 400), 1 / len(categories)
     return (
-        f"{_among(categories)} ({names}): images of two of these; by chance {share:.1%} of decisions are by shape, as "
-        "many by texture"
+        f"{_among_text(categories)} ({names}): images of two of these; by chance {share:.1%} of decisions are by "
+        "shape, as many by texture"
     )
 
 
-def _among(categories: Sequence[str]) -> str:
+def _among_text(categories: Sequence[str]) -> str:
     return f"{len(categories)} categories"
 
 

@@ -27,7 +27,7 @@ class Marks:
         """The file of each store's marks."""
         return [notes.path for _, notes in self._parts]
 
-    def _at(self, unit: Unit) -> tuple["_StoreNotes", str]:
+    def _notes_of(self, unit: Unit) -> tuple["_StoreNotes", str]:
         """Return the notes of the unit's own store, and the unit's name in that store."""
         notes, label = self._owners[unit.model]
         return notes, str(Unit(label, unit.layer, unit.index))
@@ -35,7 +35,7 @@ class Marks:
     def __contains__(self, unit: object) -> bool:
         if not isinstance(unit, Unit):
             return False
-        notes, name = self._at(unit)
+        notes, name = self._notes_of(unit)
         return name in notes.by_unit
 
     def __len__(self) -> int:
@@ -43,7 +43,7 @@ class Marks:
 
     def note(self, unit: Unit) -> str:
         """Return the unit's note, empty where it has none."""
-        notes, name = self._at(unit)
+        notes, name = self._notes_of(unit)
         return notes.by_unit.get(name, "")
 
     def units(self) -> list[Unit]:
@@ -83,12 +83,12 @@ class Marks:
 
     def set(self, unit: Unit, note: str = "") -> None:
         """Mark a unit, or change its note. Raises ShapebiasError where that cannot be written to the disk."""
-        notes, name = self._at(unit)
+        notes, name = self._notes_of(unit)
         notes.change(name, note)
 
     def remove(self, unit: Unit) -> None:
         """Remove a unit's mark and note. Raises ShapebiasError where that cannot be written to the disk."""
-        notes, name = self._at(unit)
+        notes, name = self._notes_of(unit)
         notes.change(name, None)
 
 

@@ -112,11 +112,11 @@ class _Comparison:
         runner = self._runner
         for batch in stream.batches(f"{runner.model.label}: {title}", geometry, positions):
             first = 0
-            for before, after in in_parts(self._both, batch.pixels):
+            for before, after in in_parts(self._with_and_without, batch.pixels):
                 yield batch.positions[first : first + len(before)], before, after
                 first += len(before)
 
-    def _both(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+    def _with_and_without(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """Return the scores [B, classes] with and without the units."""
         before, after = self._runner.forward(pixels), self._runner.forward(pixels, self._silence)
         assert before is not None

@@ -43,11 +43,11 @@ class _Tally:
             if _address(tensor) not in addresses:
                 size = tensor.untyped_storage().nbytes()
                 self.now += size
-                weakref.finalize(tensor, self._free, size)
+                weakref.finalize(tensor, self._count_freed, size)
         self.peak = max(self.peak, self.now)
         return output
 
-    def _free(self, size: int) -> None:
+    def _count_freed(self, size: int) -> None:
         self.now -= size
 
 

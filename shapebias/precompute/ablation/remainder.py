@@ -112,14 +112,14 @@ class Rest:
 
         Raises NoRestError where there is none.
         """
-        last = self._calls.index(self._last(self._calls))
+        last = self._calls.index(self._last_call(self._calls))
         for call in self._calls[last + 1 :]:
             inside = call.ended < self._calls[last].ended
             if not inside and isinstance(self._network.get_submodule(call.path), kinds):
                 return call.path, call.number
         raise NoRestError("nothing of the kind behind it")
 
-    def _last(self, calls: list[_Call]) -> _Call:
+    def _last_call(self, calls: list[_Call]) -> _Call:
         return next(call for call in calls if (call.path, call.number) == (self._layer.module, self._layer.call))
 
     def _plan(self, calls: list[_Call], rows: int) -> dict[str, list[_Step]]:
@@ -127,7 +127,7 @@ class Rest:
 
         Raises NoRestError where the layer's call cannot be replaced.
         """
-        last = self._last(calls)
+        last = self._last_call(calls)
         if not isinstance(last.output, Tensor) or last.output.shape[0] != rows:
             raise NoRestError("its module returns more than one map an image")
         steps: dict[str, list[_Step]] = defaultdict(list)
@@ -145,7 +145,7 @@ class Rest:
         return {
             path: of_module
             for path, of_module in steps.items()
-            if any(step.is_layer or _holds(step) for step in of_module)
+            if any(step.is_layer or _has_placeholder(step) for step in of_module)
         }
 
     def _check(self, images: Tensor, output: Tensor, scores: Tensor | None) -> None:
@@ -155,7 +155,7 @@ class Rest:
         if scores is None or scores.ndim != 2:
             raise NoRestError("the network gives no class scores")
         rows = torch.tensor([*range(len(images)), 0], device=images.device)
-        if not _near(self(take_rows(output, rows)), scores[rows]):
+        if not _are_close(self(take_rows(output, rows)), scores[rows]):
             raise NoRestError("something from before it is used behind it")
 
         def silence(_: int, seen: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class Rest:
 
         with Watch(self._network, [self._layer], silence):
             expected = first_tensor(self._network(images))
-        if expected is None or not _near(self(silence(0, output)), expected):
+        if expected is None or not _are_close(self(silence(0, output)), expected):
             raise NoRestError("its output is used in another way than its module's")
 
     def __call__(self, output: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ class Rest:
         return scores
 
 
-def _holds(step: _Step) -> bool:
+def _has_placeholder(step: _Step) -> bool:
     return step.placeholder is not None
 
 
@@ -204,7 +204,7 @@ def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., A
     return make
 
 
-def _near(scores: Tensor, expected: Tensor) -> bool:
+def _are_close(scores: Tensor, expected: Tensor) -> bool:
     """Return whether scores are equal up to rounding, with NaN at the same positions."""
     tolerance = _TOLERANCE if scores.dtype == torch.float32 else _HALF_TOLERANCE
     scale = float(expected.float().abs().nan_to_num(posinf=0).max())

@@ -107,10 +107,12 @@ class _Rescaling(TorchFunctionMode):
             options = options | {"inplace": False}
         elif not name.endswith("_"):
             return _Slopes.apply(given, lambda source: func(source, *args[1:], **options))
-        return given.copy_(_Slopes.apply(given.clone(), lambda source: func(_own(source, name), *args[1:], **options)))
+        return given.copy_(
+            _Slopes.apply(given.clone(), lambda source: func(_gradient_of(source, name), *args[1:], **options))
+        )
 
 
-def _own(source: Tensor, function: str) -> Tensor:
+def _gradient_of(source: Tensor, function: str) -> Tensor:
     """Return a tensor that the function with this name may overwrite if it works in place."""
     return source.clone() if function.endswith("_") else source
 

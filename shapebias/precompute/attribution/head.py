@@ -137,10 +137,10 @@ class _Flow:
 
     def averaged(self) -> MapsPoint | None:
         """Return the maps whose global average one linear layer turns into the scores; None in other networks."""
-        weighted = _before(self._scores, lambda operation: _is_copy(operation) or _is_affine(operation))
+        weighted = _last_value_before(self._scores, lambda operation: _is_copy(operation) or _is_affine(operation))
         if weighted is None or weighted.producer is None or not is_pointwise(weighted.producer):
             return None
-        average = _before(_only_source(weighted.producer), _is_copy)
+        average = _last_value_before(_only_source(weighted.producer), _is_copy)
         maps = None if average is None or average.producer is None else self._averaged_by(average.producer)
         return None if maps is None else self._point(maps)
 
@@ -190,7 +190,7 @@ class _Flow:
         return value
 
 
-def _before(value: Value | None, passes: Callable[[Operation], bool]) -> Value | None:
+def _last_value_before(value: Value | None, passes: Callable[[Operation], bool]) -> Value | None:
     """Return a value before the operations that `passes` accepts, each of which has one input."""
     while value is not None and value.producer is not None and passes(value.producer):
         value = _only_source(value.producer)

@@ -17,11 +17,11 @@ _SUPPRESSED = 0.99  # the first mask removes this fraction of the score that blu
 def meaningful_perturbation(subject: Subject, choice: Choice, question: Question) -> Explanation:
     """Return 1 - m, float32 [B, cells, cells], which is large where the image is blurred."""
     numbers = torch.arange(len(question))
-    masks = subject.in_parts(lambda part: _learned(subject, choice, question.part(part.tolist())), numbers)
+    masks = subject.in_parts(lambda part: _learn_masks(subject, choice, question.part(part.tolist())), numbers)
     return Explanation(maps=1 - torch.cat(masks))
 
 
-def _learned(subject: Subject, choice: Choice, question: Question) -> Tensor:
+def _learn_masks(subject: Subject, choice: Choice, question: Question) -> Tensor:
     """Return the masks m in [0, 1] at the end of the gradient descent, float32 [B, cells, cells]."""
     of, blurring = choice.word("of"), _Blurring(choice, question.images)
     mask = _first_mask(subject, question, blurring, of)

@@ -86,7 +86,7 @@ class LayerStatistics(AttributeState):
         """Return the random numbers that the statistics need for each batch."""
         return [Pairing(self._positions), *self.quantile.draws]
 
-    def _all(self) -> dict[str, Statistic[Maps, Any]]:
+    def _named_statistics(self) -> dict[str, Statistic[Maps, Any]]:
         """Return the statistics by the names of their states."""
         statistics: dict[str, Statistic[Maps, Any]] = {
             "moments": self.moments,
@@ -105,25 +105,25 @@ class LayerStatistics(AttributeState):
 
     def update(self, maps: Maps) -> None:
         """Add a batch of maps, whose positions in the listing are above all earlier ones."""
-        for statistic in self._all().values():
+        for statistic in self._named_statistics().values():
             statistic.update(maps)
         self.images += maps.count
 
     def merge(self, other: "LayerStatistics") -> None:
         """Add the images that `other` saw, which come later in the listing."""
-        others = other._all()
-        for name, statistic in self._all().items():
+        others = other._named_statistics()
+        for name, statistic in self._named_statistics().items():
             statistic.merge(others[name])
         self.images += other.images
 
     def state_dict(self) -> Part:
         """Return the states of all statistics, each under its name."""
-        return super().state_dict() | to_part(self._all())
+        return super().state_dict() | to_part(self._named_statistics())
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Restore the values of the statistics from a `state_dict`."""
         super().load_state_dict(state)
-        for name, statistic in self._all().items():
+        for name, statistic in self._named_statistics().items():
             statistic.load_state_dict(WithoutPrefix(state, name))
 
     def result(self) -> LayerResult:
@@ -178,12 +178,12 @@ class ActivationPass:
             positions, labels, keys, seed=self._seed, draws=self._draws, device=self.device.device
         )
         self._seen = {}
-        with self.device.inference(), Watch(self.network, self.layers, self._see), self.network_time.running():
+        with self.device.inference(), Watch(self.network, self.layers, self._update), self.network_time.running():
             output = first_tensor(self.network(inputs))
         self.network_images += len(inputs)
         return BatchActivations(output, *self._activations())
 
-    def _see(self, index: int, output: Tensor) -> None:
+    def _update(self, index: int, output: Tensor) -> None:
         with self.network_time.paused():
             maps = Maps(output, self._images)
             self.statistics[index].update(maps)

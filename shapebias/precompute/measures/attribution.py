@@ -32,7 +32,7 @@ _PROBABILITY, _METHOD_FACTS = "probability", "said"  # arrays in every part
 _MAPS, _SCALE, _GAP = "maps", "scale", "gap"  # kinds of a method's arrays
 
 
-def _of(method: str, kind: str) -> str:
+def _array_name(method: str, kind: str) -> str:
     """Return the name in a part of a method's array of this kind."""
     return f"{method}.{kind}"
 
@@ -100,7 +100,7 @@ class AttributionMeasure:
         method_facts = MethodFacts.merged(parts)
         choices = [choice for choice in self.choices if choice.name not in method_facts.left_out]
         kinds = (_SCALE, _GAP, *self.scoring.names)
-        names = [_PROBABILITY, *(_of(choice.name, kind) for kind in kinds for choice in choices)]
+        names = [_PROBABILITY, *(_array_name(choice.name, kind) for kind in kinds for choice in choices)]
         _, arrays = rows_by_image(parts, len(rows), names)
 
         def of_all(values: NDArray[Any], missing: float) -> NDArray[Any]:
@@ -109,7 +109,7 @@ class AttributionMeasure:
             return every
 
         def of_methods(kind: str) -> NDArray[np.float32]:
-            by_method = [of_all(arrays[_of(choice.name, kind)], np.nan) for choice in choices]
+            by_method = [of_all(arrays[_array_name(choice.name, kind)], np.nan) for choice in choices]
             return np.stack(by_method) if by_method else np.zeros((0, count), np.float32)
 
         return Attributed(
@@ -126,7 +126,7 @@ class AttributionMeasure:
 
 
 def _facts(choice: Choice, parts: Parts, method_facts: MethodFacts) -> schema.AttributedMethod:
-    _, height, width = next(part[_of(choice.name, _MAPS)].shape for part in parts)
+    _, height, width = next(part[_array_name(choice.name, _MAPS)].shape for part in parts)
     return schema.AttributedMethod(
         **choice.to_attributes(),
         family=choice.method.family,
@@ -160,7 +160,9 @@ class Attributed:
         """Yield a method's maps as they are stored, float16 [some images, h, w], for all images in order."""
         done = 0
         for part in self.parts:
-            for row, values in zip(self.rows[part[POSITION]].tolist(), part[_of(method.name, _MAPS)], strict=True):
+            for row, values in zip(
+                self.rows[part[POSITION]].tolist(), part[_array_name(method.name, _MAPS)], strict=True
+            ):
                 yield np.zeros((row - done, method.height, method.width), np.float16)
                 yield values[None]
                 done = row + 1
@@ -209,7 +211,7 @@ class AttributionShard:
             scored = scores(method, maps)
         for values in scored.values():
             values[np.isnan(arrays[_SCALE])] = np.nan
-        self._rows.add({_of(method.name, kind): values for kind, values in (arrays | scored).items()})
+        self._rows.add({_array_name(method.name, kind): values for kind, values in (arrays | scored).items()})
         if explanation.fallback is not None:
             self._method_facts.fallback[method.name] = explanation.fallback
 

@@ -71,10 +71,10 @@ def upload(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]
     for start, array in zip(starts, arrays, strict=False):
         packed[start : start + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     on_device = torch.from_numpy(packed).pin_memory().to(device, non_blocking=True)
-    return [_taken(on_device, start, array) for start, array in zip(starts.tolist(), arrays, strict=False)]
+    return [_unpack(on_device, start, array) for start, array in zip(starts.tolist(), arrays, strict=False)]
 
 
-def _taken(packed: Tensor, start: int, array: NDArray[Any]) -> Tensor:
+def _unpack(packed: Tensor, start: int, array: NDArray[Any]) -> Tensor:
     """Return the array whose bytes begin at `start`, as a view."""
     kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
     if array.size == 0:

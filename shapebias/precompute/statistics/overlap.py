@@ -128,11 +128,11 @@ class Overlap(AttributeState):
             for image in batch.one_by_one():
                 before = self.shared.clone()
                 area = self._count(image)
-                self.activation += area.T * self._lit(self.shared - before)
+                self.activation += area.T * self._count_shared(self.shared - before)
         else:
             self.activation += _product(self._count(batch), batch.concepts.carried)
 
-    def _lit(self, shared: Tensor) -> Tensor:
+    def _count_shared(self, shared: Tensor) -> Tensor:
         """Return how many pixels units share with each category, int64 [units, categories], from those shared with each
         concept, [units, concepts + 1].
         """

@@ -105,7 +105,7 @@ def test_a_map_is_read_twice_at_most(gpu: PretendedGpu, monkeypatch: pytest.Monk
                     readers.setdefault(layers[storage], []).append(func.__name__)
         return result
 
-    see = run.run._see
+    see = run.run._update
     alive: list[torch.Tensor] = []  # so that no other tensor gets a map's memory
 
     def noting(index: int, output: torch.Tensor) -> None:

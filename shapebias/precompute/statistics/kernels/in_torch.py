@@ -20,7 +20,7 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     down = (maps[:, :, 1:] - maps[:, :, :-1]).abs().sum((2, 3), dtype=torch.float64)
     across = (maps[:, :, :, 1:] - maps[:, :, :, :-1]).abs().sum((2, 3), dtype=torch.float64)
     absolute = rows.abs().sum(1, dtype=torch.float64)
-    sums = torch.stack([total, deviations.clamp(min=0), down + across, absolute, _apart(rows, pairs)])
+    sums = torch.stack([total, deviations.clamp(min=0), down + across, absolute, _pair_distances(rows, pairs)])
     return (
         rows.amax(1).masked_fill(~finite, -torch.inf),
         (rows <= 0).sum(1, dtype=torch.int32).masked_fill(~finite, 0),
@@ -29,7 +29,7 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     )
 
 
-def _apart(rows: Tensor, pairs: Tensor) -> Tensor:
+def _pair_distances(rows: Tensor, pairs: Tensor) -> Tensor:
     """Return the sums of |a[p] - a[q]| over the pairs of each map, float64 [B, C]; rows [B, P, C]."""
     images, positions, units = rows.shape
     total = torch.zeros((images, units), dtype=torch.float64, device=rows.device)
@@ -111,7 +111,7 @@ def in_order(value: Tensor, mean: Tensor, key: Tensor) -> Tensor:
     The largest value comes first, of equal ones the largest mean, and of equal means the smallest key.
     """
     by_key = key.argsort(dim=1, stable=True)
-    strength = (_whole(value) << 32) + _whole(mean) + (1 << 31)
+    strength = (_as_ordered_integers(value) << 32) + _as_ordered_integers(mean) + (1 << 31)
     return by_key.gather(1, strength.gather(1, by_key).argsort(dim=1, descending=True, stable=True))
 
 
@@ -199,7 +199,7 @@ def _stretch(values: Tensor, upsampling: list[Tensor], dimension: int) -> Tensor
     return before + weight.view([-1 if axis == dimension else 1 for axis in range(3)]) * (behind - before)
 
 
-def _whole(values: Tensor) -> Tensor:
+def _as_ordered_integers(values: Tensor) -> Tensor:
     """Return int64 numbers with the same order as float32 values, between -2^31 and 2^31; 0 and -0 become equal."""
     bits = (values + 0.0).view(torch.int32)
     return torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
