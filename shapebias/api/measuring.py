@@ -134,7 +134,7 @@ def measure(
     batches = map(_read_batch, loader)
     first = next(batches, None)
     if first is None:
-        raise UsageError("the loader gives no batch")
+        raise UsageError("the loader gives no batch: give batches [B, 3, H, W], or pairs of such and labels")
     planned = _planned(loader, len(first.images)) if images is None else images
     label = type(net).__name__
     request = layers if isinstance(layers, str) else ",".join(layers)
@@ -145,7 +145,7 @@ def measure(
     for batch in chain([first], batches):
         count += len(batch.images)
         if count > planned:
-            raise UsageError(f"more than {planned:,} images come: say how many with images=")
+            raise UsageError(f"the loader gives more than {planned:,} images: say how many with images=")
         if batch.labels.max(initial=-1) >= max(plan.classes, 1) and plan.classes:
             raise UsageError(f"a label is {batch.labels.max()}, of {plan.classes} classes: say how many with classes=")
         positions = np.arange(count - len(batch.images), count)
@@ -182,7 +182,7 @@ def _planned(loader: Iterable[Any], batch: int) -> int:
 def _runner(net: nn.Module, images: Tensor, *, device: str, precision: str, layers: str) -> Runner:
     """Return a copy of the network, with its layers found by two of its images."""
     if not isinstance(net, nn.Module):
-        raise UsageError(f"a {printable(type(net).__name__, 60)} is no network: give a torch.nn.Module")
+        raise UsageError(f"a {printable(type(net).__name__, 60)} is not a network: give a torch.nn.Module")
     size = images.shape[-1]
     as_they_are = Preprocessing(Geometry(size, size), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "the batches")
     label = type(net).__name__
@@ -221,7 +221,7 @@ def _measurement(
         metrics.append(layer_metrics)
         tops[layer.name] = result.top
     if len(tops) < len(metrics):
-        raise ShapebiasError("two layers have one name: name them with layers=")
+        raise ShapebiasError("two layers have the same name: choose layers with layers=")
     return Measurement(images=len(labels), notes=notes, _table=_unit_table(label, runner, metrics), _tops=tops)
 
 

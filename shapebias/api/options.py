@@ -92,4 +92,4 @@ def _convert(name: str, kind: Any, value: Any) -> Any:
     except (TypeError, ValueError):
         pass
     expected = getattr(kind, "__name__", str(kind))
-    raise UsageError(f"{name}={printable(repr(value), 60)} does not fit: it is of type {expected}")
+    raise UsageError(f"{name}={printable(repr(value), 60)} has the wrong type: it must be of type {expected}")

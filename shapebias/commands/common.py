@@ -116,7 +116,7 @@ def _report_error(error: Exception) -> int:
         say("stopped")
     else:
         reason = printable(f"{type(error).__name__}: {error}".rstrip(": "), 240)
-        say(f"it cannot go on ({reason}): `shapebias --debug …` shows where; if it is a mistake of ours, report it")
+        say(f"an unexpected error ended the command ({reason}): see where with `shapebias --debug …`, and report it")
     return 1
 
 

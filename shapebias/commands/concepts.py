@@ -43,7 +43,7 @@ def concepts(
 ) -> None:
     """Count what units detect: the detectors and unique concepts of each layer, by category."""
     if form not in _FORMATS:
-        raise UsageError(f"no --format {printable(form)}: {', '.join(_FORMATS)}")
+        raise UsageError(f"no --format {printable(form)}: there are {', '.join(_FORMATS)}")
     from shapebias.core.analysis.dissection import count_detectors, detectors_text, tally_csv
     from shapebias.core.store.concepts import layer_concepts, read_concepts
     from shapebias.core.store.opening import open_store
@@ -63,7 +63,7 @@ def concepts(
     counts = count_detectors(opened, concepts, pairs)
     if form == "csv":
         if len(pairs) > 1:
-            raise UsageError("a tally is of one layer: name it with --model and --layer")
+            raise UsageError("a tally holds one layer: name it with --model and --layer")
         text = tally_csv(concepts, layer_concepts(opened, concepts, *pairs[0]))
     elif form == "json":
         text = json.dumps([layer.to_record() for layer in counts], indent=1) + "\n"

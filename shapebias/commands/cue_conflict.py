@@ -46,9 +46,9 @@ def cue_conflict(
 ) -> None:
     """Tell whether models decide by shape or by texture where the two disagree, beside people."""
     if not stores and not decisions:
-        raise UsageError("name a store, or recorded decisions with --decisions")
+        raise UsageError("nothing to score: name a store, or recorded decisions with --decisions")
     if export is not None and not stores:
-        raise UsageError("--export writes what the models of a store decided: name a store")
+        raise UsageError("--export writes the decisions of a store's models: name a store")
     from shapebias.core.figures.output import check_plot_file
     from shapebias.core.shape_bias.observers import (
         bias_csv,

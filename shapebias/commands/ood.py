@@ -52,9 +52,9 @@ def ood(
     if form not in _FORMATS:
         raise UsageError(f"no --format {printable(form)}: there are {', '.join(_FORMATS)}")
     if not stores and not decisions:
-        raise UsageError("name a store, or recorded decisions with --decisions")
+        raise UsageError("nothing to score: name a store, or recorded decisions with --decisions")
     if export is not None and not stores:
-        raise UsageError("--export writes what the models of a store decided: name a store")
+        raise UsageError("--export writes the decisions of a store's models: name a store")
     from shapebias.core.ood.comparison import compare
     from shapebias.core.ood.report import comparison_csv, comparison_record, comparison_text
 

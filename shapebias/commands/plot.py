@@ -87,11 +87,11 @@ def plot(
         "criteria": lambda opened: _criteria(opened, score, pair or []),
     }
     if kind not in figures:
-        raise UsageError(f"no figure {printable(kind)}: {', '.join(KINDS)}")
+        raise UsageError(f"no figure {printable(kind)}: there are {', '.join(KINDS)}")
     own_options = (("--epsilon", epsilon, "robustness"), ("--score", score, "criteria"), ("--pair", pair, "criteria"))
     for option, given, figure_kind in own_options:
         if given and kind != figure_kind:
-            raise UsageError(f"{option} is of the figure {figure_kind}")
+            raise UsageError(f"{option} applies to the figure {figure_kind} only")
     check_plot_file(output)
     save_figure(figures[kind](open_store(store)), output)
     print(printable(str(output)))

@@ -27,7 +27,9 @@ def local_path(store: str, done: str) -> Path:
     `done` is the participle for the error message, such as `verified`.
     """
     if is_url(store):
-        raise UsageError(f"a store is {done} on this machine only, and {printable(store)} is a URL: copy the store")
+        raise UsageError(
+            f"{printable(store)} is a URL, and a store can be {done} on this machine only: copy it here first"
+        )
     return Path(store)
 
 

@@ -88,7 +88,9 @@ class UnfinishedRun:
             self._holder.unlink()
             os.close(self._lock)
             named = printable(sorted(others)[0])
-            raise UsageError(f"{printable(str(self.folder))} is needed for the new store, but holds {named}")
+            raise UsageError(
+                f"{printable(str(self.folder))} is needed for the new store, but holds {named}: move that away"
+            )
         shutil.rmtree(self.drawn, ignore_errors=True)  # of a run that was killed: its files may be damaged
         with contextlib.suppress(OSError):
             self.drawn.mkdir(exist_ok=True)

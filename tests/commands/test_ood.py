@@ -137,7 +137,7 @@ def test_the_figure_of_robustness(store_copy: Path, tmp_path: Path) -> None:
     arguments = ("plot", store_copy, "robustness", "-o", figure, "--epsilon")
     assert "write MODEL=NORM:EPSILON" in fails(2, *arguments, "Tiny=4")
     assert "no model Net" in fails(2, *arguments, "Net=l2:3")
-    assert "--epsilon is of the figure robustness" in fails(
+    assert "--epsilon applies to the figure robustness only" in fails(
         2, "plot", store_copy, "filters", "-o", figure, "--epsilon", "Tiny=l2:3"
     )
 

@@ -92,7 +92,7 @@ def distorted_decisions(store: Store, model: str) -> dict[str, NDArray[np.int32]
         return {}
     names = store.attributes_of(path).get("names")
     if not isinstance(names, list) or not all(isinstance(name, str) and name.isprintable() for name in names):
-        raise damaged(store.path, "its names make no sense", path)
+        raise damaged(store.path, "the names of its distortions are not text", path)
     return {name: store.read(f"{path}/{name}", shape=[len(store.labels)]).astype(np.int32) for name in names}
 
 
@@ -104,7 +104,7 @@ def _attacked(store: Store, model: str) -> dict[str, NDArray[np.bool_]]:
     try:
         names = [f"{attack['norm']} {attack['epsilon']:.4g}" for attack in store.attributes_of(path)["attacks"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise damaged(store.path, "its attacks make no sense", path) from error
+        raise damaged(store.path, "its attacks lack a norm or an epsilon", path) from error
     right = store.read(f"{path}/right", shape=[len(names), len(store.labels)]) > 0
     return {printable(name): row for name, row in zip(names, right, strict=True)}
 
@@ -122,7 +122,7 @@ def _variants(store: Store, model: str) -> list[Accuracy]:
             for variant in store.models[model].variants
         ]
     except (KeyError, TypeError) as error:
-        raise damaged(store.path, f"the variants of {model} make no sense") from error
+        raise damaged(store.path, f"the variants of {model} lack numbers of images") from error
 
 
 def is_near_chance(right: int, images: int, chance: float) -> bool:

@@ -108,7 +108,7 @@ def pair_of(store: Store, first: str | None, second: str | None) -> tuple[str, s
         first = first or next(name for name in names if name != second)
         second = second or next(name for name in names if name != first)
     if first == second:
-        raise UsageError(f"{first} is compared with itself: name two models")
+        raise UsageError(f"{first} is compared with itself: name two different models")
     return first, second
 
 
@@ -116,7 +116,7 @@ def shared_layers(store: Store, first: str, second: str) -> list[str]:
     """Return the layers that both models have, by name. Raises UsageError where there is none."""
     layers = [layer for layer in store.layers(first) if layer in store.layers(second)]
     if not layers:
-        raise UsageError(f"{first} and {second} have no layers of one name: their layers cannot be compared")
+        raise UsageError(f"{first} and {second} have no layer names in common: their layers cannot be compared")
     return layers
 
 

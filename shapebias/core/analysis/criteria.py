@@ -144,7 +144,7 @@ def _missing(store: Store, networks: Sequence[NetworkCriteria], sets: Sequence[s
 
 def _way_to_ood(store: Store, sets: Sequence[str]) -> str:
     if not sets and any(ood_decisions(store, model) for model in store.models):
-        return "there is no set of stimuli that all models decided"
+        return "no set of stimuli was decided by all models"
     return "precompute it with --ood NAME=IMAGES"
 
 
@@ -157,7 +157,7 @@ def _way_to_score(store: Store, score: str) -> str:
 
 
 def _unshared_text(family: str) -> str:
-    return f"no explainability by {family_title(family)} methods: no method is one that all models have"
+    return f"no explainability by {family_title(family)} methods: the models have no such method in common"
 
 
 # Pairs of a standard and a robust network

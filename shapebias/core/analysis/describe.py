@@ -78,7 +78,7 @@ def _notes(store: Store) -> list[str]:
     """Return the messages that the user got during the run that made a store; empty for an early store."""
     notes = store.attributes.get("notes", [])
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
-        raise damaged(store.path, "its notes make no sense", "attributes")
+        raise damaged(store.path, "its notes are not text", "attributes")
     return notes
 
 
@@ -109,7 +109,7 @@ def _own_rulers(store: Store) -> list[schema.Ruler]:
     try:
         return [schema.Ruler.from_attributes(ruler) for ruler in store.attributes["rulers"]]
     except (AttributeError, KeyError, TypeError) as error:
-        raise damaged(store.path, "its rulers make no sense", "attributes") from error
+        raise damaged(store.path, "its rulers lack facts about their networks", "attributes") from error
 
 
 def _summaries(store: Store, model: str, layer: str) -> dict[str, dict[str, Any]]:

@@ -88,7 +88,7 @@ def parse_groups(store: Store, texts: Sequence[str]) -> Groups:
         raise UsageError(f"both groups are called {printable(names[0])}")
     label, times = Counter([*models[0], *models[1]]).most_common(1)[0]
     if times > 1:
-        raise UsageError(f"{printable(label)} is named {times} times: a network stands in one group, once")
+        raise UsageError(f"{printable(label)} is named {times} times: name each network once, in one group")
     return _paired_by_architecture(store, (names[0], names[1]), (models[0], models[1]))
 
 
@@ -107,7 +107,7 @@ def compare_groups(store: Store, groups: Groups, metrics: list[str] | None = Non
     """
     layers = [_shared_layers(store, block) for block in groups.blocks]
     if not all(layers):
-        raise UsageError("the networks have no layers of one name: their layers cannot be compared")
+        raise UsageError("the networks have no layer names in common: their layers cannot be compared")
     everywhere = [layer for layer in layers[0] if all(layer in others for others in layers)]
     available = in_order(
         name

@@ -33,7 +33,7 @@ def ood_decisions(store: Store, model: str) -> dict[str, SetDecisions]:
         return {}
     names = single.attributes_of(schema.OOD).get("names")
     if not isinstance(names, list) or not all(map(schema.is_safe_name, names)):
-        raise damaged(single.path, "the names of its sets make no sense", schema.OOD)
+        raise damaged(single.path, "the names of its sets are not names of folders", schema.OOD)
     return {name: _decisions(single, label, name) for name in names if single.has(f"{schema.ood_path(label)}/{name}")}
 
 

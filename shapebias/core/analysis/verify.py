@@ -120,7 +120,7 @@ def _check_files(path: Path, report: VerifyReport) -> None:
     wrong, unknown = differences
     for name, problem in wrong:
         report.add(name, problem)
-    report.notes += [f"{printable(name, 200)} is no file of the store" for name in unknown]
+    report.notes += [f"{printable(name, 200)} does not belong to the store" for name in unknown]
 
 
 def _arrays(path: Path, report: VerifyReport) -> Iterator[tuple[str, "zarr.Array[Any]"]]:
@@ -153,7 +153,7 @@ def _read(store: Store, name: str, array: "zarr.Array[Any]", report: VerifyRepor
         step = (array.shards or array.chunks)[0]
         row = math.prod(array.shape[1:]) * size
         if row * step > _LARGEST or math.prod(array.shape) * size > _MOST * max(report.bytes, 1):
-            raise ValueError(f"its shape, {array.shape}, cannot be")
+            raise ValueError(f"its shape {array.shape} is impossible for its files")
         rows = max(step, _BLOCK // max(row, 1) // step * step)
         for first in range(0, array.shape[0], rows):
             array[first : first + rows]
@@ -231,7 +231,7 @@ def _check_values(
     that is known.
     """
     if value.shape != image.shape or (np.isnan(value) != (image < 0)).any():
-        report.add(f"{path}/top/value", "values and images do not fit")
+        report.add(f"{path}/top/value", "values are NaN where there are images, or numbers where there are none")
         return
     filled = np.where(image < 0, -np.inf, value)
     if (filled[:, 1:] > filled[:, :-1]).any():
@@ -251,7 +251,7 @@ def _check_concepts(store: Store, model: str, layer: str, report: VerifyReport) 
     for name, values in kinds.items():
         report.check_range(f"{path}/{name}", values, 0)
     if (counts.intersection > np.minimum(counts.activation, counts.truth)).any():
-        report.add(f"{path}/intersection", "it is larger than one of its parts")
+        report.add(f"{path}/intersection", "the intersection is larger than one of the two areas")
 
 
 def _check_cue_conflict(store: Store, report: VerifyReport) -> None:
@@ -274,16 +274,18 @@ def _check_attribution(store: Store, report: VerifyReport) -> None:
         image = attribution.image
         report.check_range(f"{schema.ATTRIBUTION}/image", image, 0, len(store.image_paths) - 1)
         if (np.diff(image) <= 0).any():
-            report.add(f"{schema.ATTRIBUTION}/image", "the images are not ascending")
+            report.add(f"{schema.ATTRIBUTION}/image", "the images are not in ascending order")
         report.check_range(f"{path}/target", attribution.target, -1)
         explained = attribution.target >= 0
         if (np.isnan(attribution.probability) == explained).any():
-            report.add(f"{path}/probability", "targets and probabilities do not fit")
+            report.add(
+                f"{path}/probability", "probabilities are NaN where there are targets, or numbers where there are none"
+            )
         report.check_range(f"{path}/probability", attribution.probability[explained], 0, 1 + 1e-5)
         _check_scores(f"{path}/{schema.SCORES}", attribution.scores, report)
         scale = attribution.scale
         if (~np.isnan(scale)[:, ~explained]).any() or not ((scale >= 0) & (scale < np.inf) | np.isnan(scale)).all():
-            report.add(f"{path}/scale", "a value that is no scale")
+            report.add(f"{path}/scale", "a scale is negative or infinite, or belongs to an image that is not explained")
         for number, method in enumerate(attribution.methods):
             for row, stored_scale in enumerate(scale[number].tolist()):
                 largest = float(np.abs(attribution.read(method, row).astype(np.float32)).max(initial=0))

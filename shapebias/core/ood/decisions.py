@@ -45,7 +45,7 @@ class SetDecisions:
 
     def __post_init__(self) -> None:
         if not len(self.images) == len(self.conditions) == len(self.category) == len(self.decision):
-            raise ValueError("not one condition, category and decision an image")
+            raise ValueError("there is not one condition, category and decision per image")
         for values, least in ((self.category, 0), (self.decision, NO_DECISION)):
             if len(values) and not least <= values.min() <= values.max() < len(self.categories):
                 raise ValueError("a category that does not exist")
@@ -139,7 +139,7 @@ def _with_conditions(
         return dict(decided), []
     kept = {observer: decisions for observer, decisions in decided.items() if observer not in lacking}
     names = [printable(observer.name, 40) for observer in decided if observer in lacking]
-    return kept, [f"{name}: {who} is left out, as nothing says the conditions of its images" for who in names]
+    return kept, [f"{name}: {who} is left out: the conditions of its images are unknown" for who in names]
 
 
 def _lacks_conditions(decided: SetDecisions) -> bool:

@@ -54,7 +54,7 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Itera
     set_of = {file: _set_of(file, set_names) for file in files}
     for file in (file for file, name in set_of.items() if name is None):
         text = printable(str(file))
-        problems.append(f"{text} is of no known set: call it SET_SUBJECT_session-1.csv, or its folder SET")
+        problems.append(f"{text} belongs to no known set: call it SET_SUBJECT_session-1.csv, or its folder SET")
     trials: defaultdict[tuple[str, str], _SetTrials] = defaultdict(_SetTrials)
     index_of = {category: index for index, category in enumerate(categories)}
 

@@ -54,7 +54,7 @@ def command_of(store: Store) -> list[str] | None:
     try:
         options = [*_models(store, settings), *_single(settings), *_several(settings)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise damaged(store.path, "its settings make no sense", "attributes") from error
+        raise damaged(store.path, "its settings are not those of a run", "attributes") from error
     options.append(("--store", Path(store.identity).name))
     return [shlex.join(printable(word, 4096) for word in words) for words in (("shapebias", "precompute"), *options)]
 

@@ -110,7 +110,7 @@ def read_mapping(path: Path) -> dict[str, list[Any]]:
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     name, times = Counter(name for name, _ in pairs).most_common(1)[0] if pairs else ("", 0)
     if times > 1:
-        raise ValueError(f"{name!r} is there {times} times")
+        raise ValueError(f"{name!r} is given {times} times")
     return dict(pairs)
 
 

@@ -162,9 +162,9 @@ class Decisions:
 
     def __post_init__(self) -> None:
         if len(set(self.categories)) < len(self.categories):
-            raise ValueError("two categories of one name")
+            raise ValueError("two categories have the same name")
         if not len(self.images) == len(self.shape) == len(self.texture) == len(self.decision):
-            raise ValueError("not one shape, texture and decision an image")
+            raise ValueError("there is not one shape, texture and decision per image")
         for values, least in ((self.shape, 0), (self.texture, 0), (self.decision, NO_DECISION)):
             if len(values) and not least <= values.min() <= values.max() < len(self.categories):
                 raise ValueError("a category that does not exist")

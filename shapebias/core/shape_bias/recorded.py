@@ -67,7 +67,7 @@ def _label(row: dict[str, str], image: str, categories: list[str]) -> tuple[int,
         raise ValueError(f"unknown category {printable(row['category'], 40)}")
     shape, texture = label_stimulus(image, categories)
     if categories[shape] != row["category"]:
-        raise ValueError(f"category {row['category']}, but the image is named otherwise")
+        raise ValueError(f"category {row['category']}, but the image's name says another")
     return shape, texture
 
 

@@ -220,7 +220,7 @@ class SingleStore(Store):
             left_out = {str(method): str(reason) for method, reason in attributes.get("left_out", {}).items()}
             methods = {method.name: method for method in run}
             if len(methods) != len(run) or not all(map(schema.is_safe_name, methods)):
-                raise ValueError("the names of its methods do not fit")
+                raise ValueError("the names of its methods are repeated or unsafe")
         image = self.read(f"{images}/image", shape=[None]).astype(np.int64)
         count = len(image)
 
@@ -271,7 +271,7 @@ class SingleStore(Store):
                     layer_facts = [schema.Layer.from_attributes(dict(attributes)) for attributes in facts.layer_facts]
                     layers = {layer.name: layer for layer in layer_facts}
                     if list(layers) != facts.layers or not all(isinstance(name, str) for name in facts.metrics):
-                        raise ValueError("the names of its layers do not fit")
+                        raise ValueError("the names of its layers differ from its list of layers")
             self._layouts[model] = StoreLayout(model, self._version, layers, tuple(facts.metrics))
         return self._layouts[model]
 

@@ -118,7 +118,7 @@ def _tokens(text: str) -> list[_Token]:
         if match is None:
             position += len(text[position:]) - len(text[position:].lstrip())
             hint = "the quote is not closed" if text[position] in "'\"" else "did you mean !=?"
-            raise FilterError(f"{printable(text[position])} is out of place", position + 1, hint)
+            raise FilterError(f"unexpected {printable(text[position])}", position + 1, hint)
         kind = str(match.lastgroup)
         tokens.append(_Token(kind, match[kind], match.start(kind) + 1))
         position = match.end()
@@ -179,7 +179,7 @@ class _Parser:
         opened = self._take()
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise FilterError("too many parentheses", opened.column)
+            raise FilterError("parentheses are nested too deeply", opened.column)
         mask = self._expression()
         self._depth -= 1
         if self._next.text != ")":
@@ -194,7 +194,9 @@ class _Parser:
         if percent:
             self._take()
         if number < 0 or (percent and number > 100) or (not percent and number % 1 != 0):
-            raise FilterError(f"{printable(amount.text, 40)} is no amount", amount.column, "write 10 or 10%")
+            raise FilterError(
+                f"{printable(amount.text, 40)} is not a number of units", amount.column, "write 10 or 10%"
+            )
         name = self._column()
         if self._is_text(name.text):
             raise FilterError(f"{name.text} is text", name.column, "only numbers have a top and a bottom")

@@ -68,7 +68,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
     stored_text = f"now than {spec.label} in {store_text}"
     runner = stored_runner(store, spec, image_set, device, layers=settings.layers, stored_text=stored_text)
     if [layer.name for layer in runner.layers] != list(store.layers(spec.label)):
-        raise ShapebiasError(f"{spec.label} has other layers now than in {store_text}: make it again")
+        raise ShapebiasError(f"{spec.label} has other layers now than in {store_text}: make the store again")
     comparison = _Comparison(runner, zeroed)
     targets = runner.targets(image_set.labels)
     labelled = np.flatnonzero(targets >= 0)

@@ -88,7 +88,7 @@ class Rest:
         Raises NoRestError where the remainder cannot be split off.
         """
         if layer.function or layer.layout.axes is not None:
-            raise NoRestError("its maps are no module's output as it is")
+            raise NoRestError("no module returns its maps unchanged")
         self._network, self._layer = network, layer
         self._image = images[:1]
         recorder, seen = _CallRecorder(), []
@@ -117,7 +117,7 @@ class Rest:
             inside = call.ended < self._calls[last].ended
             if not inside and isinstance(self._network.get_submodule(call.path), kinds):
                 return call.path, call.number
-        raise NoRestError("nothing of the kind behind it")
+        raise NoRestError("no suitable module runs after it")
 
     def _last_call(self, calls: list[_Call]) -> _Call:
         return next(call for call in calls if (call.path, call.number) == (self._layer.module, self._layer.call))
@@ -129,7 +129,7 @@ class Rest:
         """
         last = self._last_call(calls)
         if not isinstance(last.output, Tensor) or last.output.shape[0] != rows:
-            raise NoRestError("its module returns more than one map an image")
+            raise NoRestError("its module returns more than one map per image")
         steps: dict[str, list[_Step]] = defaultdict(list)
         short: set[int] = set()
         for call in calls:
@@ -156,7 +156,7 @@ class Rest:
             raise NoRestError("the network gives no class scores")
         rows = torch.tensor([*range(len(images)), 0], device=images.device)
         if not _are_close(self(take_rows(output, rows)), scores[rows]):
-            raise NoRestError("something from before it is used behind it")
+            raise NoRestError("a tensor computed before it is used after it")
 
         def silence(_: int, seen: Tensor) -> Tensor:
             changed = seen.clone()
@@ -166,7 +166,7 @@ class Rest:
         with Watch(self._network, [self._layer], silence):
             expected = first_tensor(self._network(images))
         if expected is None or not _are_close(self(silence(0, output)), expected):
-            raise NoRestError("its output is used in another way than its module's")
+            raise NoRestError("the network uses its output differently from its module's output")
 
     def __call__(self, output: Tensor) -> Tensor:
         """Return the scores [R, classes] for outputs [R, units, h, w] of the layer, which may be overwritten."""

@@ -112,7 +112,9 @@ class _Notes:
             self._notes.append(f"ablation ran only the rest of the network behind {names}")
         if self._checked:
             shares = printable(", ".join(self._checked), 400)
-            self._notes.append(f"ablation ran in bfloat16, and where that was not certain in float32: {shares}")
+            self._notes.append(
+                f"ablation ran in bfloat16; decisions that were not certain were run again in float32: {shares}"
+            )
 
 
 def _facts(runner: Runner, mapping: dict[str, list[int]]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class UnitAblation:
         room, most = int(memory * (1 - _KEPT_SHARE)), _MOST_ROWS[runner.device.device.type]
         if room < row_bytes:
             needed = int(row_bytes / (1 - _KEPT_SHARE)) // 1_000_000 + 1
-            raise ShapebiasError(f"{runner.model.label}: ablating {layer.name} needs --memory {needed} at least")
+            raise ShapebiasError(f"{runner.model.label}: ablating {layer.name} needs at least --memory {needed}")
         self.check = Bfloat16Check(runner.network, runner.device, room // 2)
         self.rows = min((room - self.check.weight_bytes) // row_bytes, most)
 

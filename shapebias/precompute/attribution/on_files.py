@@ -44,7 +44,7 @@ def find_files(names: Sequence[str]) -> list[Path]:
     files = [file for name in names for file in _files(name)]
     if len(files) > MOST_FILES:
         raise UsageError(
-            f"{len(files):,} images: name at most {MOST_FILES}; for more there is `precompute --passes attribution`"
+            f"{len(files):,} images are too many: name at most {MOST_FILES}, or use `precompute --passes attribution`"
         )
     return files
 
@@ -148,7 +148,7 @@ class _Explainer:
             maps += _method_maps(explanation)
             progress.advance(len(images))
         replaced = {attribution_map.fallback for attribution_map in maps} - {""}
-        self.notes += [f"{choice.name} does not hold for it: {fallback} took its place" for fallback in replaced]
+        self.notes += [f"{choice.name} does not apply to this network: {fallback} replaces it" for fallback in replaced]
         return maps
 
     def _targets_of(self, scores: Tensor) -> Tensor:

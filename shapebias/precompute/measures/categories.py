@@ -146,7 +146,9 @@ def category_mappings(runners: Sequence[Runner], file: Path | None) -> dict[str,
     categories = list(next(iter(mappings.values())))
     for label, mapping in mappings.items():
         if list(mapping) != categories:
-            raise ShapebiasError(f"{label} decides among other categories than {next(iter(mappings))}: run them apart")
+            raise ShapebiasError(
+                f"{label} decides among other categories than {next(iter(mappings))}: precompute them in separate runs"
+            )
     return mappings
 
 

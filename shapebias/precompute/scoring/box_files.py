@@ -115,7 +115,7 @@ def read_table(text: str, name: str) -> dict[str, list["_Row"]]:
         for path, row in _table(text, name):
             rows.setdefault(_without_extension(path), []).append(row)
     except csv.Error as error:
-        raise ShapebiasError(f"{printable(name)} is no table: {printable(str(error), 100)}") from error
+        raise ShapebiasError(f"{printable(name)} is not a table: {printable(str(error), 100)}") from error
     return rows
 
 
@@ -171,7 +171,7 @@ def _join(rows: list[_Row]) -> ImageBoxes:
         raise NoBoxesError("a box has no area")
     sizes = {row.size for row in rows}
     if len(sizes) > 1 or any(size is not None and min(size) < 1 for size in sizes):
-        raise NoBoxesError("the size of the image makes no sense")
+        raise NoBoxesError("the size of the image is below 1 px or given differently")
     return ImageBoxes(boxes, tuple(row.name for row in rows), sizes.pop())
 
 

@@ -67,7 +67,7 @@ def find_boxes(files: BoxFiles, images: ImageSet) -> FoundBoxes:
         sizes.append(size)
     notes = [_counted(names, len(images), reason) for reason, names in unfit.items()]
     if missing:
-        notes.insert(0, _counted(missing, len(images), f"{printable(files.source, 100)} has none by their names"))
+        notes.insert(0, _counted(missing, len(images), f"{printable(files.source, 100)} does not name them"))
     return FoundBoxes(boxes, classes, sizes, notes)
 
 
@@ -92,9 +92,9 @@ def _scaled_to(file_boxes: ImageBoxes, size: Size) -> NDArray[np.float64]:
     file_size = file_boxes.size or size
     differences = size[0] - file_size[0] * size[1] / file_size[1], size[1] - file_size[1] * size[0] / file_size[0]
     if min(map(abs, differences)) > _ROUNDING:
-        raise NoBoxesError(f"they are of an image of other proportions, {file_size[0]} x {file_size[1]} px")
+        raise NoBoxesError(f"they belong to an image of other proportions, {file_size[0]} x {file_size[1]} px")
     if (file_boxes.boxes[:, :2] < -1).any() or (file_boxes.boxes[:, 2:] > np.add(file_size, 1)).any():
-        raise NoBoxesError("they reach beyond the image, so they are of another one")
+        raise NoBoxesError("they reach beyond the image, so they belong to another one")
     scaled: NDArray[np.float64] = file_boxes.boxes * np.tile(np.divide(size, file_size), 2)
     return scaled
 

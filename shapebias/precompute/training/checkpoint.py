@@ -81,7 +81,9 @@ def load_state(
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
     except Exception as error:
-        raise ShapebiasError(f"{path_text} does not fit: start anew with --overwrite, or delete it") from error
+        raise ShapebiasError(
+            f"{path_text} does not belong to this network: start anew with --overwrite, or delete it"
+        ) from error
     return history
 
 

@@ -130,7 +130,7 @@ def test_cue_conflict_images_have_decisions_only(cue_conflict_store: Path) -> No
     assert [result.decision and result.decision.verdict for result in results] == verdicts
     assert [result.decision and result.decision.name for result in results] == ["cat", "elephant", "knife", "elephant"]
     assert not results[0].layers
-    assert "keeps those of probe images" in results[0].missing[0]
+    assert "keeps both for probe images only" in results[0].missing[0]
 
 
 def test_what_a_store_lacks_is_said(store_copy: Path) -> None:
@@ -173,7 +173,7 @@ def test_joined_stores_find_an_image_by_its_path(small_store: Path, store_copy: 
     assert strongest.activation == owner.activations(label, "block1", "max")[5, strongest.unit.index]
     assert strongest.unit.model == "Tiny@copy"
     first = on_image(joined, images.names[50], layer="block1")
-    assert (first[0].missing, first[0].layers) == (["not among its images"], {})
+    assert (first[0].missing, first[0].layers) == (["the model was not shown this image"], {})
     assert first[1].layers["block1"]
 
 

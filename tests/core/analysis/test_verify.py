@@ -35,7 +35,7 @@ def change(store: Path, path: str, index: tuple[int, ...], value: float) -> None
         ("Tiny/block1/top/position", (2, 1, 0), 77, "is possible"),
         ("Tiny/block1/top/value", (2, 0), 77, "not the unit's max"),
         ("Tiny/block1/top/value", (2, 5), 77, "not sorted"),
-        ("Tiny/block1/top/value", (2, 5), np.nan, "values and images do not fit"),
+        ("Tiny/block1/top/value", (2, 5), np.nan, "values are NaN where there are images"),
         ("Tiny/block1/metrics/sparsity", (2,), 1.5, "is possible"),
         ("Tiny/block1/metrics/smoothness", (2,), -0.5, "is possible"),
     ],
@@ -52,7 +52,7 @@ def test_more_of_both_than_of_one_is_wrong(concept_store: Path, tmp_path: Path) 
     copy = Path(shutil.copytree(concept_store, tmp_path / "copy.zarr"))
     path = "Tiny/block1/concepts/intersection"
     change(copy, path, (0, 0), 10**9)
-    assert (path, "it is larger than one of its parts") in verify_store(copy).wrong
+    assert (path, "the intersection is larger than one of the two areas") in verify_store(copy).wrong
 
 
 def test_a_store_without_a_manifest_is_checked_but_for_its_metadata(store_copy: Path) -> None:
@@ -67,7 +67,7 @@ def test_files_that_no_array_owns_and_unknown_arrays_are_noted(store_copy: Path)
     zarr.open_group(store_copy, mode="r+").create_array("models/Tiny/more", data=np.ones(3))
     report = verify_store(store_copy)
     assert not report.wrong
-    assert "notes\\x1b.txt is no file of the store" in report.notes
+    assert "notes\\x1b.txt does not belong to the store" in report.notes
     assert "models/Tiny/more is an array that this version does not know" in report.notes
 
 

@@ -190,7 +190,7 @@ def test_observers_without_conditions_are_left_out_where_there_are_several() -> 
     images = ["cat/cat1.png", "dog/dog1.png"]
     with_conditions, without = set_of(images, [0, 1], ["c50", "c10"]), set_of(images, [0, 0], ["c50", "NaN"])
     comparison = compare({MODELS[0]: {"contrast": with_conditions}, MODELS[1]: {"contrast": without}})
-    assert comparison.notes == ["contrast: R is left out, as nothing says the conditions of its images"]
+    assert comparison.notes == ["contrast: R is left out: the conditions of its images are unknown"]
     assert comparison.sets["contrast"].conditions == ["c50", "c10"]
     assert {row.observer for row in comparison.accuracies} == {MODELS[0]}
     some = set_of([*images, "cat/cat2.png"], [0, 1, 0], ["c50", "c10", ""])

@@ -95,7 +95,7 @@ def test_digests_change_with_the_boxes(tmp_path: Path) -> None:
         (XML.format(name="1", objects=OBJECT.format("cat", 5, 5, 5, 9)), "no area"),
         (XML.format(name="1", objects=OBJECT.format("cat", 5, 5, "nan", 9)), "no area"),
         (XML.format(name="1", objects=OBJECT.format("cat", 5, 5, "six", 9)), "no annotation"),
-        (XML.format(name="1", objects=OBJECT.format("cat", 1, 1, 2, 2)).replace(">500<", ">0<"), "no sense"),
+        (XML.format(name="1", objects=OBJECT.format("cat", 1, 1, 2, 2)).replace(">500<", ">0<"), "below 1 px"),
     ],
 )
 def test_files_that_are_no_annotation(tmp_path: Path, content: str, reason: str) -> None:

@@ -86,9 +86,9 @@ def test_boxes_of_other_images_are_left_out_and_counted(tmp_path: Path) -> None:
     assert [len(own) for own in image_boxes.boxes] == [0, 1, 0, 0, 0]  # sizes are rounded
     lines = [note.replace(str(tmp_path), "") for note in image_boxes.notes]
     assert lines == [
-        "no boxes of 2 of 5 images (cat/3.png, …): /boxes.csv has none by their names",
-        "no boxes of 1 of 5 images (cat/0.png): they are of an image of other proportions, 40 x 60 px",
-        "no boxes of 1 of 5 images (cat/2.png): they reach beyond the image, so they are of another one",
+        "no boxes of 2 of 5 images (cat/3.png, …): /boxes.csv does not name them",
+        "no boxes of 1 of 5 images (cat/0.png): they belong to an image of other proportions, 40 x 60 px",
+        "no boxes of 1 of 5 images (cat/2.png): they reach beyond the image, so they belong to another one",
     ]
 
 

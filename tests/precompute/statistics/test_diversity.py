@@ -61,7 +61,7 @@ def test_early_and_joined_stores_name_the_networks_that_measure_similarity(small
     assert [(ruler.label, ruler.layer) for ruler in rulers_of(open_store(early))] == [("Tiny", "block3")]
     assert "visual diversity by Tiny block3" in store_text(open_store(early))
     group.attrs["rulers"] = [{"label": "X"}]
-    with pytest.raises(StoreError, match="its rulers make no sense"):
+    with pytest.raises(StoreError, match="its rulers lack facts about their networks"):
         rulers_of(open_store(early))
 
 

@@ -176,7 +176,7 @@ async def test_cue_conflict_images_show_decisions(cue_conflict_store: Path) -> N
         await find(screen, pilot, "dog texture")
         assert "cue-conflict image" in said(screen)
         assert "cat shape, dog texture" in said(screen)
-        assert "a store keeps those of probe images" in said(screen)
+        assert "a store keeps both for probe images only" in said(screen)
         assert "predicts cat (shape)" in str(screen.columns["Tiny"].query("Static").first().render())
         assert units(screen, "Tiny") == []
         assert not screen.photo.display
@@ -190,7 +190,7 @@ async def test_what_a_store_lacks_is_said_and_nothing_fails(store_copy: Path) ->
     async with exploring(open_store(store_copy), Graphics.NONE, unit=UNIT) as (app, pilot):
         screen = await opened(app, pilot)
         assert "--activations none" in said(screen)
-        assert "no scores of classes" in said(screen)
+        assert "no class scores" in said(screen)
         await pilot.press("j", "enter", "n", "right", "v")
         await read(screen, pilot)
 
