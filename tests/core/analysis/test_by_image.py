@@ -141,7 +141,7 @@ def test_what_a_store_lacks_is_said(store_copy: Path) -> None:
     [seen] = on_image(store, named(store, 0))
     assert (seen.decision, seen.layers) == (None, {})
     assert any("--activations none" in line for line in seen.missing)
-    assert any("no scores" in line for line in seen.missing)
+    assert any("no class scores" in line for line in seen.missing)
     assert "--activations none" in image_text(named(store, 0), [seen])
 
 

@@ -148,4 +148,4 @@ def test_commands_say_it_in_one_line(command: list[str]) -> None:
     result = CliRunner().invoke(app, command)
     assert result.exit_code in (1, 2)
     assert len(result.stderr.splitlines()) == 1
-    assert "copy the store" in result.stderr or "check the URL" in result.stderr
+    assert "copy it here first" in result.stderr or "check the URL" in result.stderr
