@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_DIGITS = 3  # significant ones
-_MOST_DECIMALS = 3  # of columns with a value of 0.1 and more
-_SAMPLE = 16_384  # values that say how many decimals are needed
-_NOTHING = 1e-6  # of a column's largest value: what is smaller is rounding, and written as 0
-_LONG = 100_000  # from which numbers are written with an exponent
+_DIGITS = 3  # significant digits
+_MOST_DECIMALS = 3  # decimals of columns with a value of 0.1 or more
+_SAMPLE = 16_384  # number of values that decide how many decimals a column needs
+_NOTHING = 1e-6  # fraction of a column's largest value below which a value is a rounding error, written as 0
+_LONG = 100_000  # smallest number that is written with an exponent
 
 
 def number_text(value: float, decimals: int = _MOST_DECIMALS) -> str:

@@ -49,7 +49,7 @@ def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
         raise UsageError(
             f"{name} needs a package ({_error_line(error)}); s3:// comes with pip install 'shapebias[remote]'"
         ) from error
-    except Exception as error:  # each protocol has its own
+    except Exception as error:  # each protocol raises errors of its own
         raise UsageError(f"{name} cannot be opened: {_error_line(error)}") from error
     return files, str(path)
 

@@ -25,7 +25,7 @@ def printable(text: str | bytes, limit: int = 200) -> str:
     """
     if isinstance(text, bytes):
         text = os.fsdecode(text)
-    if len(text) > 4 * limit:  # never escape megabytes to show a line
+    if len(text) > 4 * limit:  # cut first, so that megabytes are never escaped to show one line
         text = text[: 2 * limit] + text[-2 * limit :]
     if not (text.isascii() and text.isprintable()):
         text = "".join(map(_escape, text))

@@ -152,7 +152,7 @@ def at_least(successes: int, trials: int, probability: float) -> float:
         return 1.0
     if not 0 < probability < 1:
         return float(probability >= 1 and successes <= trials)
-    if successes <= trials * probability:  # the sum with fewer terms
+    if successes <= trials * probability:  # sum the tail that has fewer terms
         return 1 - at_least(trials - successes + 1, trials, 1 - probability)
     odds = math.log(probability), math.log1p(-probability)
     logs = (

@@ -72,7 +72,7 @@ class Attributions:
         self._store = store
         self._of: dict[str, Attribution] = {}
         self._rows: dict[str, dict[str, int]] = {}  # by model: the row of each image, by its path
-        self._names: dict[tuple[str, int], str] = {}  # names of outputs
+        self._names: dict[tuple[str, int], str] = {}  # names of the networks' outputs
         names: dict[str, ImageName] = {}
         for model in store.models:
             owner, label = store.owner(model)

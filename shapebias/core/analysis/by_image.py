@@ -230,7 +230,7 @@ def _on_probe(store: Store, path: str, model: str, *, layer: str | None, limit: 
 
 def _firing(store: Store, model: str, layer: str, *, row: int, limit: int) -> list[Firing]:
     values = store.layer_read(model, layer, "activations/max", row).astype(np.float64)
-    with np.errstate(over="ignore"):  # round as the activations were, so that the largest ratio is 1
+    with np.errstate(over="ignore"):  # rounded to float16 like the activations, so that the largest ratio is 1
         largest = store.metric(model, layer, "max").astype(np.float16).astype(np.float64)
     relative = np.zeros(len(values))
     np.divide(values, largest, out=relative, where=(largest > 0) & (values > 0) & (values < schema.CLIPPED))

@@ -25,7 +25,7 @@ ONE_NETWORK = (
     "networks of each kind: --group"
 )
 
-# What it means that a metric is larger; of others "larger in" its name.
+# The meaning of a larger value, by metric; for all others it is "larger in" and the metric's name.
 _WORDS = {
     "smoothness": "smoother",
     "filter_smoothness": "smoother in its filters",
@@ -93,7 +93,7 @@ class Overall:
     effect: float
 
 
-# Which models and layers are compared
+# The models and layers to compare
 
 
 def pair_of(store: Store, first: str | None, second: str | None) -> tuple[str, str]:

@@ -17,9 +17,9 @@ from shapebias.core.text import printable
 from shapebias.core.uncertainty.interval import UNKNOWN, Interval
 from shapebias.core.uncertainty.shares import mean_share, wilson
 
-SCORE = "insertion_max"  # compares networks of different confidence, and needs no objects
+SCORE = "insertion_max"  # this score compares networks of different confidence, and needs no objects
 _SEPARATORS = re.compile(r"[-_. @+]+")
-_STANDARD, _ROBUST = {"s", "standard"}, {"r", "robust"}  # words of labels
+_STANDARD, _ROBUST = {"s", "standard"}, {"r", "robust"}  # words in the labels of standard and of robust networks
 
 
 @dataclass(frozen=True, kw_only=True)

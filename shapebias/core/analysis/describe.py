@@ -99,7 +99,7 @@ def rulers_of(store: Store) -> list[schema.Ruler]:
 
 
 def _own_rulers(store: Store) -> list[schema.Ruler]:
-    if "rulers" not in store.attributes:  # an early store
+    if "rulers" not in store.attributes:  # an early store, which does not name the networks that measured similarity
         model = next(iter(store.models.values()))
         return [
             schema.Ruler(

@@ -18,7 +18,7 @@ from shapebias.core.text import aligned, printable
 from shapebias.core.uncertainty.resampling import Significance, exchange_test, holm, sign_flip_test
 
 DRAWS = 20_000  # number of random arrangements, where there are too many to test all
-OVERALL = ""  # stands for the layer where all layers are taken together
+OVERALL = ""  # in place of a layer's name: all layers together
 
 Floats = NDArray[np.float64]
 

@@ -73,7 +73,8 @@ class Correlator:
         norm = self._norm(model, layer)
         products = np.zeros(len(norm))
         for first, block in self._blocks(model, layer):
-            products += block.T @ standardised[first : first + len(block)]  # no mean to take off: `wanted` sums to zero
+            # `standardised` sums to zero, so that no mean is subtracted.
+            products += block.T @ standardised[first : first + len(block)]
         correlations = np.full(len(norm), np.nan)
         np.divide(products, norm, out=correlations, where=norm > 0)
         clipped: NDArray[np.float64] = np.clip(correlations, -1.0, 1.0)
@@ -171,7 +172,7 @@ def _best_units(
         correlation = correlator.correlations(unit, model, layer)
         if (model, layer) == (unit.model, unit.layer):
             correlation[unit.index] = np.nan
-        ranked = np.argsort(-correlation, kind="stable")[:limit].tolist()  # NaN last
+        ranked = np.argsort(-correlation, kind="stable")[:limit].tolist()  # units without a correlation come last
         chosen = [index for index in ranked if not np.isnan(correlation[index])]
         best += [(Unit(model, layer, index), float(correlation[index])) for index in chosen]
     return sorted(best, key=lambda twin: -twin[1])[:limit]

@@ -67,7 +67,7 @@ class VerifyReport:
     arrays: int = 0
     files: int = 0
     bytes: int = 0
-    units: int = 0  # computed again
+    units: int = 0  # units that were computed again
     wrong: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -129,7 +129,7 @@ def _arrays(path: Path, report: VerifyReport) -> Iterator[tuple[str, "zarr.Array
         name = file.parent.relative_to(path).as_posix()
         try:
             node = zarr.open(file.parent, mode="r")
-        except Exception as error:  # zarr raises nearly every kind
+        except Exception as error:  # zarr raises errors of nearly every kind
             report.add(f"{name}/zarr.json", f"the metadata cannot be read: {error or type(error).__name__}")
             continue
         if isinstance(node, zarr.Array):
@@ -159,7 +159,7 @@ def _read(store: Store, name: str, array: "zarr.Array[Any]", report: VerifyRepor
             array[first : first + rows]
     except StoreError as error:
         report.add_error(error, name)
-    except Exception as error:  # zarr and its codecs raise nearly every kind
+    except Exception as error:  # zarr and its codecs raise errors of nearly every kind
         report.add(name, str(error) or type(error).__name__)
 
 
@@ -179,7 +179,7 @@ def _check_images(store: Store, report: VerifyReport) -> None:
                     Image.open(io.BytesIO(store.thumbnail(models[0], int(image))), formats=("JPEG", "PNG")).load()
             except StoreError as error:
                 report.add_error(error, f"{schema.PROBE}/thumbnails/{key}")
-            except Exception:  # Pillow's decoders raise nearly every kind
+            except Exception:  # Pillow's decoders raise errors of nearly every kind
                 report.add(f"{schema.PROBE}/thumbnails/{key}", f"the picture of image {image} cannot be decoded")
 
 

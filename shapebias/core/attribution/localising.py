@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FEWEST = 20  # images, of which one half chooses the threshold of the other
-Boxes = NDArray[np.float64]  # [..., 4]
+FEWEST = 20  # fewest images: each half chooses the threshold for the other half
+Boxes = NDArray[np.float64]  # [..., 4]: left, top, right, bottom
 _Ints = NDArray[np.int64]
 
 
@@ -91,7 +91,7 @@ class _Runs:
 
     def touching(self, height: int, width: int) -> tuple[_Ints, _Ints]:
         """Return the pairs of runs that touch at a side or a corner: the indices of the upper and of the lower ones."""
-        line = width + 2  # further than any run reaches
+        line = width + 2  # longer than any run of pixels
         line_start = (self.mask * (height + 1) + self.row) * line
         # The first lower run that ends behind our start.
         first = np.searchsorted(line_start + self.stop, line_start + line + self.start)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
-REFERENCE_SIDE = 224  # px: the image that settings in px are of
+REFERENCE_SIDE = 224  # side of the image, in px, to which settings in px refer
 
 Value = int | float | str
 

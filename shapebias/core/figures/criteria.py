@@ -22,7 +22,7 @@ _FILLS = ("full", "none", "bottom", "left")  # shapes of markers, by family
 _GREY = "#6a6a6a"
 _NAMED = 3  # most methods of a family in the legend, and most sets of stimuli on an axis
 _LEAST_SPAN = 0.1  # smallest range of an axis, so that no small difference looks large
-_APART = 7.0  # points, 1/72 inch, between the families of a network, which else hide one another
+_APART = 7.0  # distance in points (1/72 inch) between a network's families, so that they do not hide one another
 
 Value = Callable[[NetworkCriteria], Interval]
 

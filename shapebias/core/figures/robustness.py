@@ -29,7 +29,7 @@ _ROWS = {  # for each panel the label of its axis, and its measures
 }
 _STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _GREY = "#8a8a8a"
-_GROUND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3}  # background of text that is over lines
+_GROUND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3}  # of a text over lines
 _AXES = {  # for each norm the label of the axis, where the axis becomes logarithmic, and its ticks
     L2: ("epsilon, l2, pixels in [0, 1]", 0.01, (0, 0.01, 0.1, 1, 5)),
     LINF: ("epsilon, linf, 255ths", 0.5, (0, 0.5, 1, 2, 4, 8)),

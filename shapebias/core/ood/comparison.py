@@ -17,7 +17,7 @@ from shapebias.core.text import printable
 
 # In place of a condition: all conditions that count. In place of a set: the mean over the sets `OodComparison.common`.
 MEAN = ""
-PEOPLE = OodObserver("people", "recorded", is_person=True)  # people as a whole
+PEOPLE = OodObserver("people", "recorded", is_person=True)  # the name of people as a whole
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from shapebias.core.ood.stimuli import image_id
 from shapebias.core.shape_bias.decisions import NO_DECISION
 from shapebias.core.text import printable
 
-NOT_SEEN = -1  # an image that an observer was not shown
+NOT_SEEN = -1  # marks an image that an observer was not shown
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class _SetTrials:
 
     images: list[str] = field(default_factory=list)
     conditions: list[str] = field(default_factory=list)
-    rows: list[tuple[int, int]] = field(default_factory=list)  # category, decision
+    rows: list[tuple[int, int]] = field(default_factory=list)  # category and decision of each trial
 
 
 def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Iterable[str]) -> RecordedSets:

@@ -12,8 +12,8 @@ from shapebias.core.store.concepts import read_concepts, was_dissected
 from shapebias.core.store.reader import Store
 from shapebias.core.text import aligned
 
-_LOW_LEVEL = {"color", "texture"}  # categories of concepts that need no part or object
-_MAIN = ("shape", "maps", "kinds", "concepts")  # the claims of the story
+_LOW_LEVEL = {"color", "texture"}  # categories of concepts that are no parts or objects
+_MAIN = ("shape", "maps", "kinds", "concepts")  # keys of the claims that the story tells
 
 
 class ClaimVerdict(StrEnum):

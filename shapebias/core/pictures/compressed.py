@@ -10,7 +10,7 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 Apply = Callable[..., Iterable[bytes]]
-_SAMPLED = 4  # tiles that a way of encoding is tried on before all are
+_SAMPLED = 4  # number of tiles on which an encoding is tried before all are encoded
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Way:
         return file.getvalue()
 
 
-# The best first. At the same number of bytes, half as wide and high is nearer to a photo than fewer than 32 colours.
+# The best way comes first. At equal bytes, half the width and height is nearer to a photo than fewer than 32 colours.
 _PNG = tuple(
     _Way(shrunk, colours)
     for shrunk, colours in (

@@ -190,7 +190,7 @@ def _picture(store: Store, model: str, image: int) -> Image.Image:
     encoded = store.thumbnail(model, image)
     try:
         return _decode(encoded)
-    except Exception as error:  # Pillow's decoders raise nearly every kind
+    except Exception as error:  # Pillow's decoders raise errors of nearly every kind
         raise damaged(store.owner(model).store.path, f"the thumbnail of image {image} cannot be decoded") from error
 
 

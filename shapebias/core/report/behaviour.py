@@ -18,11 +18,11 @@ from shapebias.core.uncertainty.shares import wilson
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FEW = 3  # conditions of a kind that have a sentence each; of more the extremes have one
+_FEW = 3  # up to so many conditions of a kind have one sentence each; of more conditions only the extremes are named
 _KINDS = {"distortion": "distortions", "attack": "attacks", "variant": "variants of the images"}
 _MEAN_OF_SETS = "mean of all sets"
 
-Fractions = Mapping[str, float]  # by model
+Fractions = Mapping[str, float]  # the accuracy of each model
 
 
 # Shape or texture

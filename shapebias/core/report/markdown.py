@@ -14,9 +14,9 @@ from shapebias.core.report.report import Report
 from shapebias.core.report.tables import Table
 from shapebias.core.text import markdown_row, markdown_text
 
-_IMAGES, _COLUMNS = 8, 4  # of a unit's picture
+_IMAGES, _COLUMNS = 8, 4  # images and columns of a unit's picture
 _TILE, _LIGHT_TILE = 96, 56  # px
-_LONG = 2000  # characters of a sentence, a note, a caption
+_LONG = 2000  # most characters of a sentence, a note or a caption
 
 
 def write_markdown(report: Report, path: Path, command: str) -> None:

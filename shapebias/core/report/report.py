@@ -18,13 +18,13 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.core.units.table import UnitTable, load_units
 
-SUBJECTS = (  # in the order of the page
+SUBJECTS = (  # the subjects in the order of the page
     *(behaviour.shape_bias, behaviour.accuracy, behaviour.out_of_distribution, behaviour.strength),
     *(units.smoothness, units.filters, units.noise, units.diversity, units.sensitivity),
     *(units.detectors, units.ablation),
     *(explanations.attribution, explanations.three_criteria),
 )
-_MOST_UNITS, _MOST_UNITS_LIGHT = 2000, 400  # rows of the table of units
+_MOST_UNITS, _MOST_UNITS_LIGHT = 2000, 400  # largest number of rows in the table of units
 _WORDS = ("concept", "concept_category")
 
 

@@ -14,8 +14,8 @@ from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
 
 Words = tuple[str, ...]
-IN_MEMORY = " in memory"  # how the source of a network ends that a Python program had
-SINGLE = {  # settings with one value: the option, and what it is where nothing is said
+IN_MEMORY = " in memory"  # the end of a network's source where a Python program gave it
+SINGLE = {  # settings with one value: the option and its default
     "images": ("--images", None),
     "labels": ("--labels", None),
     "layers": ("--layers", "paper"),
@@ -37,7 +37,7 @@ SINGLE = {  # settings with one value: the option, and what it is where nothing 
     "attribution_steps": ("--attribution-steps", 112),
     "boxes": ("--boxes", None),
 }
-_NAMED = {"variants": "--variant", "ood": "--ood"}  # lists of a name and where its images are
+_NAMED = {"variants": "--variant", "ood": "--ood"}  # settings that list names with the sources of their images
 _LISTED = {"noise_std": "--noise-std", "distortions": "--distortion"}
 
 
@@ -94,5 +94,5 @@ def _several(settings: Mapping[str, Any]) -> Iterable[Words]:
 def _method(attributes: Mapping[str, Any]) -> str:
     try:
         return str(Choice.from_attributes(attributes))
-    except UsageError:  # of a later version
+    except UsageError:  # an attribution method of a later version
         return str(attributes["name"])

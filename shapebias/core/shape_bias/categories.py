@@ -13,7 +13,7 @@ from shapebias.core.errors import UsageError
 from shapebias.core.imagenet import plain
 from shapebias.core.text import printable
 
-# What the names of stimuli can say: letters and single spaces, as `cat` of cat1-elephant2.png.
+# A category in a stimulus' name has letters and single spaces, such as `cat` in cat1-elephant2.png.
 CATEGORY = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)*")
 
 _SYNONYMS = {  # other names of the 16 categories in data sets

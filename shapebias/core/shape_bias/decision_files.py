@@ -17,10 +17,11 @@ from shapebias.core.text import printable
 COLUMNS = ("subj", "session", "trial", "rt", "object_response", "category", "condition", "imagename")
 NO_RESPONSE = "na"
 _NEEDED = ("subj", "object_response", "category", "imagename")
-_NAMED = 3  # reasons a line names
+_NAMED = 3  # number of reasons that one line names
 
-Row = dict[str, str]  # the texts of a trial by column
-Take = Callable[[Path, Row, int], None]  # takes a file's row with its decision; raises ValueError that says why not
+Row = dict[str, str]  # the texts of a trial, by column
+# Adds a file's row with its decision; raises ValueError with the reason where the row cannot be used.
+Take = Callable[[Path, Row, int], None]
 
 
 def is_person(subject: str) -> bool:

@@ -15,7 +15,7 @@ from shapebias.core.shape_bias.categories import CATEGORY
 from shapebias.core.text import printable
 
 RESAMPLES = 10_000
-SOURCES, IMAGES = "shape and texture sources", "images"  # the things that are resampled for an interval
+SOURCES, IMAGES = "shape and texture sources", "images"  # the two ways to resample for an interval
 NO_DECISION = -1
 NATIVE, MODEL = STIMULI = ("native", "model")  # how stimuli are prepared: as they are, or by the network's own crop
 
@@ -176,7 +176,7 @@ class Decisions:
     def among(self, categories: Sequence[str]) -> "Decisions":
         """Return those for images of which both cues are among these categories; a decision for another one is
         NO_DECISION."""
-        new = np.full(len(self.categories) + 1, NO_DECISION, np.int32)  # its last is that of NO_DECISION
+        new = np.full(len(self.categories) + 1, NO_DECISION, np.int32)  # the last entry stands for NO_DECISION
         for index, name in enumerate(self.categories):
             if name in categories:
                 new[index] = categories.index(name)

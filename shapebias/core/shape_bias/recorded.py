@@ -28,7 +28,7 @@ class _Trials:
     """The trials of one subject while files are read."""
 
     images: list[str] = field(default_factory=list)
-    rows: list[tuple[int, int, int]] = field(default_factory=list)  # shape, texture, decision
+    rows: list[tuple[int, int, int]] = field(default_factory=list)  # shape, texture and decision of each trial
 
 
 def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded:

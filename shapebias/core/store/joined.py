@@ -33,7 +33,7 @@ class JoinedStore(Store):
         self.path = stores[0].path
         self.attributes = stores[0].attributes
         self._stores = list(stores)
-        self._owners: dict[str, tuple[int, str]] = {}  # by label here: the number of its store, and its label there
+        self._owners: dict[str, tuple[int, str]] = {}  # by joined label: store number, own label
         for number, store in enumerate(stores):
             for label in store.models:
                 self._owners[self._free_label(label, Path(store.path).stem)] = (number, label)

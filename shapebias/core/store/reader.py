@@ -73,9 +73,9 @@ class Store(Protocol):
     are requested. Every method that reads raises StoreError where the store is damaged.
     """
 
-    path: Path | str  # the folder, or the URL; of several stores that of the first
-    attributes: dict[str, Any]  # of several stores, those of the first
-    models: dict[str, schema.Model]  # by label
+    path: Path | str  # the folder or URL of the store, or of the first of several stores
+    attributes: dict[str, Any]  # the attributes of the store, or of the first of several stores
+    models: dict[str, schema.Model]  # the models by their labels
 
     @property
     def identity(self) -> str:

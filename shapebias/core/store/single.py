@@ -26,7 +26,7 @@ from shapebias.core.store.ragged import Ragged
 from shapebias.core.store.reader import Owner, Part, Store, TopImages, Unit
 from shapebias.core.text import printable
 
-_AT_ONCE = 1 << 16  # units of a model whose metrics are read for all layers together
+_AT_ONCE = 1 << 16  # up to so many units of a model have their metrics read for all layers together
 
 
 class SingleStore(Store):
@@ -40,7 +40,7 @@ class SingleStore(Store):
         self.path = path
         self._group, self._files = group, files
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: of which images, and pictures
+        self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: images and pictures
         self._layouts: dict[str, StoreLayout] = {}
         self._metrics: dict[ArrayPart, NDArray[np.float32]] = {}  # metrics of all layers of a model
         with self._reading("attributes"):
@@ -65,7 +65,7 @@ class SingleStore(Store):
             raise StoreError(
                 f"{store_name(self.path)}: {problem}", self.path, where=printable(where), problem=problem
             ) from error
-        except Exception as error:  # zarr, its codecs and its JSON raise nearly every kind
+        except Exception as error:  # zarr, its codecs and its JSON raise errors of nearly every kind
             raise damaged(self.path, printable(str(error) or type(error).__name__, 120), where) from error
 
     def _model(self, label: str) -> schema.Model:

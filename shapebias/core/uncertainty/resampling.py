@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000  # number of resamples for an interval or a test, unless the caller says otherwise
-MOST = 100_000  # up to so many arrangements are all tested; where there are more, a random sample
-_AT_ONCE = 4_000_000  # values that are held at once
+MOST = 100_000  # largest number of arrangements that are all tested; of more, a random sample is tested
+_AT_ONCE = 4_000_000  # number of values in memory at once
 _ROUNDING = 1e-12  # fraction of the largest value: statistics that differ by less count as equal
 
 Floats = NDArray[np.float64]

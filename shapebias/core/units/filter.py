@@ -28,7 +28,7 @@ from shapebias.core.units.table import UnitTable
 
 Mask = NDArray[np.bool_]
 
-_DEEPEST = 50  # parentheses in parentheses
+_DEEPEST = 50  # largest depth of nested parentheses
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>'[^']*'|"[^"]*") | (?P<symbol><=|>=|!=|==|[<>=~()%]) | (?P<word>[^\s<>=!~()%'"]+))""", re.X
 )
@@ -53,7 +53,7 @@ class FilterError(UsageError):
 
 @dataclass(frozen=True)
 class _Token:
-    kind: str  # string, symbol, word, end
+    kind: str  # kind of the token: string, symbol, word or end
     text: str
     column: int
 
@@ -217,7 +217,7 @@ class _Parser:
         if symbol == "~":
             raise FilterError("~ searches texts", operator.column, f"{name.text} is a number: use < <= > >= = !=")
         values, number = self._numbers(name.text), _number(value)
-        with np.errstate(over="ignore"):  # beyond float32 is infinite
+        with np.errstate(over="ignore"):  # numbers beyond float32 become infinite
             return _ORDER[symbol](values, values.dtype.type(number) if values.dtype.kind == "f" else number)
 
     def _column(self) -> _Token:

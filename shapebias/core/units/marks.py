@@ -114,7 +114,7 @@ class _StoreNotes:
     def change(self, name: str, note: str | None) -> None:
         """Set a unit's note, or delete it where `note` is None, and write the file."""
         try:
-            self.load()  # another explorer may have changed it; what is damaged is not written over
+            self.load()  # another explorer may have changed the file; a damaged file is not overwritten
         finally:
             if note is None:
                 self.by_unit.pop(name, None)

@@ -92,7 +92,7 @@ def _stable_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
 
     Read as integers, the bits of floats have the order of their values once those of negative floats are inverted.
     """
-    # The same bits for all NaN, and for 0 and -0.
+    # Give all NaN the same bits, and 0 and -0 the same bits.
     plain = np.where(np.isnan(values), np.float32(np.nan), values + np.float32(0))
     bits = plain.view(np.uint32)
     keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)

@@ -141,7 +141,7 @@ class LayerStatistics(AttributeState):
             "coherence": variation.coherence,
         }
         for name, means in (("selectivity", self.classes), ("selectivity_mean", self.class_averages)):
-            if means is not None:  # it means nothing for negative activations
+            if means is not None:  # selectivity is not defined for negative activations
                 metrics[name] = np.full_like(moments.max, np.nan) if self.is_signed else means.result()
         return LayerResult(metrics, top, self.left_out)
 
@@ -152,12 +152,12 @@ class ActivationPass:
     def __init__(self, network: nn.Module, layers: list[WatchedLayer], device: Device, plan: StatisticsPlan) -> None:
         self.network, self.layers, self.device = network, layers, device
         self.statistics = [LayerStatistics(layer, plan, device.device) for layer in layers]
-        self.network_time = Stopwatch(device.device)  # times the forwards, without the statistics
+        self.network_time = Stopwatch(device.device)  # measures the time of forwards, without the statistics
         self.network_images = 0
         self._seed = plan.seed
         self._draws = [draw for statistics in self.statistics for draw in statistics.draws]
         self._images: ImageBatch | None = None
-        self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # maximum, mean, whether they are finite
+        self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # maxima, means, are they finite
 
     def run(
         self,

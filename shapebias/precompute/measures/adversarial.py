@@ -59,7 +59,7 @@ class AttackShard:
         listing = self._measure.listing[batch.positions].tolist()
         pixels = self._runner.device.upload(batch.pixels).permute(0, 3, 1, 2).float().div_(255)
         labels = self._runner.device.upload(self._measure.targets[batch.positions].astype(np.int64))
-        # Generators of the CPU, on any device.
+        # The generators are the CPU's on every device, so that attacks do not depend on it.
         generators = [torch.Generator().manual_seed(position) for position in listing]
         right = np.zeros((len(pixels), len(attacks)), np.int8)
         for norm in NORMS:

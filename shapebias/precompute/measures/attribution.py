@@ -27,9 +27,9 @@ from shapebias.precompute.scoring.scoring import BatchScores, Scoring
 from shapebias.precompute.stopwatch import Stopwatch
 
 VERSIONS = (CLEAN, SILHOUETTE)  # the versions of every image that the pass needs
-_BLACK = 128  # pixels of a silhouette below this are the object
-_PROBABILITY, _METHOD_FACTS = "probability", "said"  # arrays in every part
-_MAPS, _SCALE, _GAP = "maps", "scale", "gap"  # kinds of a method's arrays
+_BLACK = 128  # pixels of a silhouette darker than this belong to the object
+_PROBABILITY, _METHOD_FACTS = "probability", "said"  # names of arrays that every part has
+_MAPS, _SCALE, _GAP = "maps", "scale", "gap"  # kinds of arrays that each method has
 
 
 def _array_name(method: str, kind: str) -> str:

@@ -12,7 +12,7 @@ from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
 from shapebias.precompute.scanning.scan import Parts
 
-NOT_SHOWN = -1  # decision for an image that could not be used or has no such version
+NOT_SHOWN = -1  # stands for the decision where an image could not be used or has no such version
 
 
 @dataclass(frozen=True)

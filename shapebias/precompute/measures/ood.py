@@ -23,7 +23,7 @@ from shapebias.precompute.measures.categories import (
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.scan import Engine
 
-_SHOWN = 3  # a note names at most so many reasons
+_SHOWN = 3  # largest number of reasons that a note names
 
 
 @dataclass(kw_only=True)

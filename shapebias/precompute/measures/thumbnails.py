@@ -11,7 +11,7 @@ from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 
-FEW = 4096  # up to so many images, the first scan keeps all pictures; of more images, those in top lists are read again
+FEW = 4096  # most images whose pictures the first scan keeps; of more, those in top lists are read again
 
 
 class Pictures:

@@ -12,7 +12,7 @@ from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows
 
-_SCALES = {  # mean, std, and the remedy where the network needs these
+_SCALES = {  # mean, std, and the advice where the network needs these values
     "ImageNet's mean and std": (IMAGENET_MEAN, IMAGENET_STD, "add ,preprocess=imagenet to its --model"),
     "no normalisation, pixels in [0, 1]": ((0.0,) * 3, (1.0,) * 3, "add ,preprocess=none to its --model"),
     "pixels in [-1, 1]": ((0.5,) * 3, (0.5,) * 3, "add ,preprocess=inception to its --model"),

@@ -220,7 +220,7 @@ def _attribution(model_run: ModelRun) -> dict[str, Any] | None:
 
 def _undecided(model_run: ModelRun) -> list[str]:
     """Return one line per layer about units whose concept could not be decided."""
-    layers = zip(model_run.runner.layers, model_run.concepts, strict=False)  # no concepts where nothing was dissected
+    layers = zip(model_run.runner.layers, model_run.concepts, strict=False)  # no concepts without dissection
     return [
         f"{layer.name}: {concepts.undecided.sum():,} of {layer.units:,} units are undecided: their threshold is their "
         "maximum (saturated or dead), so they fire nowhere"

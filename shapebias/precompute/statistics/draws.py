@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-_PAIRS = 128  # fewest pairs of a map
+_PAIRS = 128  # smallest number of pairs for each map
 
 
 def uniform(seed: int, image: NDArray[np.int64], stream: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -51,9 +51,9 @@ class Quantile(AttributeState):
         self.left_out = torch.zeros(
             units, dtype=torch.int64, device=device
         )  # sampled values of maps with NaN or infinite values
-        capacity = self.count + max(self.count // 2, 8 * per_image)  # capacity, so that values are rarely sorted
+        capacity = self.count + max(self.count // 2, 8 * per_image)  # so large that values are rarely sorted
         self.kept = torch.full((units, capacity), -torch.inf, dtype=torch.float32, device=device)
-        self.filled = torch.zeros(units, dtype=torch.int32)  # how many are in use; on a GPU equal for all units
+        self.filled = torch.zeros(units, dtype=torch.int32)  # number of columns in use; on a GPU equal for all units
         self.threshold = torch.full((max(units, LANES),), torch.inf, dtype=torch.float32)
         self.threshold[:units] = -torch.inf
 

@@ -139,7 +139,7 @@ def insert_top(
     count_ties_of_batch(tied, lists[0][:, 0], maximum)
     (units, k), batch = lists[0].shape, (maps.shape[1], len(maps))
     *old, slot = lists
-    kept.copy_(kept.gather(1, slot.long()[:, :, None].expand(kept.shape)))  # the maps in the order of the lists
+    kept.copy_(kept.gather(1, slot.long()[:, :, None].expand(kept.shape)))  # the kept maps in the order of the lists
     unread = torch.zeros(batch, dtype=torch.int32, device=maps.device)
     others = [maximum.T, average.T, keys.expand(batch), images.expand(batch), unread]
     joined = [torch.cat(pair, 1) for pair in zip(old, others, strict=True)]

@@ -17,7 +17,7 @@ _TILE = 16  # sampled positions that are read for all units before the next ones
 @numba.njit(nogil=True, cache=True, inline="always")
 def _precedes(
     value: Any, mean: Any, key: Any, other_value: Any, other_mean: Any, other_key: Any
-) -> bool:  # the order of top lists
+) -> bool:  # whether an entry comes before another in a top list
     if value != other_value:
         return bool(value > other_value)
     return bool(mean > other_mean or (mean == other_mean and key < other_key))
@@ -89,7 +89,7 @@ def insert_top(
                     rank -= 1
                 value[unit, rank], mean[unit, rank], key[unit, rank] = new, new_mean, new_key
                 image[unit, rank] = images[row]
-                position[unit, rank] = -1 - row  # its map is still to be read
+                position[unit, rank] = -1 - row  # its map has yet to be read
                 slot[unit, rank] = freed
         for row in range(size):  # row by row: the maps of neighbouring units lie in the same cache lines
             for unit in range(first, last):
@@ -123,7 +123,8 @@ def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
     for index in range(size):
         keys[index] ^= (keys[index] >> np.int32(31)) & np.int32(0x7FFFFFFF)
     low, high, above = np.int64(keys[:size].min()) - 1, np.int64(keys[:size].max()), size
-    while high - low > 1 and above > count + room // 4:  # `above`, at least `count`, are above low, fewer above high
+    # `above` values, at least `count`, exceed `low`; fewer than `count` exceed `high`.
+    while high - low > 1 and above > count + room // 4:
         limit, larger = np.int32((low + high) // 2), np.int32(0)
         for index in range(size):
             larger += np.int32(keys[index] > limit)
@@ -137,7 +138,7 @@ def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
         value = keys[index]
         keys[stay] = value
         stay += value > limit
-    if stay < count:  # the remaining ones are equal
+    if stay < count:  # the remaining values are equal
         keys[stay:count] = limit
         stay = count
     keys[stay] = limit

@@ -61,7 +61,7 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
         middle = rows[:, positions // 2, :units].astype(np.float64)
         sums[1] -= positions * np.square(sums[0] / positions - middle)
     finite = np.isfinite(sums[0])
-    if not finite.all():  # or only their sum is too large for float32
+    if not finite.all():  # all values are finite, only their sum is too large for float32
         finite = np.isfinite(rows[:, :, :units]).all(1)
         maximum = np.where(finite, maximum, -np.inf).astype(np.float32)
         nonpositive, sums = np.where(finite, nonpositive, 0), np.where(finite, sums, 0)
