@@ -55,7 +55,7 @@ def alexnet() -> Runner:
 
 
 def naive(runner: Runner, layer: int, unit: int, pixels: NDArray[np.uint8], batch: int) -> Decisions:
-    """What the whole network decides without the unit, `batch` images a forward."""
+    """Return the whole network's decisions without the unit, with `batch` images in each forward."""
 
     def silence(_: int, output: Tensor) -> Tensor:
         changed = output.clone()
@@ -100,7 +100,7 @@ def contest(runner: Runner, layer: int, pixels: NDArray[np.uint8], units: int) -
 
 
 def ablate(runner: Runner, layer: WatchedLayer, pixels: NDArray[np.uint8]) -> tuple[Decisions, str]:
-    """What the network decides without each unit, int32 [units, images], and how many (image, unit) rows were run."""
+    """Return the decisions without each unit, int32 [units, images], and the number of (image, unit) rows run."""
     ablation = UnitAblation(runner, layer, 1_000_000_000)
     scores = runner.forward(pixels)
     assert scores is not None

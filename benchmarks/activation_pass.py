@@ -156,7 +156,7 @@ def peak_memory(name: str, images: int, what: str) -> int:
 
 
 def report_peak(task: str, images: int) -> None:
-    """In the fresh process: batches come one at a time, as from a loader."""
+    """Print the peak memory of this fresh process, in bytes; batches come one at a time, as from a loader."""
     name, _, what = task.partition(":")
     contest = ActivationContest(name, 32)
     (all_images,) = contest.batches()

@@ -1,4 +1,4 @@
-"""How fast the built-in images are drawn, on one core.
+"""Measure how fast the built-in images are drawn, on one core.
 
     python -m benchmarks.builtin_images [--images 2000] [--limit-seconds 15]
 

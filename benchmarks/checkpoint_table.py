@@ -1,4 +1,4 @@
-"""What becomes of sixty wrappings of a checkpoint: the table of docs/models.md.
+"""Write the table of docs/models.md: the results of reading sixty wrappings of a checkpoint.
 
     python -m benchmarks.checkpoint_table [--write docs/models.md]
 

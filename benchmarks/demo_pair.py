@@ -1,4 +1,4 @@
-"""What the built-in pair is: how it was trained, how accurate and how robust it is, by what it decides.
+"""Describe the built-in pair: its training, accuracy and robustness, and its use of shape and texture.
 
     python -m benchmarks.demo_pair [--images 500] [--write docs/demo-pair.md]
 
@@ -51,7 +51,7 @@ def decisions(network: Normalised, inputs: Tensor) -> Tensor:
 
 
 def recipe() -> list[str]:
-    """How the pair was trained."""
+    """Return the description of the pair's training."""
     return [
         "## Recipe",
         "",

@@ -154,7 +154,7 @@ def peak_memory(images: int, what: str) -> int:
 
 
 def report_peak(what: str, images: int) -> None:
-    """In the fresh process: the same batch comes again and again."""
+    """Print the peak memory of this fresh process, in bytes; the same batch comes again and again."""
     contest = DissectionContest(BATCH)
     contest.bare()
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant

@@ -1,4 +1,4 @@
-"""How quick the explorer is: `python -m benchmarks.explore STORE`, figures beside docs/design.md's budgets.
+"""Measure how quick the explorer is, beside the budgets of docs/design.md: `python -m benchmarks.explore STORE`.
 
 Everything runs in a real pseudo-terminal that answers like an xterm with sixel graphics and keeps the time of every
 byte. No figure decides the exit code: a person reads them beside the peers' figures of the same run.
@@ -69,7 +69,7 @@ class Screen:
 
 @dataclass
 class Moves:
-    """What the explorer sent for every move of a series."""
+    """The output of the explorer for every move of a series."""
 
     latencies: list[float] = field(default_factory=list)  # ms, to the last byte of the first picture
     refined: list[float] = field(default_factory=list)  # ms, to the last byte of the refined one
@@ -261,7 +261,7 @@ def _pictures_after(terminal: PtyTerminal, mark: int, tiles: int, wanted: Sequen
 
 
 def _begins(pictures: Sequence[Sixel], wanted: Sequence[bytes]) -> int | None:
-    """Where the wanted tiles begin among the pictures; None where they never came."""
+    """Return the index of the wanted tiles' first picture; None if they never came."""
     data = [picture.data for picture in pictures]
     return next((first for first in range(len(data)) if data[first : first + len(wanted)] == list(wanted)), None)
 
@@ -269,7 +269,7 @@ def _begins(pictures: Sequence[Sixel], wanted: Sequence[bytes]) -> int | None:
 def _take(moves: Moves, name: str, pressed: float, pictures: list[Sixel], tiles: int) -> float | None:
     """Adds a move; its latency in ms."""
     pictures, refined = pictures[:tiles], pictures[tiles:]
-    counts = Counter(picture.place for picture in pictures)
+    counts = Counter(picture.position for picture in pictures)
     again = len(refined) - tiles if refined else 0
     if len(counts) != tiles or again:
         moves.repeated.append(f"{name}: {len(counts)} of {tiles} tiles, {again} more than refined")
@@ -347,7 +347,7 @@ def hold(terminal: PtyTerminal, store: Store, screen: Screen, last: Unit) -> Non
         pressed = terminal.press("j")
     terminal.wait_quiet(0.5)
     pictures = terminal.sixels_since(mark)
-    grids = Counter(picture.place for picture in pictures)
+    grids = Counter(picture.position for picture in pictures)
     first = _begins(pictures, wanted)
     right = first is not None
     came = pictures[first + len(wanted) - 1].time if first is not None else math.nan

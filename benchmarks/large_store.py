@@ -138,7 +138,7 @@ def measure_table(path: Path, rounds: int) -> None:
 
 
 def measure_explorer(small: Path, large: Path, rounds: int) -> None:
-    """In a pseudo-terminal: the first row of the table, and a sort from the key to the last byte."""
+    """Print the milliseconds to the first row of the table, and of a sort from the key to the last byte."""
     starts: dict[Path, list[float]] = {small: [], large: []}
     sorts: dict[Path, list[float]] = {small: [], large: []}
     for _ in range(rounds):
@@ -161,7 +161,7 @@ def explore(path: Path) -> list[str]:
 
 
 def first_row(terminal: PtyTerminal, path: Path) -> float:
-    """When the table's first row was painted."""
+    """Return when the table's first row was painted."""
     table = load_units(open_store(path), "M", "layer0")
     columns = list(table.columns.values())[:2]
     values = [NumberColumn(column).text(float(column[0])).strip() for column in columns]

@@ -1,4 +1,4 @@
-"""How long a ResNet-50 file takes to become a network, beside torch.load of it.
+"""Measure how long a ResNet-50 file takes to become a network, beside torch.load of it.
 
     python -m benchmarks.load_model [--runs 15] [--limit-ratio 1.5]
 

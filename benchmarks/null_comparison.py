@@ -1,4 +1,4 @@
-"""How often `compare` finds a difference where there is none: networks that differ in nothing but the seed.
+"""Count how often `compare` finds a difference where there is none: networks that differ only in the seed.
 
     python -m benchmarks.null_comparison [--runs 20] [--networks 4] [--images 64]
 

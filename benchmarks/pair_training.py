@@ -1,4 +1,4 @@
-"""How networks that come with the program were trained: the commands and the log, from their files' headers."""
+"""Describe the training of the networks that come with the program, from their files' headers."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the pair on photos is and what it shows, measured: all of docs/photo-pair.md.
+"""Write docs/photo-pair.md: a description of the pair on photos and everything measured on it.
 
     python -m benchmarks.photo_pair --store photo.zarr --images cifar10:test [--limit 2000] [--cue-conflict STIMULI] \
                                     [--ood edge=STIMULI]... [--write docs/photo-pair.md]

@@ -1,4 +1,4 @@
-"""How a run grows: memory and time with the images, throughput with Ray workers, what keeping shards costs.
+"""Measure how a run scales: memory and time with images, throughput with Ray workers, the cost of shards.
 
     python -m benchmarks.scale [--images 100000] [--small 2000] [--folders] [--skip-ray]
 

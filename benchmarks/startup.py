@@ -1,4 +1,4 @@
-"""How long a network takes to be ready: loading, following its data, looking whether it is a function of each image.
+"""Measure how long a network takes to be ready: loading, following its data, testing that images do not mix.
 
     python -m benchmarks.startup OTHER_CHECKOUT [--turns 9] [--limit-ratio 1.3]
 

@@ -168,7 +168,7 @@ def store_copy(small_store: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def ablation_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """For `make_store`: ablation of two layers of the built-in robust network on 32 cue-conflict images in a folder."""
+    """Return settings of `make_store`: ablation of two layers of the built-in robust network on 32 cue conflicts."""
     from shapebias.precompute.images.builtin.export import export_builtin
     from shapebias.precompute.models.spec import parse_spec
     from shapebias.precompute.progress import Silent

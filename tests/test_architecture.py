@@ -1,4 +1,4 @@
-"""Who may import whom: `cli -> commands -> {precompute, tui} -> core`, floors inside core and precompute, no import
+"""The layers of imports: `cli -> commands -> {precompute, tui} -> core`, floors inside core and precompute, no import
 circles; and how large folders and files may be."""
 
 import ast

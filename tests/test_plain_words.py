@@ -16,6 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for folder in ("shapebias", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
 PACKAGE = [path for path in SOURCES if path.is_relative_to(ROOT / "shapebias")]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
 # The first words that functions' docstrings may have: what a function does, as an order.
@@ -153,7 +154,7 @@ def test_docstrings_of_functions_begin_with_a_verb() -> None:
 
 def test_docstrings_begin_with_a_sentence() -> None:
     wrong = []
-    for path in PACKAGE:
+    for path in [*SOURCES, *TESTS]:
         documented = [(str(path.relative_to(ROOT)), ast.get_docstring(tree(path)))]
         documented += [(name, ast.get_docstring(node)) for name, node, _ in definitions(path)]
         for name, text in documented:
@@ -201,7 +202,7 @@ def test_no_text_has_to_be_read_twice() -> None:
 
 def test_variables_name_the_thing() -> None:
     vague = []
-    for path in (path for path in SOURCES if any(name in source_of(path) for name in VAGUE)):
+    for path in (path for path in [*SOURCES, *TESTS] if any(name in source_of(path) for name in VAGUE)):
         for node in ast.walk(tree(path)):
             names = {
                 ast.Name: lambda node: node.id if isinstance(node.ctx, ast.Store) else "",
@@ -217,13 +218,13 @@ def test_variables_name_the_thing() -> None:
 def test_no_two_classes_share_a_name() -> None:
     """Python's public classes alone are named like those of `core` that they show: Store, Unit, UnitTable."""
     paths = defaultdict(list)
-    for path in SOURCES:
+    for path in [*SOURCES, *TESTS]:
         for name, node, owner in definitions(path):
             if isinstance(node, ast.ClassDef) and owner is None:
                 paths[node.name].append(name)
     public = set(re.findall(r"import (\w+) as", source_of(ROOT / "shapebias/__init__.pyi")))
     shared = {
-        name: [place for place in places if not (name in public and place.startswith("shapebias/api/"))]
+        name: [definition for definition in places if not (name in public and definition.startswith("shapebias/api/"))]
         for name, places in paths.items()
     }
     assert {name: places for name, places in shared.items() if len(places) > 1} == {}

@@ -31,10 +31,10 @@ def test_gradients_are_those_of_the_cpu(training: bool) -> None:
     with pretended_cuda():
         other = other.to(CUDA)
         leaf = images.to(CUDA).requires_grad_()
-        (found,) = torch.autograd.grad(loss_of(other, leaf, labels.to(CUDA)), leaf)
+        (gradient,) = torch.autograd.grad(loss_of(other, leaf, labels.to(CUDA)), leaf)
         loss_of(other, images.to(CUDA), labels.to(CUDA)).backward()
         gradients = [parameter.grad.cpu() for parameter in other.parameters()]
-        torch.testing.assert_close(found.cpu(), expected)
+        torch.testing.assert_close(gradient.cpu(), expected)
     for gradient, parameter in zip(gradients, network.parameters(), strict=True):
         torch.testing.assert_close(gradient, parameter.grad)
 

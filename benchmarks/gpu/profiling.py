@@ -1,4 +1,4 @@
-"""What PyTorch's profiler sees of a device: kernels, launches, waits."""
+"""Read kernels, launches and waits of a device from PyTorch's profiler."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the sections of the GPU check share: the device, how much to do, and the record of what came out."""
+"""Shared by the sections of the GPU check: the device, the sizes, and the record of the results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from shapebias.precompute.device import Device, choose_device
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How much the sections do.
+    """The sizes of the sections' work.
 
     photos:          count, width and height of each kind of JPEG
     processes:       how many write them
@@ -95,7 +95,7 @@ SMALL = Sizes(
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What a section is run with.
+    """The settings that a section is run with.
 
     kind:           cuda or cpu: what is compared with the CPU, and measured
     folder:         for files that may be large
@@ -135,7 +135,7 @@ class Setup:
 
 @dataclass
 class Record:
-    """What a section gave: numbers by name, what does not exist yet, and what is not as it must be."""
+    """The result of a section: numbers by name, missing features, and violations."""
 
     section: str
     title: str

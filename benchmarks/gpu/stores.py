@@ -1,4 +1,4 @@
-"""How far two stores are apart, and how far they may be."""
+"""The differences between two stores, and their bounds."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _ATTACKS = ("adversarial/right",)
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """How far a store may be from another.
+    """The largest differences allowed between two stores.
 
     largest, median:  of a metric's differences over all units, relative to the unit's maximum where the metric is an
                       activation, to its total variation where it is one; a tenth of those of sparsity and IoU
@@ -56,7 +56,7 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class Distance:
-    """How far two stores are apart, as `Bounds` has it; `metrics` are differences of all units, by name."""
+    """The differences between two stores, as `Bounds` defines them; `metrics` are differences of all units, by name."""
 
     metrics: dict[str, NDArray[np.float64]]
     shares: dict[str, float]

@@ -137,7 +137,7 @@ def measure(
     batches = map(_read_batch, loader)
     first = next(batches, None)
     if first is None:
-        raise UsageError("the loader gives no batch")
+        raise UsageError("the loader gives no batch: give batches [B, 3, H, W], or pairs of such and labels")
     planned = _planned(loader, len(first.images)) if images is None else images
     label = type(net).__name__
     request = layers if isinstance(layers, str) else ",".join(layers)
@@ -148,7 +148,7 @@ def measure(
     for batch in chain([first], batches):
         count += len(batch.images)
         if count > planned:
-            raise UsageError(f"more than {planned:,} images come: say how many with images=")
+            raise UsageError(f"the loader gives more than {planned:,} images: say how many with images=")
         if batch.labels.max(initial=-1) >= max(plan.classes, 1) and plan.classes:
             raise UsageError(f"a label is {batch.labels.max()}, of {plan.classes} classes: say how many with classes=")
         positions = np.arange(count - len(batch.images), count)
@@ -170,10 +170,10 @@ def _read_batch(batch: Any) -> _Batch:
     if not isinstance(images, Tensor) or images.ndim != 4 or not len(images):
         kind = tuple(images.shape) if isinstance(images, Tensor) else printable(type(images).__name__, 60)
         raise UsageError(f"the loader gives {kind}: give batches [B, 3, H, W], or pairs of such and labels")
-    known = torch.as_tensor(labels).cpu().numpy() if isinstance(labels, Tensor | np.ndarray) else None
-    if known is None or known.shape != (len(images),) or known.dtype.kind not in "iu":
-        known = np.full(len(images), -1)
-    return _Batch(images, known.astype(np.int64))
+    given = torch.as_tensor(labels).cpu().numpy() if isinstance(labels, Tensor | np.ndarray) else None
+    if given is None or given.shape != (len(images),) or given.dtype.kind not in "iu":
+        given = np.full(len(images), -1)
+    return _Batch(images, given.astype(np.int64))
 
 
 def _planned(loader: Iterable[Any], batch: int) -> int:
@@ -195,14 +195,14 @@ def _runner(net: nn.Module, images: Tensor, *, device: str, precision: str, laye
     not fit.
     """
     if not isinstance(net, nn.Module):
-        raise UsageError(f"a {printable(type(net).__name__, 60)} is no network: give a torch.nn.Module")
+        raise UsageError(f"a {printable(type(net).__name__, 60)} is not a network: give a torch.nn.Module")
     size = images.shape[-1]
     as_they_are = Preprocessing(Geometry(size, size), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "the batches")
     label = type(net).__name__
     model = load_model(in_memory_spec(label, net, as_they_are))
-    own = device_of({label: net}) if device == "auto" else device
+    network_device = device_of({label: net}) if device == "auto" else device
     sample = images[:2] if len(images) > 1 else images.repeat(2, 1, 1, 1)
-    return prepare(model, _NO_IMAGES, choose_device(own, precision), layers, sample)
+    return prepare(model, _NO_IMAGES, choose_device(network_device, precision), layers, sample)
 
 
 def _classes(batch: _Batch, classes: int | None, runner: Runner) -> int:
@@ -230,18 +230,18 @@ def _measurement(
     notes = list(runner.model.notes)
     for layer, statistics in zip(runner.layers, activation.statistics, strict=True):
         result = statistics.result()
-        own = dict(result.metrics)
+        layer_metrics = dict(result.metrics)
         kernel = runner.trace.kernel(layer)
         if kernel is not None:
-            own["filter_smoothness"] = filter_smoothness(kernel.float().cpu().numpy())
+            layer_metrics["filter_smoothness"] = filter_smoothness(kernel.float().cpu().numpy())
         if plan.classes:
-            own["class_diversity"] = class_diversity(result.top.image, labels.astype(np.int32))
+            layer_metrics["class_diversity"] = class_diversity(result.top.image, labels.astype(np.int32))
         if result.left_out:
             notes.append(f"{layer.name}: {result.left_out:,} maps held NaN or infinite values and were left out")
-        metrics.append(own)
+        metrics.append(layer_metrics)
         tops[layer.name] = result.top
     if len(tops) < len(metrics):
-        raise ShapebiasError("two layers have one name: name them with layers=")
+        raise ShapebiasError("two layers have the same name: choose layers with layers=")
     return Measurement(images=len(labels), notes=notes, _table=_unit_table(label, runner, metrics), _tops=tops)
 
 
@@ -250,9 +250,12 @@ def _unit_table(label: str, runner: Runner, metrics: list[dict[str, NDArray[np.f
     sizes = [layer.units for layer in runner.layers]
     columns = {
         name: np.concatenate(
-            [own.get(name, np.full(units, np.nan, np.float32)) for own, units in zip(metrics, sizes, strict=True)]
+            [
+                layer_metrics.get(name, np.full(units, np.nan, np.float32))
+                for layer_metrics, units in zip(metrics, sizes, strict=True)
+            ]
         )
-        for name in in_order(name for own in metrics for name in own)
+        for name in in_order(name for layer_metrics in metrics for name in layer_metrics)
     }
     return UnitTable(
         [(label, layer.name) for layer in runner.layers],

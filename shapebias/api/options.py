@@ -42,11 +42,11 @@ def settings_from(
     or an invalid value.
     """
     hints = get_type_hints(Settings)
-    known = [field.name for field in fields(Settings) if field.name not in _OWN]
+    allowed = [field.name for field in fields(Settings) if field.name not in _OWN]
     for name in options:
-        if name not in known:
-            close = get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        if name not in allowed:
+            close = get_close_matches(name, allowed, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(allowed)}"
             raise UsageError(f"no option {printable(name, 60)}: {hint}")
     names = passes if isinstance(passes, str) else ",".join(passes)
     return Settings(
@@ -67,16 +67,16 @@ def _value(name: str, hint: Any, value: Any) -> Any:
         return None
     kind = next(alternative for alternative in alternatives if alternative is not NoneType)
     if get_origin(kind) is not tuple or get_args(kind)[-1] is not Ellipsis:
-        return _one(name, kind, value)
+        return _convert(name, kind, value)
     if isinstance(value, Mapping):
         value = [f"{key}={fspath(path)}" for key, path in value.items()]
     parts = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
     if name in _LISTS:
-        return _LISTS[name]([_one(name, str, part) for part in parts])
-    return tuple(_one(name, get_args(kind)[0], part) for part in parts)
+        return _LISTS[name]([_convert(name, str, part) for part in parts])
+    return tuple(_convert(name, get_args(kind)[0], part) for part in parts)
 
 
-def _one(name: str, kind: Any, value: Any) -> Any:
+def _convert(name: str, kind: Any, value: Any) -> Any:
     """Return a single value of the option `name`, or of a list of several, as the type `kind`.
 
     Raises UsageError where it cannot be one.
@@ -96,5 +96,5 @@ def _one(name: str, kind: Any, value: Any) -> Any:
             return value
     except (TypeError, ValueError):
         pass
-    wanted = getattr(kind, "__name__", str(kind))
-    raise UsageError(f"{name}={printable(repr(value), 60)} does not fit: it is of type {wanted}")
+    expected = getattr(kind, "__name__", str(kind))
+    raise UsageError(f"{name}={printable(repr(value), 60)} has the wrong type: it must be of type {expected}")

@@ -101,8 +101,8 @@ def _specs(
         if not isinstance(model, nn.Module):
             kind = printable(type(model).__name__, 60)
             raise UsageError(f"{label} is a {kind}: give a torch.nn.Module, or a text as --model takes it")
-        own, names = (_of(label, models, value) for value in (preprocessing, classes))
-        prepared = None if own is None else preparation_of(own)
+        given_preprocessing, names = (_value_of_model(label, models, value) for value in (preprocessing, classes))
+        prepared = None if given_preprocessing is None else preparation_of(given_preprocessing)
         specs.append(in_memory_spec(label, model, prepared, None if names is None else _names(names)))
     return specs
 
@@ -115,7 +115,7 @@ def _names(classes: Any) -> tuple[str, ...]:
     return tuple(read_classes(Path(classes)) if isinstance(classes, str | PathLike) else map(str, classes))
 
 
-def _of(label: str, models: Mapping[str, Any], value: Any) -> Any:
+def _value_of_model(label: str, models: Mapping[str, Any], value: Any) -> Any:
     """Return an argument's value for the network `label`: the argument is for all, or a dictionary by label.
 
     None where the dictionary lacks the label.

@@ -144,8 +144,8 @@ class Store:
             >>> store.shape_bias(by_category=True).columns[:2]
             ['model', 'category']
         """
-        known = {model: shape_bias_record(self._opened.store, model) for model in self.models}
-        biases = {model: bias for model, bias in known.items() if bias is not None}
+        records = {model: shape_bias_record(self._opened.store, model) for model in self.models}
+        biases = {model: bias for model, bias in records.items() if bias is not None}
         if by_category:
             categories = [
                 {"model": model, "category": category, **counts}

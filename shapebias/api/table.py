@@ -170,9 +170,9 @@ def _column(values: list[Any]) -> NDArray[Any]:
 
     None becomes an empty text or NaN.
     """
-    known = [value for value in values if value is not None]
-    if any(isinstance(value, str) for value in known):
+    present = [value for value in values if value is not None]
+    if any(isinstance(value, str) for value in present):
         return np.array(["" if value is None else value for value in values], object)
-    if len(known) < len(values):
+    if len(present) < len(values):
         return np.array([np.nan if value is None else value for value in values], np.float64)
     return np.array(values)

@@ -120,7 +120,7 @@ class Unit:
         """
         store = self._opened.store
         if kind not in _KINDS:
-            raise UsageError(f"no kind {printable(str(kind))} of activations: {' or '.join(_KINDS)}")
+            raise UsageError(f"no activations of kind {printable(str(kind))}: there are {', '.join(_KINDS)}")
         if not store.layer_has(self.model, self.layer, f"activations/{kind}"):
             raise UsageError(f"the store keeps no {kind} activations of {self.model}: see precompute --activations")
         shape = [len(store.image_paths_of(self.model)), store.layers(self.model)[self.layer].units]

@@ -115,16 +115,17 @@ def ablate(
 
     settings = Settings(
         models=specs,
-        images=images or _known(facts, "images") or "builtin:probe",
-        labels=labels or (Path(known) if not images and (known := _known(facts, "labels")) else None),
+        images=images or _stored_value(facts, "images") or "builtin:probe",
+        labels=labels
+        or (Path(stored_labels) if not images and (stored_labels := _stored_value(facts, "labels")) else None),
         store=Path(store),
-        layers=_known(facts, "layers") or "paper",
-        limit=limit if limit is not None or images else _known(facts, "limit", int),
+        layers=_stored_value(facts, "layers") or "paper",
+        limit=limit if limit is not None or images else _stored_value(facts, "limit", int),
         device=device,
-        decode=_known(facts, "decode") or "exact",
-        precision=_known(facts, "precision") or _known(facts, "dtype") or "auto",
+        decode=_stored_value(facts, "decode") or "exact",
+        precision=_stored_value(facts, "precision") or _stored_value(facts, "dtype") or "auto",
         workers=count("--workers", workers, 0),
-        cue_conflict=cue_conflict or _known(facts, "cue_conflict"),
+        cue_conflict=cue_conflict or _stored_value(facts, "cue_conflict"),
         stimuli=stimuli or _stimuli(opened),
         categories=categories,
     )
@@ -143,7 +144,7 @@ def _stimuli(store: "Store") -> str:
     return next((decided.stimuli for decided in decisions if decided is not None), NATIVE)
 
 
-def _known(facts: Any, name: str, kind: type = str) -> Any:
+def _stored_value(facts: Any, name: str, kind: type = str) -> Any:
     """Return a setting of the run that made the store; None where it makes no sense."""
     value = facts.get(name) if isinstance(facts, dict) else None
     return value if type(value) is kind else None

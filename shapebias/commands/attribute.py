@@ -100,7 +100,7 @@ def _check_outputs(paths: list[Path]) -> None:
         if path.suffix.lower() not in (_PICTURE, _ARRAYS):
             raise UsageError(f"-o {printable(str(path))}: write FILE.png for the picture, FILE.npz for the raw maps")
         if not path.absolute().parent.is_dir():
-            raise UsageError(f"-o {printable(str(path))}: there is no such folder")
+            raise UsageError(f"-o {printable(str(path))}: the folder does not exist: make it first")
 
 
 def _choices(texts: list[str]) -> "list[Choice]":

@@ -32,7 +32,7 @@ def attribution(
 ) -> None:
     """Score how well attribution maps explain each model: insertion, pointing, mass and others."""
     if form not in _FORMATS:
-        raise UsageError(f"no --format {printable(form)}: {', '.join(_FORMATS)}")
+        raise UsageError(f"no --format {printable(form)}: there are {', '.join(_FORMATS)}")
     from shapebias.core.analysis.explainability import explained, explained_csv, explained_text
     from shapebias.core.store.opening import open_store
 

@@ -71,7 +71,7 @@ def _with_one_line_errors(function: Callable[P, T]) -> Callable[P, T]:
         except (ShapebiasError, OSError) as error:
             if program_options.debug or not _is_expected(error):
                 raise
-            raise typer.Exit(_said(error)) from error
+            raise typer.Exit(_report_error(error)) from error
 
     return wrapped
 
@@ -88,7 +88,7 @@ def exit_code_of(program: Callable[[], object]) -> int:
     except Exception as error:
         if program_options.debug and not hasattr(error, "format_message"):
             raise
-        return _said(error)
+        return _report_error(error)
 
 
 def _is_expected(error: Exception) -> bool:
@@ -98,7 +98,7 @@ def _is_expected(error: Exception) -> bool:
     return isinstance(error, ShapebiasError)
 
 
-def _said(error: Exception) -> int:
+def _report_error(error: Exception) -> int:
     """Print one line on why the program ended, and return its exit code."""
     if hasattr(error, "format_message"):  # an error of the command line's library: wrong usage
         message = " ".join(str(error.format_message()).split())
@@ -116,7 +116,7 @@ def _said(error: Exception) -> int:
         say("stopped")
     else:
         reason = printable(f"{type(error).__name__}: {error}".rstrip(": "), 240)
-        say(f"it cannot go on ({reason}): `shapebias --debug …` shows where; if it is a mistake of ours, report it")
+        say(f"an unexpected error ended the command ({reason}): see where with `shapebias --debug …`, and report it")
     return 1
 
 

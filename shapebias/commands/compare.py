@@ -55,11 +55,11 @@ def compare(
 
     if group:
         if reference is not None or all_right:
-            raise UsageError("--reference and --all-right are of two models: use them without --group")
+            raise UsageError("--reference and --all-right compare two models: use them without --group")
         _compare_groups([store, *(others or [])], group, metric, as_json)
         return
     if others is not None and len(others) > 2:
-        raise UsageError("two models are compared; several of each kind with --group NAME=MODEL,MODEL,...")
+        raise UsageError("name two models, or compare several of each kind with --group NAME=MODEL,MODEL,...")
     opened = open_store(store)
     first, second = pair_of(opened, *[*(others or []), None, None][:2])
     if as_json:

@@ -43,7 +43,7 @@ def concepts(
 ) -> None:
     """Count what units detect: the detectors and unique concepts of each layer, by category."""
     if form not in _FORMATS:
-        raise UsageError(f"no --format {printable(form)}: {', '.join(_FORMATS)}")
+        raise UsageError(f"no --format {printable(form)}: there are {', '.join(_FORMATS)}")
     from shapebias.core.analysis.dissection import count_detectors, detectors_text, tally_csv
     from shapebias.core.store.concepts import layer_concepts, read_concepts
     from shapebias.core.store.opening import open_store
@@ -54,17 +54,17 @@ def concepts(
 
         check_plot_file(plot)
     opened = open_store(store)
-    known = read_concepts(opened)
-    if known is None:
+    concepts = read_concepts(opened)
+    if concepts is None:
         raise ShapebiasError(
             f"{printable(str(store))} was not dissected: make it again with `shapebias precompute --passes dissection`"
         )
     pairs = load_units(opened, model, layer).layers
-    counts = count_detectors(opened, known, pairs)
+    counts = count_detectors(opened, concepts, pairs)
     if form == "csv":
         if len(pairs) > 1:
-            raise UsageError("a tally is of one layer: name it with --model and --layer")
-        text = tally_csv(known, layer_concepts(opened, known, *pairs[0]))
+            raise UsageError("a tally holds one layer: name it with --model and --layer")
+        text = tally_csv(concepts, layer_concepts(opened, concepts, *pairs[0]))
     elif form == "json":
         text = json.dumps([layer.to_record() for layer in counts], indent=1) + "\n"
     else:

@@ -46,9 +46,9 @@ def cue_conflict(
 ) -> None:
     """Tell whether models decide by shape or by texture where the two disagree, beside people."""
     if not stores and not decisions:
-        raise UsageError("name a store, or recorded decisions with --decisions")
+        raise UsageError("nothing to score: name a store, or recorded decisions with --decisions")
     if export is not None and not stores:
-        raise UsageError("--export writes what the models of a store decided: name a store")
+        raise UsageError("--export writes the decisions of a store's models: name a store")
     from shapebias.core.figures.output import check_plot_file
     from shapebias.core.shape_bias.observers import (
         bias_csv,
@@ -63,7 +63,7 @@ def cue_conflict(
     if plot is not None:
         check_plot_file(plot)
     models, problems = _stores(stores or [])
-    choices = choices_of(own.categories for own in models.values())
+    choices = choices_of(decisions.categories for decisions in models.values())
     people, recorded = _recorded(decisions or [], models, problems, choices)
     observers = [*people, *_models(models), *recorded]
     if not observers:
@@ -81,7 +81,8 @@ def cue_conflict(
 
         save_figure(shape_bias_figure(compared), plot)
     if as_json:
-        print(json.dumps({"observers": [observer_record(one) for one in compared], "problems": problems}, indent=1))
+        records = [observer_record(observer) for observer in compared]
+        print(json.dumps({"observers": records, "problems": problems}, indent=1))
     else:
         print(bias_text(compared) + (f"\n{categories_text(compared)}" if categories else ""), end="")
         for choice in choices:
@@ -122,16 +123,18 @@ def _recorded(
     from shapebias.core.shape_bias.observers import observe_among
     from shapebias.core.shape_bias.recorded import read_decisions
 
-    known = [name for decisions in models.values() for name in decisions.categories]
-    read = read_decisions(paths, list(dict.fromkeys([*sixteen_classes(), *known])))
+    categories = [name for decisions in models.values() for name in decisions.categories]
+    read = read_decisions(paths, list(dict.fromkeys([*sixteen_classes(), *categories])))
     problems += read.problems
-    persons = [own for subject, own in read.subjects.items() if is_person(subject)]
-    others = {subject: own for subject, own in read.subjects.items() if not is_person(subject)}
+    persons = [decisions for subject, decisions in read.subjects.items() if is_person(subject)]
+    others = {subject: decisions for subject, decisions in read.subjects.items() if not is_person(subject)}
     source = "recorded"
     name = f"people ({len(persons)})"
     people = observe_among(name, source, True, pool(persons), choices) if persons else []
     return people, [
-        observer for subject, own in others.items() for observer in observe_among(subject, source, False, own, choices)
+        observer
+        for subject, decisions in others.items()
+        for observer in observe_among(subject, source, False, decisions, choices)
     ]
 
 

@@ -46,7 +46,7 @@ def explore(
     if os.environ.get("TERM", "") in ("", "dumb"):
         kind = os.environ.get("TERM") or "nothing"
         raise UsageError(
-            f"this terminal says that it cannot be drawn on (TERM is {kind}); set TERM, or begin in another"
+            f"the explorer cannot draw on this terminal (TERM is {kind}): set TERM, or use another terminal"
         )
     opened = open_stores(store or ["shapebias.zarr"])
     start = opened.unit(unit) if unit is not None else None

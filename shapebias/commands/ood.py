@@ -52,9 +52,9 @@ def ood(
     if form not in _FORMATS:
         raise UsageError(f"no --format {printable(form)}: there are {', '.join(_FORMATS)}")
     if not stores and not decisions:
-        raise UsageError("name a store, or recorded decisions with --decisions")
+        raise UsageError("nothing to score: name a store, or recorded decisions with --decisions")
     if export is not None and not stores:
-        raise UsageError("--export writes what the models of a store decided: name a store")
+        raise UsageError("--export writes the decisions of a store's models: name a store")
     from shapebias.core.ood.comparison import compare
     from shapebias.core.ood.report import comparison_csv, comparison_record, comparison_text
 
@@ -87,8 +87,8 @@ def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
         store, name = open_store(path), printable(path)
         missing = []
         for model in store.models:
-            if own := ood_decisions(store, model):
-                models[OodObserver(model, name, is_person=False)] = own
+            if by_set := ood_decisions(store, model):
+                models[OodObserver(model, name, is_person=False)] = by_set
             else:
                 missing.append(model)
         if missing:
@@ -104,15 +104,19 @@ def _recorded(paths: Sequence[Path], models: "Decided") -> tuple["Decided", list
     from shapebias.core.ood.recorded import read_decisions
     from shapebias.core.shape_bias.categories import sixteen_classes
 
-    sets = list(dict.fromkeys(name for own in models.values() for name in own))
-    categories = [category for own in models.values() for decided in own.values() for category in decided.categories]
+    sets = list(dict.fromkeys(name for by_set in models.values() for name in by_set))
+    categories = [
+        category for by_set in models.values() for decided in by_set.values() for category in decided.categories
+    ]
     read = read_decisions(paths, list(dict.fromkeys([*sixteen_classes(), *categories])), sets)
-    others = {name for own in read.observers.values() for name in own} - set(sets) if models else set()
-    kept = {who: {name: own[name] for name in own if name not in others} for who, own in read.observers.items()}
+    others = {name for by_set in read.observers.values() for name in by_set} - set(sets) if models else set()
+    kept = {
+        who: {name: by_set[name] for name in by_set if name not in others} for who, by_set in read.observers.items()
+    }
     problems = list(read.problems)
     if others:
         problems.append(f"recorded decisions for {', '.join(sorted(others))} are left out: no store has such a set")
-    return {who: own for who, own in kept.items() if own}, problems
+    return {who: by_set for who, by_set in kept.items() if by_set}, problems
 
 
 def _export(folder: Path, models: Mapping["OodObserver", Mapping[str, "SetDecisions"]]) -> None:
@@ -122,7 +126,7 @@ def _export(folder: Path, models: Mapping["OodObserver", Mapping[str, "SetDecisi
     export_decisions(
         folder,
         {
-            model.name if times[model.name] == 1 else f"{model.name} ({model.source})": own
-            for model, own in models.items()
+            model.name if times[model.name] == 1 else f"{model.name} ({model.source})": by_set
+            for model, by_set in models.items()
         },
     )

@@ -87,11 +87,11 @@ def plot(
         "criteria": lambda opened: _criteria(opened, score, pair or []),
     }
     if kind not in figures:
-        raise UsageError(f"no figure {printable(kind)}: {', '.join(KINDS)}")
+        raise UsageError(f"no figure {printable(kind)}: there are {', '.join(KINDS)}")
     own_options = (("--epsilon", epsilon, "robustness"), ("--score", score, "criteria"), ("--pair", pair, "criteria"))
-    for option, given, own in own_options:
-        if given and kind != own:
-            raise UsageError(f"{option} is of the figure {own}")
+    for option, given, figure_kind in own_options:
+        if given and kind != figure_kind:
+            raise UsageError(f"{option} applies to the figure {figure_kind} only")
     check_plot_file(output)
     save_figure(figures[kind](open_store(store)), output)
     print(printable(str(output)))
@@ -102,8 +102,8 @@ def _criteria(store: "Store", score: str | None, pairs: Sequence[str]) -> "Figur
     from shapebias.core.analysis.criteria import SCORE, criteria, pairs_of, parse_pairs
     from shapebias.core.figures.criteria import criteria_figure
 
-    known = criteria(store, score or SCORE)
-    figure = criteria_figure(known, parse_pairs(pairs, store) if pairs else pairs_of(store))
-    for line in known.missing:
+    results = criteria(store, score or SCORE)
+    figure = criteria_figure(results, parse_pairs(pairs, store) if pairs else pairs_of(store))
+    for line in results.missing:
         print(f"shapebias: {line}", file=sys.stderr)
     return figure

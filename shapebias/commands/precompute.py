@@ -313,7 +313,7 @@ def precompute(
     from shapebias.precompute.unfinished import check_free
 
     if attribution is not None and "attribution" not in parse_passes(passes):
-        raise UsageError("--attribution is of the attribution pass: add --passes attribution")
+        raise UsageError("--attribution needs the attribution pass: add --passes attribution")
     settings = Settings(
         models=specs,
         images=images,

@@ -45,7 +45,7 @@ def report(
     """Write a page to send: what was measured, findings with figures, units with their images, tables."""
     form = form or ("md" if output.suffix.lower() == ".md" else "html")
     if form not in _FORMATS:
-        raise UsageError(f"no --format {printable(form)}: {', '.join(_FORMATS)}")
+        raise UsageError(f"no --format {printable(form)}: there are {', '.join(_FORMATS)}")
     if output.is_dir():
         raise UsageError(f"{printable(str(output))} is a folder: name a file, such as report.html")
     from shapebias.core.figures.output import check_matplotlib

@@ -93,10 +93,10 @@ def train(
     Where a run was stopped, the same command goes on from its last epoch.
     """
     if adversarial is None and not (epsilon is None and steps is None and step_size is None):
-        raise UsageError("--epsilon, --steps and --step-size are of an attack: add --adversarial l2 or linf")
+        raise UsageError("--epsilon, --steps and --step-size need an attack: add --adversarial l2 or linf")
     processes = count("--workers", workers, 0)
     if seeds is not None and seed:
-        raise UsageError("--seed is of one network, --seeds of several: name one of them")
+        raise UsageError("--seed trains one network, --seeds several: give only one of them")
     from shapebias.precompute.attacks.attack import Attack
     from shapebias.precompute.images.sources.find import find_images
     from shapebias.precompute.models.trained import usual_preprocessing

@@ -45,9 +45,9 @@ def units(
     from shapebias.core.units.table import load_units
 
     if form not in FORMATS:
-        raise UsageError(f"no --format {printable(form)}: {', '.join(FORMATS)}")
+        raise UsageError(f"no --format {printable(form)}: there are {', '.join(FORMATS)}")
     if form == "parquet" and output is None and sys.stdout.isatty():
-        raise UsageError("Parquet is not for a terminal: name a file with -o")
+        raise UsageError("Parquet cannot be shown in a terminal: name a file with -o")
     opened = open_store(store)
     table = select_units(load_units(opened, model, layer), condition, sort, ascending)
     if limit is not None:

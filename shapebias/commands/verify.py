@@ -68,13 +68,13 @@ def verify(
 
 
 def _record(report: "VerifyReport") -> dict[str, object]:
-    wrong = [{"path": path, "what": what} for path, what in report.wrong]
+    wrong = [{"path": path, "what": problem} for path, problem in report.wrong]
     facts = {"files": report.files, "bytes": report.bytes, "arrays": report.arrays, "units": report.units}
     return {"right": not report.wrong, "wrong": wrong, "notes": report.notes, **facts}
 
 
 def _text(report: "VerifyReport") -> str:
-    lines = [f"{path}: {what}" for path, what in report.wrong]
+    lines = [f"{path}: {problem}" for path, problem in report.wrong]
     lines += [f"note: {note}" for note in report.notes]
     size = f"{report.files:,} files, {report.arrays:,} arrays, {report.bytes / 1e6:.1f} MB"
     if report.units:

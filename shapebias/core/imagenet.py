@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
-_MORE_NAMES = {"crane bird": [134], "maillot tank suit": [639]}  # torchvision's, of classes that share theirs
+_MORE_NAMES = {"crane bird": [134], "maillot tank suit": [639]}  # torchvision's names of classes that share a name
 _WNID = re.compile(r"(n[0-9]{8})(?:[ _.,-].*)?", re.DOTALL)
 
 

@@ -364,10 +364,10 @@ class _Registry(dict[str, Metric]):
     """
 
     def __missing__(self, name: str) -> Metric:
-        known = _known(name)
-        if known is None:
+        base_and_strength = _base_and_strength(name)
+        if base_and_strength is None:
             raise KeyError(name)
-        metric, strength = self[known[0]], known[1]
+        metric, strength = self[base_and_strength[0]], base_and_strength[1]
         return replace(
             metric, name=name, title=f"{metric.title}@{strength}", formula=f"{metric.formula}; {strength} here"
         )
@@ -376,7 +376,7 @@ class _Registry(dict[str, Metric]):
 METRICS = _Registry({metric.name: metric for metric in _ALL})
 
 
-def _known(name: str) -> tuple[str, NoiseLevel] | None:
+def _base_and_strength(name: str) -> tuple[str, NoiseLevel] | None:
     """Return the name of the registered metric and the noise level in a name such as `tv_noisy@0.2`; None where it
     names no metric.
     """
@@ -390,5 +390,7 @@ def _known(name: str) -> tuple[str, NoiseLevel] | None:
 def in_order(names: Iterable[str]) -> list[str]:
     """Return those of `names` that are metrics, once each, in the registry's order."""
     rank = {name: index for index, name in enumerate(METRICS)}
-    bases = {name: known[0] for name in names if (known := _known(name)) is not None}
+    bases = {
+        name: base_and_strength[0] for name in names if (base_and_strength := _base_and_strength(name)) is not None
+    }
     return sorted(bases, key=lambda name: (rank[bases[name]], name))

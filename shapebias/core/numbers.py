@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_DIGITS = 3  # significant ones
-_MOST_DECIMALS = 3  # in columns with a value of 0.1 and more
-_SAMPLE = 16_384  # about so many values of a column say how many decimals it needs
-_NOTHING = 1e-6  # as a fraction of a column's largest value: what is smaller comes from rounding, and is written as 0
-_LONG = 100_000  # from which numbers are written with an exponent
+_DIGITS = 3  # significant digits
+_MOST_DECIMALS = 3  # decimals of columns with a value of 0.1 or more
+_SAMPLE = 16_384  # number of values that decide how many decimals a column needs
+_NOTHING = 1e-6  # fraction of a column's largest value below which a value is a rounding error, written as 0
+_LONG = 100_000  # smallest number that is written with an exponent
 
 
 def number_text(value: float, decimals: int = _MOST_DECIMALS) -> str:
@@ -44,11 +44,11 @@ class NumberColumn:
 
     def __init__(self, values: NDArray[np.floating[Any]]) -> None:
         """`values` [rows] are the column."""
-        known = values[np.isfinite(values)]
-        ends = float(known.min(initial=0.0)), float(known.max(initial=0.0))
+        finite = values[np.isfinite(values)]
+        ends = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
         largest = max(map(abs, ends))
         self._nothing = _NOTHING * largest
-        sample = known[:: max(len(known) // _SAMPLE, 1)].astype(np.float64)
+        sample = finite[:: max(len(finite) // _SAMPLE, 1)].astype(np.float64)
         sizes = np.abs(sample[sample != 0])
         self.decimals = 0
         if len(sizes) and not np.array_equal(sample, np.rint(sample)):
@@ -76,10 +76,10 @@ def rank_shares(values: NDArray[np.floating[Any]], layer: NDArray[np.int32]) -> 
     ordered, layers = values[order], layer[order]
     starts = np.flatnonzero(np.r_[True, layers[1:] != layers[:-1]])
     sizes = np.diff(np.r_[starts, len(layers)])
-    known = np.add.reduceat((~np.isnan(ordered)).astype(np.int64), starts) if len(starts) else np.zeros(0, np.int64)
+    counts = np.add.reduceat((~np.isnan(ordered)).astype(np.int64), starts) if len(starts) else np.zeros(0, np.int64)
     first = np.flatnonzero(np.r_[True, (ordered[1:] != ordered[:-1]) | (layers[1:] != layers[:-1])])
     same = np.repeat(first, np.diff(np.r_[first, len(ordered)]))
-    ranks = (same - np.repeat(starts, sizes)) / np.maximum(np.repeat(known, sizes) - 1, 1)
+    ranks = (same - np.repeat(starts, sizes)) / np.maximum(np.repeat(counts, sizes) - 1, 1)
     shares = np.full(len(values), np.nan, np.float32)
     shares[order] = np.where(np.isnan(ordered), np.nan, ranks)
     return shares

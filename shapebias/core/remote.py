@@ -27,7 +27,9 @@ def local_path(store: str, done: str) -> Path:
     `done` says in the error message what is to be done with the store: a participle such as `verified`.
     """
     if is_url(store):
-        raise UsageError(f"a store is {done} on this machine only, and {printable(store)} is a URL: copy the store")
+        raise UsageError(
+            f"{printable(store)} is a URL, and a store can be {done} on this machine only: copy it here first"
+        )
     return Path(store)
 
 
@@ -45,10 +47,10 @@ def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
         files, path = url_to_fs(url)
     except ImportError as error:
         raise UsageError(
-            f"{name} needs a package ({_line(error)}); s3:// comes with pip install 'shapebias[remote]'"
+            f"{name} needs a package ({_error_line(error)}); s3:// comes with pip install 'shapebias[remote]'"
         ) from error
-    except Exception as error:  # each protocol has its own
-        raise UsageError(f"{name} cannot be opened: {_line(error)}") from error
+    except Exception as error:  # each protocol raises errors of its own
+        raise UsageError(f"{name} cannot be opened: {_error_line(error)}") from error
     return files, str(path)
 
 
@@ -70,10 +72,10 @@ def unreachable(url: str, error: Exception) -> ShapebiasError:
     if isinstance(error, FileNotFoundError):
         return UsageError(f"{name} does not exist: check the URL")
     if isinstance(error, PermissionError):
-        return ShapebiasError(f"{name} cannot be read: access denied: check the credentials ({_line(error)})")
-    return ShapebiasError(f"{name} cannot be read: {_line(error)}")
+        return ShapebiasError(f"{name} cannot be read: access denied: check the credentials ({_error_line(error)})")
+    return ShapebiasError(f"{name} cannot be read: {_error_line(error)}")
 
 
-def _line(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
     text = str(error).strip()
     return printable(f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__, 160)

@@ -25,13 +25,13 @@ def printable(text: str | bytes, limit: int = 200) -> str:
     """
     if isinstance(text, bytes):
         text = os.fsdecode(text)
-    if len(text) > 4 * limit:  # never escape megabytes to show a line
+    if len(text) > 4 * limit:  # cut first, so that megabytes are never escaped to show one line
         text = text[: 2 * limit] + text[-2 * limit :]
     if not (text.isascii() and text.isprintable()):
         text = "".join(map(_escape, text))
     if sum(map(_cost, text)) > limit:
         head = (limit - 1) // 2
-        text = f"{_within(text, head)}…{_within(text[::-1], limit - 1 - head)[::-1]}"
+        text = f"{_cut_to_width(text, head)}…{_cut_to_width(text[::-1], limit - 1 - head)[::-1]}"
     return text
 
 
@@ -40,7 +40,7 @@ def plain(text: str) -> str:
     return "".join(character for character in text if _escape(character) == character)
 
 
-def _within(text: str, limit: int) -> str:
+def _cut_to_width(text: str, limit: int) -> str:
     """Return the longest prefix of `text` that costs at most `limit`."""
     for position, character in enumerate(text):
         limit -= _cost(character)

@@ -15,7 +15,7 @@ from shapebias.core.text import printable
 class Reporter(Protocol):
     """Receives the progress of a run."""
 
-    def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
+    def stage(self, title: str, total: int | None = None, unit: str = "images") -> None:
         """Begin a new stage, `what`, of `total` steps, None if unknown; `unit` is what steps are counted in."""
 
     def advance(self, steps: int) -> None:
@@ -25,7 +25,7 @@ class Reporter(Protocol):
 class Silent:
     """A reporter that shows nothing, for output that goes to a pipe or a file."""
 
-    def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
+    def stage(self, title: str, total: int | None = None, unit: str = "images") -> None:
         """Ignore the new stage."""
 
     def advance(self, steps: int) -> None:
@@ -50,9 +50,9 @@ class _Bar:
         self._progress = progress
         self._task = progress.add_task("", total=None, unit="")
 
-    def stage(self, what: str, total: int | None = None, unit: str = "images") -> None:
+    def stage(self, title: str, total: int | None = None, unit: str = "images") -> None:
         self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(printable(what, 40), total=total, unit=unit)
+        self._task = self._progress.add_task(printable(title, 40), total=total, unit=unit)
 
     def advance(self, steps: int) -> None:
         self._progress.advance(self._task, steps)

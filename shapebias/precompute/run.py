@@ -62,7 +62,7 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         gpus = writer.unfinished.gpus()
         writer.device(_device_facts(measuring) | {"gpus": gpus})
         models = [summarize(model, len(run.used), run.cue_conflict) for model in run.models]
-        notes = [*(["went on with a run that was not finished"] if resumed else []), *engine.notes, *run.notes]
+        notes = [*(["continued an unfinished run"] if resumed else []), *engine.notes, *run.notes]
         writer.notes([*notes, *(f"{model.label}: {note}" for model in models for note in model.remarks())])
         size = writer.commit()
     seconds = time.perf_counter() - started

@@ -136,7 +136,7 @@ class Runner:
         except Exception as error:
             if is_out_of_memory(error):
                 raise _does_not_fit(self.model, self.device) from error
-            raise _failed(self.model, error) from error
+            raise _forward_error(self.model, error) from error
 
 
 def _largest(maps: Tensor) -> Tensor:
@@ -161,7 +161,7 @@ def _of_first(see: Callable[[int, Tensor], Tensor | None]) -> Callable[[int, Ten
 def by_geometry(geometries: Sequence[Geometry]) -> dict[Geometry, tuple[int, ...]]:
     """Return the numbers of the runners that can share decoded images, by geometry; `geometries` are the runners'."""
     return {
-        geometry: tuple(number for number, own in enumerate(geometries) if own == geometry)
+        geometry: tuple(number for number, model_geometry in enumerate(geometries) if model_geometry == geometry)
         for geometry in dict.fromkeys(geometries)
     }
 
@@ -187,7 +187,7 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, s
             alone = forward_alone(network, sample[:1], trace.result)
             notes = consistency_notes(network, sample, trace.result, alone)
     except Exception as error:
-        raise (_does_not_fit(model, device) if is_out_of_memory(error) else _failed(model, error)) from error
+        raise (_does_not_fit(model, device) if is_out_of_memory(error) else _forward_error(model, error)) from error
     count = len(model.class_ids or images.source_names) or None
     scores = find_scores(model.label, trace.result, count, model.output) if model.decides else None
     outputs = None if scores is None or scores.scores is None else scores.scores.shape[1]
@@ -199,7 +199,7 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, s
     except ShapebiasError:
         raise
     except Exception as error:
-        raise _failed(model, error) from error
+        raise _forward_error(model, error) from error
     model.notes += [*notes, *repetition_notes(chosen)]
     if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
@@ -236,7 +236,7 @@ def _does_not_fit(model: LoadedModel, device: Device) -> OutOfMemoryError:
     )
 
 
-def _failed(model: LoadedModel, error: Exception) -> ShapebiasError:
+def _forward_error(model: LoadedModel, error: Exception) -> ShapebiasError:
     crop = model.preprocessing.geometry.crop
     reason = printable(f"{type(error).__name__}: {error}", 240)
     takes = "takes videos, not images" if takes_videos(model.network) else f"fails on {crop} x {crop} images"

@@ -107,16 +107,16 @@ class Settings:
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
-                raise UsageError(f"{name} is at least {least}, not {value}")
+                raise UsageError(f"{name} must be at least {least}, not {value}")
         unknown = [name for name in self.passes if name not in PASSES]
         if unknown:
             raise UsageError(f"no pass {printable(unknown[0])}: there are {', '.join(PASSES)}, or all, or none")
         if "ablation" in self.passes and self.cue_conflict is None:
             raise UsageError("the ablation pass needs cue-conflict images: name them with --cue-conflict DIR")
         if self.ablate_accuracy and "ablation" not in self.passes:
-            raise UsageError("--ablate-accuracy is of the ablation pass: add --passes ablation")
+            raise UsageError("--ablate-accuracy needs the ablation pass: add --passes ablation")
         if self.boxes is not None and "attribution" not in self.passes:
-            raise UsageError("--boxes are for the scores of the attribution pass: add --passes attribution")
+            raise UsageError("--boxes needs the attribution pass: add --passes attribution")
         if self.attribution_target not in TARGETS:
             raise UsageError(
                 f"no --attribution-target {printable(self.attribution_target)}: there are {', '.join(TARGETS)}"
@@ -128,7 +128,7 @@ class Settings:
         if self.iou_area not in IOU_AREAS:
             raise UsageError(f"no --iou-area {printable(self.iou_area)}: there are {', '.join(IOU_AREAS)}")
         if not _DEVICE.fullmatch(self.device):
-            raise UsageError(f"no --device {printable(self.device)}: auto, cpu, cuda or cuda:N")
+            raise UsageError(f"no --device {printable(self.device)}: there are auto, cpu, cuda or cuda:N")
         if self.precision not in ("auto", *PRECISIONS, *EARLIER_PRECISIONS):
             raise UsageError(f"no --precision {printable(self.precision)}: auto, {', '.join(PRECISIONS)}")
         if self.decode not in DECODINGS:
@@ -137,7 +137,9 @@ class Settings:
             raise UsageError(f"no --engine {printable(self.engine)}: there are {', '.join(ENGINES)}")
         for std in self.noise_std:
             if not 0.001 <= std <= 10:
-                raise UsageError(f"--noise-std {std:g}: a standard deviation for pixels in [0, 1], 0.001 to 10")
+                raise UsageError(
+                    f"--noise-std {std:g}: write a standard deviation from 0.001 to 10, for pixels in [0, 1]"
+                )
         for name in self.distortions:
             if name != SILHOUETTE:
                 parse_distortion(name)
@@ -150,8 +152,8 @@ class Settings:
     @property
     def noises(self) -> tuple[str, ...]:
         """The names of the noise pass's distortions, such as `noise-0.1`, each once; empty without that pass."""
-        wanted = self.noise_std if "noise" in self.passes else ()
-        return tuple(dict.fromkeys(f"noise-{std:.4g}" for std in wanted))
+        strengths = self.noise_std if "noise" in self.passes else ()
+        return tuple(dict.fromkeys(f"noise-{std:.4g}" for std in strengths))
 
     def identity(self) -> dict[str, Any]:
         """Return everything that a run's results depend on, ready for JSON: an unfinished run can be continued if it is
@@ -221,10 +223,10 @@ def parse_passes(text: str) -> tuple[str, ...]:
 
     `all` stands for all but those that take minutes. Raises UsageError for an unknown pass.
     """
-    wanted = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
-    if "all" in wanted:
-        wanted = [*(name for name in PASSES if name not in _BY_NAME_ONLY), *(name for name in wanted if name != "all")]
-    for name in wanted:
+    names = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
+    if "all" in names:
+        names = [*(name for name in PASSES if name not in _BY_NAME_ONLY), *(name for name in names if name != "all")]
+    for name in names:
         if name not in PASSES:
             raise UsageError(f"no pass {printable(name)}: there are {', '.join(PASSES)}, or all, or none")
-    return tuple(name for name in PASSES if name in wanted)
+    return tuple(name for name in PASSES if name in names)

@@ -42,11 +42,11 @@ def stoppable(seconds: float | None) -> Iterator[None]:
 
     Raises RunStoppedError when stopped.
     """
-    told: list[str] = []
+    reasons: list[str] = []
 
     def stop(number: int, _: FrameType | None) -> None:
         over = number == signal.SIGALRM and seconds
-        told.append(f"the time limit of {seconds:g} s is over" if over else "told to stop")
+        reasons.append(f"the time limit of {seconds:g} s is over" if over else "told to stop")
         raise _Stop
 
     with signals_kept():
@@ -57,9 +57,9 @@ def stoppable(seconds: float | None) -> Iterator[None]:
         try:
             yield
         except BaseException as error:  # Ray makes another exception of it
-            if not told:
+            if not reasons:
                 raise
-            raise RunStoppedError(f"{told[0]}: what is done is kept, give the same command to go on") from error
+            raise RunStoppedError(f"{reasons[0]}: what is done is kept, give the same command to go on") from error
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -19,12 +19,12 @@ def stored_runner(
     `spec` says where the network is now; `layers` are as --layers names them. Raises ShapebiasError where its weights
     are not the store's, with "other weights STORED_TEXT" in the message, and the errors of `load_model` and `prepare`.
     """
-    known = store.models[spec.label]
+    stored_model = store.models[spec.label]
     model = load_model(spec)
-    if model.weights_sha256() != known.weights_sha256:
+    if model.weights_sha256() != stored_model.weights_sha256:
         raise ShapebiasError(
             f"{printable(model.source)} holds other weights {stored_text}: name the right ones with "
             f"--model {spec.label}=SOURCE@FILE"
         )
-    model.preprocessing = stored_preprocessing(known.preprocessing)
+    model.preprocessing = stored_preprocessing(stored_model.preprocessing)
     return prepare(model, image_set, device, layers)

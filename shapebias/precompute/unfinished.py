@@ -86,18 +86,20 @@ class UnfinishedRun:
         Raises ShapebiasError where another run has it or it cannot be made, UsageError where it is not a folder of
         shapebias.
         """
-        while not self._take():
+        while not self._lock_folder():
             pass
         if others := {entry.name for entry in self.folder.iterdir() if entry.suffix != ".partial"} - _OURS:
             self._holder.unlink()
             os.close(self._lock)
             named = printable(sorted(others)[0])
-            raise UsageError(f"{printable(str(self.folder))} is needed for the new store, but holds {named}")
+            raise UsageError(
+                f"{printable(str(self.folder))} is needed for the new store, but holds {named}: move that away"
+            )
         shutil.rmtree(self.drawn, ignore_errors=True)  # of a run that was killed: its files may be damaged
         with contextlib.suppress(OSError):
             self.drawn.mkdir(exist_ok=True)
 
-    def _take(self) -> bool:
+    def _lock_folder(self) -> bool:
         """Return whether the folder is now locked; it is not if the run that had it has removed it in between.
 
         Raises ShapebiasError where another run has it, or it cannot be made.
@@ -119,11 +121,13 @@ class UnfinishedRun:
             return False
         except BlockingIOError as error:
             os.close(self._lock)
-            raise ShapebiasError(f"another run{self._who()} is writing {store_text}: wait for it or stop it") from error
+            raise ShapebiasError(
+                f"another run{self._holder_text()} is writing {store_text}: wait for it or stop it"
+            ) from error
         except OSError as error:
             raise cannot_write(self._store, error) from error
 
-    def _who(self) -> str:
+    def _holder_text(self) -> str:
         """Return a text in brackets, after a space, that says who has the folder; empty where that is not known."""
         try:
             holder = json.loads(self._holder.read_text())
@@ -141,9 +145,9 @@ class UnfinishedRun:
         """
         if restart:
             self.clear()
-        known = self._known()
-        if known is not None and (self.shards.exists() or self.ablation.exists()):
-            different = _differences(known, json.loads(json.dumps(identity)))
+        earlier = self._read_identity()
+        if earlier is not None and (self.shards.exists() or self.ablation.exists()):
+            different = _differences(earlier, json.loads(json.dumps(identity)))
             if not different:
                 return True
             text = "; ".join(different[:_SHOWN]) + ("; …" if len(different) > _SHOWN else "")
@@ -169,23 +173,23 @@ class UnfinishedRun:
         Raises UsageError where another kind has measured a part, since it rounds differently, unless `mixing`;
         ShapebiasError where the folder cannot be written.
         """
-        known = self.gpus()
-        if name in known:
+        gpu_names = self.gpus()
+        if name in gpu_names:
             return
-        if known and not mixing:
+        if gpu_names and not mixing:
             raise UsageError(
-                f"parts of this run were measured on {printable(known[0], 60)}, and {printable(name, 60)} rounds "
+                f"parts of this run were measured on {printable(gpu_names[0], 60)}, and {printable(name, 60)} rounds "
                 "otherwise: go on there, pass --mix-gpus to have both in one store, or --restart to forget the parts"
             )
-        write_atomically(self._gpus, json.dumps([*known, name]).encode())
+        write_atomically(self._gpus, json.dumps([*gpu_names, name]).encode())
 
-    def _known(self) -> dict[str, Any] | None:
+    def _read_identity(self) -> dict[str, Any] | None:
         """Return the identity of the run in the folder; None where there is none."""
         try:
-            known = json.loads(self._identity.read_text())
+            identity = json.loads(self._identity.read_text())
         except (OSError, ValueError):
             return None
-        return known if isinstance(known, dict) else None
+        return identity if isinstance(identity, dict) else None
 
     def clear(self) -> None:
         """Delete the kept work, and the record of the GPUs that measured it."""

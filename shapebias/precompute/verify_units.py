@@ -197,9 +197,9 @@ def _precision(store: Store) -> Precision:
     Even in float32, networks round differently on other machines, and with other batch sizes.
     """
     device, settings = (store.attributes.get(name) for name in ("device", "settings"))
-    known = device if isinstance(device, dict) and device else {}
+    device_facts = device if isinstance(device, dict) and device else {}
     early = settings if isinstance(settings, dict) else {}
-    name = str(known.get("precision") or early.get("dtype") or "highest")
+    name = str(device_facts.get("precision") or early.get("dtype") or "highest")
     return choose_precision(name, has_tf32=name == "tf32")
 
 

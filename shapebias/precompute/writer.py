@@ -166,15 +166,15 @@ class StoreWriter:
         names = in_order({name for values in metrics for name in values})
         units = sum(layer.units for layer in layers)
         values, first = np.full((len(names), units), np.nan, np.float32), 0
-        for layer, known in zip(layers, metrics, strict=True):
-            for name, numbers in known.items():
+        for layer, layer_metrics in zip(layers, metrics, strict=True):
+            for name, numbers in layer_metrics.items():
                 values[names.index(name), first : first + layer.units] = numbers
             first += layer.units
         group = self._root.require_group(f"models/{model.label}")
         create(group, METRICS, values, ("metric", "unit"), chunk=(max(1, (1 << 16) // max(units, 1)), 1 << 14))
         facts = [
-            replace(layer, lacks=[name for name in names if name not in known]).to_attributes()
-            for layer, known in zip(layers, metrics, strict=True)
+            replace(layer, lacks=[name for name in names if name not in layer_metrics]).to_attributes()
+            for layer, layer_metrics in zip(layers, metrics, strict=True)
         ]
         self._models.append(model.label)
         group.attrs.update(replace(model, layer_facts=facts, metrics=names).to_attributes())
@@ -189,7 +189,7 @@ class StoreWriter:
         """Write the top lists of all layers of a model, whose images are indices in the store; keep the facts about the
         layers, and the metrics of each, float32 [units] by name.
         """
-        self._layers[model], self._metrics[model] = list(layers), [dict(known) for known in metrics]
+        self._layers[model], self._metrics[model] = list(layers), [dict(layer_metrics) for layer_metrics in metrics]
         group = self._root.require_group(f"models/{model}/top")
         k = tops[0].value.shape[1]
         lists = _grow(group, "value", (k,), np.float32), _grow(group, "image", (k,), np.int32)
@@ -210,12 +210,12 @@ class StoreWriter:
         """Write the concepts of a dissection, the number of annotated images, `iou_area` (which images counted for a
         unit), and what could not be used.
         """
-        known = annotations.concepts
+        concepts = annotations.concepts
         self._root.require_group(schema.CONCEPTS).attrs.update(
             {
-                "names": [printable(name) for name in known.names],
-                "category": list(known.category),
-                "categories": list(known.categories),
+                "names": [printable(name) for name in concepts.names],
+                "category": list(concepts.category),
+                "categories": list(concepts.categories),
                 "source": annotations.source,
                 "images": image_count,
                 "iou_area": iou_area,
@@ -233,7 +233,7 @@ class StoreWriter:
 
     def metrics(self, model: str, layer: str, metrics: dict[str, NDArray[np.float32]]) -> None:
         """Keep further metrics of a layer's units, float32 [units] by name."""
-        number = [known.name for known in self._layers[model]].index(layer)
+        number = [written.name for written in self._layers[model]].index(layer)
         self._metrics[model][number] |= metrics
 
     def filters(self, model: str, kernels: NDArray[np.float32]) -> None:
@@ -306,12 +306,12 @@ class StoreWriter:
         """Write those scores of a model's maps that were measured: float32 [methods, images] by name, and `overlap`
         [methods, images, thresholds].
         """
-        known = {name: values for name, values in scores.items() if not np.isnan(values).all()}
-        if not known:
+        defined = {name: values for name, values in scores.items() if not np.isnan(values).all()}
+        if not defined:
             return
         group = self._root.require_group(f"{schema.attribution_path(model)}/{schema.SCORES}")
-        group.attrs.update(replace(facts, scores=list(known)).to_attributes())
-        for name, values in known.items():
+        group.attrs.update(replace(facts, scores=list(defined)).to_attributes())
+        for name, values in defined.items():
             axes = ("method", "explained", "threshold")[: values.ndim]
             create(group, name, values, axes, chunk=(1 << 8, 1 << 8, *values.shape[2:]))
 

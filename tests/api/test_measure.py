@@ -116,7 +116,7 @@ def endless() -> Iterator[Tensor]:
     [
         ([], {}, "the loader gives no batch"),
         (endless(), {}, "the loader has no length: say how many images come at most with images="),
-        (endless(), {"images": 20}, "more than 20 images come: say how many with images="),
+        (endless(), {"images": 20}, "the loader gives more than 20 images: say how many with images="),
         (["text"], {}, "the loader gives str: give batches [B, 3, H, W]"),
         ([torch.rand(3, 16, 16)], {}, "the loader gives (3, 16, 16): give batches"),
         ([images()], {"layers": ["9"]}, "no layer 9: there are"),

@@ -50,7 +50,7 @@ def state(network: nn.Module) -> list[tuple[str, torch.Tensor, tuple[int, ...]]]
 
 
 def test_the_bytes_are_those_of_the_command(pair: shapebias.Store, stimuli: str, tmp_path: Path) -> None:
-    """By name and as modules, whose preprocessing and classes are given."""
+    """Networks by name and as modules with given preprocessing and classes give the command's bytes."""
     modules, preprocessing, classes = {}, {}, {}
     for label, source in (("S", "demo-s"), ("R", "demo-r")):
         model = load_model(parse_spec(source))
@@ -137,7 +137,7 @@ def test_a_run_goes_on_with_the_same_weights_only(
     with pytest.raises(shapebias.errors.UsageError, match="holds an unfinished run, but the weights of Tiny changed"):
         make({"Tiny": other})
     store = make({"Tiny": build()})
-    assert store.info()["notes"][0] == "went on with a run that was not finished"
+    assert store.info()["notes"][0] == "continued an unfinished run"
     assert arrays_of(Path(store.path)) == arrays_of(small_store)
 
 
@@ -200,10 +200,10 @@ def test_options_are_fields_of_settings_as_the_command_line_writes_them() -> Non
         ({"A": "tiny.py:build"}, {}, "tiny.py does not exist"),
         (["demo-s", "demo-s"], {}, "two models are called demo-s"),
         (["demo-s"], {"tpo": 3}, "no option tpo: did you mean top?"),
-        (["demo-s"], {"top": "3"}, "top='3' does not fit: it is of type int"),
+        (["demo-s"], {"top": "3"}, "top='3' has the wrong type: it must be of type int"),
         (["demo-s"], {"top": True}, "top=True does not fit"),
         (["demo-s"], {"overwrite": "yes"}, "overwrite='yes' does not fit"),
-        (["demo-s"], {"top": 0}, "top is at least 1, not 0"),
+        (["demo-s"], {"top": 0}, "top must be at least 1, not 0"),
         (["demo-s"], {"attacks": ["l2"]}, "--attack l2: write NORM:EPSILON"),
         (["demo-s"], {"variants": [3]}, "variants=3 does not fit"),
         (["demo-s"], {"ood": ["edge"]}, "--ood edge: write NAME=IMAGES"),

@@ -137,9 +137,12 @@ def test_notebooks_show_it(pair: shapebias.Store) -> None:
         (lambda store: store.images("X"), "no model X: there are S, R"),
         (lambda store: store.units("smoothness >"), "the end where a value is expected at column 13"),
         (lambda store: store.units()["nothing"], "no column nothing: there are model, layer"),
-        (lambda store: store.unit("R/conv5/1").activations("median"), "no kind median of activations: max or mean"),
+        (
+            lambda store: store.unit("R/conv5/1").activations("median"),
+            "no activations of kind median: there are max, mean",
+        ),
         (lambda store: store.unit("R/conv5/1").grid("side"), "no --view side: crop, mask, whole"),
-        (lambda store: store.compare("S", "S"), "S is compared with itself: name two models"),
+        (lambda store: store.compare("S", "S"), "S is compared with itself: name two different models"),
         (lambda store: shapebias.open(), "name a store"),
     ],
 )

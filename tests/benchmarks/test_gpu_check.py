@@ -55,7 +55,7 @@ def failing(_: Setup, __: Record) -> None:
 
 
 def test_budgets_leave_a_machine_in_six_minutes() -> None:
-    """With ten seconds to start it."""
+    """Ten seconds of the six minutes are for starting it."""
     assert sum(section.seconds for section in gpu_check.SECTIONS) <= 350
     assert [section.letter for section in gpu_check.SECTIONS] == list("ABCDEFG")
 

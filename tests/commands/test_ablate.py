@@ -39,7 +39,7 @@ def test_the_summary_is_of_the_stored_scores(ablated: Path, tmp_path: Path) -> N
 
 
 def test_one_unit_is_the_units_score(ablated: Path) -> None:
-    """Of a group of one unit the loss of decisions is at most the unit's scores, and equal to them where no other
+    """A group of one unit loses at most as many decisions as the unit's scores say, and exactly as many where no other
     image turns to shape or texture."""
     opened = open_store(ablated)
     score = opened.metric("demo-r", "conv5", "shape_score") + opened.metric("demo-r", "conv5", "texture_score")

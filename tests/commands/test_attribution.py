@@ -17,7 +17,7 @@ from tests.support.map_scores import add_scores
 COLUMNS = ["insertion", "deletion", "insertion_max", "deletion_max", "pointing", "localisation", "mass"]
 
 
-def test_the_table_has_a_line_a_method(store_copy: Path) -> None:
+def test_the_table_has_one_line_per_method(store_copy: Path) -> None:
     add_scores(store_copy)
     lines = [line.split() for line in succeeds("attribution", store_copy).splitlines()]
     assert lines[0] == ["method", "model", "images", *COLUMNS]

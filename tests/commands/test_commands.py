@@ -60,7 +60,7 @@ def test_the_program_without_a_command_lists_them() -> None:
     [["--help"], ["precompute", "--help"], ["info", "STORE"], ["units", "STORE"], ["show", "STORE", "Tiny/block1/3"]],
 )
 def test_torch_is_not_loaded_for_a_look(small_store: Path, tmp_path: Path, arguments: list[str]) -> None:
-    arguments = [str(small_store) if each == "STORE" else each for each in arguments]
+    arguments = [str(small_store) if argument == "STORE" else argument for argument in arguments]
     if arguments[0] == "show":
         arguments += ["-o", str(tmp_path / "unit.png")]
     process = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=False)
@@ -107,13 +107,15 @@ def test_units_ascending(small_store: Path) -> None:
 
 def test_units_filtered_sorted_and_limited(small_store: Path) -> None:
     every = json.loads(succeeds("units", small_store, "--format", "json"))
-    wanted = sorted((each["max"] for each in every if each["layer"] == "block2" and each["std"] > 0.1), reverse=True)
+    wanted = sorted(
+        (record["max"] for record in every if record["layer"] == "block2" and record["std"] > 0.1), reverse=True
+    )
     assert len(wanted) > 3
     condition = "layer = block2 and std > 0.1"
     records = json.loads(
         succeeds("units", small_store, "--filter", condition, "--sort", "max", "--limit", "3", "--format", "json")
     )
-    assert [each["max"] for each in records] == wanted[:3]
+    assert [record["max"] for record in records] == wanted[:3]
     assert len(succeeds("units", small_store, "--filter", "top 10% selectivity").splitlines()) == 1 + 4  # of 37
     assert len(succeeds("units", small_store, "--filter", "max < -1e9").splitlines()) == 1, "only the header"
 
@@ -200,17 +202,17 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 def test_wrong_usage_of_precompute(
     tmp_path: Path, network_file: Path, image_folder: Path, arguments: list[str], code: int, said: str
 ) -> None:
-    arguments = [each.replace("NET", str(network_file)) for each in arguments]
+    arguments = [argument.replace("NET", str(network_file)) for argument in arguments]
     options = ["--images", image_folder, "--store", tmp_path / "a.zarr", "--device", "cpu", "--workers", "0"]
     assert said in fails(code, "precompute", *options, *arguments)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_store_is_not_replaced(store_copy: Path, network_file: Path, image_folder: Path) -> None:
-    before = sorted(each.stat().st_mtime_ns for each in store_copy.rglob("*"))
+    before = sorted(path.stat().st_mtime_ns for path in store_copy.rglob("*"))
     said = fails(2, "precompute", "--model", f"{network_file}:build", "--images", image_folder, "--store", store_copy)
     assert "--overwrite" in said
-    assert sorted(each.stat().st_mtime_ns for each in store_copy.rglob("*")) == before
+    assert sorted(path.stat().st_mtime_ns for path in store_copy.rglob("*")) == before
 
 
 # --- show, doctor ----------------------------------------------------------------------------------------------------
@@ -292,7 +294,7 @@ def test_export_images_writes_folders_once(tmp_path: Path) -> None:
     assert len(list(out.glob("probe/*/*.png"))) == 16
     assert "is not empty" in fails(2, "export-images", out, "--split", "train", "--count", 16)
     assert "no split" in fails(2, "export-images", tmp_path / "other", "--split", "test")
-    assert [each.name for each in tmp_path.iterdir()] == ["shapes"]
+    assert [path.name for path in tmp_path.iterdir()] == ["shapes"]
 
 
 # --- the whole way ---------------------------------------------------------------------------------------------------

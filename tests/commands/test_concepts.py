@@ -14,7 +14,7 @@ from shapebias.core.store.opening import open_store
 from tests.support.cli import LIGHT, fails, succeeds
 
 
-def test_the_table_has_a_line_a_layer(concept_store: Path) -> None:
+def test_the_table_has_one_line_per_layer(concept_store: Path) -> None:
     lines = [line.split() for line in succeeds("concepts", concept_store).splitlines()]
     assert lines[0] == ["layer", "model", "units", "undecided", "detectors", "color"]
     assert [line[:4] for line in lines[1:]] == [
@@ -80,8 +80,8 @@ def test_info_and_show_say_it(concept_store: Path) -> None:
     assert facts["dissection"]["problems"] == []
     store = open_store(concept_store)
     unit = int(store.metric("Tiny", "block1", "iou").argmax())
-    shown = succeeds("show", concept_store, f"Tiny/block1/{unit}")
-    assert "(color)" in shown
+    description = succeeds("show", concept_store, f"Tiny/block1/{unit}")
+    assert "(color)" in description
     table = succeeds("units", concept_store, "--layer", "block1", "--sort", "iou", "--limit", "1")
     assert "color" in table.splitlines()[1]
 
@@ -118,5 +118,5 @@ def test_export_in_brodens_layout(tmp_path: Path) -> None:
     succeeds("export-images", tmp_path / "new", "--split", "probe", "--count", 16, "--broden")
     folder = tmp_path / "new" / "probe"
     assert {"index.csv", "label.csv", "category.csv", "c_part.csv", "images"} <= {
-        each.name for each in folder.iterdir()
+        path.name for path in folder.iterdir()
     }

@@ -46,11 +46,11 @@ def test_categories_json_and_csv(cue_conflict_store: Path, recorded: Path, tmp_p
     assert "\nelephant " in succeeds(*arguments, "--categories")
     facts = json.loads(succeeds(*arguments, "--json"))
     assert facts["problems"] == []
-    assert [each["name"] for each in facts["observers"]][3:] == ["Tiny", "net"]
+    assert [observer["name"] for observer in facts["observers"]][3:] == ["Tiny", "net"]
     assert facts["observers"][3]["categories"]["cat"] == {"shape": 1, "texture": 1, "other": 0, "shape_bias": 0.5}
     with (tmp_path / "bias.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["category"] == ""]
-    assert [row["shape"] for row in rows] == [str(each["shape"]) for each in facts["observers"]]
+    assert [row["shape"] for row in rows] == [str(observer["shape"]) for observer in facts["observers"]]
 
 
 def test_what_is_exported_scores_the_same(cue_conflict_store: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ def test_an_image_is_printed_and_given_as_json(small_store: Path) -> None:
     record = json.loads(succeeds("image", small_store, 8, "--limit", 2, "--layer", "block2", "--json"))
     assert record["image"] == "class1/image3.jpg"
     [model] = record["models"]
-    assert [each["unit"] for each in model["layers"]["block2"]] == [
+    assert [unit["unit"] for unit in model["layers"]["block2"]] == [
         line.split()[0] for line in lines if line.startswith("Tiny/block2/")
     ]
 

@@ -67,7 +67,7 @@ def test_json_and_csv(ood_store: Path, recorded: Path) -> None:
     assert len(rows) == len(facts["accuracy"]) + len(facts["consistency"])
 
 
-def test_what_is_exported_is_the_same_again(ood_store: Path, tmp_path: Path) -> None:
+def test_exported_decisions_are_read_again_unchanged(ood_store: Path, tmp_path: Path) -> None:
     before = json.loads(succeeds("ood", ood_store, "--export", tmp_path / "out", "--format", "json"))
     assert {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("out/*/*")} == {
         f"out/{name}/{name}_Tiny_session-1.csv" for name in ("edge", "silhouette")
@@ -82,7 +82,7 @@ def test_what_is_exported_is_the_same_again(ood_store: Path, tmp_path: Path) -> 
     assert {row["error_consistency"] for row in both["consistency"]} == {1.0}
 
 
-def test_what_is_wrong_is_one_line_each_and_the_rest_goes_on(
+def test_every_mistake_is_one_line_and_the_rest_goes_on(
     small_store: Path, ood_store: Path, recorded: Path, tmp_path: Path
 ) -> None:
     file = recorded / "edge/edge_subject-02_session_1.csv"
@@ -137,7 +137,7 @@ def test_the_figure_of_robustness(store_copy: Path, tmp_path: Path) -> None:
     arguments = ("plot", store_copy, "robustness", "-o", figure, "--epsilon")
     assert "write MODEL=NORM:EPSILON" in fails(2, *arguments, "Tiny=4")
     assert "no model Net" in fails(2, *arguments, "Net=l2:3")
-    assert "--epsilon is of the figure robustness" in fails(
+    assert "--epsilon applies to the figure robustness only" in fails(
         2, "plot", store_copy, "filters", "-o", figure, "--epsilon", "Tiny=l2:3"
     )
 

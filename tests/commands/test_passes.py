@@ -50,13 +50,13 @@ def test_mistakes_are_one_line_and_leave_nothing(
         "CATEGORIES": tmp_path / "categories.json",
         "WRONG": tmp_path / "wrong.json",
     }
-    for name, place in places.items():
-        arguments = [each.replace(name, str(place)) for each in arguments]
+    for name, path in places.items():
+        arguments = [argument.replace(name, str(path)) for argument in arguments]
     options = ["--store", tmp_path / "a.zarr", "--device", "cpu", "--workers", "0", "--limit", "10"]
-    found = fails(
+    message = fails(
         code, "precompute", "--model", f"Tiny={network_file}:build", "--images", image_folder, *options, *arguments
     )
-    assert said in found
+    assert said in message
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -67,7 +67,7 @@ def test_images_of_a_folder_need_a_network(tmp_path: Path, image_folder: Path) -
 
 @pytest.mark.slow
 def test_the_built_in_pair_with_every_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With fewer cue-conflict images than usual."""
+    """It runs on fewer cue-conflict images than usual."""
     monkeypatch.setitem(SPLITS, "cue-conflict", 96)
     store = tmp_path / "pair.zarr"
     options = ("--limit", "64", "--passes", "all", "--store", store, "--top", "9", "--workers", "0", "--json")
@@ -78,12 +78,12 @@ def test_the_built_in_pair_with_every_pass(tmp_path: Path, monkeypatch: pytest.M
     names = opened.metric_names("demo-r", "conv1")
     wanted = {"tv_noisy", "smoothness", "filter_smoothness", "class_diversity", "visual_diversity", "color_sensitivity"}
     assert wanted <= set(names)
-    known = {(each.model, each.condition): each for each in accuracies(opened)}
+    known = {(accuracy.model, accuracy.condition): accuracy for accuracy in accuracies(opened)}
     for model in opened.models:
         assert known[model, "clean"].accuracy > 0.8
         assert known[model, "shuffle-8"].accuracy < known[model, "clean"].accuracy
         assert known[model, "silhouette"].images == 64
-        assert len([each for each in known if each[0] == model]) == 1 + len(SHAPE_OR_TEXTURE)
+        assert len([key for key in known if key[0] == model]) == 1 + len(SHAPE_OR_TEXTURE)
     facts = json.loads(succeeds("cue-conflict", store, "--json"))
     standard, robust = facts["observers"][-2:]
     assert (standard["name"], robust["name"]) == ("demo-s", "demo-r")

@@ -40,4 +40,4 @@ def test_mistakes_are_one_line(store_copy: Path, tmp_path: Path) -> None:
     assert "no model R" in fails(2, *arguments, "--pair", "Tiny=R")
     for option, value in (("--pair", "S=R"), ("--score", "mass")):
         said = fails(2, "plot", store_copy, "filters", "-o", tmp_path / "a.svg", option, value)
-        assert f"{option} is of the figure criteria" in said
+        assert f"{option} applies to the figure criteria only" in said

@@ -23,7 +23,7 @@ def test_a_page_and_markdown(small_store: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("-o", "r.html", "--format", "pdf"), "no --format pdf: html, md"),
+        (("-o", "r.html", "--format", "pdf"), "no --format pdf: there are html, md"),
         (("-o", "r.html", "--pair", "Tiny"), "name two models"),
         (("-o", "r.html", "--pair", "Tiny,Big"), "no model Big"),
         (("-o", "."), "is a folder: name a file"),

@@ -11,8 +11,8 @@ def test_twins_are_printed_and_given_as_json(small_store: Path) -> None:
     assert lines[0].split() == ["correlation", "unit", "found", "as"]
     assert len(lines) == 5
     records = json.loads(succeeds("twins", small_store, "Tiny/block2/3", "--limit", 2, "--json"))
-    assert [each["unit"] for each in records] == [line.split()[1] for line in lines[1:]]
-    assert all(-1 <= each["correlation"] <= 1 for each in records)
+    assert [record["unit"] for record in records] == [line.split()[1] for line in lines[1:]]
+    assert all(-1 <= record["correlation"] <= 1 for record in records)
 
 
 def test_mistakes_are_said(small_store: Path) -> None:

@@ -38,8 +38,8 @@ def test_a_whole_store_is_all_right(verify: Run, small_store: Path) -> None:
     assert code == 0
     assert output.strip().endswith(": all right")
     code, output = verify(small_store, "--json")
-    found = json.loads(output)
-    assert (code, found["right"], found["wrong"]) == (0, True, [])
+    report = json.loads(output)
+    assert (code, report["right"], report["wrong"]) == (0, True, [])
 
 
 def test_units_computed_again_are_those_of_the_store(verify: Run, small_store: Path) -> None:

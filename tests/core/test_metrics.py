@@ -32,9 +32,9 @@ def test_undefined_is_a_dash(name: str) -> None:
 def test_a_number_is_short_and_near(name: str, value: float) -> None:
     metric = METRICS[name]
     value = min(max(value, metric.range[0]), metric.range[1])
-    shown = metric.format(value)
-    assert len(shown) <= 8
-    assert math.isclose(float(shown), value, rel_tol=0.1, abs_tol=0.0006)
+    text = metric.format(value)
+    assert len(text) <= 8
+    assert math.isclose(float(text), value, rel_tol=0.1, abs_tol=0.0006)
 
 
 @pytest.mark.parametrize("name", ["max", "mean", "q995", "std"])
@@ -46,9 +46,9 @@ def test_positive_numbers_take_7_characters_at_most(name: str, value: float) -> 
 @pytest.mark.parametrize("name", ["concept_diversity", "shape_score", "texture_score"])
 @given(value=st.integers(0, 2**24))
 def test_counts_are_whole_numbers(name: str, value: int) -> None:
-    shown = METRICS[name].format(float(np.float32(value)))
-    assert shown == str(value) or value >= 10_000_000
-    assert len(shown) <= METRICS[name].width
+    text = METRICS[name].format(float(np.float32(value)))
+    assert text == str(value) or value >= 10_000_000
+    assert len(text) <= METRICS[name].width
 
 
 def test_a_metric_under_noise_of_another_strength() -> None:
@@ -63,8 +63,8 @@ def test_a_metric_under_noise_of_another_strength() -> None:
 
 def test_names_in_the_registrys_order() -> None:
     names = ["smoothness", "tv_shift@0.2", "nothing", "tv_noisy@0.2", "tv_noisy@", "max", "tv_noisy", "nothing@0.1"]
-    found = in_order([*names, "tv_noisy@x", "max@\x1b"])
-    assert found == ["smoothness", "max", "tv_noisy", "tv_noisy@0.2", "tv_shift@0.2"]
+    names_in_order = in_order([*names, "tv_noisy@x", "max@\x1b"])
+    assert names_in_order == ["smoothness", "max", "tv_noisy", "tv_noisy@0.2", "tv_shift@0.2"]
     assert in_order(reversed(METRICS)) == list(METRICS)
 
 

@@ -1,4 +1,4 @@
-"""What is printed of untrusted text never acts on a terminal."""
+"""Untrusted text is printed so that it never acts on a terminal."""
 
 import unicodedata
 
@@ -10,7 +10,7 @@ from shapebias.core.text import aligned, cell_width, padded, plain, printable
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("plain name.jpg", "plain name.jpg"),
         ("übung 日本 🙂", "übung 日本 🙂"),
@@ -26,41 +26,41 @@ from shapebias.core.text import aligned, cell_width, padded, plain, printable
         ("", ""),
     ],
 )
-def test_examples(text: str | bytes, shown: str) -> None:
-    assert printable(text) == shown
+def test_examples(text: str | bytes, expected: str) -> None:
+    assert printable(text) == expected
 
 
 @given(st.one_of(st.text(), st.binary(), st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]))))
 def test_nothing_hidden_comes_out_and_it_can_be_encoded(text: str | bytes) -> None:
-    shown = printable(text)
-    assert all(not unicodedata.category(character).startswith("C") for character in shown)
-    assert not {"\u2028", "\u2029"} & set(shown)
-    shown.encode("utf-8")
+    escaped = printable(text)
+    assert all(not unicodedata.category(character).startswith("C") for character in escaped)
+    assert not {"\u2028", "\u2029"} & set(escaped)
+    escaped.encode("utf-8")
 
 
 @given(st.text(max_size=3000), st.integers(3, 300))
 def test_it_is_cut_in_the_middle(text: str, limit: int) -> None:
-    shown = printable(text, limit)
-    assert len(shown) <= limit
+    escaped = printable(text, limit)
+    assert len(escaped) <= limit
     if text.isascii() and text.isprintable() and len(text) > limit:
-        head, _, tail = shown.partition("…")
+        head, _, tail = escaped.partition("…")
         assert text.startswith(head)
         assert text.endswith(tail)
         assert abs(len(head) - len(tail)) <= 1
 
 
 def test_megabytes_are_cut_too() -> None:
-    shown = printable("a" * 10_000_000 + "\x1b" * 10_000_000, 100)
-    assert len(shown) == 100
-    assert shown.startswith("aaaa")
-    assert shown.endswith("\\x1b")
+    escaped = printable("a" * 10_000_000 + "\x1b" * 10_000_000, 100)
+    assert len(escaped) == 100
+    assert escaped.startswith("aaaa")
+    assert escaped.endswith("\\x1b")
 
 
 @given(st.text(st.sampled_from("ab日本é\u0301שלום🙂")), st.integers(3, 30))
 def test_cut_text_fits_its_cells_and_padded_text_fills_them(text: str, limit: int) -> None:
-    shown = printable(text, limit)
-    assert cell_width(shown) <= limit
-    assert cell_width(padded(shown, 40)) == 40
+    escaped = printable(text, limit)
+    assert cell_width(escaped) <= limit
+    assert cell_width(padded(escaped, 40)) == 40
 
 
 def test_columns_of_wide_text_are_aligned() -> None:

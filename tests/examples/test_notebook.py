@@ -54,7 +54,7 @@ def outputs(notebook: dict[str, Any]) -> list[list[str]]:
 
 
 def test_it_runs_from_the_installed_wheel(python: Path, tmp_path: Path) -> None:
-    """Its cells hold the finding as assertions."""
+    """The notebook's cells assert the finding."""
     shutil.copy(NOTEBOOK, tmp_path)
     run(python, ROOT / "examples" / "run_notebook.py", NOTEBOOK.name, folder=tmp_path)
     known, now = (json.loads(path.read_text("utf-8")) for path in (NOTEBOOK, tmp_path / NOTEBOOK.name))

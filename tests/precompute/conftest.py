@@ -42,7 +42,7 @@ def picture(seed: int) -> Image.Image:
 def _probe_images(run: PlainRun) -> None:
     """40 pictures; of each class one, the others in the folder of the class that Tiny takes them for."""
     pictures = [picture(seed) for seed in range(40)]
-    pixels = np.stack([np.asarray(each)[4:36, 4:36] for each in pictures])
+    pixels = np.stack([np.asarray(image)[4:36, 4:36] for image in pictures])
     decided = run.scores("Tiny", pixels).argmax(1)
     for number, image in enumerate(pictures):
         folder = run.images / f"class{decided[number] if number % 4 else number // 4}"
@@ -55,17 +55,17 @@ def _probe_images(run: PlainRun) -> None:
 def _variants(run: PlainRun) -> None:
     """As ImageNet-C: a corruption, a severity, then the classes; of one class the network knows nothing."""
     seed = 100
-    for place in ("fog/1", "fog/3", "snow/2"):
+    for condition in ("fog/1", "fog/3", "snow/2"):
         for name in ("class0", "class3", "class7", "class99"):
-            (run.variant / place / name).mkdir(parents=True)
+            (run.variant / condition / name).mkdir(parents=True)
             for number in range(5):
-                picture(seed).save(run.variant / place / name / f"{number}.png")
+                picture(seed).save(run.variant / condition / name / f"{number}.png")
                 seed += 1
     (run.variant / "snow/2/class0/broken.png").write_bytes(b"")
 
 
 def _stylized(run: PlainRun) -> None:
-    """Of every third image, as JPEG; and one that is of none."""
+    """Write a stylised JPEG of every third image, and one that belongs to no image."""
     for number, path in enumerate(sorted(run.images.glob("*/*.png"))):
         if number % 3 == 0:
             (run.stylized / path.parent.name).mkdir(parents=True, exist_ok=True)

@@ -125,12 +125,12 @@ def store(root: Path) -> Path:
 def arrays(store: Path, style: str) -> dict[str, tuple[object, ...]]:
     """Return all arrays of a model, with the number of a layer in the place of its name."""
     names = {name: str(number) for number, name in enumerate(open_store(store).layers(style))}
-    found = {}
+    by_path = {}
     for path, array in arrays_of(store).items():
         parts = path.split("/")
         if style in parts:
-            found["/".join(names.get(part, part) for part in parts if part != style)] = array
-    return found
+            by_path["/".join(names.get(part, part) for part in parts if part != style)] = array
+    return by_path
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -147,10 +147,10 @@ def test_layers_are_the_same_tensors(store: Path, style: str) -> None:
 
 @pytest.mark.parametrize("style", STYLES[1:])
 def test_every_number_is_the_same(store: Path, style: str) -> None:
-    expected, found = arrays(store, STYLES[0]), arrays(store, style)
+    expected, changed = arrays(store, STYLES[0]), arrays(store, style)
     assert len(expected) > 12  # arrays of all layers
-    assert found.keys() == expected.keys()
-    assert [path for path in expected if found[path] != expected[path]] == []
+    assert changed.keys() == expected.keys()
+    assert [path for path in expected if changed[path] != expected[path]] == []
 
 
 # --- a naive loop ----------------------------------------------------------------------------------------------------

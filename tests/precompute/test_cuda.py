@@ -78,9 +78,9 @@ def check_equal(store: Store, expected: Store) -> None:
     for layer in expected.layers(model.label):
         assert store.metric_names(model.label, layer) == expected.metric_names(model.label, layer)
         for name in expected.metric_names(model.label, layer):
-            found, wanted = store.metric(model.label, layer, name), expected.metric(model.label, layer, name)
+            measured, wanted = store.metric(model.label, layer, name), expected.metric(model.label, layer, name)
             scale = np.nanmax(np.abs(wanted), initial=1e-9) if np.isfinite(wanted).any() else 1.0
-            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6 * scale, err_msg=f"{layer} {name}")
+            np.testing.assert_allclose(measured, wanted, rtol=0, atol=1e-6 * scale, err_msg=f"{layer} {name}")
         for name in ("image", "position"):
             np.testing.assert_array_equal(
                 store.top_lists(model.label, layer, name), expected.top_lists(model.label, layer, name)
@@ -111,7 +111,7 @@ def check_maps(store: Store, expected: Store) -> None:
             )
 
 
-def test_every_pass_gives_what_the_cpu_gives(on_cpu: Store, on_cuda: tuple[Store, Summary, PretendedGpu]) -> None:
+def test_every_pass_gives_the_same_as_on_the_cpu(on_cpu: Store, on_cuda: tuple[Store, Summary, PretendedGpu]) -> None:
     store, _, gpu = on_cuda
     assert gpu.counts["kernel"] > 10_000
     check_equal(store, on_cpu)
@@ -140,7 +140,7 @@ def test_batches_are_halved_where_memory_is_short(on_cpu: Store, run: Run) -> No
 
 @pytest.mark.parametrize("method", ["state_dict", "__init__"])
 def test_memory_that_is_short_outside_of_a_forward(method: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a shard's measure is made, or its part taken down."""
+    """Memory is short where a shard's measure is made or its part is copied."""
     own, failures = getattr(LayerStatistics, method), []
 
     def failing(self: LayerStatistics, *arguments: Any, **options: Any) -> Any:
@@ -202,7 +202,7 @@ def test_a_gpu_that_is_too_small_for_one_image_is_one_line(run: Run) -> None:
         run("cuda", passes=(), cue_conflict=None, ablate_accuracy=False, attacks=())
 
 
-def test_parts_of_two_kinds_of_gpus_are_not_mixed_unless_told(tmp_path: Path) -> None:
+def test_parts_of_two_kinds_of_gpus_are_mixed_only_on_request(tmp_path: Path) -> None:
     from shapebias.core.errors import UsageError
     from shapebias.precompute.unfinished import UnfinishedRun
 

@@ -29,7 +29,7 @@ def test_precision_by_name(name: str, on_cpu: object, on_cuda: object) -> None:
         assert choose_device("auto", name).precision is on_cuda
 
 
-def test_wishes_that_cannot_be_met() -> None:
+def test_devices_and_precisions_that_cannot_be_had_are_refused() -> None:
     with pytest.raises(UsageError, match="no --precision int8: auto, highest, tf32, bf16, fp16"):
         choose_device("cpu", "int8")
     with pytest.raises(UsageError, match="--precision tf32 needs a GPU of NVIDIA's Ampere"):
@@ -80,11 +80,11 @@ def test_images_are_normalised_and_sent_without_waiting() -> None:
         assert gpu.waits == 0
         assert images.device == CUDA
         assert images.is_contiguous(memory_format=torch.channels_last)
-        found = images.cpu().numpy()
-    np.testing.assert_allclose(found, expected.transpose(0, 3, 1, 2), atol=1e-5)
+        normalised = images.cpu().numpy()
+    np.testing.assert_allclose(normalised, expected.transpose(0, 3, 1, 2), atol=1e-5)
 
 
-def test_a_device_says_what_it_is() -> None:
+def test_a_device_describes_itself() -> None:
     with pretended_cuda():
         assert str(choose_device("cuda", "tf32")) == f"{NAME}, TF32"
     assert str(Device(torch.device("cpu"), BF16)).endswith(" threads, bfloat16")

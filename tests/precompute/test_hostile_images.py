@@ -36,14 +36,14 @@ def header_flipped(content: bytes, rng: random.Random) -> bytes:
 
 
 def disguised(content: bytes, rng: random.Random) -> bytes:
-    """With the magic number of another format."""
+    """Return the file with the magic number of another format."""
     magic = rng.choice((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"MM\0+", b"RIFF"))
     return magic + content[len(magic) :]
 
 
 def holed(content: bytes, rng: random.Random) -> bytes:
-    place, length = rng.randrange(len(content)), rng.randrange(1, 200)
-    return content[:place] + rng.choice((b"\0", b"\xff")) * length + content[place + length :]
+    start, length = rng.randrange(len(content)), rng.randrange(1, 200)
+    return content[:start] + rng.choice((b"\0", b"\xff")) * length + content[start + length :]
 
 
 def giant(content: bytes, rng: random.Random) -> bytes:
@@ -53,8 +53,8 @@ def giant(content: bytes, rng: random.Random) -> bytes:
         header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
         return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
     if content.startswith(b"\xff\xd8"):
-        place = content.index(b"\xff\xc0") + 5
-        return content[:place] + struct.pack(">HH", height, width) + content[place + 4 :]
+        start = content.index(b"\xff\xc0") + 5
+        return content[:start] + struct.pack(">HH", height, width) + content[start + 4 :]
     if content.startswith(b"GIF"):
         return content[:6] + struct.pack("<HH", width, height) + content[10:]
     if content.startswith(b"BM"):
@@ -74,8 +74,8 @@ def hostile_folder(image_folder: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     rng = random.Random(0)
     originals = sorted((image_folder / "class3").iterdir())[:3]
-    for place, path in enumerate(originals):
-        (folder / f"good{place}{path.suffix}").write_bytes(path.read_bytes())
+    for number, path in enumerate(originals):
+        (folder / f"good{number}{path.suffix}").write_bytes(path.read_bytes())
     for number in range(COUNT):
         form = list(FORMATS)[number % len(FORMATS)]
         buffer = io.BytesIO()
@@ -100,7 +100,7 @@ def test_every_hostile_image_is_used_or_named(
         Silent(),
     )
     store = open_store(tmp_path / "a.zarr")
-    used, skipped = set(store.image_paths), {each.path: each.reason for each in summary.skipped}
+    used, skipped = set(store.image_paths), {image.path: image.reason for image in summary.skipped}
     assert used | skipped.keys() == {path.name.encode() for path in hostile_folder.iterdir()}
     assert not used & skipped.keys()
     assert {b"good0.png", b"good1.jpg", b"good2.png"} <= used

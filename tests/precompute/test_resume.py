@@ -63,10 +63,10 @@ def test_it_goes_on_after_any_shard(
             cuts += 1
             assert not (tmp_path / "again.zarr.partial/store").exists()
     assert cuts >= 3
-    shards = [each for each in measured if each]
+    shards = [shard for shard in measured if shard]
     assert len(shards) == len({*shards}), "no shard was measured twice"
     assert arrays_of(path) == whole
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["again.zarr", "whole.zarr"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.zarr", "whole.zarr"]
 
 
 def test_another_run_is_refused_with_what_differs_or_starts_anew(
@@ -87,7 +87,7 @@ def test_another_run_is_refused_with_what_differs_or_starts_anew(
     with pytest.raises(UsageError, match="the list of images, or a size or time of one, changed"):
         make_store(tmp_path / "a.zarr", limit=20)
     make_store(tmp_path / "a.zarr", top=7, restart=True)
-    assert [each.name for each in tmp_path.iterdir()] == ["a.zarr"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_other_code_or_categories_are_another_run(
@@ -144,7 +144,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
     assert not path.exists()
     assert kept() == 4
     assert arrays_of(make_store(path, **settings)) == whole
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["again.zarr", "whole.zarr"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.zarr", "whole.zarr"]
 
 
 def test_a_run_that_is_told_to_stop_keeps_its_shards(

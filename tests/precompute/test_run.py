@@ -30,7 +30,7 @@ EVIL = [b"line\nbreak.png", b"\x1b]0;title\x07.png", b"caf\xe9 \xff.png", "\u202
 
 
 def run(images: Path | str, store: Path, *models: Path | str, **changes: Any) -> Summary:
-    facts = {"models": parse_specs([str(each) for each in models]), "images": str(images), "store": store}
+    facts = {"models": parse_specs([str(model) for model in models]), "images": str(images), "store": store}
     return precompute(Settings(**(facts | {"device": "cpu", "workers": 0, "top": 6} | changes)), Silent())
 
 
@@ -59,7 +59,7 @@ def expected(network_file: Path, files: list[Path]) -> tuple[dict[str, np.ndarra
 
 
 def listed(folder: Path) -> list[Path]:
-    return [folder / each for each in sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))]
+    return [folder / name for name in sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))]
 
 
 def test_images_that_are_no_files(network_file: Path, tmp_path: Path) -> None:
@@ -95,7 +95,9 @@ def test_the_store_holds_what_a_plain_loop_finds(small_store: Path, network_file
         assert stored["max"].dtype == stored["mean"].dtype == np.float16
         np.testing.assert_allclose(stored["max"], activation, rtol=2e-3, atol=1e-3)
         np.testing.assert_allclose(stored["mean"], exact.mean((2, 3)), rtol=2e-3, atol=1e-3)
-        metric = {each: store.metric("Tiny", name, each) for each in store.metric_names("Tiny", name)}
+        metric = {
+            metric_name: store.metric("Tiny", name, metric_name) for metric_name in store.metric_names("Tiny", name)
+        }
         np.testing.assert_allclose(metric["max"], flat.max(1), rtol=1e-4, atol=1e-5)
         assert (np.abs(metric["mean"] - flat.mean(1)) <= 1e-4 * size).all()
         np.testing.assert_allclose(metric["std"], flat.std(1), rtol=1e-4)
@@ -125,20 +127,20 @@ def test_equal_images_tie_in_the_order_of_their_keys(small_store: Path) -> None:
     """Every fifth image is the same picture."""
     store = open_store(small_store)
     wanted = [image for image in np.argsort(image_keys(store.image_paths, 0)).tolist() if image % 5 == 4]
-    found = 0
+    checked = 0
     for name in LAYERS:
         images = store.top_lists("Tiny", name, "image")
         for row in images[(images % 5 == 4).sum(1) >= 2]:
             same = row[row % 5 == 4]
             np.testing.assert_array_equal(same, wanted[: len(same)])
-            found += 1
-    assert found
+            checked += 1
+    assert checked
 
 
 def test_thumbnails_are_what_the_network_saw(small_store: Path, image_folder: Path) -> None:
     store = open_store(small_store)
     image = int(store.top_lists("Tiny", "block1", "image")[0, 0])
-    (key,) = [each.name for each in (small_store / "images/probe/thumbnails").iterdir() if each.is_dir()]
+    (key,) = [path.name for path in (small_store / "images/probe/thumbnails").iterdir() if path.is_dir()]
     assert key == store.models["Tiny"].thumbnails
     geometry = transforms.Compose(
         [transforms.Resize(40, transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(32)]
@@ -146,8 +148,8 @@ def test_thumbnails_are_what_the_network_saw(small_store: Path, image_folder: Pa
     seen = geometry(Image.open(image_folder / store.image_name(image)).convert("RGB"))
     import io
 
-    shown = Image.open(io.BytesIO(store.thumbnail("Tiny", image)))
-    np.testing.assert_array_equal(np.asarray(shown), np.asarray(seen))
+    thumbnail = Image.open(io.BytesIO(store.thumbnail("Tiny", image)))
+    np.testing.assert_array_equal(np.asarray(thumbnail), np.asarray(seen))
 
 
 @pytest.mark.slow
@@ -185,7 +187,7 @@ def broken_folder(image_folder: Path, tmp_path: Path) -> Path:
 
 def test_broken_images_are_named_with_reasons(broken_folder: Path, network_file: Path, tmp_path: Path) -> None:
     summary = run(broken_folder, tmp_path / "a.zarr", f"Tiny={network_file}:build", batch_size=4)
-    reasons = {each.path: each.reason for each in summary.skipped}
+    reasons = {image.path: image.reason for image in summary.skipped}
     assert set(reasons) == {
         b"class0/cut.jpg",
         b"class0/empty.png",
@@ -200,7 +202,7 @@ def test_broken_images_are_named_with_reasons(broken_folder: Path, network_file:
     assert summary.images == 14
     store = open_store(tmp_path / "a.zarr")
     assert len(store.labels) == 14
-    assert {f"class0/{os.fsdecode(name)}" for name in EVIL} <= {store.image_name(each) for each in range(14)}
+    assert {f"class0/{os.fsdecode(name)}" for name in EVIL} <= {store.image_name(image) for image in range(14)}
     facts = json.loads(json.dumps(store_facts(store)))
     wanted = [{"path": "class0/\\x1b[31mempty\\n.png", "reason": "empty file"}]
     assert wanted[0] in facts["skipped"]
@@ -210,7 +212,7 @@ def test_broken_images_are_named_with_reasons(broken_folder: Path, network_file:
     for text in (summary.text(), json.dumps(summary.to_json()), json.dumps(facts)):
         assert not {"\x1b", "\x07", "\u202e", "\udcff"} & set(text)
     # the rows are those of the images that were used
-    good = [broken_folder / store.image_name(each) for each in range(14)]
+    good = [broken_folder / store.image_name(image) for image in range(14)]
     maps, decided = expected(network_file, good)
     activations = store.layer_read("Tiny", "block2", "activations/max")
     np.testing.assert_allclose(activations, maps["block2"].max((2, 3)), rtol=2e-3, atol=1e-3)
@@ -356,7 +358,7 @@ def test_a_network_that_fails_later_is_one_line_and_the_old_store_stays(
     with pytest.raises(ShapebiasError, match="fourth batch"):
         run(image_folder, store_copy, f"A={tmp_path}/net.py:build", batch_size=8, overwrite=True)
     assert list(open_store(store_copy).models) == ["Tiny"]
-    assert sorted(each.name for each in tmp_path.iterdir() if "zarr" in each.name) == ["copy.zarr"]
+    assert sorted(path.name for path in tmp_path.iterdir() if "zarr" in path.name) == ["copy.zarr"]
 
 
 OVERFLOWS = (

@@ -143,7 +143,7 @@ def test_standard_and_robust_share_decoding(
 
 
 def test_a_network_of_train_is_matched_by_the_names_it_learned(image_folder: Path, tmp_path: Path) -> None:
-    """Its header's order, here the reverse of the folders'."""
+    """The order is that of its header, here the reverse of the folders'."""
     ids = [f"class{number}" for number in reversed(range(10))]
     torch.manual_seed(0)
     network: nn.Module = SmallCNN(10)

@@ -1,4 +1,4 @@
-"""What the user asked for: passes, noise and distortions that exist."""
+"""Settings name passes, noise and distortions that exist."""
 
 import math
 import pickle

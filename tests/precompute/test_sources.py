@@ -91,15 +91,15 @@ def test_on_a_server(
     files.put(f"{sources}/shards/", f"{bucket}/shards/", recursive=True)
     names = [os.fsdecode(path) for path in find_images(str(image_folder))[0].paths]
     files.pipe(f"{bucket}/list.txt", "\n".join(f"images/{name}" for name in names).encode())
-    found = {}
+    by_name = {}
     for name in ("images", "shards", "shards/{0..1}.tar", "shards/*.tar", "list.txt"):
-        found[name], skipped = find_images(f"{bucket}/{name}")
-        assert ([os.fsdecode(path) for path in found[name].paths], skipped) == (names, [])
-        assert len(set(found[name].labels.tolist())) == 10
-    before = {name: image_digest(images) for name, images in found.items()}
-    assert before == {name: image_digest(find_images(f"{bucket}/{name}")[0]) for name in found}
+        by_name[name], skipped = find_images(f"{bucket}/{name}")
+        assert ([os.fsdecode(path) for path in by_name[name].paths], skipped) == (names, [])
+        assert len(set(by_name[name].labels.tolist())) == 10
+    before = {name: image_digest(images) for name, images in by_name.items()}
+    assert before == {name: image_digest(find_images(f"{bucket}/{name}")[0]) for name in by_name}
     assert arrays_of(make_store(tmp_path / "a.zarr", images=f"{bucket}/images", **SETTINGS, workers=1)) == whole
-    members = found["shards"].members
+    members = by_name["shards"].members
     assert members is not None
     for index in range(0, 50, 7):
         content = fetch.fetch(members.address(names[index].encode(), index).decode())

@@ -1,4 +1,4 @@
-"""Where the time went, in a line."""
+"""The line that says how the time was spent."""
 
 from shapebias.precompute.spending import Spending
 

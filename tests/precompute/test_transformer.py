@@ -115,9 +115,9 @@ def test_ablation_scores_are_those_of_a_naive_loop(root: Path) -> None:
             return changed
 
         handle = network.get_submodule(layer.replace("fc1", "act")).register_forward_hook(silence)
-        found = decisions(network(images))
+        decided = decisions(network(images))
         handle.remove()
-        return found
+        return decided
 
     with torch.inference_mode():
         before, total = decisions(network(images)), 0

@@ -1,4 +1,4 @@
-"""What a run keeps beside its store: gone on with by the same command only."""
+"""The files that a run keeps beside its store: only the same command resumes from them."""
 
 import fcntl
 import json
@@ -12,7 +12,7 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.precompute.unfinished import UnfinishedRun
 
 
-def place(tmp_path: Path) -> UnfinishedRun:
+def run_in(tmp_path: Path) -> UnfinishedRun:
     unfinished = UnfinishedRun(tmp_path / "a.zarr")
     unfinished.open()
     return unfinished
@@ -20,7 +20,7 @@ def place(tmp_path: Path) -> UnfinishedRun:
 
 def kept(tmp_path: Path, identity: dict[str, object]) -> None:
     """A run that stopped after a shard."""
-    first = place(tmp_path)
+    first = run_in(tmp_path)
     assert not first.begin(identity, False)
     first.shards.mkdir()
     (first.shards / "0").write_text("part")
@@ -29,7 +29,7 @@ def kept(tmp_path: Path, identity: dict[str, object]) -> None:
 
 def test_the_same_run_goes_on(tmp_path: Path) -> None:
     kept(tmp_path, {"top": 25, "noise": (0.1,)})
-    again = place(tmp_path)
+    again = run_in(tmp_path)
     assert again.begin({"noise": [0.1], "top": 25}, False)
     assert (again.shards / "0").read_text() == "part"
 
@@ -42,10 +42,10 @@ def test_the_same_run_goes_on(tmp_path: Path) -> None:
         ({"noise": [1]}, "noise was null and is"),
     ],
 )
-def test_another_run_is_refused_with_what_differs(tmp_path: Path, identity: dict[str, object], said: str) -> None:
+def test_another_run_is_refused_naming_the_differences(tmp_path: Path, identity: dict[str, object], said: str) -> None:
     usual = {"top": 25, "networks": {"A": {"weights": "a" * 64}}}
     kept(tmp_path, usual)
-    again = place(tmp_path)
+    again = run_in(tmp_path)
     with pytest.raises(UsageError, match=said) as error:
         again.begin(usual | identity, False)
     assert "--restart" in str(error.value)
@@ -55,7 +55,7 @@ def test_another_run_is_refused_with_what_differs(tmp_path: Path, identity: dict
 
 
 def test_nothing_kept_is_nothing_left(tmp_path: Path) -> None:
-    first = place(tmp_path)
+    first = run_in(tmp_path)
     first.begin({"top": 1}, False)
     first.close()
     assert list(tmp_path.iterdir()) == []
@@ -67,7 +67,7 @@ def test_drawings_are_made_anew_by_every_run(tmp_path: Path) -> None:
     assert not drawings.exists()
     drawings.mkdir()  # of a run that was killed
     (drawings / "0-0-0").write_text("damaged")
-    again = place(tmp_path)
+    again = run_in(tmp_path)
     assert again.drawn == drawings
     assert list(drawings.iterdir()) == []
     again.close()
@@ -75,19 +75,19 @@ def test_drawings_are_made_anew_by_every_run(tmp_path: Path) -> None:
 
 
 def test_who_holds_it_is_said(tmp_path: Path) -> None:
-    first = place(tmp_path)
+    first = run_in(tmp_path)
     with pytest.raises(ShapebiasError, match=f"process {os.getpid()} on {socket.gethostname()}, since 20"):
-        place(tmp_path)
+        run_in(tmp_path)
     (first.folder / "holder.json").write_text(json.dumps({"process": "\x1b"}))
     with pytest.raises(ShapebiasError, match="another run is writing"):
-        place(tmp_path)
+        run_in(tmp_path)
     first.close()
-    place(tmp_path)
+    run_in(tmp_path)
 
 
 def test_a_folder_that_goes_while_it_is_taken_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run before ends between the two steps of taking it."""
-    first, second = place(tmp_path), UnfinishedRun(tmp_path / "a.zarr")
+    first, second = run_in(tmp_path), UnfinishedRun(tmp_path / "a.zarr")
     lock = fcntl.flock
 
     def ends(descriptor: int, how: int) -> None:
@@ -98,20 +98,20 @@ def test_a_folder_that_goes_while_it_is_taken_is_made_again(tmp_path: Path, monk
     monkeypatch.setattr(fcntl, "flock", ends)
     second.open()
     with pytest.raises(ShapebiasError, match="another run"):
-        place(tmp_path)
+        run_in(tmp_path)
 
 
 def test_a_folder_of_somebody_else_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "a.zarr.partial").mkdir()
     (tmp_path / "a.zarr.partial/thesis.tex").write_text("")
     with pytest.raises(UsageError, match=r"holds thesis\.tex"):
-        place(tmp_path)
-    assert [each.name for each in (tmp_path / "a.zarr.partial").iterdir()] == ["thesis.tex"]
+        run_in(tmp_path)
+    assert [path.name for path in (tmp_path / "a.zarr.partial").iterdir()] == ["thesis.tex"]
 
 
 def test_damaged_facts_of_a_run_are_forgotten(tmp_path: Path) -> None:
     kept(tmp_path, {"top": 25})
     (tmp_path / "a.zarr.partial/run.json").write_text("[")
-    again = place(tmp_path)
+    again = run_in(tmp_path)
     assert not again.begin({"top": 25}, False)
     assert not again.shards.exists()

@@ -61,10 +61,10 @@ def make(path: Path, overwrite: bool = False, label: str = "Net") -> None:
 
 
 def around(path: Path) -> list[str]:
-    return sorted(each.name for each in path.parent.iterdir())
+    return sorted(path.name for path in path.parent.iterdir())
 
 
-def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+def test_written_values_are_read_again(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.zarr"
     make(path)
     assert around(path) == ["a.zarr"]
@@ -84,9 +84,9 @@ def test_every_chunk_has_a_checksum(tmp_path: Path) -> None:
     def arrays(group: zarr.Group) -> list[zarr.Array]:
         return [array for _, array in group.arrays()] + [a for _, inner in group.groups() for a in arrays(inner)]
 
-    found = arrays(zarr.open_group(tmp_path / "a.zarr", mode="r"))
-    assert len(found) > 10
-    for array in found:
+    written = arrays(zarr.open_group(tmp_path / "a.zarr", mode="r"))
+    assert len(written) > 10
+    for array in written:
         if array.path == "manifest":
             continue
         assert any(type(codec).__name__ == "Crc32cCodec" for codec in array.compressors), array.path
@@ -146,7 +146,7 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path: Path, existing: bool, e
 
 @pytest.mark.parametrize("content", ["a folder", "a file", "a link to nowhere", "a link to a folder"])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_is_no_store_is_never_overwritten(tmp_path: Path, content: str, overwrite: bool) -> None:
+def test_only_stores_are_ever_overwritten(tmp_path: Path, content: str, overwrite: bool) -> None:
     path = tmp_path / "a.zarr"
     precious = tmp_path / "precious"
     if content == "a folder":
@@ -246,16 +246,16 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("place", [".", "..", "/"])
+@pytest.mark.parametrize("folder", [".", "..", "/"])
 def test_a_place_that_is_always_taken_is_a_usage_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "thesis.tex").write_text("text")
     for overwrite in (False, True):
         with pytest.raises(UsageError):
-            StoreWriter(Path(place), overwrite, {})
-    assert [each.name for each in tmp_path.iterdir()] == ["thesis.tex"]
+            StoreWriter(Path(folder), overwrite, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 @settings(max_examples=6, deadline=None)
@@ -271,7 +271,7 @@ def test_any_paths_and_thumbnails_come_back(tmp_path_factory: pytest.TempPathFac
 
 @settings(max_examples=25, deadline=None)
 @given(batches=st.lists(st.integers(1, 700), min_size=1, max_size=6), units=st.integers(1, 70))
-def test_activations_come_back_however_they_came(batches: list[int], units: int) -> None:
+def test_activations_come_back_in_whatever_order_they_came(batches: list[int], units: int) -> None:
     group = zarr.create_group({})
     count = sum(batches)
     values = np.random.default_rng(count).normal(size=(2, count, units)).astype(np.float16)

@@ -1,4 +1,4 @@
-"""By which module's output a few layers of torchvision's and timm's networks are known, written by hand."""
+"""The modules whose outputs a few layers of torchvision's and timm's networks are known, written by hand."""
 
 from collections.abc import Callable
 from typing import Any

@@ -60,7 +60,7 @@ def pictures(count: int, size: int, seed: int = 0) -> Tensor:
 
 
 def explained(subject: Subject, choice: Choice | str, images: Tensor, seed: int = 0) -> Explanation:
-    """Return what a method says of images, of which the i-th has the output i modulo 3 and the seed `seed` + i."""
+    """Return a method's maps of images; the i-th explains the output i modulo 3 with the seed `seed` + i."""
     choice = Choice.of(choice) if isinstance(choice, str) else choice
     numbers = range(len(images))
     targets = torch.tensor([number % 3 for number in numbers])

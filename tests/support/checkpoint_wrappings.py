@@ -1,4 +1,4 @@
-"""How trainers wrap a network's weights: 60 contents of a checkpoint, and what is to become of each."""
+"""Sixty ways in which trainers wrap a network's weights in a checkpoint, with the expected result of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,8 +108,8 @@ def pixels(mean: str, std: str, factor: float = 1.0) -> State:
     return {mean: torch.tensor(MEAN)[:, None, None] * factor, std: torch.tensor(STD)[:, None, None] * factor}
 
 
-class Network:
-    """What a file holds in which a whole network was pickled."""
+class PickledNetwork:
+    """The content of a file in which a whole network was pickled."""
 
 
 def integers(state: State) -> State:
@@ -291,7 +291,7 @@ WRAPPINGS = (
         reads=None,
         said="13 tensors without names",
     ),
-    _wrapping("a pickled network", lambda _, __: Network(), reads=None, said="holds a pickled object"),
+    _wrapping("a pickled network", lambda _, __: PickledNetwork(), reads=None, said="holds a pickled object"),
     _wrapping(
         "a layer more than the network has",
         lambda s, _: {**s, "layer1.3.weight": torch.zeros(8, 8, 3, 3)},

@@ -21,7 +21,7 @@ print(code, sorted(heavy), file=sys.stderr)
 
 
 def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(each) for each in arguments], prog_name="shapebias")
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="shapebias")
 
 
 def succeeds(*arguments: object) -> str:

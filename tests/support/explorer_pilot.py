@@ -53,31 +53,31 @@ async def press(app: Explorer, pilot: Pilot[None], *keys: str) -> None:
 
 
 async def write(app: Explorer, pilot: Pilot[None], text: str) -> None:
-    """Pastes a text into the prompt: typing it takes 50 ms a key here."""
+    """Paste a text into the prompt: typing it takes 50 ms per key here."""
     app.prompt.query_one(Input).insert_text_at_cursor(text)
     await settled(app, pilot)
 
 
-def shown(app: Explorer) -> list[int]:
-    """The numbers of the units in the table, from the top."""
+def units_in_table(app: Explorer) -> list[int]:
+    """Return the numbers of the units in the table, from the top."""
     return app.units.unit_numbers.tolist()
 
 
 def status(app: Explorer) -> str:
-    """What the status line says."""
+    """Return the text of the status line."""
     return str(app.screen_stack[0].query_one("#status").render())
 
 
 def hint(app: Explorer) -> str:
-    """What the line below the prompt says."""
+    """Return the text of the line below the prompt."""
     return str(app.prompt.query_one(".hint").render())
 
 
 def frame(pane: Widget) -> str:
-    """What the frame of a pane says: its title, and what is at its lower edge."""
+    """Return the title of a pane's frame and the text at its lower edge."""
     return f"{pane._border_title}\n{pane._border_subtitle}"
 
 
 def screen_lines(app: Explorer) -> list[Strip]:
-    """What the screen shows, line by line; pictures that are painted past Textual are blank."""
+    """Return the lines of the screen; pictures that are painted past Textual are blank."""
     return app.screen._compositor.render_strips()

@@ -55,22 +55,22 @@ class PlainRun:
         change = parse_distortion(name)
         paths = [str(file.relative_to(self.images)).encode() for file in self.files]
         changed = [
-            change(each, generator(path, SEED, change.kind)) for each, path in zip(self.pixels, paths, strict=True)
+            change(image, generator(path, SEED, change.kind)) for image, path in zip(self.pixels, paths, strict=True)
         ]
         return np.stack(changed)
 
     def inputs(self, images: np.ndarray) -> torch.Tensor:
         normalise = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
-        return torch.stack([normalise(Image.fromarray(each)) for each in images])
+        return torch.stack([normalise(Image.fromarray(image)) for image in images])
 
     def maps(self, model: str, images: np.ndarray) -> dict[str, np.ndarray]:
         """The layers' outputs, float64 [images, units, h, w]."""
-        x, found = self.inputs(images), {}
+        x, outputs = self.inputs(images), {}
         with torch.inference_mode():
             for layer in LAYERS:
                 x = getattr(self.networks[model], layer)(x)
-                found[layer] = x.double().numpy()
-        return found
+                outputs[layer] = x.double().numpy()
+        return outputs
 
     def scores(self, model: str, images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -85,13 +85,13 @@ def pixels(files: list[Path]) -> np.ndarray:
     geometry = transforms.Compose(
         [transforms.Resize(40, transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(32)]
     )
-    found = []
+    pixels = []
     for file in files:
         image = Image.open(file)
         if image.mode == "RGBA":
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        found.append(np.asarray(geometry(image.convert("RGB"))))
-    return np.stack(found)
+        pixels.append(np.asarray(geometry(image.convert("RGB"))))
+    return np.stack(pixels)
 
 
 def native_pixels(files: list[Path]) -> np.ndarray:

@@ -98,7 +98,7 @@ class CudaTensor(torch.Tensor):
 
 
 class PretendedGpu:
-    """What a run on the pretended CUDA did: `counts` of kernels, waits and copies, by kind; `log` of their names."""
+    """A record of a run on the pretended CUDA: `counts` of kernels, waits and copies by kind; `log` of their names."""
 
     def __init__(self, memory: int | None, full: Callable[[], Exception], function: str | None = None) -> None:
         self.counts: Counter[str] = Counter()
@@ -110,7 +110,7 @@ class PretendedGpu:
 
     @property
     def waits(self) -> int:
-        """How often the host waited for the device, copies from pageable memory included."""
+        """Return how often the host waited for the device, copies from pageable memory included."""
         return sum(count for kind, count in self.counts.items() if kind.startswith("sync "))
 
     def pin(self, tensor: torch.Tensor) -> None:
@@ -238,7 +238,7 @@ def _wrapped(result: Any, known: dict[int, CudaTensor]) -> Any:
     return tree_map(wrap, result)
 
 
-class _Mode(TorchDispatchMode):
+class _PretendingMode(TorchDispatchMode):
     """Sees the functions that make tensors, and those on tensors of the CPU."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -366,5 +366,5 @@ def pretended_cuda(
         stack.callback(torch._C._set_only_lift_cpu_tensors, False)
         _current.append(gpu)
         stack.callback(_current.pop)
-        stack.enter_context(_Mode())
+        stack.enter_context(_PretendingMode())
         yield gpu

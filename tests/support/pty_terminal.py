@@ -27,7 +27,7 @@ class Sixel:
     it, None without one; `size` the raster attributes' (width, height) in pixels; `time` when its last byte came."""
 
     data: bytes
-    place: tuple[int, int] | None
+    position: tuple[int, int] | None
     size: tuple[int, int] | None
     time: float
 
@@ -108,7 +108,7 @@ class PtyTerminal:
         return all(flags & flag for flag in (termios.ICANON, termios.ECHO, termios.ISIG, termios.IEXTEN))
 
     def stop_reading(self) -> None:
-        """From now on the terminal takes nothing."""
+        """Make the terminal take nothing from now on."""
         os.write(self._wake[1], b"x")
         self._reader.join()
 
@@ -150,19 +150,19 @@ class PtyTerminal:
     def sixels_since(self, mark: int) -> list[Sixel]:
         """The complete sixel strings since the mark, in order."""
         chunks = self._chunks[mark:]
-        found = []
+        pictures = []
         chunk, end = 0, len(chunks[0][1]) if chunks else 0
         for match in _SIXEL.finditer(b"".join(data for _, data in chunks)):
             while end < match.end():
                 chunk += 1
                 end += len(chunks[chunk][1])
-            place = (int(match[1]), int(match[2])) if match[1] else None
+            position = (int(match[1]), int(match[2])) if match[1] else None
             size = (int(match[4]), int(match[5])) if match[4] else None
-            found.append(Sixel(match[3], place, size, chunks[chunk][0]))
-        return found
+            pictures.append(Sixel(match[3], position, size, chunks[chunk][0]))
+        return pictures
 
     def time_of_text(self, text: bytes | re.Pattern[bytes], mark: int = 0) -> float | None:
-        """When the text first was in the output since the mark, escape sequences left out; None where it never was."""
+        """Return when the text was first in the output since the mark, without escape sequences; None if never."""
         pattern = text if isinstance(text, re.Pattern) else re.compile(re.escape(text))
         output = b""
         for when, data in self._chunks[mark:]:
@@ -172,7 +172,7 @@ class PtyTerminal:
         return None
 
     def time_of_last_byte(self, mark: int) -> float:
-        """When the last byte since the mark came. Raises ValueError where none did."""
+        """Return when the last byte since the mark came. Raises ValueError if none did."""
         return max(when for when, _ in self._chunks[mark:])
 
     # Waiting
@@ -233,5 +233,5 @@ class PtyTerminal:
 
 
 def _take_terminal() -> None:
-    """In the child: its standard input becomes the terminal that /dev/tty is."""
+    """Make standard input the terminal that /dev/tty is, in the child."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

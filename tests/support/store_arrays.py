@@ -20,10 +20,10 @@ def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
             else:
                 yield from walk(member)
 
-    found: dict[str, tuple[object, ...]] = {}
+    arrays_by_path: dict[str, tuple[object, ...]] = {}
     for array in walk(zarr.open_group(store, mode="r")):
         if array.path == manifest.ARRAY:
             continue
         values = np.asarray(array[...])
-        found[array.path] = (values.dtype, values.shape, values.tobytes())
-    return found
+        arrays_by_path[array.path] = (values.dtype, values.shape, values.tobytes())
+    return arrays_by_path

@@ -48,7 +48,7 @@ async def test_starts_at_the_unit_asked_for(store: Store) -> None:
 
 async def test_moves_by_keys(store: Store) -> None:
     async with exploring(store, unit="Tiny/block3/0", size=(160, 20)) as (app, pilot):
-        for keys, place in (
+        for keys, row in (
             (["j"], 1),
             (["down", "j"], 3),
             (["k"], 2),
@@ -60,9 +60,9 @@ async def test_moves_by_keys(store: Store) -> None:
             (["home"], 0),
         ):
             await press(app, pilot, *keys)
-            assert app.units.cursor == place, keys
+            assert app.units.cursor == row, keys
             assert app.panel.grid.picture is not None
-            assert app.panel.grid.picture.request.subject.index == place
+            assert app.panel.grid.picture.request.subject.index == row
         await press(app, pilot, "ctrl+d")
         below = app.units.cursor
         assert below > 5
@@ -75,13 +75,13 @@ async def test_sorts_both_ways_and_keeps_the_unit(store: Store) -> None:
         values = store.metric("Tiny", "block3", "smoothness")
         await press(app, pilot, "s")
         assert app.units.sort_by == "smoothness"
-        shown = [app.units.unit_at(place).index for place in range(33)]  # type: ignore[union-attr]
-        assert shown == np.argsort(-values, kind="stable").tolist()
+        order = [app.units.unit_at(row).index for row in range(33)]  # type: ignore[union-attr]
+        assert order == np.argsort(-values, kind="stable").tolist()
         assert app.units.unit is not None
         assert app.units.unit.index == 5
         await press(app, pilot, "r")
-        shown = [app.units.unit_at(place).index for place in range(33)]  # type: ignore[union-attr]
-        assert shown == np.argsort(values, kind="stable").tolist()
+        order = [app.units.unit_at(row).index for row in range(33)]  # type: ignore[union-attr]
+        assert order == np.argsort(values, kind="stable").tolist()
         assert app.units.unit is not None
         assert app.units.unit.index == 5
         await press(app, pilot, "S")
@@ -91,11 +91,11 @@ async def test_sorts_both_ways_and_keeps_the_unit(store: Store) -> None:
 async def test_a_click_on_a_header_sorts_and_again_reverses(store: Store) -> None:
     async with exploring(store) as (app, pilot):
         header = app.units.render_line(0).text
-        place = (header.index("classes") + 1, 1)  # inside the frame
-        await pilot.click("#units", offset=place)
+        position = (header.index("classes") + 1, 1)  # inside the frame
+        await pilot.click("#units", offset=position)
         assert (app.units.sort_by, app.units.ascending) == ("class_diversity", False)
         assert "↓" in app.units.render_line(0).text
-        await pilot.click("#units", offset=place)
+        await pilot.click("#units", offset=position)
         assert (app.units.sort_by, app.units.ascending) == ("class_diversity", True)
 
 
@@ -302,11 +302,11 @@ async def test_a_unit_at_rest_is_looked_at_closer(concept_store: Path) -> None:
             lines = str(app.panel.query_one(".card").render()).splitlines()
             if len(lines) == 9:
                 break
-        found = activation_histogram(store, store.unit("Tiny/block2/3"), 8)
-        assert found is not None
+        binned = activation_histogram(store, store.unit("Tiny/block2/3"), 8)
+        assert binned is not None
         assert set(lines[6]) <= set(" ▁▂▃▄▅▆▇█")
         assert lines[7].startswith("0 ─")
-        assert lines[7].endswith(f" {number_text(found.high)}")
+        assert lines[7].endswith(f" {number_text(binned.high)}")
         name, _, iou = concepts_of(store, store.unit("Tiny/block2/3"))[0]
         assert lines[8].startswith(f" {name} ")
         assert f"{iou:.2f}".removeprefix("0") in lines[8]

@@ -39,7 +39,7 @@ async def test_all_layers_are_sorted_and_filtered_as_one(store: Store) -> None:
         assert app.scope == (best.model, app.units.unit.layer)  # type: ignore[union-attr]
 
 
-async def test_the_row_above_the_layers_and_that_of_a_model(store: Store) -> None:
+async def test_the_rows_of_all_models_and_of_one_model_choose_their_units(store: Store) -> None:
     async with exploring(store) as (app, pilot):
         await pilot.press("tab", "g", "enter")
         assert app.scope == (None, None)
@@ -58,12 +58,12 @@ async def test_a_concept_or_a_class_is_found_and_n_goes_on(store: Store) -> None
         await press(app, pilot, "0", "G", "slash")
         await write(app, pilot, concept.upper())
         await press(app, pilot, "enter")
-        found = set()
+        rows = set()
         for _ in range(len(table)):
-            found.add(app.units.cursor)
+            rows.add(app.units.cursor)
             await pilot.press("n")
-        assert set(having) <= found
-        words = {row: app._read_words((None, None))[row] for row in found}
+        assert set(having) <= rows
+        words = {row: app._read_words((None, None))[row] for row in rows}
         assert all(concept.casefold() in text for text in words.values())
         await pilot.press("slash")
         await write(app, pilot, "no such thing")
@@ -72,7 +72,7 @@ async def test_a_concept_or_a_class_is_found_and_n_goes_on(store: Store) -> None
         assert app.units.unit == before
 
 
-async def test_one_goes_back_to_what_was_left_and_forward(store: Store) -> None:
+async def test_back_and_forward_walk_the_units_that_were_visited(store: Store) -> None:
     async with exploring(store, unit="Tiny/block1/2") as (app, pilot):
         for name in ("block2/5", "block3/7"):
             await pilot.press("slash")

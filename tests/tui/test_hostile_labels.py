@@ -159,7 +159,7 @@ async def test_images_of_an_enemy(hostile_store: Path, size: tuple[int, int]) ->
 
 
 async def test_a_note_that_was_pasted(hostile_store: Path) -> None:
-    """What a terminal pastes may hold anything."""
+    """A pasted text may hold anything."""
     from textual.events import Paste
 
     async with exploring(open_store(hostile_store), Graphics.NONE, unit=f"{NAMES['Tiny']}/block2/3") as (app, pilot):

@@ -1,4 +1,4 @@
-"""What is typed after `/`: units and layers by name."""
+"""The text typed after `/`: units and layers by name."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def store(small_store: Path) -> Store:
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "target"),
     [
         ("block2", ("block2", None)),
         (":block2", ("block2", None)),
@@ -30,8 +30,8 @@ def store(small_store: Path) -> Store:
         ("Tiny", ("block1", None)),
     ],
 )
-def test_names_lead_to_their_place(store: Store, text: str, place: tuple[str, int | None]) -> None:
-    layer, index = place
+def test_names_lead_to_their_place(store: Store, text: str, target: tuple[str, int | None]) -> None:
+    layer, index = target
     assert find_place(store, text, "Tiny") == (("Tiny", layer), index)
 
 
@@ -92,7 +92,7 @@ async def test_a_filter_that_hides_the_unit_is_cleared(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "start", "step", "place"),
+    ("wanted", "start", "step", "row"),
     [
         ("2", 0, 1, 3),
         ("1", 0, 1, 1),
@@ -103,9 +103,9 @@ async def test_a_filter_that_hides_the_unit_is_cleared(store: Store) -> None:
         ("1" * 20, 0, 1, None),
     ],
 )
-def test_numbers_are_found_whole_else_in_part_and_around(wanted: str, start: int, step: int, place: int | None) -> None:
-    shown = np.array([20, 31, 42, 2, 12], np.int32)
-    assert find_number(shown, wanted, start, step) == place
+def test_numbers_are_found_whole_else_in_part_and_around(wanted: str, start: int, step: int, row: int | None) -> None:
+    numbers = np.array([20, 31, 42, 2, 12], np.int32)
+    assert find_number(numbers, wanted, start, step) == row
 
 
 @pytest.mark.parametrize(("text", "unit"), [("9", "Tiny/block1/9"), (":block3/20", "Tiny/block3/20")])

@@ -23,7 +23,7 @@ def store(small_store: Path) -> Store:
 
 
 def type_at_once(app: Explorer, *keys: str | Paste) -> None:
-    """What the driver does with several keys in one read."""
+    """Do as the driver does with several keys in one read."""
     for key in keys:
         character = " " if key == "space" else key if not isinstance(key, Paste) and len(key) == 1 else None
         app._keys.add(key if isinstance(key, Paste) else Key(key, character))
@@ -37,7 +37,7 @@ async def all_handed_on(app: Explorer, pilot: Pilot[None]) -> None:
     raise AssertionError("keys still wait")
 
 
-async def test_keys_behind_one_that_opens_a_screen_are_keys_of_it(store: Store) -> None:
+async def test_keys_typed_after_one_that_opens_a_screen_go_to_that_screen(store: Store) -> None:
     async with exploring(store) as (app, pilot):
         type_at_once(app, *"tjjj")
         await all_handed_on(app, pilot)
@@ -72,7 +72,7 @@ async def test_a_filter_that_is_pasted_behind_its_key_runs_no_command(store: Sto
         assert len(app.screen_stack) == 1
 
 
-async def test_one_that_leaves_does_not_wait_for_what_a_screen_reads(
+async def test_a_key_that_leaves_does_not_wait_for_the_reading_of_a_screen(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TwinsScreen, "_find", lambda self: None)  # it never comes to an end

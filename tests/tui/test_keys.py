@@ -1,4 +1,4 @@
-"""The table of keys, of which bindings, help and palette are made."""
+"""The table of keys, from which bindings, help and palette are made."""
 
 import pytest
 from textual import actions

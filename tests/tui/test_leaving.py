@@ -47,9 +47,9 @@ def modes(output: bytes) -> dict[int, bool]:
 def check_clean(terminal: PtyTerminal) -> None:
     terminal.wait_quiet(0.2)
     output = terminal.output_since(0)
-    found = modes(output)
-    assert {mode for mode in ENTERED if found[mode]} == {25}, "only the cursor is on"
-    assert found[7], "lines wrap"
+    final_modes = modes(output)
+    assert {mode for mode in ENTERED if final_modes[mode]} == {25}, "only the cursor is on"
+    assert final_modes[7], "lines wrap"
     assert terminal.is_cooked(), "keys are echoed, lines are edited, Ctrl-C works"
     assert len(re.findall(rb"\x1b\[>\d+u", output)) == output.count(b"\x1b[<u"), (
         "the keyboard's protocol is the shell's"
@@ -58,7 +58,7 @@ def check_clean(terminal: PtyTerminal) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_and_the_marks_are_kept(
+def test_a_signal_ends_the_explorer_and_the_marks_are_kept(
     terminal: PtyTerminal, small_store: Path, number: signal.Signals
 ) -> None:
     terminal.press("m")
@@ -71,7 +71,7 @@ def test_a_signal_ends_it_and_the_marks_are_kept(
     assert len(marks.units()) == 1
 
 
-def test_a_line_that_breaks_ends_it(terminal: PtyTerminal) -> None:
+def test_a_broken_line_ends_the_explorer(terminal: PtyTerminal) -> None:
     terminal.hang_up()
     assert terminal.process.wait(10) == -signal.SIGHUP
 
@@ -90,7 +90,7 @@ def test_stopped_and_continued(terminal: PtyTerminal) -> None:
     terminal.press("\x1a")
     # no shell is above it that could continue it, so it must come back by itself
     assert terminal.wait_for(lambda: len(terminal.sixels_since(mark)) >= 6)
-    left, entered = (terminal.output_since(mark).find(each) for each in (b"\x1b[?1049l", b"\x1b[?1049h"))
+    left, entered = (terminal.output_since(mark).find(sequence) for sequence in (b"\x1b[?1049l", b"\x1b[?1049h"))
     assert 0 <= left < entered
     terminal.press("q")
     assert terminal.process.wait(10) == 0
@@ -156,13 +156,13 @@ def test_resizing_while_a_picture_is_on_its_way(small_store: Path) -> None:
         os.kill(terminal.process.pid, signal.SIGWINCH)
         mark = terminal.mark()
         terminal.wait_quiet(1.5)
-        places = [sixel.place for sixel in terminal.sixels_since(mark)[-6:]]
-        assert len(set(places)) == 6
+        positions = [sixel.position for sixel in terminal.sixels_since(mark)[-6:]]
+        assert len(set(positions)) == 6
         sizes = {sixel.size for sixel in terminal.sixels_since(mark)[-6:]}
         assert len(sizes) == 1
         (size,) = sizes
         assert size is not None
-        assert all(place is not None and (place[0] - 1) * 16 + size[1] <= 29 * 16 for place in places)
+        assert all(position is not None and (position[0] - 1) * 16 + size[1] <= 29 * 16 for position in positions)
         assert terminal.output_since(0).count(b"\x1bP") == len(terminal.sixels_since(0)), "no sixel string was cut"
 
 

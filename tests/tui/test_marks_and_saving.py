@@ -15,7 +15,7 @@ from shapebias.core.units.marks import Marks
 from shapebias.tui.app import Explorer
 from shapebias.tui.screens.columns import ColumnsScreen
 from shapebias.tui.screens.zoom import ZoomScreen
-from tests.support.explorer_pilot import exploring, frame, hint, press, shown, status, write
+from tests.support.explorer_pilot import exploring, frame, hint, press, status, units_in_table, write
 
 pytestmark = pytest.mark.slow
 
@@ -110,13 +110,13 @@ async def test_columns_are_hidden_shown_and_remembered(store: Store) -> None:
         assert app.units.sort_by == "smoothness"
         await pilot.press("c", "space", "j", "j", "j", "space")
         assert isinstance(app.screen, ColumnsScreen)
-        assert app.units.columns == [each for each in every if each not in ("smoothness", "visual_diversity")]
+        assert app.units.columns == [column for column in every if column not in ("smoothness", "visual_diversity")]
         assert app.units.sort_by == "unit", "what is not shown is not what it is sorted by"
         await press(app, pilot, "escape", "s")
         assert app.units.sort_by == "coherence"
         assert "diversity" not in app.units.render_line(0).text
     async with exploring(store) as (app, pilot):
-        assert app.units.columns == [each for each in every if each not in ("smoothness", "visual_diversity")]
+        assert app.units.columns == [column for column in every if column not in ("smoothness", "visual_diversity")]
         await pilot.press("c", "a", "c")
         assert app.units.columns == every
         assert len(app.screen_stack) == 1
@@ -153,7 +153,7 @@ async def test_the_table_is_saved_as_it_is_shown(store: Store) -> None:
         await pilot.press("f")
         await write(app, pilot, "unit < 9")
         await press(app, pilot, "enter", "s", "c", "space", "escape")
-        order = shown(app)
+        order = units_in_table(app)
         await pilot.press("e")
         path = Path(await saved(app, pilot))
     rows = list(csv.DictReader(path.open()))
@@ -174,7 +174,7 @@ async def test_the_picture_is_saved_in_the_view_that_is_shown(store: Store) -> N
 async def test_every_command_of_the_palette_runs(store: Store) -> None:
     Marks(store).set(store.unit("Tiny/block1/1"))
     async with exploring(store) as (app, pilot):
-        commands = {each.title: each for each in app.get_system_commands(app.screen)}
+        commands = {command.title: command for command in app.get_system_commands(app.screen)}
         metrics = len(store.metric_names("Tiny", "block1"))
         assert sum(title.startswith(("Sort", "Layer Tiny")) for title in commands) == 2 * metrics + 3
         for title, command in commands.items():

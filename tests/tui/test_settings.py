@@ -13,7 +13,7 @@ def test_settings_come_back(state_home: Path) -> None:
     chosen = ExplorerSettings(View.MASK, ["std", "max"], "textual-light", {"max": 12}, "rise")
     chosen.save()
     assert load_settings() == chosen
-    assert [each.name for each in (state_home / "shapebias").iterdir()] == ["explorer.json"]
+    assert [path.name for path in (state_home / "shapebias").iterdir()] == ["explorer.json"]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_settings_come_back(state_home: Path) -> None:
         b"\xff",
     ],
 )
-def test_nonsense_is_as_nothing(state_home: Path, content: bytes) -> None:
+def test_a_file_of_nonsense_gives_the_defaults(state_home: Path, content: bytes) -> None:
     (state_home / "shapebias").mkdir()
     (state_home / "shapebias/explorer.json").write_bytes(content)
     assert load_settings() == ExplorerSettings()

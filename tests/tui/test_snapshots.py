@@ -60,15 +60,15 @@ async def test_screen(attributed_store: Path, screen: str, size: str, monkeypatc
         for _ in range(2):  # what is read on a thread, and what that leads to
             await app.workers.wait_for_complete()
             await pilot.pause(0.05)
-        shown = "".join(f"{line.text.rstrip()}\n" for line in screen_lines(app))
-    shown = re.sub(r"\d+\.\d+", lambda number: re.sub(r"\d", "#", number[0]), shown)
-    shown = re.sub("sha256 .*", "sha256 #", shown)
+        text = "".join(f"{line.text.rstrip()}\n" for line in screen_lines(app))
+    text = re.sub(r"\d+\.\d+", lambda number: re.sub(r"\d", "#", number[0]), text)
+    text = re.sub("sha256 .*", "sha256 #", text)
     file = FOLDER / f"{screen}-{size}.txt"
     if WRITE:
         FOLDER.mkdir(exist_ok=True)
-        file.write_text(shown, "utf-8")
+        file.write_text(text, "utf-8")
     assert file.exists(), "a new screen: look at it, then SNAPSHOTS=write pytest tests/tui/test_snapshots.py"
-    assert shown == file.read_text("utf-8"), "as it should be? then SNAPSHOTS=write pytest tests/tui/test_snapshots.py"
+    assert text == file.read_text("utf-8"), "as it should be? then SNAPSHOTS=write pytest tests/tui/test_snapshots.py"
 
 
 def test_every_screen_has_a_snapshot() -> None:

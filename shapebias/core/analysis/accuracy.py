@@ -46,11 +46,12 @@ def accuracies(store: Store, all_right: bool = False) -> list[Accuracy]:
 
 
 def _in_single_store(store: Store, all_right: bool) -> list[Accuracy]:
-    known = {model: clean_decisions(store, model) for model in store.models}
-    right = {model: (target >= 0) & (decision == target) for model, (decision, target) in known.items() if len(target)}
+    decisions = {model: clean_decisions(store, model) for model in store.models}
+    labelled = {model: pair for model, pair in decisions.items() if len(pair[1])}
+    right = {model: (target >= 0) & (decision == target) for model, (decision, target) in labelled.items()}
     common = np.logical_and.reduce(list(right.values())) if right else np.zeros(0, bool)
     result: list[Accuracy] = []
-    for model, (_, target) in known.items():
+    for model, (_, target) in decisions.items():
         if not len(target):
             continue
         counted = common if all_right else target >= 0
@@ -91,7 +92,7 @@ def distorted_decisions(store: Store, model: str) -> dict[str, NDArray[np.int32]
         return {}
     names = store.attributes_of(path).get("names")
     if not isinstance(names, list) or not all(isinstance(name, str) and name.isprintable() for name in names):
-        raise damaged(store.path, "its names make no sense", path)
+        raise damaged(store.path, "the names of its distortions are not text", path)
     return {name: store.read(f"{path}/{name}", shape=[len(store.labels)]).astype(np.int32) for name in names}
 
 
@@ -103,7 +104,7 @@ def _attacked(store: Store, model: str) -> dict[str, NDArray[np.bool_]]:
     try:
         names = [f"{attack['norm']} {attack['epsilon']:.4g}" for attack in store.attributes_of(path)["attacks"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise damaged(store.path, "its attacks make no sense", path) from error
+        raise damaged(store.path, "its attacks lack a norm or an epsilon", path) from error
     right = store.read(f"{path}/right", shape=[len(names), len(store.labels)]) > 0
     return {printable(name): row for name, row in zip(names, right, strict=True)}
 
@@ -121,7 +122,7 @@ def _variants(store: Store, model: str) -> list[Accuracy]:
             for variant in store.models[model].variants
         ]
     except (KeyError, TypeError) as error:
-        raise damaged(store.path, f"the variants of {model} make no sense") from error
+        raise damaged(store.path, f"the variants of {model} lack numbers of images") from error
 
 
 def is_near_chance(right: int, images: int, chance: float) -> bool:
@@ -151,7 +152,7 @@ def at_least(successes: int, trials: int, probability: float) -> float:
         return 1.0
     if not 0 < probability < 1:
         return float(probability >= 1 and successes <= trials)
-    if successes <= trials * probability:  # the sum with fewer terms
+    if successes <= trials * probability:  # sum the tail that has fewer terms
         return 1 - at_least(trials - successes + 1, trials, 1 - probability)
     odds = math.log(probability), math.log1p(-probability)
     logs = (

@@ -48,7 +48,8 @@ class ModelMap:
         """Return a remark on how weak the map is beside the strongest of `others`, where it is hardly visible on one
         scale with it; else empty.
         """
-        strongest = max((one for one in others if one.largest > 0), key=lambda one: one.largest, default=self)
+        positive = [other for other in others if other.largest > 0]
+        strongest = max(positive, key=lambda other: other.largest, default=self)
         share = self.largest / strongest.largest if strongest.largest > 0 else math.nan
         return f"largest value {share:.1%} of {strongest.model}'s" if 0 < share < _FAINT else ""
 
@@ -71,7 +72,7 @@ class Attributions:
         self._store = store
         self._of: dict[str, Attribution] = {}
         self._rows: dict[str, dict[str, int]] = {}  # by model: the row of each image, by its path
-        self._names: dict[tuple[str, int], str] = {}  # names of outputs
+        self._names: dict[tuple[str, int], str] = {}  # names of the networks' outputs
         names: dict[str, ImageName] = {}
         for model in store.models:
             owner, label = store.owner(model)

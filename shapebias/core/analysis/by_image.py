@@ -67,9 +67,9 @@ class ImageList:
 
         Where no image matches, those that contain each of its words.
         """
-        wanted = text.casefold().strip()
-        positions = [position for position, image in enumerate(self._texts) if wanted in image]
-        words = wanted.split()
+        query = text.casefold().strip()
+        positions = [position for position, image in enumerate(self._texts) if query in image]
+        words = query.split()
         if not positions and len(words) > 1:
             positions = [position for position, image in enumerate(self._texts) if all(word in image for word in words)]
         return np.array(positions, np.int64)
@@ -92,7 +92,7 @@ class ImageList:
         if positions:
             first, second = (printable(paths[position], 60) for position in positions[:2])
             matches = f"{len(positions)} images contain {printable(text)}, such as {first} and {second}"
-            raise UsageError(f"{matches}: write more")
+            raise UsageError(f"{matches}: write a longer part of the path")
         raise UsageError(f"no image {printable(text)}: write its path, a part of it, or a number up to {probe - 1}")
 
 
@@ -185,9 +185,9 @@ def decisions_on(store: Store, image: ImageName) -> dict[str, Decision]:
 
 def _on_cue_conflict(store: Store, path: str, model: str) -> OnImage:
     decisions = store.cue_conflict(model)
-    missing = ["no units, no picture: a store keeps those of probe images"]
+    missing = ["no units and no picture: a store keeps both for probe images only"]
     if decisions is None or path not in decisions.images:
-        return OnImage(model, missing=["no decision: it has not seen this image", *missing])
+        return OnImage(model, missing=["no decision: the model was not shown this image", *missing])
     row = decisions.images.index(path)
     decision = int(decisions.decision[row])
     if decision == NO_DECISION:
@@ -211,14 +211,14 @@ def _row(store: Store, path: str, model: str) -> int | None:
 def _on_probe(store: Store, path: str, model: str, *, layer: str | None, limit: int) -> OnImage:
     row = _row(store, path, model)
     if row is None:
-        return OnImage(model, missing=["not among its images"])
+        return OnImage(model, missing=["the model was not shown this image"])
     owner, label = store.owner(model)
     photo = Photo(model, row) if owner.find_thumbnail(label, row) is not None else None
     result = OnImage(model, _decision(owner, label, row), photo=photo)
     if result.decision is None:
-        result.missing.append("no decision: it gives no scores of classes")
+        result.missing.append("no decision: the model gives no class scores")
     if photo is None:
-        result.missing.append("no picture: a store keeps those of images in top lists")
+        result.missing.append("no picture: a store keeps pictures of images in top lists only")
     layers = [name for name in store.layers(model) if layer in (None, name)]
     for name in layers:
         if store.layer_has(model, name, "activations/max"):
@@ -230,7 +230,7 @@ def _on_probe(store: Store, path: str, model: str, *, layer: str | None, limit: 
 
 def _firing(store: Store, model: str, layer: str, *, row: int, limit: int) -> list[Firing]:
     values = store.layer_read(model, layer, "activations/max", row).astype(np.float64)
-    with np.errstate(over="ignore"):  # round as the activations were, so that the largest ratio is 1
+    with np.errstate(over="ignore"):  # rounded to float16 like the activations, so that the largest ratio is 1
         largest = store.metric(model, layer, "max").astype(np.float16).astype(np.float64)
     relative = np.zeros(len(values))
     np.divide(values, largest, out=relative, where=(largest > 0) & (values > 0) & (values < schema.CLIPPED))

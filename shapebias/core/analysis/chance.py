@@ -15,12 +15,12 @@ def chance_class_diversity(labels: NDArray[np.int32], count: int) -> float:
     closed form, so it is the mean over DRAWS seeded draws. NaN where no drawn image has a label.
     """
     random = np.random.default_rng(0)
-    drawn = [_effective_classes(labels[_some(random, len(labels), count)]) for _ in range(DRAWS)]
-    known = [value for value in drawn if value == value]
-    return float(np.mean(known)) if known else float("nan")
+    drawn = [_effective_classes(labels[_draw_subset(random, len(labels), count)]) for _ in range(DRAWS)]
+    defined = [value for value in drawn if value == value]
+    return float(np.mean(defined)) if defined else float("nan")
 
 
-def _some(random: np.random.Generator, images: int, count: int) -> NDArray[np.int64]:
+def _draw_subset(random: np.random.Generator, images: int, count: int) -> NDArray[np.int64]:
     return random.choice(images, min(count, images), replace=False, shuffle=False)
 
 

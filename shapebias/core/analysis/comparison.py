@@ -25,7 +25,7 @@ ONE_NETWORK = (
     "networks of each kind: --group"
 )
 
-# What it means that a metric is larger; of others "larger in" its name.
+# The meaning of a larger value, by metric; for all others it is "larger in" and the metric's name.
 _WORDS = {
     "smoothness": "smoother",
     "filter_smoothness": "smoother in its filters",
@@ -93,7 +93,7 @@ class Overall:
     effect: float
 
 
-# Which models and layers are compared
+# The models and layers to compare
 
 
 def pair_of(store: Store, first: str | None, second: str | None) -> tuple[str, str]:
@@ -108,7 +108,7 @@ def pair_of(store: Store, first: str | None, second: str | None) -> tuple[str, s
         first = first or next(name for name in names if name != second)
         second = second or next(name for name in names if name != first)
     if first == second:
-        raise UsageError(f"{first} is compared with itself: name two models")
+        raise UsageError(f"{first} is compared with itself: name two different models")
     return first, second
 
 
@@ -116,7 +116,7 @@ def shared_layers(store: Store, first: str, second: str) -> list[str]:
     """Return the layers that both models have, by name. Raises UsageError where there is none."""
     layers = [layer for layer in store.layers(first) if layer in store.layers(second)]
     if not layers:
-        raise UsageError(f"{first} and {second} have no layers of one name: their layers cannot be compared")
+        raise UsageError(f"{first} and {second} have no layer names in common: their layers cannot be compared")
     return layers
 
 
@@ -178,19 +178,19 @@ def compare(
     """
     layers = shared_layers(store, first, second)
     stored = [set(store.metric_names(model, layer)) for model in (first, second) for layer in layers]
-    known = [name for name in store.metric_names(first, layers[0]) if any(name in names for names in stored)]
+    available = [name for name in store.metric_names(first, layers[0]) if any(name in names for names in stored)]
     for name in metrics or []:
-        if name not in known:
-            raise UsageError(f"{printable(name)} is not a metric of both models: there are {', '.join(known)}")
+        if name not in available:
+            raise UsageError(f"{printable(name)} is not a metric of both models: there are {', '.join(available)}")
     differences, overall = [], []
-    for metric in known if metrics is None else metrics:
+    for metric in available if metrics is None else metrics:
         measured = [
             layer for layer in layers if all(metric in store.metric_names(model, layer) for model in (first, second))
         ]
-        own = [_difference(store, (first, second), layer, metric) for layer in measured]
-        corrected = holm([difference.p for difference in own])
-        differences += [replace(difference, p_holm=p) for difference, p in zip(own, corrected, strict=True)]
-        overall.append(_overall(store, metric, own))
+        by_layer = [_difference(store, (first, second), layer, metric) for layer in measured]
+        corrected = holm([difference.p for difference in by_layer])
+        differences += [replace(difference, p_holm=p) for difference, p in zip(by_layer, corrected, strict=True)]
+        overall.append(_overall(store, metric, by_layer))
     return differences, overall
 
 
@@ -367,12 +367,12 @@ def _bias_line(model: str, scored: Score) -> str:
     return f"{model}: shape bias {scored.counts.bias_text} ({scored.counts.text('d')}{prepared})"
 
 
-def _accuracy_table(known: list[Accuracy], pair: tuple[str, str], all_right: bool) -> str:
+def _accuracy_table(accuracies_of_pair: list[Accuracy], pair: tuple[str, str], all_right: bool) -> str:
     """Return one line per condition with one column per model; empty where no accuracy is known."""
-    if not known:
+    if not accuracies_of_pair:
         return ""
     by_condition: dict[str, dict[str, Accuracy]] = {}
-    for accuracy in known:
+    for accuracy in accuracies_of_pair:
         by_condition.setdefault(accuracy.condition, {})[accuracy.model] = accuracy
     rows = [["accuracy", *pair, "images"]]
     for condition, by_model in by_condition.items():

@@ -17,9 +17,9 @@ from shapebias.core.text import printable
 from shapebias.core.uncertainty.interval import UNKNOWN, Interval
 from shapebias.core.uncertainty.shares import mean_share, wilson
 
-SCORE = "insertion_max"  # compares networks of different confidence, and needs no objects
+SCORE = "insertion_max"  # this score compares networks of different confidence, and needs no objects
 _SEPARATORS = re.compile(r"[-_. @+]+")
-_STANDARD, _ROBUST = {"s", "standard"}, {"r", "robust"}  # words of labels
+_STANDARD, _ROBUST = {"s", "standard"}, {"r", "robust"}  # words in the labels of standard and of robust networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Criteria:
                 "model": network.model,
                 "accuracy": network.accuracy.to_record(),
                 "ood_accuracy": network.ood.to_record(),
-                "explainability": {family: own.to_record() for family, own in network.explainability.items()},
+                "explainability": {family: score.to_record() for family, score in network.explainability.items()},
             }
             for network in self.networks
         ]
@@ -73,7 +73,7 @@ class Criteria:
         return facts | {"networks": networks, "missing": list(self.missing)}
 
 
-def _known(network: NetworkCriteria) -> tuple[bool, bool, bool]:
+def _which_are_known(network: NetworkCriteria) -> tuple[bool, bool, bool]:
     return network.accuracy.is_known, network.ood.is_known, bool(network.explainability)
 
 
@@ -97,13 +97,13 @@ def criteria(store: Store, score: str = SCORE) -> Criteria:
         )
         for model in store.models
     )
-    known = [*FAMILIES, *families.methods]
+    order = [*FAMILIES, *families.methods]
     return Criteria(
         score=score,
         sets=sets,
-        methods=dict(sorted(families.methods.items(), key=lambda item: known.index(item[0]))),
+        methods=dict(sorted(families.methods.items(), key=lambda item: order.index(item[0]))),
         networks=networks,
-        missing=(*_missing(store, networks, sets, score), *map(_apart, families.apart)),
+        missing=(*_missing(store, networks, sets, score), *map(_unshared_text, families.apart)),
     )
 
 
@@ -111,20 +111,20 @@ def _accuracies(store: Store) -> dict[str, Interval]:
     """Return the accuracy on unchanged images, by model; without interval where the number of images is unknown."""
     nan = float("nan")
     stored = {label: model.top1 for label, model in store.models.items()}
-    known = {label: Interval(top1, nan, nan) for label, top1 in stored.items() if top1 is not None}
+    from_files = {label: Interval(top1, nan, nan) for label, top1 in stored.items() if top1 is not None}
     clean = [row for row in accuracies(store) if row.condition == CLEAN and row.kind == CLEAN and row.images]
-    return known | {row.model: wilson(round(row.accuracy * row.images), row.images) for row in clean}
+    return from_files | {row.model: wilson(round(row.accuracy * row.images), row.images) for row in clean}
 
 
 def _out_of_distribution(store: Store) -> tuple[tuple[str, ...], dict[str, Interval]]:
     """Return the sets of stimuli that every model with such decisions decided for, and by model the mean accuracy."""
     decided = {model: ood_decisions(store, model) for model in store.models}
-    decided = {model: own for model, own in decided.items() if own}
-    names = [name for own in list(decided.values())[:1] for name in own]
-    sets = tuple(name for name in names if all(name in own for own in decided.values()))
-    right = {model: [own[name].counted(name) for name in sets] for model, own in decided.items()}
+    decided = {model: by_set for model, by_set in decided.items() if by_set}
+    names = [name for by_set in list(decided.values())[:1] for name in by_set]
+    sets = tuple(name for name in names if all(name in by_set for by_set in decided.values()))
+    right = {model: [by_set[name].counted(name) for name in sets] for model, by_set in decided.items()}
     return sets, {
-        model: mean_share([(int(of_set.sum()), len(of_set)) for of_set in own]) for model, own in right.items()
+        model: mean_share([(int(of_set.sum()), len(of_set)) for of_set in of_sets]) for model, of_sets in right.items()
     }
 
 
@@ -135,16 +135,16 @@ def _missing(store: Store, networks: Sequence[NetworkCriteria], sets: Sequence[s
         ("accuracy out of distribution", _way_to_ood(store, sets)),
         (f"explainability ({SCORES[score].title})", _way_to_score(store, score)),
     )
-    for (criterion, way), known in zip(ways, zip(*map(_known, networks), strict=True), strict=True):
-        lacking = [network.model for network, is_known in zip(networks, known, strict=True) if not is_known]
+    for (criterion, command), are_known in zip(ways, zip(*map(_which_are_known, networks), strict=True), strict=True):
+        lacking = [network.model for network, is_known in zip(networks, are_known, strict=True) if not is_known]
         if lacking:
-            of_some = f" of {', '.join(printable(model, 40) for model in lacking)}" if any(known) else ""
-            yield f"no {criterion}{of_some}: {way}"
+            of_some = f" of {', '.join(printable(model, 40) for model in lacking)}" if any(are_known) else ""
+            yield f"no {criterion}{of_some}: {command}"
 
 
 def _way_to_ood(store: Store, sets: Sequence[str]) -> str:
     if not sets and any(ood_decisions(store, model) for model in store.models):
-        return "there is no set of stimuli that all models decided"
+        return "no set of stimuli was decided by all models"
     return "precompute it with --ood NAME=IMAGES"
 
 
@@ -156,8 +156,8 @@ def _way_to_score(store: Store, score: str) -> str:
     return "precompute it with --passes attribution and with images whose objects are known, such as by --boxes"
 
 
-def _apart(family: str) -> str:
-    return f"no explainability by {family_title(family)} methods: no method is one that all models have"
+def _unshared_text(family: str) -> str:
+    return f"no explainability by {family_title(family)} methods: the models have no such method in common"
 
 
 # Pairs of a standard and a robust network
@@ -211,42 +211,42 @@ def parse_pairs(texts: Iterable[str], store: Store) -> list[tuple[str, str]]:
 # As text
 
 
-def criteria_rows(known: Criteria) -> list[list[str]]:
+def criteria_rows(results: Criteria) -> list[list[str]]:
     """Return the rows of a table, header first: for each network its label, and the criteria that any network has."""
-    accuracy, ood, _ = (any(column) for column in zip(*map(_known, known.networks), strict=True))
+    accuracy, ood, _ = (any(column) for column in zip(*map(_which_are_known, results.networks), strict=True))
     columns = {"accuracy": accuracy, "OOD accuracy": ood}
-    rows = [["", *(name for name, is_there in columns.items() if is_there), *map(family_title, known.methods)]]
-    for network in known.networks:
+    rows = [["", *(name for name, is_there in columns.items() if is_there), *map(family_title, results.methods)]]
+    for network in results.networks:
         accuracies_of = zip((network.accuracy, network.ood), columns.values(), strict=True)
         cells = [str(value) for value, is_there in accuracies_of if is_there]
-        cells += [str(network.explainability.get(family, UNKNOWN)) for family in known.methods]
+        cells += [str(network.explainability.get(family, UNKNOWN)) for family in results.methods]
         rows.append([printable(network.model, 24), *cells])
     return rows
 
 
-def criteria_notes(known: Criteria) -> list[str]:
+def criteria_notes(results: Criteria) -> list[str]:
     """Return lines below the table: first how its numbers were measured, then how to measure those that are missing."""
     lines = []
-    if known.sets:
-        lines.append(f"OOD accuracy: {ood_text(known)}")
-    if known.methods:
-        score = SCORES[known.score]
+    if results.sets:
+        lines.append(f"OOD accuracy: {ood_text(results)}")
+    if results.methods:
+        score = SCORES[results.score]
         better = "higher" if score.higher else "lower"
-        lines.append(f"explainability: {score.title} ({better} is better), the mean over {methods_text(known)}")
-    if known.has_more:
+        lines.append(f"explainability: {score.title} ({better} is better), the mean over {methods_text(results)}")
+    if results.has_more:
         lines.append("±: the larger half of the 95 % interval")
-    return [printable(line, 2000) for line in (*lines, *known.missing)]
+    return [printable(line, 2000) for line in (*lines, *results.missing)]
 
 
-def ood_text(known: Criteria) -> str:
+def ood_text(results: Criteria) -> str:
     """Return the sets that the accuracy out of distribution is for: `edge`, or `mean of 2 sets: edge, silhouette`."""
-    names = ", ".join(printable(name, 40) for name in known.sets)
-    return names if len(known.sets) == 1 else f"mean of {len(known.sets)} sets: {names}"
+    names = ", ".join(printable(name, 40) for name in results.sets)
+    return names if len(results.sets) == 1 else f"mean of {len(results.sets)} sets: {names}"
 
 
-def methods_text(known: Criteria) -> str:
+def methods_text(results: Criteria) -> str:
     """Return the methods that the families' scores are averaged over: `gradient, smoothgrad; rise; grad-cam`."""
-    return "; ".join(", ".join(printable(name, 40) for name in names) for names in known.methods.values())
+    return "; ".join(", ".join(printable(name, 40) for name in names) for names in results.methods.values())
 
 
 def family_title(family: str) -> str:

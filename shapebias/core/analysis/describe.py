@@ -46,7 +46,7 @@ def store_facts(store: Store) -> dict[str, Any]:
             {
                 **model.facts(),
                 "units": sum(layer.units for layer in store.layers(label).values()),
-                "accuracy": [record(known) for known in accuracy if known.model == label],
+                "accuracy": [record(row) for row in accuracy if row.model == label],
                 "layers": [
                     {
                         **layer.facts(),
@@ -78,7 +78,7 @@ def _notes(store: Store) -> list[str]:
     """Return the messages that the user got during the run that made a store; empty for an early store."""
     notes = store.attributes.get("notes", [])
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
-        raise damaged(store.path, "its notes make no sense", "attributes")
+        raise damaged(store.path, "its notes are not text", "attributes")
     return notes
 
 
@@ -99,7 +99,7 @@ def rulers_of(store: Store) -> list[schema.Ruler]:
 
 
 def _own_rulers(store: Store) -> list[schema.Ruler]:
-    if "rulers" not in store.attributes:  # an early store
+    if "rulers" not in store.attributes:  # an early store, which does not name the networks that measured similarity
         model = next(iter(store.models.values()))
         return [
             schema.Ruler(
@@ -109,7 +109,7 @@ def _own_rulers(store: Store) -> list[schema.Ruler]:
     try:
         return [schema.Ruler.from_attributes(ruler) for ruler in store.attributes["rulers"]]
     except (AttributeError, KeyError, TypeError) as error:
-        raise damaged(store.path, "its rulers make no sense", "attributes") from error
+        raise damaged(store.path, "its rulers lack facts about their networks", "attributes") from error
 
 
 def _summaries(store: Store, model: str, layer: str) -> dict[str, dict[str, Any]]:
@@ -187,8 +187,8 @@ def device_lines(device: Any) -> list[str]:
 
 def _criteria_lines(store: Store) -> list[str]:
     """Return the table of the criteria, with what its numbers are; none where only accuracies are known."""
-    known = criteria(store)
-    return ["", *aligned(criteria_rows(known)).splitlines(), *criteria_notes(known)] if known.has_more else []
+    results = criteria(store)
+    return ["", *aligned(criteria_rows(results)).splitlines(), *criteria_notes(results)] if results.has_more else []
 
 
 def _faint_units(store: Store, model: str, layer: str) -> int:

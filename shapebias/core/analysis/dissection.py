@@ -27,9 +27,9 @@ def dissection_facts(store: Store) -> dict[str, Any] | None:
         return None
     facts = store.attributes_of(schema.CONCEPTS)
     lists = {name: facts[name] if isinstance(facts.get(name), list) else [] for name in ("skipped", "problems")}
-    area = facts.get("iou_area", PUBLISHED)  # early stores have no other
-    known = {"source": facts.get("source"), "images": facts.get("images"), "concepts": len(concepts)}
-    return known | {"iou_area": area} | lists
+    area = facts.get("iou_area", PUBLISHED)  # the only kind that early stores have
+    summary = {"source": facts.get("source"), "images": facts.get("images"), "concepts": len(concepts)}
+    return summary | {"iou_area": area} | lists
 
 
 def concepts_of(store: Store, unit: Unit) -> list[tuple[str, str, float]]:

@@ -65,13 +65,13 @@ def explained(store: Store, models: Iterable[str] | None = None) -> list[Explain
     Random numbers are seeded, so that the same store gives the same results. Raises StoreError, and UsageError where
     nothing was scored.
     """
-    known = scored_maps(store, models)
-    if not known:
+    attributions = scored_maps(store, models)
+    if not attributions:
         raise UsageError(
             f"{printable(str(store.path))} has no scores of attribution maps: make it again with `shapebias precompute "
             "--passes attribution`"
         )
-    return [row for model, attribution in known.items() for row in _of_model(model, attribution)]
+    return [row for model, attribution in attributions.items() for row in _of_model(model, attribution)]
 
 
 def scored_maps(store: Store, models: Iterable[str] | None = None) -> dict[str, Attribution]:
@@ -79,8 +79,12 @@ def scored_maps(store: Store, models: Iterable[str] | None = None) -> dict[str, 
 
     Raises StoreError.
     """
-    known = {model: store.attribution(model) for model in (store.models if models is None else models)}
-    return {model: own for model, own in known.items() if own is not None and own.scores is not None}
+    attributions = {model: store.attribution(model) for model in (store.models if models is None else models)}
+    return {
+        model: attribution
+        for model, attribution in attributions.items()
+        if attribution is not None and attribution.scores is not None
+    }
 
 
 def _of_model(model: str, attribution: Attribution) -> list[Explained]:
@@ -109,9 +113,9 @@ def _of_model(model: str, attribution: Attribution) -> list[Explained]:
 
 
 def _means(values: Floats) -> Floats:
-    known = ~np.isnan(values)
-    counts = known.sum(0)
-    sums = np.where(known, values, 0.0).sum(0)
+    is_defined = ~np.isnan(values)
+    counts = is_defined.sum(0)
+    sums = np.where(is_defined, values, 0.0).sum(0)
     means: Floats = np.divide(sums, counts, out=np.full(values.shape[1], np.nan), where=counts > 0)
     return means
 
@@ -119,9 +123,9 @@ def _means(values: Floats) -> Floats:
 def _quantiles(resampled: Floats) -> Floats:
     """Return the ends of the 95 % intervals of columns, float64 [2, columns]; NaN for columns of NaN."""
     ends = np.full((2, resampled.shape[1]), np.nan)
-    known = ~np.isnan(resampled).all(0)
-    if known.any():
-        ends[:, known] = np.nanquantile(resampled[:, known], [0.025, 0.975], axis=0)
+    is_defined = ~np.isnan(resampled).all(0)
+    if is_defined.any():
+        ends[:, is_defined] = np.nanquantile(resampled[:, is_defined], [0.025, 0.975], axis=0)
     return ends
 
 
@@ -175,27 +179,27 @@ def family_scores(store: Store, score: str) -> FamilyScores:
 
     It is the mean over methods of their means over images. For its interval the images are resampled as in `explained`.
     """
-    values = {model: _by_family(own, score) for model, own in scored_maps(store).items()}
+    values = {model: _by_family(attribution, score) for model, attribution in scored_maps(store).items()}
     methods: dict[str, tuple[str, ...]] = {}
-    for family in dict.fromkeys(family for own in values.values() for family in own):
-        first, *others = [own[family] for own in values.values() if family in own]
+    for family in dict.fromkeys(family for by_method in values.values() for family in by_method):
+        first, *others = [by_method[family] for by_method in values.values() if family in by_method]
         methods[family] = tuple(name for name in first if all(name in other for other in others))
     shared = {family: names for family, names in methods.items() if names}
     return FamilyScores(
         methods=shared,
-        scores={model: _means_over_methods(own, shared) for model, own in values.items()},
+        scores={model: _means_over_methods(by_method, shared) for model, by_method in values.items()},
         apart=tuple(family for family in methods if family not in shared),
     )
 
 
 def _by_family(attribution: Attribution, score: str) -> dict[str, dict[str, Floats]]:
     """Return the scores of images, float64 [images], by family and method; methods without any are left out."""
-    known: dict[str, dict[str, Floats]] = {}
+    by_family: dict[str, dict[str, Floats]] = {}
     values = image_score(attribution, score)
     for method, of_method in zip(attribution.methods.values(), values, strict=True):
         if not np.isnan(of_method).all():
-            known.setdefault(method.family, {})[method.name] = of_method
-    return known
+            by_family.setdefault(method.family, {})[method.name] = of_method
+    return by_family
 
 
 def _means_over_methods(
@@ -213,9 +217,9 @@ def _means_over_methods(
     resampled = resampled_columns(together, RESAMPLES, np.random.default_rng(0))
     result, start = {}, 0
     for family, names in families.items():
-        own = slice(start, start + len(names))
-        low, high = _quantiles(resampled[:, own].mean(1, keepdims=True))[:, 0].tolist()
-        result[family] = Interval(float(means[own].mean()), low, high)
+        of_family = slice(start, start + len(names))
+        low, high = _quantiles(resampled[:, of_family].mean(1, keepdims=True))[:, 0].tolist()
+        result[family] = Interval(float(means[of_family].mean()), low, high)
         start += len(names)
     return result
 
@@ -256,13 +260,14 @@ def score_differences(
     if a is None or b is None or a.scores is None or b.scores is None:
         return []
     rows = _same_images(store, (first, second), (a, b))
-    values = [image_scores(own)[0] for own in (a, b)]
+    values = [image_scores(attribution)[0] for attribution in (a, b)]
     methods = [name for name in a.methods if name in b.methods]
-    numbers = [[list(own.methods).index(name) for name in methods] for own in (a, b)]
+    numbers = [[list(attribution.methods).index(name) for name in methods] for attribution in (a, b)]
     result = []
     for score in IN_TABLES if scores is None else scores:
         sides = [
-            own[score][of_methods][:, images] for own, of_methods, images in zip(values, numbers, rows, strict=True)
+            scores_of_model[score][of_methods][:, images]
+            for scores_of_model, of_methods, images in zip(values, numbers, rows, strict=True)
         ]
         family = [_difference(name, score, *both) for name, *both in zip(methods, *sides, strict=True)]
         family = [row for row in family if row.images]
@@ -275,7 +280,9 @@ def _same_images(
     store: Store, models: tuple[str, str], pair: tuple[Attribution, Attribution]
 ) -> tuple[list[int], list[int]]:
     """Return the rows of the images that are explained for both models, which may be in different stores."""
-    by_path = [{store.image_paths[image]: row for row, image in enumerate(own.image.tolist())} for own in pair]
+    by_path = [
+        {store.image_paths[image]: row for row, image in enumerate(attribution.image.tolist())} for attribution in pair
+    ]
     shared = [path for path in by_path[0] if path in by_path[1]]
     return [by_path[0][path] for path in shared], [by_path[1][path] for path in shared]
 
@@ -351,10 +358,10 @@ def differences_text(differences: Sequence[ScoreDifference], pair: tuple[str, st
     if not differences:
         return ""
     scores = list(dict.fromkeys(row.score for row in differences))
-    known = {(row.method, row.score): row for row in differences}
+    by_cell = {(row.method, row.score): row for row in differences}
     lines = [["attribution", *scores]]
     for method in dict.fromkeys(row.method for row in differences):
-        lines.append([printable(method, 40), *(_change(known.get((method, score))) for score in scores)])
+        lines.append([printable(method, 40), *(_change(by_cell.get((method, score))) for score in scores)])
     first, second = (printable(name, 40) for name in pair)
     counts = dict.fromkeys(str(row.images) for row in differences)
     explanation = (

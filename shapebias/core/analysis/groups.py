@@ -18,7 +18,7 @@ from shapebias.core.text import aligned, printable
 from shapebias.core.uncertainty.resampling import Significance, exchange_test, holm, sign_flip_test
 
 DRAWS = 20_000  # number of random arrangements, where there are too many to test all
-OVERALL = ""  # stands for the layer where all layers are taken together
+OVERALL = ""  # in place of a layer's name: all layers together
 
 Floats = NDArray[np.float64]
 
@@ -88,7 +88,7 @@ def parse_groups(store: Store, texts: Sequence[str]) -> Groups:
         raise UsageError(f"both groups are called {printable(names[0])}")
     label, times = Counter([*models[0], *models[1]]).most_common(1)[0]
     if times > 1:
-        raise UsageError(f"{printable(label)} is named {times} times: a network stands in one group, once")
+        raise UsageError(f"{printable(label)} is named {times} times: name each network once, in one group")
     return _paired_by_architecture(store, (names[0], names[1]), (models[0], models[1]))
 
 
@@ -107,18 +107,18 @@ def compare_groups(store: Store, groups: Groups, metrics: list[str] | None = Non
     """
     layers = [_shared_layers(store, block) for block in groups.blocks]
     if not all(layers):
-        raise UsageError("the networks have no layers of one name: their layers cannot be compared")
+        raise UsageError("the networks have no layer names in common: their layers cannot be compared")
     everywhere = [layer for layer in layers[0] if all(layer in others for others in layers)]
-    known = in_order(
+    available = in_order(
         name
         for block, names in zip(groups.blocks, layers, strict=True)
         for name in store.metric_names(block[0], names[0])
     )
     for name in metrics or []:
-        if name not in known:
-            raise UsageError(f"{printable(name)} is not a metric of these networks: there are {', '.join(known)}")
+        if name not in available:
+            raise UsageError(f"{printable(name)} is not a metric of these networks: there are {', '.join(available)}")
     by_layer, overall = [], []
-    for metric in metrics or known:
+    for metric in metrics or available:
         rows = [_difference(groups, metric, layer, _medians(store, groups, metric, layer)) for layer in everywhere]
         by_layer += _corrected(rows)
         overall.append(_difference(groups, metric, OVERALL, _overall_values(store, groups, metric, layers)))
@@ -154,7 +154,7 @@ def _overall_values(store: Store, groups: Groups, metric: str, layers: list[list
             for model in block:
                 if spread > 0:
                     scaled[model].append(float(np.median(units[model])) / spread)
-        values |= {model: float(np.mean(own)) for model, own in scaled.items() if own}
+        values |= {model: float(np.mean(of_layers)) for model, of_layers in scaled.items() if of_layers}
     return values
 
 
@@ -164,10 +164,11 @@ def _difference(groups: Groups, metric: str, layer: str, values: dict[str, float
     """
     if groups.paired:
         whole = [pair for pair in groups.blocks if all(model in values for model in pair)]
-        known = ([pair[0] for pair in whole], [pair[1] for pair in whole])
+        chosen = ([pair[0] for pair in whole], [pair[1] for pair in whole])
     else:
-        known = ([model for model in groups.models[0] if model in values], [m for m in groups.models[1] if m in values])
-    a, b = (np.array([values[model] for model in models]) for models in known)
+        one, other = ([model for model in models if model in values] for models in groups.models)
+        chosen = (one, other)
+    a, b = (np.array([values[model] for model in models]) for models in chosen)
     random = np.random.default_rng(0)
     tested: Significance = (
         sign_flip_test(b - a, draws=DRAWS, random=random)
@@ -178,7 +179,7 @@ def _difference(groups: Groups, metric: str, layer: str, values: dict[str, float
     return GroupDifference(
         layer=layer,
         metric=metric,
-        values=({model: values[model] for model in known[0]}, {model: values[model] for model in known[1]}),
+        values=({model: values[model] for model in chosen[0]}, {model: values[model] for model in chosen[1]}),
         means=(first, second),
         difference=second - first,
         p=tested.p,
@@ -226,19 +227,21 @@ def _layer_table(groups: Groups, rows: Iterable[GroupDifference]) -> str:
         show = METRICS[row.metric].format
         numbers = [show(value) for value in (*row.means, row.difference)]
         networks = "/".join(str(len(values)) for values in row.values)
-        lines.append([METRICS[row.metric].title, row.layer, *numbers, networks, _p(row.p), _p(row.p_holm)])
+        lines.append([METRICS[row.metric].title, row.layer, *numbers, networks, _p_text(row.p), _p_text(row.p_holm)])
     return aligned(lines, left=2)
 
 
 def _what_is_tested(groups: Groups, rows: list[GroupDifference]) -> str:
     """Return a sentence on the test that was made and the smallest p that it can give with so many networks."""
     first, second = map(len, groups.models)
-    how = f"{first} pairs of one architecture, signs flipped" if groups.paired else f"{first} against {second} networks"
+    sizes = (
+        f"{first} pairs of one architecture, signs flipped" if groups.paired else f"{first} against {second} networks"
+    )
     smallest = min((row.smallest for row in rows if row.smallest == row.smallest), default=float("nan"))
     drawn = "" if all(row.exact for row in rows) else f", {DRAWS:,} arrangements drawn"
     return (
-        f"permutation test of the networks' medians ({how}{drawn}): the smallest p that so many can reach is "
-        f"{_p(smallest)}"
+        f"permutation test of the networks' medians ({sizes}{drawn}): the smallest p that so many can reach is "
+        f"{_p_text(smallest)}"
     )
 
 
@@ -246,9 +249,9 @@ def _sentence(row: GroupDifference, second: str) -> str:
     more = larger_in_words(row.metric)
     return (
         f"{printable(second)} is {more} by {row.difference:+.2f} standard deviations over all layers "
-        f"(p = {_p(row.p)}, Holm {_p(row.p_holm)})"
+        f"(p = {_p_text(row.p)}, Holm {_p_text(row.p_holm)})"
     )
 
 
-def _p(value: float) -> str:
+def _p_text(value: float) -> str:
     return "–" if value != value else f"{value:.4f}"

@@ -62,9 +62,9 @@ def histogram(values: NDArray[np.floating], bins: int) -> Histogram:
 
     NaN and infinite values are left out. Where no value is negative, those at 0 are counted apart, in `zeros`.
     """
-    known = values[np.isfinite(values)].astype(np.float64)
-    low = min(float(known.min(initial=0.0)), 0.0)
-    high = max(float(known.max(initial=0.0)), low)
-    silent = known <= 0 if low == 0 else np.zeros(len(known), bool)
-    counts = np.histogram(known[~silent], bins, (low, high))[0] if high > low else np.zeros(bins, np.int64)
-    return Histogram(counts=counts.astype(np.int64), low=low, high=high, zeros=int(silent.sum()), images=len(known))
+    finite = values[np.isfinite(values)].astype(np.float64)
+    low = min(float(finite.min(initial=0.0)), 0.0)
+    high = max(float(finite.max(initial=0.0)), low)
+    silent = finite <= 0 if low == 0 else np.zeros(len(finite), bool)
+    counts = np.histogram(finite[~silent], bins, (low, high))[0] if high > low else np.zeros(bins, np.int64)
+    return Histogram(counts=counts.astype(np.int64), low=low, high=high, zeros=int(silent.sum()), images=len(finite))

@@ -33,7 +33,7 @@ def ood_decisions(store: Store, model: str) -> dict[str, SetDecisions]:
         return {}
     names = single.attributes_of(schema.OOD).get("names")
     if not isinstance(names, list) or not all(map(schema.is_safe_name, names)):
-        raise damaged(single.path, "the names of its sets make no sense", schema.OOD)
+        raise damaged(single.path, "the names of its sets are not names of folders", schema.OOD)
     return {name: _decisions(single, label, name) for name in names if single.has(f"{schema.ood_path(label)}/{name}")}
 
 
@@ -77,7 +77,7 @@ def ood_accuracies(store: Store, model: str) -> list[SetAccuracy]:
 
 def mean_accuracy(accuracies: list[SetAccuracy]) -> float:
     """Return the unweighted mean over sets, as published; NaN where there are none."""
-    return math.fsum(one.accuracy for one in accuracies) / len(accuracies) if accuracies else math.nan
+    return math.fsum(row.accuracy for row in accuracies) / len(accuracies) if accuracies else math.nan
 
 
 def ood_record(store: Store, model: str) -> dict[str, Any] | None:
@@ -86,8 +86,8 @@ def ood_record(store: Store, model: str) -> dict[str, Any] | None:
     if not accuracies:
         return None
     sets = {
-        printable(one.set_name): {"images": one.images, "accuracy": one.accuracy, "stimuli": one.stimuli}
-        for one in accuracies
+        printable(row.set_name): {"images": row.images, "accuracy": row.accuracy, "stimuli": row.stimuli}
+        for row in accuracies
     }
     return {"mean": mean_accuracy(accuracies), "sets": sets}
 

@@ -70,7 +70,7 @@ def _published(facts: dict[str, Any]) -> Network:
 
 
 def _strengths(norm: str, epsilon: float) -> tuple[Strength, ...]:
-    return (Strength(norm, epsilon),) if epsilon else tuple(Strength(one, 0.0) for one in NORMS)
+    return (Strength(norm, epsilon),) if epsilon else tuple(Strength(norm, 0.0) for norm in NORMS)
 
 
 def parse_strengths(texts: Iterable[str], store: Store) -> dict[str, Strength]:
@@ -97,7 +97,7 @@ def networks_of(store: Store, strengths: dict[str, Strength]) -> list[Network]:
     These are the shape bias and the accuracies among the sixteen categories, where a network decided among them, and
     the accuracies on variants of ImageNet, such as `R` or `imagenet-c/fog/3`; all corruptions are taken together.
     """
-    known = [
+    networks = [
         Network(
             name=model,
             strengths=_strengths(*strengths[model]) if model in strengths else (),
@@ -105,7 +105,7 @@ def networks_of(store: Store, strengths: dict[str, Strength]) -> list[Network]:
         )
         for model in store.models
     ]
-    return [network for network in known if network.measures]
+    return [network for network in networks if network.measures]
 
 
 def _among_sixteen(store: Store, model: str) -> dict[str, float]:

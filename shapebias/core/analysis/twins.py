@@ -69,11 +69,12 @@ class Correlator:
     def _correlations(self, unit: Unit, model: str, layer: str) -> NDArray[np.float64]:
         if self._last is None or self._last[0] != unit:
             self._last = (unit, self._standardised(unit))
-        wanted = self._last[1]
+        standardised = self._last[1]
         norm = self._norm(model, layer)
         products = np.zeros(len(norm))
         for first, block in self._blocks(model, layer):
-            products += block.T @ wanted[first : first + len(block)]  # no mean to take off: `wanted` sums to zero
+            # `standardised` sums to zero, so that no mean is subtracted.
+            products += block.T @ standardised[first : first + len(block)]
         correlations = np.full(len(norm), np.nan)
         np.divide(products, norm, out=correlations, where=norm > 0)
         clipped: NDArray[np.float64] = np.clip(correlations, -1.0, 1.0)
@@ -149,25 +150,29 @@ def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, lim
     for label in labels if model is None else [model]:
         if not correlator.comparable(unit.model, label):
             continue
-        own = label == unit.model
+        is_own_model = label == unit.model
         layers = list(store.layers(label))
-        here = [unit.layer] if unit.layer in layers else []
-        elsewhere = [layer for layer in layers if layer not in here]
-        groups = (TwinGroup.ALIKE, TwinGroup.ALIKE_ELSEWHERE) if own else (TwinGroup.TWIN, TwinGroup.TWIN_ELSEWHERE)
-        for group, searched in zip(groups, (here, elsewhere), strict=True):
-            best = _best(correlator, unit, label, searched, limit=limit)
+        same_layer = [unit.layer] if unit.layer in layers else []
+        elsewhere = [layer for layer in layers if layer not in same_layer]
+        groups = (
+            (TwinGroup.ALIKE, TwinGroup.ALIKE_ELSEWHERE) if is_own_model else (TwinGroup.TWIN, TwinGroup.TWIN_ELSEWHERE)
+        )
+        for group, searched in zip(groups, (same_layer, elsewhere), strict=True):
+            best = _best_units(correlator, unit, label, searched, limit=limit)
             candidates += [SimilarUnit(twin, correlation, group) for twin, correlation in best]
     return candidates
 
 
-def _best(correlator: Correlator, unit: Unit, model: str, layers: list[str], *, limit: int) -> list[tuple[Unit, float]]:
+def _best_units(
+    correlator: Correlator, unit: Unit, model: str, layers: list[str], *, limit: int
+) -> list[tuple[Unit, float]]:
     """Return the `limit` units of some layers that correlate best with `unit`, and their correlations."""
     best: list[tuple[Unit, float]] = []
     for layer in layers:
         correlation = correlator.correlations(unit, model, layer)
         if (model, layer) == (unit.model, unit.layer):
             correlation[unit.index] = np.nan
-        ranked = np.argsort(-correlation, kind="stable")[:limit].tolist()  # NaN last
+        ranked = np.argsort(-correlation, kind="stable")[:limit].tolist()  # units without a correlation come last
         chosen = [index for index in ranked if not np.isnan(correlation[index])]
         best += [(Unit(model, layer, index), float(correlation[index])) for index in chosen]
     return sorted(best, key=lambda twin: -twin[1])[:limit]

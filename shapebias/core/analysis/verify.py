@@ -67,13 +67,13 @@ class VerifyReport:
     arrays: int = 0
     files: int = 0
     bytes: int = 0
-    units: int = 0  # computed again
+    units: int = 0  # units that were computed again
     wrong: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, path: str, what: str) -> None:
+    def add(self, path: str, problem: str) -> None:
         """Note a problem."""
-        self.wrong.append((printable(path, 300), printable(what, 300)))
+        self.wrong.append((printable(path, 300), printable(problem, 300)))
 
     def check_range(self, path: str, values: NDArray[Any], low: float, high: float | None = None) -> None:
         """Note an array with values below `low` or above `high`."""
@@ -83,7 +83,7 @@ class VerifyReport:
 
     def add_error(self, error: StoreError, path: str = "") -> None:
         """Note an error of reading. `path` replaces the error's position where it is more exact."""
-        self.add(path or error.where or ".", error.what)
+        self.add(path or error.where or ".", error.problem)
 
 
 def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> VerifyReport:
@@ -118,9 +118,9 @@ def _check_files(path: Path, report: VerifyReport) -> None:
         report.notes.append("the store has no manifest, as those of early versions: metadata could not be checked")
         return
     wrong, unknown = differences
-    for name, what in wrong:
-        report.add(name, what)
-    report.notes += [f"{printable(name, 200)} is no file of the store" for name in unknown]
+    for name, problem in wrong:
+        report.add(name, problem)
+    report.notes += [f"{printable(name, 200)} does not belong to the store" for name in unknown]
 
 
 def _arrays(path: Path, report: VerifyReport) -> Iterator[tuple[str, "zarr.Array[Any]"]]:
@@ -129,7 +129,7 @@ def _arrays(path: Path, report: VerifyReport) -> Iterator[tuple[str, "zarr.Array
         name = file.parent.relative_to(path).as_posix()
         try:
             node = zarr.open(file.parent, mode="r")
-        except Exception as error:  # zarr raises nearly every kind
+        except Exception as error:  # zarr raises errors of nearly every kind
             report.add(f"{name}/zarr.json", f"the metadata cannot be read: {error or type(error).__name__}")
             continue
         if isinstance(node, zarr.Array):
@@ -153,13 +153,13 @@ def _read(store: Store, name: str, array: "zarr.Array[Any]", report: VerifyRepor
         step = (array.shards or array.chunks)[0]
         row = math.prod(array.shape[1:]) * size
         if row * step > _LARGEST or math.prod(array.shape) * size > _MOST * max(report.bytes, 1):
-            raise ValueError(f"its shape, {array.shape}, cannot be")
+            raise ValueError(f"its shape {array.shape} is impossible for its files")
         rows = max(step, _BLOCK // max(row, 1) // step * step)
         for first in range(0, array.shape[0], rows):
             array[first : first + rows]
     except StoreError as error:
         report.add_error(error, name)
-    except Exception as error:  # zarr and its codecs raise nearly every kind
+    except Exception as error:  # zarr and its codecs raise errors of nearly every kind
         report.add(name, str(error) or type(error).__name__)
 
 
@@ -179,7 +179,7 @@ def _check_images(store: Store, report: VerifyReport) -> None:
                     Image.open(io.BytesIO(store.thumbnail(models[0], int(image))), formats=("JPEG", "PNG")).load()
             except StoreError as error:
                 report.add_error(error, f"{schema.PROBE}/thumbnails/{key}")
-            except Exception:  # Pillow's decoders raise nearly every kind
+            except Exception:  # Pillow's decoders raise errors of nearly every kind
                 report.add(f"{schema.PROBE}/thumbnails/{key}", f"the picture of image {image} cannot be decoded")
 
 
@@ -231,7 +231,7 @@ def _check_values(
     that is known.
     """
     if value.shape != image.shape or (np.isnan(value) != (image < 0)).any():
-        report.add(f"{path}/top/value", "values and images do not fit")
+        report.add(f"{path}/top/value", "values are NaN where there are images, or numbers where there are none")
         return
     filled = np.where(image < 0, -np.inf, value)
     if (filled[:, 1:] > filled[:, :-1]).any():
@@ -251,7 +251,7 @@ def _check_concepts(store: Store, model: str, layer: str, report: VerifyReport) 
     for name, values in kinds.items():
         report.check_range(f"{path}/{name}", values, 0)
     if (counts.intersection > np.minimum(counts.activation, counts.truth)).any():
-        report.add(f"{path}/intersection", "it is larger than one of its parts")
+        report.add(f"{path}/intersection", "the intersection is larger than one of the two areas")
 
 
 def _check_cue_conflict(store: Store, report: VerifyReport) -> None:
@@ -274,22 +274,25 @@ def _check_attribution(store: Store, report: VerifyReport) -> None:
         image = attribution.image
         report.check_range(f"{schema.ATTRIBUTION}/image", image, 0, len(store.image_paths) - 1)
         if (np.diff(image) <= 0).any():
-            report.add(f"{schema.ATTRIBUTION}/image", "the images are not ascending")
+            report.add(f"{schema.ATTRIBUTION}/image", "the images are not in ascending order")
         report.check_range(f"{path}/target", attribution.target, -1)
         explained = attribution.target >= 0
         if (np.isnan(attribution.probability) == explained).any():
-            report.add(f"{path}/probability", "targets and probabilities do not fit")
+            report.add(
+                f"{path}/probability", "probabilities are NaN where there are targets, or numbers where there are none"
+            )
         report.check_range(f"{path}/probability", attribution.probability[explained], 0, 1 + 1e-5)
         _check_scores(f"{path}/{schema.SCORES}", attribution.scores, report)
         scale = attribution.scale
         if (~np.isnan(scale)[:, ~explained]).any() or not ((scale >= 0) & (scale < np.inf) | np.isnan(scale)).all():
-            report.add(f"{path}/scale", "a value that is no scale")
+            report.add(f"{path}/scale", "a scale is negative or infinite, or belongs to an image that is not explained")
         for number, method in enumerate(attribution.methods):
-            for row, known in enumerate(scale[number].tolist()):
+            for row, stored_scale in enumerate(scale[number].tolist()):
                 largest = float(np.abs(attribution.read(method, row).astype(np.float32)).max(initial=0))
-                if largest != (1 if known > 0 else 0):
+                if largest != (1 if stored_scale > 0 else 0):
                     report.add(
-                        f"{path}/maps/{method}", f"the map of row {row} is up to {largest:g}, its scale {known:g}"
+                        f"{path}/maps/{method}",
+                        f"the map of row {row} is up to {largest:g}, its scale {stored_scale:g}",
                     )
 
 

@@ -91,12 +91,12 @@ def parse_choices(text: str) -> tuple[Choice, ...]:
     names = [choice.name for choice in named]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise UsageError(f"{twice[0]} is named twice: a store has one map of a method for an image")
+        raise UsageError(f"{twice[0]} is named twice: name each method once")
     if not words:
         raise UsageError(f"no attribution method is named: there are {', '.join(METHODS)}, or all")
     chosen = {choice.name: choice for choice in named}
-    wanted = METHODS if "all" in words else names
-    return tuple(chosen.get(name) or Choice.of(name) for name in METHODS if name in wanted)
+    selected = METHODS if "all" in words else names
+    return tuple(chosen.get(name) or Choice.of(name) for name in METHODS if name in selected)
 
 
 def _parse_choice(word: str) -> Choice:

@@ -134,7 +134,9 @@ def _stacked(maps: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32] 
 
 def _settings(explained: AttributionResult) -> str:
     replaced = {
-        image.model: {name: one.fallback for name, one in image.maps.items() if one.fallback}
+        image.model: {
+            name: attribution_map.fallback for name, attribution_map in image.maps.items() if attribution_map.fallback
+        }
         for image in explained.images
     }
     facts = {

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FEWEST = 20  # images, of which one half chooses the threshold of the other
-Boxes = NDArray[np.float64]  # [..., 4]
+FEWEST = 20  # fewest images: each half chooses the threshold for the other half
+Boxes = NDArray[np.float64]  # [..., 4]: left, top, right, bottom
 _Ints = NDArray[np.int64]
 
 
@@ -91,12 +91,13 @@ class _Runs:
 
     def touching(self, height: int, width: int) -> tuple[_Ints, _Ints]:
         """Return the pairs of runs that touch at a side or a corner: the indices of the upper and of the lower ones."""
-        line = width + 2  # further than any run reaches
-        own = (self.mask * (height + 1) + self.row) * line
-        first = np.searchsorted(own + self.stop, own + line + self.start)  # the lower run that ends behind our start
-        last = np.searchsorted(own + self.start, own + line + self.stop, side="right")
+        line = width + 2  # longer than any run of pixels
+        line_start = (self.mask * (height + 1) + self.row) * line
+        # The first lower run that ends behind our start.
+        first = np.searchsorted(line_start + self.stop, line_start + line + self.start)
+        last = np.searchsorted(line_start + self.start, line_start + line + self.stop, side="right")
         counts = np.maximum(last - first, 0)
-        upper = np.repeat(np.arange(len(own)), counts)
+        upper = np.repeat(np.arange(len(line_start)), counts)
         lower = np.arange(len(upper)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(first, counts)
         return upper, lower
 
@@ -157,10 +158,10 @@ def localised(overlap: NDArray[np.float32], least: float) -> tuple[NDArray[np.fl
     is NaN for images without a known object. It is NaN for all, without thresholds, where fewer than FEWEST have one.
     """
     result = np.full(len(overlap), np.nan, np.float32)
-    known = np.flatnonzero(~np.isnan(overlap).any(1))
-    if len(known) < FEWEST:
+    measured = np.flatnonzero(~np.isnan(overlap).any(1))
+    if len(measured) < FEWEST:
         return result, ()
-    halves, thresholds = (known[::2], known[1::2]), []
+    halves, thresholds = (measured[::2], measured[1::2]), []
     for half, other in (halves, halves[::-1]):
         shares, means = (overlap[other] >= least).mean(0), overlap[other].mean(0, dtype=np.float64)
         thresholds.append(int(np.lexsort((means, shares))[-1]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
-REFERENCE_SIDE = 224  # px: the image that settings in px are of
+REFERENCE_SIDE = 224  # side of the image, in px, to which settings in px refer
 
 Value = int | float | str
 
@@ -94,8 +94,8 @@ class Method:
             if setting.name == name:
                 return setting
         names = ", ".join(setting.name for setting in self.settings)
-        there = f"there are {names}" if names else "it has none"
-        raise UsageError(f"{self.name} has no setting {printable(name, 60)}: {there}")
+        hint = f"there are {names}" if names else "it has none"
+        raise UsageError(f"{self.name} has no setting {printable(name, 60)}: {hint}")
 
 
 def pixels(length: float, size: int) -> int:

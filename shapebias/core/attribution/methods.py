@@ -24,7 +24,7 @@ def _baseline(default: str, source: str, words: tuple[str, ...] = BASELINES) -> 
     return Setting(name="baseline", default=default, words=words, about=about, source=source)
 
 
-def _of(source: str) -> Setting:
+def _score_setting(source: str) -> Setting:
     about = "the score that is explained: the class's logit, or its softmax probability"
     return Setting(name="of", default=PROBABILITY, words=SCORES, about=about, source=source)
 
@@ -33,11 +33,11 @@ def _of_samples(settings: Mapping[str, Value], size: int) -> Cost:
     return Cost(int(settings["samples"]), int(settings["samples"]))
 
 
-def _once(settings: Mapping[str, Value], size: int) -> Cost:
+def _cost_of_one(settings: Mapping[str, Value], size: int) -> Cost:
     return Cost(1, 1)
 
 
-def _free(settings: Mapping[str, Value], size: int) -> Cost:
+def _cost_of_none(settings: Mapping[str, Value], size: int) -> Cost:
     return Cost(0)
 
 
@@ -84,7 +84,7 @@ _ALL = (
         sensitivity=True,
         formula="dS/dx",
         source="Simonyan, Vedaldi & Zisserman 2014 (arXiv 1312.6034), with its sign",
-        forwards_and_backwards=_once,
+        forwards_and_backwards=_cost_of_one,
     ),
     Method(
         name="input-x-gradient",
@@ -93,7 +93,7 @@ _ALL = (
         signed=True,
         formula="x * dS/dx",
         source="Shrikumar et al. 2016 (arXiv 1605.01713)",
-        forwards_and_backwards=_once,
+        forwards_and_backwards=_cost_of_one,
     ),
     Method(
         name="smoothgrad",
@@ -196,7 +196,7 @@ _ALL = (
                 source="a fifth of the patch",
             ),
             _baseline(GREY, "Zeiler & Fergus 2014: a grey square"),
-            _of("Zeiler & Fergus 2014: the probability of the class"),
+            _score_setting("Zeiler & Fergus 2014: the probability of the class"),
         ),
         forwards_and_backwards=_of_occlusion,
     ),
@@ -242,7 +242,7 @@ _ALL = (
                 source="the authors' lime_base",
             ),
             _baseline("mean", "the authors' lime_image", words=("mean", *BASELINES)),
-            _of("Ribeiro et al. 2016: the probability of the class"),
+            _score_setting("Ribeiro et al. 2016: the probability of the class"),
         ),
         forwards_and_backwards=lambda settings, _: Cost(int(settings["samples"])),
     ),
@@ -280,7 +280,7 @@ _ALL = (
                 about="each step moves the image by less than this many px of 224",
                 source=_FONG,
             ),
-            _of("Fong & Vedaldi 2017: the probability of the class"),
+            _score_setting("Fong & Vedaldi 2017: the probability of the class"),
         ),
         forwards_and_backwards=lambda settings, _: Cost(int(settings["steps"]) + CIRCLES + 2, int(settings["steps"])),
     ),
@@ -317,7 +317,7 @@ _ALL = (
                 source="Petsiuk et al. 2018 (0.1 in its authors' code)",
             ),
             _baseline(BLACK, "Petsiuk et al. 2018: the image times the mask"),
-            _of("Petsiuk et al. 2018: the probability of the class"),
+            _score_setting("Petsiuk et al. 2018: the probability of the class"),
         ),
         forwards_and_backwards=lambda settings, _: Cost(int(settings["masks"])),
     ),
@@ -329,7 +329,7 @@ _ALL = (
         formula="sum over channels k of w[k] A[k, p], A the last map, w the class's weights behind global average "
         "pooling",
         source="Zhou et al. 2016 (arXiv 1512.04150)",
-        forwards_and_backwards=_once,
+        forwards_and_backwards=_cost_of_one,
     ),
     Method(
         name="grad-cam",
@@ -338,7 +338,7 @@ _ALL = (
         signed=False,
         formula="max(0, sum over channels k of a[k] A[k, p]), A the last map, a[k] the mean of dS/dA[k] over positions",
         source="Selvaraju et al. 2017 (arXiv 1610.02391)",
-        forwards_and_backwards=_once,
+        forwards_and_backwards=_cost_of_one,
     ),
     Method(
         name="random",
@@ -347,7 +347,7 @@ _ALL = (
         signed=False,
         formula="uniform noise in [0, 1), drawn for the image",
         source="the floor of every table",
-        forwards_and_backwards=_free,
+        forwards_and_backwards=_cost_of_none,
     ),
     Method(
         name="center",
@@ -356,7 +356,7 @@ _ALL = (
         signed=False,
         formula="1 - (distance of p from the centre) / (distance of the corners)",
         source="photographers' bias: objects are in the middle",
-        forwards_and_backwards=_free,
+        forwards_and_backwards=_cost_of_none,
     ),
     Method(
         name="edges",
@@ -365,7 +365,7 @@ _ALL = (
         signed=False,
         formula="magnitude of the Sobel gradient of the grey image",
         source="Adebayo et al. 2018 (arXiv 1810.03292): saliency maps resemble edge detectors",
-        forwards_and_backwards=_free,
+        forwards_and_backwards=_cost_of_none,
     ),
 )
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from shapebias.core.attribution.method import REFERENCE_SIDE
 
-TOLERANCE = 15.0  # px of 224, by which a pointing map may miss the object
+TOLERANCE = 15.0  # distance in px, for images of 224 px, by which a pointing map may miss the object
 THRESHOLDS = tuple(number / 20 for number in range(20))  # fractions of a map's largest evidence: 0 to 0.95
-LEAST_IOU = 0.5  # from which an object counts as localised
+LEAST_IOU = 0.5  # smallest IoU with which an object counts as localised
 LEAST_IOUS = (0.3, 0.5, 0.7)  # thresholds of `localisation_mean`
 _RISE = "Petsiuk, Das & Saenko 2018 (arXiv 1806.07421)"
 _CHOE = "Choe et al. 2020 (arXiv 2001.07437)"

@@ -30,7 +30,7 @@ def ablation_figure(layers: Sequence[LayerAblation], upright: bool = False) -> "
     names = list(dict.fromkeys(scores.layer for scores in layers))
     down, across = (names, models) if upright else (models, names)
     figure = Figure(figsize=(0.6 + _SIDE * len(across), 0.6 + _SIDE * len(down)), layout="constrained")
-    shared: Literal["row", "col"] = "row" if upright else "col"  # the panels of a layer
+    shared: Literal["row", "col"] = "row" if upright else "col"  # a layer's panels share their scale
     panels = figure.subplots(len(down), len(across), sharex=shared, sharey=shared, squeeze=False)
     grid = panels.T if upright else panels
     for axes in grid.ravel():

@@ -50,11 +50,11 @@ def attribution_figure(rows: Sequence[Explained], scores: Sequence[str] = IN_TAB
 def _panel(axes: "Axes", rows: Sequence[Explained], score: str, methods: Sequence[str]) -> None:
     models = list(dict.fromkeys(row.model for row in rows))
     for number, (model, (color, marker)) in enumerate(zip(models, cycle(MODELS), strict=False)):
-        own = [row for row in rows if row.model == model]
-        means = [row.scores[score].mean for row in own]
-        below = [row.scores[score].mean - row.scores[score].low for row in own]
-        above = [row.scores[score].high - row.scores[score].mean for row in own]
-        heights = [methods.index(row.method) + _APART * (number - (len(models) - 1) / 2) for row in own]
+        of_model = [row for row in rows if row.model == model]
+        means = [row.scores[score].mean for row in of_model]
+        below = [row.scores[score].mean - row.scores[score].low for row in of_model]
+        above = [row.scores[score].high - row.scores[score].mean for row in of_model]
+        heights = [methods.index(row.method) + _APART * (number - (len(models) - 1) / 2) for row in of_model]
         axes.errorbar(
             means,
             heights,

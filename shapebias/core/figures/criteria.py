@@ -22,7 +22,7 @@ _FILLS = ("full", "none", "bottom", "left")  # shapes of markers, by family
 _GREY = "#6a6a6a"
 _NAMED = 3  # most methods of a family in the legend, and most sets of stimuli on an axis
 _LEAST_SPAN = 0.1  # smallest range of an axis, so that no small difference looks large
-_APART = 7.0  # points, 1/72 inch, between the families of a network, which else hide one another
+_APART = 7.0  # distance in points (1/72 inch) between a network's families, so that they do not hide one another
 
 Value = Callable[[NetworkCriteria], Interval]
 
@@ -50,7 +50,7 @@ class _Panel(NamedTuple):
     points: list[_Points]
 
 
-def criteria_figure(known: Criteria, pairs: Sequence[tuple[str, str]]) -> "Figure":
+def criteria_figure(results: Criteria, pairs: Sequence[tuple[str, str]]) -> "Figure":
     """Draw networks as points with their 95 % intervals, one panel for every two criteria.
 
     The criteria are accuracy, accuracy out of distribution, and explainability, for which a network has one point per
@@ -59,27 +59,27 @@ def criteria_figure(known: Criteria, pairs: Sequence[tuple[str, str]]) -> "Figur
     """
     from matplotlib.figure import Figure
 
-    panels = [panel for panel in _panels(known) if _has_points(panel, known)]
+    panels = [panel for panel in _panels(results) if _has_points(panel, results)]
     if not panels:
-        raise UsageError(f"no network has two of the three criteria; {'; '.join(known.missing)}")
-    legend_lines = len(known.networks) // 4 + len(known.methods)
+        raise UsageError(f"no network has two of the three criteria; {'; '.join(results.missing)}")
+    legend_lines = len(results.networks) // 4 + len(results.methods)
     size = (0.4 + 3.7 * max(len(panels), 2), 3.7 + 0.16 * legend_lines)
     figure = Figure(figsize=size, layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for points in panel.points:
-            _draw(axes, points, known)
-            _join(axes, points, known, pairs)
-        _finish(axes, panel, known)
-    _legend(figure, known, pairs)
+            _draw(axes, points, results)
+            _join(axes, points, results, pairs)
+        _finish(axes, panel, results)
+    _legend(figure, results, pairs)
     return figure
 
 
-def _panels(known: Criteria) -> list[_Panel]:
-    score = SCORES[known.score]
+def _panels(results: Criteria) -> list[_Panel]:
+    score = SCORES[results.score]
     better = "higher" if score.higher else "lower"
-    accuracy, ood = "accuracy", f"OOD accuracy ({_sets_text(known)})"
+    accuracy, ood = "accuracy", f"OOD accuracy ({_sets_text(results)})"
     explainability = f"explainability: {score.title} ({better} is better)"
-    fills = dict(zip(known.methods, cycle(_FILLS), strict=False))
+    fills = dict(zip(results.methods, cycle(_FILLS), strict=False))
     middle = (len(set(fills) - {CONTROL}) - 1) / 2
 
     def against(across: Value) -> list[_Points]:
@@ -109,24 +109,24 @@ def _explainability_by(family: str) -> Value:
     return lambda network: network.explainability.get(family, UNKNOWN)
 
 
-def _sets_text(known: Criteria) -> str:
-    return ood_text(known) if len(known.sets) <= _NAMED else f"mean of {len(known.sets)} sets"
+def _sets_text(results: Criteria) -> str:
+    return ood_text(results) if len(results.sets) <= _NAMED else f"mean of {len(results.sets)} sets"
 
 
-def _has_points(panel: _Panel, known: Criteria) -> bool:
-    return any(points.of(network) for points in panel.points if not points.is_control for network in known.networks)
+def _has_points(panel: _Panel, results: Criteria) -> bool:
+    return any(points.of(network) for points in panel.points if not points.is_control for network in results.networks)
 
 
-def _looks(known: Criteria) -> dict[str, tuple[str, str]]:
+def _colours_and_markers(results: Criteria) -> dict[str, tuple[str, str]]:
     """Return a colour and a marker for each network; up to 36 of them differ."""
     return {
         network.model: (MODELS[number % len(MODELS)][0], MODELS[(number + number // len(MODELS)) % len(MODELS)][1])
-        for number, network in enumerate(known.networks)
+        for number, network in enumerate(results.networks)
     }
 
 
-def _draw(axes: "Axes", points: _Points, known: Criteria) -> None:
-    for network, (color, marker) in zip(known.networks, _looks(known).values(), strict=True):
+def _draw(axes: "Axes", points: _Points, results: Criteria) -> None:
+    for network, (color, marker) in zip(results.networks, _colours_and_markers(results).values(), strict=True):
         position = points.of(network)
         if position is None:
             continue
@@ -163,9 +163,9 @@ def _bars(value: Interval) -> tuple[list[float], list[float]] | None:
     return ([value.mean - value.low], [value.high - value.mean]) if value.has_ends else None
 
 
-def _join(axes: "Axes", points: _Points, known: Criteria, pairs: Sequence[tuple[str, str]]) -> None:
+def _join(axes: "Axes", points: _Points, results: Criteria, pairs: Sequence[tuple[str, str]]) -> None:
     """Draw the arrows of pairs of which both points exist."""
-    positions = {} if points.is_control else {network.model: points.of(network) for network in known.networks}
+    positions = {} if points.is_control else {network.model: points.of(network) for network in results.networks}
     for pair in pairs:
         start, end = (positions.get(model) for model in pair)
         if start is not None and end is not None:
@@ -178,8 +178,8 @@ def _join(axes: "Axes", points: _Points, known: Criteria, pairs: Sequence[tuple[
             )
 
 
-def _finish(axes: "Axes", panel: _Panel, known: Criteria) -> None:
-    positions = [points.of(network) for points in panel.points for network in known.networks]
+def _finish(axes: "Axes", panel: _Panel, results: Criteria) -> None:
+    positions = [points.of(network) for points in panel.points for network in results.networks]
     across, up = zip(*(position for position in positions if position is not None), strict=True)
     axes.set_xlim(_limits(across))
     axes.set_ylim(_limits(up))
@@ -205,7 +205,7 @@ def _limits(values: Sequence[Interval]) -> tuple[float, float]:
     return low - beyond - margin, high - beyond + margin
 
 
-def _legend(figure: "Figure", known: Criteria, pairs: Sequence[tuple[str, str]]) -> None:
+def _legend(figure: "Figure", results: Criteria, pairs: Sequence[tuple[str, str]]) -> None:
     """Draw the legend: networks with what they lack, families with their methods, and the meaning of arrows."""
     from matplotlib.lines import Line2D
 
@@ -214,16 +214,16 @@ def _legend(figure: "Figure", known: Criteria, pairs: Sequence[tuple[str, str]])
         return Line2D([], [], label=f" {label}", color=color, marker=marker, **facts, **style)
 
     handles = [
-        handle(f"{printable(network.model, 40)}{_lacks(network, known)}", color, marker)
-        for network, (color, marker) in zip(known.networks, _looks(known).values(), strict=True)
+        handle(f"{printable(network.model, 40)}{_lacking_text(network, results)}", color, marker)
+        for network, (color, marker) in zip(results.networks, _colours_and_markers(results).values(), strict=True)
     ]
-    for (family, methods), fill in zip(known.methods.items(), cycle(_FILLS), strict=False):
+    for (family, methods), fill in zip(results.methods.items(), cycle(_FILLS), strict=False):
         names = (
             ", ".join(printable(name, 24) for name in methods) if len(methods) <= _NAMED else f"{len(methods)} methods"
         )
         marker = {"marker": "_"} if family == CONTROL else {"marker": "o", "fillstyle": fill}
         handles.append(handle(f"{family_title(family)} ({names})", _GREY, **marker))
-    if len(set(known.methods) - {CONTROL}) > 1:
+    if len(set(results.methods) - {CONTROL}) > 1:
         handles.append(handle("families of a network: side by side", _GREY, ""))
     if pairs:
         handles.append(handle("standard to robust", _GREY, r"$\rightarrow$"))
@@ -232,13 +232,13 @@ def _legend(figure: "Figure", known: Criteria, pairs: Sequence[tuple[str, str]])
         text.set_parse_math(False)
 
 
-def _lacks(network: NetworkCriteria, known: Criteria) -> str:
+def _lacking_text(network: NetworkCriteria, results: Criteria) -> str:
     """Return which of the criteria a network lacks that others have, in parentheses."""
     lacking = [
         name
         for name, value in {"accuracy": _accuracy, "OOD accuracy": _ood}.items()
-        if not value(network).is_known and any(value(other).is_known for other in known.networks)
+        if not value(network).is_known and any(value(other).is_known for other in results.networks)
     ]
-    if known.methods and not network.explainability:
+    if results.methods and not network.explainability:
         lacking.append("explainability")
     return f" (no {', no '.join(lacking)})" if lacking else ""

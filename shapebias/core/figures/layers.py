@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 2
 _QUARTILES = (25, 50, 75)
-_MOST_TICKS = 12  # layers that are named below a panel
+_MOST_TICKS = 12  # largest number of layers that are named below a panel
 
 
 def depth_figure(store: Store, models: Sequence[str], metrics: Sequence[str]) -> "Figure":
@@ -49,10 +49,10 @@ def depth_figure(store: Store, models: Sequence[str], metrics: Sequence[str]) ->
 def _quartiles(store: Store, model: str, layers: Sequence[str], metric: str) -> "NDArray[np.float64]":
     """Return lower quartile, median and upper quartile of a metric in each layer, float64 [3, layers], NaN where there
     is none."""
-    own = store.layers(model)
+    own_layers = store.layers(model)
     measured = [
         living(store, model, layer, metric)
-        if layer in own and metric in store.metric_names(model, layer)
+        if layer in own_layers and metric in store.metric_names(model, layer)
         else np.zeros(0)
         for layer in layers
     ]
@@ -71,7 +71,7 @@ def _line(axes: "Axes", quartiles: "NDArray[np.float64]", *, label: str, color: 
 def _name_layers(axes: "Axes", layers: Sequence[str]) -> None:
     step = -(-len(layers) // _MOST_TICKS)
     named = range(0, len(layers), step)
-    crowded = sum(len(layers[number]) for number in named) > 44  # characters that fit side by side
+    crowded = sum(len(layers[number]) for number in named) > 44  # number of characters that fit side by side
     names = [printable(layers[number], 20) for number in named]
     axes.set_xticks(list(named), names, fontsize=8, parse_math=False)
     if crowded:

@@ -54,7 +54,7 @@ def drawing(salt: str = "shapebias", svg_text: Literal["path", "none"] = "path")
         matplotlib.rc_context({"text.parse_math": False, "svg.hashsalt": salt, "svg.fonttype": svg_text}),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore", UserWarning)  # a name with characters that the font lacks shows boxes
+        warnings.simplefilter("ignore", UserWarning)  # characters that the font lacks are drawn as boxes
         yield
 
 

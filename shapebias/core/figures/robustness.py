@@ -29,14 +29,14 @@ _ROWS = {  # for each panel the label of its axis, and its measures
 }
 _STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _GREY = "#8a8a8a"
-_GROUND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3}  # background of text that is over lines
+_GROUND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3}  # of a text over lines
 _AXES = {  # for each norm the label of the axis, where the axis becomes logarithmic, and its ticks
     L2: ("epsilon, l2, pixels in [0, 1]", 0.01, (0, 0.01, 0.1, 1, 5)),
     LINF: ("epsilon, linf, 255ths", 0.5, (0, 0.5, 1, 2, 4, 8)),
 }
 
 
-def robustness_figure(own: Sequence[Network]) -> "Figure":
+def robustness_figure(networks: Sequence[Network]) -> "Figure":
     """Draw the published networks as lines against epsilon, one column per norm, and a store's own networks over them.
 
     One of the store's networks is a point where its strength is known, else a horizontal line. Raises UsageError where
@@ -44,7 +44,7 @@ def robustness_figure(own: Sequence[Network]) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    if not own:
+    if not networks:
         raise UsageError(
             "no model of this store decided among the sixteen categories, or for a variant of ImageNet: precompute it "
             "with --cue-conflict, --ood edge=DIR, silhouette or stylized, or --variant R=DIR"
@@ -54,9 +54,9 @@ def robustness_figure(own: Sequence[Network]) -> "Figure":
     grid = figure.subplots(len(_ROWS), len(NORMS), sharex="col", sharey="row", squeeze=False)
     for axes_row, (name, measures) in zip(grid, _ROWS.items(), strict=True):
         for axes, norm in zip(axes_row, NORMS, strict=True):
-            _published(axes, torchvision, trained, measures=measures, norm=norm)
-            for network, (color, marker) in zip(own, cycle(MODELS), strict=False):
-                _own(axes, network, measures, norm, color=color, marker=marker)
+            _draw_published(axes, torchvision, trained, measures=measures, norm=norm)
+            for network, (color, marker) in zip(networks, cycle(MODELS), strict=False):
+                _draw_network(axes, network, measures, norm, color=color, marker=marker)
         axes_row[0].set_ylabel(name)
     for axes, norm in zip(grid[-1], NORMS, strict=True):
         label, threshold, ticks = _AXES[norm]
@@ -65,15 +65,17 @@ def robustness_figure(own: Sequence[Network]) -> "Figure":
         axes.set_xlabel(label)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
-    _legend(figure, own)
+    _legend(figure, networks)
     return figure
 
 
-def _published(
+def _draw_published(
     axes: "Axes", torchvision: Network, trained: Sequence[Network], *, measures: Sequence[str], norm: str
 ) -> None:
     """Draw the published networks of a norm, one line per measure, and torchvision's as a mark at 0."""
-    points = [(one.epsilon, network) for network in trained for one in network.strengths if one.norm == norm]
+    points = [
+        (strength.epsilon, network) for network in trained for strength in network.strengths if strength.norm == norm
+    ]
     for measure, style in zip(measures, _STYLES, strict=False):
         epsilons, values = zip(*((epsilon, network.measures[measure]) for epsilon, network in points), strict=True)
         axes.plot(epsilons, values, linestyle=style, color=_GREY, marker=".", markersize=5, zorder=1)
@@ -88,7 +90,9 @@ def _published(
         axes.spines[side].set_visible(False)
 
 
-def _own(axes: "Axes", network: Network, measures: Sequence[str], norm: str, *, color: str, marker: str) -> None:
+def _draw_network(
+    axes: "Axes", network: Network, measures: Sequence[str], norm: str, *, color: str, marker: str
+) -> None:
     """Draw one of the store's networks: points at its epsilon, or lines in the styles of the measures."""
     at = [strength.epsilon for strength in network.strengths if strength.norm == norm]
     for measure, style in zip(measures, _STYLES, strict=False):
@@ -111,19 +115,20 @@ def _own(axes: "Axes", network: Network, measures: Sequence[str], norm: str, *, 
                 )
 
 
-def _legend(figure: "Figure", own: Sequence[Network]) -> None:
+def _legend(figure: "Figure", networks: Sequence[Network]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], color=_GREY, marker=".", label="ResNet-50, Gavrikov & Keuper 2024"),
         Line2D([], [], color=_GREY, marker="x", linestyle="none", label="torchvision's ResNet-50, the same"),
     ]
-    for network, (color, marker) in zip(own, cycle(MODELS), strict=False):
-        known = bool(network.strengths)
-        label = f" {printable(network.name, 40)}" + ("" if known else " (epsilon not said)")
-        handles.append(
-            Line2D([], [], color=color, marker=marker if known else "", linestyle="none" if known else "-", label=label)
-        )
+    for network, (color, marker) in zip(networks, cycle(MODELS), strict=False):
+        has_attack = bool(network.strengths)
+        label = f" {printable(network.name, 40)}" + ("" if has_attack else " (epsilon not said)")
+        handle = Line2D([], [], color=color, marker=marker, linestyle="none", label=label)
+        if not has_attack:
+            handle.set(marker="", linestyle="-")
+        handles.append(handle)
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)

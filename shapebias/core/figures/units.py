@@ -92,12 +92,12 @@ def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
 
     Raises UsageError for a store without the distortions pass.
     """
-    known = accuracies(store, all_right)
-    conditions = list(dict.fromkeys(accuracy.condition for accuracy in known))
+    rows = accuracies(store, all_right)
+    conditions = list(dict.fromkeys(accuracy.condition for accuracy in rows))
     if len(conditions) < 2:
         raise UsageError("this store has no accuracy under distortions: precompute it with --passes distortions")
-    fractions = {(accuracy.model, accuracy.condition): accuracy.accuracy for accuracy in known}
-    models = [model for model in store.models if any(accuracy.model == model for accuracy in known)]
+    fractions = {(accuracy.model, accuracy.condition): accuracy.accuracy for accuracy in rows}
+    models = [model for model in store.models if any(accuracy.model == model for accuracy in rows)]
     label = "Top-1 accuracy" + (" of images that all models get right" if all_right else "")
     return bar_figure(fractions, models, conditions, label)
 

@@ -18,7 +18,7 @@ from shapebias.core.text import printable
 # In place of a condition's name it stands for all conditions that count (those that enter the set's means); in place of
 # a set's name, for the mean over the sets `OodComparison.common`.
 MEAN = ""
-PEOPLE = OodObserver("people", "recorded", is_person=True)  # people as a whole
+PEOPLE = OodObserver("people", "recorded", is_person=True)  # the name of people as a whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +88,11 @@ class OodComparison:
 
 def compare(decided: Mapping[OodObserver, Mapping[str, SetDecisions]]) -> OodComparison:
     """Compare observers set by set. `decided` has each observer's decisions by the set's name."""
-    known = {name for own in decided.values() for name in own}
-    names = [*(name for name in PUBLISHED if name in known), *sorted(known - set(PUBLISHED))]
-    tables = [make_table(name, {who: own[name] for who, own in decided.items() if name in own}) for name in names]
+    set_names = {name for by_set in decided.values() for name in by_set}
+    names = [*(name for name in PUBLISHED if name in set_names), *sorted(set_names - set(PUBLISHED))]
+    tables = [
+        make_table(name, {who: by_set[name] for who, by_set in decided.items() if name in by_set}) for name in names
+    ]
     accuracies = [row for table in tables for row in _accuracies(table)]
     pairs = [row for table in tables for row in _pairs(table)]
     models = [observer for observer in decided if not observer.is_person]
@@ -107,7 +109,7 @@ def compare(decided: Mapping[OodObserver, Mapping[str, SetDecisions]]) -> OodCom
         models=models,
         accuracies=[*accuracies, *_accuracies_over_sets(accuracies, common)],
         pairs=[*(pair for pair in pairs if pair.agreement.images), *_pairs_over_sets(pairs, common)],
-        notes=[*(note for table in tables for note in _notes(table)), *_apart(pairs)],
+        notes=[*(note for table in tables for note in _notes(table)), *_differing_stimuli(pairs)],
     )
 
 
@@ -237,8 +239,8 @@ def _pairs_over_sets(pairs: Sequence[Pair], common: Sequence[str]) -> list[Pair]
     """
     by_pair: dict[tuple[OodObserver, OodObserver], list[Agreement]] = {}
     for pair in pairs:
-        wanted = pair.set_name in common and pair.condition == MEAN and pair.agreement.images > 0
-        if wanted and _is_lasting(pair.observer) and _is_lasting(pair.other):
+        counts = pair.set_name in common and pair.condition == MEAN and pair.agreement.images > 0
+        if counts and _is_lasting(pair.observer) and _is_lasting(pair.other):
             by_pair.setdefault((pair.observer, pair.other), []).append(pair.agreement)
     rows = {who: np.array([astuple(part) for part in parts]) for who, parts in by_pair.items()}
     return [
@@ -265,16 +267,16 @@ def _notes(table: SetTable) -> list[str]:
     images = len(table.condition)
     if shared == images:
         return table.notes
-    what = f"only {shared:,} of {images:,} images were shown to all {len(table.observers)} observers"
-    return [*table.notes, f"{table.name}: {what}; two are compared by those that both saw"]
+    reason = f"only {shared:,} of {images:,} images were shown to all {len(table.observers)} observers"
+    return [*table.notes, f"{table.name}: {reason}; two are compared by those that both saw"]
 
 
-def _apart(pairs: Sequence[Pair]) -> list[str]:
+def _differing_stimuli(pairs: Sequence[Pair]) -> list[str]:
     """Return one line for each set in which two observers have no image in common."""
     apart: dict[str, list[str]] = {}
     for pair in pairs:
         if pair.condition == MEAN and not pair.agreement.images and PEOPLE not in (pair.observer, pair.other):
-            names = (printable(one.name, 40) for one in (pair.observer, pair.other))
+            names = (printable(observer.name, 40) for observer in (pair.observer, pair.other))
             apart.setdefault(pair.set_name, []).append(" and ".join(names))
     return [
         f"{name}: {len(who):,} pairs saw no image in common and are not compared, such as {who[0]}"

@@ -49,10 +49,10 @@ def agreements(right: NDArray[np.int8]) -> Numbers:
     """
     seen, hits = (right >= 0).astype(np.float64), (right > 0).astype(np.float64)
     images, both = seen @ seen.T, hits @ hits.T
-    own = hits @ seen.T  # how many images the first has right, of those that both saw
-    alike = images - own - own.T + 2 * both
+    first_right = hits @ seen.T  # how many images the first has right, of those that both saw
+    alike = images - first_right - first_right.T + 2 * both
     with np.errstate(invalid="ignore", divide="ignore"):
-        accuracy, observed = own / images, alike / images
+        accuracy, observed = first_right / images, alike / images
         other = accuracy.T
         expected = accuracy * other + (1 - accuracy) * (1 - other)
         kappa = np.where((alike == images) & (images > 0), 1.0, (observed - expected) / (1 - expected))
@@ -68,9 +68,9 @@ def mean_over(numbers: Numbers, images: NDArray[np.float64]) -> Numbers:
 
     The published means are computed in this way: over conditions, then over people, then over sets.
     """
-    known = numbers[..., :1] > 0
-    count = known.sum(0)
-    total = np.where(known, numbers, 0).sum(0)
+    has_images = numbers[..., :1] > 0
+    count = has_images.sum(0)
+    total = np.where(has_images, numbers, 0).sum(0)
     mean: Numbers = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     mean[..., 0] = images
     return mean

@@ -46,7 +46,7 @@ class SetDecisions:
 
     def __post_init__(self) -> None:
         if not len(self.images) == len(self.conditions) == len(self.category) == len(self.decision):
-            raise ValueError("not one condition, category and decision an image")
+            raise ValueError("there is not one condition, category and decision per image")
         for values, least in ((self.category, 0), (self.decision, NO_DECISION)):
             if len(values) and not least <= values.min() <= values.max() < len(self.categories):
                 raise ValueError("a category that does not exist")
@@ -107,14 +107,15 @@ def make_table(name: str, decided: Mapping[OodObserver, SetDecisions]) -> SetTab
     first decision counts.
     """
     decided, notes = _with_conditions(name, decided)
-    has_conditions = not any(_lacks_conditions(own) for own in decided.values())
-    keys = {observer: _keys(own, has_conditions) for observer, own in decided.items()}
-    number = {key: row for row, key in enumerate(dict.fromkeys(key for own in keys.values() for key in own))}
+    has_conditions = not any(_lacks_conditions(decisions) for decisions in decided.values())
+    keys = {observer: _keys(decisions, has_conditions) for observer, decisions in decided.items()}
+    all_keys = dict.fromkeys(key for of_observer in keys.values() for key in of_observer)
+    number = {key: row for row, key in enumerate(all_keys)}
     conditions = in_order(name, {condition for condition, _, _ in number})
     right = np.full((len(decided), len(number)), NOT_SEEN, np.int8)
-    for row, (observer, own) in enumerate(decided.items()):
+    for row, (observer, decisions) in enumerate(decided.items()):
         columns = np.array([number[key] for key in keys[observer]], np.int64)
-        right[row, columns[::-1]] = own.right[::-1]
+        right[row, columns[::-1]] = decisions.right[::-1]
         if repeated := sum(times - 1 for times in Counter(keys[observer]).values()):
             who = printable(observer.name, 40)
             notes.append(f"{name}: {repeated:,} decisions of {who} are left out: it decided for these images before")
@@ -135,13 +136,14 @@ def _with_conditions(
 
     If the images have several conditions, an observer with an image that has none cannot be compared.
     """
-    lacking = {observer for observer, own in decided.items() if _lacks_conditions(own)}
-    known = {condition_key(condition) for own in decided.values() for condition in own.conditions} - {""}
-    if len(known) < 2:
+    lacking = {observer for observer, decisions in decided.items() if _lacks_conditions(decisions)}
+    conditions = {condition_key(condition) for decisions in decided.values() for condition in decisions.conditions}
+    conditions.discard("")
+    if len(conditions) < 2:
         return dict(decided), []
-    kept = {observer: own for observer, own in decided.items() if observer not in lacking}
+    kept = {observer: decisions for observer, decisions in decided.items() if observer not in lacking}
     names = [printable(observer.name, 40) for observer in decided if observer in lacking]
-    return kept, [f"{name}: {who} is left out, as nothing says the conditions of its images" for who in names]
+    return kept, [f"{name}: {who} is left out: the conditions of its images are unknown" for who in names]
 
 
 def _lacks_conditions(decided: SetDecisions) -> bool:

@@ -53,12 +53,12 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Itera
     have several files. Unusable data (a file that belongs to no set or cannot be read, rows with an unknown category)
     is left out and listed in `problems`. Raises no error.
     """
-    known = {*PUBLISHED, *sets}
+    set_names = {*PUBLISHED, *sets}
     files, problems = find_files(paths, "**/*")
-    set_of = {file: _set_of(file, known) for file in files}
+    set_of = {file: _set_of(file, set_names) for file in files}
     for file in (file for file, name in set_of.items() if name is None):
         text = printable(str(file))
-        problems.append(f"{text} is of no known set: call it SET_SUBJECT_session-1.csv, or its folder SET")
+        problems.append(f"{text} belongs to no known set: call it SET_SUBJECT_session-1.csv, or its folder SET")
     trials: defaultdict[tuple[str, str], _SetTrials] = defaultdict(_SetTrials)
     index_of = {category: index for index, category in enumerate(categories)}
 
@@ -67,33 +67,33 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str], sets: Itera
             raise ValueError("no subject")
         if row["category"] not in index_of:
             raise ValueError(f"unknown category {printable(row['category'], 40)}")
-        own = trials[row["subj"], str(set_of[file])]
-        own.images.append(row["imagename"])
-        own.conditions.append(row.get("condition", ""))
-        own.rows.append((index_of[row["category"]], decision))
+        trial_rows = trials[row["subj"], str(set_of[file])]
+        trial_rows.images.append(row["imagename"])
+        trial_rows.conditions.append(row.get("condition", ""))
+        trial_rows.rows.append((index_of[row["category"]], decision))
 
     problems += read_files([file for file in files if set_of[file] is not None], categories, take)
     observers: dict[OodObserver, dict[str, SetDecisions]] = {}
-    for (subject, name), own in trials.items():
-        category, decision = np.array(own.rows, np.int32).reshape(-1, 2).T
+    for (subject, name), trial_rows in trials.items():
+        category, decision = np.array(trial_rows.rows, np.int32).reshape(-1, 2).T
         observers.setdefault(OodObserver(subject, "recorded", is_person(subject)), {})[name] = SetDecisions(
             categories=list(categories),
-            images=own.images,
-            conditions=own.conditions,
+            images=trial_rows.images,
+            conditions=trial_rows.conditions,
             category=category,
             decision=decision,
         )
     return RecordedSets(observers, problems)
 
 
-def _set_of(file: Path, known: set[str]) -> str | None:
+def _set_of(file: Path, set_names: set[str]) -> str | None:
     """Return the known set that a file belongs to, None for none.
 
     It is the longest name that the file's name begins with, followed by `_`, else the name of its folder.
     """
-    named = [name for name in known if file.name.startswith(f"{name}_")]
+    named = [name for name in set_names if file.name.startswith(f"{name}_")]
     folder = file.absolute().parent.name
-    return max(named, key=len, default=folder if folder in known else None)
+    return max(named, key=len, default=folder if folder in set_names else None)
 
 
 def export_decisions(folder: Path, decided: Mapping[str, Mapping[str, SetDecisions]]) -> list[Path]:
@@ -103,10 +103,10 @@ def export_decisions(folder: Path, decided: Mapping[str, Mapping[str, SetDecisio
 
     Returns the paths of the files; files that exist are replaced. Raises CannotWriteError where one cannot be written.
     """
-    names = list(dict.fromkeys(name for own in decided.values() for name in own))
+    names = list(dict.fromkeys(name for by_set in decided.values() for name in by_set))
     written = []
     for name in names:
-        models = [model for model, own in decided.items() if name in own]
+        models = [model for model, by_set in decided.items() if name in by_set]
         for path, model in zip(export_files(folder / name, name, models), models, strict=True):
             write_rows(path, _rows(model, decided[model][name]))
             written.append(path)

@@ -35,13 +35,13 @@ def _accuracy_table(comparison: OodComparison, details: bool) -> str:
     Without `details` single persons are left out. The images are those of the observer that saw most.
     """
     rows = [row for row in comparison.accuracies if details or _is_lasting(row.observer)]
-    known = {(row.set_name, row.condition, row.observer): row for row in rows}
+    by_cell = {(row.set_name, row.condition, row.observer): row for row in rows}
     observers = list(dict.fromkeys(row.observer for row in rows))
     lines = [["accuracy", "images", *(_name(observer, comparison) for observer in observers)]]
     for name, condition in dict.fromkeys((row.set_name, row.condition) for row in rows):
-        own = [known.get((name, condition, observer)) for observer in observers]
-        images = max(row.images for row in own if row is not None)
-        lines.append([_place(name, condition, comparison), f"{images:,}", *map(_percent, own)])
+        cells = [by_cell.get((name, condition, observer)) for observer in observers]
+        images = max(row.images for row in cells if row is not None)
+        lines.append([_condition_label(name, condition, comparison), f"{images:,}", *map(_percent, cells)])
     return aligned(lines)
 
 
@@ -56,7 +56,7 @@ def _pair_table(comparison: OodComparison, details: bool) -> str:
         if not details and not (pair.condition == MEAN and _is_lasting(pair.observer) and _is_lasting(pair.other)):
             continue
         other = "each other" if pair.other == pair.observer else _name(pair.other, comparison)
-        who = [_place(pair.set_name, pair.condition, comparison), _name(pair.observer, comparison), other]
+        who = [_condition_label(pair.set_name, pair.condition, comparison), _name(pair.observer, comparison), other]
         agreed = pair.agreement
         numbers = (agreed.accuracy_difference, agreed.observed, agreed.expected, agreed.error_consistency)
         lines.append([*who, f"{agreed.images:,}", *(f"{number:.4f}" for number in numbers)])
@@ -68,7 +68,7 @@ def _is_lasting(observer: OodObserver) -> bool:
     return observer == PEOPLE or not observer.is_person
 
 
-def _place(name: str, condition: str, comparison: OodComparison) -> str:
+def _condition_label(name: str, condition: str, comparison: OodComparison) -> str:
     """Return the text for a set under a condition; MEAN as `name` is the mean over sets."""
     if name == MEAN:
         few = len(comparison.common) <= _NAMED and len(comparison.common) < len(comparison.sets)

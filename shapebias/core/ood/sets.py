@@ -78,9 +78,9 @@ def in_order(set_name: str, conditions: set[str]) -> list[str]:
     """Return `conditions`, the keys of a set's conditions, in the published order; unknown ones follow in natural
     order.
     """
-    known = PUBLISHED[set_name].conditions if set_name in PUBLISHED else ()
-    others = sorted(conditions - set(known), key=_natural)
-    return [*(condition for condition in known if condition in conditions), *others]
+    published = PUBLISHED[set_name].conditions if set_name in PUBLISHED else ()
+    others = sorted(conditions - set(published), key=_natural)
+    return [*(condition for condition in published if condition in conditions), *others]
 
 
 def _natural(text: str) -> list[tuple[float, str]]:

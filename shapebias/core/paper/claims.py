@@ -37,7 +37,7 @@ class Claim:
 
     name: str
     finding: str
-    here: str
+    measured: str
     verdict: ClaimVerdict
 
 
@@ -54,7 +54,7 @@ def story(store: Store) -> list[str]:
     if pair is None or len(main) < len(_MAIN) - 1:
         return []
     rows = [["Chen, Agarwal & Nguyen 2020: a robust network …", f"{pair[1]} beside {pair[0]}", ""]]
-    rows += [[claim.finding, claim.here, claim.verdict] for claim in main]
+    rows += [[claim.finding, claim.measured, claim.verdict] for claim in main]
     return aligned(rows, left=3).splitlines()
 
 
@@ -97,8 +97,8 @@ def _goes_by_shape(store: Store, standard: str, robust: str) -> Claim | None:
         verdict = ClaimVerdict.SHOWN
     elif second.interval[1] < first.interval[0]:
         verdict = ClaimVerdict.REVERSED
-    here = f"{second.counts.shape_bias:.0%} of decisions by shape, not texture; {first.counts.shape_bias:.0%}"
-    return Claim("shape", "goes by shape where shape and texture disagree", here, verdict)
+    measured = f"{second.counts.shape_bias:.0%} of decisions by shape, not texture; {first.counts.shape_bias:.0%}"
+    return Claim("shape", "goes by shape where shape and texture disagree", measured, verdict)
 
 
 def _by_layer(
@@ -137,8 +137,8 @@ def _withstands_noise(store: Store, standard: str, robust: str) -> Claim | None:
         return None
     first, second = ([len(outliers(store, model, layer, standard)) for layer in layers] for model in (standard, robust))
     count = sum(more > fewer for more, fewer in zip(first, second, strict=True))
-    here = f"in {count} of {len(layers)} layers; {sum(second)} units instead of {sum(first)}"
-    return Claim("noise", "has fewer units that noise roughens", here, _verdict(count, len(layers)))
+    measured = f"in {count} of {len(layers)} layers; {sum(second)} units instead of {sum(first)}"
+    return Claim("noise", "has fewer units that noise roughens", measured, _verdict(count, len(layers)))
 
 
 def _verdict(count: int, layers: int) -> ClaimVerdict:
@@ -173,5 +173,5 @@ def _detects_lower_levels(store: Store, standard: str, robust: str) -> Claim | N
     verdict = (
         ClaimVerdict.SHOWN if second > first else ClaimVerdict.REVERSED if second < first else ClaimVerdict.NOT_SHOWN
     )
-    here = f"{second:.0%} of detectors are of colours and textures; {first:.0%}"
-    return Claim("concepts", "detects lower-level concepts", here, verdict)
+    measured = f"{second:.0%} of detectors are of colours and textures; {first:.0%}"
+    return Claim("concepts", "detects lower-level concepts", measured, verdict)

@@ -82,14 +82,15 @@ def _map_tiles(
     `images` and `photos` have the image as each model saw it; `name`, `title` and `signed` are the method's.
     """
     maps = [image.maps[name] for image in images]
-    scales = [0.0 if one.values is None else heat_scale([one.values], signed) for one in maps]
+    values = [attribution_map.values for attribution_map in maps]
+    scales = [0.0 if array is None else heat_scale([array], signed) for array in values]
     scale = max(scales)
     strongest = images[scales.index(scale)].model
     tiles = []
-    for photo, one, own in zip(photos, maps, scales, strict=True):
-        faint = f"{own / scale:.1%} of {strongest}'s" if 0 < own < _FAINT * scale else ""
-        picture = heat_tile(photo, one.values, scale=scale, signed=signed)
-        tiles.append(Tile(picture, title, tuple(filter(None, (one.remark, faint)))))
+    for photo, attribution_map, own_scale in zip(photos, maps, scales, strict=True):
+        faint = f"{own_scale / scale:.1%} of {strongest}'s" if 0 < own_scale < _FAINT * scale else ""
+        picture = heat_tile(photo, attribution_map.values, scale=scale, signed=signed)
+        tiles.append(Tile(picture, title, tuple(filter(None, (attribution_map.remark, faint)))))
     return tiles
 
 

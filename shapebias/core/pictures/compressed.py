@@ -10,7 +10,7 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 Apply = Callable[..., Iterable[bytes]]
-_SAMPLED = 4  # tiles that a way of encoding is tried on before all are
+_SAMPLED = 4  # number of tiles on which an encoding is tried before all are encoded
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Way:
         return file.getvalue()
 
 
-# The best first. At the same number of bytes, half as wide and high is nearer to a photo than fewer than 32 colours.
+# The best way comes first. At equal bytes, half the width and height is nearer to a photo than fewer than 32 colours.
 _PNG = tuple(
     _Way(shrunk, colours)
     for shrunk, colours in (
@@ -65,25 +65,25 @@ def png_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
     Coarse files have fewer pixels; a terminal enlarges them to the same cells. `apply` is `map`, or that of an
     executor.
     """
-    return _within(tiles, limit, _PNG, apply)
+    return _encode_within(tiles, limit, _PNG, apply)
 
 
 def jpeg_within(tiles: Pixels, limit: int, apply: Apply = map) -> list[bytes]:
     """Return a JPEG file for each tile, as `png_within` returns PNG files; photos take a quarter of their bytes."""
-    return _within(tiles, limit, _JPEG, apply)
+    return _encode_within(tiles, limit, _JPEG, apply)
 
 
-def _within(tiles: Pixels, limit: int, ways: Sequence[_Way], apply: Apply) -> list[bytes]:
+def _encode_within(tiles: Pixels, limit: int, ways: Sequence[_Way], apply: Apply) -> list[bytes]:
     """Return each tile encoded in the first of several ways, the best first, that keeps all tiles within `limit` bytes,
     or else in the last way.
     """
     if len(tiles) == 0:
         return []
     sample = tiles[:: -(-len(tiles) // _SAMPLED)]
-    for way in ways[:-1]:
-        if sum(map(len, map(way, sample))) * len(tiles) > limit * len(sample):
+    for encode in ways[:-1]:
+        if sum(map(len, map(encode, sample))) * len(tiles) > limit * len(sample):
             continue
-        files = list(apply(way, tiles))
+        files = list(apply(encode, tiles))
         if sum(map(len, files)) <= limit:
             return files
     return list(apply(ways[-1], tiles))

@@ -19,24 +19,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MAX_SIDE = 1000  # pixels; xterm's default limit, and the 10 bits of column in a sort key
+MAX_SIDE = 1000  # largest side in pixels: xterm's default limit, and the 10 bits of a column in a sort key
 _MAX_COLOURS = 256  # 8 bits of a sort key
-_MOST_FITTED = 64  # colours whose palette k-means may choose: more take too long
+_MOST_FITTED = 64  # largest number of colours that k-means chooses: more take too long
 _MAX_BANDS = 1 << 8  # 8 bits of a sort key: bands of tiles encoded together
 _FEWEST = 9  # fewest colours per tile, even if the result is too long
-_FEWEST_COARSE = 5  # the same for slow lines
-_FEWEST_SQUARES = 2  # the same for a tile of squares
+_FEWEST_COARSE = 5  # fewest colours per tile on slow lines
+_FEWEST_SQUARES = 2  # fewest colours of a tile of squares
 _BAND = 6  # rows of pixels that one byte of sixel paints
 _MIN_FILL = 6  # narrowest span worth a place in a band's first line ("#12!5~" is 6 bytes)
 _BRIDGE = 8  # columns without its colour that such a span may cross
 _ROUNDS = 3  # iterations of k-means
 _FILLED = 0.95  # fraction of the byte limit that is aimed at
-_SAMPLED = 500  # a palette is chosen from at least so many pixels of the tile
-_SPARSEST = 32  # and from at least every 32nd pixel of a large tile
+_SAMPLED = 500  # least number of a tile's pixels from which a palette is chosen
+_SPARSEST = 32  # a palette is chosen from at least every 32nd pixel of a large tile
 _BYTE = 1.5  # squared distance that is worth one byte, as a multiple of the palette's own error
 _PART = 150_000  # bytes of pixels that are encoded at once where the caller may stop between parts
-_SAMPLED_FINE = 1700  # a fine palette is chosen from at least so many pixels of the tile
-_NEW, _AGAIN = 3.0, 1.2  # bytes that a colour takes in a column: not in the column before, and also there
+_SAMPLED_FINE = 1700  # least number of a tile's pixels from which a fine palette is chosen
+_NEW, _AGAIN = 3.0, 1.2  # bytes of a colour in a column: where the column before lacks the colour, and where it has it
 
 _PARTS = re.compile(  # the parts of a tile as `_wrap` writes them
     rb'\x1bP0;1q"1;1;\d+;(?P<height>\d+)(?P<palette>(?:#\d+;2;\d+;\d+;\d+)*)(?P<body>[^\x1b]*)\x1b\\'
@@ -86,7 +86,7 @@ def encode_within(
 
     def encode(some: Pixels, colours: int) -> list[bytes]:
         parts = np.array_split(some, min(2, len(some))) if len(some) else []
-        return [one for part in apply(partial(encode_tiles, colours=colours), parts) for one in part]
+        return [sixel for part in apply(partial(encode_tiles, colours=colours), parts) for sixel in part]
 
     halves = [tiles[::2], tiles[1::2]]
     guess = _fitting_colours(16, _FILLED * limit / (expected or _expected_bytes(tiles)), fewest)
@@ -94,7 +94,7 @@ def encode_within(
     room = _FILLED * limit / sum(map(len, encoded[0])) * len(halves[0]) - len(halves[0])
     colours = [guess, _fitting_colours(guess, float(np.clip(room / max(len(halves[1]), 1), 0.75, 1.25)), fewest)]
     encoded.append(encode(halves[1], colours[1]))
-    while (size := sum(len(one) for half in encoded for one in half)) > limit and max(colours) > fewest:
+    while (size := sum(len(sixel) for half in encoded for sixel in half)) > limit and max(colours) > fewest:
         colours = [
             max(fewest, min(number - 1, _fitting_colours(number, _FILLED * limit / size, fewest))) for number in colours
         ]
@@ -149,7 +149,7 @@ def encode_fine(tiles: Pixels, colours: int, apply: Callable[..., Iterable[list[
         return _nearest(_whole_bands(some), colours)
 
     parts = np.array_split(tiles, -(-len(tiles) * tiles[0].size // _PART)) if len(tiles) else []
-    return [one for part in apply(partial(_encode, index=index), parts) for one in part]
+    return [sixel for part in apply(partial(_encode, index=index), parts) for sixel in part]
 
 
 def _encode(tiles: Pixels, index: Callable[[Pixels], tuple[Pixels, NDArray[np.float32]]]) -> list[bytes]:
@@ -319,7 +319,7 @@ def _marks(index: Pixels) -> _Marks:
     band_and_column = np.arange(bands, dtype=np.uint32)[:, None] << 24 | np.arange(width, dtype=np.uint32) << 6
     masks = np.empty((6, bands, width), np.uint8)
     masks[:] = 1 << np.arange(6, dtype=np.uint8)[:, None, None]
-    first = np.ones(masks.shape, bool)  # is it the colour's first row in this column?
+    first = np.ones(masks.shape, bool)  # whether it is the colour's first row in this column
     keys = []
     for row in range(6):
         for below in range(row + 1, 6):
@@ -344,7 +344,7 @@ def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
     start = np.flatnonzero(np.diff(spot, prepend=np.uint32(1 << 31)) > 1 + _BRIDGE)
     size = np.diff(start, append=len(spot))
     start, size = start[size >= _MIN_FILL], size[size >= _MIN_FILL]
-    order = np.argsort(size.astype(np.uint16), kind="stable")  # the widest comes last, and wins
+    order = np.argsort(size.astype(np.uint16), kind="stable")  # the widest span is written last, so that it wins
     start, size = start[order], size[order]
     span = (spot[start + size - 1] - spot[start] + 1).astype(np.intp)
     inside = np.arange(span.sum()) - np.repeat(np.cumsum(span) - span, span)

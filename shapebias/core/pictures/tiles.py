@@ -141,7 +141,7 @@ def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image
     upsampled = Image.fromarray(top.map[subject.rank]).resize(whole.size, Image.Resampling.BILINEAR)
     heat = [min(max(3 * level - 255 * band, 0), 255) for band in range(3) for level in range(256)]
     heated = Image.blend(whole.convert("L").convert("RGB"), Image.merge("RGB", [upsampled] * 3).point(heat), _HEAT)
-    inside = _above(upsampled, _mask_threshold(store, subject.unit, top))
+    inside = _mask_above(upsampled, _mask_threshold(store, subject.unit, top))
     heated.paste(_LINE, mask=ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(2 * (size // 200) + 3))))
     return [whole, heated]
 
@@ -170,7 +170,7 @@ def attribution_maps(store: Store, subject: AttributionMaps) -> tuple[list[NDArr
     """
     maps = [_attribution_map(store, photo, subject.method) for photo in subject.photos]
     groups = [[values] for values in maps] if subject.each_alone else [maps] * len(maps)
-    scales = [heat_scale([one for one in group if one is not None], subject.signed) for group in groups]
+    scales = [heat_scale([values for values in group if values is not None], subject.signed) for group in groups]
     return maps, scales
 
 
@@ -195,7 +195,7 @@ def _picture(store: Store, model: str, image: int) -> Image.Image:
     encoded = store.thumbnail(model, image)
     try:
         return _decode(encoded)
-    except Exception as error:  # Pillow's decoders raise nearly every kind
+    except Exception as error:  # Pillow's decoders raise errors of nearly every kind
         raise damaged(store.owner(model).store.path, f"the thumbnail of image {image} cannot be decoded") from error
 
 
@@ -229,12 +229,12 @@ def _crop(picture: Image.Image, position: NDArray[np.int32], extent: Sequence[in
 
 
 def _masked(tile: Image.Image, activation: NDArray[np.uint8], threshold: float) -> Image.Image:
-    inside = _above(Image.fromarray(activation).resize(tile.size, Image.Resampling.BILINEAR), threshold)
+    inside = _mask_above(Image.fromarray(activation).resize(tile.size, Image.Resampling.BILINEAR), threshold)
     dimmed = tile.point([round(level * _DIMMED) for level in range(256)] * 3)
     return Image.composite(tile, dimmed, inside)
 
 
-def _above(levels: Image.Image, threshold: float) -> Image.Image:
+def _mask_above(levels: Image.Image, threshold: float) -> Image.Image:
     """Return a grey picture that is 255 where that of the levels, 0 to 255, exceeds the threshold, else 0."""
     return levels.point([255 if level > threshold else 0 for level in range(256)])
 

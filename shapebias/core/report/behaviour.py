@@ -20,11 +20,11 @@ from shapebias.core.uncertainty.shares import wilson
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FEW = 3  # conditions of a kind that have a sentence each; of more the extremes have one
+_FEW = 3  # up to so many conditions of a kind have one sentence each; of more conditions only the extremes are named
 _KINDS = {"distortion": "distortions", "attack": "attacks", "variant": "variants of the images"}
 _MEAN_OF_SETS = "mean of all sets"
 
-Fractions = Mapping[str, float]  # by the name of a category or condition
+Fractions = Mapping[str, float]  # the accuracy of each the name of a category or condition
 
 
 # Shape or texture
@@ -36,19 +36,23 @@ def shape_bias(scope: Scope) -> ReportFinding | None:
     None where the store has no such decisions.
     """
     rank = {name: number for number, name in enumerate(scope.every_model)}
-    observers = sorted(observers_of(scope.store), key=lambda one: len(rank) if one.is_people else rank[one.name])
+    observers = sorted(
+        observers_of(scope.store), key=lambda observer: len(rank) if observer.is_people else rank[observer.name]
+    )
     if not observers:
         return None
     shares = [
-        f"{name_of(one.name)} {percent(one.score.counts.shape_bias)}{percent_interval(*one.score.interval)}"
-        for one in observers
+        f"{name_of(observer.name)} {percent(score.counts.shape_bias)}{percent_interval(*score.interval)}"
+        for observer, score in ((observer, observer.score) for observer in observers)
     ]
     sentences = [
         f"Shape bias, the share of decisions by shape among those by shape or texture: {listed(shares)}.",
         *_by_category(scope, observers),
     ]
-    over = listed(list(dict.fromkeys(one.score.interval_over for one in observers if one.score.interval_over)))
-    people = [f"people as in {one.source}" for one in observers if one.is_people]
+    over = listed(
+        list(dict.fromkeys(observer.score.interval_over for observer in observers if observer.score.interval_over))
+    )
+    people = [f"people as in {observer.source}" for observer in observers if observer.is_people]
     caption = (
         "Shape bias by the category of the shape, for images whose shape and texture are of different categories. "
         f"Lines and bands: over all these images, with the 95 % interval over {over or 'images'}"
@@ -75,27 +79,32 @@ def _by_category(scope: Scope, observers: Sequence[Observer]) -> list[str]:
 
     It is the only item of the list, which is empty where too little is known.
     """
-    known = {one.name: one.category_bias for one in observers}
+    bias_by_category = {observer.name: observer.category_bias for observer in observers}
     categories = shape_categories(observers)
     if scope.pair is None:
-        own = {name: value for name, value in known[observers[0].name].items() if not math.isnan(value)}
-        return [f"Of the shapes it is {_ends(own)}."] if len(own) > 1 else []
+        biases = {name: value for name, value in bias_by_category[observers[0].name].items() if not math.isnan(value)}
+        return [f"Of the shapes it is {_describe_extremes(biases)}."] if len(biases) > 1 else []
     first, second = scope.pair
-    if not {first, second} <= known.keys():
+    if not {first, second} <= bias_by_category.keys():
         return []
-    differences = {name: known[second][name] - known[first][name] for name in categories if name in known[first]}
+    differences = {
+        name: bias_by_category[second][name] - bias_by_category[first][name]
+        for name in categories
+        if name in bias_by_category[first]
+    }
     differences = {name: value for name, value in differences.items() if not math.isnan(value)}
     if not differences:
         return []
     most = max(differences, key=lambda name: abs(differences[name]))
     larger = sum(value > 0 for value in differences.values())
+    shares = f"{percent(bias_by_category[first][most])} against {percent(bias_by_category[second][most])}"
     return [
         f"{name_of(second)} has the larger shape bias in {larger} of {len(differences)} categories; the two differ "
-        f"most for {name_of(most)}: {percent(known[first][most])} against {percent(known[second][most])}."
+        f"most for {name_of(most)}: {shares}."
     ]
 
 
-def _ends(values: Fractions) -> str:
+def _describe_extremes(values: Fractions) -> str:
     """Return a phrase such as `lowest for car (4.0%) and highest for knife (56.0%)`."""
     low, high = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
     return (
@@ -105,20 +114,20 @@ def _ends(values: Fractions) -> str:
 
 def _decisions_table(observers: Sequence[Observer]) -> Table:
     rows = []
-    for one in observers:
-        counts, (low, high) = one.score.counts, one.score.interval
+    for observer in observers:
+        counts, (low, high) = observer.score.counts, observer.score.interval
         numbers = [f"{count:,}" for count in (counts.shape, counts.texture, counts.other)]
         bias = [percent(value) for value in (counts.shape_bias, low, high)]
-        rows.append([name_of(one.name), one.source, one.score.stimuli, *numbers, *bias])
+        rows.append([name_of(observer.name), observer.source, observer.score.stimuli, *numbers, *bias])
     titles = ("by shape", "by texture", "other", "shape bias", "from", "to")
     columns = [words("who"), words("source"), words("stimuli"), *map(Heading, titles)]
     return Table(title="Decisions where shape and texture disagree", columns=columns, rows=rows)
 
 
 def _category_table(observers: Sequence[Observer]) -> Table:
-    columns = [words("shape", filtered=False), *(Heading(name_of(one.name)) for one in observers)]
+    columns = [words("shape", filtered=False), *(Heading(name_of(observer.name)) for observer in observers)]
     rows = [
-        [name_of(category), *(percent(one.category_bias.get(category, math.nan)) for one in observers)]
+        [name_of(category), *(percent(observer.category_bias.get(category, math.nan)) for observer in observers)]
         for category in shape_categories(observers)
     ]
     return Table(title="Shape bias by the category of the shape", columns=columns, rows=rows)
@@ -129,20 +138,20 @@ def _category_table(observers: Sequence[Observer]) -> Table:
 
 def accuracy(scope: Scope) -> ReportFinding | None:
     """Return the finding on the accuracies under every condition; None where none is known."""
-    known = sorted(
+    rows = sorted(
         (row for row in accuracies(scope.store) if row.images), key=lambda row: scope.every_model.index(row.model)
     )
-    clean = [row for row in known if row.kind == "clean"]
-    if not known:
+    clean = [row for row in rows if row.kind == "clean"]
+    if not rows:
         return None
-    sentences = [f"Top-1 accuracy on the images as they are: {_beside(clean)}."] if clean else []
+    sentences = [f"Top-1 accuracy on the images as they are: {_describe_models(clean)}."] if clean else []
     for kind, title in _KINDS.items():
-        sentences += _about(scope, title, [row for row in known if row.kind == kind])
-    kinds = [title for kind, title in _KINDS.items() if any(row.kind == kind for row in known)]
+        sentences += _describe_kind(scope, title, [row for row in rows if row.kind == kind])
+    kinds = [title for kind, title in _KINDS.items() if any(row.kind == kind for row in rows)]
     under = f" and under {listed(kinds)}" if kinds else ""
-    conditions = list(dict.fromkeys(row.condition for row in known))
-    fractions = {(row.model, row.condition): row.accuracy for row in known}
-    models = list(dict.fromkeys(row.model for row in known))
+    conditions = list(dict.fromkeys(row.condition for row in rows))
+    fractions = {(row.model, row.condition): row.accuracy for row in rows}
+    models = list(dict.fromkeys(row.model for row in rows))
 
     def draw() -> "Figure":
         from shapebias.core.figures.units import bar_figure
@@ -155,11 +164,11 @@ def accuracy(scope: Scope) -> ReportFinding | None:
         sentences=sentences,
         draw=draw,
         caption=f"Top-1 accuracy on the images as they are{under}, one bar per model.",
-        tables=[_accuracy_table(known)],
+        tables=[_accuracy_table(rows)],
     )
 
 
-def _beside(rows: Iterable[Accuracy]) -> str:
+def _describe_models(rows: Iterable[Accuracy]) -> str:
     parts = [f"{name_of(row.model)} {percent(row.accuracy)}{percent_interval(*_ends_of(row))}" for row in rows]
     return listed(parts) if parts else "none"
 
@@ -170,7 +179,7 @@ def _ends_of(row: Accuracy) -> tuple[float, float]:
     return interval.low, interval.high
 
 
-def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
+def _describe_kind(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
     """Return sentences about the conditions of `rows`, which are all of one kind: one for each of a few conditions, or
     one about the extremes of many. `title` names the kind in the plural.
     """
@@ -178,7 +187,10 @@ def _about(scope: Scope, title: str, rows: list[Accuracy]) -> list[str]:
     for row in rows:
         conditions.setdefault(row.condition, []).append(row)
     if len(conditions) <= _FEW:
-        return [f"{rows[0].kind.capitalize()} {name_of(one)}: {_beside(group)}." for one, group in conditions.items()]
+        return [
+            f"{rows[0].kind.capitalize()} {name_of(condition)}: {_describe_models(group)}."
+            for condition, group in conditions.items()
+        ]
     return _extremes(scope, title, {(row.model, row.condition): row.accuracy for row in rows}, list(conditions))
 
 
@@ -193,8 +205,12 @@ def _extremes(
     """
     if scope.pair is None:
         (model,) = scope.models
-        own = {name: fractions[model, name] for name in conditions if (model, name) in fractions}
-        return [f"Of {len(own)} {title} the accuracy is {_ends(own)}."] if own else []
+        by_condition = {name: fractions[model, name] for name in conditions if (model, name) in fractions}
+        return (
+            [f"Of {len(by_condition)} {title} the accuracy is {_describe_extremes(by_condition)}."]
+            if by_condition
+            else []
+        )
     first, second = scope.pair
     both = [name for name in conditions if {(first, name), (second, name)} <= fractions.keys()]
     if not both:
@@ -203,14 +219,14 @@ def _extremes(
     behind = min(both, key=lambda name: fractions[second, name] - fractions[first, name])
     larger = sum(fractions[second, name] > fractions[first, name] for name in both)
     ends = [("most ahead", ahead)] * (larger > 0) + [("most behind", behind)] * (larger < len(both))
-    said = [
+    ends_text = [
         f"{word} under {name_of(name)} ({percent(fractions[second, name])} against {percent(fractions[first, name])})"
         for word, name in ends
     ]
-    return [f"{name_of(second)} has the higher accuracy under {larger} of {len(both)} {title}: {listed(said)}."]
+    return [f"{name_of(second)} has the higher accuracy under {larger} of {len(both)} {title}: {listed(ends_text)}."]
 
 
-def _accuracy_table(known: Sequence[Accuracy]) -> Table:
+def _accuracy_table(of_models: Sequence[Accuracy]) -> Table:
     rows = [
         [
             row.kind,
@@ -219,7 +235,7 @@ def _accuracy_table(known: Sequence[Accuracy]) -> Table:
             *(percent(value) for value in (row.accuracy, *_ends_of(row))),
             f"{row.images:,}",
         ]
-        for row in known
+        for row in of_models
     ]
     columns = [words("kind"), words("condition", filtered=False), words("model")]
     columns += [
@@ -239,33 +255,33 @@ def out_of_distribution(scope: Scope) -> ReportFinding | None:
     decided for such sets.
     """
     store = scope.store
-    known = {model: ood_accuracies(store, model) for model in scope.every_model}
-    known = {model: rows for model, rows in known.items() if rows}
-    if not known:
+    by_model = {model: ood_accuracies(store, model) for model in scope.every_model}
+    by_model = {model: rows for model, rows in by_model.items() if rows}
+    if not by_model:
         return None
-    sets = list(dict.fromkeys(row.set_name for rows in known.values() for row in rows))
-    fractions = {(model, row.set_name): row.accuracy for model, rows in known.items() for row in rows}
-    means = {(model, _MEAN_OF_SETS): mean_accuracy(rows) for model, rows in known.items()} if len(sets) > 1 else {}
-    mean = listed([f"{name_of(model)} {percent(mean_accuracy(rows))}" for model, rows in known.items()])
+    sets = list(dict.fromkeys(row.set_name for rows in by_model.values() for row in rows))
+    fractions = {(model, row.set_name): row.accuracy for model, rows in by_model.items() for row in rows}
+    means = {(model, _MEAN_OF_SETS): mean_accuracy(rows) for model, rows in by_model.items()} if len(sets) > 1 else {}
+    mean = listed([f"{name_of(model)} {percent(mean_accuracy(rows))}" for model, rows in by_model.items()])
     sentences = [f"Accuracy among categories, the mean over {len(sets)} sets of stimuli: {mean}."]
     sentences += _extremes(scope, "sets", fractions, sets) if len(sets) > 1 else []
 
     def draw() -> "Figure":
         from shapebias.core.figures.units import bar_figure
 
-        return bar_figure(fractions | means, list(known), [*sets, *([_MEAN_OF_SETS] if means else [])], "Accuracy")
+        return bar_figure(fractions | means, list(by_model), [*sets, *([_MEAN_OF_SETS] if means else [])], "Accuracy")
 
     return ReportFinding(
         key="ood",
         title="Out of distribution",
-        sentences=[*sentences, *_alike(scope)],
+        sentences=[*sentences, *_describe_consistency(scope)],
         draw=draw,
         caption="Accuracy among the categories of each set of stimuli, one bar per model.",
-        tables=[_set_table(fractions | means, list(known), [*sets, *([_MEAN_OF_SETS] if means else [])])],
+        tables=[_set_table(fractions | means, list(by_model), [*sets, *([_MEAN_OF_SETS] if means else [])])],
     )
 
 
-def _alike(scope: Scope) -> list[str]:
+def _describe_consistency(scope: Scope) -> list[str]:
     """Return a sentence on how similarly the pair errs, as in `shapebias ood`; nothing without a pair."""
     if scope.pair is None:
         return []
@@ -291,8 +307,8 @@ def strength(scope: Scope) -> ReportFinding | None:
     """
     from shapebias.core.analysis.robustness import SHAPE_BIAS, networks_of, published_networks
 
-    own = sorted(networks_of(scope.store, {}), key=lambda network: scope.every_model.index(network.name))
-    if not own:
+    networks = sorted(networks_of(scope.store, {}), key=lambda network: scope.every_model.index(network.name))
+    if not networks:
         return None
     torchvision, trained = published_networks()
     biases = [network.measures[SHAPE_BIAS] for network in trained]
@@ -300,14 +316,14 @@ def strength(scope: Scope) -> ReportFinding | None:
         f"{name_of(network.name)} has a shape bias of {percent(network.measures[SHAPE_BIAS])}; published ResNet-50 "
         f"have {percent(torchvision.measures[SHAPE_BIAS])}, those of adversarial training {percent(min(biases))} to "
         f"{percent(max(biases))}."
-        for network in own
+        for network in networks
         if SHAPE_BIAS in network.measures
     ]
 
     def draw() -> "Figure":
         from shapebias.core.figures.robustness import robustness_figure
 
-        return robustness_figure(own)
+        return robustness_figure(networks)
 
     return ReportFinding(
         key="strength",

@@ -35,18 +35,21 @@ def attribution(scope: Scope) -> ReportFinding | None:
     names = [name for name in IN_TABLES if any(row.scores[name].mean == row.scores[name].mean for row in rows)]
     if not names:
         return None
-    said = [name for name in names if not name.endswith("_max")]
+    scores = [name for name in names if not name.endswith("_max")]
     differences = [] if scope.pair is None else score_differences(scope.store, *scope.pair, names)
 
     def draw() -> "Figure":
         from shapebias.core.figures.attribution import attribution_figure
 
-        return attribution_figure(rows, said)
+        return attribution_figure(rows, scores)
 
     return ReportFinding(
         key="attribution",
         title="Where they look",
-        sentences=[*filter(None, (_best(name, rows) for name in said)), *_apart(scope, said, differences)],
+        sentences=[
+            *filter(None, (_best_sentence(name, rows) for name in scores)),
+            *_difference_sentences(scope, scores, differences),
+        ],
         draw=draw,
         caption="How well attribution methods explain each model: means over images with 95 % intervals. Controls, "
         "which know nothing of the network, come last.",
@@ -58,14 +61,16 @@ def three_criteria(scope: Scope) -> ReportFinding | None:
     """Return the finding on accuracy, accuracy out of distribution and explainability; None where no network has two of
     them.
     """
-    known = criteria(scope.store)
-    networks = sorted(known.networks, key=lambda network: scope.every_model.index(network.model))
-    known = replace(known, networks=tuple(networks))
-    counts = (one.accuracy.is_known + one.ood.is_known + bool(one.explainability) for one in known.networks)
+    results = criteria(scope.store)
+    networks = sorted(results.networks, key=lambda network: scope.every_model.index(network.model))
+    results = replace(results, networks=tuple(networks))
+    counts = (
+        network.accuracy.is_known + network.ood.is_known + bool(network.explainability) for network in results.networks
+    )
     if max(counts) < 2:
         return None
-    head, *rows = criteria_rows(known)
-    said = [
+    head, *rows = criteria_rows(results)
+    sentences = [
         f"{row[0]}: {listed([f'{name} {value}' for name, value in zip(head[1:], row[1:], strict=True)])}."
         for row in rows
     ]
@@ -74,42 +79,42 @@ def three_criteria(scope: Scope) -> ReportFinding | None:
     def draw() -> "Figure":
         from shapebias.core.figures.criteria import criteria_figure
 
-        return criteria_figure(known, pairs)
+        return criteria_figure(results, pairs)
 
     about = "Networks by two of the three criteria (Nourelahi et al. 2022) each, with 95 % intervals"
     return ReportFinding(
         key="criteria",
         title="Three criteria",
-        sentences=said,
+        sentences=sentences,
         draw=draw,
-        caption=f"{'. '.join([about, *criteria_notes(known)])}.",
+        caption=f"{'. '.join([about, *criteria_notes(results)])}.",
         tables=[Table(title="The three criteria", columns=[words("model"), *map(Heading, head[1:])], rows=rows)],
     )
 
 
-def _best(score: str, rows: Sequence[Explained]) -> str:
+def _best_sentence(score: str, rows: Sequence[Explained]) -> str:
     """Return a sentence on the method that explains each model best by a score, and on the best control; empty where no
     method has the score.
     """
     parts = []
     for model in dict.fromkeys(row.model for row in rows):
-        own = [row for row in rows if row.model == model and row.scores[score].mean == row.scores[score].mean]
-        methods = [row for row in own if row.family != CONTROL]
-        controls = [row for row in own if row.family == CONTROL]
+        of_model = [row for row in rows if row.model == model and row.scores[score].mean == row.scores[score].mean]
+        methods = [row for row in of_model if row.family != CONTROL]
+        controls = [row for row in of_model if row.family == CONTROL]
         if methods:
-            beside = [_first(score, controls)] if controls else []
-            said = [f"{name_of(row.method)} {row.scores[score]}" for row in (_first(score, methods), *beside)]
-            parts.append(f"{name_of(model)} {said[0]}" + (f" (the best control: {said[1]})" if beside else ""))
-    way = "higher" if SCORES[score].higher else "lower"
-    return f"Best by {SCORES[score].title} ({way} is better): {listed(parts)}." if parts else ""
+            beside = [_best_row(score, controls)] if controls else []
+            best = [f"{name_of(row.method)} {row.scores[score]}" for row in (_best_row(score, methods), *beside)]
+            parts.append(f"{name_of(model)} {best[0]}" + (f" (the best control: {best[1]})" if beside else ""))
+    better = "higher" if SCORES[score].higher else "lower"
+    return f"Best by {SCORES[score].title} ({better} is better): {listed(parts)}." if parts else ""
 
 
-def _first(score: str, rows: Sequence[Explained]) -> Explained:
+def _best_row(score: str, rows: Sequence[Explained]) -> Explained:
     sign = 1 if SCORES[score].higher else -1
     return max(rows, key=lambda row: sign * row.scores[score].mean)
 
 
-def _apart(scope: Scope, names: Sequence[str], differences: Sequence[ScoreDifference]) -> list[str]:
+def _difference_sentences(scope: Scope, names: Sequence[str], differences: Sequence[ScoreDifference]) -> list[str]:
     """Return a sentence on the scores in which the pair differs beyond chance, and for how many methods; nothing
     without a pair.
     """
@@ -117,12 +122,16 @@ def _apart(scope: Scope, names: Sequence[str], differences: Sequence[ScoreDiffer
         return []
     parts = []
     for name in names:
-        own = [row for row in differences if row.score == name]
-        certain = [row for row in own if row.p_holm < _SIGNIFICANT]
+        of_score = [row for row in differences if row.score == name]
+        certain = [row for row in of_score if row.p_holm < _SIGNIFICANT]
         larger = sum(row.interval.mean > 0 for row in certain)
         if certain:
-            counts = [f"{many} {way}" for many, way in ((larger, "higher"), (len(certain) - larger, "lower")) if many]
-            parts.append(f"{SCORES[name].title} ({listed(counts)} of {len(own)} methods)")
+            counts = [
+                f"{many} {direction}"
+                for many, direction in ((larger, "higher"), (len(certain) - larger, "lower"))
+                if many
+            ]
+            parts.append(f"{SCORES[name].title} ({listed(counts)} of {len(of_score)} methods)")
     first, second = map(name_of, scope.pair)
     apart = listed(parts) if parts else "no score"
     return [

@@ -93,7 +93,7 @@ def galleries(scope: Scope) -> Iterator[Gallery]:
     correlator = Correlator(scope.store)
     for layer in scope.gallery_layers:
         tables = [load_units(scope.store, model, layer) for model in scope.models if layer in scope.store.layers(model)]
-        shelves = [*_ends(scope, tables), *_detectors(scope, tables)]
+        shelves = [*_extreme_shelves(scope, tables), *_detectors(scope, tables)]
         twins = _twins(scope, correlator, layer, [card.unit for shelf in shelves for row in shelf.rows for card in row])
         units = f"{' and '.join(f'{len(table):,} units of {name_of(table.layers[0][0])}' for table in tables)}"
         displayed = {card.unit for shelf in [*shelves, *twins] for row in shelf.rows for card in row}
@@ -108,7 +108,7 @@ def galleries(scope: Scope) -> Iterator[Gallery]:
         )
 
 
-def _ends(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
+def _extreme_shelves(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
     """Yield shelves of the units with the largest and with the smallest smoothness and diversity.
 
     `tables` have the units of one layer, a table for each model.
@@ -116,18 +116,18 @@ def _ends(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
     diversity = "class_diversity" if any(map(_differs_in_classes, tables)) else "visual_diversity"
     for metric, low, high in (("smoothness", "Roughest", "Smoothest"), (diversity, "Least diverse", "Most diverse")):
         for title, ascending in ((high, False), (low, True)):
-            rows = [_first(scope, table, metric, ascending) for table in tables]
+            rows = [_first_cards(scope, table, metric, ascending) for table in tables]
             if any(rows):
                 yield Shelf(title=title, rows=rows)
 
 
 def _differs_in_classes(table: UnitTable) -> bool:
     """Return whether units differ in class diversity; they cannot where nearly every image has a class of its own."""
-    known = table.columns.get("class_diversity", np.zeros(0))
-    return len(np.unique(known[np.isfinite(known)])) > 1
+    diversity = table.columns.get("class_diversity", np.zeros(0))
+    return len(np.unique(diversity[np.isfinite(diversity)])) > 1
 
 
-def _first(scope: Scope, table: UnitTable, metric: str, ascending: bool) -> list[Card]:
+def _first_cards(scope: Scope, table: UnitTable, metric: str, ascending: bool) -> list[Card]:
     if metric not in table.columns:
         return []
     living = select_units(table, f"max > 0 and {metric} >= 0", metric, ascending).first(2 if scope.light else 3)
@@ -154,8 +154,10 @@ def _detectors(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
         for table in tables:
             if "iou" not in table.columns:
                 continue
-            own = (table.columns["concept_category"] == category) & (table.columns["iou"] >= DETECTOR)
-            detecting = select_units(table.take(np.flatnonzero(own)), None, "iou").first(1 if scope.light else 3)
+            is_detector = (table.columns["concept_category"] == category) & (table.columns["iou"] >= DETECTOR)
+            detecting = select_units(table.take(np.flatnonzero(is_detector)), None, "iou").first(
+                1 if scope.light else 3
+            )
             rows.append(
                 [
                     Card(unit=detecting.unit(row), facts=", ".join(_concept(detecting, row)))

@@ -14,9 +14,9 @@ from shapebias.core.report.report import Report
 from shapebias.core.report.tables import Table
 from shapebias.core.text import markdown_row, markdown_text
 
-_IMAGES, _COLUMNS = 8, 4  # of a unit's picture
+_IMAGES, _COLUMNS = 8, 4  # images and columns of a unit's picture
 _TILE, _LIGHT_TILE = 96, 56  # px
-_LONG = 2000  # characters of a sentence, a note, a caption
+_LONG = 2000  # most characters of a sentence, a note or a caption
 
 
 def write_markdown(report: Report, path: Path, command: str) -> None:
@@ -79,20 +79,20 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _measured(report: Report, command: str) -> Iterator[str]:
-    known = report.measured
+    measured = report.measured
     yield from _paragraphs("## What was measured")
-    for title, facts in [*known.networks.items(), ("Images and run", known.run)]:
+    for title, facts in [*measured.networks.items(), ("Images and run", measured.run)]:
         yield from _paragraphs(f"### {_plain(title)}")
         yield from (f"- {_plain(fact.name)}: {_plain(fact.value)}" for fact in facts)
         yield ""
-    for name, lines in known.commands:
+    for name, lines in measured.commands:
         if lines:
             yield from _paragraphs(f"{_plain(name)} is made again by", _code(" \\\n".join(lines)))
     yield from _paragraphs("and this page by", _code(command))
-    yield from _paragraphs(*(["### Notes of the run"] if known.notes else []))
-    yield from (f"- {_plain(note)}" for note in known.notes)
+    yield from _paragraphs(*(["### Notes of the run"] if measured.notes else []))
+    yield from (f"- {_plain(note)}" for note in measured.notes)
     yield ""
-    for table in known.tables:
+    for table in measured.tables:
         yield from _table(table)
 
 

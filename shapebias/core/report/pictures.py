@@ -8,10 +8,10 @@ from shapebias.core.pictures.tiles import View, unit_tiles
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 
-_COLUMNS, _ROWS, _TILE, _GAP = 4, 2, 96, 3  # the last two in px
+_COLUMNS, _ROWS, _TILE, _GAP = 4, 2, 96, 3  # columns and rows of tiles; side of a tile and gap in px
 _LIGHT_TILE = 56
 _QUALITY = 80
-_NAMED = 3  # classes in a description
+_NAMED = 3  # number of classes that a description names
 
 
 def unit_grid(store: Store, unit: Unit, light: bool = False) -> bytes:

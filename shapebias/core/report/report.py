@@ -18,13 +18,13 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.core.units.table import UnitTable, load_units
 
-SUBJECTS = (  # in the order of the page
+SUBJECTS = (  # the subjects in the order of the page
     *(behaviour.shape_bias, behaviour.accuracy, behaviour.out_of_distribution, behaviour.strength),
     *(units.smoothness, units.filters, units.noise, units.diversity, units.sensitivity),
     *(units.detectors, units.ablation),
     *(explanations.attribution, explanations.three_criteria),
 )
-_MOST_UNITS, _MOST_UNITS_LIGHT = 2000, 400  # rows of the table of units
+_MOST_UNITS, _MOST_UNITS_LIGHT = 2000, 400  # largest number of rows in the table of units
 _WORDS = ("concept", "concept_category")
 
 
@@ -53,23 +53,23 @@ def report_of(scope: Scope) -> Report:
     """Return the report of a store. Raises StoreError for a damaged store, and ShapebiasError where the user's marks
     cannot be read.
     """
-    known = [finding for subject in SUBJECTS if (finding := subject(scope)) is not None]
-    own = marked(scope)
-    all_galleries = [*([] if own is None else [own]), *galleries(scope)]
+    findings = [finding for subject in SUBJECTS if (finding := subject(scope)) is not None]
+    marked_gallery = marked(scope)
+    all_galleries = [*([] if marked_gallery is None else [marked_gallery]), *galleries(scope)]
     return Report(
         scope=scope,
         title=" and ".join(map(name_of, scope.models)),
-        lead=_lead(scope),
+        lead=_lead_text(scope),
         about_pairs=ONE_NETWORK,
         claims=_claims(scope),
-        findings=known,
+        findings=findings,
         measured=measured(scope),
         galleries=all_galleries,
         units=_unit_table(scope, set(_units_in(all_galleries))),
     )
 
 
-def _lead(scope: Scope) -> str:
+def _lead_text(scope: Scope) -> str:
     """Return a line on how much was measured, and when."""
     units = sum(layer.units for model in scope.models for layer in scope.store.layers(model).values())
     others = len(scope.store.models) - len(scope.models)
@@ -89,7 +89,7 @@ def _claims(scope: Scope) -> Table | None:
     sources = tuple(scope.store.models[model].source for model in scope.pair)
     if sources not in (DEMO_PAIR, PHOTO_PAIR) and scope.pair not in pairs_of(scope.store):
         return None
-    rows = [[claim.finding, claim.here, claim.verdict] for claim in claims_of(scope.store, *scope.pair)]
+    rows = [[claim.finding, claim.measured, claim.verdict] for claim in claims_of(scope.store, *scope.pair)]
     columns = [words(title, filtered=False) for title in ("A robust network …", "here", "that is")]
     title = f"What Chen, Agarwal & Nguyen 2020 found of robust networks, and what {name_of(scope.pair[1])} shows"
     return Table(title=title, columns=columns, rows=rows) if rows else None

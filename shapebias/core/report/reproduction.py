@@ -55,7 +55,7 @@ def command_of(store: Store) -> list[str] | None:
     try:
         options = [*_models(store, settings), *_single(settings), *_several(settings)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise damaged(store.path, "its settings make no sense", "attributes") from error
+        raise damaged(store.path, "its settings are not those of a run", "attributes") from error
     options.append(("--store", Path(store.identity).name))
     return [shlex.join(printable(word, 4096) for word in words) for words in (("shapebias", "precompute"), *options)]
 
@@ -95,5 +95,5 @@ def _several(settings: Mapping[str, Any]) -> Iterable[Words]:
 def _method(attributes: Mapping[str, Any]) -> str:
     try:
         return str(Choice.from_attributes(attributes))
-    except UsageError:  # of a later version
+    except UsageError:  # an attribution method of a later version
         return str(attributes["name"])

@@ -8,7 +8,7 @@ from shapebias.core.errors import UsageError
 from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
 
-_MOST_LAYERS = 8  # of which there are galleries
+_MOST_LAYERS = 8  # the metrics that have galleries
 
 
 @dataclass(frozen=True)

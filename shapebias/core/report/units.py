@@ -29,24 +29,26 @@ _BAND = "Lines: the median over the living units of a layer; bands: from the low
 
 def smoothness(scope: Scope) -> ReportFinding | None:
     """Return the finding on how smooth maps and kernels are; None where no such metric was measured."""
-    return _by_depth(scope, key="smoothness", title="Smoothness", names=_SMOOTHNESS, what="Smoothness against depth.")
+    return _by_depth(
+        scope, key="smoothness", title="Smoothness", names=_SMOOTHNESS, caption="Smoothness against depth."
+    )
 
 
 def filters(scope: Scope) -> ReportFinding | None:
     """Return the finding on the first layer's kernels and their smoothness; None where no model has kernels to draw."""
-    kernels = {model: own for model in scope.models if (own := scope.store.filters(model)) is not None}
+    kernels = {model: filters for model in scope.models if (filters := scope.store.filters(model)) is not None}
     if not kernels:
         return None
     parts = []
-    for model, own in kernels.items():
+    for model, filters in kernels.items():
         first = next(iter(scope.store.layers(model)))
-        known = _KERNELS in scope.store.metric_names(model, first)
+        has_smoothness = _KERNELS in scope.store.metric_names(model, first)
         mean = (
             f", mean smoothness {number(_KERNELS, summarize(scope.store, model, first, _KERNELS).mean)}"
-            if known
+            if has_smoothness
             else ""
         )
-        parts.append(f"{name_of(model)} {len(own)} of {own.shape[2]} x {own.shape[3]} px{mean}")
+        parts.append(f"{name_of(model)} {len(filters)} of {filters.shape[2]} x {filters.shape[3]} px{mean}")
 
     def draw() -> "Figure":
         from shapebias.core.figures.units import filter_figure
@@ -69,7 +71,7 @@ def diversity(scope: Scope) -> ReportFinding | None:
         chance = class_diversity_by_chance(scope.store, model, next(iter(scope.store.layers(model))))
         if chance is not None and chance[1] == chance[1]:
             chances.setdefault(chance_text(chance), []).append(name_of(model))
-    said = [
+    sentences = [
         f"Class diversity{f' of {listed(models)}' if len(chances) > 1 else ''} is {chance}."
         for chance, models in chances.items()
     ]
@@ -78,8 +80,8 @@ def diversity(scope: Scope) -> ReportFinding | None:
         key="diversity",
         title="Diversity",
         names=_DIVERSITY,
-        what="Diversity of the top images against depth.",
-        more=said,
+        caption="Diversity of the top images against depth.",
+        more=sentences,
     )
 
 
@@ -92,13 +94,13 @@ def sensitivity(scope: Scope) -> ReportFinding | None:
         key="sensitivity",
         title="Sensitivity",
         names=_SENSITIVITY,
-        what="What top images lose of their activation without colour, with shuffled patches, under noise, and "
+        caption="What top images lose of their activation without colour, with shuffled patches, under noise, and "
         "mirrored (the control), against depth.",
     )
 
 
 def _by_depth(
-    scope: Scope, *, key: str, title: str, names: list[str], what: str, more: Sequence[str] = ()
+    scope: Scope, *, key: str, title: str, names: list[str], caption: str, more: Sequence[str] = ()
 ) -> ReportFinding | None:
     """Return a finding on how the metrics `names` differ between layers and models, drawn by depth; None where none of
     them was measured.
@@ -114,28 +116,28 @@ def _by_depth(
 
         return depth_figure(scope.store, scope.models, metrics)
 
-    sentences, table = _compared(scope, metrics)
+    sentences, table = _compare_models(scope, metrics)
     return ReportFinding(
-        key=key, title=title, sentences=[*sentences, *more], draw=draw, caption=f"{what} {_BAND}", tables=[table]
+        key=key, title=title, sentences=[*sentences, *more], draw=draw, caption=f"{caption} {_BAND}", tables=[table]
     )
 
 
-def _compared(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
+def _compare_models(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
     """Return sentences on metrics, and a table by layer.
 
     For a pair with shared layers both are about the differences of the metrics that both models have, else about each
     model by itself.
     """
     if scope.pair is None or not scope.shared:
-        return _alone(scope, metrics)
-    known = [set(scope.store.metric_names(model, scope.shared[0])) for model in scope.pair]
-    in_both = [name for name in metrics if all(name in names for names in known)]
+        return _describe_model(scope, metrics)
+    names_of_models = [set(scope.store.metric_names(model, scope.shared[0])) for model in scope.pair]
+    in_both = [name for name in metrics if all(name in names for names in names_of_models)]
     differences, overall = compare(scope.store, *scope.pair, in_both)
     sentences = []
     for result in overall:
-        own = [row for row in differences if row.metric == result.metric and row.difference == row.difference]
-        if result.layers and own:
-            most = max(own, key=lambda row: abs(row.difference))
+        of_metric = [row for row in differences if row.metric == result.metric and row.difference == row.difference]
+        if result.layers and of_metric:
+            most = max(of_metric, key=lambda row: abs(row.difference))
             sentences.append(f"{sentence(result, name_of(scope.pair[1]))}, {_in_words(most)}.")
     return sentences, _difference_table(scope.pair, differences)
 
@@ -169,7 +171,7 @@ def _difference_table(pair: tuple[str, str], differences: Sequence[Difference]) 
     return Table(title="Means by layer, and how they differ", columns=columns, rows=rows)
 
 
-def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
+def _describe_model(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
     """Return sentences on metrics, one for each metric and model, and a table of their means and quartiles by layer."""
     summaries = [
         summarize(scope.store, model, layer, metric)
@@ -182,23 +184,32 @@ def _alone(scope: Scope, metrics: list[str]) -> tuple[list[str], Table]:
     sentences = []
     for metric in metrics:
         for model in scope.models:
-            own = [summary for summary in summaries if (summary.metric, summary.model) == (metric, model)]
-            if own:
-                sentences.append(f"The mean {METRICS[metric].in_words} of {name_of(model)} is {_ends(metric, own)}.")
+            of_model = [summary for summary in summaries if (summary.metric, summary.model) == (metric, model)]
+            if of_model:
+                extremes = _describe_extremes(metric, of_model)
+                sentences.append(f"The mean {METRICS[metric].in_words} of {name_of(model)} is {extremes}.")
     rows = []
-    for one in summaries:
-        values = (one.mean, one.lower_quartile, one.median, one.upper_quartile)
-        numbers = [number(one.metric, value) for value in values]
-        rows.append([METRICS[one.metric].in_words, name_of(one.layer), name_of(one.model), *numbers, str(one.dead)])
+    for summary in summaries:
+        values = (summary.mean, summary.lower_quartile, summary.median, summary.upper_quartile)
+        numbers = [number(summary.metric, value) for value in values]
+        rows.append(
+            [
+                METRICS[summary.metric].in_words,
+                name_of(summary.layer),
+                name_of(summary.model),
+                *numbers,
+                str(summary.dead),
+            ]
+        )
     columns = [words("metric"), words("layer"), words("model"), Heading("mean"), Heading("lower quartile")]
     columns += [Heading("median"), Heading("upper quartile"), Heading("dead", "units that are never above 0")]
     return sentences, Table(title="Living units by layer", columns=columns, rows=rows)
 
 
-def _ends(metric: str, summaries: Sequence[LayerSummary]) -> str:
+def _describe_extremes(metric: str, summaries: Sequence[LayerSummary]) -> str:
     """Return a phrase such as `largest with 0.889 in conv1, smallest with 0.511 in conv4`."""
-    high, low = max(summaries, key=lambda one: one.mean), min(summaries, key=lambda one: one.mean)
-    largest, smallest = (number(metric, one.mean) for one in (high, low))
+    high, low = max(summaries, key=lambda summary: summary.mean), min(summaries, key=lambda summary: summary.mean)
+    largest, smallest = (number(metric, summary.mean) for summary in (high, low))
     if largest == smallest:
         where = name_of(high.layer) if len(summaries) == 1 else f"all {len(summaries)} layers"
         return f"{largest} in {where}"
@@ -220,7 +231,7 @@ def noise(scope: Scope) -> ReportFinding | None:
 
         return variation_figure(scope.store, scope.models, scope.gallery_layers, columns=3)
 
-    sentences, table = _compared(scope, scope.metrics(["tv_shift"]))
+    sentences, table = _compare_models(scope, scope.metrics(["tv_shift"]))
     return ReportFinding(
         key="noise",
         title="Noise",
@@ -281,7 +292,7 @@ def detectors(scope: Scope) -> ReportFinding | None:
         key="detectors",
         title="Detectors",
         sentences=[
-            _detected([row for row in counts if row.model == model])
+            _detected_text([row for row in counts if row.model == model])
             for model in dict.fromkeys(model for model, _ in places)
         ],
         draw=draw,
@@ -291,7 +302,7 @@ def detectors(scope: Scope) -> ReportFinding | None:
     )
 
 
-def _detected(counts: Sequence[Detectors]) -> str:
+def _detected_text(counts: Sequence[Detectors]) -> str:
     """Return a sentence such as `demo-r: 120 of 480 units are detectors (25.0%): 80 of color, 30 of shape and 10 of
     texture`.
     """

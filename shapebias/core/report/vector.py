@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SVG, LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-_MOST_POINTS = 3000  # a series of more points is drawn as pixels
-MODEL_INKS = ("blue", "orange", "green", "sky", "ink", "pink")  # what the style sheet calls the colours of `MODELS`
-_INKS = {  # colours of figures, and what the page has for them
+_MOST_POINTS = 3000  # largest number of points of a series that is not drawn as pixels
+MODEL_INKS = ("blue", "orange", "green", "sky", "ink", "pink")  # the style sheet's names for the colours of `MODELS`
+_INKS = {  # colours of figures, and the page's names for them
     **{colour: f"var(--{name})" for (colour, _), name in zip(MODELS, MODEL_INKS, strict=True)},
     PEOPLE[0]: "var(--people)",
     "#ffffff": "var(--paper)",
@@ -72,7 +72,7 @@ def _style(text: str, key: str) -> str:
     declarations = []
     for declaration in text.split(";"):
         name, _, value = (part.strip() for part in declaration.partition(":"))
-        if name == "font":  # of early matplotlib: size and family in one
+        if name == "font":  # early versions of matplotlib write size and family in one property
             name, value = "font-size", "".join(_SIZE.findall(value)[:1])
         if name and name != "font-family":
             value = _REFERENCE.sub(rf"url(#{key}-\1)", value)

@@ -16,7 +16,7 @@ from shapebias.core.errors import UsageError
 from shapebias.core.imagenet import plain
 from shapebias.core.text import printable
 
-# What the names of stimuli can say: letters and single spaces, as `cat` of cat1-elephant2.png.
+# A category in a stimulus' name has letters and single spaces, such as `cat` in cat1-elephant2.png.
 CATEGORY = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)*")
 
 _SYNONYMS = {  # other names of the 16 categories in data sets
@@ -62,8 +62,8 @@ def part_text(mapping: Mapping[str, Sequence[int]], class_names: Sequence[str]) 
     """
     texts = []
     for category, indices in mapping.items():
-        own = [printable(class_names[index], 40) for index in indices]
-        texts.append(category if len(own) > 1 or own == [category] else f"{category}: {own[0]}")
+        names = [printable(class_names[index], 40) for index in indices]
+        texts.append(category if len(names) > 1 or names == [category] else f"{category}: {names[0]}")
     return (
         f"{len(mapping)} of the {len(sixteen_classes())} categories ({', '.join(texts)}), chance {1 / len(mapping):.1%}"
     )
@@ -119,7 +119,7 @@ def read_mapping(path: Path) -> dict[str, list[Any]]:
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     name, times = Counter(name for name, _ in pairs).most_common(1)[0] if pairs else ("", 0)
     if times > 1:
-        raise ValueError(f"{name!r} is there {times} times")
+        raise ValueError(f"{name!r} is given {times} times")
     return dict(pairs)
 
 
@@ -131,8 +131,8 @@ def _class_index(entry: object, class_ids: Sequence[str], class_names: Sequence[
         return entry
     if not isinstance(entry, str):
         raise ValueError(f"{printable(repr(entry), 60)} is not a class id, a class name or an index")
-    for known in (class_ids, class_names):
-        indices = [index for index, name in enumerate(known) if name == entry]
+    for names in (class_ids, class_names):
+        indices = [index for index, name in enumerate(names) if name == entry]
         if len(indices) > 1:
             raise ValueError(f"{printable(entry)} names {len(indices)} classes: write one's id or index")
         if indices:

@@ -89,10 +89,12 @@ def _read_file(file: Path, index_of: dict[str, int], take: Take) -> list[str]:
     if left_out:
         reasons = [f"{why} ({len(names):,}, such as {printable(names[0], 60)})" for why, names in left_out.items()]
         count = sum(map(len, left_out.values()))
-        lines.append(f"{file_text}: {count:,} of {len(rows):,} rows left out: {_first(reasons)}")
+        lines.append(f"{file_text}: {count:,} of {len(rows):,} rows left out: {_first_reason(reasons)}")
     if odd:
         responses = [f"{response} ({times:,})" for response, times in odd.most_common()]
-        lines.append(f"{file_text}: {odd.total():,} responses are no category, counted as other: {_first(responses)}")
+        lines.append(
+            f"{file_text}: {odd.total():,} responses are no category, counted as other: {_first_reason(responses)}"
+        )
     return lines
 
 
@@ -113,7 +115,7 @@ def _rows(file: Path) -> Iterator[Row]:
                 yield {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
 
 
-def _first(reasons: list[str]) -> str:
+def _first_reason(reasons: list[str]) -> str:
     more = len(reasons) - _NAMED
     return ", ".join(reasons[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 

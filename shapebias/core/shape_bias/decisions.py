@@ -16,7 +16,7 @@ from shapebias.core.shape_bias.categories import CATEGORY
 from shapebias.core.text import printable
 
 RESAMPLES = 10_000  # of the bootstrap
-SOURCES, IMAGES = "shape and texture sources", "images"  # the things that are resampled for an interval
+SOURCES, IMAGES = "shape and texture sources", "images"  # the two ways to resample for an interval
 NO_DECISION = -1
 NATIVE, MODEL = STIMULI = ("native", "model")  # how stimuli are prepared: as they are, or by the network's own crop
 
@@ -52,8 +52,8 @@ def label_stimulus(name: str, categories: Sequence[str], textures: Sequence[str]
     `categories`. Raises ValueError that says what is wrong with the name.
     """
     shape, texture = parse_stimulus(name)
-    for category, known in ((shape, categories), (texture, textures or categories)):
-        if category not in known:
+    for category, names in ((shape, categories), (texture, textures or categories)):
+        if category not in names:
             raise ValueError(f"unknown category {printable(category, 40)}")
     folder = name.rpartition("/")[0].rpartition("/")[2]
     if folder != shape and folder in categories:
@@ -167,9 +167,9 @@ class Decisions:
 
     def __post_init__(self) -> None:
         if len(set(self.categories)) < len(self.categories):
-            raise ValueError("two categories of one name")
+            raise ValueError("two categories have the same name")
         if not len(self.images) == len(self.shape) == len(self.texture) == len(self.decision):
-            raise ValueError("not one shape, texture and decision an image")
+            raise ValueError("there is not one shape, texture and decision per image")
         for values, least in ((self.shape, 0), (self.texture, 0), (self.decision, NO_DECISION)):
             if len(values) and not least <= values.min() <= values.max() < len(self.categories):
                 raise ValueError("a category that does not exist")
@@ -258,7 +258,7 @@ class Counts:
 
 def sum_counts(counts: Sequence[Counts]) -> Counts:
     """Return the sum of several counts."""
-    return Counts(*(sum(getattr(one, kind) for one in counts) for kind in ("shape", "texture", "other")))
+    return Counts(*(sum(getattr(count, kind) for count in counts) for kind in ("shape", "texture", "other")))
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,13 @@ def published_among(categories: Sequence[str]) -> list[Observer]:
         observers.append(
             Observer(
                 name=name,
-                source=f"{_PUBLISHED}, {_among(categories)}",
+                source=f"{_PUBLISHED}, {_among_text(categories)}",
                 is_people=name == _PEOPLE,
                 score=Score(sum_counts(counts), NO_INTERVAL, {}, 0, stimuli=NATIVE),
-                category_bias={category: own.shape_bias for category, own in zip(categories, counts, strict=True)},
+                category_bias={
+                    category: category_counts.shape_bias
+                    for category, category_counts in zip(categories, counts, strict=True)
+                },
             )
         )
     return observers
@@ -91,7 +94,7 @@ def published_among(categories: Sequence[str]) -> list[Observer]:
 
 def published_beside(choices: Iterable[Sequence[str] | None]) -> list[Observer]:
     """Return the published observers for each choice of categories, one choice after the other."""
-    return [one for choice in choices for one in (published() if choice is None else published_among(choice))]
+    return [observer for choice in choices for observer in (published() if choice is None else published_among(choice))]
 
 
 def choices_of(categories: Iterable[Sequence[str]]) -> list[list[str] | None]:
@@ -100,7 +103,10 @@ def choices_of(categories: Iterable[Sequence[str]]) -> list[list[str] | None]:
     `categories` has for each model the categories that it decides among. Where these are only some of the 16, they are
     the choice. For any other model, and where there is no model, the choice is None.
     """
-    choices = {tuple(own) if is_part_of_sixteen(own) else None: None for own in categories}
+    choices = {
+        tuple(categories_of_model) if is_part_of_sixteen(categories_of_model) else None: None
+        for categories_of_model in categories
+    }
     return [None if choice is None else list(choice) for choice in choices or {None: None}]
 
 
@@ -113,7 +119,7 @@ def observe_among(
     return [
         observe(name, source, is_people, decisions)
         if choice is None
-        else observe(name, f"{source}, {_among(choice)}", is_people, decisions.among(choice))
+        else observe(name, f"{source}, {_among_text(choice)}", is_people, decisions.among(choice))
         for choice in choices
     ]
 
@@ -124,12 +130,12 @@ def choice_text(categories: Sequence[str]) -> str:
     """
     names, share = printable(", ".join(categories), 400), 1 / len(categories)
     return (
-        f"{_among(categories)} ({names}): images of two of these; by chance {share:.1%} of decisions are by shape, as "
-        "many by texture"
+        f"{_among_text(categories)} ({names}): images of two of these; by chance {share:.1%} of decisions are by "
+        "shape, as many by texture"
     )
 
 
-def _among(categories: Sequence[str]) -> str:
+def _among_text(categories: Sequence[str]) -> str:
     return f"{len(categories)} categories"
 
 
@@ -172,10 +178,12 @@ def categories_text(observers: Sequence[Observer]) -> str:
     """Return a text table of the shape bias with one line per shape category, and one column per observer that has it
     by category and saw the same images (see `saw_other_images`).
     """
-    columns = [one for one in observers if one.category_bias and not saw_other_images(one, observers)]
-    rows = [["shape category", *(f"{printable(one.name)}, {printable(one.source)}" for one in columns)]]
+    columns = [
+        observer for observer in observers if observer.category_bias and not saw_other_images(observer, observers)
+    ]
+    rows = [["shape category", *(f"{printable(observer.name)}, {printable(observer.source)}" for observer in columns)]]
     for category in shape_categories(observers):
-        biases = (one.category_bias.get(category, math.nan) for one in columns)
+        biases = (observer.category_bias.get(category, math.nan) for observer in columns)
         rows.append([printable(category), *map(_number, biases)])
     return aligned(rows)
 
@@ -200,8 +208,8 @@ def observer_record(observer: Observer) -> dict[str, Any]:
     """
     record = {"name": observer.name, "source": observer.source, "people": observer.is_people}
     scored = bias_record(observer.score)
-    known = {category: {"shape_bias": _finite(bias)} for category, bias in observer.category_bias.items()}
-    return record | scored | {"categories": scored["categories"] or known}
+    by_category = {category: {"shape_bias": _finite(bias)} for category, bias in observer.category_bias.items()}
+    return record | scored | {"categories": scored["categories"] or by_category}
 
 
 def bias_csv(observers: Iterable[Observer]) -> str:

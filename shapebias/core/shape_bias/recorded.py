@@ -28,7 +28,7 @@ class _Trials:
     """The trials of one subject while files are read."""
 
     images: list[str] = field(default_factory=list)
-    rows: list[tuple[int, int, int]] = field(default_factory=list)  # shape, texture, decision
+    rows: list[tuple[int, int, int]] = field(default_factory=list)  # shape, texture and decision of each trial
 
 
 def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded:
@@ -49,11 +49,11 @@ def read_decisions(paths: Iterable[Path], categories: Sequence[str]) -> Recorded
     files, problems = find_files(paths)
     problems += read_files(files, categories, take)
     subjects = {}
-    for subject, own in trials.items():
-        shape, texture, decision = np.array(own.rows, np.int32).reshape(-1, 3).T
+    for subject, subject_trials in trials.items():
+        shape, texture, decision = np.array(subject_trials.rows, np.int32).reshape(-1, 3).T
         subjects[subject] = Decisions(
             categories=list(categories),
-            images=own.images,
+            images=subject_trials.images,
             shape=shape,
             texture=texture,
             decision=decision,
@@ -68,7 +68,7 @@ def _label(row: dict[str, str], image: str, categories: list[str]) -> tuple[int,
         raise ValueError(f"unknown category {printable(row['category'], 40)}")
     shape, texture = label_stimulus(image, categories)
     if categories[shape] != row["category"]:
-        raise ValueError(f"category {row['category']}, but the image is named otherwise")
+        raise ValueError(f"category {row['category']}, but the image's name says another")
     return shape, texture
 
 

@@ -24,9 +24,9 @@ def read_concepts(store: Store) -> Concepts | None:
         names, category, categories = (tuple(facts[key]) for key in ("names", "category", "categories"))
         texts = all(isinstance(name, str) for name in names + categories)
         if not texts or len(names) != len(category) or not set(category) <= set(range(len(categories))):
-            raise ValueError("names and categories do not fit")
+            raise ValueError("concepts and categories do not match")
     except (KeyError, TypeError, ValueError) as error:
-        raise damaged(store.path, "its names make no sense", schema.CONCEPTS) from error
+        raise damaged(store.path, "its concepts and their categories do not match", schema.CONCEPTS) from error
     return Concepts(names, category, categories)
 
 

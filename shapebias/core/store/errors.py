@@ -9,27 +9,27 @@ from shapebias.core.text import printable
 class StoreError(ShapebiasError):
     """The store cannot be read: it is missing, has another format or version, is damaged, or memory is short.
 
-    path:   the store's folder or URL
-    where:  the position inside the store; empty where it is unknown or the whole store is meant
-    what:   what is wrong there
+    path:    the store's folder or URL
+    where:   the position inside the store; empty where it is unknown or the whole store is meant
+    problem: what is wrong there
 
     text:   the whole line for the user
 
-    `where` and `what` are printable; `what` is `text` where it is not given.
+    `where` and `problem` are printable; `what` is `text` where it is not given.
     """
 
-    def __init__(self, text: str, path: Path | str, *, where: str = "", what: str = "") -> None:
+    def __init__(self, text: str, path: Path | str, *, where: str = "", problem: str = "") -> None:
         super().__init__(text)
         self.path = path
         self.where = where
-        self.what = what or text
+        self.problem = problem or text
 
 
-def damaged(path: Path | str, what: str, where: str = "") -> StoreError:
-    """Return the error for a damaged store: one line, `PATH is damaged at WHERE: WHAT`. `what` must be printable."""
+def damaged(path: Path | str, problem: str, where: str = "") -> StoreError:
+    """Return the error for a damaged store: one line, `PATH is damaged at WHERE: PROBLEM`. `what` must be printable."""
     where = printable(where)
     at = f" at {where}" if where else ""
-    return StoreError(f"{store_name(path)} is damaged{at}: {what}", path, where=where, what=what)
+    return StoreError(f"{store_name(path)} is damaged{at}: {problem}", path, where=where, problem=problem)
 
 
 def store_name(path: Path | str) -> str:

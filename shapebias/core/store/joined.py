@@ -37,7 +37,9 @@ class JoinedStore(Store):
         for number, store in enumerate(stores):
             for label in store.models:
                 self._owners[self._free_label(label, Path(store.path).stem)] = (number, label)
-        self.models = {here: stores[number].models[label] for here, (number, label) in self._owners.items()}
+        self.models = {
+            joined_label: stores[number].models[label] for joined_label, (number, label) in self._owners.items()
+        }
 
     def _free_label(self, label: str, name: str) -> str:
         return next(free for free in self._labels(label, name) if free not in self._owners)
@@ -52,8 +54,8 @@ class JoinedStore(Store):
     @property
     def parts(self) -> list[Part]:
         parts = [Part(store, {}) for store in self._stores]
-        for here, (number, label) in self._owners.items():
-            parts[number].labels[label] = here
+        for joined_label, (number, label) in self._owners.items():
+            parts[number].labels[label] = joined_label
         return parts
 
     def owner(self, model: str) -> Owner:
@@ -168,8 +170,10 @@ class JoinedStore(Store):
 
     def attribution(self, model: str) -> Attribution | None:
         store, label = self.owner(model)
-        own = store.attribution(label)
-        return None if own is None else replace(own, image=own.image + self._first_image_of(model))
+        attribution = store.attribution(label)
+        return (
+            None if attribution is None else replace(attribution, image=attribution.image + self._first_image_of(model))
+        )
 
     # Layers and units
 

@@ -69,11 +69,11 @@ def compare_with_manifest(store: Path) -> tuple[list[tuple[str, str]], list[str]
     return wrong, [name for name in sizes if name not in listed]
 
 
-def _is_same(file: Path, known: Any) -> bool:
+def _is_same(file: Path, recorded: Any) -> bool:
     content = file.read_bytes()
-    if isinstance(known, str):
-        return hashlib.sha256(content).hexdigest() == known
+    if isinstance(recorded, str):
+        return hashlib.sha256(content).hexdigest() == recorded
     try:
-        return bool(json.loads(content) == known)
+        return bool(json.loads(content) == recorded)
     except (ValueError, RecursionError):
         return False

@@ -72,7 +72,7 @@ def _open_zip(path: Path) -> tuple[zarr.Group, Files]:
 
 
 def _open_remote(url: str) -> zarr.Group:
-    from shapebias.core.store.remote import RemoteFiles  # rarely needed
+    from shapebias.core.store.remote import RemoteFiles  # imported here, since it is rarely needed
 
     files = RemoteFiles.open_url(url)
     try:

@@ -77,9 +77,9 @@ class Store(Protocol):
     store has them: `check_model` and `check_layer` do.
     """
 
-    path: Path | str  # the folder, or the URL; of several stores that of the first
-    attributes: dict[str, Any]  # of several stores, those of the first
-    models: dict[str, schema.Model]  # by label
+    path: Path | str  # the folder or URL of the store, or of the first of several stores
+    attributes: dict[str, Any]  # the attributes of the store, or of the first of several stores
+    models: dict[str, schema.Model]  # the models by their labels
 
     @property
     def identity(self) -> str:
@@ -270,7 +270,7 @@ class Store(Protocol):
         raise UsageError(_unknown(f"layer in {model}", layer, list(layers)))
 
 
-def _unknown(kind: str, name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {printable(', '.join(known), 300)}"
+def _unknown(kind: str, name: str, names: list[str]) -> str:
+    close = get_close_matches(name, names, 1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {printable(', '.join(names), 300)}"
     return f"no {kind} {printable(name)}: {hint}"

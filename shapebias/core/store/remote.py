@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
-_REQUESTS = 32  # at a time
-_SMALL = 1 << 20  # most bytes of a piece that is kept
-_KEPT = 64 << 20  # most bytes of all kept pieces together
-_KEPT_WHOLE = 256 << 20  # most bytes of kept whole files together, unless a single one is larger
+_REQUESTS = 32  # requests at a time
+_SMALL = 1 << 20  # largest number of bytes of a read that is kept in memory
+_KEPT = 64 << 20  # largest number of bytes that are kept in memory
+_KEPT_WHOLE = 256 << 20  # largest number of bytes of whole files that are kept in memory
 
 
 class RemoteFiles(FsspecStore):
@@ -54,11 +54,11 @@ class RemoteFiles(FsspecStore):
         for name in (NAME, EARLY_NAME):
             try:
                 sizes, metadata = read_manifest(files.cat_file(f"{path}/{name}", start=0))
-            except FileNotFoundError:  # stores of earlier versions have none
+            except FileNotFoundError:  # stores of earlier versions have no manifest
                 continue
             except ValueError as error:
                 raise damaged(url, "it cannot be read", name) from error
-            except Exception as error:  # each protocol has its own
+            except Exception as error:  # each protocol raises errors of its own
                 raise unreachable(url, error) from error
             opened._sizes = sizes
             if not any(isinstance(content, str) for content in metadata.values()):
@@ -107,7 +107,7 @@ class RemoteFiles(FsspecStore):
         if isinstance(byte_range, SuffixByteRequest) and key in self._sizes:
             size = self._sizes[key]
             return RangeByteRequest(max(0, size - byte_range.suffix), size)
-        return byte_range or OffsetByteRequest(0)  # else s3fs asks for the size first
+        return byte_range or OffsetByteRequest(0)  # without an end, s3fs asks for the size first
 
     async def _fetch(self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest") -> "Buffer | None":
         """Return the requested bytes, None where the file is missing.
@@ -119,7 +119,7 @@ class RemoteFiles(FsspecStore):
             return _part(self._whole[key], byte_range)
         try:
             value = await super().get(key, prototype, byte_range)
-        except Exception as error:  # each protocol has its own
+        except Exception as error:  # each protocol raises errors of its own
             raise unreachable(f"{self.url}/{key}", error) from error
         if value is None or len(value) <= _length(byte_range, len(value)):
             return value
@@ -129,7 +129,7 @@ class RemoteFiles(FsspecStore):
         return _part(value, byte_range)
 
     def _keep(self, read: "tuple[str, ByteRequest | None]", value: "Buffer") -> None:
-        if len(value) > _SMALL or read in self._kept:  # two may have asked for it at the same time
+        if len(value) > _SMALL or read in self._kept:  # two readers may have asked for it at the same time
             return
         self._kept[read] = value
         self._kept_bytes += len(value)

@@ -103,10 +103,10 @@ class _Attributes:
         default, and TypeError for a value of another type.
         """
         facts: dict[str, Any] = {}
-        for known in fields(cls):
-            is_required = known.default is MISSING and known.default_factory is MISSING
-            if is_required or known.name in attributes:
-                facts[known.name] = attributes[known.name]
+        for declared in fields(cls):
+            is_required = declared.default is MISSING and declared.default_factory is MISSING
+            if is_required or declared.name in attributes:
+                facts[declared.name] = attributes[declared.name]
         for name, kind in get_type_hints(cls).items():
             origin = get_origin(kind)
             plain = kind if origin in (None, UnionType) else origin

@@ -64,11 +64,11 @@ class SingleStore(Store):
         except ShapebiasError:
             raise
         except MemoryError as error:
-            what = f"not enough memory to read {printable(where)}"
+            problem = f"not enough memory to read {printable(where)}"
             raise StoreError(
-                f"{store_name(self.path)}: {what}", self.path, where=printable(where), what=what
+                f"{store_name(self.path)}: {problem}", self.path, where=printable(where), problem=problem
             ) from error
-        except Exception as error:  # zarr, its codecs and its JSON raise nearly every kind
+        except Exception as error:  # zarr, its codecs and its JSON raise errors of nearly every kind
             raise damaged(self.path, printable(str(error) or type(error).__name__, 120), where) from error
 
     def _model(self, label: str) -> schema.Model:
@@ -223,7 +223,7 @@ class SingleStore(Store):
             left_out = {str(method): str(reason) for method, reason in attributes.get("left_out", {}).items()}
             methods = {method.name: method for method in run}
             if len(methods) != len(run) or not all(map(schema.is_safe_name, methods)):
-                raise ValueError("the names of its methods do not fit")
+                raise ValueError("the names of its methods are repeated or unsafe")
         image = self.read(f"{images}/image", shape=[None]).astype(np.int64)
         count = len(image)
 
@@ -271,10 +271,10 @@ class SingleStore(Store):
                 layers = {name: self._layer_of_version_1(model, name) for name in facts.layers}
             else:
                 with self._reading(f"models/{model}"):
-                    known = [schema.Layer.from_attributes(dict(attributes)) for attributes in facts.layer_facts]
-                    layers = {layer.name: layer for layer in known}
+                    layer_facts = [schema.Layer.from_attributes(dict(attributes)) for attributes in facts.layer_facts]
+                    layers = {layer.name: layer for layer in layer_facts}
                     if list(layers) != facts.layers or not all(isinstance(name, str) for name in facts.metrics):
-                        raise ValueError("the names of its layers do not fit")
+                        raise ValueError("the names of its layers differ from its list of layers")
             self._layouts[model] = StoreLayout(model, self._version, layers, tuple(facts.metrics))
         return self._layouts[model]
 
@@ -314,14 +314,14 @@ class SingleStore(Store):
 
     def metric(self, model: str, layer: str, name: str) -> NDArray[np.float32]:
         part = self.metric_part(model, layer, name)
-        own = self._layout(model).part(layer, f"{METRICS}/{name}")
-        if part == own:
+        layout_part = self._layout(model).part(layer, f"{METRICS}/{name}")
+        if part == layout_part:
             return self.layer_read(model, layer, f"{METRICS}/{name}", shape=[self.layers(model)[layer].units])
         with self._reading(f"{part.path} {name}"):
             if part not in self._metrics:  # all layers at once, since each read has a fixed cost
                 self._metrics[part] = LayerArray(self.array(part.path), part)[...]
                 self._metrics[part].flags.writeable = False
-            return self._metrics[part][own.first : own.first + (own.count or 0)]
+            return self._metrics[part][layout_part.first : layout_part.first + (layout_part.count or 0)]
 
     def metric_part(self, model: str, layer: str, name: str) -> ArrayPart:
         layout = self._layout(model)
@@ -360,9 +360,9 @@ class SingleStore(Store):
             return np.concatenate([np.zeros(0, np.float16), *parts])
 
 
-def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
-    return len(shape) == len(wanted) and all(
-        need is None or extent == need for extent, need in zip(shape, wanted, strict=True)
+def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    return len(shape) == len(expected) and all(
+        need is None or extent == need for extent, need in zip(shape, expected, strict=True)
     )
 
 

@@ -23,8 +23,8 @@ class Interval:
 
     def to_record(self) -> dict[str, float | None]:
         """Return the fields by name, ready for JSON; None for one that is unknown."""
-        known = {"mean": self.mean, "low": self.low, "high": self.high}
-        return {name: None if value != value else value for name, value in known.items()}
+        values = {"mean": self.mean, "low": self.low, "high": self.high}
+        return {name: None if value != value else value for name, value in values.items()}
 
     def __str__(self) -> str:
         if not self.is_known:

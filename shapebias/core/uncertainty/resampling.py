@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000  # number of resamples for an interval or a test, unless the caller says otherwise
-MOST = 100_000  # up to this number of arrangements a test goes through all; of more, it takes a random sample
-_AT_ONCE = 4_000_000  # values that are held in memory at once
+MOST = 100_000  # largest number of arrangements that are all tested; of more, a random sample is tested
+_AT_ONCE = 4_000_000  # number of values in memory at once
 _ROUNDING = 1e-12  # fraction of the largest value: statistics that differ by less count as equal
 
 Floats = NDArray[np.float64]
@@ -105,8 +105,8 @@ def resampled_columns(values: Floats, resamples: int, random: np.random.Generato
     values [rows, columns] may be NaN: these are left out, and a mean is NaN where a sample has no other value in the
     column. A sample has as many rows as there are (at least one), drawn with replacement, the same for all columns.
     """
-    rows, known = len(values), ~np.isnan(values)
-    numbers, counted = np.where(known, values, 0.0), known.astype(np.float64)
+    rows, is_defined = len(values), ~np.isnan(values)
+    numbers, counted = np.where(is_defined, values, 0.0), is_defined.astype(np.float64)
     means = []
     for size in block_sizes(resamples, rows):
         drawn = random.integers(0, rows, (size, rows)) + rows * np.arange(size)[:, None]

@@ -28,7 +28,7 @@ from shapebias.core.units.table import UnitTable
 
 Mask = NDArray[np.bool_]
 
-_DEEPEST = 50  # parentheses in parentheses
+_DEEPEST = 50  # largest depth of nested parentheses
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>'[^']*'|"[^"]*") | (?P<symbol><=|>=|!=|==|[<>=~()%]) | (?P<word>[^\s<>=!~()%'"]+))""", re.X
 )
@@ -46,14 +46,14 @@ _ORDER: dict[str, Callable[..., Mask]] = {
 class FilterError(UsageError):
     """The filter expression is wrong. `column` is the position of the error in it, in characters from 1."""
 
-    def __init__(self, what: str, column: int, hint: str = "") -> None:
-        super().__init__(f"{what} at column {column}" + (f": {hint}" if hint else ""))
+    def __init__(self, problem: str, column: int, hint: str = "") -> None:
+        super().__init__(f"{problem} at column {column}" + (f": {hint}" if hint else ""))
         self.column = column
 
 
 @dataclass(frozen=True)
 class _Token:
-    kind: str  # string, symbol, word, end
+    kind: str  # kind of the token: string, symbol, word or end
     text: str
     column: int
 
@@ -120,7 +120,7 @@ def _tokens(text: str) -> list[_Token]:
         if match is None:
             position += len(text[position:]) - len(text[position:].lstrip())
             hint = "the quote is not closed" if text[position] in "'\"" else "did you mean !=?"
-            raise FilterError(f"{printable(text[position])} is out of place", position + 1, hint)
+            raise FilterError(f"unexpected {printable(text[position])}", position + 1, hint)
         kind = str(match.lastgroup)
         tokens.append(_Token(kind, match[kind], match.start(kind) + 1))
         position = match.end()
@@ -181,7 +181,7 @@ class _Parser:
         opened = self._take()
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise FilterError("too many parentheses", opened.column)
+            raise FilterError("parentheses are nested too deeply", opened.column)
         mask = self._expression()
         self._depth -= 1
         if self._next.text != ")":
@@ -196,7 +196,9 @@ class _Parser:
         if percent:
             self._take()
         if number < 0 or (percent and number > 100) or (not percent and number % 1 != 0):
-            raise FilterError(f"{printable(amount.text, 40)} is no amount", amount.column, "write 10 or 10%")
+            raise FilterError(
+                f"{printable(amount.text, 40)} is not a number of units", amount.column, "write 10 or 10%"
+            )
         name = self._column()
         if self._is_text(name.text):
             raise FilterError(f"{name.text} is text", name.column, "only numbers have a top and a bottom")
@@ -217,7 +219,7 @@ class _Parser:
         if symbol == "~":
             raise FilterError("~ searches texts", operator.column, f"{name.text} is a number: use < <= > >= = !=")
         values, number = self._numbers(name.text), _number(value)
-        with np.errstate(over="ignore"):  # beyond float32 is infinite
+        with np.errstate(over="ignore"):  # numbers beyond float32 become infinite
             return _ORDER[symbol](values, values.dtype.type(number) if values.dtype.kind == "f" else number)
 
     def _column(self) -> _Token:
@@ -225,17 +227,19 @@ class _Parser:
         names none.
         """
         token = self._take()
-        known = filter_columns(self._table)
+        columns = filter_columns(self._table)
         if token.kind != "word":
             raise _unexpected(token, "a metric, model, layer or unit")
         titles = {title.lower(): name for title, name in _titles(self._table).items()}
-        if token.text not in known and token.text.lower() in titles:
+        if token.text not in columns and token.text.lower() in titles:
             return replace(token, text=titles[token.text.lower()])
-        if token.text not in known:
+        if token.text not in columns:
             absent = f"{token.text} is not in this store"
-            what = absent if token.text in METRICS else f'unknown metric "{printable(token.text, 40)}"'
-            close = get_close_matches(token.text.lower(), known, 1)
-            raise FilterError(what, token.column, f"did you mean {close[0]}?" if close else f"use {', '.join(known)}")
+            problem = absent if token.text in METRICS else f'unknown metric "{printable(token.text, 40)}"'
+            close = get_close_matches(token.text.lower(), columns, 1)
+            raise FilterError(
+                problem, token.column, f"did you mean {close[0]}?" if close else f"use {', '.join(columns)}"
+            )
         return token
 
     def _is_text(self, name: str) -> bool:
@@ -244,13 +248,13 @@ class _Parser:
     def _numbers(self, name: str) -> NDArray[np.float32] | NDArray[np.int32]:
         return self._table.index if name == "unit" else self._table.columns[name]
 
-    def _compare_texts(self, name: str, symbol: str, wanted: str) -> Mask:
+    def _compare_texts(self, name: str, symbol: str, value: str) -> Mask:
         """Return which rows of the column `name` match the text `wanted` by = != or ~, bool [rows]. Compares each
         different text once.
         """
 
         def matches(text: object) -> bool:
-            return wanted.casefold() in str(text).casefold() if symbol == "~" else str(text) == wanted
+            return value.casefold() in str(text).casefold() if symbol == "~" else str(text) == value
 
         if name in ("model", "layer"):
             part = ("model", "layer").index(name)
@@ -262,9 +266,9 @@ class _Parser:
         return ~mask if symbol == "!=" else mask
 
 
-def _unexpected(token: _Token, wanted: str) -> FilterError:
+def _unexpected(token: _Token, expected: str) -> FilterError:
     text = "the end" if token.kind == "end" else printable(token.text, 40)
-    return FilterError(f"{text} where {wanted} is expected", token.column)
+    return FilterError(f"{text} where {expected} is expected", token.column)
 
 
 def _number(token: _Token) -> float:

@@ -19,14 +19,16 @@ class Marks:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._parts = [(part, _StoreNotes(part.store)) for part in store.parts]
-        self._owners = {here: (notes, label) for part, notes in self._parts for label, here in part.labels.items()}
+        self._owners = {
+            joined_label: (notes, label) for part, notes in self._parts for label, joined_label in part.labels.items()
+        }
 
     @property
     def paths(self) -> list[Path]:
         """The file of each store's marks."""
         return [notes.path for _, notes in self._parts]
 
-    def _at(self, unit: Unit) -> tuple["_StoreNotes", str]:
+    def _notes_of(self, unit: Unit) -> tuple["_StoreNotes", str]:
         """Return the notes of the unit's own store, and the unit's name in that store."""
         notes, label = self._owners[unit.model]
         return notes, str(Unit(label, unit.layer, unit.index))
@@ -34,7 +36,7 @@ class Marks:
     def __contains__(self, unit: object) -> bool:
         if not isinstance(unit, Unit):
             return False
-        notes, name = self._at(unit)
+        notes, name = self._notes_of(unit)
         return name in notes.by_unit
 
     def __len__(self) -> int:
@@ -42,7 +44,7 @@ class Marks:
 
     def note(self, unit: Unit) -> str:
         """Return the unit's note, empty where it has none."""
-        notes, name = self._at(unit)
+        notes, name = self._notes_of(unit)
         return notes.by_unit.get(name, "")
 
     def units(self) -> list[Unit]:
@@ -63,9 +65,11 @@ class Marks:
         After the last comes the first. Returns None where no unit is marked.
         """
         marked = self.units()[::step]
-        here = self._position(unit)
+        position = self._position(unit)
         beyond = (
-            other for other in marked if (self._position(other) > here if step > 0 else self._position(other) < here)
+            other
+            for other in marked
+            if (self._position(other) > position if step > 0 else self._position(other) < position)
         )
         return next(beyond, marked[0] if marked else None)
 
@@ -80,12 +84,12 @@ class Marks:
 
     def set(self, unit: Unit, note: str = "") -> None:
         """Mark a unit, or change its note. Raises ShapebiasError where that cannot be written to the disk."""
-        notes, name = self._at(unit)
+        notes, name = self._notes_of(unit)
         notes.change(name, note)
 
     def remove(self, unit: Unit) -> None:
         """Remove a unit's mark and note. Raises ShapebiasError where that cannot be written to the disk."""
-        notes, name = self._at(unit)
+        notes, name = self._notes_of(unit)
         notes.change(name, None)
 
 

@@ -73,9 +73,9 @@ class UnitTable:
         Raises UsageError for a metric that the table does not have.
         """
         if metric not in self.columns:
-            known = ", ".join(self.columns)
+            columns = ", ".join(self.columns)
             reason = "not in this store" if metric in METRICS else "no metric"
-            raise UsageError(f"{printable(metric)} is {reason}: sort by one of {known}")
+            raise UsageError(f"{printable(metric)} is {reason}: sort by one of {columns}")
         values = self.columns[metric]
         if METRICS[metric].is_text:
             values = _ranks(values)
@@ -93,7 +93,7 @@ def _stable_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
 
     Read as integers, the bits of floats have the order of their values once those of negative floats are inverted.
     """
-    # The same bits for all NaN, and for 0 and -0.
+    # Give all NaN the same bits, and 0 and -0 the same bits.
     plain = np.where(np.isnan(values), np.float32(np.nan), values + np.float32(0))
     bits = plain.view(np.uint32)
     keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)

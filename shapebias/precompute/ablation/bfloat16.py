@@ -109,10 +109,10 @@ class Bfloat16Check:
         kind = self._device.type
         heads = [module for module in self._network.modules() if isinstance(module, nn.Linear)][-1:]
 
-        def exact(own: Callable[..., Any]) -> Callable[..., Any]:
+        def exact(function: Callable[..., Any]) -> Callable[..., Any]:
             def forward(inputs: Tensor) -> Any:
                 with torch.autocast(kind, torch.bfloat16, enabled=False):
-                    return own(inputs.float())
+                    return function(inputs.float())
 
             return forward
 
@@ -191,7 +191,7 @@ class DecisionRows:
         self,
         scores: Callable[[Tensor], Tensor],
         choice: DecisionRule,
-        known: NDArray[np.int32],
+        decisions: NDArray[np.int32],
         *,
         device: torch.device,
         most: int,
@@ -202,8 +202,8 @@ class DecisionRows:
         choice:  the rule that turns these scores into decisions
         known:   int32 [R]
         """
-        self.known = torch.from_numpy(known).to(device).long()
-        self.decided, self.most = known.copy(), most
+        self.known = torch.from_numpy(decisions).to(device).long()
+        self.decided, self.most = decisions.copy(), most
         self._scores, self._choice = scores, choice
         self.done = torch.zeros_like(self.known, dtype=torch.bool)
         self._exact, self._rough = (  # lead of the known decision in float32 and in bfloat16; NaN: not run

@@ -50,8 +50,13 @@ class AblationCache:
         try:
             with np.load(self._file(facts), allow_pickle=False) as kept:
                 scores = {name: kept[name] for name in kept.files}
-            how = json.loads(bytes(scores.pop(_HOW)))
-            ablated = Ablated(scores, why_whole=how["why_whole"], in_float32=how["in_float32"], notes=how["notes"])
+            facts_of_run = json.loads(bytes(scores.pop(_HOW)))
+            ablated = Ablated(
+                scores,
+                why_whole=facts_of_run["why_whole"],
+                in_float32=facts_of_run["in_float32"],
+                notes=facts_of_run["notes"],
+            )
         except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile):  # none, or not one of ours
             return None
         right = all(values.shape == (units,) and values.dtype == np.float32 for values in scores.values())
@@ -60,8 +65,8 @@ class AblationCache:
     def put(self, facts: dict[str, Any], ablated: Ablated) -> None:
         """Keep a layer's result, which depends on `facts` (JSON). Raises ShapebiasError where it cannot be written."""
         content = io.BytesIO()
-        how = {"why_whole": ablated.why_whole, "in_float32": ablated.in_float32, "notes": ablated.notes}
-        arrays = ablated.scores | {_HOW: np.frombuffer(json.dumps(how).encode(), np.uint8)}
+        facts_of_run = {"why_whole": ablated.why_whole, "in_float32": ablated.in_float32, "notes": ablated.notes}
+        arrays = ablated.scores | {_HOW: np.frombuffer(json.dumps(facts_of_run).encode(), np.uint8)}
         np.savez(content, **arrays)  # type: ignore[arg-type]  # its stubs know one keyword of their own
         write_atomically(self._file(facts), content.getvalue())
 

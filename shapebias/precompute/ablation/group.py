@@ -70,7 +70,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
     stored_text = f"now than {spec.label} in {store_text}"
     runner = stored_runner(store, spec, image_set, device, layers=settings.layers, stored_text=stored_text)
     if [layer.name for layer in runner.layers] != list(store.layers(spec.label)):
-        raise ShapebiasError(f"{spec.label} has other layers now than in {store_text}: make it again")
+        raise ShapebiasError(f"{spec.label} has other layers now than in {store_text}: make the store again")
     comparison = _Comparison(runner, zeroed)
     targets = runner.targets(image_set.labels)
     labelled = np.flatnonzero(targets >= 0)
@@ -118,11 +118,11 @@ class _Comparison:
         runner = self._runner
         for batch in stream.batches(f"{runner.model.label}: {title}", geometry, positions):
             first = 0
-            for before, after in in_parts(self._both, batch.pixels):
+            for before, after in in_parts(self._with_and_without, batch.pixels):
                 yield batch.positions[first : first + len(before)], before, after
                 first += len(before)
 
-    def _both(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+    def _with_and_without(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """Return the scores [B, classes] with and without the units, for images uint8 [B, H, W, 3]."""
         before, after = self._runner.forward(pixels), self._runner.forward(pixels, self._silence)
         assert before is not None
@@ -138,8 +138,8 @@ class _Comparison:
         """
         right, seen = np.zeros(2, np.int64), 0
         for rows, *scores in self._scores(stream, "accuracy", labelled, self._runner.geometry):
-            wanted = targets[labelled[rows]]
-            right += [int((self._runner.decide(side) == wanted).sum()) for side in scores]
+            labels = targets[labelled[rows]]
+            right += [int((self._runner.decide(side) == labels).sum()) for side in scores]
             seen += len(rows)
         return (float(right[0] / seen), float(right[1] / seen)) if seen else None
 

@@ -38,16 +38,16 @@ class _Tally:
     def run(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Run an ATen function and count the tensors it returns."""
         output = func(*args, **options)
-        known = {_address(tensor) for tensor in tensors_in([args, options])}
+        addresses = {_address(tensor) for tensor in tensors_in([args, options])}
         for tensor in tensors_in(output):
-            if _address(tensor) not in known:
+            if _address(tensor) not in addresses:
                 size = tensor.untyped_storage().nbytes()
                 self.now += size
-                weakref.finalize(tensor, self._free, size)
+                weakref.finalize(tensor, self._count_freed, size)
         self.peak = max(self.peak, self.now)
         return output
 
-    def _free(self, size: int) -> None:
+    def _count_freed(self, size: int) -> None:
         self.now -= size
 
 

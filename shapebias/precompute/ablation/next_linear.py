@@ -79,11 +79,11 @@ class NextLinear:
         for first in range(0, units, _ROWS):
             some = torch.arange(first, min(first + _ROWS, units), device=output.device)
             rows = torch.zeros_like(some)
-            changed, wanted = take_rows(output, rows), take_rows(plain, rows)
+            changed, zeroed = take_rows(output, rows), take_rows(plain, rows)
             for row, unit in enumerate(some.tolist()):
                 changed[row, unit] = 0
-                wanted[row, self._columns(unit)] = 0
-            if not torch.equal(self.inputs(changed), wanted):
+                zeroed[row, self._columns(unit)] = 0
+            if not torch.equal(self.inputs(changed), zeroed):
                 raise NoRestError("units share its inputs")
 
     def _columns(self, unit: int) -> slice:

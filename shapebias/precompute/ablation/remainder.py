@@ -95,7 +95,7 @@ class Rest:
         Raises NoRestError where the remainder cannot be split off.
         """
         if layer.function or layer.layout.axes is not None:
-            raise NoRestError("its maps are no module's output as it is")
+            raise NoRestError("no module returns its maps unchanged")
         self._network, self._layer = network, layer
         self._image = images[:1]
         recorder, seen = _CallRecorder(), []
@@ -119,14 +119,14 @@ class Rest:
 
         Raises NoRestError where there is none.
         """
-        last = self._calls.index(self._last(self._calls))
+        last = self._calls.index(self._last_call(self._calls))
         for call in self._calls[last + 1 :]:
             inside = call.ended < self._calls[last].ended
             if not inside and isinstance(self._network.get_submodule(call.path), kinds):
                 return call.path, call.number
-        raise NoRestError("nothing of the kind behind it")
+        raise NoRestError("no suitable module runs after it")
 
-    def _last(self, calls: list[_Call]) -> _Call:
+    def _last_call(self, calls: list[_Call]) -> _Call:
         return next(call for call in calls if (call.path, call.number) == (self._layer.module, self._layer.call))
 
     def _plan(self, calls: list[_Call], rows: int) -> dict[str, list[_Step]]:
@@ -138,9 +138,9 @@ class Rest:
 
         Raises NoRestError where the layer's call did not give one row for each image.
         """
-        last = self._last(calls)
+        last = self._last_call(calls)
         if not isinstance(last.output, Tensor) or last.output.shape[0] != rows:
-            raise NoRestError("its module returns more than one map an image")
+            raise NoRestError("its module returns more than one map per image")
         steps: dict[str, list[_Step]] = defaultdict(list)
         short: set[int] = set()
         for call in calls:
@@ -156,7 +156,7 @@ class Rest:
         return {
             path: of_module
             for path, of_module in steps.items()
-            if any(step.is_layer or _holds(step) for step in of_module)
+            if any(step.is_layer or _has_placeholder(step) for step in of_module)
         }
 
     def _check(self, images: Tensor, output: Tensor, scores: Tensor | None) -> None:
@@ -167,8 +167,8 @@ class Rest:
         if scores is None or scores.ndim != 2:
             raise NoRestError("the network gives no class scores")
         rows = torch.tensor([*range(len(images)), 0], device=images.device)
-        if not _near(self(take_rows(output, rows)), scores[rows]):
-            raise NoRestError("something from before it is used behind it")
+        if not _are_close(self(take_rows(output, rows)), scores[rows]):
+            raise NoRestError("a tensor computed before it is used after it")
 
         def silence(_: int, seen: Tensor) -> Tensor:
             changed = seen.clone()
@@ -176,9 +176,9 @@ class Rest:
             return changed
 
         with Watch(self._network, [self._layer], silence):
-            wanted = first_tensor(self._network(images))
-        if wanted is None or not _near(self(silence(0, output)), wanted):
-            raise NoRestError("its output is used in another way than its module's")
+            expected = first_tensor(self._network(images))
+        if expected is None or not _are_close(self(silence(0, output)), expected):
+            raise NoRestError("the network uses its output differently from its module's output")
 
     def __call__(self, output: Tensor) -> Tensor:
         """Return the scores [R, classes] for outputs [R, units, h, w] of the layer, which may be overwritten."""
@@ -191,7 +191,7 @@ class Rest:
         return scores
 
 
-def _holds(step: _Step) -> bool:
+def _has_placeholder(step: _Step) -> bool:
     return step.placeholder is not None
 
 
@@ -201,7 +201,7 @@ def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., A
     Its calls take the `steps` one after another, and run behind the last one. output [R, units, h, w]: the layer's.
     """
 
-    def make(own: Callable[..., Any]) -> Callable[..., Any]:
+    def make(function: Callable[..., Any]) -> Callable[..., Any]:
         waiting = iter(steps)
 
         def forward(*inputs: Any, **options: Any) -> Any:
@@ -210,14 +210,14 @@ def _forward_of(steps: list[_Step], output: Tensor) -> Callable[[Callable[..., A
                 return output
             if step.placeholder is not None:
                 return step.placeholder[:1].expand(len(output), *step.placeholder.shape[1:])
-            return own(*inputs, **options)
+            return function(*inputs, **options)
 
         return forward
 
     return make
 
 
-def _near(scores: Tensor, expected: Tensor) -> bool:
+def _are_close(scores: Tensor, expected: Tensor) -> bool:
     """Return whether scores are equal to the expected ones up to rounding, with NaN at the same positions."""
     tolerance = _TOLERANCE if scores.dtype == torch.float32 else _HALF_TOLERANCE
     scale = float(expected.float().abs().nan_to_num(posinf=0).max())

@@ -72,8 +72,10 @@ def score_units(
     model's. Raises ShapebiasError where the network fails.
     """
     facts = [task.facts(runner) for task in tasks]
-    kept = [cache.get(own, runner.layers[task.layer].units) for own, task in zip(facts, tasks, strict=True)]
-    missing = [number for number, known in enumerate(kept) if known is None]
+    kept = [
+        cache.get(task_facts, runner.layers[task.layer].units) for task_facts, task in zip(facts, tasks, strict=True)
+    ]
+    missing = [number for number, cached in enumerate(kept) if cached is None]
     for number, ablated in engine.run_tasks([tasks[number] for number in missing]):
         cache.put(facts[missing[number]], ablated)
         kept[missing[number]] = ablated
@@ -113,7 +115,9 @@ class _Notes:
             self._notes.append(f"ablation ran only the rest of the network behind {names}")
         if self._checked:
             shares = printable(", ".join(self._checked), 400)
-            self._notes.append(f"ablation ran in bfloat16, and where that was not certain in float32: {shares}")
+            self._notes.append(
+                f"ablation ran in bfloat16; decisions that were not certain were run again in float32: {shares}"
+            )
 
 
 def _facts(runner: Runner, mapping: dict[str, list[int]]) -> dict[str, Any]:

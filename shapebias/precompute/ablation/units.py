@@ -83,7 +83,7 @@ class UnitAblation:
         room, most = int(memory * (1 - _KEPT_SHARE)), _MOST_ROWS[runner.device.device.type]
         if room < row_bytes:
             needed = int(row_bytes / (1 - _KEPT_SHARE)) // 1_000_000 + 1
-            raise ShapebiasError(f"{runner.model.label}: ablating {layer.name} needs --memory {needed} at least")
+            raise ShapebiasError(f"{runner.model.label}: ablating {layer.name} needs at least --memory {needed}")
         self.check = Bfloat16Check(runner.network, runner.device, room // 2)
         self.rows = min((room - self.check.weight_bytes) // row_bytes, most)
 
@@ -172,12 +172,12 @@ class UnitAblation:
         with self.runner.guarded(), self.runner.device.inference():
             kept = self._keep(self.runner.inputs(pixels))
             unit, image = kept.active.T.nonzero().unbind(1)
-            known = choice.decide(kept.scores)[image.cpu().numpy()]
+            decisions = choice.decide(kept.scores)[image.cpu().numpy()]
 
             def scores(some: Tensor) -> Tensor:
                 return self._scores(kept, image[some], unit[some])
 
-            rows = DecisionRows(scores, choice, known, device=image.device, most=self.rows)
+            rows = DecisionRows(scores, choice, decisions, device=image.device, most=self.rows)
             self.check.decide(rows)
         return image.cpu().numpy(), unit.cpu().numpy(), rows.decided
 
@@ -246,7 +246,7 @@ def accuracy_drop(
     choice = DecisionRule(ablation.runner.decide, lambda scores: scores)
     positions, geometry = labelled.positions[rows], ablation.runner.geometry
     for image, unit, decided in ablation.decisions(title, stream, positions, choice, geometry=geometry):
-        wanted = target[rows[image]]
-        change = (decision[rows[image]] == wanted).astype(float) - (decided == wanted)
+        image_targets = target[rows[image]]
+        change = (decision[rows[image]] == image_targets).astype(float) - (decided == image_targets)
         lost += np.bincount(unit, change, minlength=ablation.layer.units)
     return {"accuracy_drop": (lost / max(len(rows), 1)).astype(np.float32)}

@@ -35,18 +35,18 @@ def attack_images(
     with _as_constant(network), torch.enable_grad():
         attacked = batch
         if attack.random_start:
-            attacked = _within(attack, batch, _start(batch, attack.norm, attack.epsilon, generator))
+            attacked = _project(attack, batch, _start(batch, attack.norm, attack.epsilon, generator))
         for _ in range(attack.steps):
             attacked = attacked.detach().requires_grad_()
             loss = F.cross_entropy(network(attacked), labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, attacked)
             with torch.no_grad():
                 moved = _direction(gradient, attack.norm).mul_(attack.step_size).add_(attacked).sub_(batch)
-                attacked = _within(attack, batch, moved)
+                attacked = _project(attack, batch, moved)
     return attacked.detach()
 
 
-def _within(attack: Attack, batch: Tensor, change: Tensor) -> Tensor:
+def _project(attack: Attack, batch: Tensor, change: Tensor) -> Tensor:
     """Return batch + change, limited to the attack's ball around the images and to [0, 1].
 
     Limiting values to [0, 1] moves them towards the image's own, so the result stays in the ball.
@@ -188,7 +188,9 @@ def _draw(
     if generator is None or isinstance(generator, torch.Generator):
         where = device if generator is None else generator.device
         return draw((count, *shape), generator=generator, device=where)
-    return torch.stack([draw(shape, generator=own, device=own.device) for own in generator])
+    return torch.stack(
+        [draw(shape, generator=image_generator, device=image_generator.device) for image_generator in generator]
+    )
 
 
 def _direction(gradient: Tensor, norm: str) -> Tensor:

@@ -21,7 +21,7 @@ def cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
     point = subject.head.averaged
     if point is None:
         raise NotApplicable("its class scores are not one linear layer behind global average pooling")
-    return Explanation(maps=_weighted(subject, question, point, lambda slopes: slopes.sum((2, 3), keepdim=True)))
+    return Explanation(maps=_weighted_maps(subject, question, point, lambda slopes: slopes.sum((2, 3), keepdim=True)))
 
 
 def grad_cam(subject: Subject, choice: Choice, question: Question) -> Explanation:
@@ -34,11 +34,11 @@ def grad_cam(subject: Subject, choice: Choice, question: Question) -> Explanatio
     point = subject.head.last
     if point is None:
         raise NotApplicable("its class scores have no gradient by maps of more than one position")
-    maps = _weighted(subject, question, point, lambda slopes: slopes.mean((2, 3), keepdim=True))
+    maps = _weighted_maps(subject, question, point, lambda slopes: slopes.mean((2, 3), keepdim=True))
     return Explanation(maps=maps.clamp_min(0))
 
 
-def _weighted(subject: Subject, question: Question, point: MapsPoint, weigh: Callable[[Tensor], Tensor]) -> Tensor:
+def _weighted_maps(subject: Subject, question: Question, point: MapsPoint, weigh: Callable[[Tensor], Tensor]) -> Tensor:
     """Return the sum over channels of the maps at `point` times weights [B, C, 1, 1]: float32 [B, h, w].
 
     `weigh` computes the weights from the derivatives of the logit with respect to the maps, [B, C, h, w]. Raises

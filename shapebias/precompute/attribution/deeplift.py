@@ -119,10 +119,12 @@ class _Rescaling(TorchFunctionMode):
             options = options | {"inplace": False}
         elif not name.endswith("_"):
             return _Slopes.apply(given, lambda source: func(source, *args[1:], **options))
-        return given.copy_(_Slopes.apply(given.clone(), lambda source: func(_own(source, name), *args[1:], **options)))
+        return given.copy_(
+            _Slopes.apply(given.clone(), lambda source: func(_gradient_of(source, name), *args[1:], **options))
+        )
 
 
-def _own(source: Tensor, function: str) -> Tensor:
+def _gradient_of(source: Tensor, function: str) -> Tensor:
     """Return `source`, or a copy of it where the function with the name `function` would overwrite it."""
     return source.clone() if function.endswith("_") else source
 
@@ -148,13 +150,13 @@ class _Slopes(torch.autograd.Function):
         source, result = ctx.saved_tensors
         of_image, _ = gradient.chunk(2)
 
-        def own() -> Tensor:
+        def local_gradient() -> Tensor:
             with torch.enable_grad():
                 point = source.chunk(2)[0].detach().requires_grad_()
                 slopes: tuple[Tensor, ...] = torch.autograd.grad(ctx.function(point), point, of_image)
             return slopes[0]
 
-        return _scaled(_difference(result).mul_(of_image), source, own), None
+        return _scaled(_difference(result).mul_(of_image), source, local_gradient), None
 
 
 class _PoolingSlopes(torch.autograd.Function):
@@ -176,12 +178,12 @@ class _PoolingSlopes(torch.autograd.Function):
         """Return the gradient times the slopes."""
         source, result, positions = ctx.saved_tensors
         of_image, _ = gradient.chunk(2)
-        (one, other), (here, there) = result.chunk(2), positions.chunk(2)
+        (one, other), (positions_one, positions_other) = result.chunk(2), positions.chunk(2)
         larger = torch.maximum(one, other)
-        shares = _unpooled(of_image * (larger - other), here, source) + _unpooled(
-            of_image * (one - larger), there, source
+        shares = _unpooled(of_image * (larger - other), positions_one, source) + _unpooled(
+            of_image * (one - larger), positions_other, source
         )
-        return _scaled(shares, source, lambda: _unpooled(of_image, here, source)), None
+        return _scaled(shares, source, lambda: _unpooled(of_image, positions_one, source)), None
 
 
 def _unpooled(values: Tensor, positions: Tensor, source: Tensor) -> Tensor:
@@ -199,7 +201,7 @@ def _difference(values: Tensor) -> Tensor:
     return one - other
 
 
-def _scaled(change: Tensor, source: Tensor, own: Callable[[], Tensor]) -> Tensor:
+def _scaled(change: Tensor, source: Tensor, gradient: Callable[[], Tensor]) -> Tensor:
     """Return the slopes: `change` divided by the difference between the halves of `source`; twice, once for each half.
 
     Where the halves are equal, the slope is the function's own gradient, which `own` returns for one half.
@@ -208,5 +210,5 @@ def _scaled(change: Tensor, source: Tensor, own: Callable[[], Tensor]) -> Tensor
     same = difference.abs() < _SAME
     slopes = change.div_(difference)
     if same.any():
-        slopes = torch.where(same, own(), slopes)
+        slopes = torch.where(same, gradient(), slopes)
     return torch.cat([slopes, slopes])

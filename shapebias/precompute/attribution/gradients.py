@@ -57,7 +57,7 @@ def integrated_gradients(subject: Subject, choice: Choice, question: Question) -
     """
     positions, weights = quadrature(choice.word("rule"), choice.count("steps"))
     baselines = draw_baselines(choice.word("baseline"), question, question.generators())
-    return _along(subject, question, _Ways(baselines, positions.expand(len(question), -1), weights))
+    return _explain_along(subject, question, _Ways(baselines, positions.expand(len(question), -1), weights))
 
 
 def gradient_shap(subject: Subject, choice: Choice, question: Question) -> Explanation:
@@ -68,7 +68,7 @@ def gradient_shap(subject: Subject, choice: Choice, question: Question) -> Expla
     samples, generators = choice.count("samples"), question.generators()
     positions = torch.stack([torch.rand(samples, generator=generator) for generator in generators])
     baselines = draw_baselines(choice.word("baseline"), question, generators, choice.count("baselines"))
-    return _along(subject, question, _Ways(baselines, positions, torch.full((samples,), 1 / samples)))
+    return _explain_along(subject, question, _Ways(baselines, positions, torch.full((samples,), 1 / samples)))
 
 
 def quadrature(rule: str, steps: int) -> tuple[Tensor, Tensor]:
@@ -105,7 +105,7 @@ class _Ways:
         return self.baselines[images][:, numbers.to(self.baselines.device)]
 
 
-def _along(subject: Subject, question: Question, ways: _Ways) -> Explanation:
+def _explain_along(subject: Subject, question: Question, ways: _Ways) -> Explanation:
     """Return the weighted sum of (x - b) * dS/dx over the points `ways`, with its completeness gap.
 
     x is the image, b the point's baseline and S the logit.
@@ -121,10 +121,10 @@ def _along(subject: Subject, question: Question, ways: _Ways) -> Explanation:
         products = gradients.view_as(difference).mul_(difference).mul_(weights[part])
         total[images] += products.sum(1)
     maps = total.sum(1)
-    return Explanation(maps=maps, gap=relative_gap(maps, _rise(subject, question, ways)))
+    return Explanation(maps=maps, gap=relative_gap(maps, _score_rise(subject, question, ways)))
 
 
-def _rise(subject: Subject, question: Question, ways: _Ways) -> Tensor:
+def _score_rise(subject: Subject, question: Question, ways: _Ways) -> Tensor:
     """Return each image's logit minus the mean logit of its baselines, float32 [B].
 
     In the mean, a baseline counts as much as the samples that use it.

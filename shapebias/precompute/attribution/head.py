@@ -74,7 +74,7 @@ def run_with_maps(
     taken.
     """
     calls: Counter[str] = Counter()
-    wanted = {(point.function, point.occurrence): number for number, point in enumerate(points)}
+    numbers = {(point.function, point.occurrence): number for number, point in enumerate(points)}
     functions = {point.function for point in points}
     tensors: list[Tensor | None] = [None] * len(points)
 
@@ -82,7 +82,7 @@ def run_with_maps(
         result = func(*args, **options)
         name = func.overloadpacket.__name__
         if name in functions:
-            number = wanted.get((name, calls[name]))
+            number = numbers.get((name, calls[name]))
             calls[name] += 1
             tensor = next(tensors_in(result), None)
             if number is not None and tensor is not None and tensor.shape[1:] == points[number].shape:
@@ -133,7 +133,10 @@ class _Flow:
         out.
         """
         sources, operations = self._sources(), self._recording.operations
-        first = next((one.position for one in operations if is_convolution(one) or is_linear(one)), len(operations))
+        first = next(
+            (operation.position for operation in operations if is_convolution(operation) or is_linear(operation)),
+            len(operations),
+        )
         unpooled: dict[Value, None] = {}
         for operation in reversed(operations[first:]):
             if operation.outputs and operation.output in sources and self._layout(operation.output) is not None:
@@ -145,10 +148,10 @@ class _Flow:
 
     def averaged(self) -> MapsPoint | None:
         """Return the point of the maps whose global average one linear layer turns into the scores; None without it."""
-        weighted = _before(self._scores, lambda operation: _is_copy(operation) or _is_affine(operation))
+        weighted = _last_value_before(self._scores, lambda operation: _is_copy(operation) or _is_affine(operation))
         if weighted is None or weighted.producer is None or not is_pointwise(weighted.producer):
             return None
-        average = _before(_only_source(weighted.producer), _is_copy)
+        average = _last_value_before(_only_source(weighted.producer), _is_copy)
         maps = None if average is None or average.producer is None else self._averaged_by(average.producer)
         return None if maps is None else self._point(maps)
 
@@ -164,14 +167,14 @@ class _Flow:
     def _sources(self) -> set[Value]:
         """Return the scores, and all values that they are computed from, directly or through others."""
         waiting = [] if self._scores is None else [self._scores]
-        known = set(waiting)
+        dependent = set(waiting)
         while waiting:
             operation = waiting.pop().producer
             inputs = () if operation is None else operation.inputs
-            fresh = {value for value in inputs if value.depends} - known
-            known |= fresh
+            fresh = {value for value in inputs if value.depends} - dependent
+            dependent |= fresh
             waiting += fresh
-        return known
+        return dependent
 
     def _layout(self, value: Value) -> Layout | None:
         """Return how a value holds maps; None where it holds no maps, or maps of one position."""
@@ -198,7 +201,7 @@ class _Flow:
         return value
 
 
-def _before(value: Value | None, passes: Callable[[Operation], bool]) -> Value | None:
+def _last_value_before(value: Value | None, passes: Callable[[Operation], bool]) -> Value | None:
     """Return the value from which operations that `passes` accepts, one after another, made `value`; else `value`.
 
     None where one of these operations does not compute from exactly one value, apart from constants.

@@ -26,13 +26,15 @@ def lime(subject: Subject, choice: Choice, question: Question) -> Explanation:
     baselines = _baselines(choice, question, parts)
     scores = torch.empty((len(question), samples), device=device)
     for images, part in blocks(len(question), samples, subject.budget.images):
-        masks = torch.stack([own[part][:, areas] for own, areas in zip(visible[images], parts[images], strict=True)])
+        masks = torch.stack(
+            [of_image[part][:, areas] for of_image, areas in zip(visible[images], parts[images], strict=True)]
+        )
         changed = torch.where(masks[:, :, None], question.images[images, None], baselines[images, None])
         targets = question.targets[images].repeat_interleave(masks.shape[1])
         scores[images, part] = subject.score(changed.flatten(0, 1), targets, of).view(masks.shape[:2])
-    known = torch.where(varies(scores), scores, 0.0)
-    coefficients = [_coefficients(choice, *of_image) for of_image in zip(visible, known, strict=True)]
-    return Explanation(maps=torch.stack([own[areas] for own, areas in zip(coefficients, parts, strict=True)]))
+    defined = torch.where(varies(scores), scores, 0.0)
+    coefficients = [_coefficients(choice, *of_image) for of_image in zip(visible, defined, strict=True)]
+    return Explanation(maps=torch.stack([of_image[areas] for of_image, areas in zip(coefficients, parts, strict=True)]))
 
 
 def superpixels(choice: Choice, image: Tensor) -> Tensor:

@@ -17,11 +17,11 @@ _SUPPRESSED = 0.99  # the first mask removes this fraction of the score that blu
 def meaningful_perturbation(subject: Subject, choice: Choice, question: Question) -> Explanation:
     """Return 1 - m for each image's mask m, float32 [B, cells, cells] in [0, 1]: 1 where the mask blurs the image."""
     numbers = torch.arange(len(question))
-    masks = subject.in_parts(lambda part: _learned(subject, choice, question.part(part.tolist())), numbers)
+    masks = subject.in_parts(lambda part: _learn_masks(subject, choice, question.part(part.tolist())), numbers)
     return Explanation(maps=1 - torch.cat(masks))
 
 
-def _learned(subject: Subject, choice: Choice, question: Question) -> Tensor:
+def _learn_masks(subject: Subject, choice: Choice, question: Question) -> Tensor:
     """Return the masks m in [0, 1] at the end of the gradient descent, float32 [B, cells, cells].
 
     A mask is 1 where the image stays clear and 0 where it is blurred.
@@ -47,7 +47,9 @@ def _offsets(choice: Choice, question: Question) -> Tensor:
     - 1.
     """
     limit, shape = pixels(choice.number("jitter"), question.images.shape[2]), (choice.count("steps"), 2)
-    return torch.stack([torch.randint(limit, shape, generator=own) for own in question.generators()], 1)
+    return torch.stack(
+        [torch.randint(limit, shape, generator=image_generator) for image_generator in question.generators()], 1
+    )
 
 
 def _penalty(choice: Choice, mask: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def find_files(names: Sequence[str]) -> list[Path]:
     files = [file for name in names for file in _files(name)]
     if len(files) > MOST_FILES:
         raise UsageError(
-            f"{len(files):,} images: name at most {MOST_FILES}; for more there is `precompute --passes attribution`"
+            f"{len(files):,} images are too many: name at most {MOST_FILES}, or use `precompute --passes attribution`"
         )
     return files
 
@@ -151,8 +151,8 @@ class _Explainer:
                 return [MethodMap(problem=reason)] * count
             maps += _method_maps(explanation)
             progress.advance(len(images))
-        replaced = {one.fallback for one in maps} - {""}
-        self.notes += [f"{choice.name} does not hold for it: {fallback} took its place" for fallback in replaced]
+        replaced = {attribution_map.fallback for attribution_map in maps} - {""}
+        self.notes += [f"{choice.name} does not apply to this network: {fallback} replaces it" for fallback in replaced]
         return maps
 
     def _targets_of(self, scores: Tensor) -> Tensor:
@@ -223,5 +223,5 @@ def _name_of(runner: Runner, output: int) -> str:
     ids, names = runner.model.class_ids, imagenet.class_names()
     if ids is None:
         return names[output] if runner.outputs == len(names) else f"output {output}"
-    known = imagenet.index_of_wnid(ids[output])
-    return ids[output] if known is None else names[known]
+    index = imagenet.index_of_wnid(ids[output])
+    return ids[output] if index is None else names[index]

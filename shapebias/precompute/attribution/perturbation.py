@@ -49,7 +49,7 @@ def rise(subject: Subject, choice: Choice, question: Question) -> Explanation:
     total = torch.zeros_like(question.images[:, 0])
     scores = torch.empty((len(question), count), device=total.device)
     for images, part in blocks(len(question), count, subject.budget.images):
-        drawn = torch.stack([own.pictures(part) for own in masks[images]])
+        drawn = torch.stack([image_masks.pictures(part) for image_masks in masks[images]])
         masked = torch.lerp(baselines[images, None], question.images[images, None], drawn[:, :, None]).flatten(0, 1)
         targets = question.targets[images].repeat_interleave(drawn.shape[1])
         scores[images, part] = subject.score(masked, targets, of).view(drawn.shape[:2])

@@ -49,8 +49,8 @@ def draw_pictures(
     """
     _, colours, height, width = like.shape
     drawn = torch.empty((len(generators), samples, height, width, colours))
-    for generator, own in zip(generators, drawn, strict=True):
-        for picture in own:
+    for generator, pictures in zip(generators, drawn, strict=True):
+        for picture in pictures:
             draw((height, width, colours), generator=generator, out=picture)
     return drawn.flatten(0, 1).permute(0, 3, 1, 2).to(like.device)
 

@@ -89,7 +89,7 @@ class LayerStatistics(AttributeState):
         """Return the random numbers that the statistics need for each batch."""
         return [Pairing(self._positions), *self.quantile.draws]
 
-    def _all(self) -> dict[str, Statistic[Maps, Any]]:
+    def _named_statistics(self) -> dict[str, Statistic[Maps, Any]]:
         """Return the statistics by the names of their states."""
         statistics: dict[str, Statistic[Maps, Any]] = {
             "moments": self.moments,
@@ -108,25 +108,25 @@ class LayerStatistics(AttributeState):
 
     def update(self, maps: Maps) -> None:
         """Add a batch of maps, whose positions in the listing are above all earlier ones."""
-        for statistic in self._all().values():
+        for statistic in self._named_statistics().values():
             statistic.update(maps)
         self.images += maps.count
 
     def merge(self, other: "LayerStatistics") -> None:
         """Add the images that `other` saw, which come later in the listing."""
-        others = other._all()
-        for name, statistic in self._all().items():
+        others = other._named_statistics()
+        for name, statistic in self._named_statistics().items():
             statistic.merge(others[name])
         self.images += other.images
 
     def state_dict(self) -> Part:
         """Return the states of all statistics, each under its name."""
-        return super().state_dict() | to_part(self._all())
+        return super().state_dict() | to_part(self._named_statistics())
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Restore the values of the statistics from a `state_dict`."""
         super().load_state_dict(state)
-        for name, statistic in self._all().items():
+        for name, statistic in self._named_statistics().items():
             statistic.load_state_dict(WithoutPrefix(state, name))
 
     def result(self) -> LayerResult:
@@ -144,7 +144,7 @@ class LayerStatistics(AttributeState):
             "coherence": variation.coherence,
         }
         for name, means in (("selectivity", self.classes), ("selectivity_mean", self.class_averages)):
-            if means is not None:  # selectivity means nothing for negative activations
+            if means is not None:  # selectivity is not defined for negative activations
                 metrics[name] = np.full_like(moments.max, np.nan) if self.is_signed else means.result()
         return LayerResult(metrics, top, self.left_out)
 
@@ -155,7 +155,7 @@ class ActivationPass:
     def __init__(self, network: nn.Module, layers: list[WatchedLayer], device: Device, plan: StatisticsPlan) -> None:
         self.network, self.layers, self.device = network, layers, device
         self.statistics = [LayerStatistics(layer, plan, device.device) for layer in layers]
-        self.network_time = Stopwatch(device.device)  # times the forwards, without the statistics
+        self.network_time = Stopwatch(device.device)  # measures the time of forwards, without the statistics
         self.network_images = 0
         self._seed = plan.seed
         self._draws = [draw for statistics in self.statistics for draw in statistics.draws]
@@ -183,12 +183,12 @@ class ActivationPass:
             positions, labels, keys, seed=self._seed, draws=self._draws, device=self.device.device
         )
         self._seen = {}
-        with self.device.inference(), Watch(self.network, self.layers, self._see), self.network_time.running():
+        with self.device.inference(), Watch(self.network, self.layers, self._update), self.network_time.running():
             output = first_tensor(self.network(inputs))
         self.network_images += len(inputs)
         return BatchActivations(output, *self._activations())
 
-    def _see(self, index: int, output: Tensor) -> None:
+    def _update(self, index: int, output: Tensor) -> None:
         with self.network_time.paused():
             maps = Maps(output, self._images)
             self.statistics[index].update(maps)

@@ -27,12 +27,12 @@ from shapebias.precompute.scoring.scoring import BatchScores, Scoring
 from shapebias.precompute.stopwatch import Stopwatch
 
 VERSIONS = (CLEAN, SILHOUETTE)  # the versions of every image that the pass needs
-_BLACK = 128  # pixels of a silhouette below this are the object
-_PROBABILITY, _METHOD_FACTS = "probability", "said"  # arrays in every part
-_MAPS, _SCALE, _GAP = "maps", "scale", "gap"  # kinds of a method's arrays
+_BLACK = 128  # pixels of a silhouette darker than this belong to the object
+_PROBABILITY, _METHOD_FACTS = "probability", "said"  # names of arrays that every part has
+_MAPS, _SCALE, _GAP = "maps", "scale", "gap"  # kinds of arrays that each method has
 
 
-def _of(method: str, kind: str) -> str:
+def _array_name(method: str, kind: str) -> str:
     """Return the name in a part of a method's array of this kind."""
     return f"{method}.{kind}"
 
@@ -104,7 +104,7 @@ class AttributionMeasure:
         method_facts = MethodFacts.merged(parts)
         choices = [choice for choice in self.choices if choice.name not in method_facts.left_out]
         kinds = (_SCALE, _GAP, *self.scoring.names)
-        names = [_PROBABILITY, *(_of(choice.name, kind) for kind in kinds for choice in choices)]
+        names = [_PROBABILITY, *(_array_name(choice.name, kind) for kind in kinds for choice in choices)]
         _, arrays = rows_by_image(parts, len(rows), names)
 
         def of_all(values: NDArray[Any], missing: float) -> NDArray[Any]:
@@ -113,7 +113,7 @@ class AttributionMeasure:
             return every
 
         def of_methods(kind: str) -> NDArray[np.float32]:
-            by_method = [of_all(arrays[_of(choice.name, kind)], np.nan) for choice in choices]
+            by_method = [of_all(arrays[_array_name(choice.name, kind)], np.nan) for choice in choices]
             return np.stack(by_method) if by_method else np.zeros((0, count), np.float32)
 
         return Attributed(
@@ -130,7 +130,7 @@ class AttributionMeasure:
 
 
 def _facts(choice: Choice, parts: Parts, method_facts: MethodFacts) -> schema.AttributedMethod:
-    _, height, width = next(part[_of(choice.name, _MAPS)].shape for part in parts)
+    _, height, width = next(part[_array_name(choice.name, _MAPS)].shape for part in parts)
     return schema.AttributedMethod(
         **choice.to_attributes(),
         family=choice.method.family,
@@ -171,7 +171,9 @@ class Attributed:
         """
         done = 0
         for part in self.parts:
-            for row, values in zip(self.rows[part[POSITION]].tolist(), part[_of(method.name, _MAPS)], strict=True):
+            for row, values in zip(
+                self.rows[part[POSITION]].tolist(), part[_array_name(method.name, _MAPS)], strict=True
+            ):
                 yield np.zeros((row - done, method.height, method.width), np.float16)
                 yield values[None]
                 done = row + 1
@@ -220,7 +222,7 @@ class AttributionShard:
             scored = scores(method, maps)
         for values in scored.values():
             values[np.isnan(arrays[_SCALE])] = np.nan
-        self._rows.add({_of(method.name, kind): values for kind, values in (arrays | scored).items()})
+        self._rows.add({_array_name(method.name, kind): values for kind, values in (arrays | scored).items()})
         if explanation.fallback is not None:
             self._method_facts.fallback[method.name] = explanation.fallback
 

@@ -149,7 +149,9 @@ def category_mappings(runners: Sequence[Runner], file: Path | None) -> dict[str,
     categories = list(next(iter(mappings.values())))
     for label, mapping in mappings.items():
         if list(mapping) != categories:
-            raise ShapebiasError(f"{label} decides among other categories than {next(iter(mappings))}: run them apart")
+            raise ShapebiasError(
+                f"{label} decides among other categories than {next(iter(mappings))}: precompute them in separate runs"
+            )
     return mappings
 
 
@@ -172,8 +174,8 @@ def category_mapping(runner: Runner, file: Path | None) -> CategoryMapping:
     if ids == list(wnids()):
         return sixteen_classes()
     if ids is not None:
-        known = known_categories(ids)
-        return known if len(known) > 1 else identity_mapping(ids)
+        categories = known_categories(ids)
+        return categories if len(categories) > 1 else identity_mapping(ids)
     raise ShapebiasError(
         f"{runner.model.label} has {runner.outputs} classes that are not ImageNet's: name the classes of each category "
         "in a JSON file, --categories FILE"

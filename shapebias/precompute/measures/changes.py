@@ -38,8 +38,8 @@ class ChangeMeasure:
         They are the distortions, and behind them, if there are lists, those of `CHANGES` that are not among the
         distortions under another name.
         """
-        known = {_identity(name) for name in self.distortions}
-        more = [name for name in CHANGES.values() if _identity(name) not in known] if self.lists else []
+        identities = {_identity(name) for name in self.distortions}
+        more = [name for name in CHANGES.values() if _identity(name) not in identities] if self.lists else []
         return (*self.distortions, *more)
 
     @property
@@ -76,8 +76,8 @@ class ChangeShard:
             if name == SILHOUETTE:  # all white where the image has none
                 exists[:, version] = batch.pixels[:, version].min((1, 2, 3)) < 255
         decided = {model: shard.feed(batch, exists) for model, shard in self._models.items()}
-        known = {model: decisions for model, decisions in decided.items() if decisions is not None}
-        self._rows.add({POSITION: batch.positions} | name_decisions(known))
+        by_model = {model: decisions for model, decisions in decided.items() if decisions is not None}
+        self._rows.add({POSITION: batch.positions} | name_decisions(by_model))
 
     def part(self) -> Part:
         """Return the positions, each model's decisions, int32 [images, distortions], and the sums of the units'
@@ -111,11 +111,11 @@ class _ModelChanges:
             decided[watched] = self._watch(batch, watched)
         if self._runner.outputs is None or not exists.shape[1]:
             return None
-        wanted = np.zeros_like(watched)
-        wanted[:, : exists.shape[1]] = exists
-        if (rest := wanted & ~watched).any():
+        existing = np.zeros_like(watched)
+        existing[:, : exists.shape[1]] = exists
+        if (rest := existing & ~watched).any():
             (decided[rest],) = self._runner.of_versions(self._decide, batch.pixels[rest])
-        return np.where(wanted, decided, NOT_SHOWN)[:, : exists.shape[1]]
+        return np.where(existing, decided, NOT_SHOWN)[:, : exists.shape[1]]
 
     def _decide(self, pixels: Pixels) -> list[NDArray[np.int32]]:
         return [self._runner.decide(self._runner.forward(pixels))]

@@ -120,7 +120,10 @@ def label_images(
     whole = list(sixteen_classes()) if is_part_of_sixteen(categories) else []
     stimuli = label_stimuli([os.fsdecode(path) for path in image_set.paths], categories, textures, whole)
     if not stimuli.conflicting.any():
-        reasons = ", ".join(dict.fromkeys(reason for _, reason in stimuli.unusable[:100])) or "shape is texture in all"
-        known = f"; the categories are {printable(', '.join(categories))}" if "unknown category" in reasons else ""
-        raise ShapebiasError(f"no cue-conflict images in {printable(str(image_set.root))}: {reasons}{known}")
+        reasons = (
+            ", ".join(dict.fromkeys(reason for _, reason in stimuli.unusable[:100]))
+            or "shape and texture are the same in all"
+        )
+        hint = f"; the categories are {printable(', '.join(categories))}" if "unknown category" in reasons else ""
+        raise ShapebiasError(f"no cue-conflict images in {printable(str(image_set.root))}: {reasons}{hint}")
     return mappings, stimuli

@@ -12,7 +12,7 @@ from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
 from shapebias.precompute.scanning.scan import Parts
 
-NOT_SHOWN = -1  # decision for an image that could not be used or has no such version
+NOT_SHOWN = -1  # stands for the decision where an image could not be used or has no such version
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def read_decisions(
     `image_count` is the number of the scan's images, `models` are numbers in the run. NOT_SHOWN stands for no decision.
     A model that decides nothing is left out.
     """
-    known = {name for part in parts for name in part}
-    names = {model: str(Section(model)) for model in models if str(Section(model)) in known}
+    array_names = {name for part in parts for name in part}
+    names = {model: str(Section(model)) for model in models if str(Section(model)) in array_names}
     seen, rows = rows_by_image(parts, image_count, list(names.values()))
     return seen, {model: rows[name] for model, name in names.items()}

@@ -22,9 +22,9 @@ class NoisyVariation:
 
     def run(self, pixels: Pixels) -> None:
         """Run one forward of noisy images, uint8 [B, H, W, 3], and add their maps."""
-        self._runner.forward(pixels, self._see)
+        self._runner.forward(pixels, self._update)
 
-    def _see(self, index: int, output: Tensor) -> None:
+    def _update(self, index: int, output: Tensor) -> None:
         self.layers[index].update(Maps(output))
 
 

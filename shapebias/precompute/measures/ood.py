@@ -23,7 +23,7 @@ from shapebias.precompute.measures.categories import (
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.scan import Engine
 
-_SHOWN = 3  # a note names at most so many reasons
+_SHOWN = 3  # largest number of reasons that a note names
 
 
 @dataclass(kw_only=True)
@@ -82,8 +82,10 @@ def label_set(
     stimuli = label_stimuli([os.fsdecode(path) for path in image_set.paths], categories)
     if not len(stimuli.used):
         reasons = ", ".join(dict.fromkeys(reason for _, reason in stimuli.unusable[:100]))
-        where, known = printable(str(image_set.root)), printable(", ".join(categories))
-        raise ShapebiasError(f"--ood {name}: no image in {where} is of a category ({reasons}); there are {known}")
+        where, category_names = printable(str(image_set.root)), printable(", ".join(categories))
+        raise ShapebiasError(
+            f"--ood {name}: no image in {where} is of a category ({reasons}); there are {category_names}"
+        )
     return mappings, stimuli
 
 

@@ -21,8 +21,8 @@ from shapebias.precompute.statistics.variation import VariationResult
 from shapebias.precompute.stopwatch import Stopwatch
 
 CPU = torch.device("cpu")
-_BRIGHTEST = "brightest"  # uint8 [images of the shard that could be used]: the largest value of any pixel
-_BLACK = 15  # of 255: an image without a brighter pixel is black
+_BRIGHTEST = "brightest"  # array of uint8 [usable images of the shard]: the largest value of any pixel of an image
+_BLACK = 15  # an image is black where no pixel is brighter than this, of 255
 # Kinds of arrays in a part.
 _DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds", "statistics"
 

@@ -11,7 +11,7 @@ from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 
-FEW = 4096  # up to so many images, the first scan keeps all pictures; of more images, those in top lists are read again
+FEW = 4096  # most images whose pictures the first scan keeps; of more, those in top lists are read again
 
 
 class Pictures:
@@ -49,12 +49,12 @@ class PictureMeasure:
         return Pictures()
 
 
-def pictures_of(parts: Iterable[Mapping[str, NDArray[Any]]], wanted: NDArray[np.int64]) -> dict[int, bytes]:
+def pictures_of(parts: Iterable[Mapping[str, NDArray[Any]]], selection: NDArray[np.int64]) -> dict[int, bytes]:
     """Return the files of the pictures of images, by position in the scan; of `wanted`, those that the parts have."""
     pictures: dict[int, bytes] = {}
     for part in parts:
         images, ends = part["picture_image"], part["picture_end"]
-        chosen = np.flatnonzero(np.isin(images, wanted))
+        chosen = np.flatnonzero(np.isin(images, selection))
         data = bytes(part["picture_data"]) if len(chosen) else b""
         for index in chosen:
             pictures[int(images[index])] = data[ends[index - 1] if index else 0 : ends[index]]

@@ -12,7 +12,7 @@ from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows
 
-_SCALES = {  # mean, std, and the remedy where the network needs these
+_SCALES = {  # mean, std, and the advice where the network needs these values
     "ImageNet's mean and std": (IMAGENET_MEAN, IMAGENET_STD, "add ,preprocess=imagenet to its --model"),
     "no normalisation, pixels in [0, 1]": ((0.0,) * 3, (1.0,) * 3, "add ,preprocess=none to its --model"),
     "pixels in [-1, 1]": ((0.5,) * 3, (0.5,) * 3, "add ,preprocess=inception to its --model"),
@@ -30,17 +30,17 @@ class Trial:
     bgr: bool
 
 
-def other_ways(own: Preprocessing) -> tuple[Trial, ...]:
+def other_ways(preprocessing: Preprocessing) -> tuple[Trial, ...]:
     """Return other ways to feed a network than its own: blue first, other scales, and other scales with blue first."""
-    return tuple(_other_ways(own))
+    return tuple(_other_ways(preprocessing))
 
 
-def _other_ways(own: Preprocessing) -> Iterator[Trial]:
+def _other_ways(preprocessing: Preprocessing) -> Iterator[Trial]:
     flip = "let it flip its input's channels, x[:, [2, 1, 0]]"
-    yield Trial("BGR input", flip, own, bgr=True)
+    yield Trial("BGR input", flip, preprocessing, bgr=True)
     for name, (mean, std, remedy) in _SCALES.items():
-        if not (np.allclose(mean, own.mean, atol=1e-3) and np.allclose(std, own.std, atol=1e-3)):
-            changed = replace(own, mean=mean, std=std)
+        if not (np.allclose(mean, preprocessing.mean, atol=1e-3) and np.allclose(std, preprocessing.std, atol=1e-3)):
+            changed = replace(preprocessing, mean=mean, std=std)
             yield Trial(name, remedy, changed, bgr=False)
             yield Trial(f"BGR input and {name}", f"{remedy}, and {flip}", changed, bgr=True)
 

@@ -119,7 +119,7 @@ def read_table(text: str, name: str) -> dict[str, list["_Row"]]:
         for path, row in _table(text, name):
             rows.setdefault(_without_extension(path), []).append(row)
     except csv.Error as error:
-        raise ShapebiasError(f"{printable(name)} is no table: {printable(str(error), 100)}") from error
+        raise ShapebiasError(f"{printable(name)} is not a table: {printable(str(error), 100)}") from error
     return rows
 
 
@@ -183,7 +183,7 @@ def _join(rows: list[_Row]) -> ImageBoxes:
         raise NoBoxesError("a box has no area")
     sizes = {row.size for row in rows}
     if len(sizes) > 1 or any(size is not None and min(size) < 1 for size in sizes):
-        raise NoBoxesError("the size of the image makes no sense")
+        raise NoBoxesError("the size of the image is below 1 px or given differently")
     return ImageBoxes(boxes, tuple(row.name for row in rows), sizes.pop())
 
 
@@ -204,7 +204,7 @@ def _table(text: str, name: str) -> Iterator[tuple[str, _Row]]:
         has = printable(", ".join(columns), 80)
         raise ShapebiasError(f"{printable(name)} has the columns {has}: call them path, left, top, right, bottom")
     label_at = next((columns.index(column) for column in LABEL_COLUMNS if column in columns), None)
-    sizes = [next((columns.index(column) for column in known if column in columns), None) for known in _SIZE]
+    sizes = [next((columns.index(column) for column in names if column in columns), None) for names in _SIZE]
     for number, cells in enumerate(rows, 2):
         if not cells:
             continue

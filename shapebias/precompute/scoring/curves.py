@@ -92,9 +92,9 @@ class Curves:
         blur, grey = blurred(images), torch.full_like(images[:1], GREY)
         clean, from_blur = (subject.probabilities(start, targets) for start in (images, blur))
         of_grey = subject.scores(grey).softmax(1)[0][targets]
-        own, soft, flat = (_channels_last(pictures) for pictures in (images, blur, grey.expand_as(images)))
-        self._insertion = _Change(soft, own, from_blur, clean)
-        self._deletion = _Change(own, flat, clean, of_grey)
+        originals, soft, flat = (_channels_last(pictures) for pictures in (images, blur, grey.expand_as(images)))
+        self._insertion = _Change(soft, originals, from_blur, clean)
+        self._deletion = _Change(originals, flat, clean, of_grey)
 
     def __call__(self, ranks: Tensor) -> tuple[Tensor, Tensor]:
         """Return the curves of insertion and deletion, float32 [B, points] each: the explained output's probability.

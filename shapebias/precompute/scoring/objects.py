@@ -41,8 +41,8 @@ class FoundBoxes:
         """
         placed = []
         for boxes, classes, size, target in zip(self.boxes, self.classes, self.sizes, targets.tolist(), strict=True):
-            own = (match.targets(classes.astype(np.int32)) == target) & (target >= 0)
-            placed.append(geometry.transform_boxes(boxes[own], size) if own.any() else NO_BOXES)
+            of_target = (match.targets(classes.astype(np.int32)) == target) & (target >= 0)
+            placed.append(geometry.transform_boxes(boxes[of_target], size) if of_target.any() else NO_BOXES)
         return placed
 
 
@@ -57,13 +57,13 @@ def find_boxes(files: BoxFiles, images: ImageSet) -> FoundBoxes:
     for position, path in enumerate(images.paths):
         size, image_boxes, box_classes = (1, 1), NO_BOXES, np.zeros(0, np.int64)
         try:
-            known = files.find(path)
-            if known is None:
+            file_boxes = files.find(path)
+            if file_boxes is None:
                 missing.append(printable(path, 60))
             else:
                 size = _size_of(images, position)
-                image_boxes = _scaled_to(known, size)
-                box_classes = _classes_of(known, images, int(images.labels[position]))
+                image_boxes = _scaled_to(file_boxes, size)
+                box_classes = _classes_of(file_boxes, images, int(images.labels[position]))
         except NoBoxesError as error:
             unfit.setdefault(str(error), []).append(printable(path, 60))
         boxes.append(image_boxes)
@@ -71,13 +71,13 @@ def find_boxes(files: BoxFiles, images: ImageSet) -> FoundBoxes:
         sizes.append(size)
     notes = [_counted(names, len(images), reason) for reason, names in unfit.items()]
     if missing:
-        notes.insert(0, _counted(missing, len(images), f"{printable(files.source, 100)} has none by their names"))
+        notes.insert(0, _counted(missing, len(images), f"{printable(files.source, 100)} does not name them"))
     return FoundBoxes(boxes, classes, sizes, notes)
 
 
 def _counted(names: Sequence[str], count: int, reason: str) -> str:
-    which = names[0] if len(names) == 1 else f"{names[0]}, …"
-    return f"no boxes of {len(names):,} of {count:,} images ({which}): {reason}"
+    names_text = names[0] if len(names) == 1 else f"{names[0]}, …"
+    return f"no boxes of {len(names):,} of {count:,} images ({names_text}): {reason}"
 
 
 def _size_of(images: ImageSet, position: int) -> Size:
@@ -92,28 +92,28 @@ def _size_of(images: ImageSet, position: int) -> Size:
     return width, height
 
 
-def _scaled_to(known: ImageBoxes, size: Size) -> NDArray[np.float64]:
+def _scaled_to(file_boxes: ImageBoxes, size: Size) -> NDArray[np.float64]:
     """Return boxes in px of an image of this width and height, float64 [boxes, 4].
 
     Raises NoBoxesError where they belong to another image.
     """
-    own = known.size or size
-    differences = size[0] - own[0] * size[1] / own[1], size[1] - own[1] * size[0] / own[0]
+    file_size = file_boxes.size or size
+    differences = size[0] - file_size[0] * size[1] / file_size[1], size[1] - file_size[1] * size[0] / file_size[0]
     if min(map(abs, differences)) > _ROUNDING:
-        raise NoBoxesError(f"they are of an image of other proportions, {own[0]} x {own[1]} px")
-    if (known.boxes[:, :2] < -1).any() or (known.boxes[:, 2:] > np.add(own, 1)).any():
-        raise NoBoxesError("they reach beyond the image, so they are of another one")
-    scaled: NDArray[np.float64] = known.boxes * np.tile(np.divide(size, own), 2)
+        raise NoBoxesError(f"they belong to an image of other proportions, {file_size[0]} x {file_size[1]} px")
+    if (file_boxes.boxes[:, :2] < -1).any() or (file_boxes.boxes[:, 2:] > np.add(file_size, 1)).any():
+        raise NoBoxesError("they reach beyond the image, so they belong to another one")
+    scaled: NDArray[np.float64] = file_boxes.boxes * np.tile(np.divide(size, file_size), 2)
     return scaled
 
 
-def _classes_of(known: ImageBoxes, images: ImageSet, label: int) -> NDArray[np.int64]:
+def _classes_of(file_boxes: ImageBoxes, images: ImageSet, label: int) -> NDArray[np.int64]:
     """Return the classes of boxes as indices into the image set's classes, int64 [boxes]; -1 for other classes.
 
     A box without a class has that of the image, `label`.
     """
     ids = {name: number for number, name in enumerate(images.class_ids)} | dict(images.source_names)
-    return np.array([label if name is None else ids.get(name, -1) for name in known.classes], np.int64)
+    return np.array([label if name is None else ids.get(name, -1) for name in file_boxes.classes], np.int64)
 
 
 @dataclass(frozen=True)

@@ -79,15 +79,15 @@ class BatchScores:
             scores["insertion"], scores["insertion_max"] = areas(insertion, self._curves.fractions)
             scores["deletion"], scores["deletion_max"] = areas(deletion, self._curves.fractions)
         first = order[:, 0].tolist()
-        known = evidence(large.cpu().numpy(), signed=method.signed, sensitivity=method.sensitivity)
+        evidence_maps = evidence(large.cpu().numpy(), signed=method.signed, sensitivity=method.sensitivity)
         rows = [
             self._of_objects(values, divmod(pixel, width), objects)
-            for values, pixel, objects in zip(known, first, self._objects, strict=True)
+            for values, pixel, objects in zip(evidence_maps, first, self._objects, strict=True)
         ]
         return scores | {name: np.array([row[name] for row in rows], np.float32) for name in OF_OBJECTS}
 
     @staticmethod
-    def _of_objects(known: Values, pixel: tuple[int, int], objects: Objects | None) -> dict[str, Values | float]:
+    def _of_objects(evidence_map: Values, pixel: tuple[int, int], objects: Objects | None) -> dict[str, Values | float]:
         """Return those scores of one map that need the object, from the map's evidence and most important pixel.
 
         known:    float32 [H, W], the evidence
@@ -97,8 +97,8 @@ class BatchScores:
         if objects is None:
             return dict.fromkeys(OF_OBJECTS, np.nan) | {OVERLAP: np.full(len(THRESHOLDS), np.nan, np.float32)}
         return {
-            "pointing": points_to(pixel, objects.region, scaled(TOLERANCE, min(known.shape))),
+            "pointing": points_to(pixel, objects.region, scaled(TOLERANCE, min(evidence_map.shape))),
             "pointing_exact": float(objects.region[pixel]),
-            OVERLAP: overlaps(known, THRESHOLDS, objects.boxes),
-            "mass": mass_on(known, objects.region) if objects.masked else np.nan,
+            OVERLAP: overlaps(evidence_map, THRESHOLDS, objects.boxes),
+            "mass": mass_on(evidence_map, objects.region) if objects.masked else np.nan,
         }

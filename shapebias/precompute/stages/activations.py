@@ -110,7 +110,7 @@ def _write_pictures(run: Run, geometry: Geometry, models: list[ModelRun], parts:
     `parts` are those of the first scan, which hold all pictures where there are few images.
     """
     named = np.unique(np.concatenate([run.explained, *(top.image.ravel() for model in models for top in model.top)]))
-    wanted = run.used[named[named >= 0]]
+    thumbnails = run.used[named[named >= 0]]
     if len(run.image_set) > FEW:
         scan = Scan(
             name=f"pictures-{geometry.key}",
@@ -118,12 +118,12 @@ def _write_pictures(run: Run, geometry: Geometry, models: list[ModelRun], parts:
             image_set=run.image_set,
             geometry=geometry,
             measure=PictureMeasure(),
-            positions=wanted,
+            positions=thumbnails,
             thumbnails=True,
         )
-        by_row = pictures_of(run.scan_again(scan), np.arange(len(wanted)))
-        pictures = {int(wanted[row]): picture for row, picture in by_row.items()}
+        by_row = pictures_of(run.scan_again(scan), np.arange(len(thumbnails)))
+        pictures = {int(thumbnails[row]): picture for row, picture in by_row.items()}
     else:
-        pictures = pictures_of(parts, wanted)
+        pictures = pictures_of(parts, thumbnails)
     rows = np.searchsorted(run.used, list(pictures))
     run.writer.thumbnails(geometry.key, dict(zip(rows.tolist(), pictures.values(), strict=True)))

@@ -90,7 +90,7 @@ def _attribute(run: Run, model: ModelRun, boxes: FoundBoxes | None) -> None:
     notes = model.runner.model.notes
     outputs = model.target if run.settings.attribution_target == LABEL else model.decision
     if model.runner.outputs is None or not len(outputs):
-        notes.append("not explained: it gives no scores of classes")
+        notes.append("not explained: the network gives no class scores")
         return
     targets = outputs[run.explained]
     rows = np.flatnonzero(targets >= 0)
@@ -122,7 +122,9 @@ def _attribute(run: Run, model: ModelRun, boxes: FoundBoxes | None) -> None:
     run.writer.map_scores(model.label, model.attributed.scores, _score_facts(run.settings, run.inputs.boxes))
     facts = model.attributed.method_facts
     notes += [f"{method} is left out: {reason}" for method, reason in facts.left_out.items()]
-    notes += [f"{method} does not hold for it: {other} took its place" for method, other in facts.fallback.items()]
+    notes += [
+        f"{method} does not apply to this network: {other} replaces it" for method, other in facts.fallback.items()
+    ]
     notes += [f"attribution: {note}" for note in facts.notes]
 
 

@@ -23,7 +23,7 @@ def measure_changes(run: Run, geometry: Geometry, models: list[ModelRun]) -> Non
     names = run.settings.distortions if distorts else ()
     lists = {model.number: [top.image for top in model.top] for model in models} if loses else {}
     rows = np.arange(len(run.used))
-    if not distorts:  # only the images that top lists name
+    if not distorts:  # only images that appear in top lists
         rows, joined = named_images([image for images in lists.values() for image in images])
         remaining = iter(joined)
         lists = {model: [next(remaining) for _ in images] for model, images in lists.items()}

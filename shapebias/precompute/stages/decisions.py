@@ -135,18 +135,18 @@ def _keep_distorted(run: Run, model: ModelRun, decisions: dict[str, NDArray[np.i
 def _attack(run: Run, model: ModelRun) -> None:
     if run.device.with_gradients != run.device:
         model.runner.model.notes.append("attacked in float32: gradients underflow in float16")
-    known = np.flatnonzero(model.target >= 0)
-    measure = AttackMeasure(model.number, run.settings.attacks, run.used[known], model.target[known])
+    labelled = np.flatnonzero(model.target >= 0)
+    measure = AttackMeasure(model.number, run.settings.attacks, run.used[labelled], model.target[labelled])
     scan = Scan(
         name=f"attacks-{model.label}",
         title=f"{model.label}: attacks",
         image_set=run.image_set,
         geometry=model.runner.geometry,
         measure=measure,
-        positions=run.used[known],
+        positions=run.used[labelled],
     )
     right = np.zeros((len(run.settings.attacks), len(run.used)), bool)
-    right[:, known] = measure.merge(run.scan_again(scan))
+    right[:, labelled] = measure.merge(run.scan_again(scan))
     run.writer.adversarial(model.label, run.settings.attacks, right)
 
 
@@ -188,8 +188,8 @@ def _targets(runner: Runner, probe: ImageSet, image_set: ImageSet) -> NDArray[np
     """
     index_of = {name: index for index, name in enumerate(probe.class_ids)}
     labels = [index_of.get(name, -1) for name in image_set.class_ids]
-    known = np.array([labels[label] if label >= 0 else -1 for label in image_set.labels], np.int32)
-    return runner.targets(known)
+    outputs = np.array([labels[label] if label >= 0 else -1 for label in image_set.labels], np.int32)
+    return runner.targets(outputs)
 
 
 def judge(name: str, decided: NDArray[np.int32], targets: NDArray[np.int32], seen: NDArray[np.bool_]) -> Variant:
@@ -199,11 +199,11 @@ def judge(name: str, decided: NDArray[np.int32], targets: NDArray[np.int32], see
     decided, targets:  int32 [images], the decisions and the right outputs (-1 = none)
     seen:              bool [images], which of the images could be used
     """
-    known = seen & (targets >= 0)
+    decided_and_labelled = seen & (targets >= 0)
     return Variant(
         name=name,
         images=int(seen.sum()),
-        labelled=int(known.sum()),
-        correct=int((decided == targets)[known].sum()),
+        labelled=int(decided_and_labelled.sum()),
+        correct=int((decided == targets)[decided_and_labelled].sum()),
         skipped=int((~seen).sum()),
     )

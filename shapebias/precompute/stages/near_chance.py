@@ -19,20 +19,20 @@ def explain_near_chance(run: Run, model: ModelRun) -> str | None:
 
     None where there is nothing to warn of.
     """
-    known = model.target >= 0
-    count, outputs = int(known.sum()), model.runner.outputs
+    labelled = model.target >= 0
+    count, outputs = int(labelled.sum()), model.runner.outputs
     if not count or not outputs or not len(model.decision):
         return None
-    right = int((model.decision == model.target)[known].sum())
+    right = int((model.decision == model.target)[labelled].sum())
     near_chance = is_near_chance(right, count, 1 / outputs)
     start = f"the accuracy is near chance ({right:,} of {count:,} images)" if near_chance else ""
     if ordered := _other_order(run, model, right, count):
         return f"{start}: {ordered}" if start else ordered
     if not near_chance:
         return None
-    if fed := _fed_otherwise(run, model, np.flatnonzero(known)):
+    if fed := _fed_otherwise(run, model, np.flatnonzero(labelled)):
         return f"{start}: {fed}"
-    if _is_consistent(model.decision[known], model.target[known]):
+    if _is_consistent(model.decision[labelled], model.target[labelled]):
         return (
             f"{start}, but images of one class mostly get the same decision: its classes seem to be in another order; "
             "list them in that of its outputs, classes=FILE"
@@ -61,12 +61,12 @@ def _other_order(run: Run, model: ModelRun, right: int, count: int) -> str | Non
     )
 
 
-def _fed_otherwise(run: Run, model: ModelRun, known: NDArray[np.int64]) -> str | None:
+def _fed_otherwise(run: Run, model: ModelRun, labelled: NDArray[np.int64]) -> str | None:
     """Return a warning where the network is right much more often with other input; else None.
 
     known: int64, the indices in the store of the images that have a right output. Some of them are run again.
     """
-    rows = known[np.unique(np.linspace(0, len(known) - 1, min(_MOST_IMAGES, len(known))).astype(np.int64))]
+    rows = labelled[np.unique(np.linspace(0, len(labelled) - 1, min(_MOST_IMAGES, len(labelled))).astype(np.int64))]
     trials = other_ways(model.runner.model.preprocessing)
     scan = Scan(
         name=f"trials-{model.label}",

@@ -117,8 +117,8 @@ class ModelRun:
     @property
     def top1(self) -> float | None:
         """The fraction of the labelled images that the model classifies correctly; None without any."""
-        known = self.target >= 0
-        return float((self.decision == self.target)[known].mean()) if known.any() and len(self.decision) else None
+        labelled = self.target >= 0
+        return float((self.decision == self.target)[labelled].mean()) if labelled.any() and len(self.decision) else None
 
 
 class Run:
@@ -182,10 +182,10 @@ class Run:
             raise StartAgainError(f"images in {printable(str(image_set.root))} changed during the run: start again")
 
 
-def none_can_be_used(image_set: ImageSet, skipped: Sequence[Skipped], what: str = "images") -> StartAgainError:
+def none_can_be_used(image_set: ImageSet, skipped: Sequence[Skipped], kind: str = "images") -> StartAgainError:
     """Return the error for a set of which no image can be used, with the reasons; `what` its images are called."""
     root, reasons = printable(str(image_set.root)), ", ".join(dict.fromkeys(image.reason for image in skipped[:100]))
-    return StartAgainError(f"none of the {len(image_set)} {what} in {root} can be used: {reasons}")
+    return StartAgainError(f"none of the {len(image_set)} {kind} in {root} can be used: {reasons}")
 
 
 def summarize(model_run: ModelRun, image_count: int, cue_conflict: CueConflict | None) -> ModelSummary:
@@ -227,7 +227,7 @@ def _attribution(model_run: ModelRun) -> dict[str, Any] | None:
 
 def _undecided(model_run: ModelRun) -> list[str]:
     """Return one line per layer about units whose concept could not be decided."""
-    layers = zip(model_run.runner.layers, model_run.concepts, strict=False)  # no concepts where nothing was dissected
+    layers = zip(model_run.runner.layers, model_run.concepts, strict=False)  # no concepts without dissection
     return [
         f"{layer.name}: {concepts.undecided.sum():,} of {layer.units:,} units are undecided: their threshold is their "
         "maximum (saturated or dead), so they fire nowhere"

@@ -71,8 +71,8 @@ def mean_over_rulers(distances: list[list[NDArray[np.float32]]]) -> list[NDArray
     means = []
     for by_ruler in zip(*distances, strict=True):
         values = np.stack(by_ruler).astype(np.float64)
-        known = ~np.isnan(values)
-        total, count = np.where(known, values, 0).sum(0), known.sum(0)
+        is_defined = ~np.isnan(values)
+        total, count = np.where(is_defined, values, 0).sum(0), is_defined.sum(0)
         means.append(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0).astype(np.float32))
     return means
 

@@ -76,11 +76,11 @@ def upload(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]
     packed = np.zeros(starts[-1], np.uint8)
     for start, array in zip(starts, arrays, strict=False):
         packed[start : start + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    there = torch.from_numpy(packed).pin_memory().to(device, non_blocking=True)
-    return [_taken(there, start, array) for start, array in zip(starts.tolist(), arrays, strict=False)]
+    on_device = torch.from_numpy(packed).pin_memory().to(device, non_blocking=True)
+    return [_unpack(on_device, start, array) for start, array in zip(starts.tolist(), arrays, strict=False)]
 
 
-def _taken(packed: Tensor, start: int, array: NDArray[Any]) -> Tensor:
+def _unpack(packed: Tensor, start: int, array: NDArray[Any]) -> Tensor:
     """Return a view of the bytes from `start` on, with the shape and dtype of `array`, which was packed there."""
     kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
     if array.size == 0:

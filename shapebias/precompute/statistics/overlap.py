@@ -136,11 +136,11 @@ class Overlap(AttributeState):
             for image in batch.one_by_one():
                 before = self.shared.clone()
                 area = self._count(image)
-                self.activation += area.T * self._lit(self.shared - before)
+                self.activation += area.T * self._count_shared(self.shared - before)
         else:
             self.activation += _product(self._count(batch), batch.concepts.carried)
 
-    def _lit(self, shared: Tensor) -> Tensor:
+    def _count_shared(self, shared: Tensor) -> Tensor:
         """Return 1 where a unit fires on any concept of a category, else 0: int64 [units, categories].
 
         shared [units, concepts + 1] are the pixels of one image.

@@ -67,7 +67,7 @@ class Quantile(AttributeState):
         if maps.count == 0:
             return
         if self.sampling.is_everything:
-            drawn, count = self._everything.expand(maps.count, -1), maps.count * self.sampling.positions
+            drawn, count = self._all_positions.expand(maps.count, -1), maps.count * self.sampling.positions
         else:
             drawn, count = maps.images.drawn(self.sampling), maps.images.drawn_count(self.sampling)
         self.sampled += count
@@ -79,7 +79,7 @@ class Quantile(AttributeState):
             self.filled += drawn.numel()
 
     @cached_property
-    def _everything(self) -> Tensor:
+    def _all_positions(self) -> Tensor:
         return torch.arange(self.sampling.positions, dtype=torch.int32, device=self.kept.device)
 
     def _make_room(self, columns: int) -> int:
@@ -108,30 +108,30 @@ class Quantile(AttributeState):
 
     def state_dict(self) -> Part:
         """Return the kept values, largest first, and the counts as arrays."""
-        kept = self._clean()
+        kept = self._kept_values()
         most = min(self.count, int((kept > -torch.inf).sum(1).max()))
         return super().state_dict() | {"kept": _largest(kept, most).cpu().numpy()}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Restore the values from a `state_dict`."""
         super().load_state_dict(state)
-        self._hold(torch.from_numpy(np.array(state["kept"])).to(self.kept.device))
+        self._set_kept(torch.from_numpy(np.array(state["kept"])).to(self.kept.device))
         self.threshold[: len(self.kept)] = -torch.inf
 
     def merge(self, other: "Quantile") -> None:
         """Add the sample of `other`."""
         self.sampled += other.sampled
         self.left_out += other.left_out
-        self._hold(_largest(torch.cat([self._clean(), other._clean()], 1), self.count))
+        self._set_kept(_largest(torch.cat([self._kept_values(), other._kept_values()], 1), self.count))
         self.threshold[: len(self.kept)] = self.kept[:, self.count - 1].cpu()
 
-    def _hold(self, kept: Tensor) -> None:
+    def _set_kept(self, kept: Tensor) -> None:
         """Keep these values [C, n] and no others."""
         self.kept.fill_(-torch.inf)
         self.filled.fill_(kept.shape[1])
         self.kept[:, : kept.shape[1]] = kept
 
-    def _clean(self) -> Tensor:
+    def _kept_values(self) -> Tensor:
         """Return the kept values, -inf beyond those in use."""
         unused = torch.arange(self.kept.shape[1])[None, :] >= self.filled[:, None]
         return self.kept.masked_fill(unused.to(self.kept.device), -torch.inf)
@@ -142,7 +142,7 @@ class Quantile(AttributeState):
         """
         sampled = (self.sampled - self.left_out).double()
         above = ((1 - self.q) * sampled + 1e-9).long().clamp(max=self.count - 1)
-        highest = _largest(self._clean(), min(int(above.max()) + 1, self.kept.shape[1]))
+        highest = _largest(self._kept_values(), min(int(above.max()) + 1, self.kept.shape[1]))
         values = highest.gather(1, above[:, None])[:, 0].masked_fill(sampled == 0, torch.nan)
         result: NDArray[np.float32] = values.cpu().numpy()
         return result

@@ -51,9 +51,9 @@ def merge_parts(
     empty: Callable[[], dict[str, AnyStatistic]], parts: Iterable[Mapping[str, NDArray[Any]]]
 ) -> dict[str, AnyStatistic]:
     """Return the statistics by name, merged from all parts in order; `empty` makes new ones with these names."""
-    total, one = empty(), empty()
+    total, loaded = empty(), empty()
     for part in parts:
-        for name, statistic in one.items():
+        for name, statistic in loaded.items():
             statistic.load_state_dict(WithoutPrefix(part, name))
             total[name].merge(statistic)
     return total

@@ -70,7 +70,7 @@ def load_state(
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         old_recipe, history = dict(state["recipe"]), list(state["history"])
-        known = state["version"] == _VERSION
+        is_readable = state["version"] == _VERSION
     except Exception as error:  # torch.load raises what it likes
         raise ShapebiasError(f"{path_text} is damaged: start anew with --overwrite, or delete it") from error
     differing = [
@@ -78,16 +78,18 @@ def load_state(
         for key in dict.fromkeys([*recipe, *old_recipe])
         if old_recipe.get(key) != recipe.get(key)
     ]
-    if differing or not known:
-        what = "; ".join(differing) or "another version"
+    if differing or not is_readable:
+        differences = "; ".join(differing) or "another version"
         raise UsageError(
-            f"{path_text} is of a run with other settings ({what}): use those, or start anew with --overwrite"
+            f"{path_text} is of a run with other settings ({differences}): use those, or start anew with --overwrite"
         )
     try:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
     except Exception as error:
-        raise ShapebiasError(f"{path_text} does not fit: start anew with --overwrite, or delete it") from error
+        raise ShapebiasError(
+            f"{path_text} does not belong to this network: start anew with --overwrite, or delete it"
+        ) from error
     return history
 
 

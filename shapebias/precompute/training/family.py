@@ -19,7 +19,7 @@ def parse_seeds(text: str) -> list[int]:
         raise UsageError(f"--seeds {printable(text)}: write numbers with commas between them, such as 0,1,2")
     seeds = [int(part) for part in parts]
     if len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {printable(text)}: each seed once, as the others would be the same network")
+        raise UsageError(f"--seeds {printable(text)}: name each seed once: equal seeds give equal networks")
     return seeds
 
 
@@ -55,7 +55,8 @@ def _finished(settings: TrainingSettings) -> TrainingSummary | None:
     history = recipe.pop("history", [])
     if trained is None or recipe != settings.recipe(training_device(settings)):
         raise UsageError(
-            f"{printable(str(output))} exists, of other settings: choose another --output, or --overwrite it"
+            f"{printable(str(output))} exists and was trained with other settings: choose another --output, or replace "
+            "it with --overwrite"
         )
     return TrainingSummary(
         output=output,

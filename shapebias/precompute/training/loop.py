@@ -96,7 +96,7 @@ def training_device(settings: TrainingSettings) -> Device:
 def _check_output(settings: TrainingSettings) -> None:
     output = settings.output
     if output.exists() and not settings.overwrite and not checkpoint_path(output).exists():
-        raise UsageError(f"{printable(str(output))} exists: choose another --output, or --overwrite it")
+        raise UsageError(f"{printable(str(output))} exists: choose another --output, or replace it with --overwrite")
 
 
 class _Run:
@@ -169,7 +169,7 @@ class _Run:
         loss, right = (total / max(seen, 1)).tolist()
         if not math.isfinite(loss):
             raise ShapebiasError(
-                f"the loss is no longer a number in epoch {number}: try a lower --learning-rate, with --overwrite"
+                f"the loss became NaN or infinite in epoch {number}: try a lower --learning-rate, with --overwrite"
             )
         return loss, right
 

@@ -57,7 +57,7 @@ class TrainingSettings:
     def check(self) -> None:
         """Check the values. Raises UsageError for one out of range, and for an output that cannot be written."""
         if self.output.suffix != SUFFIX:
-            raise UsageError(f"the output is a {SUFFIX} file, not {printable(str(self.output))}")
+            raise UsageError(f"--output {printable(str(self.output))}: name a {SUFFIX} file")
         if self.epochs < 1 or self.batch_size < 2:
             raise UsageError("training needs at least 1 epoch, and batches of at least 2 images")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):

@@ -1,4 +1,4 @@
-"""How busy a GPU was, from the times of its kernels."""
+"""The share of time that a GPU was busy, from the times of its kernels."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What differs in the statistics of two devices is found, and said by its name."""
+"""Differences in the statistics of two devices are named."""
 
 from collections.abc import Callable
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""What is changed in a copy of a store is found, and said by its name."""
+"""Changes in a copy of a store are found and named."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,7 +64,7 @@ def test_a_metric_of_all_units_by_a_little(store_copy: Path, small_store: Path) 
 
 
 def test_differences_are_relative_to_the_unit(store_copy: Path, small_store: Path) -> None:
-    """By NumPy, from what the store holds."""
+    """The expected difference is computed with NumPy from the store's values."""
     change(store_copy, "metrics/mean", scaled(1.5))
     store, expected = open_store(store_copy), open_store(small_store)
     mean, largest = (expected.metric("Tiny", "block2", name)[UNIT] for name in ("mean", "max"))
@@ -73,13 +73,13 @@ def test_differences_are_relative_to_the_unit(store_copy: Path, small_store: Pat
     assert value == pytest.approx(abs(0.5 * mean / largest), rel=1e-5)
 
 
-@pytest.mark.parametrize(("by", "found"), [(5e-4, False), (2e-3, True)])
-def test_a_few_positions_may_change_sides(by: float, found: bool, store_copy: Path, small_store: Path) -> None:
+@pytest.mark.parametrize(("by", "is_violation"), [(5e-4, False), (2e-3, True)])
+def test_a_few_positions_may_change_sides(by: float, is_violation: bool, store_copy: Path, small_store: Path) -> None:
     def add(values: np.ndarray) -> None:
         values[UNIT] += by
 
     change(store_copy, "metrics/sparsity", add)
-    assert len(violations(store_copy, small_store)) == found
+    assert len(violations(store_copy, small_store)) == is_violation
 
 
 def test_what_is_no_number_in_one_of_the_two(store_copy: Path, small_store: Path) -> None:
@@ -112,7 +112,7 @@ def test_one_decision(store_copy: Path, small_store: Path) -> None:
     assert violations(store_copy, small_store, "bf16") == []
 
 
-def test_a_metric_that_is_not_there(store_copy: Path, small_store: Path) -> None:
+def test_a_metric_that_the_store_lacks(store_copy: Path, small_store: Path) -> None:
     model = zarr.open_group(store_copy, mode="a")["models/Tiny"]
     model.attrs["layer_facts"] = [facts | {"lacks": [*facts["lacks"], "tied"]} for facts in model.attrs["layer_facts"]]
     [violation] = violations(store_copy, small_store)

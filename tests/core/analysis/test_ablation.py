@@ -38,7 +38,7 @@ def test_the_most_responsible_units_and_the_shares() -> None:
     ]
     assert (first["shape_decisions"], first["texture_decisions"]) == (10, 50)
     assert [unit["share"] for unit in first["texture"]] == pytest.approx([9 / 50, 7 / 50, 2 / 50])
-    assert [each["unit"] for each in first["texture"]] == [4, 2, 3]
+    assert [record["unit"] for record in first["texture"]] == [4, 2, 3]
     assert (first["shape_total"], first["texture_total"]) == (7, 18)
     assert (first["without_shape"], first["without_texture"], first["without_either"]) == (0.4, 0.4, 0.2)
     assert second["shape"] == []
@@ -67,16 +67,16 @@ def test_a_store_without_scores(small_store: Path) -> None:
 
 def test_the_figure_has_a_panel_for_each_layer_that_there_is(tmp_path: Path) -> None:
     figure = ablation_figure([S, LARGE, layer("S", "a_very$odd\x1bname", [1, 2], [2, 1])])
-    shown = [axes for axes in figure.axes if axes.get_visible()]
-    assert [axes.get_title() for axes in shown] == ["S: conv1", "S: a_very$odd\\x1bname", "R: conv1"]
-    points = shown[0].collections[0].get_offsets()
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in panels] == ["S: conv1", "S: a_very$odd\\x1bname", "R: conv1"]
+    points = panels[0].collections[0].get_offsets()
     percent = sorted({(100 * x / 50, 100 * y / 10) for x, y in ((0, 0), (0, 3), (7, 0), (2, 3), (9, 1))})
     np.testing.assert_allclose(sorted(map(tuple, np.asarray(points).tolist())), percent, rtol=1e-6)
-    for axes in shown:
+    for axes in panels:
         for x, y in np.asarray(axes.collections[0].get_offsets()):
             assert axes.get_xlim()[0] < x < axes.get_xlim()[1]
             assert axes.get_ylim()[0] < y < axes.get_ylim()[1]
-    assert shown[0].get_xlim() == shown[2].get_xlim()  # S and R on one scale
+    assert panels[0].get_xlim() == panels[2].get_xlim()  # S and R on one scale
     save_figure(figure, tmp_path / "scores.png")
     assert (tmp_path / "scores.png").stat().st_size > 5000
 

@@ -71,8 +71,8 @@ def accuracy(model: str, kind: str, condition: str, fraction: float, images: int
 
 
 def test_every_accuracy_of_a_store(two_models: Path) -> None:
-    found = accuracies(open_store(two_models))
-    assert found[:-1] == [
+    rows = accuracies(open_store(two_models))
+    assert rows[:-1] == [
         accuracy("Tiny", "clean", "clean", 30 / 40, 40),
         accuracy("Tiny", "distortion", "silhouette", 15 / 20, 20),
         accuracy("Tiny", "distortion", "grey", 10 / 40, 40),
@@ -81,8 +81,8 @@ def test_every_accuracy_of_a_store(two_models: Path) -> None:
         accuracy("Two", "clean", "clean", 20 / 40, 40),
         accuracy("Two", "variant", "C/fog/1", 2 / 8, 8),
     ]
-    assert (found[-1].condition, found[-1].images) == ("empty", 0)
-    assert math.isnan(found[-1].accuracy)
+    assert (rows[-1].condition, rows[-1].images) == ("empty", 0)
+    assert math.isnan(rows[-1].accuracy)
 
 
 def test_only_images_that_all_models_get_right(two_models: Path) -> None:
@@ -98,16 +98,16 @@ def test_only_images_that_all_models_get_right(two_models: Path) -> None:
 
 def test_a_model_without_decisions_has_no_accuracy(two_models: Path) -> None:
     shutil.rmtree(two_models / "models/Two/decision")
-    found = accuracies(open_store(two_models), all_right=True)
-    assert {each.model for each in found} == {"Tiny"}
-    assert found[0] == accuracy("Tiny", "clean", "clean", 1, 30)
+    rows = accuracies(open_store(two_models), all_right=True)
+    assert {row.model for row in rows} == {"Tiny"}
+    assert rows[0] == accuracy("Tiny", "clean", "clean", 1, 30)
 
 
 def test_models_that_get_no_image_right_together(two_models: Path) -> None:
     write(two_models, "models/Two/decision", np.full(IMAGES, 9, np.int32))
-    found = accuracies(open_store(two_models), all_right=True)
-    assert all(math.isnan(each.accuracy) and each.images == 0 for each in found)
-    assert len(found) == 6
+    rows = accuracies(open_store(two_models), all_right=True)
+    assert all(math.isnan(row.accuracy) and row.images == 0 for row in rows)
+    assert len(rows) == 6
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_near_chance_as_soon_as_the_images_say_so(right: int, images: int, outpu
     assert is_near_chance(right, images, 1 / outputs) == near
 
 
-def test_what_is_certainly_better() -> None:
+def test_shares_beyond_chance_are_certainly_better() -> None:
     assert is_better_than(12, 48, 0.001)
     assert not is_better_than(1, 48, 0.001)
     assert not is_better_than(30, 48, 0.5)

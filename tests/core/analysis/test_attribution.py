@@ -1,4 +1,4 @@
-"""What is known of attribution maps, image by image."""
+"""The facts of attribution maps, image by image."""
 
 import math
 import shutil
@@ -83,7 +83,7 @@ def test_a_map_that_can_hardly_be_seen_beside_another(mapped_store: Path) -> Non
     assert constant.faintness([constant, strong]) == ""
 
 
-def test_a_map_of_values_that_are_no_numbers(mapped_store: Path) -> None:
+def test_a_map_of_nan(mapped_store: Path) -> None:
     zarr.open_group(mapped_store, mode="r+")["models/Tiny/attribution/scale"][1, 4] = np.nan
     one = Attributions(open_store(mapped_store)).map_of(Photo("Tiny", IMAGES[4]), "rise")
     assert one.problem == "not measured: its values are NaN or infinite"

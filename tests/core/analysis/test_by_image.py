@@ -1,4 +1,4 @@
-"""What fires on one image, and how models decided for it."""
+"""The units that fire on one image, and the models' decisions for it."""
 
 import os
 from pathlib import Path
@@ -38,25 +38,25 @@ def named(store: Store, number: int) -> ImageName:
 
 @pytest.mark.parametrize("number", [0, 7, 49])
 def test_units_are_ranked_as_by_numpy(store: Store, number: int) -> None:
-    [found] = on_image(store, named(store, number), limit=4)
-    assert list(found.layers) == list(store.layers("Tiny"))
-    for layer, units in found.layers.items():
+    [seen] = on_image(store, named(store, number), limit=4)
+    assert list(seen.layers) == list(store.layers("Tiny"))
+    for layer, units in seen.layers.items():
         activations = np.asarray(store.activations("Tiny", layer, "max")[:], np.float64)
         with np.errstate(all="ignore"):
             relative = np.where(activations[number] > 0, activations[number] / activations.max(0), 0)
         best = np.sort(relative)[::-1][:4]
-        np.testing.assert_allclose([each.relative for each in units], best[best > 0], rtol=1e-3)
-        for each in units:
-            assert each.activation == activations[number, each.unit.index]
-            assert each.relative == pytest.approx(relative[each.unit.index], rel=1e-3)
+        np.testing.assert_allclose([response.relative for response in units], best[best > 0], rtol=1e-3)
+        for response in units:
+            assert response.activation == activations[number, response.unit.index]
+            assert response.relative == pytest.approx(relative[response.unit.index], rel=1e-3)
 
 
 def test_the_strongest_image_of_a_unit_is_at_its_maximum(store: Store) -> None:
     unit = store.unit("Tiny/block2/3")
-    [found] = on_image(store, named(store, int(store.top(unit).image[0])), layer="block2", limit=99)
-    assert list(found.layers) == ["block2"]
-    assert [each.relative for each in found.layers["block2"] if each.unit == unit] == [1.0]
-    assert found.photo == Photo("Tiny", int(store.top(unit).image[0]))
+    [seen] = on_image(store, named(store, int(store.top(unit).image[0])), layer="block2", limit=99)
+    assert list(seen.layers) == ["block2"]
+    assert [response.relative for response in seen.layers["block2"] if response.unit == unit] == [1.0]
+    assert seen.photo == Photo("Tiny", int(store.top(unit).image[0]))
 
 
 @pytest.mark.parametrize("joined", [False, True])
@@ -69,12 +69,12 @@ def test_outputs_have_the_names_of_their_images(store: Store, store_copy: Path, 
 BLOCK = ("Tiny", "block1")
 
 
-def test_of_saturated_units_the_rarer_comes_first(store_copy: Path) -> None:
+def test_the_rarer_of_two_saturated_units_comes_first(store_copy: Path) -> None:
     set_values(store_copy, BLOCK, "activations/max", 3, np.full(16, 6, np.float16))
     set_values(store_copy, BLOCK, "metrics/max", ..., np.full(16, 6, np.float32))
     set_values(store_copy, BLOCK, "metrics/mean", ..., np.arange(16, 0, -1, dtype=np.float32))
-    [found] = on_image(open_store(store_copy), named(open_store(store_copy), 3), layer="block1", limit=3)
-    assert [each.unit.index for each in found.layers["block1"]] == [15, 14, 13]
+    [seen] = on_image(open_store(store_copy), named(open_store(store_copy), 3), layer="block1", limit=3)
+    assert [response.unit.index for response in seen.layers["block1"]] == [15, 14, 13]
 
 
 def test_clipped_dead_and_silent_units_are_left_out(store_copy: Path) -> None:
@@ -86,20 +86,22 @@ def test_clipped_dead_and_silent_units_are_left_out(store_copy: Path) -> None:
         np.array([65504, np.inf, np.nan, 0, -1, 2, 65504, *[0] * 9], np.float16),
     )
     set_values(store_copy, BLOCK, "metrics/max", ..., np.array([1e9, 1e9, 1, 1, 1, 4, 65510, *[0] * 9], np.float32))
-    [found] = on_image(open_store(store_copy), named(open_store(store_copy), 3), layer="block1", limit=16)
-    assert [(each.unit.index, each.activation, each.relative) for each in found.layers["block1"]] == [(5, 2.0, 0.5)]
+    [seen] = on_image(open_store(store_copy), named(open_store(store_copy), 3), layer="block1", limit=16)
+    assert [(response.unit.index, response.activation, response.relative) for response in seen.layers["block1"]] == [
+        (5, 2.0, 0.5)
+    ]
 
 
 def test_decisions_are_right_or_wrong_by_the_class_names(store: Store) -> None:
     decision, target = (store.read(f"models/Tiny/{name}") for name in ("decision", "target"))
     verdicts = set()
     for number in range(0, 50, 5):
-        [found] = on_image(store, named(store, number), layer="block1", limit=1)
-        assert found.decision is not None
-        assert found.decision.name == f"class{decision[number]}"
+        [seen] = on_image(store, named(store, number), layer="block1", limit=1)
+        assert seen.decision is not None
+        assert seen.decision.name == f"class{decision[number]}"
         right = decision[number] == target[number]
-        assert found.decision.verdict is (Verdict.RIGHT if right else Verdict.WRONG)
-        verdicts.add(found.decision.verdict)
+        assert seen.decision.verdict is (Verdict.RIGHT if right else Verdict.WRONG)
+        verdicts.add(seen.decision.verdict)
     assert verdicts == set(Verdict) - {Verdict.SHAPE, Verdict.TEXTURE, Verdict.NEITHER}
 
 
@@ -109,9 +111,9 @@ def test_outputs_without_an_image_are_imagenets_where_the_others_are(store_copy:
 
     def decided() -> str:
         opened = open_store(store_copy)
-        [found] = on_image(opened, named(opened, 0), layer="block1")
-        assert found.decision is not None
-        return found.decision.name
+        [seen] = on_image(opened, named(opened, 0), layer="block1")
+        assert seen.decision is not None
+        return seen.decision.name
 
     assert decided() == "output 417"
     root["images/probe"].attrs["class_ids"] = imagenet.wnids()[:10]
@@ -123,12 +125,12 @@ def test_cue_conflict_images_have_decisions_only(cue_conflict_store: Path) -> No
     images = ImageList(store)
     assert images.names[50] == CAT_DOG
     assert len(images) == 54
-    found = [on_image(store, image)[0] for image in images.names[50:]]
+    results = [on_image(store, image)[0] for image in images.names[50:]]
     verdicts = [Verdict.SHAPE, Verdict.TEXTURE, Verdict.NEITHER, Verdict.SHAPE]
-    assert [each.decision and each.decision.verdict for each in found] == verdicts
-    assert [each.decision and each.decision.name for each in found] == ["cat", "elephant", "knife", "elephant"]
-    assert not found[0].layers
-    assert "keeps those of probe images" in found[0].missing[0]
+    assert [result.decision and result.decision.verdict for result in results] == verdicts
+    assert [result.decision and result.decision.name for result in results] == ["cat", "elephant", "knife", "elephant"]
+    assert not results[0].layers
+    assert "keeps both for probe images only" in results[0].missing[0]
 
 
 def test_what_a_store_lacks_is_said(store_copy: Path) -> None:
@@ -136,11 +138,11 @@ def test_what_a_store_lacks_is_said(store_copy: Path) -> None:
         folder = store_copy / "models/Tiny" / path
         folder.rename(store_copy / f"gone-{path}")
     store = open_store(store_copy)
-    [found] = on_image(store, named(store, 0))
-    assert (found.decision, found.layers) == (None, {})
-    assert any("--activations none" in line for line in found.missing)
-    assert any("no scores" in line for line in found.missing)
-    assert "--activations none" in image_text(named(store, 0), [found])
+    [seen] = on_image(store, named(store, 0))
+    assert (seen.decision, seen.layers) == (None, {})
+    assert any("--activations none" in line for line in seen.missing)
+    assert any("no class scores" in line for line in seen.missing)
+    assert "--activations none" in image_text(named(store, 0), [seen])
 
 
 def test_an_image_without_a_picture_says_so(store_copy: Path) -> None:
@@ -148,9 +150,9 @@ def test_an_image_without_a_picture_says_so(store_copy: Path) -> None:
     [pictures] = list(root["images/probe/thumbnails"].group_values())
     pictures["image"][:] = pictures["image"][:] + 100
     store = open_store(store_copy)
-    [found] = on_image(store, named(store, 0), layer="block1")
-    assert found.photo is None
-    assert any(line.startswith("no picture") for line in found.missing)
+    [seen] = on_image(store, named(store, 0), layer="block1")
+    assert seen.photo is None
+    assert any(line.startswith("no picture") for line in seen.missing)
 
 
 def test_joined_stores_find_an_image_by_its_path(small_store: Path, store_copy: Path) -> None:
@@ -165,13 +167,13 @@ def test_joined_stores_find_an_image_by_its_path(small_store: Path, store_copy: 
     images = ImageList(joined)
     assert len(images) == 99, "one path is in both"
     both = on_image(joined, images.names[7], layer="block1")
-    assert [each.model for each in both] == ["Tiny", "Tiny@copy"]
+    assert [result.model for result in both] == ["Tiny", "Tiny@copy"]
     strongest = both[1].layers["block1"][0]
     owner, label = joined.owner("Tiny@copy")
     assert strongest.activation == owner.activations(label, "block1", "max")[5, strongest.unit.index]
     assert strongest.unit.model == "Tiny@copy"
     first = on_image(joined, images.names[50], layer="block1")
-    assert (first[0].missing, first[0].layers) == (["not among its images"], {})
+    assert (first[0].missing, first[0].layers) == (["the model was not shown this image"], {})
     assert first[1].layers["block1"]
 
 
@@ -210,12 +212,12 @@ def test_models_and_layers_that_are_not_there_are_said(store: Store) -> None:
         on_image(store, named(store, 0), layer="blok1")
 
 
-def test_the_text_has_what_the_record_has(store: Store) -> None:
+def test_the_text_has_the_numbers_of_the_record(store: Store) -> None:
     image = named(store, 8)
-    found = on_image(store, image, limit=2)
-    record = image_record(image, found)
+    results = on_image(store, image, limit=2)
+    record = image_record(image, results)
     assert (record["image"], record["class"]) == ("class1/image3.jpg", "class1")
-    lines = image_text(image, found).splitlines()
+    lines = image_text(image, results).splitlines()
     units = [unit for units in record["models"][0]["layers"].values() for unit in units]
     assert [line.split()[0] for line in lines[3:]] == [unit["unit"] for unit in units]
     assert lines[1] == f"Tiny: predicts {record['models'][0]['decision']} ({record['models'][0]['verdict']})"

@@ -46,7 +46,7 @@ def test_25_images_of_16_balanced_classes_give_11_and_not_16() -> None:
     assert chance_class_diversity(labels, 25) == pytest.approx(11.4, abs=0.1)
 
 
-def test_no_label_no_chance() -> None:
+def test_without_labels_there_is_no_chance_level() -> None:
     assert math.isnan(chance_class_diversity(np.full(9, -1, np.int32), 3))
 
 

@@ -42,23 +42,25 @@ def store(pair: Path) -> Store:
 @pytest.mark.slow
 def test_differences_are_numpys_and_scipys(store: Store) -> None:
     differences, _ = compare(store, "S", "R", ["smoothness", "filter_smoothness"])
-    assert [each.layer for each in differences] == [f"conv{number}" for number in range(1, 6)] * 2
-    for each in differences:
-        a, b = (store.metric(model, each.layer, each.metric).astype(float) for model in ("S", "R"))
-        alive = [store.metric(model, each.layer, "max") > 0 for model in ("S", "R")]
+    assert [difference.layer for difference in differences] == [f"conv{number}" for number in range(1, 6)] * 2
+    for difference in differences:
+        a, b = (store.metric(model, difference.layer, difference.metric).astype(float) for model in ("S", "R"))
+        alive = [store.metric(model, difference.layer, "max") > 0 for model in ("S", "R")]
         a, b = a[alive[0]], b[alive[1]]
-        assert (each.first.units, each.second.units) == (len(a), len(b))
-        assert each.first.mean == pytest.approx(a.mean(), rel=1e-6)
-        assert each.second.median == pytest.approx(np.median(b), rel=1e-6)
-        assert each.difference == pytest.approx(b.mean() - a.mean(), abs=1e-7)
+        assert (difference.first.units, difference.second.units) == (len(a), len(b))
+        assert difference.first.mean == pytest.approx(a.mean(), rel=1e-6)
+        assert difference.second.median == pytest.approx(np.median(b), rel=1e-6)
+        assert difference.difference == pytest.approx(b.mean() - a.mean(), abs=1e-7)
         exact = stats.permutation_test(
             (b, a), lambda x, y, axis: x.mean(axis) - y.mean(axis), vectorized=True, n_resamples=2000, rng=1
         ).pvalue
-        assert each.p == pytest.approx(exact, abs=0.05)
+        assert difference.p == pytest.approx(exact, abs=0.05)
         interval = stats.bootstrap(
             (b, a), lambda x, y, axis: x.mean(axis) - y.mean(axis), n_resamples=2000, method="percentile", rng=1
         ).confidence_interval
-        assert (each.low, each.high) == pytest.approx(tuple(interval), abs=0.12 * (interval.high - interval.low))
+        assert (difference.low, difference.high) == pytest.approx(
+            tuple(interval), abs=0.12 * (interval.high - interval.low)
+        )
 
 
 def test_robust_filters_are_smoother_in_every_layer(store: Store) -> None:
@@ -138,7 +140,7 @@ def test_the_command(pair: Path) -> None:
     told = CliRunner().invoke(app, ["compare", str(pair), "--json", "--all-right"])
     facts = json.loads(told.output)
     assert facts["models"] == ["S", "R"]
-    assert {each["model"] for each in facts["accuracy"]} == {"S", "R"}
+    assert {row["model"] for row in facts["accuracy"]} == {"S", "R"}
     assert facts["tests_over"] == "units"
     assert all(row["p"] <= row["p_holm"] <= 1 for row in facts["layers"] if row["p"] is not None)
     assert all("p" not in row for row in facts["overall"])
@@ -173,6 +175,6 @@ def test_figures_that_a_store_has_no_data_for(pair: Path, small_store: Path, tmp
 
 def test_info_has_every_layers_summary_and_the_accuracies(pair: Path) -> None:
     model = json.loads(CliRunner().invoke(app, ["info", str(pair), "--json"]).output)["models"][1]
-    assert [(each["condition"], each["images"]) for each in model["accuracy"]] == [("clean", 32)]
+    assert [(row["condition"], row["images"]) for row in model["accuracy"]] == [("clean", 32)]
     summary = model["layers"][2]["summary"]["smoothness"]
     assert summary["mean"] == pytest.approx(living(open_store(pair), "R", "conv3", "smoothness").mean())

@@ -77,8 +77,8 @@ def test_a_family_is_the_mean_of_its_methods_and_resampled_as_one(whole: Path) -
     assert (gradient.low, gradient.high) == pytest.approx((interval.low, interval.high), abs=0.4 * spread)
 
 
-def test_networks_are_compared_by_what_all_have(whole: Path, tmp_path: Path) -> None:
-    """Of sets those that all decided, of methods those that all have."""
+def test_networks_are_compared_by_the_criteria_that_all_have(whole: Path, tmp_path: Path) -> None:
+    """Only the sets that all networks decided and the methods that all have are compared."""
     other = Path(shutil.copytree(whole, tmp_path / "other.zarr"))
     add_set(whole, "sketch", IMAGES, ["cat", "cat", "dog", "dog"])
     _with_families(whole, {"rise": "gradient"})
@@ -96,7 +96,7 @@ def test_a_family_without_a_method_of_all_is_said(whole: Path, tmp_path: Path) -
     _with_families(other, {"rise": "gradient", "gradient": "perturbation"})
     known = criteria(open_stores([whole, other]))
     assert list(known.methods) == ["cam", "control"]
-    assert known.missing[0] == "no explainability by gradient methods: no method is one that all models have"
+    assert known.missing[0] == "no explainability by gradient methods: the models have no such method in common"
     assert all(list(network.explainability) == ["cam", "control"] for network in known.networks)
 
 
@@ -123,7 +123,7 @@ def test_sets_that_not_all_decided_have_no_mean(whole: Path, store_copy: Path, t
     zarr.open_group(other, mode="a")["images/ood"].attrs["names"] = ["edge2", "silhouette2"]  # type: ignore[misc]
     known = criteria(open_stores([whole, other]))
     assert known.sets == ()
-    assert known.missing == ("no accuracy out of distribution: there is no set of stimuli that all models decided",)
+    assert known.missing == ("no accuracy out of distribution: no set of stimuli was decided by all models",)
 
 
 def test_a_score_that_was_not_measured_says_how(whole: Path) -> None:

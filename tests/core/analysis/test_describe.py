@@ -1,4 +1,4 @@
-"""What `info` says of activations that float16 cannot hold."""
+"""The notes of `info` about activations that float16 cannot hold."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -154,6 +154,6 @@ def test_groups_that_cannot_be(store: Store, texts: list[str], said: str) -> Non
         parse_groups(store, texts)
 
 
-def test_a_metric_that_is_not_there(store: Store) -> None:
+def test_a_metric_that_the_store_lacks(store: Store) -> None:
     with pytest.raises(UsageError, match="not a metric of these networks"):
         compare_groups(store, parse_groups(store, ["S=n0", "R=n1"]), ["shape_score"])

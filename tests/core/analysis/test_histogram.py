@@ -16,28 +16,28 @@ from shapebias.core.store.opening import open_store
 
 @given(values=arrays(np.float16, st.integers(0, 60)), bins=st.integers(1, 20))
 def test_every_number_is_counted_once(values: np.ndarray, bins: int) -> None:
-    found = histogram(values, bins)
+    binned = histogram(values, bins)
     known = values[np.isfinite(values)].astype(float)
-    assert found.images == len(known)
-    if found.high > found.low:
-        assert found.zeros + found.counts.sum() == len(known)
+    assert binned.images == len(known)
+    if binned.high > binned.low:
+        assert binned.zeros + binned.counts.sum() == len(known)
     if len(known) and known.min() < 0:
-        assert (found.low, found.zeros) == (known.min(), 0)
+        assert (binned.low, binned.zeros) == (known.min(), 0)
     elif len(known):
-        assert (found.low, found.zeros) == (0, (known == 0).sum())
+        assert (binned.low, binned.zeros) == (0, (known == 0).sum())
         inside = known[known > 0]
-        assert found.counts.sum() == len(inside) or found.high == 0
-        if found.high > 0:
-            np.testing.assert_array_equal(found.counts, np.histogram(inside, bins, (0, known.max()))[0])
-    assert len(found.bars) == bins
+        assert binned.counts.sum() == len(inside) or binned.high == 0
+        if binned.high > 0:
+            np.testing.assert_array_equal(binned.counts, np.histogram(inside, bins, (0, known.max()))[0])
+    assert len(binned.bars) == bins
 
 
 def test_bars_are_eighths_of_the_largest() -> None:
     values = np.repeat([0.0, 0.5, 1, 4], [5, 1, 8, 80]).astype(np.float16)
-    found = histogram(values, 4)
-    assert found.counts.tolist() == [1, 8, 0, 80]
-    assert found.bars == "▁▁ █"
-    assert found.zeros == 5
+    binned = histogram(values, 4)
+    assert binned.counts.tolist() == [1, 8, 0, 80]
+    assert binned.bars == "▁▁ █"
+    assert binned.zeros == 5
 
 
 def test_a_store_without_activations_has_none(make_store: Callable[..., Path], tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_store_without_activations_has_none(make_store: Callable[..., Path], t
     assert activation_histogram(store, store.unit("Tiny/block1/0"), 8) is None
 
 
-def test_of_many_images_some_blocks_are_read(small_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_some_blocks_of_many_images_are_read(small_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(small_store)
     unit = store.unit("Tiny/block2/3")
     column = np.asarray(store.activations("Tiny", "block2", "max")[:, 3])

@@ -1,4 +1,4 @@
-"""What a store knows of sets of stimuli: read, summed up, and what is not right in it."""
+"""A store's decisions for sets of stimuli: reading, summaries, and damage."""
 
 import shutil
 from pathlib import Path

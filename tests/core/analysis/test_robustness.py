@@ -95,11 +95,11 @@ def test_variants_are_known_by_their_names(known: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_strengths(small_store: Path, text: str, strength: tuple[str, float]) -> None:
-    (found,) = parse_strengths([text], open_store(small_store)).values()
-    assert (found.norm, found.epsilon) == (strength[0], pytest.approx(strength[1]))
+    (attack,) = parse_strengths([text], open_store(small_store)).values()
+    assert (attack.norm, attack.epsilon) == (strength[0], pytest.approx(strength[1]))
 
 
 @pytest.mark.parametrize("text", ["Tiny", "Tiny=3", "Tiny=l3:3", "Tiny=l2:-1", "Tiny=l2:3/255", "Tiny=l2:nan", "=l2:3"])
-def test_strengths_that_there_are_none(small_store: Path, text: str) -> None:
+def test_strengths_that_were_not_measured_are_refused(small_store: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"write MODEL=NORM:EPSILON|no model"):
         parse_strengths([text], open_store(small_store))

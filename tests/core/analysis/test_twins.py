@@ -21,7 +21,7 @@ HALVES = st.floats(-1000, 1000, width=16) | st.sampled_from([0.0, 1.0])
 
 
 class Memory:
-    """What twins need of a store, of activations {(model, layer): float16 [images, units]}."""
+    """The part of a store that twins need, from activations {(model, layer): float16 [images, units]}."""
 
     def __init__(self, values: dict[tuple[str, str], NDArray[np.float16]]) -> None:
         self.values = values
@@ -34,7 +34,9 @@ class Memory:
 
     def layers(self, model: str) -> dict[str, object]:
         return {
-            layer: type("Layer", (), {"units": each.shape[1]}) for (m, layer), each in self.values.items() if m == model
+            layer: type("Layer", (), {"units": activations.shape[1]})
+            for (m, layer), activations in self.values.items()
+            if m == model
         }
 
     def layer_read(
@@ -54,31 +56,38 @@ def correlator(values: NDArray[np.float16], memory: int = 1 << 20, block: int = 
 @settings(max_examples=60, deadline=None)
 @given(arrays(np.float16, st.tuples(st.integers(2, 40), st.integers(1, 6)), elements=HALVES), st.integers(1, 50))
 def test_correlations_are_those_of_numpy_whatever_the_blocks(values: NDArray[np.float16], block: int) -> None:
-    found = correlator(values, memory=0, block=block).correlations(Unit("a", "x", 0), "a", "x")
+    correlations = correlator(values, memory=0, block=block).correlations(Unit("a", "x", 0), "a", "x")
     with np.errstate(all="ignore"):
         expected = np.atleast_2d(np.corrcoef(values.astype(np.float64), rowvar=False))[0]
     constant = (values == values[0]).all(0)
     expected[constant | constant[0]] = np.nan
-    np.testing.assert_allclose(found, expected, atol=2e-5)
+    np.testing.assert_allclose(correlations, expected, atol=2e-5)
 
 
-def test_dead_clipped_and_no_numbers_have_no_correlation() -> None:
+def test_dead_clipped_and_nan_units_have_no_correlation() -> None:
     values = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float16)
     values[:, 1] = 0
     values[3, 2], values[0, 3], values[49, 4] = np.nan, np.finfo(np.float16).max, -np.inf
-    found = correlator(values)
-    assert np.isnan(found.correlations(Unit("a", "x", 0), "a", "x")).tolist() == [False, True, True, True, True, False]
+    memory_correlator = correlator(values)
+    assert np.isnan(memory_correlator.correlations(Unit("a", "x", 0), "a", "x")).tolist() == [
+        False,
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
     for unit in range(1, 5):
-        assert np.isnan(found.correlations(Unit("a", "x", unit), "a", "x")).all()
-        assert find_twins(found, Unit("a", "x", unit)) == []
-    assert [each.unit.index for each in find_twins(found, Unit("a", "x", 0))] == [5]
+        assert np.isnan(memory_correlator.correlations(Unit("a", "x", unit), "a", "x")).all()
+        assert find_twins(memory_correlator, Unit("a", "x", unit)) == []
+    assert [twin.unit.index for twin in find_twins(memory_correlator, Unit("a", "x", 0))] == [5]
 
 
 def test_what_is_kept_is_bounded_and_used_again() -> None:
     values = np.random.default_rng(0).normal(size=(70, 5)).astype(np.float16)
     small, large = correlator(values, memory=300), correlator(values)
-    for each in (small, large):
-        each.correlations(Unit("a", "x", 0), "a", "x")
+    for cache in (small, large):
+        cache.correlations(Unit("a", "x", 0), "a", "x")
     assert sum(block.nbytes for block in small._kept.values()) <= 300
     before = large.store.reads.copy()  # type: ignore[attr-defined]
     large.correlations(Unit("a", "x", 1), "a", "x")
@@ -103,26 +112,26 @@ def test_twins_come_from_the_same_layer_then_from_others_then_from_the_own_model
             ("r", "z"): layer(like(0.1), like(0.2)),
         }
     )
-    found = find_twins(Correlator(store), Unit("s", "x", 0), limit=1)  # type: ignore[arg-type]
-    assert [(str(each.unit), each.group) for each in found] == [
+    twins = find_twins(Correlator(store), Unit("s", "x", 0), limit=1)  # type: ignore[arg-type]
+    assert [(str(twin.unit), twin.group) for twin in twins] == [
         ("r/x/1", TwinGroup.TWIN),
         ("r/z/0", TwinGroup.TWIN_ELSEWHERE),
         ("s/x/1", TwinGroup.ALIKE),
         ("s/y/0", TwinGroup.ALIKE_ELSEWHERE),
     ]
     alone = find_twins(Correlator(store), Unit("s", "x", 0), "s", limit=9)  # type: ignore[arg-type]
-    assert [str(each.unit) for each in alone] == ["s/x/1", "s/x/2", "s/y/0", "s/y/1"], "never the unit itself"
-    assert "0.9" in twins_text(Unit("s", "x", 0), found)
+    assert [str(twin.unit) for twin in alone] == ["s/x/1", "s/x/2", "s/y/0", "s/y/1"], "never the unit itself"
+    assert "0.9" in twins_text(Unit("s", "x", 0), twins)
 
 
 def test_a_store_of_a_thousand_images_and_units_answers_in_time() -> None:
     values = np.random.default_rng(0).normal(size=(1000, 1000)).astype(np.float16)
-    found = Correlator(Memory({("a", "x"): values}))  # type: ignore[arg-type]
-    found.correlations(Unit("a", "x", 0), "a", "x")
+    memory_correlator = Correlator(Memory({("a", "x"): values}))  # type: ignore[arg-type]
+    memory_correlator.correlations(Unit("a", "x", 0), "a", "x")
     times = []
     for unit in range(5):
         begun = perf_counter()
-        found.correlations(Unit("a", "x", unit), "a", "x")
+        memory_correlator.correlations(Unit("a", "x", unit), "a", "x")
         times.append(perf_counter() - begun)
     assert min(times) < 0.2
 

@@ -1,4 +1,4 @@
-"""What a check of a store finds, and where."""
+"""A check of a store finds damage and names its path."""
 
 import json
 import shutil
@@ -14,20 +14,20 @@ from tests.support.damaged_store import attributes
 from tests.support.layer_values import set_values
 
 
-def change(store: Path, path: str, place: tuple[int, ...], value: float) -> None:
+def change(store: Path, path: str, index: tuple[int, ...], value: float) -> None:
     """Writes a value through zarr: checksums are right, the manifest may say that a file has another size."""
     if path.startswith("Tiny/"):
         model, layer, name = path.split("/", 2)
-        set_values(store, (model, layer), name, place, value)
+        set_values(store, (model, layer), name, index, value)
         return
     array = zarr.open_group(store, mode="r+")[path]
     assert isinstance(array, zarr.Array)
-    array[place] = value
+    array[index] = value
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("path", "place", "value", "what"),
+    ("path", "index", "value", "what"),
     [
         ("images/probe/label", (3,), 99, "of 10 classes"),
         ("models/Tiny/decision", (3,), -7, "where -1 is possible"),
@@ -35,24 +35,24 @@ def change(store: Path, path: str, place: tuple[int, ...], value: float) -> None
         ("Tiny/block1/top/position", (2, 1, 0), 77, "is possible"),
         ("Tiny/block1/top/value", (2, 0), 77, "not the unit's max"),
         ("Tiny/block1/top/value", (2, 5), 77, "not sorted"),
-        ("Tiny/block1/top/value", (2, 5), np.nan, "values and images do not fit"),
+        ("Tiny/block1/top/value", (2, 5), np.nan, "values are NaN where there are images"),
         ("Tiny/block1/metrics/sparsity", (2,), 1.5, "is possible"),
         ("Tiny/block1/metrics/smoothness", (2,), -0.5, "is possible"),
     ],
 )
 def test_numbers_that_cannot_be_are_named(
-    store_copy: Path, path: str, place: tuple[int, ...], value: float, what: str
+    store_copy: Path, path: str, index: tuple[int, ...], value: float, what: str
 ) -> None:
-    change(store_copy, path, place, value)
+    change(store_copy, path, index, value)
     wrong = verify_store(store_copy).wrong
-    assert any(each == path and what in said for each, said in wrong), wrong
+    assert any(name == path and what in said for name, said in wrong), wrong
 
 
 def test_more_of_both_than_of_one_is_wrong(concept_store: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(concept_store, tmp_path / "copy.zarr"))
     path = "Tiny/block1/concepts/intersection"
     change(copy, path, (0, 0), 10**9)
-    assert (path, "it is larger than one of its parts") in verify_store(copy).wrong
+    assert (path, "the intersection is larger than one of the two areas") in verify_store(copy).wrong
 
 
 def test_a_store_without_a_manifest_is_checked_but_for_its_metadata(store_copy: Path) -> None:
@@ -62,12 +62,12 @@ def test_a_store_without_a_manifest_is_checked_but_for_its_metadata(store_copy: 
     assert "no manifest" in report.notes[0]
 
 
-def test_files_of_nobody_are_noted_and_unknown_arrays_too(store_copy: Path) -> None:
+def test_files_that_no_array_owns_and_unknown_arrays_are_noted(store_copy: Path) -> None:
     (store_copy / "notes\x1b.txt").write_text("mine")
     zarr.open_group(store_copy, mode="r+").create_array("models/Tiny/more", data=np.ones(3))
     report = verify_store(store_copy)
     assert not report.wrong
-    assert "notes\\x1b.txt is no file of the store" in report.notes
+    assert "notes\\x1b.txt does not belong to the store" in report.notes
     assert "models/Tiny/more is an array that this version does not know" in report.notes
 
 

@@ -88,8 +88,8 @@ def test_overlaps_are_those_of_a_loop() -> None:
 
 
 def test_a_constant_map_marks_the_whole_image() -> None:
-    found = overlaps(np.zeros((10, 10), np.float32), THRESHOLDS, np.array([[0.0, 0.0, 5.0, 10.0]]))
-    assert found.tolist() == [0.5] * len(THRESHOLDS)
+    scores = overlaps(np.zeros((10, 10), np.float32), THRESHOLDS, np.array([[0.0, 0.0, 5.0, 10.0]]))
+    assert scores.tolist() == [0.5] * len(THRESHOLDS)
 
 
 def test_the_threshold_of_a_half_is_from_the_other() -> None:

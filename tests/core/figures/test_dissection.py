@@ -25,7 +25,7 @@ def test_bars_are_the_counts_and_models_stand_beside_each_other() -> None:
         ]
     )
     axes = figure.axes
-    heights = [sorted(bar.get_height() for bar in each.patches) for each in axes]
+    heights = [sorted(bar.get_height() for bar in panel.patches) for panel in axes]
     assert heights == [[0, 1, 3, 7], [0, 1, 2, 5], [1, 4], [1, 3]]
     left = {bar.get_height(): bar.get_x() for bar in axes[0].patches}
     assert left[3] < left[7] < left[1]

@@ -1,4 +1,4 @@
-"""Metrics against depth: a panel a metric, a line a model, at the quartiles of the living units."""
+"""Metrics against depth: one panel per metric, one line per model, at the quartiles of the living units."""
 
 from pathlib import Path
 

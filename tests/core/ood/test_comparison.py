@@ -31,17 +31,19 @@ def made(conditions: Iterable[str], seed: int, images: int = 12) -> SetDecisions
         f"session-1/{row:04}_x_s{seed:02}_{condition}_{CATEGORIES[index]}_10_n01234567_{number}.png"
         for row, ((condition, number), index) in enumerate(zip(names, category, strict=True))
     ]
-    shown = [condition for condition, _ in names]
-    return SetDecisions(categories=CATEGORIES, images=files, conditions=shown, category=category, decision=decision)
+    image_conditions = [condition for condition, _ in names]
+    return SetDecisions(
+        categories=CATEGORIES, images=files, conditions=image_conditions, category=category, decision=decision
+    )
 
 
 def right(decided: SetDecisions, condition: str) -> dict[str, bool]:
     return {
         image.rsplit("_", 1)[1]: bool(decision == category)
-        for image, shown, category, decision in zip(
+        for image, image_condition, category, decision in zip(
             decided.images, decided.conditions, decided.category, decided.decision, strict=True
         )
-        if shown == condition
+        if image_condition == condition
     }
 
 
@@ -60,21 +62,21 @@ def numbers(pair: Pair) -> tuple[float, float, float]:
 
 
 def pair_of(comparison: OodComparison, name: str, condition: str, one: OodObserver, other: OodObserver) -> Pair:
-    [found] = [
+    [match] = [
         pair
         for pair in comparison.pairs
         if (pair.set_name, pair.condition, pair.observer, pair.other) == (name, condition, one, other)
     ]
-    return found
+    return match
 
 
 def accuracy_of(comparison: OodComparison, name: str, condition: str, observer: OodObserver) -> float:
-    [found] = [
+    [accuracy] = [
         row.accuracy
         for row in comparison.accuracies
         if (row.set_name, row.condition, row.observer) == (name, condition, observer)
     ]
-    return found
+    return accuracy
 
 
 COUNTED = [condition for condition in PUBLISHED["contrast"].conditions if condition not in ("c100", "c03", "c01")]
@@ -184,11 +186,11 @@ def test_conditions_do_not_count_where_someone_has_none() -> None:
     assert comparison.sets["edge"].conditions == []
 
 
-def test_who_has_no_conditions_is_left_out_where_there_are_several() -> None:
+def test_observers_without_conditions_are_left_out_where_there_are_several() -> None:
     images = ["cat/cat1.png", "dog/dog1.png"]
     with_conditions, without = set_of(images, [0, 1], ["c50", "c10"]), set_of(images, [0, 0], ["c50", "NaN"])
     comparison = compare({MODELS[0]: {"contrast": with_conditions}, MODELS[1]: {"contrast": without}})
-    assert comparison.notes == ["contrast: R is left out, as nothing says the conditions of its images"]
+    assert comparison.notes == ["contrast: R is left out: the conditions of its images are unknown"]
     assert comparison.sets["contrast"].conditions == ["c50", "c10"]
     assert {row.observer for row in comparison.accuracies} == {MODELS[0]}
     some = set_of([*images, "cat/cat2.png"], [0, 1, 0], ["c50", "c10", ""])
@@ -196,7 +198,7 @@ def test_who_has_no_conditions_is_left_out_where_there_are_several() -> None:
     assert (comparison.accuracies, comparison.pairs, len(comparison.notes)) == ([], [], 1)
 
 
-def test_two_are_compared_by_the_images_that_both_saw() -> None:
+def test_two_observers_are_compared_by_the_images_that_both_saw() -> None:
     images = ["cat/1.png", "dog/1.png", "dog/2.png", "elephant/1.png"]
     one, other = set_of(images[:3], [0, 1, 0]), set_of(images[1:], [1, 1, 2])
     apart = set_of(["cat/9.png"], [0])

@@ -16,7 +16,7 @@ OBSERVERS = st.integers(1, 60).flatmap(
 
 
 def agreement(one: np.ndarray, other: np.ndarray) -> Agreement:
-    """Of two observers, from what each got right (-1: not seen)."""
+    """Return the agreement of two observers from the images that each got right (-1: not seen)."""
     return Agreement.of(agreements(np.stack([one, other]).astype(np.int8))[0, 1])
 
 
@@ -41,7 +41,7 @@ def test_it_is_cohens_kappa_of_right_and_wrong(observers: tuple[list[bool], list
     assert (agreed.images, agreed.accuracy, agreed.other_accuracy) == (len(one), *means)
 
 
-def test_by_hand() -> None:
+def test_examples_computed_by_hand() -> None:
     one, other = np.array([1, 1, 1, 0, 0], bool), np.array([1, 1, 0, 0, 1], bool)
     agreed = agreement(one, other)
     assert agreed.observed == 3 / 5
@@ -49,7 +49,7 @@ def test_by_hand() -> None:
     assert agreed.error_consistency == pytest.approx((0.6 - 0.52) / 0.48)
 
 
-def test_who_errs_alike_always_has_1_also_without_an_error() -> None:
+def test_observers_that_always_agree_have_consistency_1_even_without_errors() -> None:
     for right in ([True, True], [False, False], [True, False]):
         assert agreement(np.array(right), np.array(right)).error_consistency == 1
 

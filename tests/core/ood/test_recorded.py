@@ -38,7 +38,7 @@ def test_the_set_is_in_the_files_name_or_its_folder(tmp_path: Path) -> None:
     }
     assert [observer.is_person for observer in recorded.observers] == [False, True]
     (problem,) = recorded.problems
-    assert "odd.csv is of no known set: call it SET_SUBJECT_session-1.csv" in problem
+    assert "odd.csv belongs to no known set: call it SET_SUBJECT_session-1.csv" in problem
     own = recorded.observers[OodObserver("subject-01", "recorded", is_person=True)]["high-pass"]
     assert own.images == ["0001_hp_s01_0.7_boat_10_n03662601_12531.png"]
     assert own.conditions == ["0.7"]
@@ -56,7 +56,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(tmp_path: Path) -> No
     assert "2 of 4 rows left out: unknown category zebra (1, such as x.png), no subject (1, such as x.png)" in text
     assert "1 responses are no category, counted as other: zebra (1)" in text
     assert "no column subj" in text
-    assert "none.csv is of no known set" in text
+    assert "none.csv belongs to no known set" in text
     assert "edge_none.csv cannot be read" in text
     assert len(recorded.problems) == 5
 

@@ -17,8 +17,10 @@ IMAGES = [f"{category}/{number}.png" for category in CATEGORIES for number in ra
 def decided(*right: int, conditions: list[str] | None = None) -> SetDecisions:
     category = np.repeat([0, 1], 4).astype(np.int32)
     decision = np.where(right, category, 1 - category).astype(np.int32)
-    shown = conditions or [""] * 8
-    return SetDecisions(categories=CATEGORIES, images=IMAGES, conditions=shown, category=category, decision=decision)
+    image_conditions = conditions or [""] * 8
+    return SetDecisions(
+        categories=CATEGORIES, images=IMAGES, conditions=image_conditions, category=category, decision=decision
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the names of stimuli say: category, condition, image."""
+"""The names of stimuli give their category, condition and image."""
 
 import re
 

@@ -104,4 +104,4 @@ def test_noise_roughens_fewer_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "outliers", lambda store, model, layer, reference: np.arange(counts[model, layer]))
     store: Any = FakeStore(("demo-s", "demo-r"), (0.6, 0.7), 0.4, 98)
     claim = next(claim for claim in claims_of(store, "the demo-s", "the demo-r") if claim.name == "noise")
-    assert (claim.verdict, claim.here) == (ClaimVerdict.IN_PART, "in 1 of 2 layers; 3 units instead of 7")
+    assert (claim.verdict, claim.measured) == (ClaimVerdict.IN_PART, "in 1 of 2 layers; 3 units instead of 7")

@@ -41,8 +41,8 @@ def test_colours_end_at_the_scale() -> None:
     values = np.array([[3.0, -3.0], [9.0, 0.0]], np.float32)
     clipped = np.clip(values, -3, 3)
     for signed in (True, False):
-        values, clipped = (np.maximum(each, 0) if not signed else each for each in (values, clipped))
-        tiles = [heat_tile(photo(2), each, scale=3.0, signed=signed) for each in (values, clipped)]
+        values, clipped = (np.maximum(array, 0) if not signed else array for array in (values, clipped))
+        tiles = [heat_tile(photo(2), array, scale=3.0, signed=signed) for array in (values, clipped)]
         assert tiles[0].tobytes() == tiles[1].tobytes()
 
 

@@ -67,7 +67,7 @@ def decode(data: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check(tile: np.ndarray, data: bytes) -> np.ndarray:
-    """The decoded picture, of which every pixel must be painted, and nothing else."""
+    """Return the decoded picture; every one of its pixels must be painted, and nothing else."""
     height, width, _ = tile.shape
     assert b'"1;1;%d;%d' % (width, height) in data
     picture, painted = decode(data)

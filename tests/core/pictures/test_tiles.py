@@ -46,10 +46,10 @@ def bilinear(values: np.ndarray, size: int) -> np.ndarray:
 
     def along(axis: int, array: np.ndarray) -> np.ndarray:
         cells = array.shape[axis]
-        place = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
-        low = np.floor(place).astype(int)
+        position = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
+        low = np.floor(position).astype(int)
         high = np.minimum(low + 1, cells - 1)
-        weight = (place - low).reshape([-1 if each == axis else 1 for each in range(array.ndim)])
+        weight = (position - low).reshape([-1 if dimension == axis else 1 for dimension in range(array.ndim)])
         return np.take(array, low, axis) * (1 - weight) + np.take(array, high, axis) * weight
 
     return along(1, along(0, values.astype(float)))
@@ -106,13 +106,13 @@ def test_the_mask_is_the_upsampled_map_above_the_threshold(store: Store, layer: 
     for rank, (bright, tile) in enumerate(zip(whole, masked, strict=True)):
         activation = bilinear(top.map[rank], size) / 255 * max(float(top.value[0]), 0)
         margin = 1.5 / 255 * abs(float(top.value[0]))  # maps have 256 levels, and so has their upsampling
-        original, shown = np.asarray(bright, int), np.asarray(tile, int)
+        original, drawn = np.asarray(bright, int), np.asarray(tile, int)
         inside, outside = activation > quantile + margin, activation < quantile - margin
         if quantile < 0:  # maps keep nothing below 0
             outside &= False
-        np.testing.assert_array_equal(shown[inside], original[inside])
+        np.testing.assert_array_equal(drawn[inside], original[inside])
         dimmed = np.rint(grid._DIMMED * original)
-        assert np.abs(shown - dimmed)[outside].max(initial=0) <= 1
+        assert np.abs(drawn - dimmed)[outside].max(initial=0) <= 1
 
 
 @pytest.mark.parametrize(("layer", "index"), UNITS)
@@ -130,19 +130,19 @@ def test_crops_are_of_the_top_images_around_the_maximum(store: Store, layer: str
 
 
 @pytest.mark.parametrize("extent", [(32, 32), (13, 9), (5, 8), (1, 1)])
-@pytest.mark.parametrize("place", [0, 0.5, 0.99])
-def test_a_crop_shows_eight_cells_with_the_maximum_in_the_middle(extent: tuple[int, int], place: float) -> None:
-    """On a picture whose red is x and whose green is y."""
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_crop_shows_eight_cells_with_the_maximum_in_the_middle(extent: tuple[int, int], share: float) -> None:
+    """The picture's red is x and its green is y."""
     height, width, size = 120, 100, 40
     y, x = np.indices((height, width))
     picture = Image.fromarray(np.stack([x * 2, y * 2, 0 * x], 2).astype(np.uint8))
-    position = np.array([int(place * extent[0]), int(place * extent[1])], np.int32)
-    shown = np.asarray(grid._crop(picture, position, extent, size), float) / 2
+    position = np.array([int(share * extent[0]), int(share * extent[1])], np.int32)
+    cropped = np.asarray(grid._crop(picture, position, extent, size), float) / 2
     for axis, full, cells in ((0, height, extent[0]), (1, width, extent[1])):
         side = min(full, max(16, 8 * full / cells))
         start = np.clip((position[axis] + 0.5) * full / cells - side / 2, 0, full - side)
         expected = start + (np.arange(size) + 0.5) * side / size - 0.5
-        along = shown[:, :, 1].mean(1) if axis == 0 else shown[:, :, 0].mean(0)
+        along = cropped[:, :, 1].mean(1) if axis == 0 else cropped[:, :, 0].mean(0)
         assert np.abs(along - expected)[2:-2].max() < 1
 
 

@@ -26,7 +26,7 @@ from tests.support.ood_store import add_set
 
 @pytest.fixture(scope="module")
 def compared(two_networks: Path) -> dict[str, Any]:
-    """What `shapebias compare --json` says of the two."""
+    """Return the output of `shapebias compare --json` for the two."""
     return json.loads(succeeds("compare", two_networks, "Tiny", "R", "--json"))  # type: ignore[no-any-return]
 
 

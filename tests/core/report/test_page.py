@@ -26,24 +26,24 @@ class Elements(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str]]] = []
+        self.opened: list[tuple[str, dict[str, str]]] = []
         self._open: list[str] = []
         self.feed(text)
         assert not self._open
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, {name: value or "" for name, value in attributes}))
+        self.opened.append((tag, {name: value or "" for name, value in attributes}))
         if tag not in VOID:
             self._open.append(tag)
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, {name: value or "" for name, value in attributes}))
+        self.opened.append((tag, {name: value or "" for name, value in attributes}))
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
 
     def all(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.found if name == tag]
+        return [attributes for name, attributes in self.opened if name == tag]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def page(two_networks: Path) -> str:
 
 def test_nothing_is_fetched_and_every_link_leads_somewhere(page: str) -> None:
     elements = Elements(page)
-    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    ids = [attributes["id"] for _, attributes in elements.opened if "id" in attributes]
     assert len(ids) == len(set(ids))
-    for tag, attributes in elements.found:
+    for tag, attributes in elements.opened:
         for name in ("src", "href", "xlink:href"):
             if name in attributes:
                 target = attributes[name]
@@ -82,8 +82,8 @@ def test_light_is_smaller(scope: Scope) -> None:
     assert len(unit_grid(scope.store, unit, light=True)) < 0.6 * len(unit_grid(scope.store, unit))
 
 
-def cards(shown: list[Gallery]) -> int:
-    return sum(len(row) for gallery in shown for shelf in gallery.shelves for row in shelf.rows)
+def cards(galleries: list[Gallery]) -> int:
+    return sum(len(row) for gallery in galleries for shelf in gallery.shelves for row in shelf.rows)
 
 
 def test_marked_units_with_their_notes(scope: Scope) -> None:
@@ -131,7 +131,7 @@ def test_names_with_markup_are_text(hostile_page: Path) -> None:
     text = hostile_page.read_text("utf-8")
     elements = Elements(text)
     assert len(elements.all("script")) == len(elements.all("title")) == len(elements.all("style")) == 1
-    assert not [attributes for _, attributes in elements.found if any(name.startswith("on") for name in attributes)]
+    assert not [attributes for _, attributes in elements.opened if any(name.startswith("on") for name in attributes)]
     assert text.count("&lt;img src=x onerror=") > 20
 
 

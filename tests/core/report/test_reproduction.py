@@ -81,5 +81,5 @@ def test_an_early_store_names_its_networks(store_copy: Path, network_file: Path)
 @pytest.mark.parametrize("settings", [{"attacks": [1]}, {"variants": [["C"]]}, {"models": 3}, {"passes": [1]}])
 def test_settings_that_make_no_sense_are_said(store_copy: Path, settings: dict[str, Any]) -> None:
     attributes(store_copy / "zarr.json", lambda facts: facts["settings"].update(settings))
-    with pytest.raises(StoreError, match="its settings make no sense"):
+    with pytest.raises(StoreError, match="its settings are not those of a run"):
         command_of(open_store(store_copy))

@@ -67,7 +67,7 @@ def test_any_partition_comes_back(
     ids, names = [f"id{index}" for index in range(8)], [f"name{index}" for index in range(8)]
     mapping = {"one": order[:cut], "two": order[cut:]}
     ways = (lambda index: index, lambda index: ids[index], lambda index: names[index])
-    said = {name: [data.draw(st.sampled_from(ways))(index) for index in each] for name, each in mapping.items()}
+    said = {name: [data.draw(st.sampled_from(ways))(index) for index in outputs] for name, outputs in mapping.items()}
     path = write(tmp_path_factory.getbasetemp() / "partition.json", said)
     assert load_mapping(path, ids, names) == mapping
 
@@ -97,7 +97,7 @@ def test_any_partition_comes_back(
         ({"cat": ["n1"], "dog": ["n2", 0]}, "listed 2 times"),
     ],
 )
-def test_a_mapping_that_is_none_is_one_line(tmp_path: Path, content: object, said: str) -> None:
+def test_a_mapping_of_another_form_is_one_line(tmp_path: Path, content: object, said: str) -> None:
     with pytest.raises(UsageError) as error:
         load_mapping(write(tmp_path / "map.json", content), IDS, NAMES)
     assert said in str(error.value)

@@ -167,7 +167,7 @@ def resampled_interval(shape: np.ndarray, texture: np.ndarray, resamples: int) -
 def test_the_interval_is_the_bootstrap_over_images() -> None:
     rng = np.random.default_rng(0)
     decision = rng.choice([0, 1, 2], 400, p=[0.2, 0.5, 0.3])
-    scored = score(decisions_of([(0, 1, int(each)) for each in decision]))
+    scored = score(decisions_of([(0, 1, int(index)) for index in decision]))
     expected = resampled_interval(decision == 0, decision == 1, 4000)
     np.testing.assert_allclose(scored.interval, expected, atol=0.006)
     p = scored.counts.shape_bias  # and the normal approximation of a proportion is near

@@ -55,7 +55,7 @@ def test_published_figures_agree_with_themselves_and_the_paper() -> None:
     assert alexnet.category_bias == {}
 
 
-def test_the_table_has_a_line_an_observer() -> None:
+def test_the_table_has_one_line_per_observer() -> None:
     lines = bias_text([*published(), tiny("a\x1b[31m")]).splitlines()
     assert lines[0].split("  ")[0] == ""
     assert lines[1].split() == [
@@ -92,7 +92,7 @@ def test_people_stay_out_of_a_table_of_other_categories() -> None:
 
 def test_records_and_csv_say_the_same() -> None:
     observers = [*published(), tiny()]
-    records = json.loads(json.dumps([observer_record(each) for each in observers], allow_nan=False))
+    records = json.loads(json.dumps([observer_record(observer) for observer in observers], allow_nan=False))
     rows = list(csv.DictReader(io.StringIO(bias_csv(observers))))
     assert [row["name"] for row in rows if row["category"] == ""] == ["people", "alexnet (torchvision)", "Net"]
     assert len(rows) == 3 + 16 + 2

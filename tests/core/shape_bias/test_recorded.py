@@ -111,7 +111,9 @@ def test_other_responses_count_as_other_and_are_named(tmp_path: Path) -> None:
         (None, "cannot be read"),
     ],
 )
-def test_a_file_that_is_none_is_one_line_and_the_rest_goes_on(tmp_path: Path, content: bytes | None, said: str) -> None:
+def test_a_file_of_another_form_is_one_line_and_the_rest_goes_on(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
     if content is not None:
         (tmp_path / "bad.csv").write_bytes(content)
     (tmp_path / "good.csv").write_text("\n".join([HEADER, *ROWS]))
@@ -166,7 +168,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, written: Decisions) -> No
 
 
 def texture_by_the_published_rule(imagename: str) -> str:
-    """How the published analysis finds it: after the last underscore and hyphen, before the point, without digits."""
+    """Return the texture by the published analysis: after the last underscore and hyphen, before the point."""
     part = imagename.split("_")[-1].split(".")[0].split("-")[-1]
     return "".join(letter for letter in part if not letter.isdigit())
 

@@ -49,11 +49,11 @@ def test_the_models_of_all_are_there(joined: Store, small_store: Path, other_sto
             top, alone = joined.top(Unit(label, "block2", index)), store.top(Unit("Tiny", "block2", index))
             np.testing.assert_array_equal(top.map, alone.map)
             np.testing.assert_array_equal(top.value, alone.value)
-            for shown, image in zip(top.image.tolist(), alone.image.tolist(), strict=True):
-                assert joined.image_name(shown) == store.image_name(image)
-                assert joined.class_of(shown) == store.class_of(image) != ""
-                assert joined.class_names[joined.labels[shown]] == store.class_of(image)
-                assert joined.thumbnail(label, shown) == store.thumbnail("Tiny", image)
+            for joined_image, image in zip(top.image.tolist(), alone.image.tolist(), strict=True):
+                assert joined.image_name(joined_image) == store.image_name(image)
+                assert joined.class_of(joined_image) == store.class_of(image) != ""
+                assert joined.class_names[joined.labels[joined_image]] == store.class_of(image)
+                assert joined.thumbnail(label, joined_image) == store.thumbnail("Tiny", image)
         np.testing.assert_array_equal(
             joined.top_lists(label, "block2", "value"), store.top_lists("Tiny", "block2", "value")
         )
@@ -65,9 +65,9 @@ def test_the_models_of_all_are_there(joined: Store, small_store: Path, other_sto
 
 def test_whole_tables_and_accuracies_are_of_both(joined: Store, small_store: Path, other_store: Path) -> None:
     assert len(load_units(joined)) == 140
-    found = {each.model: each for each in accuracies(joined)}
-    assert {name: each.images for name, each in found.items()} == {"Tiny": 50, "Tiny@other": 20}
-    assert found["Tiny@other"].accuracy == accuracies(open_store(other_store))[0].accuracy
+    by_model = {accuracy.model: accuracy for accuracy in accuracies(joined)}
+    assert {name: accuracy.images for name, accuracy in by_model.items()} == {"Tiny": 50, "Tiny@other": 20}
+    assert by_model["Tiny@other"].accuracy == accuracies(open_store(other_store))[0].accuracy
 
 
 def test_units_are_found_by_the_shown_names(joined: Store) -> None:
@@ -110,7 +110,7 @@ def test_a_damaged_one_is_one_line(small_store: Path, store_copy: Path) -> None:
 
 @pytest.mark.parametrize("implementation", [SingleStore, JoinedStore])
 def test_both_are_whole_stores(implementation: type[Store]) -> None:
-    """What they share is only what `Store` makes of their own methods."""
+    """They share only the methods that `Store` builds on their own."""
     shared = {"check_layer", "check_model", "filters", "identity", "image_paths_of", "thumbnail", "unit"}
     public = {name for name in vars(Store) if not name.startswith("_")}
     assert public - set(vars(implementation)) == shared

@@ -132,7 +132,7 @@ def test_labels_of_images_without_one(make_store: Callable[..., Path], image_fol
 
 
 def use_everything(path: Path) -> None:
-    """What `info`, `units --format json` and `show -o` read, and all of the activations."""
+    """Read everything that `info`, `units --format json` and `show -o` read, and all of the activations."""
     store = open_store(path)
     table = load_units(store)
     store_text(store)
@@ -151,10 +151,10 @@ def use_everything(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["", "images/probe", "models", MODEL, f"{MODEL}/metrics", f"{MODEL}/top/image"])
+@pytest.mark.parametrize("group", ["", "images/probe", "models", MODEL, f"{MODEL}/metrics", f"{MODEL}/top/image"])
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other", "removed", "a list", "a folder"])
-def test_a_damaged_zarr_json(store_copy: Path, place: str, damage: str) -> None:
-    path = store_copy / place / "zarr.json"
+def test_a_damaged_zarr_json(store_copy: Path, group: str, damage: str) -> None:
+    path = store_copy / group / "zarr.json"
     text = path.read_text()
     path.unlink()
     if damage == "a folder":
@@ -229,13 +229,13 @@ def test_an_error_says_of_which_store_where_and_what(store_copy: Path) -> None:
     with pytest.raises(StoreError) as error:
         open_store(store_copy).read(array)
     assert (error.value.path, error.value.where) == (store_copy, array)
-    assert str(error.value) == f"{printable(str(store_copy))} is damaged at {array}: {error.value.what}"
+    assert str(error.value) == f"{printable(str(store_copy))} is damaged at {array}: {error.value.problem}"
 
 
 def test_an_error_of_a_whole_store_has_no_place(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as error:
         open_store(tmp_path / "none")
-    assert (error.value.path, error.value.where, error.value.what) == (tmp_path / "none", "", str(error.value))
+    assert (error.value.path, error.value.where, error.value.problem) == (tmp_path / "none", "", str(error.value))
 
 
 def test_offsets_that_do_not_fit_are_damage(store_copy: Path) -> None:
@@ -255,7 +255,7 @@ def fuzzed(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def works_or_says_why(store: Path, file: Path, content: bytes | None) -> None:
-    """With other content in a file (None: without it), everything works or is a ShapebiasError."""
+    """Check that with other content in a file (None: without it) everything works or raises a ShapebiasError."""
     original = (store / file).read_bytes()
     if content is None:
         (store / file).unlink()
@@ -295,22 +295,22 @@ def test_any_changed_fact_is_an_error_or_harmless(fuzzed: Path, files: list[Path
     """A value in a zarr.json replaced by another: what a bug or a hand could do."""
     file = data.draw(st.sampled_from([file for file in files if file.name == "zarr.json"]))
     content = json.loads((fuzzed / file).read_text())
-    place, key = _draw_place(data, content)
-    place[key] = data.draw(
+    container, key = _draw_entry(data, content)
+    container[key] = data.draw(
         st.sampled_from([None, -1, 0, 3, 10**12, 1.5, True, "", "\x1b[31mred", "a/b", "../..", [], [1], {}, {"a": 1}])
     )
     works_or_says_why(fuzzed, file, json.dumps(content).encode())
 
 
-def _draw_place(data: st.DataObject, content: dict) -> tuple[dict | list, str | int]:
-    place: dict | list = content
+def _draw_entry(data: st.DataObject, content: dict) -> tuple[dict | list, str | int]:
+    container: dict | list = content
     while True:
-        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        keys = list(container) if isinstance(container, dict) else list(range(len(container)))
         key = data.draw(st.sampled_from(keys))
-        inner = place[key]
+        inner = container[key]
         if not isinstance(inner, dict | list) or not inner or data.draw(st.booleans()):
-            return place, key
-        place = inner
+            return container, key
+        container = inner
 
 
 @pytest.mark.parametrize("array", CHUNKS)
@@ -328,7 +328,7 @@ def test_no_flipped_bit_of_a_chunk_gives_wrong_numbers(small_store: Path, store_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("array", [each for each in CHUNKS if not each.startswith("images/probe/t")])
+@pytest.mark.parametrize("array", [path for path in CHUNKS if not path.startswith("images/probe/t")])
 @pytest.mark.parametrize("change", [-1, 1, "none"])
 def test_an_array_of_another_shape_is_an_error(fuzzed: Path, array: str, change: int | str) -> None:
     """Its zarr.json has no checksum."""

@@ -1,4 +1,4 @@
-"""Stores by URL, with their manifest and without; errors on one line. (On S3: tests/precompute/test_sources.py.)"""
+"""Stores by URL, with their manifest and without; errors on one line. On S3: tests/precompute/test_sources.py."""
 
 import hashlib
 import http.server
@@ -148,4 +148,4 @@ def test_commands_say_it_in_one_line(command: list[str]) -> None:
     result = CliRunner().invoke(app, command)
     assert result.exit_code in (1, 2)
     assert len(result.stderr.splitlines()) == 1
-    assert "copy the store" in result.stderr or "check the URL" in result.stderr
+    assert "copy it here first" in result.stderr or "check the URL" in result.stderr

@@ -82,26 +82,26 @@ def test_a_map_of_another_size_is_damage(store_copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "place", "value", "what"),
+    ("path", "index", "value", "what"),
     [
         ("images/attribution/image", (1,), 77, "where 0 to 49 is possible"),
-        ("images/attribution/image", (1,), 9, "not ascending"),
+        ("images/attribution/image", (1,), 9, "not in ascending order"),
         (f"{PATH}/target", (1,), -2, "where -1 is possible"),
         (f"{PATH}/target", (1,), -1, ""),
         (f"{PATH}/probability", (0,), 1.5, "is possible"),
-        (f"{PATH}/probability", (0,), np.nan, "do not fit"),
-        (f"{PATH}/scale", (1, 1), -0.5, "a value that is no scale"),
-        (f"{PATH}/scale", (1, UNMEASURED), 0.5, "a value that is no scale"),
+        (f"{PATH}/probability", (0,), np.nan, "probabilities are NaN where there are targets"),
+        (f"{PATH}/scale", (1, 1), -0.5, "a scale is negative"),
+        (f"{PATH}/scale", (1, UNMEASURED), 0.5, "a scale is negative"),
         (f"{PATH}/maps/rise", (2, 1, 1), 1.5, "the map of row 2 is up to 1.5"),
         (f"{PATH}/maps/gradient", (CONSTANT, 1, 1), 0.25, "the map of row 2 is up to 0.25, its scale 0"),
     ],
 )
 def test_verify_names_numbers_that_cannot_be(
-    store_copy: Path, path: str, place: tuple[int, ...], value: float, what: str
+    store_copy: Path, path: str, index: tuple[int, ...], value: float, what: str
 ) -> None:
     add_attribution(store_copy)
     shutil.rmtree(store_copy / "manifest")
     assert not verify_store(store_copy).wrong
-    zarr.open_group(store_copy, mode="r+")[path][place] = value
+    zarr.open_group(store_copy, mode="r+")[path][index] = value
     wrong = verify_store(store_copy).wrong
     assert any(what in said for _, said in wrong), wrong

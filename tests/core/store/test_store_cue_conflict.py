@@ -85,9 +85,9 @@ def test_damaged_arrays(cue_conflict_store: Path, array: str) -> None:
     is_damaged(cue_conflict_store)
 
 
-@pytest.mark.parametrize("place", [IMAGES, f"{IMAGES}/path", f"{IMAGES}/shape/zarr.json", f"{IMAGES}/zarr.json"])
-def test_missing_parts(cue_conflict_store: Path, place: str) -> None:
-    path = cue_conflict_store / place
+@pytest.mark.parametrize("part", [IMAGES, f"{IMAGES}/path", f"{IMAGES}/shape/zarr.json", f"{IMAGES}/zarr.json"])
+def test_missing_parts(cue_conflict_store: Path, part: str) -> None:
+    path = cue_conflict_store / part
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     is_damaged(cue_conflict_store)
 

@@ -58,7 +58,7 @@ def read_everything(path: Path, strict: bool = True) -> None:
 
 
 def in_one_line(read: Callable[[], Any]) -> str | None:
-    """What a reader complains of: one line without control characters, or nothing."""
+    """Return a reader's error message, one line without control characters, or None."""
     try:
         read()
     except ShapebiasError as error:
@@ -73,7 +73,7 @@ def harmless(path: Path) -> None:
     in_one_line(lambda: read_everything(path, strict=False))
 
 
-def found(path: Path) -> bool:
+def is_noticed(path: Path) -> bool:
     """Whether verify finds something wrong."""
     wrong: list[Any] = []
     said = in_one_line(lambda: wrong.extend(verify_store(path).wrong))
@@ -107,20 +107,20 @@ def changed(file: Path, content: bytes | None) -> Iterator[None]:
 @FEW
 @given(data=st.data())
 def test_a_changed_file_is_found_and_harms_nobody(whole: Path, data: st.DataObject) -> None:
-    files = sorted(each for each in whole.rglob("*") if each.is_file() and "manifest" not in each.parts)
+    files = sorted(path for path in whole.rglob("*") if path.is_file() and "manifest" not in path.parts)
     file = data.draw(st.sampled_from(files), "file")
     content = bytearray(file.read_bytes())
     how = data.draw(st.sampled_from(["flip", "cut", "remove", "append", "empty"]), "how")
     if how == "flip":
-        place = data.draw(st.integers(0, len(content) - 1), "place")
-        content[place] ^= 1 << data.draw(st.integers(0, 7), "bit")
+        position = data.draw(st.integers(0, len(content) - 1), "place")
+        content[position] ^= 1 << data.draw(st.integers(0, 7), "bit")
     elif how == "cut":
         content = content[: data.draw(st.integers(0, len(content) - 1), "length")]
     elif how == "append":
         content += data.draw(st.binary(min_size=1, max_size=8), "more")
     with changed(file, {"remove": None, "empty": b""}.get(how, bytes(content))):
         harmless(whole)
-        assert found(whole)
+        assert is_noticed(whole)
 
 
 ANYTHING = [None, -1, 0, 10**12, 2**63, 1e308, "", "\x1b[31m", "x" * 10_000, [], [[]], {}, True, "float99"]
@@ -132,12 +132,14 @@ def test_metadata_of_anything_harms_nobody(whole: Path, data: st.DataObject) -> 
     """No manifest protects it here: a shape of 10^12 must not be believed."""
     file = data.draw(st.sampled_from(sorted(whole.rglob("zarr.json"))), "file")
     content = json.loads(file.read_text())
-    place: Any = content
-    key: Any = data.draw(st.sampled_from(sorted(place)), "key")
-    while isinstance(place[key], dict | list) and place[key] and data.draw(st.integers(0, 3), "deeper"):
-        place = place[key]
-        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))), "inner key")
-    place[key] = data.draw(st.sampled_from(ANYTHING), "value")
+    container: Any = content
+    key: Any = data.draw(st.sampled_from(sorted(container)), "key")
+    while isinstance(container[key], dict | list) and container[key] and data.draw(st.integers(0, 3), "deeper"):
+        container = container[key]
+        key = data.draw(
+            st.sampled_from(sorted(container) if isinstance(container, dict) else range(len(container))), "inner key"
+        )
+    container[key] = data.draw(st.sampled_from(ANYTHING), "value")
     with changed(whole / "manifest/c/0", None), changed(file, json.dumps(content).encode()):
         harmless(whole)
-        found(whole)
+        is_noticed(whole)

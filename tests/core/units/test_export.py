@@ -46,13 +46,13 @@ def test_json_csv_and_parquet_agree_to_the_last_bit(store: Store, table: UnitTab
     assert len(records) == len(rows) == len(columns["unit"]) == len(table)
     for index, (record, row) in enumerate(zip(records, rows, strict=True)):
         unit = table.unit(index)
-        for found in (record, row, {name: values[index] for name, values in columns.items()}):
-            assert (found["model"], found["layer"], int(found["unit"])) == (unit.model, unit.layer, unit.index)
+        for fields in (record, row, {name: values[index] for name, values in columns.items()}):
+            assert (fields["model"], fields["layer"], int(fields["unit"])) == (unit.model, unit.layer, unit.index)
             for name, values in table.columns.items():
                 if np.isnan(values[index]):
-                    assert found[name] in (None, "")
+                    assert fields[name] in (None, "")
                 else:
-                    assert np.float32(found[name]) == values[index]
+                    assert np.float32(fields[name]) == values[index]
     assert records[3]["selectivity"] is None
 
 

@@ -162,7 +162,7 @@ def test_top_and_bottom_are_the_first_rows_of_the_sorted_table(
 
 
 def test_a_tenth_of_seventy_is_seven_and_of_seven_one() -> None:
-    assert len(selected("top 10% max", table_of([float(each) for each in range(70)]))) == 7
+    assert len(selected("top 10% max", table_of([float(value) for value in range(70)]))) == 7
     assert selected("bottom 10 % max and layer = conv1", table_of([0.0, 1, 2, 3, 4, 5, 6])) == [0]
     assert len(selected("top 0.1% max", table_of([0.0, 1, 2]))) == 1
 
@@ -193,12 +193,12 @@ def test_a_tenth_of_seventy_is_seven_and_of_seven_one() -> None:
         ("concept < blue", "< compares numbers at column 9: concept is text", 9),
         ("max ~ 1", "~ searches texts at column 5: max is a number", 5),
         ("top 10% concept", "concept is text at column 9", 9),
-        ("top 101% max", "101 is no amount", 5),
+        ("top 101% max", "101 is not a number of units", 5),
         ("top 1.5 max", "write 10 or 10%", 5),
         ("top -1 max", "write 10 or 10%", 5),
         ("top 1e999 max", "write 10 or 10%", 5),
         ("top max", "max where a number is expected", 5),
-        ("(" * 5000, "too many parentheses", 51),
+        ("(" * 5000, "parentheses are nested too deeply", 51),
         ("\x1b[31m > 1", "\\x1b[31m", 1),
     ],
 )

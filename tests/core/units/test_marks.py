@@ -38,7 +38,7 @@ def test_marks_are_on_the_disk_at_once_and_in_the_stores_order(store: Store, sta
     again.load()
     assert names(again) == ["Tiny/block1/2", "Tiny/block1/11"]
     assert again.note(store.unit("Tiny/block1/11")) == "spots"
-    assert [each.name for each in (state_home / "shapebias/marks").iterdir()] == [marks.paths[0].name], (
+    assert [path.name for path in (state_home / "shapebias/marks").iterdir()] == [marks.paths[0].name], (
         "no partial file"
     )
 

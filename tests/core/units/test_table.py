@@ -83,7 +83,7 @@ def test_the_first_rows(values: list[float], count: int) -> None:
 def test_records_hold_metrics_and_top_images(store: Store) -> None:
     table = load_units(store, "Tiny", "block3")
     records = unit_records(store, table.take(np.array([30, 2])))
-    assert [(each["model"], each["layer"], each["unit"]) for each in records] == [
+    assert [(record["model"], record["layer"], record["unit"]) for record in records] == [
         ("Tiny", "block3", 30),
         ("Tiny", "block3", 2),
     ]
@@ -93,7 +93,7 @@ def test_records_hold_metrics_and_top_images(store: Store) -> None:
             value = store.metric("Tiny", "block3", name)[unit.index]
             assert record[name] == (None if np.isnan(value) else value)
         top = store.top(unit)
-        assert [each["image"] for each in record["top"]] == [store.image_name(int(image)) for image in top.image]
-        np.testing.assert_array_equal([each["value"] for each in record["top"]], top.value)
-        np.testing.assert_array_equal([(each["y"], each["x"]) for each in record["top"]], top.position)
+        assert [image["image"] for image in record["top"]] == [store.image_name(int(image)) for image in top.image]
+        np.testing.assert_array_equal([image["value"] for image in record["top"]], top.value)
+        np.testing.assert_array_equal([(image["y"], image["x"]) for image in record["top"]], top.position)
     assert "top" not in unit_records(store, table, top=False)[0]

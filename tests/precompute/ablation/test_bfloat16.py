@@ -14,7 +14,7 @@ ROWS, MOST = 700, 200
 BY_CLASS = DecisionRule(lambda scores: scores.argmax(1).int().numpy(), lambda scores: scores)
 
 
-class Clock:
+class SteppingClock:
     """A clock that goes on by what each row takes, in float32 and in bfloat16."""
 
     def __init__(self, exact: float, rough: float) -> None:
@@ -27,7 +27,7 @@ class Clock:
         self.now += rows * (self.rough if torch.is_autocast_enabled("cpu") else self.exact)
 
 
-def rows_of(exact: Tensor, rough: Tensor, known: int, clock: Clock) -> DecisionRows:
+def rows_of(exact: Tensor, rough: Tensor, known: int, clock: SteppingClock) -> DecisionRows:
     """Rows whose scores [R, classes] are these in float32 and in bfloat16."""
 
     def scores(some: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def rows_of(exact: Tensor, rough: Tensor, known: int, clock: Clock) -> DecisionR
     return DecisionRows(scores, BY_CLASS, np.full(len(exact), known, np.int32), device=CPU.device, most=MOST)
 
 
-def made(clock: Clock) -> Bfloat16Check:
+def made(clock: SteppingClock) -> Bfloat16Check:
     check = Bfloat16Check(nn.Linear(2, 2), CPU, ROOM)
     check._clock = clock
     return check
@@ -53,7 +53,7 @@ def test_close_decisions_are_those_of_float32(seed: int, spread: float, missing:
     rough = exact + 2 * torch.rand(ROWS, 5, generator=random) - 1
     if missing:
         rough[::50] = torch.nan
-    clock = Clock(1, 0.3)
+    clock = SteppingClock(1, 0.3)
     check, rows = made(clock), rows_of(exact, rough, 0, clock)
     check.decide(rows)
     assert (rows.decided == exact.argmax(1).numpy()).all()
@@ -68,7 +68,7 @@ def test_close_decisions_are_those_of_float32(seed: int, spread: float, missing:
 
 def test_a_model_that_decided_nothing_is_run_in_float32() -> None:
     exact = torch.randn(ROWS, 5)
-    clock = Clock(1, 0.3)
+    clock = SteppingClock(1, 0.3)
     rows = rows_of(exact, exact, -1, clock)
     made(clock).decide(rows)
     assert rows.done.all()
@@ -77,7 +77,7 @@ def test_a_model_that_decided_nothing_is_run_in_float32() -> None:
 
 def test_it_is_given_up_where_it_is_no_faster_or_fails() -> None:
     exact = torch.randn(ROWS, 5) + torch.tensor([100.0, 0, 0, 0, 0])
-    clock = Clock(1, 0.9)
+    clock = SteppingClock(1, 0.9)
     check, rows = made(clock), rows_of(exact, exact, 0, clock)
     check.decide(rows)
     assert check.given_up == "bfloat16 is no faster here"
@@ -100,7 +100,7 @@ def test_it_is_given_up_where_it_is_no_faster_or_fails() -> None:
 
 def test_few_rows_other_precisions_and_little_memory_are_not_checked() -> None:
     exact = torch.randn(ROWS, 5)
-    clock = Clock(1, 0.3)
+    clock = SteppingClock(1, 0.3)
     for check, count in (
         (made(clock), 400),
         (Bfloat16Check(nn.Linear(2, 2), Device(CPU.device, BF16), ROOM), ROWS),

@@ -35,7 +35,7 @@ def test_the_share_is_what_zeroing_takes_away(between: list[nn.Module]) -> None:
     with torch.inference_mode():
         maps = network[0](images)
         inputs = linear.inputs(maps.clone())
-        found = linear.rest(linear.without(inputs, linear.module(inputs), rows, units))
+        logits = linear.rest(linear.without(inputs, linear.module(inputs), rows, units))
         outputs = linear.module(inputs)
         plain = linear.without(inputs, outputs, rows, units)
         with torch.autocast("cpu", torch.bfloat16):
@@ -43,8 +43,8 @@ def test_the_share_is_what_zeroing_takes_away(between: list[nn.Module]) -> None:
         zeroed = maps[rows]
         zeroed[torch.arange(6), units] = 0
         wanted = network[1:](zeroed)
-    assert torch.allclose(found, wanted, atol=1e-6)
-    assert not torch.allclose(found, network[1:](maps[rows]), atol=1e-4)
+    assert torch.allclose(logits, wanted, atol=1e-6)
+    assert not torch.allclose(logits, network[1:](maps[rows]), atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     kept[0].write_bytes(b"no archive")
     monkeypatch.setattr(unit_scores, "shape_and_texture_scores", measure)
     calls = []
-    monkeypatch.setattr(unit_scores.AblationCache, "put", lambda _, facts, found: calls.append(facts))
+    monkeypatch.setattr(unit_scores.AblationCache, "put", lambda _, facts, scores: calls.append(facts))
     assert scores(make_store(path, ablate_accuracy=True, **ablation_settings)) == whole
     assert len(calls) == 3  # the second layer's two, and the damaged one
     assert sorted(tmp_path.glob("again.zarr*")) == [path]

@@ -69,15 +69,15 @@ def without(runner: Runner, index: int, unit: int, pixels: NDArray[np.uint8]) ->
 
 
 def naive_scores(
-    runner: Runner, index: int, units: NDArray[np.int64], pixels: NDArray[np.uint8], found: CueConflict
+    runner: Runner, index: int, units: NDArray[np.int64], pixels: NDArray[np.uint8], conflict: CueConflict
 ) -> tuple[list[int], list[int]]:
     mapping = category_mapping(runner, None)
     before = decide(probabilities(runner, pixels), mapping)
     shape, texture = [], []
     for unit in units:
         after = decide(without(runner, index, int(unit), pixels), mapping)
-        shape.append(int(((before == found.shape) & (after != found.shape)).sum()))
-        texture.append(int(((before == found.texture) & (after != found.texture)).sum()))
+        shape.append(int(((before == conflict.shape) & (after != conflict.shape)).sum()))
+        texture.append(int(((before == conflict.texture) & (after != conflict.texture)).sum()))
     return shape, texture
 
 
@@ -88,16 +88,16 @@ def decide_with(runners: list[Runner], stimuli: Stream, folder: Path) -> CueConf
 
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_scores_are_those_of_the_naive_way(pair: list[Runner], stimuli: Stream, index: int, tmp_path: Path) -> None:
-    found = decide_with(pair, stimuli, tmp_path)
+    conflict = decide_with(pair, stimuli, tmp_path)
     total = 0.0
     for runner in pair:
         pixels = pixels_of(stimuli, runner)
         ablation = UnitAblation(runner, runner.layers[index], MEMORY)
         assert ablation.why_whole is None
-        scores = shape_and_texture_scores(ablation, "", stimuli, found, mapping=category_mapping(runner, None))
+        scores = shape_and_texture_scores(ablation, "", stimuli, conflict, mapping=category_mapping(runner, None))
         most = np.argsort(-scores["shape_score"] - scores["texture_score"], kind="stable")
         units = np.concatenate([most[:8], most[-4:]])
-        shape, texture = naive_scores(runner, index, units, pixels, found)
+        shape, texture = naive_scores(runner, index, units, pixels, conflict)
         assert scores["shape_score"][units].tolist() == shape
         assert scores["texture_score"][units].tolist() == texture
         total += sum(shape) + sum(texture)
@@ -108,18 +108,20 @@ def test_small_memory_gives_the_same_scores_in_more_forwards(
     pair: list[Runner], stimuli: Stream, tmp_path: Path
 ) -> None:
     runner = pair[1]
-    found = decide_with([runner], stimuli, tmp_path)
+    conflict = decide_with([runner], stimuli, tmp_path)
     mapping = category_mapping(runner, None)
     usual, small = (UnitAblation(runner, runner.layers[1], memory) for memory in (MEMORY, 2_000_000))
     assert small.rows < usual.rows
     assert small.images < usual.images
     pixels = pixels_of(stimuli, runner)[: small.images]
     assert peak_bytes(lambda: small.decide_pixels(pixels, category_choice(mapping))) < 2_000_000
-    first, second = (shape_and_texture_scores(each, "", stimuli, found, mapping=mapping) for each in (usual, small))
+    first, second = (
+        shape_and_texture_scores(ablation, "", stimuli, conflict, mapping=mapping) for ablation in (usual, small)
+    )
     assert {name: values.tolist() for name, values in first.items()} == {
         name: values.tolist() for name, values in second.items()
     }
-    with pytest.raises(ShapebiasError, match="--memory 1 at least"):
+    with pytest.raises(ShapebiasError, match="at least --memory 1"):
         UnitAblation(runner, runner.layers[1], 1000)
 
 
@@ -140,7 +142,7 @@ def test_accuracy_drops_as_in_the_naive_way(pair: list[Runner]) -> None:
     assert drop.max() > 0
 
 
-class Residual(nn.Module):
+class ResidualNetwork(nn.Module):
     """A branch around `inner`, whose unit 2 is dead and whose unit 3 fires on bright images only."""
 
     def __init__(self) -> None:
@@ -161,7 +163,7 @@ class Residual(nn.Module):
 
 def runner_of(network: nn.Module, layers: str, size: int, classes: int) -> Runner:
     preprocessing = Preprocessing(Geometry(size, size, "bilinear"), (0.5,) * 3, (0.25,) * 3, "this test")
-    model = LoadedModel("Net", network.eval(), "Net", "Net", preprocessing, [str(each) for each in range(classes)])
+    model = LoadedModel("Net", network.eval(), "Net", "Net", preprocessing, [str(number) for number in range(classes)])
     return prepare(model, ImageSet(root=Path(), paths=[], labels=np.zeros(0, np.int32)), DEVICE, layers)
 
 
@@ -177,23 +179,23 @@ def check_decisions(runner: Runner, ablation: UnitAblation, stream: Stream, unit
         before = probabilities(runner, pixels).argmax(1)
     fires = (maps[0].amax((2, 3)) != 0).numpy()
     wanted = {(image, unit) for image, unit in np.argwhere(fires).tolist() if unit in units}
-    found = {}
+    by_pair = {}
     rows = np.arange(len(pixels))
     for image, unit, decided in ablation.decisions("", stream, rows, by_class(runner), geometry=runner.geometry):
-        found |= {(int(i), int(u)): int(d) for i, u, d in zip(image, unit, decided, strict=True) if u in units}
-    assert set(found) == wanted
+        by_pair |= {(int(i), int(u)): int(d) for i, u, d in zip(image, unit, decided, strict=True) if u in units}
+    assert set(by_pair) == wanted
     changed = 0
     for unit in units:
         after = without(runner, 0, unit, pixels).argmax(1)
         assert (after == before)[~fires[:, unit]].all()
-        assert [found[image, unit] for image in np.flatnonzero(fires[:, unit])] == after[fires[:, unit]].tolist()
+        assert [by_pair[image, unit] for image in np.flatnonzero(fires[:, unit])] == after[fires[:, unit]].tolist()
         changed += int((after != before).sum())
     assert changed
 
 
 def test_a_branch_falls_back_to_the_whole_network(stimuli: Stream) -> None:
     torch.manual_seed(3)
-    runner = runner_of(Residual(), "relu", 64, 7)
+    runner = runner_of(ResidualNetwork(), "relu", 64, 7)
     ablation = UnitAblation(runner, runner.layers[0], MEMORY)
     assert ablation.why_whole is not None
     check_decisions(runner, ablation, stimuli, range(6))
@@ -231,7 +233,9 @@ def test_decisions_too_close_for_bfloat16(stimuli: Stream, image: int, monkeypat
     network.extend([nn.Conv2d(24, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head := nn.Linear(16, 7)])
     runner, unit = runner_of(network, "1", 64, 7), image
     pixels = pixels_of(stimuli, runner)
-    whole, zeroed = (np.log(each[image]) for each in (probabilities(runner, pixels), without(runner, 0, unit, pixels)))
+    whole, zeroed = (
+        np.log(values[image]) for values in (probabilities(runner, pixels), without(runner, 0, unit, pixels))
+    )
     lost = int(zeroed.argmax())
     gained = int(np.argmax(zeroed - whole))
     with torch.no_grad():

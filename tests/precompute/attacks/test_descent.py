@@ -25,7 +25,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-class Linear(nn.Module):
+class LinearMargin(nn.Module):
     """Two classes: the score of class 1 is <w, x>, that of class 0 is 0."""
 
     def __init__(self, weight: Tensor) -> None:
@@ -58,7 +58,7 @@ def test_the_worst_change_of_a_linear_model_is_found(norm: str, random_start: bo
     sign = torch.where(labels == 0, 1.0, -1.0)[:, None, None, None]
     generator = torch.Generator().manual_seed(3)
     attacked = attack_images(
-        Attack(norm, epsilon, 60, 0.1, random_start=random_start), Linear(weight), images, labels, generator
+        Attack(norm, epsilon, 60, 0.1, random_start=random_start), LinearMargin(weight), images, labels, generator
     )
     torch.testing.assert_close(attacked, images + sign * epsilon * worst, atol=2e-3, rtol=0)
 
@@ -66,7 +66,9 @@ def test_the_worst_change_of_a_linear_model_is_found(norm: str, random_start: bo
 def test_one_step_is_the_gradient_step() -> None:
     weight = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1))
     images = torch.full((1, 3, 4, 4), 0.5)
-    attacked = attack_images(Attack("l2", 1.0, 1, 0.25, random_start=False), Linear(weight), images, torch.tensor([0]))
+    attacked = attack_images(
+        Attack("l2", 1.0, 1, 0.25, random_start=False), LinearMargin(weight), images, torch.tensor([0])
+    )
     torch.testing.assert_close(attacked, images + 0.25 * weight / weight.norm())
 
 
@@ -112,7 +114,7 @@ def test_a_projection_is_nearest_and_keeps_what_is_inside(norm: str, epsilon: fl
 
 def test_a_random_start_is_uniform_in_the_ball() -> None:
     images = torch.full((4000, 1, 1, 3), 0.5)
-    zero = Linear(torch.zeros(1, 1, 3))  # no gradient: nothing moves
+    zero = LinearMargin(torch.zeros(1, 1, 3))  # no gradient: nothing moves
     generator = torch.Generator().manual_seed(0)
     labels = torch.zeros(4000, dtype=torch.long)
     l2 = (attack_images(Attack("l2", 0.4, 1, 0.1), zero, images, labels, generator) - images).flatten(1).norm(dim=1)
@@ -132,8 +134,8 @@ def test_the_network_is_left_as_it_was() -> None:
     assert network.training
     assert not network[0][1].training
     assert network[0][3].training
-    assert [name for name, each in network.named_parameters() if not each.requires_grad] == ["3.bias"]
-    assert all(each.grad is None for each in network.parameters())
+    assert [name for name, parameter in network.named_parameters() if not parameter.requires_grad] == ["3.bias"]
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_the_generator_decides_the_start() -> None:
@@ -141,8 +143,8 @@ def test_the_generator_decides_the_start() -> None:
     last = images.to(memory_format=torch.channels_last)
     attack = Attack("l2", 1.0, 1, 0.0)
     runs = [
-        attack_images(attack, small_network(), each, labels, torch.Generator().manual_seed(seed))
-        for each, seed in ((images, 1), (last, 1), (images, 2))
+        attack_images(attack, small_network(), batch, labels, torch.Generator().manual_seed(seed))
+        for batch, seed in ((images, 1), (last, 1), (images, 2))
     ]
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
@@ -194,9 +196,9 @@ def test_robust_accuracy_of_a_linear_model_is_its_margin() -> None:
     images = centre + margins[:, None, None, None] * unit
     batches = [(images[:2], torch.ones(2, dtype=torch.long)), (images[2:], torch.ones(3, dtype=torch.long))]
     attacks = [Attack.reaching("l2", epsilon, 30) for epsilon in (0.3, 0.0, 0.1, 0.2)]
-    found = robust_accuracy(Linear(weight), batches, attacks)
-    assert found == pytest.approx([0.2, 0.8, 0.6, 0.4])
-    assert math.isnan(robust_accuracy(Linear(weight), [], attacks[:1])[0])
+    robust = robust_accuracy(LinearMargin(weight), batches, attacks)
+    assert robust == pytest.approx([0.2, 0.8, 0.6, 0.4])
+    assert math.isnan(robust_accuracy(LinearMargin(weight), [], attacks[:1])[0])
 
 
 @pytest.fixture(scope="module")
@@ -222,10 +224,10 @@ def learned() -> tuple[nn.Module, Tensor, Tensor]:
 def test_accuracies_never_rise_with_epsilon(learned: tuple[nn.Module, Tensor, Tensor]) -> None:
     network, images, labels = learned
     attacks = [Attack.reaching("linf", epsilon, 7) for epsilon in (0, 0.01, 0.03, 0.1)]
-    found = robust_accuracy(network, [(images, labels)], attacks)
-    assert found[0] > 0.6
-    assert all(a >= b for a, b in itertools.pairwise(found))
-    assert found[-1] < found[0]
+    robust = robust_accuracy(network, [(images, labels)], attacks)
+    assert robust[0] > 0.6
+    assert all(a >= b for a, b in itertools.pairwise(robust))
+    assert robust[-1] < robust[0]
 
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("l2", 0.4), ("l2", 0.8), ("linf", 0.02), ("linf", 0.04)])

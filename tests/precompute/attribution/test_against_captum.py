@@ -181,8 +181,8 @@ def test_lime(case: Case, segments: str) -> None:
     samples, width = 4 * case.samples, 0.3
     choice = Choice.of("lime", samples=samples, segments=segments, superpixels=9, width=width, baseline="grey")
 
-    def similarity(original: Tensor, changed: Tensor, shown: Tensor, **_: object) -> Tensor:
-        distance = 1 - torch.cosine_similarity(shown.float(), torch.ones_like(shown.float()), dim=1)
+    def similarity(original: Tensor, changed: Tensor, masked: Tensor, **_: object) -> Tensor:
+        distance = 1 - torch.cosine_similarity(masked.float(), torch.ones_like(masked.float()), dim=1)
         return torch.exp(-(distance**2) / (2 * width**2))
 
     draws: Iterator[Tensor] = iter(())
@@ -206,9 +206,9 @@ def test_grad_cam(case: Case) -> None:
     assert_same(case.ours("grad-cam").maps, wanted[:, 0].detach())
 
 
-class Net(nn.Module):
-    """What captum's DeepLIFT is right for: no module runs twice, windows do not overlap, and no two functions that
-    are not linear follow each other (its hooks take the gradient between them before they replace it)."""
+class DeepLiftNetwork(nn.Module):
+    """A network for which captum's DeepLIFT is right: no module runs twice, windows do not overlap, and no two
+    functions that are not linear follow each other (its hooks take the gradient between them before replacing it)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -223,7 +223,7 @@ class Net(nn.Module):
 
 
 def test_deeplift_shap() -> None:
-    network = Exact(Net())
+    network = Exact(DeepLiftNetwork())
     subject, images, targets = Subject(network=network, size=22), pictures(2, 22), torch.tensor([3, 1])
     ours = explain(subject, Choice.of("deeplift-shap", baselines=4), images, targets, SEEDS)
     wanted = []

@@ -1,4 +1,4 @@
-"""What holds for all methods: draws by seeds, no evidence where nothing speaks, plain errors."""
+"""Properties of all methods: draws follow from seeds, constant scores are no evidence, errors are one line."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_random_maps_follow_from_the_seed_of_the_image() -> None:
 
 def test_constant_maps_are_no_evidence_and_broken_scores_no_map() -> None:
     def scores(images: Tensor) -> Tensor:
-        """The first image's do not depend on the place, the last one's are no numbers."""
+        """Scores: the first image's do not depend on the position, the last one's are NaN."""
         factor = torch.ones(len(images), 1)
         factor[-1] = torch.nan
         return images.mean((2, 3)) * factor

@@ -1,4 +1,4 @@
-"""A linear network, of which every method's answer is known: what a pixel adds to the logit is its weight times its
+"""A linear network, for which every method's answer is known: a pixel adds to the logit its weight times its
 value less the baseline's."""
 
 import pytest
@@ -91,8 +91,8 @@ def test_lime(segments: str, baseline: str) -> None:
     assert_close(explained(SUBJECT, choice, IMAGES).maps, wanted)
 
 
-def test_meaningful_perturbation_blurs_what_speaks_for_the_class() -> None:
-    """With a cell a pixel, and neither cost nor smoothness, each pixel is decided by itself."""
+def test_meaningful_perturbation_blurs_the_evidence_for_the_class() -> None:
+    """With one cell per pixel, and neither cost nor smoothness, each pixel is decided by itself."""
     free = {"cells": SIZE, "smooth": 0.1, "jitter": 1, "area": 0.0, "variation": 0.0, "of": "logit", "steps": 60}
     maps = maps_of("mp", blur=14.0, **free)
     places = torch.arange(SIZE, dtype=torch.float64)

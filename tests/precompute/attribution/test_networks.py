@@ -32,7 +32,7 @@ NEEDS_GRADIENT = {name for name, method in METHODS.items() if method.family in (
 by_name = pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.name)
 
 
-class Net(nn.Module):
+class StyledNetwork(nn.Module):
     """Two layers and a head; `style` says how its code is written, which does not change what it computes."""
 
     def __init__(self, style: str = "modules") -> None:
@@ -66,7 +66,9 @@ class Net(nn.Module):
 @pytest.mark.parametrize("style", ["reused module", "function", "function in place", "method in place", "clamp"])
 def test_how_the_code_is_written_does_not_matter(choice: Choice, style: str) -> None:
     images = pictures(2, SIZE)
-    wanted, ours = (explained(subject_of(Net(written), SIZE), choice, images) for written in ("modules", style))
+    wanted, ours = (
+        explained(subject_of(StyledNetwork(written), SIZE), choice, images) for written in ("modules", style)
+    )
     torch.testing.assert_close(ours.maps, wanted.maps, rtol=1e-4, atol=1e-6)
     assert ours.fallback is None
 
@@ -74,9 +76,9 @@ def test_how_the_code_is_written_does_not_matter(choice: Choice, style: str) -> 
 @by_name
 def test_maps_depend_on_neither_batch_nor_order(choice: Choice) -> None:
     images = pictures(4, SIZE)
-    maps = explained(subject_of(Net(), SIZE), choice, images, seed=0).maps
+    maps = explained(subject_of(StyledNetwork(), SIZE), choice, images, seed=0).maps
     for most in (1, 3, 7):
-        subject = subject_of(Net(), SIZE, most=most)
+        subject = subject_of(StyledNetwork(), SIZE, most=most)
         alone = explained(subject, choice, images[:1], seed=0).maps
         torch.testing.assert_close(explained(subject, choice, images, seed=0).maps, maps, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(alone, maps[:1], rtol=1e-4, atol=1e-5)
@@ -101,7 +103,7 @@ def test_networks_see_the_same_pixels_whatever_their_normalisation(choice: Choic
         explained(subject, choice, pictures(2, SIZE))
         return batches
 
-    network = Net().eval().requires_grad_(False)
+    network = StyledNetwork().eval().requires_grad_(False)
     for one, other in zip(seen(MEAN, STD), seen((0.0,) * 3, (1.0,) * 3), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-3)
 
@@ -112,7 +114,7 @@ def test_a_network_that_takes_no_single_image(choice: Choice) -> None:
         assert len(images) > 1
         return network(images)
 
-    network = Net().eval().requires_grad_(False)
+    network = StyledNetwork().eval().requires_grad_(False)
     images = pictures(1, SIZE)
     ours = explained(subject_of(Plain(of_two), SIZE, takes_one=False, most=3), choice, images).maps
     torch.testing.assert_close(ours, explained(subject_of(network, SIZE), choice, images).maps, rtol=1e-4, atol=1e-5)
@@ -120,7 +122,7 @@ def test_a_network_that_takes_no_single_image(choice: Choice) -> None:
 
 @by_name
 def test_without_a_gradient_methods_that_need_none_go_on(choice: Choice) -> None:
-    subject = subject_of(Plain(torch.no_grad()(Net().eval())), SIZE)
+    subject = subject_of(Plain(torch.no_grad()(StyledNetwork().eval())), SIZE)
     if choice.name in NEEDS_GRADIENT:
         with pytest.raises(NotApplicable, match=r"no gradient|not one linear layer"):
             explained(subject, choice, pictures(2, SIZE))
@@ -135,7 +137,7 @@ def test_scores_that_never_change_are_no_evidence(choice: Choice) -> None:
     def scores(images: Tensor) -> Tensor:
         return network(images) * 0 + 3
 
-    network, subject = Net().eval().requires_grad_(False), subject_of(Plain(scores), SIZE)
+    network, subject = StyledNetwork().eval().requires_grad_(False), subject_of(Plain(scores), SIZE)
     if choice.name == "grad-cam":
         with pytest.raises(NotApplicable, match="no gradient by maps"):
             explained(subject, choice, pictures(2, SIZE))
@@ -147,7 +149,7 @@ def test_scores_that_never_change_are_no_evidence(choice: Choice) -> None:
 @by_name
 def test_one_broken_image_leaves_the_others_alone(choice: Choice) -> None:
     images = pictures(3, SIZE)
-    subject = subject_of(Net(), SIZE)
+    subject = subject_of(StyledNetwork(), SIZE)
     wanted = explained(subject, choice, images).maps
     if choice.method.family == CONTROL or choice.name == "lime":  # no scores are asked for; there are no superpixels
         return
@@ -204,7 +206,7 @@ def test_grad_cam_is_that_of_a_hook_on_the_last_layer(name: str, layer: str, act
 
 
 @pytest.mark.slow
-def test_of_a_vision_transformer_the_last_maps_are_those_that_the_class_token_sees() -> None:
+def test_the_last_maps_of_a_vision_transformer_are_those_that_the_class_token_sees() -> None:
     torch.manual_seed(0)
     options = {"image_size": 32, "patch_size": 8, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 32}
     network = torchvision.models.VisionTransformer(**options, num_classes=5).eval()
@@ -215,7 +217,7 @@ def test_of_a_vision_transformer_the_last_maps_are_those_that_the_class_token_se
 
 
 def test_deeplift_gives_way_where_activations_are_multiplied() -> None:
-    class Gated(Net):
+    class Gated(StyledNetwork):
         def forward(self, images: Tensor) -> Tensor:
             maps = self.norm(self.first(images))
             return self.head((maps * maps.mean((2, 3), keepdim=True).sigmoid() * maps.tanh()).mean((2, 3)))
@@ -249,7 +251,7 @@ def test_deeplift_gives_way_where_activations_are_multiplied() -> None:
     ],
 )
 def test_deeplift_is_complete_with_every_nonlinearity(act: Callable[[Tensor], Tensor]) -> None:
-    net = Net()
+    net = StyledNetwork()
     net.act = lambda maps, number: act(maps)  # type: ignore[method-assign]
     explanation = explained(subject_of(net, SIZE), Choice.of("deeplift-shap", baselines=2), pictures(3, SIZE))
     assert explanation.fallback is None
@@ -286,7 +288,7 @@ def test_a_budget_that_does_not_suffice_changes_no_map(monkeypatch: pytest.Monke
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return network(images)
 
-    network, images = Net().eval().requires_grad_(False), pictures(5, SIZE)
+    network, images = StyledNetwork().eval().requires_grad_(False), pictures(5, SIZE)
     for choice in CHOICES:
         subject = subject_of(Plain(scores), SIZE, most=8)
         maps = explained(subject, choice, images).maps

@@ -14,7 +14,7 @@ SIZE = 30
 Pixels = np.ndarray
 
 
-class Net(nn.Module):
+class MapsAndHead(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(1)
@@ -25,7 +25,7 @@ class Net(nn.Module):
         return 20 * self.head(self.maps(images).mean((2, 3)))
 
 
-SUBJECT, IMAGES = subject_of(Net().eval(), SIZE, most=13), pictures(2, SIZE)
+SUBJECT, IMAGES = subject_of(MapsAndHead().eval(), SIZE, most=13), pictures(2, SIZE)
 
 
 def probability(image: Pixels, target: int) -> float:
@@ -40,7 +40,7 @@ def bilinear(values: Pixels, size: int) -> Pixels:
     out, small = np.zeros((size, size)), len(values)
     for y in range(size):
         for x in range(size):
-            v, u = (min(max((place + 0.5) * small / size - 0.5, 0), small - 1) for place in (y, x))
+            v, u = (min(max((position + 0.5) * small / size - 0.5, 0), small - 1) for position in (y, x))
             top, left = min(math.floor(v), small - 2), min(math.floor(u), small - 2)
             dy, dx = v - top, u - left
             square = values[top : top + 2, left : left + 2]
@@ -96,8 +96,8 @@ def meaningful_perturbation(image: Pixels, target: int, seed: int, *, steps: int
 
     def score(mask: Tensor, y: int, x: int) -> Tensor:
         smooth = torch.einsum("k,khw->hw", mask.flatten(), basis)
-        shown = moved(smooth * clear + (1 - smooth) * blurred, y, x)
-        return SUBJECT.network(shown[None].float())[0].softmax(0)[target]
+        mixed = moved(smooth * clear + (1 - smooth) * blurred, y, x)
+        return SUBJECT.network(mixed[None].float())[0].softmax(0)[target]
 
     mask = first_disc(lambda tried: float(score(tried, 0, 0)), cells).requires_grad_()
     offsets = torch.randint(jitter, (steps, 2), generator=torch.Generator().manual_seed(seed)).tolist()

@@ -50,8 +50,8 @@ def test_what_is_packed_is_unpacked(
     )
     packed = every.pack(b"")
     assert packed.shape == (every.versions, crop, crop, 3)
-    found, labels = every.unpack(np.stack([packed, packed]))
-    np.testing.assert_array_equal(found, [pixels, pixels])
+    unpacked, labels = every.unpack(np.stack([packed, packed]))
+    np.testing.assert_array_equal(unpacked, [pixels, pixels])
     expected = np.zeros(1201, np.int64)  # pixels that show each concept
     for number in np.unique([*image.planes.ravel(), *whole]):
         if number:
@@ -76,20 +76,20 @@ def test_annotation_is_cropped_as_the_image_is() -> None:
     every = annotate(images, Geometry(256, 224))  # as ImageNet's networks: the annotation is of the crop's 56 x 56
     assert (every.height, every.width) == (112, 112)
     _, labels = every.unpack(every.pack(b"x/" + images.paths[5])[None])
-    shown = annotate_path(images.paths[5])[:, 4:60, 4:60]
-    np.testing.assert_array_equal(labels.planes[0].reshape(4, 112, 112), shown.repeat(2, 1).repeat(2, 2))
+    annotated = annotate_path(images.paths[5])[:, 4:60, 4:60]
+    np.testing.assert_array_equal(labels.planes[0].reshape(4, 112, 112), annotated.repeat(2, 1).repeat(2, 2))
 
 
 def test_numbers_of_the_built_in_annotation_are_those_of_their_names() -> None:
     path = b"fish/fish-checks-00007.png"
     maps = annotate_path(path)
-    names = [{CONCEPTS.names[number - 1] for number in np.unique(each) if number} for each in maps]
+    names = [{CONCEPTS.names[number - 1] for number in np.unique(concept_map) if number} for concept_map in maps]
     assert names[0] <= set(COLOURS)
     assert names[1] == {"checks"}
     assert names[2] <= {"fish body", "fish fin", "fish head", "fish tail"}
     assert names[3] == {"fish"}
-    for index, each in enumerate(maps):
-        assert {CONCEPTS.category[number - 1] for number in np.unique(each) if number} == {index}
+    for index, concept_map in enumerate(maps):
+        assert {CONCEPTS.category[number - 1] for number in np.unique(concept_map) if number} == {index}
     np.testing.assert_array_equal(maps[3] > 0, draw(6, 2, 7).shape > 0)
 
 

@@ -71,14 +71,14 @@ def index(folder: Path, *rows: list[object]) -> None:
 
 
 def read(annotations: Annotations) -> list[np.ndarray | str]:
-    """What comes of each image, or why it does not."""
-    found: list[np.ndarray | str] = []
+    """Return each image's packed annotation, or the message of its error."""
+    packed: list[np.ndarray | str] = []
     for path in annotations.image_set.paths:
         try:
-            found.append(annotations.pack(bytes(annotations.image_set.root.absolute()) + b"/" + path))
+            packed.append(annotations.pack(bytes(annotations.image_set.root.absolute()) + b"/" + path))
         except ImageError as error:
-            found.append(str(error))
-    return found
+            packed.append(str(error))
+    return packed
 
 
 def test_a_folder_by_hand(folder: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_folder_by_hand(folder: Path) -> None:
     assert broden.concepts.category == (0, 0, 2, 1, 2)  # a tree covers more as a texture
     annotations = broden.annotations(GEOMETRY)
     assert (annotations.planes, annotations.whole) == (3, 2)
-    pixels, labels = annotations.unpack(np.stack([each for each in read(annotations) if not isinstance(each, str)]))
+    pixels, labels = annotations.unpack(np.stack([image for image in read(annotations) if not isinstance(image, str)]))
     assert pixels.shape == (2, 32, 32, 3)
     expected = np.asarray(Image.open(folder / "images" / "a.png").resize((32, 32), Image.Resampling.BILINEAR))
     np.testing.assert_array_equal(pixels[0], expected)  # the whole image, though the network's own geometry crops
@@ -110,7 +110,7 @@ def test_the_built_in_images_written_and_read_again(tmp_path: Path) -> None:
     annotations = broden.annotations(Geometry(64, 64))
     assert annotations.image_set.paths == builtin_set("cue-conflict", 32).paths
     packed = read(annotations)
-    pixels, labels = annotations.unpack(np.stack([each for each in packed if not isinstance(each, str)]))
+    pixels, labels = annotations.unpack(np.stack([image for image in packed if not isinstance(image, str)]))
     for path, image, planes in zip(annotations.image_set.paths, pixels, labels.planes, strict=True):
         np.testing.assert_array_equal(image, draw_path(path))
         np.testing.assert_array_equal(planes.reshape(4, 64, 64), annotate_path(path))
@@ -129,9 +129,9 @@ def test_the_built_in_images_written_and_read_again(tmp_path: Path) -> None:
 )
 def test_an_image_that_cannot_be_used_is_named(folder: Path, changes: dict[str, object], reason: str) -> None:
     index(folder, ["a.png", "train", 8, 8, 4, 4, "color.png", "", ""], row_b(**changes))
-    found = read(read_broden(folder).annotations(GEOMETRY))
-    assert isinstance(found[0], np.ndarray)
-    assert found[1] == reason
+    images = read(read_broden(folder).annotations(GEOMETRY))
+    assert isinstance(images[0], np.ndarray)
+    assert images[1] == reason
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_row_that_cannot_be_used_is_named(folder: Path, changes: dict[str, obj
     index(folder, good, good, row_b(**changes))
     broden = read_broden(folder)
     assert broden.image_set.paths == [b"a.png"]
-    assert [each.reason for each in broden.skipped] == [reason]
+    assert [image.reason for image in broden.skipped] == [reason]
     assert broden.annotations(GEOMETRY).notes() == [f"1 annotated images skipped: 1 {reason}"]
 
 
@@ -188,9 +188,11 @@ def test_files_of_any_content_are_read_or_refused(folder: Path, name: str, data:
         [b"", b"a.png", b"1", b"300", b"8", b"4", b"-1", b"1e9", b"object", b"image", b"number", b";"]
     )
     mess = data.draw(st.one_of(st.binary(max_size=60), st.lists(cell, max_size=12).map(b",".join)))
-    place = data.draw(st.integers(0, len(before)))
+    position = data.draw(st.integers(0, len(before)))
     try:
-        file.write_bytes(before[:place] + mess + before[place:] if data.draw(st.booleans()) else before[:place] + mess)
+        file.write_bytes(
+            before[:position] + mess + before[position:] if data.draw(st.booleans()) else before[:position] + mess
+        )
         with contextlib.suppress(UsageError):
             read(read_broden(folder).annotations(GEOMETRY))
     finally:

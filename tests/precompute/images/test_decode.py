@@ -189,9 +189,9 @@ def test_orientation(tmp_path: Path, name: str, orientation: int) -> None:
     stored = RNG.integers(0, 256, (3, 4, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
     options = {"a.jpg": {"quality": 100, "subsampling": 0}, "a.webp": {"lossless": True}}.get(name, {})
     path = saved(tmp_path / name, Image.fromarray(stored), exif=exif, **options)
-    shown, expected = pixels(path).astype(int), UPRIGHT[orientation](stored)
-    assert shown.shape == expected.shape
-    assert np.abs(shown - expected).max() <= (6 if name == "a.jpg" else 0)
+    upright, expected = pixels(path).astype(int), UPRIGHT[orientation](stored)
+    assert upright.shape == expected.shape
+    assert np.abs(upright - expected).max() <= (6 if name == "a.jpg" else 0)
 
 
 def test_unreadable_exif_is_no_reason_to_skip_an_image(tmp_path: Path) -> None:
@@ -265,8 +265,8 @@ def test_nothing_reaches_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixtu
         warnings.simplefilter("error")
         for _ in range(60):
             damaged = bytearray(buffer.getvalue())
-            for place in random.integers(0, len(damaged), 8):
-                damaged[place] = random.integers(256)
+            for position in random.integers(0, len(damaged), 8):
+                damaged[position] = random.integers(256)
             path.write_bytes(damaged)
             try:
                 read_image(path)
@@ -310,8 +310,8 @@ def test_a_damaged_file_gives_an_image_or_an_image_error(
     tmp_path_factory: pytest.TempPathFactory, whole: bytes, end: float, changes: list[tuple[float, int]]
 ) -> None:
     damaged = bytearray(whole)
-    for place, value in changes:
-        damaged[int(place * (len(damaged) - 1))] = value
+    for share, value in changes:
+        damaged[int(share * (len(damaged) - 1))] = value
     path = tmp_path_factory.getbasetemp() / "damaged"
     path.write_bytes(damaged[: round(end * len(damaged))] if not changes else damaged)
     try:
@@ -331,7 +331,7 @@ def test_a_damaged_file_gives_an_image_or_an_image_error(
 def test_large_jpegs_are_decoded_at_a_part_of_their_size(
     tmp_path: Path, size: tuple[int, int], decoded: tuple[int, int]
 ) -> None:
-    """Of which twice as many pixels are left as are needed."""
+    """At least twice as many pixels are left as are needed."""
     y, x = np.mgrid[: size[1], : size[0]]
     waves = 128 + 100 * np.sin(x / 37) * np.cos(y / 53)
     picture = Image.fromarray(np.stack([waves, waves[::-1], 255 - waves], 2).astype(np.uint8))

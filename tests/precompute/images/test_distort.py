@@ -210,7 +210,7 @@ def test_an_image_is_changed_alike_whenever_it_comes(name: str) -> None:
 @pytest.mark.parametrize("name", ["noise", "shuffle-8"])
 def test_path_and_seed_choose_what_is_random(name: str) -> None:
     results = [changed(name, photo(), path, seed) for path in (b"a", b"b", b"b\xff") for seed in (0, 1, 10**15)]
-    assert len({each.tobytes() for each in results}) == 9
+    assert len({image.tobytes() for image in results}) == 9
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

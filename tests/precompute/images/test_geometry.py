@@ -25,10 +25,10 @@ def test_geometry_equals_torchvision(width: int, height: int, resize: int, crop:
     image = Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8))
     mode = transforms.InterpolationMode(interpolation)
     reference = transforms.Compose([transforms.Resize(resize, mode, antialias=True), transforms.CenterCrop(crop)])
-    shown = Geometry(resize, crop, interpolation)(image)
-    assert shown.dtype == np.uint8
-    assert shown.shape == (crop, crop, 3)
-    np.testing.assert_array_equal(shown, np.asarray(reference(image)))
+    pixels = Geometry(resize, crop, interpolation)(image)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (crop, crop, 3)
+    np.testing.assert_array_equal(pixels, np.asarray(reference(image)))
 
 
 @pytest.mark.parametrize("size", [(500, 375), (375, 500), (2000, 301), (224, 224), (256, 256)])

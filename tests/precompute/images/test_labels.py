@@ -131,12 +131,12 @@ def test_names_of_imagenets_classes() -> None:
 
 @pytest.mark.parametrize(("names", "fits"), [(["0", "1", "417"], True), (["1001", "2"], False)])
 def test_numbers_that_fit(names: list[str], fits: bool) -> None:
-    found = match(names, 1000)
-    assert (found.outputs is not None) == fits
-    assert found.rule == ("by number" if fits else "2 classes found (1001, 2); the network has 1000 outputs")
+    matched = match(names, 1000)
+    assert (matched.outputs is not None) == fits
+    assert matched.rule == ("by number" if fits else "2 classes found (1001, 2); the network has 1000 outputs")
 
 
-def test_what_was_found_and_what_was_needed() -> None:
+def test_a_mismatch_names_the_classes_found_and_needed() -> None:
     assert match(["train", "val"], 1000, WNIDS).rule == "2 classes found (train, val); the network has 1000 outputs"
     assert match(list("abcdef"), 3).rule == "6 classes found (a, b, c, d, …); the network has 3 outputs"
     assert (
@@ -163,8 +163,8 @@ folder_names = st.lists(
 @settings(max_examples=50, deadline=None)
 def test_orders_are_torchvisions_and_timms(names: list[str]) -> None:
     assert sorted(names, key=natural_key) == sorted(names, key=timm_key)
-    found = match(names, len(names))
-    orders = [found.outputs, *found.orders.values()]
+    matched = match(names, len(names))
+    orders = [matched.outputs, *matched.orders.values()]
     labels = label_images([os.fsencode(name) for name in names])
     by_characters = np.full(len(labels.class_ids), -1)
     for output, name in enumerate(sorted(names)):
@@ -172,9 +172,9 @@ def test_orders_are_torchvisions_and_timms(names: list[str]) -> None:
     assert all(order is not None and (order[list(labels.source_names.values())] >= 0).all() for order in orders), (
         "every class has an output in every order"
     )
-    if found.rule == "in the order of their names":
-        np.testing.assert_array_equal(found.outputs, by_characters)
-        assert bool(found.notes) == (sorted(names) != sorted(names, key=timm_key))
+    if matched.rule == "in the order of their names":
+        np.testing.assert_array_equal(matched.outputs, by_characters)
+        assert bool(matched.notes) == (sorted(names) != sorted(names, key=timm_key))
 
 
 def test_numeric_folders_where_torchvision_and_timm_differ(tmp_path: Path) -> None:
@@ -183,14 +183,14 @@ def test_numeric_folders_where_torchvision_and_timm_differ(tmp_path: Path) -> No
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.jpg").touch()
     torchvision = find_classes(tmp_path)[1]
-    found = match(names, 12)
-    assert found.outputs is not None
-    assert found.outputs.tolist() == [sorted(names, key=timm_key).index(name) for name in names]
-    other = found.orders["sorted by characters, as torchvision's ImageFolder does"]
+    matched = match(names, 12)
+    assert matched.outputs is not None
+    assert matched.outputs.tolist() == [sorted(names, key=timm_key).index(name) for name in names]
+    other = matched.orders["sorted by characters, as torchvision's ImageFolder does"]
     assert other.tolist() == [torchvision[name] for name in names]
-    assert len(found.notes) == 1
-    assert "class 10 is output 10" in found.notes[0]
-    assert f"makes it output {torchvision['10']}" in found.notes[0]
+    assert len(matched.notes) == 1
+    assert "class 10 is output 10" in matched.notes[0]
+    assert f"makes it output {torchvision['10']}" in matched.notes[0]
     assert not match([f"{number:02d}" for number in range(12)], 12).notes, "with leading zeros there is one order"
     assert not match(names, 1000, WNIDS).notes
     from_one = match([str(number) for number in range(1, 13)], 12)

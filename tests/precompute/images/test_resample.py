@@ -49,7 +49,7 @@ def test_a_geometry_gives_the_same_bytes_for_the_first_images_and_later(
 
 
 def test_another_pillow_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the installed Pillow rounds otherwise, it resizes."""
+    """If the installed Pillow rounds differently, Pillow does the resizing itself."""
     own = geometries._by_pillow
     monkeypatch.setattr(geometries, "_by_pillow", lambda *arguments: own(*arguments) ^ 1)
     resizing = geometries._Resizing()

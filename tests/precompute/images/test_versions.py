@@ -45,11 +45,13 @@ def disc(side: int = 40) -> Image.Image:
 def loaded(images: ImageSet, names: tuple[str, ...] | None = NAMES, workers: int = 0, **options: int) -> dict:
     """The versions of every image by its path."""
     settings = {"batch_size": 3, "seed": 0} | options
-    found = {}
+    by_path = {}
     with load(images, GEOMETRY, settings["batch_size"], workers, versions=names, seed=settings["seed"]) as loader:
         for batch in loader:
-            found |= {images.paths[at]: each.copy() for at, each in zip(batch.positions, batch.pixels, strict=True)}
-    return found
+            by_path |= {
+                images.paths[at]: versions.copy() for at, versions in zip(batch.positions, batch.pixels, strict=True)
+            }
+    return by_path
 
 
 def check(versions: np.ndarray, pixels: np.ndarray, path: bytes, seed: int = 0) -> None:
@@ -65,22 +67,22 @@ def check(versions: np.ndarray, pixels: np.ndarray, path: bytes, seed: int = 0) 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_versions_of_files(photos: Path, workers: int) -> None:
     images = list_images(photos)[0]
-    found = loaded(images, workers=workers, seed=5)
-    assert list(found) == [path for path in images.paths if path != b"3.png"]
-    for path, each in found.items():
-        assert each.shape == (len(NAMES), 32, 32, 3)
-        check(each, read_pixels(photos / os.fsdecode(path), GEOMETRY), path, 5)
+    by_path = loaded(images, workers=workers, seed=5)
+    assert list(by_path) == [path for path in images.paths if path != b"3.png"]
+    for path, versions in by_path.items():
+        assert versions.shape == (len(NAMES), 32, 32, 3)
+        check(versions, read_pixels(photos / os.fsdecode(path), GEOMETRY), path, 5)
 
 
 def test_versions_of_builtin_images() -> None:
     images = builtin_set("probe", 16)
     alone = loaded(images)
-    for path, each in alone.items():
-        check(each, GEOMETRY(Image.fromarray(draw_path(path))), path)
+    for path, pixels in alone.items():
+        check(pixels, GEOMETRY(Image.fromarray(draw_path(path))), path)
     helped = loaded(images, workers=1, batch_size=7)
     assert list(helped) == list(alone) == images.paths
-    for path, each in alone.items():
-        np.testing.assert_array_equal(helped[path], each)
+    for path, pixels in alone.items():
+        np.testing.assert_array_equal(helped[path], pixels)
 
 
 def test_without_names_there_are_no_versions(photos: Path) -> None:
@@ -99,7 +101,7 @@ def test_thumbnails_are_of_the_first_version(photos: Path) -> None:
 
 
 def silhouettes(images: ImageSet) -> dict[bytes, np.ndarray]:
-    return {path: each[0] for path, each in loaded(images, (SILHOUETTE,)).items()}
+    return {path: versions[0] for path, versions in loaded(images, (SILHOUETTE,)).items()}
 
 
 def test_an_opaque_image_has_no_silhouette(photos: Path) -> None:
@@ -151,7 +153,7 @@ def test_a_mask_is_upright_and_soft(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "said"), [("0.jpg", "no transparency"), ("3.png", "not a JPEG"), ("x", "no such")])
-def test_masks_that_there_are_none(photos: Path, name: str, said: str) -> None:
+def test_images_without_a_mask(photos: Path, name: str, said: str) -> None:
     with pytest.raises(ImageError, match=said):
         read_mask(photos / name, GEOMETRY)
 
@@ -173,8 +175,8 @@ def test_the_place_of_the_folder_does_not_matter(photos: Path, tmp_path: Path, m
 def test_other_images_do_not_matter() -> None:
     few, many = builtin_set("probe", 48).spread(5), builtin_set("probe", 48)
     every = loaded(many, ("noise", "shuffle-4"), batch_size=16)
-    for path, each in loaded(few, ("shuffle-4", "noise")).items():
-        np.testing.assert_array_equal(each[::-1], every[path])
+    for path, versions in loaded(few, ("shuffle-4", "noise")).items():
+        np.testing.assert_array_equal(versions[::-1], every[path])
 
 
 def test_a_seed_changes_what_is_random(photos: Path) -> None:

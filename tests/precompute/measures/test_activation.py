@@ -25,10 +25,10 @@ def network(network_file: Path) -> nn.Module:
 
 def plain(network: nn.Module, images: Tensor) -> dict[str, np.ndarray]:
     """The layers' outputs, [N, C, h, w]."""
-    found: dict[str, np.ndarray] = {}
+    outputs: dict[str, np.ndarray] = {}
     hooks = [
         network.get_submodule(name).register_forward_hook(
-            lambda _, __, output, name=name: found.update({name: output.numpy().copy()})
+            lambda _, __, output, name=name: outputs.update({name: output.numpy().copy()})
         )
         for name in LAYERS
     ]
@@ -36,7 +36,7 @@ def plain(network: nn.Module, images: Tensor) -> dict[str, np.ndarray]:
         network(images)
     for hook in hooks:
         hook.remove()
-    return found
+    return outputs
 
 
 def check(metrics: dict[str, np.ndarray], maps: np.ndarray, labels: np.ndarray) -> None:
@@ -80,7 +80,7 @@ def test_the_pass_equals_a_plain_loop(network: nn.Module, batch: int) -> None:
         maps = expected[name]
         check(run.statistics[index].result().metrics, maps, labels)
         for rows, exact in ((maxima, maps.max((2, 3))), (means, maps.astype(np.float64).mean((2, 3)))):
-            got = np.concatenate([each[index] for each in rows])
+            got = np.concatenate([columns[index] for columns in rows])
             assert got.dtype == np.float16
             np.testing.assert_allclose(got, exact, rtol=1e-3, atol=1e-5)
         top = run.statistics[index].result().top
@@ -97,8 +97,8 @@ def test_two_passes_merged_are_one(network: nn.Module) -> None:
     for start, stop in ((0, 20), (0, 9), (9, 20)):
         run = ActivationPass(network, layers, device, StatisticsPlan(4, 20, 2))
         for image in range(start, stop):
-            place = np.array([image])
-            run.run(images[place], place, labels[place])
+            positions = np.array([image])
+            run.run(images[positions], positions, labels[positions])
         passes.append(run.statistics[0])
     whole, merged, second = passes
     merged.merge(second)
@@ -113,7 +113,7 @@ class Large(nn.Module):
         return x * 1e6
 
 
-def test_what_float16_cannot_hold_stays_at_its_end() -> None:
+def test_values_beyond_float16_stay_at_its_limit() -> None:
     network = nn.Sequential(Large())
     layer = WatchedLayer("large", "0", 0, 3, 4, 4)
     run = ActivationPass(network, [layer], choose_device("cpu", "auto"), StatisticsPlan(2, 1, 0))

@@ -32,22 +32,22 @@ def test_the_store_says_which_images_withstand(plain_run: PlainRun) -> None:
         for rows in ([0, 2], [1]):  # by norm
             attacks = [Attack(*ATTACKS[row], 20, 2.5 * ATTACKS[row][1] / 20) for row in rows]
             expected[rows, part] = withstood(network, images, labels, attacks, generator=random).numpy()
-    found = plain_run.store.read(f"models/{model}/adversarial/right")
-    np.testing.assert_array_equal(found, expected)
+    right = plain_run.store.read(f"models/{model}/adversarial/right")
+    np.testing.assert_array_equal(right, expected)
     clean = plain_run.decided(model, plain_run.pixels) == plain_run.labels
     assert clean.sum() > expected[2].sum() > expected[0].sum(), "a larger ball, fewer images"
     assert not (expected & ~clean).any()
     accuracy = {
-        each.condition: each.accuracy
-        for each in accuracies(plain_run.store)
-        if (each.model, each.kind) == (model, "attack")
+        accuracy.condition: accuracy.accuracy
+        for accuracy in accuracies(plain_run.store)
+        if (accuracy.model, accuracy.kind) == (model, "attack")
     }
     assert accuracy == {
         f"{norm} {epsilon:g}": row.mean() for (norm, epsilon), row in zip(ATTACKS, expected, strict=True)
     }
 
 
-class Linear(nn.Module):
+class Direction(nn.Module):
     """Two classes, told apart by a direction."""
 
     def __init__(self, direction: Tensor) -> None:
@@ -69,10 +69,10 @@ def test_an_image_withstands_what_does_not_reach_its_margin(norm: str) -> None:
     margins = torch.tensor([-0.01, 0.008, 0.012, 0.028, 0.032])
     images = centre + direction * (margins * dual / direction.square().sum())[:, None, None, None]
     attacks = [Attack(norm, epsilon, 30, epsilon / 6) for epsilon in (0.03, 0.01, 0.0, 0.02)]
-    found = withstood(Linear(direction), images, torch.ones(5, dtype=torch.long), attacks)
-    assert found.dtype == torch.bool
+    right = withstood(Direction(direction), images, torch.ones(5, dtype=torch.long), attacks)
+    assert right.dtype == torch.bool
     expected = [[margin > attack.epsilon for margin in margins.tolist()] for attack in attacks]
-    assert found.tolist() == expected
+    assert right.tolist() == expected
 
 
 def test_attacks_run_in_float32_where_float16_would_underflow(

@@ -27,21 +27,21 @@ from tests.support.plain_run import MODELS, PlainRun, native_pixels
 
 @pytest.mark.parametrize("model", MODELS)
 def test_decisions_by_a_file_of_categories(plain_run: PlainRun, model: str) -> None:
-    found = plain_run.store.cue_conflict(model)
-    assert found is not None
+    conflict = plain_run.store.cue_conflict(model)
+    assert conflict is not None
     categories = json.loads(plain_run.categories.read_text())
-    assert found.categories == list(categories)
-    files = [plain_run.conflict / name for name in found.images]
-    assert files == sorted(each for each in plain_run.conflict.glob("*/*-*.png") if each.stem != "dog91-cat1")
+    assert conflict.categories == list(categories)
+    files = [plain_run.conflict / name for name in conflict.images]
+    assert files == sorted(path for path in plain_run.conflict.glob("*/*-*.png") if path.stem != "dog91-cat1")
     assert len(files) == 19
     scores = np.exp(plain_run.scores(model, native_pixels(files)).astype(np.float64))
     shares = scores / scores.sum(1, keepdims=True)
     means = np.stack([shares[:, classes].mean(1) for classes in categories.values()], 1)
-    np.testing.assert_array_equal(found.decision, means.argmax(1))
-    assert len(np.unique(found.decision)) > 1
+    np.testing.assert_array_equal(conflict.decision, means.argmax(1))
+    assert len(np.unique(conflict.decision)) > 1
     textures = [file.stem.split("-")[1].rstrip("0123456789") for file in files]
-    assert [found.categories[each] for each in found.shape] == [file.parent.name for file in files]
-    assert [found.categories[each] for each in found.texture] == textures
+    assert [conflict.categories[category] for category in conflict.shape] == [file.parent.name for file in files]
+    assert [conflict.categories[category] for category in conflict.texture] == textures
 
 
 def test_the_export_has_images_without_a_conflict_too(plain_run: PlainRun, tmp_path: Path) -> None:
@@ -49,14 +49,14 @@ def test_the_export_has_images_without_a_conflict_too(plain_run: PlainRun, tmp_p
     assert done.exit_code == 0, done.output
     exported = read_decisions([tmp_path], list(json.loads(plain_run.categories.read_text()))).subjects
     for model in MODELS:
-        found = plain_run.store.cue_conflict(model)
-        assert found is not None
-        assert exported[model].images == [name.partition("/")[2] for name in found.images]
+        conflict = plain_run.store.cue_conflict(model)
+        assert conflict is not None
+        assert exported[model].images == [name.partition("/")[2] for name in conflict.images]
         assert "cat90-cat1.png" in exported[model].images
         assert exported[model].decision.tolist() == [
-            exported[model].categories.index(found.categories[index]) for index in found.decision
+            exported[model].categories.index(conflict.categories[index]) for index in conflict.decision
         ]
-        assert score(exported[model]).counts == score(found).counts
+        assert score(exported[model]).counts == score(conflict).counts
 
 
 def test_what_could_not_be_used_is_said(plain_run: PlainRun) -> None:
@@ -85,10 +85,10 @@ def test_the_built_in_pair(monkeypatch: pytest.MonkeyPatch, make_store: Callable
     store = open_store(path)
     by_shape: list[int] = []
     for model in PAIR:
-        found = store.cue_conflict(model)
-        assert found is not None
-        assert len(found.images) == 48
-        images = np.stack([draw_path(name.encode()) for name in found.images])
+        conflict = store.cue_conflict(model)
+        assert conflict is not None
+        assert len(conflict.images) == 48
+        images = np.stack([draw_path(name.encode()) for name in conflict.images])
         network = SmallCNN(16)
         network.load_state_dict(load_file(SHIPPED[model]))
         facts = store.models[model].preprocessing
@@ -96,10 +96,10 @@ def test_the_built_in_pair(monkeypatch: pytest.MonkeyPatch, make_store: Callable
         with torch.inference_mode():
             inputs = torch.from_numpy((images / 255 - mean) / std).float().permute(0, 3, 1, 2)
             decided = network.eval()(inputs).argmax(1).numpy()
-        np.testing.assert_array_equal(found.decision, decided)
-        names = [tuple(name.split("/")[-1].split("-")[:2]) for name in found.images]
-        assert names == [(SHAPES[a], TEXTURES[b]) for a, b in zip(found.shape, found.texture, strict=True)]
-        by_shape.append((found.decision == found.shape).sum())
+        np.testing.assert_array_equal(conflict.decision, decided)
+        names = [tuple(name.split("/")[-1].split("-")[:2]) for name in conflict.images]
+        assert names == [(SHAPES[a], TEXTURES[b]) for a, b in zip(conflict.shape, conflict.texture, strict=True)]
+        by_shape.append((conflict.decision == conflict.shape).sum())
     assert by_shape[0] < by_shape[1], "the robust one goes by shape more often"
 
 
@@ -126,14 +126,14 @@ def test_a_network_of_few_classes_decides_among_those_of_the_categories_that_it_
         cue_conflict=str(tmp_path / "cues"),
     )
     store = open_store(path)
-    found = store.cue_conflict("Few")
-    assert found is not None
-    assert (found.categories, found.images) == (["boat", "cat"], ["boat/boat1-cat1.png", "cat/cat1-boat1.png"])
-    pixels = np.stack([np.asarray(Image.open(tmp_path / "cues" / name)) for name in found.images])
+    conflict = store.cue_conflict("Few")
+    assert conflict is not None
+    assert (conflict.categories, conflict.images) == (["boat", "cat"], ["boat/boat1-cat1.png", "cat/cat1-boat1.png"])
+    pixels = np.stack([np.asarray(Image.open(tmp_path / "cues" / name)) for name in conflict.images])
     mean, std = (np.array(value) for value in (trained.preprocessing.mean, trained.preprocessing.std))
     with torch.inference_mode():
         scores = network(torch.from_numpy((pixels / 255 - mean) / std).float().permute(0, 3, 1, 2)).numpy()
-    assert found.decision.tolist() == scores[:, [2, 0]].argmax(1).tolist()
+    assert conflict.decision.tolist() == scores[:, [2, 0]].argmax(1).tolist()
     assert store.attributes_of("images/cue-conflict")["skipped"] == []
     (note,) = (note for note in store.attributes["notes"] if note.startswith("cue conflict"))
     assert note == (
@@ -184,7 +184,9 @@ def test_a_variant_or_stylized_images_of_something_else(early: Callable[..., Non
         early(stylized=str(plain_run.conflict))
 
 
-def test_images_none_of_which_can_be_read(plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_folder_of_unreadable_images_is_one_line(
+    plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path
+) -> None:
     (tmp_path / "images/cat").mkdir(parents=True)
     (tmp_path / "images/cat/cat1-dog2.png").write_bytes(b"")
     Image.new("RGB", (20, 20)).save(tmp_path / "images/cat/photo.png")

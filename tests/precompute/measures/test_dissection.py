@@ -80,41 +80,41 @@ def all_maps(network: Path, images_source: str) -> tuple[list[np.ndarray], list[
     every = annotate(annotated_images(images, None), runner.geometry)
     packed = np.stack([every.pack(bytes(images.root) + b"/" + path) for path in images.paths])
     pixels, labels = every.unpack(packed)
-    found: dict[int, Tensor] = {}
-    runner.forward(pixels, lambda index, output: found.update({index: output.clone()}))
+    maps: dict[int, Tensor] = {}
+    runner.forward(pixels, lambda index, output: maps.update({index: output.clone()}))
     numbers = np.arange(1, len(every.concepts) + 1)
     masks = [
         [(planes.reshape(-1, every.height, every.width) == number).any(0) for number in numbers]
         for planes in labels.planes
     ]
-    return [found[index].numpy() for index in range(len(found))], masks, every.concepts
+    return [maps[index].numpy() for index in range(len(maps))], masks, every.concepts
 
 
 def test_counts_are_those_of_a_brute_force(dissected: Store, whole_network: Path) -> None:
     layers, masks, concepts = all_maps(whole_network, "builtin:cue-conflict")
     category = np.array(concepts.category)
     assert known(dissected) == concepts
-    shown = np.array(masks).reshape(IMAGES, len(concepts), -1)
-    carried = np.stack([shown[:, category == index].any((1, 2)) for index in range(4)], 1)
+    carrying = np.array(masks).reshape(IMAGES, len(concepts), -1)
+    carried = np.stack([carrying[:, category == index].any((1, 2)) for index in range(4)], 1)
     for name, maps in zip(dissected.layers("Tiny"), layers, strict=True):
         threshold = dissected.metric("Tiny", name, "q995").astype(np.float64)
         large = interpolate(torch.from_numpy(maps).double(), (64, 64), mode="bilinear").numpy()
         above = (large > threshold[:, None, None]).reshape(IMAGES, len(threshold), -1)
-        flat = [each.transpose(1, 0, 2).reshape(each.shape[1], -1).astype(np.float32) for each in (above, shown)]
+        flat = [maps.transpose(1, 0, 2).reshape(maps.shape[1], -1).astype(np.float32) for maps in (above, carrying)]
         intersection = (flat[0] @ flat[1].T).astype(np.int64)
         union = np.zeros_like(intersection)
         for image in range(IMAGES):
             for concept in np.flatnonzero(carried[image, category]):
-                union[:, concept] += (above[image] | shown[image, concept]).sum(1)
+                union[:, concept] += (above[image] | carrying[image, concept]).sum(1)
         iou = intersection / np.maximum(union, 1)
-        found = layer_concepts(dissected, concepts, "Tiny", name)
+        counts = layer_concepts(dissected, concepts, "Tiny", name)
         for index in range(4):
             members = np.flatnonzero(category == index)
             best = members[iou[:, members].argmax(1)]
             units = np.arange(len(best))
-            np.testing.assert_array_equal(found.label[:, index], best)
-            np.testing.assert_array_equal(found.intersection[:, index], intersection[units, best])
-            both = found.activation[:, index] + found.truth[:, index] - found.intersection[:, index]
+            np.testing.assert_array_equal(counts.label[:, index], best)
+            np.testing.assert_array_equal(counts.intersection[:, index], intersection[units, best])
+            both = counts.activation[:, index] + counts.truth[:, index] - counts.intersection[:, index]
             np.testing.assert_array_equal(both, union[units, best])
         undecided = ~above.any((0, 2))
         best, diversity = (np.where(undecided, np.nan, numbers) for numbers in (iou.max(1), (iou >= 0.04).sum(1)))
@@ -122,7 +122,7 @@ def test_counts_are_those_of_a_brute_force(dissected: Store, whole_network: Path
         np.testing.assert_array_equal(dissected.metric("Tiny", name, "concept_diversity"), diversity)
 
 
-def test_a_broden_folder_gives_what_the_built_in_images_give(
+def test_a_broden_folder_gives_the_same_as_the_built_in_images(
     dissected: Store, make_store: Callable[..., Path], whole_network: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     export_builtin(tmp_path / "new", "cue-conflict", None, 0, Silent(), broden=True)
@@ -132,9 +132,9 @@ def test_a_broden_folder_gives_what_the_built_in_images_give(
     concepts = known(store)
     assert concepts == known(dissected)
     for layer in store.layers("Tiny"):
-        found, expected = (layer_concepts(each, concepts, "Tiny", layer) for each in (store, dissected))
+        counts, expected = (layer_concepts(opened, concepts, "Tiny", layer) for opened in (store, dissected))
         for kind in ("label", "intersection", "activation", "truth"):
-            np.testing.assert_array_equal(getattr(found, kind), getattr(expected, kind))
+            np.testing.assert_array_equal(getattr(counts, kind), getattr(expected, kind))
     (folder / "images" / "arrow" / "arrow-bricks-00000_object.png").unlink()
     store = open_store(make_store(tmp_path / "broken.zarr", broden=folder, **facts))
     attributes = store.attributes_of("concepts")
@@ -161,10 +161,10 @@ def test_any_folder_is_dissected_by_colours(concept_store: Path, image_folder: P
     concepts = known(store)
     assert concepts.names == COLOURS
     assert concepts.categories == ("color",)
-    found = layer_concepts(store, concepts, "Tiny", "block1")
-    assert (found.truth[:, 0] > 0).any()
+    counts = layer_concepts(store, concepts, "Tiny", "block1")
+    assert (counts.truth[:, 0] > 0).any()
     images = list_images(image_folder)[0]
-    assert (found.activation <= len(images) * 32 * 32).all()
+    assert (counts.activation <= len(images) * 32 * 32).all()
     table = load_units(store)
     assert set(table.columns["concept_category"].tolist()) <= {"color", ""}
     assert (table.columns["iou"] > 0).any()
@@ -173,15 +173,15 @@ def test_any_folder_is_dissected_by_colours(concept_store: Path, image_folder: P
 def test_concepts_are_columns(dissected: Store) -> None:
     table = load_units(dissected)
     concepts = known(dissected)
-    found = layer_concepts(dissected, concepts, "Tiny", "block2")
+    counts = layer_concepts(dissected, concepts, "Tiny", "block2")
     rows = [row for row in range(len(table)) if table.unit(row).layer == "block2"]
-    for row, concept in zip(rows, found.concept, strict=True):
+    for row, concept in zip(rows, counts.concept, strict=True):
         assert table.cell("concept", row) == (concepts.names[concept] if concept >= 0 else "")
     chosen = filter_mask("concept_category = color and iou > 0.01", table)
     expected = (table.columns["concept_category"] == "color") & (table.columns["iou"] > np.float32(0.01))
     np.testing.assert_array_equal(chosen, expected)
     order = [table.cell("concept", int(row)) for row in table.order("concept", ascending=True)]
-    named = [each for each in order if each]
+    named = [name for name in order if name]
     assert named == sorted(named, key=str)
     assert order[: len(named)] == named
     record = unit_records(dissected, table, top=False)[rows[0]]
@@ -190,8 +190,8 @@ def test_concepts_are_columns(dissected: Store) -> None:
 
 def test_the_tally_is_in_the_reference_codes_format(dissected: Store) -> None:
     concepts = known(dissected)
-    found = layer_concepts(dissected, concepts, "Tiny", "block3")
-    rows = list(csv.DictReader(io.StringIO(tally_csv(concepts, found))))
+    counts = layer_concepts(dissected, concepts, "Tiny", "block3")
+    rows = list(csv.DictReader(io.StringIO(tally_csv(concepts, counts))))
     assert list(rows[0])[:6] == ["unit", "category", "label", "score", "color-label", "color-truth"]
     assert sorted(int(row["unit"]) for row in rows) == list(range(1, 34))
     scores = [float(row["score"]) for row in rows]
@@ -199,7 +199,7 @@ def test_the_tally_is_in_the_reference_codes_format(dissected: Store) -> None:
     for row in rows:
         assert float(row[f"{row['category']}-iou"]) == float(row["score"])
         assert row[f"{row['category']}-label"] == row["label"] != ""
-        shared, active, truth = (int(row[f"part-{each}"]) for each in ("intersect", "activation", "truth"))
+        shared, active, truth = (int(row[f"part-{count}"]) for count in ("intersect", "activation", "truth"))
         assert float(row["part-iou"]) == pytest.approx(shared / max(active + truth - shared, 1))
 
 
@@ -237,26 +237,26 @@ def test_a_unit_without_any_overlap_is_named_after_the_first_category() -> None:
 
 def test_detectors_are_counted_by_category(dissected: Store) -> None:
     concepts = known(dissected)
-    found = layer_concepts(dissected, concepts, "Tiny", "block1")
+    counts = layer_concepts(dissected, concepts, "Tiny", "block1")
     (counted,) = count_detectors(dissected, concepts, [("Tiny", "block1")])
-    detecting = [unit for unit in range(16) if found.score[unit] >= 0.04]
+    detecting = [unit for unit in range(16) if counts.score[unit] >= 0.04]
     for index, category in enumerate(concepts.categories):
-        units = [unit for unit in detecting if found.best[unit] == index]
+        units = [unit for unit in detecting if counts.best[unit] == index]
         assert counted.detectors[category] == len(units)
-        assert counted.unique[category] == len({found.concept[unit] for unit in units})
-    assert counted.undecided == sum(not found.activation[unit].any() for unit in range(16))
+        assert counted.unique[category] == len({counts.concept[unit] for unit in units})
+    assert counted.undecided == sum(not counts.activation[unit].any() for unit in range(16))
     assert f"{len(detecting)} (" in detectors_text([counted])
 
 
-def test_equal_ious_are_of_the_first_category_and_none_of_no_concept() -> None:
+def test_equal_ious_go_to_the_first_category_and_units_without_one_have_no_concept() -> None:
     label = np.array([[0, 1], [0, 1], [0, -1]], np.int32)
     counts = np.array([[5, 5], [0, 0], [0, 0]], np.int64)
-    found = LayerConcepts(label=label, intersection=counts, activation=counts * 2 + [[0], [1], [0]], truth=counts * 2)
-    assert found.best.tolist() == [0, -1, -1]
-    assert found.concept.tolist() == [0, -1, -1]
-    assert found.score[:2].tolist() == [pytest.approx(5 / 15), 0]
-    assert np.isnan(found.score[2]), "it fires nowhere: what it detects is undecided"
-    assert found.undecided.tolist() == [False, False, True]
+    counted = LayerConcepts(label=label, intersection=counts, activation=counts * 2 + [[0], [1], [0]], truth=counts * 2)
+    assert counted.best.tolist() == [0, -1, -1]
+    assert counted.concept.tolist() == [0, -1, -1]
+    assert counted.score[:2].tolist() == [pytest.approx(5 / 15), 0]
+    assert np.isnan(counted.score[2]), "it fires nowhere: what it detects is undecided"
+    assert counted.undecided.tolist() == [False, False, True]
 
 
 def test_units_whose_threshold_is_their_maximum_are_undecided(
@@ -294,7 +294,7 @@ def test_damage_is_one_line(dissected: Store, tmp_path: Path) -> None:
 
     copy = Path(shutil.copytree(dissected.path, tmp_path / "copy.zarr"))
     zarr.open_group(copy, mode="a")["concepts"].attrs["category"] = [99]
-    with pytest.raises(StoreError, match="its names make no sense"):
+    with pytest.raises(StoreError, match="its concepts and their categories do not match"):
         load_units(open_store(copy))
     zarr.open_group(copy, mode="a")["concepts"].attrs.update(
         {"category": [0], "names": ["x"], "categories": list("abcd")}

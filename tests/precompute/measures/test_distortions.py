@@ -27,16 +27,16 @@ NAMES = ["silhouette", "shuffle-2", "grey", "noise", "low-pass", "jpeg-20", "sty
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", NAMES[1:-1])
 def test_decisions_for_distorted_images(plain_run: PlainRun, model: str, name: str) -> None:
-    found = distorted_decisions(plain_run.store, model)
-    assert list(found) == NAMES
+    decisions = distorted_decisions(plain_run.store, model)
+    assert list(decisions) == NAMES
     decided = plain_run.decided(model, plain_run.distorted(name))
-    np.testing.assert_array_equal(found[name], decided)
+    np.testing.assert_array_equal(decisions[name], decided)
     assert len(np.unique(decided)) > 1
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_silhouettes_are_of_the_images_that_have_one(plain_run: PlainRun, model: str) -> None:
-    found = distorted_decisions(plain_run.store, model)["silhouette"]
+    decisions = distorted_decisions(plain_run.store, model)["silhouette"]
     images = [Image.open(file) for file in plain_run.files]
     transparent = np.array([image.mode == "RGBA" for image in images])
     assert transparent.sum() == 10
@@ -47,7 +47,7 @@ def test_silhouettes_are_of_the_images_that_have_one(plain_run: PlainRun, model:
     ]
     expected = np.full(len(images), -1)
     expected[transparent] = plain_run.decided(model, np.stack(shapes))
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(decisions, expected)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -62,7 +62,7 @@ def test_stylized_images_are_paired_by_name(plain_run: PlainRun, model: str) -> 
 
 
 def test_accuracies_are_those_of_the_decisions(plain_run: PlainRun) -> None:
-    known = {(each.model, each.condition): each for each in accuracies(plain_run.store)}
+    known = {(accuracy.model, accuracy.condition): accuracy for accuracy in accuracies(plain_run.store)}
     for model in MODELS:
         clean = known[model, "clean"]
         assert clean.accuracy == (plain_run.decided(model, plain_run.pixels) == plain_run.labels).mean()
@@ -77,15 +77,15 @@ def test_accuracies_over_the_images_that_all_models_get_right(plain_run: PlainRu
     right = {model: plain_run.decided(model, plain_run.pixels) == plain_run.labels for model in MODELS}
     common = right["Tiny"] & right["Other"]
     assert 0 < common.sum() < right["Tiny"].sum()
-    found = accuracies(plain_run.store, all_right=True)
-    assert {each.kind for each in found} == {"clean", "distortion", "attack"}
-    for each in found:
-        if each.kind == "clean":
-            assert (each.accuracy, each.images) == (1, common.sum())
-        elif each.condition in NAMES[1:-1]:
-            decided = plain_run.decided(each.model, plain_run.distorted(each.condition))
-            assert each.accuracy == (decided == plain_run.labels)[common].mean()
-            assert each.images == common.sum()
+    rows = accuracies(plain_run.store, all_right=True)
+    assert {row.kind for row in rows} == {"clean", "distortion", "attack"}
+    for row in rows:
+        if row.kind == "clean":
+            assert (row.accuracy, row.images) == (1, common.sum())
+        elif row.condition in NAMES[1:-1]:
+            decided = plain_run.decided(row.model, plain_run.distorted(row.condition))
+            assert row.accuracy == (decided == plain_run.labels)[common].mean()
+            assert row.images == common.sum()
 
 
 def test_versions_that_the_test_makes_are_seeded_by_path() -> None:
@@ -148,14 +148,14 @@ def test_versions_that_do_not_fit_into_memory_take_smaller_forwards(network_file
 def test_no_forward_for_images_without_a_silhouette(network_file: Path) -> None:
     counted, batch = Counted(network_file), versions_of(4, 2)
     batch.pixels[:3, 0] = 255
-    found = decided(counted.runner, batch, ("silhouette", "grey"))
+    decisions = decided(counted.runner, batch, ("silhouette", "grey"))
     assert counted.forwards == [5]
-    assert (found[:3, 0] == -1).all()
-    np.testing.assert_array_equal(found[:, 1], counted.runner.decide(counted.runner.forward(batch.pixels[:, 1])))
+    assert (decisions[:3, 0] == -1).all()
+    np.testing.assert_array_equal(decisions[:, 1], counted.runner.decide(counted.runner.forward(batch.pixels[:, 1])))
 
 
 def test_sensitivity_and_decisions_share_their_forwards(network_file: Path) -> None:
-    """Of 5 images 3 are in top lists. The measure wants noise under two names, and mirrored images beside it."""
+    """Three of five images are in top lists. The measure wants noise under two names, and mirrored images beside it."""
     counted, names = Counted(network_file), ("silhouette", "grey", "noise", "shuffle-4", "contour")
     lists = {0: [np.tile(np.arange(3), (layer.units, 1)) for layer in counted.runner.layers]}
     measure = ChangeMeasure(models=(0,), distortions=names, lists=lists)

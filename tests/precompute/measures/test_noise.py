@@ -16,14 +16,16 @@ def test_clean_and_noisy_variation(plain_run: PlainRun, model: str) -> None:
         noisy = plain_run.maps(model, plain_run.distorted(f"noise-{std}"))
         for layer in LAYERS:
             tv, tv_noisy = total_variation(clean[layer]), total_variation(noisy[layer])
-            found = {name: plain_run.store.metric(model, layer, f"{name}{suffix}") for name in ("tv_noisy", "tv_shift")}
+            stored = {
+                name: plain_run.store.metric(model, layer, f"{name}{suffix}") for name in ("tv_noisy", "tv_shift")
+            }
             np.testing.assert_allclose(plain_run.store.metric(model, layer, "tv"), tv, rtol=1e-4)
-            np.testing.assert_allclose(found["tv_noisy"], tv_noisy, rtol=1e-4)
-            np.testing.assert_allclose(found["tv_shift"], tv_noisy - tv, rtol=1e-3, atol=2e-4 * tv.max())
+            np.testing.assert_allclose(stored["tv_noisy"], tv_noisy, rtol=1e-4)
+            np.testing.assert_allclose(stored["tv_shift"], tv_noisy - tv, rtol=1e-3, atol=2e-4 * tv.max())
             assert (tv_noisy > 1.02 * tv).mean() > 0.5, "the noise is in it"
 
 
-def test_smoothness_is_of_all_images_together(plain_run: PlainRun) -> None:
+def test_smoothness_is_taken_over_all_images_together(plain_run: PlainRun) -> None:
     for layer, maps in plain_run.maps("Tiny", plain_run.pixels).items():
         bound = 4 * np.abs(maps).sum((2, 3)).mean(0)
         expected = np.where(bound > 0, 1 - total_variation(maps) / np.maximum(bound, 1e-9), 1)  # 1 for a dead unit

@@ -33,25 +33,25 @@ def decided(run: PlainRun, model: str, files: list[Path]) -> np.ndarray:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_folders_of_categories(plain_run: PlainRun, model: str) -> None:
-    found = ood_decisions(plain_run.store, model)["edge"]
-    files = [plain_run.ood / "edge" / name for name in found.images]
+    decisions = ood_decisions(plain_run.store, model)["edge"]
+    files = [plain_run.ood / "edge" / name for name in decisions.images]
     assert files == sorted(file for file in plain_run.ood.glob("edge/*/*.png") if file.parent.name != "zoo")
-    np.testing.assert_array_equal(found.decision, decided(plain_run, model, files))
-    assert [found.categories[index] for index in found.category] == [file.parent.name for file in files]
-    assert len(np.unique(found.decision)) > 1
-    assert (set(found.conditions), found.stimuli) == ({""}, "native")
+    np.testing.assert_array_equal(decisions.decision, decided(plain_run, model, files))
+    assert [decisions.categories[index] for index in decisions.category] == [file.parent.name for file in files]
+    assert len(np.unique(decisions.decision)) > 1
+    assert (set(decisions.conditions), decisions.stimuli) == ({""}, "native")
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_names_that_say_condition_and_category(plain_run: PlainRun, model: str) -> None:
-    found = ood_decisions(plain_run.store, model)["contrast"]
+    decisions = ood_decisions(plain_run.store, model)["contrast"]
     files = sorted(file for file in plain_run.ood.glob("contrast/*/*/*.png") if file.stat().st_size)
-    assert found.images == [f"dnn/session-3/{file.name}" for file in files]
-    right = decided(plain_run, model, files) == found.category
-    np.testing.assert_array_equal(found.right, right)
+    assert decisions.images == [f"dnn/session-3/{file.name}" for file in files]
+    right = decided(plain_run, model, files) == decisions.category
+    np.testing.assert_array_equal(decisions.right, right)
     parts = [file.name.split("_") for file in files]
-    assert found.conditions == [part[3] for part in parts]
-    assert [found.categories[index] for index in found.category] == [part[4] for part in parts]
+    assert decisions.conditions == [part[3] for part in parts]
+    assert [decisions.categories[index] for index in decisions.category] == [part[4] for part in parts]
     counted = np.array([part[3] != "c100" for part in parts])
     accuracies = ood_accuracies(plain_run.store, model)
     assert [one.set_name for one in accuracies] == ["edge", "contrast"]
@@ -85,7 +85,7 @@ def test_such_a_store_verifies(plain_run: PlainRun, tmp_path: Path) -> None:
 def test_a_stopped_run_goes_on_to_the_same_bytes(
     plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In shards of one batch; the run is cut before each of them once."""
+    """The run has shards of one batch and is stopped before each of them once."""
 
     class PowerCutError(BaseException):
         pass
@@ -134,10 +134,10 @@ def test_a_network_whose_classes_are_the_categories(
         ood=(("shapes", "builtin:probe"),),
     )
     store = open_store(path)
-    found = ood_decisions(store, "demo-s")["shapes"]
-    assert found.images == [store.image_name(image) for image in range(48)]
-    np.testing.assert_array_equal(found.decision, store.read("models/demo-s/decision"))
-    np.testing.assert_array_equal(found.category, store.read("models/demo-s/target"))
+    decisions = ood_decisions(store, "demo-s")["shapes"]
+    assert decisions.images == [store.image_name(image) for image in range(48)]
+    np.testing.assert_array_equal(decisions.decision, store.read("models/demo-s/decision"))
+    np.testing.assert_array_equal(decisions.category, store.read("models/demo-s/target"))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_network_whose_classes_are_the_categories(
         ("cat", r"--ood odd: no image in .* can be used: empty file"),
     ],
 )
-def test_sets_of_which_nothing_can_be_used(
+def test_sets_without_a_usable_image_are_one_line(
     plain_run: PlainRun, make_store: Callable[..., Path], tmp_path: Path, folder: str, said: str
 ) -> None:
     (tmp_path / "odd" / folder).mkdir(parents=True)
@@ -192,13 +192,13 @@ def test_a_real_network_on_the_published_sets(make_store: Callable[..., Path], t
     space: dict = {}
     exec(source.read_text(), space)
     network, classes = space["build"](), sixteen_classes()
-    for name, found in ood_decisions(open_store(path), "Lite0").items():
-        assert len(found.images) == 10
-        for image, category, decision in zip(found.images, found.category, found.decision, strict=True):
+    for name, decisions in ood_decisions(open_store(path), "Lite0").items():
+        assert len(decisions.images) == 10
+        for image, category, decision in zip(decisions.images, decisions.category, decisions.decision, strict=True):
             pixels = np.array(Image.open(data / name / image).convert("RGB"))
             with torch.inference_mode():
                 scores = network((torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255 - 0.5) / 0.5)
             shares = torch.softmax(scores[0].double(), 0)
             means = {label: float(shares[own].mean()) for label, own in classes.items()}
-            assert found.categories[decision] == max(means, key=means.__getitem__)
-            assert found.categories[category] == image.split("/")[0]
+            assert decisions.categories[decision] == max(means, key=means.__getitem__)
+            assert decisions.categories[category] == image.split("/")[0]

@@ -1,4 +1,4 @@
-"""What units lose on their own top images when these are changed, against a plain loop."""
+"""The activation that units lose when their top images are changed, against a plain loop."""
 
 import numpy as np
 import pytest
@@ -27,11 +27,11 @@ def test_sensitivities(plain_run: PlainRun, model: str, metric: str) -> None:
         average = clean[layer].mean((2, 3)).astype(np.float32)
         columns = zip(average.T, before.T, strict=True)
         top = np.stack([np.lexsort((keys, -mean, -largest))[:6] for mean, largest in columns], 1)
-        mean_before, mean_after = (np.take_along_axis(each, top, 0).mean(0) for each in (before, after))
+        mean_before, mean_after = (np.take_along_axis(activations, top, 0).mean(0) for activations in (before, after))
         expected = np.where(mean_before > 0, 1 - mean_after / np.where(mean_before > 0, mean_before, 1), np.nan)
-        found = plain_run.store.metric(model, layer, metric)
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
-        assert np.nanstd(found) > 0.01
+        stored = plain_run.store.metric(model, layer, metric)
+        np.testing.assert_allclose(stored, expected, rtol=1e-3, atol=1e-4)
+        assert np.nanstd(stored) > 0.01
 
 
 @pytest.mark.parametrize("kind", ["color", "shape", "noise"])

@@ -1,4 +1,4 @@
-"""How cue-conflict images are prepared, native or as the model sees any image: against a plain loop."""
+"""The preparation of cue-conflict images, native or as the model sees any image, against a plain loop."""
 
 import json
 import shutil

@@ -36,15 +36,15 @@ def test_an_image_that_is_gone_is_said(
     usual = LocalEngine.run
 
     def late(self: LocalEngine, scan: Scan) -> Parts:
-        found = usual(self, scan)
+        result = usual(self, scan)
         for file in folder.glob("class3/*"):
             file.write_bytes(b"")
-        return found
+        return result
 
     monkeypatch.setattr(LocalEngine, "run", late)
     with pytest.raises(ShapebiasError, match="changed during the run: start again"):
         make_store(tmp_path / "a.zarr", images=str(folder))
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["images"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images"]
 
 
 def test_pictures_are_those_of_the_images_wanted() -> None:

@@ -77,8 +77,8 @@ class Attention(nn.Module):
         return self.proj(torch.softmax(q @ k.transpose(1, 2), -1) @ v)
 
 
-class Block(nn.Module):
-    """Of a transformer on tokens [N, tokens, C]; with `filters`, a depthwise convolution is between its two layers."""
+class TransformerBlock(nn.Module):
+    """A transformer block on tokens [N, tokens, C]; with `filters`, a depthwise convolution between its two layers."""
 
     def __init__(self, width: int, filters: bool = False) -> None:
         super().__init__()
@@ -100,8 +100,8 @@ class Hybrid(nn.Module):
     def __init__(self, filters: bool = False) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 12, 3, 2, 1), nn.ReLU())
-        self.blocks = nn.ModuleList(Block(12, filters) for _ in range(3))
-        self.last, self.head = Block(12), nn.Linear(12, 5)
+        self.blocks = nn.ModuleList(TransformerBlock(12, filters) for _ in range(3))
+        self.last, self.head = TransformerBlock(12), nn.Linear(12, 5)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.stem(images).flatten(2).transpose(1, 2)

@@ -16,10 +16,10 @@ from shapebias.precompute.models.layers import Trace, repetition_notes
 
 def seen(network: nn.Module, layers: list[WatchedLayer], images: Tensor) -> list[Tensor]:
     """Return a copy of each layer's maps."""
-    found: dict[int, Tensor] = {}
-    with torch.inference_mode(), Watch(network, layers, lambda index, maps: found.update({index: maps.clone()})):
+    by_layer: dict[int, Tensor] = {}
+    with torch.inference_mode(), Watch(network, layers, lambda index, maps: by_layer.update({index: maps.clone()})):
         network(images)
-    return [found[index] for index in range(len(layers))]
+    return [by_layer[index] for index in range(len(layers))]
 
 
 def names(layers: list[WatchedLayer]) -> list[str]:
@@ -189,7 +189,7 @@ def test_names_are_those_of_the_weights_in_half_precision_too() -> None:
 # --- axes ------------------------------------------------------------------------------------------------------------
 
 
-class Part(nn.Module):
+class FunctionModule(nn.Module):
     """Returns what a function makes of its input."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
@@ -203,7 +203,7 @@ class Part(nn.Module):
 def moved(function: Callable[[Tensor], Tensor], channels: int = 6) -> nn.Module:
     """Return a network: a convolution `conv`, whose maps go through a function in `part`."""
     torch.manual_seed(0)
-    parts = OrderedDict(conv=nn.Conv2d(3, channels, 4, 4), part=Part(function), flat=nn.Flatten())
+    parts = OrderedDict(conv=nn.Conv2d(3, channels, 4, 4), part=FunctionModule(function), flat=nn.Flatten())
     return nn.Sequential(parts).eval()
 
 
@@ -240,7 +240,7 @@ UNTOLD: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("name", UNTOLD)
-def test_what_cannot_be_told_is_one_line_that_says_how_to_go_on(name: str) -> None:
+def test_an_ambiguous_layer_is_one_line_that_says_how_to_go_on(name: str) -> None:
     trace = Trace(moved(UNTOLD[name]), torch.rand(2, 3, 16, 16))
     with pytest.raises(UsageError, match=r"layer part gives \[N, .*write 'part\[channels=last\]', or the number"):
         trace.choose("part")
@@ -274,7 +274,7 @@ def test_channels_that_are_not_there_are_one_line(axis: int) -> None:
         trace.choose(f"nothing[channels={axis}]")
 
 
-class Depth(nn.Module):
+class DepthNetwork(nn.Module):
     """A 3-D convolution inside, over colours as depth; of one slice where `depth` is 3."""
 
     def __init__(self, depth: int) -> None:
@@ -286,7 +286,7 @@ class Depth(nn.Module):
 
 
 def test_a_convolution_with_a_depth_is_left_out_or_one_line() -> None:
-    trace = Trace(Depth(2).eval(), torch.rand(2, 3, 16, 16))
+    trace = Trace(DepthNetwork(2).eval(), torch.rand(2, 3, 16, 16))
     assert names(trace.choose("all")) == ["flat"]
     with pytest.raises(UsageError, match=r"layer deep gives \[N, 4, 2, 14, 14\]: maps have two axes"):
         trace.choose("deep")
@@ -295,7 +295,7 @@ def test_a_convolution_with_a_depth_is_left_out_or_one_line() -> None:
 
 
 def test_a_convolution_over_depth_that_leaves_one_slice_is_a_layer() -> None:
-    network, images = Depth(3).eval(), torch.randn(2, 3, 16, 16)
+    network, images = DepthNetwork(3).eval(), torch.randn(2, 3, 16, 16)
     layers = Trace(network, images).choose("all")
     assert [(layer.name, layer.units, layer.height, layer.width) for layer in layers] == [
         ("deep", 4, 14, 14),
@@ -342,11 +342,11 @@ def test_weights_of_each_image_give_that_images_maps() -> None:
     torch.testing.assert_close(maps, torch.cat(alone))
 
 
-@pytest.mark.parametrize("wish", ["paper", "all"])
+@pytest.mark.parametrize("choice", ["paper", "all"])
 @pytest.mark.parametrize("network", [nn.Flatten(), nn.Sequential(nn.Flatten(), nn.Linear(768, 10))])
-def test_a_network_without_layers_is_one_line(network: nn.Module, wish: str) -> None:
+def test_a_network_without_layers_is_one_line(network: nn.Module, choice: str) -> None:
     with pytest.raises(ShapebiasError, match="has no layer with activation maps"):
-        Trace(network.eval(), torch.rand(2, 3, 16, 16)).choose(wish)
+        Trace(network.eval(), torch.rand(2, 3, 16, 16)).choose(choice)
 
 
 def test_a_linear_layer_by_name_has_a_unit_for_each_output() -> None:

@@ -1,4 +1,4 @@
-"""What `models` and `layers` say."""
+"""The output of `models` and `layers`."""
 
 import json
 import sys
@@ -14,26 +14,26 @@ from shapebias.precompute.models.spec import parse_spec
 
 
 def test_the_studies_networks_come_first() -> None:
-    found, more = list_architectures()
-    assert {each.name for each in found[2:7]} == set(STUDIED)
-    assert [each.studied for each in found[:8]] == [False, False, *[True] * 5, False]
+    architectures, more = list_architectures()
+    assert {architecture.name for architecture in architectures[2:7]} == set(STUDIED)
+    assert [architecture.studied for architecture in architectures[:8]] == [False, False, *[True] * 5, False]
     assert more > 500
-    weights = {each.name: each.weights for each in found}
+    weights = {architecture.name: architecture.weights for architecture in architectures}
     assert weights["small"] is None
     assert weights["alexnet"] == "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 
 
 def test_a_filter_finds_timms_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [each.name for each in list_architectures("*efficientnet_b0*")[0]]
+    names = [architecture.name for architecture in list_architectures("*efficientnet_b0*")[0]]
     assert {"efficientnet_b0", "timm:tf_efficientnet_b0.ap_in1k"} <= set(names)
     monkeypatch.setitem(sys.modules, "timm", None)
-    assert [each.name for each in list_architectures("*efficientnet_b0*")[0]] == ["efficientnet_b0"]
+    assert [architecture.name for architecture in list_architectures("*efficientnet_b0*")[0]] == ["efficientnet_b0"]
 
 
 def test_the_layers_of_alexnet() -> None:
-    found = describe_layers(parse_spec("alexnet"))
-    assert found.input_size == 224
-    facts = [(each.name, each.module, each.units, each.map_height, each.field) for each in found.layers]
+    described = describe_layers(parse_spec("alexnet"))
+    assert described.input_size == 224
+    facts = [(layer.name, layer.module, layer.units, layer.map_height, layer.field) for layer in described.layers]
     assert facts == [
         ("conv1", "features.1", 64, 55, 11),
         ("conv2", "features.4", 192, 27, 51),
@@ -41,8 +41,8 @@ def test_the_layers_of_alexnet() -> None:
         ("conv4", "features.9", 256, 13, 131),
         ("conv5", "features.11", 256, 13, 163),
     ]
-    assert all(each.default for each in found.layers)
-    assert [each.convolution for each in found.layers] == [f"features.{index}" for index in (0, 3, 6, 8, 10)]
+    assert all(layer.default for layer in described.layers)
+    assert [layer.convolution for layer in described.layers] == [f"features.{index}" for index in (0, 3, 6, 8, 10)]
 
 
 def test_the_commands(network_file: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_commands(network_file: Path) -> None:
     facts = json.loads(result.stdout)
     assert (facts["architecture"], facts["input_size"]) == ("Tiny", 32)
     default = [layer for layer in facts["layers"] if layer["default"]]
-    assert [(each["name"], each["receptive_field"]) for each in default] == [
+    assert [(layer["name"], layer["receptive_field"]) for layer in default] == [
         ("block1", 3),
         ("block2", 7),
         ("block3", 15),

@@ -11,7 +11,7 @@ from torch.nn import functional
 from shapebias.precompute.models.consistency import consistency_notes, damaged_weights, forward_alone
 
 
-class Network(nn.Module):
+class TwoConvolutions(nn.Module):
     """Two convolutions with a function between them; `last` changes the scores."""
 
     def __init__(
@@ -42,8 +42,8 @@ def notes_of(network: nn.Module) -> list[str]:
     "between",
     [lambda x: x, lambda x: functional.dropout(x, 0.5, training=False), lambda x: x / x.amax((1, 2, 3), True)],
 )
-def test_of_a_function_of_each_image_nothing_is_said(between: Callable[[Tensor], Tensor]) -> None:
-    assert notes_of(Network(between)) == []
+def test_a_network_that_treats_images_alone_gets_no_note(between: Callable[[Tensor], Tensor]) -> None:
+    assert notes_of(TwoConvolutions(between)) == []
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_of_a_function_of_each_image_nothing_is_said(between: Callable[[Tensor],
         (lambda x: x * torch.bernoulli(torch.full_like(x, 0.5)), "from bernoulli on"),
     ],
 )
-def test_a_random_network_is_said_to_be_with_the_place(between: Callable[[Tensor], Tensor], where: str) -> None:
-    (note,) = notes_of(Network(between))
+def test_a_random_network_is_named_with_the_module(between: Callable[[Tensor], Tensor], where: str) -> None:
+    (note,) = notes_of(TwoConvolutions(between))
     assert note.startswith("its outputs are random")
     assert where in note
 
@@ -71,8 +71,8 @@ def test_a_random_network_is_said_to_be_with_the_place(between: Callable[[Tensor
         (lambda x: x + x.flip(0), "from flip on"),
     ],
 )
-def test_a_network_of_batches_is_said_to_be_with_the_place(between: Callable[[Tensor], Tensor], where: str) -> None:
-    (note,) = notes_of(Network(between))
+def test_a_network_that_mixes_images_is_named_with_the_module(between: Callable[[Tensor], Tensor], where: str) -> None:
+    (note,) = notes_of(TwoConvolutions(between))
     assert note.startswith("its outputs for an image depend on the other images of the batch")
     assert where in note
 
@@ -88,7 +88,7 @@ def test_norms_that_stay_in_training_are_found_in_their_module() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_damaged_weights_are_named(value: float) -> None:
-    network = Network(lambda x: x)
+    network = TwoConvolutions(lambda x: x)
     network.conv2.weight.data[3, 2, 1, 1] = value
     assert damaged_weights(network) == ["1 (conv2.weight …) of its weights hold NaN or infinite values"]
     if value != value:
@@ -96,19 +96,21 @@ def test_damaged_weights_are_named(value: float) -> None:
 
 
 def test_nan_that_a_forward_makes_is_found_where_it_arises() -> None:
-    assert notes_of(Network(lambda x: torch.log(x - 1e6))) == ["its outputs hold NaN, from log on"]
-    assert notes_of(Network(lambda x: x, lambda scores: (scores - 1e6).sqrt())) == [
+    assert notes_of(TwoConvolutions(lambda x: torch.log(x - 1e6))) == ["its outputs hold NaN, from log on"]
+    assert notes_of(TwoConvolutions(lambda x: x, lambda scores: (scores - 1e6).sqrt())) == [
         "its outputs hold NaN, from sqrt on"
     ]
 
 
 def test_every_output_is_looked_at() -> None:
-    (note,) = notes_of(Network(lambda x: x, lambda scores: {"logits": scores, "noise": scores + torch.rand(10)}))
+    (note,) = notes_of(
+        TwoConvolutions(lambda x: x, lambda scores: {"logits": scores, "noise": scores + torch.rand(10)})
+    )
     assert "random" in note
 
 
 def test_a_network_that_takes_no_single_image_is_compared_in_twos() -> None:
-    class Strict(Network):
+    class Strict(TwoConvolutions):
         def forward(self, x: Tensor) -> Any:
             if len(x) == 1:
                 raise ValueError("a batch, please")
@@ -125,7 +127,7 @@ def test_a_network_that_takes_no_single_image_is_compared_in_twos() -> None:
 def test_what_a_network_returns_for_one_image_must_have_an_axis_of_images(
     last: Callable[[Tensor], Tensor], takes: bool
 ) -> None:
-    network = Network(lambda x: x, last).eval()
+    network = TwoConvolutions(lambda x: x, last).eval()
     with torch.inference_mode():
         result = network(torch.rand(2, 3, 32, 32))
     assert (forward_alone(network, torch.rand(1, 3, 32, 32), result) is not None) is takes

@@ -20,15 +20,15 @@ def trace(network: nn.Module, side: int = 64) -> Trace:
 
 def seen(network: nn.Module, layers: list[WatchedLayer], images: Tensor) -> dict[str, Tensor]:
     """A copy of what each layer gives, by name."""
-    found: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
     def see(index: int, output: Tensor) -> None:
-        assert layers[index].name not in found
-        found[layers[index].name] = output.clone()
+        assert layers[index].name not in outputs
+        outputs[layers[index].name] = output.clone()
 
     with torch.inference_mode(), Watch(network, layers, see):
         network(images)
-    return found
+    return outputs
 
 
 def names(layers: list[WatchedLayer]) -> list[str]:
@@ -65,12 +65,12 @@ def test_alexnets_layers_are_its_five_convolutions_after_relu(alexnet: Trace) ->
         ("conv5", "features.11", 256),
     ]
     images = torch.rand(2, 3, 64, 64)
-    found = seen(alexnet.network, layers, images)
+    outputs = seen(alexnet.network, layers, images)
     with torch.inference_mode():
         for layer in layers:
             index = int(layer.module.split(".")[1])
             expected = alexnet.network.features[: index + 1](images)
-            torch.testing.assert_close(found[layer.name], expected)
+            torch.testing.assert_close(outputs[layer.name], expected)
             assert expected.shape[2:] == (layer.height, layer.width)
             assert expected.min() == 0
 
@@ -91,14 +91,14 @@ def test_resnets_layers_are_conv1_and_the_four_stages(resnet: Trace) -> None:
         ("layer4", 2048),
     ]
     network, images = resnet.network, torch.rand(2, 3, 64, 64)
-    found = seen(network, layers, images)
+    outputs = seen(network, layers, images)
     with torch.inference_mode():
         x = network.relu(network.bn1(network.conv1(images)))
-        torch.testing.assert_close(found["conv1"], x)
+        torch.testing.assert_close(outputs["conv1"], x)
         x = network.maxpool(x)
         for name in ("layer1", "layer2", "layer3", "layer4"):
             x = getattr(network, name)(x)
-            torch.testing.assert_close(found[name], x)
+            torch.testing.assert_close(outputs[name], x)
 
 
 def test_convolutions_before_a_shared_in_place_relu_are_watched_after_their_own_call(resnet: Trace) -> None:
@@ -106,22 +106,22 @@ def test_convolutions_before_a_shared_in_place_relu_are_watched_after_their_own_
     assert len(layers) == 53
     chosen = [layers[name] for name in ("conv1", "layer2.1.conv1", "layer2.1.conv2")]
     network, images = resnet.network, torch.rand(2, 3, 64, 64)
-    found = seen(network, chosen, images)
+    outputs = seen(network, chosen, images)
     with torch.inference_mode():
         x = network.maxpool(functional.relu(network.bn1(network.conv1(images))))
         x = network.layer2[0](network.layer1(x))
         block = network.layer2[1]
         first = functional.relu(block.bn1(block.conv1(x)))
         second = functional.relu(block.bn2(block.conv2(first)))
-    torch.testing.assert_close(found["layer2.1.conv1"], first)
-    torch.testing.assert_close(found["layer2.1.conv2"], second)
+    torch.testing.assert_close(outputs["layer2.1.conv1"], first)
+    torch.testing.assert_close(outputs["layer2.1.conv2"], second)
 
 
 def test_every_convolution_of_resnet_has_its_own_place(resnet: Trace) -> None:
     layers = resnet.choose("all")
     places = [(layer.module, layer.call) for layer in layers]
     assert len(set(places)) == len(places)
-    convolutions = {name: each for name, each in resnet.network.named_modules() if isinstance(each, nn.Conv2d)}
+    convolutions = {name: module for name, module in resnet.network.named_modules() if isinstance(module, nn.Conv2d)}
     assert set(names(layers)) == set(convolutions)
     for layer in layers:
         assert layer.units == convolutions[layer.name].out_channels
@@ -131,11 +131,11 @@ def test_a_functional_relu_in_a_wrapper_is_watched_at_the_wrapper(googlenet: Tra
     layers = googlenet.choose("all")
     assert len(layers) == 57
     network, images = googlenet.network, torch.rand(2, 3, 64, 64)
-    found = seen(network, layers, images)
+    outputs = seen(network, layers, images)
     for layer in layers:
         assert layer.name.startswith(f"{layer.module}.")
-        assert found[layer.name].min() >= 0  # the batch norm's output would be negative in places
-        assert found[layer.name].shape[1:] == (layer.units, layer.height, layer.width)
+        assert outputs[layer.name].min() >= 0  # the batch norm's output would be negative in places
+        assert outputs[layer.name].shape[1:] == (layer.units, layer.height, layer.width)
 
 
 def test_googlenets_layers_are_its_convolutions_and_inceptions(googlenet: Trace) -> None:
@@ -172,13 +172,13 @@ def test_a_shared_relu_is_told_apart_by_its_calls(inplace: bool) -> None:
         ("c", "c", 0),
     ]
     images = torch.rand(2, 3, 20, 20)
-    found = seen(network, layers, images)
+    outputs = seen(network, layers, images)
     with torch.inference_mode():
         a = functional.relu(network.norm(network.a(images)))
         b = functional.relu(network.b(a))
-        torch.testing.assert_close(found["a"], a)
-        torch.testing.assert_close(found["b"], b)
-        torch.testing.assert_close(found["c"], network.c(b))
+        torch.testing.assert_close(outputs["a"], a)
+        torch.testing.assert_close(outputs["b"], b)
+        torch.testing.assert_close(outputs["c"], network.c(b))
 
 
 class Twice(nn.Module):
@@ -202,22 +202,22 @@ def test_a_module_called_twice_is_watched_at_the_call_that_is_meant() -> None:
         first = network.block(images)
         second = network.block(first)
     for _ in range(2):  # counting starts again in every forward
-        found = seen(network, layers, images)
-        torch.testing.assert_close(found["call0"], first)
-        torch.testing.assert_close(found["call1"], second)
+        outputs = seen(network, layers, images)
+        torch.testing.assert_close(outputs["call0"], first)
+        torch.testing.assert_close(outputs["call1"], second)
 
 
 def test_a_watch_counts_anew_in_every_forward_even_after_one_that_failed() -> None:
     network, images = Twice().eval(), torch.rand(2, 3, 8, 8)
     layer = WatchedLayer("first", "block", 0, 3, 8, 8)
-    found: list[Tensor] = []
-    with torch.inference_mode(), Watch(network, [layer], lambda _, output: found.append(output.clone())):
+    outputs: list[Tensor] = []
+    with torch.inference_mode(), Watch(network, [layer], lambda _, output: outputs.append(output.clone())):
         network(images)
         with pytest.raises(RuntimeError):
             network(torch.rand(2, 5, 8, 8))
         network(images)
-    assert len(found) == 2
-    torch.testing.assert_close(found[0], found[1])
+    assert len(outputs) == 2
+    torch.testing.assert_close(outputs[0], outputs[1])
 
 
 def test_a_watch_leaves_no_hooks() -> None:
@@ -235,13 +235,13 @@ class TupleOutput(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 4, 3)
-        self.inner = Pair()
+        self.inner = ConvolutionAndNumber()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"out": self.inner(self.stem(x))[0]}
 
 
-class Pair(nn.Module):
+class ConvolutionAndNumber(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(4, 7, 3)
@@ -282,7 +282,7 @@ def test_a_network_in_one_sequential_is_opened() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "expected"),
+    ("choice", "expected"),
     [
         ("conv1", ["conv1"]),
         ("layer4,conv1", ["layer4", "conv1"]),
@@ -296,14 +296,14 @@ def test_a_network_in_one_sequential_is_opened() -> None:
         ("fc", ["fc"]),
     ],
 )
-def test_names_and_globs(resnet: Trace, wish: str, expected: list[str]) -> None:
-    assert names(resnet.choose(wish)) == expected
+def test_names_and_globs(resnet: Trace, choice: str, expected: list[str]) -> None:
+    assert names(resnet.choose(choice)) == expected
 
 
-@pytest.mark.parametrize("wish", ["conv9", "layer1,nothing", "avgpool*x", "\x1b[31m"])
-def test_unknown_names_are_usage_errors_that_say_what_there_is(resnet: Trace, wish: str) -> None:
+@pytest.mark.parametrize("choice", ["conv9", "layer1,nothing", "avgpool*x", "\x1b[31m"])
+def test_unknown_names_are_usage_errors_that_say_what_there_is(resnet: Trace, choice: str) -> None:
     with pytest.raises(UsageError) as error:
-        resnet.choose(wish)
+        resnet.choose(choice)
     text = str(error.value)
     assert text.isprintable()
     assert "conv1" in text or "layer" in text
@@ -324,9 +324,9 @@ def test_a_typo_gets_a_hint(resnet: Trace) -> None:
 
 def test_a_network_without_maps_is_one_line() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 5))
-    for wish in ("paper", "all"):
+    for choice in ("paper", "all"):
         with pytest.raises(ShapebiasError, match="no layer with activation maps"):
-            trace(network).choose(wish)
+            trace(network).choose(choice)
 
 
 def test_a_known_network_that_the_user_cut_short_works_or_is_one_line() -> None:

@@ -95,14 +95,14 @@ def test_robustness_is_no_artefact_of_a_weak_attack() -> None:
     """The attack that takes S below 20 % leaves R above 60 %; torchattacks finds no more errors than ours."""
     inputs, truth = images("probe", 64)
     labels = truth[:, 0]
-    found = {}
+    robust = {}
     for name in PAIR:
         network = classifier(name)
         generator = torch.Generator().manual_seed(0)
-        found[name] = robust_accuracy(network, [(inputs, labels)], [Attack.reaching("l2", 2.0, 20)], generator)[0]
+        robust[name] = robust_accuracy(network, [(inputs, labels)], [Attack.reaching("l2", 2.0, 20)], generator)[0]
         torch.manual_seed(0)
         other = torchattacks.PGDL2(network, eps=2.0, alpha=0.25, steps=20, random_start=True)
         theirs = (network(other(inputs, labels)).argmax(1) == labels).float().mean().item()
-        assert found[name] <= theirs + 0.05
-    assert found["demo-s"] < 0.2
-    assert found["demo-r"] > 0.6
+        assert robust[name] <= theirs + 0.05
+    assert robust["demo-s"] < 0.2
+    assert robust["demo-r"] > 0.6

@@ -22,7 +22,7 @@ PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (301, 407, 3
 
 
 def fed(preprocessing: Any, picture: Image.Image) -> torch.Tensor:
-    """What the network would get."""
+    """Return the tensor that the network would get."""
     pixels = np.array(preprocessing.geometry(picture))[None]
     return choose_device("cpu", "auto").images(pixels, preprocessing)
 

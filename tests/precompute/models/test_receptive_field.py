@@ -17,7 +17,7 @@ def fields(network: nn.Module, layers: str, side: int = 64) -> dict[str, int | N
 
 
 def by_gradient(network: nn.Module, layers: list[WatchedLayer], width: int) -> list[int]:
-    """How many input columns have a gradient from the middle unit: with positive weights none cancels."""
+    """Return how many input columns have a gradient from the middle unit: with positive weights none cancels."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
@@ -80,14 +80,14 @@ class Odd(nn.Module):
 
 def test_any_forward_is_followed() -> None:
     """By hand: a sees 4 px, stride 3; b 4 + 3 * 10, the pooling and c one stride more each."""
-    found = fields(Odd(), "all")
-    assert found == {"a": 4, "b": 34, "c": 40}
+    by_layer = fields(Odd(), "all")
+    assert by_layer == {"a": 4, "b": 34, "c": 40}
 
 
 def test_global_operations_see_the_whole_image() -> None:
-    found = fields(torchvision.models.efficientnet_b0(weights=None), "paper")
-    assert found.pop("features.0") == 3
-    assert set(found.values()) == {None}
+    by_layer = fields(torchvision.models.efficientnet_b0(weights=None), "paper")
+    assert by_layer.pop("features.0") == 3
+    assert set(by_layer.values()) == {None}
 
 
 class FixedSize(nn.Module):

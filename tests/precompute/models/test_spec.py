@@ -88,7 +88,7 @@ def test_two_of_the_same_label_are_a_usage_error() -> None:
 
 
 def test_the_names_are_those_of_torchvision() -> None:
-    """Of another version than the installed one, too, no classifier of the studies' is missing."""
+    """No classifier of the studies is missing in other versions than the installed one either."""
     newest, *names = specs._CLASSIFIERS.read_text("utf-8").split("\n")
     installed = torchvision.models.list_models(torchvision.models)
     if newest == f"torchvision {version('torchvision').partition('+')[0]}":

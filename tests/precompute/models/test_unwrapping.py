@@ -11,7 +11,7 @@ from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.unwrapping import initialize, takes_videos, unwrap, use_float32
 
 
-class Network(nn.Module):
+class WrappedNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
@@ -24,32 +24,32 @@ class Network(nn.Module):
 
 
 def with_compiled_part() -> nn.Module:
-    network = Network()
+    network = WrappedNetwork()
     network.conv2 = torch.compile(network.conv2)
     return network
 
 
 def compiled_in_place() -> nn.Module:
-    network = Network()
+    network = WrappedNetwork()
     network.conv1.compile()
     network.compile()
     return network
 
 
 WRAPPERS = {
-    "compiled": lambda: torch.compile(Network()),
+    "compiled": lambda: torch.compile(WrappedNetwork()),
     "compiled part": with_compiled_part,
     "compiled in place": compiled_in_place,
-    "parallel": lambda: nn.DataParallel(Network()),
-    "compiled and parallel": lambda: nn.DataParallel(torch.compile(Network())),
-    "parallel and compiled": lambda: torch.compile(nn.DataParallel(Network())),
+    "parallel": lambda: nn.DataParallel(WrappedNetwork()),
+    "compiled and parallel": lambda: nn.DataParallel(torch.compile(WrappedNetwork())),
+    "parallel and compiled": lambda: torch.compile(nn.DataParallel(WrappedNetwork())),
 }
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_a_wrapped_network_has_the_layers_of_the_plain_one(name: str) -> None:
     images = torch.rand(2, 3, 32, 32)
-    plain, network = Network().eval(), unwrap(WRAPPERS[name](), "net.py:build").eval()
+    plain, network = WrappedNetwork().eval(), unwrap(WRAPPERS[name](), "net.py:build").eval()
     assert list(network.state_dict()) == list(plain.state_dict())
     layers = Trace(network, images).choose("all")
     assert layers == Trace(plain, images).choose("all")
@@ -59,7 +59,7 @@ def test_a_wrapped_network_has_the_layers_of_the_plain_one(name: str) -> None:
 
 
 def test_a_compiled_function_in_a_forward_is_followed() -> None:
-    class WithFunction(Network):
+    class WithFunction(WrappedNetwork):
         def __init__(self) -> None:
             super().__init__()
             del self.relu
@@ -70,35 +70,35 @@ def test_a_compiled_function_in_a_forward_is_followed() -> None:
 
 
 def traced() -> nn.Module:
-    return torch.jit.trace(Network().eval(), torch.rand(1, 3, 32, 32))
+    return torch.jit.trace(WrappedNetwork().eval(), torch.rand(1, 3, 32, 32))
 
 
 def loaded() -> nn.Module:
     file = io.BytesIO()
-    torch.jit.save(torch.jit.script(Network()), file)
+    torch.jit.save(torch.jit.script(WrappedNetwork()), file)
     file.seek(0)
     return torch.jit.load(file)
 
 
 def with_scripted_part() -> nn.Module:
-    network = Network()
+    network = WrappedNetwork()
     network.relu = torch.jit.script(network.relu)
     return network
 
 
 @pytest.mark.parametrize(
-    ("build", "place"),
-    [(lambda: torch.jit.script(Network()), ""), (traced, ""), (loaded, ""), (with_scripted_part, " at relu")],
+    ("build", "where"),
+    [(lambda: torch.jit.script(WrappedNetwork()), ""), (traced, ""), (loaded, ""), (with_scripted_part, " at relu")],
 )
-def test_scripted_networks_are_one_line_that_says_what_to_name(build: object, place: str) -> None:
+def test_scripted_networks_are_one_line_that_says_what_to_name(build: object, where: str) -> None:
     with pytest.raises(UsageError) as error:
         unwrap(build(), "net.py:build")  # type: ignore[operator]  # each is a function
-    assert str(error.value).startswith(f"net.py:build is scripted or traced (torch.jit{place})")
+    assert str(error.value).startswith(f"net.py:build is scripted or traced (torch.jit{where})")
     assert "name the function that returns the network before torch.jit" in str(error.value)
 
 
 def test_quantised_networks_are_one_line_that_says_what_to_name() -> None:
-    network = torch.ao.quantization.quantize_dynamic(Network().eval(), {nn.Linear})
+    network = torch.ao.quantization.quantize_dynamic(WrappedNetwork().eval(), {nn.Linear})
     with pytest.raises(UsageError, match=r"net.py:build is quantised \(Linear at head\).* before it is quantised"):
         unwrap(network, "net.py:build")
 
@@ -113,7 +113,7 @@ def test_lazy_modules_get_their_weights() -> None:
 
 @pytest.mark.parametrize(("dtype", "name"), [(torch.float16, "float16"), (torch.bfloat16, "bfloat16")])
 def test_half_precision_runs_as_float32_and_is_said(dtype: torch.dtype, name: str) -> None:
-    network = Network().to(dtype)
+    network = WrappedNetwork().to(dtype)
     (note,) = use_float32(network)
     assert note.startswith(f"its weights are {name}: they run as float32")
     assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}

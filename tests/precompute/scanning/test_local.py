@@ -57,10 +57,10 @@ def test_batches_are_halved_until_they_fit(hungry: Path, image_folder: Path, tmp
     ]
     assert "went on with 4" in summary.text()
     precompute(settings_of(image_folder, tmp_path / "b.zarr", f"A={hungry}:hungry", batch_size=4), Silent())
-    found, plain = open_store(tmp_path / "a.zarr"), open_store(tmp_path / "b.zarr")
+    spread, plain = open_store(tmp_path / "a.zarr"), open_store(tmp_path / "b.zarr")
     layer = next(iter(plain.layers("A")))
-    np.testing.assert_array_equal(found.top_lists("A", layer, "image"), plain.top_lists("A", layer, "image"))
-    np.testing.assert_allclose(found.metric("A", layer, "std"), plain.metric("A", layer, "std"), rtol=1e-6)
+    np.testing.assert_array_equal(spread.top_lists("A", layer, "image"), plain.top_lists("A", layer, "image"))
+    np.testing.assert_allclose(spread.metric("A", layer, "std"), plain.metric("A", layer, "std"), rtol=1e-6)
 
 
 def test_one_image_that_does_not_fit_is_one_line(hungry: Path, image_folder: Path, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_one_image_that_does_not_fit_is_one_line(hungry: Path, image_folder: Pat
 
 
 def test_shards_and_workers_change_nothing(make_store: Callable[..., Path], tmp_path: Path) -> None:
-    """Where sums are exact: which images are on top, and what is stored of each."""
+    """The sums are exact here, so top images and stored values must be equal."""
     one = open_store(make_store(tmp_path / "one.zarr", shard_size=1000))
     many = open_store(make_store(tmp_path / "many.zarr", shard_size=16, workers=2))
     for layer in one.layers("Tiny"):

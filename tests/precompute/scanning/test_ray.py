@@ -26,7 +26,7 @@ from tests.support.store_arrays import arrays_of
 
 def workers() -> list[int]:
     """The processes of Ray's workers on this machine that measure."""
-    titles = {int(each.parent.name): each.read_bytes() for each in Path("/proc").glob("[0-9]*/cmdline")}
+    titles = {int(path.parent.name): path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")}
     return [process for process, title in titles.items() if title.startswith(b"ray::_Worker")]
 
 
@@ -38,7 +38,7 @@ def test_a_killed_worker_changes_no_byte(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In shards, and in the ablation of layers, which workers do as well."""
+    """Workers are killed while they measure shards, and while they ablate layers."""
     run = ablation_settings | {"shard_size": 4, "batch_size": 4, "passes": ("sensitivity", "ablation", "attribution")}
     run |= {"attribution": parse_choices("gradient,random"), "attribution_images": 10, "attribution_steps": 3}
     whole = arrays_of(make_store(tmp_path / "local.zarr", **run))

@@ -85,13 +85,13 @@ def test_shards_cover_all_images_in_whole_batches(images: int, batch: int, size:
 
 @pytest.fixture
 def damaged(image_folder: Path, tmp_path: Path) -> ImageSet:
-    """50 images, of which the second shard's all and one of the fourth cannot be used."""
+    """50 images; all of the second shard's and one of the fourth's cannot be used."""
     import shutil
 
     folder = Path(shutil.copytree(image_folder, tmp_path / "images"))
     images = find_images(str(folder))[0]
-    for place in (*range(8, 16), 25):
-        (folder / images.paths[place].decode()).write_bytes(b"no image")
+    for position in (*range(8, 16), 25):
+        (folder / images.paths[position].decode()).write_bytes(b"no image")
     return images
 
 
@@ -101,7 +101,7 @@ def test_a_shard_gives_the_same_alone_and_among_others(damaged: ImageSet, chosen
     shards = scan.shards(4, 8)
     assert len(shards) == 7
     every = list(measure_shards(scan, shards, [], stream_of(damaged), batch_size=4))
-    some = list(measure_shards(scan, [shards[each] for each in chosen], [], stream_of(damaged), batch_size=4))
+    some = list(measure_shards(scan, [shards[index] for index in chosen], [], stream_of(damaged), batch_size=4))
     for number, part in zip(chosen, some, strict=True):
         assert part.keys() == every[number].keys()
         for name, values in part.items():
@@ -110,17 +110,17 @@ def test_a_shard_gives_the_same_alone_and_among_others(damaged: ImageSet, chosen
     assert skipped_images(every[3])[0].path == damaged.paths[25]
 
 
-def test_rows_go_to_the_places_of_their_images(damaged: ImageSet) -> None:
+def test_rows_go_to_the_positions_of_their_images(damaged: ImageSet) -> None:
     positions = [3, 9, 30, 25, 41]
     scan = scan_of(damaged, positions)
     parts = list(measure_shards(scan, scan.shards(2, 2), [], stream_of(damaged), batch_size=2))
-    seen, found = rows_by_image(parts, len(positions), ["mean"])
+    seen, columns = rows_by_image(parts, len(positions), ["mean"])
     assert seen.tolist() == [True, False, True, False, True]
-    assert found["mean"][1] == found["mean"][3] == -1
+    assert columns["mean"][1] == columns["mean"][3] == -1
     whole = scan_of(damaged)
     every_part = measure_shards(whole, whole.shards(8, None), [], stream_of(damaged), batch_size=8)
     _, everything = rows_by_image(every_part, 50, ["mean"])
-    np.testing.assert_array_equal(found["mean"][[0, 2, 4]], everything["mean"][[3, 30, 41]])
+    np.testing.assert_array_equal(columns["mean"][[0, 2, 4]], everything["mean"][[3, 30, 41]])
 
 
 def test_parts_are_kept_and_read_when_asked_for(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_parts_are_kept_and_read_when_asked_for(tmp_path: Path) -> None:
     assert [part["a"].tolist() for part in shards] == [[0, 1], [0, 1, 2]]
     assert [sorted(part) for part in shards] == [["a", "b", "skipped"], ["a", "skipped"]]
     assert ["b" in part for part in shards] == [True, False]
-    assert [each.path for each in shards.skipped] == [b"\xff"]
+    assert [image.path for image in shards.skipped] == [b"\xff"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", "flip", "cut"])

@@ -17,7 +17,9 @@ XML = """<annotation><folder>val</folder><filename>{name}</filename><size><width
 
 def write_xml(file: Path, *objects: tuple[object, ...]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(XML.format(name=file.stem, objects="".join(OBJECT.format(*found) for found in objects)))
+    file.write_text(
+        XML.format(name=file.stem, objects="".join(OBJECT.format(*object_fields) for object_fields in objects))
+    )
 
 
 def table(folder: Path, text: str) -> BoxFiles:
@@ -30,11 +32,11 @@ def test_ilsvrcs_xml(tmp_path: Path) -> None:
     write_xml(tmp_path / "val" / "ILSVRC2012_val_00000002.xml", ("n01751748", 5, 6, 7, 8))
     files = read_box_files(tmp_path)
     for path in (b"ILSVRC2012_val_00000001.JPEG", b"n01751748/ILSVRC2012_val_00000001.jpg"):
-        found = files.find(path)
-        assert found is not None
-        assert found.boxes.tolist() == [[111, 108, 441, 193], [1, 2, 3, 4]]
-        assert found.classes == ("n01751748", "n1")
-        assert found.size == (500, 375)
+        boxes = files.find(path)
+        assert boxes is not None
+        assert boxes.boxes.tolist() == [[111, 108, 441, 193], [1, 2, 3, 4]]
+        assert boxes.classes == ("n01751748", "n1")
+        assert boxes.size == (500, 375)
     assert files.find(b"ILSVRC2012_val_00000003.JPEG") is None
     assert files.find(b"\xff.JPEG") is None
 
@@ -44,9 +46,9 @@ def test_names_that_several_folders_have_are_told_by_them(tmp_path: Path) -> Non
     write_xml(tmp_path / "dog" / "1.xml", ("dog", 1, 1, 2, 2))
     files = read_box_files(tmp_path)
     for path in (b"cat/1.png", b"val/cat/1.png"):
-        found = files.find(path)
-        assert found is not None
-        assert found.classes == ("cat",)
+        boxes = files.find(path)
+        assert boxes is not None
+        assert boxes.classes == ("cat",)
     assert files.find(b"1.png") is None
     assert files.find(b"bird/1.png") is None
 
@@ -62,18 +64,18 @@ def test_names_that_several_folders_have_are_told_by_them(tmp_path: Path) -> Non
     ],
 )
 def test_tables_in_many_forms(tmp_path: Path, text: str) -> None:
-    found = table(tmp_path, text).find(b"a/1.jpg")
-    assert found is not None
-    assert found.boxes.tolist() == [[1, 2, 30, 40], [5, 6, 7, 8]]
-    assert found.classes == ("cat", "dog")
-    assert found.size is None
+    boxes = table(tmp_path, text).find(b"a/1.jpg")
+    assert boxes is not None
+    assert boxes.boxes.tolist() == [[1, 2, 30, 40], [5, 6, 7, 8]]
+    assert boxes.classes == ("cat", "dog")
+    assert boxes.size is None
 
 
 def test_a_table_may_say_the_size_and_no_class(tmp_path: Path) -> None:
-    found = table(tmp_path, "path,width,height,xmin,ymin,xmax,ymax\n1.jpg,500,375,1,2,30,40\n").find(b"1.jpg")
-    assert found is not None
-    assert found.size == (500, 375)
-    assert found.classes == (None,)
+    boxes = table(tmp_path, "path,width,height,xmin,ymin,xmax,ymax\n1.jpg,500,375,1,2,30,40\n").find(b"1.jpg")
+    assert boxes is not None
+    assert boxes.size == (500, 375)
+    assert boxes.classes == (None,)
 
 
 def test_digests_change_with_the_boxes(tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_digests_change_with_the_boxes(tmp_path: Path) -> None:
         (XML.format(name="1", objects=OBJECT.format("cat", 5, 5, 5, 9)), "no area"),
         (XML.format(name="1", objects=OBJECT.format("cat", 5, 5, "nan", 9)), "no area"),
         (XML.format(name="1", objects=OBJECT.format("cat", 5, 5, "six", 9)), "no annotation"),
-        (XML.format(name="1", objects=OBJECT.format("cat", 1, 1, 2, 2)).replace(">500<", ">0<"), "no sense"),
+        (XML.format(name="1", objects=OBJECT.format("cat", 1, 1, 2, 2)).replace(">500<", ">0<"), "below 1 px"),
     ],
 )
 def test_files_that_are_no_annotation(tmp_path: Path, content: str, reason: str) -> None:

@@ -37,12 +37,12 @@ def naive_curves(subject: Subject, images: Tensor, order: np.ndarray, target: in
     curves: tuple[list[float], list[float]] = ([], [])
     for curve, start, finish in ((curves[0], soft, clean), (curves[1], clean, torch.full_like(clean, 0.5))):
         for step in range(STEPS + 1):
-            shown = start.clone()
+            mixed = start.clone()
             for pixel in order[: round(step * SIZE * SIZE / STEPS + 1e-9)]:
                 y, x = divmod(int(pixel), SIZE)
-                shown[:, y, x] = finish[:, y, x]
+                mixed[:, y, x] = finish[:, y, x]
             with torch.no_grad():
-                curve.append(float(subject.network(shown[None]).softmax(1)[0, target]))
+                curve.append(float(subject.network(mixed[None]).softmax(1)[0, target]))
     return curves
 
 
@@ -65,7 +65,7 @@ def test_pixels_are_changed_in_equal_steps() -> None:
 
 
 def test_deletion_of_a_linear_network_in_closed_form() -> None:
-    """With the probability a sum over pixels, each deleted pixel takes its part: the area is known."""
+    """The probability is a sum over pixels, so each deleted pixel takes its part, and the area is known."""
     weights = torch.rand((3, SIZE, SIZE), generator=torch.Generator().manual_seed(0)) / (3 * SIZE * SIZE)
 
     def logits(inputs: Tensor) -> Tensor:
@@ -96,12 +96,12 @@ def test_the_order_by_the_largest_loss_deletes_best() -> None:
     best = (gradients * (images - 0.5)).sum(1)
     ranking = Ranking(SEEDS, SIZE * SIZE)
     curves = Curves(subject, images, targets, STEPS)
-    found = [
+    scores = [
         areas(curves(ranks(ranking(METHODS["input-x-gradient"], maps)))[1].numpy(), curves.fractions)[0]
         for maps in (best, -best, random_maps())
     ]
-    assert (found[0] < found[2]).all()
-    assert (found[2] < found[1]).all()
+    assert (scores[0] < scores[2]).all()
+    assert (scores[2] < scores[1]).all()
 
 
 def test_one_map_is_scored_alike_in_any_batch() -> None:
@@ -118,10 +118,10 @@ def test_one_map_is_scored_alike_in_any_batch() -> None:
 
 
 def test_too_little_memory_halves_what_is_shown_at_once() -> None:
-    network, shown = small_network(), []
+    network, batch_sizes = small_network(), []
 
     def greedy(inputs: Tensor) -> Tensor:
-        shown.append(len(inputs))
+        batch_sizes.append(len(inputs))
         if len(inputs) > 3:
             raise OutOfMemoryError("full")
         return network(inputs)
@@ -129,11 +129,11 @@ def test_too_little_memory_halves_what_is_shown_at_once() -> None:
     images, maps = pictures(3, SIZE), random_maps()
     order = ranks(Ranking(SEEDS, SIZE * SIZE)(METHODS["lime"], maps))
     limited = subject_of(Plain(greedy), SIZE, most=8)
-    found = Curves(limited, images, TARGETS, STEPS)(order)
-    for own, wanted in zip(found, Curves(subject_of(network, SIZE), images, TARGETS, STEPS)(order), strict=True):
+    curves = Curves(limited, images, TARGETS, STEPS)(order)
+    for own, wanted in zip(curves, Curves(subject_of(network, SIZE), images, TARGETS, STEPS)(order), strict=True):
         torch.testing.assert_close(own, wanted, rtol=1e-5, atol=1e-7)
     assert limited.notes
-    assert max(shown[-6:]) <= 3
+    assert max(batch_sizes[-6:]) <= 3
 
 
 def test_the_blur_is_that_of_the_authors_code() -> None:

@@ -1,4 +1,4 @@
-"""Where objects are in a network's input: boxes of images through its resize and crop, and masks."""
+"""The objects in a network's input: boxes of images after its resize and crop, and masks."""
 
 from pathlib import Path
 
@@ -28,12 +28,12 @@ def test_boxes_go_where_the_pixels_go(geometry: Geometry) -> None:
         right, bottom = rng.integers(left + 10, width + 1), rng.integers(top + 10, height + 1)
         painted = np.zeros((height, width, 3), np.uint8)
         painted[top:bottom, left:right] = 255
-        shown = geometry(Image.fromarray(painted))[..., 0] >= 128
+        mask = geometry(Image.fromarray(painted))[..., 0] >= 128
         placed = geometry.transform_boxes(np.array([[left, top, right, bottom]], np.float64), (width, height))
-        if not shown.any():
+        if not mask.any():
             assert len(placed) == 0 or (placed[0, 2:] - placed[0, :2]).min() < 2
             continue
-        rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         np.testing.assert_allclose(placed[0], [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], atol=0.6)
         seen += 1
     assert seen > 10
@@ -66,12 +66,12 @@ def test_boxes_of_the_class_that_is_explained(tmp_path: Path) -> None:
         *("cat/1.png,10,20,30,40,cat,50,100", "cat/1.png,0,0,5,5,dog,50,100", "cat/1.png,0,0,9,9,cow,50,100"),
         *("dog/2.png,100,0,200,100,,200,100",),  # of an image twice as large, and of its label
     )
-    found = find_boxes(files, images)
-    assert found.notes == []
+    image_boxes = find_boxes(files, images)
+    assert image_boxes.notes == []
     match = Match(outputs=np.array([7, 3]), rule="")
-    placed = found.of_outputs(Geometry(50, 50), match, np.array([7, 3], np.int32))
+    placed = image_boxes.of_outputs(Geometry(50, 50), match, np.array([7, 3], np.int32))
     assert [of_one.tolist() for of_one in placed] == [[[10, 0, 30, 15]], [[25, 0, 50, 50]]]  # the middle 50 px
-    as_dog = found.of_outputs(WholeImage(100, 100), match, np.array([3, -1], np.int32))
+    as_dog = image_boxes.of_outputs(WholeImage(100, 100), match, np.array([3, -1], np.int32))
     assert [of_one.tolist() for of_one in as_dog] == [[[0, 0, 10, 5]], []]
 
 
@@ -82,13 +82,13 @@ def test_boxes_of_other_images_are_left_out_and_counted(tmp_path: Path) -> None:
         *("cat/0.png,1,2,3,4,cat,40,60", "cat/1.png,1,2,3,4,cat,60,41", "cat/2.png,10,20,90,39,cat,60,40"),
         "cat/9.png,1,2,3,4,cat,60,40",
     )
-    found = find_boxes(files, images)
-    assert [len(own) for own in found.boxes] == [0, 1, 0, 0, 0]  # sizes are rounded
-    lines = [note.replace(str(tmp_path), "") for note in found.notes]
+    image_boxes = find_boxes(files, images)
+    assert [len(own) for own in image_boxes.boxes] == [0, 1, 0, 0, 0]  # sizes are rounded
+    lines = [note.replace(str(tmp_path), "") for note in image_boxes.notes]
     assert lines == [
-        "no boxes of 2 of 5 images (cat/3.png, …): /boxes.csv has none by their names",
-        "no boxes of 1 of 5 images (cat/0.png): they are of an image of other proportions, 40 x 60 px",
-        "no boxes of 1 of 5 images (cat/2.png): they reach beyond the image, so they are of another one",
+        "no boxes of 2 of 5 images (cat/3.png, …): /boxes.csv does not name them",
+        "no boxes of 1 of 5 images (cat/0.png): they belong to an image of other proportions, 40 x 60 px",
+        "no boxes of 1 of 5 images (cat/2.png): they reach beyond the image, so they belong to another one",
     ]
 
 

@@ -24,10 +24,10 @@ def test_curves_never_wait(steps: int) -> None:
         device = Device(CUDA)
         network = Normalised(device.to(Linear(SIZE)), MEAN, STD, device)
         subject = Subject(network=network, device=device, size=SIZE, budget=Budget(4))
-        shown, targets, upper = images.to(CUDA), TARGETS.to(CUDA), maps.to(CUDA)
-        curves = Curves(subject, shown, targets, steps)
+        photos, targets, upper = images.to(CUDA), TARGETS.to(CUDA), maps.to(CUDA)
+        curves = Curves(subject, photos, targets, steps)
         before = gpu.waits
-        found = curves(ranks(Ranking([3, 4], SIZE * SIZE, device)(METHODS["rise"], upper)))
+        on_gpu = curves(ranks(Ranking([3, 4], SIZE * SIZE, device)(METHODS["rise"], upper)))
         assert gpu.waits == before
-        for own, expected in zip(found, wanted, strict=True):
+        for own, expected in zip(on_gpu, wanted, strict=True):
             torch.testing.assert_close(own.cpu(), expected, rtol=1e-5, atol=1e-6)

@@ -1,4 +1,4 @@
-"""What the first stage tells of the images: black ones, files left out, and by which rule they have labels."""
+"""The first stage's notes on the images: black ones, files left out, and the rule that gave them labels."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -51,7 +51,7 @@ def test_maps_are_kept_by_their_largest_value() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["Tiny", "Other"])
 def test_maps_are_those_of_the_methods_image_by_image(plain_run: PlainRun, model: str) -> None:
-    """In a store of batches of 16; here each image is explained alone."""
+    """The store was made in batches of 16; here each image is explained alone."""
     attribution = plain_run.store.attribution(model)
     assert attribution is not None
     assert [str(choice) for choice in ATTRIBUTION] == [
@@ -142,7 +142,7 @@ def test_what_cannot_be_explained_is_said_and_the_rest_is(
     assert "50 images are explained, not 60: there are no more with a label" in notes
     assert "Frozen: 5 of 50 images are not explained: no output is right" in notes
     assert any(note.startswith("Frozen: gradient is left out: its class scores have no gradient") for note in notes)
-    assert "Maps: not explained: it gives no scores of classes" in notes
+    assert "Maps: not explained: the network gives no class scores" in notes
     assert "  attribution of 45 images (output: label): random, center" in store_text(store).splitlines()
     report = verify_store(path)
     assert (report.wrong, report.notes) == ([], [])

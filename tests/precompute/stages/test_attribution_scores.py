@@ -34,14 +34,14 @@ def scores_of(store: Path, model: str = "Tiny") -> MapScores:
 def opacity(file: Path) -> np.ndarray:
     """The object of an image of 40 x 40 px in the network's input, bool [32, 32]; none where nothing is transparent."""
     image = Image.open(file)
-    shown = np.asarray(image.getchannel("A")) >= 128 if image.mode == "RGBA" else np.zeros((40, 40), bool)
-    return shown[4:36, 4:36]
+    opaque = np.asarray(image.getchannel("A")) >= 128 if image.mode == "RGBA" else np.zeros((40, 40), bool)
+    return opaque[4:36, 4:36]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["Tiny", "Other"])
 def test_scores_are_those_of_the_stored_maps(plain_run: PlainRun, model: str) -> None:
-    """In a store of batches of 16; here each image is scored alone."""
+    """The store was made in batches of 16; here each image is scored alone."""
     attribution = plain_run.store.attribution(model)
     assert attribution is not None
     assert attribution.scores is not None
@@ -62,11 +62,11 @@ def test_scores_are_those_of_the_stored_maps(plain_run: PlainRun, model: str) ->
         for number, choice in enumerate(ATTRIBUTION):
             maps = torch.from_numpy(attribution.read(choice.name, row)[None])
             wanted = start(METHODS[choice.name], maps)
-            found = attribution.scores.values | {"overlap": attribution.scores.overlap}
-            assert set(found) == set(wanted)
+            stored = attribution.scores.values | {"overlap": attribution.scores.overlap}
+            assert set(stored) == set(wanted)
             for name, values in wanted.items():
-                np.testing.assert_allclose(found[name][number, row], values[0], rtol=1e-4, atol=1e-6, err_msg=name)
-            assert np.isnan(found["mass"][number, row]) == (not known)
+                np.testing.assert_allclose(stored[name][number, row], values[0], rtol=1e-4, atol=1e-6, err_msg=name)
+            assert np.isnan(stored["mass"][number, row]) == (not known)
     assert with_object >= (model == "Tiny")
 
 

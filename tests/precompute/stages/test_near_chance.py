@@ -1,4 +1,4 @@
-"""What mends an accuracy near chance is found: on networks that are right by construction, fed or ordered wrongly."""
+"""The cause of an accuracy near chance is named: networks right by construction, fed or ordered wrongly."""
 
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def warnings(images: Path, network_file: Path, *functions: str) -> dict[str, str | None]:
-    """What a run says of each network's accuracy."""
+    """Return a run's warnings about each network's accuracy."""
     specs = [parse_spec(f"{name}={network_file}:{name},preprocess=none") for name in functions]
     settings = Settings(models=specs, images=str(images), store=images / "a.zarr", device="cpu", workers=0)
     summary = precompute(settings, Silent())

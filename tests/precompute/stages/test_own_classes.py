@@ -39,7 +39,7 @@ def build():
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("change", "is_variant"),
     [
         (lambda ids: ids, True),
         (lambda ids: [f"{wnid}_name" for wnid in reversed(ids)], True),
@@ -50,14 +50,14 @@ def build():
 )
 @pytest.mark.parametrize("name", ["ImageNet-R", "ImageNet-A"])
 def test_only_exactly_these_classes_are_the_data_set(
-    name: str, change: Callable[[list[str]], list[str]], found: bool
+    name: str, change: Callable[[list[str]], list[str]], is_variant: bool
 ) -> None:
     known = {"ImageNet-R": [1, 2, 4, 6, 8], "ImageNet-A": [6, 11, 13, 15, 17]}
     ids = own_ids(name)
     assert len(set(ids)) == 200
     assert set(ids) <= set(wnids())
     assert [wnids().index(wnid) for wnid in ids[:5]] == known[name], "as the published code lists them"
-    assert variant_of(change(ids)) == ((name, ids) if found else None)
+    assert variant_of(change(ids)) == ((name, ids) if is_variant else None)
 
 
 def own_ids(name: str) -> list[str]:
@@ -94,9 +94,9 @@ def test_they_are_decided_among(make_store: Callable[..., Path], tmp_path: Path)
         variants=tuple((name, str(tmp_path / name)) for name in ("whole", "part")),
     )
     store = open_store(path)
-    found = {one.condition: one.accuracy for one in accuracies(store) if one.kind == "variant"}
+    by_variant = {one.condition: one.accuracy for one in accuracies(store) if one.kind == "variant"}
     of_all = scores.argmax(1) == own[classes]
-    assert found["whole"] == (among == classes).mean() >= 1 / 3
-    assert found["part"] == of_all[classes > 0].mean() < found["whole"]
+    assert by_variant["whole"] == (among == classes).mean() >= 1 / 3
+    assert by_variant["part"] == of_all[classes > 0].mean() < by_variant["whole"]
     notes = [note for note in store.attributes["notes"] if "decided among" in note]
     assert notes == ["Net: whole is decided among ImageNet-R's 200 classes"]

@@ -22,8 +22,10 @@ from tests.support.plain_run import LAYERS, MODELS, PlainRun
 
 
 @pytest.mark.slow
-def test_a_third_network_is_the_only_ruler(make_store: Callable[..., Path], network_file: Path, tmp_path: Path) -> None:
-    """Of the same architecture, with other weights; it is in no other part of the store."""
+def test_only_a_third_network_measures_similarity(
+    make_store: Callable[..., Path], network_file: Path, tmp_path: Path
+) -> None:
+    """It has the same architecture and other weights, and is in no other part of the store."""
     code = tmp_path / "net.py"
     code.write_text(network_file.read_text() + "\n\ndef other():\n    torch.manual_seed(9)\n    return Tiny()\n")
     facts: dict[str, object] = {"models": parse_specs([f"A={code}:build"]), "shard_size": 16}
@@ -38,18 +40,18 @@ def test_a_third_network_is_the_only_ruler(make_store: Callable[..., Path], netw
     assert "visual diversity by Eye block3" in store_text(store)
     assert "visual diversity by A block3, Eye block3 (the mean)" in store_text(both)
     for layer in LAYERS:
-        eye, mean, own = (each.metric("A", layer, "visual_diversity") for each in (store, both, alone))
+        eye, mean, own = (opened.metric("A", layer, "visual_diversity") for opened in (store, both, alone))
         np.testing.assert_allclose((eye + own) / 2, mean, rtol=1e-3, atol=1e-5)  # embeddings in float16 or float32
         assert np.nanmax(np.abs(eye - own)) > 0.001
 
 
-def test_the_mean_is_over_the_rulers_that_say_something() -> None:
+def test_the_mean_is_over_the_networks_whose_similarity_is_defined() -> None:
     nan = np.nan
     distances = [[np.float32([1, nan, 3, nan])], [np.float32([2, 5, nan, nan])]]
     np.testing.assert_array_equal(mean_over_rulers(distances)[0], np.float32([1.5, 5, 3, nan]))
 
 
-def test_early_stores_and_joined_ones_say_their_rulers(small_store: Path, tmp_path: Path) -> None:
+def test_early_and_joined_stores_name_the_networks_that_measure_similarity(small_store: Path, tmp_path: Path) -> None:
     early = Path(shutil.copytree(small_store, tmp_path / "early.zarr"))
     group = zarr.open_group(early, mode="a")
     attributes = dict(group.attrs)
@@ -59,7 +61,7 @@ def test_early_stores_and_joined_ones_say_their_rulers(small_store: Path, tmp_pa
     assert [(ruler.label, ruler.layer) for ruler in rulers_of(open_store(early))] == [("Tiny", "block3")]
     assert "visual diversity by Tiny block3" in store_text(open_store(early))
     group.attrs["rulers"] = [{"label": "X"}]
-    with pytest.raises(StoreError, match="its rulers make no sense"):
+    with pytest.raises(StoreError, match="its rulers lack facts about their networks"):
         rulers_of(open_store(early))
 
 
@@ -70,7 +72,7 @@ def blocks(embeddings: np.ndarray, size: int = 7) -> Iterator[tuple[int, np.ndar
 
 def mean_distance(vectors: np.ndarray) -> float:
     """The mean cosine distance over all pairs."""
-    vectors = [each.astype(np.float64) for each in vectors if np.abs(each).max() > 0]
+    vectors = [vector.astype(np.float64) for vector in vectors if np.abs(vector).max() > 0]
     pairs = [1 - a @ b / np.sqrt((a @ a) * (b @ b)) for a, b in combinations(vectors, 2)]
     return float(np.mean(pairs)) if pairs else np.nan
 
@@ -98,7 +100,7 @@ def test_a_stores_diversities(plain_run: PlainRun, model: str) -> None:
         np.testing.assert_allclose(plain_run.store.metric(model, layer, "class_diversity"), classes, rtol=1e-6)
 
 
-def test_equal_images_have_none_and_images_of_all_classes_have_all() -> None:
+def test_equal_images_have_no_diversity_and_images_of_all_classes_have_the_largest() -> None:
     top = np.arange(25)[None].repeat(3, 0)
     same = np.random.default_rng(0).normal(size=(1, 40)).astype(np.float16).repeat(25, 0)
     np.testing.assert_allclose(visual_diversity([top], blocks(same), 40)[0], 0, atol=1e-6)
@@ -128,10 +130,10 @@ def test_any_top_lists_equal_brute_force(seed: int, images: int, k: int, size: i
     layers = []
     for units in (5, 1):
         lists = [random.permutation(images)[:k] for _ in range(units)]
-        layers.append(np.array([[*each, *[-1] * (k - len(each))] for each in lists]))
+        layers.append(np.array([[*images, *[-1] * (k - len(images))] for images in lists]))
         layers[-1][random.random((units, k)) < 0.1] = -1
-    found = visual_diversity(layers, blocks(embeddings, rows), size)
-    for lists, distances in zip(layers, found, strict=True):
+    by_layer = visual_diversity(layers, blocks(embeddings, rows), size)
+    for lists, distances in zip(layers, by_layer, strict=True):
         expected = [mean_distance(embeddings[row[row >= 0]]) for row in lists]
         np.testing.assert_allclose(distances, expected, rtol=1e-5, atol=1e-6)
         classes = [effective_number(labels[row[row >= 0]].tolist()) for row in lists]

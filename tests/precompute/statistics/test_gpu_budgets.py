@@ -1,4 +1,4 @@
-"""What a batch costs on a GPU beside the network's own operations, counted on a pretended CUDA."""
+"""A batch's cost on a GPU besides the network's own operations, counted on a pretended CUDA."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def waits(counts: Counter[str]) -> int:
     return sum(count for kind, count in counts.items() if kind.startswith("sync "))
 
 
-class Run:
+class BudgetRun:
     """An activation pass over random images, three batches of which have been seen."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Run:
 
 def test_a_batch_waits_twice_and_copies_from_pinned_memory(gpu: PretendedGpu) -> None:
     """The pass waits once for the activations; the second time is for the network's decisions."""
-    run = Run()
+    run = BudgetRun()
     counts = counted(gpu, run.batch)
     assert waits(counts) + 1 <= WAITS, counts
     assert counts["sync copy to the GPU"] == 0
@@ -83,14 +83,14 @@ def test_a_batch_waits_twice_and_copies_from_pinned_memory(gpu: PretendedGpu) ->
 
 
 def test_a_layer_takes_few_operations(gpu: PretendedGpu) -> None:
-    run = Run()
+    run = BudgetRun()
     bare, batch = counted(gpu, run.bare)["kernel"], counted(gpu, run.batch)["kernel"]
     assert (batch - bare) / len(run.layers) <= OPERATIONS, gpu.log[-batch:]
 
 
 def test_a_map_is_read_twice_at_most(gpu: PretendedGpu, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for all that is summed up, once for the quantile's sample; of it top lists read what stays in them."""
-    run = Run()
+    run = BudgetRun()
     readers: dict[int, list[str]] = {}
     layers: dict[int, int] = {}
     original = PretendedGpu.run
@@ -105,7 +105,7 @@ def test_a_map_is_read_twice_at_most(gpu: PretendedGpu, monkeypatch: pytest.Monk
                     readers.setdefault(layers[storage], []).append(func.__name__)
         return result
 
-    see = run.run._see
+    see = run.run._update
     alive: list[torch.Tensor] = []  # so that no other tensor gets a map's memory
 
     def noting(index: int, output: torch.Tensor) -> None:
@@ -132,8 +132,8 @@ def test_dissection_uploads_labels_once_and_never_waits(gpu: PretendedGpu) -> No
     whole = np.full((IMAGES, 1), 7, np.uint16)
 
     def batch() -> None:
-        shown = ShownConcepts.of(Labels(planes, whole, concepts, height=8, width=8), CUDA)
-        see = lambda index, output: overlaps[index].update(AnnotatedMaps(Maps(output), shown))  # noqa: E731
+        on_gpu = ShownConcepts.of(Labels(planes, whole, concepts, height=8, width=8), CUDA)
+        see = lambda index, output: overlaps[index].update(AnnotatedMaps(Maps(output), on_gpu))  # noqa: E731
         with DEVICE.inference(), Watch(network_, layers, see):
             network_(inputs)
 
@@ -166,8 +166,8 @@ def test_thresholds_and_noise_never_wait(gpu: PretendedGpu) -> None:
     assert counts["copy to the GPU"] == 1
 
 
-def test_a_pass_on_the_gpu_gives_what_the_cpu_gives(gpu: PretendedGpu) -> None:
-    run = Run()
+def test_a_pass_on_the_gpu_gives_the_same_as_on_the_cpu(gpu: PretendedGpu) -> None:
+    run = BudgetRun()
     here = ActivationPass(run.network.cpu(), run.layers, CPU, run.plan)
     for batch in range(3):
         images = np.arange(IMAGES) + IMAGES * batch

@@ -36,7 +36,7 @@ def damaged(seed: int, shape: tuple[int, ...], share: float) -> np.ndarray:
 
 
 def finite_of(maps: np.ndarray) -> np.ndarray:
-    """bool [B, C]"""
+    """Return which maps are finite, bool [B, C]."""
     return np.isfinite(maps).all((2, 3))
 
 
@@ -66,7 +66,7 @@ def selectivity(activation: np.ndarray, labels: np.ndarray) -> float:
 def expected(maps: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Every metric from the finite maps of each unit, float64."""
     names = ("max", "mean", "std", "sparsity", "q995", "tv", "smoothness", "selectivity", "selectivity_mean")
-    found = {name: np.full(maps.shape[1], np.nan) for name in names}
+    by_metric = {name: np.full(maps.shape[1], np.nan) for name in names}
     for unit in range(maps.shape[1]):
         usable = finite_of(maps)[:, unit]
         chosen = maps[usable, unit].astype(np.float64)
@@ -88,8 +88,8 @@ def expected(maps: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
             "selectivity_mean": selectivity(chosen.mean((1, 2))[known >= 0], known[known >= 0]),
         }
         for name, value in facts.items():
-            found[name][unit] = value
-    return found
+            by_metric[name][unit] = value
+    return by_metric
 
 
 def check(statistics: LayerStatistics, maps: np.ndarray, labels: np.ndarray, first: int = 0) -> None:
@@ -107,10 +107,12 @@ def check(statistics: LayerStatistics, maps: np.ndarray, labels: np.ndarray, fir
         np.testing.assert_array_equal(top.value[unit, :kept], activation[order])
         assert np.isnan(top.value[unit, kept:]).all()
         for rank, image in enumerate(usable[order]):
-            shown = maps[image, unit]
-            assert top.position[unit, rank] == shown.argmax()
+            unit_map = maps[image, unit]
+            assert top.position[unit, rank] == unit_map.argmax()
             highest = activation[order[0]]
-            scaled = np.maximum(shown, 0) / highest * 255 if highest > 0 and activation[order[rank]] > 0 else shown * 0
+            scaled = (
+                np.maximum(unit_map, 0) / highest * 255 if highest > 0 and activation[order[rank]] > 0 else unit_map * 0
+            )
             assert np.abs(top.map[unit, rank].astype(float) - scaled).max() <= 1.01
 
 
@@ -151,7 +153,7 @@ def test_a_reduction_of_a_map_with_one_bad_value(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_large_numbers_are_numbers(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_large_finite_values_are_kept(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """The sum of a map is beyond float32, but none of its values is."""
     take_path(monkeypatch, path)
     maps = np.full((2, 2, 4, 4), 1e38, np.float32)
@@ -181,8 +183,8 @@ def test_a_networks_bad_activations_are_nan_in_its_rows(monkeypatch: pytest.Monk
     layer = WatchedLayer("divide", "0", 0, 3, 4, 4)
     run = ActivationPass(nn.Sequential(Divide()), [layer], choose_device("cpu", "auto"), StatisticsPlan(TOP, 5, 0))
     seen = [run.run(images[[row]], np.array([row]), np.array([-1])) for row in range(5)]
-    rows = np.concatenate([each.maximum[0] for each in seen])
-    means = np.concatenate([each.mean[0] for each in seen])
+    rows = np.concatenate([batch.maximum[0] for batch in seen])
+    means = np.concatenate([batch.mean[0] for batch in seen])
     maps = Divide()(images).numpy()
     usable = finite_of(maps)
     assert usable.tolist() == [[True] * 3, [True] * 3, [False, False, True], [True] * 3, [False, False, True]]
@@ -194,7 +196,7 @@ def test_a_networks_bad_activations_are_nan_in_its_rows(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_sampled_quantile_is_of_the_finite_maps(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    """Of a unit that has only every second map, as if only those images had come."""
+    """A unit with only every second map has the same quantile as if only those images had come."""
     take_path(monkeypatch, path)
     monkeypatch.setattr("shapebias.precompute.statistics.quantile.SAMPLE", 3000)
     maps = np.random.default_rng(0).normal(size=(200, 2, 9, 9)).astype(np.float32)

@@ -41,9 +41,9 @@ def brute_force(maps: np.ndarray, threshold: np.ndarray, labels: Labels) -> tupl
     shape = (maps.shape[1], len(CONCEPTS))
     intersection, union = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     for image in range(len(maps)):
-        shown = [(labels.planes[image] == n).any(0) | (labels.whole[image] == n).any() for n in range(1, shape[1] + 1)]
-        carried = {CONCEPTS.category[index] for index, mask in enumerate(shown) if mask.any()}
-        for index, mask in enumerate(shown):
+        masks = [(labels.planes[image] == n).any(0) | (labels.whole[image] == n).any() for n in range(1, shape[1] + 1)]
+        carried = {CONCEPTS.category[index] for index, mask in enumerate(masks) if mask.any()}
+        for index, mask in enumerate(masks):
             intersection[:, index] += (above[image] & mask).sum(1)
             if CONCEPTS.category[index] in carried:
                 union[:, index] += (above[image] | mask).sum(1)
@@ -71,8 +71,8 @@ def test_counts_are_exactly_those_of_torch_in_float64(
     labels = random_labels(2, 7, *annotation)
     overlap = Overlap(threshold, CONCEPTS, CPU)
     overlap.update(AnnotatedMaps(Maps(torch.from_numpy(maps)), ShownConcepts.of(labels)))
-    for found, expected in zip(counts(overlap), brute_force(maps, threshold, labels), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for counted, expected in zip(counts(overlap), brute_force(maps, threshold, labels), strict=True):
+        np.testing.assert_array_equal(counted, expected)
 
 
 def test_batches_and_merged_halves_are_one() -> None:
@@ -85,8 +85,8 @@ def test_batches_and_merged_halves_are_one() -> None:
         part.update(AnnotatedMaps(Maps(torch.from_numpy(maps[first:last])), ShownConcepts.of(some)))
         parts.append(part)
     parts[0].merge(parts[1])
-    for found, expected in zip(counts(parts[0]), brute_force(maps, threshold, labels), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for counted, expected in zip(counts(parts[0]), brute_force(maps, threshold, labels), strict=True):
+        np.testing.assert_array_equal(counted, expected)
 
 
 def lite_areas(maps: np.ndarray, threshold: np.ndarray, labels: Labels) -> np.ndarray:
@@ -121,7 +121,7 @@ def test_areas_as_in_netdissect_lite(monkeypatch: pytest.MonkeyPatch, path: str)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_map_with_a_value_that_is_no_number_fires_nowhere(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_a_map_with_a_nan_fires_nowhere(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     take_path(monkeypatch, path)
     maps, labels = random_maps(5, 4, 20, 6, 6), random_labels(6, 4, 12, 12)
     threshold = np.full(20, 0.7, np.float32)
@@ -130,32 +130,32 @@ def test_a_map_with_a_value_that_is_no_number_fires_nowhere(monkeypatch: pytest.
     maps[1, 4] = maps[2, 5] = -9
     overlap = Overlap(threshold, CONCEPTS, CPU)
     overlap.update(AnnotatedMaps(Maps(torch.from_numpy(broken)), ShownConcepts.of(labels)))
-    for found, expected in zip(counts(overlap), brute_force(maps, threshold, labels), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for counted, expected in zip(counts(overlap), brute_force(maps, threshold, labels), strict=True):
+        np.testing.assert_array_equal(counted, expected)
 
 
 def test_the_best_concept_of_each_category() -> None:
     maps, labels = random_maps(7, 8, 20, 6, 6), random_labels(8, 8, 12, 12)
     overlap = Overlap(np.full(20, 0.7, np.float32), CONCEPTS, CPU)
     overlap.update(AnnotatedMaps(Maps(torch.from_numpy(maps)), ShownConcepts.of(labels)))
-    found, diversity = overlap.result()
+    detected, diversity = overlap.result()
     intersection, union = brute_force(maps, np.full(20, 0.7, np.float32), labels)
     iou = intersection / np.maximum(union, 1)
-    np.testing.assert_allclose(found.score[1:], iou.max(1)[1:])
-    assert found.undecided.tolist() == [True] + [False] * 19
-    assert np.isnan(found.score[0]), "it is dead"
-    assert found.concept[0] == -1
-    np.testing.assert_array_equal(found.concept[1:], iou.argmax(1)[1:])
-    np.testing.assert_array_equal(found.best[1:], np.array(CONCEPTS.category)[iou.argmax(1)[1:]])
+    np.testing.assert_allclose(detected.score[1:], iou.max(1)[1:])
+    assert detected.undecided.tolist() == [True] + [False] * 19
+    assert np.isnan(detected.score[0]), "it is dead"
+    assert detected.concept[0] == -1
+    np.testing.assert_array_equal(detected.concept[1:], iou.argmax(1)[1:])
+    np.testing.assert_array_equal(detected.best[1:], np.array(CONCEPTS.category)[iou.argmax(1)[1:]])
     np.testing.assert_array_equal(diversity[1:], (iou >= 0.04).sum(1)[1:])
     assert np.isnan(diversity[0])
     for index in range(3):
-        members = [each for each, category in enumerate(CONCEPTS.category) if category == index]
-        np.testing.assert_allclose(found.iou[:, index], iou[:, members].max(1))
+        members = [concept for concept, category in enumerate(CONCEPTS.category) if category == index]
+        np.testing.assert_allclose(detected.iou[:, index], iou[:, members].max(1))
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_values_of_a_plateau_are_not_above_it(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_values_equal_to_the_threshold_do_not_exceed_it(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Bounded units (ReLU6) have many values that are T. Weighted sums of equal values are not always that value."""
     take_path(monkeypatch, path)
     values = np.linspace(0.1, 6, 40).astype(np.float32)

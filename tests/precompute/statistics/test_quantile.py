@@ -124,7 +124,7 @@ def test_updates_go_on_after_a_merge() -> None:
 
 
 def rank_error(result: np.ndarray, maps: np.ndarray) -> float:
-    """How far 0.005 is from the fractions of values above T and not below T (equal values share their ranks)."""
+    """Return how far 0.005 is from the fractions of values above T and not below T (equal values share their ranks)."""
     flat = maps.transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
     above, least = (flat > result[:, None]).mean(1), (flat >= result[:, None]).mean(1)
     return float(np.maximum(above - 0.005, 0.005 - least).clip(min=0).max())

@@ -53,8 +53,8 @@ def batch(name: str, first: int, last: int) -> Maps | AnnotatedMaps:
     taken = Maps(torch.from_numpy(maps[some].copy()), ImageBatch(np.arange(first, last), labels[some]))
     if name != "overlap":
         return taken
-    shown = Labels(planes[some], np.zeros((last - first, 1), np.uint16), CONCEPTS, height=8, width=8)
-    return AnnotatedMaps(taken, ShownConcepts.of(shown))
+    cut = Labels(planes[some], np.zeros((last - first, 1), np.uint16), CONCEPTS, height=8, width=8)
+    return AnnotatedMaps(taken, ShownConcepts.of(cut))
 
 
 def fed(name: str, *bounds: int) -> Statistic[Any, Any]:
@@ -78,9 +78,9 @@ def numbers(result: Any) -> list[np.ndarray]:
 
 
 def check_equal(one: Statistic[Any, Any], other: Statistic[Any, Any]) -> None:
-    found, expected = numbers(one.result()), numbers(other.result())
-    assert len(found) == len(expected) > 0
-    for values, wanted in zip(found, expected, strict=True):
+    results, expected = numbers(one.result()), numbers(other.result())
+    assert len(results) == len(expected) > 0
+    for values, wanted in zip(results, expected, strict=True):
         np.testing.assert_allclose(values, wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -99,7 +99,7 @@ def test_merged_parts_are_the_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EMPTY)
-def test_the_empty_one_is_neutral(name: str) -> None:
+def test_an_empty_statistic_is_neutral(name: str) -> None:
     whole = fed(name, 0, IMAGES)
     left, right = EMPTY[name](), fed(name, 0, IMAGES)
     left.merge(fed(name, 0, IMAGES))

@@ -73,7 +73,7 @@ def shuffled_variation(maps: np.ndarray) -> np.ndarray:
 def expected_smoothness(maps: np.ndarray) -> np.ndarray:
     if maps[0, 0].size == 1:
         return np.full(maps.shape[1], np.nan)
-    variation, absolute = (each.sum(0) for each in exact(maps))
+    variation, absolute = (sums.sum(0) for sums in exact(maps))
     return np.where(absolute > 0, 1 - variation / np.where(absolute > 0, 4 * absolute, 1), 1)
 
 
@@ -130,12 +130,12 @@ def test_sums_of_a_map_are_those_of_float64(
     images, pairing = ImageBatch(np.arange(shape[0]) * 3), Pairing(shape[2] * shape[3])
     reduction = Maps(torch.from_numpy(maps), images).reduction
     expected = (*exact(maps), apart(maps, images.drawn(pairing).numpy()))
-    for found, wanted in zip((reduction.variation, reduction.absolute, reduction.apart), expected, strict=True):
-        assert found.dtype == torch.float64
-        np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-6, atol=1e-6)
+    for computed, wanted in zip((reduction.variation, reduction.absolute, reduction.apart), expected, strict=True):
+        assert computed.dtype == torch.float64
+        np.testing.assert_allclose(computed.numpy(), wanted, rtol=1e-6, atol=1e-6)
 
 
-def test_by_hand() -> None:
+def test_examples_computed_by_hand() -> None:
     """Rows 1 2 4 / 1 -1 0 / 0 0 3: down 0 3 4 + 1 1 3 = 12, across 1 2 + 2 1 + 0 3 = 9; sum of |a| 12."""
     maps = np.array([[1, 2, 4], [1, -1, 0], [0, 0, 3]], np.float32)[None, None]
     variation = fed(maps)
@@ -143,7 +143,7 @@ def test_by_hand() -> None:
     assert variation.result().smoothness == [np.float32(1 - 21 / 48)]
 
 
-def test_what_the_bounds_are() -> None:
+def test_smoothness_is_0_at_its_bound_and_1_for_flat_maps() -> None:
     """Single peaks away from the border have no smoothness at all; constant maps lose only what the border lacks."""
     maps = np.zeros((2, 3, 7, 7), np.float32)
     maps[:, 0, 3, 3] = maps[:, 0, 1, 5] = 2.5
@@ -193,8 +193,8 @@ def test_all_pairings_together_give_the_expectation_exactly(shape: tuple[int, in
     maps = random_maps(1, "normal", (1, 6, *shape))
     positions = shape[0] * shape[1]
     pairs = np.array(list(itertools.product(range(positions), _strides(positions))), np.int32)
-    found = operators.reduce_maps(torch.from_numpy(maps), torch.from_numpy(pairs[None]))[2][4].numpy()
-    mean = found / (len(pairs) * (positions - 1))
+    apart = operators.reduce_maps(torch.from_numpy(maps), torch.from_numpy(pairs[None]))[2][4].numpy()
+    mean = apart / (len(pairs) * (positions - 1))
     neighbours = shape[0] * (shape[1] - 1) + shape[1] * (shape[0] - 1)
     np.testing.assert_allclose(mean * neighbours, shuffled_variation(maps), rtol=1e-5)
 
@@ -235,8 +235,8 @@ def test_coherence_of_single_peaks_by_hand() -> None:
 @pytest.mark.parametrize("change", [lambda maps: 1000 * maps, lambda maps: maps + 64, lambda maps: -maps])
 def test_coherence_depends_neither_on_scale_nor_offset(change: Callable[[np.ndarray], np.ndarray]) -> None:
     maps = np.round(random_maps(8, "relu", (6, 20, 9, 9)))
-    found = fed(change(maps)).result().coherence
-    np.testing.assert_allclose(found, fed(maps).result().coherence, rtol=1e-4, atol=1e-5)
+    coherence = fed(change(maps)).result().coherence
+    np.testing.assert_allclose(coherence, fed(maps).result().coherence, rtol=1e-4, atol=1e-5)
 
 
 @settings(deadline=None, max_examples=30)
@@ -244,15 +244,15 @@ def test_coherence_depends_neither_on_scale_nor_offset(change: Callable[[np.ndar
 def test_coherence_does_not_depend_on_batches(seed: int, kind: str, shape: tuple[int, ...], size: int) -> None:
     maps = random_maps(seed, kind, shape)
     keys = np.random.default_rng(seed).integers(-(2**63), 2**63 - 1, len(maps))
-    found = []
+    coherences = []
     for step in (size, 100):
         variation = Variation(*shape[1:], CPU)
         for start in range(0, len(maps), step):
             part = slice(start, start + step)
             images = ImageBatch(np.arange(len(maps[part])), keys=keys[part], seed=1)
             variation.update(Maps(torch.from_numpy(maps[part]), images))
-        found.append(variation.result().coherence)
-    np.testing.assert_allclose(*found, rtol=1e-6, atol=1e-6)
+        coherences.append(variation.result().coherence)
+    np.testing.assert_allclose(*coherences, rtol=1e-6, atol=1e-6)
 
 
 def test_constant_maps_and_single_positions_have_no_coherence() -> None:
@@ -269,21 +269,21 @@ def test_filter_smoothness_by_hand() -> None:
     kernels_[1] = 0.5  # constant
     kernels_[3, 0] = [[1, 2, 4], [1, -1, 0], [0, 0, 3]]  # TV 21, sum 12
     kernels_[3, 1] = -1  # TV 0, sum 9
-    found = filter_smoothness(kernels_)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, [0, 1, 1, 1 - 21 / (4 * 21)], rtol=1e-6)
+    smoothness = filter_smoothness(kernels_)
+    assert smoothness.dtype == np.float32
+    np.testing.assert_allclose(smoothness, [0, 1, 1, 1 - 21 / (4 * 21)], rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(8, 3, 7, 7), (5, 1, 3, 3), (6, 16, 1, 3), (6, 16, 3, 1)])
 def test_filter_smoothness_is_that_of_the_kernel_as_a_map(shape: tuple[int, ...]) -> None:
     """All of a filter's input channels as so many images of one unit."""
     weights = random_maps(2, "normal", shape)
-    for unit, found in enumerate(filter_smoothness(weights)):
-        np.testing.assert_allclose(found, expected_smoothness(weights[unit][:, None])[0], rtol=1e-5)
-        np.testing.assert_allclose(filter_smoothness(1000 * weights)[unit], found, rtol=1e-5)
+    for unit, smoothness in enumerate(filter_smoothness(weights)):
+        np.testing.assert_allclose(smoothness, expected_smoothness(weights[unit][:, None])[0], rtol=1e-5)
+        np.testing.assert_allclose(filter_smoothness(1000 * weights)[unit], smoothness, rtol=1e-5)
 
 
 def test_filter_smoothness_of_single_weights_is_undefined() -> None:
-    found = filter_smoothness(random_maps(2, "normal", (7, 16, 1, 1)))
-    assert found.shape == (7,)
-    assert np.isnan(found).all()
+    smoothness = filter_smoothness(random_maps(2, "normal", (7, 16, 1, 1)))
+    assert smoothness.shape == (7,)
+    assert np.isnan(smoothness).all()

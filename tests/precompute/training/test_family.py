@@ -33,12 +33,12 @@ def test_each_seed_is_a_network_and_a_finished_one_is_kept(image_folder: Path, t
     assert second["parameters"] == first["parameters"]
     other = invoke(image_folder, output, "--seeds", "1,3", "--flip")
     assert other.exit_code == 2
-    assert "net-3.safetensors exists, of other settings" in other.stderr
+    assert "net-3.safetensors exists and was trained with other settings" in other.stderr
     assert not (tmp_path / "net-1.safetensors").exists()  # said before any training
 
 
 @pytest.mark.parametrize("text", ["", "1,", "a", "1;2", "-1", "1,1"])
-def test_seeds_that_are_none(text: str) -> None:
+def test_texts_that_are_no_seeds_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--seeds"):
         parse_seeds(text)
 

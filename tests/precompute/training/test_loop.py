@@ -105,8 +105,8 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path: Path
     torch.manual_seed(99)  # the caller's random numbers do not matter
     cut = train(settings(tmp_path / "cut.safetensors"), Silent())
     assert cut.resumed == 2
-    assert [each.loss for each in cut.epochs] == [each.loss for each in whole.epochs]
-    assert [each.robust_accuracy for each in cut.epochs] == [each.robust_accuracy for each in whole.epochs]
+    assert [epoch.loss for epoch in cut.epochs] == [epoch.loss for epoch in whole.epochs]
+    assert [epoch.robust_accuracy for epoch in cut.epochs] == [epoch.robust_accuracy for epoch in whole.epochs]
     first, second = weights(whole.output), weights(cut.output)
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert names(tmp_path) == ["cut.safetensors", "whole.safetensors"]
@@ -130,7 +130,7 @@ def test_images_decoded_every_epoch_give_the_same(tmp_path: Path, monkeypatch: p
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def test_a_checkpoint_of_other_settings_is_refused_with_what_differs(tmp_path: Path) -> None:
+def test_a_checkpoint_of_other_settings_is_refused_naming_the_differences(tmp_path: Path) -> None:
     output = tmp_path / "a.safetensors"
     with pytest.raises(Killed):
         train(settings(output), Silent(), stop_after(1))
@@ -271,10 +271,10 @@ def test_augmented_images_are_moved_and_mirrored() -> None:
     moved = augmented(batch, False, 1, torch.Generator().manual_seed(1))
     inner = moved[0, :, 1:-1, 1:-1]
     assert any(torch.equal(inner, batch[0, :, y : y + 6, x : x + 6]) for y in range(3) for x in range(3))
-    assert len({tuple(each.flatten().tolist()) for each in moved}) == 64
+    assert len({tuple(image.flatten().tolist()) for image in moved}) == 64
 
 
-def test_a_loss_that_is_no_number_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nan_loss_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "schedule", lambda _: float("inf"))
     with pytest.raises(ShapebiasError, match="lower --learning-rate"):
         train(settings(tmp_path / "a.safetensors", attack=None), Silent())
@@ -339,7 +339,7 @@ def test_folders_that_nothing_can_be_learned_from(image_folder: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("attack", [None, ATTACK, Attack.usual("linf", 64)])
-def test_a_gpu_learns_what_the_cpu_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: Any) -> None:
+def test_a_gpu_learns_the_same_weights_as_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: Any) -> None:
     facts = {"epochs": 1, "attack": attack, "images": images(24)}
     cpu = train(settings(tmp_path / "cpu.safetensors", **facts), Silent())
     monkeypatch.setattr(training, "BF16", HIGHEST)

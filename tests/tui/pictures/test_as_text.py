@@ -1,4 +1,4 @@
-"""What stands for pictures in terminals without any."""
+"""Characters stand for pictures in terminals without graphics."""
 
 from pathlib import Path
 

@@ -52,10 +52,10 @@ def test_neighbours_are_made_ahead_and_come_from_the_cache(small_store: Path, ki
     deadline = time.monotonic() + 20
     while len(maker._cache) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
-    found = maker.want(request(1))
+    second = maker.want(request(1))
     maker.stop()
-    assert found is not None
-    assert found.request == request(1)
+    assert second is not None
+    assert second.request == request(1)
     assert [picture.request for picture in delivered] == [request(0)], "only what was wanted is delivered"
 
 

@@ -1,4 +1,4 @@
-"""What the painters write, read back by a terminal that keeps pictures, and by Pillow."""
+"""The painters' output, read back by a terminal that keeps pictures, and by Pillow."""
 
 import io
 import re
@@ -50,7 +50,7 @@ class KittyTerminal:
                 self.placed[keys["i"], keys["p"]] = (keys["c"], keys["r"])
             elif keys["d"] == "I":
                 del self.kept[keys["i"]]
-                self.placed = {place: size for place, size in self.placed.items() if place[0] != keys["i"]}
+                self.placed = {key: size for key, size in self.placed.items() if key[0] != keys["i"]}
             else:
                 del self.placed[keys["i"], keys["p"]]
 
@@ -67,8 +67,8 @@ def test_kitty_keeps_pictures_and_shows_the_last_alone() -> None:
         cost, text = painter.cost(pieces), paint(painter, pieces)
         terminal.take(text)
         sizes.append((cost, len(text)))
-        shown = [terminal.kept[number] for number, _ in terminal.placed]
-        assert sorted(shown) == sorted(b64decode(piece.data) for piece in pieces)
+        placed = [terminal.kept[number] for number, _ in terminal.placed]
+        assert sorted(placed) == sorted(b64decode(piece.data) for piece in pieces)
         assert set(terminal.placed.values()) == {("8", "4")}
     assert sizes[2][1] < 1000 < sizes[0][1], "what was seen before costs a few bytes"
     assert all(0.9 * cost < size < 1.6 * cost for cost, size in sizes)

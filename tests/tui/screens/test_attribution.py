@@ -72,7 +72,7 @@ async def by_image(app: Explorer, pilot: Pilot[None], *keys: str) -> ByImageScre
     raise AssertionError("it was never read")
 
 
-async def test_a_walks_the_methods_over_a_units_image(store: Store) -> None:
+async def test_the_key_a_walks_the_methods_over_a_units_image(store: Store) -> None:
     top = store.top(store.unit(UNIT)).image.tolist()
     async with exploring(store, size=(80, 24), unit=UNIT) as (app, pilot):
         await pilot.press("enter", "2")
@@ -154,7 +154,7 @@ async def test_images_without_maps_say_so_and_n_goes_to_the_next(store: Store) -
         assert app.screen is not screen
 
 
-async def test_a_unit_none_of_whose_images_has_maps(store_copy: Path) -> None:
+async def test_a_unit_whose_images_all_lack_maps(store_copy: Path) -> None:
     plain = open_store(store_copy)
     top = plain.top(plain.unit(UNIT)).image.tolist()
     add_attribution(store_copy, sorted(set(range(50)) - set(top))[:5])

@@ -1,4 +1,4 @@
-"""By image: which image is shown, what of it, and where its units lead."""
+"""The screen "by image": the image, the units that fire on it, and the way to them."""
 
 import re
 import shutil
@@ -57,7 +57,7 @@ def listed(screen: ByImageScreen) -> str:
 
 def units(screen: ByImageScreen, model: str) -> list[str]:
     options = screen.columns[model].units
-    return [str(options.get_option_at_index(place).prompt) for place in range(options.option_count)]
+    return [str(options.get_option_at_index(index).prompt) for index in range(options.option_count)]
 
 
 async def find(screen: ByImageScreen, pilot: Pilot[None], text: str) -> None:
@@ -76,7 +76,7 @@ async def test_starts_at_the_units_strongest_image_with_the_unit_under_the_curso
         assert name.path in said(screen)
         assert name.about in said(screen)
         assert screen.results == on_image(store, name)
-        expected = [one for each in screen.results[0].layers.values() for one in each]
+        expected = [one for responses in screen.results[0].layers.values() for one in responses]
         for line, firing in zip(units(screen, "Tiny"), expected, strict=True):
             assert f"{firing.unit.index:>5}  {firing.relative:>6.3f}" in line
             assert line.endswith(f"{firing.activation:.4g}")
@@ -95,16 +95,16 @@ async def test_starts_at_the_units_strongest_image_with_the_unit_under_the_curso
 async def test_enter_goes_to_the_unit(store: Store) -> None:
     async with exploring(store, Graphics.NONE, unit=UNIT) as (app, pilot):
         screen = await opened(app, pilot)
-        expected = [one.unit for each in screen.results[0].layers.values() for one in each]
-        place = expected.index(store.unit(UNIT))
+        expected = [one.unit for responses in screen.results[0].layers.values() for one in responses]
+        row = expected.index(store.unit(UNIT))
         await pilot.press("j", "down", "k", "j", "up", "j")
         assert screen.column.firing is not None
-        assert screen.column.firing.unit == expected[place + 2]
-        assert str(screen.panel._unit) == str(expected[place + 2])
+        assert screen.column.firing.unit == expected[row + 2]
+        assert str(screen.panel._unit) == str(expected[row + 2])
         await pilot.press("v", "enter")
         await settled(app, pilot)
         assert len(app.screen_stack) == 1
-        assert app.units.unit == expected[place + 2]
+        assert app.units.unit == expected[row + 2]
 
 
 async def test_an_image_is_found_by_what_is_typed(store: Store) -> None:
@@ -176,7 +176,7 @@ async def test_cue_conflict_images_show_decisions(cue_conflict_store: Path) -> N
         await find(screen, pilot, "dog texture")
         assert "cue-conflict image" in said(screen)
         assert "cat shape, dog texture" in said(screen)
-        assert "a store keeps those of probe images" in said(screen)
+        assert "a store keeps both for probe images only" in said(screen)
         assert "predicts cat (shape)" in str(screen.columns["Tiny"].query("Static").first().render())
         assert units(screen, "Tiny") == []
         assert not screen.photo.display
@@ -190,7 +190,7 @@ async def test_what_a_store_lacks_is_said_and_nothing_fails(store_copy: Path) ->
     async with exploring(open_store(store_copy), Graphics.NONE, unit=UNIT) as (app, pilot):
         screen = await opened(app, pilot)
         assert "--activations none" in said(screen)
-        assert "no scores of classes" in said(screen)
+        assert "no class scores" in said(screen)
         await pilot.press("j", "enter", "n", "right", "v")
         await read(screen, pilot)
 

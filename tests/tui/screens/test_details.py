@@ -39,10 +39,10 @@ async def test_d_opens_it_and_goes_back(store: Store) -> None:
 
 def test_every_metric_has_value_rank_and_meaning(store: Store) -> None:
     table = load_units(store, "Tiny", "block2")
-    shown = lines(metrics_table(table, store.unit("Tiny/block2/3")))
+    metric_lines = lines(metrics_table(table, store.unit("Tiny/block2/3")))
     for name, values in table.columns.items():
         metric = METRICS[name]
-        [line] = [each for each in shown if each.startswith(f"{metric.title} ")]
+        [line] = [line_text for line_text in metric_lines if line_text.startswith(f"{metric.title} ")]
         assert f" {metric.format(table.cell(name, 3))} " in line
         if not metric.is_text and not np.isnan(values[3]):
             known = np.sort(values[~np.isnan(values)])[::-1]
@@ -61,8 +61,8 @@ def test_concepts_and_images_are_listed(store: Store, small_store: Path) -> None
     unit = store.unit("Tiny/block2/3")
     assert "IoU" in lines(concepts_table(store, unit))[1]
     assert lines(concepts_table(open_store(small_store), unit)) in ([], [""]), "nothing where nothing was dissected"
-    shown = lines(images_table(store, unit))
+    image_lines = lines(images_table(store, unit))
     top = store.top(unit)
-    assert len(shown) == len(top.image) + 2
-    assert store.image_name(int(top.image[0])) in shown[2]
-    assert f"{top.value[0]:.4g}" in shown[2]
+    assert len(image_lines) == len(top.image) + 2
+    assert store.image_name(int(top.image[0])) in image_lines[2]
+    assert f"{top.value[0]:.4g}" in image_lines[2]

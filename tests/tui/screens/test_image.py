@@ -38,7 +38,7 @@ def facts(screen: ImageScreen) -> list[str]:
 
 
 async def pictured(screen: ImageScreen, pilot: Pilot[None]) -> int:
-    """How many tiles the picture of the shown image has, once it is there."""
+    """Return how many tiles the picture of the shown image has, once it is there."""
     for _ in range(200):
         await pilot.pause(0.01)
         picture = screen.grid.picture
@@ -122,7 +122,7 @@ async def test_without_graphics_the_map_is_drawn_with_characters(store: Store) -
         assert "█" in "".join(drawn), "where its maximum is"
 
 
-async def test_i_shows_what_else_fires_on_it(store: Store) -> None:
+async def test_the_key_i_shows_which_other_units_fire_on_the_image(store: Store) -> None:
     async with exploring(store, Graphics.NONE, unit=UNIT) as (app, pilot):
         await pilot.press("enter", "2", "i")
         await pilot.pause()

@@ -55,20 +55,24 @@ def lines_of(screen: LayerScreen, part: str) -> list[str]:
 def test_a_layers_numbers_are_the_stores(rich_store: Path) -> None:
     store = open_store(rich_store)
     screen = LayerScreen(session_of(store), ("Tiny", "block2"))
-    shown = lines_of(screen, "metrics")
+    metric_lines = lines_of(screen, "metrics")
     for name in ("smoothness", "max", "tv_noisy"):
         values = living(store, "Tiny", "block2", name)
-        [line] = [each for each in shown if each.startswith(f"{METRICS[name].title} ".ljust(14))]
+        [line] = [
+            metric_line for metric_line in metric_lines if metric_line.startswith(f"{METRICS[name].title} ".ljust(14))
+        ]
         parts = line.split()
         assert parts[2] == METRICS[name].format(float(np.median(values)))
         assert parts[3] == METRICS[name].format(float(values.min()))
         assert parts[-1] == METRICS[name].format(float(values.max()))
     concepts = read_concepts(store)
     assert concepts is not None
-    [found] = count_detectors(store, concepts, [("Tiny", "block2")])
+    [detectors_by_category] = count_detectors(store, concepts, [("Tiny", "block2")])
     detectors = lines_of(screen, "detectors")
-    for category, count in found.detectors.items():
-        assert any(each.startswith(category) and each.endswith(f" {count}") for each in detectors) == bool(count)
+    for category, count in detectors_by_category.detectors.items():
+        assert any(
+            detector_line.startswith(category) and detector_line.endswith(f" {count}") for detector_line in detectors
+        ) == bool(count)
     assert screen.noise(70, 10)[0].plain == "total variation: clean images across, noisy ones up"
 
 
@@ -82,9 +86,9 @@ def test_filters_are_shown_of_the_first_layer_only(rich_store: Path, tmp_path: P
     group.create_array("filters", data=kernels, compressors=[Crc32cCodec()])
     store = open_store(copy)
     assert lines_of(LayerScreen(session_of(store), ("Tiny", "block2")), "filters") == []
-    shown = lines_of(LayerScreen(session_of(store), ("Tiny", "block1")), "filters")
-    assert shown[0] == "filters of Tiny"
-    assert {len(line) for line in shown[1:-1]} == {6 * 11 + 1}, "eleven in a row of 70 cells"
+    filter_lines = lines_of(LayerScreen(session_of(store), ("Tiny", "block1")), "filters")
+    assert filter_lines[0] == "filters of Tiny"
+    assert {len(line) for line in filter_lines[1:-1]} == {6 * 11 + 1}, "eleven in a row of 70 cells"
 
 
 def test_what_a_store_lacks_is_said(make_store: Callable[..., Path], tmp_path: Path) -> None:
@@ -101,9 +105,9 @@ def test_what_a_store_lacks_is_said(make_store: Callable[..., Path], tmp_path: P
 def test_the_models_accuracies_are_the_stores(rich_store: Path) -> None:
     store = open_store(rich_store)
     text = ModelScreen(session_of(store)).text(120).plain
-    for each in accuracies(store):
-        [line] = [line for line in text.splitlines() if line.startswith(f"{each.condition} ")]
-        assert line.endswith(f"{each.accuracy:6.1%}")
+    for accuracy in accuracies(store):
+        [line] = [line for line in text.splitlines() if line.startswith(f"{accuracy.condition} ")]
+        assert line.endswith(f"{accuracy.accuracy:6.1%}")
     assert store.models["Tiny"].weights_sha256[:8] in text
 
 
@@ -119,8 +123,8 @@ def test_sets_of_stimuli_have_a_bar_each_and_their_mean(store_copy: Path) -> Non
     add_set(store_copy, "silhouette", images, ["cat", "dog", "cat", "dog"])
     lines = ModelScreen(session_of(open_store(store_copy))).text(100).plain.splitlines()
     first = lines.index("accuracy out of distribution")
-    shown = [(line.split()[0], line.split()[-1]) for line in lines[first + 1 : first + 4]]
-    assert shown == [("edge", "75.0%"), ("silhouette", "50.0%"), ("mean", "62.5%")]
+    rows = [(line.split()[0], line.split()[-1]) for line in lines[first + 1 : first + 4]]
+    assert rows == [("edge", "75.0%"), ("silhouette", "50.0%"), ("mean", "62.5%")]
 
 
 def test_shape_bias_is_by_category(cue_conflict_store: Path) -> None:
@@ -133,9 +137,9 @@ def test_shape_bias_is_by_category(cue_conflict_store: Path) -> None:
 
 def test_layers_of_the_same_name_are_side_by_side(small_store: Path, rich_store: Path) -> None:
     store = open_stores([small_store, rich_store])
-    shown = lines_of(LayerScreen(session_of(store), ("Tiny@rich", "block2")), "metrics")
-    first = next(index for index, line in enumerate(shown) if line.startswith("smooth "))
-    assert ("○" in shown[first], "■" in shown[first + 1]) == (True, True)
+    metric_lines = lines_of(LayerScreen(session_of(store), ("Tiny@rich", "block2")), "metrics")
+    first = next(index for index, line in enumerate(metric_lines) if line.startswith("smooth "))
+    assert ("○" in metric_lines[first], "■" in metric_lines[first + 1]) == (True, True)
 
 
 @pytest.fixture

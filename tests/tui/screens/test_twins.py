@@ -43,8 +43,8 @@ async def pictured(screen: TwinsScreen, pilot: Pilot[None]) -> str:
     """The unit of the right picture, once it is that of the list's line."""
     for _ in range(200):
         await pilot.pause(0.01)
-        place, picture = screen.query_one(OptionList).highlighted, screen.other.grid.picture
-        if place is not None and picture is not None and picture.request.subject == screen.candidates[place].unit:
+        row, picture = screen.query_one(OptionList).highlighted, screen.other.grid.picture
+        if row is not None and picture is not None and picture.request.subject == screen.candidates[row].unit:
             return str(picture.request.subject)
     raise AssertionError("the picture never came")
 

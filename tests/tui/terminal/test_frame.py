@@ -39,7 +39,7 @@ def test_the_terminal_shows_the_last_update(updates: list[list[str]]) -> None:
     assert not frame.change(update(updates[-1]), SIZE).runs, "nothing changes"
 
 
-def test_another_colour_is_a_change_and_a_forgotten_screen_is_sent_whole() -> None:
+def test_a_new_colour_is_sent_and_a_forgotten_screen_is_sent_whole() -> None:
     frame = Frame(ColorSystem.TRUECOLOR)
     frame.change(update(["a", "b"]), SIZE)
     assert frame.change(update(["a", "b"], Style(color="#010203")), SIZE).runs
@@ -63,7 +63,7 @@ def test_blanks_do_not_wipe_a_picture_before_they_are_meant_to() -> None:
 
 
 def test_a_picture_that_moves_leaves_nothing_where_it_was() -> None:
-    """Its owner may paint at the new place before blanks are written at the old one."""
+    """The picture's owner may paint at the new position before blanks are written at the old one."""
     frame = Frame(ColorSystem.TRUECOLOR)
     frame.change(update(["", ""]), SIZE)
     frame.painted(Region(0, 0, 3, 1), owner="grid")

@@ -1,4 +1,4 @@
-"""What is known of the link to the terminal."""
+"""Estimates of the speed and latency of the link to the terminal."""
 
 import math
 import time
@@ -8,7 +8,7 @@ import pytest
 from shapebias.tui.terminal.link import QUESTION, Link
 
 
-class Terminal:
+class SimulatedTerminal:
     """A simulated link of `speed` bytes a second, its answers `latency` seconds away; time passes by `take`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, speed: float, latency: float) -> None:
@@ -30,7 +30,7 @@ class Terminal:
 @pytest.mark.parametrize("latency", [0.0, 0.15])
 @pytest.mark.parametrize("speed", [125e3, 5e6])
 def test_speed_is_told_from_latency(monkeypatch: pytest.MonkeyPatch, speed: float, latency: float) -> None:
-    terminal = Terminal(monkeypatch, speed, latency)
+    terminal = SimulatedTerminal(monkeypatch, speed, latency)
     assert terminal.link.speed == math.inf, "nothing is known yet"
     for _ in range(20):
         terminal.take(terminal.link.sending("x" * 10_000))
@@ -40,7 +40,7 @@ def test_speed_is_told_from_latency(monkeypatch: pytest.MonkeyPatch, speed: floa
 
 
 def test_what_is_on_its_way_counts_until_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    link = Terminal(monkeypatch, 125e3, 0.0).link
+    link = SimulatedTerminal(monkeypatch, 125e3, 0.0).link
     assert link.sending("x" * 100) == "x" * 100, "too little to ask"
     assert link.sending("x" * 90_000).endswith(QUESTION)
     assert link.waiting == 90_100 + len(QUESTION)
@@ -51,7 +51,7 @@ def test_what_is_on_its_way_counts_until_it_is_answered(monkeypatch: pytest.Monk
 
 
 def test_a_terminal_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal(monkeypatch, 125e3, 0.0)
+    terminal = SimulatedTerminal(monkeypatch, 125e3, 0.0)
     link = terminal.link
     link.sending("x" * 90_000)
     terminal.wait(1.0)

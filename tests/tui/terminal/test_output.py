@@ -12,8 +12,8 @@ PIECES = st.sampled_from(["word", " ", "   ", "é▀", "\x1b[3;4H", "\n", "a b"]
 STYLED = st.tuples(st.lists(COLOURS, max_size=3, unique=True).map(";".join), PIECES)
 
 
-def shown(text: str) -> list[tuple[str, object]]:
-    """Each character or move with the colours that it is written in; of blanks what is seen of them."""
+def visible_cells(text: str) -> list[tuple[str, object]]:
+    """Return each character or move with its colours; of blanks, only the visible ones."""
     looks: dict[str, str] = {}
     cells: list[tuple[str, object]] = []
     for selectors, move, character in re.findall(r"\x1b\[([\d;]*)m|(\x1b\[[\d;]*H|\n)|(.)", text):
@@ -42,7 +42,7 @@ def shown(text: str) -> list[tuple[str, object]]:
 def test_shows_the_same(styled: list[tuple[str, str]]) -> None:
     text = "".join(f"\x1b[{colours}m{piece}\x1b[0m" if colours else piece for colours, piece in styled)
     shorter = without_repeated_colours(text)
-    assert shown(shorter) == shown(text)
+    assert visible_cells(shorter) == visible_cells(text)
     assert all(selectors.count(";") < 10 for selectors in re.findall(r"\x1b\[([\d;]*)m", shorter)), "mlterm reads 10"
 
 

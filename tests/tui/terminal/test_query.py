@@ -1,4 +1,4 @@
-"""What a terminal's answers mean."""
+"""Conclusions from a terminal's answers."""
 
 import pytest
 from hypothesis import given
@@ -83,7 +83,7 @@ def test_questions_that_a_multiplexer_would_show_or_hand_on_are_not_asked() -> N
     assert questions_for(TERM)[-1] is ATTRIBUTES
 
 
-def test_14_is_not_4() -> None:
+def test_answers_are_matched_as_whole_numbers() -> None:
     assert not terminal_of(b"\x1b[?62;14;24;44c").sixel
 
 
@@ -93,7 +93,7 @@ def test_a_silent_terminal() -> None:
     assert (terminal.cell_width, terminal.cell_height) == (10, 20)
 
 
-def test_a_wish_overrules_and_a_wrong_one_is_refused() -> None:
+def test_a_chosen_protocol_overrules_and_an_unknown_one_is_refused() -> None:
     terminal = terminal_of(XTERM)
     assert terminal.choose("halfcell") is Graphics.HALFCELL
     with pytest.raises(UsageError, match="sixel"):

@@ -51,7 +51,7 @@ def test_the_pictures_on_the_screen_are_the_units_images(terminal: PtyTerminal, 
             for sixel in (first, refined)
         ]
         assert errors[1] < errors[0] < 16
-    assert len({sixel.place for sixel in sixels[:6]}) == 6
+    assert len({sixel.position for sixel in sixels[:6]}) == 6
 
 
 def test_attribution_maps_are_on_the_screen(attributed_store: Path) -> None:
@@ -67,7 +67,7 @@ def test_attribution_maps_are_on_the_screen(attributed_store: Path) -> None:
             assert terminal.wait_for(lambda mark=mark: len(terminal.sixels_since(mark)) >= 2)
             terminal.wait_quiet(1.0)
             sixels = terminal.sixels_since(mark)
-            assert len({sixel.place for sixel in sixels}) == 2, "the image and the map"
+            assert len({sixel.position for sixel in sixels}) == 2, "the image and the map"
             size = sixels[-1].size
             assert size is not None
             side = min(size) - GAP
@@ -79,9 +79,9 @@ def test_attribution_maps_are_on_the_screen(attributed_store: Path) -> None:
 
 def test_sixels_stay_inside_the_screen_and_off_the_footer(terminal: PtyTerminal) -> None:
     for sixel in terminal.sixels_since(0):
-        assert sixel.place is not None
+        assert sixel.position is not None
         assert sixel.size is not None
-        row, column = sixel.place
+        row, column = sixel.position
         assert (row - 1) * 16 + sixel.size[1] <= 46 * 16
         assert (column - 1) * 8 + sixel.size[0] <= 160 * 8
 
@@ -118,11 +118,11 @@ def test_debug_stats_show_the_bytes_of_a_move(small_store: Path) -> None:
         terminal.press("j")
         pattern = re.compile(rb"(\d+) ms, ([\d.]+) kB")
         assert terminal.wait_for(lambda: pattern.search(terminal.text_since(mark)) is not None)
-        found = pattern.search(terminal.text_since(mark))
-        assert found is not None
+        timing = pattern.search(terminal.text_since(mark))
+        assert timing is not None
         sixels = sum(len(sixel.data) for sixel in terminal.sixels_since(mark))
-        assert float(found[2]) * 1000 >= sixels > 0
-        assert float(found[2]) * 1000 < len(terminal.output_since(mark)) + 100
+        assert float(timing[2]) * 1000 >= sixels > 0
+        assert float(timing[2]) * 1000 < len(terminal.output_since(mark)) + 100
 
 
 def test_hostile_names_never_reach_the_terminal(store_copy: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_coarse_grid_comes_soon_then_the_refined_one(slow: PtyTerminal, small_
     assert slow.wait_for(lambda: len(slow.sixels_since(mark)) >= 12)
     coarse, fine = slow.sixels_since(mark)[:6], slow.sixels_since(mark)[6:]
     assert data(fine) == refined(small_store, 1, fine[0])
-    assert len({sixel.place for sixel in coarse}) == 6
+    assert len({sixel.position for sixel in coarse}) == 6
     assert sum(map(len, data(coarse))) < 0.35 * SPEED < 0.5 * sum(map(len, data(fine)))
     assert coarse[-1].time - pressed < 1.0
 

@@ -52,8 +52,8 @@ def test_pictures_are_half_cells_and_nothing_strange_is_shown(tmux: Tmux) -> Non
     assert tmux.facts() == "mine 1 1 0", "the title is untouched"
     tmux("send-keys", "j", "j")
     assert tmux.wait_for(lambda: "Tiny/block1/2" in tmux("capture-pane", "-p"))
-    shown = tmux("capture-pane", "-p")
-    assert not any(part in shown for part in ("Gi=31", "[?", "\x1b", "6n", ";1R"))
+    pane = tmux("capture-pane", "-p")
+    assert not any(part in pane for part in ("Gi=31", "[?", "\x1b", "6n", ";1R"))
     tmux("resize-window", "-x", "120", "-y", "30")
     assert tmux.wait_for(
         lambda: len(tmux("capture-pane", "-p").splitlines()) <= 30 and "▀▀▀▀" in tmux("capture-pane", "-p")

@@ -11,7 +11,7 @@ from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.core.units.filter import filter_mask
 from shapebias.core.units.table import UnitTable, load_units
-from tests.support.explorer_pilot import exploring, frame, hint, press, shown, status, write
+from tests.support.explorer_pilot import exploring, frame, hint, press, status, units_in_table, write
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ async def test_filters_while_it_is_written_and_stays_after_enter(store: Store) -
         wanted = matching(store, condition)
         assert 5 in wanted
         await pilot.press("f", *condition)
-        assert shown(app) == wanted
+        assert units_in_table(app) == wanted
         assert str(app.units.unit) == "Tiny/block3/5", "the cursor is still on its unit"
         assert f"{len(wanted)} of 33 units" in hint(app)
         await pilot.press("enter")
@@ -41,25 +41,25 @@ async def test_filters_while_it_is_written_and_stays_after_enter(store: Store) -
         assert f"{len(wanted)} of 33" in frame(app.units)
         await press(app, pilot, "s")
         values = store.metric("Tiny", "block3", "smoothness")
-        assert shown(app) == sorted(wanted, key=lambda unit: (-values[unit], unit)), "sorting keeps the filter"
+        assert units_in_table(app) == sorted(wanted, key=lambda unit: (-values[unit], unit)), "sorting keeps the filter"
         assert str(app.units.unit) == "Tiny/block3/5"
         await press(app, pilot, "left_square_bracket", "right_square_bracket")
-        assert sorted(shown(app)) == wanted, "other layers are filtered too"
+        assert sorted(units_in_table(app)) == wanted, "other layers are filtered too"
 
 
 async def test_escape_clears_it_in_the_line_and_in_the_table(store: Store) -> None:
     async with exploring(store, unit="Tiny/block3/5") as (app, pilot):
         await pilot.press("f")
         await write(app, pilot, "unit < 3")
-        assert shown(app) == [0, 1, 2]
+        assert units_in_table(app) == [0, 1, 2]
         await press(app, pilot, "escape")
-        assert len(shown(app)) == 33
+        assert len(units_in_table(app)) == 33
         assert str(app.units.unit) == "Tiny/block3/5", "back where it was before"
         assert app.focused is app.units
         await pilot.press("f")
         await write(app, pilot, "unit < 3")
         await press(app, pilot, "enter", "j", "escape")
-        assert len(shown(app)) == 33
+        assert len(units_in_table(app)) == 33
         assert str(app.units.unit) == "Tiny/block3/1"
         assert "filter" not in status(app)
         assert "33 of 33" in frame(app.units)
@@ -73,11 +73,11 @@ async def test_a_mistake_is_pointed_at_and_the_last_filter_stays(store: Store) -
         assert 'unknown metric "selectivty" at column 14: did you mean selectivity?' in hint(app)
         typed = app.prompt.query_one("Input")
         assert hint(app).index("▲") == typed.content_region.x + 13, "below the word's first letter"
-        assert shown(app) == list(range(9))
+        assert units_in_table(app) == list(range(9))
         await pilot.press("enter")
         assert app.prompt.display, "it waits for a right one"
         await press(app, pilot, "escape")
-        assert len(shown(app)) == 33
+        assert len(units_in_table(app)) == 33
 
 
 @pytest.mark.parametrize("width", [30, 60, 100])
@@ -108,11 +108,11 @@ async def test_no_match_is_said_and_the_keys_still_work(store: Store) -> None:
         await pilot.press("f")
         await write(app, pilot, "max < -1e9")
         await press(app, pilot, "enter")
-        assert shown(app) == []
+        assert units_in_table(app) == []
         assert "no unit matches" in app.units.render_line(1).text
         await press(app, pilot, "j", "G", "s", "r", "m", "M", "p", "enter", "v", "greater_than_sign", "c", "escape")
         await press(app, pilot, "left_square_bracket", "right_square_bracket", "escape")
-        assert len(shown(app)) == 33
+        assert len(units_in_table(app)) == 33
 
 
 def million() -> UnitTable:

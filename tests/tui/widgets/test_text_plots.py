@@ -14,7 +14,7 @@ A, B = ("red", "a"), ("blue", "b")
 def test_a_bar_is_as_long_as_its_share(share: float, width: int) -> None:
     drawn = bar(share, width)
     assert len(drawn) == width
-    eighths = 8 * drawn.count("█") + sum(" ▏▎▍▌▋▊▉".find(each) for each in drawn if each != "█")
+    eighths = 8 * drawn.count("█") + sum(" ▏▎▍▌▋▊▉".find(character) for character in drawn if character != "█")
     assert abs(eighths - 8 * width * share) <= 0.5
 
 
@@ -53,7 +53,7 @@ def test_a_spread_counts_between_its_ends() -> None:
 
 
 @pytest.mark.parametrize("height", [1, 2, 5])
-def test_a_picture_has_two_rows_of_pixels_a_line(height: int) -> None:
+def test_a_picture_has_two_rows_of_pixels_in_each_line(height: int) -> None:
     pixels = np.arange(height * 3 * 3, dtype=np.uint8).reshape(height, 3, 3)
     lines = picture(pixels)
     assert len(lines) == -(-height // 2)
@@ -85,11 +85,11 @@ def test_shades_keep_the_maximum_and_fit(height: int, width: int, cells: int, ro
         assert lines[height // 2].index(full) == 2 * (width // 3)
 
 
-def test_shades_tell_silence_from_little_and_for_from_against() -> None:
+def test_shades_tell_zero_from_small_values_and_positive_from_negative() -> None:
     levels = np.array([0, 1, 64, 128, 192, 255]) / 255
     lines = [line.plain for line in shades(np.stack([levels, -levels]), 12, 2)]
     assert lines == ["··░░▒▒▓▓████", "··--==%%####"]
 
 
-def test_of_several_values_the_largest_by_size_is_drawn() -> None:
+def test_where_several_values_meet_the_largest_by_size_is_drawn() -> None:
     assert [line.plain for line in shades(np.array([[0.3, -1.0, 0.9, -0.5]]), 4, 1)] == ["##██"]

@@ -14,12 +14,12 @@ async def test_columns_are_shown_whole_and_the_arrows_bring_the_others(small_sto
         seen = []
         for _ in range(len(titles)):
             header = table.render_line(0).text
-            shown = header.replace("↑", " ").split()
-            assert set(shown) <= {"unit", *titles}, "no title is cut"
-            assert ("more →" in frame(table)) == (titles[-1] not in shown)
+            visible = header.replace("↑", " ").split()
+            assert set(visible) <= {"unit", *titles}, "no title is cut"
+            assert ("more →" in frame(table)) == (titles[-1] not in visible)
             row = table.render_line(1).text.split()
-            assert len(row) == len(shown)
-            seen += shown
+            assert len(row) == len(visible)
+            seen += visible
             await press(app, pilot, "right")
         assert set(titles) <= set(seen)
         for _ in titles:

@@ -20,7 +20,7 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     down = (maps[:, :, 1:] - maps[:, :, :-1]).abs().sum((2, 3), dtype=torch.float64)
     across = (maps[:, :, :, 1:] - maps[:, :, :, :-1]).abs().sum((2, 3), dtype=torch.float64)
     absolute = rows.abs().sum(1, dtype=torch.float64)
-    sums = torch.stack([total, deviations.clamp(min=0), down + across, absolute, _apart(rows, pairs)])
+    sums = torch.stack([total, deviations.clamp(min=0), down + across, absolute, _pair_distances(rows, pairs)])
     return (
         rows.amax(1).masked_fill(~finite, -torch.inf),
         (rows <= 0).sum(1, dtype=torch.int32).masked_fill(~finite, 0),
@@ -29,7 +29,7 @@ def reduce_maps(maps: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     )
 
 
-def _apart(rows: Tensor, pairs: Tensor) -> Tensor:
+def _pair_distances(rows: Tensor, pairs: Tensor) -> Tensor:
     """Return the sums of |a[p] - a[q]| over the pairs of positions of each map, float64 [B, C].
 
     rows [B, P, C]; pairs int32 [B, pairings, 2], the (offset, stride) of every pairing: see `Pairing`.
@@ -94,23 +94,23 @@ def add_class_means(total: Tensor, left_out: Tensor, activation: Tensor, finite:
     left_out += (shows @ (~finite).double()).int()
 
 
-def count_ties(tied: Tensor, known: Tensor, largest: Tensor, ties: Tensor) -> None:
+def count_ties(tied: Tensor, previous: Tensor, largest: Tensor, ties: Tensor) -> None:
     """Update `tied`, how many images have the unit's largest value, for new images; all arguments are [C].
 
     `known` is the largest value before, `largest` that among the new images, and `ties` how many of these have it.
     Where `largest` is larger than `known`, only the new images count.
     """
-    tied.copy_(torch.where(largest >= known, ties, 0) + torch.where(largest <= known, tied, 0))
+    tied.copy_(torch.where(largest >= previous, ties, 0) + torch.where(largest <= previous, tied, 0))
 
 
-def count_ties_of_batch(tied: Tensor, known: Tensor, maximum: Tensor) -> None:
+def count_ties_of_batch(tied: Tensor, previous: Tensor, maximum: Tensor) -> None:
     """Update `tied`, how many images have the unit's largest value, for the images of a batch, as `count_ties` does.
 
     known:    float32 [C], the largest value before
     maximum:  float32 [B, C], the largest value of each map; -inf for a map that is left out
     """
     largest = maximum.amax(0)
-    count_ties(tied, known, largest, ((maximum == largest) & (maximum > -torch.inf)).sum(0))
+    count_ties(tied, previous, largest, ((maximum == largest) & (maximum > -torch.inf)).sum(0))
 
 
 def in_order(value: Tensor, mean: Tensor, key: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ def in_order(value: Tensor, mean: Tensor, key: Tensor) -> Tensor:
     The largest value comes first, of equal ones the largest mean, and of equal means the smallest key.
     """
     by_key = key.argsort(dim=1, stable=True)
-    strength = (_whole(value) << 32) + _whole(mean) + (1 << 31)
+    strength = (_as_ordered_integers(value) << 32) + _as_ordered_integers(mean) + (1 << 31)
     return by_key.gather(1, strength.gather(1, by_key).argsort(dim=1, descending=True, stable=True))
 
 
@@ -147,7 +147,7 @@ def insert_top(
     count_ties_of_batch(tied, lists[0][:, 0], maximum)
     (units, k), batch = lists[0].shape, (maps.shape[1], len(maps))
     *old, slot = lists
-    kept.copy_(kept.gather(1, slot.long()[:, :, None].expand(kept.shape)))  # the maps in the order of the lists
+    kept.copy_(kept.gather(1, slot.long()[:, :, None].expand(kept.shape)))  # the kept maps in the order of the lists
     unread = torch.zeros(batch, dtype=torch.int32, device=maps.device)
     others = [maximum.T, average.T, keys.expand(batch), images.expand(batch), unread]
     joined = [torch.cat(pair, 1) for pair in zip(old, others, strict=True)]
@@ -207,7 +207,7 @@ def _stretch(values: Tensor, upsampling: list[Tensor], dimension: int) -> Tensor
     return before + weight.view([-1 if axis == dimension else 1 for axis in range(3)]) * (behind - before)
 
 
-def _whole(values: Tensor) -> Tensor:
+def _as_ordered_integers(values: Tensor) -> Tensor:
     """Return int64 numbers with the same order as float32 values, between -2^31 and 2^31; 0 and -0 become equal."""
     bits = (values + 0.0).view(torch.int32)
     return torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()

@@ -133,7 +133,7 @@ def count_concepts(
             *(area, shared, maps, maximum, threshold, *upsampling, planes),
             *(units, height, width, rows, columns, planes.shape[1], shared.shape[1], *_strides(maps)),
             pixel_block=_PIXELS,
-            enable_fp_fusion=False,  # the values and the counts are bit for bit those of the CPU
+            enable_fp_fusion=False,  # values and counts equal those of the CPU bit for bit
         )
 
 

@@ -95,7 +95,7 @@ def prefetch(_: Any, row: Any, first: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
         pointer = _pointer(context, builder, signature.args[0], arguments, ir.IntType(8))
-        # 0: for reading, 3: into all caches, 1: data.
+        # Arguments of the prefetch: 0 for reading, 3 into all caches, 1 for data.
         builder.call(function, [pointer, number(0), number(3), number(1)])
         return context.get_dummy_value()
 

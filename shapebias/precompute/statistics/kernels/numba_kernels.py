@@ -171,13 +171,13 @@ def count_concepts(
             for unit in range(first, last):
                 if not maximum[image, unit] > threshold[unit]:
                     continue
-                limit, own = np.float64(threshold[unit]), values[unit - block].reshape(height, width)
+                limit, unit_values = np.float64(threshold[unit]), values[unit - block].reshape(height, width)
                 above = 0
                 for row in range(len(row_low)):
                     low, next_ = row_low[row], min(row_low[row] + 1, height - 1)
                     if row_high[low, unit - block] <= limit and row_high[next_, unit - block] <= limit:
                         continue
-                    upper, lower = own[low], own[next_]
+                    upper, lower = unit_values[low], unit_values[next_]
                     for x in range(width):
                         line[x] = upper[x] + row_weight[row] * (np.float64(lower[x]) - np.float64(upper[x]))
                     for x in range(width):

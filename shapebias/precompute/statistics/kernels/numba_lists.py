@@ -17,7 +17,7 @@ _TILE = 16  # sampled positions that are read for all units before the next ones
 @numba.njit(nogil=True, cache=True, inline="always")
 def _precedes(
     value: Any, mean: Any, key: Any, other_value: Any, other_mean: Any, other_key: Any
-) -> bool:  # the order of top lists
+) -> bool:  # whether an entry comes before another in a top list
     if value != other_value:
         return bool(value > other_value)
     return bool(mean > other_mean or (mean == other_mean and key < other_key))
@@ -90,7 +90,7 @@ def insert_top(
                     rank -= 1
                 value[unit, rank], mean[unit, rank], key[unit, rank] = new, new_mean, new_key
                 image[unit, rank] = images[row]
-                position[unit, rank] = -1 - row  # its map is still to be read
+                position[unit, rank] = -1 - row  # its map has yet to be read
                 slot[unit, rank] = freed
         for row in range(size):  # row by row: the maps of neighbouring units lie in the same cache lines
             for unit in range(first, last):
@@ -125,7 +125,8 @@ def _cut(kept: Any, filled: Any, threshold: Any, unit: int, count: int) -> None:
     for index in range(size):
         keys[index] ^= (keys[index] >> np.int32(31)) & np.int32(0x7FFFFFFF)
     low, high, above = np.int64(keys[:size].min()) - 1, np.int64(keys[:size].max()), size
-    while high - low > 1 and above > count + room // 4:  # at least `count`, `above`, exceed low, fewer high
+    # `above` values, at least `count`, exceed `low`; fewer than `count` exceed `high`.
+    while high - low > 1 and above > count + room // 4:
         limit, larger = np.int32((low + high) // 2), np.int32(0)
         for index in range(size):
             larger += np.int32(keys[index] > limit)
@@ -167,14 +168,14 @@ def keep_above(
             for block in range(start, stop, LANES):
                 # A block of 16 units, the first of which may also be in the block before.
                 first = min(block, maps.shape[2] - LANES)
-                wanted = np.uint64((1 << LANES) - (1 << (block - first)))
+                new_lanes = np.uint64((1 << LANES) - (1 << (block - first)))
                 limits = load(threshold, first)
                 for index in range(begin, end):
                     prefetch(maps[image, sampled[image, min(index + _TILE, samples - 1)]], first)
                     if sampled[image, index] < 0:
                         continue
                     values = maps[image, sampled[image, index]]
-                    above: Any = where_above(load(values, first), limits) & wanted
+                    above: Any = where_above(load(values, first), limits) & new_lanes
                     while above:
                         unit = first + lowest_bit(above)
                         above &= above - np.uint64(1)

@@ -25,9 +25,9 @@ def find_fault(module: ModuleType, device: torch.device | str) -> str | None:
         results = _results(module, device)
     except Exception as error:  # compilers may raise any error
         return f"{type(error).__name__} in a trial"
-    for name, wanted in expected.items():
-        if not torch.allclose(results[name].double(), wanted.double(), rtol=_ROUNDING, atol=0, equal_nan=True):
-            return f"{name} is not what it should be in a trial"
+    for name, expected_values in expected.items():
+        if not torch.allclose(results[name].double(), expected_values.double(), rtol=_ROUNDING, atol=0, equal_nan=True):
+            return f"{name} is wrong in a trial"
     return None
 
 

@@ -53,14 +53,14 @@ def insert_top(
     old = entry < k
     row = entry - k
     comes = (row >= 0) & (row < image_count)
-    known = unit * k + entry
+    old_entry = unit * k + entry
     batch = row.to(tl.int64) * units + unit
-    values = tl.load(value + known, mask=old, other=-float("inf"))
+    values = tl.load(value + old_entry, mask=old, other=-float("inf"))
     values = tl.where(comes, tl.load(maximum + batch, mask=comes, other=-float("inf")), values)
     usable = values > -float("inf")
-    means = tl.load(mean + known, mask=old, other=-float("inf"))
+    means = tl.load(mean + old_entry, mask=old, other=-float("inf"))
     means = tl.where(comes & usable, tl.load(average + batch, mask=comes, other=0.0), means)
-    entry_keys = tl.load(key + known, mask=old, other=-1)
+    entry_keys = tl.load(key + old_entry, mask=old, other=-1)
     entry_keys = tl.where(comes & usable, tl.load(keys + row, mask=comes, other=-1), entry_keys)
     rank = tl.zeros([entry_block], tl.int32)
     for index in range(k):
@@ -83,10 +83,10 @@ def insert_top(
     tl.store(new_value + to, values, mask=stays)
     tl.store(new_mean + to, means, mask=stays)
     tl.store(new_key + to, entry_keys, mask=stays)
-    images_ = tl.load(image + known, mask=old, other=-1)
+    images_ = tl.load(image + old_entry, mask=old, other=-1)
     tl.store(new_image + to, tl.where(is_new, tl.load(images + row, mask=is_new, other=-1), images_), mask=stays)
-    tl.store(new_position + to, tl.load(position + known, mask=old, other=0), mask=stays)
-    slots = tl.load(slot + known, mask=old, other=0)
+    tl.store(new_position + to, tl.load(position + old_entry, mask=old, other=0), mask=stays)
+    slots = tl.load(slot + old_entry, mask=old, other=0)
     tl.store(new_slot + to, slots, mask=stays)
     tl.store(source + to, tl.where(is_new, row, -1), mask=stays)
     tl.store(number + to, tl.cumsum(is_new.to(tl.int32), 0) - 1, mask=stays)
@@ -123,11 +123,11 @@ def keep_maps(
     unit = entry // k
     image = tl.load(source + entry).to(tl.int64)
     if image >= 0:
-        own = tl.load(freed + unit * k + tl.load(number + entry))
+        free_slot = tl.load(freed + unit * k + tl.load(number + entry))
         highest = tl.load(value + entry)
         scale = tl.where(highest > 0, 255.0 / highest.to(tl.float64), 0.0)
         origin = maps + image * image_stride + unit * unit_stride
-        target = kept + (unit * k + own) * positions
+        target = kept + (unit * k + free_slot) * positions
         where = tl.full([position_block], 2147483647, tl.int32)
         for first in range(0, positions, position_block):
             index = first + tl.arange(0, position_block)
@@ -138,4 +138,4 @@ def keep_maps(
             tl.store(target + index, level.to(tl.int32).to(tl.uint8), mask=is_value)
             where = tl.minimum(where, tl.where(is_value & (activation == highest), index, 2147483647))
         tl.store(position + entry, tl.min(where, axis=0))
-        tl.store(slot + entry, own)
+        tl.store(slot + entry, free_slot)

@@ -49,10 +49,10 @@ def reduce_maps(
         is_value = (position < positions)[:, None] & is_unit[None, :]
         has_right = is_value & ((position + 1) % width != 0)[:, None]
         has_below = is_value & (position + width < positions)[:, None]
-        here = origin[None, :] + (position * position_stride)[:, None]
-        value = tl.load(here, mask=is_value, other=0.0).to(tl.float32)
-        right = tl.load(here + position_stride, mask=has_right, other=0.0).to(tl.float32)
-        below = tl.load(here + width * position_stride, mask=has_below, other=0.0).to(tl.float32)
+        pointer = origin[None, :] + (position * position_stride)[:, None]
+        value = tl.load(pointer, mask=is_value, other=0.0).to(tl.float32)
+        right = tl.load(pointer + position_stride, mask=has_right, other=0.0).to(tl.float32)
+        below = tl.load(pointer + width * position_stride, mask=has_below, other=0.0).to(tl.float32)
         highest = tl.maximum(highest, tl.max(tl.where(is_value, value, -float("inf")), axis=0))
         low_count += tl.sum((is_value & (value <= 0)).to(tl.int32), axis=0)
         are_numbers = tl.minimum(are_numbers, tl.min((tl.abs(value) < float("inf")).to(tl.int32), axis=0))
@@ -68,8 +68,8 @@ def reduce_maps(
             offset = tl.load(pair).to(tl.int64)
             stride = tl.load(pair + 1).to(tl.int64)
             partner = (offset + position * stride) % positions
-            there = origin[None, :] + (partner * position_stride)[:, None]
-            other = tl.load(there, mask=is_value, other=0.0).to(tl.float32)
+            partner_pointer = origin[None, :] + (partner * position_stride)[:, None]
+            other = tl.load(partner_pointer, mask=is_value, other=0.0).to(tl.float32)
             apart += tl.sum(tl.abs(value - other), axis=0).to(tl.float64)
     usable = are_numbers > 0
     distance = total / positions - middle.to(tl.float64)
@@ -114,9 +114,9 @@ def sample_maps(
         index = first + tl.arange(0, position_block)
         position = tl.load(sampled + image * sample_stride + index, mask=index < count, other=-1)
         drawn_count += (position >= 0).to(tl.int64)
-        wanted = (position >= 0)[:, None] & (is_unit & usable)[None, :]
+        is_sampled = (position >= 0)[:, None] & (is_unit & usable)[None, :]
         at = (unit * unit_stride)[None, :] + (position.to(tl.int64) * position_stride)[:, None]
-        value = tl.load(maps + image * image_stride + at, mask=wanted, other=-float("inf")).to(tl.float32)
+        value = tl.load(maps + image * image_stride + at, mask=is_sampled, other=-float("inf")).to(tl.float32)
         column = (unit * capacity)[None, :] + (first_column + image * count + index)[:, None]
         tl.store(kept + column, value, mask=(index < count)[:, None] & is_unit[None, :])
     counts = tl.zeros([unit_block], tl.int64) + tl.sum(drawn_count, axis=0)
@@ -182,9 +182,9 @@ def count_concepts(
             right = tl.minimum(left + 1, width - 1)
             down = tl.load(row_weight + row, mask=is_pixel, other=0.0)
             across = tl.load(column_weight + column, mask=is_pixel, other=0.0)
-            one = _upsampled_row(origin, upper, lower, down, left, width, position_stride, is_pixel)
+            upper_row = _upsampled_row(origin, upper, lower, down, left, width, position_stride, is_pixel)
             other = _upsampled_row(origin, upper, lower, down, right, width, position_stride, is_pixel)
-            above = is_pixel & (one + across * (other - one) > limit_)
+            above = is_pixel & (upper_row + across * (other - upper_row) > limit_)
             counted += above.to(tl.int64)
             for plane in range(plane_count):
                 pointer = planes + (image * plane_count + plane) * pixels + pixel

@@ -26,7 +26,7 @@ def add_moments(
     """Combine the moments of one map after the other with the totals. One program for each block of units."""
     unit = tl.program_id(0).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
-    known = tl.load(count + unit, mask=is_unit, other=0.0)
+    previous = tl.load(count + unit, mask=is_unit, other=0.0)
     center = tl.load(mean + unit, mask=is_unit, other=0.0)
     spread = tl.load(deviations + unit, mask=is_unit, other=0.0)
     low = tl.load(low_count + unit, mask=is_unit, other=0.0)
@@ -36,15 +36,15 @@ def add_moments(
         at = unit + tl.full([unit_block], image, tl.int64) * units
         usable = tl.load(finite + at, mask=is_unit, other=0) != 0
         new = tl.where(usable, tl.zeros([unit_block], tl.float64) + positions, 0.0)
-        both = known + new
+        both = previous + new
         share = new / tl.maximum(both, 1.0)
         apart = tl.load(sums + at, mask=is_unit, other=0.0) / positions - center
-        spread += tl.load(sums + row + at, mask=is_unit, other=0.0) + apart * apart * known * share
+        spread += tl.load(sums + row + at, mask=is_unit, other=0.0) + apart * apart * previous * share
         center += apart * share
-        known = both
+        previous = both
         low += tl.load(nonpositive + at, mask=is_unit, other=0).to(tl.float64)
         high = tl.maximum(high, tl.load(maximum + at, mask=is_unit, other=0.0))
-    tl.store(count + unit, known, mask=is_unit)
+    tl.store(count + unit, previous, mask=is_unit)
     tl.store(mean + unit, center, mask=is_unit)
     tl.store(deviations + unit, spread, mask=is_unit)
     tl.store(low_count + unit, low, mask=is_unit)
@@ -84,22 +84,22 @@ def add_class_means(total, left_out, activation, finite, labels, images, units, 
 
     One program for each (image, block of units).
     """
-    own = tl.program_id(0)
+    row = tl.program_id(0)
     unit = tl.program_id(1).to(tl.int64) * unit_block + tl.arange(0, unit_block)
     is_unit = unit < units
-    label = tl.load(labels + own)
+    label = tl.load(labels + row)
     is_first = (label >= 0).to(tl.int32)
     sums = tl.zeros([unit_block], tl.float64)
     missing = tl.zeros([unit_block], tl.int32)
     for image in range(images):
         is_same = tl.load(labels + image) == label
-        is_first = tl.where(is_same & (image < own), 0, is_first)
+        is_first = tl.where(is_same & (image < row), 0, is_first)
         at = unit + tl.full([unit_block], image, tl.int64) * units
-        wanted = is_unit & is_same
-        usable = tl.load(finite + at, mask=wanted, other=0) != 0
-        values = tl.load(activation + at, mask=wanted, other=0.0).to(tl.float64)
+        is_member = is_unit & is_same
+        usable = tl.load(finite + at, mask=is_member, other=0) != 0
+        values = tl.load(activation + at, mask=is_member, other=0.0).to(tl.float64)
         sums += tl.where(usable, values, 0.0)
-        missing += (wanted & (usable == 0)).to(tl.int32)
+        missing += (is_member & (usable == 0)).to(tl.int32)
     writes = is_unit & (is_first > 0)
     at = unit + label * units
     tl.store(total + at, tl.load(total + at, mask=writes, other=0.0) + sums, mask=writes)

@@ -76,8 +76,8 @@ def test_maps_say_what_is_there(drawings: list[Drawing]) -> None:
         assert set(np.unique(drawing.texture)) == {0, (index * 5 + index // 16) % 16 + 1}
         assert np.array_equal(seen, drawing.texture > 0)
         assert np.array_equal(seen, drawing.part > 0)
-        shown = {PARTS[number - 1] for number in np.unique(drawing.part[seen])}
-        assert {part.partition(" ")[0] for part in shown} == {SHAPES[index % 16]}
+        visible = {PARTS[number - 1] for number in np.unique(drawing.part[seen])}
+        assert {part.partition(" ")[0] for part in visible} == {SHAPES[index % 16]}
         assert np.array_equal(drawing.colour, name_colours(drawing.pixels))
         assert 1 <= drawing.colour.min() <= drawing.colour.max() <= 11
 
@@ -215,7 +215,7 @@ def test_the_loader_draws_them(workers: int) -> None:
                 assert thumbnail == encode_thumbnail(pixels)
                 seen += 1
     assert seen == 20
-    assert [(each.path, each.reason) for each in loader.skipped] == [
+    assert [(image.path, image.reason) for image in loader.skipped] == [
         (b"circle/gone.png", "not the name of a built-in image")
     ]
 
@@ -238,7 +238,7 @@ def global_features(pixels: np.ndarray) -> np.ndarray:
 
 
 def linear_accuracy(features: np.ndarray, labels: np.ndarray) -> float:
-    """Of least squares on the features and their squares, trained on one half and tested on the other."""
+    """Return the accuracy of least squares on features and their squares, fitted to one half, tested on the other."""
     features = (features - features.mean(0)) / features.std(0)
     inputs = np.concatenate([features, features**2, np.ones((len(features), 1))], 1)
     train = np.arange(len(labels)) % 32 < 16
@@ -251,17 +251,19 @@ def test_colours_do_not_tell_shapes_or_textures() -> None:
     count = 1920
     facts = np.array([(index % 16, (index + 1 + index // 16 % 15) % 16) for index in range(count)])
     drawn = [draw(shape, texture, index) for index, (shape, texture) in enumerate(facts.tolist())]
-    pixels = np.stack([each.pixels for each in drawn])
+    pixels = np.stack([drawing.pixels for drawing in drawn])
     features = global_features(pixels)
     assert linear_accuracy(features[:, :6], facts[:, 1]) < 0.11  # chance is 0.0625, its deviation here 0.008
     assert linear_accuracy(features[:, :6], facts[:, 0]) < 0.12
-    inside = np.stack([each.shape > 0 for each in drawn])
+    inside = np.stack([drawing.shape > 0 for drawing in drawn])
     surface = np.stack(
-        [np.concatenate([each[seen].mean(0), each[seen].std(0)]) for each, seen in zip(pixels, inside, strict=True)]
+        [np.concatenate([image[seen].mean(0), image[seen].std(0)]) for image, seen in zip(pixels, inside, strict=True)]
     )
     assert linear_accuracy(surface, facts[:, 1]) < 0.11
     area = inside.mean((1, 2))
     means = [area[facts[:, 0] == shape].mean() for shape in range(16)]
     assert max(means) < 1.25 * min(means)
-    frequent = np.bincount(np.stack([each.colour for each in drawn]).ravel(), minlength=12)[1:] / pixels[..., 0].size
+    frequent = (
+        np.bincount(np.stack([drawing.colour for drawing in drawn]).ravel(), minlength=12)[1:] / pixels[..., 0].size
+    )
     assert frequent.min() > 0.01

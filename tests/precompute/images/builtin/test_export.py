@@ -36,7 +36,7 @@ def test_a_split_listed_again(tmp_path: Path) -> None:
 def test_all_splits(tmp_path: Path) -> None:
     folders = export_builtin(tmp_path, "all", 32, 0, Silent())  # a folder that is there, but empty
     assert folders == {tmp_path / split: 32 for split in ("train", "probe", "cue-conflict")}
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["cue-conflict", "probe", "train"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cue-conflict", "probe", "train"]
     assert all(len(list_images(folder)[0]) == 32 for folder in folders)
 
 
@@ -65,7 +65,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
         export_builtin(tmp_path / "file", "probe", 16, 0, Silent())
     with pytest.raises(ShapebiasError, match="cannot write"):
         export_builtin(tmp_path / "file" / "below", "probe", 16, 0, Silent())
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -90,4 +90,4 @@ def test_a_folder_filled_in_the_meantime_is_left_alone(tmp_path: Path, monkeypat
     monkeypatch.setattr(export, "_check_empty", fill)
     with pytest.raises(ShapebiasError, match=r"cannot write images to .*: directory not empty"):
         export_builtin(tmp_path / "out", "probe", 16, 0, Silent())
-    assert [each.name for each in (tmp_path / "out").iterdir()] == ["file"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["file"]

@@ -56,7 +56,7 @@ def test_classes() -> None:
     assert read(b"/one/1.jpg\n/two/2.jpg") == ([b"one/1.jpg", b"two/2.jpg"], [0, 1], ["one", "two"], "/")
 
 
-def test_lists_keep_what_labels_they_can() -> None:
+def test_lists_keep_the_labels_that_are_known() -> None:
     val = "".join(f"val/{number:02d}.jpg {number}\n" for number in range(60)).encode()
     assert read(val)[1] == list(range(60)), "a part of ImageNet's val.txt"
     assert read(f"a.jpg {WNIDS[5]}\nb.jpg {WNIDS[900]}\n".encode())[1:3] == ([5, 900], WNIDS)
@@ -76,7 +76,7 @@ def test_urls_in_lists() -> None:
             read(text)
 
 
-def test_what_is_listed_again_and_what_is_no_list(tmp_path: Path) -> None:
+def test_copies_of_a_list_and_files_that_are_no_lists(tmp_path: Path) -> None:
     assert read_list(b"a.jpg\n./a.jpg\n", "/data", "l")[1] == [Skipped(b"/data/a.jpg", "listed before")]
     for name, content, said in (
         ("empty.txt", b"\n \n", "write a path a line"),

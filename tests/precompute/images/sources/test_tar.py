@@ -65,13 +65,13 @@ def test_what_cannot_be_used_is_skipped_for_the_same_reasons(image_folder: Path,
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     write(tmp_path / "a.tar", members.items())
-    found = []
+    results = []
     for source in ("folder", "a.tar"):
         with load(find_images(str(tmp_path / source))[0], Geometry(20, 16), 3, workers, thumbnails=True) as loader:
             batches = [(b.positions.tolist(), b.pixels.tobytes(), b.thumbnails) for b in loader]
-            found.append((batches, loader.skipped))
-    assert found[0] == found[1]
-    assert [each.reason for each in found[0][1]] == [
+            results.append((batches, loader.skipped))
+    assert results[0] == results[1]
+    assert [image.reason for image in results[0][1]] == [
         "empty file",
         "not a JPEG, PNG or other image of a known kind",
         "truncated",
@@ -170,7 +170,7 @@ def test_hostile_members_are_left_out_and_named(tmp_path: Path) -> None:
 
 
 def header(name: str, size: bytes) -> bytes:
-    """With a size field of any bytes, and the checksum that belongs to it."""
+    """Return a header whose size field has any bytes, with the checksum that belongs to it."""
     block = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT)[:512])
     block[124:136] = size.ljust(12, b"\0")
     block[148:156] = b" " * 8
@@ -199,7 +199,7 @@ def test_cut_archives_keep_what_is_whole(tmp_path: Path) -> None:
         images, skipped = find_images(str(path))
         assert len(images) == 3
         assert skipped[-1].reason == f"damaged or cut after {3 + (length % 1536 == 700)} members"
-        assert [each.reason for each in skipped[:-1]] == ["truncated"] * (length % 1536 == 700)
+        assert [image.reason for image in skipped[:-1]] == ["truncated"] * (length % 1536 == 700)
 
 
 def test_an_archive_that_was_cut_after_it_was_listed(tmp_path: Path) -> None:
@@ -246,8 +246,8 @@ def test_any_damage_gives_images_or_one_line(tmp_path_factory: pytest.TempPathFa
         images, skipped = find_images(str(path))
     except UsageError as error:
         images, skipped = ImageSet(root=path, paths=[], labels=np.zeros(0, np.int32)), [Skipped(b"", str(error))]
-    assert all(each.reason.isprintable() for each in skipped)
-    assert images.members is None or all(len(each) <= len(content) for each in contents(images).values())
+    assert all(image.reason.isprintable() for image in skipped)
+    assert images.members is None or all(len(member) <= len(content) for member in contents(images).values())
 
 
 def test_listing_keeps_names_and_numbers_only(tmp_path: Path) -> None:

@@ -17,17 +17,19 @@ from tests.support.plain_run import MODELS, PlainRun, pixels
 @pytest.mark.parametrize("model", MODELS)
 def test_corruptions_and_severities(plain_run: PlainRun, model: str) -> None:
     """A class that the probe images do not have counts for nothing, nor does a broken image."""
-    found = {
-        each.condition: each for each in accuracies(plain_run.store) if each.kind == "variant" and each.model == model
+    measured = {
+        accuracy.condition: accuracy
+        for accuracy in accuracies(plain_run.store)
+        if accuracy.kind == "variant" and accuracy.model == model
     }
-    assert list(found) == ["C/fog/1", "C/fog/3", "C/snow/2"]
-    for name, variant in found.items():
+    assert list(measured) == ["C/fog/1", "C/fog/3", "C/snow/2"]
+    for name, variant in measured.items():
         files = sorted((plain_run.variant / name.removeprefix("C/")).glob("class?/[0-9]*.png"))
         labels = np.array([int(file.parent.name[-1]) for file in files])
         decided = plain_run.decided(model, pixels(files))
         assert (variant.accuracy, variant.images) == ((decided == labels).mean(), 15)
     facts = plain_run.store.models[model].variants
-    assert [(each["images"], each["labelled"], each["skipped"]) for each in facts] == [(20, 15, 0)] * 2 + [(20, 15, 1)]
+    assert [(fact["images"], fact["labelled"], fact["skipped"]) for fact in facts] == [(20, 15, 0)] * 2 + [(20, 15, 1)]
 
 
 def make(root: Path, *files: str) -> Path:
@@ -37,13 +39,13 @@ def make(root: Path, *files: str) -> Path:
     return root
 
 
-def found(root: Path, *classes: str) -> dict[str, list[bytes]]:
+def files_of_variants(root: Path, *classes: str) -> dict[str, list[bytes]]:
     return {name: images.paths for name, images in find_variants("N", root, list(classes))}
 
 
 def test_a_folder_of_classes_is_one_variant(tmp_path: Path) -> None:
     root = make(tmp_path, "cat/a.png", "dog/b.png", "other/c.png")
-    assert found(root, "cat", "dog") == {"N": [b"cat/a.png", b"dog/b.png", b"other/c.png"]}
+    assert files_of_variants(root, "cat", "dog") == {"N": [b"cat/a.png", b"dog/b.png", b"other/c.png"]}
 
 
 def test_folders_of_folders_are_searched_three_deep(tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ def test_folders_of_folders_are_searched_three_deep(tmp_path: Path) -> None:
         tmp_path, "a/fog/1/cat/a.png", "b/cat/b.png", ".hidden/cat/c.png", "w/x/y/z/cat/d.png", "readme/notes.png"
     )
     (tmp_path / "empty" / "cat").mkdir(parents=True)
-    assert found(root, "cat") == {"N/a/fog/1": [b"cat/a.png"], "N/b": [b"cat/b.png"]}
+    assert files_of_variants(root, "cat") == {"N/a/fog/1": [b"cat/a.png"], "N/b": [b"cat/b.png"]}
 
 
 def test_a_folder_that_cannot_be_listed_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,14 +66,14 @@ def test_a_folder_that_cannot_be_listed_is_passed_over(tmp_path: Path, monkeypat
         return listed(folder)
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
-    assert found(root, "cat") == {"N/b": [b"cat/b.png"]}
+    assert files_of_variants(root, "cat") == {"N/b": [b"cat/b.png"]}
 
 
 def test_folders_of_other_classes_are_none(tmp_path: Path) -> None:
     root = make(tmp_path, "cat/a.png")
     for folder in (root, root / "none"):
         with pytest.raises(UsageError, match="no folders of the probe images' classes"):
-            found(folder, "dog")
+            files_of_variants(folder, "dog")
 
 
 def test_names_and_folders() -> None:

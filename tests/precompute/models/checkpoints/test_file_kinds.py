@@ -71,7 +71,7 @@ def test_what_a_file_is_is_said_in_one_line(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["web page", "pointer", "empty"])
-def test_a_safetensors_file_that_is_none(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_is_no_safetensors_is_one_line(tmp_path: Path, kind: str) -> None:
     (tmp_path / "w.safetensors").write_bytes(KINDS[kind][1])
     for spec in (f"squeezenet1_1@{tmp_path}/w.safetensors", f"{tmp_path}/w.safetensors"):
         assert KINDS[kind][2] in fails(spec)

@@ -27,7 +27,7 @@ def load(text: str) -> LoadedModel:
 
 
 def seeded(network: nn.Module) -> nn.Module:
-    """With norms that are not the identity."""
+    """Return the network with norms that are not the identity."""
     torch.manual_seed(2)
     for value in network.state_dict().values():
         if value.is_floating_point():
@@ -57,8 +57,8 @@ def robustness(state: State) -> State:
     return parts | {"attacker.normalize.new_mean": mean + 1, "attacker.normalize.new_std": std + 1}
 
 
-class Schedule:
-    """What weights_only refuses."""
+class PickledSchedule:
+    """An object that weights_only refuses."""
 
     def __init__(self) -> None:
         self.rates = [0.1, 0.01]
@@ -73,7 +73,11 @@ FORMATS: dict[str, Callable[[State], Any]] = {
     "DataParallel": lambda state: {"state_dict": prefixed("module.", state)},
     "compiled": lambda state: {"model": prefixed("_orig_mod.", state)},
     "all prefixes": lambda state: prefixed("_orig_mod.module.model.", state),
-    "robustness": lambda state: {"model": prefixed("module.", robustness(state)), "schedule": Schedule(), "epoch": 1},
+    "robustness": lambda state: {
+        "model": prefixed("module.", robustness(state)),
+        "schedule": PickledSchedule(),
+        "epoch": 1,
+    },
     "robustness of one GPU": lambda state: {"model": robustness(state)},
     "robustness around a wrapper": lambda state: {"model": prefixed("module.", robustness(prefixed("model.", state)))},
     "SIN": lambda state: {"epoch": 60, "state_dict": prefixed("module.", state), "best_prec1": torch.tensor(60.0)},
@@ -111,17 +115,17 @@ def test_safetensors_under_any_name(tmp_path: Path, original: nn.Module, images:
 def test_half_precision_is_made_whole(tmp_path: Path, original: nn.Module, images: Tensor) -> None:
     torch.save({name: value.half() for name, value in original.state_dict().items()}, tmp_path / "w.pt")
     with torch.inference_mode():
-        found, expected = load(f"resnet18@{tmp_path}/w.pt").network(images), original(images)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+        logits, expected = load(f"resnet18@{tmp_path}/w.pt").network(images), original(images)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, expected, rtol=0.02, atol=0.02)
 
 
 def test_what_the_user_says_of_preprocessing_counts(tmp_path: Path, original: nn.Module) -> None:
     torch.save({"model": robustness(dict(original.state_dict()))}, tmp_path / "w.pt")
     for name, mean, std in (("advprop", 0.5, 0.5), ("none", 0.0, 1.0), ("imagenet", 0.485, 0.229)):
-        found = load(f"resnet18@{tmp_path}/w.pt,preprocess={name}").preprocessing
-        assert (found.mean[0], found.std[0], found.origin) == (mean, std, f"preprocess={name}")
-        assert found.geometry.crop == 224
+        preprocessing = load(f"resnet18@{tmp_path}/w.pt,preprocess={name}").preprocessing
+        assert (preprocessing.mean[0], preprocessing.std[0], preprocessing.origin) == (mean, std, f"preprocess={name}")
+        assert preprocessing.geometry.crop == 224
 
 
 def test_a_network_that_has_a_normaliser_of_its_own_gets_it_filled(tmp_path: Path) -> None:
@@ -187,7 +191,7 @@ def test_training_only_heads_are_dropped(tmp_path: Path) -> None:
 
 
 def test_torchvisions_own_file_is_known_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its weights of GoogLeNet want another range of values than those that others train."""
+    """Torchvision's weights of GoogLeNet expect another range of values than those that others train."""
     network = torchvision.models.googlenet(weights=None, init_weights=False)
     torch.save(network.state_dict(), tmp_path / "g.pt")
     digest = "1378be20" + "0" * 56  # as in googlenet-1378be20.pth
@@ -219,6 +223,6 @@ def test_a_whole_pickled_network_says_so(tmp_path: Path, original: nn.Module) ->
 
 def test_the_schedule_is_what_weights_only_refuses(tmp_path: Path) -> None:
     """Else the `robustness` test would not show the unpickler."""
-    torch.save({"schedule": Schedule()}, tmp_path / "w.pt")
+    torch.save({"schedule": PickledSchedule()}, tmp_path / "w.pt")
     with pytest.raises(pickle.UnpicklingError):
         torch.load(tmp_path / "w.pt", weights_only=True)

@@ -55,21 +55,21 @@ def tensors() -> dict[str, Any]:
 @FORMATS
 def test_tensors_and_containers_are_as_torch_load_gives_them(tmp_path: Path, zipped: bool) -> None:
     content = {"epoch": 3, "state": OrderedDict(tensors()), "many": [1, (2, "text"), {"x": None}], "lr": 0.1}
-    found = read_pickled(save(content, tmp_path / "a.pt", zipped))
+    content_read = read_pickled(save(content, tmp_path / "a.pt", zipped))
     expected = torch.load(tmp_path / "a.pt", weights_only=False)
-    assert {key: found[key] for key in ("epoch", "many", "lr")} == {
+    assert {key: content_read[key] for key in ("epoch", "many", "lr")} == {
         key: expected[key] for key in ("epoch", "many", "lr")
     }
-    assert list(found["state"]) == list(expected["state"])
+    assert list(content_read["state"]) == list(expected["state"])
     for name, value in expected["state"].items():
-        assert found["state"][name].dtype == value.dtype
-        assert torch.equal(found["state"][name], value)
+        assert content_read["state"][name].dtype == value.dtype
+        assert torch.equal(content_read["state"][name], value)
 
 
 def test_tensors_of_one_memory_share_it(tmp_path: Path) -> None:
-    found = read_pickled(save(tensors(), tmp_path / "a.pt", True))
-    found["float"][1, 0] = 99
-    assert found["view"][0, 0] == 99
+    tensors_read = read_pickled(save(tensors(), tmp_path / "a.pt", True))
+    tensors_read["float"][1, 0] = 99
+    assert tensors_read["view"][0, 0] == 99
 
 
 def dangerous(target: Path) -> dict[str, Any]:
@@ -97,10 +97,10 @@ def dangerous(target: Path) -> dict[str, Any]:
 def test_nothing_in_a_file_runs(tmp_path: Path, zipped: bool, way: str) -> None:
     target = tmp_path / "made"
     path = save({"model": tensors(), "bomb": dangerous(target)[way]}, tmp_path / "a.pt", zipped)
-    found = read_pickled(path)
+    content = read_pickled(path)
     assert not target.exists()
-    assert torch.equal(found["model"]["float"], tensors()["float"])
-    assert found["bomb"] is Placeholder or found["bomb"] == {}
+    assert torch.equal(content["model"]["float"], tensors()["float"])
+    assert content["bomb"] is Placeholder or content["bomb"] == {}
 
 
 def test_the_dangerous_files_are_dangerous(tmp_path: Path) -> None:
@@ -118,24 +118,24 @@ def test_builders_cannot_be_changed_from_a_file(tmp_path: Path) -> None:
         file.write(stream)
     with (tmp_path / "a.pkl").open("rb") as file:
         SafeUnpickler(file).load()
-    found = read_pickled(save(tensors(), tmp_path / "a.pt", True))
-    assert torch.equal(found["float"], tensors()["float"])
+    tensors_read = read_pickled(save(tensors(), tmp_path / "a.pt", True))
+    assert torch.equal(tensors_read["float"], tensors()["float"])
 
 
 class DillLike(pickle.Pickler):
     """Pickles classes and functions by value, as dill does: by calling dill's own functions."""
 
-    def reducer_override(self, each: Any) -> Any:
+    def reducer_override(self, value: Any) -> Any:
         dill = sys.modules["dill._dill"]
-        if isinstance(each, type) and each.__module__ == __name__:
-            return dill._create_type, (type, each.__name__, (object,), {"step": each.step})
-        if isinstance(each, types.FunctionType) and each.__module__ == __name__:
-            return dill._create_function, (each.__code__.co_code, each.__name__)
+        if isinstance(value, type) and value.__module__ == __name__:
+            return dill._create_type, (type, value.__name__, (object,), {"step": value.step})
+        if isinstance(value, types.FunctionType) and value.__module__ == __name__:
+            return dill._create_function, (value.__code__.co_code, value.__name__)
         return NotImplemented
 
 
 class Schedule:
-    """What `robustness` keeps beside the weights."""
+    """A schedule such as `robustness` saves beside the weights."""
 
     def __init__(self) -> None:
         self.rates = [0.1, 0.01]
@@ -166,11 +166,11 @@ def test_objects_that_dill_pickled_are_placeholders(
     path = save(content, tmp_path / "a.pt", zipped, pickler)
     monkeypatch.undo()
     assert b"_create_type" in path.read_bytes()
-    found = read_pickled(path)
+    content_read = read_pickled(path)
     assert not called
-    assert found["epoch"] == 5
-    assert found["schedule"] is Placeholder
-    assert torch.equal(found["model"]["view"], tensors()["view"])
+    assert content_read["epoch"] == 5
+    assert content_read["schedule"] is Placeholder
+    assert torch.equal(content_read["model"]["view"], tensors()["view"])
 
 
 @FORMATS

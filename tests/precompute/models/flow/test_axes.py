@@ -160,22 +160,22 @@ def programs(draw: st.DrawFn) -> Program:
     shape = list(IMAGE.shape)
     for _ in range(draw(st.integers(1, 8))):
         kind = draw(st.sampled_from(["split", "join", "permute", "permute", "roll", "unsqueeze"]))
-        place = draw(st.integers(0, len(shape) - 1))
-        if kind == "split" and shape[place] > 2 and len(shape) < 8:
-            shape[place : place + 1] = [2, shape[place] // 2]
+        axis = draw(st.integers(0, len(shape) - 1))
+        if kind == "split" and shape[axis] > 2 and len(shape) < 8:
+            shape[axis : axis + 1] = [2, shape[axis] // 2]
             steps.append(("reshape", *shape))
-        elif kind == "join" and place + 1 < len(shape):
-            shape[place : place + 2] = [shape[place] * shape[place + 1]]
+        elif kind == "join" and axis + 1 < len(shape):
+            shape[axis : axis + 2] = [shape[axis] * shape[axis + 1]]
             steps.append(("reshape", *shape))
         elif kind == "permute":
             order = draw(st.permutations(range(len(shape))))
             shape = [shape[position] for position in order]
             steps.append(("permute", *order))
         elif kind == "roll":
-            steps.append(("roll", draw(st.integers(-3, 3)), place))
+            steps.append(("roll", draw(st.integers(-3, 3)), axis))
         elif kind == "unsqueeze" and len(shape) < 7:
-            shape.insert(place, 1)
-            steps.append(("unsqueeze", place))
+            shape.insert(axis, 1)
+            steps.append(("unsqueeze", axis))
     return Program(steps)
 
 
@@ -302,7 +302,7 @@ def test_images_and_tokens_in_one_axis_are_told_apart() -> None:
         ),
     ],
 )
-def test_what_cannot_be_told_has_no_layout(axes: Axes) -> None:
+def test_an_ambiguous_axis_has_no_layout(axes: Axes) -> None:
     assert layout_of(axes, 2) is None
 
 

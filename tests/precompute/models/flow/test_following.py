@@ -1,4 +1,4 @@
-"""Where the activation of a convolution ends: what each layer went through, and that its values are those."""
+"""The end of a convolution's activation: the operations that each layer went through, and its values."""
 
 from collections.abc import Callable
 
@@ -15,10 +15,10 @@ from shapebias.precompute.models.layers import Trace
 Function = Callable[[Tensor], Tensor]
 
 
-class Network(nn.Module):
+class FunctionBehindConvolution(nn.Module):
     """One convolution, and a function behind it; `parts` are modules that the function uses."""
 
-    def __init__(self, behind: Callable[["Network", Tensor], Tensor], **parts: nn.Module) -> None:
+    def __init__(self, behind: Callable[["FunctionBehindConvolution", Tensor], Tensor], **parts: nn.Module) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.conv = nn.Conv2d(3, 8, 3, padding=1)
@@ -44,9 +44,9 @@ def the_layer(network: nn.Module, name: str = "conv") -> tuple[WatchedLayer, Ten
     with torch.inference_mode(), Watch(network, [layer], lambda _, output: maps.append(output.clone())):
         network(images)
     handle.remove()
-    (found,), (output,) = maps, outputs
-    assert found.shape == (2, layer.units, layer.height, layer.width)
-    return layer, found, output
+    (layer_map,), (output,) = maps, outputs
+    assert layer_map.shape == (2, layer.units, layer.height, layer.width)
+    return layer, layer_map, output
 
 
 def silu_by_hand(x: Tensor) -> Tensor:
@@ -118,10 +118,10 @@ FUNCTIONS: list[tuple[Function, tuple[str, ...], bool]] = [
 
 
 @pytest.mark.parametrize(("function", "after", "signed"), FUNCTIONS)
-def test_a_function_alone_behind_a_convolution_belongs_to_it(
+def test_a_function_directly_behind_a_convolution_belongs_to_its_layer(
     function: Function, after: tuple[str, ...], signed: bool
 ) -> None:
-    layer, maps, output = the_layer(Network(lambda _, x: function(x)))
+    layer, maps, output = the_layer(FunctionBehindConvolution(lambda _, x: function(x)))
     assert (layer.after, layer.signed) == (after, signed)
     with torch.inference_mode():
         torch.testing.assert_close(maps, function(output))
@@ -143,13 +143,15 @@ MODULES: list[tuple[nn.Module, tuple[str, ...], bool]] = [
 
 
 @pytest.mark.parametrize(("module", "after", "signed"), MODULES)
-def test_a_module_alone_behind_a_convolution_belongs_to_it(
+def test_a_module_directly_behind_a_convolution_belongs_to_its_layer(
     module: nn.Module, after: tuple[str, ...], signed: bool
 ) -> None:
     for buffer in (*module.parameters(), *module.buffers()):
         if buffer.is_floating_point():
             nn.init.uniform_(buffer, 0.5, 1.5)
-    layer, maps, output = the_layer(Network(lambda network, x: network.get_submodule("part")(x), part=module))
+    layer, maps, output = the_layer(
+        FunctionBehindConvolution(lambda network, x: network.get_submodule("part")(x), part=module)
+    )
     assert (layer.after, layer.signed) == (after, signed)
     with torch.inference_mode():
         torch.testing.assert_close(maps, module(output.clone()))
@@ -161,7 +163,7 @@ def plus(x: Tensor, y: Tensor) -> Tensor:
 
 
 # where the layer is the convolution's own output
-ENDS: dict[str, Callable[[Network, Tensor], Tensor]] = {
+ENDS: dict[str, Callable[[FunctionBehindConvolution, Tensor], Tensor]] = {
     "nothing": lambda _, x: x,
     "join": lambda network, x: functional.relu(x + network.side(network.image)),
     "scaled residual": lambda network, x: functional.relu(x * 0.1 + network.side(network.image)),
@@ -179,20 +181,22 @@ ENDS: dict[str, Callable[[Network, Tensor], Tensor]] = {
 }
 
 
-def test_what_scales_an_activation_is_no_part_of_it() -> None:
-    layer, maps, output = the_layer(Network(lambda _, x: functional.relu(x) * 1.7))
+def test_a_scale_behind_an_activation_is_no_part_of_the_layer() -> None:
+    layer, maps, output = the_layer(FunctionBehindConvolution(lambda _, x: functional.relu(x) * 1.7))
     assert layer.after == ("relu",)
     torch.testing.assert_close(maps, functional.relu(output))
 
 
 @pytest.mark.parametrize("name", ENDS)
 def test_a_convolution_ends_where_something_else_begins(name: str) -> None:
-    layer, maps, output = the_layer(Network(ENDS[name], side=nn.Conv2d(3, 8, 1), gate=nn.Conv2d(8, 8, 1)))
+    layer, maps, output = the_layer(
+        FunctionBehindConvolution(ENDS[name], side=nn.Conv2d(3, 8, 1), gate=nn.Conv2d(8, 8, 1))
+    )
     assert (layer.after, layer.signed) == ((), True)
     assert torch.equal(maps, output)
 
 
-class Residual(nn.Module):
+class SumNetwork(nn.Module):
     """relu(x + norm(conv2(relu(conv1(x))))), with the sum written in some way."""
 
     def __init__(self, add: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -210,7 +214,7 @@ class Residual(nn.Module):
     [plus, lambda x, y: x + y, lambda x, y: y + x, lambda x, y: y.add_(x), lambda x, y: torch.add(input=y, other=x)],
 )
 def test_a_sum_is_no_convolution_however_it_is_written(add: Callable[[Tensor, Tensor], Tensor]) -> None:
-    network = Residual(add)
+    network = SumNetwork(add)
     layer, maps, output = the_layer(network, "conv2")
     assert (layer.after, layer.signed) == (("norm",), True)
     with torch.inference_mode():
@@ -226,14 +230,16 @@ def test_norms_named_as_such_belong_to_a_convolution_whatever_they_compute() -> 
             ranks = x.sort(1).values
             return x - ranks[:, :1]
 
-    network = Network(lambda network, x: functional.relu(network.get_submodule("part")(x)), part=MyNorm())
+    network = FunctionBehindConvolution(
+        lambda network, x: functional.relu(network.get_submodule("part")(x)), part=MyNorm()
+    )
     layer, maps, output = the_layer(network)
     assert layer.after == ("norm", "relu")
     torch.testing.assert_close(maps, functional.relu(MyNorm()(output)))
 
 
 def test_a_block_says_what_its_output_went_through() -> None:
-    blocks = nn.Sequential(*(Block() for _ in range(5)))
+    blocks = nn.Sequential(*(ReluBlock() for _ in range(5)))
     layers = Trace(nn.Sequential(nn.Conv2d(3, 4, 1), blocks).eval(), torch.rand(2, 3, 8, 8)).choose("1.0,1.4")
     assert [(layer.name, layer.after, layer.signed) for layer in layers] == [
         ("1.0", ("sum", "relu"), False),
@@ -241,7 +247,7 @@ def test_a_block_says_what_its_output_went_through() -> None:
     ]
 
 
-class Block(nn.Module):
+class ReluBlock(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(4, 4, 3, padding=1)

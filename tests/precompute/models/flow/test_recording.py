@@ -1,4 +1,4 @@
-"""What a recorded forward knows: every operation, in place or not, and which value a tensor has at which moment."""
+"""A recorded forward: every operation, in place or not, and the value of a tensor at every moment."""
 
 import weakref
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch.nn import functional
 from shapebias.precompute.models.flow.recording import Operation, Recording, Value, record
 
 
-class Network(nn.Module):
+class FunctionNetwork(nn.Module):
     """Runs a function of its input."""
 
     def __init__(self, function: Callable[[Tensor], object]) -> None:
@@ -23,7 +23,7 @@ class Network(nn.Module):
 
 
 def recorded(function: Callable[[Tensor], object]) -> Recording:
-    return record(Network(function), torch.rand(2, 3, 8, 8))[1]
+    return record(FunctionNetwork(function), torch.rand(2, 3, 8, 8))[1]
 
 
 def path_of(recording: Recording) -> list[str]:
@@ -141,7 +141,7 @@ def test_a_buffer_depends_on_the_image_once_a_part_of_it_is_written() -> None:
     assert [value.depends for value in write.inputs] == [False, True]
 
 
-def test_what_was_read_before_a_write_is_not_what_was_written() -> None:
+def test_a_value_read_before_a_write_does_not_depend_on_the_write() -> None:
     def forward(x: Tensor) -> Tensor:
         y = x * 2
         before = y + 0
@@ -169,7 +169,9 @@ def test_writing_a_part_does_not_touch_the_other_parts_of_a_tensor_only_its_whol
 
 
 @pytest.mark.parametrize("make", [torch.zeros_like, torch.ones_like, lambda x: x.new_zeros(x.shape), torch.rand_like])
-def test_what_only_has_the_shape_of_an_image_does_not_depend_on_it(make: Callable[[Tensor], Tensor]) -> None:
+def test_a_tensor_with_only_the_shape_of_an_image_does_not_depend_on_the_image(
+    make: Callable[[Tensor], Tensor],
+) -> None:
     recording = recorded(lambda x: x + make(x))
     constant = next(operation for operation in recording.operations if operation.name != "add").output
     assert not constant.depends
@@ -197,7 +199,9 @@ def test_operations_know_the_module_and_the_call_that_ran_them() -> None:
             return self.block(self.block(x)).abs()
 
     _, recording = record(Twice(), torch.rand(2, 3, 8, 8))
-    ran = [(each.name, each.module, each.call, each.occurrence) for each in recording.operations]
+    ran = [
+        (operation.name, operation.module, operation.call, operation.occurrence) for operation in recording.operations
+    ]
     assert ran == [
         ("conv2d", "block.0", 0, 0),
         ("relu", "block.1", 0, 0),
@@ -215,7 +219,7 @@ def test_operations_know_the_module_and_the_call_that_ran_them() -> None:
 def test_a_module_that_hands_its_input_on_returns_the_same_value() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Identity(), nn.Dropout(), nn.ReLU()).eval()
     _, recording = record(network, torch.rand(2, 3, 8, 8))
-    outputs = [recording.calls_of(str(place))[0].output for place in range(4)]
+    outputs = [recording.calls_of(str(index))[0].output for index in range(4)]
     assert outputs[0] is outputs[1] is outputs[2]
     assert [operation.name for operation in recording.operations] == ["conv2d", "relu"]
 
@@ -251,7 +255,7 @@ def test_tensors_that_take_the_place_of_others_are_not_taken_for_them() -> None:
     assert not recording.operations[-1].output.depends
 
 
-def test_a_value_says_what_it_is() -> None:
+def test_a_value_describes_itself() -> None:
     recording = recorded(lambda x: x + 1)
     assert repr(recording.operations[0].output) == "Value([2, 3, 8, 8], of add)"
     assert repr(recording.operations[0].inputs[0]) == "Value([2, 3, 8, 8], of outside)"

@@ -44,8 +44,8 @@ def test_reductions_are_those_of_the_cpu(kind: str, shape: tuple[int, ...]) -> N
     maximum, nonpositive, sums, finite = in_triton.reduce_maps(maps, pairs)
     expected = on_cpu.reduce_maps(maps, pairs)
     assert finite.dtype == torch.bool
-    for found, wanted in zip((maximum, nonpositive, finite), (*expected[:2], expected[3]), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    for result, wanted in zip((maximum, nonpositive, finite), (*expected[:2], expected[3]), strict=True):
+        torch.testing.assert_close(result, wanted, rtol=0, atol=0)
     torch.testing.assert_close(sums, expected[2], rtol=1e-5, atol=1e-4)
 
 
@@ -58,8 +58,8 @@ def test_maps_of_any_layout_are_read(kind: str) -> None:
         "half": maps.half(),
     }[kind]
     none = torch.zeros((2, 0, 2), dtype=torch.int32)
-    for found, wanted in zip(in_triton.reduce_maps(given, none), on_cpu.reduce_maps(maps, none), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-4)
+    for result, wanted in zip(in_triton.reduce_maps(given, none), on_cpu.reduce_maps(maps, none), strict=True):
+        torch.testing.assert_close(result, wanted, rtol=1e-6, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(3, 17, 2, 3), (1, 130, 1, 1)])
@@ -109,11 +109,11 @@ def test_top_lists_are_those_of_the_cpu(kind: str, shape: tuple[int, ...]) -> No
             average = (sums[0] / positions).float()
             lists = module.insert_top(lists, kept, tied, maps, maximum, average, images * -77 % 31, images)
         filled = lists[0] > -torch.inf
-        shown = kept[torch.arange(units)[:, None], lists[5].long()][filled]
+        kept_maps = kept[torch.arange(units)[:, None], lists[5].long()][filled]
         assert (lists[5].sort(1).values == torch.arange(k)).all(), "each slot is of one entry"
-        states.append([*lists[:3], lists[3][filled], lists[4][filled], shown, tied])
-    for found, wanted in zip(*states, strict=True):
-        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+        states.append([*lists[:3], lists[3][filled], lists[4][filled], kept_maps, tied])
+    for result, wanted in zip(*states, strict=True):
+        torch.testing.assert_close(result, wanted, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("rate", [2.5, 12.0])

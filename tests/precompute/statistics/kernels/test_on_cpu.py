@@ -28,7 +28,7 @@ def test_the_largest_value_of_every_map(shape: tuple[int, ...], layout: torch.me
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("position", [0, 17, 34])
-def test_maps_with_values_that_are_no_numbers(value: float, position: int) -> None:
+def test_maps_with_nan_and_infinite_values(value: float, position: int) -> None:
     maps = torch.randn((3, 40, 7, 5), generator=torch.Generator().manual_seed(0))
     maps[1, 39].view(-1)[position] = value
     expected = torch.ones((3, 40), dtype=torch.bool)
