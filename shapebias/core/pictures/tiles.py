@@ -18,13 +18,13 @@ from shapebias.core.text import printable
 
 BACKGROUND = (18, 18, 18)
 _CROP_CELLS = 8  # map cells that a crop shows around the maximum
-_DIMMED = 0.4  # brightness outside the activation mask
+_DIMMED = 0.6  # brightness outside the activation mask
 _HEAT = 0.65  # opacity of the activation map over the image
 _LINE = (0, 255, 255)  # colour of the line around the mask
 
 
 class View(StrEnum):
-    """The content of a tile: the crop around the maximum, the image darkened outside the mask, or the whole image.
+    """The content of a tile: the crop around the maximum, the image with a line around the mask, or the whole image.
 
     The mask is where the unit fires: see `unit_tiles`.
     """
@@ -111,8 +111,9 @@ def unit_tiles(
 ) -> list[Image.Image]:
     """Return the unit's strongest `count` images (or all where it has fewer) as RGB tiles of size x size pixels.
 
-    The mask is Network Dissection's: it marks where the map, upsampled bilinearly, exceeds the unit's q995. `apply` is
-    `map`, or that of an executor: Pillow releases the lock of threads. Raises StoreError for a damaged store.
+    The mask is Network Dissection's: it marks where the map, upsampled bilinearly, exceeds the unit's q995. Outside it
+    the image has 60 % of its brightness. `apply` is `map`, or that of an executor: Pillow releases the lock of threads.
+    Raises StoreError for a damaged store.
     """
     top = store.top(unit)
     threshold = _mask_threshold(store, unit, top) if view is View.MASK else 0.0
@@ -141,8 +142,7 @@ def image_views(store: Store, subject: UnitImage, size: int) -> list[Image.Image
     upsampled = Image.fromarray(top.map[subject.rank]).resize(whole.size, Image.Resampling.BILINEAR)
     heat = [min(max(3 * level - 255 * band, 0), 255) for band in range(3) for level in range(256)]
     heated = Image.blend(whole.convert("L").convert("RGB"), Image.merge("RGB", [upsampled] * 3).point(heat), _HEAT)
-    inside = _mask_above(upsampled, _mask_threshold(store, subject.unit, top))
-    heated.paste(_LINE, mask=ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(2 * (size // 200) + 3))))
+    heated.paste(_LINE, mask=_outline(_mask_above(upsampled, _mask_threshold(store, subject.unit, top))))
     return [whole, heated]
 
 
@@ -230,8 +230,14 @@ def _crop(picture: Image.Image, position: NDArray[np.int32], extent: Sequence[in
 
 def _masked(tile: Image.Image, activation: NDArray[np.uint8], threshold: float) -> Image.Image:
     inside = _mask_above(Image.fromarray(activation).resize(tile.size, Image.Resampling.BILINEAR), threshold)
-    dimmed = tile.point([round(level * _DIMMED) for level in range(256)] * 3)
-    return Image.composite(tile, dimmed, inside)
+    masked = Image.composite(tile, tile.point([round(level * _DIMMED) for level in range(256)] * 3), inside)
+    masked.paste(_LINE, mask=_outline(inside))
+    return masked
+
+
+def _outline(inside: Image.Image) -> Image.Image:
+    """Return the edge of a mask (255 inside, else 0), within it; where the picture ends there is none."""
+    return ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(2 * (inside.width // 200) + 3)))
 
 
 def _mask_above(levels: Image.Image, threshold: float) -> Image.Image:
