@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from textual import actions
 from textual.app import SystemCommand
 from textual.binding import BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Tree
 
 from shapebias.core.errors import ShapebiasError
@@ -123,6 +123,8 @@ class Explorer(Keeping):
 
         Over another screen, what belongs to the panes is off; in a prompt, what would leave it.
         """
+        if action == "export" and self.screen_stack and isinstance(self.screen, ModalScreen):
+            return False
         if action == "other_side" and self.screen_stack and self.prompt.display:
             return False
         if len(self.screen_stack) > 1 and action in CURSOR_ONLY and len(self._panels) == 1:

@@ -3,14 +3,29 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shapebias.core.analysis.by_image import ImageName
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Unit
 from shapebias.tui.finding import Finding
-from shapebias.tui.saving import image_file, open_image, save_marks, save_table, save_unit_picture
+from shapebias.tui.saving import (
+    free_path,
+    image_file,
+    open_image,
+    page_path,
+    page_problem,
+    save_marks,
+    save_page,
+    save_table,
+    save_unit_picture,
+)
+from shapebias.tui.screens.ask import AskScreen
 from shapebias.tui.screens.image import strongest_image
 from shapebias.tui.widgets.prompt import Purpose
+
+if TYPE_CHECKING:
+    from shapebias.tui.screens.pages import Page
 
 
 class Keeping(Finding):
@@ -87,6 +102,31 @@ class Keeping(Finding):
         """Save the marked units."""
         self._save(partial(save_marks, self.session.store, self.session.marks))
 
+    def action_export(self) -> None:
+        """Ask for the name of a file, and write what is on the screen to it as a page."""
+        page = self._page
+        if page is None:
+            self.say("no unit to write a page of")
+            return
+
+        def write(text: str | None) -> None:
+            if text is not None:
+                path = page_path(text)
+                self._save(partial(save_page, page.make, path))
+
+        self.push_screen(AskScreen(Purpose.PAGE, str(free_path(page.name, ".html")), page_problem), write)
+
+    @property
+    def _page(self) -> "Page | None":
+        """The page of what is on the screen: of the unit and the table where that is the panes."""
+        from shapebias.tui.screens.pages import page_of, units_page  # takes a tenth of a second, so not at the start
+
+        if len(self.screen_stack) > 1:
+            return page_of(self.screen, self.session.store)
+        unit = self.units.unit
+        view = self.panel.grid.view
+        return None if unit is None else units_page(self.session.store, [unit], view, self.units.shown_table)
+
     def _save(self, save: Callable[[], Path]) -> None:
         """Save on a thread, and say where."""
 
@@ -96,9 +136,10 @@ class Keeping(Finding):
             except ShapebiasError as error:
                 self.call_later(self.complain, error)
             else:
-                self.call_later(self.say, f"saved {path.resolve()}")
+                self.call_later(self._tell, f"saved {path.resolve()}")
 
-        self.say("saving …")
+        if len(self.screen_stack) == 1:
+            self.say("saving …")
         self.run_worker(run, thread=True)
 
     # Handing on

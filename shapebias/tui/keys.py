@@ -237,7 +237,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=18,
         ),
         HelpLine(
-            "save the picture (PNG), the table (CSV)",
+            "save the picture (PNG), the table (CSV); what is on the screen as a page to send (HTML, Markdown)",
             Command(
                 "p",
                 "save_picture",
@@ -251,6 +251,13 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
                 "Save the table",
                 show=False,
                 palette=("Save the table", "The rows and their numbers as CSV"),
+            ),
+            Command(
+                "E",
+                "export",
+                "Page to send",
+                show=False,
+                palette=("Write a page to send", "What is on the screen, as HTML or Markdown"),
             ),
             Command("", "save_marks", palette=("Save the marks", "Marked units as Markdown with pictures")),
             order=19,

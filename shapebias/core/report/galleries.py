@@ -59,7 +59,9 @@ def marked(scope: Scope) -> Gallery | None:
     most = 12 if scope.light else 60
     cards = [
         Card(
-            unit=unit, facts=_facts(load_units(scope.store, unit.model, unit.layer), unit.index), note=marks.note(unit)
+            unit=unit,
+            facts=unit_facts(load_units(scope.store, unit.model, unit.layer), unit.index),
+            note=marks.note(unit),
         )
         for unit in units[:most]
     ]
@@ -68,7 +70,7 @@ def marked(scope: Scope) -> Gallery | None:
     return Gallery(key="marked", title="Marked units", shelves=[Shelf(title="", rows=[cards])], note=note)
 
 
-def _facts(table: UnitTable, row: int) -> str:
+def unit_facts(table: UnitTable, row: int) -> str:
     """Return the most important numbers of a unit, as in tables."""
     names = [name for name in ("smoothness", "class_diversity") if name in table.columns]
     parts = [f"{METRICS[name].in_words} {METRICS[name].format(table.cell(name, row))}" for name in names]
@@ -86,20 +88,25 @@ def galleries(scope: Scope) -> Iterator[Gallery]:
     """Yield the gallery of each layer, or of some where there are many."""
     correlator = Correlator(scope.store)
     for layer in scope.gallery_layers:
-        tables = [load_units(scope.store, model, layer) for model in scope.models if layer in scope.store.layers(model)]
-        shelves = [*_ends(scope, tables), *_detectors(scope, tables)]
-        twins = _twins(scope, correlator, layer, [card.unit for shelf in shelves for row in shelf.rows for card in row])
-        units = f"{' and '.join(f'{len(table):,} units of {name_of(table.layers[0][0])}' for table in tables)}"
-        displayed = {card.unit for shelf in [*shelves, *twins] for row in shelf.rows for card in row}
-        left_out = sum(map(len, tables)) - len(displayed)
-        note = (
-            f"{len(displayed)} of {units}; the other {left_out:,} are in the store: shapebias explore."
-            if left_out > 0
-            else ""
-        )
-        yield Gallery(
-            key=f"layer-{scope.layers.index(layer)}", title=name_of(layer), shelves=[*shelves, *twins], note=note
-        )
+        yield layer_gallery(scope, layer, correlator)
+
+
+def layer_gallery(scope: Scope, layer: str, correlator: Correlator) -> Gallery:
+    """Return the units of a layer at the ends of the metrics, its detectors, and twins of these."""
+    tables = [load_units(scope.store, model, layer) for model in scope.models if layer in scope.store.layers(model)]
+    shelves = [*_ends(scope, tables), *_detectors(scope, tables)]
+    twins = _twins(scope, correlator, layer, [card.unit for shelf in shelves for row in shelf.rows for card in row])
+    units = f"{' and '.join(f'{len(table):,} units of {name_of(table.layers[0][0])}' for table in tables)}"
+    displayed = {card.unit for shelf in [*shelves, *twins] for row in shelf.rows for card in row}
+    left_out = sum(map(len, tables)) - len(displayed)
+    note = (
+        f"{len(displayed)} of {units}; the other {left_out:,} are in the store: shapebias explore."
+        if left_out > 0
+        else ""
+    )
+    return Gallery(
+        key=f"layer-{scope.layers.index(layer)}", title=name_of(layer), shelves=[*shelves, *twins], note=note
+    )
 
 
 def _ends(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:

@@ -175,12 +175,12 @@ class ScatterScreen(Screen[None]):
         columns = lay_out(table, (), {}, "")
         self._metrics = [name for name, column in columns.items() if not column.is_text] or [next(iter(table.columns))]
         self._chosen = [self._metrics.index(name) if name in self._metrics else 0 for name in _FIRST]
-        self.plot = ScatterPlot(table, table.row(unit) or 0, *self._names)
+        self.plot = ScatterPlot(table, table.row(unit) or 0, *self.names)
         self.panel = session.new_panel()
         self.panel.follows = False
 
     @property
-    def _names(self) -> tuple[str, str]:
+    def names(self) -> tuple[str, str]:
         """The metrics across and up."""
         return self._metrics[self._chosen[0]], self._metrics[self._chosen[1]]
 
@@ -201,7 +201,7 @@ class ScatterScreen(Screen[None]):
     def action_metric(self, axis: int, step: int) -> None:
         """Show the next metric on an axis (0 across, 1 up), the previous one for a `step` of -1."""
         self._chosen[axis] = (self._chosen[axis] + step) % len(self._metrics)
-        self.plot.show(*self._names)
+        self.plot.show(*self.names)
 
     def action_here(self, step: int) -> None:
         """Go to the next unit with the same mark."""

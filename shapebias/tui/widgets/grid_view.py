@@ -69,6 +69,11 @@ class GridView(Widget):
         self._hovered: UnitImage | None = None
 
     @property
+    def subject(self) -> Subject | None:
+        """What is shown, or will be once it is made."""
+        return self._subject
+
+    @property
     def picture(self) -> Picture | None:
         """The picture that is shown, None before the first."""
         return self._picture

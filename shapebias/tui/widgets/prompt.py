@@ -22,12 +22,14 @@ class Purpose(StrEnum):
     FIND = "find"
     FILTER = "filter"
     NOTE = "note"
+    PAGE = "page"
 
 
 HINTS = {
     Purpose.FIND: "42, conv5, conv5/42, Model/conv5/42, a concept, a class    Enter goes there; n N next, previous",
     Purpose.FILTER: "such as  smooth > .8 and not top 10% selectivity    Tab completes, Enter keeps, Escape clears",
     Purpose.NOTE: "Enter keeps the note, Escape leaves it as it was",
+    Purpose.PAGE: "Enter writes the page: .html is one file, .md has its pictures beside it    Escape leaves",
 }
 
 
@@ -129,15 +131,16 @@ class Prompt(Vertical):
         self._hint.update(text, layout=False)
 
     def close(self) -> None:
-        """Bring the status line, the footer and the focus of the table back."""
+        """Bring the status line, the footer and the focus of the table back, where the screen has them."""
         self._swap(False)
-        self.screen.query_one("#units").focus()
+        for table in self.screen.query("#units"):
+            table.focus()
 
     def _swap(self, prompting: bool) -> None:
         """Show the prompt, or the status line and the footer."""
         self.display = prompting
-        for other in ("#status", "Footer"):
-            self.screen.query_one(other).display = not prompting
+        for other in self.screen.query("#status, Footer"):
+            other.display = not prompting
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
