@@ -75,7 +75,9 @@ def _histogram(axes: "Axes", table: UnitTable, metric: str, row: int | None) -> 
         edges = np.geomspace(low, high, _BINS + 1) if far else np.linspace(low, high, _BINS + 1)
         for model, rows, color, _ in _models(table):
             own = values[rows]
-            axes.hist(own[np.isfinite(own)], edges.tolist(), color=color, alpha=0.5, label=f" {model}")
+            axes.hist(
+                own[np.isfinite(own)], edges.tolist(), color=color, alpha=0.5, histtype="stepfilled", label=f" {model}"
+            )
     if row is not None and np.isfinite(values[row]):
         axes.axvline(values[row], color="#000000", linewidth=1.4)
     axes.set_xscale("log" if far else "linear")

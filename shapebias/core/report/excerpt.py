@@ -1,7 +1,7 @@
 """A part of a store as a page of its own: units, a layer, a scatter of two metrics, an image, the models."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from shapebias.core.metrics import METRICS
 from shapebias.core.numbers import rank_text
 from shapebias.core.pictures.tiles import AttributionMaps, Subject, UnitImage, View, subject_tiles
 from shapebias.core.report.finding import ReportFinding, name_of
-from shapebias.core.report.galleries import Card, Gallery, Shelf, layer_gallery, unit_facts
+from shapebias.core.report.galleries import Card, Gallery, Shelf, layer_gallery, twin_facts, twin_in, unit_facts
 from shapebias.core.report.report import BEHAVIOUR, EXPLANATIONS, findings_of, table_of
 from shapebias.core.report.scope import Scope
 from shapebias.core.report.tables import Heading, Table, words
@@ -35,7 +35,7 @@ _LONG = 200  # characters of a path
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class Illustration:
     """A picture with its description, for who cannot see it, and its caption."""
 
     image: Image.Image
@@ -51,7 +51,7 @@ class Excerpt:
     title: str
     lead: str
     command: str
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[Illustration] = ()
     findings: Sequence[ReportFinding] = ()
     galleries: Sequence[Gallery] = ()
     tables: Sequence[Table] = ()
@@ -66,16 +66,20 @@ def units_excerpt(
     said: Mapping[Unit, str] | None = None,
     listed: UnitTable | None = None,
 ) -> Excerpt:
-    """Return the page of one unit, or of several beside each other: images, numbers, concepts, the first one's images.
+    """Return the page of a unit and its twins, or of several units: images, numbers, concepts, the first one's images.
 
     `said` is more about some of the units; `listed` are the units of a table of which they are. Raises StoreError, and
     ShapebiasError where the user's marks cannot be read.
     """
+    title, said = " and ".join(printable(str(unit), 80) for unit in units[:2]), dict(said or {})
+    if len(units) == 1:
+        twins = dict(_twins(store, units[0]))
+        units, said = [*units, *twins], said | twins
     tables = [load_units(store, unit.model, unit.layer) for unit in units]
-    cards = _cards(store, units, said or {})
+    cards = _cards(store, units, said)
     return Excerpt(
         scope=_scope(store),
-        title=" and ".join(printable(str(unit), 80) for unit in units[:2]),
+        title=title,
         lead=_about_layers(store, units),
         command=_command(store, units[0]),
         galleries=[Gallery(key="units", title="Images", shelves=[Shelf(title="", rows=[cards])])],
@@ -221,6 +225,18 @@ def _cards(store: Store, units: Sequence[Unit], said: Mapping[Unit, str]) -> lis
     return cards
 
 
+def _twins(store: Store, unit: Unit) -> Iterator[tuple[Unit, str]]:
+    """Yield the twin of a unit in each other model that has its layer, and the text about it."""
+    correlator = Correlator(store)
+    for model in store.models:
+        if model == unit.model or unit.layer not in store.layers(model) or not correlator.comparable(unit.model, model):
+            continue
+        if all(store.layer_has(label, unit.layer, "activations/max") for label in (unit.model, model)):
+            twin = twin_in(correlator, unit, model)
+            if twin is not None:
+                yield twin[0], twin_facts(twin[1])
+
+
 def _numbers(units: Sequence[Unit], tables: Sequence[UnitTable]) -> Table:
     """Return a row for each metric: the value of each unit with its rank in the layer, and what it means."""
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
@@ -334,7 +350,7 @@ def _pictures(
     *,
     maps: AttributionMaps | None,
     unit_image: UnitImage | None,
-) -> list[Picture]:
+) -> list[Illustration]:
     """Return the image with its attribution maps, or with the activation map of a unit, or alone."""
     if maps is not None:
         attributions = Attributions(store)
@@ -354,7 +370,7 @@ def _pictures(
     tiles = [] if subject is None else subject_tiles(store, subject, len(captions), _SIDE, View.WHOLE)
     name = printable(image.path, _LONG)
     return [
-        Picture(
+        Illustration(
             image=tile,
             description=f"The image {name}" if not number else f"The image {name}: {caption}",
             caption=caption,

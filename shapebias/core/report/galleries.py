@@ -173,13 +173,27 @@ def _twins(scope: Scope, correlator: Correlator, layer: str, units: Sequence[Uni
         return []
     pairs = []
     for unit in dict.fromkeys(unit for unit in units if unit.model == first):
-        correlations = correlator.correlations(unit, second, layer)
-        if not np.isnan(correlations).all():
-            best = int(np.nanargmax(correlations))
-            pairs.append((unit, Unit(second, layer, best), float(correlations[best])))
+        twin = twin_in(correlator, unit, second)
+        if twin is not None:
+            pairs.append((unit, *twin))
     pairs.sort(key=lambda pair: -pair[2])
     rows = [
-        [Card(unit=unit, facts=""), Card(unit=twin, facts=f"its twin, correlation {correlation:.3f}")]
+        [Card(unit=unit, facts=""), Card(unit=twin, facts=twin_facts(correlation))]
         for unit, twin, correlation in pairs[: 2 if scope.light else 3]
     ]
     return [Shelf(title="Twins", rows=rows)] if rows else []
+
+
+def twin_in(correlator: Correlator, unit: Unit, model: str) -> tuple[Unit, float] | None:
+    """Return the unit of the same layer in `model` that correlates best with a unit, and the correlation; None where
+    none does. Raises StoreError."""
+    correlations = correlator.correlations(unit, model, unit.layer)
+    if np.isnan(correlations).all():
+        return None
+    best = int(np.nanargmax(correlations))
+    return Unit(model, unit.layer, best), float(correlations[best])
+
+
+def twin_facts(correlation: float) -> str:
+    """Return the text below the images of a twin."""
+    return f"its twin, correlation {correlation:.3f}"

@@ -1,4 +1,4 @@
-"""What is on a screen as a page to send: by the kind of screen, the page's name and how its contents are made."""
+"""The page to send of what is on a screen: by the kind of screen, its name and how its contents are made."""
 
 import re
 from collections.abc import Callable, Sequence

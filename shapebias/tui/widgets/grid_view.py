@@ -70,7 +70,7 @@ class GridView(Widget):
 
     @property
     def subject(self) -> Subject | None:
-        """What is shown, or will be once it is made."""
+        """The subject that is shown, or will be once its picture is made."""
         return self._subject
 
     @property
