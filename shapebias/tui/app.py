@@ -74,10 +74,12 @@ class Explorer(Keeping):
         if event.purpose is Purpose.FILTER and not self._filter(event.text):
             return
         self.prompt.close()
-        if event.purpose is Purpose.FIND:
+        if event.purpose is Purpose.FILTER:
+            self._keep_filter(event.text)
+        elif event.purpose is Purpose.FIND:
             self._find(event.text.strip())
         elif event.purpose is Purpose.NOTE and self._anchor is not None:
-            self._change_mark(self._anchor, event.text.strip())
+            self._change_marks({self._anchor: event.text.strip()})
         self._show_status()
 
     def on_prompt_cancelled(self, event: Prompt.Cancelled) -> None:

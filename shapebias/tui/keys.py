@@ -105,6 +105,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             Command("f", "filter", "Filter", palette=("Filter units", "Show only those that satisfy an expression")),
             order=2,
         ),
+        HelpLine("in its line: filters of before; @NAME = EXPRESSION saves one, @NAME recalls it", keys="↑ ↓"),
         HelpLine(
             "find a unit, a layer, a concept or a class: 42, conv5/42, dog; next, previous match",
             Command("slash,colon", "search", "Find", key_display="/"),
@@ -225,10 +226,15 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
     "Keep": (
         HelpLine(
             "mark the unit, write a note, take the last change back",
-            Command("m", "mark", "Mark", show=False, palette=("Mark the unit", "Or take its mark away")),
+            Command("m,space", "mark", "Mark", show=False, palette=("Mark the unit", "Or take its mark away")),
             Command("M", "note", "Note", show=False, palette=("Write a note", "Marks the unit, too")),
             Command("u", "undo_mark", "Undo", show=False, palette=("Undo a mark", "Takes the last change back")),
             order=16,
+        ),
+        HelpLine(
+            "a range: moves extend it, m or Space marks all of it, Escape leaves it",
+            Command("V", "range", "Range", show=False, palette=("Mark a range", "Moves extend it, m marks it")),
+            order=27,
         ),
         HelpLine(
             "next, previous marked unit",
@@ -295,7 +301,7 @@ CURSOR_ONLY = (
     "view",
 )
 # Actions that belong to the panes: off over another screen.
-PANES_ONLY = ("other_side", "search", "all_layers", "screen", "filter", "note", "escape")
+PANES_ONLY = ("other_side", "search", "all_layers", "screen", "filter", "note", "escape", "range")
 
 
 def app_commands(run: Callable[[str], None]) -> Iterator[SystemCommand]:

@@ -61,7 +61,7 @@ class Panes(TerminalApp):
         self._words = lru_cache(1)(self._read_words)  # of the units of a scope
         self._visited: list[Unit] = []  # units that one can go back to
         self._later: list[Unit] = []  # that one came back from, the next one last
-        self._changed_marks: list[tuple[Unit, str | None]] = []  # notes before each change, None without a mark
+        self._changed_marks: list[dict[Unit, str | None]] = []  # notes before each change, None without a mark
 
     def compose(self) -> ComposeResult:
         session = self.session
@@ -160,7 +160,7 @@ class Panes(TerminalApp):
             return
         mask = None
         try:
-            mask = filter_mask(self._condition, table) if self._condition else None
+            mask = filter_mask(self._condition, table, self.session.filters.by_name) if self._condition else None
         except FilterError as error:
             self._condition = ""
             self.complain(error)
