@@ -16,7 +16,7 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.tui.keeping import Keeping
 from shapebias.tui.keys import CURSOR_ONLY, KEYS, PANES_ONLY, app_commands, layer_commands, sort_commands
 from shapebias.tui.messages import ColumnsChosen, GoTo, Hovered, OpenByImage, OpenImage
-from shapebias.tui.screens import SCREENS
+from shapebias.tui.screens import SCREENS, Follower
 from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.screens.image import ImageScreen, NoImagesError
 from shapebias.tui.screens.pair import PairScreen
@@ -59,6 +59,8 @@ class Explorer(Keeping):
         try:
             for panel in self._panels:
                 panel.show(event.unit, self.table, event.neighbours)
+            if isinstance(self.screen, Follower):
+                self.screen.follow(event.unit)
         except ShapebiasError as error:
             self.complain(error)
         self._show_status()
@@ -154,6 +156,7 @@ class Explorer(Keeping):
 
     def action_screen(self, name: str) -> None:
         """Open one of `screens.SCREENS` over the panes."""
+        self.session.sorted_by = self.units.sort_by
         self._open(lambda: SCREENS[name](self.session, self.layer, self.units.unit))
 
     def action_keep(self) -> None:

@@ -211,6 +211,17 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=26,
         ),
         HelpLine(
+            "the histogram of a metric, all models over each other, the cursor's unit pointed at; s S other metrics",
+            Command(
+                "h",
+                "screen('histogram')",
+                "Histogram",
+                show=False,
+                palette=("Histogram", "How a metric spreads, and where the unit is in it"),
+            ),
+            order=28,
+        ),
+        HelpLine(
             "attribution: where the models look; on an image, too: next, previous method, n N images, v scale",
             Command(
                 "a",

@@ -29,7 +29,8 @@ class Session:
     """One run of the explorer. `marks` and `filters` are empty until they are loaded; `graphics` is how pictures
     are drawn.
 
-    `scope` is whose units the table has, None before the first; `kept` is a unit to be put beside others.
+    `scope` is whose units the table has, None before the first; `kept` is a unit to be put beside others,
+    `sorted_by` the column by which the table was sorted when a screen was opened.
     """
 
     store: Store
@@ -38,6 +39,7 @@ class Session:
     settings: ExplorerSettings = field(default_factory=load_settings)
     scope: Scope | None = None
     kept: Unit | None = None
+    sorted_by: str = ""
     marks: Marks = field(init=False)
     filters: SavedFilters = field(default_factory=SavedFilters)
     correlator: Correlator = field(init=False)

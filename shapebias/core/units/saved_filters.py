@@ -15,8 +15,10 @@ _DEFINITION = re.compile(r"\s*@(?P<name>[\w-]+)\s*=(?!=)\s*(?P<expression>.*?)\s
 
 @dataclass(frozen=True)
 class Definition:
-    """What `@NAME = EXPRESSION` says. `start` is where the expression begins in the text; it is empty where the name is
-    to be forgotten."""
+    """A name for an expression, as `@NAME = EXPRESSION` gives it; without an expression the name is to be forgotten.
+
+    `start` is the position of the expression in the text.
+    """
 
     name: str
     expression: str
@@ -64,7 +66,7 @@ class SavedFilters:
         self._write()
 
     def use(self, text: str) -> None:
-        """Remember a filter as the one used last; where that cannot be written, this run alone remembers it."""
+        """Keep a filter as the one used last; where that cannot be written, this run alone remembers it."""
         with suppress(ShapebiasError):
             self.load()
         self.recent = [*(used for used in self.recent if used != text), text][-_MOST:]

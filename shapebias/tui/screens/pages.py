@@ -12,6 +12,7 @@ from textual.screen import Screen
 from shapebias.core.pictures.tiles import AttributionMaps, View
 from shapebias.core.report.excerpt import (
     Excerpt,
+    histogram_excerpt,
     image_excerpt,
     layer_excerpt,
     models_excerpt,
@@ -26,7 +27,8 @@ from shapebias.tui.screens.image import ImageScreen
 from shapebias.tui.screens.layer import LayerScreen
 from shapebias.tui.screens.models import ModelScreen
 from shapebias.tui.screens.pair import PairScreen
-from shapebias.tui.screens.scatter import ScatterScreen
+from shapebias.tui.screens.plots.histogram import HistogramScreen
+from shapebias.tui.screens.plots.scatter import ScatterScreen
 from shapebias.tui.screens.twins import TwinsScreen
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.widgets.attribution_view import AttributionView
@@ -94,6 +96,13 @@ def _(screen: ScatterScreen, store: Store) -> Page | None:
     names, view = screen.names, screen.panel.grid.view
     name = _file_name("-".join(("scatter", *reversed(names))))
     return Page(name, partial(scatter_excerpt, store, screen.plot.table, names, screen.plot.unit, view))
+
+
+@page_of.register
+def _(screen: HistogramScreen, store: Store) -> Page | None:
+    plot, view = screen.plot, screen.panel.grid.view
+    name = _file_name(f"histogram-{plot.unit.layer}-{screen.metric}")
+    return Page(name, partial(histogram_excerpt, store, plot.table, screen.metric, plot.unit, view))
 
 
 @page_of.register

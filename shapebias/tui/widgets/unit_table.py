@@ -121,8 +121,7 @@ class UnitTableView(CursorView, can_focus=True):
     @property
     def selected(self) -> list[Unit]:
         """The units of the range, from the top; the one under the cursor where there is no range."""
-        rows = range(len(self._order))[self._range]
-        return [unit for unit in map(self.unit_at, rows) if unit is not None]
+        return [unit for unit in map(self.unit_at, self._range) if unit is not None]
 
     @property
     def has_range(self) -> bool:
@@ -130,10 +129,10 @@ class UnitTableView(CursorView, can_focus=True):
         return self._range_start is not None
 
     @property
-    def _range(self) -> slice:
+    def _range(self) -> range:
         """The rows of the range, or that of the cursor."""
         start = self.cursor if self._range_start is None else self._range_start
-        return slice(min(start, self.cursor), max(start, self.cursor) + 1)
+        return range(min(start, self.cursor), max(start, self.cursor) + 1)
 
     def begin_range(self) -> None:
         """Begin a range at the cursor."""
@@ -321,10 +320,7 @@ class UnitTableView(CursorView, can_focus=True):
         """Return the style of a row without its shading and its sort column."""
         if row == self.cursor:
             return self.get_component_rich_style("units--cursor")
-        return self.get_component_rich_style("units--range") if self._in_range(row) else self.rich_style
-
-    def _in_range(self, row: int) -> bool:
-        return self._range.start <= row < self._range.stop
+        return self.get_component_rich_style("units--range") if row in self._range else self.rich_style
 
     def _between(self, left: int, right: int) -> tuple[bool, list[Column], int]:
         """Return whether the first column, and which of the others, are between two cells; where the first begins."""
@@ -353,7 +349,7 @@ class UnitTableView(CursorView, can_focus=True):
     def _row(self, row: int, left: int, right: int) -> tuple[Strip, int]:
         """Return the cells of a row between two cells of the screen, and where the first begins."""
         assert self._table is not None
-        table_row, style, one_colour = int(self._order[row]), self._row_style(row), self._in_range(row)
+        table_row, style, one_colour = int(self._order[row]), self._row_style(row), row in self._range
         sorted_style = self.get_component_rich_style("units--sorted", partial=True)
         named, columns, start = self._between(left, right)
         segments = [Segment(self._unit_name(table_row) + " " * _GAP, style)] * named

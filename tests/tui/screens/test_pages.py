@@ -55,6 +55,7 @@ PAGES = {
     "l": ("block3", ["How each metric spreads", "Median over the living units", "Smoothest"], 8),
     "o": ("models", ["weights"], 0),
     "X": ("scatter-class_diversity-smoothness", ["Class diversity against smoothness"], 1),
+    "h": ("histogram-block3-smoothness", ["How smoothness spreads"], 1),
     "i": ("image-*", ["What fires on it", "Decisions"], 2),
     "a": ("image-*", ["probability"], 3),
     "enter enter": ("image-*", ["where Tiny/block3/5 fires"], 3),
@@ -92,7 +93,15 @@ async def test_a_page_is_written(store: Store, tmp_path: Path) -> None:
 
 
 def test_the_table_of_pages_has_every_screen() -> None:
-    opened = {"zoom": "enter", "details": "d", "layer": "l", "models": "o", "twins": "t", "scatter": "X"}
+    opened = {
+        "zoom": "enter",
+        "details": "d",
+        "layer": "l",
+        "models": "o",
+        "twins": "t",
+        "scatter": "X",
+        "histogram": "h",
+    }
     images = {"image": "enter enter", "by_image": "i", "attribution": "a"}
     assert set(SCREENS) - {"help", "columns"} <= set(opened | images)
     assert set((opened | images).values()) <= set(PAGES)
