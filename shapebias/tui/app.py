@@ -16,6 +16,7 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.tui.keeping import Keeping
 from shapebias.tui.keys import CURSOR_ONLY, KEYS, PANES_ONLY, app_commands, layer_commands, sort_commands
 from shapebias.tui.messages import ColumnsChosen, GoTo, Hovered, OpenByImage, OpenImage
+from shapebias.tui.resizing import PaneRow
 from shapebias.tui.screens import SCREENS, Follower
 from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.screens.image import ImageScreen, NoImagesError
@@ -143,6 +144,14 @@ class Explorer(Keeping):
             self.layers.focus()
             if self.scope is not None:
                 self.layers.go_to(self.scope)
+
+    def action_widen(self, steps: int) -> None:
+        """Make the pane with the focus wider by so many steps, narrower where they are negative; for 0 as usual."""
+        row = self.screen_stack[0].query_one(PaneRow)
+        if steps:
+            row.widen(self.layers.parent if self.layers.has_focus else self.units, steps)  # type: ignore[arg-type]  # its parent is a widget
+        else:
+            row.forget()
 
     async def action_table(self, action: str) -> None:
         """Run an action of the unit table."""

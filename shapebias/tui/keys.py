@@ -83,10 +83,17 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=8,
         ),
         HelpLine(
-            "back to the unit before, and forward again",
+            "back to the unit before; forward again with L (Ctrl-i is Tab in most terminals)",
             Command("ctrl+o,H", "visited(-1)", "Back", show=False),
-            Command("L", "visited(1)", "Forward", show=False),
+            Command("L,ctrl+i", "visited(1)", "Forward", show=False),
             order=9,
+        ),
+        HelpLine(
+            "the pane wider, narrower, all as usual; or drag a border",
+            Command("plus", "widen(1)", "Wider", show=False, palette=("Wider", "The pane with the focus")),
+            Command("minus", "widen(-1)", "Narrower", show=False, palette=("Narrower", "The pane with the focus")),
+            Command("equals_sign", "widen(0)", "Usual widths", show=False, palette=("Usual widths", "Of all panes")),
+            order=30,
         ),
         HelpLine(
             "back, from every screen", Command("escape,backspace", "escape", "Clear the filter", show=False), order=22
@@ -204,6 +211,17 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=25,
         ),
         HelpLine(
+            "two layers side by side, as one of each model, each with its own sort and cursor; Tab changes sides",
+            Command(
+                "T",
+                "screen('two_layers')",
+                "Two layers",
+                show=False,
+                palette=("Two layers side by side", "Two tables, each with its own sort, and their units"),
+            ),
+            order=29,
+        ),
+        HelpLine(
             "a scatter of two metrics, every model in its colour: pick units; s w change the metrics",
             Command(
                 "X", "screen('scatter')", "Scatter", show=False, palette=("Scatter", "Two metrics against each other")
@@ -312,7 +330,7 @@ CURSOR_ONLY = (
     "view",
 )
 # Actions that belong to the panes: off over another screen.
-PANES_ONLY = ("other_side", "search", "all_layers", "screen", "filter", "note", "escape", "range")
+PANES_ONLY = ("other_side", "search", "all_layers", "screen", "filter", "note", "escape", "range", "widen")
 
 
 def app_commands(run: Callable[[str], None]) -> Iterator[SystemCommand]:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.theme import Theme
 from textual.timer import Timer
 
@@ -15,6 +15,7 @@ from shapebias.core.text import printable
 from shapebias.core.units.filter import FilterError, filter_mask
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.jump import words_of
+from shapebias.tui.resizing import PaneRow
 from shapebias.tui.session import Session
 from shapebias.tui.terminal.debug_stats import MoveStats
 from shapebias.tui.terminal.graphics import Graphics
@@ -65,7 +66,7 @@ class Panes(TerminalApp):
 
     def compose(self) -> ComposeResult:
         session = self.session
-        with Horizontal(id="panes"):
+        with PaneRow(id="panes"):
             with Vertical(id="side"):
                 yield LayerList(session.store, id="layers")
                 yield Distributions(list(session.store.models), id="spreads")

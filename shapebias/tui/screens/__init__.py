@@ -17,6 +17,7 @@ from shapebias.tui.screens.models import ModelScreen
 from shapebias.tui.screens.plots.histogram import HistogramScreen
 from shapebias.tui.screens.plots.scatter import ScatterScreen
 from shapebias.tui.screens.twins import TwinsScreen
+from shapebias.tui.screens.two_layers import TwoLayersScreen
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.layer_list import LayerKey
@@ -51,6 +52,7 @@ SCREENS: dict[str, MakeScreen] = {
     "models": lambda session, layer, unit: ModelScreen(session),
     "twins": _of_unit(TwinsScreen),
     "scatter": _of_unit(ScatterScreen),
+    "two_layers": _of_unit(TwoLayersScreen),
     "histogram": _of_unit(HistogramScreen),
     "image": _of_unit(lambda session, unit: ImageScreen(session, UnitImage(unit, 0))),
     "by_image": _of_unit(lambda session, unit: ByImageScreen(session, strongest_image(session.store, unit), unit)),

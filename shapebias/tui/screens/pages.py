@@ -30,6 +30,7 @@ from shapebias.tui.screens.pair import PairScreen
 from shapebias.tui.screens.plots.histogram import HistogramScreen
 from shapebias.tui.screens.plots.scatter import ScatterScreen
 from shapebias.tui.screens.twins import TwinsScreen
+from shapebias.tui.screens.two_layers import TwoLayersScreen
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.widgets.attribution_view import AttributionView
 
@@ -71,6 +72,12 @@ def _(screen: DetailsScreen, store: Store) -> Page | None:
 def _(screen: PairScreen, store: Store) -> Page | None:
     units = [panel.unit for panel in (screen.left, screen.right) if panel.unit is not None]
     return units_page(store, units, screen.right.grid.view) if units else None
+
+
+@page_of.register
+def _(screen: TwoLayersScreen, store: Store) -> Page | None:
+    units = [side.units.unit for side in screen.sides if side.units.unit is not None]
+    return units_page(store, units, screen.side.panel.grid.view) if units else None
 
 
 @page_of.register

@@ -85,6 +85,7 @@ class UnitTableView(CursorView, can_focus=True):
         self._step = 1
         self._range_start: int | None = None  # the row from which a range goes to the cursor
         self.sort_by, self.ascending = _UNIT, True
+        self.title = "Units"  # in the frame
 
     @property
     def columns(self) -> list[str]:
@@ -300,7 +301,7 @@ class UnitTableView(CursorView, can_focus=True):
         left, right = self._in_sight()
         before, behind = sum(edge < left for edge in self._edges), sum(edge > right for edge in self._edges)
         more = [f"← {before} more"] * (before > 0) + [f"{behind} more →"] * (behind > 0)
-        write_frame(self, "Units", f"{count}  {arrow} {sorted_by}", "  ".join(more))
+        write_frame(self, self.title, f"{count}  {arrow} {sorted_by}", "  ".join(more))
 
     def render_line(self, y: int) -> Strip:
         (left, right), top = self._in_sight(), int(self.scroll_offset.y)

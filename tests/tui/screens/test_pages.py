@@ -56,6 +56,7 @@ PAGES = {
     "o": ("models", ["weights"], 0),
     "X": ("scatter-class_diversity-smoothness", ["Class diversity against smoothness"], 1),
     "h": ("histogram-block3-smoothness", ["How smoothness spreads"], 1),
+    "T": ("Tiny-block3-5-Tiny-block1-0", ["Numbers"], 2),
     "i": ("image-*", ["What fires on it", "Decisions"], 2),
     "a": ("image-*", ["probability"], 3),
     "enter enter": ("image-*", ["where Tiny/block3/5 fires"], 3),
@@ -101,6 +102,7 @@ def test_the_table_of_pages_has_every_screen() -> None:
         "twins": "t",
         "scatter": "X",
         "histogram": "h",
+        "two_layers": "T",
     }
     images = {"image": "enter enter", "by_image": "i", "attribution": "a"}
     assert set(SCREENS) - {"help", "columns"} <= set(opened | images)

@@ -163,7 +163,7 @@ class HistogramScreen(Screen[None]):
         self.panel.show(unit, self._session.load((unit.model, unit.layer)), [])
 
     def follow(self, unit: Unit) -> None:
-        """Point at a unit, of another layer, too. Raises StoreError."""
+        """Show where a unit is, of another layer, too. Raises StoreError."""
         table = plotted_table(self._session, unit)
         metrics = metrics_of(table)
         self.metric = self.metric if self.metric in metrics else metrics[0]
