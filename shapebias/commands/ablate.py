@@ -171,10 +171,11 @@ def _chosen(store: "Store", expression: str) -> "Chosen":
     Raises UsageError where it selects nothing, or all units of a model.
     """
     from shapebias.core.units.filter import filter_mask
+    from shapebias.core.units.saved_filters import saved_filters
     from shapebias.core.units.table import load_units
 
     table = load_units(store)
-    mask = filter_mask(expression, table)
+    mask = filter_mask(expression, table, saved_filters() if "@" in expression else None)
     option = f"--units {printable(expression, 80)}"
     if not mask.any():
         raise UsageError(f"{option} selects no unit")

@@ -27,7 +27,8 @@ def units(
         typer.Option(
             "--filter",
             metavar="EXPR",
-            help="Keep only the units that fulfil this, such as 'max > 2 and top 10% selectivity'.",
+            help="Keep only the units that fulfil this, such as 'max > 2 and top 10% selectivity'; "
+            "@NAME is a filter that was saved in the explorer.",
         ),
     ] = None,
     sort: Annotated[str | None, typer.Option(metavar="METRIC", help="Sort by this metric, the largest first.")] = None,
@@ -42,6 +43,7 @@ def units(
     from shapebias.core.store.opening import open_store
     from shapebias.core.units.export import FORMATS, write_units, write_units_file
     from shapebias.core.units.filter import select_units
+    from shapebias.core.units.saved_filters import saved_filters
     from shapebias.core.units.table import load_units
 
     if form not in FORMATS:
@@ -49,7 +51,8 @@ def units(
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet cannot be shown in a terminal: name a file with -o")
     opened = open_store(store)
-    table = select_units(load_units(opened, model, layer), condition, sort, ascending)
+    saved = saved_filters() if "@" in (condition or "") else None
+    table = select_units(load_units(opened, model, layer), condition, sort, ascending, saved=saved)
     if limit is not None:
         table = table.first(limit)
     if output is not None:

@@ -83,3 +83,16 @@ def rank_shares(values: NDArray[np.floating[Any]], layer: NDArray[np.int32]) -> 
     shares = np.full(len(values), np.nan, np.float32)
     shares[order] = np.where(np.isnan(ordered), np.nan, ranks)
     return shares
+
+
+def rank_text(values: NDArray[np.float64], row: int) -> str:
+    """Return the rank of values[row] from the largest, as `2 of 40`, or `highest of 40`; "" where it is NaN.
+
+    Equal values share a rank, and NaN has none.
+    """
+    known = values[~np.isnan(values)]
+    if np.isnan(values[row]):
+        return ""
+    above, below = int((known > values[row]).sum()), int((known < values[row]).sum())
+    ends = [name for name, count in (("highest", above), ("lowest", below)) if count == 0 and above != below]
+    return f"{ends[0] if ends else above + 1} of {len(known)}"

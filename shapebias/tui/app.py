@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from textual import actions
 from textual.app import SystemCommand
 from textual.binding import BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Tree
 
 from shapebias.core.errors import ShapebiasError
@@ -16,7 +16,8 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.tui.keeping import Keeping
 from shapebias.tui.keys import CURSOR_ONLY, KEYS, PANES_ONLY, app_commands, layer_commands, sort_commands
 from shapebias.tui.messages import ColumnsChosen, GoTo, Hovered, OpenByImage, OpenImage
-from shapebias.tui.screens import SCREENS
+from shapebias.tui.resizing import PaneRow
+from shapebias.tui.screens import SCREENS, Follower
 from shapebias.tui.screens.by_image import ByImageScreen
 from shapebias.tui.screens.image import ImageScreen, NoImagesError
 from shapebias.tui.screens.pair import PairScreen
@@ -59,6 +60,8 @@ class Explorer(Keeping):
         try:
             for panel in self._panels:
                 panel.show(event.unit, self.table, event.neighbours)
+            if isinstance(self.screen, Follower):
+                self.screen.follow(event.unit)
         except ShapebiasError as error:
             self.complain(error)
         self._show_status()
@@ -74,10 +77,12 @@ class Explorer(Keeping):
         if event.purpose is Purpose.FILTER and not self._filter(event.text):
             return
         self.prompt.close()
-        if event.purpose is Purpose.FIND:
+        if event.purpose is Purpose.FILTER:
+            self._keep_filter(event.text)
+        elif event.purpose is Purpose.FIND:
             self._find(event.text.strip())
         elif event.purpose is Purpose.NOTE and self._anchor is not None:
-            self._change_mark(self._anchor, event.text.strip())
+            self._change_marks({self._anchor: event.text.strip()})
         self._show_status()
 
     def on_prompt_cancelled(self, event: Prompt.Cancelled) -> None:
@@ -123,6 +128,8 @@ class Explorer(Keeping):
 
         Over another screen, what belongs to the panes is off; in a prompt, what would leave it.
         """
+        if action == "export" and self.screen_stack and isinstance(self.screen, ModalScreen):
+            return False
         if action == "other_side" and self.screen_stack and self.prompt.display:
             return False
         if len(self.screen_stack) > 1 and action in CURSOR_ONLY and len(self._panels) == 1:
@@ -138,6 +145,14 @@ class Explorer(Keeping):
             if self.scope is not None:
                 self.layers.go_to(self.scope)
 
+    def action_widen(self, steps: int) -> None:
+        """Make the pane with the focus wider by so many steps, narrower where they are negative; for 0 as usual."""
+        row = self.screen_stack[0].query_one(PaneRow)
+        if steps:
+            row.widen(self.layers.parent if self.layers.has_focus else self.units, steps)  # type: ignore[arg-type]  # its parent is a widget
+        else:
+            row.forget()
+
     async def action_table(self, action: str) -> None:
         """Run an action of the unit table."""
         await self.run_action(action, default_namespace=self.units)
@@ -150,6 +165,7 @@ class Explorer(Keeping):
 
     def action_screen(self, name: str) -> None:
         """Open one of `screens.SCREENS` over the panes."""
+        self.session.sorted_by = self.units.sort_by
         self._open(lambda: SCREENS[name](self.session, self.layer, self.units.unit))
 
     def action_keep(self) -> None:

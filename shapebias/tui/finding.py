@@ -4,6 +4,7 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.core.units.filter import FilterError, filter_mask, filter_words
+from shapebias.core.units.saved_filters import definition_in
 from shapebias.tui.jump import find_number, find_place, find_word
 from shapebias.tui.panes import Panes
 from shapebias.tui.widgets.layer_list import ALL, LayerKey, Scope
@@ -21,28 +22,59 @@ class Finding(Panes):
         """Open the prompt for a filter."""
         if self.table is not None:
             self._anchor = self.units.unit
-            self.prompt.open(Purpose.FILTER, self._condition, filter_words(self.table))
+            filters = self.session.filters
+            try:
+                filters.load()
+            except ShapebiasError as error:
+                self.complain(error)
+            words = [*filter_words(self.table), *(f"@{name}" for name in filters.by_name)]
+            self.prompt.open(Purpose.FILTER, self._condition, words, filters.recent)
 
-    def _filter(self, condition: str) -> bool:
-        """Show the units that satisfy `condition`; return False where it is wrong, which the prompt says."""
+    def _filter(self, text: str) -> bool:
+        """Show the units that satisfy a filter, or the one that is being given a name; return False where it is wrong,
+        which the prompt says."""
         if self.table is None:
             return False
+        definition = definition_in(text)
+        condition = text if definition is None else definition.expression
+        start, name = (0, "") if definition is None else (definition.start, definition.name)
         condition = condition.strip() and condition
         try:
-            mask = filter_mask(condition, self.table) if condition else None
+            mask = filter_mask(condition, self.table, self.session.filters.by_name, name) if condition else None
         except FilterError as error:
-            self.prompt.complain(str(error), error.column)
+            self.prompt.complain(str(error), start + error.column)
             return False
         self._condition = condition.strip()
         self.units.filter(mask, self._anchor)
-        count = f"{self.units.row_count:,} of {len(self.table):,} units    Enter keeps the filter, Escape clears it"
-        self.prompt.say(count if condition else HINTS[Purpose.FILTER])
+        what = "keeps the filter" if definition is None else f"saves it as @{name}"
+        count = f"{self.units.row_count:,} of {len(self.table):,} units    Enter {what}, Escape clears it"
+        if condition:
+            self.prompt.say(count)
+        else:
+            self.prompt.say(HINTS[Purpose.FILTER] if definition is None else f"Enter forgets @{name}")
         return True
+
+    def _keep_filter(self, text: str) -> None:
+        """Remember the filter that is shown, and under its name where the text gives it one."""
+        definition, filters = definition_in(text), self.session.filters
+        if definition is not None:
+            try:
+                filters.save(definition.name, definition.expression)
+            except ShapebiasError as error:
+                self.complain(error)
+                return
+            self.say(f"@{definition.name} is {definition.expression or 'forgotten'}")
+            self._condition = f"@{definition.name}" if definition.expression else ""
+        if self._condition:
+            filters.use(self._condition)
 
     def action_escape(self) -> None:
         """Leave the prompt, else clear the filter."""
         if self.prompt.display:
             self.prompt.action_cancel()
+        elif self.units.has_range:
+            self.units.end_range()
+            self._show_status()
         elif self._condition:
             self._anchor = self.units.unit
             self._filter("")

@@ -1,16 +1,31 @@
 """Keeps and exports the panes' units: marks and notes, files, the clipboard, other programs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shapebias.core.analysis.by_image import ImageName
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Unit
 from shapebias.tui.finding import Finding
-from shapebias.tui.saving import image_file, open_image, save_marks, save_table, save_unit_picture
+from shapebias.tui.saving import (
+    free_path,
+    image_file,
+    open_image,
+    page_path,
+    page_problem,
+    save_marks,
+    save_page,
+    save_table,
+    save_unit_picture,
+)
+from shapebias.tui.screens.ask import AskScreen
 from shapebias.tui.screens.image import strongest_image
 from shapebias.tui.widgets.prompt import Purpose
+
+if TYPE_CHECKING:
+    from shapebias.tui.screens.pages import Page
 
 
 class Keeping(Finding):
@@ -18,11 +33,25 @@ class Keeping(Finding):
 
     # Marks
 
+    def action_range(self) -> None:
+        """Begin a range of units at the cursor, which moves extend, or leave it."""
+        if self.units.has_range:
+            self.units.end_range()
+        elif self.units.unit is not None:
+            self.units.focus()
+            self.units.begin_range()
+        self._show_status()
+
     def action_mark(self) -> None:
-        """Mark the unit, or take its mark away."""
-        unit = self.units.unit
-        if unit is not None:
-            self._change_mark(unit, None if unit in self.session.marks else "")
+        """Mark the unit, or the units of a range, or where all of them are marked take their marks away."""
+        units, marks = self.units.selected, self.session.marks
+        self.units.end_range()
+        unmarked = [unit for unit in units if unit not in marks]
+        self._change_marks(dict.fromkeys(unmarked, "") if unmarked else dict.fromkeys(units))
+        if len(units) > 1:
+            self.say(
+                f"{len(unmarked) or len(units)} units {'marked' if unmarked else 'are marked no more'}: u undoes it"
+            )
 
     def action_note(self) -> None:
         """Open the prompt for a note on the unit."""
@@ -30,16 +59,16 @@ class Keeping(Finding):
         if self._anchor is not None:
             self.prompt.open(Purpose.NOTE, self.session.marks.note(self._anchor))
 
-    def _change_mark(self, unit: Unit, note: str | None) -> None:
-        """Mark a unit with a note, or remove its mark where `note` is None; remember the mark that it had before."""
+    def _change_marks(self, notes: Mapping[Unit, str | None]) -> None:
+        """Mark units with notes, or remove their marks where these are None; remember the marks that they had."""
         marks = self.session.marks
-        self._changed_marks.append((unit, marks.note(unit) if unit in marks else None))
-        self._set_mark(unit, note)
+        self._changed_marks.append({unit: marks.note(unit) if unit in marks else None for unit in notes})
+        self._set_marks(notes)
 
-    def _set_mark(self, unit: Unit, note: str | None) -> None:
-        """Change a mark, and show it wherever its unit is."""
+    def _set_marks(self, notes: Mapping[Unit, str | None]) -> None:
+        """Change marks, and show them wherever their units are."""
         try:
-            self.session.marks.remove(unit) if note is None else self.session.marks.set(unit, note)
+            self.session.marks.change(notes)
         except ShapebiasError as error:
             self.complain(error)
         self.units.refresh()
@@ -48,13 +77,17 @@ class Keeping(Finding):
         self._show_status()
 
     def action_undo_mark(self) -> None:
-        """Reverse the last change of a mark or of a note."""
+        """Reverse the last change of marks or of a note."""
         if not self._changed_marks:
             self.say("no mark was changed")
             return
-        unit, note = self._changed_marks.pop()
-        self._set_mark(unit, note)
-        self.say(f"as before: {unit} {'is not marked' if note is None else f'is marked {note}'.rstrip()}")
+        notes = self._changed_marks.pop()
+        self._set_marks(notes)
+        (unit, note), *others = notes.items()
+        if others:
+            self.say(f"as before: the marks of {len(notes)} units")
+        else:
+            self.say(f"as before: {unit} {'is not marked' if note is None else f'is marked {note}'.rstrip()}")
 
     def action_marked(self, step: int) -> None:
         """Go to the next marked unit for a `step` of 1, to the previous one for -1, in the order of layers and units.
@@ -87,6 +120,31 @@ class Keeping(Finding):
         """Save the marked units."""
         self._save(partial(save_marks, self.session.store, self.session.marks))
 
+    def action_export(self) -> None:
+        """Ask for the name of a file, and write what is on the screen to it as a page."""
+        page = self._page
+        if page is None:
+            self.say("no unit to write a page of")
+            return
+
+        def write(text: str | None) -> None:
+            if text is not None:
+                path = page_path(text)
+                self._save(partial(save_page, page.make, path))
+
+        self.push_screen(AskScreen(Purpose.PAGE, str(free_path(page.name, ".html")), page_problem), write)
+
+    @property
+    def _page(self) -> "Page | None":
+        """The page of what is on the screen: of the unit and the table where that is the panes."""
+        from shapebias.tui.screens.pages import page_of, units_page  # takes a tenth of a second, so not at the start
+
+        if len(self.screen_stack) > 1:
+            return page_of(self.screen, self.session.store)
+        unit = self.units.unit
+        view = self.panel.grid.view
+        return None if unit is None else units_page(self.session.store, [unit], view, self.units.shown_table)
+
     def _save(self, save: Callable[[], Path]) -> None:
         """Save on a thread, and say where."""
 
@@ -96,9 +154,10 @@ class Keeping(Finding):
             except ShapebiasError as error:
                 self.call_later(self.complain, error)
             else:
-                self.call_later(self.say, f"saved {path.resolve()}")
+                self.call_later(self._tell, f"saved {path.resolve()}")
 
-        self.say("saving …")
+        if len(self.screen_stack) == 1:
+            self.say("saving …")
         self.run_worker(run, thread=True)
 
     # Handing on

@@ -83,10 +83,17 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=8,
         ),
         HelpLine(
-            "back to the unit before, and forward again",
+            "back to the unit before; forward again with L (Ctrl-i is Tab in most terminals)",
             Command("ctrl+o,H", "visited(-1)", "Back", show=False),
-            Command("L", "visited(1)", "Forward", show=False),
+            Command("L,ctrl+i", "visited(1)", "Forward", show=False),
             order=9,
+        ),
+        HelpLine(
+            "the pane wider, narrower, all as usual; or drag a border",
+            Command("plus", "widen(1)", "Wider", show=False, palette=("Wider", "The pane with the focus")),
+            Command("minus", "widen(-1)", "Narrower", show=False, palette=("Narrower", "The pane with the focus")),
+            Command("equals_sign", "widen(0)", "Usual widths", show=False, palette=("Usual widths", "Of all panes")),
+            order=30,
         ),
         HelpLine(
             "back, from every screen", Command("escape,backspace", "escape", "Clear the filter", show=False), order=22
@@ -105,6 +112,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             Command("f", "filter", "Filter", palette=("Filter units", "Show only those that satisfy an expression")),
             order=2,
         ),
+        HelpLine("in its line: filters of before; @NAME = EXPRESSION saves one, @NAME recalls it", keys="↑ ↓"),
         HelpLine(
             "find a unit, a layer, a concept or a class: 42, conv5/42, dog; next, previous match",
             Command("slash,colon", "search", "Find", key_display="/"),
@@ -203,11 +211,33 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=25,
         ),
         HelpLine(
+            "two layers side by side, as one of each model, each with its own sort and cursor; Tab changes sides",
+            Command(
+                "T",
+                "screen('two_layers')",
+                "Two layers",
+                show=False,
+                palette=("Two layers side by side", "Two tables, each with its own sort, and their units"),
+            ),
+            order=29,
+        ),
+        HelpLine(
             "a scatter of two metrics, every model in its colour: pick units; s w change the metrics",
             Command(
                 "X", "screen('scatter')", "Scatter", show=False, palette=("Scatter", "Two metrics against each other")
             ),
             order=26,
+        ),
+        HelpLine(
+            "the histogram of a metric, all models over each other, the cursor's unit pointed at; s S other metrics",
+            Command(
+                "h",
+                "screen('histogram')",
+                "Histogram",
+                show=False,
+                palette=("Histogram", "How a metric spreads, and where the unit is in it"),
+            ),
+            order=28,
         ),
         HelpLine(
             "attribution: where the models look; on an image, too: next, previous method, n N images, v scale",
@@ -225,10 +255,15 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
     "Keep": (
         HelpLine(
             "mark the unit, write a note, take the last change back",
-            Command("m", "mark", "Mark", show=False, palette=("Mark the unit", "Or take its mark away")),
+            Command("m,space", "mark", "Mark", show=False, palette=("Mark the unit", "Or take its mark away")),
             Command("M", "note", "Note", show=False, palette=("Write a note", "Marks the unit, too")),
             Command("u", "undo_mark", "Undo", show=False, palette=("Undo a mark", "Takes the last change back")),
             order=16,
+        ),
+        HelpLine(
+            "a range: moves extend it, m or Space marks all of it, Escape leaves it",
+            Command("V", "range", "Range", show=False, palette=("Mark a range", "Moves extend it, m marks it")),
+            order=27,
         ),
         HelpLine(
             "next, previous marked unit",
@@ -237,7 +272,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=18,
         ),
         HelpLine(
-            "save the picture (PNG), the table (CSV)",
+            "save the picture (PNG), the table (CSV); what is on the screen as a page to send (HTML, Markdown)",
             Command(
                 "p",
                 "save_picture",
@@ -251,6 +286,13 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
                 "Save the table",
                 show=False,
                 palette=("Save the table", "The rows and their numbers as CSV"),
+            ),
+            Command(
+                "E",
+                "export",
+                "Page to send",
+                show=False,
+                palette=("Write a page to send", "What is on the screen, as HTML or Markdown"),
             ),
             Command("", "save_marks", palette=("Save the marks", "Marked units as Markdown with pictures")),
             order=19,
@@ -288,7 +330,7 @@ CURSOR_ONLY = (
     "view",
 )
 # Actions that belong to the panes: off over another screen.
-PANES_ONLY = ("other_side", "search", "all_layers", "screen", "filter", "note", "escape")
+PANES_ONLY = ("other_side", "search", "all_layers", "screen", "filter", "note", "escape", "range", "widen")
 
 
 def app_commands(run: Callable[[str], None]) -> Iterator[SystemCommand]:

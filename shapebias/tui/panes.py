@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.theme import Theme
 from textual.timer import Timer
 
@@ -15,6 +15,7 @@ from shapebias.core.text import printable
 from shapebias.core.units.filter import FilterError, filter_mask
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.jump import words_of
+from shapebias.tui.resizing import PaneRow
 from shapebias.tui.session import Session
 from shapebias.tui.terminal.debug_stats import MoveStats
 from shapebias.tui.terminal.graphics import Graphics
@@ -61,11 +62,11 @@ class Panes(TerminalApp):
         self._words = lru_cache(1)(self._read_words)  # of the units of a scope
         self._visited: list[Unit] = []  # units that one can go back to
         self._later: list[Unit] = []  # that one came back from, the next one last
-        self._changed_marks: list[tuple[Unit, str | None]] = []  # notes before each change, None without a mark
+        self._changed_marks: list[dict[Unit, str | None]] = []  # notes before each change, None without a mark
 
     def compose(self) -> ComposeResult:
         session = self.session
-        with Horizontal(id="panes"):
+        with PaneRow(id="panes"):
             with Vertical(id="side"):
                 yield LayerList(session.store, id="layers")
                 yield Distributions(list(session.store.models), id="spreads")
@@ -160,7 +161,7 @@ class Panes(TerminalApp):
             return
         mask = None
         try:
-            mask = filter_mask(self._condition, table) if self._condition else None
+            mask = filter_mask(self._condition, table, self.session.filters.by_name) if self._condition else None
         except FilterError as error:
             self._condition = ""
             self.complain(error)

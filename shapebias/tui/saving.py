@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shapebias.core.analysis.by_image import ImageName
 from shapebias.core.errors import ShapebiasError
+from shapebias.core.files import write_atomically
 from shapebias.core.metrics import METRICS
 from shapebias.core.pictures.tiles import View
 from shapebias.core.pictures.unit_picture import unit_picture
@@ -19,6 +22,9 @@ from shapebias.core.units.export import write_units_file
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.show import save_picture
+
+if TYPE_CHECKING:
+    from shapebias.core.report.excerpt import Excerpt
 
 
 def free_path(stem: str, suffix: str = "") -> Path:
@@ -34,6 +40,45 @@ def save_unit_picture(store: Store, unit: Unit, view: View) -> Path:
     """Save a unit's top images as a grid with captions; return the path. Raises ShapebiasError."""
     path = free_path(f"{unit.model}-{unit.layer}-{unit.index}-{view}", ".png")
     save_picture(unit_picture(store, unit, view), path)
+    return path
+
+
+def page_path(text: str) -> Path:
+    """Return the path of a page by the name that the user wrote.
+
+    Raises ShapebiasError where the name does not say a format, or where something has that name already.
+    """
+    from shapebias.core.report.markdown import pictures_beside
+
+    path = Path(text).expanduser()
+    form = path.suffix.lower()
+    if form not in (".html", ".htm", ".md"):
+        raise ShapebiasError("end the name in .html (one file) or .md (pictures beside it)")
+    for taken in (path, *([pictures_beside(path)] if form == ".md" else [])):
+        if taken.exists() or taken.is_symlink():
+            raise ShapebiasError(f"{printable(str(taken), 80)} is there already: write another name")
+    return path
+
+
+def page_problem(text: str) -> str:
+    """Return why a page cannot have this name, "" where it can."""
+    try:
+        page_path(text)
+    except ShapebiasError as error:
+        return str(error)
+    return ""
+
+
+def save_page(make: "Callable[[], Excerpt]", path: Path) -> Path:
+    """Make a page and write it, as HTML or Markdown by the ending of `path`; return the path. Raises ShapebiasError."""
+    from shapebias.core.report.markdown import write_excerpt_markdown
+    from shapebias.core.report.page import excerpt_html
+
+    excerpt = make()
+    if path.suffix.lower() == ".md":
+        write_excerpt_markdown(excerpt, path)
+    else:
+        write_atomically(path, excerpt_html(excerpt).encode("utf-8"))
     return path
 
 

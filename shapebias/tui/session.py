@@ -9,6 +9,7 @@ from shapebias.core.analysis.twins import Correlator
 from shapebias.core.pictures.tiles import View
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.units.marks import Marks
+from shapebias.core.units.saved_filters import SavedFilters
 from shapebias.core.units.table import UnitTable, load_units
 from shapebias.tui.pictures.painter import Painter
 from shapebias.tui.pictures.painters import new_painter
@@ -25,9 +26,11 @@ _TABLES = 16  # layers whose unit tables are kept
 
 @dataclass
 class Session:
-    """One run of the explorer. `marks` are empty until they are loaded; `graphics` is how pictures are drawn.
+    """One run of the explorer. `marks` and `filters` are empty until they are loaded; `graphics` is how pictures
+    are drawn.
 
-    `scope` is whose units the table has, None before the first; `kept` is a unit to be put beside others.
+    `scope` is whose units the table has, None before the first; `kept` is a unit to be put beside others,
+    `sorted_by` the column by which the table was sorted when a screen was opened.
     """
 
     store: Store
@@ -36,7 +39,9 @@ class Session:
     settings: ExplorerSettings = field(default_factory=load_settings)
     scope: Scope | None = None
     kept: Unit | None = None
+    sorted_by: str = ""
     marks: Marks = field(init=False)
+    filters: SavedFilters = field(default_factory=SavedFilters)
     correlator: Correlator = field(init=False)
     painter: Painter | None = field(init=False)
     _load_units: Callable[[str | None, str | None], UnitTable] = field(init=False, repr=False)

@@ -52,6 +52,37 @@ async def test_m_marks_and_takes_the_mark_away(store: Store) -> None:
         assert on_disk(store) == {}
 
 
+async def test_a_range_is_marked_and_undone_as_one(store: Store) -> None:
+    async with exploring(store, unit="Tiny/block3/5") as (app, pilot):
+        await pilot.press("j", "m", "k", "V", "j", "j")
+        assert "3 units: m or Space marks them" in status(app)
+        plain, chosen = app.units.render_line(2), app.units.render_line(7)
+        assert plain._segments[0].style.bgcolor != chosen._segments[0].style.bgcolor, "the range is seen"  # type: ignore[union-attr]
+        await pilot.press("space")
+        assert on_disk(store).keys() == {f"Tiny/block3/{number}" for number in (5, 6, 7)}
+        assert not app.units.has_range
+        assert "2 units marked" in status(app)
+        await pilot.press("k", "u")
+        assert on_disk(store).keys() == {"Tiny/block3/6"}, "as it was before"
+        await pilot.press("V", "k", "k", "m", "V", "j", "j", "m")
+        assert on_disk(store) == {}, "all of them were marked"
+        await pilot.press("u")
+        assert on_disk(store).keys() == {f"Tiny/block3/{number}" for number in (4, 5, 6)}
+
+
+async def test_a_range_ends_with_escape_and_where_rows_move(store: Store) -> None:
+    async with exploring(store, unit="Tiny/block3/5") as (app, pilot):
+        await pilot.press("f")
+        await write(app, pilot, "unit < 20")
+        await press(app, pilot, "enter", "V", "G")
+        assert len(app.units.selected) == 15
+        for keys in (["escape"], ["V", "j", "s"], ["V", "left_square_bracket"], ["V", "V"]):
+            await press(app, pilot, *keys)
+            assert not app.units.has_range
+        assert "filter: unit < 20" in status(app), "Escape left the range alone"
+        assert on_disk(store) == {}
+
+
 async def test_a_note_is_written_shown_and_changed(store: Store) -> None:
     async with exploring(store, unit="Tiny/block3/5") as (app, pilot):
         await pilot.press("M")

@@ -32,6 +32,8 @@ SCREENS: dict[str, list[str]] = {  # by the keys that lead there
     "models": ["o"],
     "twins": ["t"],
     "scatter": ["j", "X"],
+    "two_layers": ["T", "s", "tab"],
+    "histogram": ["s", "h", "j"],
     "pair": ["x", "j", "x"],
     "all-layers": ["0", "s"],
     "by_image": ["j", "i"],

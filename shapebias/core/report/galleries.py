@@ -63,7 +63,9 @@ def marked(scope: Scope) -> Gallery | None:
     most = 12 if scope.light else 60
     cards = [
         Card(
-            unit=unit, facts=_facts(load_units(scope.store, unit.model, unit.layer), unit.index), note=marks.note(unit)
+            unit=unit,
+            facts=unit_facts(load_units(scope.store, unit.model, unit.layer), unit.index),
+            note=marks.note(unit),
         )
         for unit in units[:most]
     ]
@@ -72,7 +74,7 @@ def marked(scope: Scope) -> Gallery | None:
     return Gallery(key="marked", title="Marked units", shelves=[Shelf(title="", rows=[cards])], note=note)
 
 
-def _facts(table: UnitTable, row: int) -> str:
+def unit_facts(table: UnitTable, row: int) -> str:
     """Return the most important numbers of the unit in a row of `table`, as text."""
     names = [name for name in ("smoothness", "class_diversity") if name in table.columns]
     parts = [f"{METRICS[name].in_words} {METRICS[name].format(table.cell(name, row))}" for name in names]
@@ -92,20 +94,25 @@ def galleries(scope: Scope) -> Iterator[Gallery]:
     """Yield the gallery of each layer, or of some where there are many. Raises StoreError for a damaged store."""
     correlator = Correlator(scope.store)
     for layer in scope.gallery_layers:
-        tables = [load_units(scope.store, model, layer) for model in scope.models if layer in scope.store.layers(model)]
-        shelves = [*_extreme_shelves(scope, tables), *_detectors(scope, tables)]
-        twins = _twins(scope, correlator, layer, [card.unit for shelf in shelves for row in shelf.rows for card in row])
-        units = f"{' and '.join(f'{len(table):,} units of {name_of(table.layers[0][0])}' for table in tables)}"
-        displayed = {card.unit for shelf in [*shelves, *twins] for row in shelf.rows for card in row}
-        left_out = sum(map(len, tables)) - len(displayed)
-        note = (
-            f"{len(displayed)} of {units}; the other {left_out:,} are in the store: shapebias explore."
-            if left_out > 0
-            else ""
-        )
-        yield Gallery(
-            key=f"layer-{scope.layers.index(layer)}", title=name_of(layer), shelves=[*shelves, *twins], note=note
-        )
+        yield layer_gallery(scope, layer, correlator)
+
+
+def layer_gallery(scope: Scope, layer: str, correlator: Correlator) -> Gallery:
+    """Return the units of a layer at the ends of the metrics, its detectors, and twins of these."""
+    tables = [load_units(scope.store, model, layer) for model in scope.models if layer in scope.store.layers(model)]
+    shelves = [*_extreme_shelves(scope, tables), *_detectors(scope, tables)]
+    twins = _twins(scope, correlator, layer, [card.unit for shelf in shelves for row in shelf.rows for card in row])
+    units = f"{' and '.join(f'{len(table):,} units of {name_of(table.layers[0][0])}' for table in tables)}"
+    displayed = {card.unit for shelf in [*shelves, *twins] for row in shelf.rows for card in row}
+    left_out = sum(map(len, tables)) - len(displayed)
+    note = (
+        f"{len(displayed)} of {units}; the other {left_out:,} are in the store: shapebias explore."
+        if left_out > 0
+        else ""
+    )
+    return Gallery(
+        key=f"layer-{scope.layers.index(layer)}", title=name_of(layer), shelves=[*shelves, *twins], note=note
+    )
 
 
 def _extreme_shelves(scope: Scope, tables: Sequence[UnitTable]) -> Iterator[Shelf]:
@@ -179,13 +186,27 @@ def _twins(scope: Scope, correlator: Correlator, layer: str, units: Sequence[Uni
         return []
     pairs = []
     for unit in dict.fromkeys(unit for unit in units if unit.model == first):
-        correlations = correlator.correlations(unit, second, layer)
-        if not np.isnan(correlations).all():
-            best = int(np.nanargmax(correlations))
-            pairs.append((unit, Unit(second, layer, best), float(correlations[best])))
+        twin = twin_in(correlator, unit, second)
+        if twin is not None:
+            pairs.append((unit, *twin))
     pairs.sort(key=lambda pair: -pair[2])
     rows = [
-        [Card(unit=unit, facts=""), Card(unit=twin, facts=f"its twin, correlation {correlation:.3f}")]
+        [Card(unit=unit, facts=""), Card(unit=twin, facts=twin_facts(correlation))]
         for unit, twin, correlation in pairs[: 2 if scope.light else 3]
     ]
     return [Shelf(title="Twins", rows=rows)] if rows else []
+
+
+def twin_in(correlator: Correlator, unit: Unit, model: str) -> tuple[Unit, float] | None:
+    """Return the unit of the same layer in `model` that correlates best with a unit, and the correlation; None where
+    none does. Raises StoreError."""
+    correlations = correlator.correlations(unit, model, unit.layer)
+    if np.isnan(correlations).all():
+        return None
+    best = int(np.nanargmax(correlations))
+    return Unit(model, unit.layer, best), float(correlations[best])
+
+
+def twin_facts(correlation: float) -> str:
+    """Return the text below the images of a twin."""
+    return f"its twin, correlation {correlation:.3f}"

@@ -1,16 +1,20 @@
-"""A report as a Markdown file and a folder of pictures beside it."""
+"""A report, or an excerpt, as a Markdown file and a folder of pictures beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from PIL import Image
 
 from shapebias.core.figures.output import drawing, save_figure
 from shapebias.core.files import cannot_write, write_text
 from shapebias.core.pictures.tiles import View
 from shapebias.core.pictures.unit_picture import unit_picture
+from shapebias.core.report.excerpt import Excerpt
 from shapebias.core.report.finding import ReportFinding
 from shapebias.core.report.galleries import Card, Gallery
 from shapebias.core.report.pictures import description
 from shapebias.core.report.report import Report
+from shapebias.core.report.scope import Scope
 from shapebias.core.report.tables import Table
 from shapebias.core.text import markdown_row, markdown_text
 
@@ -24,12 +28,46 @@ def write_markdown(report: Report, path: Path, command: str) -> None:
 
     `command` is the command line that made it. Raises StoreError for a damaged store, and CannotWriteError.
     """
-    pictures = path.with_name(f"{path.stem}-pictures")
+    _write(path, _lines(report, pictures_beside(path), command))
+
+
+def write_excerpt_markdown(excerpt: Excerpt, path: Path) -> None:
+    """Write an excerpt to `path`, its pictures to a folder named after it. Raises StoreError and CannotWriteError, and
+    ShapebiasError where it has figures and matplotlib is missing.
+    """
+    _write(path, _excerpt_lines(excerpt, pictures_beside(path)))
+
+
+def pictures_beside(path: Path) -> Path:
+    """Return the folder of the pictures of a Markdown file."""
+    return path.with_name(f"{path.stem}-pictures")
+
+
+def _write(path: Path, lines: Iterator[str]) -> None:
+    """Write the lines of a page, whose pictures are written as the lines are made."""
+    pictures = pictures_beside(path)
     try:
         pictures.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(pictures, error) from error
-    write_text(path, "\n".join(_lines(report, pictures, command)) + "\n")
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _excerpt_lines(excerpt: Excerpt, pictures: Path) -> Iterator[str]:
+    yield from _paragraphs(f"# {_plain(excerpt.title)}", _plain(excerpt.lead))
+    for number, picture in enumerate(excerpt.pictures, 1):
+        name = f"picture-{number}.png"
+        _save(picture.image, pictures / name)
+        yield from _paragraphs(
+            f"![{_plain(picture.description)}]({pictures.name}/{name})", f"*{_plain(picture.caption)}*"
+        )
+    for finding in excerpt.findings:
+        yield from _paragraphs(f"## {_plain(finding.title)}")
+        yield from _finding(finding, pictures)
+    yield from _galleries(excerpt.scope, excerpt.galleries, pictures, excerpt.view)
+    for table in excerpt.tables:
+        yield from _table(table)
+    yield from _paragraphs("In the explorer:", _code(excerpt.command))
 
 
 def _lines(report: Report, pictures: Path, command: str) -> Iterator[str]:
@@ -37,16 +75,13 @@ def _lines(report: Report, pictures: Path, command: str) -> Iterator[str]:
     if report.claims is not None:
         yield from _table(report.claims)
     for finding in report.findings:
-        yield from _paragraphs(f"### {_plain(finding.title)}", *map(_plain, finding.sentences))
-        yield from _figure(finding, pictures)
-        for table in finding.tables:
-            yield from _table(table)
+        yield from _paragraphs(f"### {_plain(finding.title)}")
+        yield from _finding(finding, pictures)
     if report.scope.shared:
         yield from _paragraphs(f"{_plain(report.about_pairs)}.")
     yield from _measured(report, command)
     yield from _paragraphs("## Units")
-    for gallery in report.galleries:
-        yield from _gallery(report, gallery, pictures)
+    yield from _galleries(report.scope, report.galleries, pictures, View.CROP)
     yield from _paragraphs("## All numbers")
     yield from _table(report.units)
 
@@ -58,6 +93,13 @@ def _plain(text: str) -> str:
 def _paragraphs(*texts: str) -> Iterator[str]:
     for text in texts:
         yield from (text, "")
+
+
+def _finding(finding: ReportFinding, pictures: Path) -> Iterator[str]:
+    yield from _paragraphs(*map(_plain, finding.sentences))
+    yield from _figure(finding, pictures)
+    for table in finding.tables:
+        yield from _table(table)
 
 
 def _figure(finding: ReportFinding, pictures: Path) -> Iterator[str]:
@@ -101,29 +143,32 @@ def _code(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def _gallery(report: Report, gallery: Gallery, pictures: Path) -> Iterator[str]:
-    yield from _paragraphs(f"### {_plain(gallery.title)}")
-    for shelf in gallery.shelves:
-        yield from _paragraphs(*([f"#### {_plain(shelf.title)}"] if shelf.title else []))
-        for card in (card for row in shelf.rows for card in row):
-            yield from _card(report, card, pictures)
-    yield from _paragraphs(*([_plain(gallery.note)] if gallery.note else []))
+def _galleries(scope: Scope, galleries: Sequence[Gallery], pictures: Path, view: View) -> Iterator[str]:
+    for gallery in galleries:
+        yield from _paragraphs(f"### {_plain(gallery.title)}")
+        for shelf in gallery.shelves:
+            yield from _paragraphs(*([f"#### {_plain(shelf.title)}"] if shelf.title else []))
+            for card in (card for row in shelf.rows for card in row):
+                yield from _card(scope, card, pictures, view)
+        yield from _paragraphs(*([_plain(gallery.note)] if gallery.note else []))
 
 
-def _card(report: Report, card: Card, pictures: Path) -> Iterator[str]:
+def _card(scope: Scope, card: Card, pictures: Path, view: View) -> Iterator[str]:
     """Write a unit's picture into the folder `pictures`, and yield the lines about it: picture, name, text, note."""
-    models = list(report.scope.store.models)
-    layers = list(report.scope.store.layers(card.unit.model))
+    models = list(scope.store.models)
+    layers = list(scope.store.layers(card.unit.model))
     name = f"unit-{models.index(card.unit.model)}-{layers.index(card.unit.layer)}-{card.unit.index}.png"
-    path = pictures / name
-    tile = _LIGHT_TILE if report.scope.light else _TILE
-    picture = unit_picture(report.scope.store, card.unit, View.CROP, tile, images=_IMAGES, columns=_COLUMNS)
+    tile = _LIGHT_TILE if scope.light else _TILE
+    _save(unit_picture(scope.store, card.unit, view, tile, images=_IMAGES, columns=_COLUMNS), pictures / name)
+    yield from _paragraphs(
+        f"![{_plain(description(scope.store, card.unit))}]({pictures.name}/{name})",
+        f"{_plain(str(card.unit))} {_plain(card.facts)}".rstrip(),
+        *([f"> {_plain(card.note)}"] if card.note else []),
+    )
+
+
+def _save(picture: Image.Image, path: Path) -> None:
     try:
         picture.save(path, "PNG", optimize=True)
     except OSError as error:
         raise cannot_write(path, error) from error
-    yield from _paragraphs(
-        f"![{_plain(description(report.scope.store, card.unit))}]({pictures.name}/{name})",
-        f"{_plain(str(card.unit))} {_plain(card.facts)}".rstrip(),
-        *([f"> {_plain(card.note)}"] if card.note else []),
-    )

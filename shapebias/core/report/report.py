@@ -1,7 +1,9 @@
 """Collects the contents of a report, before it becomes a page."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from shapebias.core.analysis.comparison import ONE_NETWORK
 from shapebias.core.analysis.criteria import pairs_of
@@ -18,11 +20,13 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.core.units.table import UnitTable, load_units
 
+BEHAVIOUR = (behaviour.shape_bias, behaviour.accuracy, behaviour.out_of_distribution, behaviour.strength)
+EXPLANATIONS = (explanations.attribution, explanations.three_criteria)
 SUBJECTS = (  # the subjects in the order of the page
-    *(behaviour.shape_bias, behaviour.accuracy, behaviour.out_of_distribution, behaviour.strength),
+    *BEHAVIOUR,
     *(units.smoothness, units.filters, units.noise, units.diversity, units.sensitivity),
     *(units.detectors, units.ablation),
-    *(explanations.attribution, explanations.three_criteria),
+    *EXPLANATIONS,
 )
 _MOST_UNITS, _MOST_UNITS_LIGHT = 2000, 400  # largest number of rows in the table of units
 _WORDS = ("concept", "concept_category")
@@ -53,7 +57,6 @@ def report_of(scope: Scope) -> Report:
     """Return the report of a store. Raises StoreError for a damaged store, and ShapebiasError where the user's marks
     cannot be read.
     """
-    findings = [finding for subject in SUBJECTS if (finding := subject(scope)) is not None]
     marked_gallery = marked(scope)
     all_galleries = [*([] if marked_gallery is None else [marked_gallery]), *galleries(scope)]
     return Report(
@@ -62,11 +65,16 @@ def report_of(scope: Scope) -> Report:
         lead=_lead_text(scope),
         about_pairs=ONE_NETWORK,
         claims=_claims(scope),
-        findings=findings,
+        findings=findings_of(scope, SUBJECTS),
         measured=measured(scope),
         galleries=all_galleries,
         units=_unit_table(scope, set(_units_in(all_galleries))),
     )
+
+
+def findings_of(scope: Scope, subjects: Sequence[Callable[[Scope], ReportFinding | None]]) -> list[ReportFinding]:
+    """Return what is known of each subject. Raises StoreError."""
+    return [finding for subject in subjects if (finding := subject(scope)) is not None]
 
 
 def _lead_text(scope: Scope) -> str:
@@ -108,20 +116,26 @@ def _unit_table(scope: Scope, kept: set[Unit]) -> Table:
     """
     tables = [load_units(scope.store, model) for model in scope.models]
     total = sum(map(len, tables))
-    every = total <= (_MOST_UNITS_LIGHT if scope.light else _MOST_UNITS)
-    names = list(dict.fromkeys(name for table in tables for name in table.columns))
-    rows = [
-        _row(table, row, names) for table in tables for row in range(len(table)) if every or table.unit(row) in kept
+    if total <= (_MOST_UNITS_LIGHT if scope.light else _MOST_UNITS):
+        return table_of(tables, "Units")
+    known = [
+        table.take(np.array([row for row in range(len(table)) if table.unit(row) in kept], np.int64))
+        for table in tables
     ]
+    note = f"The units of the galleries, of {total:,}. All of them: shapebias units STORE --format csv."
+    return table_of(known, "Units", note)
+
+
+def table_of(tables: Sequence[UnitTable], title: str, note: str = "") -> Table:
+    """Return the units of several tables with all their metrics."""
+    names = list(dict.fromkeys(name for table in tables for name in table.columns))
+    rows = [_row(table, row, names) for table in tables for row in range(len(table))]
     columns = [words("model"), words("layer"), Heading("unit")]
     for name in names:
         metric = METRICS[name]
         hint = f"{metric.formula}. Small: {metric.low}. Large: {metric.high}."
         columns.append(Heading(metric.title, hint, not metric.is_text, filtered=name == "concept_category"))
-    note = (
-        "" if every else f"The units of the galleries, of {total:,}. All of them: shapebias units STORE --format csv."
-    )
-    return Table(title="Units", columns=columns, rows=rows, note=note)
+    return Table(title=title, columns=columns, rows=rows, note=note)
 
 
 def _row(table: UnitTable, row: int, names: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The filter language: expressions that select units of a table, such as `selectivity > 0.8 and layer ~ conv`.
 
     EXPR      = TERM {or TERM}        TERM = FACTOR {and FACTOR}
-    FACTOR    = not FACTOR | (EXPR) | COLUMN OPERATOR VALUE | (top | bottom) NUMBER[%] COLUMN
+    FACTOR    = not FACTOR | (EXPR) | @NAME | COLUMN OPERATOR VALUE | (top | bottom) NUMBER[%] COLUMN
     COLUMN    = model, layer, unit or a metric, by its name or its title (smoothness or smooth)
     OPERATOR  = < <= > >= (numbers)  = != (both)  ~ (texts: contains, upper or lower case)
     VALUE     = a number, a word, or 'text' or "text" in quotes
@@ -9,12 +9,12 @@
 Numbers are compared in the column's own precision, so that `max = 0.1` matches a float32 0.1. NaN matches no comparison
 except `!=`: `a != b` always means `not a = b`. `top 10% max` selects a tenth (rounded up) of the table's units that
 have a value, those with the largest values. `bottom 5 max` selects the five smallest. Of equal values the earlier row
-wins.
+wins. `@NAME` stands for an expression that the user saved (`saved_filters.py`).
 """
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -44,11 +44,12 @@ _ORDER: dict[str, Callable[..., Mask]] = {
 
 
 class FilterError(UsageError):
-    """The filter expression is wrong. `column` is the position of the error in it, in characters from 1."""
+    """The filter expression is wrong. `column` is the position of the error in it, in characters from 1; `what` and `hint`
+    say what is wrong, and what may be meant."""
 
     def __init__(self, problem: str, column: int, hint: str = "") -> None:
         super().__init__(f"{problem} at column {column}" + (f": {hint}" if hint else ""))
-        self.column = column
+        self.what, self.column, self.hint = what, column, hint
 
 
 @dataclass(frozen=True)
@@ -66,24 +67,30 @@ class _Token:
         return self.kind == "word" and self.text.lower() in words
 
 
-def filter_mask(text: str, table: UnitTable) -> Mask:
+def filter_mask(text: str, table: UnitTable, saved: Mapping[str, str] | None = None, defines: str = "") -> Mask:
     """Return which rows of `table` the expression `text` selects, bool [rows]; all where it is blank.
 
-    Raises FilterError where the expression is wrong.
+    `saved` are expressions by name, for `@NAME`; `defines` is the name that the expression is to have, which it cannot
+    contain. Raises FilterError where the expression is wrong.
     """
     if not text.strip():
         return np.ones(len(table), bool)
-    return _Parser(_tokens(text), table).parse()
+    return _Parser(_tokens(text), table, saved or {}, frozenset([defines])).parse()
 
 
 def select_units(
-    table: UnitTable, condition: str | None = None, sort: str | None = None, ascending: bool = False
+    table: UnitTable,
+    condition: str | None = None,
+    sort: str | None = None,
+    ascending: bool = False,
+    *,
+    saved: Mapping[str, str] | None = None,
 ) -> UnitTable:
     """Return the units of `table` that the expression `condition` selects, sorted by the metric `sort`: the largest
     first, unless `ascending`.
 
-    None selects all units, or leaves them in their order. Raises FilterError where the expression is wrong, and
-    UsageError for a metric that the table does not have.
+    None selects all units, or leaves them in their order. `saved` are expressions by name, for `@NAME`. Raises
+    FilterError where the expression is wrong, and UsageError for a metric that the table does not have.
 
     >>> layers = [("demo-s", "conv1"), ("demo-s", "conv2")]
     >>> layer, index = np.array([0, 0, 1], np.int32), np.array([0, 1, 0], np.int32)
@@ -93,7 +100,7 @@ def select_units(
     ['demo-s/conv1/1', 'demo-s/conv2/0']
     """
     if condition is not None:
-        table = table.take(np.flatnonzero(filter_mask(condition, table)))
+        table = table.take(np.flatnonzero(filter_mask(condition, table, saved)))
     return table if sort is None else table.take(table.order(sort, ascending))
 
 
@@ -130,8 +137,12 @@ def _tokens(text: str) -> list[_Token]:
 class _Parser:
     """A recursive-descent parser that evaluates the expression while it reads it."""
 
-    def __init__(self, tokens: list[_Token], table: UnitTable) -> None:
+    def __init__(
+        self, tokens: list[_Token], table: UnitTable, saved: Mapping[str, str], inside: frozenset[str]
+    ) -> None:
+        """`inside` are the names of the saved expressions in which this one is."""
         self._tokens, self._table = tokens, table
+        self._saved, self._inside = saved, inside
         self._position = 0
         self._depth = 0
 
@@ -171,11 +182,32 @@ class _Parser:
             negated = not negated
         if self._next.text == "(":
             mask = self._parentheses()
+        elif self._next.kind == "word" and self._next.text.startswith("@"):
+            mask = self._named(self._take())
         elif self._next.is_word("top", "bottom"):
             mask = self._selection(largest=self._take().is_word("top"))
         else:
             mask = self._comparison()
         return ~mask if negated else mask
+
+    def _named(self, token: _Token) -> Mask:
+        """Return which units a saved expression selects; its mistakes are at the column of its name."""
+        name = token.text[1:]
+        if name in self._inside:
+            raise FilterError(f"{printable(token.text, 40)} would contain itself", token.column)
+        if name not in self._saved:
+            hint = f"there is {', '.join(f'@{name}' for name in self._saved)}" if self._saved else ""
+            raise FilterError(
+                f"no filter is saved as {printable(token.text, 40)}",
+                token.column,
+                printable(hint) or f"{printable(token.text, 40)} = EXPRESSION in the explorer saves one",
+            )
+        expression = self._saved[name]
+        try:
+            return _Parser(_tokens(expression), self._table, self._saved, self._inside | {name}).parse()
+        except FilterError as error:
+            what = f"in {printable(token.text, 40)}, which is {printable(expression, 80)}: {error.what}"
+            raise FilterError(what, token.column, error.hint) from error
 
     def _parentheses(self) -> Mask:
         opened = self._take()

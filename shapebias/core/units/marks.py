@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from shapebias.core.errors import UsageError
@@ -84,13 +85,23 @@ class Marks:
 
     def set(self, unit: Unit, note: str = "") -> None:
         """Mark a unit, or change its note. Raises ShapebiasError where that cannot be written to the disk."""
-        notes, name = self._notes_of(unit)
-        notes.change(name, note)
+        self.change({unit: note})
 
     def remove(self, unit: Unit) -> None:
         """Remove a unit's mark and note. Raises ShapebiasError where that cannot be written to the disk."""
-        notes, name = self._notes_of(unit)
-        notes.change(name, None)
+        self.change({unit: None})
+
+    def change(self, notes: Mapping[Unit, str | None]) -> None:
+        """Set the notes of several units, or remove their marks where a note is None, in one write for each store.
+
+        Raises ShapebiasError where that cannot be written to the disk.
+        """
+        changes: dict[_StoreNotes, dict[str, str | None]] = {}
+        for unit, note in notes.items():
+            own, name = self._notes_of(unit)
+            changes.setdefault(own, {})[name] = note
+        for own, by_name in changes.items():
+            own.change(by_name)
 
 
 class _StoreNotes:
@@ -112,8 +123,8 @@ class _StoreNotes:
             raise damaged_state(self.path)
         self.by_unit = notes
 
-    def change(self, name: str, note: str | None) -> None:
-        """Set a unit's note, or delete it where `note` is None, in the file as it is now.
+    def change(self, notes: Mapping[str, str | None]) -> None:
+        """Set the notes of units, or delete them where they are None, in the file as it is now.
 
         Raises ShapebiasError where the file is damaged, cannot be read or cannot be written; then the change is in
         memory only.
@@ -121,8 +132,9 @@ class _StoreNotes:
         try:
             self.load()  # another explorer may have changed it; a damaged file is not written over
         finally:
-            if note is None:
-                self.by_unit.pop(name, None)
-            else:
-                self.by_unit[name] = note
+            for name, note in notes.items():
+                if note is None:
+                    self.by_unit.pop(name, None)
+                else:
+                    self.by_unit[name] = note
         write_state(self.path, {"store": self._identity, "marks": self.by_unit})

@@ -1,7 +1,7 @@
 """The screens that open over the panes, by the name that their keys give: `Command(KEY, "screen('NAME')")`."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from textual.screen import Screen
 
@@ -14,14 +14,24 @@ from shapebias.tui.screens.help import HelpScreen
 from shapebias.tui.screens.image import ImageScreen, mapped_image, strongest_image
 from shapebias.tui.screens.layer import LayerScreen
 from shapebias.tui.screens.models import ModelScreen
-from shapebias.tui.screens.scatter import ScatterScreen
+from shapebias.tui.screens.plots.histogram import HistogramScreen
+from shapebias.tui.screens.plots.scatter import ScatterScreen
 from shapebias.tui.screens.twins import TwinsScreen
+from shapebias.tui.screens.two_layers import TwoLayersScreen
 from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.layer_list import LayerKey
 
 # Makes a screen of the layer and the unit under the cursor; None where there is none.
 MakeScreen = Callable[[Session, LayerKey | None, Unit | None], Screen[Any] | None]
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A screen that follows the table's cursor with more than its panels."""
+
+    def follow(self, unit: Unit) -> None:
+        """Show that the cursor is on a unit. Raises StoreError."""
 
 
 def _of_layer(make: Callable[[Session, LayerKey], Screen[Any]]) -> MakeScreen:
@@ -42,6 +52,8 @@ SCREENS: dict[str, MakeScreen] = {
     "models": lambda session, layer, unit: ModelScreen(session),
     "twins": _of_unit(TwinsScreen),
     "scatter": _of_unit(ScatterScreen),
+    "two_layers": _of_unit(TwoLayersScreen),
+    "histogram": _of_unit(HistogramScreen),
     "image": _of_unit(lambda session, unit: ImageScreen(session, UnitImage(unit, 0))),
     "by_image": _of_unit(lambda session, unit: ByImageScreen(session, strongest_image(session.store, unit), unit)),
     "attribution": _of_unit(

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 from textual.binding import BindingType
@@ -13,6 +12,7 @@ from textual.widgets import Static
 from shapebias.core.analysis.chance import chance_text, class_diversity_by_chance
 from shapebias.core.analysis.dissection import concepts_of
 from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import rank_text
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units.table import UnitTable
@@ -28,15 +28,15 @@ class DetailsScreen(ReadingScreen):
     def __init__(self, session: Session, unit: Unit) -> None:
         """Read the unit's layer. Raises StoreError."""
         super().__init__()
-        self._store, self._unit, self.heading = session.store, unit, str(unit)
+        self._store, self.unit, self.heading = session.store, unit, str(unit)
         self._table = session.load((unit.model, unit.layer))
         self._chance = class_diversity_by_chance(session.store, unit.model, unit.layer)
 
     def parts(self) -> list[Widget]:
         return [
-            Static(metrics_table(self._table, self._unit, self._chance), id="metrics"),
-            Static(concepts_table(self._store, self._unit), id="concepts"),
-            Static(images_table(self._store, self._unit), id="images"),
+            Static(metrics_table(self._table, self.unit, self._chance), id="metrics"),
+            Static(concepts_table(self._store, self.unit), id="concepts"),
+            Static(images_table(self._store, self.unit), id="images"),
         ]
 
 
@@ -54,22 +54,9 @@ def metrics_table(table: UnitTable, unit: Unit, chance: tuple[int, float] | None
         meaning = Text(f"{metric.low} … {metric.high}").append(f"\n{metric.formula}", style="dim")
         if name == "class_diversity" and chance is not None:
             meaning.append(f"\n{chance_text(chance)}", style="dim")
-        rank_text = "" if isinstance(value, str) else rank(np.asarray(values, np.float64), row)
-        grid.add_row(Text(metric.title, style="bold"), metric.format(value), Text(rank_text, style="dim"), meaning)
+        rank = "" if isinstance(value, str) else rank_text(np.asarray(values, np.float64), row)
+        grid.add_row(Text(metric.title, style="bold"), metric.format(value), Text(rank, style="dim"), meaning)
     return grid
-
-
-def rank(values: NDArray[np.float64], row: int) -> str:
-    """Return the rank of values[row] from the largest, as `2 of 40`, or `highest of 40`; "" where it is NaN.
-
-    Equal values share a rank, and NaN has none.
-    """
-    known = values[~np.isnan(values)]
-    if np.isnan(values[row]):
-        return ""
-    above, below = int((known > values[row]).sum()), int((known < values[row]).sum())
-    ends = [name for name, count in (("highest", above), ("lowest", below)) if count == 0 and above != below]
-    return f"{ends[0] if ends else above + 1} of {len(known)}"
 
 
 def concepts_table(store: Store, unit: Unit) -> Table:

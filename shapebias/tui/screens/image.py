@@ -65,6 +65,11 @@ class ImageScreen(Screen[None]):
         self.grid.add_class("activation")
 
     @property
+    def unit_image(self) -> UnitImage:
+        """The image that is shown, as one of its unit's."""
+        return UnitImage(self._unit, self.rank)
+
+    @property
     def image(self) -> ImageName:
         """The image that is shown."""
         return self._image_at(self.rank)

@@ -46,7 +46,7 @@ class TwinsScreen(Screen[None]):
 
     def __init__(self, session: Session, unit: Unit) -> None:
         super().__init__()
-        self._session, self._unit = session, unit
+        self._session, self.unit = session, unit
         self.panel, self.other = session.new_panel(), session.new_panel()
         self.panel.add_class("unit")
         for panel in (self.panel, self.other):
@@ -65,7 +65,7 @@ class TwinsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self._list.focus()
-        self._show(self.panel, self._unit)
+        self._show(self.panel, self.unit)
         self.run_worker(self._find, thread=True)
 
     def _show(self, panel: UnitPanel, unit: Unit) -> None:
@@ -85,7 +85,7 @@ class TwinsScreen(Screen[None]):
         Runs on a thread, since the first search reads the activations of many layers.
         """
         try:
-            candidates = find_twins(self._session.correlator, self._unit)
+            candidates = find_twins(self._session.correlator, self.unit)
         except ShapebiasError as error:
             self.app.call_later(self._fail, error)
         else:
@@ -102,9 +102,9 @@ class TwinsScreen(Screen[None]):
             return
         self.candidates, self.reading = candidates, False
         self._say(
-            f"correlation with {self._unit} over the images"
+            f"correlation with {self.unit} over the images"
             if candidates
-            else f"no unit correlates with {self._unit}: it is the same for all images, or clipped"
+            else f"no unit correlates with {self.unit}: it is the same for all images, or clipped"
         )
         width = max((len(str(candidate.unit)) for candidate in candidates), default=0)
         self._list.add_options([_line(candidate, width) for candidate in candidates])

@@ -69,6 +69,11 @@ class GridView(Widget):
         self._hovered: UnitImage | None = None
 
     @property
+    def subject(self) -> Subject | None:
+        """The subject that is shown, or will be once its picture is made."""
+        return self._subject
+
+    @property
     def picture(self) -> Picture | None:
         """The picture that is shown, None before the first."""
         return self._picture

@@ -22,12 +22,14 @@ class Purpose(StrEnum):
     FIND = "find"
     FILTER = "filter"
     NOTE = "note"
+    PAGE = "page"
 
 
 HINTS = {
     Purpose.FIND: "42, conv5, conv5/42, Model/conv5/42, a concept, a class    Enter goes there; n N next, previous",
-    Purpose.FILTER: "such as  smooth > .8 and not top 10% selectivity    Tab completes, Enter keeps, Escape clears",
+    Purpose.FILTER: "such as  smooth > .8 and not top 10% selectivity    Tab completes, ↑ the last, @NAME = … saves",
     Purpose.NOTE: "Enter keeps the note, Escape leaves it as it was",
+    Purpose.PAGE: "Enter writes the page: .html is one file, .md has its pictures beside it    Escape leaves",
 }
 
 
@@ -71,6 +73,8 @@ class Prompt(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Close", show=False),
         Binding("tab", "complete", "Complete", show=False),
+        Binding("up", "recall(-1)", "The one before", show=False),
+        Binding("down", "recall(1)", "The one after", show=False),
     ]
 
     class Changed(Message):
@@ -91,6 +95,8 @@ class Prompt(Vertical):
         self.purpose = Purpose.FIND
         self._label, self._hint = Static(), Static(classes="hint", markup=False)
         self._suggester = WordSuggester()
+        self._texts = [""]  # what ↑ and ↓ go through: texts of before, then what is being written
+        self._recalled = 0
         self._input = PlainInput(compact=True, select_on_focus=False, suggester=self._suggester)
 
     def compose(self) -> ComposeResult:
@@ -99,9 +105,12 @@ class Prompt(Vertical):
             yield self._input
         yield self._hint
 
-    def open(self, purpose: Purpose, text: str, words: Sequence[str] = ()) -> None:
-        """Open the prompt with a text to change; Tab completes `words`."""
+    def open(self, purpose: Purpose, text: str, words: Sequence[str] = (), recent: Sequence[str] = ()) -> None:
+        """Open the prompt with a text to change; Tab completes `words`, ↑ goes back through `recent` texts, the newest
+        last."""
         self.purpose, self._suggester.words = purpose, words
+        self._texts = [*(one for one in recent if one != text), text]
+        self._recalled = len(self._texts) - 1
         self._label.update(purpose.value)
         with self._input.prevent(Input.Changed):
             self._input.value = text
@@ -129,15 +138,16 @@ class Prompt(Vertical):
         self._hint.update(text, layout=False)
 
     def close(self) -> None:
-        """Bring the status line, the footer and the focus of the table back."""
+        """Bring the status line, the footer and the focus of the table back, where the screen has them."""
         self._swap(False)
-        self.screen.query_one("#units").focus()
+        for table in self.screen.query("#units"):
+            table.focus()
 
     def _swap(self, prompting: bool) -> None:
         """Show the prompt, or the status line and the footer."""
         self.display = prompting
-        for other in ("#status", "Footer"):
-            self.screen.query_one(other).display = not prompting
+        for other in self.screen.query("#status, Footer"):
+            other.display = not prompting
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -151,6 +161,13 @@ class Prompt(Vertical):
         """Close the prompt, and say so."""
         self.close()
         self.post_message(self.Cancelled(self.purpose, self._input.value))
+
+    def action_recall(self, step: int) -> None:
+        """Write the text used before the one in the line, for a `step` of 1 the one after, at last what was begun."""
+        self._texts[self._recalled] = self._input.value
+        self._recalled = min(max(self._recalled + step, 0), len(self._texts) - 1)
+        self._input.value = self._texts[self._recalled]
+        self._input.cursor_position = len(self._input.value)
 
     def action_complete(self) -> None:
         """Write how the word at the cursor goes on, as it is shown."""

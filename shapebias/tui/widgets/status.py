@@ -39,6 +39,7 @@ class StatusLine(Static):
             text if unit == here else "",
             " › ".join(printable(name, 40) for name in trail),
             f"filter: {condition}" if condition else "",
+            f"{len(units.selected):,} units: m or Space marks them, Escape leaves" if units.has_range else "",
             f"{len(marks)} marked" if len(marks) else "",
             f"maps {layer.map_height} × {layer.map_width}",
             f"{metric.low} … {metric.high}" if metric is not None else "",

@@ -37,7 +37,7 @@ class UnitTableView(CursorView, can_focus=True):
 
     header = 1
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"units--header", "units--sorted", "units--cursor"} | {
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"units--header", "units--sorted", "units--cursor", "units--range"} | {
         f"units--shade-{step}" for step in range(1, SHADES + 1)
     }
     DEFAULT_CSS = """
@@ -46,6 +46,7 @@ class UnitTableView(CursorView, can_focus=True):
     UnitTableView > .units--sorted { color: $text-accent; }
     UnitTableView > .units--cursor { background: $primary-muted; color: $text; text-style: none; }
     UnitTableView:focus > .units--cursor { background: $primary; color: $text; text-style: bold; }
+    UnitTableView > .units--range { background: $accent 25%; color: $text; }
     UnitTableView > .units--shade-1 { background: $primary 8%; }
     UnitTableView > .units--shade-2 { background: $primary 16%; }
     UnitTableView > .units--shade-3 { background: $primary 26%; }
@@ -82,7 +83,9 @@ class UnitTableView(CursorView, can_focus=True):
         self._columns: dict[str, Column] = {}
         self._edges = [0, self._names]  # where the columns begin, and where the last one ends, in cells
         self._step = 1
+        self._range_start: int | None = None  # the row from which a range goes to the cursor
         self.sort_by, self.ascending = _UNIT, True
+        self.title = "Units"  # in the frame
 
     @property
     def columns(self) -> list[str]:
@@ -115,6 +118,33 @@ class UnitTableView(CursorView, can_focus=True):
     def unit(self) -> Unit | None:
         """The unit under the cursor."""
         return self.unit_at(self.cursor)
+
+    @property
+    def selected(self) -> list[Unit]:
+        """The units of the range, from the top; the one under the cursor where there is no range."""
+        return [unit for unit in map(self.unit_at, self._range) if unit is not None]
+
+    @property
+    def has_range(self) -> bool:
+        """Whether moves of the cursor extend a range."""
+        return self._range_start is not None
+
+    @property
+    def _range(self) -> range:
+        """The rows of the range, or that of the cursor."""
+        start = self.cursor if self._range_start is None else self._range_start
+        return range(min(start, self.cursor), max(start, self.cursor) + 1)
+
+    def begin_range(self) -> None:
+        """Begin a range at the cursor."""
+        self._range_start = self.cursor
+        self.refresh()
+
+    def end_range(self) -> None:
+        """Leave the range, if there is one; the cursor stays where it is."""
+        if self.has_range:
+            self._range_start = None
+            self.refresh()
 
     def unit_at(self, row: int) -> Unit | None:
         """Return the unit of a row, None above the first and below the last."""
@@ -175,6 +205,7 @@ class UnitTableView(CursorView, can_focus=True):
     def _apply_mask(self, unit: Unit | None) -> None:
         """Filter the sorted rows, the cursor on `unit` or on the first."""
         assert self._table is not None
+        self._range_start = None  # rows have other places now
         self._order = self._sorted if self._mask is None else self._sorted[self._mask[self._sorted]]
         self.virtual_size = Size(self._edges[-1], len(self._order) + 1)
         row = None if unit is None else self._table.row(unit)
@@ -185,6 +216,8 @@ class UnitTableView(CursorView, can_focus=True):
 
     def moved(self, before: int) -> None:
         self._step = -1 if self.cursor < before else 1
+        if self.has_range:
+            self.refresh()
         reach = (self.cursor + self._step, self.cursor - self._step, self.cursor + 2 * self._step)
         neighbours = [unit for unit in map(self.unit_at, reach) if unit is not None]
         unit = self.unit
@@ -268,7 +301,7 @@ class UnitTableView(CursorView, can_focus=True):
         left, right = self._in_sight()
         before, behind = sum(edge < left for edge in self._edges), sum(edge > right for edge in self._edges)
         more = [f"← {before} more"] * (before > 0) + [f"{behind} more →"] * (behind > 0)
-        write_frame(self, "Units", f"{count}  {arrow} {sorted_by}", "  ".join(more))
+        write_frame(self, self.title, f"{count}  {arrow} {sorted_by}", "  ".join(more))
 
     def render_line(self, y: int) -> Strip:
         (left, right), top = self._in_sight(), int(self.scroll_offset.y)
@@ -286,7 +319,9 @@ class UnitTableView(CursorView, can_focus=True):
 
     def _row_style(self, row: int) -> Style:
         """Return the style of a row without its shading and its sort column."""
-        return self.get_component_rich_style("units--cursor") if row == self.cursor else self.rich_style
+        if row == self.cursor:
+            return self.get_component_rich_style("units--cursor")
+        return self.get_component_rich_style("units--range") if row in self._range else self.rich_style
 
     def _between(self, left: int, right: int) -> tuple[bool, list[Column], int]:
         """Return whether the first column, and which of the others, are between two cells; where the first begins."""
@@ -315,14 +350,14 @@ class UnitTableView(CursorView, can_focus=True):
     def _row(self, row: int, left: int, right: int) -> tuple[Strip, int]:
         """Return the cells of a row between two cells of the screen, and where the first begins."""
         assert self._table is not None
-        table_row, style, under_cursor = int(self._order[row]), self._row_style(row), row == self.cursor
+        table_row, style, one_colour = int(self._order[row]), self._row_style(row), row in self._range
         sorted_style = self.get_component_rich_style("units--sorted", partial=True)
         named, columns, start = self._between(left, right)
         segments = [Segment(self._unit_name(table_row) + " " * _GAP, style)] * named
         for column in columns:
-            shade = 0 if under_cursor else column.shade(table_row)
+            shade = 0 if one_colour else column.shade(table_row)
             cell_style = self.get_component_rich_style(f"units--shade-{shade}") if shade else style
-            if column.name == self.sort_by and not under_cursor:
+            if column.name == self.sort_by and not one_colour:
                 cell_style += sorted_style
             segments += [Segment(column.cell(table_row), cell_style), Segment(" " * _GAP, style)]
         return Strip(Segment.simplify(segments)), start

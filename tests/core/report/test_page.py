@@ -11,7 +11,7 @@ from shapebias.core.metrics import METRICS
 from shapebias.core.report.galleries import Gallery, galleries, marked
 from shapebias.core.report.markdown import write_markdown
 from shapebias.core.report.page import html_of
-from shapebias.core.report.pictures import unit_grid
+from shapebias.core.report.pictures import LIGHT, unit_grid
 from shapebias.core.report.report import report_of
 from shapebias.core.report.scope import Scope, scope_of
 from shapebias.core.store.opening import open_store
@@ -79,7 +79,7 @@ def test_light_is_smaller(scope: Scope) -> None:
     whole, few = ([*galleries(one)] for one in (scope, light))
     assert cards(few) < 0.75 * cards(whole)
     unit = Unit("R", "block2", 3)
-    assert len(unit_grid(scope.store, unit, light=True)) < 0.6 * len(unit_grid(scope.store, unit))
+    assert len(unit_grid(scope.store, unit, grid=LIGHT)) < 0.6 * len(unit_grid(scope.store, unit))
 
 
 def cards(galleries: list[Gallery]) -> int:

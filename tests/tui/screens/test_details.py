@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import rank_text
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.core.units.table import load_units
-from shapebias.tui.screens.details import DetailsScreen, concepts_table, images_table, metrics_table, rank
+from shapebias.tui.screens.details import DetailsScreen, concepts_table, images_table, metrics_table
 from tests.support.explorer_pilot import exploring, press
 
 
@@ -53,8 +54,8 @@ def test_every_metric_has_value_rank_and_meaning(store: Store) -> None:
 
 def test_equal_values_share_their_rank_and_nan_has_none() -> None:
     values = np.array([3.0, 1.0, 3.0, np.nan, 2.0])
-    assert [rank(values, row) for row in range(5)] == ["highest of 4", "lowest of 4", "highest of 4", "", "3 of 4"]
-    assert rank(np.array([2.0, 2.0]), 0) == "1 of 2"
+    assert [rank_text(values, row) for row in range(5)] == ["highest of 4", "lowest of 4", "highest of 4", "", "3 of 4"]
+    assert rank_text(np.array([2.0, 2.0]), 0) == "1 of 2"
 
 
 def test_concepts_and_images_are_listed(store: Store, small_store: Path) -> None:

@@ -140,3 +140,52 @@ async def test_a_million_units_are_sorted_and_filtered_without_a_pause(store: St
         await pilot.pause()
         assert min(times["sort"]) < 0.15
         assert min(times["filter"]) < 0.15, times
+
+
+async def test_filters_of_before_come_back_with_up_and_down(store: Store) -> None:
+    async with exploring(store, unit="Tiny/block3/5") as (app, pilot):
+        for condition in ("unit < 3", "unit < 9"):
+            await pilot.press("f")
+            app.prompt.query_one(Input).value = condition
+            await pilot.press("enter")
+        await press(app, pilot, "escape")
+    async with exploring(store, unit="Tiny/block3/5") as (app, pilot):
+        await pilot.press("f")
+        await write(app, pilot, "max")
+        for key, text in (("up", "unit < 9"), ("up", "unit < 3"), ("up", "unit < 3"), ("down", "unit < 9")):
+            await pilot.press(key)
+            assert app.prompt.query_one(Input).value == text
+        assert shown(app) == list(range(9)), "as if it were typed"
+        await pilot.press("down")
+        assert app.prompt.query_one(Input).value == "max", "what was begun"
+        await pilot.press("escape", "slash", "up")
+        assert app.prompt.query_one(Input).value == "", "filters are for filters"
+
+
+async def test_a_filter_is_saved_by_name_and_recalled(store: Store) -> None:
+    async with exploring(store, unit="Tiny/block3/5") as (app, pilot):
+        await pilot.press("f")
+        await write(app, pilot, "@few = unit < 9 and unitt > 3")
+        typed = app.prompt.query_one(Input)
+        assert hint(app).index("▲") == typed.content_region.x + len("@few = unit < 9 and "), "at its place in the line"
+        typed.value = "@few = unit < 9"
+        await pilot.pause()
+        assert "Enter saves it as @few" in hint(app)
+        await pilot.press("enter")
+        assert shown(app) == list(range(9))
+        assert "@few is unit < 9" in status(app)
+        assert "filter: @few" in status(app)
+    async with exploring(store, unit="Tiny/block3/5") as (app, pilot):
+        await pilot.press("f")
+        await write(app, pilot, "unit > 3 and @f")
+        await pilot.press("tab")
+        assert shown(app) == [4, 5, 6, 7, 8], "completed, and taken"
+        await press(app, pilot, "enter", "left_square_bracket")
+        assert shown(app) == [4, 5, 6, 7, 8], "in other layers, too"
+        await press(app, pilot, "f")
+        app.prompt.query_one(Input).value = "@few ="
+        await pilot.pause()
+        assert "Enter forgets @few" in hint(app)
+        await press(app, pilot, "enter")
+        assert app.session.filters.by_name == {}
+        assert len(shown(app)) > 9

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import numpy as np
-from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult, RenderResult
@@ -11,27 +10,24 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
-from textual.widget import Widget
 
 from shapebias.core.metrics import METRICS
 from shapebias.core.numbers import number_text
 from shapebias.core.store.reader import Unit
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.messages import GoTo
+from shapebias.tui.screens.plots.unit_plot import LABEL, UnitPlot, metrics_of, plotted_table
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
-from shapebias.tui.widgets.table_columns import lay_out
-from shapebias.tui.widgets.text_plots import Axis, series, spread
+from shapebias.tui.widgets.text_plots import Axis
 
 _FIRST = ("smoothness", "class_diversity")  # the metrics across and up at first, where the store has them
-_LABEL = 8  # cells for the numbers at the left
 
 
-class ScatterPlot(Widget, can_focus=True):
+class ScatterPlot(UnitPlot):
     """A mark for each unit of `table`, and a cursor on one of them, a `row`. Posts `Picked` when it moves."""
 
-    DEFAULT_CSS = "ScatterPlot { width: 3fr; height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l,right", "move(1, 0)", "Right", show=False),
         Binding("h,left", "move(-1, 0)", "Left", show=False),
@@ -43,16 +39,9 @@ class ScatterPlot(Widget, can_focus=True):
         """Says that the cursor is on another unit."""
 
     def __init__(self, table: UnitTable, row: int, across: str, up: str) -> None:
-        super().__init__(classes="framed")
-        self.table, self.row = table, row
-        self._models = series(list(dict.fromkeys(model for model, _ in table.layers)))
+        super().__init__(table, row)
         self._names = (across, up)
         self._cells = np.zeros((len(table), 2), int)  # column and row of each unit, -1 where a value is undefined
-
-    @property
-    def unit(self) -> Unit:
-        """The unit under the cursor."""
-        return self.table.unit(self.row)
 
     def show(self, across: str, up: str) -> None:
         """Show two metrics against each other."""
@@ -63,7 +52,7 @@ class ScatterPlot(Widget, can_focus=True):
     def _plot(self) -> tuple[int, int]:
         """The columns and rows that there are for marks."""
         width, height = self.content_size
-        return max(width - _LABEL - 1, 1), max(height - len(self._models) - 2, 1)
+        return max(width - LABEL - 1, 1), max(height - len(self.models) - 2, 1)
 
     def render(self) -> RenderResult:
         columns, rows = self._plot
@@ -75,45 +64,24 @@ class ScatterPlot(Widget, can_focus=True):
         self._cells[~drawn] = -1
         titles = [METRICS[name].title for name in self._names]
         write_frame(self, f"{titles[1]} ↑  {titles[0]} →", f"{int(drawn.sum()):,} units")
-        lines = [self._spread(model, values[0], across, columns) for model in self._models]
-        return Text("\n").join([*lines, *self._marks(rows, columns, up), *self._axis(across, columns)])
-
-    def _in_model(self, model: str) -> np.ndarray:
-        """Return which units are of a model, bool [rows]."""
-        return np.array([name == model for name, _ in self.table.layers], bool)[self.table.layer]
-
-    def _spread(self, model: str, values: np.ndarray, axis: Axis, columns: int) -> Text:
-        """Return the line of a model: how its values spread, the cursor's place marked."""
-        colour, mark = self._models[model]
-        chosen = axis.scaled(values[self._in_model(model)])
-        line = Text.assemble((mark.rjust(_LABEL), colour), " ", (spread(chosen, axis.low, axis.high, columns), colour))
-        if self._cells[self.row, 0] >= 0 and self.unit.model == model:
-            start = _LABEL + 1 + int(self._cells[self.row, 0])
-            line.stylize(Style(reverse=True), start, start + 1)
-        return line
+        lines = [self.spread_line(model, values[0], across, columns) for model in self.models]
+        return Text("\n").join([*lines, *self._marks(rows, columns, up), *self.axis_lines(across, columns)])
 
     def _marks(self, rows: int, columns: int, up: Axis) -> list[Text]:
         """Return the lines of marks, with the numbers of the axis before the first, the middle and the last one."""
         grid = [[(" ", "")] * columns for _ in range(rows)]
-        for model, (colour, mark) in self._models.items():
-            for column, row in self._cells[self._in_model(model)].tolist():
+        for model, (colour, mark) in self.models.items():
+            for column, row in self._cells[self.in_model(model)].tolist():
                 if column >= 0:
                     grid[row][column] = (mark, colour)
         column, row = self._cells[self.row].tolist()
         if column >= 0:
-            grid[row][column] = (grid[row][column][0], f"bold reverse {self._models[self.unit.model][0]}")
+            grid[row][column] = (grid[row][column][0], f"bold reverse {self.models[self.unit.model][0]}")
         labels = {0: up.at(1.0), rows // 2: up.at(0.5), rows - 1: up.at(0.0)}
         return [
-            Text.assemble((number_text(labels[line]) if line in labels else "").rjust(_LABEL), ("│", "dim"), *cells)
+            Text.assemble((number_text(labels[line]) if line in labels else "").rjust(LABEL), ("│", "dim"), *cells)
             for line, cells in enumerate(grid)
         ]
-
-    def _axis(self, across: Axis, columns: int) -> list[Text]:
-        """Return the line below the marks, and its numbers."""
-        low, middle, high = (number_text(across.at(share)) for share in (0.0, 0.5, 1.0))
-        room = max(columns - len(low) - len(high), len(middle))
-        numbers = f"{' ' * (_LABEL + 1)}{low}{middle.center(room)}{high}"
-        return [Text(" " * _LABEL + "└" + "─" * columns, "dim"), Text(numbers, "dim")]
 
     def pick(self, row: int) -> None:
         """Put the cursor on the unit of a row."""
@@ -142,7 +110,7 @@ class ScatterPlot(Widget, can_focus=True):
         drawn = np.flatnonzero(self._cells[:, 0] >= 0)
         if position is None or not len(drawn):
             return
-        point = np.array([position.x - _LABEL - 1, position.y - len(self._models)])
+        point = np.array([position.x - LABEL - 1, position.y - len(self.models)])
         self.pick(int(drawn[(np.abs(self._cells[drawn] - point) * [1, 2]).sum(1).argmin()]))
 
 
@@ -170,17 +138,15 @@ class ScatterScreen(Screen[None]):
         """Begin with the cursor on `unit`. Raises StoreError."""
         super().__init__()
         self._session = session
-        several = session.scope is not None and None in session.scope
-        table = session.load(session.scope if several and session.scope is not None else (None, unit.layer))
-        columns = lay_out(table, (), {}, "")
-        self._metrics = [name for name, column in columns.items() if not column.is_text] or [next(iter(table.columns))]
+        table = plotted_table(session, unit)
+        self._metrics = metrics_of(table)
         self._chosen = [self._metrics.index(name) if name in self._metrics else 0 for name in _FIRST]
-        self.plot = ScatterPlot(table, table.row(unit) or 0, *self._names)
+        self.plot = ScatterPlot(table, table.row(unit) or 0, *self.names)
         self.panel = session.new_panel()
         self.panel.follows = False
 
     @property
-    def _names(self) -> tuple[str, str]:
+    def names(self) -> tuple[str, str]:
         """The metrics across and up."""
         return self._metrics[self._chosen[0]], self._metrics[self._chosen[1]]
 
@@ -201,7 +167,7 @@ class ScatterScreen(Screen[None]):
     def action_metric(self, axis: int, step: int) -> None:
         """Show the next metric on an axis (0 across, 1 up), the previous one for a `step` of -1."""
         self._chosen[axis] = (self._chosen[axis] + step) % len(self._metrics)
-        self.plot.show(*self._names)
+        self.plot.show(*self.names)
 
     def action_here(self, step: int) -> None:
         """Go to the next unit with the same mark."""

@@ -7,7 +7,7 @@ import pytest
 
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
-from shapebias.tui.screens.scatter import ScatterScreen
+from shapebias.tui.screens.plots.scatter import ScatterScreen
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.widgets.text_plots import Axis
 from tests.support.explorer_pilot import exploring, frame, press

@@ -1,0 +1,55 @@
+"""A line at the bottom of any screen to write a name in."""
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.screen import ModalScreen
+
+from shapebias.tui.widgets.grid_view import GridView
+from shapebias.tui.widgets.prompt import Prompt, Purpose
+
+
+class AskScreen(ModalScreen[str]):
+    """Asks for a text, beginning with `text`. Its result is what was written, None where Escape left it.
+
+    `problem` returns what is wrong with a text, "" where it can be taken; it is said until there is nothing wrong.
+    """
+
+    DEFAULT_CSS = """
+    AskScreen { background: transparent; align: left bottom; }
+    AskScreen > Prompt { width: 100%; }
+    """
+
+    def __init__(self, purpose: Purpose, text: str, problem: Callable[[str], str]) -> None:
+        super().__init__()
+        self._purpose, self._text, self._problem = purpose, text, problem
+        self.prompt = Prompt()
+
+    @property
+    def room(self) -> int:
+        """The width in cells above which pictures stay: 0 where one reaches down to the line."""
+        below = self.app.screen_stack[self.app.screen_stack.index(self) - 1]
+        bottoms = [grid.region.bottom for grid in below.query(GridView) if grid.picture is not None]
+        return self.size.width if max(bottoms, default=0) <= self.size.height - 2 else 0
+
+    def compose(self) -> ComposeResult:
+        yield self.prompt
+
+    def on_mount(self) -> None:
+        self.prompt.open(self._purpose, self._text)
+
+    def on_prompt_changed(self, event: Prompt.Changed) -> None:
+        event.stop()
+
+    def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
+        event.stop()
+        text = event.text.strip()
+        problem = self._problem(text)
+        if problem:
+            self.prompt.complain(problem, 1)
+        else:
+            self.dismiss(text)
+
+    def on_prompt_cancelled(self, event: Prompt.Cancelled) -> None:
+        event.stop()
+        self.dismiss(None)

@@ -1,0 +1,54 @@
+"""Two layers side by side, each with its own sort and cursor."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from shapebias.core.store.opening import open_store
+from shapebias.core.store.reader import Store
+from shapebias.tui.screens.two_layers import TwoLayersScreen, _beside
+from shapebias.tui.terminal.graphics import Graphics
+from tests.support.explorer_pilot import exploring, frame, press
+
+pytestmark = pytest.mark.slow
+
+
+async def test_each_side_has_its_own_sort_cursor_and_layer(small_store: Path) -> None:
+    store = open_store(small_store)
+    async with exploring(store, Graphics.NONE, unit="Tiny/block1/2") as (app, pilot):
+        await press(app, pilot, "T")
+        await pilot.pause(0.1)
+        screen = app.screen
+        assert isinstance(screen, TwoLayersScreen)
+        left, right = screen.sides
+        assert (left.layer_key, right.layer_key) == (("Tiny", "block1"), ("Tiny", "block2"))
+        assert left.panel.unit == store.unit("Tiny/block1/2")
+        await pilot.press("s", "g", "tab", "s", "s", "r", "g", "j")
+        await pilot.pause(0.1)
+        best = np.argsort(-store.metric("Tiny", "block1", "smoothness"), kind="stable")
+        least = np.argsort(store.metric("Tiny", "block2", "coherence"), kind="stable")
+        assert left.panel.unit == store.unit(f"Tiny/block1/{best[0]}")
+        assert right.panel.unit == store.unit(f"Tiny/block2/{least[1]}")
+        assert frame(left.units).startswith("Tiny/block1  16 of 16  ↓ smoothness")
+        assert frame(right.units).startswith("Tiny/block2")
+        await pilot.press("right_square_bracket", "tab", "j")
+        await pilot.pause(0.1)
+        assert right.layer_key == ("Tiny", "block3")
+        assert right.units.sort_by == "coherence", "the sort stays"
+        assert left.panel.unit == store.unit(f"Tiny/block1/{best[1]}")
+        assert app.units.unit == store.unit("Tiny/block1/2"), "the panes stay where they are"
+        await pilot.press("tab", "enter")
+        await pilot.pause(0.1)
+        assert len(app.screen_stack) == 1
+        assert app.layer == ("Tiny", "block3")
+
+
+def test_the_same_layer_of_the_next_model_is_beside() -> None:
+    layers = {"S": ["a", "b"], "Other": ["c"], "R": ["b"]}
+    store = cast(Store, SimpleNamespace(models=layers, layers=layers.__getitem__))
+    assert _beside(store, ("S", "b")) == ("R", "b")
+    assert _beside(store, ("R", "b")) == ("S", "b"), "around"
+    assert _beside(store, ("S", "a")) == ("S", "b"), "no other model has it"
