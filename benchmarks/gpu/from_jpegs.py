@@ -4,8 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import Any, Self
+from typing import Any
 from unittest import mock
 
 from benchmarks.gpu.networks import spec
@@ -13,17 +12,17 @@ from benchmarks.gpu.passes import PassesContest
 from benchmarks.gpu.setup import Record, Setup
 from benchmarks.gpu.speed import seconds
 from shapebias.precompute.device import Device
-from shapebias.precompute.images.loader import Batch, Loader, load
+from shapebias.precompute.images.loader import Loader, load
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
 from shapebias.precompute.run import precompute
-from shapebias.precompute.scanning import stream
 from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.settings import DECODINGS, EXACT, Settings
 from shapebias.precompute.writer import StoreWriter
 
 TARGET = 0.9  # of the slower of decoding and the pass
 _TIMED = (
+    ("waiting for images", Loader, "next_batch"),
     ("copying", Device, "upload"),
     ("writing parts", Shards, "keep"),
     ("committing the store", StoreWriter, "commit"),
@@ -51,30 +50,6 @@ class Stages:
         self._started = now
 
 
-class _TimedLoader:
-    """A loader; `spent` are the seconds for which its batches were waited."""
-
-    def __init__(self, loader: Loader, spent: Callable[[float], None]) -> None:
-        self._loader, self._spent = loader, spent
-        self.skipped = loader.skipped
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loader.close()
-
-    def __iter__(self) -> Iterator[Batch]:
-        batches = iter(self._loader)
-        while True:
-            start = time.perf_counter()
-            batch = next(batches, None)
-            self._spent(time.perf_counter() - start)
-            if batch is None:
-                return
-            yield batch
-
-
 @contextmanager
 def timed() -> Iterator[defaultdict[str, float]]:
     """Yield the seconds that a run spends waiting for images, copying and writing, while the block runs."""
@@ -93,11 +68,7 @@ def timed() -> Iterator[defaultdict[str, float]]:
 
         return run
 
-    def timed_load(*arguments: Any, **options: Any) -> _TimedLoader:
-        return _TimedLoader(load(*arguments, **options), partial(add, "waiting for images"))
-
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(stream, "load", timed_load))
         for title, owner, name in _TIMED:
             stack.enter_context(mock.patch.object(owner, name, wrapped(title, getattr(owner, name))))
         yield spent

@@ -21,6 +21,7 @@ from shapebias.precompute.measures.activation import StatisticsPlan
 from shapebias.precompute.measures.dissection import DissectionMeasure, ThresholdMeasure
 from shapebias.precompute.measures.probe import ProbeMeasure
 from shapebias.precompute.scanning.scan import Measure
+from shapebias.precompute.scanning.upload import on_device
 
 TOP, CLASSES = 25, 1000
 Pixels = NDArray[np.uint8]
@@ -88,7 +89,8 @@ class PassesContest:
         """Return what a measure gives of all batches, as one shard."""
         shard = measure.start([self.runner])
         for first in range(0, self.images, self._batch):
-            shard.feed(Batch(np.arange(first, first + self._batch), batch, None))
+            loaded = Batch(np.arange(first, first + self._batch), batch, None)
+            shard.feed(on_device(loaded, self.runner.device))
         part = shard.part()
         self.runner.device.synchronize()
         return part

@@ -25,6 +25,7 @@ from shapebias.precompute.models.load import LoadedModel
 from shapebias.precompute.models.preprocessing import imagenet_preprocessing
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.scan import Measure
+from shapebias.precompute.scanning.upload import on_device
 from shapebias.precompute.statistics.topk import TopKResult
 
 TOP, CLASSES = 25, 8
@@ -126,7 +127,7 @@ class ReplayContest:
         for first in range(0, self._count, self._batch):
             positions = np.arange(first, min(first + self._batch, self._count))
             runner.network.images = slice(first, int(positions[-1]) + 1)
-            shard.feed(Batch(positions, pixels[positions], None))
+            shard.feed(on_device(Batch(positions, pixels[positions], None), runner.device))
         return shard.part()
 
     def probe(self, runner: Runner) -> ProbeResult:

@@ -16,6 +16,8 @@ from shapebias.core.text import printable
 from shapebias.precompute.models.preprocessing import Preprocessing
 from shapebias.precompute.settings import EARLIER_PRECISIONS, PRECISIONS
 
+Pixels = NDArray[np.uint8] | Tensor  # images uint8 [B, H, W, 3], a tensor where they are on the device already
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -101,18 +103,20 @@ class Device:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return network
 
-    def images(self, pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:
+    def images(self, pixels: Pixels, preprocessing: Preprocessing) -> Tensor:
         """Return images, uint8 [B, H, W, 3], as the network's input: float32 [B, 3, H, W], channels_last,
         normalised.
         """
         scale, shift = _normalisation(tuple(preprocessing.mean), tuple(preprocessing.std), self.device)
         return self.upload(pixels).float().mul_(scale).sub_(shift).permute(0, 3, 1, 2)
 
-    def upload(self, array: NDArray[Any]) -> Tensor:
-        """Return an array as a tensor on the device.
+    def upload(self, array: NDArray[Any] | Tensor) -> Tensor:
+        """Return an array as a tensor on the device; a tensor is there already.
 
         It is sent from page-locked memory, so that the program need not wait.
         """
+        if isinstance(array, Tensor):
+            return array
         tensor = torch.from_numpy(array)
         return tensor.pin_memory().to(self.device, non_blocking=True) if self.is_cuda else tensor
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shapebias.core.errors import ShapebiasError
 
-Pixels = NDArray[np.uint8]
+Images = TypeVar("Images", NDArray[np.uint8], torch.Tensor)
 Result = TypeVar("Result")
 
 # Error messages of PyTorch, CUDA, cuDNN and cuBLAS when memory is full; some are in a plain RuntimeError.
@@ -47,7 +47,7 @@ def memory_guarded(message: str) -> Iterator[None]:
         raise OutOfMemoryError(message) from error
 
 
-def in_parts(action: Callable[[Pixels], Result], batch: Pixels) -> list[Result]:
+def in_parts(action: Callable[[Images], Result], batch: Images) -> list[Result]:
     """Return the result of `action` for a batch of images, or, where memory is too small, for its halves, quarters and
     so on, in order.
 

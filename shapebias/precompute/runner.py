@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
-from shapebias.precompute.device import Device
+from shapebias.precompute.device import Device, Pixels
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.images.labels import Match, match_outputs
@@ -25,8 +25,6 @@ from shapebias.precompute.models.outputs import find_scores, return_scores
 from shapebias.precompute.models.unwrapping import takes_videos
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.statistics.kernels.on_cpu import find_largest
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass
@@ -79,7 +77,7 @@ class Runner:
         OutOfMemoryError where the batch does not fit.
         """
         if len(pixels) == 1 and not self.takes_one:
-            scores = self.forward(np.repeat(pixels, 2, 0), None if see is None else _of_first(see))
+            scores = self.forward(pixels[[0, 0]], None if see is None else _of_first(see))
             return None if scores is None else scores[:1]
         with self.guarded(), self.device.inference():
             if see is None:
@@ -207,7 +205,7 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, s
     return Runner(model, device, network, trace, chosen, outputs, match, takes_one=alone is not None)
 
 
-def _noise(model: LoadedModel) -> Pixels:
+def _noise(model: LoadedModel) -> NDArray[np.uint8]:
     """Return a dark and a bright image of noise, uint8 [2, H, W, 3], since outputs that depend on the whole batch then
     differ.
     """

@@ -14,7 +14,7 @@ from shapebias.core.remote import is_url
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.precompute.device import Precision, choose_device, choose_precision
+from shapebias.precompute.device import Pixels, Precision, choose_device, choose_precision
 from shapebias.precompute.inputs import list_images
 from shapebias.precompute.memory import in_parts
 from shapebias.precompute.models.spec import ModelSpec, parse_spec, parse_specs
@@ -172,7 +172,7 @@ def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
     if len(layers) < len(units):
         raise ShapebiasError(f"{units[0].model} has other layers than in the store: make the store again")
 
-    def maps_of(pixels: NDArray[np.uint8]) -> dict[Unit, NDArray[np.float64]]:
+    def maps_of(pixels: Pixels) -> dict[Unit, NDArray[np.float64]]:
         maps: dict[Unit, NDArray[np.float64]] = {}
 
         def see(index: int, output: Tensor) -> None:
@@ -185,7 +185,7 @@ def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
 
     title = f"{units[0].model}: computing again"
     for batch in prepared.stream.again(title, runner.geometry, prepared.positions):
-        for part in in_parts(maps_of, batch.pixels):
+        for part in in_parts(maps_of, batch.sent):
             for unit, maps in part.items():
                 plain[unit].see(maps)
     return plain

@@ -15,6 +15,10 @@ def number(path: bytes) -> np.ndarray:
     return np.full((16, 16, 3), int(path.rpartition(b"/")[2][1:]), np.uint8)
 
 
+def numbered_pair(path: bytes) -> np.ndarray:
+    return np.stack([number(path), number(path) + 100])
+
+
 def moody(path: bytes) -> np.ndarray:
     match path.rpartition(b"/")[2][:1]:
         case b"k":

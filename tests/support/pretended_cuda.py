@@ -6,14 +6,16 @@ counted as CUDA would.
     print(gpu.counts)
 
 Operations check devices as CUDA's kernels do (`DeviceMismatchError`). Counted are `kernel`s, host synchronisations
-(`sync …`), copies (`copy …`) and their bytes. With `memory` an operation whose results are larger fails as CUDA does
-where memory is full. Gradients are walked by `python_autograd`: PyTorch's own engine asks the driver for
+(`sync …`), copies (`copy …`) and their bytes. What is copied on a stream of its own must stay as it is until the
+program can know that the copy has ended (`OverwrittenError`). With `memory` an operation whose results are larger fails
+as CUDA does where memory is full. Gradients are walked by `python_autograd`: PyTorch's own engine asks the driver for
 streams.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -22,6 +24,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from tests.support.pretended_streams import Event, Stream
 from tests.support.python_autograd import backward, grad
 
 CUDA = torch.device("cuda:0")
@@ -84,7 +87,7 @@ class CudaTensor(torch.Tensor):
         return _running().run(func, args, kwargs or {})
 
     def tolist(self) -> Any:
-        _running().counts["sync tolist"] += 1
+        _running().wait("tolist")
         return self.values.tolist()
 
     def numpy(self, *, force: bool = False) -> Any:
@@ -107,15 +110,39 @@ class PretendedGpu:
         self.memory = memory
         self._full, self._function = full, function
         self._pinned: set[int] = set()  # addresses of storages
+        self.registered: dict[int, int] = {}  # bytes by address
+        self.registering = True  # whether the system lets memory be registered
+        self.streams = [Stream(self.counts)]  # the current one comes last
 
     @property
     def waits(self) -> int:
         """Return how often the host waited for the device, copies from pageable memory included."""
         return sum(count for kind, count in self.counts.items() if kind.startswith("sync "))
 
+    def wait(self, what: str) -> None:
+        """Count that the host waits for the device."""
+        self.counts[f"sync {what}"] += 1
+        self.streams[0].passes()
+
     def pin(self, tensor: torch.Tensor) -> None:
         """Take a tensor's memory as page-locked."""
         self._pinned.add(tensor.untyped_storage().data_ptr())
+
+    def register(self, address: int, size: int, flags: int) -> int:
+        """Page-lock memory, as cudaHostRegister does, and return its error."""
+        if self.registering:
+            self.registered[address] = size
+        return 0 if self.registering else 304
+
+    def unregister(self, address: int) -> int:
+        """Unlock memory, as cudaHostUnregister does."""
+        del self.registered[address]
+        return 0
+
+    def _is_pinned(self, tensor: torch.Tensor) -> bool:
+        address = tensor.untyped_storage().data_ptr()
+        inside = any(first <= address < first + size for first, size in self.registered.items())
+        return address in self._pinned or inside
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an ATen function on the values, after the checks that CUDA makes."""
@@ -144,7 +171,7 @@ class PretendedGpu:
 
     def _pinning(self, name: str, tensor: torch.Tensor) -> Any:
         if name == "is_pinned":
-            return not isinstance(tensor, CudaTensor) and tensor.untyped_storage().data_ptr() in self._pinned
+            return not isinstance(tensor, CudaTensor) and self._is_pinned(tensor)
         if isinstance(tensor, CudaTensor):
             raise RuntimeError("cannot pin 'torch.cuda.FloatTensor' only dense CPU tensors can be pinned")
         pinned = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
@@ -160,29 +187,31 @@ class PretendedGpu:
         if name == "_to_copy" and to_gpu and not isinstance(args[0], CudaTensor):
             self._count_upload(args[0], bool(kwargs.get("non_blocking")))
         elif name == "_to_copy" and to_cpu:
-            self.counts["sync copy to the CPU"] += 1
+            self.wait("copy to the CPU")
         elif name == "copy_" and isinstance(args[0], CudaTensor) != isinstance(args[1], CudaTensor):
             if isinstance(args[0], CudaTensor):
                 self._count_upload(args[1], (len(args) > 2 and bool(args[2])) or bool(kwargs.get("non_blocking")))
             else:
-                self.counts["sync copy to the CPU"] += 1
+                self.wait("copy to the CPU")
         elif name in _WAITING:
-            self.counts[f"sync {name}"] += 1
+            self.wait(name)
         elif any(not isinstance(index, CudaTensor) for index in indices):
-            self.counts["sync upload of indices"] += 1
+            self.wait("upload of indices")
         elif any(index.dtype in (torch.bool, torch.uint8) for index in indices):
-            self.counts["sync boolean index"] += 1
+            self.wait("boolean index")
         if name not in _NO_KERNEL:
             self.counts["kernel"] += 1
             self.log.append(name)
 
     def _count_upload(self, source: torch.Tensor, non_blocking: bool) -> None:
-        pinned = source.untyped_storage().data_ptr() in self._pinned
+        pinned = self._is_pinned(source)
         dense = source.is_contiguous() or (
             source.dim() == 4 and source.is_contiguous(memory_format=torch.channels_last)
         )
         asynchronous = non_blocking and pinned and dense
         self.counts["copy to the GPU" if asynchronous else "sync copy to the GPU"] += 1
+        if asynchronous and len(self.streams) > 1:
+            self.streams[-1].copying.append((source, source.clone()))
         self.counts["bytes to the GPU"] += source.numel() * source.element_size()
 
 
@@ -248,45 +277,15 @@ class _PretendingMode(TorchDispatchMode):
         return _running().run(func, args, kwargs or {})
 
 
-class _Event:
-    """A CUDA event; the pretended device does nothing in between."""
-
-    def __init__(self, **_: Any) -> None: ...
-
-    def record(self, *_: Any) -> None:
-        _running().counts["event"] += 1
-
-    def wait(self, *_: Any) -> None: ...
-
-    def synchronize(self) -> None:
-        _running().counts["sync event"] += 1
-
-    def query(self) -> bool:
-        return True
-
-    def elapsed_time(self, other: "_Event") -> float:
-        return 1.0
-
-
-class _Stream:
-    """A CUDA stream; work given to it is done at once."""
-
-    def __init__(self, *_: Any, **__: Any) -> None: ...
-
-    def __enter__(self) -> "_Stream":
-        return self
-
-    def __exit__(self, *_: Any) -> None: ...
-
-    def synchronize(self) -> None:
-        _running().counts["sync stream"] += 1
-
-    def wait_stream(self, *_: Any) -> None: ...
-
-    def wait_event(self, *_: Any) -> None: ...
-
-    def record_event(self, event: _Event | None = None) -> _Event:
-        return event or _Event()
+@contextmanager
+def _on_stream(stream: Stream | None) -> Iterator[None]:
+    """Give the work of the block to a stream."""
+    streams = _running().streams
+    streams.append(stream or streams[0])
+    try:
+        yield
+    finally:
+        streams.pop()
 
 
 class _GeneratorType(type):
@@ -310,7 +309,7 @@ def _running() -> PretendedGpu:
 
 
 def _synchronize(device: Any = None) -> None:
-    _running().counts["sync synchronize"] += 1
+    _running().wait("synchronize")
 
 
 def _patches(gpu: PretendedGpu, capacity: int) -> dict[str, Any]:
@@ -330,10 +329,11 @@ def _patches(gpu: PretendedGpu, capacity: int) -> dict[str, Any]:
         "cuda.empty_cache": lambda: None,
         "cuda.get_rng_state": lambda device=None: None,
         "cuda.set_rng_state": lambda state, device=None: None,
-        "cuda.Event": _Event,
-        "cuda.Stream": _Stream,
-        "cuda.stream": lambda stream: stream or _Stream(),
-        "cuda.current_stream": lambda device=None: _Stream(),
+        "cuda.Event": partial(Event, gpu.counts),
+        "cuda.Stream": partial(Stream, gpu.counts),
+        "cuda.stream": _on_stream,
+        "cuda.current_stream": lambda device=None: gpu.streams[-1],
+        "cuda.cudart": lambda: SimpleNamespace(cudaHostRegister=gpu.register, cudaHostUnregister=gpu.unregister),
         "amp.autocast_mode.is_autocast_available": lambda kind: True,
         "Generator": _Generator,
         "autograd.grad": grad,

@@ -13,7 +13,7 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.shape_bias.decisions import Counts, decide
 from shapebias.core.store.reader import Store
 from shapebias.core.text import printable
-from shapebias.precompute.device import choose_device
+from shapebias.precompute.device import Pixels, choose_device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.inputs import list_images
@@ -118,11 +118,11 @@ class _Comparison:
         runner = self._runner
         for batch in stream.batches(f"{runner.model.label}: {title}", geometry, positions):
             first = 0
-            for before, after in in_parts(self._with_and_without, batch.pixels):
+            for before, after in in_parts(self._with_and_without, batch.sent):
                 yield batch.positions[first : first + len(before)], before, after
                 first += len(before)
 
-    def _with_and_without(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+    def _with_and_without(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
         """Return the scores [B, classes] with and without the units, for images uint8 [B, H, W, 3]."""
         before, after = self._runner.forward(pixels), self._runner.forward(pixels, self._silence)
         assert before is not None

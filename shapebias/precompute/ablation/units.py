@@ -14,6 +14,7 @@ from shapebias.precompute.ablation.cache import digest
 from shapebias.precompute.ablation.memory import peak_bytes
 from shapebias.precompute.ablation.next_linear import NextLinear
 from shapebias.precompute.ablation.remainder import NoRestError, Rest, take_rows
+from shapebias.precompute.device import Pixels
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.measures.categories import stimulus_geometry
@@ -146,7 +147,7 @@ class UnitAblation:
             while first < len(batch.positions):
                 some = slice(first, first + self.images)
                 try:
-                    image, unit, decided = self.decide_pixels(batch.pixels[some], choice)
+                    image, unit, decided = self.decide_pixels(batch.sent[some], choice)
                 except OutOfMemoryError as error:
                     self._take_less(error)
                     continue
@@ -163,7 +164,7 @@ class UnitAblation:
         release()
 
     def decide_pixels(
-        self, pixels: NDArray[np.uint8], choice: DecisionRule
+        self, pixels: Pixels, choice: DecisionRule
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
         """Return what `decisions` yields, for images uint8 [B, H, W, 3], of which `self.images` fit into memory.
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self, TypeVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
-from numpy.typing import NDArray
 from torch import Tensor
 
 from shapebias.core.attribution.methods import PROBABILITY
@@ -19,7 +17,7 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.text import printable
 from shapebias.precompute.attacks.descent import Normalised
 from shapebias.precompute.attribution.head import Head, find_head
-from shapebias.precompute.device import CPU, Device
+from shapebias.precompute.device import CPU, Device, Pixels
 from shapebias.precompute.memory import OutOfMemoryError, is_out_of_memory, memory_guarded, release
 from shapebias.precompute.runner import Runner
 
@@ -116,7 +114,7 @@ class Subject:
         """Lines for the user, each once."""
         return self.budget.notes
 
-    def images(self, pixels: NDArray[np.uint8]) -> Tensor:
+    def images(self, pixels: Pixels) -> Tensor:
         """Return images uint8 [B, H, W, 3] as input of methods, float32 [B, 3, H, W] in [0, 1], on the device."""
         return self.device.upload(pixels).permute(0, 3, 1, 2).float().div_(255)
 

@@ -86,17 +86,18 @@ class Annotations:
         """A function from a path to uint8 [versions, crop, crop, 3], for worker processes."""
         return partial(_pack, read=self.read, versions=self.versions, whole=self.whole, numbers=self._numbers)
 
-    def unpack(self, packed: Pixels) -> tuple[Pixels, "Labels"]:
-        """Return pixels, uint8 [B, crop, crop, 3], and labels from the result of `pack` for B images."""
+    def labels(self, packed: Pixels) -> "Labels":
+        """Return the labels of B images from the results of `pack`, uint8 [B, versions, crop, crop, 3]; [:, 0] are
+        their pixels.
+        """
         packed_labels = np.ascontiguousarray(packed[:, 1:]).reshape(len(packed), -1)[:, : 2 * self._numbers]
         numbers = np.ascontiguousarray(packed_labels).view(np.uint16)
         planes = numbers[:, self.whole :].reshape(len(packed), self.planes, self.height * self.width)
-        labels = Labels(planes, numbers[:, : self.whole], self.concepts, height=self.height, width=self.width)
-        return np.ascontiguousarray(packed[:, 0]), labels
+        return Labels(planes, numbers[:, : self.whole], self.concepts, height=self.height, width=self.width)
 
 
 def _pack(path: bytes, *, read: Callable[[bytes], LabelledImage], versions: int, whole: int, numbers: int) -> Pixels:
-    """Return an image and its labels in one array for `Annotations.unpack`."""
+    """Return an image and its labels in one array for `Annotations.labels`."""
     image = read(path)
     flat = np.zeros(numbers, np.uint16)
     covering = np.unique(image.whole[image.whole > 0])

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.versions import make_versions
 from shapebias.precompute.images.worker import Job, Outcome, Pixels, Worker, anonymous_file, map_pixels
 
-_SLOTS = 3  # batches in memory: one that the caller uses, two that the workers fill
+_AHEAD = 2  # batches that the workers fill while the caller uses others
 _WORTH = 32  # images: for fewer a worker is not worth its start
 _CHUNK = 16  # images a task: few, so that the first batch comes early; enough that messages cost nothing
 
@@ -32,13 +33,16 @@ class Batch:
     """Some images of a listing, in its order.
 
     positions:   int64 [B], where they are in the listing
-    pixels:      uint8 [B, H, W, 3], or [B, versions, H, W, 3], C-contiguous, valid until the next batch is asked for
+    pixels:      uint8 [B, H, W, 3], or [B, versions, H, W, 3] in which each version is C-contiguous; valid until the
+                 next batch is asked for
     thumbnails:  B encoded images, or None where they were not asked for
+    slot:        the part of the memory that the pixels lie in
     """
 
     positions: npt.NDArray[np.int64]
     pixels: Pixels
     thumbnails: list[bytes] | None
+    slot: int = 0
 
 
 class Loader:
@@ -56,6 +60,10 @@ class Loader:
     import it. Whatever else it raises comes out of the iteration. With `version_count` it gives as many versions of
     each image, uint8 [versions, crop, crop, 3], the first of which is the thumbnail's. `members`: where the images are,
     if in tar files.
+
+    Who uses several batches at a time says how many (`held`), asks for each by `next_batch`, and gives each back.
+
+    memory:  uint8 [slots, versions, images of a slot, crop, crop, 3], in which all batches lie
     """
 
     def __init__(
@@ -70,16 +78,16 @@ class Loader:
         decode_function: Callable[[bytes], Pixels] | None = None,
         version_count: int | None = None,
         members: Members | None = None,
+        held: int = 1,
     ) -> None:
         self.skipped: list[Skipped] = []
         self._folder = root if isinstance(root, bytes) else os.fsencode(root.absolute())
         self._paths = paths
         self._members = members
         self._batch_size = min(batch_size, max(len(paths), 1))
-        slots = _SLOTS if workers else 1
-        image = (geometry.crop, geometry.crop, 3)
-        versions = () if version_count is None else (version_count,)
-        shape = (slots * self._batch_size, *versions, *image)
+        self._single = version_count is None
+        slots = held + _AHEAD if workers else held
+        shape = (slots, version_count or 1, self._batch_size, geometry.crop, geometry.crop, 3)
         self._job = Job(decode_function or partial(read_pixels, geometry=geometry), thumbnails, shape)
         self._chunk = min(_CHUNK, -(-self._batch_size // workers)) if workers else self._batch_size
         self._next = 0
@@ -89,9 +97,9 @@ class Loader:
         self._executor: ThreadPoolExecutor | None = None
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         try:
-            self._memory = self._start(workers) if workers else np.empty(shape, np.uint8)
-            for _ in range(slots):
-                self._submit()
+            self.memory = self._start(workers) if workers else np.empty(shape, np.uint8)
+            for slot in range(slots):
+                self._submit(slot)
         except BaseException:
             self.close()
             raise
@@ -106,13 +114,29 @@ class Loader:
         if self._closed:
             raise RuntimeError("this loader is closed: make a new one to read the images again")
         try:
-            while self._pending:
-                batch = self._collect(self._pending.popleft())
-                if len(batch.positions):
-                    yield batch
-                self._submit()
+            while (batch := self.next_batch()) is not None:
+                yield batch
+                self.give_back(batch)
         finally:
             self.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next batch is decoded already."""
+        return bool(self._pending) and all(chunk.done() for chunk in self._pending[0].chunks)
+
+    def next_batch(self) -> Batch | None:
+        """Return the next batch, whose pixels stay until it is given back; None after the last."""
+        while self._pending:
+            batch = self._collect(self._pending.popleft())
+            if len(batch.positions):
+                return batch
+            self.give_back(batch)
+        return None
+
+    def give_back(self, batch: Batch) -> None:
+        """Let the workers decode other images into a batch's memory."""
+        self._submit(batch.slot)
 
     def close(self) -> None:
         """Stop the workers, and free the memory as soon as no batch uses it. A second call does nothing."""
@@ -134,38 +158,37 @@ class Loader:
             self._idle.put(worker)
         return map_pixels(file.fileno(), self._job.shape)
 
-    def _submit(self) -> None:
-        """Start decoding the next batch, into the slot that has been free longest."""
+    def _submit(self, slot: int) -> None:
+        """Start decoding the next batch into a slot."""
         first = self._next
         last = min(first + self._batch_size, len(self._paths))
         if first >= last:
             return
         self._next = last
-        row = first % len(self._memory)
-        results: list[Callable[[], list[Outcome]]] = []
+        chunks: list[_Chunk] = []
         for start in range(first, last, self._chunk):
             stop = min(start + self._chunk, last)
             addresses = [self._address(index) for index in range(start, stop)]
-            task = partial(self._decode, row + start - first, addresses)
-            results.append(self._executor.submit(task).result if self._executor else task)
-        self._pending.append(_Pending(first, self._memory[row : row + last - first], results))
+            task = partial(self._decode, slot, start - first, addresses)
+            chunks.append(self._executor.submit(task) if self._executor else _Later(task))
+        self._pending.append(_Pending(first, last - first, slot, chunks))
 
     def _address(self, index: int) -> bytes:
         """Return the address of an image for a worker, see `fetch`."""
         path = self._folder + b"/" + self._paths[index]
         return path if self._members is None else self._members.address(path, index)
 
-    def _decode(self, row: int, paths: list[bytes]) -> list[Outcome]:
+    def _decode(self, slot: int, first: int, paths: list[bytes]) -> list[Outcome]:
         if self._executor is None:
-            return self._job.run(paths, self._memory[row : row + len(paths)])
+            return self._job.run(paths, self.memory[slot, :, first : first + len(paths)])
         worker = self._idle.get()  # there are as many threads as workers
         try:
-            return worker.decode(row, paths)
+            return worker.decode(slot, first, paths)
         finally:
             self._idle.put(worker)
 
     def _collect(self, pending: "_Pending") -> Batch:
-        outcomes = [outcome for result in pending.results for outcome in result()]
+        outcomes = [outcome for chunk in pending.chunks for outcome in chunk.result()]
         kept, thumbnails = [], []
         for index, outcome in enumerate(outcomes):
             if isinstance(outcome, bytes):
@@ -173,20 +196,46 @@ class Loader:
                 thumbnails.append(outcome)
             else:
                 self.skipped.append(Skipped(self._paths[pending.first + index], outcome))
-        pixels = pending.pixels
-        if len(kept) < len(pixels):
-            pixels[: len(kept)] = pixels[kept]
+        versions = self.memory[pending.slot]
+        if len(kept) < pending.count:
+            for version in versions:
+                version[: len(kept)] = version[kept]
+        pixels = versions[0, : len(kept)] if self._single else versions[:, : len(kept)].swapaxes(0, 1)
         positions = pending.first + np.array(kept, np.int64)
-        return Batch(positions, pixels[: len(kept)], thumbnails if self._job.thumbnails else None)
+        return Batch(positions, pixels, thumbnails if self._job.thumbnails else None, pending.slot)
+
+
+class _Chunk(Protocol):
+    """The outcomes of a few images."""
+
+    def done(self) -> bool:
+        """Return whether they are there."""
+
+    def result(self) -> list[Outcome]:
+        """Return them, as soon as they are there."""
+
+
+@dataclass
+class _Later:
+    """The outcomes of images that are decoded in this process, when they are asked for."""
+
+    result: Callable[[], list[Outcome]]
+
+    def done(self) -> bool:
+        """Return whether they are there: never before."""
+        return False
 
 
 @dataclass
 class _Pending:
-    """A batch that is being decoded: where it starts in the listing, its slot, and the results of its chunks."""
+    """A batch that is being decoded: where it starts in the listing, how many images it has, its slot, and the
+    outcomes of its chunks.
+    """
 
     first: int
-    pixels: Pixels
-    results: list[Callable[[], list[Outcome]]]
+    count: int
+    slot: int
+    chunks: Sequence[_Chunk]
 
 
 def load(
@@ -199,12 +248,14 @@ def load(
     versions: tuple[str, ...] | None = None,
     seed: int = 0,
     packed: tuple[Callable[[bytes], Pixels], int] | None = None,
+    held: int = 1,
 ) -> Loader:
     """Return a loader of an image set, whether its images are files or drawn.
 
     versions:  the versions of every image to load (see `versions.Versions`)
     seed:      of the versions
     packed:    a function from a path to several arrays, and their number
+    held:      how many batches are used at a time
     """
     decode, count = (image_set.decoder(geometry), None) if packed is None else packed
     if versions is not None:
@@ -219,6 +270,7 @@ def load(
         decode_function=decode,
         version_count=count,
         members=image_set.members,
+        held=held,
     )
 
 

@@ -33,19 +33,22 @@ Outcome = bytes | str  # result of one image: its thumbnail (empty where none wa
 
 @dataclass(frozen=True)
 class Job:
-    """The work for every image, and the shape of the shared memory."""
+    """The work for every image, and the shape of the shared memory: [slots, versions, images of a slot, H, W, 3].
+
+    A version of all images of a slot lies in one piece, as a network takes it.
+    """
 
     decode: Callable[[bytes], Pixels]
     thumbnails: bool
     shape: tuple[int, ...]
 
-    def run(self, paths: list[bytes], rows: Pixels) -> list[Outcome]:
-        """Decode images into rows uint8 [images, H, W, 3] or [images, versions, H, W, 3]."""
+    def run(self, paths: list[bytes], images: Pixels) -> list[Outcome]:
+        """Decode images into uint8 [versions, images, H, W, 3]."""
         outcomes: list[Outcome] = []
-        for path, row in zip(paths, rows, strict=True):
+        for index, path in enumerate(paths):
             try:
-                row[...] = self.decode(path)
-                outcomes.append(encode_thumbnail(row if row.ndim == 3 else row[0]) if self.thumbnails else b"")
+                images[:, index] = self.decode(path)
+                outcomes.append(encode_thumbnail(images[0, index]) if self.thumbnails else b"")
             except ImageError as error:
                 outcomes.append(str(error))
         return outcomes
@@ -65,16 +68,16 @@ class Worker:
         self._ready = False
         self._process = self._start()
 
-    def decode(self, row: int, paths: list[bytes]) -> list[Outcome]:
-        """Decode images into the rows of the shared memory from `row` on.
+    def decode(self, slot: int, first: int, paths: list[bytes]) -> list[Outcome]:
+        """Decode images into a slot of the shared memory, from its `first` image on.
 
         Raises the job's errors, and `ShapebiasError` if no process can be started.
         """
-        outcomes = self._ask(row, paths)
+        outcomes = self._ask(slot, first, paths)
         if outcomes is None and len(paths) > 1:
-            return [outcome for index, path in enumerate(paths) for outcome in self.decode(row + index, [path])]
+            return [outcome for index, path in enumerate(paths) for outcome in self.decode(slot, first + index, [path])]
         if outcomes is None:  # an earlier image may have harmed the process: it is tried again in a fresh one
-            outcomes = self._ask(row, paths)
+            outcomes = self._ask(slot, first, paths)
         return outcomes or ["the decoder crashed on it"]
 
     def close(self) -> None:
@@ -83,13 +86,13 @@ class Worker:
             self._closed = True
             self._end()
 
-    def _ask(self, row: int, paths: list[bytes]) -> list[Outcome] | None:
+    def _ask(self, slot: int, first: int, paths: list[bytes]) -> list[Outcome] | None:
         """Return the answer to a task, or None if the process died during it; then there is a new process."""
         tasks, answers = _pipes(self._process)
         try:
             if not self._ready:
                 self._ready = pickle.load(answers)
-            _send((row, paths), tasks)
+            _send((slot, first, paths), tasks)
             answer: list[Outcome] | Exception = pickle.load(answers)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # ValueError: closed by another thread
             self._replace()
@@ -152,7 +155,7 @@ def anonymous_file() -> IO[bytes]:
 
 
 def map_pixels(descriptor: int, shape: tuple[int, ...]) -> Pixels:
-    """Return the file's memory as pixels uint8 [images, H, W, 3], shared by all processes that map it.
+    """Return the file's memory as pixels, uint8, shared by all processes that map it.
 
     It is freed with the last array.
     """
@@ -167,17 +170,17 @@ def _work(tasks: IO[bytes], memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(5)  # the network comes first
     job: Job = pickle.load(tasks)
-    rows = map_pixels(memory, job.shape)
+    slots = map_pixels(memory, job.shape)
     with contextlib.suppress(EOFError, BrokenPipeError), open(os.dup(1), "wb") as answers:  # noqa: PTH123 (a descriptor)
         null = os.open(os.devnull, os.O_WRONLY)
         for output in (1, 2):  # decoders in C may print messages
             os.dup2(null, output)
         _send(True, answers)
         while True:
-            row, paths = pickle.load(tasks)
+            slot, first, paths = pickle.load(tasks)
             answer: list[Outcome] | Exception
             try:
-                answer = job.run(paths, rows[row : row + len(paths)])
+                answer = job.run(paths, slots[slot, :, first : first + len(paths)])
             except Exception as error:
                 error.add_note(f"in an image worker:\n{traceback.format_exc()}")
                 answer = error

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from shapebias.precompute.attacks.attack import NORMS, Attack
 from shapebias.precompute.attacks.descent import Normalised, withstood
-from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
 from shapebias.precompute.scanning.scan import Parts
+from shapebias.precompute.scanning.upload import DeviceBatch
 
 _RIGHT = "right"
 
@@ -56,11 +56,11 @@ class AttackShard:
         self._network = Normalised(runner.network, preprocessing.mean, preprocessing.std, device)
         self._rows = Rows()
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch."""
         attacks = self._measure.attacks
         listing = self._measure.listing[batch.positions].tolist()
-        pixels = self._runner.device.upload(batch.pixels).permute(0, 3, 1, 2).float().div_(255)
+        pixels = batch.sent.permute(0, 3, 1, 2).float().div_(255)
         labels = self._runner.device.upload(self._measure.targets[batch.positions].astype(np.int64))
         # The CPU's generators, whatever the device: so random starts are the same on all of them.
         generators = [torch.Generator().manual_seed(position) for position in listing]

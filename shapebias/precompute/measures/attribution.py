@@ -17,12 +17,12 @@ from shapebias.core.store.schema import SCORES
 from shapebias.precompute.attribution.explain import explain
 from shapebias.precompute.attribution.explanation import Explanation, Question
 from shapebias.precompute.attribution.subject import NotApplicable, Subject
-from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.images.versions import CLEAN, SILHOUETTE
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
 from shapebias.precompute.scanning.scan import Parts
+from shapebias.precompute.scanning.upload import DeviceBatch
 from shapebias.precompute.scoring.scoring import BatchScores, Scoring
 from shapebias.precompute.stopwatch import Stopwatch
 
@@ -189,17 +189,17 @@ class AttributionShard:
         watched = (*(choice.name for choice in measure.choices), SCORES)
         self._watches = {name: Stopwatch(self._subject.device.device) for name in watched}
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch."""
         device = self._subject.device
-        pixels, silhouettes = (np.ascontiguousarray(batch.pixels[:, version]) for version in range(len(VERSIONS)))
-        images = self._subject.images(pixels)
+        images = self._subject.images(batch.sent[:, VERSIONS.index(CLEAN)])
         targets = device.upload(self._measure.targets[batch.positions].astype(np.int64))
         seeds = self._measure.seeds[batch.positions].tolist()
         probability = self._subject.probabilities(images, targets).cpu().numpy()
         self._rows.add({POSITION: batch.positions, _PROBABILITY: probability})
         with self._watches[SCORES].running():
-            question, masks = Question(images, targets, seeds), silhouettes[..., 0] < _BLACK
+            silhouettes = batch.pixels[:, VERSIONS.index(SILHOUETTE), ..., 0]
+            question, masks = Question(images, targets, seeds), silhouettes < _BLACK
             scores = self._measure.scoring.start(self._subject, question, batch.positions, masks)
         for choice in self._measure.choices:
             if choice.name in self._method_facts.left_out:

@@ -19,14 +19,15 @@ from shapebias.core.shape_bias.categories import (
     sixteen_classes,
 )
 from shapebias.core.shape_bias.decisions import NATIVE, decide
+from shapebias.precompute.device import Pixels
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
-from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.measures.decisions import name_decisions, read_decisions
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner, by_geometry
 from shapebias.precompute.scanning.rows import POSITION, Rows
 from shapebias.precompute.scanning.scan import Engine, Scan
+from shapebias.precompute.scanning.upload import DeviceBatch
 
 CategoryMapping = dict[str, list[int]]  # the indices of the outputs that belong to each category, by its name
 
@@ -49,10 +50,10 @@ class CategoryShard:
         self._runners, self._mappings = runners, mappings
         self._rows = Rows()
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch."""
         decided = {
-            model: decide(probabilities(runner, batch.pixels), self._mappings[model]).astype(np.int32)
+            model: decide(probabilities(runner, batch.sent), self._mappings[model]).astype(np.int32)
             for model, runner in self._runners.items()
         }
         self._rows.add({POSITION: batch.positions} | name_decisions(decided))
@@ -132,7 +133,7 @@ def stimulus_geometry(geometry: Geometry, stimuli_as: str) -> Geometry:
     return geometry.whole if stimuli_as == NATIVE else geometry
 
 
-def probabilities(runner: Runner, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def probabilities(runner: Runner, pixels: Pixels) -> NDArray[np.float32]:
     """Return the softmax of the scores of a network that gives scores, float32 [B, classes]."""
     scores = runner.forward(pixels)
     assert scores is not None

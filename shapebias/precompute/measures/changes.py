@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shapebias.precompute.device import Pixels
 from shapebias.precompute.images.distort import parse_distortion
-from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.images.versions import SILHOUETTE
 from shapebias.precompute.measures.decisions import NOT_SHOWN, name_decisions
 from shapebias.precompute.measures.sensitivity import CHANGES, ChangedActivations
 from shapebias.precompute.parts import Part, Section
-from shapebias.precompute.runner import Pixels, Runner
+from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows
+from shapebias.precompute.scanning.upload import DeviceBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class ChangeShard:
         self._models = {model: _ModelChanges(measure, model, runner) for model, runner in runners.items()}
         self._rows = Rows()
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch whose pixels come in `versions`, uint8 [B, versions, H, W, 3]."""
         exists = np.ones((len(batch.pixels), len(self._measure.distortions)), bool)
         for version, name in enumerate(self._measure.distortions):
@@ -98,7 +99,7 @@ class _ModelChanges:
         self._sums = {metric: [ChangedActivations(top) for top in lists] for metric in self._columns}
         self._named = np.unique(np.concatenate([top.ravel() for top in lists])) if lists else np.zeros(0, np.int64)
 
-    def feed(self, batch: Batch, exists: NDArray[np.bool_]) -> NDArray[np.int32] | None:
+    def feed(self, batch: DeviceBatch, exists: NDArray[np.bool_]) -> NDArray[np.int32] | None:
         """Measure a batch; return the decisions for its distorted images, int32 [images, distortions].
 
         `exists`, bool [images, distortions], says which distorted images there are; NOT_SHOWN stands for the others.
@@ -114,18 +115,18 @@ class _ModelChanges:
         existing = np.zeros_like(watched)
         existing[:, : exists.shape[1]] = exists
         if (rest := existing & ~watched).any():
-            (decided[rest],) = self._runner.of_versions(self._decide, batch.pixels[rest])
+            (decided[rest],) = self._runner.of_versions(self._decide, batch.take(rest, self._runner.device))
         return np.where(existing, decided, NOT_SHOWN)[:, : exists.shape[1]]
 
     def _decide(self, pixels: Pixels) -> list[NDArray[np.int32]]:
         return [self._runner.decide(self._runner.forward(pixels))]
 
-    def _watch(self, batch: Batch, watched: NDArray[np.bool_]) -> NDArray[np.int32] | int:
+    def _watch(self, batch: DeviceBatch, watched: NDArray[np.bool_]) -> NDArray[np.int32] | int:
         """Run the `watched` versions, bool [images, versions], and add the units' activations on them.
 
         Return the decisions for them, int32 [watched versions]; NOT_SHOWN alone where the network gives no scores.
         """
-        decided, *maxima = self._runner.of_versions(self._runner.activations, batch.pixels[watched])
+        decided, *maxima = self._runner.of_versions(self._runner.activations, batch.take(watched, self._runner.device))
         image, version = np.nonzero(watched)
         for metric, column in self._columns.items():
             rows = version == column

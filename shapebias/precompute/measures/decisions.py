@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.device import Pixels
 from shapebias.precompute.parts import Part, Section
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows, rows_by_image
 from shapebias.precompute.scanning.scan import Parts
+from shapebias.precompute.scanning.upload import DeviceBatch
 
 NOT_SHOWN = -1  # stands for the decision where an image could not be used or has no such version
 
@@ -39,12 +40,12 @@ class DecisionShard:
         self._runners, self._among = runners, among
         self._rows = Rows()
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch."""
-        decided = {model: self._decide(runner, batch.pixels)[:, None] for model, runner in self._runners.items()}
+        decided = {model: self._decide(runner, batch.sent)[:, None] for model, runner in self._runners.items()}
         self._rows.add({POSITION: batch.positions} | name_decisions(decided))
 
-    def _decide(self, runner: Runner, pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    def _decide(self, runner: Runner, pixels: Pixels) -> NDArray[np.int32]:
         """Return a model's decisions, int32 [B], indices of outputs."""
         scores = runner.forward(pixels)
         if self._among is None or scores is None:

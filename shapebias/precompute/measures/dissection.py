@@ -11,10 +11,10 @@ from torch import Tensor
 
 from shapebias.core.concepts import LayerConcepts
 from shapebias.precompute.images.annotations import Annotations
-from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.parts import Part, Section
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows
+from shapebias.precompute.scanning.upload import DeviceBatch
 from shapebias.precompute.statistics.image_batch import CPU, ImageBatch
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.overlap import AnnotatedMaps, Overlap, ShownConcepts
@@ -65,9 +65,8 @@ class ThresholdShard:
         }
         self._rows = Rows()
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch."""
-        pixels, _ = self._annotations.unpack(batch.pixels)
         self._rows.add({POSITION: batch.positions})
         for model, runner in self._runners.items():
             layers = list(self._quantiles[model].values())
@@ -77,7 +76,7 @@ class ThresholdShard:
             def see(index: int, output: Tensor, layers: list[Quantile] = layers, images: ImageBatch = images) -> None:
                 layers[index].update(Maps(output, images, paired=False))
 
-            runner.forward(pixels, see)
+            runner.forward(batch.sent[:, 0], see)
 
     def part(self) -> Part:
         """Return the positions of the images that could be read, and the quantiles' states."""
@@ -129,17 +128,16 @@ class DissectionShard:
         self._device = next(iter(runners.values())).device.device  # all runners have the same device
         self._overlaps = {model: measure.overlaps(model, runner.device.device) for model, runner in runners.items()}
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch."""
-        pixels, labels = self._annotations.unpack(batch.pixels)
-        concepts = ShownConcepts.of(labels, self._device)
+        concepts = ShownConcepts.of(self._annotations.labels(batch.pixels), self._device)
         for model, runner in self._runners.items():
             layers = list(self._overlaps[model].values())
 
             def see(index: int, output: Tensor, layers: list[Overlap] = layers) -> None:
                 layers[index].update(AnnotatedMaps(Maps(output), concepts))
 
-            runner.forward(pixels, see)
+            runner.forward(batch.sent[:, 0], see)
 
     def part(self) -> Part:
         """Return the states of the overlaps."""

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import Rows
+from shapebias.precompute.scanning.upload import DeviceBatch
 
 _EMBEDDING = "embedding"
 
@@ -44,7 +44,7 @@ class EmbeddingShard:
         self._runner = runner
         self._rows = Rows()
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch."""
         last = len(self._runner.layers) - 1
         seen: list[Tensor] = []
@@ -53,7 +53,7 @@ class EmbeddingShard:
             if index == last:
                 seen.append(output.float().mean((2, 3)))
 
-        self._runner.forward(batch.pixels, see)
+        self._runner.forward(batch.sent, see)
         self._rows.add({_EMBEDDING: seen[-1].cpu().numpy()})
 
     def part(self) -> Part:

@@ -5,7 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapebias.precompute.runner import Pixels, Runner
+from shapebias.precompute.device import Pixels
+from shapebias.precompute.runner import Runner
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.variation import Variation
 

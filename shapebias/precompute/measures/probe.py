@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shapebias.precompute.images.loader import Batch
+from shapebias.precompute.device import Pixels
 from shapebias.precompute.measures.activation import ActivationPass, LayerResult, LayerStatistics, StatisticsPlan
 from shapebias.precompute.measures.noise import NoisyVariation, noisy_metrics
 from shapebias.precompute.measures.thumbnails import Pictures
 from shapebias.precompute.parts import Part, Section
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows
+from shapebias.precompute.scanning.upload import DeviceBatch
 from shapebias.precompute.statistics.maps import Maps
 from shapebias.precompute.statistics.statistic import Statistic, merge_parts, to_part
 from shapebias.precompute.statistics.variation import VariationResult
@@ -147,14 +148,16 @@ class ProbeShard:
         self._positions = Rows()
         self._pictures = Pictures()
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch."""
         labels = self._measure.labels[batch.positions].astype(np.int64)
-        clean = batch.pixels[:, 0] if self._measure.noises else batch.pixels
+        clean, sent = batch.pixels, batch.sent
+        if self._measure.noises:
+            clean, sent = clean[:, 0], sent[:, 0]
         for model in self._models:
-            model.feed(clean, batch.positions, labels, self._measure.keys[batch.positions])
+            model.feed(sent, batch.positions, labels, self._measure.keys[batch.positions])
             for version, noisy in enumerate(model.noisy, 1):
-                noisy.run(batch.pixels[:, version])
+                noisy.run(batch.sent[:, version])
         self._positions.add({POSITION: batch.positions, _BRIGHTEST: clean.max((1, 2, 3))})
         self._pictures.feed(batch)
 
@@ -178,7 +181,7 @@ class _ModelShard:
 
     def feed(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: Pixels,
         positions: NDArray[np.int64],
         labels: NDArray[np.int64],
         keys: NDArray[np.int64],

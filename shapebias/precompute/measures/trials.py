@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.measures.decisions import name_decisions
 from shapebias.precompute.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from shapebias.precompute.parts import Part
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.rows import POSITION, Rows
+from shapebias.precompute.scanning.upload import DeviceBatch
 
 _SCALES = {  # mean, std, and the advice where the network needs these values
     "ImageNet's mean and std": (IMAGENET_MEAN, IMAGENET_STD, "add ,preprocess=imagenet to its --model"),
@@ -66,11 +66,11 @@ class TrialShard:
         self._runners = [replace(runner, model=model) for model in models]
         self._rows = Rows()
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch."""
-        flipped = np.ascontiguousarray(batch.pixels[..., ::-1])
+        flipped = batch.sent.flip(-1)
         decided = [
-            runner.decide(runner.forward(flipped if trial.bgr else batch.pixels))
+            runner.decide(runner.forward(flipped if trial.bgr else batch.sent))
             for trial, runner in zip(self._measure.trials, self._runners, strict=True)
         ]
         self._rows.add({POSITION: batch.positions} | name_decisions({self._measure.model: np.stack(decided, 1)}))

@@ -18,12 +18,12 @@ from shapebias.precompute.device import Device
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
-from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.memory import memory_guarded
 from shapebias.precompute.parts import Part
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.scanning.stream import Stream
+from shapebias.precompute.scanning.upload import DeviceBatch
 
 _SHARDS = 128  # about so many, however many images there are
 _LEAST = {"cpu": 16, "cuda": 64}  # batches a shard: fewer are not worth a file, nor that a GPU waits for its end
@@ -35,7 +35,7 @@ _SKIPPED = "skipped"  # in every part: the shard's images that could not be used
 class ShardMeasure(Protocol):
     """The measurements of one shard, made batch by batch."""
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch; its positions are those in the scan."""
 
     def part(self) -> Part:

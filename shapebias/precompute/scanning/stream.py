@@ -13,8 +13,9 @@ from shapebias.precompute.device import Device
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
-from shapebias.precompute.images.loader import Batch, Loader, default_workers, load
+from shapebias.precompute.images.loader import Loader, default_workers, load
 from shapebias.precompute.progress import Reporter
+from shapebias.precompute.scanning.upload import HELD, DeviceBatch, Uploads, on_device
 from shapebias.precompute.settings import Settings
 
 
@@ -43,7 +44,7 @@ class Stream:
         thumbnails: bool = False,
         annotations: Annotations | None = None,
         batch_size: int | None = None,
-    ) -> Iterator[Batch]:
+    ) -> Iterator[DeviceBatch]:
         """Yield batches of the images at `positions` (None: of all) in a geometry.
 
         They have `versions` where given, or their `annotations`, packed. A batch's positions are indices into
@@ -62,17 +63,24 @@ class Stream:
             versions=versions,
             seed=self.settings.seed,
             packed=None if annotations is None else (annotations.pack, annotations.versions),
+            held=HELD if self.device.is_cuda else 1,
         ) as loader:
             self.skipped = loader.skipped
-            for batch in self._timed(loader):
+            for batch in self._timed(self._sent(loader, None if annotations is None else 1)):
                 yield batch
                 self.progress.advance(int(batch.positions[-1]) + 1 - done)
                 done = int(batch.positions[-1]) + 1
             self.progress.advance(len(image_set) - done)
 
-    def _timed(self, loader: Loader) -> Iterator[Batch]:
-        """Yield the loader's batches, and count the seconds of waiting for each."""
-        batches = iter(loader)
+    def _sent(self, loader: Loader, versions: int | None) -> Iterator[DeviceBatch]:
+        """Yield the loader's batches on the device."""
+        if self.device.is_cuda:
+            yield from Uploads(loader, self.device, versions)
+        else:
+            yield from (on_device(batch, self.device) for batch in loader)
+
+    def _timed(self, batches: Iterator[DeviceBatch]) -> Iterator[DeviceBatch]:
+        """Yield batches, and count the seconds of waiting for each."""
         while True:
             start = time.perf_counter()
             batch = next(batches, None)
@@ -81,7 +89,7 @@ class Stream:
                 return
             yield batch
 
-    def again(self, title: str, geometry: Geometry, positions: NDArray[np.int64]) -> Iterator[Batch]:
+    def again(self, title: str, geometry: Geometry, positions: NDArray[np.int64]) -> Iterator[DeviceBatch]:
         """Yield batches as `batches` does, of images that could be read before. Raises ShapebiasError where one is
         gone."""
         yield from self.batches(title, geometry, positions)

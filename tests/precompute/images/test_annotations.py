@@ -50,8 +50,8 @@ def test_what_is_packed_is_unpacked(
     )
     packed = every.pack(b"")
     assert packed.shape == (every.versions, crop, crop, 3)
-    unpacked, labels = every.unpack(np.stack([packed, packed]))
-    np.testing.assert_array_equal(unpacked, [pixels, pixels])
+    np.testing.assert_array_equal(packed[0], pixels)
+    labels = every.labels(np.stack([packed, packed]))
     expected = np.zeros(1201, np.int64)  # pixels that show each concept
     for number in np.unique([*image.planes.ravel(), *whole]):
         if number:
@@ -66,16 +66,17 @@ def test_any_image_has_colours(image_folder: Path) -> None:
     every = annotate(annotated_images(images, None), geometry)
     assert every.concepts.names == COLOURS
     path = bytes(image_folder) + b"/" + images.paths[3]
-    pixels, labels = every.unpack(every.pack(path)[None])
-    np.testing.assert_array_equal(pixels[0], read_pixels(path, geometry))
-    np.testing.assert_array_equal(labels.planes[0, 0].reshape(32, 32), name_colours(pixels[0]))
+    packed = every.pack(path)
+    labels = every.labels(packed[None])
+    np.testing.assert_array_equal(packed[0], read_pixels(path, geometry))
+    np.testing.assert_array_equal(labels.planes[0, 0].reshape(32, 32), name_colours(packed[0]))
 
 
 def test_annotation_is_cropped_as_the_image_is() -> None:
     images = builtin_set("cue-conflict", 16)
     every = annotate(images, Geometry(256, 224))  # as ImageNet's networks: the annotation is of the crop's 56 x 56
     assert (every.height, every.width) == (112, 112)
-    _, labels = every.unpack(every.pack(b"x/" + images.paths[5])[None])
+    labels = every.labels(every.pack(b"x/" + images.paths[5])[None])
     annotated = annotate_path(images.paths[5])[:, 4:60, 4:60]
     np.testing.assert_array_equal(labels.planes[0].reshape(4, 112, 112), annotated.repeat(2, 1).repeat(2, 2))
 

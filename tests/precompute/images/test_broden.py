@@ -88,7 +88,8 @@ def test_a_folder_by_hand(folder: Path) -> None:
     assert broden.concepts.category == (0, 0, 2, 1, 2)  # a tree covers more as a texture
     annotations = broden.annotations(GEOMETRY)
     assert (annotations.planes, annotations.whole) == (3, 2)
-    pixels, labels = annotations.unpack(np.stack([image for image in read(annotations) if not isinstance(image, str)]))
+    packed = np.stack([image for image in read(annotations) if not isinstance(image, str)])
+    pixels, labels = packed[:, 0], annotations.labels(packed)
     assert pixels.shape == (2, 32, 32, 3)
     expected = np.asarray(Image.open(folder / "images" / "a.png").resize((32, 32), Image.Resampling.BILINEAR))
     np.testing.assert_array_equal(pixels[0], expected)  # the whole image, though the network's own geometry crops
@@ -109,8 +110,8 @@ def test_the_built_in_images_written_and_read_again(tmp_path: Path) -> None:
     assert broden.concepts == CONCEPTS
     annotations = broden.annotations(Geometry(64, 64))
     assert annotations.image_set.paths == builtin_set("cue-conflict", 32).paths
-    packed = read(annotations)
-    pixels, labels = annotations.unpack(np.stack([image for image in packed if not isinstance(image, str)]))
+    packed = np.stack([image for image in read(annotations) if not isinstance(image, str)])
+    pixels, labels = packed[:, 0], annotations.labels(packed)
     for path, image, planes in zip(annotations.image_set.paths, pixels, labels.planes, strict=True):
         np.testing.assert_array_equal(image, draw_path(path))
         np.testing.assert_array_equal(planes.reshape(4, 64, 64), annotate_path(path))

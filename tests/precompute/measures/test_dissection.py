@@ -79,9 +79,9 @@ def all_maps(network: Path, images_source: str) -> tuple[list[np.ndarray], list[
     runner = prepare(load_model(parse_spec(f"{network}:build")), images, choose_device("cpu", "auto"), "paper")
     every = annotate(annotated_images(images, None), runner.geometry)
     packed = np.stack([every.pack(bytes(images.root) + b"/" + path) for path in images.paths])
-    pixels, labels = every.unpack(packed)
+    labels = every.labels(packed)
     maps: dict[int, Tensor] = {}
-    runner.forward(pixels, lambda index, output: maps.update({index: output.clone()}))
+    runner.forward(packed[:, 0], lambda index, output: maps.update({index: output.clone()}))
     numbers = np.arange(1, len(every.concepts) + 1)
     masks = [
         [(planes.reshape(-1, every.height, every.width) == number).any(0) for number in numbers]

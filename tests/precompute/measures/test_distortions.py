@@ -17,6 +17,7 @@ from shapebias.precompute.memory import OutOfMemoryError
 from shapebias.precompute.models.load import load_model
 from shapebias.precompute.models.spec import parse_spec
 from shapebias.precompute.runner import Runner, prepare
+from shapebias.precompute.scanning.upload import DeviceBatch, on_device
 from tests.support.plain_run import MODELS, PlainRun, pixels
 
 FIVE = ("grey", "blur", "noise", "jpeg", "contour")
@@ -110,12 +111,12 @@ class Counted:
         self.forwards.append(len(inputs[0]))
 
 
-def versions_of(images: int, count: int) -> Batch:
+def versions_of(images: int, count: int) -> DeviceBatch:
     crop = np.random.default_rng(0).integers(0, 255, (images, count, 32, 32, 3), np.uint8)
-    return Batch(np.arange(images), crop, None)
+    return on_device(Batch(np.arange(images), crop, None), CPU)
 
 
-def decided(runner: Runner, batch: Batch, names: tuple[str, ...]) -> np.ndarray:
+def decided(runner: Runner, batch: DeviceBatch, names: tuple[str, ...]) -> np.ndarray:
     shard = ChangeMeasure(models=(0,), distortions=names, lists={}).start([runner])
     shard.feed(batch)
     return shard.part()["0"]

@@ -13,7 +13,6 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.precompute.device import choose_device
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
-from shapebias.precompute.images.loader import Batch
 from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.parts import Part
 from shapebias.precompute.progress import Silent
@@ -22,6 +21,7 @@ from shapebias.precompute.scanning.rows import Rows, rows_by_image
 from shapebias.precompute.scanning.scan import Scan, measure_shards, skipped_images
 from shapebias.precompute.scanning.shards import Shards
 from shapebias.precompute.scanning.stream import Stream
+from shapebias.precompute.scanning.upload import DeviceBatch
 from shapebias.precompute.settings import Settings
 
 SQUARE = Geometry(32, 32)
@@ -38,7 +38,7 @@ class BrightnessShard:
     def __init__(self) -> None:
         self.rows = Rows()
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: DeviceBatch) -> None:
         self.rows.add({"position": batch.positions, "mean": batch.pixels.mean((1, 2, 3))})
 
     def part(self) -> Part:
