@@ -37,7 +37,7 @@ SCORED = ("insertion", "deletion", "insertion_max", "deletion_max")
 
 
 def members(folder: Path) -> list[tuple[Path, Path]]:
-    """Return the files of the pairs of other seeds, which `shapebias train --seeds` calls NAME-1.safetensors and so on."""
+    """Return the files of the pairs of other seeds, which `shapebias train --seeds` names NAME-1.safetensors and on."""
     standard, robust = PHOTO_PAIR
     pairs = [
         (path, path.with_name(path.name.replace(standard, robust, 1)))

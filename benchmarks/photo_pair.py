@@ -59,7 +59,7 @@ This page is written by `python -m benchmarks.photo_pair`, which says how.
 """
 
 
-def make_store(options: argparse.Namespace, path: Path, models: Sequence[str]) -> Store:
+def make_store(options: argparse.Namespace, path: Path, models: Sequence[str], epsilons: Sequence[float]) -> Store:
     """Return the store of a pair, made where it is not there."""
     if not path.exists():
         settings = Settings(
@@ -68,7 +68,8 @@ def make_store(options: argparse.Namespace, path: Path, models: Sequence[str]) -
             store=path,
             limit=options.limit,
             passes=parse_passes("all,attribution"),
-            attacks=tuple(parse_attack(f"l2:{epsilon:g}") for epsilon in EPSILONS),
+            attribution_images=options.attribution_images,
+            attacks=tuple(parse_attack(f"l2:{epsilon:g}") for epsilon in epsilons),
             cue_conflict=options.cue_conflict,
             ood=parse_sets(options.ood),
         )
@@ -82,7 +83,7 @@ def family_section(options: argparse.Namespace) -> list[str]:
     pairs = members(options.seeds) if options.seeds else []
     stores = [options.store.with_stem(f"{options.store.stem}-{seed}") for seed in range(1, len(pairs) + 1)]
     for store, files in zip(stores, pairs, strict=True):
-        make_store(options, store, [str(file) for file in files])
+        make_store(options, store, [str(file) for file in files], [CHECKED])
     return families([options.store, *stores]) if pairs else []
 
 
@@ -271,10 +272,11 @@ def main() -> None:
     parser.add_argument("--checked", type=int, default=500, help="images that the other attack is tried on")
     parser.add_argument("--cue-conflict", metavar="IMAGES")
     parser.add_argument("--ood", metavar="NAME=IMAGES", action="append", default=[])
+    parser.add_argument("--attribution-images", type=int, default=32)
     parser.add_argument("--seeds", type=Path, help="the folder of the pairs of other seeds")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    store = make_store(options, options.store, PHOTO_PAIR)
+    store = make_store(options, options.store, PHOTO_PAIR, EPSILONS)
     lines = [
         *INTRODUCTION.splitlines(),
         "",
