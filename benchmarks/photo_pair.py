@@ -1,14 +1,15 @@
 """Write docs/photo-pair.md: a description of the pair on photos and everything measured on it.
 
     python -m benchmarks.photo_pair --store photo.zarr --images cifar10:test [--limit 2000] [--cue-conflict STIMULI] \
-                                    [--ood edge=STIMULI]... [--write docs/photo-pair.md]
+                                    [--ood edge=STIMULI]... [--seeds NETWORKS] [--write docs/photo-pair.md]
 
-Makes the store where it is not there yet, and reads everything from it but the check of the robust accuracies, by
-another package's attack. The recipe and the log of the training are read from the networks' files.
+NETWORKS is a folder with pairs of other seeds (photo-s-1.safetensors, photo-r-1.safetensors, ...). Makes a store for
+each pair where it is not there yet, beside the first, and reads everything from them but the check of the robust
+accuracies, by another package's attack. The recipe and the log of the training are read from the networks' files.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from benchmarks.docs_tables import pair_table
 from benchmarks.pair_training import command, log, minutes, publish, table, trained
+from benchmarks.photo_families import families, members
 from shapebias.core.analysis.accuracy import Accuracy, accuracies
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.analysis.ood import ood_accuracies
@@ -46,7 +48,7 @@ METRICS = (
 INTRODUCTION = """\
 # The pair on photos
 
-`photo-s` and `photo-r` are the network `photo` of `shapebias train` (six convolutions of 16 to 128 units for 32 px
+`photo-s` and `photo-r` are the network `photo` of `shapebias train` (eight convolutions of 16 to 128 units for 32 px
 images, with maps of at least 8 x 8 positions), trained on photos of CIFAR-10's ten classes (Krizhevsky 2009) as they
 are, and on the same photos under attack. No image comes with the program: `--images cifar10:test` downloads them
 ([images.md](images.md)).
@@ -57,22 +59,32 @@ This page is written by `python -m benchmarks.photo_pair`, which says how.
 """
 
 
-def make_store(options: argparse.Namespace) -> Store:
-    """Return the store of the pair, made where it is not there."""
-    if not options.store.exists():
+def make_store(options: argparse.Namespace, path: Path, models: Sequence[str], epsilons: Sequence[float]) -> Store:
+    """Return the store of a pair, made where it is not there."""
+    if not path.exists():
         settings = Settings(
-            models=parse_specs(list(PHOTO_PAIR)),
+            models=parse_specs(list(models)),
             images=options.images,
-            store=options.store,
+            store=path,
             limit=options.limit,
-            passes=parse_passes("all"),
-            attacks=tuple(parse_attack(f"l2:{epsilon:g}") for epsilon in EPSILONS),
+            passes=parse_passes("all,attribution"),
+            attribution_images=options.attribution_images,
+            attacks=tuple(parse_attack(f"l2:{epsilon:g}") for epsilon in epsilons),
             cue_conflict=options.cue_conflict,
             ood=parse_sets(options.ood),
         )
         with console_progress() as progress:
             print(precompute(settings, progress).text())
-    return open_store(str(options.store))
+    return open_store(str(path))
+
+
+def family_section(options: argparse.Namespace) -> list[str]:
+    """Return the section on pairs of other seeds; nothing where there are none."""
+    pairs = members(options.seeds) if options.seeds else []
+    stores = [options.store.with_stem(f"{options.store.stem}-{seed}") for seed in range(1, len(pairs) + 1)]
+    for store, files in zip(stores, pairs, strict=True):
+        make_store(options, store, [str(file) for file in files], [CHECKED])
+    return families([options.store, *stores]) if pairs else []
 
 
 def training() -> list[str]:
@@ -86,8 +98,8 @@ def training() -> list[str]:
         "",
         *(f"    {command(name, 'cifar10-train')}" for name in PHOTO_PAIR),
         "",
-        f"Together {sum(map(minutes, PHOTO_PAIR)):.0f} minutes on 2 cores that other jobs kept busy. "
-        "The log is at the end.",
+        f"Together {sum(map(minutes, PHOTO_PAIR)):.0f} minutes on 2 cores that other jobs kept busy; `--seeds 0,1,2` "
+        "trains three of each. The log is at the end.",
         "",
     ]
 
@@ -244,11 +256,9 @@ def claims(store: Store) -> list[str]:
         "- Not measured: that it detects lower-level concepts. The photos' pixels are labelled with colours only "
         "([dissection.md](dissection.md)).",
         "",
-        "A claim about layers is *shown* where it holds for the means of all six, *reversed* where it holds for none. "
-        "It is one pair of one seed, so that no verdict is more than what these two networks do "
-        "([simplicity.md](simplicity.md)). Families of networks are a command away, and were not trained here: "
-        "`shapebias train ... --seeds 0,1,2`, then `shapebias compare ... --group S=... --group R=...` tests over "
-        "networks ([models.md](models.md)).",
+        "A claim about layers is *shown* where it holds for the means of all of them, *reversed* where it holds for "
+        "none. It is one pair of one seed, so that no verdict is more than what these two networks do "
+        "([simplicity.md](simplicity.md)): [networks of other seeds](#3-standard-and-3-robust-networks) say more.",
         "",
     ]
 
@@ -262,9 +272,11 @@ def main() -> None:
     parser.add_argument("--checked", type=int, default=500, help="images that the other attack is tried on")
     parser.add_argument("--cue-conflict", metavar="IMAGES")
     parser.add_argument("--ood", metavar="NAME=IMAGES", action="append", default=[])
+    parser.add_argument("--attribution-images", type=int, default=32)
+    parser.add_argument("--seeds", type=Path, help="the folder of the pairs of other seeds")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    store = make_store(options)
+    store = make_store(options, options.store, PHOTO_PAIR, EPSILONS)
     lines = [
         *INTRODUCTION.splitlines(),
         "",
@@ -275,6 +287,7 @@ def main() -> None:
         *cue_conflict(store),
         *out_of_distribution(store),
         *layers(store),
+        *family_section(options),
         "## Log",
         "",
         *(line for name in PHOTO_PAIR for line in log(name)),

@@ -13,11 +13,13 @@ def test_its_layers_are_its_convolutions_on_maps_of_at_least_8_px() -> None:
     layers = Trace(network, torch.zeros(1, 3, side, side)).choose("paper")
     assert [(layer.name, layer.units, layer.height) for layer in layers] == [
         ("conv1", 16, 32),
-        ("conv2", 32, 16),
+        ("conv2", 32, 32),
         ("conv3", 32, 16),
-        ("conv4", 64, 16),
-        ("conv5", 128, 8),
-        ("conv6", 64, 8),
+        ("conv4", 32, 16),
+        ("conv5", 64, 16),
+        ("conv6", 128, 8),
+        ("conv7", 128, 8),
+        ("conv8", 128, 8),
     ]
     assert sum(parameter.numel() for parameter in network.parameters()) < 750_000  # 3 MB
 
