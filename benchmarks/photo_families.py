@@ -109,7 +109,7 @@ def _shape(store: Store, groups: tuple[list[str], list[str]]) -> list[str]:
 def _claims(store: Store, pairs: list[tuple[str, str]]) -> list[str]:
     by_pair = [{claim.name: claim for claim in claims_of(store, *pair)} for pair in pairs]
     rows = [
-        [claim.finding, *(f"{by_name[name].here}: **{by_name[name].verdict}**" for by_name in by_pair)]
+        [claim.finding, *(f"{by_name[name].measured}: **{by_name[name].verdict}**" for by_name in by_pair)]
         for name, claim in by_pair[0].items()
         if all(name in by_name for by_name in by_pair)
     ]

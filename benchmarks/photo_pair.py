@@ -237,7 +237,7 @@ def layers(store: Store) -> list[str]:
 def claims(store: Store) -> list[str]:
     """Return the paper's claims one by one."""
     claims = claims_of(store, *PHOTO_PAIR)
-    rows = [[claim.finding, claim.here, f"**{claim.verdict}**"] for claim in claims]
+    rows = [[claim.finding, claim.measured, f"**{claim.verdict}**"] for claim in claims]
     by_verdict = {verdict: [claim.finding for claim in claims if claim.verdict is verdict] for verdict in ClaimVerdict}
     return [
         "## The paper's claims, one by one",

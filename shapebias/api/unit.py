@@ -70,8 +70,8 @@ class Unit:
 
     @property
     def concepts(self) -> Table:
-        """The concept of each category that the unit fits best, with its IoU, the largest first; empty where nothing was
-        dissected.
+        """The concept of each category that the unit fits best, with its IoU, the largest first; empty where nothing
+        was dissected.
 
         >>> store.unit("R/conv5/42").concepts.columns
         ['concept', 'category', 'iou']

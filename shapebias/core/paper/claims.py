@@ -31,7 +31,7 @@ class Claim:
 
     name:     a short name, such as `maps`
     finding:  the claim as words that follow `a robust network`: `has smoother maps`
-    here:     the two networks' result in words; of two numbers, the robust network's comes first
+    measured: the two networks' result in words; of two numbers, the robust network's comes first
     verdict:  whether that result shows the claim
     """
 

@@ -44,12 +44,16 @@ _ORDER: dict[str, Callable[..., Mask]] = {
 
 
 class FilterError(UsageError):
-    """The filter expression is wrong. `column` is the position of the error in it, in characters from 1; `what` and `hint`
-    say what is wrong, and what may be meant."""
+    """The filter expression is wrong.
+
+    problem:  what is wrong
+    column:   the position of the error in the expression, in characters from 1
+    hint:     what may be meant; empty where that is unknown
+    """
 
     def __init__(self, problem: str, column: int, hint: str = "") -> None:
         super().__init__(f"{problem} at column {column}" + (f": {hint}" if hint else ""))
-        self.what, self.column, self.hint = what, column, hint
+        self.problem, self.column, self.hint = problem, column, hint
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,7 @@ class _Parser:
         try:
             return _Parser(_tokens(expression), self._table, self._saved, self._inside | {name}).parse()
         except FilterError as error:
-            what = f"in {printable(token.text, 40)}, which is {printable(expression, 80)}: {error.what}"
+            what = f"in {printable(token.text, 40)}, which is {printable(expression, 80)}: {error.problem}"
             raise FilterError(what, token.column, error.hint) from error
 
     def _parentheses(self) -> Mask:

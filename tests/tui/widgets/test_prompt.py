@@ -155,7 +155,7 @@ async def test_filters_of_before_come_back_with_up_and_down(store: Store) -> Non
         for key, text in (("up", "unit < 9"), ("up", "unit < 3"), ("up", "unit < 3"), ("down", "unit < 9")):
             await pilot.press(key)
             assert app.prompt.query_one(Input).value == text
-        assert shown(app) == list(range(9)), "as if it were typed"
+        assert units_in_table(app) == list(range(9)), "as if it were typed"
         await pilot.press("down")
         assert app.prompt.query_one(Input).value == "max", "what was begun"
         await pilot.press("escape", "slash", "up")
@@ -172,20 +172,20 @@ async def test_a_filter_is_saved_by_name_and_recalled(store: Store) -> None:
         await pilot.pause()
         assert "Enter saves it as @few" in hint(app)
         await pilot.press("enter")
-        assert shown(app) == list(range(9))
+        assert units_in_table(app) == list(range(9))
         assert "@few is unit < 9" in status(app)
         assert "filter: @few" in status(app)
     async with exploring(store, unit="Tiny/block3/5") as (app, pilot):
         await pilot.press("f")
         await write(app, pilot, "unit > 3 and @f")
         await pilot.press("tab")
-        assert shown(app) == [4, 5, 6, 7, 8], "completed, and taken"
+        assert units_in_table(app) == [4, 5, 6, 7, 8], "completed, and taken"
         await press(app, pilot, "enter", "left_square_bracket")
-        assert shown(app) == [4, 5, 6, 7, 8], "in other layers, too"
+        assert units_in_table(app) == [4, 5, 6, 7, 8], "in other layers, too"
         await press(app, pilot, "f")
         app.prompt.query_one(Input).value = "@few ="
         await pilot.pause()
         assert "Enter forgets @few" in hint(app)
         await press(app, pilot, "enter")
         assert app.session.filters.by_name == {}
-        assert len(shown(app)) > 9
+        assert len(units_in_table(app)) > 9
