@@ -22,6 +22,14 @@ from shapebias.precompute.settings import Settings
 from tests.support.layer_values import set_values
 
 Run = Callable[..., tuple[int, str]]
+DAMAGE = """
+
+def damaged():
+    network = build()
+    last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
+    last.weight.data[5] = float("nan")
+    return network
+"""
 
 
 @pytest.fixture
@@ -45,6 +53,19 @@ def test_a_whole_store_is_all_right(verify: Run, small_store: Path) -> None:
 def test_units_computed_again_are_those_of_the_store(verify: Run, small_store: Path) -> None:
     code, output = verify(small_store, "--sample", 5, "--workers", 0)
     assert (code, "5 units computed again: all right" in output) == (0, True), output
+
+
+def test_a_unit_whose_maps_are_all_nan_is_no_difference(
+    verify: Run, image_folder: Path, network_file: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.py"
+    damaged.write_text(network_file.read_text() + DAMAGE)
+    settings = Settings(
+        models=parse_specs([f"Tiny={damaged}:damaged"]), images=str(image_folder), store=tmp_path / "a.zarr", workers=0
+    )
+    precompute(settings, Silent())
+    code, output = verify(tmp_path / "a.zarr", "--sample", 100, "--workers", 0)
+    assert (code, "all right" in output) == (0, True), output
 
 
 def test_values_of_another_network_are_found(verify: Run, store_copy: Path) -> None:

@@ -66,6 +66,7 @@ def _without_constant_maps(maps: Tensor) -> Tensor:
     A map whose values are all the same becomes 0 everywhere, a map with a NaN or infinite value NaN everywhere.
     """
     flat = maps.flatten(1).float()
+    finite = flat.isfinite().all(1)
     constant = flat.amax(1) == flat.amin(1)
     flat = torch.where(constant[:, None], 0.0, flat)
-    return torch.where(flat.isfinite().all(1)[:, None], flat, torch.nan).view(maps.shape)
+    return torch.where(finite[:, None], flat, torch.nan).view(maps.shape)
