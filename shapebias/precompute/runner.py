@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapebias.core.errors import ShapebiasError, UsageError
-from shapebias.core.text import printable
 from shapebias.precompute.device import Device, Pixels
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet
@@ -20,9 +19,8 @@ from shapebias.precompute.memory import OutOfMemoryError, is_out_of_memory
 from shapebias.precompute.models.consistency import consistency_notes, forward_alone
 from shapebias.precompute.models.hooks import Watch, WatchedLayer, first_tensor
 from shapebias.precompute.models.layers import Trace, repetition_notes
-from shapebias.precompute.models.load import LoadedModel, load_model
+from shapebias.precompute.models.load import LoadedModel, forward_error, load_model
 from shapebias.precompute.models.outputs import find_scores, return_scores
-from shapebias.precompute.models.unwrapping import takes_videos
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.statistics.kernels.on_cpu import find_largest
 
@@ -134,7 +132,7 @@ class Runner:
         except Exception as error:
             if is_out_of_memory(error):
                 raise _does_not_fit(self.model, self.device) from error
-            raise _forward_error(self.model, error) from error
+            raise forward_error(self.model, error) from error
 
 
 def _largest(maps: Tensor) -> Tensor:
@@ -185,7 +183,7 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, s
             alone = forward_alone(network, sample[:1], trace.result)
             notes = consistency_notes(network, sample, trace.result, alone)
     except Exception as error:
-        raise (_does_not_fit(model, device) if is_out_of_memory(error) else _forward_error(model, error)) from error
+        raise (_does_not_fit(model, device) if is_out_of_memory(error) else forward_error(model, error)) from error
     count = len(model.class_ids or images.source_names) or None
     scores = find_scores(model.label, trace.result, count, model.output) if model.decides else None
     outputs = None if scores is None or scores.scores is None else scores.scores.shape[1]
@@ -197,7 +195,7 @@ def prepare(model: LoadedModel, images: ImageSet, device: Device, layers: str, s
     except ShapebiasError:
         raise
     except Exception as error:
-        raise _forward_error(model, error) from error
+        raise forward_error(model, error) from error
     model.notes += [*notes, *repetition_notes(chosen)]
     if model.class_ids is not None and outputs is not None and len(model.class_ids) != outputs:
         raise UsageError(f"{model.label}: {len(model.class_ids)} classes are named, but the network has {outputs}")
@@ -232,10 +230,3 @@ def _does_not_fit(model: LoadedModel, device: Device) -> OutOfMemoryError:
     return OutOfMemoryError(
         f"{model.label} does not fit into the memory of {device}: try a smaller --batch-size, or --device cpu"
     )
-
-
-def _forward_error(model: LoadedModel, error: Exception) -> ShapebiasError:
-    crop = model.preprocessing.geometry.crop
-    reason = printable(f"{type(error).__name__}: {error}", 240)
-    takes = "takes videos, not images" if takes_videos(model.network) else f"fails on {crop} x {crop} images"
-    return ShapebiasError(f"{model.label} ({printable(model.source)}) {takes}: {reason}")

@@ -10,7 +10,7 @@ from shapebias.core.text import printable
 from shapebias.precompute.models.architectures import STUDIED, torchvision_names
 from shapebias.precompute.models.hooks import Point, WatchedLayer
 from shapebias.precompute.models.layers import Trace
-from shapebias.precompute.models.load import load_model
+from shapebias.precompute.models.load import forward_error, load_model
 from shapebias.precompute.models.own import OWN
 from shapebias.precompute.models.receptive_field import receptive_fields
 from shapebias.precompute.models.spec import ModelSpec
@@ -151,12 +151,15 @@ class Layers:
 def describe_layers(spec: ModelSpec) -> Layers:
     """Return the default layers and all convolutions of the network that `spec` names, without downloading anything.
 
-    Raises UsageError or ShapebiasError where the network cannot be built or has no layer with maps. Errors of its
-    forward are passed on.
+    Raises UsageError or ShapebiasError where the network cannot be built, its forward fails, or it has no layer with
+    maps.
     """
     model = load_model(spec, download=False)
     side = model.preprocessing.geometry.crop
-    trace = Trace(model.network, torch.zeros(1, 3, side, side))
+    try:
+        trace = Trace(model.network, torch.zeros(1, 3, side, side))
+    except Exception as error:
+        raise forward_error(model, error) from error
     default, convolutions = trace.choose("paper"), trace.convolutions()
     by_point: dict[Point, WatchedLayer] = {}
     for layer in default + convolutions:

@@ -31,7 +31,7 @@ from shapebias.precompute.models.preprocessing import (
 )
 from shapebias.precompute.models.spec import ModelSpec, check_sources
 from shapebias.precompute.models.trained import SHIPPED, SUFFIX, read_trained
-from shapebias.precompute.models.unwrapping import initialize, inside, unwrap, use_float32
+from shapebias.precompute.models.unwrapping import initialize, inside, takes_videos, unwrap, use_float32
 
 
 @dataclass
@@ -320,3 +320,11 @@ def _outputs(network: nn.Module) -> int:
     """
     classes = getattr(network, "num_classes", None)
     return classes if isinstance(classes, int) else len(list(network.state_dict().values())[-1])
+
+
+def forward_error(model: LoadedModel, error: Exception) -> ShapebiasError:
+    """Return the error that names a network and says how its forward failed."""
+    crop = model.preprocessing.geometry.crop
+    reason = printable(f"{type(error).__name__}: {error}", 240)
+    takes = "takes videos, not images" if takes_videos(model.network) else f"fails on {crop} x {crop} images"
+    return ShapebiasError(f"{model.label} ({printable(model.source)}) {takes}: {reason}")

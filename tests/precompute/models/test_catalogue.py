@@ -63,3 +63,10 @@ def test_the_commands(network_file: Path) -> None:
     assert "resnet50  " in runner.invoke(app, ["models", "resnet50"]).stdout
     assert runner.invoke(app, ["models", "nothing-like-it"]).exit_code == 2
     assert runner.invoke(app, ["layers", "nothing-like-it"]).exit_code == 2
+
+
+def test_a_network_whose_forward_fails_is_named(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("from torch import nn\ndef build(): return nn.Sequential(nn.Conv2d(5, 4, 3))\n")
+    result = CliRunner().invoke(app, ["layers", f"{tmp_path / 'net.py'}:build"])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "net.py:build) fails on 224 x 224 images: RuntimeError: Given groups=1" in result.stderr
