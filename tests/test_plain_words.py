@@ -200,6 +200,18 @@ def test_no_text_has_to_be_read_twice() -> None:
     assert riddles == []
 
 
+def test_pages_begin_with_their_purpose_and_a_command() -> None:
+    """A sentence comes first, and a command within the first 20 lines of every page of docs/."""
+    command = re.compile(r"^    (?:\w+=\S+ )*(?:shapebias|python|make|pip) ", re.MULTILINE)
+    wrong = []
+    for page in (path for path in PAGES if path.parent.name == "docs"):
+        title, _, text = source_of(page).partition("\n\n")
+        start = "\n".join(text.splitlines()[:20])
+        if not title.startswith("# ") or not re.match(r"[A-Z`]", text) or not command.search(start):
+            wrong.append(page.name)
+    assert wrong == []
+
+
 def test_variables_name_the_thing() -> None:
     vague = []
     for path in (path for path in [*SOURCES, *TESTS] if any(name in source_of(path) for name in VAGUE)):

@@ -18,7 +18,7 @@ def _samples(default: int, about: str, source: str, low: int = 1, high: int = 10
 
 
 def _baseline(default: str, source: str, words: tuple[str, ...] = BASELINES) -> Setting:
-    about = "what stands for nothing, in pixel space: black, grey (0.5), or uniform noise drawn for the image"
+    about = "the baseline image: black, grey (0.5), or uniform noise drawn for the image"
     if "mean" in words:
         about += "; mean: the mean colour of each superpixel"
     return Setting(name="baseline", default=default, words=words, about=about, source=source)
@@ -70,7 +70,7 @@ _BASELINES_OF_SHAP = Setting(
     default=10,
     low=1,
     high=10_000,
-    about="how many, where they are random; else there is one",
+    about="number of baselines where they are random; otherwise there is one",
     source="captum asks for more than one",
 )
 
@@ -104,7 +104,7 @@ _ALL = (
         formula="mean over samples of dS/dx at x + sigma * (standard normal noise)",
         source="Smilkov et al. 2017 (arXiv 1706.03825)",
         settings=(
-            _samples(50, "noisy images", "Smilkov et al. 2017: little changes beyond 50"),
+            _samples(50, "number of noisy images", "Smilkov et al. 2017: little changes beyond 50"),
             Setting(
                 name="sigma",
                 default=0.15,
@@ -136,7 +136,7 @@ _ALL = (
                 name="rule",
                 default="trapezoid",
                 words=("trapezoid", "gauss-legendre"),
-                about="where the points are, and what they weigh",
+                about="positions and weights of the points",
                 source="trapezoid: even steps, both ends counted; gauss-legendre: captum's default",
             ),
             _baseline(BLACK, "Sundararajan et al. 2017: the black image"),
@@ -151,8 +151,8 @@ _ALL = (
         formula="mean over samples of (x - b) * dS/dx at b + t (x - b), t uniform in [0, 1]",
         source="expected gradients: Erion et al. 2021 (arXiv 1906.10670); Lundberg & Lee 2017 (arXiv 1705.07874)",
         settings=(
-            _samples(50, "draws of t", "as SmoothGrad's"),
-            _baseline(RANDOM, "a distribution, as SHAP asks for"),
+            _samples(50, "number of draws of t", "as SmoothGrad's"),
+            _baseline(RANDOM, "SHAP asks for a distribution"),
             _BASELINES_OF_SHAP,
         ),
         forwards_and_backwards=_of_gradient_shap,
@@ -166,7 +166,7 @@ _ALL = (
         "the slope of a nonlinearity g at u (of x) and v (of b)",
         source="Rescale rule: Shrikumar, Greenside & Kundaje 2017 (arXiv 1704.02685); Lundberg & Lee 2017",
         settings=(
-            _baseline(RANDOM, "a distribution, as SHAP asks for"),
+            _baseline(RANDOM, "SHAP asks for a distribution"),
             _BASELINES_OF_SHAP,
         ),
         forwards_and_backwards=_of_deeplift,
@@ -192,7 +192,7 @@ _ALL = (
                 default=7,
                 low=1,
                 high=REFERENCE_SIDE,
-                about="from patch to patch, px of 224",
+                about="distance between patches, px of 224",
                 source="a fifth of the patch",
             ),
             _baseline(GREY, "Zeiler & Fergus 2014: a grey square"),
@@ -209,12 +209,12 @@ _ALL = (
         "samples weighted by exp(-d^2 / (2 width^2)), d their cosine distance from the whole image",
         source="Ribeiro, Singh & Guestrin 2016 (arXiv 1602.04938), and its authors' lime_image",
         settings=(
-            _samples(1000, "images with superpixels left out", "the authors' lime_image", low=2),
+            _samples(1000, "number of images with superpixels left out", "the authors' lime_image", low=2),
             Setting(
                 name="segments",
                 default="slic",
                 words=("slic", "quickshift", "grid"),
-                about="how superpixels are cut, by scikit-image, or as squares",
+                about="how the image is cut into superpixels: by scikit-image, or into squares (grid)",
                 source="Agarwal & Nguyen 2020 (arXiv 1910.04256): SLIC",
             ),
             Setting(
@@ -222,7 +222,7 @@ _ALL = (
                 default=50,
                 low=2,
                 high=10_000,
-                about="how many, about; quickshift finds its own number",
+                about="approximate number of superpixels; quickshift chooses its own number",
                 source="Agarwal & Nguyen 2020",
             ),
             Setting(
@@ -238,7 +238,7 @@ _ALL = (
                 default=1.0,
                 low=0.0,
                 high=1e6,
-                about="what the squared coefficients cost",
+                about="penalty on the squared coefficients",
                 source="the authors' lime_base",
             ),
             _baseline("mean", "the authors' lime_image", words=("mean", *BASELINES)),
@@ -255,15 +255,22 @@ _ALL = (
         "variation * sum of |gradient of m|^beta, by Adam",
         source="Fong & Vedaldi 2017 (arXiv 1704.03296)",
         settings=(
-            Setting(name="steps", default=300, low=1, high=10_000, about="steps of Adam", source=_FONG),
+            Setting(name="steps", default=300, low=1, high=10_000, about="number of steps of Adam", source=_FONG),
             Setting(
-                name="learning-rate", default=0.1, low=1e-6, high=10.0, about="of Adam; m stays in [0, 1]", source=_FONG
+                name="learning-rate",
+                default=0.1,
+                low=1e-6,
+                high=10.0,
+                about="learning rate of Adam; m stays in [0, 1]",
+                source=_FONG,
             ),
             Setting(name="blur", default=10.0, low=0.1, high=100.0, about="sigma of the blur, px of 224", source=_FONG),
-            Setting(name="area", default=1e-4, low=0.0, high=1e3, about="what a hidden cell costs", source=_FONG),
-            Setting(name="variation", default=1e-2, low=0.0, high=1e3, about="what an edge costs", source=_FONG),
+            Setting(name="area", default=1e-4, low=0.0, high=1e3, about="penalty for each hidden cell", source=_FONG),
+            Setting(
+                name="variation", default=1e-2, low=0.0, high=1e3, about="penalty for edges in the mask", source=_FONG
+            ),
             Setting(name="beta", default=3.0, low=1.0, high=10.0, about="power of the mask's gradient", source=_FONG),
-            Setting(name="cells", default=28, low=2, high=224, about="cells a side of the mask", source=_FONG),
+            Setting(name="cells", default=28, low=2, high=224, about="cells on each side of the mask", source=_FONG),
             Setting(
                 name="smooth",
                 default=5.0,
@@ -297,7 +304,7 @@ _ALL = (
                 default=2000,
                 low=1,
                 high=100_000,
-                about="random masks",
+                about="number of random masks",
                 source="a quarter of Petsiuk et al. 2018 (8000 for ResNet-50, 4000 for VGG-16)",
             ),
             Setting(
@@ -305,7 +312,7 @@ _ALL = (
                 default=7,
                 low=1,
                 high=64,
-                about="cells a side of the coarse mask, which is enlarged bilinearly and moved by less than a cell",
+                about="cells on each side of the coarse mask; it is enlarged bilinearly and moved by less than a cell",
                 source="Petsiuk et al. 2018 (8 in its authors' code)",
             ),
             Setting(
