@@ -21,7 +21,8 @@ class LayerAblation:
     """The ablation scores of a layer's units.
 
     shape, texture:  float32 [units], how many of the model's decisions by shape or texture are lost without the unit
-    decisions:       the decisions of the whole model; between networks, scores are compared as shares of these
+    decisions:       the numbers of decisions of the whole model; all 0 where they are not stored. Between networks,
+                     scores are compared as shares of these numbers
     """
 
     model: str
@@ -41,21 +42,22 @@ class LayerAblation:
         return self.texture.astype(np.float64) / max(self.decisions.texture, 1)
 
     def most(self, scores: NDArray[np.float32], count: int = _MOST) -> list[tuple[int, int]]:
-        """Return the `count` units with the largest scores, as (unit, score), largest first; units with score 0 are
-        left out.
+        """Return the `count` units with the largest of `scores` [units], as (unit, score), largest first; units with
+        score 0 are left out.
         """
         order = np.argsort(-scores, kind="stable")[:count]
         return [(int(unit), int(scores[unit])) for unit in order if scores[unit] > 0]
 
     def share_without(self, *scores: NDArray[np.float32]) -> float:
-        """Return the fraction of the units for which all of `scores` are 0."""
+        """Return the fraction of the units that are 0 in all of `scores`, [units] each."""
         return float(np.all([values == 0 for values in scores], axis=0).mean())
 
 
 def layer_ablations(store: Store) -> list[LayerAblation]:
-    """Return every layer that has scores, in the order of the first model's layers.
+    """Return the ablation scores of every layer of every model that has some.
 
-    Layers with the same name in several models, such as a standard network and its robust twin, are next to each other.
+    They are in the order of the first model's layers. Layers with the same name in several models, such as a standard
+    network and its robust twin, are next to each other. Raises StoreError.
     """
     decided = {model: _decided(store.cue_conflict(model)) for model in store.models}
     layers = [
@@ -104,8 +106,9 @@ def _most_records(most: list[tuple[int, int]], shares: NDArray[np.float64]) -> l
 def ablation_text(layers: Sequence[LayerAblation]) -> str:
     """Return a table with one line per layer and model.
 
-    It lists the units with the largest scores as UNIT:SCORE, and each score's share of the model's decisions, whose
-    numbers are below `of shape` and `of texture`.
+    `shape 0`, `texture 0` and `both 0` are percentages of units with such scores; `of shape` and `of texture` are the
+    model's numbers of decisions. The units with the largest scores follow, as UNIT:SCORE with the score's share of
+    these decisions.
     """
     scores = ("shape 0", "texture 0", "both 0", "of shape", "of texture")
     head = ("layer", "model", "units", *scores, "most for shape", "most for texture")
@@ -134,7 +137,7 @@ def _row(layer: LayerAblation) -> tuple[str, ...]:
 
 
 def check_ablated(store: Store, layers: Sequence[LayerAblation]) -> None:
-    """Raise ShapebiasError where no layer has scores."""
+    """Raise ShapebiasError if `layers`, those of the store with scores, is empty."""
     if not layers:
         raise ShapebiasError(
             f"{printable(str(store.path))} has no ablation scores: make it with `shapebias precompute --passes "

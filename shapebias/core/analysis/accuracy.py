@@ -19,9 +19,12 @@ _CERTAIN = 0.001
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """A model's top-1 accuracy under one condition: a fraction of `images`, NaN where there are none.
+    """A model's top-1 accuracy under one condition.
 
-    kind: `clean`, `distortion`, `attack` or `variant`.
+    kind:       `clean`, `distortion`, `attack` or `variant`
+    condition:  `clean`, or the name of the distortion, attack (`l2 3`) or variant
+    accuracy:   the fraction of `images` that are classified correctly; NaN where there are none
+    images:     how many images it is over: of those with a known right class, the ones that the caller asked for
     """
 
     model: str
@@ -34,9 +37,9 @@ class Accuracy:
 def accuracies(store: Store, all_right: bool = False) -> list[Accuracy]:
     """Return all accuracies in a store, in the order of models and conditions.
 
-    With `all_right`, only over the probe images that every model of the store classifies correctly when they are clean
-    (the restriction of Chen, Agarwal & Nguyen 2020); variants, which are other images, are then left out. Raises
-    StoreError.
+    With `all_right`, only over the probe images that every model of the store (of each joined store) classifies
+    correctly when they are clean (the restriction of Chen, Agarwal & Nguyen 2020); variants, which are other images,
+    are then left out. Models without decisions have none. Raises StoreError.
     """
     return [
         replace(accuracy, model=part.labels[accuracy.model])
@@ -70,9 +73,10 @@ def _in_single_store(store: Store, all_right: bool) -> list[Accuracy]:
 
 
 def clean_decisions(store: Store, model: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return a model's decisions for the images of a single store, and the right classes, int32 [images] each.
+    """Return a model's decisions for the probe images of a single (not joined) store, and the right ones.
 
-    Both are empty where the model has no outputs for classes. Raises StoreError where the store is damaged.
+    Both are int32 [images], numbers of the model's outputs; -1 stands for none. Both are empty where the model has no
+    outputs for classes. Raises StoreError where the store is damaged.
     """
     images = [len(store.labels)]
     if not store.has(f"models/{model}/decision"):
@@ -82,10 +86,10 @@ def clean_decisions(store: Store, model: str) -> tuple[NDArray[np.int32], NDArra
 
 
 def distorted_decisions(store: Store, model: str) -> dict[str, NDArray[np.int32]]:
-    """Return a model's decisions for every image of a single store, by distortion: int32 [images], -1 = the image has
-    no such version.
+    """Return a model's decisions for the probe images of a single (not joined) store, by the distortion's name.
 
-    Raises StoreError where the store is damaged.
+    They are int32 [images], numbers of the model's outputs; -1 where the image was not distorted in this way. Empty
+    without the distortions pass. Raises StoreError where the store is damaged.
     """
     path = f"models/{model}/distortions"
     if not store.has(path):
@@ -126,10 +130,11 @@ def _variants(store: Store, model: str) -> list[Accuracy]:
 
 
 def is_near_chance(right: int, images: int, chance: float) -> bool:
-    """Return whether an accuracy is near chance, and there are enough images to say so (binomial tests, 5 %).
+    """Return whether `right` of `images` is an accuracy near `chance`, and there are enough images to say so.
 
     Near means: not significantly above chance, or above it by no more than chance itself (at most 0.1). Enough images
-    means: a network that gets a quarter of the way from chance to 1 would hardly have so few right.
+    means: a network whose accuracy is a quarter of the way from chance to 1 would hardly have so few right. Both are
+    binomial tests at 5 %.
     """
     if not images:
         return False
@@ -138,12 +143,14 @@ def is_near_chance(right: int, images: int, chance: float) -> bool:
 
 
 def is_better_than(right: int, images: int, accuracy: float) -> bool:
-    """Return whether `right` right images of `images` show an accuracy above `accuracy` (binomial test, 0.1 %)."""
+    """Return whether `right` of `images` images show that the accuracy is above `accuracy` (binomial test, 0.1 %)."""
     return right > accuracy * images and at_least(right, images, accuracy) < _CERTAIN
 
 
 def at_least(successes: int, trials: int, probability: float) -> float:
-    """Return the probability of at least `successes` successes in independent trials (the binomial distribution).
+    """Return the probability of at least `successes` successes in `trials` independent trials.
+
+    A trial succeeds with `probability` (the binomial distribution).
 
     >>> at_least(1, 2, 0.5)
     0.75

@@ -20,14 +20,15 @@ _FAINT = 0.1  # a map below this fraction of another map's largest value is hard
 class ModelMap:
     """The map of one method for one model and image.
 
-    output:       the explained class; empty where there is none
-    probability:  the softmax probability of that class; NaN where there is none
-    settings:     the settings of the method, by name
+    output:       the name of the explained class; empty where no class is explained
+    probability:  the softmax probability of that class; NaN where no class is explained
+    settings:     the settings of the method, by name; empty where the method was not run
     largest:      the largest |value| of a signed map; NaN for an unsigned one, which is drawn relative to its smallest
                   value
-    gap:          the completeness gap as a fraction; NaN where the method does not promise a sum
-    fallback:     the method that replaced it; else empty
-    problem:      why there is no heat to draw; else empty
+    gap:          the completeness gap (how far the map's sum is from the value that the method promises) as a fraction
+                  of that value; NaN where the method promises none
+    fallback:     the name of the method that was run in its place; empty for none
+    problem:      why there is no heat to draw; empty where there is some
     """
 
     model: str
@@ -45,8 +46,9 @@ class ModelMap:
         return ", ".join(f"{name} {value}" for name, value in self.settings.items())
 
     def faintness(self, others: Sequence["ModelMap"]) -> str:
-        """Return a remark on how weak the map is beside the strongest of `others`, where it is hardly visible on one
-        scale with it; else empty.
+        """Return how weak the map is beside the strongest of `others`, such as `largest value 3.1% of S's`.
+
+        Empty where the map is well visible on one scale with that one (from 10 %), or either has no scale.
         """
         positive = [other for other in others if other.largest > 0]
         strongest = max(positive, key=lambda other: other.largest, default=self)
@@ -72,7 +74,7 @@ class Attributions:
         self._store = store
         self._of: dict[str, Attribution] = {}
         self._rows: dict[str, dict[str, int]] = {}  # by model: the row of each image, by its path
-        self._names: dict[tuple[str, int], str] = {}  # names of the networks' outputs
+        self._names: dict[tuple[str, int], str] = {}  # names of classes by model and output
         names: dict[str, ImageName] = {}
         for model in store.models:
             owner, label = store.owner(model)
@@ -87,16 +89,16 @@ class Attributions:
 
     @property
     def methods(self) -> list[str]:
-        """The methods with maps of any model, in the registry's order, controls last."""
+        """The names of the methods with maps of any model: in the registry's order, then those it does not have."""
         measured = {name: None for attribution in self._of.values() for name in attribution.methods}
         return [*(name for name in METHODS if name in measured), *(name for name in measured if name not in METHODS)]
 
     def is_signed(self, method: str) -> bool:
-        """Return whether a method's values below 0 speak against an output."""
+        """Return whether a method's values below 0 speak against an output; False for a method without maps."""
         return any(method in one.methods and one.methods[method].signed for one in self._of.values())
 
     def target_rule(self, model: str) -> str:
-        """Return which output of a model is explained: `predicted` or `label`."""
+        """Return which output of a model with maps is explained: its decision (`predicted`) or the right (`label`)."""
         return self._of[model].images.target_rule
 
     def has(self, image: ImageName) -> bool:
@@ -104,16 +106,19 @@ class Attributions:
         return not image.is_cue_conflict and any(image.path in rows for rows in self._rows.values())
 
     def photos(self, path: str) -> list[Photo]:
-        """Return an image as each model that has maps of it saw it, in the store's order."""
+        """Return the image at a path as each model that has maps of it saw it, in the store's order of models."""
         rows = {model: rows[path] for model, rows in self._rows.items() if path in rows}
         return [Photo(model, int(self._of[model].image[row])) for model, row in rows.items()]
 
     def without(self, path: str) -> list[str]:
-        """Return the models that have no maps of an image."""
+        """Return the models that have no maps of the image at a path."""
         return [model for model in self._store.models if path not in self._rows.get(model, {})]
 
     def map_of(self, photo: Photo, method: str) -> ModelMap:
-        """Return the map of a method on one of the `photos`. Raises StoreError."""
+        """Return the facts about the map of a method on one of the `photos`; `problem` says if there is none.
+
+        Raises StoreError.
+        """
         model, attribution = photo.model, self._of[photo.model]
         row = attribution.row(photo.image)
         assert row is not None
@@ -130,14 +135,14 @@ class Attributions:
         )
 
     def _output_name(self, model: str, output: int) -> str:
-        """Return the name of an output. It is read only once."""
+        """Return the name of the class of a model's output. It is read from the store only once."""
         if (model, output) not in self._names:
             self._names[model, output] = output_name(self._store, model, output)
         return self._names[model, output]
 
 
 def _problem(attribution: Attribution, row: int, method: str) -> str:
-    """Return why a map has no heat to draw; empty where it has."""
+    """Return why the map of an image, the one at `row`, has no heat to draw; empty where it has."""
     if attribution.target[row] < 0:
         return "not explained: no output is right"
     if method not in attribution.methods:

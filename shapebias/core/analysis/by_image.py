@@ -62,10 +62,10 @@ class ImageList:
         return [f"{name.path} {name.about}".casefold() for name in self.names]
 
     def find(self, text: str) -> NDArray[np.int64]:
-        """Return the positions of the images whose path or class (or shape and texture) contains `text`, int64
-        [matching images].
+        """Return the positions in `names` of the images whose path or class (or shape and texture) contains `text`.
 
-        Where no image matches, those that contain each of its words.
+        Upper and lower case are alike. Where there is no such image, those are returned that contain each word of
+        `text`. The result is int64 [matching images].
         """
         query = text.casefold().strip()
         positions = [position for position, image in enumerate(self._texts) if query in image]
@@ -75,10 +75,10 @@ class ImageList:
         return np.array(positions, np.int64)
 
     def position(self, text: str) -> int:
-        """Return the position of the image with this path or number, or else of the only image whose path contains
-        `text`.
+        """Return the position in `names` of the image that `text` means.
 
-        Raises UsageError where there is no such image or several; the message lists candidates.
+        That is the image with this path, else the probe image with this number (from 0), else the only image whose path
+        contains the text. Raises UsageError where there is no such image or several; the message lists two of them.
         """
         paths = [name.path for name in self.names]
         if text in paths:
@@ -97,9 +97,7 @@ class ImageList:
 
 
 class Verdict(StrEnum):
-    """Whether a decision is by shape, by texture or neither (for an image of two categories), or right or wrong (for
-    others).
-    """
+    """The verdict on a decision: right or wrong; for an image of two categories, by shape, by texture or neither."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -118,8 +116,9 @@ class Decision:
 
 @dataclass(frozen=True)
 class Firing:
-    """A unit's activation for the image; `relative` is its ratio to the unit's largest activation over all probe
-    images, in (0, 1].
+    """A unit's activation (the maximum of its map) for an image.
+
+    `relative` is its ratio to the unit's largest activation over all probe images, in (0, 1].
     """
 
     unit: Unit
@@ -151,13 +150,14 @@ class OnImage:
 def on_image(
     store: Store, image: ImageName, model: str | None = None, layer: str | None = None, limit: int = 5
 ) -> list[OnImage]:
-    """Return the results of each model, or of one model, for an image: its decision, and at most `limit` units per
-    layer.
+    """Return the results of each model for an image: its decision, and at most `limit` units per layer.
+
+    model, layer:  the only model and layer wanted, None: all; a layer by its name or its module's path
 
     Units are ranked by activation / max, where max is the unit's own maximum over the probe images, so that layers can
     be compared; of equal ones (saturated units) the one with the smaller mean / max comes first. Units whose activation
-    is not above 0, or was clipped to float16's range, are left out. Raises StoreError, and UsageError where the store
-    has no such model or layer.
+    is not above 0, or was clipped to float16's range, are left out. For a cue-conflict image there are no units. Raises
+    StoreError, and UsageError where the store has no such model or layer.
     """
     if model is not None:
         store.check_model(model)
@@ -201,7 +201,7 @@ def _on_cue_conflict(store: Store, path: str, model: str) -> OnImage:
 
 
 def _row(store: Store, path: str, model: str) -> int | None:
-    """Return the index of a probe image among a model's images."""
+    """Return the index of a probe image among a model's images; None where the model did not see it."""
     try:
         return store.image_paths_of(model).index(os.fsencode(path))
     except ValueError:
@@ -262,7 +262,11 @@ def output_name(store: Store, model: str, output: int) -> str:
 
 
 def _output_name(store: Store, target: NDArray[np.int32], output: int) -> str:
-    """Return the name of an output's class, which a store knows from the images whose right output it is."""
+    """Return the name of the class of an output, `output N` where it is unknown.
+
+    target: int32 [images], the right output of each probe image. A store knows the class of an output from an image
+    with this right output, and where the outputs are ImageNet's, from ImageNet's names.
+    """
     for row in np.flatnonzero(target == output)[:1].tolist():
         if store.class_of(row):
             return store.class_of(row)
@@ -271,7 +275,7 @@ def _output_name(store: Store, target: NDArray[np.int32], output: int) -> str:
 
 
 def _is_imagenet(store: Store, target: NDArray[np.int32]) -> bool:
-    """Return whether the model's outputs are ImageNet's classes, as far as the images' right outputs show."""
+    """Return whether a model's outputs are ImageNet's classes, as far as `target`, the images' right outputs, shows."""
     wnids, ids = imagenet.wnids(), store.attributes_of(schema.PROBE).get("class_ids", [])
     outputs, rows = np.unique(target, return_index=True)
     pairs = [pair for pair in zip(outputs.tolist(), store.labels[rows].tolist(), strict=True) if min(pair) >= 0]
@@ -298,7 +302,7 @@ def _model_record(result: OnImage) -> dict[str, Any]:
 
 
 def decision_text(decision: Decision) -> str:
-    """Return such as `circle (right)`."""
+    """Return a decision as text, such as `circle (right)`; without the verdict where it is unknown."""
     return printable(decision.name, 40) + (f" ({decision.verdict})" if decision.verdict else "")
 
 

@@ -11,8 +11,9 @@ DRAWS = 2000  # the expectation's standard error is then below 0.1 for up to 100
 def chance_class_diversity(labels: NDArray[np.int32], count: int) -> float:
     """Return the expected effective number of classes, exp(entropy), of `count` different random images.
 
-    labels int32 [images], -1 = none: such images are drawn and then left out, as in `class_diversity`. There is no
-    closed form, so it is the mean over DRAWS seeded draws. NaN where no drawn image has a label.
+    labels: int32 [images], -1 for none; images without a label are drawn, too, and then left out, as in the metric
+    `class_diversity`. There is no closed form, so the result is the mean over DRAWS seeded draws. It is NaN where no
+    drawn image has a label.
     """
     random = np.random.default_rng(0)
     drawn = [_effective_classes(labels[_draw_subset(random, len(labels), count)]) for _ in range(DRAWS)]
@@ -33,7 +34,7 @@ def _effective_classes(labels: NDArray[np.int32]) -> float:
 
 
 def class_diversity_by_chance(store: Store, model: str, layer: str) -> tuple[int, float] | None:
-    """Return the length of the layer's top lists, and the expected class diversity of so many random images.
+    """Return the length of the top lists of a layer's units, and the expected class diversity of so many random images.
 
     Returns None where the layer has no class diversity. Raises StoreError.
     """
@@ -45,5 +46,5 @@ def class_diversity_by_chance(store: Store, model: str, layer: str) -> tuple[int
 
 
 def chance_text(chance: tuple[int, float]) -> str:
-    """Return the chance level as text, such as `by chance 11.4 (25 random images)`."""
+    """Return the result of `class_diversity_by_chance` as text, such as `by chance 11.4 (25 random images)`."""
     return f"by chance {chance[1]:.1f} ({chance[0]} random images)"

@@ -25,7 +25,7 @@ ONE_NETWORK = (
     "networks of each kind: --group"
 )
 
-# The meaning of a larger value, by metric; for all others it is "larger in" and the metric's name.
+# The words for a larger value of a metric; for a metric that is not here they are "larger in" and its name.
 _WORDS = {
     "smoothness": "smoother",
     "filter_smoothness": "smoother in its filters",
@@ -44,7 +44,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSummary:
-    """The distribution of a metric over the `units` living units of a layer; NaN for none. `dead` ones are left out."""
+    """A metric's distribution over the `units` units of a layer that have a value and are not `dead`; NaN for none."""
 
     model: str
     layer: str
@@ -61,10 +61,10 @@ class LayerSummary:
 class Difference:
     """The difference of a metric between two models in a layer: the second model's mean minus the first's.
 
-    low, high:  95 % percentile bootstrap interval; units are resampled in each model
-    p, p_holm:  two-sided permutation test, units exchanged between the models; and corrected over the metric's layers
+    low, high:  the 95 % percentile bootstrap interval; units are resampled in each model
+    p, p_holm:  of a two-sided test that exchanges units between models; p_holm is corrected over the metric's layers
 
-    Both are about these two networks only: networks that differ only in their seed can differ significantly, too.
+    They are about these two networks only: networks that differ only in their seed can differ significantly, too.
     """
 
     layer: str
@@ -82,9 +82,9 @@ class Difference:
 class Overall:
     """The difference of a metric between two models over all layers.
 
-    layers:  how many layers are compared
+    layers:  how many layers are compared: those where both have values that are not all the same
     larger:  in how many of them the second model has the larger mean
-    effect:  the mean over layers of the difference, in standard deviations of the layer's units
+    effect:  the mean over them of the second mean minus the first, in standard deviations of both models' units
     """
 
     metric: str
@@ -97,7 +97,7 @@ class Overall:
 
 
 def pair_of(store: Store, first: str | None, second: str | None) -> tuple[str, str]:
-    """Return the models to compare: those named, else the store's first two. Raises UsageError without two models."""
+    """Return the models to compare; None is the store's first other one. Raises UsageError unless it has two such."""
     names = list(store.models)
     for name in (first, second):
         if name is not None:
@@ -113,7 +113,7 @@ def pair_of(store: Store, first: str | None, second: str | None) -> tuple[str, s
 
 
 def shared_layers(store: Store, first: str, second: str) -> list[str]:
-    """Return the layers that both models have, by name. Raises UsageError where there is none."""
+    """Return the names of the layers that both models have, in the first one's order. Raises UsageError without any."""
     layers = [layer for layer in store.layers(first) if layer in store.layers(second)]
     if not layers:
         raise UsageError(f"{first} and {second} have no layer names in common: their layers cannot be compared")
@@ -124,19 +124,19 @@ def shared_layers(store: Store, first: str, second: str) -> list[str]:
 
 
 def dead_units(store: Store, model: str, layer: str) -> NDArray[np.bool_]:
-    """Return which units are never above 0, bool [units]."""
+    """Return which units are dead, bool [units]: their activation is above 0 for no probe image."""
     dead: NDArray[np.bool_] = store.metric(model, layer, "max") <= 0
     return dead
 
 
 def living(store: Store, model: str, layer: str, metric: str) -> Floats:
-    """Return a metric's values of the units that are not dead and have one, float64 [those units]."""
+    """Return the finite values of a metric for the units of a layer that are not dead, float64 [those units]."""
     values = store.metric(model, layer, metric).astype(np.float64)
     return values[np.isfinite(values) & ~dead_units(store, model, layer)]
 
 
 def summarize(store: Store, model: str, layer: str, metric: str) -> LayerSummary:
-    """Return the number of units, mean, median and quartiles of a metric in a layer."""
+    """Return the number of units, mean, median and quartiles of a metric over the living units of a layer."""
     values = living(store, model, layer, metric)
     lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75]) if len(values) else [np.nan] * 3
     return LayerSummary(
@@ -153,10 +153,9 @@ def summarize(store: Store, model: str, layer: str, metric: str) -> LayerSummary
 
 
 def outliers(store: Store, model: str, layer: str, reference: str) -> NDArray[np.int64]:
-    """Return a model's units whose |tv_shift| is at least 20 % of the `reference` model's mean clean TV in the layer.
+    """Return the indices of units whose |tv_shift| is at least 20 % of the `reference` model's mean TV in the layer.
 
-    The rule of the code of Chen, Agarwal & Nguyen. Empty without the noise pass, or if the reference has no living
-    unit.
+    That mean is over living units and clean images, as in the code of Chen, Agarwal & Nguyen. Empty where unknown.
     """
     if "tv_shift" not in store.metric_names(model, layer):
         return np.zeros(0, np.int64)
@@ -172,9 +171,9 @@ def outliers(store: Store, model: str, layer: str, reference: str) -> NDArray[np
 def compare(
     store: Store, first: str, second: str, metrics: list[str] | None = None
 ) -> tuple[list[Difference], list[Overall]]:
-    """Compare every metric that both models have (or those named) in every layer that both have, and over all layers.
+    """Return the differences by metric and shared layer, and by metric over all these layers; with a fixed seed.
 
-    The same store gives the same results (random numbers are seeded). Raises UsageError for an unknown metric.
+    Without names, metrics are those of `first` in the first shared layer. Raises UsageError for any other metric.
     """
     layers = shared_layers(store, first, second)
     stored = [set(store.metric_names(model, layer)) for model in (first, second) for layer in layers]
@@ -195,7 +194,7 @@ def compare(
 
 
 def _difference(store: Store, pair: tuple[str, str], layer: str, metric: str) -> Difference:
-    """Return the difference of a metric in a layer; its p is not yet corrected."""
+    """Return the difference of a metric between a pair of models in a layer; `p_holm` is not yet corrected."""
     a, b = (living(store, model, layer, metric) for model in pair)
     first, second = (summarize(store, model, layer, metric) for model in pair)
     random = np.random.default_rng(0)
@@ -242,7 +241,9 @@ def comparison(
     all_right: bool = False,
     reference: str | None = None,
 ) -> dict[str, Any]:
-    """Return the whole comparison, ready for JSON; `reference`: see `outliers`. Raises UsageError and StoreError."""
+    """Return the whole comparison, ready for JSON; `metrics` may name scores of maps, too. Raises UsageError and
+    StoreError. For `all_right` see `accuracies`, for `reference` (None: `first`) see `outliers`.
+    """
     of_units, of_maps = _split(metrics)
     differences, overall = compare(store, first, second, of_units)
     pair, standard = (first, second), _reference(store, first, reference)
@@ -272,7 +273,7 @@ def comparison_text(
     all_right: bool = False,
     reference: str | None = None,
 ) -> str:
-    """Return the contents of `comparison` as tables and sentences."""
+    """Return the contents of `comparison`, which has the same arguments and errors, as tables and sentences."""
     of_units, of_maps = _split(metrics)
     differences, overall = compare(store, first, second, of_units)
     pair, standard = (first, second), _reference(store, first, reference)
@@ -289,7 +290,7 @@ def comparison_text(
 
 
 def _split(metrics: list[str] | None) -> tuple[list[str] | None, list[str] | None]:
-    """Return which of the named metrics belong to units, and which to attribution maps; None means all."""
+    """Return which names are metrics of units, and which scores of attribution maps; both None (all) for None."""
     if metrics is None:
         return None, None
     return [name for name in metrics if name not in SCORES], [name for name in metrics if name in SCORES]
@@ -302,13 +303,13 @@ def _reference(store: Store, first: str, reference: str | None) -> str:
 
 
 def _outliers_of(store: Store, pair: tuple[str, str], model: str, reference: str) -> dict[str, NDArray[np.int64]]:
-    """Return a model's outliers in total variation, by layer, for the layers that the reference has too."""
+    """Return a model's `outliers`, by layer, in the layers that both of the pair and the reference have."""
     layers = [layer for layer in shared_layers(store, *pair) if layer in store.layers(reference)]
     return {layer: outliers(store, model, layer, reference) for layer in layers}
 
 
 def _outlier_lines(store: Store, pair: tuple[str, str], reference: str) -> list[str]:
-    """Return lines with the number of outliers in total variation of each model; empty without the noise pass."""
+    """Return one line with the number of `outliers` of each of the pair; no line without the noise pass."""
     layers = shared_layers(store, *pair)
     if not any("tv_shift" in store.metric_names(model, layer) for model in pair for layer in layers):
         return []
@@ -318,7 +319,7 @@ def _outlier_lines(store: Store, pair: tuple[str, str], reference: str) -> list[
 
 
 def shape_bias_record(store: Store, model: str) -> dict[str, Any] | None:
-    """Return a model's shape bias, its interval and its decisions, ready for JSON; None without decisions."""
+    """Return a model's shape bias, its interval and numbers of decisions, ready for JSON; None without decisions."""
     scored = _shape_bias(store, model)
     return None if scored is None else bias_record(scored)
 
@@ -333,7 +334,7 @@ def _accuracies_of(store: Store, pair: tuple[str, str], all_right: bool) -> list
 
 
 def record(value: Any) -> dict[str, Any]:
-    """Return a dataclass as a dictionary for JSON, with None for NaN."""
+    """Return a dataclass and those in its fields as dictionaries for JSON, with None for NaN (but not in tuples)."""
     return {key: _without_nan(inner) for key, inner in asdict(value).items()}
 
 
@@ -344,8 +345,8 @@ def _without_nan(value: Any) -> Any:
 
 
 def sentence(overall: Overall, second: str) -> str:
-    """Return a line such as `demo-r is smoother in 2 of 5 layers; over all +0.31 standard deviations of their
-    units`.
+    """Return a line such as `demo-r is smoother in 2 of 5 layers; over all +0.31 standard deviations of their units`,
+    where demo-r is `second`.
     """
     return (
         f"{second} is {larger_in_words(overall.metric)} in {overall.larger} of {overall.layers} layers; "
@@ -368,7 +369,7 @@ def _bias_line(model: str, scored: Score) -> str:
 
 
 def _accuracy_table(accuracies_of_pair: list[Accuracy], pair: tuple[str, str], all_right: bool) -> str:
-    """Return one line per condition with one column per model; empty where no accuracy is known."""
+    """Return a table with one line per condition and one column per model; empty where no accuracy is known."""
     if not accuracies_of_pair:
         return ""
     by_condition: dict[str, dict[str, Accuracy]] = {}
@@ -387,7 +388,7 @@ def _percent(accuracy: Accuracy | None) -> str:
 
 
 def _layer_table(differences: list[Difference], pair: tuple[str, str]) -> str:
-    """Return one line for each metric and layer."""
+    """Return a table of the means of the pair's models, with one line for each metric and layer."""
     rows = [["metric", "layer", *pair, "difference", "spread over units", "dead"]]
     for row in differences:
         show = METRICS[row.metric].format

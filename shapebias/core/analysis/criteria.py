@@ -1,5 +1,6 @@
-"""The three criteria of Nourelahi et al. 2022 (arXiv 2205.13042): accuracy, accuracy out of distribution and
-explainability of the networks of a store; and which of these are a standard network and its robust twin."""
+"""The three criteria of Nourelahi et al. 2022 (arXiv 2205.13042) for the networks of a store: accuracy, accuracy out of
+distribution, and explainability; and which of the networks are a standard one and its robust twin.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -26,8 +27,9 @@ _STANDARD, _ROBUST = {"s", "standard"}, {"r", "robust"}  # words in the labels o
 class NetworkCriteria:
     """The values of the criteria for a network.
 
-    `ood` is the accuracy out of distribution, `explainability` a score by family of methods. They are UNKNOWN, or have
-    no family, where they were not measured.
+    accuracy:        on the clean probe images; UNKNOWN where it was not measured
+    ood:             out of distribution, the mean over the sets of stimuli; UNKNOWN where it was not measured
+    explainability:  a score by family of attribution methods; without the families that were not measured
     """
 
     model: str
@@ -80,8 +82,10 @@ def _which_are_known(network: NetworkCriteria) -> tuple[bool, bool, bool]:
 def criteria(store: Store, score: str = SCORE) -> Criteria:
     """Return the criteria of the networks of a store, with 95 % intervals.
 
-    Intervals of accuracies are over images of the same kind (see `mean_share`); those of explainability are a bootstrap
-    over images. Raises StoreError, and UsageError for a score that does not exist.
+    score: the name of one of the scores of attribution maps, which measures explainability.
+
+    The intervals of accuracies say what other images of the same kind may give (see `wilson` and `mean_share`); those
+    of explainability are a bootstrap over images. Raises StoreError, and UsageError for a score that does not exist.
     """
     if score not in SCORES:
         raise UsageError(f"no score {printable(score, 60)}: there are {', '.join(SCORES)}")
@@ -108,7 +112,10 @@ def criteria(store: Store, score: str = SCORE) -> Criteria:
 
 
 def _accuracies(store: Store) -> dict[str, Interval]:
-    """Return the accuracy on unchanged images, by model; without interval where the number of images is unknown."""
+    """Return the accuracy on unchanged images, by model, without those where it is unknown.
+
+    Where the number of images is unknown, the ends of the interval are.
+    """
     nan = float("nan")
     stored = {label: model.top1 for label, model in store.models.items()}
     from_files = {label: Interval(top1, nan, nan) for label, top1 in stored.items() if top1 is not None}
@@ -117,7 +124,10 @@ def _accuracies(store: Store) -> dict[str, Interval]:
 
 
 def _out_of_distribution(store: Store) -> tuple[tuple[str, ...], dict[str, Interval]]:
-    """Return the sets of stimuli that every model with such decisions decided for, and by model the mean accuracy."""
+    """Return the sets of stimuli that are averaged over, and the mean accuracy by model.
+
+    The sets are those for which every model decided that decided for any; the other models have no accuracy.
+    """
     decided = {model: ood_decisions(store, model) for model in store.models}
     decided = {model: by_set for model, by_set in decided.items() if by_set}
     names = [name for by_set in list(decided.values())[:1] for name in by_set]
@@ -183,8 +193,8 @@ def pairs_of(store: Store) -> list[tuple[str, str]]:
 
 
 def _kind_of(label: str) -> tuple[bool, tuple[str, ...]]:
-    """Return whether a label says that its network is robust, and the words of the label that do not say such a
-    thing.
+    """Return whether a label says that its network is robust, and the label's words but for `s`, `standard`, `r` and
+    `robust`.
     """
     words = _SEPARATORS.split(label.lower())
     rest = tuple(word for word in words if word not in _STANDARD | _ROBUST)
@@ -196,7 +206,10 @@ def _architecture(store: Store, model: str) -> str:
 
 
 def parse_pairs(texts: Iterable[str], store: Store) -> list[tuple[str, str]]:
-    """Return the pairs from texts `STANDARD=ROBUST`. Raises UsageError for another form, and for an unknown model."""
+    """Return the pairs (standard, robust) of models' labels that texts `STANDARD=ROBUST` name.
+
+    Raises UsageError for another form, and for a model that the store does not have.
+    """
     pairs = []
     for text in texts:
         standard, _, robust = text.partition("=")
@@ -250,5 +263,5 @@ def methods_text(results: Criteria) -> str:
 
 
 def family_title(family: str) -> str:
-    """Return the title of a family of methods in tables."""
+    """Return how tables write a family of methods: its name, and `CAM` in capitals."""
     return "CAM" if family == CAM else printable(family, 24)

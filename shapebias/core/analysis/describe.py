@@ -27,7 +27,10 @@ _SHOWN_SKIPPED = 10
 
 
 def store_facts(store: Store) -> dict[str, Any]:
-    """Return models with their layers and accuracies, images, classes and skipped images, ready for JSON."""
+    """Return what a store holds, ready for JSON: how it was made, its images, and its models with their results.
+
+    Raises StoreError.
+    """
     read_metrics_ahead(store, [(label, name) for label in store.models for name in store.layers(label)])
     accuracy = accuracies(store)
     return {
@@ -65,7 +68,10 @@ def store_facts(store: Store) -> dict[str, Any]:
 
 
 def _attribution_facts(store: Store, model: str) -> dict[str, Any] | None:
-    """Return how many images were explained, for which output, and how every method was run, ready for JSON."""
+    """Return how many images were explained, for which output, and how every method was run, ready for JSON.
+
+    Returns None where the model has no attribution maps.
+    """
     attribution = store.attribution(model)
     if attribution is None:
         return None
@@ -75,7 +81,7 @@ def _attribution_facts(store: Store, model: str) -> dict[str, Any] | None:
 
 
 def _notes(store: Store) -> list[str]:
-    """Return the messages that the user got during the run that made a store; empty for an early store."""
+    """Return the messages that the user got during the run that made a single store; empty for an early store."""
     notes = store.attributes.get("notes", [])
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         raise damaged(store.path, "its notes are not text", "attributes")
@@ -83,7 +89,10 @@ def _notes(store: Store) -> list[str]:
 
 
 def _chance(store: Store) -> dict[str, Any] | None:
-    """Return the expected class diversity of random images, as many as a top list of the store has."""
+    """Return the expected class diversity of random images, as many as a top list of the store's first layer has.
+
+    Returns None where it is unknown, as without labels.
+    """
     first = next(iter(store.models))
     chance = class_diversity_by_chance(store, first, next(iter(store.layers(first))))
     return None if chance is None or chance[1] != chance[1] else {"images": chance[0], "classes": chance[1]}
@@ -144,15 +153,16 @@ def store_text(store: Store) -> str:
 
 
 def category_choices(store: Store) -> list[list[str] | None]:
-    """Return for which of the sixteen categories the models can be compared with people; None stands for all of
-    them.
+    """Return the choices of categories by which the models can be compared with people, each once.
+
+    A choice is None for all sixteen, or lists those among which models decided (see `choices_of`). Raises StoreError.
     """
     decided = [store.cue_conflict(label) for label in store.models]
     return choices_of(decisions.categories for decisions in decided if decisions is not None)
 
 
 def observers_of(store: Store) -> list[Observer]:
-    """Return the models that decided for cue-conflict images, and published people who saw the same images.
+    """Return the models that decided for cue-conflict images, and published people for the same categories of images.
 
     Raises StoreError.
     """
@@ -164,7 +174,7 @@ def observers_of(store: Store) -> list[Observer]:
 
 
 def preprocessing_text(facts: dict[str, Any]) -> str:
-    """Return the facts of a model's preprocessing on one line."""
+    """Return the facts of a model's preprocessing, as its store has them, on one line."""
     pieces = []
     for name, value in facts.items():
         if isinstance(value, dict):
@@ -177,7 +187,10 @@ def preprocessing_text(facts: dict[str, Any]) -> str:
 
 
 def device_lines(device: Any) -> list[str]:
-    """Return a line that names the device the store was made on; none for an early store, which does not say."""
+    """Return one line that names the device on which a store was made; an empty list for an early store.
+
+    `device` is the attribute of the store, which early stores do not have.
+    """
     if not isinstance(device, dict) or not device:
         return []
     names = ", ".join(printable(str(name), 60) for name in device.get("gpus") or ["the CPU"])
@@ -186,7 +199,7 @@ def device_lines(device: Any) -> list[str]:
 
 
 def _criteria_lines(store: Store) -> list[str]:
-    """Return the table of the criteria, with what its numbers are; none where only accuracies are known."""
+    """Return the lines of the criteria's table and of its notes; no line where only accuracies are known."""
     results = criteria(store)
     return ["", *aligned(criteria_rows(results)).splitlines(), *criteria_notes(results)] if results.has_more else []
 
@@ -213,7 +226,7 @@ def rulers_text(store: Store) -> str:
 
 
 def dissection_lines(dissection: dict[str, Any]) -> list[str]:
-    """Return the lines about a dissection."""
+    """Return the lines about a dissection, given as the facts of `dissection_facts`."""
     skipped = f", {len(dissection['skipped']):,} skipped" if dissection["skipped"] else ""
     source, images = printable(str(dissection["source"])), printable(str(dissection["images"]))
     area = "" if dissection["iou_area"] == PUBLISHED else f", IoU area {printable(str(dissection['iou_area']), 40)}"

@@ -33,9 +33,9 @@ def dissection_facts(store: Store) -> dict[str, Any] | None:
 
 
 def concepts_of(store: Store, unit: Unit) -> list[tuple[str, str, float]]:
-    """Return for each category a unit's best concept, the category and the IoU, largest first. Raises StoreError.
+    """Return a unit's best concept of each category as (concept, category, IoU), the largest IoU first.
 
-    Categories without one are left out. Empty where nothing was dissected.
+    Categories without a concept that overlaps are left out. Empty where the layer was not dissected. Raises StoreError.
     """
     owner, label = store.owner(unit.model)  # joined stores may have different concepts
     concepts = read_concepts(owner)
@@ -56,7 +56,7 @@ class Detectors:
     """The number of units of a layer that are detectors, and of different concepts that they detect.
 
     units:      number of units in the layer
-    undecided:  units that cannot be classified (see `LayerConcepts`)
+    undecided:  number of units that cannot be classified (see `LayerConcepts`)
     detectors:  number of detectors by category
     unique:     number of different concepts detected, by category
     """
@@ -91,7 +91,10 @@ def detectors_in(store: Store, model: str, layer: str) -> int | None:
 
 
 def count_detectors(store: Store, concepts: Concepts, pairs: Sequence[tuple[str, str]]) -> list[Detectors]:
-    """Count the detectors (IoU >= 0.04) of each (model, layer). Raises StoreError."""
+    """Return the numbers of detectors (IoU >= 0.04) of each (model, layer) in `pairs`. Raises StoreError.
+
+    A unit counts in the category of its best concept only.
+    """
     return [_count(concepts, model, layer, layer_concepts(store, concepts, model, layer)) for model, layer in pairs]
 
 
@@ -108,7 +111,7 @@ def _count(concepts: Concepts, model: str, layer: str, counts: LayerConcepts) ->
 
 
 def _by_category(concepts: Concepts, indices: Iterable[int]) -> dict[str, int]:
-    """Return for each category how many of the concepts with these indices it has."""
+    """Return by category how many of the concepts with these `indices` belong to it; repeated ones count repeatedly."""
     counts = Counter(concepts.category[index] for index in indices)
     return {name: counts[number] for number, name in enumerate(concepts.categories)}
 
@@ -116,7 +119,7 @@ def _by_category(concepts: Concepts, indices: Iterable[int]) -> dict[str, int]:
 def detectors_text(layers: Sequence[Detectors]) -> str:
     """Return a table with one line per layer and model: the number of detectors (and of unique concepts) by category.
 
-    The models of a layer are below each other.
+    The models with a layer of one name are below each other.
     """
     categories = list(layers[0].detectors) if layers else []
     heads = [printable(name, 24) for name in categories]
@@ -133,7 +136,8 @@ def detectors_text(layers: Sequence[Detectors]) -> str:
 def tally_csv(concepts: Concepts, counts: LayerConcepts) -> str:
     """Return a layer's concepts in the format of NetDissect-Lite's tally.csv: one line per unit, the largest IoU first.
 
-    Units are numbered from 1. As there, a unit whose IoUs are all 0 gets the first category that has concepts.
+    The table has a header. Units are numbered from 1. As in NetDissect-Lite, a unit whose IoUs are all 0 gets the first
+    category that has concepts.
     """
     fields = ("label", "truth", "activation", "intersect", "iou")
     output = io.StringIO()

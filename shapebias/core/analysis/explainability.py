@@ -31,12 +31,14 @@ Floats = NDArray[np.float64]
 class Explained:
     """Scores that say how well the maps of one method explain the decisions of one model.
 
+    family:      the family of the method: see `Method`
     images:      how many images have such a map
     constant:    how many of those maps have the same value everywhere: no evidence, hence a random order of pixels
-    objects:     how many images show a known object that is what is explained
-    scores:      the scores in the registry, by name
-    thresholds:  the localisation threshold of each half of the images, as fractions of a map's largest evidence; empty
-                 where there are too few images
+    objects:     how many of the images show an object of the explained class at a known place: only these have scores
+                 such as pointing
+    scores:      the mean over images of every score in the registry SCORES, by name; UNKNOWN where not measured
+    thresholds:  the two thresholds of localisation, one for each half of the images, as fractions of a map's largest
+                 evidence (see `localised`); empty where there are too few images
     """
 
     model: str
@@ -49,7 +51,10 @@ class Explained:
     thresholds: tuple[float, ...]
 
     def to_record(self) -> dict[str, Any]:
-        """Return the fields for JSON: each score's mean, and its interval as `SCORE_low` and `SCORE_high`."""
+        """Return the fields, ready for JSON, with None for NaN.
+
+        A score's mean has the score's name; its interval is in `SCORE_low` and `SCORE_high`.
+        """
         record: dict[str, Any] = {"model": self.model, "method": self.method, "family": self.family}
         record |= {"images": self.images, "constant": self.constant, "objects": self.objects}
         for name, interval in self.scores.items():
@@ -59,7 +64,7 @@ class Explained:
 
 
 def explained(store: Store, models: Iterable[str] | None = None) -> list[Explained]:
-    """Return how well each method explains each model (or those named), as far as it was measured.
+    """Return how well each method explains each model (or the models named), without models that have no scores.
 
     The images of a model are resampled jointly for all methods and scores, with the thresholds of localisation fixed.
     Random numbers are seeded, so that the same store gives the same results. Raises StoreError, and UsageError where
@@ -75,9 +80,9 @@ def explained(store: Store, models: Iterable[str] | None = None) -> list[Explain
 
 
 def scored_maps(store: Store, models: Iterable[str] | None = None) -> dict[str, Attribution]:
-    """Return the maps of those models (of all, or of those named) whose maps were scored, by the model's label.
+    """Return the maps of those models whose maps were scored, by the model's label. Raises StoreError.
 
-    Raises StoreError.
+    models: labels of the models to look at; None: all.
     """
     attributions = {model: store.attribution(model) for model in (store.models if models is None else models)}
     return {
@@ -121,7 +126,7 @@ def _means(values: Floats) -> Floats:
 
 
 def _quantiles(resampled: Floats) -> Floats:
-    """Return the ends of the 95 % intervals of columns, float64 [2, columns]; NaN for columns of NaN."""
+    """Return the ends of the 95 % intervals of columns [resamples, columns], float64 [2, columns]; NaN are left out."""
     ends = np.full((2, resampled.shape[1]), np.nan)
     is_defined = ~np.isnan(resampled).all(0)
     if is_defined.any():
@@ -130,9 +135,9 @@ def _quantiles(resampled: Floats) -> Floats:
 
 
 def image_scores(attribution: Attribution) -> tuple[dict[str, Floats], list[tuple[float, ...]]]:
-    """Return every score of every map, float64 [methods, images] by name, and each method's thresholds of localisation.
+    """Return every score of every map, float64 [methods, images] by the score's name, and thresholds of localisation.
 
-    NaN where a score was not measured.
+    A score is NaN where it was not measured. The thresholds are those of each method, see `Explained`.
     """
     scores = attribution.scores
     thresholds: list[tuple[float, ...]] = [()] * len(attribution.scale)
@@ -142,7 +147,7 @@ def image_scores(attribution: Attribution) -> tuple[dict[str, Floats], list[tupl
 
 
 def image_score(attribution: Attribution, name: str) -> Floats:
-    """Return a score of every map, float64 [methods, images]; NaN where it was not measured."""
+    """Return the score `name` of every map, float64 [methods, images]; NaN where it was not measured."""
     scores = attribution.scores
     if scores is not None and scores.overlap is not None and name in _LEAST:
         of_each: Floats = np.mean([_localisation(scores, least)[0] for least in _LEAST[name]], axis=0)
@@ -153,7 +158,11 @@ def image_score(attribution: Attribution, name: str) -> Floats:
 
 
 def _localisation(scores: MapScores, least: float) -> tuple[Floats, list[tuple[float, ...]]]:
-    """Return which objects are localised, float64 [methods, images], and the two thresholds of each method."""
+    """Return which objects are localised with an IoU of at least `least`, and the two thresholds of each method.
+
+    The first is float64 [methods, images]: 1, 0, or NaN for unknown. For both see `localised`; thresholds are fractions
+    of a map's largest evidence here, not indices.
+    """
     assert scores.overlap is not None
     results = [localised(of_method, least) for of_method in scores.overlap]
     chosen = [tuple(scores.facts.thresholds[number] for number in numbers) for _, numbers in results]
@@ -165,8 +174,8 @@ class FamilyScores:
     """One score of models, averaged over families of methods.
 
     methods:  for each family the methods that are averaged: those that all models with methods of the family share
-    scores:   by model and family
-    apart:    families without such methods, although some models have methods of them
+    scores:   the mean score by model, then by family; a model lacks the families of which it has no scored method
+    apart:    families of which models have scored methods, but no method that they share
     """
 
     methods: dict[str, tuple[str, ...]]
@@ -175,7 +184,7 @@ class FamilyScores:
 
 
 def family_scores(store: Store, score: str) -> FamilyScores:
-    """Return one score for each model and family of methods, as far as it was measured. Raises StoreError.
+    """Return the score `score` for each model and family of methods, as far as it was measured. Raises StoreError.
 
     It is the mean over methods of their means over images. For its interval the images are resampled as in `explained`.
     """
@@ -193,7 +202,10 @@ def family_scores(store: Store, score: str) -> FamilyScores:
 
 
 def _by_family(attribution: Attribution, score: str) -> dict[str, dict[str, Floats]]:
-    """Return the scores of images, float64 [images], by family and method; methods without any are left out."""
+    """Return a score of every image, float64 [images], by family and then by method.
+
+    NaN stands for images without it; methods of which no image has it are left out.
+    """
     by_family: dict[str, dict[str, Floats]] = {}
     values = image_score(attribution, score)
     for method, of_method in zip(attribution.methods.values(), values, strict=True):
@@ -205,8 +217,12 @@ def _by_family(attribution: Attribution, score: str) -> dict[str, dict[str, Floa
 def _means_over_methods(
     values: dict[str, dict[str, Floats]], methods: dict[str, tuple[str, ...]]
 ) -> dict[str, Interval]:
-    """Return for each family the mean of its methods' means over images, with its interval; all families are resampled
-    jointly.
+    """Return the mean over each family's methods of their means over images, with its interval.
+
+    values:   the scores of images by family and method
+    methods:  the methods to average, by family
+
+    Families that `values` lacks are left out. All families are resampled jointly.
     """
     families = {family: names for family, names in methods.items() if family in values}
     columns = [values[family][name] for family, names in families.items() for name in names]
@@ -232,9 +248,10 @@ class ScoreDifference:
     """The difference of a method's score between two models, the second minus the first, over the images that have
     both.
 
-    first, second:  the means over those images
+    images:         how many images have both
+    first, second:  the models' means over those images
     interval:       the mean difference with a 95 % percentile bootstrap interval over images
-    p:              two-sided; the signs of the images' differences are flipped
+    p:              that of a two-sided test, in which the signs of the images' differences are flipped
     p_holm:         p, corrected over the score's methods (Holm)
     """
 
@@ -251,9 +268,10 @@ class ScoreDifference:
 def score_differences(
     store: Store, first: str, second: str, scores: Sequence[str] | None = None
 ) -> list[ScoreDifference]:
-    """Compare all scores (or those named) of all methods that two models have, image by image. Raises StoreError.
+    """Compare the scores of all methods that two models have, image by image, score by score. Raises StoreError.
 
-    Random numbers are seeded. Empty where one of the models has no scores.
+    scores: names of the scores; None: those IN_TABLES. Random numbers are seeded. The result is empty where one of the
+    models has no scores, and has no entry where no image has the score for both models.
     """
     pair = [store.attribution(model) for model in (first, second)]
     a, b = pair
@@ -279,7 +297,10 @@ def score_differences(
 def _same_images(
     store: Store, models: tuple[str, str], pair: tuple[Attribution, Attribution]
 ) -> tuple[list[int], list[int]]:
-    """Return the rows of the images that are explained for both models, which may be in different stores."""
+    """Return the rows, in the first and in the second of `pair`, of the images that are explained for both models.
+
+    Images are the same where their paths are, since the models may be in different stores.
+    """
     by_path = [
         {store.image_paths[image]: row for row, image in enumerate(attribution.image.tolist())} for attribution in pair
     ]
@@ -288,7 +309,7 @@ def _same_images(
 
 
 def _difference(method: str, score: str, a: Floats, b: Floats) -> ScoreDifference:
-    """Return the difference of a score; its p is not yet corrected."""
+    """Return the difference of a score, b minus a, float64 [images] each; `p_holm` is not yet corrected."""
     both = ~np.isnan(a) & ~np.isnan(b)
     differences = b[both] - a[both]
     if not len(differences):
@@ -344,7 +365,7 @@ def _legend(rows: Sequence[Explained], columns: Sequence[str]) -> list[str]:
 
 
 def explained_csv(rows: Sequence[Explained]) -> str:
-    """Return CSV with one line per model and method, and a header; unknown values are empty cells."""
+    """Return CSV with a header and one line per model and method; empty cells stand for unknown values."""
     output = io.StringIO()
     records = [row.to_record() | {"thresholds": " ".join(map(str, row.thresholds))} for row in rows]
     writer = csv.DictWriter(output, records[0].keys() if records else [], lineterminator="\n")
@@ -354,7 +375,7 @@ def explained_csv(rows: Sequence[Explained]) -> str:
 
 
 def differences_text(differences: Sequence[ScoreDifference], pair: tuple[str, str]) -> str:
-    """Return a table of the differences of scores, one line per method; empty where there are none."""
+    """Return a table of the pair's mean differences by method and score, with an explanation; empty without any."""
     if not differences:
         return ""
     scores = list(dict.fromkeys(row.score for row in differences))

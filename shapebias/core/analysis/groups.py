@@ -49,8 +49,9 @@ class GroupDifference:
 
     layer:     a layer's name, or OVERALL: then a network's value is its mean over the layers, each divided by the
                standard deviation of its units
-    values:    for each group, by label, the value of a network that has one: the median over its living units
-    p:         two-sided and exact: networks are exchanged between the groups, or within pairs
+    values:    for each group, the value of every network that has one, by label: the median over its living units
+    means:     each group's mean of these values; NaN without any
+    p:         that of a two-sided test, in which networks are exchanged between the groups, or within pairs
     p_holm:    p, corrected over the metric's layers (Holm); for OVERALL, over the metrics
     smallest:  the smallest p that so many networks can give
     exact:     whether all arrangements were tested, not a random sample
@@ -68,9 +69,10 @@ class GroupDifference:
 
 
 def parse_groups(store: Store, texts: Sequence[str]) -> Groups:
-    """Read two groups, each written `NAME=MODEL,MODEL,...`.
+    """Return the two groups of models that `texts` name, each written `NAME=MODEL,MODEL,...`.
 
-    Raises UsageError where there are not two, where they overlap, or for an unknown model.
+    They are paired if both have more than one model and each architecture once. Raises UsageError for another form,
+    where there are not two, where they have one name or share a model, and for an unknown model.
     """
     if len(texts) != 2:
         raise UsageError("compare two groups: --group S=MODEL,MODEL,... --group R=MODEL,MODEL,...")
@@ -93,17 +95,20 @@ def parse_groups(store: Store, texts: Sequence[str]) -> Groups:
 
 
 def _paired_by_architecture(store: Store, names: tuple[str, str], models: tuple[list[str], list[str]]) -> Groups:
-    """Return the groups as pairs, with the second in the order of the first, where both have each architecture once."""
+    """Return the groups; as pairs, the second in the first one's order, if both have more than one model and each
+    architecture once.
+    """
     first, second = ({store.models[label].architecture: label for label in members} for members in models)
     is_paired = len(first) > 1 and first.keys() == second.keys() and len(models[0]) == len(models[1]) == len(first)
     return Groups(names, (models[0], [second[kind] for kind in first]) if is_paired else models, is_paired)
 
 
 def compare_groups(store: Store, groups: Groups, metrics: list[str] | None = None) -> list[GroupDifference]:
-    """Compare every metric (or those named) in every layer that all networks have, and over all layers.
+    """Compare two groups by every metric (or those named) in every layer that all networks have, and over all layers.
 
-    Random arrangements are seeded. Raises UsageError for a metric that does not exist, and where the networks share no
-    layer.
+    Returns the differences in layers, metric by metric, then one over all layers for each metric. That one is over the
+    layers that the networks of a pair, or all networks if there are no pairs, have in common. Random arrangements are
+    seeded. Raises UsageError for a metric that the networks do not have, and where they share no layer.
     """
     layers = [_shared_layers(store, block) for block in groups.blocks]
     if not all(layers):
@@ -134,16 +139,19 @@ def _units(store: Store, model: str, layer: str, metric: str) -> Floats:
 
 
 def _medians(store: Store, groups: Groups, metric: str, layer: str) -> dict[str, float]:
-    """Return the median of a metric in a layer for every network that has one."""
+    """Return the median of a metric over the living units of a layer, by label, for every network that has values."""
     units = {model: _units(store, model, layer, metric) for block in groups.blocks for model in block}
     return {model: float(np.median(values)) for model, values in units.items() if len(values)}
 
 
 def _overall_values(store: Store, groups: Groups, metric: str, layers: list[list[str]]) -> dict[str, float]:
-    """Return for every network the mean over its block's layers of its median, in standard deviations of the block's
-    units in that layer.
+    """Return by network the mean over layers of its median, in standard deviations of the units in that layer.
 
-    This scale does not depend on which network is in which group.
+    layers: for each block of `Groups.blocks` the names of the layers that its networks have.
+
+    The units are those of all networks of the block, so that the scale does not depend on which network is in which
+    group. Layers where one of them has no value, or all values are the same, do not count; a network without layers is
+    left out.
     """
     values: dict[str, float] = {}
     for block, names in zip(groups.blocks, layers, strict=True):
@@ -159,8 +167,9 @@ def _overall_values(store: Store, groups: Groups, metric: str, layers: list[list
 
 
 def _difference(groups: Groups, metric: str, layer: str, values: dict[str, float]) -> GroupDifference:
-    """Return the difference between the groups, its p not yet corrected; of pairs, only those where both have a
-    value.
+    """Return the difference between the groups, from the networks' `values` by label; `p_holm` is not yet corrected.
+
+    Of pairs, only those count where both networks have a value.
     """
     if groups.paired:
         whole = [pair for pair in groups.blocks if all(model in values for model in pair)]
@@ -198,7 +207,7 @@ def _corrected(family: list[GroupDifference]) -> list[GroupDifference]:
 
 
 def groups_record(store: Store, groups: Groups, metrics: list[str] | None = None) -> dict[str, Any]:
-    """Return the comparison of two groups, ready for JSON."""
+    """Return the comparison of two groups by `compare_groups`, ready for JSON. Raises its errors."""
     rows = compare_groups(store, groups, metrics)
     return {
         "groups": dict(zip(groups.names, groups.models, strict=True)),
@@ -211,8 +220,9 @@ def groups_record(store: Store, groups: Groups, metrics: list[str] | None = None
 
 
 def groups_text(store: Store, groups: Groups, metrics: list[str] | None = None) -> str:
-    """Return the comparison of two groups as a table and one sentence per metric, with the smallest p that so many
-    networks can give.
+    """Return the comparison of two groups by `compare_groups` as a table and one sentence per metric.
+
+    A sentence before these says the smallest p that so many networks can give. Raises the errors of `compare_groups`.
     """
     rows = compare_groups(store, groups, metrics)
     layers, overall = ([row for row in rows if (row.layer == OVERALL) is over_all] for over_all in (False, True))

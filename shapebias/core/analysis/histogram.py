@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shapebias.core.store.reader import Store, Unit
 
-MOST = 16_384  # number of images read, in blocks spread over the store
+MOST = 16_384  # most images that are read, in blocks spread over the store
 _BLOCK = 1024  # images per block: a chunk of the store has as many
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
@@ -16,10 +16,10 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 class Histogram:
     """The histogram of a unit's activations (maxima of maps).
 
-    counts:     int64 [bins], without the images at 0
+    counts:     int64 [bins], the number of images by activation, without those in `zeros`
     low, high:  the range: `low` is 0 or the smallest activation below it, `high` the largest activation
-    zeros:      how many images have activation 0, as after a ReLU
-    images:     how many images there are
+    zeros:      how many images have activation 0, as after a ReLU; 0 where activations can be negative
+    images:     how many images were read and had a finite activation
     """
 
     counts: NDArray[np.int64]
@@ -46,10 +46,9 @@ def bars(counts: NDArray[np.int64]) -> str:
 
 
 def activation_histogram(store: Store, unit: Unit, bins: int) -> Histogram | None:
-    """Return the histogram of a unit's activations over the probe images; None where the store has no activations of
-    each image.
+    """Return the histogram of a unit's activations over the probe images (about MOST of them at most), in `bins` parts.
 
-    Raises StoreError where the store is damaged.
+    Returns None where the store has no activations of each image. Raises StoreError where the store is damaged.
     """
     if not store.layer_has(unit.model, unit.layer, "activations/max"):
         return None

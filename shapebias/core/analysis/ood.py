@@ -15,9 +15,12 @@ from shapebias.core.text import printable
 
 @dataclass(frozen=True, kw_only=True)
 class SetAccuracy:
-    """A model's accuracy among the categories of a set of stimuli, a fraction of `images`.
+    """A model's accuracy among the categories of a set of stimuli.
 
-    `stimuli` says how images were prepared, `native` or `model`.
+    images:    how many images of the set the model decided for
+    accuracy:  the fraction of right decisions among the images that count, those under conditions that enter the set's
+               means; NaN without images
+    stimuli:   how images were prepared, `native` or `model`; empty where unknown
     """
 
     set_name: str
@@ -27,7 +30,7 @@ class SetAccuracy:
 
 
 def ood_decisions(store: Store, model: str) -> dict[str, SetDecisions]:
-    """Return a model's decisions for each set of stimuli, by the set's name. Raises StoreError."""
+    """Return a model's decisions for sets of stimuli, by the set's name; empty without any. Raises StoreError."""
     single, label = store.owner(model)
     if not single.has(schema.OOD):
         return {}
@@ -76,12 +79,15 @@ def ood_accuracies(store: Store, model: str) -> list[SetAccuracy]:
 
 
 def mean_accuracy(accuracies: list[SetAccuracy]) -> float:
-    """Return the unweighted mean over sets, as published; NaN where there are none."""
+    """Return the unweighted mean of the accuracies on sets, as published; NaN without sets."""
     return math.fsum(row.accuracy for row in accuracies) / len(accuracies) if accuracies else math.nan
 
 
 def ood_record(store: Store, model: str) -> dict[str, Any] | None:
-    """Return a model's accuracies by set and their mean, ready for JSON; None where it has none."""
+    """Return a model's accuracies by set of stimuli and their mean, ready for JSON; None without sets.
+
+    Raises StoreError.
+    """
     accuracies = ood_accuracies(store, model)
     if not accuracies:
         return None

@@ -27,8 +27,10 @@ _VARIANT = re.compile(r"(?:imagenet[-_ ]?)?(r|c|sketch|v2|a)", re.IGNORECASE)
 
 
 class Strength(NamedTuple):
-    """The strength of the attacks that a network was trained with: a norm, and epsilon for pixels in [0, 1] (for linf
-    in 255ths).
+    """The strength of the attacks that a network was trained with.
+
+    norm:     `l2` or `linf`
+    epsilon:  the radius, for pixels in [0, 1]; for linf in 255ths of them, so that 4 means 4/255
     """
 
     norm: str
@@ -39,8 +41,9 @@ class Strength(NamedTuple):
 class Network:
     """A network and its measurements.
 
-    strengths:  the strengths at which it is drawn (epsilon 0 counts for both norms); empty where unknown
-    measures:   fractions by name: SHAPE_BIAS, SETS and the names in VARIANTS
+    strengths:  the strengths at which it is drawn (a network of epsilon 0 has one for each norm); empty where unknown
+    measures:   the shape bias and accuracies, as fractions, by name: SHAPE_BIAS, SETS and the keys of VARIANTS; without
+                those that were not measured
     """
 
     name: str
@@ -49,10 +52,10 @@ class Network:
 
 
 def published_networks() -> tuple[Network, list[Network]]:
-    """Return torchvision's ResNet-50, and 15 ResNet-50 of another training, sorted by the strength of their adversarial
-    training.
+    """Return torchvision's ResNet-50, and 15 ResNet-50 that were trained elsewhere, most of them adversarially.
 
-    Gavrikov & Keuper 2024, arXiv 2404.01509, CC BY-SA 4.0; reference/robust_resnet50.json.
+    The 15 are sorted by norm and strength. The numbers are those of Gavrikov & Keuper 2024, arXiv 2404.01509, CC BY-SA
+    4.0, in reference/robust_resnet50.json.
     """
     text = resources.files("shapebias.core").joinpath("reference/robust_resnet50.json").read_text("utf-8")
     torchvision, *trained = (_published(facts) for facts in json.loads(text)["networks"])
@@ -75,7 +78,7 @@ def _strengths(norm: str, epsilon: float) -> tuple[Strength, ...]:
 
 def parse_strengths(texts: Iterable[str], store: Store) -> dict[str, Strength]:
     """Return the strength of each model from texts `MODEL=NORM:EPSILON`, for pixels in [0, 1]: `R=l2:3` or
-    `R=linf:4/255`.
+    `R=linf:4/255`, by the model's label.
 
     Raises UsageError for a text of another form, and for a model that the store does not have.
     """
@@ -92,10 +95,13 @@ def parse_strengths(texts: Iterable[str], store: Store) -> dict[str, Strength]:
 
 
 def networks_of(store: Store, strengths: dict[str, Strength]) -> list[Network]:
-    """Return the networks of a store with their measurements. Raises StoreError.
+    """Return the networks of a store with their measurements, without networks that have none. Raises StoreError.
 
-    These are the shape bias and the accuracies among the sixteen categories, where a network decided among them, and
-    the accuracies on variants of ImageNet, such as `R` or `imagenet-c/fog/3`; all corruptions are taken together.
+    strengths: by label, the strengths of the training, as far as they are known.
+
+    Measurements are the shape bias and the accuracies on sets, where a network decided among the sixteen categories,
+    and the accuracies on variants of ImageNet, such as `R` or `imagenet-c/fog/3`; the accuracy on ImageNet-C is the
+    mean over all its corruptions.
     """
     networks = [
         Network(

@@ -15,11 +15,11 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import aligned, printable
 
 _BLOCK = 4096  # number of images that are read at a time
-_MEMORY = 256 << 20  # bytes of activations kept for the next unit
+_MEMORY = 256 << 20  # bytes of activations that are kept for later units
 
 
 class TwinGroup(StrEnum):
-    """The part of the store that a similar unit was found in."""
+    """The part of the store that a similar unit is from: a twin is of another model, a unit alike of the same one."""
 
     TWIN = "twin, same layer"
     TWIN_ELSEWHERE = "twin, other layer"
@@ -36,12 +36,15 @@ class SimilarUnit:
     group: TwinGroup
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the fields, ready for JSON."""
         return {"unit": str(self.unit), "correlation": self.correlation, "group": self.group.value}
 
 
 class Correlator:
-    """Computes correlations between stored activations of units. It caches what it reads, at most `memory` bytes."""
+    """Computes correlations between stored activations of units.
+
+    It reads `block` images at a time, and keeps what it reads: at most `memory` bytes, or a single block.
+    """
 
     def __init__(self, store: Store, memory: int = _MEMORY, block: int = _BLOCK) -> None:
         self.store = store
@@ -59,9 +62,10 @@ class Correlator:
     def correlations(self, unit: Unit, model: str, layer: str) -> NDArray[np.float64]:
         """Return Pearson's correlation of a unit's activations with those of every unit of a layer, float64 [units].
 
-        An activation is the maximum of the map; all probe images count. It is exact to about 1e-6, as products are
-        float32. NaN where one of the two units has the same activation for all images, a NaN, or a value clipped to
-        float16's range. Threads may call it; they wait for each other. Raises StoreError.
+        The two models must be `comparable`. An activation is the maximum of the map; all probe images count. The result
+        is exact to about 1e-6, as products are float32. It is NaN where one of the two units has the same activation
+        for all images, a NaN, or a value clipped to float16's range. Threads may call this; they wait for each other.
+        Raises StoreError.
         """
         with self._lock:
             return self._correlations(unit, model, layer)
@@ -81,7 +85,7 @@ class Correlator:
         return clipped
 
     def _read(self, model: str, layer: str, *selection: Any) -> NDArray[Any]:
-        """Return a layer's activations, float16 [images, units], or a selection of them."""
+        """Return a layer's activations, float16 [images, units], or a basic selection of them by NumPy's indices."""
         shape = [len(self.store.image_paths_of(model)), self.store.layers(model)[layer].units]
         return self.store.layer_read(model, layer, "activations/max", *selection, shape=shape)
 
@@ -113,10 +117,10 @@ class Correlator:
         return self._norms[model, layer]
 
     def _blocks(self, model: str, layer: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield the number of each block's first image, and the layer's activations minus those of image 0, float32
-        [block, units].
+        """Yield blocks of a layer's activations: the number of the first image, and float32 [block, units].
 
-        Values are NaN where they were clipped. Units with the same activation for all images are exactly zero.
+        The activations of image 0 are subtracted, so that units with the same activation for all images are exactly
+        zero. Values are NaN where they were clipped.
         """
         origin: NDArray[np.float32] | None = None
         for first in range(0, len(self.store.image_paths_of(model)), self._block):
@@ -139,8 +143,9 @@ class Correlator:
 def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, limit: int = 3) -> list[SimilarUnit]:
     """Return the units that correlate best with `unit`, best first, at most `limit` per group. Raises StoreError.
 
-    For every other model (or only for `model`): its twins in the layer with the same name, then in other layers. Then
-    the similar units of the unit's own model, in the same way. Raises UsageError where the store has no such model.
+    The groups of a model are the units in the layer with the same name, and those in other layers. The groups of every
+    other model come first, those of the unit's own model last; with `model`, there are only those of this one. Models
+    that saw other images are passed over. Raises UsageError where the store has no such model.
     """
     store = correlator.store
     if model is not None:
@@ -166,7 +171,10 @@ def find_twins(correlator: Correlator, unit: Unit, model: str | None = None, lim
 def _best_units(
     correlator: Correlator, unit: Unit, model: str, layers: list[str], *, limit: int
 ) -> list[tuple[Unit, float]]:
-    """Return the `limit` units of some layers that correlate best with `unit`, and their correlations."""
+    """Return the `limit` units of a model's `layers` that correlate best with `unit`, and their correlations.
+
+    `unit` itself and units without a correlation are left out.
+    """
     best: list[tuple[Unit, float]] = []
     for layer in layers:
         correlation = correlator.correlations(unit, model, layer)
@@ -179,7 +187,9 @@ def _best_units(
 
 
 def twins_text(unit: Unit, candidates: list[SimilarUnit]) -> str:
-    """Return a table with one line per candidate."""
+    """Return a table with one line per candidate, as `find_twins` found them for `unit`; without any, a line that says
+    so.
+    """
     if not candidates:
         return f"{printable(str(unit))}: no unit correlates with it\n"
     rows = [["correlation", "unit", "found as"]]

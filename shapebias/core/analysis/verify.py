@@ -25,10 +25,10 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 
 _BLOCK = 64 << 20  # number of bytes that are read at once
-_LARGEST = 8 << 30  # number of bytes of a shard
-_MOST = 20_000  # an array can be at most so many times as large as the store
-_LAYER = r"models/[^/]+/(layers/[^/]+/)?"  # stores of version 1 have one for every layer
-_EXPECTED = {  # by path: the data type and the number of axes
+_LARGEST = 8 << 30  # most bytes that a shard can have
+_MOST = 20_000  # an uncompressed array is at most so many times as large as the store's files
+_LAYER = r"models/[^/]+/(layers/[^/]+/)?"  # stores of version 1 have arrays for every layer
+_EXPECTED = {  # the data type and the number of axes of an array, by a pattern of its path
     manifest.ARRAY: ("uint8", 1),
     r"images/(ood/)?[^/]+/(path|thumbnails/[^/]+)/data": ("uint8", 1),
     r"images/(ood/)?[^/]+/(path|thumbnails/[^/]+)/offsets": ("int64", 1),
@@ -60,36 +60,39 @@ _EXPECTED = {  # by path: the data type and the number of axes
 class VerifyReport:
     """The result of checking a store.
 
-    wrong:  (path in the store, problem) of each problem
-    notes:  what could not be checked
+    arrays, files, bytes:  how many arrays and files were checked, and the bytes of all files
+    units:                 how many units were computed again and compared
+    wrong:                 (path in the store, what is wrong) of each problem, printable
+    notes:                 what could not be checked, one line each
     """
 
     arrays: int = 0
     files: int = 0
     bytes: int = 0
-    units: int = 0  # units that were computed again
+    units: int = 0
     wrong: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, path: str, problem: str) -> None:
-        """Note a problem."""
+        """Note that `what` is wrong at a path in the store."""
         self.wrong.append((printable(path, 300), printable(problem, 300)))
 
     def check_range(self, path: str, values: NDArray[Any], low: float, high: float | None = None) -> None:
-        """Note an array with values below `low` or above `high`."""
+        """Note a problem if the array at `path` has `values` below `low` or above `high` (None: any are right)."""
         if values.size and (values.min() < low or (high is not None and values.max() > high)):
             most = "" if high is None else f" to {high:g}"
             self.add(path, f"values from {values.min():g} to {values.max():g}, where {low:g}{most} is possible")
 
     def add_error(self, error: StoreError, path: str = "") -> None:
-        """Note an error of reading. `path` replaces the error's position where it is more exact."""
+        """Note an error of reading as a problem at `path`, or if that is empty, where the error says."""
         self.add(path or error.where or ".", error.problem)
 
 
 def verify_store(path: Path, advance: Callable[[str], None] = lambda path: None) -> VerifyReport:
-    """Read all of a store and return the problems. `advance` is called with every array's path.
+    """Read all of a single store and return what is wrong. `advance` is called with the path of every array before it
+    is read.
 
-    Raises StoreError where the store cannot be opened.
+    Raises StoreError where the store or its manifest cannot be read at all, and where it is a file (zipped).
     """
     report = VerifyReport()
     if path.is_file():
@@ -124,7 +127,7 @@ def _check_files(path: Path, report: VerifyReport) -> None:
 
 
 def _arrays(path: Path, report: VerifyReport) -> Iterator[tuple[str, "zarr.Array[Any]"]]:
-    """Yield every array with its path; note groups and arrays whose metadata cannot be read."""
+    """Yield every array with its path in the store; note groups and arrays whose metadata cannot be read."""
     for file in sorted(path.rglob("zarr.json")):
         name = file.parent.relative_to(path).as_posix()
         try:
@@ -146,7 +149,7 @@ def _check_array(name: str, array: "zarr.Array[Any]", report: VerifyReport) -> N
 
 
 def _read(store: Store, name: str, array: "zarr.Array[Any]", report: VerifyReport) -> None:
-    """Read every chunk, which checks its checksum."""
+    """Read every chunk of an array, which checks their checksums; note what cannot be read."""
     size = array.dtype.itemsize
     try:
         store.array(name)  # zarr would read a chunk whose file is missing as fill values
@@ -227,8 +230,10 @@ def _check_layer(store: Store, model: str, layer: str, report: VerifyReport) -> 
 def _check_values(
     path: str, report: VerifyReport, *, image: NDArray[Any], value: NDArray[Any], most: NDArray[np.float32] | None
 ) -> None:
-    """Check a layer's top lists: they are sorted, have a value for each image, and begin with the unit's maximum where
-    that is known.
+    """Check a layer's top lists: they are sorted, have a value for each image, and begin with the unit's maximum.
+
+    image, value [units, k] are the lists, image -1 and value NaN where a list is shorter; `most` [units] are the units'
+    maxima, None where they are unknown. `path` names the layer in the report.
     """
     if value.shape != image.shape or (np.isnan(value) != (image < 0)).any():
         report.add(f"{path}/top/value", "values are NaN where there are images, or numbers where there are none")
@@ -266,7 +271,10 @@ def _check_cue_conflict(store: Store, report: VerifyReport) -> None:
 
 
 def _check_attribution(store: Store, report: VerifyReport) -> None:
-    """Check that maps match their scales: |values| up to 1 where there is evidence, else 0 everywhere."""
+    """Check the arrays of attribution, and that maps match their scales.
+
+    The largest |value| of a stored map is 1 where its scale is above 0, and 0 where the map is constant or missing.
+    """
     for model in store.models:
         attribution, path = store.attribution(model), schema.attribution_path(model)
         if attribution is None:

@@ -12,7 +12,7 @@ from shapebias.core.text import printable
 
 @dataclass(frozen=True)
 class Choice:
-    """An attribution method with the value of each of its settings. Two are equal where they give the same maps.
+    """An attribution method with the value of each of its settings. Choices that are equal give the same maps.
 
     >>> choice = Choice.of("integrated-gradients", steps=20)
     >>> choice.name, choice.count("steps"), choice.cost(224).runs
@@ -39,7 +39,7 @@ class Choice:
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
         """Return the choice that `to_attributes` wrote.
 
-        Raises UsageError where its method does not exist in this version.
+        Raises UsageError where this version lacks its method or a setting, or does not allow the value.
         """
         return cls.of(str(attributes["name"]), **attributes["settings"])
 
@@ -57,15 +57,15 @@ class Choice:
         return self.method.name
 
     def number(self, name: str) -> float:
-        """Return the value of a setting that is a number."""
+        """Return the value of the setting `name`, which must be a number."""
         return float(self.settings[name])
 
     def count(self, name: str) -> int:
-        """Return the value of a setting that is a whole number."""
+        """Return the value of the setting `name`, which must be a whole number."""
         return int(self.settings[name])
 
     def word(self, name: str) -> str:
-        """Return the value of a setting that is a word."""
+        """Return the value of the setting `name`, which must be one of several words."""
         return str(self.settings[name])
 
     def cost(self, size: int) -> Cost:
@@ -80,8 +80,8 @@ class Choice:
 def parse_choices(text: str) -> tuple[Choice, ...]:
     """Return the methods that `NAME[:SETTING=VALUE]...,NAME...` names, each once, in the registry's order.
 
-    `all` stands for all methods and controls; those not named beside it have their default settings. Raises UsageError
-    for an unknown name or an invalid value.
+    `all` stands for all methods and controls: with the settings that are named beside it, else with their defaults.
+    Raises UsageError for an unknown name, an invalid value, a method that is named twice, and where none is named.
 
     >>> [choice.name for choice in parse_choices("occlusion:patch=32,gradient")]
     ['gradient', 'occlusion']

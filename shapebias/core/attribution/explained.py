@@ -21,8 +21,8 @@ class MethodMap:
 
     values:    float32 [h, w], at the method's own resolution; None where there is no map
     gap:       the completeness gap as a fraction; NaN where the method does not promise a sum
-    fallback:  the method that replaced it, by name; else empty
-    problem:   why there is no map; else empty
+    fallback:  the name of the method that was run in its place; empty for none
+    problem:   why there is no map; empty where there is one
     """
 
     values: NDArray[np.float32] | None = None
@@ -43,10 +43,12 @@ class ExplainedImage:
     """One image with a network's maps of why it gives an output.
 
     pixels:       uint8 [H, W, 3], the image as the network saw it
-    output:       the explained output
+    image:        the path of the image
+    pixels:       uint8 [H, W, 3], the image as the network saw it
+    output:       the number of the explained output
     output_name:  the name of the output's class
     probability:  the softmax probability of that output
-    maps:         by the method's name
+    maps:         the map of every method, by the method's name
     """
 
     model: str
@@ -60,11 +62,13 @@ class ExplainedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionResult:
-    """The maps of several methods, models and images. All models have the images in the same order.
+    """The maps of several methods, models and images.
 
-    target:  which output was explained: `predicted`, `label`, or the name of a class
-    seed:    of all random choices of the methods
-    notes:   lines for the user
+    choices:  the methods, with their settings
+    target:   which output was explained: `predicted`, `label`, or the name of a class
+    seed:     the seed of all random choices of the methods
+    images:   all images for the first model, then the same, in the same order, for the next
+    notes:    lines for the user
     """
 
     choices: Sequence[Choice]
@@ -75,7 +79,7 @@ class AttributionResult:
 
     @property
     def models(self) -> list[str]:
-        """The models' labels, in order."""
+        """The models' labels, in the order of `images`."""
         return list(dict.fromkeys(image.model for image in self.images))
 
     def by_image(self) -> list[list[ExplainedImage]]:
@@ -88,7 +92,7 @@ def write_arrays(path: Path, explained: AttributionResult) -> None:
     """Write the maps to a NumPy archive (.npz) with these arrays:
 
     MODEL/METHOD               float32 [images, h, w], the raw maps, NaN where an image has none; there is no such array
-                               where the method does not apply to the model
+                               where no image has a map, as where the method does not apply to the model
     target                     int32 [models, images], the number of the explained output
     output                     text [models, images], the name of this output's class
     probability                float32 [models, images], this output's softmax probability

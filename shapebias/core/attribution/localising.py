@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FEWEST = 20  # fewest images: each half chooses the threshold for the other half
+FEWEST = 20  # least number of images for thresholds: each half of the images chooses the other half's
 Boxes = NDArray[np.float64]  # [..., 4]: left, top, right, bottom
 _Ints = NDArray[np.int64]
 
@@ -66,12 +66,12 @@ def inside(boxes: Boxes, height: int, width: int) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class _Runs:
-    """Runs of neighbouring marked pixels in a row.
+    """Runs of neighbouring marked pixels in the rows of masks, int64 [runs] each, sorted by mask, row and start.
 
-    mask:   the index of their mask
-    row:    their row in it
-    start:  the first pixel
-    stop:   the pixel behind the last
+    mask:   the index of the run's mask
+    row:    its row in the mask
+    start:  the column of its first pixel
+    stop:   the column behind its last pixel
     """
 
     mask: _Ints
@@ -90,10 +90,14 @@ class _Runs:
         return cls(row // height, row % height, start, stop)
 
     def touching(self, height: int, width: int) -> tuple[_Ints, _Ints]:
-        """Return the pairs of runs that touch at a side or a corner: the indices of the upper and of the lower ones."""
+        """Return the pairs of runs that touch at a side or a corner: the indices of the upper and of the lower ones.
+
+        `height` and `width` are those of the masks.
+        """
         line = width + 2  # longer than any run of pixels
         line_start = (self.mask * (height + 1) + self.row) * line
-        # The first lower run that ends behind our start.
+        # The runs of the row below that touch a run begin with the first that ends at its left corner or later, and end
+        # before the first that starts behind its right corner.
         first = np.searchsorted(line_start + self.stop, line_start + line + self.start)
         last = np.searchsorted(line_start + self.start, line_start + line + self.stop, side="right")
         counts = np.maximum(last - first, 0)
@@ -103,7 +107,7 @@ class _Runs:
 
 
 def largest_component_boxes(masks: NDArray[np.bool_]) -> Boxes:
-    """Return the box around each mask's largest component, float64 [masks, 4]; 0 for a mask without pixels.
+    """Return the box around each mask's largest component, float64 [masks, 4]; all 0 for a mask without pixels.
 
     masks bool [masks, h, w]. Pixels that touch at a side or a corner are in one component. Of components of equal size,
     the one with the first pixel in reading order counts.
@@ -129,8 +133,9 @@ def largest_component_boxes(masks: NDArray[np.bool_]) -> Boxes:
 
 
 def _connected(count: int, first: _Ints, second: _Ints) -> _Ints:
-    """Return the component of each item, int64 [count]: the smallest number of an item that it is connected with by
-    pairs.
+    """Return the component of each of `count` items, int64 [count]: the smallest number of an item in the component.
+
+    first, second: int64 [pairs], the items that are connected directly.
 
     In every round each component joins the smallest of its neighbours (Shiloach & Vishkin 1982).
     """
@@ -147,15 +152,17 @@ def _connected(count: int, first: _Ints, second: _Ints) -> _Ints:
 
 
 def localised(overlap: NDArray[np.float32], least: float) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-    """Return whether each image's object is localised, float32 [images], 0 or 1, and the indices of the two thresholds
-    used.
+    """Return whether each image's object is localised, float32 [images], 0 or 1, and which two thresholds were used.
 
     overlap:  float32 [images, thresholds], see `overlaps`; NaN where an image's object is not known
     least:    the IoU from which an object counts as localised
 
     The images with a known object are split into two halves, alternately. Each half uses the threshold by which most
-    objects of the other half are localised; of equally good ones, the one with the largest mean IoU there. The result
-    is NaN for images without a known object. It is NaN for all, without thresholds, where fewer than FEWEST have one.
+    objects of the other half are localised; of equally good ones, the one with the largest mean IoU there. The two are
+    returned as indices into `overlap`'s thresholds: that of the first half of the images, then of the second.
+
+    The first result is NaN for images without a known object. It is NaN for all, and there are no thresholds, where
+    fewer than FEWEST images have a known object.
     """
     result = np.full(len(overlap), np.nan, np.float32)
     measured = np.flatnonzero(~np.isnan(overlap).any(1))

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
-REFERENCE_SIDE = 224  # side of the image, in px, to which settings in px refer
+REFERENCE_SIDE = 224  # px: settings that are lengths are meant for an image of this side, and scaled for others
 
 Value = int | float | str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting of a method: a number from `low` to `high` of the default's type, or one of `words`.
+    """One setting of a method: one of `words`, or where there are none, a number from `low` to `high`.
+
+    A number is whole (int) if the default is.
 
     about:   what it means, with its unit
     source:  where the default comes from
@@ -50,9 +52,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Cost:
-    """The number of runs of the network for one image: `forwards`, and `backwards`, each of which follows one of the
-    forwards.
-    """
+    """The number of runs of the network for one image: forward, and backward (for gradients, each after a forward)."""
 
     forwards: int
     backwards: int = 0
@@ -68,7 +68,7 @@ class Method:
     """An attribution method, or a control.
 
     name, title:  what commands and tables call it
-    family:       the family of methods that it belongs to
+    family:       the family that it belongs to, one of `FAMILIES` in the registry
     signed:       whether its values below 0 speak against the class
     formula:      x is the image in [0, 1], b the baseline, S the logit of the class, f the score that the setting `of`
                   names, and p a position; values of the colours are summed
@@ -76,6 +76,8 @@ class Method:
     settings:     its settings, in the order in which they are listed
     sensitivity:  whether a value says how the score changes with a pixel: then its size is the pixel's importance,
                   otherwise the value itself is
+
+    `forwards_and_backwards` returns the cost from the values of the settings, by name, and the image's side in px.
     """
 
     name: str
@@ -99,12 +101,12 @@ class Method:
 
 
 def pixels(length: float, size: int) -> int:
-    """Return a length in px of a 224 px image as whole px of an image of `size` px, at least 1."""
+    """Return a length that is given for an image of 224 px, scaled for one of `size` px: whole px, at least 1."""
     return max(1, round(scaled(length, size)))
 
 
 def scaled(length: float, size: int) -> float:
-    """Return a length in px of a 224 px image in px of an image of `size` px."""
+    """Return a length in px that is given for an image of 224 px, scaled for one of `size` px; it is not rounded."""
     return length * size / REFERENCE_SIDE
 
 

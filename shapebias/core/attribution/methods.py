@@ -9,7 +9,7 @@ from shapebias.core.text import printable
 GRADIENT, PERTURBATION, CAM, CONTROL = FAMILIES = ("gradient", "perturbation", "cam", "control")
 LOGIT, PROBABILITY = SCORES = ("logit", "probability")
 BLACK, GREY, RANDOM = BASELINES = ("black", "grey", "random")
-CIRCLES = 20  # discs that Meaningful Perturbation tries as its first mask
+CIRCLES = 20  # number of discs that Meaningful Perturbation tries as its first mask
 _FONG = "Fong & Vedaldi 2017"
 
 
@@ -47,17 +47,17 @@ def _of_occlusion(settings: Mapping[str, Value], size: int) -> Cost:
 
 
 def _of_integration(settings: Mapping[str, Value], size: int) -> Cost:
-    """Return the cost of the steps, and of the image and the baseline for the completeness gap."""
+    """Return the cost of Integrated Gradients: its steps, and the image and the baseline for the completeness gap."""
     return Cost(int(settings["steps"]) + 2, int(settings["steps"]))
 
 
 def _of_gradient_shap(settings: Mapping[str, Value], size: int) -> Cost:
-    """Return the cost of the samples, and of the image and the baselines for the completeness gap."""
+    """Return the cost of GradientSHAP: its samples, and the image and the baselines for the completeness gap."""
     return Cost(int(settings["samples"]) + 1 + _shap_baselines(settings), int(settings["samples"]))
 
 
 def _of_deeplift(settings: Mapping[str, Value], size: int) -> Cost:
-    """Return the cost of the image and the baseline, which go through the network side by side."""
+    """Return the cost of DeepLIFT: for each baseline, the image and the baseline go through the network together."""
     return Cost(2 * _shap_baselines(settings), 2 * _shap_baselines(settings))
 
 

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from shapebias.core.attribution.method import REFERENCE_SIDE
 
-TOLERANCE = 15.0  # distance in px, for images of 224 px, by which a pointing map may miss the object
+TOLERANCE = 15.0  # how far a map's strongest pixel may be from the object to point to it, in px of a 224 px image
 THRESHOLDS = tuple(number / 20 for number in range(20))  # fractions of a map's largest evidence: 0 to 0.95
-LEAST_IOU = 0.5  # smallest IoU with which an object counts as localised
-LEAST_IOUS = (0.3, 0.5, 0.7)  # thresholds of `localisation_mean`
+LEAST_IOU = 0.5  # the IoU from which an object counts as localised
+LEAST_IOUS = (0.3, 0.5, 0.7)  # the same for `localisation_mean`, which is the mean over them
 _RISE = "Petsiuk, Das & Saenko 2018 (arXiv 1806.07421)"
 _CHOE = "Choe et al. 2020 (arXiv 2001.07437)"
 
@@ -102,8 +102,8 @@ SCORES: dict[str, MapScore] = {score.name: score for score in _ALL}
 def areas(curves: Floats, fractions: NDArray[np.float64]) -> tuple[Floats, Floats]:
     """Return the areas under curves by the trapezoid rule, and the same divided by the curves' maxima, float32 [...].
 
-    curves float32 [..., points]; fractions [points] ascend from 0 to 1. NaN where a curve holds NaN, or where its
-    maximum is 0.
+    curves float32 [..., points]; fractions [points] ascend from 0 to 1. Both are NaN where a curve holds NaN, the
+    second also where the curve's maximum is 0.
 
     >>> [float(area) for area in areas(np.array([0.0, 0.5, 0.5], np.float32), np.array([0.0, 0.5, 1.0]))]
     [0.375, 0.75]

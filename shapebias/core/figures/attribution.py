@@ -1,5 +1,5 @@
-"""The figure of attribution maps' scores: one panel per score, one row per method, one point with its interval per
-model.
+"""The figure of attribution maps' scores: a panel for every score, in it a row for every method, and in that a point
+with its interval for every model.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ _APART = 0.16  # distance between the points of two models in a row
 def attribution_figure(rows: Sequence[Explained], scores: Sequence[str] = IN_TABLES) -> "Figure":
     """Draw how well methods explain models: the mean of each score over images with its 95 % interval.
 
-    Methods of one family are next to each other, in the order of the registry, controls last. Scores without any value
-    are left out.
+    There is one panel per score, one row per method and one point per model. Methods of one family are next to each
+    other; families and methods are in the order of `rows`. Scores without any value are left out.
     """
     from matplotlib.figure import Figure
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.transforms import Transform
 
-_FILLS = ("full", "none", "bottom", "left")  # shapes of markers, by family
+_FILLS = ("full", "none", "bottom", "left")  # how a family's markers are filled, as Matplotlib names it
 _GREY = "#6a6a6a"
-_NAMED = 3  # most methods of a family in the legend, and most sets of stimuli on an axis
+_NAMED = 3  # the legend names at most so many methods of a family, an axis at most so many sets; of more, the number
 _LEAST_SPAN = 0.1  # smallest range of an axis, so that no small difference looks large
 _APART = 7.0  # distance in points (1/72 inch) between a network's families, so that they do not hide one another
 
@@ -28,8 +28,12 @@ Value = Callable[[NetworkCriteria], Interval]
 
 
 class _Points(NamedTuple):
-    """A point for each network: its coordinates, how markers are filled, and how far, in points, they are drawn to the
-    right.
+    """The way in which networks are drawn as points, one for each network.
+
+    across, up:  functions from a network to its coordinates
+    fill:        how the markers are filled, as Matplotlib names it
+    shift:       how far to the right they are drawn, in points (1/72 inch)
+    is_control:  whether a control gave the maps: then the points are ticks
     """
 
     across: Value
@@ -54,8 +58,9 @@ def criteria_figure(results: Criteria, pairs: Sequence[tuple[str, str]]) -> "Fig
     """Draw networks as points with their 95 % intervals, one panel for every two criteria.
 
     The criteria are accuracy, accuracy out of distribution, and explainability, for which a network has one point per
-    family of methods. An arrow leads from the first to the second of each of `pairs`. Ticks mark controls, whose maps
-    do not depend on the network. A panel without a point is left out. Raises UsageError where none is left.
+    family of methods. An arrow leads from the first to the second of each of `pairs` (labels of networks). Ticks mark
+    controls, whose maps do not depend on the network. A panel without a point (ticks do not count) is left out. Raises
+    UsageError where none is left.
     """
     from matplotlib.figure import Figure
 
@@ -150,7 +155,7 @@ def _draw(axes: "Axes", points: _Points, results: Criteria) -> None:
 
 
 def _shifted(axes: "Axes", points: float) -> "Transform":
-    """Return the transform that draws values `points` points to the right of their position."""
+    """Return the transform that draws values `points` (1/72 inch) to the right of their position."""
     from matplotlib.transforms import ScaledTranslation
 
     figure = axes.get_figure()
@@ -159,12 +164,12 @@ def _shifted(axes: "Axes", points: float) -> "Transform":
 
 
 def _bars(value: Interval) -> tuple[list[float], list[float]] | None:
-    """Return how far an interval extends below and above its mean; None where it is unknown."""
+    """Return how far an interval extends below and above its mean, as Matplotlib's error bars; None for no ends."""
     return ([value.mean - value.low], [value.high - value.mean]) if value.has_ends else None
 
 
 def _join(axes: "Axes", points: _Points, results: Criteria, pairs: Sequence[tuple[str, str]]) -> None:
-    """Draw the arrows of pairs of which both points exist."""
+    """Draw an arrow for each pair (of networks' labels) of which both points exist; none between ticks."""
     positions = {} if points.is_control else {network.model: points.of(network) for network in results.networks}
     for pair in pairs:
         start, end = (positions.get(model) for model in pair)
@@ -195,7 +200,7 @@ def _finish(axes: "Axes", panel: _Panel, results: Criteria) -> None:
 
 
 def _limits(values: Sequence[Interval]) -> tuple[float, float]:
-    """Return the ends of an axis for fractions, with room beside their intervals."""
+    """Return the ends of an axis for fractions, with room beside their intervals; `values` have a known mean."""
     ends = [end for value in values for end in (value.mean, value.low, value.high) if end == end]
     low, high = min(ends), max(ends)
     lacking = max(_LEAST_SPAN - (high - low), 0.0)
@@ -233,7 +238,7 @@ def _legend(figure: "Figure", results: Criteria, pairs: Sequence[tuple[str, str]
 
 
 def _lacking_text(network: NetworkCriteria, results: Criteria) -> str:
-    """Return which of the criteria a network lacks that others have, in parentheses."""
+    """Return which of the criteria a network lacks that others have, in parentheses; empty where it lacks none."""
     lacking = [
         name
         for name, value in {"accuracy": _accuracy, "OOD accuracy": _ood}.items()

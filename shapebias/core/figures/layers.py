@@ -24,7 +24,10 @@ _MOST_TICKS = 12  # largest number of layers that are named below a panel
 
 def depth_figure(store: Store, models: Sequence[str], metrics: Sequence[str]) -> "Figure":
     """Draw the median of each metric over the living units of each layer, and a band from the lower to the upper
-    quartile; where a model lacks a metric in a layer there is a gap."""
+    quartile.
+
+    There is one panel per metric and one line per model. Where a model lacks a metric in a layer, the line has a gap.
+    """
     from matplotlib.figure import Figure
 
     layers = list(dict.fromkeys(layer for model in models for layer in store.layers(model)))
@@ -47,8 +50,10 @@ def depth_figure(store: Store, models: Sequence[str], metrics: Sequence[str]) ->
 
 
 def _quartiles(store: Store, model: str, layers: Sequence[str], metric: str) -> "NDArray[np.float64]":
-    """Return lower quartile, median and upper quartile of a metric in each layer, float64 [3, layers], NaN where there
-    is none."""
+    """Return the lower quartile, median and upper quartile of a metric over the living units of each layer.
+
+    The result is float64 [3, layers]; NaN where the model lacks the layer, the metric, or units with a value.
+    """
     own_layers = store.layers(model)
     measured = [
         living(store, model, layer, metric)

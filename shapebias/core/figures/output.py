@@ -13,8 +13,8 @@ from shapebias.core.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours that differ clearly from red, which is the colour of people. Markers and hatches, so that no two
-# models differ by colour alone.
+# The colours are those of Okabe & Ito that differ clearly from red, the colour of people. Each model also has a marker
+# or hatch, so that no two models differ by colour alone.
 BLUE, ORANGE, GREEN, SKY, BLACK, PINK = "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#000000", "#cc79a7"
 MODELS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (SKY, "v"), (BLACK, "P"), (PINK, "X"))
 MODEL_BARS = ((BLUE, ""), (ORANGE, "//"), (GREEN, ".."), (SKY, "xx"), (PINK, "\\\\"), (BLACK, ""))
@@ -42,11 +42,12 @@ def check_matplotlib() -> None:
 
 @contextmanager
 def drawing(salt: str = "shapebias", svg_text: Literal["path", "none"] = "path") -> Iterator[None]:
-    """Set matplotlib up for drawing and writing figures in the block, so that names with `$` are not parsed as
-    formulas.
+    """Set matplotlib up for drawing and writing figures in the `with` block.
 
-    salt:      makes the names in SVG files, so that equal figures give equal files
-    svg_text:  whether letters in SVG files are text rather than paths
+    Names with `$` are not parsed as formulas, and a character that the font lacks gives no warning.
+
+    salt:      text from which the names in SVG files are made, so that equal figures give equal files
+    svg_text:  how letters are written in SVG files: as paths (`path`) or as text (`none`)
     """
     import matplotlib
 

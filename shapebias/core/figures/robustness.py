@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROWS = {  # for each panel the label of its axis, and its measures
+_ROWS = {  # for each row of panels the label of its axis, and the names of its measures
     "shape bias": (SHAPE_BIAS,),
     "accuracy among\nsixteen categories": SETS,
     "accuracy on variants\nof ImageNet": tuple(VARIANTS),
@@ -39,8 +39,9 @@ _AXES = {  # for each norm the label of the axis, where the axis becomes logarit
 def robustness_figure(networks: Sequence[Network]) -> "Figure":
     """Draw the published networks as lines against epsilon, one column per norm, and a store's own networks over them.
 
-    One of the store's networks is a point where its strength is known, else a horizontal line. Raises UsageError where
-    none of them has a measurement.
+    Rows of panels are the shape bias, accuracies among sixteen categories, and accuracies on variants of ImageNet. For
+    every measure, a network of `own` is a point at its strength, or if that is unknown, a horizontal line. Raises
+    UsageError without networks (those of `networks_of` all have a measurement).
     """
     from matplotlib.figure import Figure
 
@@ -72,7 +73,10 @@ def robustness_figure(networks: Sequence[Network]) -> "Figure":
 def _draw_published(
     axes: "Axes", torchvision: Network, trained: Sequence[Network], *, measures: Sequence[str], norm: str
 ) -> None:
-    """Draw the published networks of a norm, one line per measure, and torchvision's as a mark at 0."""
+    """Draw one line per measure through the published networks of a norm, and torchvision's as a cross at epsilon 0.
+
+    `trained` are sorted by strength.
+    """
     points = [
         (strength.epsilon, network) for network in trained for strength in network.strengths if strength.norm == norm
     ]
@@ -93,7 +97,9 @@ def _draw_published(
 def _draw_network(
     axes: "Axes", network: Network, measures: Sequence[str], norm: str, *, color: str, marker: str
 ) -> None:
-    """Draw one of the store's networks: points at its epsilon, or lines in the styles of the measures."""
+    """Draw one of the store's networks for each measure that it has: a point at its epsilon, or where that is unknown,
+    a line across in the measure's style. A network of the other norm is not drawn.
+    """
     at = [strength.epsilon for strength in network.strengths if strength.norm == norm]
     for measure, style in zip(measures, _STYLES, strict=False):
         value = network.measures.get(measure)

@@ -22,8 +22,10 @@ def shape_bias_figure(observers: Sequence[Observer]) -> "Figure":
     """Draw the usual plot of shape bias (Geirhos et al. 2019), with one row per shape category.
 
     Each observer has one point per row, and a vertical line at its shape bias over all images with the 95 % interval.
+    One whose figures are for images of other categories has the line only.
 
-    Of published observers only people are drawn, and not where recorded people are given.
+    Of published observers (those without counts by category) only people are drawn, and only if no recorded people are
+    given.
     """
     from matplotlib.figure import Figure
 
@@ -82,7 +84,10 @@ def _complement(fraction: "ArrayLike") -> "NDArray[np.float64]":
 
 
 def _draw(axes: "Axes", observer: Observer, categories: list[str], color: str, marker: str) -> "Line2D":
-    """Draw one observer's line, interval and points; return the line for the legend."""
+    """Draw one observer's vertical line, interval, and point in each category; return the points for the legend.
+
+    Without categories there are no points, only the marker in the legend.
+    """
     mean, (low, high) = observer.score.counts.shape_bias, observer.score.interval
     if not math.isnan(low):
         axes.axvspan(low, high, color=color, alpha=0.12, linewidth=0, zorder=0.5)
@@ -105,10 +110,10 @@ def _draw(axes: "Axes", observer: Observer, categories: list[str], color: str, m
 
 
 def _label(observer: Observer, drawn: Sequence[Observer]) -> str:
-    """Return name and shape bias, with the source where two observers have the same name, and a model's preparation of
-    stimuli.
+    """Return an observer's name and shape bias for the legend.
 
-    It begins with a space, since matplotlib hides labels that begin with an underscore.
+    Between them is the source, of people and where two of the `drawn` have one name, and how a model's stimuli were
+    prepared. The text begins with a space, since matplotlib hides labels that begin with an underscore.
     """
     shares_name = sum(other.name == observer.name for other in drawn) > 1
     source = f", {printable(observer.source, 40)}" if observer.is_people or shares_name else ""

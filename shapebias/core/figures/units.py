@@ -25,8 +25,9 @@ def variation_figure(
 ) -> "Figure":
     """Draw total variation on noisy against clean images: one panel per layer, one point per unit, and the diagonal.
 
-    All models and layers are drawn, or those named, with at most `columns` panels side by side. As figure 5 of Chen,
-    Agarwal & Nguyen 2020. Raises UsageError for a store without the noise pass.
+    All models and layers are drawn, or those named, with at most `columns` panels side by side; dead units are left
+    out, as are layers without the noise pass. It is like figure 5 of Chen, Agarwal & Nguyen 2020. Raises UsageError
+    where no layer is left.
     """
     from matplotlib.figure import Figure
 
@@ -88,9 +89,10 @@ def _scatter(axes: "Axes", store: Store, models: Sequence[str], layer: str) -> N
 
 
 def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
-    """Draw accuracy under each distortion, with one bar per model.
+    """Draw the accuracies of a store, clean and under distortions, attacks and on variants, with one bar per model.
 
-    Raises UsageError for a store without the distortions pass.
+    With `all_right`, they are over the images that all models get right, see `accuracies`. Raises UsageError where only
+    the clean accuracy is known, or none.
     """
     rows = accuracies(store, all_right)
     conditions = list(dict.fromkeys(accuracy.condition for accuracy in rows))
@@ -105,9 +107,12 @@ def distortion_figure(store: Store, all_right: bool = False) -> "Figure":
 def bar_figure(
     fractions: Mapping[tuple[str, str], float], models: Sequence[str], conditions: Sequence[str], label: str
 ) -> "Figure":
-    """Draw fractions, by model and condition, as bars from 0 to 1: one group per condition, one bar per model.
+    """Draw fractions as horizontal bars from 0 to 1: one group per condition, one bar per model.
 
-    A line separates the clean images from the others.
+    fractions:  by (model, condition); there is no bar where one is missing
+    label:      what the axis says the fractions are
+
+    A line follows the condition CLEAN, to separate clean images from the others.
     """
     from matplotlib.figure import Figure
 
@@ -157,7 +162,8 @@ def filter_figure(store: Store, models: Sequence[str] | None = None) -> "Figure"
 def tiled_filters(kernels: "NDArray[np.float32]", columns: int | None = None, ground: int = 255) -> "NDArray[np.uint8]":
     """Return kernels float32 [units, 3, h, w] as one picture uint8 [H, W, 3], each in its own range; 0 is mid grey.
 
-    There are `columns` kernels in a row (None: as many as rows), on a background of grey `ground`, 0 to 255.
+    There are `columns` kernels in a row (None: about as many as rows), with 1 px of background around each, which is
+    the grey `ground`, 0 to 255.
     """
     units, _, height, width = kernels.shape
     largest = np.abs(kernels).max((1, 2, 3), keepdims=True)
