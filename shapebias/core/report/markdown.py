@@ -111,7 +111,10 @@ def _gallery(report: Report, gallery: Gallery, pictures: Path) -> Iterator[str]:
 
 
 def _card(report: Report, card: Card, pictures: Path) -> Iterator[str]:
-    """Write a unit's picture into the folder `pictures`, and yield the lines about it: picture, name, text, note."""
+    """Write a unit's picture into the folder `pictures`, and yield the lines about it: picture, name, text, note.
+
+    Raises StoreError for a damaged store, and CannotWriteError.
+    """
     models = list(report.scope.store.models)
     layers = list(report.scope.store.layers(card.unit.model))
     name = f"unit-{models.index(card.unit.model)}-{layers.index(card.unit.layer)}-{card.unit.index}.png"
