@@ -79,12 +79,12 @@ class Marks:
             notes.load()
 
     def set(self, unit: Unit, note: str = "") -> None:
-        """Mark a unit, or change its note. Raises ShapebiasError where that cannot be written to the disk."""
+        """Mark a unit, or change its note. Raises ShapebiasError where the file is damaged or cannot be written."""
         notes, name = self._at(unit)
         notes.change(name, note)
 
     def remove(self, unit: Unit) -> None:
-        """Remove a unit's mark and note. Raises ShapebiasError where that cannot be written to the disk."""
+        """Remove a unit's mark and note. Raises ShapebiasError where the file is damaged or cannot be written."""
         notes, name = self._at(unit)
         notes.change(name, None)
 
