@@ -25,7 +25,7 @@ __all__ = ["__version__", *_HOMES]
 
 
 def load(name: str) -> Any:
-    """Return the object of a public name, or the module with that name."""
+    """Return the object, or for `errors` the module, that has a public name. Raises KeyError for another name."""
     module = import_module(_HOMES[name])
     return getattr(module, name, module)
 

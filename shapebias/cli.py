@@ -1,4 +1,4 @@
-"""The `shapebias` program, assembled of its commands. Nothing heavy is imported before a command runs."""
+"""The `shapebias` program, put together from its commands. Nothing slow is imported before a command runs."""
 
 import io
 import sys
@@ -68,7 +68,10 @@ def _options(
 
 
 def main(*arguments: Any) -> None:
-    """Run the `shapebias` command with the given arguments, by default those of the process, and end the process."""
+    """Run the `shapebias` program, and end the process with its exit code.
+
+    `arguments` are passed on to Typer; without them it reads those of the process.
+    """
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -15,8 +15,8 @@ def preparation_of(value: Any) -> Preprocessing:
     """Return the preprocessing of a torchvision transform, of weights (`ResNet50_Weights.DEFAULT`), or of a dictionary
     like timm's `pretrained_cfg`.
 
-    The dictionary has `input_size`, `crop_pct`, `interpolation`, `mean` and `std`; for missing ones those usual for
-    ImageNet are taken. Raises UsageError for anything else, ShapebiasError where a value makes no sense.
+    The dictionary has `input_size`, `crop_pct`, `interpolation`, `mean` and `std`; missing ones are as usual for
+    ImageNet. Raises UsageError for anything else, ShapebiasError where a value makes no sense.
     """
     if isinstance(value, Preprocessing):
         return value

@@ -24,9 +24,9 @@ _COUNTS = ("shape", "texture", "other", "shape_bias")
 def open(*stores: str | PathLike[str]) -> "Store":
     """Open a store, or several as one, by path or URL.
 
-    A label that an earlier store has too gets the name of its own store added: `S@b`. Raises UsageError without a
-    store, StoreError where one is missing, no store, of a newer version, or damaged, and ShapebiasError where a server
-    does not deliver it.
+    A label that an earlier store has too gets the name of its own store added: `S@b`. Raises UsageError without a path,
+    StoreError where a store is missing, none, of a newer version, or damaged, and ShapebiasError where a server does
+    not deliver it.
 
         >>> import shapebias
         >>> store = shapebias.open("pair.zarr")

@@ -70,8 +70,9 @@ class Unit:
 
     @property
     def concepts(self) -> Table:
-        """The concept of each category that the unit fits best, with its IoU, the largest first; empty where nothing
-        was dissected.
+        """The best concept of each category, that with the largest IoU, sorted by the IoU, the largest first.
+
+        Empty where nothing was dissected.
 
         >>> store.unit("R/conv5/42").concepts.columns
         ['concept', 'category', 'iou']
@@ -130,8 +131,8 @@ class Unit:
     def twins(self, model: str | None = None, limit: int = 3) -> Table:
         """Return the units whose activations over the images correlate best with this one's, as `shapebias twins` does.
 
-        They are of all models or of one. Each group has at most `limit`: units of the same layer, and of all other
-        layers. Raises UsageError where the store has no such model.
+        They are of all models or of one. Of each model there are at most `limit` in the layer of the same name, and at
+        most `limit` in all other layers. Raises UsageError where the store has no such model.
 
             >>> twins = store.unit("R/conv5/42").twins("S", limit=2)
             >>> twins.columns, len(twins)

@@ -58,7 +58,11 @@ def ablate(
     labels: LabelsOption = None,
     cue_conflict: Annotated[
         str | None,
-        typer.Option(metavar="IMAGES", help="Cue-conflict images to decide for.", show_default="those of the store"),
+        typer.Option(
+            metavar="IMAGES",
+            help="Cue-conflict images to measure the shape bias on.",
+            show_default="those of the store",
+        ),
     ] = None,
     stimuli: Annotated[
         str | None,
@@ -72,7 +76,9 @@ def ablate(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", metavar="SPEC", help=r"LABEL=SOURCE\[@CHECKPOINT] of a network that has moved since. Repeatable."
+            "--model",
+            metavar="SPEC",
+            help=r"LABEL=SOURCE\[@CHECKPOINT] of a network that has moved since the store was made. Repeatable.",
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many labelled images.")] = None,
@@ -81,7 +87,9 @@ def ablate(
     plot: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.png|.svg", help="Draw units' shape scores against their texture scores into this file."
+            metavar="FILE.png|.svg",
+            help="Draw the shape score of every unit in the store against its texture score into this file; not with "
+            "--units.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -145,7 +153,9 @@ def _stimuli(store: "Store") -> str:
 
 
 def _stored_value(facts: Any, name: str, kind: type = str) -> Any:
-    """Return a setting of the run that made the store; None where it makes no sense."""
+    """Return the setting `name` of the run that made the store; None where `facts`, its settings, has none of the type
+    `kind`.
+    """
     value = facts.get(name) if isinstance(facts, dict) else None
     return value if type(value) is kind else None
 
@@ -166,9 +176,9 @@ def _summary(store: "Store", plot: Path | None, as_json: bool) -> None:
 
 
 def _chosen(store: "Store", expression: str) -> "Chosen":
-    """Return the units that an expression selects, by model.
+    """Return which units an expression selects, bool [units] by model and layer, without models that have none.
 
-    Raises UsageError where it selects nothing, or all units of a model.
+    Raises UsageError where the expression is wrong or selects nothing, or all units of a model.
     """
     from shapebias.core.units.filter import filter_mask
     from shapebias.core.units.saved_filters import saved_filters

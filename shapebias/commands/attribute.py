@@ -104,7 +104,10 @@ def _check_outputs(paths: list[Path]) -> None:
 
 
 def _choices(texts: list[str]) -> "list[Choice]":
-    """Return the methods in texts, the cheapest first; by default all but the controls."""
+    """Return the methods that the values of --method name, the cheapest first; without values, all but the controls.
+
+    Raises UsageError for a method or setting that does not exist.
+    """
     from shapebias.core.attribution.choice import parse_choices
     from shapebias.core.attribution.method import REFERENCE_SIDE
     from shapebias.core.attribution.methods import CONTROL
@@ -116,7 +119,7 @@ def _choices(texts: list[str]) -> "list[Choice]":
 
 
 def _write(explained: "AttributionResult", path: Path) -> None:
-    """Write the picture or the arrays, as the file's extension says. Raises CannotWriteError."""
+    """Write the picture or the raw maps, as the file's extension says, and print its path. Raises CannotWriteError."""
     if path.suffix.lower() == _ARRAYS:
         from shapebias.core.attribution.explained import write_arrays
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass
 class ProgramOptions:
-    """The options before the command's name. `debug`: errors end with their traceback."""
+    """The options that stand before the command's name. `debug`: errors are shown with their traceback."""
 
     debug: bool = False
 
@@ -77,9 +77,10 @@ def _with_one_line_errors(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def exit_code_of(program: Callable[[], object]) -> int:
-    """Run the whole program and return its exit code.
+    """Run the whole program and return its exit code: what `program` returns, if that is a number, else 0.
 
-    Anything that ends it, wrong usage and bugs included, prints one line on stderr, or with `--debug` the traceback.
+    Any error, wrong usage and bugs included, becomes one line on stderr and an exit code. With `--debug` the error is
+    raised, unless it is wrong usage of the command line.
     """
     try:
         code = program()
@@ -99,7 +100,7 @@ def _is_expected(error: Exception) -> bool:
 
 
 def _report_error(error: Exception) -> int:
-    """Print one line on why the program ended, and return its exit code."""
+    """Print one line on why `error` ended the program, and return its exit code; nothing for a closed pipe."""
     if hasattr(error, "format_message"):  # an error of the command line's library: wrong usage
         message = " ".join(str(error.format_message()).split())
         say(f"{printable(message, 300)} (see --help)" if message else "see --help")
@@ -121,16 +122,16 @@ def _report_error(error: Exception) -> int:
 
 
 def say(text: str) -> None:
-    """Print a line on stderr, if that is possible."""
+    """Print a line on stderr, after the program's name; where that is not possible, do nothing."""
     with contextlib.suppress(OSError, ValueError):
         print(f"shapebias: {text}", file=sys.stderr, flush=True)
 
 
 def open_missing_streams() -> None:
-    """Open empty files for missing standard streams.
+    """Open the empty device for missing standard streams.
 
-    A program that was started without stdin, stdout or stderr does not have them in Python, and the first file that is
-    opened would get their descriptor.
+    If a program is started without stdin, stdout or stderr, `sys.stdin` and so on are None, and the first file that it
+    opens would get the stream's descriptor.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
@@ -142,19 +143,19 @@ def open_missing_streams() -> None:
 
 
 def share_processors() -> None:
-    """Configure PyTorch's threads; call it before torch is imported.
+    """Configure PyTorch by environment variables that the user did not set; call it before torch is imported.
 
-    Waiting threads sleep, which leaves the processors to the processes that decode images. Tensors are in large pages,
-    which the system provides faster.
+    Its waiting threads sleep, which leaves the processors to the processes that decode images. Its tensors are in large
+    pages of memory, which the system provides faster.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def count(option: str, text: str, least: int) -> int | None:
-    """Return the number in the value `text` of an option, None for `auto`.
+    """Return the whole number in the value `text` of the option called `option`; None for `auto`.
 
-    Raises UsageError for anything else below `least`.
+    Raises UsageError for any other text, and for a number below `least`.
     """
     if text == "auto":
         return None

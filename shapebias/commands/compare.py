@@ -39,7 +39,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="The standard network, whose total variation is the scale on which other units are outliers.",
+            help="The standard network: a unit of either model is an outlier if noise changes its total variation by "
+            "at least 20 % of this network's mean in the layer.",
             show_default="the first of the two",
         ),
     ] = None,

@@ -91,7 +91,10 @@ def cue_conflict(
 
 
 def _stores(paths: Sequence[str]) -> tuple[dict[tuple[str, str], "Decisions"], list[str]]:
-    """Return the decisions by (model, store), and a line for every store that lacks some."""
+    """Return the decisions by (model's label, store's path), and a line for every store some of whose models have none.
+
+    Raises StoreError where a store cannot be read.
+    """
     from shapebias.core.store.opening import open_store
 
     by_model, problems = {}, []
@@ -115,8 +118,11 @@ def _recorded(
     problems: list[str],
     choices: Sequence[Sequence[str] | None],
 ) -> tuple[list["Observer"], list["Observer"]]:
-    """Return people, all together, and the other subjects of recorded decisions, for each choice of categories; add to
-    `problems`."""
+    """Return people, all together as one observer, and each other subject of recorded decisions, for each choice of
+    categories (see `choices_of`).
+
+    `models` are the decisions of stores, whose categories count, too. Adds to `problems` what cannot be used.
+    """
     from shapebias.core.shape_bias.categories import sixteen_classes
     from shapebias.core.shape_bias.decision_files import is_person
     from shapebias.core.shape_bias.decisions import pool

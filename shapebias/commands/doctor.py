@@ -24,7 +24,9 @@ _GRAPHICS = {
 
 
 def diagnose() -> dict[str, Any]:
-    """Return the facts: versions (None where missing), CUDA, cores, the terminal's answers."""
+    """Return facts about this machine and terminal, ready for JSON: versions of packages by name (None where missing),
+    CUDA, the number of cores, and the terminal's answers.
+    """
     import platform
 
     return {
@@ -48,7 +50,7 @@ def _version(package: str) -> str | None:
 
 
 def _cuda() -> dict[str, Any]:
-    """Which GPUs PyTorch sees, or why it sees none."""
+    """Return which GPUs PyTorch sees (`devices`), or why it sees none (`reason`)."""
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
@@ -95,7 +97,7 @@ def _terminal() -> dict[str, Any]:
 
 
 def diagnosis_text(facts: dict[str, Any]) -> str:
-    """Return one line for each fact; what is missing says how to get it."""
+    """Return the facts of `diagnose` in lines of text; those of what is missing say how to get it."""
     lines = [
         f"shapebias   {facts['shapebias']}, Python {facts['python']}, {facts['system']}, {facts['cores']} cores",
         *(f"{name:12}{_package_line(name, version)}" for name, version in facts["packages"].items()),

@@ -76,7 +76,10 @@ def ood(
 
 
 def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
-    """Return the models' decisions by set, and one line for every store that lacks some."""
+    """Return the decisions of the stores' models by set, and one line for every store some of whose models have none.
+
+    Raises StoreError where a store cannot be read.
+    """
     from shapebias.core.analysis.ood import ood_decisions
     from shapebias.core.ood.decisions import OodObserver
     from shapebias.core.store.opening import open_store
@@ -97,9 +100,9 @@ def _stores(paths: Sequence[str]) -> tuple["Decided", list[str]]:
 
 
 def _recorded(paths: Sequence[Path], models: "Decided") -> tuple["Decided", list[str]]:
-    """Return recorded decisions by set, and one line for each problem.
+    """Return the recorded decisions in files and folders by observer and set, and one line for each problem.
 
-    Where there are models, only sets that these were shown count.
+    If there are `models`, decisions for sets that none of them was shown are left out.
     """
     from shapebias.core.ood.recorded import read_decisions
     from shapebias.core.shape_bias.categories import sixteen_classes

@@ -98,7 +98,7 @@ def plot(
 
 
 def _criteria(store: "Store", score: str | None, pairs: Sequence[str]) -> "Figure":
-    """Return the figure of the criteria, and say what is missing in it."""
+    """Return the figure of the criteria, and print on stderr what is missing in it."""
     from shapebias.core.analysis.criteria import SCORE, criteria, pairs_of, parse_pairs
     from shapebias.core.figures.criteria import criteria_figure
 

@@ -13,7 +13,8 @@ from shapebias.core.errors import UsageError
 from shapebias.core.remote import local_path
 from shapebias.core.text import printable
 
-# An option for each heading of `precompute --help`, in its order; those without one stand first.
+# For each heading of `precompute --help`, in their order, a function that makes an option below it. Options without a
+# heading stand first.
 _networks = partial(typer.Option, rich_help_panel="Networks")
 _images = partial(typer.Option, rich_help_panel="Images")
 _measured = partial(typer.Option, rich_help_panel="What to measure")
@@ -134,8 +135,9 @@ def precompute(
         str,
         _measured(
             metavar="published|netdissect-lite",
-            help="The images in which a unit's pixels count when its IoU with a concept is taken: all that carry the "
-            "concept's category (published), or only those of them in which it fires (netdissect-lite).",
+            help="The images over which a unit's area is summed for its IoU with a concept: all that carry the "
+            "concept's category (published), or only those of them in which the unit fires on a concept of that "
+            "category (netdissect-lite).",
         ),
     ] = "published",
     embedding: Annotated[

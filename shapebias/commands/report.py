@@ -24,7 +24,7 @@ def report(
     stores: Annotated[
         list[str], typer.Argument(metavar="STORE...", help="The store, or several to be joined to one; paths or URLs.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file that the page becomes.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write the page to.")],
     pair: Annotated[
         str | None,
         typer.Option(

@@ -19,7 +19,12 @@ from shapebias.commands.options import GraphicsOption, StoreArgument, UnitArgume
 def show(
     store: StoreArgument,
     unit: UnitArgument,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the picture to this file.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE.png", help="Write the picture to this PNG file instead of the terminal."
+        ),
+    ] = None,
     view: Annotated[
         str,
         typer.Option(

@@ -32,8 +32,9 @@ class NoiseLevel:
 
     @classmethod
     def of(cls, std: float) -> Self:
-        """Return the level with a standard deviation of 0.001 to 9999, rounded to four digits. Raises ValueError for
-        others that have no such number.
+        """Return the level with a standard deviation of 0.001 to 9999, rounded to four significant digits.
+
+        Raises ValueError for most others: those that are negative or written with an exponent, such as 1e-05.
         """
         return cls(f"{std:.4g}")
 

@@ -334,12 +334,16 @@ def _marks(index: Pixels) -> _Marks:
 
 
 def _places(marks: _Marks, width: int) -> NDArray[np.intp]:
-    """Return band * width + column of each mark."""
+    """Return band * width + column of each mark (see `_marks`)."""
     return ((marks >> 24) * np.uint32(width) + (marks >> 6 & 1023)).astype(np.intp)
 
 
 def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
-    """Return the colour that fills each column first, int16 [bands * width]: the one with the widest span there."""
+    """Return the number of the colour that the first line of a band paints in each column, int16 [bands * width].
+
+    It is the colour of the widest span across the column; where there is no wide span, the colour on its left. `marks`
+    are those of `_marks`.
+    """
     spot = marks >> 6
     start = np.flatnonzero(np.diff(spot, prepend=np.uint32(1 << 31)) > 1 + _BRIDGE)
     size = np.diff(start, append=len(spot))

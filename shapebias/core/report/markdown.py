@@ -154,7 +154,10 @@ def _galleries(scope: Scope, galleries: Sequence[Gallery], pictures: Path, view:
 
 
 def _card(scope: Scope, card: Card, pictures: Path, view: View) -> Iterator[str]:
-    """Write a unit's picture into the folder `pictures`, and yield the lines about it: picture, name, text, note."""
+    """Write a unit's picture into the folder `pictures`, and yield the lines about it: picture, name, text, note.
+
+    Raises StoreError for a damaged store, and CannotWriteError.
+    """
     models = list(scope.store.models)
     layers = list(scope.store.layers(card.unit.model))
     name = f"unit-{models.index(card.unit.model)}-{layers.index(card.unit.layer)}-{card.unit.index}.png"

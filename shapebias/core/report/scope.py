@@ -35,7 +35,7 @@ class Scope:
 
     @property
     def shared(self) -> list[str]:
-        """The layers in which the pair is compared; empty without a pair, or where the names of their layers differ."""
+        """The layers that both models of the pair have by name, in which they are compared; empty without a pair."""
         if self.pair is None or not set(self.store.layers(self.pair[0])) & set(self.store.layers(self.pair[1])):
             return []
         return shared_layers(self.store, *self.pair)

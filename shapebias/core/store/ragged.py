@@ -21,7 +21,7 @@ class Ragged:
     """
 
     def __init__(self, data: "zarr.Array[Any]", offsets: NDArray[np.int64]) -> None:
-        """Raises ValueError where the offsets do not fit the data."""
+        """`data` uint8 [bytes], `offsets` [items + 1]. Raises ValueError where the offsets do not fit the data."""
         if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != data.shape[0] or (np.diff(offsets) < 0).any():
             raise ValueError("offsets do not fit the data")
         self._data = data

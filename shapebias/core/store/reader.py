@@ -25,7 +25,7 @@ from shapebias.core.text import printable
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit, named `MODEL/LAYER/INDEX`."""
+    """One unit, named `MODEL/LAYER/INDEX`: `index` is its number in the layer, from 0."""
 
     model: str
     layer: str
@@ -102,7 +102,11 @@ class Store(Protocol):
     # Groups and arrays, by their paths
 
     def has(self, path: str) -> bool:
-        """Return whether a group or array exists at `path` (see `schema`): stores differ in which passes were run."""
+        """Return whether a group or array exists at `path` (see `schema`): stores differ in which passes were run.
+
+        Outside models/, joined stores have only what all of them have, and that with the same attribute `names`; the
+        methods below read it from the first store.
+        """
 
     def attributes_of(self, path: str) -> dict[str, Any]:
         """Return the attributes of the group at `path`."""

@@ -84,11 +84,11 @@ class Marks:
             notes.load()
 
     def set(self, unit: Unit, note: str = "") -> None:
-        """Mark a unit, or change its note. Raises ShapebiasError where that cannot be written to the disk."""
+        """Mark a unit, or change its note. Raises ShapebiasError where the file is damaged or cannot be written."""
         self.change({unit: note})
 
     def remove(self, unit: Unit) -> None:
-        """Remove a unit's mark and note. Raises ShapebiasError where that cannot be written to the disk."""
+        """Remove a unit's mark and note. Raises ShapebiasError where the file is damaged or cannot be written."""
         self.change({unit: None})
 
     def change(self, notes: Mapping[Unit, str | None]) -> None:

@@ -83,7 +83,9 @@ class UnitTable:
 
 
 def _ranks(texts: NDArray[Any]) -> NDArray[np.float32]:
-    """Return each text's rank in the alphabet, float32 [rows], NaN for an empty one."""
+    """Return the rank of each text among the different texts, float32 [rows], from 0 in alphabetical order; NaN for an
+    empty one.
+    """
     ranks = {text: rank for rank, text in enumerate(sorted(set(texts.tolist()), key=str.casefold))}
     return np.array([ranks[text] if text else np.nan for text in texts.tolist()], np.float32)
 
