@@ -233,9 +233,9 @@ def precompute(
     decode: Annotated[
         str,
         _speed(
-            metavar="exact|fast",
-            help="How JPEGs are decoded: all of their pixels (exact), or large ones at a part of their size, in less "
-            "than half of the time (fast).",
+            metavar="exact|fast|gpu",
+            help="How JPEGs are decoded: all of their pixels (exact), large ones at a part of their size, in less "
+            "than half of the time (fast), or by the GPU, with other rounding (gpu).",
         ),
     ] = "exact",
     memory: Annotated[

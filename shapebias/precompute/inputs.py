@@ -13,7 +13,7 @@ from shapebias.precompute.images.sources.find import find_images
 from shapebias.precompute.images.sources.variants import find_variants
 from shapebias.precompute.progress import SILENT, Reporter
 from shapebias.precompute.scoring.box_files import BoxFiles, read_box_files
-from shapebias.precompute.settings import FAST, Settings
+from shapebias.precompute.settings import FAST, GPU, Settings
 
 
 @dataclass(kw_only=True)
@@ -48,7 +48,6 @@ class Inputs:
         if settings.categories is not None:
             read_mapping(settings.categories)  # a mistake in the file is told before anything takes long
         image_set, skipped = list_images(settings, progress)
-        reduced = image_set.reduced
         return cls(
             image_set=image_set,
             skipped=skipped,
@@ -56,9 +55,9 @@ class Inputs:
             if settings.cue_conflict is None
             else find_images(settings.cue_conflict, progress=progress),
             ood={name: find_images(source, progress=progress) for name, source in settings.ood},
-            stylized=None if settings.stylized is None else replace(find_images(settings.stylized)[0], reduced=reduced),
+            stylized=None if settings.stylized is None else _decoded(find_images(settings.stylized)[0], settings),
             variants=[
-                (variant, replace(other, reduced=reduced))
+                (variant, _decoded(other, settings))
                 for name, folder in settings.variants
                 for variant, other in find_variants(name, Path(folder), [*image_set.class_ids, *image_set.source_names])
             ],
@@ -93,7 +92,12 @@ class Inputs:
 def list_images(settings: Settings, progress: Reporter = SILENT) -> tuple[ImageSet, list[Skipped]]:
     """Return the probe images that the settings name, and the ones that were left out. Raises as `find_images` does."""
     image_set, skipped = find_images(settings.images, settings.limit, settings.labels, progress)
-    return replace(image_set, reduced=settings.decode == FAST), skipped
+    return _decoded(image_set, settings), skipped
+
+
+def _decoded(image_set: ImageSet, settings: Settings) -> ImageSet:
+    """Return the same images, whose JPEGs are decoded as the settings say."""
+    return replace(image_set, reduced=settings.decode == FAST, on_gpu=settings.decode == GPU)
 
 
 def image_digest(image_set: ImageSet) -> str:

@@ -20,9 +20,10 @@ from shapebias.precompute.measures.cue_conflict import label_images
 from shapebias.precompute.measures.ood import label_set
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner, prepare_runners
+from shapebias.precompute.scanning.gpu_decoding import NOTE, check_decoding
 from shapebias.precompute.scanning.local import LocalEngine
 from shapebias.precompute.scanning.scan import Engine
-from shapebias.precompute.settings import Settings
+from shapebias.precompute.settings import GPU, Settings
 from shapebias.precompute.spending import Spending
 from shapebias.precompute.stages.ablation import ablate
 from shapebias.precompute.stages.activations import measure_activations
@@ -62,7 +63,9 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         gpus = writer.unfinished.gpus()
         writer.device(_device_facts(measuring) | {"gpus": gpus})
         models = [summarize(model, len(run.used), run.cue_conflict) for model in run.models]
-        notes = [*(["continued an unfinished run"] if resumed else []), *engine.notes, *run.notes]
+        decoding = [NOTE] if settings.decode == GPU else []
+        continued = ["continued an unfinished run"] if resumed else []
+        notes = [*continued, *decoding, *engine.notes, *run.notes]
         writer.notes([*notes, *(f"{model.label}: {note}" for model in models for note in model.remarks())])
         size = writer.commit()
     seconds = time.perf_counter() - started
@@ -86,8 +89,10 @@ def _devices(settings: Settings) -> tuple[Device, Device]:
         from shapebias.precompute.scanning.ray import worker_device
 
         measuring = worker_device(settings)
+        check_decoding(settings.decode, measuring)
         return measuring, Device(torch.device("cpu"), HIGHEST if measuring.precision.tf32 else measuring.precision)
     device = choose_device(settings.device, settings.precision)
+    check_decoding(settings.decode, device)
     return device, device
 
 

@@ -28,8 +28,8 @@ PASSES = {
 _BY_NAME_ONLY = ("ablation", "attribution")  # these take minutes, others take seconds: not in `all`
 
 ENGINES = ("local", "ray")
-EXACT, FAST = "exact", "fast"
-DECODINGS = (EXACT, FAST)  # how large JPEGs are decoded: in full, or at a fraction of their size
+EXACT, FAST, GPU = "exact", "fast", "gpu"
+DECODINGS = (EXACT, FAST, GPU)  # how JPEGs are decoded: in full, large ones at a fraction of their size, or by the GPU
 PRECISIONS = ("highest", "tf32", "bf16", "fp16")
 EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16"}  # names for `--dtype`, and in stores
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")

@@ -20,6 +20,7 @@ from shapebias.precompute.memory import in_parts
 from shapebias.precompute.models.spec import ModelSpec, parse_spec, parse_specs
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner
+from shapebias.precompute.scanning.gpu_decoding import check_decoding
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import EXACT, Settings
 from shapebias.precompute.stored import stored_runner
@@ -150,6 +151,7 @@ def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Report
             f"{printable(missing[0], 100)}: say where they are with --images"
         )
     device = choose_device(settings.device, "highest")
+    check_decoding(settings.decode, device)
     stored_text = f"than {spec.label} in the store"
     runner = stored_runner(store, spec, listing, device, layers=settings.layers, stored_text=stored_text)
     positions = np.array([by_path[path] for path in store.image_paths])

@@ -23,6 +23,7 @@ from shapebias.precompute.memory import in_parts
 from shapebias.precompute.models.spec import ModelSpec
 from shapebias.precompute.progress import Reporter
 from shapebias.precompute.runner import Runner
+from shapebias.precompute.scanning.gpu_decoding import check_decoding
 from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.settings import Settings
 from shapebias.precompute.stored import stored_runner
@@ -64,6 +65,7 @@ def ablate_group(store: Store, spec: ModelSpec, zeroed: Masks, settings: Setting
     labelled images nor cue-conflict images. Errors of loading networks and listing images pass through.
     """
     device = choose_device(settings.device, settings.precision)
+    check_decoding(settings.decode, device)
     progress.stage("loading models")
     image_set, _ = list_images(settings, progress)
     store_text = printable(str(store.path))

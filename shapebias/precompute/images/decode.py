@@ -57,7 +57,7 @@ _FORMATS = {
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 T = TypeVar("T")
 
-_MAX_PIXELS = 2 * 89_478_485
+MAX_PIXELS = 2 * 89_478_485
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -121,9 +121,21 @@ class _Opened:
 def _read(
     path: bytes | str | Path, convert: Callable[[_Opened], T], *, load: bool = True, enough: int | None = None
 ) -> T:
+    with _image_errors(), _open(os.fsdecode(path)) as file:
+        return _decode(file, convert, load, enough)
+
+
+def read_file(path: bytes) -> bytes:
+    """Return the bytes of an image's file. Raises the errors of `read_image` where it cannot be read."""
+    with _image_errors(), _open(os.fsdecode(path)) as file:
+        return file.read()
+
+
+@contextmanager
+def _image_errors() -> Iterator[None]:
+    """Turn whatever is raised while an image is read into `ImageError`."""
     try:
-        with _open(os.fsdecode(path)) as file:
-            return _decode(file, convert, load, enough)
+        yield
     except (ImageError, ShapebiasError):
         raise
     except Image.DecompressionBombError as error:
@@ -231,7 +243,7 @@ def _decode(file: BinaryIO, convert: Callable[[_Opened], T], load: bool, enough:
             image: Image.Image = Image.open(file, formats=(name,))
         except UnidentifiedImageError as error:
             raise ImageError(_unknown_tiff(file) if name == "TIFF" else "damaged") from error
-        if image.width * image.height > _MAX_PIXELS:  # Pillow's own limit may have been disabled
+        if image.width * image.height > MAX_PIXELS:  # Pillow's own limit may have been disabled
             raise _too_large()
         depth = depth_of(image)
         if enough is not None and name == "JPEG":
@@ -271,7 +283,7 @@ def _unknown_tiff(file: BinaryIO) -> str:
 
 
 def _too_large() -> ImageError:
-    return ImageError(f"more than {_MAX_PIXELS / 1e6:.0f} megapixels")
+    return ImageError(f"more than {MAX_PIXELS / 1e6:.0f} megapixels")
 
 
 @contextmanager

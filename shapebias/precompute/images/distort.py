@@ -66,8 +66,16 @@ def parse_distortion(name: str) -> Distortion:
 
 def generator(path: bytes, seed: int, name: str) -> np.random.Generator:
     """Return random numbers for one image (its path in the set), a run's seed and a distortion."""
-    digest = hashlib.blake2b(path, digest_size=16, person=f"{seed}".encode()[:16], salt=name.encode()[:16]).digest()
-    return np.random.Generator(np.random.SFC64(int.from_bytes(digest, "little")))
+    return np.random.Generator(np.random.SFC64(int.from_bytes(_digest(path, seed, name), "little")))
+
+
+def random_seed(path: bytes, seed: int, name: str) -> int:
+    """Return a number below 2^63 for one image, a run's seed and a distortion: see `generator`."""
+    return int.from_bytes(_digest(path, seed, name)[:8], "little") >> 1
+
+
+def _digest(path: bytes, seed: int, name: str) -> bytes:
+    return hashlib.blake2b(path, digest_size=16, person=f"{seed}".encode()[:16], salt=name.encode()[:16]).digest()
 
 
 def _grey(pixels: Pixels, _: float, __: np.random.Generator) -> Pixels:

@@ -69,6 +69,15 @@ class Geometry:
         kept: npt.NDArray[np.float64] = placed[(placed[:, 2:] - placed[:, :2] >= 1).all(1)]
         return kept
 
+    def placement(self, size: Size) -> tuple[Size, Size]:
+        """Return to which width and height an image of a size is resized, and left and top of the crop in that; they
+        are negative where a side is shorter.
+
+        Raises `ImageError` as a call does.
+        """
+        resized = self._resized(size)
+        return resized, self._corner(resized)
+
     def _resized(self, size: Size) -> Size:
         """Return width and height after resizing an image of a size. Raises `ImageError` where they are too large."""
         short, long = min(size), max(size)

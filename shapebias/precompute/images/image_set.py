@@ -52,6 +52,7 @@ class ImageSet:
                                            out
     reduced:                               whether large JPEGs are decoded at a fraction of their size: see
                                            `read_pixels`
+    on_gpu:                                whether a GPU decodes plain JPEGs, where it can
     """
 
     root: Path | str
@@ -69,6 +70,7 @@ class ImageSet:
     scales: Mapping[str, Scale] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     reduced: bool = False
+    on_gpu: bool = False
 
     def __post_init__(self) -> None:
         if not self.source_names:

@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -37,12 +37,14 @@ class Batch:
                  next batch is asked for
     thumbnails:  B encoded images, or None where they were not asked for
     slot:        the part of the memory that the pixels lie in
+    files:       the bytes of images that the caller decodes itself; empty where there are pixels
     """
 
     positions: npt.NDArray[np.int64]
     pixels: Pixels
     thumbnails: list[bytes] | None
     slot: int = 0
+    files: list[bytes] = field(default_factory=list)
 
 
 class Loader:
@@ -56,10 +58,10 @@ class Loader:
     `skipped`, in listing order, and a batch of which nothing is left is not given. Workers start, and begin to decode,
     when the loader is made; `workers=0` decodes in this process. A loader is used once. A worker's death (a decoder's
     crash, the system's out-of-memory killer) costs only the image that kills a fresh worker too. `decode_function`
-    (path -> uint8 [crop, crop, 3], or `ImageError`) can stand in for `decode.read_pixels`; workers must be able to
-    import it. Whatever else it raises comes out of the iteration. With `version_count` it gives as many versions of
-    each image, uint8 [versions, crop, crop, 3], the first of which is the thumbnail's. `members`: where the images are,
-    if in tar files.
+    (path -> uint8 [crop, crop, 3], or bytes that the caller decodes itself, or `ImageError`) can stand in for
+    `decode.read_pixels`; workers must be able to import it. Whatever else it raises comes out of the iteration. With
+    `version_count` it gives as many versions of each image, uint8 [versions, crop, crop, 3], the first of which is the
+    thumbnail's. `members`: where the images are, if in tar files.
 
     Who uses several batches at a time says how many (`held`), asks for each by `next_batch`, and gives each back.
 
@@ -75,7 +77,7 @@ class Loader:
         *,
         workers: int,
         thumbnails: bool = False,
-        decode_function: Callable[[bytes], Pixels] | None = None,
+        decode_function: Callable[[bytes], Pixels | bytes] | None = None,
         version_count: int | None = None,
         members: Members | None = None,
         held: int = 1,
@@ -189,11 +191,11 @@ class Loader:
 
     def _collect(self, pending: "_Pending") -> Batch:
         outcomes = [outcome for chunk in pending.chunks for outcome in chunk.result()]
-        kept, thumbnails = [], []
+        kept, encoded = [], []
         for index, outcome in enumerate(outcomes):
             if isinstance(outcome, bytes):
                 kept.append(index)
-                thumbnails.append(outcome)
+                encoded.append(outcome)
             else:
                 self.skipped.append(Skipped(self._paths[pending.first + index], outcome))
         versions = self.memory[pending.slot]
@@ -202,7 +204,9 @@ class Loader:
                 version[: len(kept)] = version[kept]
         pixels = versions[0, : len(kept)] if self._single else versions[:, : len(kept)].swapaxes(0, 1)
         positions = pending.first + np.array(kept, np.int64)
-        return Batch(positions, pixels, thumbnails if self._job.thumbnails else None, pending.slot)
+        if self._job.thumbnails:
+            return Batch(positions, pixels, encoded, pending.slot)
+        return Batch(positions, pixels, None, pending.slot, encoded)
 
 
 class _Chunk(Protocol):
@@ -248,6 +252,7 @@ def load(
     versions: tuple[str, ...] | None = None,
     seed: int = 0,
     packed: tuple[Callable[[bytes], Pixels], int] | None = None,
+    undecoded: Callable[[bytes], Pixels | bytes] | None = None,
     held: int = 1,
 ) -> Loader:
     """Return a loader of an image set, whether its images are files or drawn.
@@ -255,11 +260,15 @@ def load(
     versions:  the versions of every image to load (see `versions.Versions`)
     seed:      of the versions
     packed:    a function from a path to several arrays, and their number
+    undecoded: a function from a path to pixels, or to bytes that the caller decodes itself
     held:      how many batches are used at a time
     """
+    decode: Callable[[bytes], Pixels | bytes]
     decode, count = (image_set.decoder(geometry), None) if packed is None else packed
     if versions is not None:
         decode, count = make_versions(image_set, geometry, versions, seed), len(versions)
+    if undecoded is not None:
+        decode, count = undecoded, None
     return Loader(
         image_set.prefix,
         image_set.paths,

@@ -28,17 +28,19 @@ from shapebias.precompute.images.decode import encode_thumbnail
 from shapebias.precompute.images.geometry import ImageError
 
 Pixels = npt.NDArray[np.uint8]
-Outcome = bytes | str  # result of one image: its thumbnail (empty where none was requested), or why it is skipped
+# The result of one image: its thumbnail (empty where none was requested) or its file, or why it is skipped.
+Outcome = bytes | str
 
 
 @dataclass(frozen=True)
 class Job:
     """The work for every image, and the shape of the shared memory: [slots, versions, images of a slot, H, W, 3].
 
-    A version of all images of a slot lies in one piece, as a network takes it.
+    A version of all images of a slot lies in one piece, as a network takes it. `decode` returns bytes for an image that
+    the caller decodes itself.
     """
 
-    decode: Callable[[bytes], Pixels]
+    decode: Callable[[bytes], Pixels | bytes]
     thumbnails: bool
     shape: tuple[int, ...]
 
@@ -47,7 +49,11 @@ class Job:
         outcomes: list[Outcome] = []
         for index, path in enumerate(paths):
             try:
-                images[:, index] = self.decode(path)
+                pixels = self.decode(path)
+                if isinstance(pixels, bytes):
+                    outcomes.append(pixels)
+                    continue
+                images[:, index] = pixels
                 outcomes.append(encode_thumbnail(images[0, index]) if self.thumbnails else b"")
             except ImageError as error:
                 outcomes.append(str(error))

@@ -146,24 +146,26 @@ class ProbeShard:
         self._measure = measure
         self._models = [_ModelShard(measure, model, runners[model]) for model in measure.models]
         self._positions = Rows()
+        self._brightest: list[torch.Tensor] = []
         self._pictures = Pictures()
 
     def feed(self, batch: DeviceBatch) -> None:
         """Measure a batch."""
         labels = self._measure.labels[batch.positions].astype(np.int64)
-        clean, sent = batch.pixels, batch.sent
-        if self._measure.noises:
-            clean, sent = clean[:, 0], sent[:, 0]
+        clean = batch.sent[:, 0] if self._measure.noises else batch.sent
         for model in self._models:
-            model.feed(sent, batch.positions, labels, self._measure.keys[batch.positions])
+            model.feed(clean, batch.positions, labels, self._measure.keys[batch.positions])
             for version, noisy in enumerate(model.noisy, 1):
                 noisy.run(batch.sent[:, version])
-        self._positions.add({POSITION: batch.positions, _BRIGHTEST: clean.max((1, 2, 3))})
+        self._positions.add({POSITION: batch.positions})
+        self._brightest.append(clean.flatten(1).amax(1))
         self._pictures.feed(batch)
 
     def part(self) -> Part:
         """Return the positions, the pictures, and each model's results."""
         part = self._positions.part() | self._pictures.part()
+        if self._brightest:  # on the device until now, so that no batch waits for it
+            part[_BRIGHTEST] = torch.cat(self._brightest).cpu().numpy()
         for model in self._models:
             part |= model.part()
         return part

@@ -13,8 +13,9 @@ from shapebias.precompute.device import Device
 from shapebias.precompute.images.annotations import Annotations
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
-from shapebias.precompute.images.loader import Loader, default_workers, load
+from shapebias.precompute.images.loader import default_workers, load
 from shapebias.precompute.progress import Reporter
+from shapebias.precompute.scanning.gpu_decoding import GpuDecoder
 from shapebias.precompute.scanning.upload import HELD, DeviceBatch, Uploads, on_device
 from shapebias.precompute.settings import Settings
 
@@ -53,6 +54,9 @@ class Stream:
         image_set = self.image_set if positions is None else self.image_set.take(positions)
         arrays = len(versions or "1") if annotations is None else annotations.versions
         self.progress.stage(title, len(image_set))
+        decoder = GpuDecoder(image_set, geometry, versions, self.settings.seed, self.device)
+        decodes = image_set.on_gpu and annotations is None and not thumbnails and decoder.able
+        prefetches = self.device.is_cuda and not decodes
         done = 0
         with load(
             image_set,
@@ -63,21 +67,21 @@ class Stream:
             versions=versions,
             seed=self.settings.seed,
             packed=None if annotations is None else (annotations.pack, annotations.versions),
-            held=HELD if self.device.is_cuda else 1,
+            undecoded=decoder.job if decodes else None,
+            held=HELD if prefetches else 1,
         ) as loader:
             self.skipped = loader.skipped
-            for batch in self._timed(self._sent(loader, None if annotations is None else 1)):
+            if decodes:
+                sent = decoder.batches(loader)
+            elif prefetches:
+                sent = iter(Uploads(loader, self.device, None if annotations is None else 1))
+            else:
+                sent = (on_device(batch, self.device) for batch in loader)
+            for batch in self._timed(sent):
                 yield batch
                 self.progress.advance(int(batch.positions[-1]) + 1 - done)
                 done = int(batch.positions[-1]) + 1
             self.progress.advance(len(image_set) - done)
-
-    def _sent(self, loader: Loader, versions: int | None) -> Iterator[DeviceBatch]:
-        """Yield the loader's batches on the device."""
-        if self.device.is_cuda:
-            yield from Uploads(loader, self.device, versions)
-        else:
-            yield from (on_device(batch, self.device) for batch in loader)
 
     def _timed(self, batches: Iterator[DeviceBatch]) -> Iterator[DeviceBatch]:
         """Yield batches, and count the seconds of waiting for each."""

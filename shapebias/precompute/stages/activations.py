@@ -77,9 +77,14 @@ def _scan(run: Run, geometry: Geometry, models: list[ModelRun], measure: ProbeMe
         geometry=geometry,
         measure=measure,
         versions=("clean", *run.settings.noises) if run.settings.noises else None,
-        thumbnails=len(run.image_set) <= FEW,
+        thumbnails=_with_thumbnails(run),
         image_bytes=16 + 2 * (units * len(measure.kinds) + embedding),
     )
+
+
+def _with_thumbnails(run: Run) -> bool:
+    """Return whether the first scan makes a thumbnail of every image; else a scan of those that are wanted follows."""
+    return len(run.image_set) <= FEW and not run.image_set.on_gpu
 
 
 def _merge(run: Run, model: ModelRun, measure: ProbeMeasure, parts: Parts) -> None:
@@ -111,7 +116,7 @@ def _write_pictures(run: Run, geometry: Geometry, models: list[ModelRun], parts:
     """
     named = np.unique(np.concatenate([run.explained, *(top.image.ravel() for model in models for top in model.top)]))
     thumbnails = run.used[named[named >= 0]]
-    if len(run.image_set) > FEW:
+    if not _with_thumbnails(run):
         scan = Scan(
             name=f"pictures-{geometry.key}",
             title="thumbnails",
