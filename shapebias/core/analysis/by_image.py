@@ -285,7 +285,7 @@ def _is_imagenet(store: Store, target: NDArray[np.int32]) -> bool:
 
 
 def image_record(image: ImageName, results: Sequence[OnImage]) -> dict[str, Any]:
-    """Return the results of models for an image, ready for JSON."""
+    """Return the results of models for an image, ready for JSON: decision, verdict, units by layer, what is missing."""
     kind = {"shape_and_texture": image.about} if image.is_cue_conflict else {"class": image.about or None}
     facts = {"image": image.path, "kind": "cue-conflict" if image.is_cue_conflict else "probe", **kind}
     return facts | {"models": [_model_record(result) for result in results]}

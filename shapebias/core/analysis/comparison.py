@@ -388,7 +388,7 @@ def _percent(accuracy: Accuracy | None) -> str:
 
 
 def _layer_table(differences: list[Difference], pair: tuple[str, str]) -> str:
-    """Return a table of the means of the pair's models, with one line for each metric and layer."""
+    """Return a table with one line for each metric and layer: means, their difference with its interval, dead units."""
     rows = [["metric", "layer", *pair, "difference", "spread over units", "dead"]]
     for row in differences:
         show = METRICS[row.metric].format

@@ -139,7 +139,7 @@ def _out_of_distribution(store: Store) -> tuple[tuple[str, ...], dict[str, Inter
 
 
 def _missing(store: Store, networks: Sequence[NetworkCriteria], sets: Sequence[str], score: str) -> Iterable[str]:
-    """Yield one line for each criterion that no network has, or some do not have."""
+    """Yield one line for each criterion that a network lacks: which networks, unless all do, and how to get it."""
     ways = (
         ("accuracy", "precompute it with images in folders named by class"),
         ("accuracy out of distribution", _way_to_ood(store, sets)),
@@ -193,8 +193,9 @@ def pairs_of(store: Store) -> list[tuple[str, str]]:
 
 
 def _kind_of(label: str) -> tuple[bool, tuple[str, ...]]:
-    """Return whether a label says that its network is robust, and the label's words but for `s`, `standard`, `r` and
-    `robust`.
+    """Return whether a label says that its network is robust (`r` or `robust`), and the label's other words.
+
+    These are in lower case, without `s` and `standard`.
     """
     words = _SEPARATORS.split(label.lower())
     rest = tuple(word for word in words if word not in _STANDARD | _ROBUST)

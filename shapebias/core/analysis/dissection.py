@@ -20,7 +20,7 @@ def dissection_facts(store: Store) -> dict[str, Any] | None:
     """Return the facts about the dissection, ready for JSON; None where there was none. Raises StoreError.
 
     They are the source, the number of images and of concepts, which images counted for a unit (one of IOU_AREAS), the
-    skipped images ({path, reason} for each), and problems.
+    skipped images ({path, reason} for each), and `problems`: lines about data that could not be used.
     """
     concepts = read_concepts(store)
     if concepts is None:
@@ -69,7 +69,7 @@ class Detectors:
     unique: dict[str, int]
 
     def to_record(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON."""
+        """Return the fields, ready for JSON; `unique` is called `unique_concepts`."""
         return {
             "model": self.model,
             "layer": self.layer,

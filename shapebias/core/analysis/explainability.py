@@ -137,7 +137,7 @@ def _quantiles(resampled: Floats) -> Floats:
 def image_scores(attribution: Attribution) -> tuple[dict[str, Floats], list[tuple[float, ...]]]:
     """Return every score of every map, float64 [methods, images] by the score's name, and thresholds of localisation.
 
-    A score is NaN where it was not measured. The thresholds are those of each method, see `Explained`.
+    A score is NaN where it was not measured. The thresholds are a list by method of what `Explained` has.
     """
     scores = attribution.scores
     thresholds: list[tuple[float, ...]] = [()] * len(attribution.scale)
@@ -309,7 +309,10 @@ def _same_images(
 
 
 def _difference(method: str, score: str, a: Floats, b: Floats) -> ScoreDifference:
-    """Return the difference of a score, b minus a, float64 [images] each; `p_holm` is not yet corrected."""
+    """Return the difference, b minus a, of two models' scores of the same images, float64 [images] each.
+
+    Images where one is NaN do not count. `p_holm` is not yet corrected.
+    """
     both = ~np.isnan(a) & ~np.isnan(b)
     differences = b[both] - a[both]
     if not len(differences):

@@ -18,7 +18,7 @@ class Histogram:
 
     counts:     int64 [bins], the number of images by activation, without those in `zeros`
     low, high:  the range: `low` is 0 or the smallest activation below it, `high` the largest activation
-    zeros:      how many images have activation 0, as after a ReLU; 0 where activations can be negative
+    zeros:      how many images have activation 0, as after a ReLU; 0 if any activation is negative
     images:     how many images were read and had a finite activation
     """
 

@@ -32,7 +32,7 @@ class MethodMap:
 
     @property
     def remark(self) -> str:
-        """A remark about the map for the user; empty where there is none."""
+        """The problem; if there is none, the method that was run instead and the gap, where there are such."""
         fallback = f"by {METHODS[self.fallback].title} instead" if self.fallback else ""
         gap = "" if math.isnan(self.gap) else f"gap {self.gap:.2%}"
         return self.problem or ", ".join(filter(None, (fallback, gap)))

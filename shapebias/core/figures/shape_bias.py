@@ -112,8 +112,9 @@ def _draw(axes: "Axes", observer: Observer, categories: list[str], color: str, m
 def _label(observer: Observer, drawn: Sequence[Observer]) -> str:
     """Return an observer's name and shape bias for the legend.
 
-    Between them is the source, of people and where two of the `drawn` have one name, and how a model's stimuli were
-    prepared. The text begins with a space, since matplotlib hides labels that begin with an underscore.
+    Between them are the source, of people and where two of the `drawn` have one name; `other images` where its figures
+    are for others than those of the `drawn`; and how a model's stimuli were prepared. The text begins with a space,
+    since matplotlib hides labels that begin with an underscore.
     """
     shares_name = sum(other.name == observer.name for other in drawn) > 1
     source = f", {printable(observer.source, 40)}" if observer.is_people or shares_name else ""
